@@ -1,0 +1,1 @@
+//! Canonical columns: fixed-row batches, compacted, digested independently of layout.

@@ -1,0 +1,54 @@
+//! Durable writes, atomic exchanges, locks.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+
+/// Swaps two paths in one step; both must exist, on one file system.
+pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
+}
+
+/// Renames, and fails if the new name is taken.
+pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+/// Makes the entries of a folder durable.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Makes everything durable that was written to the file system which holds `path`: one call for many files.
+pub fn sync_filesystem(path: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(path)?)?)
+}
+
+/// A lock on a file, given back when dropped or when the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Takes a lock that others may share. Waits if `wait`, else gives `None` when it is taken exclusively.
+pub fn lock_shared(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
+    let operation = if wait { FlockOperation::LockShared } else { FlockOperation::NonBlockingLockShared };
+    take(path, operation)
+}
+
+/// Takes a lock for this process alone. Waits if `wait`, else gives `None` when it is taken.
+pub fn lock_exclusive(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
+    let operation = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
+    take(path, operation)
+}
+
+fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Lock>> {
+    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    match flock(&file, operation) {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,72 @@
+//! What the file system says of a file, to avoid hashing it again.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+/// Size, times and inode of a file. Equal stamps say "unchanged", unless the stamp was racy when it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FileStamp {
+    /// Bytes.
+    pub size: u64,
+    /// Last modification, nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Last change of the inode, nanoseconds since 1970.
+    pub changed_ns: i64,
+    /// The inode's number.
+    pub inode: u64,
+    /// The device's number.
+    pub device: u64,
+}
+
+impl FileStamp {
+    /// The stamp of what a path leads to; symbolic links are followed.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self::from_metadata(&std::fs::metadata(path)?))
+    }
+
+    /// The stamp of an open file.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        Ok(Self::from_metadata(&file.metadata()?))
+    }
+
+    /// The stamp within metadata at hand.
+    pub fn from_metadata(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.size(),
+            modified_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
+            changed_ns: metadata.ctime() * 1_000_000_000 + metadata.ctime_nsec(),
+            inode: metadata.ino(),
+            device: metadata.dev(),
+        }
+    }
+
+    /// Whether the file may be written again without its stamp moving: it changed so shortly before `now` that a later
+    /// write can fall into the same tick of the file system's clock. A racy stamp must not be remembered as "unchanged"
+    /// (git's rule). Ticks are up to 10 ms on Linux (CONFIG_HZ=100), up to 2 s on FAT; 20 ms covers the former.
+    pub fn is_racy(&self, now: SystemTime) -> bool {
+        const TICK_NS: i64 = 20_000_000;
+        let now_ns = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
+        now_ns - self.modified_ns.max(self.changed_ns) < TICK_NS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_file_written_just_now_is_racy_and_later_it_is_not() {
+        let stamp = FileStamp::of_file(&File::open("/proc/self/exe").expect("the test itself")).expect("a stamp");
+        let changed = UNIX_EPOCH + Duration::from_nanos(stamp.changed_ns.max(stamp.modified_ns) as u64);
+        assert!(stamp.is_racy(changed + Duration::from_millis(1)));
+        assert!(!stamp.is_racy(changed + Duration::from_secs(1)));
+        assert!(stamp.is_racy(changed - Duration::from_secs(1)), "a time in the future is never trusted");
+    }
+}

@@ -1,0 +1,97 @@
+//! Batches between instances.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow_schema::{ArrowError, SchemaRef};
+
+/// Some rows of a stream. Columns that nobody needs are absent. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    rows: usize,
+    columns: Arc<[Option<ArrayRef>]>,
+}
+
+/// Rows picked from a batch.
+#[derive(Clone, Debug)]
+pub enum Selection {
+    /// Rows where the mask is true; the mask has no nulls and the batch's length.
+    Mask(BooleanArray),
+    /// Rows by number, in any order, repeatedly too; no nulls, all in range.
+    Take(UInt32Array),
+}
+
+impl Batch {
+    /// A batch of `rows` rows. Every column present has that length.
+    ///
+    /// # Panics
+    /// If a column has another length: runners check what stages give before they make a batch.
+    pub fn new(rows: usize, columns: impl Into<Arc<[Option<ArrayRef>]>>) -> Self {
+        let columns = columns.into();
+        assert!(columns.iter().flatten().all(|column| column.len() == rows), "a column of another length");
+        Self { rows, columns }
+    }
+
+    /// A batch with all columns of a record batch.
+    pub fn from_record_batch(batch: &RecordBatch) -> Self {
+        Self::new(batch.num_rows(), batch.columns().iter().cloned().map(Some).collect::<Vec<_>>())
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The columns in the stream's order; `None` where nobody needs one.
+    pub fn columns(&self) -> &[Option<ArrayRef>] {
+        &self.columns
+    }
+
+    /// A column, if it is present.
+    pub fn column(&self, index: usize) -> Option<&ArrayRef> {
+        self.columns.get(index).and_then(Option::as_ref)
+    }
+
+    /// The columns with these indices, as a record batch of these fields.
+    ///
+    /// # Errors
+    /// If one of them is absent or does not fit its field.
+    pub fn project(&self, schema: SchemaRef, indices: &[usize]) -> Result<RecordBatch, ArrowError> {
+        let absent = |i: usize| ArrowError::InvalidArgumentError(format!("column {i} is not in the batch"));
+        let columns = indices.iter().map(|&i| self.column(i).cloned().ok_or_else(|| absent(i)));
+        let options = RecordBatchOptions::new().with_row_count(Some(self.rows));
+        RecordBatch::try_new_with_options(schema, columns.collect::<Result<_, _>>()?, &options)
+    }
+
+    /// Rows from `offset` on; no copy.
+    pub fn slice(&self, offset: usize, rows: usize) -> Self {
+        let columns = self.columns.iter().map(|c| c.as_ref().map(|c| c.slice(offset, rows)));
+        Self { rows, columns: columns.collect() }
+    }
+
+    /// The rows that a selection picks.
+    pub fn select(&self, selection: &Selection) -> Result<Self, ArrowError> {
+        let rows = selection.rows();
+        let pick = |column: &ArrayRef| match selection {
+            Selection::Mask(mask) => arrow_select::filter::filter(column, mask),
+            Selection::Take(indices) => arrow_select::take::take(column, indices, None),
+        };
+        let columns = self.columns.iter().map(|column| column.as_ref().map(pick).transpose());
+        Ok(Self { rows, columns: columns.collect::<Result<_, _>>()? })
+    }
+
+    /// Bytes of memory that the columns hold.
+    pub fn memory(&self) -> usize {
+        self.columns.iter().flatten().map(|column| column.get_array_memory_size()).sum()
+    }
+}
+
+impl Selection {
+    /// Number of rows that it picks.
+    pub fn rows(&self) -> usize {
+        match self {
+            Selection::Mask(mask) => mask.true_count(),
+            Selection::Take(indices) => indices.values().len(),
+        }
+    }
+}

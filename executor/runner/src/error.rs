@@ -1,0 +1,57 @@
+//! What can go wrong in a stage.
+
+use std::fmt;
+
+/// A stage failed. The engine adds the segment and the batch.
+#[derive(Debug, thiserror::Error)]
+#[error("{fault}")]
+pub struct StageError {
+    /// The stage's name.
+    pub stage: String,
+    /// What happened.
+    pub fault: StageFault,
+}
+
+/// The ways in which a stage can fail.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StageFault {
+    /// The stage itself said that it cannot go on: bad data or bad config.
+    Problem {
+        /// In the stage's words.
+        message: String,
+        /// JSON pointer into its config, if that is to blame.
+        config_path: Option<String>,
+    },
+    /// The code stopped: a panic, an unreachable instruction, a stack overflow.
+    Trap(String),
+    /// It broke the contract: read what it did not declare, gave wrong lengths, offsets or text.
+    Contract(String),
+    /// It took longer than the `timeout` that the pipeline states.
+    Timeout {
+        /// The limit.
+        milliseconds: u64,
+    },
+    /// It wanted more memory than it may have.
+    Memory {
+        /// The limit.
+        bytes: u64,
+    },
+    /// The run was stopped.
+    Cancelled,
+    /// What took its batches failed: the store, or the next stage. The cause is reported in its own place.
+    Downstream(String),
+}
+
+impl fmt::Display for StageFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StageFault::Problem { message, .. } => f.write_str(message),
+            StageFault::Trap(what) => write!(f, "the stage's code stopped: {what}"),
+            StageFault::Contract(what) => write!(f, "the stage broke the contract: {what}"),
+            StageFault::Timeout { milliseconds } => write!(f, "no answer within the timeout of {milliseconds} ms"),
+            StageFault::Memory { bytes } => write!(f, "more memory wanted than the limit of {bytes} bytes"),
+            StageFault::Cancelled => f.write_str("the run was stopped"),
+            StageFault::Downstream(what) => f.write_str(what),
+        }
+    }
+}

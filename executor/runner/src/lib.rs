@@ -1,0 +1,93 @@
+//! What executes stages: the [`Runner`] trait, and the batches that pass between instances.
+//!
+//! An invocation is: open an instance; for each input in turn, those that are `whole` first, push all its batches and
+//! end it; finish. What the stage emits goes to the instance's [`Outlet`], at once, in the same thread. A chain of
+//! collapsed stages is a chain of outlets, so a batch is handed on and never queued.
+
+mod batch;
+mod error;
+
+pub use batch::{Batch, Selection};
+pub use error::{StageError, StageFault};
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use flowc_planner::key::{Phase, StageDigest};
+use flowc_planner::plan::{Limits, OutputColumn, Rows};
+
+/// Executes the stages of one kind: wasm components, Python processes, containers, ...
+///
+/// One conformance suite runs against every implementation.
+pub trait Runner: Send + Sync {
+    /// Opens a fresh instance. It holds no history of earlier invocations.
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;
+}
+
+/// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.
+pub trait Instance: Send {
+    /// Hands over one batch of an input. Columns that the stage reads are present; others where an output needs them.
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
+
+    /// Says that an input has no more rows in this invocation.
+    fn end_of_input(&mut self, port: usize) -> Result<(), StageError>;
+
+    /// Ends the invocation: the stage emits what it still holds, then the outlet is closed.
+    fn finish(self: Box<Self>) -> Result<(), StageError>;
+}
+
+/// Where an instance's batches go.
+pub trait Outlet: Send {
+    /// Takes a batch of an output port, with the columns that are needed below.
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
+
+    /// The instance has finished; there is nothing more to come on any port.
+    fn close(self: Box<Self>) -> Result<(), StageError>;
+
+    /// Takes a line of the stage's log. Level is a `tracing` level name in lower case.
+    fn log(&mut self, level: &str, message: &str);
+}
+
+/// Everything that a runner needs to open an instance.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The stage's name, for messages.
+    pub stage: Arc<str>,
+    /// Identity of the code, known to the runner.
+    pub digest: StageDigest,
+    /// Typed config, as canonical JSON.
+    pub config: Arc<str>,
+    /// Which part of the stage's life this is.
+    pub phase: Phase,
+    /// The number of this invocation, for a stage without inputs.
+    pub part: u64,
+    /// One per input port. In the phases `merge` and `finish` there is one port, of partials.
+    pub inputs: Arc<[InputPort]>,
+    /// One per output port. In the phases `partial` and `merge` there is one port, of partials.
+    pub outputs: Arc<[OutputPort]>,
+    /// What the text says of running it.
+    pub limits: Limits,
+}
+
+/// An input as an instance sees it.
+#[derive(Clone, Debug)]
+pub struct InputPort {
+    /// All columns of the stream.
+    pub schema: SchemaRef,
+    /// Those that the stage may read, ascending. It knows them by their place in this list, and knows of no others.
+    pub reads: Vec<usize>,
+}
+
+/// An output as an instance fills it.
+#[derive(Clone, Debug)]
+pub struct OutputPort {
+    /// All columns of the stream.
+    pub schema: SchemaRef,
+    /// What becomes of the rows; the runner enforces it.
+    pub rows: Rows,
+    /// Where each column comes from.
+    pub columns: Vec<OutputColumn>,
+    /// Per column: whether anything below needs it. The runner leaves out what is not needed; a written column that
+    /// is not needed is checked all the same.
+    pub needed: Vec<bool>,
+}

@@ -1,0 +1,1 @@
+//! Sinks: batches to files, whole or not at all.

@@ -1,0 +1,1 @@
+//! Sources: files to segments of batches.

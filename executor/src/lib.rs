@@ -1,0 +1,1 @@
+//! The engine: what to run, running it, and remembering the results.

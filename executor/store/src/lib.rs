@@ -1,0 +1,1 @@
+//! The content-addressed store: objects, results, and what was learnt about files.

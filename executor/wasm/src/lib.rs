@@ -1,0 +1,1 @@
+//! The wasm runner: components behind host-owned batches.

@@ -1,0 +1,114 @@
+//! What the planner asks of the world, through one trait: which stages there are, what they make of a config and of
+//! schemas, and what columns a source has. The executor answers from components and files, tests from a table.
+
+use std::collections::BTreeMap;
+
+use arrow_schema::SchemaRef;
+use serde::{Deserialize, Serialize};
+
+use crate::key::StageDigest;
+use crate::plan::{Class, Code, OutputColumn, Purity, Rows, SourceSpec};
+
+/// Answers the planner's questions. Each method takes a batch, so that an implementation may work in parallel.
+/// Answers come in the order of the questions.
+pub trait Catalogue {
+    /// What is behind each code reference: identity, ports, config schema.
+    fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>>;
+
+    /// What each stage makes of its config and its inputs' schemas. Pure: equal questions, equal answers.
+    fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>>;
+
+    /// The columns of each source that does not declare them. `name` is the source's name, the key in the lock.
+    fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>>;
+}
+
+/// What a stage is, before any config.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Identity of the code.
+    pub digest: StageDigest,
+    /// One paragraph for people.
+    pub doc: String,
+    /// Input ports in order; none for a stage that makes its own rows.
+    pub inputs: Vec<String>,
+    /// Output ports in order; at least one.
+    pub outputs: Vec<String>,
+    /// JSON Schema of the config.
+    pub config_schema: serde_json::Value,
+    /// The grade that its runner can prove.
+    pub purity: Purity,
+    /// What its runner adds to the key.
+    pub runner: BTreeMap<String, String>,
+}
+
+/// A describe question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The code, as in the text.
+    pub code: Code,
+    /// Its digest, from the signature.
+    pub digest: StageDigest,
+    /// The typed config.
+    pub config: serde_json::Value,
+    /// Schemas of the inputs, in port order.
+    pub inputs: Vec<SchemaRef>,
+}
+
+/// What a stage will do with one config and given input schemas.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// One per input port.
+    pub inputs: Vec<InputDescription>,
+    /// One per output port.
+    pub outputs: Vec<OutputDescription>,
+    /// Columns of the partials, when an input is combining.
+    pub partial: Option<SchemaRef>,
+    /// Number of invocations of a stage without inputs; 1 elsewhere.
+    pub parts: u64,
+}
+
+/// What a stage needs of one input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputDescription {
+    /// Its class.
+    pub class: Class,
+    /// Indices of the columns that it reads, ascending.
+    pub reads: Vec<usize>,
+    /// Indices of the key columns, for a keyed input.
+    pub keys: Vec<usize>,
+}
+
+/// What a stage gives on one output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputDescription {
+    /// All its columns.
+    pub schema: SchemaRef,
+    /// What becomes of the rows.
+    pub rows: Rows,
+    /// Where each column comes from.
+    pub columns: Vec<OutputColumn>,
+}
+
+/// Why a question has no good answer. The planner gives it a span.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// What is wrong, for people.
+    pub message: String,
+    /// JSON pointer into the config (`/columns/0`), which the planner maps to the text.
+    pub config_path: Option<String>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// A problem without a place.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Says what to do about it.
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

@@ -1,0 +1,345 @@
+//! Keys: hashes of everything that may change a value (DESIGN section 4).
+//!
+//! Every key is BLAKE3 over a canonical, length-prefixed encoding that starts with the key's own domain name, so that
+//! keys of different kinds never collide by construction. What is left out on purpose: a segment's position, thread
+//! counts, the machine, paths of the project, locale, and which edges are stored.
+
+use std::collections::BTreeMap;
+
+use arrow_schema::Field;
+use serde::{Deserialize, Serialize};
+
+macro_rules! digest_newtype {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "std::borrow::Cow<'_, str>", into = "String")]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Wraps the 32 bytes of a BLAKE3 hash.
+            pub const fn new(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// The raw bytes.
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+
+            /// The first 12 hex digits, for people.
+            pub fn short(&self) -> String {
+                self.to_string()[..12].to_owned()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.short())
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = blake3::HexError;
+            fn from_str(hex: &str) -> Result<Self, Self::Err> {
+                Ok(Self(*blake3::Hash::from_hex(hex)?.as_bytes()))
+            }
+        }
+
+        impl TryFrom<std::borrow::Cow<'_, str>> for $name {
+            type Error = blake3::HexError;
+            fn try_from(hex: std::borrow::Cow<'_, str>) -> Result<Self, Self::Error> {
+                hex.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(digest: $name) -> String {
+                digest.to_string()
+            }
+        }
+    )*};
+}
+
+digest_newtype! {
+    /// Identity of a stage's code: component bytes, image id, SQL text with its engine version, ...
+    StageDigest;
+    /// What stays equal over all invocations of one stage: code, config and the runner's identity.
+    StageKey;
+    /// One invocation of a stage: its stage key and the keys of exactly what it reads.
+    InvocationKey;
+    /// Derivation key of one column of one segment.
+    ColumnKey;
+    /// Derivation key of the rows of one segment: which rows there are, whatever their columns.
+    RowsKey;
+    /// Hash of a column's logical content, independent of batch layout (DESIGN section 4).
+    ContentDigest;
+    /// Hash of raw bytes as they lie in a source file.
+    RawDigest;
+    /// Hash of the canonical plan.
+    PlanHash;
+}
+
+/// The keys of one segment of a stream: one for its rows, one per column in the stream's column order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentKeys {
+    /// Which rows.
+    pub rows: RowsKey,
+    /// One key per column of the stream's schema, in order.
+    pub columns: Vec<ColumnKey>,
+}
+
+/// What a stage takes in from one input when its invocation key is made.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadKeys<'a> {
+    /// The segments given to the invocation: one for a driving input, all for an input that is `whole`.
+    pub segments: &'a [SegmentKeys],
+    /// Indices of the columns that the stage reads.
+    pub reads: &'a [usize],
+}
+
+/// The part of a combining stage's life, or the plain run of any other stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A stage without a combining input: inputs to outputs.
+    Run,
+    /// Combining: one segment to one partial.
+    Partial,
+    /// Combining: several partials, in order, to one.
+    Merge,
+    /// Combining: the last partial to the outputs.
+    Finish,
+}
+
+/// An incremental BLAKE3 over length-prefixed fields.
+pub struct KeyHasher(blake3::Hasher);
+
+impl KeyHasher {
+    /// Starts a key of the given kind. The domain carries the version of the formula.
+    pub fn new(domain: &str) -> Self {
+        let mut hasher = Self(blake3::Hasher::new());
+        hasher.bytes(domain.as_bytes());
+        hasher
+    }
+
+    /// Adds bytes, prefixed by their length.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+        self
+    }
+
+    /// Adds a number.
+    pub fn number(&mut self, number: u64) -> &mut Self {
+        self.0.update(&number.to_le_bytes());
+        self
+    }
+
+    /// Adds a digest of fixed length.
+    pub fn digest(&mut self, digest: &[u8; 32]) -> &mut Self {
+        self.0.update(digest);
+        self
+    }
+
+    /// Adds a field: name, type, nullability, and metadata in sorted order at every depth.
+    pub fn field(&mut self, field: &Field) -> &mut Self {
+        let json = serde_json::to_value(field).expect("a field is plain data");
+        self.bytes(canonical_json(&json).as_bytes())
+    }
+
+    /// The finished hash.
+    pub fn finish(&self) -> [u8; 32] {
+        *self.0.finalize().as_bytes()
+    }
+}
+
+/// Writes JSON with the members of every object sorted by name and no spaces: equal values, equal text.
+pub fn canonical_json(value: &serde_json::Value) -> String {
+    let mut text = String::new();
+    write_canonical(value, &mut text);
+    text
+}
+
+fn write_canonical(value: &serde_json::Value, text: &mut String) {
+    use serde_json::Value;
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            text.push('{');
+            for (i, (name, member)) in sorted.into_iter().enumerate() {
+                if i > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Value::String(name.clone()).to_string());
+                text.push(':');
+                write_canonical(member, text);
+            }
+            text.push('}');
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    text.push(',');
+                }
+                write_canonical(item, text);
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
+impl StageKey {
+    /// `runner` names what identifies the runner where that matters for the bytes (an interpreter, a GPU adapter, the
+    /// version of a host kernel); it is empty for a proven stage.
+    pub fn derive(code: &StageDigest, config: &serde_json::Value, runner: &BTreeMap<String, String>) -> Self {
+        let mut hasher = KeyHasher::new("flowc stage 1");
+        hasher.digest(code.as_bytes()).bytes(canonical_json(config).as_bytes()).number(runner.len() as u64);
+        for (name, value) in runner {
+            hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
+        }
+        Self(hasher.finish())
+    }
+}
+
+impl InvocationKey {
+    /// `part` numbers the invocations of a stage without inputs; it is 0 elsewhere.
+    pub fn derive(stage: &StageKey, phase: Phase, part: u64, inputs: &[ReadKeys<'_>]) -> Self {
+        let mut hasher = KeyHasher::new("flowc invocation 1");
+        hasher.digest(stage.as_bytes()).number(phase as u64).number(part).number(inputs.len() as u64);
+        for input in inputs {
+            hasher.number(input.segments.len() as u64).number(input.reads.len() as u64);
+            for segment in input.segments {
+                hasher.digest(segment.rows.as_bytes());
+                for &column in input.reads {
+                    hasher.digest(segment.columns[column].as_bytes());
+                }
+            }
+        }
+        Self(hasher.finish())
+    }
+
+    /// The key of a column that this invocation writes on an output port.
+    pub fn written_column(&self, port: usize, field: &Field) -> ColumnKey {
+        ColumnKey(KeyHasher::new("flowc column 1").digest(&self.0).number(port as u64).field(field).finish())
+    }
+
+    /// The key of the rows that this invocation makes or selects on an output port.
+    pub fn written_rows(&self, port: usize) -> RowsKey {
+        RowsKey(KeyHasher::new("flowc rows 1").digest(&self.0).number(port as u64).finish())
+    }
+}
+
+impl ColumnKey {
+    /// A column whose content is known: at a source, or at a stored edge.
+    pub fn of_content(content: &ContentDigest, field: &Field) -> Self {
+        Self(KeyHasher::new("flowc content column 1").digest(content.as_bytes()).field(field).finish())
+    }
+
+    /// A source's column, known by its stored bytes without decoding. `reader` names the reader and its version.
+    pub fn of_raw(raw: &RawDigest, reader: &str, field: &Field) -> Self {
+        let mut hasher = KeyHasher::new("flowc raw column 1");
+        Self(hasher.digest(raw.as_bytes()).bytes(reader.as_bytes()).field(field).finish())
+    }
+
+    /// A column passed through a selection of rows.
+    pub fn selected(&self, selection: &RowsKey) -> Self {
+        Self(KeyHasher::new("flowc selected column 1").digest(selection.as_bytes()).digest(&self.0).finish())
+    }
+
+    /// A passed column under another name or with other metadata.
+    pub fn renamed(&self, field: &Field) -> Self {
+        Self(KeyHasher::new("flowc renamed column 1").digest(&self.0).field(field).finish())
+    }
+}
+
+impl RowsKey {
+    /// Rows that are known by their number alone: at a source, or at a stored edge.
+    pub fn of_count(rows: u64) -> Self {
+        Self(KeyHasher::new("flowc row count 1").number(rows).finish())
+    }
+}
+
+impl PlanHash {
+    /// The hash of a plan's canonical JSON.
+    pub fn of(canonical: &str) -> Self {
+        Self(KeyHasher::new("flowc plan 1").bytes(canonical.as_bytes()).finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use serde_json::json;
+
+    use super::*;
+
+    fn segment(seed: u8, columns: u8) -> SegmentKeys {
+        SegmentKeys {
+            rows: RowsKey::of_count(u64::from(seed)),
+            columns: (0..columns).map(|c| ColumnKey::new([seed ^ (c + 1).wrapping_mul(17); 32])).collect(),
+        }
+    }
+
+    fn stage() -> StageKey {
+        StageKey::derive(&StageDigest::new([1; 32]), &json!({"a": 1}), &BTreeMap::new())
+    }
+
+    #[test]
+    fn members_in_any_order_give_the_same_stage_key() {
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("valid JSON");
+        let key = |config| StageKey::derive(&StageDigest::new([1; 32]), &config, &BTreeMap::new());
+        assert_eq!(key(parse(r#"{"a":1,"b":{"c":2,"d":3}}"#)), key(parse(r#"{"b":{"d":3,"c":2},"a":1}"#)));
+        assert_ne!(key(parse(r#"{"a":1}"#)), key(parse(r#"{"a":2}"#)));
+    }
+
+    #[test]
+    fn only_the_columns_read_enter_an_invocation() {
+        let (mut a, reads) = (segment(1, 3), [0, 2]);
+        let key = |s: &SegmentKeys| {
+            InvocationKey::derive(&stage(), Phase::Run, 0, &[ReadKeys { segments: std::slice::from_ref(s), reads: &reads }])
+        };
+        let before = key(&a);
+        a.columns[1] = ColumnKey::new([99; 32]);
+        assert_eq!(before, key(&a), "an unread column is not in the key");
+        a.columns[2] = ColumnKey::new([99; 32]);
+        assert_ne!(before, key(&a), "a read column is");
+    }
+
+    #[test]
+    fn the_order_of_segments_matters_to_a_whole_input() {
+        let (a, b) = (segment(1, 1), segment(2, 1));
+        let key = |list: &[SegmentKeys]| {
+            InvocationKey::derive(&stage(), Phase::Run, 0, &[ReadKeys { segments: list, reads: &[0] }])
+        };
+        assert_ne!(key(&[a.clone(), b.clone()]), key(&[b, a]));
+    }
+
+    #[test]
+    fn metadata_order_does_not_matter_but_its_content_does() {
+        let field = |pairs: [(&str, &str); 2]| {
+            let metadata = pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+            Field::new("x", DataType::Int64, true).with_metadata(metadata)
+        };
+        let content = ContentDigest::new([3; 32]);
+        let key = |f: &Field| ColumnKey::of_content(&content, f);
+        assert_eq!(key(&field([("a", "1"), ("b", "2")])), key(&field([("b", "2"), ("a", "1")])));
+        assert_ne!(key(&field([("a", "1"), ("b", "2")])), key(&field([("a", "1"), ("b", "3")])));
+    }
+
+    #[test]
+    fn digests_round_trip_as_hex() {
+        let digest = StageDigest::new([0xab; 32]);
+        assert_eq!(digest.to_string().parse::<StageDigest>().expect("hex"), digest);
+        let json = serde_json::to_string(&digest).expect("serialises");
+        assert_eq!(serde_json::from_str::<StageDigest>(&json).expect("parses"), digest);
+    }
+}

@@ -1,0 +1,451 @@
+//! The plan: the canonical, hashed, fully resolved work list (DESIGN section 4).
+//!
+//! A plan holds wiring, code, config, source specifications and schemas. It holds no input bytes, no cache state, no
+//! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
+//! why, is the status, which the executor makes from a plan, the store and the sources.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::{Field, SchemaRef};
+use serde::{Deserialize, Serialize};
+
+use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
+
+/// The version of the plan's form. It is part of the hash.
+pub const PLAN_VERSION: u32 = 1;
+
+/// Index of a stream in [`Plan::streams`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StreamId(pub usize);
+
+/// Everything that `flowc run` will do, written out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] of the planner that made it.
+    pub version: u32,
+    /// The pipeline's name: the file's stem.
+    pub pipeline: String,
+    /// In the order of the text.
+    pub sources: Vec<Source>,
+    /// In topological order: a stage comes after all that it reads from. Ties by the order of the text.
+    pub stages: Vec<Stage>,
+    /// In the order of the text.
+    pub sinks: Vec<Sink>,
+    /// Every stream. Producers come before consumers.
+    pub streams: Vec<Stream>,
+}
+
+impl Plan {
+    /// The canonical text that is hashed: JSON, sorted members, no spaces.
+    pub fn canonical(&self) -> String {
+        canonical_json(&serde_json::to_value(self).expect("a plan is plain data"))
+    }
+
+    /// The plan's hash.
+    pub fn hash(&self) -> PlanHash {
+        PlanHash::of(&self.canonical())
+    }
+
+    /// The stream with this id.
+    pub fn stream(&self, id: StreamId) -> &Stream {
+        &self.streams[id.0]
+    }
+
+    /// The stage that produces a stream, with the output port, unless a source does.
+    pub fn producing_stage(&self, id: StreamId) -> Option<(usize, usize)> {
+        match self.stream(id).producer {
+            Producer::Stage { stage, port } => Some((stage, port)),
+            Producer::Source { .. } | Producer::Rejects { .. } => None,
+        }
+    }
+}
+
+/// A named flow of batches with one schema.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    /// `name` of a source or of a stage's only output, `name.port` otherwise.
+    pub name: String,
+    /// Its columns.
+    pub schema: SchemaRef,
+    /// Where it comes from.
+    pub producer: Producer,
+}
+
+/// What fills a stream. Numbers are indices into the plan's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Producer {
+    /// The rows of a source.
+    Source {
+        /// Index into [`Plan::sources`].
+        source: usize,
+    },
+    /// The bad rows of a source, with reasons ([`BadRows::Stream`]).
+    Rejects {
+        /// Index into [`Plan::sources`].
+        source: usize,
+    },
+    /// An output port of a stage.
+    Stage {
+        /// Index into [`Plan::stages`].
+        stage: usize,
+        /// Index into [`Stage::outputs`].
+        port: usize,
+    },
+}
+
+/// Where data comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// As in the text.
+    pub name: String,
+    /// What to read.
+    pub spec: SourceSpec,
+    /// The stream of its rows.
+    pub stream: StreamId,
+    /// The stream of its bad rows, under [`BadRows::Stream`].
+    pub rejects: Option<StreamId>,
+}
+
+/// What a source reads and how: everything that shapes its rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceSpec {
+    /// Files, or standard input.
+    pub location: Location,
+    /// How bytes become rows.
+    pub format: Format,
+    /// How the bytes are compressed.
+    pub compression: Compression,
+    /// What happens to rows that do not fit.
+    pub bad_rows: BadRows,
+    /// The declared columns, where the text declares them. Otherwise they are inferred, and pinned in the lock.
+    pub declared: Option<SchemaRef>,
+}
+
+/// Where a source's bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// Paths or globs, relative to the pipeline's folder unless absolute. Matches are taken in byte order of the path,
+    /// pattern by pattern; a file that several patterns match is taken once.
+    Files(Vec<String>),
+    /// Standard input.
+    Stdin,
+}
+
+/// How bytes become rows, and rows bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Comma-separated values.
+    Csv(CsvDialect),
+    /// One JSON object a line.
+    JsonLines,
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow IPC, file or stream.
+    Arrow,
+    /// One row a line of text, column `line`.
+    Lines,
+    /// One row a file, columns `path` (as matched, `/`-separated) and `content` (binary). Sources only.
+    Bytes,
+    /// An aligned table for people. Standard output only.
+    Table,
+}
+
+/// How a CSV file is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CsvDialect {
+    /// Whether the first record names the columns.
+    pub header: bool,
+    /// One ASCII character.
+    pub delimiter: char,
+    /// One ASCII character.
+    pub quote: char,
+    /// Escapes a quote within quotes, where that is not done by doubling it.
+    pub escape: Option<char>,
+    /// Lines that start so are left out.
+    pub comment: Option<char>,
+    /// Fields equal to this text are null.
+    pub null: String,
+}
+
+impl Default for CsvDialect {
+    fn default() -> Self {
+        Self { header: true, delimiter: ',', quote: '"', escape: None, comment: None, null: String::new() }
+    }
+}
+
+/// How bytes are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// By the file's ending: `.gz`, `.zst`, none otherwise.
+    Auto,
+    /// Not at all.
+    None,
+    /// Gzip, several members too.
+    Gzip,
+    /// Zstandard, several frames too.
+    Zstd,
+}
+
+/// What happens to rows of a source that do not fit its schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BadRows {
+    /// The run fails, with file, row and reason.
+    Fail,
+    /// They are left out, counted and shown.
+    Skip,
+    /// They go to a stream of their own, with file, row, reason and text.
+    Stream,
+}
+
+/// Code and config that map input streams to output streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// As in the text.
+    pub name: String,
+    /// What runs.
+    pub code: Code,
+    /// Identity of the code.
+    pub digest: StageDigest,
+    /// Typed by the stage's JSON Schema.
+    pub config: serde_json::Value,
+    /// What the runner adds to the key; sorted.
+    pub runner: BTreeMap<String, String>,
+    /// How sure it is that the outputs depend on nothing but the keys.
+    pub purity: Purity,
+    /// One per input port, in the stage's order.
+    pub inputs: Vec<Input>,
+    /// One per output port, in the stage's order.
+    pub outputs: Vec<Output>,
+    /// Columns of the partials, when an input is combining.
+    pub partial: Option<SchemaRef>,
+    /// Number of invocations of a stage without inputs; 1 elsewhere.
+    pub parts: u64,
+    /// What the text says of running it.
+    pub limits: Limits,
+}
+
+impl Stage {
+    /// What stays equal over all invocations.
+    pub fn key(&self) -> StageKey {
+        StageKey::derive(&self.digest, &self.config, &self.runner)
+    }
+
+    /// The inputs whose segments are taken one at a time: each gives invocations of its own.
+    pub fn driving(&self) -> impl Iterator<Item = (usize, &Input)> {
+        self.inputs.iter().enumerate().filter(|(_, input)| input.class.is_driving())
+    }
+
+    /// Whether it has partials.
+    pub fn is_combining(&self) -> bool {
+        self.inputs.iter().any(|input| input.class == Class::Combining)
+    }
+}
+
+/// What a stage runs, as the text names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// A standard stage: `name@version`.
+    Std(String),
+    /// A component file, relative to the pipeline's folder unless absolute.
+    Wasm(String),
+    /// A Rust crate that is built to a component, relative to the pipeline's folder unless absolute.
+    Rust(String),
+}
+
+impl Code {
+    /// The runner that executes it. Two adjacent stages collapse when these are equal and nothing forbids it.
+    pub fn runner(&self) -> &'static str {
+        match self {
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
+        }
+    }
+}
+
+impl std::fmt::Display for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Code::Std(name) => write!(f, "std {name}"),
+            Code::Wasm(path) => write!(f, "wasm {path}"),
+            Code::Rust(path) => write!(f, "rust {path}"),
+        }
+    }
+}
+
+/// The grades of DESIGN section 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purity {
+    /// It can reach nothing but its inputs.
+    Proven,
+    /// A pinned environment without network or undeclared files.
+    Sandboxed,
+    /// Anything else.
+    Open,
+}
+
+/// What a stage needs of an input before it can answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// A row gives zero, one or many rows, from itself alone.
+    RowWise,
+    /// A segment gives its answer from itself alone.
+    PerSegment,
+    /// A partial per segment, then an associative merge.
+    Combining,
+    /// Rows of one key together.
+    Keyed,
+    /// All rows, in order.
+    Whole,
+}
+
+impl Class {
+    /// Whether invocations are made segment by segment.
+    pub fn is_driving(self) -> bool {
+        matches!(self, Class::RowWise | Class::PerSegment | Class::Combining)
+    }
+}
+
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Class::RowWise => "row-wise",
+            Class::PerSegment => "per-segment",
+            Class::Combining => "combining",
+            Class::Keyed => "keyed",
+            Class::Whole => "whole",
+        })
+    }
+}
+
+/// One input port of a stage, wired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The port's name.
+    pub port: String,
+    /// The stream that it reads.
+    pub stream: StreamId,
+    /// What the stage needs of it.
+    pub class: Class,
+    /// Indices of the columns that the stage reads, ascending. Nothing else reaches it.
+    pub reads: Vec<usize>,
+    /// Indices of the key columns, for a keyed input.
+    pub keys: Vec<usize>,
+}
+
+/// One output port of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The port's name.
+    pub port: String,
+    /// The stream that it fills.
+    pub stream: StreamId,
+    /// What becomes of the rows.
+    pub rows: Rows,
+    /// Where each column of the stream's schema comes from, in order.
+    pub columns: Vec<OutputColumn>,
+}
+
+/// What an output does to the rows of an input; enforced by the host. Numbers are indices into [`Stage::inputs`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rows {
+    /// The same rows in the same order.
+    Same {
+        /// Of which input.
+        input: usize,
+    },
+    /// Rows picked from the input's, each never, once or repeatedly.
+    Subset {
+        /// Of which input.
+        input: usize,
+    },
+    /// Rows of the stage's own making.
+    New,
+}
+
+impl Rows {
+    /// The input whose rows these are.
+    pub fn input(self) -> Option<usize> {
+        match self {
+            Rows::Same { input } | Rows::Subset { input } => Some(input),
+            Rows::New => None,
+        }
+    }
+}
+
+/// Where an output column comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputColumn {
+    /// The stage writes it. Written columns are pushed in this order.
+    Written,
+    /// It is a column of the input that [`Output::rows`] names, perhaps under another name.
+    Passed {
+        /// Index into the input stream's columns.
+        column: usize,
+    },
+}
+
+/// What the text says of running a stage. None of it is in a key: it decides whether there is a result, never which.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Keeps the stage out of its neighbours' units.
+    pub isolate: bool,
+    /// Keeps its outputs in the store even where they need not be.
+    pub cache: bool,
+    /// Wall time for one invocation, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Bytes of memory for one instance, batches held by handle included.
+    pub memory: Option<u64>,
+}
+
+/// Where results go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sink {
+    /// As in the text.
+    pub name: String,
+    /// What is written.
+    pub stream: StreamId,
+    /// Where and how.
+    pub spec: SinkSpec,
+}
+
+/// Where and how a sink writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkSpec {
+    /// A file, a folder, or standard output.
+    pub target: Target,
+    /// How rows become bytes.
+    pub format: Format,
+    /// How the bytes are compressed.
+    pub compression: Compression,
+    /// Columns whose values name subfolders (`column=value/`), outermost first. Folders only.
+    pub partition_by: Vec<String>,
+}
+
+/// A sink's place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// One file, relative to the pipeline's folder unless absolute.
+    File(String),
+    /// A folder: a file per segment, named after the segment's source file where there is one, or partitions.
+    Directory(String),
+    /// Standard output.
+    Stdout,
+}
+
+/// The fields of a stage's output that it writes itself, in order.
+pub fn written_fields<'a>(output: &'a Output, schema: &'a SchemaRef) -> impl Iterator<Item = (usize, &'a Arc<Field>)> {
+    let columns = output.columns.iter().zip(schema.fields()).enumerate();
+    columns.filter(|(_, (origin, _))| matches!(origin, OutputColumn::Written)).map(|(i, (_, field))| (i, field))
+}

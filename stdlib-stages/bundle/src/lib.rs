@@ -1,0 +1,1 @@
+//! The standard stages as components, embedded in the binary.
