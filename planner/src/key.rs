@@ -199,12 +199,25 @@ fn write_canonical(value: &serde_json::Value, text: &mut String) {
 
 impl StageKey {
     /// `runner` names what identifies the runner where that matters for the bytes (an interpreter, a GPU adapter, the
-    /// version of a host kernel); it is empty for a proven stage.
-    pub fn derive(code: &StageDigest, config: &serde_json::Value, runner: &BTreeMap<String, String>) -> Self {
+    /// version of a host kernel); it is empty for a proven stage. `reads` are the columns that it reads, input by
+    /// input: a stage knows their names, types and metadata, which a [`ColumnKey`] does not hold.
+    pub fn derive(
+        code: &StageDigest,
+        config: &serde_json::Value,
+        runner: &BTreeMap<String, String>,
+        reads: &[Vec<&Field>],
+    ) -> Self {
         let mut hasher = KeyHasher::new("flowc stage 1");
         hasher.digest(code.as_bytes()).bytes(canonical_json(config).as_bytes()).number(runner.len() as u64);
         for (name, value) in runner {
             hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
+        }
+        hasher.number(reads.len() as u64);
+        for fields in reads {
+            hasher.number(fields.len() as u64);
+            fields.iter().for_each(|field| {
+                hasher.field(field);
+            });
         }
         Self(hasher.finish())
     }
@@ -228,8 +241,9 @@ impl InvocationKey {
     }
 
     /// The key of a column that this invocation writes on an output port.
-    pub fn written_column(&self, port: usize, field: &Field) -> ColumnKey {
-        ColumnKey(KeyHasher::new("flowc column 1").digest(&self.0).number(port as u64).field(field).finish())
+    pub fn written_column(&self, port: usize, column: usize, field: &Field) -> ColumnKey {
+        let mut hasher = KeyHasher::new("flowc column 1");
+        ColumnKey(hasher.digest(&self.0).number(port as u64).number(column as u64).field(field).finish())
     }
 
     /// The key of the rows that this invocation makes or selects on an output port.
@@ -239,9 +253,10 @@ impl InvocationKey {
 }
 
 impl ColumnKey {
-    /// A column whose content is known: at a source, or at a stored edge.
-    pub fn of_content(content: &ContentDigest, field: &Field) -> Self {
-        Self(KeyHasher::new("flowc content column 1").digest(content.as_bytes()).field(field).finish())
+    /// A column whose content is known: at a source, or at a stored edge. The digest covers the type; the column's
+    /// name enters where a stage reads it ([`StageKey`]), so renaming a column changes nothing by itself.
+    pub fn of_content(content: &ContentDigest) -> Self {
+        Self(KeyHasher::new("flowc content column 1").digest(content.as_bytes()).finish())
     }
 
     /// A source's column, known by its stored bytes without decoding. `reader` names the reader and its version.
@@ -253,11 +268,6 @@ impl ColumnKey {
     /// A column passed through a selection of rows.
     pub fn selected(&self, selection: &RowsKey) -> Self {
         Self(KeyHasher::new("flowc selected column 1").digest(selection.as_bytes()).digest(&self.0).finish())
-    }
-
-    /// A passed column under another name or with other metadata.
-    pub fn renamed(&self, field: &Field) -> Self {
-        Self(KeyHasher::new("flowc renamed column 1").digest(&self.0).field(field).finish())
     }
 }
 
@@ -290,13 +300,13 @@ mod tests {
     }
 
     fn stage() -> StageKey {
-        StageKey::derive(&StageDigest::new([1; 32]), &json!({"a": 1}), &BTreeMap::new())
+        StageKey::derive(&StageDigest::new([1; 32]), &json!({"a": 1}), &BTreeMap::new(), &[])
     }
 
     #[test]
     fn members_in_any_order_give_the_same_stage_key() {
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("valid JSON");
-        let key = |config| StageKey::derive(&StageDigest::new([1; 32]), &config, &BTreeMap::new());
+        let key = |config| StageKey::derive(&StageDigest::new([1; 32]), &config, &BTreeMap::new(), &[]);
         assert_eq!(key(parse(r#"{"a":1,"b":{"c":2,"d":3}}"#)), key(parse(r#"{"b":{"d":3,"c":2},"a":1}"#)));
         assert_ne!(key(parse(r#"{"a":1}"#)), key(parse(r#"{"a":2}"#)));
     }
@@ -329,8 +339,9 @@ mod tests {
             let metadata = pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
             Field::new("x", DataType::Int64, true).with_metadata(metadata)
         };
-        let content = ContentDigest::new([3; 32]);
-        let key = |f: &Field| ColumnKey::of_content(&content, f);
+        let key = |f: &Field| {
+            StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[vec![f]])
+        };
         assert_eq!(key(&field([("a", "1"), ("b", "2")])), key(&field([("b", "2"), ("a", "1")])));
         assert_ne!(key(&field([("a", "1"), ("b", "2")])), key(&field([("a", "1"), ("b", "3")])));
     }

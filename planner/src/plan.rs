@@ -53,6 +53,17 @@ impl Plan {
         &self.streams[id.0]
     }
 
+    /// What stays equal over all invocations of a stage.
+    pub fn stage_key(&self, stage: usize) -> StageKey {
+        let stage = &self.stages[stage];
+        let fields = |input: &Input| {
+            let schema = &self.stream(input.stream).schema;
+            input.reads.iter().map(|&column| schema.field(column)).collect()
+        };
+        let reads: Vec<Vec<&Field>> = stage.inputs.iter().map(fields).collect();
+        StageKey::derive(&stage.digest, &stage.config, &stage.runner, &reads)
+    }
+
     /// The stage that produces a stream, with the output port, unless a source does.
     pub fn producing_stage(&self, id: StreamId) -> Option<(usize, usize)> {
         match self.stream(id).producer {
@@ -232,14 +243,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// What stays equal over all invocations.
-    pub fn key(&self) -> StageKey {
-        StageKey::derive(&self.digest, &self.config, &self.runner)
-    }
-
-    /// The inputs whose segments are taken one at a time: each gives invocations of its own.
-    pub fn driving(&self) -> impl Iterator<Item = (usize, &Input)> {
-        self.inputs.iter().enumerate().filter(|(_, input)| input.class.is_driving())
+    /// The input whose segments are taken one at a time: each gives an invocation of its own. At most one.
+    pub fn driving(&self) -> Option<(usize, &Input)> {
+        self.inputs.iter().enumerate().find(|(_, input)| input.class.is_driving())
     }
 
     /// Whether it has partials.

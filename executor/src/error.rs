@@ -1,0 +1,74 @@
+//! What can go wrong, by whose fault it is.
+
+use std::path::PathBuf;
+
+use flowc_planner::Diagnostic;
+
+/// A failure of planning or running.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The pipeline has mistakes; each has its place in the text.
+    #[error("the pipeline has {} mistake{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    Pipeline(Vec<Diagnostic>),
+    /// Something that the plan names does not fit the lock, under `--locked`.
+    #[error("{0}")]
+    Locked(String),
+    /// A source could not be read.
+    #[error("source `{source_name}`: {message}")]
+    Source {
+        /// The source.
+        source_name: String,
+        /// File, row, reason, and what to do.
+        message: String,
+    },
+    /// A stage failed.
+    #[error("stage `{stage}`{}: {message}", segment.map(|s| format!(", segment {s}")).unwrap_or_default())]
+    Stage {
+        /// The stage.
+        stage: String,
+        /// Position of the segment in the dataset of its input.
+        segment: Option<usize>,
+        /// What happened.
+        message: String,
+    },
+    /// A sink could not be written.
+    #[error("sink `{sink}`: {message}")]
+    Sink {
+        /// The sink.
+        sink: String,
+        /// Path, reason, and what to do.
+        message: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] flowc_store::StoreError),
+    /// A file could not be read or written.
+    #[error("{}: {cause}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The command names something that is not in the pipeline.
+    #[error("{0}")]
+    Request(String),
+    /// The run was stopped. What was finished is kept.
+    #[error("stopped; what was finished is kept, and the next run goes on from there")]
+    Cancelled,
+}
+
+/// Several parts of a run can fail, each on its own.
+#[derive(Debug)]
+pub struct RunFailure {
+    /// All that failed; at least one.
+    pub errors: Vec<Error>,
+    /// What was done nevertheless, where the run got so far as to have a plan.
+    pub report: Option<crate::RunReport>,
+}
+
+impl From<Error> for RunFailure {
+    fn from(error: Error) -> Self {
+        Self { errors: vec![error], report: None }
+    }
+}

@@ -1,0 +1,181 @@
+//! What happens during a run, as one closed list. Progress, logs, `--json` and the tests all read it.
+
+use flowc_planner::key::{ContentDigest, PlanHash};
+use serde::Serialize;
+
+/// Takes events as they happen, from any thread.
+pub trait Observer: Send + Sync {
+    /// One event.
+    fn observe(&self, event: Event);
+}
+
+impl<F: Fn(Event) + Send + Sync> Observer for F {
+    fn observe(&self, event: Event) {
+        self(event);
+    }
+}
+
+/// Something that happened. In JSON, `event` names the kind.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The plan stands and work begins.
+    RunStarted {
+        /// The plan's hash.
+        plan: PlanHash,
+        /// The pipeline's name.
+        pipeline: String,
+    },
+    /// A Rust stage is being built to a component.
+    BuildStarted {
+        /// As in the text.
+        code: String,
+    },
+    /// It has been built.
+    BuildFinished {
+        /// As in the text.
+        code: String,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// A line of a build's output.
+    BuildLog {
+        /// As in the text.
+        code: String,
+        /// The line.
+        message: String,
+    },
+    /// A source file is read, since it is new or was changed.
+    FileRead {
+        /// The source.
+        source: String,
+        /// Its name as matched.
+        file: String,
+        /// Bytes on disk.
+        bytes: u64,
+    },
+    /// Rows of a source that did not fit were left out or put aside.
+    BadRows {
+        /// The source.
+        source: String,
+        /// The file.
+        file: String,
+        /// How many.
+        rows: u64,
+    },
+    /// How much is to be done, as far as is known now.
+    WorkPlanned {
+        /// Invocations that will run, unless their inputs turn out to be unchanged.
+        tasks: usize,
+    },
+    /// Stages ran over one segment.
+    SegmentRan {
+        /// The stages, in order.
+        stages: Vec<String>,
+        /// Position of the segment in the dataset.
+        segment: usize,
+        /// Rows of the last stage's outputs.
+        rows: u64,
+        /// Wall time.
+        seconds: f64,
+    },
+    /// A segment was to run, but its inputs have the content of an earlier run's: early cutoff.
+    SegmentUnchanged {
+        /// The last stage.
+        stage: String,
+        /// Position of the segment in the dataset.
+        segment: usize,
+    },
+    /// A line of a stage's log.
+    StageLog {
+        /// The stage.
+        stage: String,
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
+        /// The line.
+        message: String,
+    },
+    /// A stage failed.
+    StageFailed {
+        /// The stage.
+        stage: String,
+        /// What happened, where, and what to do.
+        message: String,
+    },
+    /// A sink's files stand.
+    SinkWritten {
+        /// The sink.
+        sink: String,
+        /// Files written anew; the others are as they were.
+        files: usize,
+        /// Rows of the whole sink.
+        rows: u64,
+    },
+    /// Something that the user should know.
+    Warning {
+        /// What, and what to do.
+        message: String,
+    },
+    /// The last event.
+    RunFinished(RunReport),
+}
+
+/// The outcome of a run. Field names are fixed: other programs read them.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct RunReport {
+    /// The plan's hash.
+    pub plan: PlanHash,
+    /// One per stage, in the plan's order.
+    pub stages: Vec<StageReport>,
+    /// One per sink, in the plan's order; those that were not reached are left out.
+    pub outputs: Vec<OutputReport>,
+}
+
+impl RunReport {
+    /// Whether any stage failed or was not reached.
+    pub fn is_complete(&self) -> bool {
+        self.stages.iter().all(|stage| matches!(stage.status, StageStatus::Ran | StageStatus::Cached))
+    }
+}
+
+/// What became of one stage.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct StageReport {
+    /// The stage.
+    pub name: String,
+    /// What became of it.
+    pub status: StageStatus,
+    /// Segments that it ran over.
+    pub segments_ran: u64,
+    /// Segments whose results were there.
+    pub segments_cached: u64,
+    /// Rows of its outputs, cached ones included.
+    pub rows_out: u64,
+    /// Time spent in the units that ran it, over all threads, shared evenly by the stages of a unit.
+    pub seconds: f64,
+}
+
+/// The states in which a stage can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StageStatus {
+    /// It ran over at least one segment.
+    Ran,
+    /// It was not needed: its results, or all that is below it, were there.
+    Cached,
+    /// It failed.
+    Failed,
+    /// It was never reached.
+    Skipped,
+}
+
+/// What a sink holds.
+#[derive(Clone, Debug, PartialEq, Serialize, serde::Deserialize)]
+pub struct OutputReport {
+    /// The sink.
+    pub name: String,
+    /// Digest of the logical content: columns and rows, whatever the file format.
+    pub digest: ContentDigest,
+    /// How many rows.
+    pub rows: u64,
+}
