@@ -1,1 +1,43 @@
 //! Canonical columns: fixed-row batches, compacted, digested independently of layout.
+//!
+//! The way of a column: batches of any size -> [`Recut`] cuts them at [`BATCH_ROWS`] -> [`canonical`] gives each cut the
+//! one physical form that its logical content has -> [`leaf`] hashes that form -> [`ColumnDigest`] hashes the leaves.
+//! A digest is thus a tree of depth two, so that a reader can check one cut without reading the others.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod canonical;
+mod digest;
+mod recut;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod unify;
+
+use arrow_schema::ArrowError;
+
+pub use canonical::canonical;
+pub use digest::{ColumnDigest, Leaf, leaf};
+pub use recut::Recut;
+pub use unify::Unifier;
+
+/// Rows of a cut. The last cut of a segment may be shorter, and is never empty.
+pub const BATCH_ROWS: usize = 8192;
+
+/// Version of the canonical form, part of every content digest.
+pub const CANONICAL_VERSION: u32 = 1;
+
+/// What can go wrong with columns.
+#[derive(Debug, thiserror::Error)]
+pub enum ColumnsError {
+    /// Arrow could not do it: values that don't fit their type's offsets, batches of different types.
+    #[error("columns can't be put together: {0}")]
+    Arrow(#[from] ArrowError),
+    /// A segment has more different values than its dictionary's keys can number.
+    #[error("{values} different values need wider dictionary keys than {key}: use a wider key type, or no dictionary")]
+    DictionaryFull {
+        /// Number of values so far.
+        values: usize,
+        /// The type of the keys.
+        key: arrow_schema::DataType,
+    },
+}

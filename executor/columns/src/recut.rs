@@ -1,0 +1,96 @@
+//! Cuts batches anew at fixed row counts.
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use arrow_select::concat::concat_batches;
+
+use crate::{BATCH_ROWS, ColumnsError};
+
+/// Takes batches of any size and gives batches of exactly [`BATCH_ROWS`] rows, the last one shorter.
+/// A batch that is cut so already passes without a copy; so does any part of a batch that holds a whole cut.
+pub struct Recut {
+    schema: SchemaRef,
+    pieces: Vec<RecordBatch>,
+    rows: usize,
+}
+
+impl Recut {
+    /// Batches of this schema.
+    pub fn new(schema: SchemaRef) -> Self {
+        Self { schema, pieces: Vec::new(), rows: 0 }
+    }
+
+    /// Takes a batch, gives the cuts that are full now.
+    pub fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, ColumnsError> {
+        let mut cuts = Vec::new();
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = (BATCH_ROWS - self.rows).min(batch.num_rows() - start);
+            self.pieces.push(batch.slice(start, rows));
+            self.rows += rows;
+            start += rows;
+            if self.rows == BATCH_ROWS {
+                cuts.push(self.join()?);
+            }
+        }
+        Ok(cuts)
+    }
+
+    /// Gives the last cut, if any rows are left.
+    pub fn finish(mut self) -> Result<Option<RecordBatch>, ColumnsError> {
+        if self.rows == 0 { Ok(None) } else { self.join().map(Some) }
+    }
+
+    fn join(&mut self) -> Result<RecordBatch, ColumnsError> {
+        self.rows = 0;
+        let pieces = std::mem::take(&mut self.pieces);
+        match <[RecordBatch; 1]>::try_from(pieces) {
+            Ok([piece]) => Ok(piece),
+            Err(pieces) => Ok(concat_batches(&self.schema, &pieces)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    fn numbers(range: std::ops::Range<i64>) -> RecordBatch {
+        RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(range)) as ArrayRef)]).unwrap()
+    }
+
+    fn recut(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
+        let mut recut = Recut::new(numbers(0..0).schema());
+        let mut cuts = Vec::new();
+        for batch in batches {
+            cuts.extend(recut.push(batch).unwrap());
+        }
+        cuts.extend(recut.finish().unwrap());
+        cuts
+    }
+
+    #[test]
+    fn cuts_do_not_depend_on_how_the_rows_arrive() {
+        let rows = BATCH_ROWS as i64 * 2 + 5;
+        let whole = recut(vec![numbers(0..rows)]);
+        let pieces = recut((0..rows).step_by(1000).map(|i| numbers(i..(i + 1000).min(rows))).collect());
+        assert_eq!(whole, pieces);
+        assert_eq!(whole.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [BATCH_ROWS, BATCH_ROWS, 5]);
+    }
+
+    #[test]
+    fn a_full_batch_passes_without_a_copy() {
+        let batch = numbers(0..BATCH_ROWS as i64);
+        let before = batch.column(0).to_data().buffers()[0].as_ptr();
+        assert_eq!(recut(vec![batch])[0].column(0).to_data().buffers()[0].as_ptr(), before);
+    }
+
+    #[test]
+    fn no_rows_give_no_cut() {
+        assert!(recut(vec![numbers(0..0)]).is_empty());
+    }
+}

@@ -1,0 +1,1 @@
+//! Generators of types and arrays, for property tests.
