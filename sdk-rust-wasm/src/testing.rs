@@ -1,0 +1,131 @@
+//! Runs a stage natively, without the engine: for an author's `cargo test`.
+//!
+//! The rules are the real ones: a stage gets only what it declared to read, columns cross a boundary, what it writes is
+//! validated. Each record batch of an input counts as a segment.
+#![allow(clippy::expect_used)]
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+
+use crate::batch::Batch;
+use crate::columns::Columns;
+use crate::description::{Class, Description, Output};
+use crate::host::{self, Handle};
+use crate::outputs::Outputs;
+use crate::problem::{Problem, Result, parse_config};
+use crate::stage::{Opening, Phase, Stage};
+
+/// What the stage says of this config and these inputs.
+pub fn describe<S: Stage>(config: &serde_json::Value, inputs: &[SchemaRef]) -> Result<Description> {
+    let schemas = inputs.iter().cloned().enumerate();
+    let columns: Vec<Columns> = schemas.map(|(port, schema)| Columns { port, schema }).collect();
+    S::describe(&parse_config(&config.to_string())?, &columns)?.checked()
+}
+
+/// Runs a stage over its inputs, each a list of segments of one batch (at least one, if only an empty one, for its
+/// schema). Gives one record batch per output port.
+pub fn run<S: Stage>(config: &serde_json::Value, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
+    let schema = |input: &Vec<RecordBatch>| input.first().map(RecordBatch::schema);
+    let schemas: Option<Vec<SchemaRef>> = inputs.iter().map(schema).collect();
+    let schemas = schemas.ok_or_else(|| Problem::new("each input needs a batch, if only for its schema"))?;
+    let description = describe::<S>(config, &schemas)?;
+    let run = Run::<S> { config: config.to_string(), description, stage: std::marker::PhantomData };
+    match &run.description.partial {
+        Some(partial) => run.combine(inputs, partial),
+        None => run.plain(inputs),
+    }
+}
+
+struct Run<S> {
+    config: String,
+    description: Description,
+    stage: std::marker::PhantomData<S>,
+}
+
+impl<S: Stage> Run<S> {
+    /// One invocation per segment of a driving input or per part; all inputs that are whole go first.
+    fn plain(&self, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
+        let outputs = &self.description.outputs;
+        let driving = self.description.inputs.iter().position(|input| input.class != Class::Whole);
+        let invocations = match driving {
+            Some(port) => inputs[port].len() as u64,
+            None => self.description.parts,
+        };
+        let mut emitted = Vec::new();
+        for number in 0..invocations {
+            let given = |(port, segments): (usize, &Vec<RecordBatch>)| match driving {
+                Some(driving) if driving == port => vec![segments[number as usize].clone()],
+                _ => segments.clone(),
+            };
+            let given: Vec<_> = inputs.iter().enumerate().map(given).collect();
+            let reads: Vec<Vec<usize>> = self.description.inputs.iter().map(|input| input.reads.clone()).collect();
+            emitted.extend(self.invoke(Phase::Run, number, &given, &reads, outputs)?);
+        }
+        gather(emitted, outputs)
+    }
+
+    /// A partial per segment, merged in pairs, then the result.
+    fn combine(&self, inputs: &[Vec<RecordBatch>], partial: &SchemaRef) -> Result<Vec<RecordBatch>> {
+        let port = [Output::new_rows().write_all(partial.fields().iter().cloned())];
+        let all: Vec<usize> = (0..partial.fields().len()).collect();
+        let reads = &self.description.inputs[0].reads;
+        let step = |phase, batches: Vec<RecordBatch>, reads: &Vec<usize>| {
+            let emitted = self.invoke(phase, 0, &[batches], std::slice::from_ref(reads), &port)?;
+            gather(emitted, &port)?.pop().ok_or_else(|| Problem::new("no partial"))
+        };
+        let mut partials = Vec::new();
+        for segment in &inputs[0] {
+            partials.push(step(Phase::Partial, vec![segment.clone()], reads)?);
+        }
+        while partials.len() > 1 {
+            partials = partials.chunks(2).map(|pair| step(Phase::Merge, pair.to_vec(), &all)).collect::<Result<_>>()?;
+        }
+        let outputs = &self.description.outputs;
+        gather(self.invoke(Phase::Finish, 0, &[partials], &[all], outputs)?, outputs)
+    }
+
+    fn invoke(
+        &self,
+        phase: Phase,
+        part: u64,
+        inputs: &[Vec<RecordBatch>],
+        reads: &[Vec<usize>],
+        outputs: &[Output],
+    ) -> Result<Vec<(usize, RecordBatch)>> {
+        host::start(outputs.to_vec());
+        let project = |(input, reads): (&Vec<RecordBatch>, &Vec<usize>)| {
+            let schema = input.first().ok_or_else(|| Problem::new("an input without a batch"))?.schema();
+            Ok(Arc::new(schema.project(reads)?))
+        };
+        let schemas: Vec<SchemaRef> = inputs.iter().zip(reads).map(project).collect::<Result<_>>()?;
+        let opening = Opening { inputs: schemas.clone(), phase, part };
+        let mut stage = S::open(parse_config(&self.config)?, opening)?;
+        for port in self.order(inputs.len()) {
+            for batch in &inputs[port] {
+                let handle = Handle::of_input(batch.clone(), port, &reads[port]);
+                stage.push(port, Batch::new(handle, schemas[port].clone()), &mut Outputs::new())?;
+            }
+            stage.end_of_input(port, &mut Outputs::new())?;
+        }
+        stage.finish(&mut Outputs::new())?;
+        Ok(host::emitted())
+    }
+
+    /// Ports that are whole first.
+    fn order(&self, ports: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..ports).collect();
+        order.sort_by_key(|&port| self.description.inputs[port].class != Class::Whole);
+        order
+    }
+}
+
+fn gather(emitted: Vec<(usize, RecordBatch)>, outputs: &[Output]) -> Result<Vec<RecordBatch>> {
+    let port = |(port, output): (usize, &Output)| {
+        let batches = emitted.iter().filter(|(p, _)| *p == port).map(|(_, batch)| batch);
+        Ok(concat_batches(&output.schema(), batches)?)
+    };
+    outputs.iter().enumerate().map(port).collect()
+}
