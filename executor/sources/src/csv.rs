@@ -1,0 +1,273 @@
+//! Format `csv`: the header, which maps a file's fields to the schema's columns by name, and the rows.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::timezone::Tz;
+use arrow_csv::ReaderBuilder;
+use arrow_csv::reader::{Decoder, Format};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use flowc_planner::key::KeyHasher;
+use flowc_planner::plan::CsvDialect;
+
+use crate::BATCH_ROWS;
+use crate::error::SourceError;
+use crate::framing::CsvFraming;
+use crate::parser::{BadRecord, Parser, conform, map_types, offset_zone, project};
+use crate::view::View;
+
+/// How one file's records map to the schema.
+#[derive(Clone, Debug)]
+pub(crate) struct CsvLayout {
+    dialect: CsvDialect,
+    format: Format,
+    /// A field per field of a record: the schema's column, or a text column that is never read.
+    fields: SchemaRef,
+    /// Per column of the schema, its field's place in a record.
+    positions: Vec<usize>,
+}
+
+impl CsvLayout {
+    /// Reads the header, if the dialect has one. Gives the layout and where the first record starts.
+    pub(crate) fn open(
+        view: &View,
+        start: u64,
+        dialect: &CsvDialect,
+        schema: &SchemaRef,
+    ) -> Result<(Self, u64), SourceError> {
+        check_dialect(dialect)?;
+        check_types(schema)?;
+        let (fields, positions, start) = if dialect.header {
+            let (names, end) = read_header(view, start, dialect)?;
+            let positions = find_columns(view.name(), &names, schema)?;
+            (spread(&names, schema, &positions), positions, end)
+        } else {
+            (schema.clone(), (0..schema.fields().len()).collect(), start)
+        };
+        let fields = map_types(&fields, offset_zone);
+        Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
+    }
+
+    /// How its records are delimited.
+    pub(crate) fn framing(&self) -> CsvFraming {
+        CsvFraming::new(&self.dialect)
+    }
+
+    /// What, besides a segment's bytes, shapes its rows: names of other columns are not in it.
+    pub(crate) fn hash_into(&self, hasher: &mut KeyHasher) {
+        hasher.number(self.fields.fields().len() as u64).number(self.positions.len() as u64);
+        for &position in &self.positions {
+            hasher.number(position as u64);
+        }
+    }
+
+    /// A parser of these columns of the schema.
+    pub(crate) fn parser(&self, schema: &SchemaRef, projection: &[usize]) -> CsvParser {
+        let positions = projection.iter().map(|&column| self.positions[column]).collect();
+        CsvParser { layout: self.clone(), schema: project(schema, projection), positions, decoder: None }
+    }
+}
+
+/// Everything of a dialect is one ASCII character, and each has one meaning.
+pub(crate) fn check_dialect(dialect: &CsvDialect) -> Result<(), SourceError> {
+    let marks = [
+        ("delimiter", Some(dialect.delimiter)),
+        ("quote", Some(dialect.quote)),
+        ("escape", dialect.escape),
+        ("comment", dialect.comment),
+    ];
+    let used: Vec<_> = marks.iter().filter_map(|&(name, mark)| Some((name, mark?))).collect();
+    for (i, &(name, mark)) in used.iter().enumerate() {
+        if !mark.is_ascii() || matches!(mark, '\n' | '\r') {
+            return Err(unfit(format!("the CSV {name} {mark:?} is not one ASCII character other than a line end")));
+        }
+        if let Some((other, _)) = used[..i].iter().find(|(_, earlier)| *earlier == mark) {
+            return Err(unfit(format!("the CSV {name} and {other} are both {mark:?}; they must differ")));
+        }
+    }
+    Ok(())
+}
+
+fn unfit(reason: String) -> SourceError {
+    SourceError::UnfitFormat { reason }
+}
+
+/// Says which types a CSV field can be read as.
+pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
+    match schema.fields().iter().find(|field| !is_readable(&offset_zone(field.data_type()))) {
+        Some(field) => {
+            let (name, data_type) = (field.name(), field.data_type());
+            let reason = format!("column `{name}` is {data_type}, which no CSV field can be read as");
+            Err(SourceError::UnfitSchema { format: "csv", reason })
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_readable(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Boolean | DataType::Null | DataType::Utf8 | DataType::Utf8View => true,
+        DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => true,
+        DataType::Decimal32(..) | DataType::Decimal64(..) => true,
+        DataType::Decimal128(..) | DataType::Decimal256(..) => true,
+        DataType::Timestamp(_, zone) => zone.as_ref().is_none_or(|zone| zone.parse::<Tz>().is_ok()),
+        DataType::Dictionary(key, value) => key.is_integer() && **value == DataType::Utf8,
+        other => other.is_integer() || other.is_floating(),
+    }
+}
+
+/// The dialect in arrow-csv's words. Headers are read here, so it sees records alone.
+pub(crate) fn format(dialect: &CsvDialect) -> Result<Format, SourceError> {
+    let mut format = Format::default().with_delimiter(dialect.delimiter as u8).with_quote(dialect.quote as u8);
+    if let Some(escape) = dialect.escape {
+        format = format.with_escape(escape as u8);
+    }
+    if let Some(comment) = dialect.comment {
+        format = format.with_comment(comment as u8);
+    }
+    if !dialect.null.is_empty() {
+        let pattern = regex::Regex::new(&format!(r"\A{}\z", regex::escape(&dialect.null)));
+        let pattern = pattern.map_err(|_| unfit("the CSV null text is too long".to_owned()))?;
+        format = format.with_null_regex(pattern);
+    }
+    Ok(format)
+}
+
+/// A reader of single records in a dialect.
+fn records<R: std::io::Read>(dialect: &CsvDialect, input: R) -> csv::Reader<R> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.has_headers(false).flexible(true);
+    builder.delimiter(dialect.delimiter as u8).quote(dialect.quote as u8);
+    builder.escape(dialect.escape.map(|c| c as u8)).comment(dialect.comment.map(|c| c as u8));
+    builder.from_reader(input)
+}
+
+/// The names in the first record, and where the next one starts.
+pub(crate) fn read_header(view: &View, start: u64, dialect: &CsvDialect) -> Result<(Vec<String>, u64), SourceError> {
+    let mut reader = records(dialect, view.cursor(start));
+    let mut header = csv::StringRecord::new();
+    let damaged = |error: csv::Error| SourceError::Damaged {
+        file: view.name().to_owned(),
+        format: "csv",
+        reason: format!("its header is unreadable: {error}"),
+    };
+    reader.read_record(&mut header).map_err(damaged)?;
+    let mut end = start + reader.position().byte();
+    // The reader stops between `\r` and `\n`.
+    if end > 0 && end < view.length() && *view.read(end - 1, 2)? == *b"\r\n" {
+        end += 1;
+    }
+    Ok((header.iter().map(str::to_owned).collect(), end.min(view.length())))
+}
+
+/// Finds each of the schema's columns in a header.
+fn find_columns(file: &str, names: &[String], schema: &SchemaRef) -> Result<Vec<usize>, SourceError> {
+    let find = |field: &Arc<Field>| {
+        let mut places = names.iter().enumerate().filter(|(_, name)| *name == field.name()).map(|(place, _)| place);
+        match (places.next(), places.next()) {
+            (Some(place), None) => Ok(place),
+            (Some(_), Some(_)) => {
+                Err(SourceError::RepeatedColumn { file: file.to_owned(), column: field.name().clone() })
+            }
+            (None, _) => Err(SourceError::MissingColumn {
+                file: file.to_owned(),
+                column: field.name().clone(),
+                found: names.to_vec(),
+            }),
+        }
+    };
+    schema.fields().iter().map(find).collect()
+}
+
+/// The schema's fields in the file's order, with text where the schema has nothing.
+fn spread(names: &[String], schema: &SchemaRef, positions: &[usize]) -> SchemaRef {
+    let mut fields: Vec<_> = names.iter().map(|name| Arc::new(Field::new(name, DataType::Utf8, true))).collect();
+    for (field, &position) in schema.fields().iter().zip(positions) {
+        fields[position] = field.clone();
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// Records to batches.
+pub(crate) struct CsvParser {
+    layout: CsvLayout,
+    /// Of the batches.
+    schema: SchemaRef,
+    /// Per column of the batches, its place in a record.
+    positions: Vec<usize>,
+    /// Kept between records, for its buffers; dropped after a fault and at an end.
+    decoder: Option<Decoder>,
+}
+
+impl CsvParser {
+    fn new_decoder(layout: &CsvLayout, positions: &[usize]) -> Decoder {
+        let builder = ReaderBuilder::new(layout.fields.clone()).with_format(layout.format.clone());
+        builder.with_batch_size(BATCH_ROWS).with_projection(positions.to_vec()).build_decoder()
+    }
+
+    /// The first column that this record can't fill.
+    fn faulty_column(&self, record: &[u8]) -> Option<usize> {
+        (0..self.positions.len()).find(|&column| {
+            let mut decoder = Self::new_decoder(&self.layout, &self.positions[column..=column]);
+            decode(&mut decoder, record).is_err()
+        })
+    }
+}
+
+impl Parser for CsvParser {
+    fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
+        let decoder = self.decoder.take();
+        let mut decoder = decoder.unwrap_or_else(|| Self::new_decoder(&self.layout, &self.positions));
+        let (batch, used) = decode(&mut decoder, bytes)?;
+        if used < bytes.len() {
+            self.decoder = Some(decoder);
+        }
+        let batch =
+            batch.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |b| conform(&b, &self.schema))?;
+        Ok((batch, used))
+    }
+
+    fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
+        let mut values = csv::ByteRecord::new();
+        let read = records(&self.layout.dialect, record).read_byte_record(&mut values);
+        let expected = self.layout.fields.fields().len();
+        if read.is_err() || values.len() != expected {
+            let reason = format!("{expected} fields expected, {} found", values.len());
+            return BadRecord { column: None, reason };
+        }
+        if let Some(place) = values.iter().position(|value| std::str::from_utf8(value).is_err()) {
+            let column = Some(self.layout.fields.field(place).name().clone());
+            return BadRecord { column, reason: "not UTF-8".to_owned() };
+        }
+        match self.faulty_column(record) {
+            Some(column) => {
+                let value = String::from_utf8_lossy(&values[self.positions[column]]);
+                self.explain_value(self.schema.field(column), &value)
+            }
+            None => BadRecord { column: None, reason: error.to_string() },
+        }
+    }
+}
+
+impl CsvParser {
+    fn explain_value(&self, field: &Field, value: &str) -> BadRecord {
+        let reason = if !field.is_nullable() && value == self.layout.dialect.null {
+            "null in a column without nulls".to_owned()
+        } else {
+            format!("{value:?} is not a value of type {}", field.data_type())
+        };
+        BadRecord { column: Some(field.name().clone()), reason }
+    }
+}
+
+/// Decodes at most a batch of records; an end of the bytes ends the last record.
+fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<(Option<RecordBatch>, usize), ArrowError> {
+    let mut used = 0;
+    loop {
+        let taken = decoder.decode(&bytes[used..])?;
+        used += taken;
+        if taken == 0 || decoder.capacity() == 0 {
+            return Ok((decoder.flush()?, used));
+        }
+    }
+}

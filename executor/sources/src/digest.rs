@@ -1,0 +1,31 @@
+//! What shapes a segment's rows besides its raw bytes.
+
+use arrow_schema::SchemaRef;
+use flowc_planner::key::{KeyHasher, canonical_json};
+use flowc_planner::plan::{Format, SourceSpec};
+
+/// The reader of a format, with the version of what it makes of bytes. A fix that changes rows raises it.
+pub fn reader_version(format: &Format) -> &'static str {
+    match format {
+        Format::Csv(_) => "csv 1",
+        Format::JsonLines => "jsonl 1",
+        Format::Parquet => "parquet 1",
+        Format::Arrow => "arrow 1",
+        Format::Lines => "lines 1",
+        Format::Bytes => "bytes 1",
+        Format::Table => "table 1",
+    }
+}
+
+/// A digest of everything that shapes the rows of a segment, given its raw digest: the reader, the dialect, what happens
+/// to bad rows, the schema. Neither where the file lies nor how it is compressed.
+pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
+    let mut hasher = KeyHasher::new("flowc source 1");
+    hasher.bytes(reader_version(&spec.format).as_bytes());
+    let format = serde_json::json!({ "format": spec.format, "bad_rows": spec.bad_rows });
+    hasher.bytes(canonical_json(&format).as_bytes()).number(schema.fields().len() as u64);
+    for field in schema.fields() {
+        hasher.field(field);
+    }
+    hasher.finish()
+}

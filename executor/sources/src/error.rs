@@ -1,0 +1,188 @@
+//! What can go wrong with a source: the place, the reason, what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use arrow_schema::DataType;
+
+/// Why a source can't be listed, opened or read. `file` is the name as the pipeline's text matched it.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A pattern that is no glob.
+    #[error("the pattern `{pattern}` is not a valid glob: {reason}")]
+    BadPattern {
+        /// As in the text.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A glob that matches nothing.
+    #[error("no file matches `{pattern}` (looked in {})", folder.display())]
+    NoMatch {
+        /// As in the text.
+        pattern: String,
+        /// The folder where the search began.
+        folder: PathBuf,
+    },
+    /// A named file that is not there.
+    #[error("the file `{pattern}` does not exist (looked for {})", path.display())]
+    Missing {
+        /// As in the text.
+        pattern: String,
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A folder in place of a file.
+    #[error("`{file}` is a folder; name the files in it, such as `{file}/*.csv` or `{file}/**`")]
+    Folder {
+        /// As in the text.
+        file: String,
+    },
+    /// Names that the pipeline's text can't hold.
+    #[error("the file name {} is not UTF-8; rename the file or leave it out of the pattern", path.display())]
+    NameNotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refused.
+    #[error("{file}: cannot {action}: {error}")]
+    Io {
+        /// Which file or folder.
+        file: String,
+        /// What was tried.
+        action: &'static str,
+        /// The system's answer.
+        #[source]
+        error: io::Error,
+    },
+    /// Bytes that are not what the format says.
+    #[error("{file}: damaged or not {format}: {reason}")]
+    Damaged {
+        /// Which file.
+        file: String,
+        /// What it should be.
+        format: &'static str,
+        /// What the decoder says.
+        reason: String,
+    },
+    /// A column that the schema has and the file has not.
+    #[error("{file}: there is no column `{column}`; the file has {}", list_names(found))]
+    MissingColumn {
+        /// Which file.
+        file: String,
+        /// The schema's column.
+        column: String,
+        /// The file's columns.
+        found: Vec<String>,
+    },
+    /// A column name that the file has more than once.
+    #[error("{file}: the column `{column}` occurs more than once; rename one of them")]
+    RepeatedColumn {
+        /// Which file.
+        file: String,
+        /// Its name.
+        column: String,
+    },
+    /// A column of another type than the schema says. Nothing is cast silently.
+    #[error("{file}: the column `{column}` is {found}, but the source's schema says {expected}")]
+    TypeDiffers {
+        /// Which file.
+        file: String,
+        /// Its name.
+        column: String,
+        /// As in the schema.
+        expected: Box<DataType>,
+        /// As in the file.
+        found: Box<DataType>,
+    },
+    /// A null where the schema allows none, in a format that has no bad rows.
+    #[error("{file}: the column `{column}` has nulls, but the source's schema says that it has none")]
+    UnexpectedNull {
+        /// Which file.
+        file: String,
+        /// Its name.
+        column: String,
+    },
+    /// A declared schema that the format can't give.
+    #[error("the source's schema does not fit the format {format}: {reason}")]
+    UnfitSchema {
+        /// The format's name.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A format or dialect that can't be read.
+    #[error("{reason}")]
+    UnfitFormat {
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A row that does not fit, under `bad-rows "fail"`.
+    #[error("{file}: row {row}{}: {reason}: {text}\n  (bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them)",
+        column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default())]
+    BadRow {
+        /// Which file.
+        file: String,
+        /// The data row in the file, from 1.
+        row: u64,
+        /// The column, where the fault is in one.
+        column: Option<String>,
+        /// What is wrong.
+        reason: String,
+        /// The start of the record's text.
+        text: String,
+    },
+    /// A record without end.
+    #[error("{file}: the record at byte {offset} is longer than {} MiB; is a quote or a line end missing?", limit >> 20)]
+    RecordTooLong {
+        /// Which file.
+        file: String,
+        /// Where it starts in the (decompressed) file.
+        offset: u64,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A file too large to be one value.
+    #[error("{file}: {size} bytes are too many for one row of format \"bytes\"; the limit is 2 GiB")]
+    FileTooLarge {
+        /// Which file.
+        file: String,
+        /// Its (decompressed) size.
+        size: u64,
+    },
+    /// A file that did not stay the same while it was read.
+    #[error("{file}: {what} while it was being read; run again when it no longer changes")]
+    Changed {
+        /// Which file.
+        file: String,
+        /// What happened to it.
+        what: &'static str,
+    },
+    /// Arrow refused batches that were checked before.
+    #[error("{file}: {reason}")]
+    Arrow {
+        /// Which file.
+        file: String,
+        /// What Arrow says.
+        reason: String,
+    },
+}
+
+impl SourceError {
+    /// Wraps a refusal of the system: `.map_err(SourceError::io(name, "open"))`.
+    pub(crate) fn io(file: &str, action: &'static str) -> impl Fn(io::Error) -> SourceError {
+        let file = file.to_owned();
+        move |error| SourceError::Io { file: file.clone(), action, error }
+    }
+}
+
+fn list_names(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    if names.is_empty() {
+        text.push_str("none");
+    } else if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! A source file, opened: the one way in for every format.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::{DataType, SchemaRef};
+use bytes::Bytes;
+use flowc_planner::plan::{Compression, Format, SourceSpec};
+use flowc_platform::FileStamp;
+
+use crate::csv::CsvLayout;
+use crate::error::SourceError;
+use crate::ipc::IpcFile;
+use crate::list::SourceFile;
+use crate::parquet::ParquetFile;
+use crate::parser::project;
+use crate::reader::{Rows, SegmentReader};
+use crate::segment::RawSegment;
+use crate::spool::{resolve, spool};
+use crate::text::{TextFile, TextFormat, bom_length};
+use crate::view::View;
+use crate::{json, whole};
+
+/// The name of standard input in messages and rejects.
+const STDIN: &str = "standard input";
+
+/// A source file, opened for scanning and reading. Compressed and unseekable files have been written plain to an
+/// unlinked file first. Several threads may read from it at once.
+pub struct OpenFile {
+    view: View,
+    schema: SchemaRef,
+    content: Content,
+    stamp: FileStamp,
+    /// What was opened, to look at again; none for standard input.
+    origin: Option<(File, PathBuf)>,
+}
+
+enum Content {
+    Text(TextFile),
+    Parquet(ParquetFile),
+    Ipc(IpcFile),
+    Whole,
+}
+
+impl OpenFile {
+    /// Opens a file. `spool`: an existing folder for what must be decompressed.
+    pub fn open(
+        file: &SourceFile,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        spool: &Path,
+    ) -> Result<OpenFile, SourceError> {
+        let (view, origin) = plain(file, spec.compression, spool)?;
+        let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "look at it"))?;
+        Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))
+    }
+
+    /// Takes all of standard input.
+    pub fn stdin(spec: &SourceSpec, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
+        let file = self::spool(io::stdin(), resolve(spec.compression, STDIN), spool, STDIN)?;
+        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(STDIN, "look at it"))?;
+        Self::with(View::new(Arc::new(file), STDIN)?, spec, schema, stamp, None)
+    }
+
+    fn with(
+        view: View,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        stamp: FileStamp,
+        origin: Option<(File, PathBuf)>,
+    ) -> Result<OpenFile, SourceError> {
+        let content = Content::open(&view, spec, schema)?;
+        Ok(OpenFile { view, schema: schema.clone(), content, stamp, origin })
+    }
+
+    /// The stamp of the file when it was opened.
+    pub fn stamp(&self) -> FileStamp {
+        self.stamp
+    }
+
+    /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
+    /// of the segment along, for [`read`](Self::read), so that they are read once. After an error there is no more.
+    pub fn segments(&self) -> impl Iterator<Item = Result<(RawSegment, Option<Bytes>), SourceError>> + Send + '_ {
+        let without_bytes = |segment: Result<RawSegment, SourceError>| segment.map(|segment| (segment, None));
+        let segments: Box<dyn Iterator<Item = _> + Send + '_> = match &self.content {
+            Content::Text(text) => Box::new(text.segments()),
+            Content::Parquet(parquet) => Box::new(parquet.segments().map(without_bytes)),
+            Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
+            Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
+        };
+        segments
+    }
+
+    /// Reads a segment's rows: the columns of the schema that `projection` names, in its order. `bytes` is what came
+    /// with the segment, if it is still at hand; otherwise text is read again, and must be what it was.
+    ///
+    /// Under `bad-rows "fail"` only the columns that are read are checked; otherwise all are, because which rows there
+    /// are must not depend on the projection.
+    pub fn read(
+        &self,
+        segment: &RawSegment,
+        bytes: Option<Bytes>,
+        projection: &[usize],
+    ) -> Result<SegmentReader, SourceError> {
+        let rows = match &self.content {
+            Content::Text(text) => Rows::Text(Box::new(text.read(segment, bytes, projection)?)),
+            Content::Parquet(parquet) => Rows::Parquet(Box::new(parquet.read(segment, projection)?)),
+            Content::Ipc(ipc) => Rows::Ipc(Box::new(ipc.read(segment, projection)?)),
+            Content::Whole => Rows::One(Some(whole::read(&self.view, &self.schema, segment, bytes, projection)?)),
+        };
+        Ok(SegmentReader::new(self.view.name(), project(&self.schema, projection), rows))
+    }
+
+    /// Fails if the file is no longer what was opened: written to, cut short, replaced or deleted. To be called when
+    /// all that is needed has been read, before any of it is believed.
+    pub fn verify_unchanged(&self) -> Result<(), SourceError> {
+        let Some((file, path)) = &self.origin else { return Ok(()) };
+        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "look at it"))?;
+        if now.size < self.stamp.size {
+            return Err(self.view.changed("it became shorter"));
+        }
+        if (now.size, now.modified_ns) != (self.stamp.size, self.stamp.modified_ns) {
+            return Err(self.view.changed("it was written to"));
+        }
+        match FileStamp::of(path) {
+            Ok(there) if (there.inode, there.device) == (now.inode, now.device) => Ok(()),
+            Ok(_) => Err(self.view.changed("it was replaced by another file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.view.changed("it was deleted")),
+            Err(error) => Err(SourceError::io(self.view.name(), "look at it")(error)),
+        }
+    }
+}
+
+/// Opens a file so that its plain bytes can be read at any place. Gives the file itself too.
+pub(crate) fn plain(file: &SourceFile, compression: Compression, folder: &Path) -> Result<(View, File), SourceError> {
+    let origin = File::open(&file.path).map_err(SourceError::io(&file.name, "open it"))?;
+    let metadata = origin.metadata().map_err(SourceError::io(&file.name, "look at it"))?;
+    if metadata.is_dir() {
+        return Err(SourceError::Folder { file: file.name.clone() });
+    }
+    let again = origin.try_clone().map_err(SourceError::io(&file.name, "open it"))?;
+    let compression = resolve(compression, &file.name);
+    let plain = match compression {
+        Compression::None | Compression::Auto if metadata.is_file() => again,
+        _ => spool(again, compression, folder, &file.name)?,
+    };
+    Ok((View::new(Arc::new(plain), &file.name)?, origin))
+}
+
+impl Content {
+    fn open(view: &View, spec: &SourceSpec, schema: &SchemaRef) -> Result<Self, SourceError> {
+        let text =
+            |format, start| Content::Text(TextFile::new(view.clone(), schema.clone(), format, spec.bad_rows, start));
+        Ok(match &spec.format {
+            Format::Csv(dialect) => {
+                let (layout, start) = CsvLayout::open(view, bom_length(view)?, dialect, schema)?;
+                text(TextFormat::Csv(Arc::new(layout)), start)
+            }
+            Format::JsonLines => {
+                json::check_types(schema)?;
+                text(TextFormat::JsonLines, bom_length(view)?)
+            }
+            Format::Lines => {
+                check_fixed("lines", schema, &[DataType::Utf8])?;
+                text(TextFormat::Lines, bom_length(view)?)
+            }
+            Format::Bytes => {
+                check_fixed("bytes", schema, &[DataType::Utf8, DataType::Binary])?;
+                Content::Whole
+            }
+            Format::Parquet => Content::Parquet(ParquetFile::open(view.clone(), schema.clone())?),
+            Format::Arrow => Content::Ipc(IpcFile::open(view.clone(), schema.clone())?),
+            Format::Table => return Err(no_source()),
+        })
+    }
+}
+
+/// Tables for people can't be read back.
+pub(crate) fn no_source() -> SourceError {
+    SourceError::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
+}
+
+/// Some formats give the same columns always; a declared schema may only name them anew.
+fn check_fixed(format: &'static str, schema: &SchemaRef, types: &[DataType]) -> Result<(), SourceError> {
+    if schema.fields().iter().map(|field| field.data_type()).eq(types) {
+        return Ok(());
+    }
+    let types: Vec<_> = types.iter().map(ToString::to_string).collect();
+    let reason = format!("it gives {} column(s), of type {}", types.len(), types.join(" and "));
+    Err(SourceError::UnfitSchema { format, reason })
+}

@@ -1,0 +1,175 @@
+//! Where records of a text format end: exactly where the parser sees the end, but without parsing.
+
+use std::ops::Range;
+
+use flowc_planner::plan::CsvDialect;
+use memchr::{memchr, memchr2, memchr3};
+
+/// How a text format delimits records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Framing {
+    /// A record a line, empty lines too.
+    Lines,
+    /// A record a line; lines of white space are no records.
+    JsonLines,
+    /// Lines, but for those within quotes; empty lines and comments are no records.
+    Csv(CsvFraming),
+}
+
+/// The characters that matter to CSV's records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CsvFraming {
+    delimiter: u8,
+    quote: u8,
+    escape: Option<u8>,
+    comment: Option<u8>,
+}
+
+impl CsvFraming {
+    /// The dialect must have been checked to be ASCII.
+    pub(crate) fn new(dialect: &CsvDialect) -> Self {
+        Self {
+            delimiter: dialect.delimiter as u8,
+            quote: dialect.quote as u8,
+            escape: dialect.escape.map(|c| c as u8),
+            comment: dialect.comment.map(|c| c as u8),
+        }
+    }
+
+    /// Skips what lies between records. `None`: all of `bytes` does, or a comment has no end yet.
+    fn start(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            match *bytes.get(at)? {
+                b'\n' | b'\r' => at += 1,
+                byte if Some(byte) == self.comment => at += memchr(b'\n', &bytes[at..])? + 1,
+                _ => return Some(at),
+            }
+        }
+    }
+
+    /// The end of the record that starts at `at`, line end included.
+    fn end(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            if *bytes.get(at)? == self.quote {
+                at = self.close(bytes, at + 1)?;
+            }
+            at += memchr3(self.delimiter, b'\n', b'\r', bytes.get(at..)?)? + 1;
+            match bytes[at - 1] {
+                byte if byte == self.delimiter => {}
+                b'\r' if bytes.get(at) == Some(&b'\n') => return Some(at + 1),
+                _ => return Some(at),
+            }
+        }
+    }
+
+    /// The place after the quote that closes a quoted field whose content starts at `at`.
+    fn close(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
+        loop {
+            let rest = bytes.get(at..)?;
+            at += match self.escape {
+                Some(escape) => memchr2(self.quote, escape, rest)?,
+                None => memchr(self.quote, rest)?,
+            };
+            match bytes.get(at + 1) {
+                _ if bytes[at] != self.quote => at += 2,
+                Some(&next) if next == self.quote => at += 2,
+                _ => return Some(at + 1),
+            }
+        }
+    }
+
+    /// The first line end at or after `least` that ends a record; records start at `from`. Looks at quotes alone.
+    fn line_after(&self, bytes: &[u8], from: usize, least: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            let quote = memchr(self.quote, bytes.get(at..)?).map_or(bytes.len(), |i| at + i);
+            if quote > least {
+                let start = at.max(least);
+                if let Some(i) = memchr(b'\n', &bytes[start..quote]) {
+                    return Some(start + i + 1);
+                }
+            }
+            at = match quote == from || self.opens(*bytes.get(quote.wrapping_sub(1))?) {
+                _ if quote == bytes.len() => return None,
+                true => self.close(bytes, quote + 1)?,
+                false => quote + 1,
+            };
+        }
+    }
+
+    /// Whether a quote after this byte, outside quotes, opens a quoted field.
+    fn opens(&self, before: u8) -> bool {
+        before == self.delimiter || before == b'\n' || before == b'\r'
+    }
+}
+
+impl Framing {
+    /// The next record at or after `from`: without what lies before it, with its line end. `None` when `bytes` holds
+    /// nothing but a record's beginning, or nothing.
+    pub(crate) fn record(&self, bytes: &[u8], from: usize) -> Option<Range<usize>> {
+        match self {
+            Framing::Lines => Some(from..line_end(bytes, from)?),
+            Framing::JsonLines => {
+                let mut start = from;
+                loop {
+                    let end = line_end(bytes, start)?;
+                    if !is_blank(&bytes[start..end]) {
+                        return Some(start..end);
+                    }
+                    start = end;
+                }
+            }
+            Framing::Csv(csv) => {
+                let start = csv.start(bytes, from)?;
+                Some(start..csv.end(bytes, start)?)
+            }
+        }
+    }
+
+    /// The same, where nothing follows `bytes`: the last record needs no line end.
+    pub(crate) fn last_record(&self, bytes: &[u8], from: usize) -> Option<Range<usize>> {
+        self.record(bytes, from).or_else(|| {
+            let start = match self {
+                Framing::Lines => from,
+                Framing::JsonLines => last_line(bytes, from)?,
+                Framing::Csv(csv) => csv.start(bytes, from)?,
+            };
+            (start < bytes.len()).then_some(start..bytes.len())
+        })
+    }
+
+    /// The first end of a record, at a line end, that leaves at least `least` bytes before it. A record starts at
+    /// `from`. Faster than going record by record.
+    pub(crate) fn end_after(&self, bytes: &[u8], from: usize, least: usize) -> Option<usize> {
+        match self {
+            Framing::Csv(csv) if csv.comment.is_none() => csv.line_after(bytes, from, least),
+            Framing::Csv(_) => self.end_after_comments(bytes, from, least),
+            Framing::Lines | Framing::JsonLines => line_end(bytes, from.max(least)),
+        }
+    }
+
+    fn end_after_comments(&self, bytes: &[u8], mut from: usize, least: usize) -> Option<usize> {
+        loop {
+            from = self.record(bytes, from)?.end;
+            if from > least && bytes[from - 1] == b'\n' {
+                return Some(from);
+            }
+        }
+    }
+}
+
+fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
+    Some(from + memchr(b'\n', bytes.get(from..)?)? + 1)
+}
+
+/// The start of the last line, unless it is blank. All lines before it are blank.
+fn last_line(bytes: &[u8], mut from: usize) -> Option<usize> {
+    while let Some(end) = line_end(bytes, from) {
+        from = end;
+    }
+    (!is_blank(&bytes[from..])).then_some(from)
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}

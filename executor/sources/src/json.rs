@@ -1,0 +1,129 @@
+//! Format `jsonl`: a JSON object a line. Members that the schema has not are ignored; missing ones are null.
+//!
+//! A number, text or truth value becomes text where the schema says text, and text that spells a value of the column's
+//! type is taken as one. Whole numbers are never rounded: `1.5` and `1.0` do not fit an integer column.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_json::ReaderBuilder;
+use arrow_json::reader::Decoder;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, SchemaRef};
+use serde_json::Value;
+
+use crate::BATCH_ROWS;
+use crate::error::SourceError;
+use crate::framing::Framing;
+use crate::parser::{BadRecord, ONE_TOO_MANY, Parser, conform, map_types, offset_zone, project};
+
+/// Says which types a JSON value can be read as.
+pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
+    new_decoder(&widen(schema))
+        .map(|_| ())
+        .map_err(|error| SourceError::UnfitSchema { format: "jsonl", reason: error.to_string() })
+}
+
+fn new_decoder(schema: &SchemaRef) -> Result<Decoder, ArrowError> {
+    let builder = ReaderBuilder::new(schema.clone()).with_coerce_primitive(true);
+    builder.with_batch_size(ONE_TOO_MANY).build_decoder()
+}
+
+/// Integers become text: arrow-json would round fractions, a cast of the digits does not.
+fn widen(schema: &SchemaRef) -> SchemaRef {
+    map_types(schema, widen_type)
+}
+
+fn widen_field(field: &FieldRef) -> FieldRef {
+    Arc::new(field.as_ref().clone().with_data_type(widen_type(field.data_type())))
+}
+
+fn widen_type(data_type: &DataType) -> DataType {
+    match data_type {
+        whole if whole.is_integer() => DataType::Utf8,
+        DataType::List(item) => DataType::List(widen_field(item)),
+        DataType::LargeList(item) => DataType::LargeList(widen_field(item)),
+        DataType::FixedSizeList(item, length) => DataType::FixedSizeList(widen_field(item), *length),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(widen_field).collect()),
+        other => offset_zone(other),
+    }
+}
+
+/// Lines to batches.
+pub(crate) struct JsonParser {
+    schema: SchemaRef,
+    wide: SchemaRef,
+    /// Kept for its buffers; dropped after a fault.
+    decoder: Option<Decoder>,
+}
+
+impl JsonParser {
+    /// A parser of these columns of the schema.
+    pub(crate) fn new(schema: &SchemaRef, projection: &[usize]) -> Self {
+        let schema = project(schema, projection);
+        Self { wide: widen(&schema), schema, decoder: None }
+    }
+
+    /// Takes the rows that the decoder has, as the schema says.
+    fn finish(&self, decoder: &mut Decoder) -> Result<RecordBatch, ArrowError> {
+        match decoder.flush()? {
+            Some(wide) => conform(&wide, &self.schema),
+            None => Ok(RecordBatch::new_empty(self.schema.clone())),
+        }
+    }
+
+    fn explain_object(&self, record: &[u8], object: &Value, error: &ArrowError) -> BadRecord {
+        let faulty = (0..self.schema.fields().len())
+            .find(|&column| JsonParser::new(&self.schema, &[column]).parse(record).is_err());
+        let Some(column) = faulty else { return BadRecord { column: None, reason: error.to_string() } };
+        let field = self.schema.field(column);
+        BadRecord { column: Some(field.name().clone()), reason: explain_value(field, object.get(field.name())) }
+    }
+}
+
+fn explain_value(field: &Field, value: Option<&Value>) -> String {
+    match value {
+        None if !field.is_nullable() => "missing, in a column without nulls".to_owned(),
+        Some(Value::Null) if !field.is_nullable() => "null in a column without nulls".to_owned(),
+        Some(value) => format!("{value} is not a value of type {}", field.data_type()),
+        None => format!("the member is not a value of type {}", field.data_type()),
+    }
+}
+
+/// Feeds one line. It must hold one value: not two, not a part of one.
+fn feed(decoder: &mut Decoder, line: &[u8]) -> Result<(), ArrowError> {
+    let before = decoder.len();
+    let used = decoder.decode(line)?;
+    if used == line.len() && decoder.len() == before + 1 && !decoder.has_partial_record() {
+        return Ok(());
+    }
+    Err(ArrowError::JsonError("not one JSON object".to_owned()))
+}
+
+impl Parser for JsonParser {
+    fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
+        let decoder = self.decoder.take();
+        let mut decoder = decoder.map_or_else(|| new_decoder(&self.wide), Ok)?;
+        let (mut used, mut rows) = (0, 0);
+        while rows < BATCH_ROWS {
+            let Some(line) = Framing::JsonLines.last_record(bytes, used) else {
+                used = bytes.len();
+                break;
+            };
+            used = line.end;
+            feed(&mut decoder, &bytes[line])?;
+            rows += 1;
+        }
+        let batch = self.finish(&mut decoder)?;
+        self.decoder = Some(decoder);
+        Ok((batch, used))
+    }
+
+    fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
+        let reason = match serde_json::from_slice::<Value>(record) {
+            Ok(object @ Value::Object(_)) => return self.explain_object(record, &object, error),
+            Ok(_) => "not a JSON object".to_owned(),
+            Err(error) => format!("not one JSON object: {error}"),
+        };
+        BadRecord { column: None, reason }
+    }
+}

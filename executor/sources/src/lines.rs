@@ -1,0 +1,72 @@
+//! Format `lines`: a row a line, in one column of text.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, SchemaRef};
+use memchr::memchr_iter;
+
+use crate::BATCH_ROWS;
+use crate::parser::{BadRecord, Parser, project};
+
+/// Splits text at line ends, `\n` or `\r\n`.
+pub(crate) struct LineParser {
+    schema: SchemaRef,
+}
+
+impl LineParser {
+    /// `schema` has one column; `projection` repeats it any number of times, or not at all.
+    pub(crate) fn new(schema: &SchemaRef, projection: &[usize]) -> Self {
+        Self { schema: project(schema, projection) }
+    }
+}
+
+impl Parser for LineParser {
+    fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
+        let lines = Lines::split(bytes);
+        let rows = lines.offsets.len() - 1;
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(lines.offsets));
+        let column: ArrayRef = Arc::new(StringArray::try_new(offsets, Buffer::from_vec(lines.text), None)?);
+        let columns = vec![column; self.schema.fields().len()];
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok((RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?, lines.used))
+    }
+
+    fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
+        let reason = match std::str::from_utf8(record) {
+            Err(error) => format!("not UTF-8 at byte {} of the line", error.valid_up_to() + 1),
+            Ok(_) => error.to_string(),
+        };
+        BadRecord { column: None, reason }
+    }
+}
+
+/// Lines without their ends, one after another.
+struct Lines {
+    text: Vec<u8>,
+    offsets: Vec<i32>,
+    used: usize,
+}
+
+impl Lines {
+    fn split(bytes: &[u8]) -> Self {
+        let mut lines = Self { text: Vec::new(), offsets: Vec::with_capacity(BATCH_ROWS + 1), used: 0 };
+        lines.offsets.push(0);
+        for end in memchr_iter(b'\n', bytes).take(BATCH_ROWS) {
+            lines.push(&bytes[lines.used..end]);
+            lines.used = end + 1;
+        }
+        if lines.offsets.len() <= BATCH_ROWS && lines.used < bytes.len() {
+            lines.push(&bytes[lines.used..]);
+            lines.used = bytes.len();
+        }
+        lines
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        self.text.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        // A segment is shorter than 2 GiB: records and cuts are bounded.
+        self.offsets.push(self.text.len() as i32);
+    }
+}

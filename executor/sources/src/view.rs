@@ -1,0 +1,87 @@
+//! Reading an open file at any place, from several threads at once.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::SourceError;
+
+/// The plain (decompressed) bytes of a source file.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    file: Arc<File>,
+    name: Arc<str>,
+    length: u64,
+}
+
+impl View {
+    /// A view of a regular file.
+    pub(crate) fn new(file: Arc<File>, name: &str) -> Result<Self, SourceError> {
+        let length = file.metadata().map_err(SourceError::io(name, "look at it"))?.len();
+        Ok(Self { file, name: name.into(), length })
+    }
+
+    /// The file's name, for messages.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes when the view was made.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Exactly these bytes. A file that has become shorter is an error.
+    pub(crate) fn read(&self, offset: u64, length: u64) -> Result<Bytes, SourceError> {
+        let mut buffer = Vec::new();
+        self.append(&mut buffer, offset, length)?;
+        Ok(buffer.into())
+    }
+
+    /// Appends exactly these bytes to a buffer.
+    pub(crate) fn append(&self, buffer: &mut Vec<u8>, offset: u64, length: u64) -> Result<(), SourceError> {
+        if offset.checked_add(length).is_none_or(|end| end > self.length) {
+            return Err(self.changed("it does not have the bytes that it had"));
+        }
+        let start = buffer.len();
+        buffer.resize(start + length as usize, 0);
+        self.file.read_exact_at(&mut buffer[start..], offset).map_err(|error| self.failed(error))
+    }
+
+    /// Reads from `offset` on.
+    pub(crate) fn cursor(&self, offset: u64) -> Cursor {
+        Cursor { view: self.clone(), offset }
+    }
+
+    /// The error for a file that changed.
+    pub(crate) fn changed(&self, what: &'static str) -> SourceError {
+        SourceError::Changed { file: self.name.to_string(), what }
+    }
+
+    fn failed(&self, error: io::Error) -> SourceError {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.changed("it became shorter"),
+            _ => SourceError::Io { file: self.name.to_string(), action: "read it", error },
+        }
+    }
+}
+
+/// A place in a view; reading moves it.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    view: View,
+    offset: u64,
+}
+
+impl Read for Cursor {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.view.length.saturating_sub(self.offset);
+        let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = self.view.file.read_at(&mut buffer[..wanted], self.offset)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
