@@ -1,14 +1,55 @@
 //! The engine: finds out what is to run, runs it, and remembers the results.
 //!
-//! [`Session`] is the way in. A run goes through these steps, each a module: [`project`] reads the texts; [`catalogue`]
-//! answers the planner; `noop` sees at a glance that there is nothing to do; `inventory` turns source files into
-//! segments with keys; `datasets` derives the keys of every stream; `demand` finds what is missing and makes tasks;
-//! `schedule` runs them in parallel, each a `chain` of stage instances; `output` writes the sinks; `history` remembers.
+//! [`Session`] is the way in. A run goes through these steps, each a module:
+//!
+//! 1. `noop` sees at a glance that there is nothing to do;
+//! 2. `project` reads the texts, `planning` plans them, `catalogue` and `components` answer the planner;
+//! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
+//!    runs ahead over what is in memory meanwhile;
+//! 4. `keys` derives the keys of every stream, `homes` says where each column can be had from;
+//! 5. `demand` finds what is missing and makes a `task` for it;
+//! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
+//!    the stages, fed by `read` and `whole`;
+//! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod admin;
+mod catalogue;
+mod chain;
+mod components;
+mod cutoff;
+mod demand;
 mod error;
 mod event;
+mod execute;
+mod files;
+mod fresh;
+mod history;
+mod homes;
+mod inventory;
+mod keys;
+mod left;
+mod noop;
+mod options;
+mod outlook;
+mod output;
+mod planning;
+mod project;
+mod reach;
+mod read;
+mod run;
+mod scan;
+mod schedule;
+mod session;
 mod status;
+mod task;
+mod whole;
 
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
+pub use history::LogLine;
+pub use options::{Cancel, Options, RunRequest};
+pub use planning::Planned;
+pub use session::{Preview, Session};
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};

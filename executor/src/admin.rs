@@ -1,0 +1,25 @@
+//! Looking after a store.
+
+use std::path::Path;
+
+use flowc_store::{Damage, GcReport, Info, Store};
+
+use crate::Error;
+use crate::history::kept;
+
+/// What a store holds.
+pub fn info(store: &Path) -> Result<Info, Error> {
+    Ok(Store::open(store)?.info()?)
+}
+
+/// Reads everything and compares it with its digests. With `repair`, damaged results are dropped; the next run that
+/// needs them makes them again.
+pub fn verify(store: &Path, repair: bool) -> Result<Vec<Damage>, Error> {
+    Ok(Store::open(store)?.verify(repair)?)
+}
+
+/// Removes all results but those of each pipeline's last good run. Waits for runs that are under way.
+pub fn gc(store: &Path, dry_run: bool) -> Result<GcReport, Error> {
+    let (columns, rows) = kept(&Store::open(store)?)?;
+    Ok(Store::gc(store, &columns, &rows, dry_run)?)
+}

@@ -1,0 +1,127 @@
+//! Answers the planner from components, source files, the lock, and what is remembered of earlier answers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use arrow_schema::SchemaRef;
+use flowc_planner::Lock;
+use flowc_planner::catalogue::{Catalogue, Description, Problem, Question, Signature};
+use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
+use flowc_planner::plan::{Code, Location, SourceSpec};
+use flowc_store::Memo;
+
+use crate::components::{Components, Located};
+
+/// The planner's view of the world, for one planning.
+pub(crate) struct StageCatalogue<'a> {
+    components: Components<'a>,
+    lock: &'a Lock,
+    locked: bool,
+    /// What was found: the digest behind each code reference. Goes into the lock.
+    pub codes: BTreeMap<Code, StageDigest>,
+    /// The columns of each source that does not declare them. Goes into the lock.
+    pub schemas: BTreeMap<String, SchemaRef>,
+    /// Files that decide whether a component is still the same.
+    pub evidence: Vec<PathBuf>,
+}
+
+impl<'a> StageCatalogue<'a> {
+    /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made anew.
+    pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
+        let (codes, schemas, evidence) = Default::default();
+        Self { components, lock, locked, codes, schemas, evidence }
+    }
+
+    fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
+        let Located { digest, evidence } = self.components.locate(code)?;
+        self.check_lock(code, &digest)?;
+        self.evidence.extend(evidence);
+        self.codes.insert(code.clone(), digest);
+        let store = self.components.store;
+        if let Ok(Some(known)) = store.memo(Memo::Signature, digest.as_bytes()) {
+            return Ok(known);
+        }
+        let signature = self.components.runner.signature(&digest)?;
+        // An answer that can't be remembered is asked for again next time.
+        let _ = store.remember(Memo::Signature, digest.as_bytes(), &signature);
+        Ok(signature)
+    }
+
+    fn check_lock(&self, code: &Code, digest: &StageDigest) -> Result<(), Problem> {
+        match self.lock.components.get(&code.to_string()) {
+            _ if !self.locked => Ok(()),
+            Some(pinned) if pinned == digest => Ok(()),
+            Some(pinned) => Err(Problem::new(format!(
+                "`{code}` has changed: the lock pins {}, and now it is {}",
+                pinned.short(),
+                digest.short()
+            ))
+            .with_help("bring the pinned component back, or run once without --locked to pin this one")),
+            None => Err(Problem::new(format!("`{code}` is not in the lock"))
+                .with_help("run once without --locked to pin it, and commit the lock")),
+        }
+    }
+
+    fn describe_one(&self, question: &Question) -> Result<Description, Problem> {
+        let key = question_key(question);
+        let store = self.components.store;
+        if let Ok(Some(known)) = store.memo(Memo::Describe, &key) {
+            return Ok(known);
+        }
+        let description = self.components.runner.describe(question)?;
+        let _ = store.remember(Memo::Describe, &key, &description);
+        Ok(description)
+    }
+
+    fn source_schema(&mut self, name: &str, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
+        let schema = match self.lock.sources.get(name) {
+            Some(pinned) => pinned.clone(),
+            None if self.locked => {
+                return Err(Problem::new(format!("the columns of source `{name}` are not in the lock"))
+                    .with_help("run once without --locked to pin them, and commit the lock"));
+            }
+            None => self.infer(spec)?,
+        };
+        self.schemas.insert(name.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
+        let Location::Files(patterns) = &spec.location else {
+            return flowc_sources::fixed_schema(&spec.format).ok_or_else(|| {
+                Problem::new("the columns of standard input can't be inferred before it is read")
+                    .with_help("declare them: schema { column \"id\" \"Int64\"; ... }")
+            });
+        };
+        let problem = |error: flowc_sources::SourceError| Problem::new(error.to_string());
+        let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
+        let first = listing.files.first().ok_or_else(|| Problem::new("there is no file to infer the columns from"))?;
+        flowc_sources::infer_schema(first, spec).map_err(problem)
+    }
+}
+
+impl Catalogue for StageCatalogue<'_> {
+    fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
+        codes.iter().map(|code| self.signature(code)).collect()
+    }
+
+    fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>> {
+        questions.iter().map(|question| self.describe_one(question)).collect()
+    }
+
+    fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>> {
+        sources.iter().map(|(name, spec)| self.source_schema(name, spec)).collect()
+    }
+}
+
+fn question_key(question: &Question) -> [u8; 32] {
+    let mut hasher = KeyHasher::new("describe 1");
+    hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
+    for schema in &question.inputs {
+        hasher.number(schema.fields().len() as u64);
+        for field in schema.fields() {
+            hasher.field(field);
+        }
+    }
+    hasher.finish()
+}

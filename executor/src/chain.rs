@@ -1,0 +1,376 @@
+//! Runs a task: a chain of stage instances in one thread, batches passing by handle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use flowc_planner::key::{Phase, canonical_json};
+use flowc_planner::plan::{OutputColumn, Rows, Stage};
+use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError, StageFault};
+use flowc_store::{SegmentWriter, StagedSegment};
+
+use crate::left::Shared;
+use crate::read::Reading;
+use crate::task::{Kept, Link, Root, Task, Work, input_columns};
+use crate::{Cancel, Error};
+
+/// What a task gave.
+pub(crate) struct Ran {
+    /// Per output port of the last stage: the kept columns, staged in the store.
+    pub outputs: Vec<StagedSegment>,
+    /// Per stage of the chain: rows of each output port.
+    pub rows: Vec<Vec<u64>>,
+    /// The stages' logs: stage, level, message.
+    pub log: Vec<(usize, String, String)>,
+}
+
+/// Runs chains of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Chains<'a> {
+    /// Where inputs come from.
+    pub reading: Reading<'a>,
+    /// What runs stages.
+    pub runner: &'a dyn Runner,
+    /// Stops the run.
+    pub cancel: &'a Cancel,
+    /// Bytes of memory of an instance where the pipeline does not say.
+    pub memory: u64,
+}
+
+impl Chains<'_> {
+    /// Runs a task to its end. On an error nothing of it is kept.
+    pub(crate) fn run(&self, task: &Task) -> Result<Ran, Error> {
+        let segment = match task.id.work {
+            Work::Segment(segment) => Some(segment),
+            _ => None,
+        };
+        let shared = Shared::default();
+        let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
+        let result = self.drive(task, &shared, &counts);
+        let (failure, outputs, log) = shared.take();
+        match (failure, result) {
+            (Some(failure), _) => return Err(failure),
+            (None, Err(ChainError::Stage(error))) => return Err(stage_error(error, segment)),
+            (None, Err(ChainError::Other(error))) => return Err(error),
+            (None, Ok(())) => {}
+        }
+        Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect(), log })
+    }
+
+    fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
+        let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
+        let mut outlet: Box<dyn Outlet> = Box::new(leaf);
+        let mut first = None;
+        for (place, link) in task.chain.iter().enumerate().rev() {
+            let last = place + 1 == task.chain.len();
+            let instance = self.open(task, link, last, outlet)?;
+            if place == 0 {
+                first = Some(instance);
+                break;
+            }
+            let port = self.plan_stage(link.stage).driving().map_or(0, |(port, _)| port);
+            let rows = counts[place - 1].clone();
+            let above = task.chain[place - 1].stage;
+            outlet = Box::new(Handover {
+                next: instance,
+                port,
+                rows,
+                cancel: self.cancel.clone(),
+                shared: shared.clone(),
+                above,
+            });
+        }
+        match first {
+            Some(instance) => self.feed(task, instance),
+            None => Ok(()),
+        }
+    }
+
+    fn plan_stage(&self, stage: usize) -> &Stage {
+        &self.reading.homes.plan.stages[stage]
+    }
+
+    /// Opens an instance and gives it the inputs that do not drive it.
+    fn open(
+        &self,
+        task: &Task,
+        link: &Link,
+        last: bool,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, ChainError> {
+        let phase = if last { phase(self.plan_stage(link.stage), task.id.work) } else { Phase::Run };
+        let invocation = self.invocation(task, link, phase);
+        let mut instance = self.runner.open(&invocation, outlet)?;
+        if matches!(phase, Phase::Run | Phase::Partial) {
+            self.feed_whole(task, link, phase, instance.as_mut())?;
+        }
+        Ok(instance)
+    }
+
+    fn feed_whole(
+        &self,
+        task: &Task,
+        link: &Link,
+        phase: Phase,
+        instance: &mut dyn Instance,
+    ) -> Result<(), ChainError> {
+        let passes = if phase == Phase::Partial { &[][..] } else { &link.needed[..] };
+        let plan = self.reading.homes.plan;
+        for (port, input) in plan.stages[link.stage].inputs.iter().enumerate() {
+            if input.class.is_driving() {
+                continue;
+            }
+            let columns = input_columns(plan, link.stage, port, passes);
+            let group = match (input.keys.is_empty(), task.id.work) {
+                (false, Work::Segment(group)) => Some((input.keys.as_slice(), group as u64)),
+                _ => None,
+            };
+            let whole = crate::whole::WholeInput::new(self.reading, input.stream, columns, group);
+            whole.each(&mut |batch| {
+                self.check_cancel()?;
+                Ok(instance.push(port, batch)?)
+            })?;
+            instance.end_of_input(port)?;
+        }
+        Ok(())
+    }
+
+    /// Feeds the first stage of the chain, which feeds the rest.
+    fn feed(&self, task: &Task, mut instance: Box<dyn Instance>) -> Result<(), ChainError> {
+        match &task.root {
+            Root::Nothing => {}
+            Root::Segment { stream, segment, columns } => {
+                let port = self.plan_stage(task.chain[0].stage).driving().map_or(0, |(port, _)| port);
+                for batch in self.reading.segment(*stream, *segment, columns)? {
+                    self.check_cancel()?;
+                    instance.push(port, batch?)?;
+                }
+                instance.end_of_input(port)?;
+            }
+            Root::Partials(partials) => {
+                for keys in partials {
+                    for batch in self.reading.partial(keys)? {
+                        self.check_cancel()?;
+                        instance.push(0, batch?)?;
+                    }
+                }
+                instance.end_of_input(0)?;
+            }
+        }
+        Ok(instance.finish()?)
+    }
+
+    fn check_cancel(&self) -> Result<(), ChainError> {
+        if self.cancel.is_cancelled() { Err(ChainError::Other(Error::Cancelled)) } else { Ok(()) }
+    }
+
+    fn invocation(&self, task: &Task, link: &Link, phase: Phase) -> Invocation {
+        let stage = self.plan_stage(link.stage);
+        let part = match task.id.work {
+            Work::Segment(segment) if stage.driving().is_none() => segment as u64,
+            _ => 0,
+        };
+        let mut limits = stage.limits.clone();
+        limits.memory = limits.memory.or(Some(self.memory));
+        Invocation {
+            stage: stage.name.as_str().into(),
+            digest: stage.digest,
+            config: canonical_json(&stage.config).into(),
+            phase,
+            part,
+            inputs: self.input_ports(stage, phase),
+            outputs: self.output_ports(stage, link, phase),
+            limits,
+        }
+    }
+
+    fn input_ports(&self, stage: &Stage, phase: Phase) -> Arc<[InputPort]> {
+        if let (Phase::Merge | Phase::Finish, Some(schema)) = (phase, &stage.partial) {
+            let reads = (0..schema.fields().len()).collect();
+            return Arc::new([InputPort { schema: schema.clone(), reads }]);
+        }
+        let plan = self.reading.homes.plan;
+        let port = |input: &flowc_planner::plan::Input| InputPort {
+            schema: plan.stream(input.stream).schema.clone(),
+            reads: input.reads.clone(),
+        };
+        stage.inputs.iter().map(port).collect()
+    }
+
+    fn output_ports(&self, stage: &Stage, link: &Link, phase: Phase) -> Arc<[OutputPort]> {
+        if let (Phase::Partial | Phase::Merge, Some(schema)) = (phase, &stage.partial) {
+            let width = schema.fields().len();
+            let columns = vec![OutputColumn::Written; width];
+            return Arc::new([OutputPort {
+                schema: schema.clone(),
+                rows: Rows::New,
+                columns,
+                needed: vec![true; width],
+            }]);
+        }
+        let plan = self.reading.homes.plan;
+        let ports = stage.outputs.iter().zip(&link.needed).map(|(output, needed)| OutputPort {
+            schema: plan.stream(output.stream).schema.clone(),
+            rows: output.rows,
+            columns: output.columns.clone(),
+            needed: needed.clone(),
+        });
+        ports.collect()
+    }
+}
+
+/// Which part of its life the last stage of a chain is in.
+fn phase(stage: &Stage, work: Work) -> Phase {
+    match work {
+        Work::Segment(_) if stage.is_combining() => Phase::Partial,
+        Work::Segment(_) => Phase::Run,
+        Work::Merge { .. } => Phase::Merge,
+        Work::Finish => Phase::Finish,
+    }
+}
+
+fn stage_error(error: StageError, segment: Option<usize>) -> Error {
+    match error.fault {
+        StageFault::Cancelled => Error::Cancelled,
+        fault => Error::Stage { stage: error.stage, segment, message: fault.to_string() },
+    }
+}
+
+/// Why a chain stopped.
+pub(crate) enum ChainError {
+    /// A stage failed.
+    Stage(StageError),
+    /// A source, the store, or a stop from outside.
+    Other(Error),
+}
+
+impl From<StageError> for ChainError {
+    fn from(error: StageError) -> Self {
+        Self::Stage(error)
+    }
+}
+
+impl From<Error> for ChainError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Rows per output port of one stage.
+#[derive(Clone)]
+struct Counts(Arc<[AtomicU64]>);
+
+impl Counts {
+    fn new(ports: usize) -> Self {
+        Self((0..ports).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn add(&self, port: usize, rows: usize) {
+        if let Some(count) = self.0.get(port) {
+            count.fetch_add(rows as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> Vec<u64> {
+        self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// Hands the batches of one stage to the next.
+struct Handover {
+    next: Box<dyn Instance>,
+    port: usize,
+    rows: Counts,
+    cancel: Cancel,
+    shared: Shared,
+    above: usize,
+}
+
+impl Outlet for Handover {
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.rows.add(port, batch.rows());
+        if self.cancel.is_cancelled() {
+            return Err(StageError { stage: String::new(), fault: StageFault::Cancelled });
+        }
+        self.next.push(self.port, batch)
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), StageError> {
+        self.next.end_of_input(self.port)?;
+        self.next.finish()
+    }
+
+    fn log(&mut self, level: &str, message: &str) {
+        self.shared.log(self.above, level, message);
+    }
+}
+
+/// Writes what is kept of the last stage's outputs into the store.
+struct Leaf {
+    ports: Vec<LeafPort>,
+    rows: Counts,
+    cancel: Cancel,
+    shared: Shared,
+    stage: usize,
+}
+
+struct LeafPort {
+    columns: Vec<usize>,
+    schema: SchemaRef,
+    writer: SegmentWriter,
+}
+
+impl Leaf {
+    fn new(reading: &Reading<'_>, task: &Task, shared: Shared, rows: Counts, cancel: &Cancel) -> Self {
+        let port = |kept: &Kept| {
+            let fields: Vec<_> = kept.columns.iter().map(|&column| kept.schema.fields()[column].clone()).collect();
+            let schema = Arc::new(Schema::new(fields));
+            let writer = reading.homes.store.segment_writer(schema.clone());
+            LeafPort { columns: kept.columns.clone(), schema, writer }
+        };
+        let ports = task.outputs.iter().map(port).collect();
+        Self { ports, rows, cancel: cancel.clone(), shared, stage: task.id.stage }
+    }
+
+    fn fail(&self, error: Error) -> StageError {
+        let fault = StageFault::Downstream(error.to_string());
+        self.shared.fail(error);
+        StageError { stage: String::new(), fault }
+    }
+
+    fn write(&mut self, port: usize, batch: &Batch) -> Result<(), Error> {
+        let port = &mut self.ports[port];
+        let batch: RecordBatch = batch
+            .project(port.schema.clone(), &port.columns)
+            .map_err(|error| Error::Request(format!("a stage's output does not fit its schema: {error}")))?;
+        Ok(port.writer.write(&batch)?)
+    }
+}
+
+impl Outlet for Leaf {
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.rows.add(port, batch.rows());
+        if self.cancel.is_cancelled() {
+            return Err(StageError { stage: String::new(), fault: StageFault::Cancelled });
+        }
+        if self.ports[port].columns.is_empty() {
+            return Ok(());
+        }
+        self.write(port, &batch).map_err(|error| self.fail(error))
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), StageError> {
+        for port in std::mem::take(&mut self.ports) {
+            match port.writer.finish() {
+                Ok(staged) => self.shared.staged(staged),
+                Err(error) => return Err(self.fail(error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, level: &str, message: &str) {
+        self.shared.log(self.stage, level, message);
+    }
+}

@@ -1,0 +1,149 @@
+//! From the name of a stage's code to a component that the runner knows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use flowc_componentize::SourceTree;
+use flowc_planner::catalogue::Problem;
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::plan::Code;
+use flowc_platform::FileStamp;
+use flowc_store::{Area, Memo, Store};
+use flowc_wasm::{CompiledCache, WasmRunner};
+use serde::{Deserialize, Serialize};
+
+use crate::{Event, Observer};
+
+/// Finds, builds and registers components.
+pub(crate) struct Components<'a> {
+    /// Folder that relative paths start from.
+    pub base: &'a Path,
+    /// Where builds and digests are kept.
+    pub store: &'a Store,
+    /// Gets the bytes.
+    pub runner: &'a WasmRunner,
+    /// Whether native builds are allowed.
+    pub build: bool,
+    /// Hears of builds.
+    pub observer: &'a dyn Observer,
+}
+
+/// A component that the runner knows, and the files that decide whether it is still the same.
+pub(crate) struct Located {
+    /// Identity of the code.
+    pub digest: StageDigest,
+    /// Files and folders whose stamps say "unchanged".
+    pub evidence: Vec<PathBuf>,
+}
+
+/// A component file's digest, while its stamp holds.
+#[derive(Serialize, Deserialize)]
+struct StampedDigest {
+    stamp: FileStamp,
+    digest: StageDigest,
+}
+
+impl Components<'_> {
+    /// Registers the code with the runner and says what it is.
+    pub(crate) fn locate(&self, code: &Code) -> Result<Located, Problem> {
+        match code {
+            Code::Std(name) => self.standard(name),
+            Code::Wasm(path) => self.file(path),
+            Code::Rust(dir) => self.built(code, dir),
+        }
+    }
+
+    fn standard(&self, name: &str) -> Result<Located, Problem> {
+        let stage = flowc_stdlib::find(name).ok_or_else(|| unknown_standard(name))?;
+        let digest = stage
+            .digest_hex
+            .parse()
+            .map_err(|_| Problem::new(format!("the standard stage `{name}` has a damaged digest in this binary")))?;
+        self.runner.add(stage.component, digest);
+        Ok(Located { digest, evidence: Vec::new() })
+    }
+
+    fn file(&self, path: &str) -> Result<Located, Problem> {
+        let path = self.base.join(path);
+        let unreadable = |cause: std::io::Error| {
+            Problem::new(format!("the component {} can't be read: {cause}", path.display()))
+                .with_help("build it first, or correct the path; it is taken from the pipeline's folder")
+        };
+        let stamp = FileStamp::of(&path).map_err(unreadable)?;
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let key = KeyHasher::new("component file").bytes(path.as_os_str().as_encoded_bytes()).finish();
+        let known: Option<StampedDigest> = self.store.memo(Memo::Stamp, &key).unwrap_or_default();
+        let digest = match known {
+            Some(known) if known.stamp == stamp => known.digest,
+            _ => WasmRunner::digest(&bytes),
+        };
+        if !stamp.is_racy(SystemTime::now()) {
+            // A digest that can't be remembered is computed again next time.
+            let _ = self.store.remember(Memo::Stamp, &key, &StampedDigest { stamp, digest });
+        }
+        self.runner.add(bytes, digest);
+        Ok(Located { digest, evidence: vec![path] })
+    }
+
+    fn built(&self, code: &Code, dir: &str) -> Result<Located, Problem> {
+        let dir = self.base.join(dir);
+        let problem = |error: flowc_componentize::BuildError| Problem::new(error.to_string());
+        let tree = flowc_componentize::sources_digest(&dir).map_err(problem)?;
+        let name = format!("{}.wasm", blake3::Hash::from_bytes(tree.digest).to_hex());
+        let kept = self.store.cached_file(Area::Builds, &name);
+        let component = match std::fs::read(kept) {
+            Ok(component) => component,
+            Err(_) => self.build(code, &dir, &name)?,
+        };
+        let digest = WasmRunner::digest(&component);
+        self.runner.add(component, digest);
+        let SourceTree { files, directories, .. } = tree;
+        Ok(Located { digest, evidence: files.into_iter().chain(directories).collect() })
+    }
+
+    fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {
+        if !self.build {
+            let message = format!("`{code}` is not built, and --no-build refuses native builds");
+            return Err(Problem::new(message).with_help("run once without --no-build, on a machine where you trust it"));
+        }
+        let code = code.to_string();
+        self.observer.observe(Event::BuildStarted { code: code.clone() });
+        let start = Instant::now();
+        let target = self.store.cached_file(Area::Builds, "target");
+        let mut log = |line: &str| {
+            self.observer.observe(Event::BuildLog { code: code.clone(), message: line.to_owned() });
+        };
+        let component =
+            flowc_componentize::build(dir, &target, &mut log).map_err(|error| Problem::new(error.to_string()))?;
+        self.observer.observe(Event::BuildFinished { code, seconds: start.elapsed().as_secs_f64() });
+        self.store
+            .put_file(Area::Builds, name, &component)
+            .map_err(|error| Problem::new(format!("the built component can't be kept: {error}")))?;
+        Ok(component)
+    }
+}
+
+fn unknown_standard(name: &str) -> Problem {
+    let known: Vec<String> = flowc_stdlib::stages().iter().map(|s| format!("{}@{}", s.name, s.version)).collect();
+    Problem::new(format!("there is no standard stage `{name}`")).with_help(format!("there are {}", known.join(", ")))
+}
+
+/// Keeps compiled components in the store.
+pub(crate) struct StoreCache(pub Store);
+
+impl CompiledCache for StoreCache {
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let path = self.0.cached_file(Area::Cwasm, name);
+        path.exists().then_some(path)
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
+        self.0.put_file(Area::Cwasm, name, bytes).ok()
+    }
+}
+
+/// A runner whose compiled components are kept in a store.
+pub(crate) fn wasm_runner(store: &Store) -> Result<Arc<WasmRunner>, flowc_wasm::WasmError> {
+    Ok(Arc::new(WasmRunner::new(Arc::new(StoreCache(store.clone())))?))
+}

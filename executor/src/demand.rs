@@ -1,0 +1,271 @@
+//! Finds what is missing for a goal, and makes the tasks that give it.
+//!
+//! Works backwards over the streams: what a sink wants of a stored edge and is not to be had becomes a task; what that
+//! task takes in is wanted in turn. A stage whose results are all there is never reached.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use flowc_planner::key::SegmentKeys;
+use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_store::StoreError;
+
+use crate::homes::Homes;
+use crate::task::{Kept, Link, Root, Task, TaskId, Work, flags, input_columns};
+
+/// What is to run: tasks, each after those that it depends on.
+#[derive(Default)]
+pub(crate) struct Demand {
+    /// In an order in which they can run.
+    pub tasks: Vec<Task>,
+    /// Per task, the tasks whose results it takes in.
+    pub after: Vec<Vec<usize>>,
+}
+
+/// What is wanted of one segment.
+type Wanted = BTreeMap<(StreamId, usize), BTreeSet<usize>>;
+
+/// Collects wants and turns them into tasks.
+pub(crate) struct Demander<'a> {
+    homes: Homes<'a>,
+    /// Per stream, whether its edge is stored.
+    stored: &'a [bool],
+    /// Stages that run even if their results are there.
+    forced: &'a BTreeSet<usize>,
+    wanted: Wanted,
+    tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
+}
+
+impl<'a> Demander<'a> {
+    /// Wants nothing yet.
+    pub(crate) fn new(homes: Homes<'a>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
+        Self { homes, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
+    }
+
+    /// Wants columns of every segment of a stream.
+    pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) {
+        for segment in 0..self.homes.segments(stream) {
+            self.want(stream, segment, columns);
+        }
+    }
+
+    /// Wants columns of one segment.
+    pub(crate) fn want(&mut self, stream: StreamId, segment: usize, columns: &[usize]) {
+        self.wanted.entry((stream, segment)).or_default().extend(columns);
+    }
+
+    /// Wants the partial of one segment.
+    pub(crate) fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), StoreError> {
+        let Some(tree) = self.homes.datasets.partials.get(&stage).cloned() else { return Ok(()) };
+        if let Some(keys) = tree.levels[0].get(segment) {
+            self.supply_partial(stage, &tree, 0, segment, keys)?;
+        }
+        Ok(())
+    }
+
+    /// All tasks for what is wanted.
+    pub(crate) fn resolve(mut self) -> Result<Demand, StoreError> {
+        // Producers come before consumers in the plan's streams, so from the last on every want of a stream is known
+        // when the stream's turn comes.
+        while let Some(((stream, segment), columns)) = self.wanted.pop_last() {
+            self.supply(stream, segment, columns.into_iter().collect())?;
+        }
+        Ok(ordered(self.tasks))
+    }
+
+    /// Makes the task that gives a segment's missing columns, if any are missing.
+    fn supply(&mut self, stream: StreamId, segment: usize, columns: Vec<usize>) -> Result<(), StoreError> {
+        let Producer::Stage { stage, port } = self.plan().stream(stream).producer else { return Ok(()) };
+        let missing = self.missing(stream, segment, &columns)?;
+        let has_rows = self.homes.rows(stream, segment)?.is_some();
+        if missing.is_empty() && has_rows && !self.is_forced_edge(stream) {
+            return Ok(());
+        }
+        let combining = self.plan().stages[stage].is_combining();
+        let work = if combining { Work::Finish } else { Work::Segment(segment) };
+        let id = TaskId { stage, work };
+        if let Some((task, _)) = self.tasks.get_mut(&id) {
+            task.outputs[port].columns = missing;
+            // Another port of the stage made the task: what it takes in may grow.
+            let task = task.clone();
+            return self.add(id, task.outputs);
+        }
+        let mut outputs = Vec::new();
+        for output in &self.plan().stages[stage].outputs {
+            let Some(keys) = self.homes.keys(output.stream, segment) else { return Ok(()) };
+            let schema = self.plan().stream(output.stream).schema.clone();
+            outputs.push(Kept { schema, keys: keys.clone(), columns: Vec::new() });
+        }
+        outputs[port].columns = missing;
+        self.add(id, outputs)
+    }
+
+    fn missing(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<Vec<usize>, StoreError> {
+        let homes = self.homes.locate(stream, segment, columns)?;
+        let forced = self.is_forced_edge(stream);
+        let is_missing = |home: &Option<crate::homes::Home>| match home {
+            None => true,
+            Some(crate::homes::Home::Stored(_)) => forced,
+            Some(crate::homes::Home::Source { .. }) => false,
+        };
+        Ok(columns.iter().zip(&homes).filter(|(_, home)| is_missing(home)).map(|(&column, _)| column).collect())
+    }
+
+    /// Whether the stage behind a stored edge, or one collapsed into its chain, is forced.
+    fn is_forced_edge(&self, stream: StreamId) -> bool {
+        let Some((stage, _)) = self.plan().producing_stage(stream) else { return false };
+        if self.forced.is_empty() {
+            return false;
+        }
+        if self.forced.contains(&stage) {
+            return true;
+        }
+        match self.plan().stages[stage].driving() {
+            Some((_, input)) if !self.stored[input.stream.0] => self.is_forced_edge(input.stream),
+            _ => false,
+        }
+    }
+
+    fn add(&mut self, id: TaskId, outputs: Vec<Kept>) -> Result<(), StoreError> {
+        let (task, after) = match id.work {
+            Work::Segment(segment) => self.chain(id, segment, outputs)?,
+            Work::Merge { .. } | Work::Finish => self.of_partials(id, outputs)?,
+        };
+        self.tasks.insert(id, (task, after));
+        Ok(())
+    }
+
+    /// A task that merges or finishes partials. Those that are missing become tasks of their own.
+    fn of_partials(&mut self, id: TaskId, outputs: Vec<Kept>) -> Result<(Task, Vec<TaskId>), StoreError> {
+        let Some(tree) = self.homes.datasets.partials.get(&id.stage).cloned() else {
+            return Ok((lone(id, outputs), vec![]));
+        };
+        let (below, first, children) = match id.work {
+            Work::Merge { level, index } => {
+                (level - 1, index * crate::keys::MERGE_FAN_IN, tree.children(level, index).to_vec())
+            }
+            _ => (tree.levels.len() - 1, 0, tree.root().to_vec()),
+        };
+        let mut after = Vec::new();
+        for (offset, keys) in children.iter().enumerate() {
+            after.extend(self.supply_partial(id.stage, &tree, below, first + offset, keys)?);
+        }
+        let mut task = lone(id, outputs);
+        task.root = Root::Partials(children);
+        Ok((task, after))
+    }
+
+    /// Makes the task that gives a node of the tree, unless it is in the store.
+    fn supply_partial(
+        &mut self,
+        stage: usize,
+        tree: &crate::keys::Partials,
+        level: usize,
+        index: usize,
+        keys: &SegmentKeys,
+    ) -> Result<Option<TaskId>, StoreError> {
+        if level > 0 && tree.children(level, index).len() == 1 {
+            return self.supply_partial(stage, tree, level - 1, index * crate::keys::MERGE_FAN_IN, keys);
+        }
+        let work = if level == 0 { Work::Segment(index) } else { Work::Merge { level, index } };
+        let id = TaskId { stage, work };
+        let found = self.homes.store.find_columns(&keys.columns)?;
+        let forced = self.forced.contains(&stage) || (level == 0 && self.is_forced_chain(stage));
+        if self.tasks.contains_key(&id) {
+            return Ok(Some(id));
+        }
+        if found.iter().all(Option::is_some) && !forced {
+            return Ok(None);
+        }
+        let Some(schema) = self.plan().stages[stage].partial.clone() else { return Ok(None) };
+        let columns = (0..schema.fields().len()).collect();
+        self.add(id, vec![Kept { schema, keys: keys.clone(), columns }])?;
+        Ok(Some(id))
+    }
+
+    fn is_forced_chain(&self, stage: usize) -> bool {
+        let driving = self.plan().stages[stage].driving();
+        driving.is_some_and(|(_, input)| !self.stored[input.stream.0] && self.is_forced_edge(input.stream))
+    }
+
+    /// A task over one segment: from the nearest place above where all that is needed can be had.
+    fn chain(&mut self, id: TaskId, segment: usize, outputs: Vec<Kept>) -> Result<(Task, Vec<TaskId>), StoreError> {
+        let partial = self.plan().stages[id.stage].is_combining();
+        let needed = outputs.iter().map(|kept| flags(kept.schema.fields().len(), &kept.columns)).collect();
+        let mut chain = vec![Link { stage: id.stage, needed }];
+        let mut after = Vec::new();
+        let root = loop {
+            let head = chain[0].clone();
+            // The outputs of a partial phase are partials: they pass nothing on.
+            let passes = if partial && chain.len() == 1 { &[][..] } else { &head.needed[..] };
+            after.extend(self.want_whole_inputs(head.stage, passes)?);
+            let Some((driving, input)) = self.plan().stages[head.stage].driving() else { break Root::Nothing };
+            let (stream, columns) = (input.stream, input_columns(self.plan(), head.stage, driving, passes));
+            if self.is_root(stream, segment, &columns)? {
+                self.want(stream, segment, &columns);
+                after.extend(self.task_for(stream, segment));
+                break Root::Segment { stream, segment, columns };
+            }
+            let Some((above, _)) = self.plan().producing_stage(stream) else { break Root::Nothing };
+            let needed = vec![flags(self.plan().stream(stream).schema.fields().len(), &columns)];
+            chain.insert(0, Link { stage: above, needed });
+        };
+        Ok((Task { id, chain, root, outputs }, after))
+    }
+
+    fn is_root(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<bool, StoreError> {
+        if self.stored[stream.0] || self.plan().producing_stage(stream).is_none() {
+            return Ok(true);
+        }
+        let has_rows = self.homes.rows(stream, segment)?.is_some();
+        Ok(has_rows && !self.is_forced_edge(stream) && self.missing(stream, segment, columns)?.is_empty())
+    }
+
+    /// Wants all segments of the inputs that do not drive the stage; gives the tasks that may make them.
+    fn want_whole_inputs(&mut self, stage: usize, needed: &[Vec<bool>]) -> Result<Vec<TaskId>, StoreError> {
+        let mut tasks = Vec::new();
+        for (index, input) in self.plan().stages[stage].inputs.iter().enumerate() {
+            if input.class.is_driving() {
+                continue;
+            }
+            let mut columns = input_columns(self.plan(), stage, index, needed);
+            columns.extend(&input.keys);
+            columns.sort_unstable();
+            columns.dedup();
+            self.want_all(input.stream, &columns);
+            tasks.extend((0..self.homes.segments(input.stream)).flat_map(|s| self.task_for(input.stream, s)));
+        }
+        Ok(tasks)
+    }
+
+    /// The task that would make a segment of a stored edge. It may turn out not to be needed.
+    fn task_for(&self, stream: StreamId, segment: usize) -> Option<TaskId> {
+        let (stage, _) = self.plan().producing_stage(stream)?;
+        let combining = self.plan().stages[stage].is_combining();
+        Some(TaskId { stage, work: if combining { Work::Finish } else { Work::Segment(segment) } })
+    }
+
+    fn plan(&self) -> &'a Plan {
+        self.homes.plan
+    }
+}
+
+fn lone(id: TaskId, outputs: Vec<Kept>) -> Task {
+    let needed = outputs.iter().map(|kept| flags(kept.schema.fields().len(), &kept.columns)).collect();
+    Task { id, chain: vec![Link { stage: id.stage, needed }], root: Root::Nothing, outputs }
+}
+
+/// Numbers the tasks so that each comes after those that it depends on. Stages are in topological order, and within a
+/// stage partials come before merges, and those, level by level, before the finish.
+fn ordered(tasks: HashMap<TaskId, (Task, Vec<TaskId>)>) -> Demand {
+    let sorted: BTreeMap<TaskId, (Task, Vec<TaskId>)> = tasks.into_iter().collect();
+    let places: HashMap<TaskId, usize> = sorted.keys().enumerate().map(|(place, id)| (*id, place)).collect();
+    let mut demand = Demand::default();
+    for (task, after) in sorted.into_values() {
+        let mut after: Vec<usize> = after.iter().filter_map(|id| places.get(id).copied()).collect();
+        after.sort_unstable();
+        after.dedup();
+        demand.tasks.push(task);
+        demand.after.push(after);
+    }
+    demand
+}

@@ -1,0 +1,168 @@
+//! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use flowc_planner::key::ColumnKey;
+use flowc_store::{Record, StoredColumn};
+
+use crate::chain::{Chains, Ran};
+use crate::cutoff::{Contents, LinkKeys};
+use crate::task::{Root, Task, Work};
+use crate::{Error, Event, Observer};
+
+/// What stages did in a run, counted by all threads.
+#[derive(Default)]
+pub(crate) struct Tally(Mutex<Counted>);
+
+/// The counts.
+#[derive(Default)]
+pub(crate) struct Counted {
+    /// Per stage, over how many segments it ran.
+    pub ran: BTreeMap<usize, u64>,
+    /// Per stage, seconds of thread time.
+    pub seconds: BTreeMap<usize, f64>,
+    /// Stages with a merge or finish phase that ran.
+    pub merged: BTreeSet<usize>,
+    /// Per stage, lines of its log: segment, level, message.
+    pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
+}
+
+impl Tally {
+    /// The counts, for reading or adding.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, task: &Task, segment: usize, seconds: f64, ran: &Ran) {
+        let mut counted = self.lock();
+        let share = seconds / task.chain.len() as f64;
+        for link in &task.chain {
+            *counted.seconds.entry(link.stage).or_default() += share;
+            match task.id.work {
+                Work::Segment(_) => {
+                    *counted.ran.entry(link.stage).or_default() += 1;
+                }
+                Work::Merge { .. } | Work::Finish => {
+                    counted.merged.insert(link.stage);
+                }
+            }
+        }
+        for (stage, level, message) in &ran.log {
+            counted.logs.entry(*stage).or_default().push((segment, level.clone(), message.clone()));
+        }
+    }
+}
+
+/// Executes the tasks of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Execution<'a> {
+    /// Runs chains.
+    pub chains: Chains<'a>,
+    /// Looks for equal inputs.
+    pub contents: Contents<'a>,
+    /// Stages that run whatever is there.
+    pub forced: &'a BTreeSet<usize>,
+    /// Counts.
+    pub tally: &'a Tally,
+    /// Hears of it.
+    pub observer: &'a dyn Observer,
+    /// Added to a task's segment number, where the inventory at hand holds one segment of many.
+    pub first_segment: usize,
+}
+
+impl Execution<'_> {
+    /// Brings a task's results into the store.
+    pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
+        let derived = self.contents.derived(task);
+        let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
+        if let Some(contents) = &contents
+            && !task.chain.iter().any(|link| self.forced.contains(&link.stage))
+            && self.reuse(task, &derived, contents)?
+        {
+            let stage = self.stage_name(task.id.stage);
+            self.observer.observe(Event::SegmentUnchanged { stage, segment: self.segment(task) });
+            return Ok(());
+        }
+        let start = Instant::now();
+        let ran = self.chains.run(task)?;
+        self.verify_sources(task)?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.record(task, &derived, contents.as_ref(), &ran);
+        self.report(task, seconds, ran);
+        Ok(self.store().flush_if_due()?)
+    }
+
+    /// Records the results of equal inputs under the task's own keys, if they are all there.
+    fn reuse(&self, task: &Task, derived: &LinkKeys, contents: &LinkKeys) -> Result<bool, Error> {
+        let mut record = Record { rows: Vec::new(), columns: Vec::new() };
+        let (Some(derived_last), Some(contents_last)) = (derived.last(), contents.last()) else { return Ok(false) };
+        for ((kept, derived), content) in task.outputs.iter().zip(derived_last).zip(contents_last) {
+            let keys: Vec<ColumnKey> = kept.columns.iter().map(|&column| content.columns[column]).collect();
+            for (&column, found) in kept.columns.iter().zip(self.store().find_columns(&keys)?) {
+                let Some(found) = found else { return Ok(false) };
+                record.columns.push((derived.columns[column], found));
+            }
+        }
+        for (derived, content) in derived.iter().flatten().zip(contents.iter().flatten()) {
+            match self.store().find_rows(&[content.rows])?.into_iter().next().flatten() {
+                Some(rows) => record.rows.push((derived.rows, rows)),
+                None => return Ok(false),
+            }
+        }
+        self.store().record(record);
+        Ok(true)
+    }
+
+    fn record(&self, task: &Task, derived: &LinkKeys, contents: Option<&LinkKeys>, ran: &Ran) {
+        let mut record = Record { rows: Vec::new(), columns: Vec::new() };
+        for keys in std::iter::once(derived).chain(contents) {
+            for (ports, rows) in keys.iter().zip(&ran.rows) {
+                record.rows.extend(ports.iter().zip(rows).map(|(port, rows)| (port.rows, *rows)));
+            }
+            let last = keys.last().map_or(&[][..], Vec::as_slice);
+            for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
+                let stored = kept.columns.iter().zip(&staged.columns);
+                record.columns.extend(stored.map(|(&column, s): (_, &StoredColumn)| (keys.columns[column], s.clone())));
+            }
+        }
+        self.store().record(record);
+    }
+
+    fn report(&self, task: &Task, seconds: f64, ran: Ran) {
+        let segment = self.segment(task);
+        self.tally.add(task, segment, seconds, &ran);
+        for (stage, level, message) in ran.log {
+            let stage = self.stage_name(stage);
+            self.observer.observe(Event::StageLog { stage, level, message });
+        }
+        let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
+        let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
+        self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });
+    }
+
+    /// A source file that changed while it was read gave rows that belong to no key.
+    fn verify_sources(&self, task: &Task) -> Result<(), Error> {
+        match &task.root {
+            Root::Segment { stream, segment, columns } => self.chains.reading.verify(*stream, *segment, columns),
+            _ => Ok(()),
+        }
+    }
+
+    fn segment(&self, task: &Task) -> usize {
+        match task.id.work {
+            Work::Segment(segment) => self.first_segment + segment,
+            Work::Merge { index, .. } => index,
+            Work::Finish => 0,
+        }
+    }
+
+    fn stage_name(&self, stage: usize) -> String {
+        self.contents.homes.plan.stages[stage].name.clone()
+    }
+
+    fn store(&self) -> &flowc_store::Store {
+        self.contents.homes.store
+    }
+}

@@ -1,0 +1,132 @@
+//! Runs what can be run over a segment that was just decoded, while it is in memory.
+//!
+//! This is only ever ahead of what the run does anyway: results go into the store under their keys, where the run finds
+//! them. So it may leave anything out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flowc_planner::plan::Producer;
+use flowc_runner::Runner;
+
+use crate::chain::Chains;
+use crate::cutoff::Contents;
+use crate::demand::Demander;
+use crate::execute::{Execution, Tally};
+use crate::files::OpenFiles;
+use crate::homes::Homes;
+use crate::inventory::{Inventory, SourceInventory, SourceSegment};
+use crate::keys::{Datasets, Deriver};
+use crate::read::{Fresh, Reading};
+use crate::scan::Decoded;
+use crate::task::{Task, Work};
+use crate::{Cancel, Error, Observer};
+
+/// Takes segments as they are decoded.
+pub(crate) struct Ahead<'a> {
+    /// The formulas of keys.
+    pub deriver: &'a Deriver<'a>,
+    /// The sources that are known in full, for inputs that are taken whole.
+    pub known: &'a Inventory,
+    /// Per source, the stages that its segments drive.
+    pub driven: &'a [Vec<usize>],
+    /// Per stream, the columns that something reads.
+    pub read: &'a [BTreeSet<usize>],
+    /// Per stream, whether its edge is stored.
+    pub stored: &'a [bool],
+    /// Stages that run whatever is there: not ahead.
+    pub forced: &'a BTreeSet<usize>,
+    /// The store.
+    pub store: &'a flowc_store::Store,
+    /// Open files.
+    pub files: &'a OpenFiles,
+    /// What runs stages.
+    pub runner: &'a dyn Runner,
+    /// Counts.
+    pub tally: &'a Tally,
+    /// Hears of it.
+    pub observer: &'a dyn Observer,
+    /// Stops the run.
+    pub cancel: &'a Cancel,
+    /// Bytes of memory of an instance where the pipeline does not say.
+    pub memory: u64,
+    /// The plan.
+    pub plan: &'a flowc_planner::plan::Plan,
+}
+
+impl Ahead<'_> {
+    /// Runs the stages that the segment drives.
+    pub(crate) fn run(&self, decoded: &Decoded<'_>) -> Result<(), Error> {
+        let stages = &self.driven[decoded.source];
+        if stages.is_empty() || stages.iter().any(|stage| self.forced.contains(stage)) {
+            return Ok(());
+        }
+        let inventory = self.inventory(decoded);
+        let datasets = self.datasets(decoded, &inventory);
+        let homes = Homes { plan: self.plan, inventory: &inventory, datasets: &datasets, store: self.store };
+        let mut demander = Demander::new(homes, self.stored, self.forced);
+        for &stage in stages {
+            if self.plan.stages[stage].is_combining() {
+                demander.want_partial(stage, 0)?;
+            }
+            for output in &self.plan.stages[stage].outputs {
+                if self.stored[output.stream.0] && !self.plan.stages[stage].is_combining() {
+                    let columns: Vec<usize> = self.read[output.stream.0].iter().copied().collect();
+                    demander.want(output.stream, 0, &columns);
+                }
+            }
+        }
+        let demand = demander.resolve()?;
+        let fresh = Some(Fresh { source: decoded.source, batches: decoded.batches });
+        let reading = Reading { homes, files: self.files, fresh };
+        let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.memory };
+        let execution = Execution {
+            chains,
+            contents: Contents { homes, deriver: self.deriver },
+            forced: self.forced,
+            tally: self.tally,
+            observer: self.observer,
+            first_segment: decoded.scan.raw.ordinal as usize,
+        };
+        let mut done = vec![false; demand.tasks.len()];
+        for (index, task) in demand.tasks.iter().enumerate() {
+            if self.is_driven(task, stages) && demand.after[index].iter().all(|&before| done[before]) {
+                execution.execute(task)?;
+                done[index] = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_driven(&self, task: &Task, stages: &[usize]) -> bool {
+        task.id.work == Work::Segment(0) && stages.contains(&task.id.stage)
+    }
+
+    /// The sources that are known, and this one as if the segment were all of it.
+    fn inventory(&self, decoded: &Decoded<'_>) -> Inventory {
+        let mut inventory = Inventory::default();
+        let inputs = self.driven[decoded.source].iter().flat_map(|&stage| &self.plan.stages[stage].inputs);
+        for input in inputs.filter(|input| !input.class.is_driving()) {
+            if let Producer::Source { source } = self.plan.stream(input.stream).producer
+                && let Some(known) = self.known.sources.get(&source)
+            {
+                inventory.sources.insert(source, known.clone());
+            }
+        }
+        let segment = SourceSegment { file: 0, scan: decoded.scan.clone(), rows: decoded.scan.facts.rows };
+        let source = SourceInventory { segments: vec![segment], ..SourceInventory::default() };
+        inventory.sources.insert(decoded.source, Arc::new(source));
+        inventory
+    }
+
+    fn datasets(&self, decoded: &Decoded<'_>, inventory: &Inventory) -> Datasets {
+        let mut datasets = Datasets::default();
+        for &source in inventory.sources.keys() {
+            if let Some(keys) = inventory.keys(Producer::Source { source }) {
+                datasets.streams.insert(self.plan.sources[source].stream, keys);
+            }
+        }
+        self.deriver.derive_stages(self.driven[decoded.source].iter().copied(), &mut datasets);
+        datasets
+    }
+}

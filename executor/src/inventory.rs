@@ -1,0 +1,224 @@
+//! The sources as they are: files, and the segments known of them. Nothing is read for files whose stamp says
+//! "unchanged".
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
+use flowc_planner::plan::{Location, Plan, Producer};
+use flowc_platform::FileStamp;
+use flowc_sources::{RawSegment, SourceFile};
+use flowc_store::{Memo, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::files::source_error;
+
+/// Sources of a plan, all of them or those at hand.
+#[derive(Clone, Default)]
+pub(crate) struct Inventory {
+    /// By index of the source in the plan.
+    pub sources: BTreeMap<usize, Arc<SourceInventory>>,
+}
+
+/// One source.
+#[derive(Clone, Default)]
+pub(crate) struct SourceInventory {
+    /// Its files, in dataset order.
+    pub files: Vec<FileEntry>,
+    /// Folders that were listed to find them.
+    pub directories: Vec<PathBuf>,
+    /// The segments of all files, in dataset order. Complete when no file is unread.
+    pub segments: Vec<SourceSegment>,
+}
+
+/// A file of a source.
+#[derive(Clone)]
+pub(crate) struct FileEntry {
+    /// The file; none for standard input.
+    pub file: Option<SourceFile>,
+    /// Its stamp when it was listed; none for standard input.
+    pub stamp: Option<FileStamp>,
+    /// Its segments, unless it is new or was changed.
+    pub scans: Option<Vec<SegmentScan>>,
+}
+
+impl FileEntry {
+    /// The file's name, for messages.
+    pub(crate) fn name(&self) -> &str {
+        self.file.as_ref().map_or("standard input", |file| &file.name)
+    }
+}
+
+/// A segment of a source.
+#[derive(Clone)]
+pub(crate) struct SourceSegment {
+    /// Index of its file.
+    pub file: usize,
+    /// What was found in it.
+    pub scan: SegmentScan,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What was found in a segment of a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentScan {
+    /// Where it lies.
+    pub raw: RawSegment,
+    /// What its rows are.
+    pub facts: SegmentFacts,
+}
+
+/// What is known of a segment's rows; remembered by its raw bytes and the source's specification.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentFacts {
+    /// Good rows.
+    pub rows: u64,
+    /// Keys of the good rows.
+    pub keys: SegmentKeys,
+    /// Content digests of the columns, where the rows were decoded to find the keys.
+    pub contents: Option<Vec<ContentDigest>>,
+    /// Rows that did not fit.
+    pub bad_rows: u64,
+    /// Keys of those, where they go to a stream.
+    pub rejects: Option<SegmentKeys>,
+}
+
+/// A file's segments, while its stamp holds.
+#[derive(Serialize, Deserialize)]
+struct FileMemo {
+    name: String,
+    stamp: FileStamp,
+    scans: Vec<SegmentScan>,
+}
+
+impl Inventory {
+    /// Lists the files of all sources, and finds what is remembered of them.
+    pub(crate) fn survey(plan: &Plan, base: &Path, store: &Store) -> Result<Self, Error> {
+        let survey = |source| Ok((source, Arc::new(SourceInventory::survey(plan, source, base, store)?)));
+        Ok(Self { sources: (0..plan.sources.len()).map(survey).collect::<Result<_, Error>>()? })
+    }
+
+    /// The segments' keys of a source's stream or of its rejects; none while files are unread.
+    pub(crate) fn keys(&self, producer: Producer) -> Option<Vec<SegmentKeys>> {
+        let of = |source: usize| self.sources.get(&source).filter(|source| source.unread().next().is_none());
+        match producer {
+            Producer::Source { source } => {
+                Some(of(source)?.segments.iter().map(|segment| segment.scan.facts.keys.clone()).collect())
+            }
+            Producer::Rejects { source } => {
+                of(source)?.segments.iter().map(|segment| segment.scan.facts.rejects.clone()).collect()
+            }
+            Producer::Stage { .. } => None,
+        }
+    }
+
+    /// Files that must be read before their segments are known: source and file.
+    pub(crate) fn unread(&self) -> Vec<(usize, usize)> {
+        self.sources.iter().flat_map(|(s, source)| source.unread().map(move |file| (*s, file))).collect()
+    }
+
+    /// A source at hand.
+    pub(crate) fn source(&self, source: usize) -> &SourceInventory {
+        &self.sources[&source]
+    }
+
+    /// A source at hand, to be changed.
+    pub(crate) fn source_mut(&mut self, source: usize) -> &mut SourceInventory {
+        Arc::make_mut(self.sources.entry(source).or_default())
+    }
+}
+
+impl SourceInventory {
+    fn survey(plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<Self, Error> {
+        let of = &plan.sources[source];
+        let Location::Files(patterns) = &of.spec.location else {
+            let stdin = FileEntry { file: None, stamp: None, scans: None };
+            return Ok(Self { files: vec![stdin], ..Self::default() });
+        };
+        let listing = flowc_sources::list(patterns, base).map_err(|error| source_error(&of.name, &error))?;
+        let known = remembered(plan, source, base, store)?;
+        let mut files = Vec::with_capacity(listing.files.len());
+        for file in listing.files {
+            let stamp = FileStamp::of(&file.path).map_err(|cause| Error::File { path: file.path.clone(), cause })?;
+            let scans = known.get(&file.name).filter(|memo| memo.stamp == stamp).map(|memo| memo.scans.clone());
+            files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans });
+        }
+        let mut inventory = Self { files, directories: listing.directories, segments: Vec::new() };
+        if of.rejects.is_some() {
+            inventory.forget_lost_rejects(store)?;
+        }
+        inventory.collect();
+        Ok(inventory)
+    }
+
+    /// Rejected rows are kept in the store alone: where they are gone, the file is read again.
+    fn forget_lost_rejects(&mut self, store: &Store) -> Result<(), Error> {
+        for entry in &mut self.files {
+            let keys: Vec<ColumnKey> = entry
+                .scans
+                .iter()
+                .flatten()
+                .flat_map(|scan| scan.facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()))
+                .collect();
+            if store.find_columns(&keys)?.iter().any(Option::is_none) {
+                entry.scans = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that must be read.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = usize> + '_ {
+        self.files.iter().enumerate().filter(|(_, entry)| entry.scans.is_none()).map(|(index, _)| index)
+    }
+
+    /// Lists the segments of all files anew, after files have been scanned.
+    pub(crate) fn collect(&mut self) {
+        self.segments.clear();
+        for (file, entry) in self.files.iter().enumerate() {
+            for scan in entry.scans.iter().flatten() {
+                self.segments.push(SourceSegment { file, scan: scan.clone(), rows: scan.facts.rows });
+            }
+        }
+    }
+
+    /// Rows that did not fit, file by file.
+    pub(crate) fn bad_rows(&self) -> impl Iterator<Item = (&str, u64)> {
+        let count = |entry: &FileEntry| entry.scans.iter().flatten().map(|scan| scan.facts.bad_rows).sum();
+        self.files.iter().map(move |entry| (entry.name(), count(entry))).filter(|(_, rows)| *rows > 0)
+    }
+
+    /// Remembers the segments of every file whose stamp can be trusted.
+    pub(crate) fn remember(&self, plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<(), Error> {
+        let now = SystemTime::now();
+        let memos = self.files.iter().filter_map(|entry| {
+            let (file, stamp, scans) = (entry.file.as_ref()?, entry.stamp?, entry.scans.as_ref()?);
+            (!stamp.is_racy(now)).then(|| FileMemo { name: file.name.clone(), stamp, scans: scans.clone() })
+        });
+        let memos: Vec<FileMemo> = memos.collect();
+        Ok(store.remember(Memo::Scan, &memo_key(plan, source, base), &memos)?)
+    }
+}
+
+fn remembered(plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<HashMap<String, FileMemo>, Error> {
+    let memos: Option<Vec<FileMemo>> = store.memo(Memo::Scan, &memo_key(plan, source, base))?;
+    Ok(memos.unwrap_or_default().into_iter().map(|memo| (memo.name.clone(), memo)).collect())
+}
+
+/// Under what a source's files are remembered: its place and all that shapes its rows.
+fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
+    let of = &plan.sources[source];
+    let spec = flowc_sources::spec_digest(&of.spec, &plan.stream(of.stream).schema);
+    let mut hasher = KeyHasher::new("source files 1");
+    hasher.bytes(base.as_os_str().as_encoded_bytes()).digest(&spec);
+    if let Location::Files(patterns) = &of.spec.location {
+        patterns.iter().for_each(|pattern| {
+            hasher.bytes(pattern.as_bytes());
+        });
+    }
+    hasher.finish()
+}

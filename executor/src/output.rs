@@ -1,0 +1,267 @@
+//! Writes sinks from segments that are all there, and only where they are not as they should be.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow_schema::Schema;
+use flowc_columns::ColumnDigest;
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
+use flowc_planner::plan::{Sink, StreamId, Target};
+use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, StdoutWriter};
+use flowc_store::Memo;
+
+use crate::homes::Home;
+use crate::read::{Reading, file_of};
+use crate::{Cancel, Error, OutputReport, SinkOutlook};
+
+/// Writes the sinks of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Outputs<'a> {
+    /// Where rows come from.
+    pub reading: Reading<'a>,
+    /// The folder that relative paths start from.
+    pub base: &'a Path,
+    /// Threads for the files of one sink.
+    pub threads: usize,
+    /// Stops the run.
+    pub cancel: &'a Cancel,
+}
+
+/// A sink that has been written beside its place, or stands already.
+pub(crate) struct Prepared {
+    /// What the sink holds.
+    pub report: OutputReport,
+    /// What is left to do; none where it stands as it should.
+    pub pending: Option<(Preparation, Vec<Finished>)>,
+}
+
+impl Outputs<'_> {
+    /// Writes what differs. Nothing is to be seen of it before the commit.
+    pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
+        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let schema = self.schema(sink.stream);
+        let segments = self.segments(sink)?.ok_or_else(|| self.incomplete(sink))?;
+        let report = self.report(sink)?;
+        let previous = self.previous(sink)?;
+        if self.stands(sink, &segments, previous.as_ref()) {
+            return Ok(Prepared { report, pending: None });
+        }
+        let preparation =
+            Preparation::new(&sink.spec, schema, self.base, &segments, previous.as_ref()).map_err(failed)?;
+        let written = self.write_files(sink, &preparation)?;
+        Ok(Prepared { report, pending: Some((preparation, written)) })
+    }
+
+    /// What a run would do to a sink, as far as is known. `None` where rows are missing.
+    pub(crate) fn outlook(&self, sink: &Sink) -> Result<SinkOutlook, Error> {
+        if sink.spec.target == Target::Stdout {
+            return Ok(SinkOutlook::Print);
+        }
+        let Some(segments) = self.segments(sink)? else { return Ok(SinkOutlook::Write) };
+        let result = flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), &segments);
+        Ok(match self.previous(sink)? {
+            Some(state) if state.result == result => match flowc_sinks::is_intact(&sink.spec, self.base, &state) {
+                Intact::Yes => SinkOutlook::UpToDate,
+                Intact::Missing(_) | Intact::Altered(_) => SinkOutlook::Restore,
+            },
+            _ => SinkOutlook::Write,
+        })
+    }
+
+    fn stands(&self, sink: &Sink, segments: &[SinkSegment], previous: Option<&SinkState>) -> bool {
+        let result = flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), segments);
+        previous.is_some_and(|state| {
+            state.result == result && flowc_sinks::is_intact(&sink.spec, self.base, state) == Intact::Yes
+        })
+    }
+
+    /// Writes the files of a preparation, several at a time.
+    fn write_files(&self, sink: &Sink, preparation: &Preparation) -> Result<Vec<Finished>, Error> {
+        let jobs = preparation.jobs().len();
+        let (next, written, failure) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
+        let work = || {
+            while let Some(job) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|job| *job < jobs) {
+                match self.write_file(sink, preparation, job) {
+                    Ok(finished) => lock(&written).push((job, finished)),
+                    Err(error) => {
+                        next.store(jobs, Ordering::Relaxed);
+                        lock(&failure).get_or_insert(error);
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads.min(jobs) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        if let Some(error) = lock(&failure).take() {
+            return Err(error);
+        }
+        let mut written = std::mem::take(&mut *lock(&written));
+        written.sort_by_key(|(job, _)| *job);
+        Ok(written.into_iter().map(|(_, finished)| finished).collect())
+    }
+
+    fn write_file(&self, sink: &Sink, preparation: &Preparation, job: usize) -> Result<Finished, Error> {
+        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let mut writer = preparation.writer(job).map_err(failed)?;
+        for &segment in &preparation.jobs()[job].segments {
+            self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
+        }
+        writer.finish().map_err(failed)
+    }
+
+    /// Makes what was prepared appear, and remembers it; gives the number of rows.
+    pub(crate) fn commit(&self, sink: &Sink, preparation: Preparation, written: Vec<Finished>) -> Result<u64, Error> {
+        let state = preparation.commit(written).map_err(|error| sink_error(sink, &error))?;
+        self.reading.homes.store.remember(Memo::Sink, &self.memo_key(sink), &state)?;
+        Ok(state.files.iter().map(|file| file.rows).sum())
+    }
+
+    /// Prints the rows of a sink to standard output.
+    pub(crate) fn print(&self, sink: &Sink) -> Result<OutputReport, Error> {
+        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let stdout = std::io::stdout().lock();
+        let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
+        for segment in 0..self.reading.homes.segments(sink.stream) {
+            self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
+        }
+        writer.finish().map_err(failed)?;
+        self.report(sink)
+    }
+
+    /// Gives all columns of a segment, batch by batch.
+    pub(crate) fn each_batch(
+        &self,
+        stream: StreamId,
+        segment: usize,
+        take: &mut dyn FnMut(arrow_array::RecordBatch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let schema = self.schema(stream);
+        let all: Vec<usize> = (0..schema.fields().len()).collect();
+        for batch in self.reading.segment(stream, segment, &all)? {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let batch = batch?.project(schema.clone(), &all);
+            take(batch.map_err(|error| Error::Request(format!("stored rows do not fit their schema: {error}")))?)?;
+        }
+        self.reading.verify(stream, segment, &all)
+    }
+
+    /// The dataset of a sink as it identifies what is written; none while rows are missing.
+    fn segments(&self, sink: &Sink) -> Result<Option<Vec<SinkSegment>>, Error> {
+        let homes = &self.reading.homes;
+        if !homes.datasets.streams.contains_key(&sink.stream) {
+            return Ok(None);
+        }
+        let source = file_of(homes.plan, sink.stream);
+        let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
+        let mut segments = Vec::new();
+        for segment in 0..homes.segments(sink.stream) {
+            let (Some(rows), Some(keys)) = (homes.rows(sink.stream, segment)?, homes.keys(sink.stream, segment)) else {
+                return Ok(None);
+            };
+            let mut hasher = KeyHasher::new("flowc sink segment 1");
+            hasher.number(rows);
+            for (&column, home) in all.iter().zip(homes.locate(sink.stream, segment, &all)?) {
+                let key = match home {
+                    Some(Home::Stored(stored)) => ColumnKey::of_content(&stored.content),
+                    Some(Home::Source { .. }) => keys.columns[column],
+                    None => return Ok(None),
+                };
+                hasher.digest(key.as_bytes());
+            }
+            let name = source.and_then(|source| {
+                let source = homes.inventory.source(source);
+                source.segments.get(segment).map(|found| source.files[found.file].name().to_owned())
+            });
+            segments.push(SinkSegment { name, digest: hasher.finish() });
+        }
+        Ok(Some(segments))
+    }
+
+    /// What the sink holds: a digest over columns and, segment by segment, their content.
+    pub(crate) fn report(&self, sink: &Sink) -> Result<OutputReport, Error> {
+        let homes = &self.reading.homes;
+        let schema = self.schema(sink.stream);
+        let mut hasher = KeyHasher::new("flowc output 1");
+        schema.fields().iter().for_each(|field| {
+            hasher.field(field);
+        });
+        let mut total = 0;
+        for segment in 0..homes.segments(sink.stream) {
+            let rows = homes.rows(sink.stream, segment)?.ok_or_else(|| self.incomplete(sink))?;
+            hasher.number(rows);
+            total += rows;
+            for column in 0..schema.fields().len() {
+                hasher.digest(self.content(sink, segment, column)?.as_bytes());
+            }
+        }
+        Ok(OutputReport { name: sink.name.clone(), digest: ContentDigest::new(hasher.finish()), rows: total })
+    }
+
+    /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.
+    fn content(&self, sink: &Sink, segment: usize, column: usize) -> Result<ContentDigest, Error> {
+        let homes = &self.reading.homes;
+        let home = homes.locate(sink.stream, segment, &[column])?.into_iter().next().flatten();
+        let (source, from, source_column) = match home {
+            Some(Home::Stored(stored)) => return Ok(stored.content),
+            Some(Home::Source { source, segment, column }) => (source, segment, column),
+            None => return Err(self.incomplete(sink)),
+        };
+        let facts = &homes.inventory.source(source).segments[from].scan.facts;
+        if let Some(contents) = &facts.contents {
+            return Ok(contents[source_column]);
+        }
+        let key = facts.keys.columns[source_column];
+        if let Some(known) = homes.store.memo(Memo::Content, key.as_bytes())? {
+            return Ok(known);
+        }
+        let field = self.schema(sink.stream).fields()[column].clone();
+        let mut digest = ColumnDigest::new(&field);
+        for batch in self.reading.segment(sink.stream, segment, &[column])? {
+            let batch = batch?;
+            let Some(array) = batch.column(column) else { continue };
+            let cut = flowc_columns::canonical(array)
+                .map_err(|error| Error::Request(format!("column `{}` has no digest: {error}", field.name())))?;
+            digest.update(&cut);
+        }
+        let content = digest.finish();
+        homes.store.remember(Memo::Content, key.as_bytes(), &content)?;
+        Ok(content)
+    }
+
+    /// What an earlier commit of the sink left behind.
+    pub(crate) fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
+        Ok(self.reading.homes.store.memo(Memo::Sink, &self.memo_key(sink))?)
+    }
+
+    fn memo_key(&self, sink: &Sink) -> [u8; 32] {
+        let target = match &sink.spec.target {
+            Target::File(path) | Target::Directory(path) => self.base.join(path),
+            Target::Stdout => self.base.to_path_buf(),
+        };
+        KeyHasher::new("sink 1").bytes(target.as_os_str().as_encoded_bytes()).finish()
+    }
+
+    fn schema(&self, stream: StreamId) -> std::sync::Arc<Schema> {
+        self.reading.homes.plan.stream(stream).schema.clone()
+    }
+
+    fn incomplete(&self, sink: &Sink) -> Error {
+        let message = "rows that it needs are not there, though all stages ran; run `flowc store verify`".to_owned();
+        Error::Sink { sink: sink.name.clone(), message }
+    }
+}
+
+fn sink_error(sink: &Sink, error: &flowc_sinks::SinkError) -> Error {
+    Error::Sink { sink: sink.name.clone(), message: error.to_string() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,193 @@
+//! From the texts on disk to a plan: through the planner, or as it was planned last time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
+use flowc_planner::plan::{Code, Plan};
+use flowc_planner::{Lock, Settings, Unit, units};
+use flowc_store::{Memo, Store};
+use flowc_wasm::WasmRunner;
+use serde::{Deserialize, Serialize};
+
+use crate::catalogue::StageCatalogue;
+use crate::components::Components;
+use crate::project::Project;
+use crate::{Error, Observer, Options};
+
+/// A plan, and what was noticed on the way to it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Its hash.
+    pub hash: PlanHash,
+    /// The stages that run together, and why each ends where it does.
+    pub units: Vec<Unit>,
+    /// What was pinned anew, in words.
+    pub lock_changes: Vec<String>,
+    /// The texts.
+    pub(crate) texts: Vec<PathBuf>,
+    /// Files and folders that decide whether a component is still the same.
+    pub(crate) evidence: Vec<PathBuf>,
+    /// The folder that relative paths start from.
+    pub(crate) base: PathBuf,
+}
+
+/// A plan as remembered under its texts and lock, and the code that it holds for.
+#[derive(Serialize, Deserialize)]
+struct PlanMemo {
+    /// JSON: a config is of no fixed form.
+    plan: String,
+    hash: PlanHash,
+    codes: Vec<(Code, StageDigest)>,
+}
+
+/// Plans a pipeline.
+pub(crate) struct Planning<'a> {
+    /// What the caller wants.
+    pub options: &'a Options,
+    /// Remembers plans and answers.
+    pub store: &'a Store,
+    /// Describes stages.
+    pub runner: &'a WasmRunner,
+    /// Hears of builds.
+    pub observer: &'a dyn Observer,
+}
+
+impl Planning<'_> {
+    /// Reads the texts and plans them. The lock is written if it changes, unless it is to be left alone.
+    pub(crate) fn plan(&self) -> Result<Planned, Error> {
+        let project = Project::load(self.options)?;
+        let lock_path = project.lock_path();
+        let lock_text = read_lock(&lock_path)?;
+        let key = KeyHasher::new("plan 1")
+            .digest(&project.digest)
+            .bytes(lock_text.as_bytes())
+            .number(u64::from(self.options.locked))
+            .finish();
+        if !self.options.update_lock
+            && let Some(planned) = self.remembered(&key, &project)?
+        {
+            return Ok(planned);
+        }
+        let lock = self.lock(&lock_path, &lock_text)?;
+        let mut catalogue = StageCatalogue::new(self.components(&project), &lock, self.options.locked);
+        let settings = Settings { params: self.options.params.clone() };
+        let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
+        let plan = match outcome.value {
+            Some(plan) if outcome.problems.is_empty() => plan,
+            _ => return Err(Error::Pipeline(outcome.problems)),
+        };
+        check_sinks(&plan)?;
+        let StageCatalogue { codes, schemas, evidence, .. } = catalogue;
+        let new_lock = Lock {
+            components: codes.iter().map(|(code, digest)| (code.to_string(), *digest)).collect(),
+            sources: schemas,
+            ..Lock::default()
+        };
+        let new_text = new_lock.to_string();
+        let lock_changes = changes(&lock, &new_lock);
+        if !self.options.locked && new_text != lock_text {
+            write_lock(&lock_path, &new_text)?;
+        }
+        let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes: codes.into_iter().collect() };
+        let key = KeyHasher::new("plan 1")
+            .digest(&project.digest)
+            .bytes(if self.options.locked { lock_text.as_bytes() } else { new_text.as_bytes() })
+            .number(u64::from(self.options.locked))
+            .finish();
+        self.store.remember(Memo::Plan, &key, &memo)?;
+        let hash = memo.hash;
+        Ok(Planned { evidence, lock_changes, ..planned(plan, hash, &project) })
+    }
+
+    /// The plan of equal texts and an equal lock, if all code is still the same.
+    fn remembered(&self, key: &[u8; 32], project: &Project) -> Result<Option<Planned>, Error> {
+        let Some(memo) = self.store.memo::<PlanMemo>(Memo::Plan, key)? else { return Ok(None) };
+        let components = self.components(project);
+        let mut evidence = Vec::new();
+        for (code, digest) in &memo.codes {
+            match components.locate(code) {
+                Ok(located) if located.digest == *digest => evidence.extend(located.evidence),
+                _ => return Ok(None),
+            }
+        }
+        let Ok(plan) = serde_json::from_str(&memo.plan) else { return Ok(None) };
+        Ok(Some(Planned { evidence, ..planned(plan, memo.hash, project) }))
+    }
+
+    fn components<'p>(&'p self, project: &'p Project) -> Components<'p> {
+        Components {
+            base: &project.base,
+            store: self.store,
+            runner: self.runner,
+            build: self.options.build,
+            observer: self.observer,
+        }
+    }
+
+    fn lock(&self, path: &std::path::Path, text: &str) -> Result<Lock, Error> {
+        if self.options.update_lock || text.is_empty() {
+            return Ok(Lock::default());
+        }
+        text.parse().map_err(|error| {
+            Error::Locked(format!("{}: {error}. Correct it, or delete it to pin everything anew", path.display()))
+        })
+    }
+}
+
+fn planned(plan: Plan, hash: PlanHash, project: &Project) -> Planned {
+    Planned {
+        units: units(&plan),
+        plan: Arc::new(plan),
+        hash,
+        lock_changes: Vec::new(),
+        texts: project.files.clone(),
+        evidence: Vec::new(),
+        base: project.base.clone(),
+    }
+}
+
+/// What a format can't hold is known before anything runs.
+fn check_sinks(plan: &Plan) -> Result<(), Error> {
+    for sink in &plan.sinks {
+        flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema)
+            .map_err(|error| Error::Sink { sink: sink.name.clone(), message: error.to_string() })?;
+    }
+    Ok(())
+}
+
+fn read_lock(path: &std::path::Path) -> Result<String, Error> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(cause) => Err(Error::File { path: path.to_path_buf(), cause }),
+    }
+}
+
+/// Written beside and renamed, so that a lock is whole or as it was.
+fn write_lock(path: &std::path::Path, text: &str) -> Result<(), Error> {
+    let failed = |cause| Error::File { path: path.to_path_buf(), cause };
+    let folder = path.parent().unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn changes(before: &Lock, now: &Lock) -> Vec<String> {
+    let components = now.components.iter().filter_map(|(code, digest)| match before.components.get(code) {
+        Some(pinned) if pinned == digest => None,
+        Some(pinned) => Some(format!("{code}: {} -> {}", pinned.short(), digest.short())),
+        None => Some(format!("{code}: pinned {}", digest.short())),
+    });
+    let sources = now.sources.iter().filter_map(|(name, schema)| match before.sources.get(name) {
+        Some(pinned) if pinned == schema => None,
+        Some(_) => Some(format!("source {name}: columns pinned anew")),
+        None => Some(format!("source {name}: {} columns pinned", schema.fields().len())),
+    });
+    components.chain(sources).collect()
+}

@@ -1,0 +1,117 @@
+//! What of a plan a request reaches, and what is read of each stream. Known before any file is looked at.
+
+use std::collections::BTreeSet;
+
+use flowc_planner::plan::{Plan, Producer, StreamId};
+
+use crate::task::input_columns;
+use crate::{Error, RunRequest};
+
+/// The part of a plan that a request is about.
+pub(crate) struct Goal {
+    /// Stages that may have to run.
+    pub stages: BTreeSet<usize>,
+    /// Sinks that are to stand.
+    pub sinks: Vec<usize>,
+    /// Streams whose rows are wanted though no sink takes them.
+    pub streams: Vec<StreamId>,
+    /// Sources that are needed.
+    pub sources: BTreeSet<usize>,
+    /// Stages that run even if their results are there.
+    pub forced: BTreeSet<usize>,
+}
+
+impl Goal {
+    /// Resolves the stage names of a request.
+    pub(crate) fn new(plan: &Plan, request: &RunRequest) -> Result<Self, Error> {
+        let chosen = named(plan, request.only.iter().chain(&request.until))?;
+        let forced = named(plan, &request.force)?;
+        let sinks: Vec<usize> = (0..plan.sinks.len()).collect();
+        let mut goal = Self { stages: BTreeSet::new(), sinks, streams: vec![], sources: BTreeSet::new(), forced };
+        if !chosen.is_empty() {
+            goal.streams = chosen.iter().flat_map(|&s| plan.stages[s].outputs.iter().map(|o| o.stream)).collect();
+            let until = named(plan, &request.until)?;
+            goal.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
+        }
+        let wanted = goal.streams.iter().copied().chain(goal.sinks.iter().map(|&sink| plan.sinks[sink].stream));
+        let mut open: Vec<StreamId> = wanted.collect();
+        while let Some(stream) = open.pop() {
+            match plan.stream(stream).producer {
+                Producer::Source { source } | Producer::Rejects { source } => {
+                    goal.sources.insert(source);
+                }
+                Producer::Stage { stage, .. } if goal.stages.insert(stage) => {
+                    open.extend(plan.stages[stage].inputs.iter().map(|input| input.stream));
+                }
+                Producer::Stage { .. } => {}
+            }
+        }
+        Ok(goal)
+    }
+}
+
+fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result<BTreeSet<usize>, Error> {
+    let find = |name: &String| {
+        let place = plan.stages.iter().position(|stage| stage.name == *name);
+        place.ok_or_else(|| {
+            let known: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).take(20).collect();
+            Error::Request(format!("there is no stage `{name}`; there are {}", known.join(", ")))
+        })
+    };
+    names.into_iter().map(find).collect()
+}
+
+/// Whether a stream is an output of one of the stages: a sink on it belongs to a run `--until` them.
+fn feeds_only(plan: &Plan, stream: StreamId, stages: &BTreeSet<usize>) -> bool {
+    plan.producing_stage(stream).is_some_and(|(stage, _)| stages.contains(&stage))
+}
+
+/// Per stream, the columns that something reads, at most: sinks all, stages what they read and pass on.
+pub(crate) fn columns_read(plan: &Plan, goal: &Goal) -> Vec<BTreeSet<usize>> {
+    let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
+    let mut read = vec![BTreeSet::new(); plan.streams.len()];
+    for stream in goal.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(goal.streams.iter().copied()) {
+        read[stream.0].extend(0..width(stream));
+    }
+    for stage in (0..plan.stages.len()).rev().filter(|stage| goal.stages.contains(stage)) {
+        let needed: Vec<Vec<bool>> = plan.stages[stage]
+            .outputs
+            .iter()
+            .map(|output| (0..width(output.stream)).map(|column| read[output.stream.0].contains(&column)).collect())
+            .collect();
+        for (index, input) in plan.stages[stage].inputs.iter().enumerate() {
+            read[input.stream.0].extend(input_columns(plan, stage, index, &needed));
+            read[input.stream.0].extend(&input.keys);
+        }
+    }
+    read
+}
+
+/// Per source, the stages that take its segments one at a time, directly or one after the other, in order; the last of
+/// such a row may be combining.
+pub(crate) fn driven_by_source(plan: &Plan, goal: &Goal) -> Vec<Vec<usize>> {
+    let mut driven = vec![Vec::new(); plan.sources.len()];
+    let mut source_of: Vec<Option<usize>> = vec![None; plan.streams.len()];
+    for (index, source) in plan.sources.iter().enumerate() {
+        source_of[source.stream.0] = Some(index);
+    }
+    for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| goal.stages.contains(index)) {
+        let Some(source) = stage.driving().and_then(|(_, input)| source_of[input.stream.0]) else { continue };
+        driven[source].push(index);
+        if !stage.is_combining() {
+            stage.outputs.iter().for_each(|output| source_of[output.stream.0] = Some(source));
+        }
+    }
+    driven
+}
+
+/// Sources that some stage takes whole: they are read first, so that what they are joined with can be run on at once.
+pub(crate) fn taken_whole(plan: &Plan) -> BTreeSet<usize> {
+    let whole = plan.stages.iter().flat_map(|stage| &stage.inputs).filter(|input| !input.class.is_driving());
+    whole
+        .filter_map(|input| match plan.stream(input.stream).producer {
+            Producer::Source { source } => Some(source),
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! Reads segments: columns from the store and from source files, side by side.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use flowc_planner::key::SegmentKeys;
+use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_runner::Batch;
+use flowc_sources::SegmentReader;
+use flowc_store::ColumnReader;
+
+use crate::Error;
+use crate::files::{OpenFiles, source_error};
+use crate::homes::{Home, Homes};
+
+/// A source segment that is in memory, since it has just been read for the first time.
+#[derive(Clone, Copy)]
+pub(crate) struct Fresh<'a> {
+    /// Index of the source. Its only segment in the inventory at hand is this one.
+    pub source: usize,
+    /// All columns, in cuts of `BATCH_ROWS`.
+    pub batches: &'a [RecordBatch],
+}
+
+/// Reads segments of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Where columns are.
+    pub homes: Homes<'a>,
+    /// Source files that are open.
+    pub files: &'a OpenFiles,
+    /// A segment in memory.
+    pub fresh: Option<Fresh<'a>>,
+}
+
+/// The batches of one segment, in cuts of `BATCH_ROWS`, as wide as the stream's schema; columns that were not asked for
+/// are absent.
+pub(crate) struct SegmentBatches<'a> {
+    width: usize,
+    rows_left: u64,
+    stored: Option<(Vec<usize>, ColumnReader)>,
+    source: Option<(Vec<usize>, SourceBatches<'a>)>,
+}
+
+enum SourceBatches<'a> {
+    File { reader: Box<SegmentReader>, name: String },
+    Memory { batches: std::slice::Iter<'a, RecordBatch>, columns: Vec<usize> },
+}
+
+impl<'a> Reading<'a> {
+    /// Opens a segment.
+    pub(crate) fn segment(
+        &self,
+        stream: StreamId,
+        segment: usize,
+        columns: &[usize],
+    ) -> Result<SegmentBatches<'a>, Error> {
+        let homes = self.homes.locate(stream, segment, columns)?;
+        let (mut stored_at, mut stored, mut source_at, mut source) = (vec![], vec![], vec![], vec![]);
+        let mut from = None;
+        for (&column, home) in columns.iter().zip(homes) {
+            match home {
+                Some(Home::Stored(found)) => {
+                    stored_at.push(column);
+                    stored.push(found);
+                }
+                Some(Home::Source { source: index, segment, column: source_column }) => {
+                    source_at.push(column);
+                    source.push(source_column);
+                    from = Some((index, segment));
+                }
+                None => return Err(self.lost(stream, segment)),
+            }
+        }
+        let rows_left = match stored.first() {
+            Some(column) => column.rows,
+            None => self.homes.rows(stream, segment)?.ok_or_else(|| self.lost(stream, segment))?,
+        };
+        let stored = if stored.is_empty() { None } else { Some((stored_at, self.homes.store.read(&stored)?)) };
+        let source = match from {
+            None => None,
+            Some((index, segment)) => Some((source_at, self.source(index, segment, source)?)),
+        };
+        let width = self.homes.plan.stream(stream).schema.fields().len();
+        Ok(SegmentBatches { width, rows_left, stored, source })
+    }
+
+    /// The batches of a partial, all columns.
+    pub(crate) fn partial(&self, keys: &SegmentKeys) -> Result<SegmentBatches<'a>, Error> {
+        let found = self.homes.store.find_columns(&keys.columns)?.into_iter().collect::<Option<Vec<_>>>();
+        let stored =
+            found.ok_or_else(|| Error::Request("a partial result is gone from the store. Run again".into()))?;
+        let (width, rows_left) = (stored.len(), stored.first().map_or(0, |column| column.rows));
+        let stored = Some(((0..width).collect(), self.homes.store.read(&stored)?));
+        Ok(SegmentBatches { width, rows_left, stored, source: None })
+    }
+
+    /// Makes sure that the source file, if any of these columns come from one, is still the one that was scanned.
+    pub(crate) fn verify(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<(), Error> {
+        if self.fresh.is_some() {
+            return Ok(());
+        }
+        for home in self.homes.locate(stream, segment, columns)?.into_iter().flatten() {
+            if let Home::Source { source, segment, .. } = home {
+                let file = self.homes.inventory.source(source).segments[segment].file;
+                let file = self.files.get(self.homes.plan, self.homes.inventory, source, file)?;
+                let name = &self.homes.plan.sources[source].name;
+                return file.verify_unchanged().map_err(|error| source_error(name, &error));
+            }
+        }
+        Ok(())
+    }
+
+    fn source(&self, source: usize, segment: usize, columns: Vec<usize>) -> Result<SourceBatches<'a>, Error> {
+        if let Some(fresh) = self.fresh.filter(|fresh| fresh.source == source) {
+            return Ok(SourceBatches::Memory { batches: fresh.batches.iter(), columns });
+        }
+        let reader = self.files.read(self.homes.plan, self.homes.inventory, source, segment, &columns)?;
+        let name = self.homes.plan.sources[source].name.clone();
+        Ok(SourceBatches::File { reader: Box::new(reader), name })
+    }
+
+    fn lost(&self, stream: StreamId, segment: usize) -> Error {
+        Error::Request(format!(
+            "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
+             collected garbage. Run again",
+            self.homes.plan.stream(stream).name
+        ))
+    }
+}
+
+impl Iterator for SegmentBatches<'_> {
+    type Item = Result<Batch, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rows_left == 0 {
+            return None;
+        }
+        Some(self.read_cut())
+    }
+}
+
+impl SegmentBatches<'_> {
+    fn read_cut(&mut self) -> Result<Batch, Error> {
+        let rows = self.rows_left.min(flowc_columns::BATCH_ROWS as u64) as usize;
+        self.rows_left -= rows as u64;
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.width];
+        if let Some((places, reader)) = &mut self.stored {
+            let arrays = reader.next().transpose()?.unwrap_or_default();
+            place(&mut columns, places, arrays, rows)?;
+        }
+        if let Some((places, batches)) = &mut self.source {
+            place(&mut columns, places, batches.next_arrays()?, rows)?;
+        }
+        Ok(Batch::new(rows, columns))
+    }
+}
+
+fn place(columns: &mut [Option<ArrayRef>], places: &[usize], arrays: Vec<ArrayRef>, rows: usize) -> Result<(), Error> {
+    if arrays.len() != places.len() || arrays.iter().any(|array| array.len() != rows) {
+        let message = "a segment has fewer rows than were recorded for it; its file changed during the run. Run again";
+        return Err(Error::Request(message.to_owned()));
+    }
+    places.iter().zip(arrays).for_each(|(&place, array)| columns[place] = Some(array));
+    Ok(())
+}
+
+impl SourceBatches<'_> {
+    fn next_arrays(&mut self) -> Result<Vec<ArrayRef>, Error> {
+        match self {
+            SourceBatches::File { reader, name } => match reader.next() {
+                Some(Ok(batch)) => Ok(batch.columns().to_vec()),
+                Some(Err(error)) => Err(Error::Source { source_name: name.clone(), message: error.to_string() }),
+                None => Ok(Vec::new()),
+            },
+            SourceBatches::Memory { batches, columns } => Ok(batches
+                .next()
+                .map(|batch| columns.iter().map(|&column| Arc::clone(batch.column(column))).collect())
+                .unwrap_or_default()),
+        }
+    }
+}
+
+/// The name of the file that a segment comes from, row for row or through stages that take segment by segment.
+pub(crate) fn file_of(plan: &Plan, stream: StreamId) -> Option<usize> {
+    match plan.stream(stream).producer {
+        Producer::Source { source } | Producer::Rejects { source } => Some(source),
+        Producer::Stage { stage, .. } => {
+            let stage = &plan.stages[stage];
+            let (_, input) = stage.driving().filter(|_| !stage.is_combining())?;
+            file_of(plan, input.stream)
+        }
+    }
+}

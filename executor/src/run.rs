@@ -1,0 +1,430 @@
+//! One run, from sources to sinks.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use flowc_planner::plan::{Plan, Target};
+use flowc_planner::stored_edges;
+use flowc_runner::Runner;
+use flowc_sinks::{Finished, Preparation};
+use flowc_store::Store;
+
+use crate::chain::Chains;
+use crate::cutoff::Contents;
+use crate::demand::{Demand, Demander};
+use crate::execute::{Counted, Execution, Tally};
+use crate::files::OpenFiles;
+use crate::fresh::Ahead;
+use crate::history::{RunRecord, save_logs};
+use crate::homes::Homes;
+use crate::inventory::Inventory;
+use crate::keys::{Datasets, Deriver};
+use crate::noop::{Evidence, Standstill};
+use crate::output::Outputs;
+use crate::planning::Planned;
+use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
+use crate::read::Reading;
+use crate::scan::Scanner;
+use crate::schedule::{Outcome, Schedule};
+use crate::task::{TaskId, Work};
+use crate::{
+    Cancel, Error, Event, Observer, Options, OutputReport, RunFailure, RunReport, RunRequest, StageReport, StageStatus,
+};
+
+/// A run of one plan.
+pub(crate) struct Run<'a> {
+    /// Where and how.
+    pub options: &'a Options,
+    /// Which part.
+    pub request: &'a RunRequest,
+    /// The plan.
+    pub planned: &'a Planned,
+    /// The store.
+    pub store: &'a Store,
+    /// What runs stages.
+    pub runner: &'a dyn Runner,
+    /// Hears of it.
+    pub observer: &'a dyn Observer,
+    /// Stops it.
+    pub cancel: &'a Cancel,
+}
+
+/// What the jobs of a run leave behind.
+#[derive(Default)]
+struct Results {
+    outputs: Mutex<Vec<(usize, OutputReport)>>,
+    pending: Mutex<Vec<(usize, Preparation, Vec<Finished>)>>,
+}
+
+impl Run<'_> {
+    /// Runs it. What is finished is kept, also when something fails.
+    pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
+        let plan = self.plan();
+        let goal = Goal::new(plan, self.request)?;
+        let deriver = Deriver::new(plan);
+        let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
+        let files = OpenFiles::new(&self.store.spool());
+        let tally = Tally::default();
+        let mut inventory = Inventory::survey(plan, &self.planned.base, self.store)?;
+        if let Err(error) = self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
+            self.store.flush().map_err(Error::from)?;
+            return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
+        }
+        let datasets = deriver.datasets(&|producer| inventory.keys(producer));
+        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: self.store };
+        let demand = self.demand(homes, &goal, &stored)?;
+        if !demand.tasks.is_empty() {
+            self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
+        }
+        let reading = Reading { homes, files: &files, fresh: None };
+        let results = Results::default();
+        let outcomes = self.run_jobs(reading, &deriver, &goal, &demand, &tally, &results);
+        let mut errors = self.commit(reading, results.pending)?;
+        let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
+        let mut outputs = results.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if errors.is_empty() {
+            outputs.extend(self.print(reading, &goal)?);
+        }
+        outputs.sort_by_key(|(sink, _)| *sink);
+        let outputs: Vec<OutputReport> = outputs.into_iter().map(|(_, report)| report).collect();
+        let counted = tally.lock();
+        let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
+        let report = RunReport { plan: self.planned.hash, stages, outputs };
+        let ran = counted.ran.keys().chain(&counted.merged).copied();
+        save_logs(self.store, &self.planned.texts[0], plan, &counted.logs, ran)?;
+        if errors.is_empty() {
+            self.remember(reading, &goal, &report)?;
+        }
+        self.store.flush().map_err(Error::from)?;
+        if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(report) }) }
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.planned.plan
+    }
+
+    /// Reads files that are new or were changed; runs ahead over what is in memory meanwhile.
+    fn scan(
+        &self,
+        inventory: &mut Inventory,
+        goal: &Goal,
+        deriver: &Deriver<'_>,
+        stored: &[bool],
+        files: &OpenFiles,
+        tally: &Tally,
+    ) -> Result<(), Error> {
+        let plan = self.plan();
+        let (driven, read, whole) = (driven_by_source(plan, goal), columns_read(plan, goal), taken_whole(plan));
+        let needed = |source: &usize| goal.sources.contains(source);
+        for first in [true, false] {
+            let unread: Vec<(usize, usize)> = inventory.unread();
+            let unread: Vec<(usize, usize)> =
+                unread.into_iter().filter(|(s, _)| needed(s) && whole.contains(s) == first).collect();
+            if unread.is_empty() {
+                continue;
+            }
+            let known = inventory.clone();
+            let ahead = Ahead {
+                deriver,
+                known: &known,
+                driven: &driven,
+                read: &read,
+                stored,
+                forced: &goal.forced,
+                store: self.store,
+                files,
+                runner: self.runner,
+                tally,
+                observer: self.observer,
+                cancel: self.cancel,
+                memory: self.options.memory,
+                plan,
+            };
+            let on_decoded = |decoded: crate::scan::Decoded<'_>| match ahead.run(&decoded) {
+                // With `keep_going` the run meets the failure again, in its place.
+                Err(Error::Stage { .. }) if self.request.keep_going => Ok(()),
+                other => other,
+            };
+            let scanner = Scanner {
+                plan,
+                store: self.store,
+                files,
+                jobs: self.options.jobs,
+                observer: self.observer,
+                cancel: self.cancel,
+                on_decoded: &on_decoded,
+            };
+            scanner.scan(inventory, &unread)?;
+            for source in unread.iter().map(|(source, _)| *source).collect::<BTreeSet<_>>() {
+                inventory.source_mut(source).collect();
+                inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
+            }
+        }
+        self.tell_bad_rows(inventory);
+        Ok(())
+    }
+
+    fn tell_bad_rows(&self, inventory: &Inventory) {
+        for (&index, source) in &inventory.sources {
+            for (file, rows) in source.bad_rows() {
+                let name = self.plan().sources[index].name.clone();
+                self.observer.observe(Event::BadRows { source: name, file: file.to_owned(), rows });
+            }
+        }
+    }
+
+    fn demand(&self, homes: Homes<'_>, goal: &Goal, stored: &[bool]) -> Result<Demand, Error> {
+        let mut demander = Demander::new(homes, stored, &goal.forced);
+        let streams = goal.sinks.iter().map(|&sink| self.plan().sinks[sink].stream).chain(goal.streams.iter().copied());
+        for stream in streams {
+            let all: Vec<usize> = (0..self.plan().stream(stream).schema.fields().len()).collect();
+            demander.want_all(stream, &all);
+        }
+        Ok(demander.resolve()?)
+    }
+
+    /// Runs the tasks, and prepares each sink as soon as its rows are there.
+    fn run_jobs(
+        &self,
+        reading: Reading<'_>,
+        deriver: &Deriver<'_>,
+        goal: &Goal,
+        demand: &Demand,
+        tally: &Tally,
+        results: &Results,
+    ) -> Vec<Outcome> {
+        let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.options.memory };
+        let contents = Contents { homes: reading.homes, deriver };
+        let (observer, forced) = (self.observer, &goal.forced);
+        let execution = Execution { chains, contents, forced, tally, observer, first_segment: 0 };
+        let files = self.file_sinks(goal);
+        let outputs = self.outputs(reading);
+        let mut after = demand.after.clone();
+        after.extend(files.iter().map(|&sink| self.tasks_of(sink, demand)));
+        let job = |job: usize| {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match demand.tasks.get(job) {
+                Some(task) => execution.execute(task),
+                None => self.prepare(&outputs, files[job - demand.tasks.len()], results),
+            }
+        };
+        Schedule { after: &after, threads: self.options.jobs, keep_going: self.request.keep_going }.run(&job)
+    }
+
+    /// Sinks that write files, in order.
+    fn file_sinks(&self, goal: &Goal) -> Vec<usize> {
+        goal.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
+    }
+
+    fn outputs<'r>(&'r self, reading: Reading<'r>) -> Outputs<'r> {
+        Outputs { reading, base: &self.planned.base, threads: self.options.jobs, cancel: self.cancel }
+    }
+
+    /// The tasks that may give rows of a sink.
+    fn tasks_of(&self, sink: usize, demand: &Demand) -> Vec<usize> {
+        let Some((stage, _)) = self.plan().producing_stage(self.plan().sinks[sink].stream) else { return Vec::new() };
+        let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
+        let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
+        (first..last).collect()
+    }
+
+    fn prepare(&self, outputs: &Outputs<'_>, sink: usize, results: &Results) -> Result<(), Error> {
+        let prepared = outputs.prepare(&self.plan().sinks[sink])?;
+        lock(&results.outputs).push((sink, prepared.report));
+        if let Some((preparation, written)) = prepared.pending {
+            lock(&results.pending).push((sink, preparation, written));
+        }
+        Ok(())
+    }
+
+    /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
+    fn commit(
+        &self,
+        reading: Reading<'_>,
+        pending: Mutex<Vec<(usize, Preparation, Vec<Finished>)>>,
+    ) -> Result<Vec<Error>, Error> {
+        let mut pending = pending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        pending.sort_by_key(|(sink, ..)| *sink);
+        self.store.flush()?;
+        let outputs = self.outputs(reading);
+        let mut errors = Vec::new();
+        for (sink, preparation, written) in pending {
+            let sink = &self.plan().sinks[sink];
+            let files = written.len();
+            match outputs.commit(sink, preparation, written) {
+                Ok(rows) => self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, rows }),
+                Err(error) => errors.push(error),
+            }
+        }
+        Ok(errors)
+    }
+
+    /// Standard output comes last, in the order of the text.
+    fn print(&self, reading: Reading<'_>, goal: &Goal) -> Result<Vec<(usize, OutputReport)>, Error> {
+        let outputs = self.outputs(reading);
+        let print = |&sink: &usize| Ok((sink, outputs.print(&self.plan().sinks[sink])?));
+        let is_stdout = |sink: &&usize| self.plan().sinks[**sink].spec.target == Target::Stdout;
+        goal.sinks.iter().filter(is_stdout).map(print).collect()
+    }
+
+    /// Stages that failed, and stages that were not reached for it. Errors are added to the list.
+    fn sort_outcomes(
+        &self,
+        outcomes: Vec<Outcome>,
+        demand: &Demand,
+        goal: &Goal,
+        errors: &mut Vec<Error>,
+    ) -> (BTreeSet<usize>, BTreeSet<usize>) {
+        let (mut failed, mut skipped) = (BTreeSet::new(), BTreeSet::new());
+        let sinks = self.file_sinks(goal);
+        for (job, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Failed(error) => {
+                    failed.extend(self.failed_stage(&error));
+                    errors.push(error);
+                }
+                Outcome::Skipped => match demand.tasks.get(job) {
+                    Some(task) => skipped.extend(task.chain.iter().map(|link| link.stage)),
+                    None => {
+                        let name = &self.plan().sinks[sinks[job - demand.tasks.len()]].name;
+                        self.observer.observe(Event::Warning { message: format!("sink `{name}` was left as it is") });
+                    }
+                },
+            }
+        }
+        (failed, skipped)
+    }
+
+    fn failed_stage(&self, error: &Error) -> Option<usize> {
+        let Error::Stage { stage, .. } = error else { return None };
+        self.observer.observe(Event::StageFailed { stage: stage.clone(), message: error.to_string() });
+        self.plan().stages.iter().position(|candidate| candidate.name == *stage)
+    }
+
+    /// The report of a run that ended while sources were read.
+    fn failure(
+        &self,
+        errors: Vec<Error>,
+        goal: &Goal,
+        tally: &Tally,
+        inventory: &Inventory,
+        deriver: &Deriver<'_>,
+    ) -> RunFailure {
+        let failed: BTreeSet<usize> = errors.iter().filter_map(|error| self.failed_stage(error)).collect();
+        let datasets = deriver.datasets(&|producer| inventory.keys(producer));
+        let homes = Homes { plan: self.plan(), inventory, datasets: &datasets, store: self.store };
+        let skipped = goal.stages.iter().copied().filter(|stage| !failed.contains(stage)).collect();
+        let stages = self.stage_reports(homes, goal, &tally.lock(), &failed, &skipped);
+        let report = stages.ok().map(|stages| RunReport { plan: self.planned.hash, stages, outputs: Vec::new() });
+        RunFailure { errors, report }
+    }
+
+    fn stage_reports(
+        &self,
+        homes: Homes<'_>,
+        goal: &Goal,
+        counted: &Counted,
+        failed: &BTreeSet<usize>,
+        skipped: &BTreeSet<usize>,
+    ) -> Result<Vec<StageReport>, Error> {
+        let report = |index: usize| {
+            let total = invocations(homes, index);
+            let ran = counted.ran.get(&index).copied().unwrap_or(0);
+            let worked = ran > 0 || counted.merged.contains(&index);
+            let status = match () {
+                () if failed.contains(&index) => StageStatus::Failed,
+                () if skipped.contains(&index) || !goal.stages.contains(&index) => StageStatus::Skipped,
+                () if worked => StageStatus::Ran,
+                () => StageStatus::Cached,
+            };
+            let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+            Ok(StageReport {
+                name: self.plan().stages[index].name.clone(),
+                status,
+                segments_ran: ran,
+                segments_cached: if done { total.saturating_sub(ran) } else { 0 },
+                rows_out: rows_out(homes, index)?,
+                seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
+            })
+        };
+        (0..self.plan().stages.len()).map(report).collect()
+    }
+
+    /// Keeps what the next run, `why` and `store gc` need to know of this one.
+    fn remember(&self, reading: Reading<'_>, goal: &Goal, report: &RunReport) -> Result<(), Error> {
+        if !self.request.only.is_empty() || !self.request.until.is_empty() {
+            return Ok(());
+        }
+        let Homes { plan, inventory, datasets, store } = reading.homes;
+        RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
+        if let Some(evidence) = self.evidence(reading, goal)? {
+            let cached = report.stages.iter().map(|stage| StageReport {
+                status: StageStatus::Cached,
+                segments_cached: stage.segments_cached + stage.segments_ran,
+                segments_ran: 0,
+                seconds: 0.0,
+                ..stage.clone()
+            });
+            let report = RunReport { stages: cached.collect(), ..report.clone() };
+            if let Some(standstill) = Standstill::new(&self.planned.texts, evidence, report) {
+                standstill.save(store, self.options);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that the outcome depends on; none where that can't be told by looking at files.
+    fn evidence(&self, reading: Reading<'_>, goal: &Goal) -> Result<Option<Vec<Evidence>>, Error> {
+        let mut evidence = Vec::new();
+        let inventory = reading.homes.inventory;
+        let folders = inventory.sources.values().flat_map(|source| source.directories.iter());
+        for path in self.planned.evidence.iter().chain(folders) {
+            let Ok(stamp) = flowc_platform::FileStamp::of(path) else { return Ok(None) };
+            evidence.push(Evidence::Stamp(path.clone(), stamp));
+        }
+        for entry in inventory.sources.values().flat_map(|source| &source.files) {
+            let (Some(file), Some(stamp)) = (&entry.file, entry.stamp) else { return Ok(None) };
+            evidence.push(Evidence::Stamp(file.path.clone(), stamp));
+        }
+        let outputs = self.outputs(reading);
+        for &sink in &goal.sinks {
+            let sink = &self.plan().sinks[sink];
+            let Some(state) = outputs.previous(sink)? else { return Ok(None) };
+            for file in state.files {
+                let path = match &sink.spec.target {
+                    Target::Directory(folder) => self.planned.base.join(folder).join(&file.path),
+                    Target::File(path) => self.planned.base.join(path),
+                    Target::Stdout => return Ok(None),
+                };
+                evidence.push(Evidence::Written(path, file.stamp, file.bytes_digest));
+            }
+        }
+        Ok(Some(evidence))
+    }
+}
+
+/// Over how many segments a stage runs in all, as far as is known.
+pub(crate) fn invocations(homes: Homes<'_>, stage: usize) -> u64 {
+    let of = &homes.plan.stages[stage];
+    match of.driving() {
+        Some((_, input)) => homes.segments(input.stream) as u64,
+        None => of.outputs.first().map_or(0, |output| homes.segments(output.stream) as u64),
+    }
+}
+
+fn rows_out(homes: Homes<'_>, stage: usize) -> Result<u64, Error> {
+    let mut total = 0;
+    for output in &homes.plan.stages[stage].outputs {
+        for segment in 0..homes.segments(output.stream) {
+            total += homes.rows(output.stream, segment)?.unwrap_or(0);
+        }
+    }
+    Ok(total)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,259 @@
+//! Reads source files that are new or were changed: cuts them into segments and finds their keys.
+//!
+//! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
+//! without reading it twice.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use flowc_columns::ColumnDigest;
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::plan::{BadRows, Format, Plan};
+use flowc_sources::{OpenFile, RawSegment};
+use flowc_store::{Memo, Record, Store};
+
+use crate::files::{OpenFiles, source_error};
+use crate::inventory::{Inventory, SegmentFacts, SegmentScan};
+use crate::{Cancel, Error, Event, Observer};
+
+/// A segment that was just decoded.
+pub(crate) struct Decoded<'a> {
+    /// Index of the source.
+    pub source: usize,
+    /// What was found in it.
+    pub scan: &'a SegmentScan,
+    /// All columns, in cuts of `BATCH_ROWS`.
+    pub batches: &'a [RecordBatch],
+}
+
+/// Takes decoded segments, on any thread.
+pub(crate) type OnDecoded<'a> = dyn Fn(Decoded<'_>) -> Result<(), Error> + Sync + 'a;
+
+/// Scans files of one plan's sources.
+pub(crate) struct Scanner<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The store.
+    pub store: &'a Store,
+    /// Opens files.
+    pub files: &'a OpenFiles,
+    /// Threads.
+    pub jobs: usize,
+    /// Hears of files.
+    pub observer: &'a dyn Observer,
+    /// Stops the run.
+    pub cancel: &'a Cancel,
+    /// Takes decoded segments.
+    pub on_decoded: &'a OnDecoded<'a>,
+}
+
+/// A segment to be decoded, and whose it is.
+struct Job {
+    place: Place,
+    file: Arc<OpenFile>,
+    raw: RawSegment,
+    bytes: Option<Bytes>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    source: usize,
+    file: usize,
+}
+
+type Found = Mutex<Vec<(Place, SegmentScan)>>;
+
+impl Scanner<'_> {
+    /// Scans these files and completes the inventory.
+    pub(crate) fn scan(&self, inventory: &mut Inventory, unread: &[(usize, usize)]) -> Result<(), Error> {
+        let queue: Mutex<VecDeque<Place>> =
+            Mutex::new(unread.iter().map(|&(source, file)| Place { source, file }).collect());
+        let (found, failure) = (Found::default(), Mutex::new(None));
+        let (sender, receiver) = bounded(self.jobs);
+        let known: &Inventory = inventory;
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.min(unread.len().max(2)) {
+                let (sender, receiver) = (sender.clone(), receiver.clone());
+                let (queue, found, failure) = (&queue, &found, &failure);
+                scope.spawn(move || {
+                    if let Err(error) = self.work(known, queue, sender, &receiver, found) {
+                        // The rest of the work is dropped: whoever fails empties the queue.
+                        lock(queue).clear();
+                        receiver.try_iter().for_each(drop);
+                        lock(failure).get_or_insert(error);
+                    }
+                });
+            }
+            drop(sender);
+        });
+        if let Some(error) = lock(&failure).take() {
+            return Err(error);
+        }
+        let mut found = std::mem::take(&mut *lock(&found));
+        found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
+        for &(source, file) in unread {
+            inventory.source_mut(source).files[file].scans = Some(Vec::new());
+        }
+        for (place, scan) in found {
+            if let Some(scans) = &mut inventory.source_mut(place.source).files[place.file].scans {
+                scans.push(scan);
+            }
+        }
+        Ok(())
+    }
+
+    /// One thread: takes files while there are any, then helps with the segments of others' files.
+    fn work(
+        &self,
+        inventory: &Inventory,
+        queue: &Mutex<VecDeque<Place>>,
+        sender: Sender<Job>,
+        receiver: &Receiver<Job>,
+        found: &Found,
+    ) -> Result<(), Error> {
+        while let Some(place) = pop(queue) {
+            self.scan_file(inventory, place, &sender, found)?;
+        }
+        drop(sender);
+        for job in receiver {
+            self.decode(job, found)?;
+        }
+        Ok(())
+    }
+
+    fn scan_file(&self, inventory: &Inventory, place: Place, sender: &Sender<Job>, found: &Found) -> Result<(), Error> {
+        let name = &self.plan.sources[place.source].name;
+        let entry = &inventory.source(place.source).files[place.file];
+        let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
+        if entry.stamp.is_some_and(|stamp| stamp != file.stamp()) {
+            let message = format!("{} changed during the run. Run again", entry.name());
+            return Err(Error::Source { source_name: name.clone(), message });
+        }
+        let bytes = entry.stamp.map_or(0, |stamp| stamp.size);
+        self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
+        for segment in file.segments() {
+            if self.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let (raw, bytes) = segment.map_err(|error| source_error(name, &error))?;
+            if let Some(facts) = self.known_facts(&raw, place, &file)? {
+                lock(found).push((place, SegmentScan { raw, facts }));
+                continue;
+            }
+            let job = Job { place, file: file.clone(), raw, bytes };
+            if let Err(job) = sender.try_send(job) {
+                self.decode(job.into_inner(), found)?;
+            }
+        }
+        file.verify_unchanged().map_err(|error| source_error(name, &error))?;
+        if file.is_spooled() {
+            self.files.keep(place.source, place.file, file);
+        }
+        Ok(())
+    }
+
+    /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
+    fn known_facts(&self, raw: &RawSegment, place: Place, file: &OpenFile) -> Result<Option<SegmentFacts>, Error> {
+        if let Some(facts) = self.facts_of_chunks(raw, place.source) {
+            return Ok(Some(facts));
+        }
+        let facts: Option<SegmentFacts> = self.store.memo(Memo::Scan, &self.facts_key(raw, place, file))?;
+        let Some(facts) = facts else { return Ok(None) };
+        let rejects = facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()).collect::<Vec<_>>();
+        let lost = self.store.find_columns(&rejects)?.iter().any(Option::is_none);
+        Ok((!lost).then_some(facts))
+    }
+
+    /// Parquet: the digests of the stored chunks are enough.
+    fn facts_of_chunks(&self, raw: &RawSegment, source: usize) -> Option<SegmentFacts> {
+        let (rows, chunks) = (raw.rows?, raw.columns.as_ref()?);
+        let of = &self.plan.sources[source];
+        let reader = flowc_sources::reader_version(&of.spec.format);
+        let fields = self.plan.stream(of.stream).schema.fields();
+        let columns = chunks.iter().zip(fields).map(|(chunk, field)| ColumnKey::of_raw(chunk, reader, field));
+        let keys = SegmentKeys { rows: RowsKey::of_count(rows), columns: columns.collect() };
+        (of.rejects.is_none()).then_some(SegmentFacts { rows, keys, contents: None, bad_rows: 0, rejects: None })
+    }
+
+    fn facts_key(&self, raw: &RawSegment, place: Place, file: &OpenFile) -> [u8; 32] {
+        let of = &self.plan.sources[place.source];
+        let spec = flowc_sources::spec_digest(&of.spec, &self.plan.stream(of.stream).schema);
+        let mut hasher = KeyHasher::new("segment facts 1");
+        hasher.digest(raw.raw.as_bytes()).digest(&spec);
+        // These rows hold their file's name.
+        if of.spec.format == Format::Bytes || of.spec.bad_rows == BadRows::Stream {
+            hasher.bytes(file.name().as_bytes()).number(raw.offset);
+        }
+        hasher.finish()
+    }
+
+    fn decode(&self, job: Job, found: &Found) -> Result<(), Error> {
+        let Job { place, file, raw, bytes } = job;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let of = &self.plan.sources[place.source];
+        let fields = self.plan.stream(of.stream).schema.fields();
+        let all: Vec<usize> = (0..fields.len()).collect();
+        let failed = |error: flowc_sources::SourceError| source_error(&of.name, &error);
+        let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
+        let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
+        let bad_rows = reader.rejected();
+        let rejects = match of.rejects {
+            Some(_) => Some(self.keep_rejects(&reader.rejects().map_err(failed)?)?),
+            None => None,
+        };
+        let contents = digests(fields, &batches)?;
+        let rows = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+        let keys = SegmentKeys {
+            rows: RowsKey::of_count(rows),
+            columns: contents.iter().map(ColumnKey::of_content).collect(),
+        };
+        let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects };
+        self.store.remember(Memo::Scan, &self.facts_key(&raw, place, &file), &facts)?;
+        let scan = SegmentScan { raw, facts };
+        (self.on_decoded)(Decoded { source: place.source, scan: &scan, batches: &batches })?;
+        lock(found).push((place, scan));
+        Ok(())
+    }
+
+    /// Rows that did not fit go into the store at once: they are nowhere else.
+    fn keep_rejects(&self, batches: &[RecordBatch]) -> Result<SegmentKeys, Error> {
+        let mut writer = self.store.segment_writer(flowc_sources::rejects_schema());
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        let staged = writer.finish()?;
+        let rows = RowsKey::of_count(batches.iter().map(|batch| batch.num_rows() as u64).sum());
+        let columns: Vec<_> =
+            staged.columns.into_iter().map(|column| (ColumnKey::of_content(&column.content), column)).collect();
+        let keys = SegmentKeys { rows, columns: columns.iter().map(|(key, _)| *key).collect() };
+        self.store.record(Record { rows: vec![(rows, staged.rows)], columns });
+        Ok(keys)
+    }
+}
+
+/// The content digest of each column of a segment in cuts of `BATCH_ROWS`.
+fn digests(fields: &arrow_schema::Fields, batches: &[RecordBatch]) -> Result<Vec<ContentDigest>, Error> {
+    let digest = |(index, field): (usize, &Arc<arrow_schema::Field>)| {
+        let mut digest = ColumnDigest::new(field);
+        for batch in batches {
+            let cut = flowc_columns::canonical(batch.column(index))
+                .map_err(|error| Error::Request(format!("column `{}` has no digest: {error}", field.name())))?;
+            digest.update(&cut);
+        }
+        Ok(digest.finish())
+    };
+    fields.iter().enumerate().map(digest).collect()
+}
+
+fn pop(queue: &Mutex<VecDeque<Place>>) -> Option<Place> {
+    lock(queue).pop_front()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,107 @@
+//! A task: one invocation of a stage, with the collapsed stages above it that must run to feed it.
+
+use arrow_schema::SchemaRef;
+use flowc_planner::key::SegmentKeys;
+use flowc_planner::plan::{OutputColumn, Plan, StreamId};
+
+/// Identity of a task within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TaskId {
+    /// The stage whose results are stored.
+    pub stage: usize,
+    /// Which of its invocations.
+    pub work: Work,
+}
+
+/// Which invocation of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Work {
+    /// Over one segment (or part); gives outputs, or a partial where the stage is combining.
+    Segment(usize),
+    /// Merges partials to the node `index` of `level`.
+    Merge {
+        /// 1 for the level above the partials.
+        level: usize,
+        /// Position within the level.
+        index: usize,
+    },
+    /// The last partial to outputs.
+    Finish,
+}
+
+/// What is run and what is kept of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    /// Which.
+    pub id: TaskId,
+    /// Stages from the root to [`TaskId::stage`]; each takes the output of the one before on its driving input.
+    pub chain: Vec<Link>,
+    /// What the first stage of the chain takes in.
+    pub root: Root,
+    /// What is kept of the last stage's outputs, port by port.
+    pub outputs: Vec<Kept>,
+}
+
+/// A stage of a chain.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Per output port and column: whether the next stage, or what is kept, needs it.
+    pub needed: Vec<Vec<bool>>,
+}
+
+/// What a chain takes in.
+#[derive(Clone, Debug)]
+pub(crate) enum Root {
+    /// Nothing: the first stage has no driving input.
+    Nothing,
+    /// A segment of a stream, with these columns.
+    Segment {
+        /// The stream.
+        stream: StreamId,
+        /// Position in its dataset.
+        segment: usize,
+        /// Columns that the chain needs, ascending.
+        columns: Vec<usize>,
+    },
+    /// Partials of the stage, in order.
+    Partials(Vec<SegmentKeys>),
+}
+
+/// What is kept of one output port.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    /// All columns of the port.
+    pub schema: SchemaRef,
+    /// Their keys.
+    pub keys: SegmentKeys,
+    /// Those that are not to be had elsewhere and go into the store, ascending.
+    pub columns: Vec<usize>,
+}
+
+/// The columns of its driving (or other) input that a stage needs for given outputs: those that it reads, and those
+/// that it passes on. Ascending.
+pub(crate) fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool>]) -> Vec<usize> {
+    let stage = &plan.stages[stage];
+    let mut columns = stage.inputs[input].reads.clone();
+    for (output, needed) in stage.outputs.iter().zip(needed) {
+        if output.rows.input() != Some(input) {
+            continue;
+        }
+        columns.extend(output.columns.iter().zip(needed).filter_map(|(origin, needed)| match origin {
+            OutputColumn::Passed { column } if *needed => Some(*column),
+            _ => None,
+        }));
+    }
+    columns.sort_unstable();
+    columns.dedup();
+    columns
+}
+
+/// Marks columns in a list of `len` flags.
+pub(crate) fn flags(len: usize, columns: &[usize]) -> Vec<bool> {
+    let mut flags = vec![false; len];
+    columns.iter().for_each(|&column| flags[column] = true);
+    flags
+}
