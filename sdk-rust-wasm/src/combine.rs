@@ -26,8 +26,8 @@ pub trait Combine: Sized + 'static {
     /// Which columns are read, what a partial looks like, and what the result looks like.
     fn describe(config: &Self::Config, input: &Columns) -> Result<Combination>;
 
-    /// An empty state. `columns` are those read, or those of a partial after the first phase.
-    fn new(config: Self::Config, columns: Columns) -> Result<Self>;
+    /// An empty state. `columns` are those read, or those of a partial in [`Phase::Merge`] and [`Phase::Finish`].
+    fn new(config: Self::Config, columns: Columns, phase: Phase) -> Result<Self>;
 
     /// Adds rows of the input: the columns read, in the input's order.
     fn add(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()>;
@@ -65,13 +65,13 @@ impl<T: Combine> Stage for Combining<T> {
 
     fn describe(config: &T::Config, inputs: &[Columns]) -> Result<Description> {
         let combination = T::describe(config, only(inputs)?)?;
-        let output = Output::new_rows().write_all(combination.result.fields().iter().cloned());
+        let output = Output::made(&combination.result);
         let input = Input::new(Class::Combining, &combination.reads);
         Ok(Description::new([input], [output]).with_partial(combination.partial))
     }
 
     fn open(config: T::Config, opening: Opening) -> Result<Self> {
-        Ok(Self { state: T::new(config, opening.columns(0))?, phase: opening.phase })
+        Ok(Self { state: T::new(config, opening.columns(0), opening.phase)?, phase: opening.phase })
     }
 
     fn push(&mut self, _port: usize, batch: Batch, _outputs: &mut Outputs) -> Result<()> {

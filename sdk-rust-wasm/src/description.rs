@@ -136,6 +136,12 @@ impl Output {
         Self::with_rows(Rows::New)
     }
 
+    /// Rows of the stage's own making, of these columns.
+    pub fn made(schema: &SchemaRef) -> Self {
+        let fields = schema.fields().to_vec();
+        Self { rows: Rows::New, columns: vec![Origin::Written; fields.len()], fields }
+    }
+
     fn with_rows(rows: Rows) -> Self {
         Self { rows, fields: Vec::new(), columns: Vec::new() }
     }

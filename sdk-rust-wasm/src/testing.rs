@@ -69,7 +69,7 @@ impl<S: Stage> Run<S> {
 
     /// A partial per segment, merged in pairs, then the result.
     fn combine(&self, inputs: &[Vec<RecordBatch>], partial: &SchemaRef) -> Result<Vec<RecordBatch>> {
-        let port = [Output::new_rows().write_all(partial.fields().iter().cloned())];
+        let port = [Output::made(partial)];
         let all: Vec<usize> = (0..partial.fields().len()).collect();
         let reads = &self.description.inputs[0].reads;
         let step = |phase, batches: Vec<RecordBatch>, reads: &Vec<usize>| {

@@ -1,0 +1,77 @@
+//! Why a crate does not become a component.
+
+use std::path::{Path, PathBuf};
+
+/// Why a crate does not become a component.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// There is no crate.
+    #[error("{} has no Cargo.toml: a `rust` stage is a folder with a crate", .dir.display())]
+    NotACrate {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// A manifest that can't be read.
+    #[error("{}: {reason}", .manifest.display())]
+    Manifest {
+        /// The Cargo.toml.
+        manifest: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Versions are not pinned.
+    #[error("{} has no Cargo.lock, so its dependencies are not pinned: run `cargo generate-lockfile` there", .dir.display())]
+    NoLock {
+        /// The crate's workspace.
+        dir: PathBuf,
+    },
+    /// The crate makes no module.
+    #[error("{} makes no module: add `crate-type = [\"cdylib\"]` under `[lib]`", .manifest.display())]
+    NoCdylib {
+        /// The Cargo.toml.
+        manifest: PathBuf,
+    },
+    /// A tool is missing or does not start.
+    #[error("`{tool}` can't be run ({reason}): `rust` stages need a Rust toolchain, see https://rustup.rs")]
+    NoTool {
+        /// Its name.
+        tool: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// The toolchain can't make modules.
+    #[error("the Rust toolchain lacks the target {target}: run `rustup target add {target}`")]
+    NoTarget {
+        /// Its name.
+        target: &'static str,
+    },
+    /// Cargo or the compiler failed.
+    #[error("{} does not build:\n{output}", .dir.display())]
+    Compile {
+        /// The crate.
+        dir: PathBuf,
+        /// What they said.
+        output: String,
+    },
+    /// The module does not fit the contract of stages.
+    #[error("the module is no component ({reason}): does the crate have a `flowc_sdk::export!(..)`?")]
+    NotAComponent {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file can't be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl BuildError {
+    /// An error with a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}

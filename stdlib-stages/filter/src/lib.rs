@@ -1,0 +1,1 @@
+//! Keeps the rows that meet conditions.

@@ -1,0 +1,1 @@
+//! Makes rows: numbers, choices, words, time stamps.

@@ -1,0 +1,1 @@
+//! Joins rows with a table by key.

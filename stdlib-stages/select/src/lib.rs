@@ -1,0 +1,1 @@
+//! Keeps, drops, renames and reorders columns.
