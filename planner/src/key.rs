@@ -150,13 +150,31 @@ impl KeyHasher {
 
     /// Adds a field: name, type, nullability, and metadata in sorted order at every depth.
     pub fn field(&mut self, field: &Field) -> &mut Self {
-        let json = serde_json::to_value(field).expect("a field is plain data");
+        let mut json = serde_json::to_value(field).expect("a field is plain data");
+        strip_dictionary_ids(&mut json);
         self.bytes(canonical_json(&json).as_bytes())
     }
 
     /// The finished hash.
     pub fn finish(&self) -> [u8; 32] {
         *self.0.finalize().as_bytes()
+    }
+}
+
+/// Removes what equal fields may differ in: IPC numbers its dictionaries and says whether they are sorted. (Metadata of
+/// those names is text and stays.)
+fn strip_dictionary_ids(json: &mut serde_json::Value) {
+    match json {
+        serde_json::Value::Object(members) => {
+            members.retain(|name, value| match name.as_str() {
+                "dict_id" => !value.is_number(),
+                "dict_is_ordered" => !value.is_boolean(),
+                _ => true,
+            });
+            members.values_mut().for_each(strip_dictionary_ids);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(strip_dictionary_ids),
+        _ => {}
     }
 }
 

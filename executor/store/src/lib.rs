@@ -1,1 +1,40 @@
 //! The content-addressed store: objects, results, and what was learnt about files.
+//!
+//! One folder:
+//!
+//! ```text
+//! version          the format's number, as text
+//! live.lock        held shared by every open store, exclusively by garbage collection
+//! index.sqlite     column key -> {content digest, rows, place}; rows key -> rows; tombstones; memos  (+ -wal, -shm)
+//! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another
+//! cwasm/ builds/ noop/   files kept under a name, see [`Area`]
+//! tmp/             what is being written; renamed into place when complete
+//! ```
+//!
+//! The order of a commit makes it safe under several processes and under kill -9: objects are complete before they get
+//! their name, synced before the index speaks of them, and the index changes in one transaction. What a killed process
+//! leaves behind is an unnamed file, which garbage collection removes.
+//!
+//! What is read is checked: a segment file's structure when it is opened, each cut of a column against its content
+//! digest when it is first read in a process. Damage is an error and the result is forgotten; nothing wrong is served.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod error;
+mod group;
+mod index;
+mod objects;
+mod reader;
+mod segment;
+mod store;
+mod types;
+mod writer;
+
+pub use error::StoreError;
+pub use reader::ColumnReader;
+pub use store::Store;
+pub use types::{Area, Location, Memo, ObjectId, Record, StagedSegment, StoredColumn};
+pub use writer::SegmentWriter;
+
+/// Version of everything in the folder.
+pub const STORE_VERSION: u32 = 1;

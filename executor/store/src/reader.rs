@@ -1,0 +1,101 @@
+//! Reads stored columns side by side.
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+
+use crate::segment::Segment;
+use crate::store::Shared;
+use crate::{Location, StoreError, StoredColumn};
+
+/// Cuts of some columns, in order; each is checked when it is first read in this process. No copies: arrays lie in the
+/// mapped object.
+pub struct ColumnReader {
+    shared: Arc<Shared>,
+    parts: Vec<Part>,
+    columns: usize,
+    cuts: usize,
+    next: usize,
+}
+
+/// The columns that lie in one segment file.
+struct Part {
+    segment: Arc<Segment>,
+    location: Location,
+    /// Columns of the segment file, and their places among the reader's columns.
+    columns: Vec<usize>,
+    places: Vec<usize>,
+}
+
+impl ColumnReader {
+    pub(crate) fn open(shared: Arc<Shared>, columns: &[StoredColumn]) -> Result<Self, StoreError> {
+        let mut parts: Vec<Part> = Vec::new();
+        for (place, column) in columns.iter().enumerate() {
+            if column.rows != columns[0].rows {
+                return Err(StoreError::Rows { first: columns[0].rows, other: column.rows });
+            }
+            let location = column.location;
+            let same = |part: &Part| (part.location.object, part.location.offset) == (location.object, location.offset);
+            let at = match parts.iter().position(same) {
+                Some(at) => at,
+                None => {
+                    let segment = shared.segment(&location)?;
+                    parts.push(Part { segment, location, columns: Vec::new(), places: Vec::new() });
+                    parts.len() - 1
+                }
+            };
+            let part = &mut parts[at];
+            shared.check_column(&part.segment, column)?;
+            part.columns.push(location.column as usize);
+            part.places.push(place);
+        }
+        let cuts = parts.first().map_or(0, |part| part.segment.cuts());
+        Ok(Self { shared, parts, columns: columns.len(), cuts, next: 0 })
+    }
+
+    /// Number of cuts.
+    pub fn cuts(&self) -> usize {
+        self.cuts
+    }
+
+    /// One cut by its number.
+    ///
+    /// # Errors
+    /// If its bytes are damaged.
+    ///
+    /// # Panics
+    /// If there are not so many cuts.
+    pub fn cut(&self, index: usize) -> Result<Vec<ArrayRef>, StoreError> {
+        assert!(index < self.cuts, "cut {index} of {}", self.cuts);
+        let mut columns: Vec<Option<ArrayRef>> = vec![None; self.columns];
+        for part in &self.parts {
+            let arrays = part.segment.cut(index, &part.columns);
+            let arrays = arrays.map_err(|reason| self.shared.damaged_segment(&part.location, &part.columns, reason))?;
+            for (&place, array) in part.places.iter().zip(arrays) {
+                columns[place] = Some(array);
+            }
+        }
+        Ok(columns.into_iter().flatten().collect())
+    }
+}
+
+impl Iterator for ColumnReader {
+    type Item = Result<Vec<ArrayRef>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.nth(0)
+    }
+
+    /// Skips cuts without looking at them.
+    fn nth(&mut self, skip: usize) -> Option<Self::Item> {
+        let index = self.next.saturating_add(skip);
+        self.next = index.saturating_add(1).min(self.cuts);
+        (index < self.cuts).then(|| self.cut(index))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.cuts - self.next, Some(self.cuts - self.next))
+    }
+}
+
+impl ExactSizeIterator for ColumnReader {}

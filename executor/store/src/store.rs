@@ -1,0 +1,460 @@
+//! The store's calls.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use flowc_platform::Lock;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::io_at;
+use crate::group::Uncommitted;
+use crate::index::Index;
+use crate::objects::Objects;
+use crate::segment::{Segment, structure};
+use crate::writer::{Spill, Spilled};
+use crate::{
+    Area, ColumnReader, Location, Memo, ObjectId, Record, STORE_VERSION, SegmentWriter, StoreError, StoredColumn,
+};
+
+/// A group is committed when it is this old ...
+const GROUP_AGE: Duration = Duration::from_secs(2);
+/// ... or has staged this much ...
+const GROUP_BYTES: u64 = 256 << 20;
+/// ... or keeps this much in memory.
+const PACKED_BYTES: u64 = 64 << 20;
+
+/// An open store. Clones share it. What is recorded lasts from the next [`Store::flush`] on; dropping does not flush.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all clones, writers and readers of a store have in common.
+pub(crate) struct Shared {
+    pub(crate) dir: PathBuf,
+    pub(crate) objects: Objects,
+    pub(crate) read_only: bool,
+    pub(crate) live: Mutex<Option<Lock>>,
+    uncommitted: Mutex<Uncommitted>,
+    index: Mutex<Option<Index>>,
+    /// One flush at a time.
+    flush: Mutex<()>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens the store in a folder, or makes one there. Waits while garbage collection is at work.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        prepare(dir)?;
+        let live = dir.join("live.lock");
+        let (lock, read_only) = match flowc_platform::lock_shared(&live, true) {
+            Ok(lock) => (lock, is_read_only(dir)),
+            Err(error) if refuses_writes(&error) => (None, true),
+            Err(error) => return Err(io_at("lock", &live)(error)),
+        };
+        let shared = Shared {
+            dir: dir.to_owned(),
+            objects: Objects::new(dir),
+            read_only,
+            live: Mutex::new(lock),
+            uncommitted: Mutex::default(),
+            index: Mutex::default(),
+            flush: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The store's folder.
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    /// Whether results can be looked up but not added.
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
+    /// Where the columns of these keys lie, in the order of the keys.
+    pub fn find_columns(&self, keys: &[ColumnKey]) -> Result<Vec<Option<StoredColumn>>, StoreError> {
+        let known = {
+            let uncommitted = lock(&self.shared.uncommitted);
+            let find = |key| uncommitted.groups().find_map(|group| group.columns.get(key).copied());
+            keys.iter().map(find).collect()
+        };
+        self.shared.complete(keys, known, Index::columns)
+    }
+
+    /// How many rows these keys stand for, in the order of the keys.
+    pub fn find_rows(&self, keys: &[RowsKey]) -> Result<Vec<Option<u64>>, StoreError> {
+        let known = {
+            let uncommitted = lock(&self.shared.uncommitted);
+            let find = |key| uncommitted.groups().find_map(|group| group.rows.get(key).copied());
+            keys.iter().map(find).collect()
+        };
+        self.shared.complete(keys, known, Index::rows)
+    }
+
+    /// Whether there was a result of this key, which garbage collection removed.
+    pub fn was_evicted(&self, key: &ColumnKey) -> Result<bool, StoreError> {
+        Ok(self.shared.with_index(|index| index.has_tombstone(key))?.unwrap_or(false))
+    }
+
+    /// Begins a segment.
+    pub fn segment_writer(&self, schema: SchemaRef) -> SegmentWriter {
+        SegmentWriter::new(self.shared.clone(), schema)
+    }
+
+    /// Adds results to the open group: seen at once by this process, and by others after the next flush.
+    pub fn record(&self, record: Record) {
+        lock(&self.shared.uncommitted).record(record);
+    }
+
+    /// Commits the open group: syncs its objects, then writes the index in one transaction.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.shared.flush()
+    }
+
+    /// Commits the open group if it is two seconds old or has become big.
+    pub fn flush_if_due(&self) -> Result<(), StoreError> {
+        let due = {
+            let uncommitted = lock(&self.shared.uncommitted);
+            uncommitted.since.is_some_and(|since| since.elapsed() >= GROUP_AGE)
+                || uncommitted.bytes >= GROUP_BYTES
+                || uncommitted.packed_bytes() >= PACKED_BYTES
+        };
+        if due { self.flush() } else { Ok(()) }
+    }
+
+    /// Reads columns side by side; all have the same number of rows.
+    pub fn read(&self, columns: &[StoredColumn]) -> Result<ColumnReader, StoreError> {
+        ColumnReader::open(self.shared.clone(), columns)
+    }
+
+    /// A remembered fact; `None` if there is none, or if another version of flowc remembered it.
+    pub fn memo<T: DeserializeOwned>(&self, kind: Memo, key: &[u8; 32]) -> Result<Option<T>, StoreError> {
+        let known = {
+            let uncommitted = lock(&self.shared.uncommitted);
+            uncommitted.groups().find_map(|group| group.memos.get(&(kind, *key)).cloned())
+        };
+        let value = match known {
+            Some(value) => value,
+            None => self.shared.with_index(|index| index.memo(kind, key))?.flatten(),
+        };
+        Ok(value.and_then(|value| decode(&value)))
+    }
+
+    /// Remembers a fact, from the next flush on for other processes too.
+    pub fn remember<T: Serialize>(&self, kind: Memo, key: &[u8; 32], value: &T) -> Result<(), StoreError> {
+        let value = postcard::to_stdvec(value)?;
+        lock(&self.shared.uncommitted).remember(kind, *key, Some(value));
+        Ok(())
+    }
+
+    /// All facts of a kind, in no particular order.
+    pub fn memos<T: DeserializeOwned>(&self, kind: Memo) -> Result<Vec<([u8; 32], T)>, StoreError> {
+        let committed = self.shared.with_index(|index| index.memos(kind))?.unwrap_or_default();
+        let mut all: std::collections::HashMap<_, _> =
+            committed.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        let uncommitted = lock(&self.shared.uncommitted);
+        for group in uncommitted.groups().collect::<Vec<_>>().into_iter().rev() {
+            let own = group.memos.iter().filter(|((k, _), _)| *k == kind);
+            all.extend(own.map(|((_, key), value)| (*key, value.clone())));
+        }
+        Ok(all.into_iter().filter_map(|(key, value)| Some((key, decode(&value?)?))).collect())
+    }
+
+    /// Forgets a fact.
+    pub fn forget(&self, kind: Memo, key: &[u8; 32]) {
+        lock(&self.shared.uncommitted).remember(kind, *key, None);
+    }
+
+    /// Forgets every result that lies where this column does. Reading does so by itself when it meets damage.
+    pub fn discard(&self, column: &StoredColumn) -> Result<(), StoreError> {
+        self.shared.forget_place(&column.location)
+    }
+
+    /// Where a named file is, or would be.
+    pub fn cached_file(&self, area: Area, name: &str) -> PathBuf {
+        Self::area(&self.shared.dir, area).join(name)
+    }
+
+    /// The folder of an area, in a store that need not be open.
+    pub fn area(dir: &Path, area: Area) -> PathBuf {
+        dir.join(area.folder())
+    }
+
+    /// A folder for files that last no longer than this process.
+    pub fn spool(&self) -> PathBuf {
+        self.shared.dir.join("tmp")
+    }
+
+    /// Keeps bytes under a name: whole or not at all, replacing what was there. Not synced: such files can be made again.
+    pub fn put_file(&self, area: Area, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        self.shared.writable()?;
+        let path = self.cached_file(area, name);
+        let temporary = self.shared.dir.join("tmp").join(ObjectId::random().to_string());
+        let written = std::fs::write(&temporary, bytes).map_err(io_at("write", &temporary));
+        let placed = written.and_then(|()| std::fs::rename(&temporary, &path).map_err(io_at("rename", &path)));
+        match placed {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                let _ = std::fs::remove_file(&temporary);
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Runs a query. `None` where there is no index yet, in a store that can't be written.
+    pub(crate) fn with_index<T>(
+        &self,
+        query: impl FnOnce(&Index) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut index = lock(&self.index);
+        if index.is_none() {
+            let path = self.dir.join("index.sqlite");
+            *index = if self.read_only { Index::open_read_only(&path)? } else { Some(Index::open(&path)?) };
+        }
+        index.as_ref().map(query).transpose()
+    }
+
+    /// Asks the index for what is not known yet.
+    fn complete<K, V>(
+        &self,
+        keys: &[K],
+        mut known: Vec<Option<V>>,
+        query: impl Fn(&Index, &[&K]) -> Result<Vec<Option<V>>, StoreError>,
+    ) -> Result<Vec<Option<V>>, StoreError> {
+        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
+        if missing.is_empty() {
+            return Ok(known);
+        }
+        let asked: Vec<&K> = missing.iter().map(|&i| &keys[i]).collect();
+        for (i, found) in missing.into_iter().zip(self.with_index(|index| query(index, &asked))?.unwrap_or_default()) {
+            known[i] = found;
+        }
+        Ok(known)
+    }
+
+    /// An error if the store is read-only.
+    pub(crate) fn writable(&self) -> Result<(), StoreError> {
+        if self.read_only { Err(StoreError::ReadOnly(self.dir.clone())) } else { Ok(()) }
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let _one = lock(&self.flush);
+        let (group, packs, objects) = {
+            let mut uncommitted = lock(&self.uncommitted);
+            if uncommitted.open.is_empty() {
+                return Ok(());
+            }
+            self.writable()?;
+            let packs: Vec<_> = uncommitted.packs.iter().map(|(id, pack)| (*id, pack.clone())).collect();
+            let objects = uncommitted.unsynced.clone();
+            (uncommitted.begin_flush(), packs, objects)
+        };
+        let done = self.write_packs(packs, objects).and_then(|()| self.with_index(|index| index.commit(&group)));
+        let mut uncommitted = lock(&self.uncommitted);
+        match done {
+            Ok(_) => uncommitted.end_flush(),
+            Err(_) => uncommitted.fail_flush(group),
+        }
+        done.map(|_| ())
+    }
+
+    /// Writes packs, and syncs them and the objects.
+    fn write_packs(
+        &self,
+        packs: Vec<(ObjectId, crate::group::Pack)>,
+        objects: Vec<ObjectId>,
+    ) -> Result<(), StoreError> {
+        let mut objects = objects;
+        for (id, pack) in packs {
+            self.objects.write_pack(id, &pack)?;
+            let mut uncommitted = lock(&self.uncommitted);
+            uncommitted.packs.remove(&id);
+            uncommitted.unsynced.push(id);
+            objects.push(id);
+        }
+        self.objects.sync(&objects)?;
+        lock(&self.uncommitted).unsynced.retain(|id| !objects.contains(id));
+        Ok(())
+    }
+
+    /// Gives a complete segment file its place; gives the columns' places. Bytes that the store has are not kept twice.
+    pub(crate) fn stage(
+        &self,
+        spill: Spill,
+        contents: Vec<ContentDigest>,
+        rows: u64,
+    ) -> Result<Vec<StoredColumn>, StoreError> {
+        let known = self.known(&contents);
+        if let Ok(Some(known)) = known {
+            return Ok(known);
+        }
+        let (object, offset, length, check) = match spill.finish()? {
+            Spilled::Memory(bytes) => {
+                let check = structure(&bytes).map_err(unreadable)?;
+                let length = bytes.len() as u64;
+                let (object, offset) = lock(&self.uncommitted).pack(bytes);
+                (object, offset, length, check)
+            }
+            Spilled::File { id, path, file, length } => {
+                self.objects.publish(id, &file, &path).inspect_err(|_| {
+                    let _ = std::fs::remove_file(&path);
+                })?;
+                let mut uncommitted = lock(&self.uncommitted);
+                uncommitted.unsynced.push(id);
+                uncommitted.bytes += length;
+                drop(uncommitted);
+                let place = Location { object: id, offset: 0, length, column: 0, check: 0 };
+                (id, 0, length, structure(&self.objects.bytes(&place)?).map_err(unreadable)?)
+            }
+        };
+        let place = |column: usize| Location { object, offset, length, column: column as u32, check };
+        let columns = contents.into_iter().enumerate();
+        let columns: Vec<_> = columns.map(|(i, content)| StoredColumn { content, rows, location: place(i) }).collect();
+        lock(&self.uncommitted).stage(&columns);
+        Ok(columns)
+    }
+
+    /// Columns of these contents, if the store has all of them.
+    fn known(&self, contents: &[ContentDigest]) -> Result<Option<Vec<StoredColumn>>, StoreError> {
+        let mut known = Vec::with_capacity(contents.len());
+        for content in contents {
+            let staged = lock(&self.uncommitted).by_content(content);
+            let found = match staged {
+                Some(column) => Some(column),
+                None => self.with_index(|index| index.by_content(content))?.flatten(),
+            };
+            match found.filter(|column| self.exists(&column.location)) {
+                Some(column) => known.push(column),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(known))
+    }
+
+    fn exists(&self, place: &Location) -> bool {
+        lock(&self.uncommitted).part(place).is_some() || self.objects.path(place.object).exists()
+    }
+
+    /// Opens the segment file that holds a column.
+    pub(crate) fn segment(&self, place: &Location) -> Result<Arc<Segment>, StoreError> {
+        if let Some(segment) = self.objects.open_segment(place) {
+            return Ok(segment);
+        }
+        let part = lock(&self.uncommitted).part(place);
+        let bytes = match part {
+            Some(bytes) => bytes,
+            None => self.objects.bytes(place).map_err(|error| self.forget_damaged(error))?,
+        };
+        let segment = Segment::open(bytes, place.check).map_err(|reason| self.damaged(place, reason))?;
+        let segment = Arc::new(segment);
+        self.objects.keep_segment(place, segment.clone());
+        Ok(segment)
+    }
+
+    /// Checks that a segment file holds the column that the index promises.
+    pub(crate) fn check_column(&self, segment: &Segment, column: &StoredColumn) -> Result<(), StoreError> {
+        let place = &column.location;
+        if segment.content(place.column as usize) == Some(&column.content) && segment.rows() == column.rows {
+            return Ok(());
+        }
+        Err(self.damaged(place, "its digests are not what was written".into()))
+    }
+
+    /// Forgets what lies in a damaged place, and makes the error.
+    pub(crate) fn damaged(&self, place: &Location, reason: String) -> StoreError {
+        self.forget_damaged(StoreError::Damaged { location: *place, reason })
+    }
+
+    /// The same for some columns of one segment file.
+    pub(crate) fn damaged_segment(&self, place: &Location, columns: &[usize], reason: String) -> StoreError {
+        for &column in columns {
+            let _ = self.forget_place(&Location { column: column as u32, ..*place });
+        }
+        StoreError::Damaged { location: *place, reason }
+    }
+
+    fn forget_damaged(&self, error: StoreError) -> StoreError {
+        if let StoreError::Damaged { location, reason } = &error {
+            tracing::warn!(object = %location.object, column = location.column, reason, "damaged result");
+            if let Err(error) = self.forget_place(location) {
+                tracing::warn!(%error, "a damaged result can't be forgotten");
+            }
+        }
+        error
+    }
+
+    pub(crate) fn forget_place(&self, place: &Location) -> Result<(), StoreError> {
+        lock(&self.uncommitted).forget_place(place);
+        if self.read_only {
+            return Ok(());
+        }
+        self.with_index(|index| index.forget_place(place)).map(|_| ())
+    }
+}
+
+fn unreadable(reason: String) -> StoreError {
+    StoreError::Columns(arrow_schema::ArrowError::IpcError(reason).into())
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
+    postcard::from_bytes(value).ok()
+}
+
+/// Checks the folder's version; makes what is missing.
+fn prepare(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("version");
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found.trim() == STORE_VERSION.to_string() => Ok(()),
+        Ok(found) => {
+            let found = found.trim().chars().take(20).collect();
+            Err(StoreError::Version { path: dir.to_owned(), found, expected: STORE_VERSION })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
+        Err(error) => Err(io_at("read", &path)(error)),
+    }
+}
+
+/// Makes an empty store. Several processes may do so at once; the version comes last.
+fn create(dir: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(dir).map_err(io_at("create", dir))?;
+    for entry in std::fs::read_dir(dir).map_err(io_at("read", dir))? {
+        let name = entry.map_err(io_at("read", dir))?.file_name();
+        if !is_ours(&name.to_string_lossy()) {
+            return Err(StoreError::NotAStore(dir.to_owned()));
+        }
+    }
+    for folder in ["objects", "tmp"].into_iter().chain(Area::ALL.map(Area::folder)) {
+        let path = dir.join(folder);
+        std::fs::create_dir_all(&path).map_err(io_at("create", &path))?;
+    }
+    let temporary = dir.join("tmp").join(ObjectId::random().to_string());
+    std::fs::write(&temporary, format!("{STORE_VERSION}\n")).map_err(io_at("write", &temporary))?;
+    let path = dir.join("version");
+    std::fs::rename(&temporary, &path).map_err(io_at("rename", &path))
+}
+
+fn is_ours(name: &str) -> bool {
+    let folder = Area::ALL.iter().any(|area| area.folder() == name);
+    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.sqlite")
+}
+
+fn refuses_writes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_err()
+}

@@ -1,0 +1,147 @@
+//! The store's vocabulary.
+
+use std::fmt;
+use std::str::FromStr;
+
+use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use serde::{Deserialize, Serialize};
+
+/// A column of a segment in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct StoredColumn {
+    /// Digest of its logical content.
+    pub content: ContentDigest,
+    /// Number of rows.
+    pub rows: u64,
+    /// Where the bytes lie.
+    pub location: Location,
+}
+
+/// Where a column lies: a segment file within an object, and a column in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Location {
+    /// The object.
+    pub object: ObjectId,
+    /// Where in it the segment file begins; a multiple of 64.
+    pub offset: u64,
+    /// Bytes of the segment file.
+    pub length: u64,
+    /// Index of the column in the segment file.
+    pub column: u32,
+    /// Hash of the segment file's structure: footer and message headers. What they describe is digested in `content`.
+    pub check: u64,
+}
+
+/// Names an object. Names are random, not digests: a pack of small segments is named, and its columns are located in
+/// it, before its last byte is known; content is checked by column.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ObjectId(pub(crate) [u8; 16]);
+
+impl ObjectId {
+    /// A name that no other object has.
+    pub(crate) fn random() -> Self {
+        use std::hash::{BuildHasher, RandomState};
+        let half = || RandomState::new().hash_one((std::process::id(), std::time::SystemTime::now())).to_le_bytes();
+        let mut name = [0; 16];
+        name[..8].copy_from_slice(&half());
+        name[8..].copy_from_slice(&half());
+        Self(name)
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ObjectId({self})")
+    }
+}
+
+impl FromStr for ObjectId {
+    type Err = std::num::ParseIntError;
+    fn from_str(hex: &str) -> Result<Self, Self::Err> {
+        Ok(Self(u128::from_str_radix(hex, 16)?.to_be_bytes()))
+    }
+}
+
+/// A segment that is written but not yet recorded under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedSegment {
+    /// Number of rows.
+    pub rows: u64,
+    /// One per column of the writer's schema.
+    pub columns: Vec<StoredColumn>,
+}
+
+/// Results to add.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Rows keys, and how many rows they stand for.
+    pub rows: Vec<(RowsKey, u64)>,
+    /// Column keys, and where the columns lie.
+    pub columns: Vec<(ColumnKey, StoredColumn)>,
+}
+
+/// Kinds of remembered facts. Numbers are part of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Memo {
+    /// What a file's stamp says of its content.
+    Stamp = 1,
+    /// What reading a source found.
+    Scan = 2,
+    /// What a stage is, by its code.
+    Signature = 3,
+    /// What a stage makes of a config and schemas.
+    Describe = 4,
+    /// A compiled plan.
+    Plan = 5,
+    /// The schema of a source.
+    Schema = 6,
+    /// A run.
+    Run = 7,
+    /// What a sink holds.
+    Sink = 8,
+    /// What a stage logged.
+    Log = 9,
+    /// Digest of a component built from a source tree.
+    Build = 10,
+    /// The content digest of a source column that is known by its stored bytes.
+    Content = 11,
+}
+
+impl Memo {
+    /// Version of the values of this kind. Older ones are not found.
+    pub(crate) fn version(self) -> u8 {
+        1
+    }
+}
+
+/// Folders of files that are kept under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Area {
+    /// Compiled components.
+    Cwasm,
+    /// Components built from source trees.
+    Builds,
+    /// What the no-op path reads.
+    Noop,
+}
+
+impl Area {
+    /// All of them.
+    pub(crate) const ALL: [Area; 3] = [Area::Cwasm, Area::Builds, Area::Noop];
+
+    /// The folder's name.
+    pub(crate) fn folder(self) -> &'static str {
+        match self {
+            Area::Cwasm => "cwasm",
+            Area::Builds => "builds",
+            Area::Noop => "noop",
+        }
+    }
+}
