@@ -1,2 +1,31 @@
-//! The `flowc` binary.
-fn main() {}
+//! The `flowc` binary: arguments and settings in, text and an exit code out.
+//!
+//! [`args`] says what can be typed; [`settings`] resolves it with environment and files; each file in [`commands`] is
+//! one subcommand; [`report`] turns failures into text; [`exit`] lists the exit codes.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod args;
+mod commands;
+mod exit;
+mod interrupt;
+mod progress;
+mod report;
+mod settings;
+mod summary;
+mod telemetry;
+mod terminal;
+
+#[cfg(test)]
+mod reference;
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    let args = args::Args::parse();
+    let code = std::panic::catch_unwind(|| commands::dispatch(args)).unwrap_or_else(|_| {
+        eprintln!("this is a bug in flowc: please report it with the lines above and what you ran");
+        exit::INTERNAL
+    });
+    std::process::ExitCode::from(code.number)
+}

@@ -1,0 +1,335 @@
+//! What can be typed: commands, arguments and flags. Nothing is decided here; see [`crate::settings`].
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::settings::{ByteSize, ColorChoice, SettingsArgs};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Plan, run and rerun Arrow data pipelines: a rerun does only what changed.
+#[derive(Debug, Parser)]
+#[command(name = "flowc", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Start with `flowc init`, then `flowc run`. Each command says more with `--help`.")]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Colour in what people read: auto, always or never [env: FLOWC_COLOR, NO_COLOR]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
+    pub(crate) color: Option<ColorChoice>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a small working pipeline to start from
+    Init(InitArgs),
+    /// Show what a run would do, and why
+    Plan(PlanArgs),
+    /// Run what is not in the store yet, and write the sinks
+    Run(RunArgs),
+    /// Say why a stage would run again
+    Why(WhyArgs),
+    /// Draw the pipeline
+    Graph(GraphArgs),
+    /// Show the first rows of a source, a stage's output or a sink
+    Show(ShowArgs),
+    /// Show what a stage logged when its present results were made
+    Log(LogArgs),
+    /// Look after the store of results
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Check what flowc needs on this machine
+    Doctor(DoctorArgs),
+    /// Print a script that completes commands in a shell
+    Completions(CompletionsArgs),
+}
+
+impl Command {
+    /// Its name, for spans.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Init(_) => "init",
+            Command::Plan(_) => "plan",
+            Command::Run(_) => "run",
+            Command::Why(_) => "why",
+            Command::Graph(_) => "graph",
+            Command::Show(_) => "show",
+            Command::Log(_) => "log",
+            Command::Store(_) => "store",
+            Command::Doctor(_) => "doctor",
+            Command::Completions(_) => "completions",
+        }
+    }
+}
+
+/// Which pipeline.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PipelineArgs {
+    /// The pipeline file, or a folder with a `flow.kdl` [default: flow.kdl]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: SettingsArgs,
+}
+
+/// `flowc init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc init              here
+  flowc init words        in the new folder `words`
+
+It refuses to overwrite anything.")]
+pub(crate) struct InitArgs {
+    /// The folder to write to; made if it is not there
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+}
+
+/// `flowc plan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc plan                          of flow.kdl in this folder
+  flowc plan other.kdl --param day=2024-02-01
+  flowc plan --json | jq .status      for programs")]
+pub(crate) struct PlanArgs {
+    /// Print one JSON document: `plan`, `hash`, `units`, `status`, `lock_changes`
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc run                        what is new or changed
+  flowc run --until words          up to the stage `words`, and sinks that read from there
+  flowc run --force words          the stage `words` anew, whatever the store has
+  flowc run --locked --no-build    as a build server should
+  flowc run --json | jq -c 'select(.event == \"run-finished\")'")]
+pub(crate) struct RunArgs {
+    /// Run this stage and what it needs that is not in the store; write no sinks (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+    /// Run this stage and all above it, and sinks that read from those alone (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) until: Vec<String>,
+    /// Run this stage even where the store has its results (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) force: Vec<String>,
+    /// After a failure, go on with what does not depend on it
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+    /// Take components and inferred columns as they are now, and write them to `flow.lock`
+    #[arg(long, conflicts_with = "locked")]
+    pub(crate) update: bool,
+    /// Print one event a line as JSON; the last is `run-finished`
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// Print nothing but what went wrong
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc why`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc why words
+  flowc why words other.kdl --json")]
+pub(crate) struct WhyArgs {
+    /// The stage
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: String,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc graph`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc graph                            Mermaid, for Markdown
+  flowc graph --format svg > flow.svg    a picture
+  flowc graph --format dot | dot -Tpdf > flow.pdf")]
+pub(crate) struct GraphArgs {
+    /// How it is drawn
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub(crate) format: GraphFormat,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// How a graph is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Text that Markdown pages draw
+    Mermaid,
+    /// Text for Graphviz
+    Dot,
+    /// A picture
+    Svg,
+}
+
+/// `flowc show`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc show words                  the first rows as a table
+  flowc show words --rows 100 --csv
+  flowc show parts.rejects --json   an output of a stage with several, or a source's bad rows")]
+pub(crate) struct ShowArgs {
+    /// A stream (`name` or `name.port`) or a sink
+    #[arg(value_name = "OUTPUT")]
+    pub(crate) output: String,
+    /// At most so many rows
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) rows: usize,
+    /// Print one JSON object a row
+    #[arg(long, conflicts_with = "csv")]
+    pub(crate) json: bool,
+    /// Print CSV
+    #[arg(long)]
+    pub(crate) csv: bool,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc log`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc log words
+  flowc log words --json")]
+pub(crate) struct LogArgs {
+    /// The stage
+    #[arg(value_name = "STAGE")]
+    pub(crate) stage: String,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc store ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Say where the store is, how big, and what is in it
+    Info(StoreInfoArgs),
+    /// Read every stored result and compare it with its digest
+    Verify(StoreVerifyArgs),
+    /// Remove what no pipeline's last good run needs
+    Gc(StoreGcArgs),
+}
+
+/// Which store.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StoreArgs {
+    /// Folder of the store [env: FLOWC_STORE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `flowc store info`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc store info
+  flowc store info --store /data/flowc --json")]
+pub(crate) struct StoreInfoArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+/// `flowc store verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc store verify             ends with 3 if anything is damaged
+  flowc store verify --repair    forgets damaged results, so that the next run makes them anew")]
+pub(crate) struct StoreVerifyArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Forget damaged results, so that the next run makes them anew
+    #[arg(long)]
+    pub(crate) repair: bool,
+}
+
+/// `flowc store gc`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc store gc --dry-run    what would go
+  flowc store gc")]
+pub(crate) struct StoreGcArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `flowc doctor`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc doctor
+
+It ends with 1 if something is missing that every pipeline needs.")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc completions`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc completions bash > ~/.local/share/bash-completion/completions/flowc
+  flowc completions zsh > ~/.zfunc/_flowc
+  flowc completions fish > ~/.config/fish/completions/flowc.fish")]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// A number of bytes as clap reads it.
+pub(crate) fn parse_size(text: &str) -> Result<ByteSize, String> {
+    text.parse()
+}
+
+/// `NAME=VALUE` as clap reads it.
+pub(crate) fn parse_param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_param_is_split_at_its_first_equals_sign() {
+        assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(parse_param("=x").is_err());
+        assert!(parse_param("x").is_err());
+    }
+}

@@ -1,0 +1,153 @@
+//! `flowc doctor`: what flowc needs on this machine, one line each.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Context, printed};
+use crate::args::DoctorArgs;
+use crate::exit::{self, Exit};
+use crate::report::Failure;
+use crate::settings::{self, ByteSize, Settings};
+use crate::terminal::{self, Paint};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// One thing that was looked at.
+struct Check {
+    what: &'static str,
+    found: Result<String, Missing>,
+}
+
+/// Something that is not there.
+struct Missing {
+    reason: String,
+    remedy: &'static str,
+    /// Whether every pipeline needs it.
+    needed: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs, context: &Context) -> Result<Exit, Failure> {
+    let pipeline = args.pipeline.file.clone().unwrap_or_else(|| "flow.kdl".into());
+    let folder = if pipeline.is_dir() { pipeline.as_path() } else { settings::folder_of(&pipeline) };
+    let settings = context.settings(&args.pipeline.settings, folder)?;
+    let checks = checks(&settings, folder);
+    let paint = terminal::stdout_paint();
+    printed(&checks.iter().map(|check| line(check, paint)).collect::<String>())?;
+    let broken = checks.iter().any(|check| check.found.as_ref().is_err_and(|missing| missing.needed));
+    Ok(if broken { exit::FAILED } else { exit::OK })
+}
+
+fn checks(settings: &Settings, folder: &Path) -> Vec<Check> {
+    let check = |what, found| Check { what, found };
+    vec![
+        check("flowc", Ok(versions())),
+        check("settings", Ok(settings_files(settings))),
+        check("jobs", Ok(settings.jobs.to_string())),
+        check("memory", Ok(memory())),
+        check("store", store(&settings.store)),
+        check("store's disk", file_system(&settings.store)),
+        check("project's disk", file_system(folder)),
+        check("cargo", cargo()),
+        check("wasm target", wasm_target()),
+    ]
+}
+
+fn line(check: &Check, paint: Paint) -> String {
+    let (mark, text) = match &check.found {
+        Ok(found) => (paint.green("ok     "), found.clone()),
+        Err(missing) => {
+            let mark = if missing.needed { paint.red("missing") } else { paint.yellow("absent ") };
+            (mark, format!("{}; {}", missing.reason, missing.remedy))
+        }
+    };
+    format!("{mark}  {:14}  {text}\n", check.what)
+}
+
+fn versions() -> String {
+    let plan = flowc_planner::plan::PLAN_VERSION;
+    format!("{}, plan version {plan}, {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
+}
+
+fn settings_files(settings: &Settings) -> String {
+    let names: Vec<_> = settings.files.iter().map(|path| path.display().to_string()).collect();
+    if names.is_empty() { "no files, all from flags, environment and defaults".to_owned() } else { names.join(", ") }
+}
+
+fn memory() -> String {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    match available(&text) {
+        Some(bytes) => format!("{} available", ByteSize(bytes)),
+        None => "unknown on this system".to_owned(),
+    }
+}
+
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+fn store(folder: &Path) -> Result<String, Missing> {
+    let remedy = "give another place with --store DIR or FLOWC_STORE";
+    let missing = |reason| Missing { reason, remedy, needed: true };
+    flowc_store::Store::open(folder).map_err(|error| missing(error.to_string()))?;
+    tempfile::tempdir_in(folder)
+        .map_err(|error| missing(format!("{} cannot be written: {error}", folder.display())))?;
+    Ok(format!("{} can be written", folder.display()))
+}
+
+/// What durable and atomic writing rests on.
+fn file_system(folder: &Path) -> Result<String, Missing> {
+    let remedy = "use a local file system such as ext4, xfs or btrfs";
+    let missing = |what: &str, error: std::io::Error| Missing {
+        reason: format!("{what} does not work in {}: {error}", folder.display()),
+        remedy,
+        needed: true,
+    };
+    let scratch = tempfile::tempdir_in(folder).map_err(|error| missing("writing", error))?;
+    let [a, b] = ["a", "b"].map(|name| scratch.path().join(name));
+    std::fs::write(&a, "a").and_then(|()| std::fs::write(&b, "b")).map_err(|error| missing("writing", error))?;
+    flowc_platform::exchange(&a, &b).map_err(|error| missing("atomic exchange", error))?;
+    flowc_platform::lock_exclusive(&a, false).map_err(|error| missing("locking", error))?;
+    flowc_platform::sync_directory(scratch.path()).map_err(|error| missing("syncing", error))?;
+    Ok("atomic exchange, locks and sync work".to_owned())
+}
+
+fn cargo() -> Result<String, Missing> {
+    let remedy = "only `rust` stages need it: install Rust from https://rustup.rs";
+    output("cargo", &["--version"]).map_err(|reason| Missing { reason, remedy, needed: false })
+}
+
+fn wasm_target() -> Result<String, Missing> {
+    let remedy = "only `rust` stages need it: run `rustup target add wasm32-unknown-unknown`";
+    let missing = |reason| Missing { reason, remedy, needed: false };
+    let folder = output("rustc", &["--print", "target-libdir", "--target", TARGET]).map_err(missing)?;
+    if Path::new(&folder).is_dir() { Ok(TARGET.to_owned()) } else { Err(missing(format!("{TARGET} is not installed"))) }
+}
+
+fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
+    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn available_memory_is_read() {
+        assert_eq!(available("MemTotal: 9 kB\nMemAvailable:    2048 kB\n"), Some(2048 * 1024));
+        assert_eq!(available("nothing"), None);
+    }
+
+    #[test]
+    fn what_not_every_pipeline_needs_is_absent_rather_than_missing() {
+        let missing = Missing { reason: "no".into(), remedy: "get it", needed: false };
+        let text = line(&Check { what: "cargo", found: Err(missing) }, Paint::PLAIN);
+        assert_eq!(text, "absent   cargo           no; get it\n");
+    }
+}

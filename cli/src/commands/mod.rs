@@ -1,0 +1,107 @@
+//! One file per subcommand; what they share is here.
+
+mod completions;
+mod doctor;
+mod graph;
+mod init;
+mod log;
+mod plan;
+mod run;
+mod show;
+mod status_text;
+mod store;
+mod why;
+
+use std::path::PathBuf;
+
+use flowc_executor::{Options, Planned, Session};
+
+use crate::args::{Args, Command, PipelineArgs};
+use crate::exit::{self, Exit};
+use crate::progress::{Mode, Progress};
+use crate::report::{self, Failure};
+use crate::settings::{self, ColorChoice, Environment, Settings, SettingsArgs};
+use crate::telemetry::Telemetry;
+use crate::terminal;
+
+/// What every command gets.
+pub(crate) struct Context {
+    /// The process's environment.
+    pub(crate) env: Environment,
+    color: Option<ColorChoice>,
+}
+
+/// Does what was typed.
+pub(crate) fn dispatch(args: Args) -> Exit {
+    let context = Context { env: Environment::of_process(), color: args.color };
+    if let Some(color) = args.color {
+        terminal::choose_color(color);
+    }
+    let telemetry = match Telemetry::start(&context.env) {
+        Ok(telemetry) => telemetry,
+        Err(failure) => return report::show(&failure),
+    };
+    let span = tracing::info_span!("flowc", command = args.command.name()).entered();
+    let exit = perform(args.command, &context).unwrap_or_else(|failure| report::show(&failure));
+    drop(span);
+    if let Some(warning) = telemetry.finish() {
+        terminal::eprint(&report::warning(&warning, terminal::stderr_paint()));
+    }
+    exit
+}
+
+fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(&args),
+        Command::Plan(args) => plan::run(&args, context),
+        Command::Run(args) => run::run(args, context),
+        Command::Why(args) => why::run(&args, context),
+        Command::Graph(args) => graph::run(&args, context),
+        Command::Show(args) => show::run(&args, context),
+        Command::Log(args) => log::run(&args, context),
+        Command::Store(command) => store::run(command, context),
+        Command::Doctor(args) => doctor::run(&args, context),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+impl Context {
+    /// Settings for work in `folder`; colour is settled with them.
+    fn settings(&self, args: &SettingsArgs, folder: &std::path::Path) -> Result<Settings, Failure> {
+        let settings = Settings::resolve(args, &self.env, folder)?;
+        terminal::choose_color(self.color.unwrap_or(settings.color));
+        Ok(settings)
+    }
+
+    /// A session on the pipeline that was typed.
+    fn session(&self, args: &PipelineArgs, update_lock: bool) -> Result<Session, Failure> {
+        let pipeline = settings::pipeline_path(args.file.as_deref())?;
+        let settings = self.settings(&args.settings, settings::folder_of(&pipeline))?;
+        Ok(Session::new(options(pipeline, settings, update_lock)))
+    }
+}
+
+fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
+    let Settings { store, jobs, memory, params, locked, build, .. } = settings;
+    Options { pipeline, store, jobs, params, locked, build, update_lock, memory }
+}
+
+/// Plans for a command that only looks, with builds told on standard error.
+fn planned(session: &Session) -> Result<Planned, Failure> {
+    let progress = Progress::new(Mode::People);
+    let planned = session.plan(&progress);
+    progress.clear();
+    Ok(planned?)
+}
+
+/// Text on standard output, and all is well.
+fn printed(text: &str) -> Result<Exit, Failure> {
+    terminal::print(text)?;
+    Ok(exit::OK)
+}
+
+/// A JSON document on standard output, and all is well.
+fn printed_json(value: &impl serde::Serialize) -> Result<Exit, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::other)?;
+    printed(&format!("{text}\n"))
+}

@@ -1,0 +1,29 @@
+//! `flowc plan`: what a run would do, and why.
+
+use flowc_planner::render;
+use serde_json::json;
+
+use super::{Context, planned, printed, printed_json, status_text};
+use crate::args::PlanArgs;
+use crate::exit::Exit;
+use crate::report::Failure;
+use crate::terminal;
+
+pub(super) fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
+    let session = context.session(&args.pipeline, false)?;
+    let planned = planned(&session)?;
+    let status = session.status(&planned)?;
+    if args.json {
+        return printed_json(&json!({
+            "plan": planned.plan,
+            "hash": planned.hash,
+            "units": planned.units,
+            "status": status,
+            "lock_changes": planned.lock_changes,
+        }));
+    }
+    let mut text = render::plan_text(&planned.plan, &planned.units);
+    text.push('\n');
+    text.push_str(&status_text::status(&status, &planned.lock_changes, terminal::stdout_paint()));
+    printed(&text)
+}

@@ -1,0 +1,196 @@
+//! The status of a plan as text: what a run would do, and why.
+
+use std::fmt::Write;
+
+use flowc_executor::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};
+
+use crate::summary::count;
+use crate::terminal::{Paint, harmless};
+
+/// So many names are listed before "and n more".
+const LISTED: usize = 5;
+/// So many reasons are given for a stage in a plan; `why` gives them all.
+const REASONS: usize = 3;
+/// Above so many parts, those with nothing to do are only counted.
+const ALL_SHOWN: usize = 50;
+
+/// The status of a whole plan. `+` is to be done, `=` stands, `?` is known once sources have been read.
+pub(super) fn status(status: &Status, lock_changes: &[String], paint: Paint) -> String {
+    let all = status.sources.len() + status.stages.len() + status.sinks.len() <= ALL_SHOWN;
+    let mut text = format!("{}\n", paint.bold("A run would do this (+ do, = nothing to do, ? known later):"));
+    status.sources.iter().filter(|one| all || !one.to_read.is_empty()).for_each(|one| source(&mut text, one, paint));
+    status.stages.iter().filter(|one| all || has_work(one)).for_each(|one| stage(&mut text, one, REASONS, paint));
+    status
+        .sinks
+        .iter()
+        .filter(|one| all || one.outlook != SinkOutlook::UpToDate)
+        .for_each(|one| sink(&mut text, one, paint));
+    for change in lock_changes {
+        let _ = writeln!(text, "  {} flow.lock: {}", paint.green("+"), harmless(change));
+    }
+    let _ = writeln!(text, "\n{}", closing(status, paint));
+    text
+}
+
+/// Everything about one stage.
+pub(super) fn outlook(outlook: &StageOutlook, paint: Paint) -> String {
+    let mut text = String::new();
+    stage(&mut text, outlook, usize::MAX, paint);
+    text
+}
+
+fn has_work(outlook: &StageOutlook) -> bool {
+    outlook.to_run > 0 || outlook.unknown
+}
+
+fn mark(does: bool, unknown: bool, paint: Paint) -> String {
+    match (does, unknown) {
+        (true, _) => paint.green("+"),
+        (_, true) => paint.yellow("?"),
+        _ => paint.dim("="),
+    }
+}
+
+fn source(text: &mut String, source: &SourceStatus, paint: Paint) {
+    let mark = mark(!source.to_read.is_empty(), false, paint);
+    let _ = write!(text, "  {mark} source {}: {}", source.name, count(source.files as u64, "file"));
+    if !source.to_read.is_empty() {
+        let _ = write!(text, ", {} to read: {}", source.to_read.len(), some_of(&source.to_read));
+    }
+    text.push('\n');
+}
+
+fn stage(text: &mut String, stage: &StageOutlook, reasons: usize, paint: Paint) {
+    let mark = mark(stage.to_run > 0, stage.unknown, paint);
+    let _ = writeln!(text, "  {mark} stage {}: {}", stage.name, work(stage));
+    for reason in stage.reasons.iter().take(reasons) {
+        let _ = writeln!(text, "      {}", paint.dim(&format!("because {}", harmless(&because(reason)))));
+    }
+    if stage.reasons.len() > reasons {
+        let more = format!(
+            "and {}: see `flowc why {}`",
+            count((stage.reasons.len() - reasons) as u64, "more reason"),
+            stage.name
+        );
+        let _ = writeln!(text, "      {}", paint.dim(&more));
+    }
+}
+
+fn work(stage: &StageOutlook) -> String {
+    let run = format!("{} to run", count(stage.to_run as u64, "segment"));
+    match (stage.to_run, stage.cached, stage.unknown) {
+        (0, 0, true) => "known once changed sources have been read".to_owned(),
+        (0, cached, true) => format!("{cached} cached, more is known once changed sources have been read"),
+        (0, cached, false) => format!("{cached} cached"),
+        (_, 0, false) => run,
+        (_, cached, false) => format!("{run}, {cached} cached"),
+        (_, cached, true) => format!("{run} at least, {cached} cached"),
+    }
+}
+
+fn sink(text: &mut String, sink: &SinkStatus, paint: Paint) {
+    let (does, words) = match sink.outlook {
+        SinkOutlook::UpToDate => (false, "stands"),
+        SinkOutlook::Write => (true, "write"),
+        SinkOutlook::Restore => (true, "restore from the store: it was deleted or altered"),
+        SinkOutlook::Print => (true, "print"),
+    };
+    let _ = writeln!(text, "  {} sink {}: {words}", mark(does, false, paint), sink.name);
+}
+
+/// A reason as the end of "it would run because ...".
+fn because(reason: &Reason) -> String {
+    match reason {
+        Reason::NeverRan => "this store has no results of it".to_owned(),
+        Reason::Code { before, now } => format!("its code changed: {before} -> {now}"),
+        Reason::Config { path, before, now } => format!("config {path} changed: {} -> {}", value(before), value(now)),
+        Reason::Column { input, column, segments } => {
+            let many = count(segments.len() as u64, "segment");
+            format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
+        }
+        Reason::Segments { input, added, removed } => {
+            format!("input `{input}` has {} and lost {removed}", count(*added as u64, "new segment"))
+        }
+        Reason::UnreadFiles { files } => format!("{} must be read first", count(*files as u64, "source file")),
+        Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
+        Reason::Upstream { stage } => format!("stage `{stage}` above it runs, and may give something else"),
+        Reason::Forced => "of --force".to_owned(),
+    }
+}
+
+fn value(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or("nothing")
+}
+
+fn some_of(names: &[String]) -> String {
+    let listed = names.iter().take(LISTED).map(|name| harmless(name)).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(LISTED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
+}
+
+fn closing(status: &Status, paint: Paint) -> String {
+    let run = status.stages.iter().filter(|stage| stage.to_run > 0).count();
+    let unknown = status.stages.iter().filter(|stage| stage.to_run == 0 && stage.unknown).count();
+    let cached = status.stages.len() - run - unknown;
+    let sinks = status.sinks.iter().filter(|sink| sink.outlook != SinkOutlook::UpToDate).count();
+    let later = if unknown > 0 { format!(", {unknown} known later") } else { String::new() };
+    let line = format!(
+        "Plan: {} to run{later}, {cached} cached; {} to write.",
+        count(run as u64, "stage"),
+        count(sinks as u64, "sink")
+    );
+    paint.bold(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlook_of(to_run: usize, cached: usize, reasons: Vec<Reason>) -> StageOutlook {
+        StageOutlook { name: "words".into(), to_run, cached, unknown: false, reasons }
+    }
+
+    fn whole(stages: Vec<StageOutlook>) -> Status {
+        let to_read = (0..7).map(|i| format!("data/{i}.txt")).collect();
+        let sources = vec![SourceStatus { name: "text".into(), files: 9, to_read, segments: 2 }];
+        Status { sources, stages, sinks: vec![SinkStatus { name: "top".into(), outlook: SinkOutlook::Restore }] }
+    }
+
+    #[test]
+    fn a_plan_says_what_and_why() {
+        let column = Reason::Column { input: "in".into(), column: "line".into(), segments: vec!["data/0.txt".into()] };
+        let code = Reason::Code { before: "aa".into(), now: "bb".into() };
+        let text = status(&whole(vec![outlook_of(1, 8, vec![code, column])]), &[], Paint::PLAIN);
+        let expected = "\
+A run would do this (+ do, = nothing to do, ? known later):
+  + source text: 9 files, 7 to read: data/0.txt, data/1.txt, data/2.txt, data/3.txt, data/4.txt and 2 more
+  + stage words: 1 segment to run, 8 cached
+      because its code changed: aa -> bb
+      because column `line` of input `in` differs in 1 segment: data/0.txt
+  + sink top: restore from the store: it was deleted or altered
+
+Plan: 1 stage to run, 0 cached; 1 sink to write.
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn of_many_stages_only_those_with_work_are_shown() {
+        let mut stages = vec![outlook_of(0, 3, vec![]); 100];
+        stages[5].to_run = 1;
+        let text = status(&whole(stages), &[], Paint::PLAIN);
+        assert_eq!(text.matches("stage words").count(), 1, "{text}");
+        assert!(text.ends_with("1 stage to run, 99 cached; 1 sink to write.\n"), "{text}");
+    }
+
+    #[test]
+    fn why_gives_every_reason_and_a_plan_the_first() {
+        let reasons: Vec<_> = (0..9).map(|i| Reason::Upstream { stage: format!("s{i}") }).collect();
+        let one = outlook_of(1, 0, reasons);
+        assert_eq!(outlook(&one, Paint::PLAIN).matches("because").count(), 9);
+        let text = status(&whole(vec![one]), &[], Paint::PLAIN);
+        assert!(text.contains("and 6 more reasons: see `flowc why words`"), "{text}");
+    }
+}

@@ -1,0 +1,128 @@
+//! `flowc store {info, verify, gc}`: looking after the store of results.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use flowc_executor::admin;
+use flowc_store::{Damage, GcReport, Info, Usage};
+use serde_json::{Value, json};
+
+use super::{Context, printed, printed_json};
+use crate::args::{StoreArgs, StoreCommand, StoreGcArgs, StoreInfoArgs, StoreVerifyArgs};
+use crate::exit::{self, Exit};
+use crate::report::Failure;
+use crate::settings::{ByteSize, SettingsArgs};
+use crate::summary::count;
+
+pub(super) fn run(command: StoreCommand, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        StoreCommand::Info(args) => info(args, context),
+        StoreCommand::Verify(args) => verify(args, context),
+        StoreCommand::Gc(args) => gc(args, context),
+    }
+}
+
+fn folder(args: &StoreArgs, context: &Context) -> Result<PathBuf, Failure> {
+    let flags = SettingsArgs { store: args.store.clone(), ..SettingsArgs::default() };
+    Ok(context.settings(&flags, Path::new("."))?.store)
+}
+
+fn info(args: StoreInfoArgs, context: &Context) -> Result<Exit, Failure> {
+    let folder = folder(&args.store, context)?;
+    let info = admin::info(&folder)?;
+    if args.store.json {
+        return printed_json(&info_json(&folder, &info));
+    }
+    printed(&info_text(&folder, &info))
+}
+
+fn info_json(folder: &Path, info: &Info) -> Value {
+    let usage = |usage: &Usage| json!({ "files": usage.files, "bytes": usage.bytes });
+    json!({
+        "folder": folder.display().to_string(),
+        "version": info.version,
+        "columns": info.columns,
+        "facts": info.memos,
+        "removed": info.tombstones,
+        "results": usage(&info.objects),
+        "index": usage(&info.index),
+        "compiled": usage(&info.cwasm),
+        "built": usage(&info.builds),
+        "temporary": usage(&info.temporary),
+    })
+}
+
+fn info_text(folder: &Path, info: &Info) -> String {
+    let mut text = format!("{}, format version {}\n", folder.display(), info.version);
+    let parts: [(&str, &Usage); 5] = [
+        ("results", &info.objects),
+        ("index", &info.index),
+        ("compiled components", &info.cwasm),
+        ("built components", &info.builds),
+        ("being written", &info.temporary),
+    ];
+    for (name, usage) in parts {
+        let size = ByteSize(usage.bytes).to_string();
+        let _ = writeln!(text, "  {name:20} {size:>10} in {}", count(usage.files, "file"));
+    }
+    let (columns, removed) = (count(info.columns, "column"), info.tombstones);
+    let _ = writeln!(text, "  {columns} of results, {} remembered, {removed} removed by gc", count(info.memos, "fact"));
+    text
+}
+
+fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
+    let folder = folder(&args.store, context)?;
+    let damages = admin::verify(&folder, args.repair)?;
+    let exit = if damages.is_empty() || args.repair { exit::OK } else { exit::STORE };
+    if args.store.json {
+        let damages: Vec<_> = damages.iter().map(|one| json!({ "column": one.column, "reason": one.reason })).collect();
+        printed_json(&json!({ "damaged": damages, "repaired": args.repair }))?;
+    } else {
+        printed(&damage_text(&damages, args.repair))?;
+    }
+    Ok(exit)
+}
+
+fn damage_text(damages: &[Damage], repaired: bool) -> String {
+    if damages.is_empty() {
+        return "every stored result has its digest\n".to_owned();
+    }
+    let mut text = String::new();
+    for damage in damages {
+        let _ = writeln!(
+            text,
+            "damaged: {} in object {}: {}",
+            damage.column.content.short(),
+            damage.column.location.object,
+            damage.reason
+        );
+    }
+    let columns = count(damages.len() as u64, "column");
+    let next = if repaired {
+        "forgotten; the next run makes them anew"
+    } else {
+        "run `flowc store verify --repair` to forget them"
+    };
+    let _ = writeln!(text, "{columns} damaged; {next}");
+    text
+}
+
+fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
+    let folder = folder(&args.store, context)?;
+    let report = admin::gc(&folder, args.dry_run)?;
+    if args.store.json {
+        let GcReport { kept, removed, objects, repacked, temporary, bytes } = report;
+        return printed_json(&json!({
+            "dry_run": args.dry_run, "kept": kept, "removed": removed, "objects": objects,
+            "repacked": repacked, "temporary": temporary, "bytes": bytes,
+        }));
+    }
+    printed(&gc_text(&report, args.dry_run))
+}
+
+fn gc_text(report: &GcReport, dry_run: bool) -> String {
+    let verb = if dry_run { "would remove" } else { "removed" };
+    let removed = count(report.removed, "column");
+    let files = count(report.objects + report.temporary, "file");
+    format!("{verb} {removed} in {files}, {}; kept {}\n", ByteSize(report.bytes), count(report.kept, "column"))
+}

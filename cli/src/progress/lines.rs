@@ -1,0 +1,123 @@
+//! Events as lines for people.
+
+use std::time::{Duration, Instant};
+
+use flowc_executor::Event;
+
+use crate::report;
+use crate::terminal::{self, Paint, harmless};
+
+/// Of each kind of line, so many are shown.
+const SHOWN: usize = 20;
+/// Without a bar, a line says so often how far the work is.
+const PULSE: Duration = Duration::from_secs(10);
+
+/// Turns events into lines, and keeps long runs from flooding the screen.
+pub(super) struct Lines {
+    paint: Paint,
+    /// Whether there is no bar to show what goes on.
+    alone: bool,
+    sinks: usize,
+    bad_files: usize,
+    tasks: usize,
+    done: usize,
+    last_pulse: Instant,
+}
+
+impl Lines {
+    /// `alone`: there is no bar.
+    pub(super) fn new(alone: bool) -> Self {
+        let paint = terminal::stderr_paint();
+        Self { paint, alone, sinks: 0, bad_files: 0, tasks: 0, done: 0, last_pulse: Instant::now() }
+    }
+
+    /// The line of an event, if it deserves one.
+    pub(super) fn of(&mut self, event: &Event) -> Option<String> {
+        match event {
+            Event::BuildStarted { code } => Some(format!("building {}", harmless(code))),
+            Event::BuildFinished { code, seconds } => Some(format!("built {} in {seconds:.1} s", harmless(code))),
+            Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
+            Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
+            Event::StageLog { stage, level, message } => log_line(stage, level, message),
+            Event::SinkWritten { sink, files, rows } => self.sink(sink, *files, *rows),
+            Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
+            Event::WorkPlanned { tasks } => self.planned(*tasks),
+            Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
+            // Failures are told at the end, all of them, with what to do.
+            Event::StageFailed { .. } | Event::RunStarted { .. } | Event::FileRead { .. } | Event::RunFinished(_) => {
+                None
+            }
+        }
+    }
+
+    fn bad_rows(&mut self, source: &str, file: &str, rows: u64) -> Option<String> {
+        self.bad_files += 1;
+        let message = match self.bad_files {
+            n if n <= SHOWN => format!("source `{source}`: {rows} bad row{} in {file}", plural(rows)),
+            n if n == SHOWN + 1 => "more files have bad rows".to_owned(),
+            _ => return None,
+        };
+        Some(report::warning(&message, self.paint).trim_end().to_owned())
+    }
+
+    fn sink(&mut self, sink: &str, files: usize, rows: u64) -> Option<String> {
+        if files == 0 {
+            return None;
+        }
+        self.sinks += 1;
+        let many = plural(files as u64);
+        match self.sinks {
+            n if n <= SHOWN => Some(format!("wrote {sink}: {files} file{many}, {rows} row{} in all", plural(rows))),
+            n if n == SHOWN + 1 => Some("more sinks are written".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn planned(&mut self, tasks: usize) -> Option<String> {
+        self.tasks = tasks;
+        None
+    }
+
+    fn pulse(&mut self) -> Option<String> {
+        self.done += 1;
+        if !self.alone || self.last_pulse.elapsed() < PULSE {
+            return None;
+        }
+        self.last_pulse = Instant::now();
+        Some(format!("{} of {} segments done", self.done, self.tasks.max(self.done)))
+    }
+}
+
+fn log_line(stage: &str, level: &str, message: &str) -> Option<String> {
+    matches!(level, "error" | "warn").then(|| format!("{stage}: {level}: {}", harmless(message)))
+}
+
+/// The ending of a noun after a number.
+pub(crate) fn plural(number: u64) -> &'static str {
+    if number == 1 { "" } else { "s" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink_written(rows: u64) -> Event {
+        Event::SinkWritten { sink: "top".into(), files: 1, rows }
+    }
+
+    #[test]
+    fn a_written_sink_has_a_line_and_ten_thousand_have_a_few() {
+        let mut lines = Lines::new(true);
+        assert_eq!(lines.of(&sink_written(1)).as_deref(), Some("wrote top: 1 file, 1 row in all"));
+        let shown = (0..10_000).filter_map(|_| lines.of(&sink_written(2))).count();
+        assert_eq!(shown, SHOWN);
+    }
+
+    #[test]
+    fn only_warnings_and_errors_of_stages_are_shown() {
+        let log = |level: &str| Event::StageLog { stage: "a".into(), level: level.into(), message: "m\x07".into() };
+        let mut lines = Lines::new(true);
+        assert_eq!(lines.of(&log("warn")).as_deref(), Some("a: warn: m\u{fffd}"));
+        assert_eq!(lines.of(&log("info")), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! One layer of settings: what one place says, with gaps.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use serde::Deserialize;
+
+use super::ByteSize;
+use crate::args::{parse_param, parse_size};
+
+/// When to colour what people read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ColorChoice {
+    /// On a terminal
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The flags that are settings.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Settings")]
+pub(crate) struct SettingsArgs {
+    /// Folder of the store [env: FLOWC_STORE] [default: ~/.cache/flowc]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
+    /// Threads that work at once [env: FLOWC_JOBS] [default: all cores]
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Memory for one instance of a stage [env: FLOWC_MEMORY] [default: 512MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) memory: Option<ByteSize>,
+    /// Value of a param of the pipeline (repeatable) [env: FLOWC_PARAM_name]
+    #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_param)]
+    pub(crate) params: Vec<(String, String)>,
+    /// Fail if anything does not fit `flow.lock` [env: FLOWC_LOCKED]
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Never build `rust` stages; use what has been built [env: FLOWC_NO_BUILD]
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Set from the option that every command has.
+    #[arg(skip)]
+    pub(crate) color: Option<ColorChoice>,
+}
+
+impl SettingsArgs {
+    /// What the flags say.
+    pub(super) fn layer(&self) -> Layer {
+        Layer {
+            store: self.store.clone(),
+            jobs: self.jobs,
+            memory: self.memory,
+            params: self.params.iter().cloned().collect(),
+            locked: self.locked.then_some(true),
+            no_build: self.no_build.then_some(true),
+            color: self.color,
+        }
+    }
+}
+
+/// What one place says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Layer {
+    pub(super) store: Option<PathBuf>,
+    pub(super) jobs: Option<NonZeroUsize>,
+    pub(super) memory: Option<ByteSize>,
+    pub(super) params: BTreeMap<String, String>,
+    pub(super) locked: Option<bool>,
+    pub(super) no_build: Option<bool>,
+    pub(super) color: Option<ColorChoice>,
+}
+
+impl Layer {
+    /// This layer with its gaps filled from a weaker one.
+    pub(super) fn over(self, weaker: Layer) -> Layer {
+        let mut params = weaker.params;
+        params.extend(self.params);
+        Layer {
+            store: self.store.or(weaker.store),
+            jobs: self.jobs.or(weaker.jobs),
+            memory: self.memory.or(weaker.memory),
+            params,
+            locked: self.locked.or(weaker.locked),
+            no_build: self.no_build.or(weaker.no_build),
+            color: self.color.or(weaker.color),
+        }
+    }
+}

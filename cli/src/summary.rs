@@ -1,0 +1,122 @@
+//! The closing summary of a run: what became of each stage, and what the sinks hold.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use flowc_executor::{RunReport, StageReport, StageStatus};
+
+use crate::terminal::Paint;
+
+/// Above so many stages, those that were cached are only counted.
+const ALL_SHOWN: usize = 50;
+
+/// The summary as lines.
+pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
+    let shown = shown(&report.stages);
+    let mut text = table(&shown, paint);
+    let hidden = report.stages.len() - shown.len();
+    if hidden > 0 {
+        let more = format!("and {}, all cached", count(hidden as u64, "more stage"));
+        let _ = writeln!(text, "{}", paint.dim(&more));
+    }
+    let _ = writeln!(text, "{}", closing(report, took, paint));
+    text
+}
+
+fn shown(stages: &[StageReport]) -> Vec<&StageReport> {
+    let all = stages.len() <= ALL_SHOWN;
+    stages.iter().filter(|stage| all || stage.status != StageStatus::Cached).collect()
+}
+
+fn table(stages: &[&StageReport], paint: Paint) -> String {
+    let width = stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0).max(5);
+    let mut text = String::new();
+    if !stages.is_empty() {
+        let head = format!(
+            "{:width$}  {:7}  {:>9}  {:>9}  {:>12}  {:>9}",
+            "stage", "status", "ran", "cached", "rows", "seconds"
+        );
+        let _ = writeln!(text, "{}", paint.bold(&head));
+    }
+    for stage in stages {
+        let status = colored(stage.status, paint);
+        let (ran, cached) = (stage.segments_ran, stage.segments_cached);
+        let (name, rows, seconds) = (&stage.name, stage.rows_out, stage.seconds);
+        let _ = writeln!(text, "{name:width$}  {status}  {ran:>9}  {cached:>9}  {rows:>12}  {seconds:>9.3}");
+    }
+    text
+}
+
+fn colored(status: StageStatus, paint: Paint) -> String {
+    let padded = format!("{:7}", word(status));
+    match status {
+        StageStatus::Ran => paint.green(&padded),
+        StageStatus::Cached => paint.dim(&padded),
+        StageStatus::Failed => paint.red(&padded),
+        StageStatus::Skipped => paint.yellow(&padded),
+    }
+}
+
+fn word(status: StageStatus) -> &'static str {
+    match status {
+        StageStatus::Ran => "ran",
+        StageStatus::Cached => "cached",
+        StageStatus::Failed => "failed",
+        StageStatus::Skipped => "skipped",
+    }
+}
+
+/// `3 stages: 1 ran, 2 cached; 1 sink; 0.12 s`.
+fn closing(report: &RunReport, took: Duration, paint: Paint) -> String {
+    let of = |status| report.stages.iter().filter(|stage| stage.status == status).count();
+    let states = [StageStatus::Ran, StageStatus::Cached, StageStatus::Failed, StageStatus::Skipped];
+    let parts = states.into_iter().filter(|status| of(*status) > 0);
+    let parts: Vec<String> = parts.map(|status| format!("{} {}", of(status), word(status))).collect();
+    let stages = count(report.stages.len() as u64, "stage");
+    let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let sinks = count(report.outputs.len() as u64, "sink");
+    paint.bold(&format!("{stages}{states}; {sinks}; {:.2} s", took.as_secs_f64()))
+}
+
+/// `1 stage`, `2 stages`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_executor::OutputReport;
+    use flowc_planner::key::{ContentDigest, PlanHash};
+
+    use super::*;
+
+    fn stage(name: &str, status: StageStatus) -> StageReport {
+        StageReport { name: name.into(), status, segments_ran: 1, segments_cached: 2, rows_out: 30, seconds: 0.5 }
+    }
+
+    fn report(stages: Vec<StageReport>) -> RunReport {
+        let outputs = vec![OutputReport { name: "top".into(), digest: ContentDigest::new([1; 32]), rows: 30 }];
+        RunReport { plan: PlanHash::new([0; 32]), stages, outputs }
+    }
+
+    #[test]
+    fn each_stage_has_a_line() {
+        let report = report(vec![stage("words", StageStatus::Ran), stage("count", StageStatus::Cached)]);
+        let expected = "\
+stage  status         ran     cached          rows    seconds
+words  ran              1          2            30      0.500
+count  cached           1          2            30      0.500
+2 stages: 1 ran, 1 cached; 1 sink; 1.25 s
+";
+        assert_eq!(text(&report, Duration::from_millis(1250), Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn of_many_stages_the_cached_ones_are_counted() {
+        let mut stages: Vec<_> = (0..60).map(|i| stage(&format!("s{i}"), StageStatus::Cached)).collect();
+        stages[7].status = StageStatus::Failed;
+        let text = text(&report(stages), Duration::ZERO, Paint::PLAIN);
+        assert!(text.contains("s7 ") && text.contains("and 59 more stages, all cached"), "{text}");
+        assert_eq!(text.lines().count(), 4);
+    }
+}

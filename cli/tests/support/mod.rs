@@ -1,0 +1,6 @@
+//! What the tests of the binary share.
+
+#![allow(dead_code, reason = "not every test uses all")]
+
+pub(crate) mod project;
+pub(crate) mod transcript;

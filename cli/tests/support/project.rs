@@ -1,0 +1,89 @@
+//! A temporary project with a home and a store of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regex::Regex;
+
+/// Removed with all that is in it when dropped.
+pub(crate) struct Project {
+    root: tempfile::TempDir,
+}
+
+impl Project {
+    /// An empty project.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["project", "home"] {
+            std::fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        Self { root }
+    }
+
+    /// The project's folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root.path().join("project")
+    }
+
+    /// Writes a file, in folders that are made.
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        let path = self.folder().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// A program in the project, with flowc on its path and none of the tester's settings.
+    pub(crate) fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let binaries = Path::new(env!("CARGO_BIN_EXE_flowc")).parent().unwrap();
+        let path = format!("{}:{}", binaries.display(), std::env::var("PATH").unwrap_or_default());
+        let mut command = Command::new(program);
+        command.current_dir(self.folder()).env("PATH", path);
+        for (name, _) in std::env::vars_os() {
+            let text = name.to_string_lossy();
+            if ["FLOWC_", "OTEL_", "XDG_", "NO_COLOR"].iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(&name);
+            }
+        }
+        let home = self.root.path().join("home");
+        command.env("HOME", &home).env("FLOWC_JOBS", "2");
+        command
+    }
+
+    /// flowc in the project.
+    pub(crate) fn flowc(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(env!("CARGO_BIN_EXE_flowc"));
+        command.args(arguments);
+        command
+    }
+
+    /// What a shell command gives: exit code, standard output and standard error, with what varies replaced.
+    pub(crate) fn shell(&self, line: &str) -> String {
+        let output = self.program("sh").args(["-c", line]).output().unwrap();
+        let mut text = format!("exit {}\n", output.status.code().unwrap_or(-1));
+        for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
+            let printed = self.filtered(&String::from_utf8_lossy(&bytes));
+            if !printed.is_empty() {
+                text.push_str(&format!("--- {name}\n{printed}"));
+                text.push_str(if printed.ends_with('\n') { "" } else { "[no line end]\n" });
+            }
+        }
+        text
+    }
+
+    /// Text with places, digests and times replaced.
+    pub(crate) fn filtered(&self, text: &str) -> String {
+        let rules = [
+            (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
+            (r"\b[0-9a-f]{12}\b", "[DIGEST]"),
+            (r#""seconds":[0-9.e-]+"#, "\"seconds\":[TIME]"),
+            (r" +\d+\.\d{3}\n", " [TIME]\n"),
+            (r"\b\d+\.\d+ s\b", "[TIME]"),
+            (r"\b\d+(\.\d+)? (KiB|MiB|GiB|B)\b", "[SIZE]"),
+        ];
+        let text = text.replace(self.root.path().to_str().unwrap(), "[ROOT]");
+        let replace = |text: String, (pattern, word): &(&str, &str)| {
+            Regex::new(pattern).unwrap().replace_all(&text, *word).into_owned()
+        };
+        rules.iter().fold(text, replace)
+    }
+}
