@@ -1,1 +1,33 @@
 //! Sinks: batches to files, whole or not at all.
+//!
+//! The way of a sink, each step a call: [`check`] says at plan time whether the format can hold the columns;
+//! [`is_intact`] says by stat alone whether what was written is still there; [`Preparation::new`] lists the files that
+//! must be written; [`Preparation::writer`] writes each of them beside the target, where nobody looks;
+//! [`Preparation::commit`] makes all of them appear in one step and gives the [`SinkState`] to remember. Standard
+//! output is written by [`StdoutWriter`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod check;
+mod commit;
+mod compress;
+mod encode;
+mod error;
+mod manifest;
+mod names;
+mod partition;
+mod prepare;
+mod staging;
+mod state;
+mod stdout;
+mod swap;
+mod writer;
+
+pub use check::check;
+pub use encode::writer_version;
+pub use error::SinkError;
+pub use manifest::MANIFEST;
+pub use prepare::{FileJob, Preparation};
+pub use state::{Intact, SinkSegment, SinkState, WrittenFile, is_intact, result_digest};
+pub use stdout::{StdoutWriter, write_stdout};
+pub use writer::{FileWriter, Finished};

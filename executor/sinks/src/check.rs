@@ -1,0 +1,208 @@
+//! Whether a sink can hold a stream: everything that can be said before anything is written.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
+
+use crate::encode;
+use crate::error::SinkError;
+use crate::partition;
+
+/// Says whether the sink's settings go together and its format can hold every column.
+///
+/// # Errors
+/// The first thing that does not fit: which column or setting, why, and what to do.
+pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
+    check_target(spec)?;
+    check_compression(spec)?;
+    if let Format::Csv(dialect) = &spec.format {
+        check_dialect(dialect)?;
+    }
+    let written = partition::written_schema(spec, &Arc::new(schema.clone()))?;
+    if written.fields().is_empty() {
+        return Err(refuse("the sink has no column to write; name fewer `partition-by` columns or pass more on"));
+    }
+    if spec.format == Format::Lines && written.fields().len() != 1 {
+        return Err(refuse("format `lines` writes one column of text; select one in a stage before the sink"));
+    }
+    written.fields().iter().try_for_each(|field| check_column(&spec.format, field))
+}
+
+fn refuse(message: impl Into<String>) -> SinkError {
+    SinkError::Spec(message.into())
+}
+
+fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
+    match (&spec.target, &spec.format) {
+        (_, Format::Bytes) => {
+            Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow or lines"))
+        }
+        (Target::Stdout, Format::Parquet) => {
+            Err(refuse("parquet can't go to standard output; name table, csv, jsonl, lines or arrow"))
+        }
+        (Target::File(_) | Target::Directory(_), Format::Table) => {
+            Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow or lines"))
+        }
+        (Target::File(_) | Target::Stdout, _) if !spec.partition_by.is_empty() => {
+            Err(refuse("`partition-by` needs a folder; write `directory` instead of `file` or `stdout`"))
+        }
+        (Target::File(path) | Target::Directory(path), _) if Path::new(path).file_name().is_none() => {
+            Err(refuse(format!("`{path}` does not end in a name; name a file or a folder")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
+    let compresses = matches!(spec.compression, Compression::Gzip | Compression::Zstd);
+    match (&spec.format, &spec.target) {
+        (Format::Arrow, _) if compresses => {
+            Err(refuse("arrow files are not compressed here, so that they can be mapped; leave `compression` out"))
+        }
+        (Format::Table, _) if compresses => {
+            Err(refuse("a table for people is not compressed; leave `compression` out"))
+        }
+        (Format::Parquet | Format::Arrow, Target::File(path)) if is_compressed_name(path) => Err(refuse(format!(
+            "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
+            format_name(&spec.format)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn is_compressed_name(path: &str) -> bool {
+    by_ending(path) != Compression::None
+}
+
+/// The compression that a file's name asks for.
+pub(crate) fn by_ending(path: &str) -> Compression {
+    match Path::new(path).extension().and_then(|ending| ending.to_str()) {
+        Some("gz") => Compression::Gzip,
+        Some("zst") => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
+/// What [`Compression::Auto`] means for this sink. Parquet keeps it: its own default is meant.
+pub(crate) fn resolved_compression(spec: &SinkSpec) -> Compression {
+    match (&spec.compression, &spec.format, &spec.target) {
+        (Compression::Auto, Format::Parquet, _) => Compression::Auto,
+        (Compression::Auto, _, Target::File(path)) => by_ending(path),
+        (Compression::Auto, ..) => Compression::None,
+        (stated, ..) => *stated,
+    }
+}
+
+fn check_dialect(dialect: &CsvDialect) -> Result<(), SinkError> {
+    let marks = [("delimiter", Some(dialect.delimiter)), ("quote", Some(dialect.quote)), ("escape", dialect.escape)];
+    for (name, mark) in marks {
+        if mark.is_some_and(|c| !c.is_ascii() || matches!(c, '\n' | '\r')) {
+            return Err(refuse(format!("csv: `{name}` must be one ASCII character and no line break")));
+        }
+    }
+    if dialect.delimiter == dialect.quote || dialect.escape == Some(dialect.delimiter) {
+        return Err(refuse("csv: `delimiter`, `quote` and `escape` must differ"));
+    }
+    if dialect.comment.is_some() {
+        return Err(refuse("csv: `comment` is for sources only; leave it out"));
+    }
+    Ok(())
+}
+
+/// A format's name, as in the text of a pipeline.
+pub(crate) fn format_name(format: &Format) -> &'static str {
+    match format {
+        Format::Csv(_) => "csv",
+        Format::JsonLines => "jsonl",
+        Format::Parquet => "parquet",
+        Format::Arrow => "arrow",
+        Format::Lines => "lines",
+        Format::Bytes => "bytes",
+        Format::Table => "table",
+    }
+}
+
+fn check_column(format: &Format, field: &Field) -> Result<(), SinkError> {
+    let fits = match format {
+        Format::Csv(_) => is_csv(field.data_type()),
+        Format::JsonLines => is_json(field.data_type()),
+        Format::Lines => is_text(field.data_type()),
+        Format::Arrow => !has_dictionary_within(field.data_type()),
+        Format::Parquet => !matches!(field.data_type(), DataType::Union(..)),
+        Format::Bytes | Format::Table => return Ok(()),
+    };
+    if fits && probe(format, field) { Ok(()) } else { Err(unfit(format, field)) }
+}
+
+fn unfit(format: &Format, field: &Field) -> SinkError {
+    let advice = match format {
+        Format::Parquet => "write arrow, or turn it into another type in a stage before the sink",
+        Format::Arrow => "write parquet, or turn the dictionary into plain values in a stage before the sink",
+        _ => "write parquet or arrow, or turn it into text in a stage before the sink",
+    };
+    SinkError::Type {
+        column: field.name().clone(),
+        data_type: field.data_type().clone(),
+        format: format_name(format),
+        advice: advice.to_owned(),
+    }
+}
+
+/// Whether the encoder takes the column: tried on one null, since not every refusal is in its tables.
+fn probe(format: &Format, field: &Field) -> bool {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![field.clone().with_nullable(true)]));
+    let row = RecordBatch::try_new(schema.clone(), vec![new_null_array(field.data_type(), 1)]);
+    row.is_ok_and(|row| encode::probe(format, &schema, &row).is_ok())
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Types whose text says all that there is, and can be read back.
+pub(crate) fn is_scalar(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Dictionary(_, value) => is_scalar(value),
+        DataType::Null | DataType::Boolean | DataType::Date32 | DataType::Date64 => true,
+        DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => true,
+        other => is_text(other) || other.is_numeric(),
+    }
+}
+
+fn is_csv(data_type: &DataType) -> bool {
+    is_scalar(data_type)
+}
+
+fn is_json(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            is_json(item.data_type())
+        }
+        DataType::ListView(item) | DataType::LargeListView(item) => is_json(item.data_type()),
+        DataType::Struct(fields) => fields.iter().all(|field| is_json(field.data_type())),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(pair) => pair.len() == 2 && is_text(pair[0].data_type()) && is_json(pair[1].data_type()),
+            _ => false,
+        },
+        other => is_scalar(other),
+    }
+}
+
+/// Whether a dictionary lies below the top level, where it can't be turned into plain values.
+fn has_dictionary_within(data_type: &DataType) -> bool {
+    let holds = |field: &Field| {
+        matches!(field.data_type(), DataType::Dictionary(..)) || has_dictionary_within(field.data_type())
+    };
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => holds(item),
+        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => holds(item),
+        DataType::Struct(fields) => fields.iter().any(|field| holds(field)),
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| holds(field)),
+        DataType::RunEndEncoded(_, values) => holds(values),
+        DataType::Dictionary(_, value) => has_dictionary_within(value),
+        _ => false,
+    }
+}

@@ -1,0 +1,187 @@
+//! What can go wrong in a sink.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow_schema::{ArrowError, DataType};
+
+/// A sink could not be written. What was there before is still there, whole.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// A column's type does not fit the format.
+    #[error("column `{column}` has type {data_type}, which {format} can't hold; {advice}")]
+    Type {
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: DataType,
+        /// The format's name.
+        format: &'static str,
+        /// What to do.
+        advice: String,
+    },
+    /// The sink's settings do not go together.
+    #[error("{0}")]
+    Spec(String),
+    /// `partition-by` names a column that can't name folders.
+    #[error("`partition-by` column `{column}` {reason}")]
+    Partition {
+        /// The column.
+        column: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// A value does not fit the format.
+    #[error("{path}: row {row} can't be written: {reason}")]
+    Value {
+        /// The file that was being written.
+        path: PathBuf,
+        /// Number of the row in the file, from 0.
+        row: u64,
+        /// Why not, and what to do.
+        reason: &'static str,
+    },
+    /// A batch does not have the columns that the sink was prepared for.
+    #[error("{path}: a batch does not have the sink's columns: {reason}")]
+    Batch {
+        /// The file that was being written.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// The encoder gave up.
+    #[error("{path}: {reason}")]
+    Encode {
+        /// The file that was being written.
+        path: PathBuf,
+        /// In the encoder's words.
+        reason: String,
+    },
+    /// The disk has no room, or a quota is used up.
+    #[error("{path}: the disk is full; make room or name another place, then run again")]
+    DiskFull {
+        /// What was being written.
+        path: PathBuf,
+    },
+    /// The file system forbids it.
+    #[error("{path}: may not be written: {source}; allow it or name another place")]
+    Denied {
+        /// What was being written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder lies where a file is to be written.
+    #[error("{path} is a folder; name a file, or write `directory` instead of `file`")]
+    IsDirectory {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something that is neither file nor folder lies where one is to be written.
+    #[error("{path} is not an ordinary file; name another place")]
+    NotAFile {
+        /// What lies there.
+        path: PathBuf,
+    },
+    /// A file lies where a folder is to be.
+    #[error("{path}: a file lies where a folder must be; move it away or name another place")]
+    NotADirectory {
+        /// The file, or a path below it.
+        path: PathBuf,
+    },
+    /// A file that this sink did not write has a name that it needs.
+    #[error("{path} was not written by this sink, and it needs that name; move the file away or name another folder")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that was to be kept was changed during the run.
+    #[error("{path} was changed while the run was writing; run again")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A partition column has too many values.
+    #[error("a segment has more than {limit} partitions; partition by columns with fewer values")]
+    TooManyPartitions {
+        /// The most that a segment may have.
+        limit: usize,
+    },
+    /// Whoever read standard output has stopped.
+    #[error("standard output was closed by its reader")]
+    Closed,
+    /// Not every file was written before the commit: a fault of the caller.
+    #[error("the commit was given file {job} not exactly once; this is a fault of flowc")]
+    Incomplete {
+        /// Index into the preparation's jobs.
+        job: usize,
+    },
+    /// Any other failure of the file system.
+    #[error("{path}: {action} failed: {source}")]
+    Io {
+        /// What it was about.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl SinkError {
+    /// Says what a failed system call means for the user.
+    pub(crate) fn io(path: &Path, action: &'static str, source: io::Error) -> Self {
+        use io::ErrorKind as Kind;
+        let path = path.to_owned();
+        match source.kind() {
+            Kind::StorageFull | Kind::QuotaExceeded => Self::DiskFull { path },
+            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::Denied { path, source },
+            Kind::IsADirectory => Self::IsDirectory { path },
+            Kind::NotADirectory => Self::NotADirectory { path },
+            Kind::BrokenPipe => Self::Closed,
+            _ => Self::Io { path, action, source },
+        }
+    }
+
+    /// An encoder's error: the system call's that is behind it, where there is one.
+    pub(crate) fn encode(path: &Path, error: &(dyn Error + 'static)) -> Self {
+        match io_cause(error) {
+            Some(cause) => Self::io(path, "writing", cause),
+            None => Self::Encode { path: path.to_owned(), reason: error.to_string() },
+        }
+    }
+
+    /// A batch of other columns.
+    pub(crate) fn batch(path: &Path, error: &ArrowError) -> Self {
+        Self::Batch { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// The io error that an encoder's error wraps, made anew since it can't be moved out.
+fn io_cause(error: &(dyn Error + 'static)) -> Option<io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return Some(
+                io.raw_os_error()
+                    .map_or_else(|| io::Error::new(io.kind(), io.to_string()), io::Error::from_raw_os_error),
+            );
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Gives errors of the file system their place.
+pub(crate) trait At<T> {
+    /// Adds the path and what was being done there.
+    fn at(self, path: &Path, action: &'static str) -> Result<T, SinkError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path, action: &'static str) -> Result<T, SinkError> {
+        self.map_err(|source| SinkError::io(path, action, source))
+    }
+}

@@ -1,0 +1,56 @@
+//! The manifest that a folder holds: which of its files the sink wrote.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Component, Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{At, SinkError};
+use crate::state::SinkState;
+
+/// The manifest's name in a sink's folder.
+pub const MANIFEST: &str = ".flowc-sink.json";
+
+/// The version of the manifest's form.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    version: u32,
+    state: SinkState,
+}
+
+/// Reads a folder's manifest. One that is absent, damaged or of another version gives none, and the folder's files
+/// then count as somebody else's: nothing is lost by that.
+pub(crate) fn read(folder: &Path) -> Result<Option<SinkState>, SinkError> {
+    let path = folder.join(MANIFEST);
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(SinkError::io(&path, "reading", error)),
+    };
+    let manifest = serde_json::from_slice::<Manifest>(&text).ok().filter(|m| m.version == VERSION);
+    if manifest.is_none() {
+        tracing::warn!("{}: not a manifest of this version; the folder's files are left alone", path.display());
+    }
+    Ok(manifest.map(|manifest| manifest.state).filter(|state| state.files.iter().all(|file| is_inside(&file.path))))
+}
+
+/// Whether a path stays within the folder that it is relative to.
+fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// Writes a manifest into a folder, in one step: `scratch` is a free name on the same file system.
+pub(crate) fn write(folder: &Path, scratch: &Path, state: &SinkState) -> Result<(), SinkError> {
+    let path = folder.join(MANIFEST);
+    let mut text = serde_json::to_vec_pretty(&Manifest { version: VERSION, state: state.clone() })
+        .map_err(|error| SinkError::encode(&path, &error))?;
+    text.push(b'\n');
+    let mut file = fs::File::create(scratch).at(&path, "writing")?;
+    file.write_all(&text).at(&path, "writing")?;
+    fs::rename(scratch, &path).at(&path, "writing")
+}

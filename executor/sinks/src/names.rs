@@ -1,0 +1,90 @@
+//! Names of a folder's files, one per segment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use flowc_planner::plan::{Compression, Format, SinkSpec};
+
+use crate::check::resolved_compression;
+use crate::state::SinkSegment;
+
+/// Bytes of a source file's stem that are kept, so that no name becomes too long for a file system.
+const STEM_BYTES: usize = 180;
+
+/// A file name per segment, all different.
+///
+/// `a/part1.csv` gives `part1.parquet`; several segments of one file give `part1-0001.parquet` and so on; segments
+/// without a file give `part-00000.parquet` and so on. Files whose names would meet get a suffix from their path.
+pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<String> {
+    let ending = ending(spec);
+    let mut suffixes: BTreeMap<&str, usize> = BTreeMap::new();
+    for digits in [8, 64, 64] {
+        let stems = stems(segments, &suffixes);
+        let meeting = meeting_sources(segments, &stems);
+        if meeting.is_empty() {
+            return stems.into_iter().map(|stem| stem + &ending).collect();
+        }
+        suffixes.extend(meeting.into_iter().map(|name| (name, digits)));
+    }
+    // Only names made to meet come here: the position keeps them apart.
+    (0..segments.len()).map(|i| format!("part-{i:05}{ending}")).collect()
+}
+
+fn ending(spec: &SinkSpec) -> String {
+    let format = match &spec.format {
+        Format::Csv(_) => ".csv",
+        Format::JsonLines => ".jsonl",
+        Format::Parquet => return ".parquet".to_owned(),
+        Format::Arrow => return ".arrow".to_owned(),
+        Format::Lines | Format::Bytes | Format::Table => ".txt",
+    };
+    let compression = match resolved_compression(spec) {
+        Compression::Gzip => ".gz",
+        Compression::Zstd => ".zst",
+        Compression::Auto | Compression::None => "",
+    };
+    format!("{format}{compression}")
+}
+
+/// The names without their ending. `suffixes` says how many digits of its path's hash a source gets.
+fn stems(segments: &[SinkSegment], suffixes: &BTreeMap<&str, usize>) -> Vec<String> {
+    let mut totals: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    for segment in segments {
+        *totals.entry(segment.name.as_deref()).or_default() += 1;
+    }
+    let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let stems = segments.iter().map(|segment| {
+        let name = segment.name.as_deref();
+        let number = seen.entry(name).or_default();
+        *number += 1;
+        let Some(name) = name else { return format!("part-{:05}", *number - 1) };
+        let mut stem = source_stem(name).to_owned();
+        if let Some(&digits) = suffixes.get(name) {
+            stem = format!("{stem}-{}", &blake3::hash(name.as_bytes()).to_hex()[..digits]);
+        }
+        if totals[&Some(name)] > 1 { format!("{stem}-{number:04}") } else { stem }
+    });
+    stems.collect()
+}
+
+/// A file's name without folders, compression ending and format ending.
+fn source_stem(name: &str) -> &str {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let plain = file.strip_suffix(".gz").or_else(|| file.strip_suffix(".zst")).unwrap_or(file);
+    let stem = Path::new(plain).file_stem().and_then(|stem| stem.to_str()).unwrap_or("part");
+    let mut end = stem.len().min(STEM_BYTES);
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    if end == 0 { "part" } else { &stem[..end] }
+}
+
+/// The sources that have a name which another segment has too.
+fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[String]) -> BTreeSet<&'a str> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for stem in stems {
+        *counts.entry(stem).or_default() += 1;
+    }
+    let meets = segments.iter().zip(stems).filter(|(_, stem)| counts[stem.as_str()] > 1);
+    meets.filter_map(|(segment, _)| segment.name.as_deref()).collect()
+}

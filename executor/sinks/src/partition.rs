@@ -1,0 +1,140 @@
+//! Partitions: rows to folders `column=value/`, hive style.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_select::take::take_record_batch;
+use flowc_planner::plan::SinkSpec;
+
+use crate::check::is_scalar;
+use crate::error::SinkError;
+
+/// The folder of rows without a value.
+const NULL: &str = "__null__";
+
+/// Indices of the partition columns, outermost first.
+pub(crate) fn partition_columns(spec: &SinkSpec, schema: &Schema) -> Result<Vec<usize>, SinkError> {
+    let mut columns = Vec::new();
+    for name in &spec.partition_by {
+        let refuse = |reason: &str| SinkError::Partition { column: name.clone(), reason: reason.to_owned() };
+        let column = schema.index_of(name).map_err(|_| refuse("is not a column of the stream; name one that is"))?;
+        if !is_scalar(schema.field(column).data_type()) {
+            return Err(refuse("has a type that can't name folders; name a column of text, numbers, dates or times"));
+        }
+        if columns.contains(&column) {
+            return Err(refuse("is named twice; name it once"));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// The columns that the files hold: all but the partition columns.
+pub(crate) fn written_schema(spec: &SinkSpec, schema: &SchemaRef) -> Result<SchemaRef, SinkError> {
+    let columns = partition_columns(spec, schema)?;
+    if columns.is_empty() {
+        return Ok(schema.clone());
+    }
+    let written = schema.fields().iter().enumerate().filter(|(i, _)| !columns.contains(i));
+    let fields: Vec<_> = written.map(|(_, field)| field.clone()).collect();
+    Ok(Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone())))
+}
+
+/// A batch's rows by their partition's folder, in their order. The partition columns are left out.
+pub(crate) fn split(batch: &RecordBatch, columns: &[usize]) -> Result<BTreeMap<String, RecordBatch>, ArrowError> {
+    let mut rows: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for (row, folder) in (0..).zip(folders(batch, columns)?) {
+        rows.entry(folder).or_default().push(row);
+    }
+    let written: Vec<_> = (0..batch.num_columns()).filter(|i| !columns.contains(i)).collect();
+    let rest = batch.project(&written)?;
+    let pick = |(folder, rows)| Ok((folder, take_record_batch(&rest, &UInt32Array::from(rows))?));
+    rows.into_iter().map(pick).collect()
+}
+
+/// Per row, the folder that it belongs into.
+fn folders(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<String>, ArrowError> {
+    let mut folders = vec![String::new(); batch.num_rows()];
+    let options = FormatOptions::new();
+    for &column in columns {
+        let array = batch.column(column);
+        let name = encode(batch.schema().field(column).name());
+        let (nulls, texts) = (array.logical_nulls(), ArrayFormatter::try_new(array, &options)?);
+        for (row, folder) in folders.iter_mut().enumerate() {
+            let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+            let value = if null { NULL.to_owned() } else { encode_value(&texts.value(row).try_to_string()?) };
+            if !folder.is_empty() {
+                folder.push('/');
+            }
+            folder.push_str(&name);
+            folder.push('=');
+            folder.push_str(&value);
+        }
+    }
+    Ok(folders)
+}
+
+/// A value as a folder's name; the text `__null__` is kept apart from no value.
+fn encode_value(value: &str) -> String {
+    if value == NULL { "%5F_null__".to_owned() } else { encode(value) }
+}
+
+/// Percent-encodes all but ASCII letters, digits and `-_.~`.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{Int32Array, StringArray};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(text: &str) -> String {
+        let bytes = text.as_bytes();
+        let (mut decoded, mut i) = (Vec::new(), 0);
+        while i < bytes.len() {
+            let escape = bytes[i] == b'%';
+            decoded.push(if escape { u8::from_str_radix(&text[i + 1..i + 3], 16).unwrap() } else { bytes[i] });
+            i += if escape { 3 } else { 1 };
+        }
+        String::from_utf8(decoded).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_has_an_inverse_and_never_leaves_the_folder(text in any::<String>()) {
+            let encoded = encode_value(&text);
+            prop_assert!(!encoded.contains('/') && encoded != NULL);
+            prop_assert_eq!(decode(&encoded), text);
+        }
+    }
+
+    #[test]
+    fn rows_keep_their_order_within_a_partition() {
+        let keys = StringArray::from(vec![Some("a/b"), None, Some("a/b"), Some("")]);
+        let batch = RecordBatch::try_from_iter([
+            ("k", Arc::new(keys) as _),
+            ("n", Arc::new(Int32Array::from(vec![1, 2, 3, 4])) as _),
+        ])
+        .unwrap();
+        let parts = split(&batch, &[0]).unwrap();
+        let of = |folder: &str| parts[folder].column(0).clone();
+        assert_eq!(parts.keys().collect::<Vec<_>>(), ["k=", "k=__null__", "k=a%2Fb"]);
+        assert_eq!(of("k=a%2Fb").as_ref(), &Int32Array::from(vec![1, 3]) as &dyn Array);
+        assert_eq!(of("k=__null__").as_ref(), &Int32Array::from(vec![2]) as &dyn Array);
+    }
+}

@@ -1,0 +1,150 @@
+//! The place beside a target where files are written before anybody sees them.
+//!
+//! ```text
+//! out/                      the target, a folder here
+//! .out.flowc-4k2Xq1/        gone after the commit; removed by the next run if this one is killed
+//!     lock                  held while the owner lives
+//!     0 1 2 ...             files being written
+//!     next/                 the folder that will take the target's place
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use flowc_platform::{Lock, lock_exclusive};
+
+use crate::error::{At, SinkError};
+use crate::swap;
+
+/// Bytes collected before a file is opened and appended to. No file stays open, so a sink may write thousands at once.
+const BUFFER: usize = 256 << 10;
+
+/// A staging folder that is removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    path: PathBuf,
+    target: PathBuf,
+    next_file: AtomicU64,
+    _lock: Lock,
+}
+
+impl Staging {
+    /// Makes the staging folder of a target, and the target's parents. Removes what killed runs left.
+    pub(crate) fn create(target: &Path) -> Result<Self, SinkError> {
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(parent).at(parent, "making the folder")?;
+        let prefix = prefix(target);
+        remove_leftovers(parent, &prefix, target)?;
+        loop {
+            let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).at(parent, "writing")?;
+            let lock = folder.path().join("lock");
+            // Another process may clean the folder away before the lock is held: then the next name is tried.
+            let held = lock_exclusive(&lock, true);
+            if let (Ok(Some(held)), true) = (held, lock.exists()) {
+                let (path, target) = (folder.keep(), target.to_owned());
+                return Ok(Self { path, target, next_file: AtomicU64::new(0), _lock: held });
+            }
+            if folder.path().exists() {
+                let refused = io::Error::other("no lock could be taken");
+                return Err(SinkError::io(&lock, "locking", refused));
+            }
+        }
+    }
+
+    /// A name for a file that is free.
+    pub(crate) fn fresh(&self) -> PathBuf {
+        self.path.join(self.next_file.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Where the folder that replaces the target is built.
+    pub(crate) fn next(&self) -> PathBuf {
+        self.path.join(swap::NEXT)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        clear(&self.path, &self.target);
+    }
+}
+
+fn prefix(target: &Path) -> String {
+    format!(".{}.flowc-", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Removes staging folders whose owner is gone. Files in them that no sink wrote go back to the target.
+fn remove_leftovers(parent: &Path, prefix: &str, target: &Path) -> Result<(), SinkError> {
+    for entry in fs::read_dir(parent).at(parent, "listing")? {
+        let entry = entry.at(parent, "listing")?;
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let (folder, lock) = (entry.path(), entry.path().join("lock"));
+        if !lock.exists() {
+            // Empty if it is a leftover; otherwise it is not ours to remove.
+            let _ = fs::remove_dir(&folder);
+        } else if let Ok(Some(_held)) = lock_exclusive(&lock, false) {
+            clear(&folder, target);
+        }
+    }
+    Ok(())
+}
+
+/// Removes a staging folder, but no file in `next/` that no sink wrote: such a file goes back to the target.
+fn clear(folder: &Path, target: &Path) {
+    let next = folder.join(swap::NEXT);
+    let left = swap::retire(&next, target).is_err() || next.exists();
+    if left {
+        tracing::warn!("{}: files that no sink wrote are left there; move them where they belong", next.display());
+    } else if let Err(error) = fs::remove_dir_all(folder) {
+        tracing::warn!("{}: could not be removed: {error}", folder.display());
+    }
+}
+
+/// A file being written: buffered, hashed, opened only to append.
+#[derive(Debug)]
+pub(crate) struct StagedFile {
+    path: PathBuf,
+    buffer: Vec<u8>,
+    hasher: blake3::Hasher,
+}
+
+impl StagedFile {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, buffer: Vec::new(), hasher: blake3::Hasher::new() }
+    }
+
+    /// Writes what is buffered. Gives the file's place and the BLAKE3 of its bytes.
+    pub(crate) fn finish(mut self) -> io::Result<(PathBuf, [u8; 32])> {
+        let file = self.append()?;
+        // A clock reading that is no multiple of the file system's tick: a later write, even in the same tick, gives
+        // the file another time, so the stamp taken after the commit can be trusted at once.
+        file.set_modified(SystemTime::now())?;
+        Ok((self.path, *self.hasher.finalize().as_bytes()))
+    }
+
+    fn append(&mut self) -> io::Result<File> {
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.write_all(&self.buffer)?;
+        self.hasher.update(&self.buffer);
+        self.buffer.clear();
+        Ok(file)
+    }
+}
+
+impl Write for StagedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER {
+            self.append()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

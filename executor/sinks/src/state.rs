@@ -1,0 +1,155 @@
+//! What a sink wrote, and whether it is still so.
+
+use std::path::{Path, PathBuf};
+
+use arrow_schema::Schema;
+use flowc_planner::key::{KeyHasher, canonical_json};
+use flowc_planner::plan::{SinkSpec, Target};
+use flowc_platform::FileStamp;
+use serde::{Deserialize, Serialize};
+
+use crate::encode::writer_version;
+
+/// One segment of the dataset that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkSegment {
+    /// The source file that it comes from, as matched (`a/b/part1.csv`); none if it does not come from one file.
+    pub name: Option<String>,
+    /// Identity of the segment's content.
+    pub digest: [u8; 32],
+}
+
+/// What a commit wrote. The caller remembers it; a folder also holds it as its own manifest ([`crate::MANIFEST`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkState {
+    /// [`result_digest`] of what was written.
+    #[serde(with = "hex")]
+    pub result: [u8; 32],
+    /// Digest over specification and schema alone: files of another form are never kept.
+    #[serde(with = "hex")]
+    pub form: [u8; 32],
+    /// The files, sorted by path.
+    pub files: Vec<WrittenFile>,
+}
+
+/// A file that a sink wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenFile {
+    /// Relative to the folder, `/`-separated; for a single file, its path in the specification.
+    pub path: String,
+    /// What the file system said of it after the commit.
+    pub stamp: FileStamp,
+    /// Digests of the segments whose rows it holds, in order.
+    #[serde(with = "hex_list")]
+    pub segments: Vec<[u8; 32]>,
+    /// Number of rows.
+    pub rows: u64,
+    /// BLAKE3 of the file's bytes.
+    #[serde(with = "hex")]
+    pub bytes_digest: [u8; 32],
+}
+
+/// Identity of everything that shapes what a sink writes: specification, schema, writer, segments.
+///
+/// The names of source files count where files are named after them.
+pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
+    let named = matches!(spec.target, Target::Directory(_));
+    let mut hasher = KeyHasher::new("flowc sink result 1");
+    hasher.digest(&form_digest(spec, schema)).number(segments.len() as u64);
+    for segment in segments {
+        let name = segment.name.as_deref().filter(|_| named);
+        hasher.number(u64::from(name.is_some())).bytes(name.unwrap_or_default().as_bytes()).digest(&segment.digest);
+    }
+    hasher.finish()
+}
+
+/// The part of [`result_digest`] that all segments share.
+pub(crate) fn form_digest(spec: &SinkSpec, schema: &Schema) -> [u8; 32] {
+    let spec_json = serde_json::to_value(spec).unwrap_or_default();
+    let mut hasher = KeyHasher::new("flowc sink form 1");
+    hasher.bytes(canonical_json(&spec_json).as_bytes()).bytes(writer_version(&spec.format).as_bytes());
+    hasher.number(schema.fields().len() as u64);
+    for field in schema.fields() {
+        hasher.field(field);
+    }
+    let mut metadata: Vec<_> = schema.metadata().iter().collect();
+    metadata.sort();
+    for (name, value) in metadata {
+        hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
+    }
+    hasher.finish()
+}
+
+/// Whether what was written is still there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intact {
+    /// Every file, unchanged.
+    Yes,
+    /// A file is gone.
+    Missing(PathBuf),
+    /// A file was changed, touched or replaced.
+    Altered(PathBuf),
+}
+
+/// Looks at every file that was written, by stat alone. `base` is the pipeline's folder.
+///
+/// A file that was merely touched counts as altered; the next [`crate::Preparation`] reads it and keeps it.
+pub fn is_intact(spec: &SinkSpec, base: &Path, state: &SinkState) -> Intact {
+    let root = target_path(spec, base);
+    for file in &state.files {
+        let path = file_path(spec, &root, &file.path);
+        match FileStamp::of(&path) {
+            Ok(stamp) if stamp == file.stamp => {}
+            Ok(_) => return Intact::Altered(path),
+            Err(_) => return Intact::Missing(path),
+        }
+    }
+    let folder_gone = matches!(spec.target, Target::Directory(_)) && !root.is_dir();
+    if folder_gone { Intact::Missing(root) } else { Intact::Yes }
+}
+
+/// Where the target lies; the base itself for standard output.
+pub(crate) fn target_path(spec: &SinkSpec, base: &Path) -> PathBuf {
+    match &spec.target {
+        Target::File(path) | Target::Directory(path) => base.join(path),
+        Target::Stdout => base.to_owned(),
+    }
+}
+
+/// Where a written file lies, given where the target does.
+pub(crate) fn file_path(spec: &SinkSpec, target: &Path, path: &str) -> PathBuf {
+    match spec.target {
+        Target::Directory(_) => target.join(path),
+        Target::File(_) | Target::Stdout => target.to_owned(),
+    }
+}
+
+/// A digest as hex text.
+mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&blake3::Hash::from_bytes(*digest).to_hex())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(*blake3::Hash::from_hex(&text).map_err(D::Error::custom)?.as_bytes())
+    }
+}
+
+/// A list of digests as hex texts.
+mod hex_list {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Digest(#[serde(with = "super::hex")] [u8; 32]);
+
+    pub(super) fn serialize<S: Serializer>(digests: &[[u8; 32]], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(digests.iter().map(|digest| Digest(*digest)))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[u8; 32]>, D::Error> {
+        Ok(Vec::<Digest>::deserialize(deserializer)?.into_iter().map(|digest| digest.0).collect())
+    }
+}

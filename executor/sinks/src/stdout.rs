@@ -1,0 +1,113 @@
+//! Standard output: rows as they come, or an aligned table at the end.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_cast::pretty::pretty_format_batches_with_schema;
+use arrow_schema::SchemaRef;
+use flowc_planner::plan::{Format, SinkSpec};
+
+use crate::check::{check, resolved_compression};
+use crate::encode::{Encoder, Framing};
+use crate::error::{At, SinkError};
+use crate::writer::conform;
+
+/// Stands for standard output in messages.
+const NAME: &str = "standard output";
+
+/// Writes batches to standard output or to whatever stands for it. Arrow is written as a stream.
+pub struct StdoutWriter<W: Write> {
+    schema: SchemaRef,
+    kind: Kind,
+    out: W,
+}
+
+enum Kind {
+    /// Columns can be aligned only when all rows are there.
+    Table(Vec<RecordBatch>),
+    /// What the encoder writes is handed on after each batch.
+    Encoded(Box<Encoder<Handover>>, Handover),
+}
+
+/// Bytes on their way from an encoder to the output, which need not be fit for other threads as encoders want it.
+#[derive(Clone, Default)]
+struct Handover(Arc<Mutex<Vec<u8>>>);
+
+impl Handover {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for Handover {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Write> StdoutWriter<W> {
+    /// # Errors
+    /// If the format can't hold the columns, or the reader is gone.
+    pub fn new(spec: &SinkSpec, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
+        check(spec, &schema)?;
+        let kind = match &spec.format {
+            Format::Table => Kind::Table(Vec::new()),
+            format => {
+                let (compression, bytes) = (resolved_compression(spec), Handover::default());
+                let path = Path::new(NAME);
+                let encoder = Encoder::new(format, compression, Framing::Stream, &schema, path, bytes.clone())?;
+                Kind::Encoded(Box::new(encoder), bytes)
+            }
+        };
+        Ok(Self { schema, kind, out })
+    }
+
+    /// Writes rows, in order.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        let batch = conform(batch, &self.schema, Path::new(NAME))?;
+        match &mut self.kind {
+            Kind::Table(batches) => batches.push(batch),
+            Kind::Encoded(encoder, bytes) => {
+                encoder.write(&batch, Path::new(NAME))?;
+                self.out.write_all(&bytes.take()).at(Path::new(NAME), "writing")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, flushes, and gives the output back.
+    pub fn finish(mut self) -> Result<W, SinkError> {
+        let path = Path::new(NAME);
+        let rest = match self.kind {
+            Kind::Encoded(encoder, _) => encoder.finish(path)?.take(),
+            Kind::Table(batches) => {
+                let table = pretty_format_batches_with_schema(self.schema, &batches);
+                format!("{}\n", table.map_err(|error| SinkError::encode(path, &error))?).into_bytes()
+            }
+        };
+        self.out.write_all(&rest).at(path, "writing")?;
+        self.out.flush().at(path, "writing")?;
+        Ok(self.out)
+    }
+}
+
+/// Writes a whole dataset to standard output or to whatever stands for it.
+pub fn write_stdout<W: Write>(
+    spec: &SinkSpec,
+    schema: SchemaRef,
+    batches: impl IntoIterator<Item = RecordBatch>,
+    out: W,
+) -> Result<W, SinkError> {
+    let mut writer = StdoutWriter::new(spec, schema, out)?;
+    for batch in batches {
+        writer.write(&batch)?;
+    }
+    writer.finish()
+}
