@@ -1,0 +1,68 @@
+//! All that must hold before a change goes in.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::{GUESTS, Workspace};
+use crate::{process, setup, tidy};
+
+/// `cargo xtask test --help`.
+pub(crate) const HELP: &str = "\
+Sets up what is missing, then: format, lints, architecture, all tests of the workspace, and the native tests of the
+workspaces for wasm32. It goes on after a failure, and ends with a list of what passed and failed.
+
+Usage: cargo xtask test [--long]
+
+  --long   200 kills instead of a few, and big inputs (sets FLOWC_LONG=1 and FLOWC_KILLS=200)
+";
+
+/// Runs everything; fails if anything failed.
+pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
+    setup::targets(workspace)?;
+    setup::tools(workspace)?;
+    let mut outcomes = vec![("tidy".to_owned(), tidy::run(workspace))];
+    for (name, mut command) in commands(workspace) {
+        if long {
+            command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
+        }
+        outcomes.push((name, process::run(&mut command)));
+    }
+    summary(&outcomes)
+}
+
+/// Each with its name.
+fn commands(workspace: &Workspace) -> Vec<(String, Command)> {
+    let mut commands = Vec::new();
+    let mut add = |name: &str, folder: &str, mut command: Command, arguments: &[&str]| {
+        command.args(arguments);
+        commands.push((format!("{name} {folder}").trim_end().to_owned(), command));
+    };
+    const FORMAT: [&str; 3] = ["fmt", "--all", "--check"];
+    const LINTS: [&str; 9] =
+        ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
+    const TESTS: [&str; 5] = ["test", "--release", "--locked", "--workspace", "--no-fail-fast"];
+    add("format", "", workspace.cargo(), &FORMAT);
+    GUESTS.into_iter().for_each(|guest| add("format", guest, workspace.guest_cargo(guest), &FORMAT));
+    add("lints", "", workspace.cargo(), &LINTS);
+    GUESTS.into_iter().for_each(|guest| add("lints", guest, workspace.guest_cargo(guest), &LINTS));
+    add("tests", "", workspace.cargo(), &TESTS);
+    GUESTS.into_iter().for_each(|guest| add("tests", guest, workspace.guest_cargo(guest), &TESTS));
+    commands
+}
+
+fn summary(outcomes: &[(String, Result<()>)]) -> Result<()> {
+    println!();
+    for (name, outcome) in outcomes {
+        match outcome {
+            Ok(()) => println!("ok      {name}"),
+            Err(error) => println!("FAILED  {name}: {error:#}"),
+        }
+    }
+    let failed = outcomes.iter().filter(|(_, outcome)| outcome.is_err()).count();
+    println!("{} passed, {failed} failed", outcomes.len() - failed);
+    if failed > 0 {
+        bail!("{failed} of {} failed", outcomes.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,33 @@
+//! What the architecture asks for and compilers do not see, as checks.
+
+mod houses;
+mod planner;
+mod texts;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::Workspace;
+
+/// `cargo xtask tidy --help`.
+pub(crate) const HELP: &str = "\
+Checks what the architecture asks for and compilers do not see: the planner is free of files, processes and runtimes;
+every Rust file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages
+have their README and example.
+
+Usage: cargo xtask tidy
+";
+
+/// Runs all checks, and tells all that is wrong.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let mut problems = texts::check(&workspace.root)?;
+    problems.extend(planner::check(workspace)?);
+    problems.extend(houses::check(&workspace.root)?);
+    if problems.is_empty() {
+        println!("tidy: everything is in its place");
+        return Ok(());
+    }
+    for problem in &problems {
+        println!("tidy: {problem}");
+    }
+    bail!("tidy found {} problems", problems.len())
+}
