@@ -52,9 +52,9 @@ impl Contents<'_> {
 
     fn of_chain(&self, task: &Task, mut driving: Option<SegmentKeys>) -> Result<Option<LinkKeys>, StoreError> {
         let Some(whole) = self.whole_inputs(task)? else { return Ok(None) };
-        let of = |stream: StreamId| whole.get(&stream).map_or(&[][..], Vec::as_slice);
         let mut links = Vec::new();
         for link in &task.chain {
+            let of = |stream: StreamId| whole.get(&stream).map_or(&[][..], Vec::as_slice);
             let stage = &self.homes.plan.stages[link.stage];
             let part = match (task.id.work, &driving) {
                 (Work::Segment(part), None) => part as u64,

@@ -124,7 +124,7 @@ impl Outputs<'_> {
     /// Prints the rows of a sink to standard output.
     pub(crate) fn print(&self, sink: &Sink) -> Result<OutputReport, Error> {
         let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
-        let stdout = std::io::stdout().lock();
+        let stdout = std::io::stdout();
         let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
         for segment in 0..self.reading.homes.segments(sink.stream) {
             self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;

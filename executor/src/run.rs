@@ -18,7 +18,7 @@ use crate::fresh::Ahead;
 use crate::history::{RunRecord, save_logs};
 use crate::homes::Homes;
 use crate::inventory::Inventory;
-use crate::keys::{Datasets, Deriver};
+use crate::keys::Deriver;
 use crate::noop::{Evidence, Standstill};
 use crate::output::Outputs;
 use crate::planning::Planned;

@@ -22,7 +22,7 @@ use crate::read::Reading;
 use crate::run::Run;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, StageOutlook, Status, noop};
 
-/// How often a run starts over when it meets damaged results, which it drops each time.
+/// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
 
 /// A pipeline and a store. Making one costs nothing; the store is opened when it is first needed.
@@ -111,15 +111,9 @@ impl Session {
                 Ok(report) => return Ok(report),
                 Err(failure) => failure,
             };
-            let damaged: Vec<_> = failure.errors.iter().filter_map(damaged_column).collect();
-            if damaged.is_empty() {
-                return Err(failure);
-            }
-            for column in damaged {
-                let message = format!("a stored result is damaged and is made again: {column:?}");
-                observer.observe(Event::Warning { message });
-                store.discard(column).map_err(Error::from)?;
-            }
+            let damage = failure.errors.iter().find(|error| is_damage(error));
+            let Some(damage) = damage else { return Err(failure) };
+            observer.observe(Event::Warning { message: damage.to_string() });
         }
         run.run()
     }
@@ -208,9 +202,7 @@ impl Session {
     }
 }
 
-fn damaged_column(error: &Error) -> Option<&flowc_store::StoredColumn> {
-    match error {
-        Error::Store(StoreError::Damaged { column, .. }) => Some(column),
-        _ => None,
-    }
+/// The store forgets what it finds damaged, so that a new run makes it again.
+fn is_damage(error: &Error) -> bool {
+    matches!(error, Error::Store(StoreError::Damaged { .. }))
 }

@@ -47,12 +47,12 @@ impl<'a> WholeInput<'a> {
             for batch in self.reading.segment(self.stream, segment, &self.columns)? {
                 let batch = self.of_group(batch?)?;
                 let flat = batch.project(self.schema.clone(), &self.columns).map_err(misfit)?;
-                for cut in recut.push(flat).map_err(|error| misfit(error.into()))? {
+                for cut in recut.push(flat).map_err(misfit)? {
                     take(self.widened(&cut))?;
                 }
             }
         }
-        match recut.finish().map_err(|error| misfit(error.into()))? {
+        match recut.finish().map_err(misfit)? {
             Some(last) => take(self.widened(&last)),
             None => Ok(()),
         }
@@ -83,6 +83,6 @@ fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-fn misfit(error: ArrowError) -> Error {
+fn misfit(error: impl std::fmt::Display) -> Error {
     Error::Request(format!("an input does not fit its schema: {error}"))
 }
