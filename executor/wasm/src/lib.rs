@@ -1,1 +1,58 @@
-//! The wasm runner: components behind host-owned batches.
+//! The wasm runner: stages as components, in this process, behind host-owned batches.
+//!
+//! A batch never leaves the host. A guest holds a handle, pulls the columns that it reads (one copy into its memory) and
+//! pushes those that it writes (one copy out of it, validated). What it filters, takes or slices is a note beside the
+//! handle until a column is used. All that a guest gives is checked: a stage may be hostile, and the worst that it can do
+//! is to fail.
+//!
+//! - `component`, `engine`: bytes to compiled code, and which imports are allowed;
+//! - `question`, `describe`: what a stage says of itself at plan time;
+//! - `instance`, `fault`: one invocation, and how it ends;
+//! - `data`, `host`, `held`, `picks`, `ports`: the imports and the state behind them;
+//! - `budget`, `clock`, `log`, `wasi`: the limits, and the deterministic system interface.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod budget;
+mod clock;
+mod component;
+mod contract;
+mod data;
+mod describe;
+mod engine;
+mod fault;
+mod handles;
+mod held;
+mod host;
+mod instance;
+mod log;
+mod picks;
+mod ports;
+mod question;
+mod runner;
+mod schema;
+mod wasi;
+
+use std::path::PathBuf;
+
+pub use budget::DEFAULT_MEMORY;
+pub use engine::STACK_PER_INSTANCE;
+pub use log::{LOG_LINE_BYTES, LOG_LINES};
+pub use runner::WasmRunner;
+
+/// Keeps compiled components between runs, by name. Its files are trusted: nobody else writes them, and they never
+/// change in place.
+pub trait CompiledCache: Send + Sync {
+    /// A file that is there.
+    fn path(&self, name: &str) -> Option<PathBuf>;
+
+    /// Keeps a file, in the place of one that is there already. `None` if it can't: the caller goes on without.
+    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf>;
+}
+
+/// Why there is no runner.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WasmError {
+    /// The engine can't be made.
+    #[error("the wasm engine can't be started: {0}")]
+    Engine(String),
+}

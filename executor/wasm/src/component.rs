@@ -1,0 +1,147 @@
+//! From a component's bytes to something that can be instantiated: what it imports is checked, its code is compiled or
+//! found compiled.
+
+use std::path::PathBuf;
+
+use flowc_planner::catalogue::Problem;
+use flowc_planner::key::StageDigest;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use crate::CompiledCache;
+use crate::contract::{DATA, PACKAGE, STAGE, VERSION};
+use crate::engine::Machine;
+use crate::host::Host;
+
+/// A compiled component.
+pub(crate) struct Loaded {
+    pub(crate) pre: InstancePre<Host>,
+    pub(crate) exports: Exports,
+    /// Whether it imports the deterministic WASI.
+    pub(crate) uses_wasi: bool,
+}
+
+/// Where the functions of `flowc:stage/stage` are.
+pub(crate) struct Exports {
+    pub(crate) signature: ComponentExportIndex,
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) open: ComponentExportIndex,
+    pub(crate) push: ComponentExportIndex,
+    pub(crate) end_of_input: ComponentExportIndex,
+    pub(crate) finish: ComponentExportIndex,
+}
+
+/// Compiles a component, or loads it from the cache.
+pub(crate) fn load(
+    machine: &Machine,
+    cache: &dyn CompiledCache,
+    bytes: &[u8],
+    digest: &StageDigest,
+) -> Result<Loaded, Problem> {
+    check_kind(bytes)?;
+    let component = compiled(machine, cache, bytes, digest)?;
+    let uses_wasi = check_imports(machine, &component)?;
+    check_exports(machine, &component)?;
+    let linker = if uses_wasi { &machine.wasi } else { &machine.bare };
+    let pre = linker.instantiate_pre(&component);
+    let pre = pre.map_err(|error| Problem::new(format!("the component does not fit flowc: {error:#}")))?;
+    let exports = Exports::find(&component).ok_or_else(|| {
+        Problem::new(format!("the component's `{STAGE}` lacks functions")).with_help("build it with this version's SDK")
+    })?;
+    Ok(Loaded { pre, exports, uses_wasi })
+}
+
+/// Tells components from core modules and from anything else, by their first eight bytes.
+fn check_kind(bytes: &[u8]) -> Result<(), Problem> {
+    match bytes.get(..8) {
+        Some(b"\0asm\x0d\0\x01\0") => Ok(()),
+        Some(b"\0asm\x01\0\0\0") => Err(Problem::new("this is a core wasm module, not a component")
+            .with_help("use `rust \"folder\"` to have flowc build it, or `wasm-tools component new`")),
+        _ => Err(Problem::new("this is not a wasm component")),
+    }
+}
+
+fn compiled(
+    machine: &Machine,
+    cache: &dyn CompiledCache,
+    bytes: &[u8],
+    digest: &StageDigest,
+) -> Result<Component, Problem> {
+    let name = format!("{digest}-{:016x}.cwasm", machine.compatibility);
+    if let Some(component) = cache.path(&name).and_then(|path| load_file(machine, path)) {
+        return Ok(component);
+    }
+    let code = machine.engine.precompile_component(bytes);
+    let code = code.map_err(|error| Problem::new(format!("the component can't be compiled: {error:#}")))?;
+    if let Some(component) = cache.put(&name, &code).and_then(|path| load_file(machine, path)) {
+        return Ok(component);
+    }
+    // SAFETY: the engine itself made these bytes just now.
+    let component = unsafe { Component::deserialize(&machine.engine, &code) };
+    component.map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+}
+
+/// `None` for a file that this engine does not accept: it is compiled again.
+fn load_file(machine: &Machine, path: PathBuf) -> Option<Component> {
+    // SAFETY: files of the cache are written by this function's caller alone and never changed in place, as the cache
+    // promises; the name carries the engine's version and settings, which wasmtime checks again.
+    let component = unsafe { Component::deserialize_file(&machine.engine, &path) };
+    component.inspect_err(|error| tracing::debug!("{} is compiled again: {error:#}", path.display())).ok()
+}
+
+/// Whether the component imports WASI; a problem if it imports what stages may not have.
+fn check_imports(machine: &Machine, component: &Component) -> Result<bool, Problem> {
+    let component_type = component.component_type();
+    let mut uses_wasi = false;
+    for (name, _) in component_type.imports(&machine.engine) {
+        if let Some(version) = other_version(name, DATA) {
+            return Err(wrong_version(version));
+        } else if name.starts_with("wasi:") {
+            uses_wasi = true;
+        } else if name != DATA {
+            return Err(Problem::new(format!("the component imports `{name}`, which stages may not have")));
+        }
+    }
+    Ok(uses_wasi)
+}
+
+fn check_exports(machine: &Machine, component: &Component) -> Result<(), Problem> {
+    let component_type = component.component_type();
+    let names: Vec<&str> = component_type.exports(&machine.engine).map(|(name, _)| name).collect();
+    if names.contains(&STAGE) {
+        return Ok(());
+    }
+    match names.iter().find_map(|name| other_version(name, STAGE)) {
+        Some(version) => Err(wrong_version(version)),
+        None => Err(Problem::new(format!("the component is no stage: it does not export `{STAGE}`"))
+            .with_help("build it with the SDK `flowc-sdk`")),
+    }
+}
+
+/// The version in the name of an interface of ours, if it is not the one spoken here.
+fn other_version<'a>(name: &'a str, ours: &str) -> Option<&'a str> {
+    if !name.starts_with(PACKAGE) || name == ours {
+        return None;
+    }
+    let (_, version) = name.split_once('@')?;
+    (version != VERSION).then_some(version)
+}
+
+fn wrong_version(version: &str) -> Problem {
+    Problem::new(format!("the component speaks version {version} of the stage contract, this flowc speaks {VERSION}"))
+        .with_help("build it with the SDK of this version of flowc")
+}
+
+impl Exports {
+    fn find(component: &Component) -> Option<Self> {
+        let stage = component.get_export_index(None, STAGE)?;
+        let find = |name: &str| component.get_export_index(Some(&stage), name);
+        Some(Self {
+            signature: find("signature")?,
+            describe: find("describe")?,
+            open: find("open")?,
+            push: find("push")?,
+            end_of_input: find("end-of-input")?,
+            finish: find("finish")?,
+        })
+    }
+}

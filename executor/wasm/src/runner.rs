@@ -1,0 +1,114 @@
+//! The runner: components by digest, compiled on first use, asked and opened.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowc_planner::catalogue::{Description, Problem, Question, Signature};
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+
+use crate::component::{Loaded, load};
+use crate::engine::Machine;
+use crate::instance::{WasmInstance, needs_interrupts};
+use crate::{CompiledCache, WasmError, question};
+
+/// Runs stages that are wasm components. Cheap to make: there is no engine until a component is used.
+pub struct WasmRunner {
+    cache: Arc<dyn CompiledCache>,
+    plain: OnceLock<Result<Machine, WasmError>>,
+    interruptible: OnceLock<Result<Machine, WasmError>>,
+    components: Mutex<HashMap<StageDigest, Arc<Entry>>>,
+}
+
+/// A registered component, and what is known of it by now.
+struct Entry {
+    bytes: Cow<'static, [u8]>,
+    digest: StageDigest,
+    plain: OnceLock<Result<Arc<Loaded>, Problem>>,
+    interruptible: OnceLock<Result<Arc<Loaded>, Problem>>,
+    signature: OnceLock<Result<Signature, Problem>>,
+}
+
+impl WasmRunner {
+    /// A runner that keeps compiled components in `cache`.
+    ///
+    /// # Errors
+    /// If this machine is not one that code can be made for.
+    pub fn new(cache: Arc<dyn CompiledCache>) -> Result<Self, WasmError> {
+        if !(cfg!(target_arch = "x86_64") || cfg!(target_arch = "aarch64")) {
+            return Err(WasmError::Engine(format!("no code can be made for {}", std::env::consts::ARCH)));
+        }
+        let (plain, interruptible) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { cache, plain, interruptible, components: Mutex::default() })
+    }
+
+    /// Registers a component under its digest. It is compiled, or loaded from the cache, on first use, once.
+    pub fn add(&self, component: impl Into<Cow<'static, [u8]>>, digest: StageDigest) {
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        components.entry(digest).or_insert_with(|| Arc::new(Entry::new(component.into(), digest)));
+    }
+
+    /// The identity of a component.
+    pub fn digest(component: &[u8]) -> StageDigest {
+        StageDigest::new(KeyHasher::new("flowc component 1").bytes(component).finish())
+    }
+
+    /// What a registered component is, before any config.
+    ///
+    /// # Errors
+    /// If it is no stage, or describes itself wrongly.
+    pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        let entry = self.entry(digest)?;
+        let ask = || question::signature(self.loaded(&entry, false)?, entry.digest);
+        entry.signature.get_or_init(ask).clone()
+    }
+
+    /// What a registered component makes of a config and of its inputs' schemas.
+    ///
+    /// # Errors
+    /// What the stage itself finds wrong, or what is wrong with the stage.
+    pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        let signature = self.signature(&question.digest)?;
+        let entry = self.entry(&question.digest)?;
+        question::describe(self.loaded(&entry, false)?, &signature, question)
+    }
+
+    fn entry(&self, digest: &StageDigest) -> Result<Arc<Entry>, Problem> {
+        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = components.get(digest).cloned();
+        entry.ok_or_else(|| Problem::new(format!("the component {} was never registered", digest.short())))
+    }
+
+    fn loaded(&self, entry: &Entry, interruptible: bool) -> Result<Arc<Loaded>, Problem> {
+        let (machine, loaded) = match interruptible {
+            true => (&self.interruptible, &entry.interruptible),
+            false => (&self.plain, &entry.plain),
+        };
+        let load = || {
+            let machine = machine.get_or_init(|| Machine::new(interruptible));
+            let machine = machine.as_ref().map_err(|error| Problem::new(error.to_string()))?;
+            load(machine, &*self.cache, &entry.bytes, &entry.digest).map(Arc::new)
+        };
+        loaded.get_or_init(load).clone()
+    }
+}
+
+impl Runner for WasmRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let interruptible = needs_interrupts(&invocation.limits);
+        let loaded = self.entry(&invocation.digest).and_then(|entry| self.loaded(&entry, interruptible));
+        let loaded = loaded.map_err(|problem| StageError {
+            stage: invocation.stage.to_string(),
+            fault: StageFault::Problem { message: problem.message, config_path: None },
+        })?;
+        Ok(Box::new(WasmInstance::open(&loaded, invocation, outlet)?))
+    }
+}
+
+impl Entry {
+    fn new(bytes: Cow<'static, [u8]>, digest: StageDigest) -> Self {
+        let (plain, interruptible, signature) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { bytes, digest, plain, interruptible, signature }
+    }
+}
