@@ -1,0 +1,114 @@
+use flowc_sdk::arrow::array::{
+    Date32Array, Decimal128Array, DictionaryArray, Float64Array, TimestampMillisecondArray, UInt8Array, UInt64Array,
+};
+use flowc_sdk::arrow::datatypes::{Int32Type, UInt64Type};
+use flowc_sdk::serde_json::{Value, json};
+use flowc_sdk::testing;
+
+use super::*;
+
+/// Five rows; `row` tells them apart.
+fn rows() -> RecordBatch {
+    let columns: [(&str, ArrayRef); 8] = [
+        ("row", Arc::new(UInt64Array::from(vec![0, 1, 2, 3, 4]))),
+        (
+            "big",
+            Arc::new(UInt64Array::from(vec![
+                None,
+                Some(9_007_199_254_740_993),
+                Some(9_007_199_254_740_992),
+                None,
+                Some(u64::MAX),
+            ])),
+        ),
+        ("small", Arc::new(UInt8Array::from(vec![0, 1, 2, 3, 255]))),
+        ("x", Arc::new(Float64Array::from(vec![Some(-1.5), Some(0.0), Some(2.5), Some(f64::INFINITY), None]))),
+        ("name", Arc::new(StringArray::from(vec![Some("ann"), Some("bob"), None, Some("anna"), Some("")]))),
+        ("kind", Arc::new(vec!["a", "b", "a", "b", "c"].into_iter().collect::<DictionaryArray<Int32Type>>())),
+        ("day", Arc::new(Date32Array::from(vec![0, 1, 2, 3, 4]))),
+        (
+            "price",
+            Arc::new(Decimal128Array::from(vec![100, 150, 200, 250, 300]).with_precision_and_scale(10, 2).unwrap()),
+        ),
+    ];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+}
+
+fn run(conditions: Value) -> Result<Vec<u64>> {
+    let batch = testing::run::<Filter<Where>>(&json!({"where": conditions}), &[vec![rows()]])?.remove(0);
+    Ok(batch.column(0).as_primitive::<UInt64Type>().values().to_vec())
+}
+
+fn kept(column: &str, op: &str, value: Value) -> Vec<u64> {
+    run(json!([{"column": column, "op": op, "value": value}])).unwrap()
+}
+
+#[test]
+fn values_are_compared_by_the_columns_type() {
+    assert_eq!(kept("small", ">", json!(1)), [2, 3, 4]);
+    assert_eq!(kept("big", "=", json!(9_007_199_254_740_993_u64)), [1], "whole numbers are exact");
+    assert_eq!(kept("x", "<=", json!(0)), [0, 1]);
+    assert_eq!(kept("name", "!=", json!("bob")), [0, 3, 4], "null is neither equal nor unequal");
+    assert_eq!(kept("kind", "in", json!(["a", "c"])), [0, 2, 4]);
+    assert_eq!(kept("kind", "in", json!([])), Vec::<u64>::new());
+    assert_eq!(kept("day", ">=", json!("1970-01-04")), [3, 4]);
+    assert_eq!(kept("price", "<", json!(2)), [0, 1]);
+    assert_eq!(kept("price", "=", json!("2.50")), [3]);
+}
+
+#[test]
+fn text_is_searched() {
+    assert_eq!(kept("name", "starts-with", json!("ann")), [0, 3]);
+    assert_eq!(kept("name", "contains", json!("nn")), [0, 3]);
+    assert_eq!(kept("name", "ends-with", json!("b")), [1]);
+    assert_eq!(kept("kind", "contains", json!("b")), [1, 3]);
+}
+
+#[test]
+fn nulls_are_found() {
+    assert_eq!(run(json!([{"column": "name", "op": "is-null"}])).unwrap(), [2]);
+    assert_eq!(run(json!([{"column": "big", "op": "not-null"}])).unwrap(), [1, 2, 4]);
+}
+
+#[test]
+fn conditions_are_combined() {
+    let a = json!({"column": "small", "op": "<", "value": 3});
+    let b = json!({"column": "name", "op": "=", "value": "bob"});
+    assert_eq!(run(json!([a, b])).unwrap(), [1]);
+    assert_eq!(run(json!([{"any": [{"column": "small", "op": "=", "value": 255}, b]}])).unwrap(), [1, 4]);
+    assert_eq!(run(json!([{"not": {"all": [a, b]}}])).unwrap(), [0, 3, 4], "not of null is null");
+    assert_eq!(run(json!([])).unwrap(), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn time_stamps_take_text_in_utc_or_with_an_offset() {
+    let times = TimestampMillisecondArray::from(vec![0, 3_600_000]).with_timezone("+01:00");
+    let batch = RecordBatch::try_from_iter([("t", Arc::new(times) as ArrayRef)]).unwrap();
+    for text in ["1970-01-01T01:00:00", "1970-01-01T02:00:00+01:00"] {
+        let config = json!({"where": [{"column": "t", "op": ">=", "value": text}]});
+        assert_eq!(testing::run::<Filter<Where>>(&config, &[vec![batch.clone()]]).unwrap()[0].num_rows(), 1);
+    }
+}
+
+#[test]
+fn mistakes_are_blamed_on_their_place() {
+    let path = |condition: Value| run(json!([condition])).unwrap_err().config_path.unwrap();
+    assert_eq!(path(json!({"column": "smal", "op": "=", "value": 1})), "/where/0/column");
+    assert_eq!(path(json!({"column": "small", "op": "=", "value": 256})), "/where/0/value");
+    assert_eq!(path(json!({"column": "small", "op": "=", "value": 1.5})), "/where/0/value");
+    assert_eq!(path(json!({"column": "small", "op": "="})), "/where/0/value");
+    assert_eq!(path(json!({"column": "small", "op": "is-null", "value": 1})), "/where/0/value");
+    assert_eq!(path(json!({"column": "small", "op": "contains", "value": "1"})), "/where/0/column");
+    assert_eq!(path(json!({"column": "price", "op": "=", "value": 1.005})), "/where/0/value");
+    assert_eq!(path(json!({"column": "day", "op": "=", "value": "never"})), "/where/0/value");
+    assert_eq!(path(json!({"not": {"any": [{"op": "="}]}})), "/where/0/not/any/0");
+    assert_eq!(path(json!({"column": "small", "op": "~", "value": 1})), "/where/0/op");
+}
+
+#[test]
+fn only_the_columns_of_the_conditions_are_read() {
+    let condition = |column| json!({"column": column, "op": "=", "value": 1});
+    let config = json!({"where": [condition("x"), condition("small"), condition("x")]});
+    let description = testing::describe::<Filter<Where>>(&config, &[rows().schema()]).unwrap();
+    assert_eq!(description.inputs[0].reads, [2, 3]);
+}

@@ -1,0 +1,115 @@
+use flowc_sdk::Rows;
+use flowc_sdk::arrow::array::Int64Array;
+use flowc_sdk::serde_json::{Value, json};
+use flowc_sdk::testing;
+
+use super::*;
+
+fn orders(customers: &[Option<i64>]) -> RecordBatch {
+    let numbers = Int64Array::from_iter_values(0..customers.len() as i64);
+    let columns: [(&str, ArrayRef); 2] =
+        [("order", Arc::new(numbers)), ("customer", Arc::new(Int64Array::from(customers.to_vec())))];
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+}
+
+fn customers(rows: &[(Option<i64>, &str)]) -> RecordBatch {
+    let ids: Int64Array = rows.iter().map(|(id, _)| *id).collect();
+    let names: StringArray = rows.iter().map(|(_, name)| Some(*name)).collect();
+    let columns: [(&str, ArrayRef, bool); 2] = [("id", Arc::new(ids), true), ("name", Arc::new(names), false)];
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn config(more: Value) -> Value {
+    let mut config = json!({"on": [{"left": "customer", "right": "id"}]});
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    config
+}
+
+fn run(more: Value, table: Vec<RecordBatch>) -> Result<RecordBatch> {
+    let rows = orders(&[Some(1), Some(7), None, Some(2), Some(1)]);
+    Ok(testing::run::<Lookup>(&config(more), &[vec![rows], table])?.remove(0))
+}
+
+fn table() -> Vec<RecordBatch> {
+    vec![customers(&[(Some(1), "ann")]), customers(&[(Some(2), "bob"), (None, "nobody"), (None, "nothing")])]
+}
+
+fn order(batch: &RecordBatch) -> Vec<i64> {
+    batch.column(0).as_primitive::<flowc_sdk::arrow::datatypes::Int64Type>().values().to_vec()
+}
+
+fn names(batch: &RecordBatch) -> Vec<Option<&str>> {
+    batch.column(2).as_string::<i32>().iter().collect()
+}
+
+#[test]
+fn inner_keeps_rows_with_a_match() {
+    let batch = run(json!({}), table()).unwrap();
+    assert_eq!(order(&batch), [0, 3, 4]);
+    assert_eq!(names(&batch), [Some("ann"), Some("bob"), Some("ann")]);
+}
+
+#[test]
+fn left_keeps_all_rows() {
+    let batch = run(json!({"mode": "left", "prefix": "customer_"}), table()).unwrap();
+    assert_eq!(order(&batch), [0, 1, 2, 3, 4]);
+    assert_eq!(names(&batch), [Some("ann"), None, None, Some("bob"), Some("ann")]);
+    assert_eq!(batch.schema().field(2).name(), "customer_name");
+    assert!(batch.schema().field(2).is_nullable());
+}
+
+#[test]
+fn anti_keeps_rows_without_a_match() {
+    let batch = run(json!({"mode": "anti"}), table()).unwrap();
+    assert_eq!(order(&batch), [1, 2]);
+    assert_eq!(batch.num_columns(), 2);
+}
+
+#[test]
+fn a_key_that_is_there_twice_is_an_error_unless_the_first_will_do() {
+    let twice = || vec![customers(&[(Some(1), "ann"), (Some(1), "anna")])];
+    let problem = run(json!({}), twice()).unwrap_err();
+    assert_eq!(problem.message, "the table has several rows with id = 1");
+    assert_eq!(names(&run(json!({"first": true}), twice()).unwrap()), [Some("ann"), Some("ann")]);
+}
+
+#[test]
+fn an_empty_table_matches_nothing() {
+    assert_eq!(run(json!({}), vec![customers(&[])]).unwrap().num_rows(), 0);
+    assert_eq!(names(&run(json!({"mode": "left"}), vec![customers(&[])]).unwrap()), [None; 5]);
+}
+
+#[test]
+fn rows_are_row_wise_and_the_table_is_whole() {
+    let schemas = [orders(&[]).schema(), customers(&[]).schema()];
+    let description = testing::describe::<Lookup>(&config(json!({"mode": "anti"})), &schemas).unwrap();
+    assert_eq!(description.inputs[0], Input { class: Class::RowWise, reads: vec![1], keys: vec![] });
+    assert_eq!(description.inputs[1], Input { class: Class::Whole, reads: vec![0], keys: vec![] });
+    assert_eq!(description.outputs[0].rows, Rows::Subset(0));
+}
+
+#[test]
+fn mistakes_are_blamed_on_their_place() {
+    let path = |more| run(more, table()).unwrap_err().config_path.unwrap();
+    assert_eq!(path(json!({"on": [{"left": "costumer", "right": "id"}]})), "/on/0/left");
+    assert_eq!(path(json!({"on": [{"left": "customer", "right": "name"}]})), "/on/0");
+    assert_eq!(path(json!({"on": []})), "/on");
+    assert_eq!(path(json!({"columns": ["nmae"]})), "/columns/0");
+    assert_eq!(path(json!({"mode": "anti", "columns": ["name"]})), "/columns");
+    assert_eq!(
+        path(json!({"columns": ["id"], "prefix": "", "on": [{"left": "order", "right": "id"}], "mode": "outer"})),
+        "/mode"
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused() {
+    let same = RecordBatch::try_from_iter([
+        ("id", Arc::new(Int64Array::from(vec![1])) as ArrayRef),
+        ("order", Arc::new(Int64Array::from(vec![1]))),
+    ])
+    .unwrap();
+    let problem = run(json!({}), vec![same.clone()]).unwrap_err();
+    assert!(problem.help.unwrap().contains("prefix"));
+    assert!(run(json!({"prefix": "customer_"}), vec![same]).is_ok());
+}
