@@ -2,7 +2,7 @@
 
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
-use arrow_data::{ArrayData, layout};
+use arrow_data::{ArrayData, BufferSpec, DataTypeLayout, layout};
 use arrow_schema::{DataType, Field, FieldRef, UnionMode};
 
 use crate::{ArraysError, Fault, MAX_DEPTH, MAX_LENGTH, Node};
@@ -76,6 +76,7 @@ impl Input<'_> {
             false => no_nulls(&node, data_type)?,
         };
         let mut buffers = self.take_buffers(layout.buffers.len(), layout.variadic)?;
+        trim(&layout, &mut buffers);
         allow_empty_offsets(data_type, length, &mut buffers);
         let children = children(data_type, node.length)?.into_iter();
         let children = children.map(|(child, due)| self.node(child, due, depth + 1)).collect::<Result<_, _>>()?;
@@ -205,6 +206,15 @@ fn check_child_nulls(data_type: &DataType, children: &[ArrayData]) -> Result<(),
     match child.null_count() {
         nulls if nulls > 0 && !field.is_nullable() => Err(Fault::NotNullable(nulls)),
         _ => Ok(()),
+    }
+}
+
+/// Cuts off what is no whole value at a buffer's end: arrow's own validation panics at it.
+fn trim(layout: &DataTypeLayout, buffers: &mut [Buffer]) {
+    for (buffer, spec) in buffers.iter_mut().zip(&layout.buffers) {
+        if let BufferSpec::FixedWidth { byte_width: width @ 1.., .. } = spec {
+            *buffer = buffer.slice_with_length(0, buffer.len() - buffer.len() % width);
+        }
     }
 }
 
