@@ -99,9 +99,21 @@ fn clear(folder: &Path, target: &Path) {
     let left = swap::retire(&next, target).is_err() || next.exists();
     if left {
         tracing::warn!("{}: files that no sink wrote are left there; move them where they belong", next.display());
-    } else if let Err(error) = fs::remove_dir_all(folder) {
+    } else if let Err(error) = remove_all(folder) {
         tracing::warn!("{}: could not be removed: {error}", folder.display());
     }
+}
+
+/// Removes a staging folder's files, the lock last: without a lock it is empty, so that the next run can tell.
+fn remove_all(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() != "lock" {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_file(folder.join("lock"))?;
+    fs::remove_dir(folder)
 }
 
 /// A file being written: buffered, hashed, opened only to append.

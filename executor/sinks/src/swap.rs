@@ -136,7 +136,10 @@ pub(crate) fn retire(folder: &Path, target: &Path) -> Result<(), SinkError> {
             return Ok(());
         }
         let same = new.symlink_metadata().is_ok_and(|new| new.ino() == metadata.ino() && new.dev() == metadata.dev());
-        if path == MANIFEST || same || ours.contains(path) {
+        if path == MANIFEST {
+            return Ok(());
+        }
+        if same || ours.contains(path) {
             return fs::remove_file(&old).at(&old, "removing");
         }
         make_parents(target, path)?;
@@ -145,6 +148,11 @@ pub(crate) fn retire(folder: &Path, target: &Path) -> Result<(), SinkError> {
     // Deepest first; one that is not empty stays.
     for folder in folders.iter().rev() {
         let _ = fs::remove_dir(folder);
+    }
+    // The manifest last: a run killed here must still know which files are the sink's.
+    let manifest = folder.join(MANIFEST);
+    if manifest.exists() {
+        fs::remove_file(&manifest).at(&manifest, "removing")?;
     }
     fs::remove_dir(folder).at(folder, "removing")
 }
