@@ -70,3 +70,215 @@ impl Conform {
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| refused(e.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ::parquet::arrow::ArrowWriter;
+    use ::parquet::file::properties::WriterProperties;
+    use arrow_array::types::Int32Type;
+    use arrow_array::{DictionaryArray, Int64Array, StringArray, StructArray};
+    use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
+    use arrow_ipc::{CompressionType, MetadataVersion};
+    use arrow_schema::{DataType, Field, Fields};
+    use flowc_planner::plan::Format;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Folder, Table, schema, segments, spec, text};
+
+    fn batch(from: i64, rows: i64) -> RecordBatch {
+        let numbers = Arc::new(Int64Array::from_iter((from..from + rows).map(|i| (i % 7 != 0).then_some(i))));
+        let names = Arc::new(StringArray::from_iter_values((from..from + rows).map(|i| format!("name {i}"))));
+        let inner = Fields::from(vec![Field::new("n", DataType::Int64, true)]);
+        let nested = Arc::new(StructArray::new(inner, vec![numbers.clone()], None));
+        let columns: Vec<(&str, ArrayRef)> = vec![("n", numbers), ("t", names), ("s", nested)];
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, c)| (name, c, true))).unwrap()
+    }
+
+    fn parquet(batches: &[RecordBatch]) -> Vec<u8> {
+        let properties = WriterProperties::builder().set_max_row_group_row_count(Some(10_000)).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batches[0].schema(), Some(properties)).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    fn stream(batches: &[RecordBatch]) -> Vec<u8> {
+        let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    fn file(batches: &[RecordBatch], compression: Option<CompressionType>) -> Vec<u8> {
+        let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5).unwrap();
+        let options = options.try_with_compression(compression).unwrap();
+        let mut writer = FileWriter::try_new_with_options(Vec::new(), &batches[0].schema(), options).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    fn every_form(batches: &[RecordBatch]) -> Vec<(Format, Vec<u8>)> {
+        vec![
+            (Format::Parquet, parquet(batches)),
+            (Format::Arrow, stream(batches)),
+            (Format::Arrow, file(batches, None)),
+            (Format::Arrow, file(batches, Some(CompressionType::LZ4_FRAME))),
+            (Format::Arrow, file(batches, Some(CompressionType::ZSTD))),
+        ]
+    }
+
+    #[test]
+    fn all_rows_come_back_in_full_batches_whatever_the_form() {
+        let batches = [batch(0, 12_000), batch(12_000, 5), batch(12_005, 11_000)];
+        let expected: Vec<_> = batches.iter().flat_map(text).collect();
+        for (format, bytes) in every_form(&batches) {
+            let folder = Folder::new();
+            let input = folder.write("input", bytes);
+            let open = folder.open(&input, &spec(format), &batches[0].schema()).unwrap();
+            assert_eq!(Table::read(&open).unwrap().rows, expected);
+            let first = segments(&open).remove(0);
+            let sizes: Vec<_> = open.read(&first, None, &[2, 0]).unwrap().map(|b| b.unwrap().num_rows()).collect();
+            let (last, others) = sizes.split_last().unwrap();
+            assert!(others.iter().all(|&rows| rows == 8192) && *last <= 8192, "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn columns_come_in_the_order_asked_for_and_none_is_an_answer() {
+        for (format, bytes) in every_form(&[batch(0, 3)]) {
+            let folder = Folder::new();
+            let input = folder.write("input", bytes);
+            let columns = schema(&[("t", DataType::Utf8, true), ("n", DataType::Int64, true)]);
+            let open = folder.open(&input, &spec(format), &columns).unwrap();
+            let segment = segments(&open).remove(0);
+            let read = |projection: &[usize]| -> Vec<_> {
+                open.read(&segment, None, projection).unwrap().flat_map(|batch| text(&batch.unwrap())).collect()
+            };
+            assert_eq!(read(&[0, 1]), ["name 0|~", "name 1|1", "name 2|2"]);
+            assert_eq!(read(&[1, 0]), ["~|name 0", "1|name 1", "2|name 2"]);
+            assert_eq!(read(&[]), ["", "", ""]);
+        }
+    }
+
+    #[test]
+    fn a_parquet_column_that_did_not_change_keeps_its_digest() {
+        let folder = Folder::new();
+        let digests = |batch: &RecordBatch, columns: &[(&str, DataType, bool)]| {
+            let input = folder.write("input", parquet(std::slice::from_ref(batch)));
+            segments(&folder.open(&input, &spec(Format::Parquet), &schema(columns)).unwrap())[0]
+                .columns
+                .clone()
+                .unwrap()
+        };
+        let columns = [("n", DataType::Int64, true), ("t", DataType::Utf8, true)];
+        let old = batch(0, 100);
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("other {i}"))));
+        let new = RecordBatch::try_from_iter_with_nullable(vec![
+            ("new", names.clone(), true),
+            ("t", names, true),
+            ("n", old.column(0).clone(), true),
+        ]);
+        let (before, after) = (digests(&old, &columns), digests(&new.unwrap(), &columns));
+        assert_eq!(before[0], after[0]);
+        assert_ne!(before[1], after[1]);
+    }
+
+    #[test]
+    fn parquet_has_a_segment_per_row_group_and_one_when_there_is_none() {
+        let folder = Folder::new();
+        let schema = batch(0, 1).schema();
+        let rows = |bytes: Vec<u8>| {
+            let input = folder.write("input", bytes);
+            let open = folder.open(&input, &spec(Format::Parquet), &schema).unwrap();
+            assert!(Table::read(&open).is_ok());
+            segments(&open).iter().map(|segment| segment.rows.unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(parquet(&[batch(0, 25_000)])), [10_000, 10_000, 5000]);
+        assert_eq!(rows(parquet(&[batch(0, 0)])), [0]);
+    }
+
+    #[test]
+    fn streams_with_changing_dictionaries_read_right() {
+        let words = |words: &[&str]| -> RecordBatch {
+            let column: DictionaryArray<Int32Type> = words.iter().copied().collect();
+            RecordBatch::try_from_iter(vec![("w", Arc::new(column) as ArrayRef)]).unwrap()
+        };
+        let batches = [words(&["a", "b", "a"]), words(&["c", "a"]), words(&["d"])];
+        let folder = Folder::new();
+        let input = folder.write("input", stream(&batches));
+        let open = folder.open(&input, &spec(Format::Arrow), &batches[0].schema()).unwrap();
+        assert_eq!(Table::read(&open).unwrap().rows, ["a", "b", "a", "c", "a", "d"]);
+    }
+
+    #[test]
+    fn large_streams_have_several_segments() {
+        let batches: Vec<_> = (0..5).map(|i| batch(i * 200_000, 200_000)).collect();
+        let folder = Folder::new();
+        let input = folder.write("input", stream(&batches));
+        let open = folder.open(&input, &spec(Format::Arrow), &batches[0].schema()).unwrap();
+        assert!(segments(&open).len() > 1);
+        assert_eq!(segments(&open).iter().map(|segment| segment.rows.unwrap()).sum::<u64>(), 1_000_000);
+        let second = segments(&open).remove(1);
+        let read = open.read(&second, None, &[1]).unwrap().next().unwrap().unwrap();
+        let before = segments(&open)[0].rows.unwrap();
+        assert_eq!(text(&read)[0], format!("name {before}"));
+    }
+
+    #[test]
+    fn types_and_nulls_that_differ_are_named() {
+        let folder = Folder::new();
+        for (format, bytes) in every_form(&[batch(0, 3)]) {
+            let error = |columns: &[(&str, DataType, bool)]| {
+                folder.read(&bytes, &spec(format.clone()), &schema(columns)).unwrap_err().to_string()
+            };
+            let types = error(&[("n", DataType::Int32, true)]);
+            assert!(types.contains("column `n` is Int64, but the source's schema says Int32"), "{types}");
+            assert!(error(&[("n", DataType::Int64, false)]).contains("`n` has nulls"));
+            assert!(error(&[("x", DataType::Int64, true)]).contains("the file has `n`, `t`, `s`"));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+        #[test]
+        fn damage_is_an_error_or_other_rows_but_never_a_panic(
+            form in 0usize..5,
+            flips in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+            cut in proptest::option::of(any::<proptest::sample::Index>()),
+        ) {
+            let (format, mut bytes) = every_form(&[batch(0, 50)]).swap_remove(form);
+            for (place, byte) in flips {
+                let place = place.index(bytes.len());
+                bytes[place] ^= byte;
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            let folder = Folder::new();
+            let _ = folder.read(&bytes, &spec(format.clone()), &batch(0, 1).schema());
+            let _ = crate::infer_schema(&folder.write("input", &bytes), &spec(format));
+        }
+
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let folder = Folder::new();
+            let columns = schema(&[("line", DataType::Utf8, false)]);
+            for format in [Format::Lines, Format::JsonLines, crate::testing::csv(), Format::Parquet, Format::Arrow] {
+                let _ = folder.read(&bytes, &spec(format.clone()), &columns);
+                let _ = crate::infer_schema(&folder.write("input", &bytes), &spec(format));
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_file_is_damaged_not_shorter() {
+        let folder = Folder::new();
+        for (format, bytes) in every_form(&[batch(0, 500)]) {
+            let half = &bytes[..bytes.len() / 2];
+            let result = folder.read(half, &spec(format), &batch(0, 1).schema());
+            assert!(matches!(result, Err(SourceError::Damaged { .. })), "{result:?}");
+        }
+    }
+}

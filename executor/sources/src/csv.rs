@@ -12,7 +12,7 @@ use flowc_planner::plan::CsvDialect;
 
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
-use crate::framing::CsvFraming;
+use crate::framing::{CsvFraming, Framing};
 use crate::parser::{BadRecord, Parser, conform, map_types, offset_zone, project};
 use crate::view::View;
 
@@ -205,6 +205,23 @@ impl CsvParser {
         builder.with_batch_size(BATCH_ROWS).with_projection(positions.to_vec()).build_decoder()
     }
 
+    /// Whether something follows the last record that may be a comment without a line end.
+    fn ends_in_comment(&self, bytes: &[u8]) -> bool {
+        let Some(comment) = self.layout.dialect.comment.map(|c| c as u8) else { return false };
+        let last_line = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
+        let mut parts = bytes[last_line..].split(|&byte| byte == b'\r');
+        parts.any(|part| part.first() == Some(&comment)) && self.last_record(bytes) < bytes.len()
+    }
+
+    fn last_record(&self, bytes: &[u8]) -> usize {
+        let framing = Framing::Csv(self.layout.framing());
+        let mut end = 0;
+        while let Some(record) = framing.last_record(bytes, end) {
+            end = record.end;
+        }
+        end
+    }
+
     /// The first column that this record can't fill.
     fn faulty_column(&self, record: &[u8]) -> Option<usize> {
         (0..self.positions.len()).find(|&column| {
@@ -221,6 +238,9 @@ impl Parser for CsvParser {
         let (batch, used) = decode(&mut decoder, bytes)?;
         if used < bytes.len() {
             self.decoder = Some(decoder);
+        } else if self.ends_in_comment(bytes) {
+            // The decoder takes a comment without a line end for a record. The caller's framing knows better.
+            return Err(ArrowError::CsvError("the last line is a comment".to_owned()));
         }
         let batch =
             batch.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |b| conform(&b, &self.schema))?;
@@ -269,5 +289,150 @@ fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<(Option<RecordBatch>, u
         if taken == 0 || decoder.capacity() == 0 {
             return Ok((decoder.flush()?, used));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::cast::AsArray;
+    use flowc_planner::plan::{BadRows, Format as SourceFormat};
+
+    use super::*;
+    use crate::testing::{Folder, Table, csv, schema, segments, spec, with_bad_rows};
+
+    fn columns() -> SchemaRef {
+        schema(&[("id", DataType::Int64, false), ("name", DataType::Utf8, true)])
+    }
+
+    fn read(text: &str) -> Result<Table, SourceError> {
+        Folder::new().read(text, &spec(csv()), &columns())
+    }
+
+    fn rows(text: &str) -> Vec<String> {
+        read(text).unwrap().rows
+    }
+
+    #[test]
+    fn columns_are_found_by_name_wherever_they_are() {
+        assert_eq!(rows("name,other,id\na,x,1\n\"b,\"\"c\"\"\",y,2"), ["1|a", "2|b,\"c\""]);
+        assert_eq!(rows("\u{feff}id,name\r\n1,a\r\n2,\"x\r\ny\"\r\n"), ["1|a", "2|x\r\ny"]);
+        assert_eq!(rows("id,name\n\n1,\n\n"), ["1|~"]);
+    }
+
+    #[test]
+    fn headers_that_do_not_fit_are_errors() {
+        let error = |text: &str| read(text).unwrap_err().to_string();
+        assert!(error("id,title\n").contains("no column `name`; the file has `id`, `title`"));
+        assert!(error("").contains("no column `id`; the file has none"));
+        assert!(error("id,name,id\n").contains("`id` occurs more than once"));
+        assert_eq!(rows("x,id,name,x\n1,2,3,4\n"), ["2|3"], "a repeated name that nobody asked for");
+    }
+
+    #[test]
+    fn dialects() {
+        let dialect = CsvDialect {
+            header: false,
+            delimiter: ';',
+            quote: '\'',
+            escape: Some('\\'),
+            comment: Some('#'),
+            null: "NA".to_owned(),
+        };
+        let text = "# it's a comment\n1;'a\\';b'\nNA;x\n2;NA\n3;\n";
+        let read = Folder::new().read(text, &with_bad_rows(SourceFormat::Csv(dialect), BadRows::Stream), &columns());
+        let table = read.unwrap();
+        assert_eq!(table.rows, ["1|a';b", "2|~", "3|"]);
+        assert_eq!(table.rejects, ["input|2|column `id`: null in a column without nulls|NA;x"]);
+    }
+
+    #[test]
+    fn a_comment_at_the_very_end_is_no_row() {
+        let dialect = CsvDialect { comment: Some('#'), ..CsvDialect::default() };
+        let columns = schema(&[("t", DataType::Utf8, true)]);
+        let format = SourceFormat::Csv(dialect);
+        let rows = |text: &str| Folder::new().read(text, &spec(format.clone()), &columns).unwrap().rows;
+        assert_eq!(rows("t\na\n# end"), ["a"]);
+        assert_eq!(rows("t\na\r# end\r!"), ["a"]);
+        assert_eq!(rows("t\n\"a\n# b\""), ["a\n# b"]);
+    }
+
+    #[test]
+    fn types() {
+        let zone = |zone: &str| DataType::Timestamp(arrow_schema::TimeUnit::Second, Some(zone.into()));
+        let columns = schema(&[
+            ("d", DataType::Date32, true),
+            ("t", zone("UTC"), true),
+            ("m", DataType::Decimal128(10, 2), true),
+            ("b", DataType::Boolean, true),
+            ("f", DataType::Float64, true),
+        ]);
+        let text = "d,t,m,b,f\n2024-02-29,2024-02-29T12:00:00Z,12.5,true,1e3\n,,,,\n";
+        let folder = Folder::new();
+        let open = folder.open(&folder.write("input", text), &spec(csv()), &columns).unwrap();
+        let batch = open.read(&segments(&open)[0], None, &[0, 2, 3, 4]).unwrap().next().unwrap().unwrap();
+        assert_eq!(crate::testing::text(&batch), ["2024-02-29|12.50|true|1000.0", "~|~|~|~"]);
+        let batch = open.read(&segments(&open)[0], None, &[1]).unwrap().next().unwrap().unwrap();
+        assert_eq!(batch.schema().field(0), columns.field(1));
+        let seconds = batch.column(0).as_primitive::<arrow_array::types::TimestampSecondType>();
+        assert_eq!(seconds.iter().collect::<Vec<_>>(), [Some(1_709_208_000), None]);
+        let list = DataType::new_list(DataType::Int64, true);
+        let error = Folder::new().read("l\n", &spec(csv()), &schema(&[("l", list, true)])).unwrap_err();
+        assert!(error.to_string().contains("column `l`"), "{error}");
+    }
+
+    #[test]
+    fn bad_rows_are_named_counted_or_collected() {
+        let text = b"id,name\n1,a\nx,b\n3\n,d\n5,\xFF\n\n6,\"f\nf\",g\n7,h";
+        let with = |bad_rows| Folder::new().read(text, &with_bad_rows(csv(), bad_rows), &columns());
+        let error = with(BadRows::Fail).unwrap_err().to_string();
+        assert!(error.starts_with("input: row 2, column `id`: \"x\" is not a value of type Int64: x,b"), "{error}");
+        let skipped = with(BadRows::Skip).unwrap();
+        assert_eq!((skipped.rows, skipped.rejected, skipped.rejects), (vec!["1|a".into(), "7|h".into()], 5, vec![]));
+        assert_eq!(
+            with(BadRows::Stream).unwrap().rejects,
+            [
+                "input|2|column `id`: \"x\" is not a value of type Int64|x,b",
+                "input|3|2 fields expected, 1 found|3",
+                "input|4|column `id`: null in a column without nulls|,d",
+                "input|5|column `name`: not UTF-8|5,\u{fffd}",
+                "input|6|2 fields expected, 3 found|6,\"f\nf\",g",
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_after_many_batches_are_numbered_right_and_batches_stay_full() {
+        let mut text = String::from("id,name\n");
+        (1..=30_000).for_each(|i| text += &if i % 9000 == 0 { "bad\n".to_owned() } else { format!("{i},n\n") });
+        let folder = Folder::new();
+        let file = folder.write("input", &text);
+        let open = folder.open(&file, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
+        let mut reader = open.read(&segments(&open)[0], None, &[0]).unwrap();
+        let sizes: Vec<_> = reader.by_ref().map(|batch| batch.unwrap().num_rows()).collect();
+        assert_eq!(sizes, [8192, 8192, 8192, 30_000 - 3 - 3 * 8192]);
+        let rejects = reader.rejects().unwrap();
+        let rows = rejects[0].column(1).as_primitive::<arrow_array::types::UInt64Type>();
+        assert_eq!(rows.values(), &[9000, 18_000, 27_000]);
+    }
+
+    #[test]
+    fn renaming_a_column_that_nobody_reads_changes_no_digest() {
+        let folder = Folder::new();
+        let raw = |text: &str| {
+            let file = folder.write("input", text);
+            segments(&folder.open(&file, &spec(csv()), &columns()).unwrap())[0].raw
+        };
+        assert_eq!(raw("id,name,x\n1,a,b\n"), raw("id,name,longer\n1,a,b\n"));
+        assert_ne!(raw("id,name,x\n1,a,b\n"), raw("id,x,name\n1,a,b\n"));
+    }
+
+    #[test]
+    fn dialects_that_contradict_themselves_are_errors() {
+        let with = |delimiter, quote| {
+            check_dialect(&CsvDialect { delimiter, quote, ..CsvDialect::default() }).unwrap_err().to_string()
+        };
+        assert!(with('"', '"').contains("must differ"));
+        assert!(with('é', '"').contains("not one ASCII character"));
+        assert!(with('\n', '"').contains("line end"));
     }
 }

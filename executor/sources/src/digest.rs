@@ -29,3 +29,26 @@ pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
     }
     hasher.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use flowc_planner::plan::{BadRows, Compression, CsvDialect, Location};
+
+    use super::*;
+    use crate::testing::{csv, schema, spec};
+
+    #[test]
+    fn what_shapes_rows_is_in_the_digest_and_nothing_else() {
+        let columns = schema(&[("n", DataType::Int64, true)]);
+        let base = spec(csv());
+        let digest = |spec: &SourceSpec| spec_digest(spec, &columns);
+        let quoted = Format::Csv(CsvDialect { quote: '\'', ..CsvDialect::default() });
+        assert_ne!(digest(&base), digest(&SourceSpec { format: quoted, ..base.clone() }));
+        assert_ne!(digest(&base), digest(&SourceSpec { bad_rows: BadRows::Skip, ..base.clone() }));
+        assert_ne!(digest(&base), spec_digest(&base, &schema(&[("n", DataType::Int64, false)])));
+        assert_eq!(digest(&base), digest(&SourceSpec { compression: Compression::Gzip, ..base.clone() }));
+        let elsewhere = Location::Files(vec!["elsewhere".to_owned()]);
+        assert_eq!(digest(&base), digest(&SourceSpec { location: elsewhere, ..base.clone() }));
+    }
+}

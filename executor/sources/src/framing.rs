@@ -173,3 +173,72 @@ fn last_line(bytes: &[u8], mut from: usize) -> Option<usize> {
 fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn records(framing: Framing, bytes: &[u8]) -> Vec<&[u8]> {
+        let mut at = 0;
+        std::iter::from_fn(|| {
+            let record = framing.last_record(bytes, at)?;
+            at = record.end;
+            Some(&bytes[record])
+        })
+        .collect()
+    }
+
+    fn csv_text() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(proptest::sample::select(b"ab,,\"\"\"\n\n\r#\\ ".to_vec()), 0..60)
+    }
+
+    fn dialects() -> impl Strategy<Value = CsvDialect> {
+        (any::<bool>(), any::<bool>()).prop_map(|(escape, comment)| CsvDialect {
+            escape: escape.then_some('\\'),
+            comment: comment.then_some('#'),
+            ..CsvDialect::default()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn csv_records_are_those_that_the_csv_crate_sees(mut bytes in csv_text(), dialect in dialects()) {
+            // The csv crate takes a comment without a line end for a record.
+            if dialect.comment.is_some() {
+                bytes.push(b'\n');
+            }
+            let mut builder = ::csv::ReaderBuilder::new();
+            builder.has_headers(false).flexible(true);
+            builder.escape(dialect.escape.map(|c| c as u8)).comment(dialect.comment.map(|c| c as u8));
+            let parse = |bytes: &[u8]| -> Vec<_> {
+                builder.from_reader(bytes).byte_records().map(|record| record.unwrap()).collect::<Vec<_>>()
+            };
+            let own = records(Framing::Csv(CsvFraming::new(&dialect)), &bytes);
+            let own: Vec<_> = own.into_iter().flat_map(parse).collect();
+            let strip = |records: Vec<::csv::ByteRecord>| -> Vec<Vec<Vec<u8>>> {
+                records.iter().map(|record| record.iter().map(<[u8]>::to_vec).collect()).collect()
+            };
+            prop_assert_eq!(strip(own), strip(parse(&bytes)));
+        }
+
+        #[test]
+        fn skipping_finds_only_ends_of_records(bytes in csv_text(), dialect in dialects(), least in 0usize..40) {
+            let framing = Framing::Csv(CsvFraming::new(&dialect));
+            if let Some(end) = framing.end_after(&bytes, 0, least) {
+                prop_assert!(end > least && bytes[end - 1] == b'\n');
+                // Cut there, both sides have the records of the whole.
+                let all = records(framing, &bytes).concat();
+                let parts = [records(framing, &bytes[..end]).concat(), records(framing, &bytes[end..]).concat()];
+                prop_assert_eq!(all, parts.concat());
+            }
+        }
+    }
+
+    #[test]
+    fn lines_of_white_space_are_no_json_records() {
+        assert_eq!(records(Framing::JsonLines, b"\n {}\n\t\r\n[]"), [&b" {}\n"[..], b"[]"]);
+        assert_eq!(records(Framing::Lines, b"\na"), [&b"\n"[..], b"a"]);
+    }
+}

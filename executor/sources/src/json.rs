@@ -127,3 +127,67 @@ impl Parser for JsonParser {
         BadRecord { column: None, reason }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use flowc_planner::plan::{BadRows, Format};
+
+    use super::*;
+    use crate::testing::{Folder, Table, schema, with_bad_rows};
+
+    fn read(text: &str, columns: &SchemaRef, bad_rows: BadRows) -> Result<Table, SourceError> {
+        Folder::new().read(text, &with_bad_rows(Format::JsonLines, bad_rows), columns)
+    }
+
+    #[test]
+    fn members_become_columns() {
+        let items = DataType::new_list(DataType::Int32, true);
+        let columns = schema(&[("n", DataType::UInt64, true), ("t", DataType::Utf8, true), ("l", items, true)]);
+        let text = "{\"n\":18446744073709551615,\"t\":\"ü\",\"l\":[1,null]}\r\n\n{\"other\":{},\"t\":1.5}\n";
+        let table = read(text, &columns, BadRows::Fail).unwrap();
+        assert_eq!(table.rows, ["18446744073709551615|ü|[1, ~]", "~|1.5|~"]);
+    }
+
+    #[test]
+    fn whole_numbers_are_never_rounded() {
+        let inner = DataType::Struct(vec![Field::new("n", DataType::Int8, true)].into());
+        let columns = schema(&[("n", DataType::Int64, false), ("s", inner, true)]);
+        let text = "{\"n\":1.5}\n{\"n\":9223372036854775807}\n{\"n\":1,\"s\":{\"n\":300}}\n{\"n\":\"7\"}\n";
+        let table = read(text, &columns, BadRows::Stream).unwrap();
+        assert_eq!(table.rows, ["9223372036854775807|~", "7|~"]);
+        assert_eq!(table.rejects[0], "input|1|column `n`: 1.5 is not a value of type Int64|{\"n\":1.5}");
+        assert!(table.rejects[1].starts_with("input|3|column `s`: "), "{:?}", table.rejects);
+    }
+
+    #[test]
+    fn what_is_no_object_of_the_schema_is_a_bad_row() {
+        let columns = schema(&[("n", DataType::Float64, false), ("t", DataType::Utf8, true)]);
+        let lines = [
+            "{\"n\":1}",
+            "{\"n\":",
+            "{\"n\":1}{\"n\":2}",
+            "[1]",
+            "7",
+            "{}",
+            "{\"n\":null}",
+            "{\"n\":true}",
+            "{\"n\":1,\"t\":[]}",
+            "null",
+            "{\"n\":2}",
+        ];
+        let table = read(&lines.join("\n"), &columns, BadRows::Stream).unwrap();
+        assert_eq!(table.rows, ["1.0|~", "2.0|~"]);
+        let rows: Vec<_> = table.rejects.iter().map(|reject| reject.split('|').nth(1).unwrap()).collect();
+        assert_eq!(rows, ["2", "3", "4", "5", "6", "7", "8", "9", "10"]);
+        assert!(table.rejects[4].contains("column `n`: missing"), "{:?}", table.rejects);
+        let error = read(&lines.join("\n"), &columns, BadRows::Fail).unwrap_err().to_string();
+        assert!(error.starts_with("input: row 2: not one JSON object: "), "{error}");
+    }
+
+    #[test]
+    fn an_object_over_several_lines_is_no_row_however_the_lines_add_up() {
+        let columns = schema(&[("n", DataType::Int64, true)]);
+        let table = read("{\"n\":1}{\"n\":2}\n{\"n\":\n3}\n", &columns, BadRows::Skip).unwrap();
+        assert_eq!((table.rows.len(), table.rejected), (0, 3));
+    }
+}

@@ -31,6 +31,8 @@ mod schema;
 mod segment;
 mod sift;
 mod spool;
+#[cfg(test)]
+mod testing;
 mod text;
 mod view;
 mod whole;

@@ -70,3 +70,45 @@ impl Lines {
         self.offsets.push(self.text.len() as i32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use flowc_planner::plan::{BadRows, Format};
+    use proptest::prelude::*;
+
+    use crate::testing::{Folder, Table, schema, with_bad_rows};
+
+    fn read(bytes: &[u8], bad_rows: BadRows) -> Result<Table, crate::SourceError> {
+        let columns = schema(&[("line", DataType::Utf8, false)]);
+        Folder::new().read(bytes, &with_bad_rows(Format::Lines, bad_rows), &columns)
+    }
+
+    #[test]
+    fn line_ends_and_marks_are_no_content() {
+        assert_eq!(read(b"\xEF\xBB\xBFa\r\n\nb \n c", BadRows::Fail).unwrap().rows, ["a", "", "b ", " c"]);
+        assert_eq!(read(b"", BadRows::Fail).unwrap().rows.len(), 0);
+        assert_eq!(read(b"\n", BadRows::Fail).unwrap().rows, [""]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_are_a_bad_row() {
+        let bytes = b"a\nb\xFFb\nc\n\xC3\n\xA9";
+        let error = read(bytes, BadRows::Fail).unwrap_err().to_string();
+        assert!(error.starts_with("input: row 2: not UTF-8 at byte 2 of the line: b"), "{error}");
+        let table = read(bytes, BadRows::Stream).unwrap();
+        assert_eq!((table.rows, table.rejected), (vec!["a".to_owned(), "c".to_owned()], 3));
+        assert!(table.rejects[2].starts_with("input|5|"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn lines_come_back(lines in proptest::collection::vec("[^\n\r]{0,6}", 0..9000)) {
+            let text = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+            prop_assume!(!text.starts_with('\u{feff}'));
+            prop_assert_eq!(read(text.as_bytes(), BadRows::Fail).unwrap().rows, lines);
+        }
+    }
+}

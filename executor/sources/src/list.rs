@@ -204,3 +204,92 @@ fn join(folder: &str, name: &str) -> String {
         _ => format!("{folder}/{name}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    fn folder() -> Folder {
+        let folder = Folder::new();
+        for name in ["b.csv", "a.csv", "a.txt", ".hidden.csv", "x/c.csv", "x/y/d.csv", "x/.git/e.csv", "z/c.csv"] {
+            folder.write(name, "");
+        }
+        folder
+    }
+
+    fn names(folder: &Folder, patterns: &[&str]) -> Vec<String> {
+        let patterns: Vec<_> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        let listing = list(&patterns, folder.path()).unwrap();
+        listing.files.into_iter().map(|file| file.name).collect()
+    }
+
+    #[test]
+    fn matches_come_in_byte_order_within_a_pattern_and_once() {
+        let folder = folder();
+        assert_eq!(names(&folder, &["*.csv"]), ["a.csv", "b.csv"]);
+        assert_eq!(names(&folder, &["b.csv", "./*.csv"]), ["b.csv", "a.csv"]);
+        assert_eq!(names(&folder, &["[ab].{csv,txt}"]), ["a.csv", "a.txt", "b.csv"]);
+        assert_eq!(names(&folder, &["*/c.csv"]), ["x/c.csv", "z/c.csv"]);
+    }
+
+    #[test]
+    fn two_stars_span_folders_but_not_hidden_ones() {
+        let folder = folder();
+        assert_eq!(names(&folder, &["**/*.csv"]), ["a.csv", "b.csv", "x/c.csv", "x/y/d.csv", "z/c.csv"]);
+        assert_eq!(names(&folder, &["x/**"]), ["x/c.csv", "x/y/d.csv"]);
+        assert_eq!(names(&folder, &["**/y/*"]), ["x/y/d.csv"]);
+        assert_eq!(names(&folder, &["x/.git/*"]), ["x/.git/e.csv"]);
+        assert_eq!(names(&folder, &[".*.csv"]), [".hidden.csv"]);
+    }
+
+    #[test]
+    fn every_folder_that_was_looked_at_is_told() {
+        let folder = folder();
+        let of = |pattern: &str| {
+            let listing = list(&[pattern.to_owned()], folder.path()).unwrap();
+            let relative = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned();
+            listing.directories.iter().map(relative).collect::<Vec<_>>()
+        };
+        assert_eq!(of("*.csv"), [""]);
+        assert_eq!(of("**/*.csv"), ["", "x", "x/y", "z"]);
+        assert_eq!(of("*/c.csv"), ["", "x", "z"]);
+        assert!(of("a.csv").is_empty());
+    }
+
+    #[test]
+    fn links_are_followed_and_loops_are_cut() {
+        let folder = folder();
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("x/loop")).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("z"), folder.path().join("w")).unwrap();
+        let found = names(&folder, &["**/c.csv"]);
+        assert!(found.contains(&"w/c.csv".to_owned()) && found.contains(&"x/c.csv".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn absolute_patterns_give_absolute_names() {
+        let folder = folder();
+        let pattern = format!("{}/*.txt", folder.path().display());
+        assert_eq!(names(&folder, &[&pattern]), [format!("{}/a.txt", folder.path().display())]);
+    }
+
+    #[test]
+    fn a_pattern_that_leads_nowhere_says_where_it_looked() {
+        let folder = folder();
+        let error = |pattern: &str| list(&[pattern.to_owned()], folder.path()).unwrap_err().to_string();
+        assert!(error("nothing.csv").contains("does not exist"));
+        assert!(error("x/*.parquet").contains(&folder.path().join("x").display().to_string()));
+        assert!(error("nowhere/*.csv").contains("no file matches"));
+        assert!(error("x").contains("is a folder"));
+        assert!(error("[a").contains("not a valid glob"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_is_an_error_only_where_it_matches() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = folder();
+        std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xFF.csv")), "").unwrap();
+        assert!(matches!(list(&["*.csv".to_owned()], folder.path()), Err(SourceError::NameNotUtf8 { .. })));
+        assert_eq!(names(&folder, &["*.txt"]), ["a.txt"]);
+    }
+}

@@ -41,15 +41,15 @@ pub fn infer_schema(file: &SourceFile, spec: &SourceSpec) -> Result<SchemaRef, S
     match &spec.format {
         Format::Csv(dialect) => infer_csv(&Sample::of(file, spec)?, dialect),
         Format::JsonLines => infer_json(&Sample::of(file, spec)?),
-        Format::Parquet => Ok(parquet::load(&seekable(file, spec)?)?.schema().clone()).map(without_metadata),
-        Format::Arrow => Ok(ipc::Index::load(&seekable(file, spec)?)?.schema().clone()).map(without_metadata),
+        Format::Parquet => Ok(without_metadata(parquet::load(&seekable(file, spec)?)?.schema())),
+        Format::Arrow => Ok(without_metadata(ipc::Index::load(&seekable(file, spec)?)?.schema())),
         Format::Table => Err(no_source()),
         fixed => fixed_schema(fixed).ok_or_else(no_source),
     }
 }
 
 /// Metadata of a whole file (a writer's notes, pandas' index) belongs to no column.
-fn without_metadata(schema: SchemaRef) -> SchemaRef {
+fn without_metadata(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().clone()))
 }
 
@@ -138,5 +138,71 @@ fn infer_json(sample: &Sample) -> Result<SchemaRef, SourceError> {
             let reason = "it has no objects, so its columns are unknown; declare a schema".to_owned();
             Err(SourceError::Damaged { file: sample.name.clone(), format: "jsonl", reason })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Folder, csv, gzip, spec};
+
+    fn infer(name: &str, bytes: &[u8], format: Format) -> Result<Vec<String>, SourceError> {
+        let folder = Folder::new();
+        let schema = infer_schema(&folder.write(name, bytes), &spec(format))?;
+        let describe = |field: &std::sync::Arc<Field>| {
+            format!("{} {}{}", field.name(), field.data_type(), if field.is_nullable() { "" } else { " not null" })
+        };
+        Ok(schema.fields().iter().map(describe).collect())
+    }
+
+    #[test]
+    fn csv_columns_are_guessed_from_values() {
+        let text = "n,f,t,e,d\n1,2.5,x,,2024-01-01\n2,3,7,,2024-01-02\n";
+        let expected = ["n Int64", "f Float64", "t Utf8", "e Utf8", "d Date32"];
+        assert_eq!(infer("a.csv", text.as_bytes(), csv()).unwrap(), expected);
+        assert_eq!(infer("a.csv.gz", &gzip(text.as_bytes()), csv()).unwrap(), expected);
+        assert_eq!(infer("a.csv", b"a,b\n", csv()).unwrap(), ["a Utf8", "b Utf8"]);
+    }
+
+    #[test]
+    fn bad_rows_do_not_hide_the_columns() {
+        assert_eq!(infer("a.csv", b"n,t\n1,a\n2\n3,b,c\n4,\xFF\n", csv()).unwrap(), ["n Int64", "t Utf8"]);
+        assert_eq!(infer("a", b"nonsense\n{\"n\":1}\n[]\n", Format::JsonLines).unwrap(), ["n Int64"]);
+    }
+
+    #[test]
+    fn a_file_without_columns_or_with_one_twice_is_an_error() {
+        assert!(infer("a.csv", b"", csv()).unwrap_err().to_string().contains("declare a schema"));
+        assert!(infer("a.csv", b"a,a\n", csv()).unwrap_err().to_string().contains("more than once"));
+        assert!(infer("a", b"\n", Format::JsonLines).unwrap_err().to_string().contains("declare a schema"));
+    }
+
+    #[test]
+    fn json_columns_nest_and_keep_their_order() {
+        let text = br#"{"z":1,"a":{"y":[1,2.5],"x":null},"m":true}
+            {"a":{"x":"t"},"m":"yes","new":[]}"#;
+        let types = infer("a", text, Format::JsonLines).unwrap();
+        assert_eq!(types[0], "z Int64");
+        assert!(types[1].starts_with("a Struct(") && types[1].find("\"y\"") < types[1].find("\"x\""), "{types:?}");
+        assert_eq!(types[2], "m Utf8");
+        assert!(types[3].starts_with("new List("), "{types:?}");
+    }
+
+    #[test]
+    fn what_was_inferred_can_be_read() {
+        let folder = Folder::new();
+        let text = "{\"a\":1,\"b\":[{\"c\":\"x\"}],\"d\":{\"e\":1.5}}\n{\"a\":null,\"b\":[],\"d\":{}}\n";
+        let file = folder.write("a.jsonl", text);
+        let spec = spec(Format::JsonLines);
+        let schema = infer_schema(&file, &spec).unwrap();
+        let table = crate::testing::Table::read(&folder.open(&file, &spec, &schema).unwrap()).unwrap();
+        assert_eq!(table.rows, ["1|[{c: x}]|{e: 1.5}", "~|[]|{e: ~}"]);
+    }
+
+    #[test]
+    fn fixed_formats_need_no_file() {
+        let file = SourceFile { path: "nowhere".into(), name: "nowhere".to_owned() };
+        assert_eq!(infer_schema(&file, &spec(Format::Lines)).unwrap(), fixed_schema(&Format::Lines).unwrap());
+        assert_eq!(infer_schema(&file, &spec(Format::Bytes)).unwrap(), fixed_schema(&Format::Bytes).unwrap());
     }
 }

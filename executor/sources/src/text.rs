@@ -233,3 +233,140 @@ impl Iterator for TextSegments<'_> {
         next
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use flowc_planner::plan::CsvDialect;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Folder, schema, text};
+
+    const SMALL: CutSizes = CutSizes { least: 256, spread: 192, most: 1024 };
+
+    fn open(bytes: &[u8], format: TextFormat, columns: &SchemaRef, bad_rows: BadRows, sizes: CutSizes) -> TextFile {
+        let folder = Folder::new();
+        let file = std::fs::File::open(folder.write("input", bytes).path).unwrap();
+        let view = View::new(Arc::new(file), "input").unwrap();
+        TextFile::new(view, columns.clone(), format, bad_rows, 0).with_sizes(sizes)
+    }
+
+    fn csv_format(columns: &SchemaRef) -> TextFormat {
+        let folder = Folder::new();
+        let file = std::fs::File::open(folder.write("input", "").path).unwrap();
+        let view = View::new(Arc::new(file), "input").unwrap();
+        let dialect = CsvDialect { header: false, ..CsvDialect::default() };
+        TextFormat::Csv(Arc::new(CsvLayout::open(&view, 0, &dialect, columns).unwrap().0))
+    }
+
+    fn cuts(file: &TextFile) -> Vec<(RawSegment, Bytes)> {
+        file.segments().map(|item| item.unwrap()).map(|(segment, bytes)| (segment, bytes.unwrap())).collect()
+    }
+
+    /// All rows, and all rejects, of a file.
+    fn read(file: &TextFile) -> (Vec<String>, Vec<String>) {
+        let (mut rows, mut rejects) = (Vec::new(), Vec::new());
+        let columns: Vec<_> = (0..file.schema().fields().len()).collect();
+        for (segment, bytes) in cuts(file) {
+            let mut sift = file.read(&segment, Some(bytes), &columns).unwrap();
+            while let Some(batch) = sift.batch().unwrap() {
+                rows.extend(text(&batch));
+            }
+            rejects.extend(sift.take_rejects().unwrap().iter().flat_map(text));
+        }
+        (rows, rejects)
+    }
+
+    fn line() -> SchemaRef {
+        schema(&[("line", DataType::Utf8, false)])
+    }
+
+    fn many_lines(seed: u64, count: u64) -> Vec<String> {
+        let word = |i: u64| blake3::hash(&(seed + i).to_le_bytes()).to_hex();
+        (0..count).map(|i| format!("{}\n", &word(i)[..10 + (i % 20) as usize])).collect()
+    }
+
+    #[test]
+    fn an_insertion_or_a_change_moves_the_cuts_next_to_it_alone() {
+        let lines = many_lines(7, 3000);
+        let digests = |lines: &[String]| -> Vec<_> {
+            let file = open(lines.concat().as_bytes(), TextFormat::Lines, &line(), BadRows::Fail, SMALL);
+            cuts(&file).into_iter().map(|(segment, _)| segment.raw).collect()
+        };
+        let before = digests(&lines);
+        assert!(before.len() > 50, "{} segments", before.len());
+        for place in (0..3000).step_by(211) {
+            let mut changed = lines.clone();
+            changed.insert(place, "inserted\n".to_owned());
+            let after = digests(&changed);
+            let fresh = after.iter().filter(|digest| !before.contains(digest)).count();
+            assert!(fresh <= 3, "an insertion at {place} made {fresh} segments new");
+        }
+    }
+
+    #[test]
+    fn segments_have_the_sizes_that_they_should() {
+        let bytes = many_lines(1, 20000).concat();
+        let file = open(bytes.as_bytes(), TextFormat::Lines, &line(), BadRows::Fail, SMALL);
+        let lengths: Vec<_> = cuts(&file).iter().map(|(segment, _)| segment.length as usize).collect();
+        let (last, others) = lengths.split_last().unwrap();
+        assert!(others.iter().all(|length| (SMALL.least..=SMALL.most).contains(length)) && *last <= SMALL.most);
+        let mean = bytes.len() / lengths.len();
+        assert!((350..600).contains(&mean), "mean {mean}");
+    }
+
+    #[test]
+    fn lines_that_are_all_alike_are_cut_too() {
+        let bytes = "same\n".repeat(10000);
+        let file = open(bytes.as_bytes(), TextFormat::Lines, &line(), BadRows::Fail, SMALL);
+        assert!(cuts(&file).iter().all(|(segment, _)| segment.length as usize <= SMALL.most));
+    }
+
+    #[test]
+    fn the_real_sizes_cut_large_files_too() {
+        let bytes = many_lines(3, 1_000_000).concat();
+        let file = open(bytes.as_bytes(), TextFormat::Lines, &line(), BadRows::Fail, CUT_SIZES);
+        let parts = cuts(&file);
+        assert!(parts.len() > 1);
+        assert!(parts.iter().map(|(_, bytes)| bytes.to_vec()).collect::<Vec<_>>().concat() == bytes.as_bytes());
+    }
+
+    fn csv_line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[0-9]{1,4},[a-z ]{0,12}\n",
+            2 => "[0-9]{1,4},\"[a-z,\n\"]{0,6}\"\r\n".prop_map(|s| s),
+            1 => "[a-z\",]{0,8}\n",
+            1 => Just("\n".to_owned()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn segments_together_are_the_file(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
+            for format in [TextFormat::Lines, TextFormat::JsonLines, csv_format(&line())] {
+                let file = open(&bytes, format, &line(), BadRows::Skip, SMALL);
+                let parts = cuts(&file);
+                prop_assert!(!parts.is_empty());
+                let mut at = 0;
+                for (ordinal, (segment, part)) in parts.iter().enumerate() {
+                    prop_assert_eq!((segment.offset, segment.length), (at, part.len() as u64));
+                    prop_assert_eq!(segment.ordinal as usize, ordinal);
+                    at += segment.length;
+                }
+                prop_assert_eq!(parts.iter().map(|(_, part)| part.to_vec()).collect::<Vec<_>>().concat(), bytes.clone());
+            }
+        }
+
+        #[test]
+        fn rows_and_rejects_do_not_depend_on_the_cuts(lines in proptest::collection::vec(csv_line(), 0..150)) {
+            let columns = schema(&[("n", DataType::Int64, false), ("t", DataType::Utf8, true)]);
+            let bytes = lines.concat();
+            let whole = open(bytes.as_bytes(), csv_format(&columns), &columns, BadRows::Stream, CUT_SIZES);
+            let cut = open(bytes.as_bytes(), csv_format(&columns), &columns, BadRows::Stream, SMALL);
+            prop_assert_eq!(read(&whole), read(&cut));
+        }
+    }
+}

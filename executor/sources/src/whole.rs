@@ -61,3 +61,25 @@ fn row(name: &str, bytes: &[u8], schema: &SchemaRef, projection: &[usize]) -> Re
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     RecordBatch::try_new_with_options(project(schema, projection), projection.iter().map(column).collect(), &options)
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use flowc_planner::plan::Format;
+
+    use crate::testing::{Folder, Table, schema, segments, spec};
+
+    #[test]
+    fn a_file_is_a_row_and_its_name_counts() {
+        let columns = schema(&[("path", DataType::Utf8, false), ("content", DataType::Binary, false)]);
+        let folder = Folder::new();
+        let raw = |name: &str| {
+            let file = folder.write(name, b"\x00\xFF");
+            let open = folder.open(&file, &spec(Format::Bytes), &columns).unwrap();
+            assert_eq!(Table::read(&open).unwrap().rows, [format!("{name}|00ff")]);
+            segments(&open)[0].raw
+        };
+        assert_ne!(raw("a/b.bin"), raw("a/c.bin"));
+        assert_eq!(folder.read("", &spec(Format::Bytes), &columns).unwrap().rows, ["input|"]);
+    }
+}
