@@ -1,0 +1,97 @@
+//! `kill -9` at random instants: afterwards a run gives the same bytes as one that nobody disturbed.
+#![allow(clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowc_executor::{Cancel, Event, Options, RunRequest, Session};
+use support::{Project, all_cached};
+
+const FLOW: &str = r#"
+source "text" { files "text/*.txt" }
+stage "words" { in "text"; std "tokenize@1"; config { column "line" }; cache #true }
+stage "counts" { in "words"; std "count@1"; config { by "word" } }
+sink "words" { in "words"; directory "out/words"; format "csv" }
+sink "counts" { in "counts"; file "out/counts.parquet" }
+"#;
+
+/// Tells a copy of this test binary to run a pipeline, until it is killed.
+const CHILD: &str = "FLOWC_CRASH_CHILD";
+
+fn run_in(folder: &Path) {
+    let options = Options {
+        pipeline: folder.join("flow.kdl"),
+        store: folder.join(".store"),
+        jobs: 2,
+        params: Default::default(),
+        locked: false,
+        build: true,
+        update_lock: false,
+        memory: 512 << 20,
+    };
+    // Killed at any instant, it may also meet its own half-changed input: an error is as good as an end.
+    let _ = Session::new(options).run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new());
+}
+
+#[test]
+fn child_that_is_to_be_killed() {
+    if let Some(folder) = std::env::var_os(CHILD) {
+        run_in(Path::new(&folder));
+    }
+}
+
+fn change_inputs(project: &Project, round: u32) {
+    for file in 0..12 {
+        let text = format!("round {round} file {file} the quick brown fox\n").repeat(2000);
+        if file % 4 == round % 4 || round == 0 {
+            std::fs::write(project.path(&format!("text/{file}.txt")), text).expect("an input");
+        }
+    }
+}
+
+#[test]
+fn killed_at_random_instants_nothing_is_lost_or_half_written() {
+    let kills: u32 = std::env::var("FLOWC_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let project = Project::new(FLOW);
+    project.write("text/first.txt", "one\n");
+    change_inputs(&project, 0);
+    project.run();
+    for round in 1..=kills {
+        change_inputs(&project, round);
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", "child_that_is_to_be_killed"])
+            .env(CHILD, project.path(""))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a child");
+        // Instants spread over a whole run, by a fixed sequence.
+        std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 151)));
+        child.kill().expect("kill -9");
+        child.wait().expect("its end");
+    }
+    support::settle();
+    let report = project.run();
+    let outputs = |project: &Project| {
+        let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(project.path("out/words"))
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "csv"))
+            .map(|path| (path.display().to_string(), std::fs::read(&path).expect("a file")))
+            .collect();
+        files.sort();
+        files.push(("counts".to_owned(), std::fs::read(project.path("out/counts.parquet")).expect("a file")));
+        files
+    };
+    let after_kills = outputs(&project);
+    assert!(all_cached(&project.run()), "a run after that has nothing to do");
+    std::fs::remove_dir_all(project.path("out")).expect("the outputs");
+    std::fs::remove_dir_all(project.store()).expect("the store");
+    let undisturbed = project.run();
+    assert_eq!(report.outputs, undisturbed.outputs);
+    assert_eq!(after_kills, outputs(&project));
+}

@@ -1,0 +1,128 @@
+//! A pipeline in a folder of its own, run through the engine as a caller would.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flowc_executor::{
+    Cancel, Error, Event, Options, RunFailure, RunReport, RunRequest, Session, StageReport, StageStatus,
+};
+
+/// A folder with a pipeline, its inputs and outputs, and a store.
+pub struct Project {
+    folder: tempfile::TempDir,
+    /// Threads.
+    pub jobs: usize,
+    /// Values of `param` nodes.
+    pub params: BTreeMap<String, String>,
+    /// Under `--locked`.
+    pub locked: bool,
+}
+
+impl Project {
+    /// A pipeline without inputs yet.
+    pub fn new(flow: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let project = Self { folder, jobs: 2, params: BTreeMap::new(), locked: false };
+        project.write("flow.kdl", flow);
+        project
+    }
+
+    /// Where a file of the project is.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and waits until its stamp can be trusted.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+        settle();
+    }
+
+    /// Reads a text file.
+    pub fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).expect("a file")
+    }
+
+    /// The store's folder.
+    pub fn store(&self) -> PathBuf {
+        self.path(".store")
+    }
+
+    /// A new session, as a new process would make.
+    pub fn session(&self) -> Session {
+        self.session_in(&self.store())
+    }
+
+    /// A session over another store.
+    pub fn session_in(&self, store: &Path) -> Session {
+        Session::new(Options {
+            pipeline: self.path("flow.kdl"),
+            store: store.to_path_buf(),
+            jobs: self.jobs,
+            params: self.params.clone(),
+            locked: self.locked,
+            build: true,
+            update_lock: false,
+            memory: 512 << 20,
+        })
+    }
+
+    /// Runs everything; it must succeed.
+    pub fn run(&self) -> RunReport {
+        self.try_run(&RunRequest::default()).unwrap_or_else(|failure| panic!("the run failed: {:#?}", failure.errors))
+    }
+
+    /// Runs what is asked for.
+    pub fn try_run(&self, request: &RunRequest) -> Result<RunReport, RunFailure> {
+        self.session().run(request, Arc::new(|_: Event| ()), Cancel::new())
+    }
+
+    /// Runs everything; gives the events too.
+    pub fn run_watched(&self) -> (RunReport, Vec<Event>) {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = events.clone();
+        let observer = Arc::new(move |event: Event| seen.lock().expect("unpoisoned").push(event));
+        let report = self.session().run(&RunRequest::default(), observer, Cancel::new());
+        let events = std::mem::take(&mut *events.lock().expect("unpoisoned"));
+        (report.unwrap_or_else(|failure| panic!("the run failed: {:#?}", failure.errors)), events)
+    }
+
+    /// Runs everything; it must fail. Gives the messages.
+    pub fn failure(&self) -> String {
+        let failure = self.try_run(&RunRequest::default()).expect_err("a failure");
+        failure.errors.iter().map(describe).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match error {
+        Error::Pipeline(problems) => problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
+/// Waits out the tick in which a second write could go unseen.
+pub fn settle() {
+    std::thread::sleep(Duration::from_millis(25));
+}
+
+/// The report of one stage.
+pub fn stage<'a>(report: &'a RunReport, name: &str) -> &'a StageReport {
+    report.stages.iter().find(|stage| stage.name == name).expect("a stage of that name")
+}
+
+/// Segments that a stage ran over, and segments whose results were there.
+pub fn segments(report: &RunReport, name: &str) -> (u64, u64) {
+    let stage = stage(report, name);
+    (stage.segments_ran, stage.segments_cached)
+}
+
+/// Whether nothing ran at all.
+pub fn all_cached(report: &RunReport) -> bool {
+    report.stages.iter().all(|stage| stage.status == StageStatus::Cached)
+}
