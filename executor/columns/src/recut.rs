@@ -1,9 +1,10 @@
 //! Cuts batches anew at fixed row counts.
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 
+use crate::canonical::check_keys;
 use crate::{BATCH_ROWS, ColumnsError};
 
 /// Takes batches of any size and gives batches of exactly [`BATCH_ROWS`] rows, the last one shorter.
@@ -46,8 +47,16 @@ impl Recut {
         let pieces = std::mem::take(&mut self.pieces);
         match <[RecordBatch; 1]>::try_from(pieces) {
             Ok([piece]) => Ok(piece),
-            Err(pieces) => Ok(concat_batches(&self.schema, &pieces)?),
+            Err(pieces) => self.concat(&pieces),
         }
+    }
+
+    fn concat(&self, pieces: &[RecordBatch]) -> Result<RecordBatch, ColumnsError> {
+        for column in (0..self.schema.fields().len()).filter(|&i| self.schema.field(i).data_type().is_nested()) {
+            let parts: Vec<_> = pieces.iter().map(|piece| piece.column(column).to_data()).collect();
+            check_keys(&parts.iter().collect::<Vec<_>>())?;
+        }
+        Ok(concat_batches(&self.schema, pieces)?)
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn compact<O: Offset>(data: &ArrayData, nulls: Option<NullBuffer>) ->
         }
         _ => {
             let (first, last) = ends(&offsets);
-            (rebase(offsets), child.slice(first, last - first))
+            (rebase(offsets), gather::slice(child, first, last - first))
         }
     };
     let child = compact_child(&child, None)?;
@@ -53,7 +53,7 @@ pub(super) fn compact_fixed(
     nulls: Option<NullBuffer>,
     size: usize,
 ) -> Result<ArrayData, ColumnsError> {
-    let child = data.child_data()[0].slice(0, data.len() * size);
+    let child = gather::slice(&data.child_data()[0], 0, data.len() * size);
     let child = compact_child(&child, nulls.as_ref().map(|nulls| nulls.expand(size)).as_ref())?;
     Ok(finish(like(data, nulls).add_child_data(child)))
 }

@@ -19,8 +19,8 @@ pub(super) fn compact(data: &ArrayData, mask: Option<&NullBuffer>) -> Result<Arr
 fn typed<R: RunEndIndexType>(data: &ArrayData, mask: Option<&NullBuffer>) -> Result<ArrayData, ColumnsError> {
     let (ends, picks) = runs::<R>(data, mask);
     let values = compact_child(&gather::rows(&data.child_data()[1], &picks)?, None)?;
-    let last = ends.len().saturating_sub(1);
-    let differs = |run: usize| run == last || values.slice(run, 1) != values.slice(run + 1, 1);
+    let value = |run| gather::slice(&values, run, 1);
+    let differs = |run: usize| run + 1 == ends.len() || value(run) != value(run + 1);
     let kept: Vec<usize> = (0..ends.len()).filter(|&run| differs(run)).collect();
 
     let values = gather::rows(&values, &kept.iter().map(|&run| Some(run)).collect::<Vec<_>>())?;

@@ -40,7 +40,7 @@ fn sparse(
     let children = fields.iter().zip(data.child_data()).map(|((id, _), child)| {
         let speaks = |row: usize| types[row] == id && !is_masked(mask, row);
         let speaking = NullBuffer::new(BooleanBuffer::collect_bool(data.len(), speaks));
-        compact_child(&child.slice(0, data.len()), Some(&speaking))
+        compact_child(&gather::slice(child, 0, data.len()), Some(&speaking))
     });
     let children = children.collect::<Result<Vec<_>, _>>()?;
     Ok(finish(like(data, None).add_buffer(types.into_inner()).child_data(children)))

@@ -1,1 +1,0 @@
-//! Generators of types and arrays, for property tests.
