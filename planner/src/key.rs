@@ -333,7 +333,12 @@ mod tests {
     fn only_the_columns_read_enter_an_invocation() {
         let (mut a, reads) = (segment(1, 3), [0, 2]);
         let key = |s: &SegmentKeys| {
-            InvocationKey::derive(&stage(), Phase::Run, 0, &[ReadKeys { segments: std::slice::from_ref(s), reads: &reads }])
+            InvocationKey::derive(
+                &stage(),
+                Phase::Run,
+                0,
+                &[ReadKeys { segments: std::slice::from_ref(s), reads: &reads }],
+            )
         };
         let before = key(&a);
         a.columns[1] = ColumnKey::new([99; 32]);
@@ -357,9 +362,7 @@ mod tests {
             let metadata = pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
             Field::new("x", DataType::Int64, true).with_metadata(metadata)
         };
-        let key = |f: &Field| {
-            StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[vec![f]])
-        };
+        let key = |f: &Field| StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[vec![f]]);
         assert_eq!(key(&field([("a", "1"), ("b", "2")])), key(&field([("b", "2"), ("a", "1")])));
         assert_ne!(key(&field([("a", "1"), ("b", "2")])), key(&field([("a", "1"), ("b", "3")])));
     }

@@ -1,8 +1,78 @@
 //! KDL text to a canonical, content-hashed plan: a function of values. No files, no processes, no runtimes.
 //!
-//! The way from text to plan, each step a type: texts -> [`syntax`] `Document` -> `Pipeline` -> `Resolved` ->
-//! [`plan::Plan`]. What the planner has to know of the world it asks through [`catalogue::Catalogue`].
+//! The way from text to plan, each step a type: [`Texts`] -> `Document` (includes, loops and parameters resolved) ->
+//! `Pipeline` (declarations) -> `Resolved` (names and order) -> `Descriptions` (what stages make of their inputs) ->
+//! [`plan::Plan`]. What the planner has to know of the world it asks through [`catalogue::Catalogue`]. A plan's stages
+//! are put into units by [`units`], and printed and drawn by [`render`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod assemble;
 pub mod catalogue;
+mod config;
+mod describe;
+mod diagnostic;
+mod expand;
 pub mod key;
+pub mod lock;
 pub mod plan;
+mod read;
+pub mod render;
+mod syntax;
+mod targets;
+mod text;
+mod units;
+mod wiring;
+
+pub use describe::rejects_schema;
+pub use diagnostic::{
+    ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
+    WiringProblem,
+};
+pub use expand::Settings;
+pub use lock::{Lock, LockError};
+pub use text::{IncludeRequest, Texts};
+pub use units::{Boundary, Unit, stored_edges, units};
+
+use catalogue::Catalogue;
+use describe::Descriptions;
+use diagnostic::Problems;
+use expand::Document;
+use plan::Plan;
+use read::Pipeline;
+use wiring::Resolved;
+
+/// A value, if there could be one, and everything that is wrong.
+#[derive(Clone, Debug)]
+pub struct Outcome<T> {
+    /// Present when there are no problems.
+    pub value: Option<T>,
+    /// In the order of the texts.
+    pub problems: Vec<Diagnostic>,
+}
+
+/// Plans a pipeline. All mistakes are found in one go, but for those that only follow from others: what depends on
+/// something wrong is passed over in silence.
+pub fn plan(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue) -> Outcome<Plan> {
+    let mut problems = Problems::default();
+    let value = attempt(texts, settings, catalogue, &mut problems).filter(|_| problems.is_empty());
+    Outcome { value, problems: problems.into_diagnostics(texts) }
+}
+
+fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Option<Plan> {
+    texts.syntax_problems(problems);
+    let document = Document::new(texts, settings, problems);
+    // A text that is missing or broken would make every name in it unknown.
+    let whole = document.is_whole;
+    let pipeline = Pipeline::new(document, problems);
+    if !whole {
+        return None;
+    }
+    let resolved = Resolved::new(pipeline, catalogue, problems);
+    let mut descriptions = Descriptions::new(&resolved, catalogue, problems);
+    targets::check(&resolved, &descriptions, problems);
+    if !problems.is_empty() {
+        return None;
+    }
+    assemble::plan(texts.pipeline(), &resolved, &mut descriptions)
+}

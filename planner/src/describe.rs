@@ -1,0 +1,244 @@
+//! Asks stages, level by level, what they make of their config and inputs; every answer is checked before it is used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use crate::catalogue::{Catalogue, Description, InputDescription, OutputDescription, Question, Signature};
+use crate::config::Config;
+use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
+use crate::plan::{Class, OutputColumn, Rows};
+use crate::wiring::{Origin, Resolved};
+
+/// A stage with its config and its checked description.
+pub(crate) struct Described {
+    pub(crate) config: serde_json::Value,
+    pub(crate) description: Description,
+}
+
+/// What is known of schemas and stages. What is wrong, or depends on what is wrong, is absent.
+#[derive(Default)]
+pub(crate) struct Descriptions {
+    pub(crate) schemas: HashMap<Origin, SchemaRef>,
+    /// By stage, in the order of the text.
+    pub(crate) stages: HashMap<usize, Described>,
+}
+
+/// The columns of a source's stream of bad rows: file, 1-based row, reason, and the row's text.
+pub fn rejects_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let row = Field::new("row", DataType::UInt64, false);
+    Arc::new(Schema::new(vec![text("file"), row, text("reason"), text("text")]))
+}
+
+impl Descriptions {
+    pub(crate) fn new(resolved: &Resolved, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Self {
+        let mut descriptions = Self::default();
+        descriptions.ask_sources(resolved, catalogue, problems);
+        let mut configs = configs(resolved, problems);
+        for level in levels(resolved) {
+            descriptions.ask_level(resolved, &level, &mut configs, catalogue, problems);
+        }
+        descriptions
+    }
+
+    fn ask_sources(&mut self, resolved: &Resolved, catalogue: &mut dyn Catalogue, problems: &mut Problems) {
+        let mut asked = Vec::new();
+        for (i, source) in resolved.pipeline.sources.iter().enumerate() {
+            if source.rejects {
+                self.schemas.insert(Origin::Rejects(i), rejects_schema());
+            }
+            match &source.spec {
+                Some(spec) => match &spec.declared {
+                    Some(schema) => drop(self.schemas.insert(Origin::Source(i), schema.clone())),
+                    None => asked.push((i, (source.name.text.clone(), spec.clone()))),
+                },
+                None => {}
+            }
+        }
+        let (indices, questions): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+        for (i, answer) in indices.into_iter().zip(catalogue.source_schemas(&questions)) {
+            match answer {
+                Ok(schema) => drop(self.schemas.insert(Origin::Source(i), schema)),
+                Err(problem) => {
+                    let name = resolved.pipeline.sources[i].name.clone();
+                    let (message, help) = (problem.message, problem.help);
+                    problems.at(name.place, PlaceProblem::SourceSchema { name: name.text, message, help });
+                }
+            }
+        }
+    }
+
+    fn ask_level(
+        &mut self,
+        resolved: &Resolved,
+        level: &[usize],
+        configs: &mut HashMap<usize, Config>,
+        catalogue: &mut dyn Catalogue,
+        problems: &mut Problems,
+    ) {
+        let asked = level.iter().filter_map(|&stage| {
+            let config = configs.remove(&stage)?;
+            Some((stage, self.question(resolved, stage, &config)?, config))
+        });
+        let asked: Vec<(usize, Question, Config)> = asked.collect();
+        let questions: Vec<Question> = asked.iter().map(|(_, question, _)| question.clone()).collect();
+        for ((stage, question, config), answer) in asked.into_iter().zip(catalogue.describe(&questions)) {
+            let declared = &resolved.pipeline.stages[stage];
+            let Some(signature) = &resolved.signatures[stage] else { continue };
+            match answer.map(|description| (check(&description, signature, &question.inputs), description)) {
+                Ok((Ok(()), description)) => self.add(stage, config.value, description),
+                Ok((Err(message), _)) => {
+                    let code = question.code.to_string();
+                    problems.at(declared.name.place, StageProblem::Contract { code, message });
+                }
+                Err(problem) => {
+                    let at = problem.config_path.as_deref().map(|path| config.place(path));
+                    let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
+                    let place = at.unwrap_or(declared.name.place);
+                    problems.at(place, StageProblem::Describe { stage, message, help });
+                }
+            }
+        }
+    }
+
+    fn question(&self, resolved: &Resolved, stage: usize, config: &Config) -> Option<Question> {
+        let inputs = resolved.inputs[stage].as_ref()?.iter().map(|origin| self.schemas.get(origin).cloned());
+        Some(Question {
+            code: resolved.pipeline.stages[stage].code.as_ref()?.0.clone(),
+            digest: resolved.signatures[stage].as_ref()?.digest,
+            config: config.value.clone(),
+            inputs: inputs.collect::<Option<_>>()?,
+        })
+    }
+
+    fn add(&mut self, stage: usize, config: serde_json::Value, description: Description) {
+        for (port, output) in description.outputs.iter().enumerate() {
+            self.schemas.insert(Origin::Stage { stage, port }, output.schema.clone());
+        }
+        self.stages.insert(stage, Described { config, description });
+    }
+}
+
+/// The typed configs of all stages whose schema is known.
+fn configs(resolved: &Resolved, problems: &mut Problems) -> HashMap<usize, Config> {
+    let typed =
+        resolved.pipeline.stages.iter().zip(&resolved.signatures).enumerate().filter_map(|(i, (stage, signature))| {
+            let schema = &signature.as_ref()?.config_schema;
+            Some((i, Config::new(stage.config.as_ref(), stage.name.place, schema, problems)?))
+        });
+    typed.collect()
+}
+
+/// Stages in groups: each reads from earlier groups alone.
+fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
+    let mut level_of = vec![0; resolved.inputs.len()];
+    let mut levels: Vec<Vec<usize>> = Vec::new();
+    for &stage in &resolved.order {
+        let above = resolved.inputs[stage].iter().flatten().filter_map(|origin| match origin {
+            Origin::Stage { stage, .. } => Some(level_of[*stage] + 1),
+            Origin::Source(_) | Origin::Rejects(_) => None,
+        });
+        let level = above.max().unwrap_or(0);
+        level_of[stage] = level;
+        if levels.len() <= level {
+            levels.resize_with(level + 1, Vec::new);
+        }
+        levels[level].push(stage);
+    }
+    levels
+}
+
+/// Everything that the plan's readers rely on. A stage's code is not trusted.
+fn check(description: &Description, signature: &Signature, inputs: &[SchemaRef]) -> Result<(), String> {
+    let count = |what: &str, found: usize, wanted: usize| {
+        if found == wanted { Ok(()) } else { Err(format!("it describes {found} {what} and has {wanted}")) }
+    };
+    count("inputs", description.inputs.len(), signature.inputs.len())?;
+    count("outputs", description.outputs.len(), signature.outputs.len())?;
+    for ((input, schema), port) in description.inputs.iter().zip(inputs).zip(&signature.inputs) {
+        check_input(input, schema).map_err(|what| format!("input `{port}`: {what}"))?;
+    }
+    for (output, port) in description.outputs.iter().zip(&signature.outputs) {
+        check_output(output, &description.inputs, inputs).map_err(|what| format!("output `{port}`: {what}"))?;
+    }
+    check_combining(description)?;
+    match description.parts {
+        0 => Err("it wants no invocations at all".to_owned()),
+        1 => Ok(()),
+        _ if inputs.is_empty() => Ok(()),
+        parts => Err(format!("it wants {parts} invocations, which only a stage without inputs can")),
+    }
+}
+
+fn check_input(input: &InputDescription, schema: &Schema) -> Result<(), String> {
+    let columns = schema.fields().len();
+    if input.reads.iter().any(|&column| column >= columns) {
+        return Err(format!("it reads a column that is not there (there are {columns})"));
+    }
+    if !input.reads.is_sorted_by(|a, b| a < b) {
+        return Err("the columns that it reads are not in ascending order".to_owned());
+    }
+    match (input.class, input.keys.is_empty()) {
+        (Class::Keyed, true) => Err("it is keyed, but has no key columns".to_owned()),
+        (Class::Keyed, false) if input.keys.iter().any(|key| !input.reads.contains(key)) => {
+            Err("a key column is not among the columns that it reads".to_owned())
+        }
+        (Class::Keyed, false) | (_, true) => Ok(()),
+        (class, false) => Err(format!("it has key columns, but is {class}")),
+    }
+}
+
+fn check_output(output: &OutputDescription, inputs: &[InputDescription], schemas: &[SchemaRef]) -> Result<(), String> {
+    let fields = output.schema.fields();
+    if output.columns.len() != fields.len() {
+        return Err(format!(
+            "it has {} columns and says of {} where they come from",
+            fields.len(),
+            output.columns.len()
+        ));
+    }
+    let mut names = std::collections::HashSet::new();
+    if let Some(field) = fields.iter().find(|field| !names.insert(field.name())) {
+        return Err(format!("it has two columns `{}`", field.name()));
+    }
+    let from = match output.rows {
+        Rows::Same { input } | Rows::Subset { input } => {
+            let class = inputs.get(input).ok_or("its rows are those of an input that is not there")?.class;
+            if class == Class::Combining {
+                return Err("its rows are those of a combining input, of which only partials are left".to_owned());
+            }
+            Some(&schemas[input])
+        }
+        Rows::New => None,
+    };
+    output.columns.iter().zip(fields).try_for_each(|(column, field)| check_column(column, field, from))
+}
+
+fn check_column(column: &OutputColumn, field: &Field, from: Option<&SchemaRef>) -> Result<(), String> {
+    let OutputColumn::Passed { column } = column else { return Ok(()) };
+    let name = field.name();
+    let schema = from.ok_or_else(|| format!("`{name}` is passed on, but its rows are new"))?;
+    let passed = schema.fields().get(*column).ok_or_else(|| format!("`{name}` is a column that is not there"))?;
+    if passed.data_type() != field.data_type() {
+        return Err(format!("`{name}` is passed on as {}, but is {}", field.data_type(), passed.data_type()));
+    }
+    if passed.is_nullable() && !field.is_nullable() {
+        return Err(format!("`{name}` is passed on as without nulls, but may hold some"));
+    }
+    Ok(())
+}
+
+fn check_combining(description: &Description) -> Result<(), String> {
+    let combining = description.inputs.iter().any(|input| input.class == Class::Combining);
+    let driving = description.inputs.iter().filter(|input| input.class.is_driving()).count();
+    if driving > 1 {
+        return Err("several of its inputs are taken segment by segment; all but one must be whole".to_owned());
+    }
+    match (combining, &description.partial) {
+        (false, None) | (true, Some(_)) => Ok(()),
+        (false, Some(_)) => Err("it has partials, but no combining input".to_owned()),
+        (true, None) => Err("it has a combining input, but no columns of partials".to_owned()),
+    }
+}

@@ -1,0 +1,165 @@
+//! What is wrong with a pipeline, as data: a closed enum of kinds, one file per group, each with a place in the text.
+
+mod config;
+mod expansion;
+mod places;
+mod shape;
+mod stage;
+mod syntax;
+mod wiring;
+
+use std::sync::Arc;
+
+use miette::{LabeledSpan, NamedSource, SourceCode};
+
+pub use config::ConfigProblem;
+pub use expansion::ExpansionProblem;
+pub use places::PlaceProblem;
+pub use shape::ShapeProblem;
+pub use stage::StageProblem;
+pub use syntax::SyntaxProblem;
+pub use wiring::WiringProblem;
+
+use crate::text::{Place, Texts};
+
+/// Everything that can be wrong with a pipeline.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+#[error(transparent)]
+#[diagnostic(transparent)]
+pub enum Kind {
+    /// The text is not KDL.
+    Syntax(#[from] SyntaxProblem),
+    /// Parameters, includes and loops.
+    Expansion(#[from] ExpansionProblem),
+    /// Nodes, arguments and properties that do not belong, or are missing.
+    Shape(#[from] ShapeProblem),
+    /// Names and how streams are joined.
+    Wiring(#[from] WiringProblem),
+    /// A stage's code, and what it says of its inputs.
+    Stage(#[from] StageProblem),
+    /// A config that does not fit its JSON Schema.
+    Config(#[from] ConfigProblem),
+    /// Sources and sinks.
+    Places(#[from] PlaceProblem),
+}
+
+/// One problem with its place.
+#[derive(Clone, Debug)]
+pub struct Diagnostic {
+    kind: Kind,
+    labels: Vec<LabeledSpan>,
+    source: Option<Arc<NamedSource<Arc<str>>>>,
+}
+
+impl Diagnostic {
+    /// What is wrong.
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+}
+
+impl std::fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.kind.fmt(f)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+impl miette::Diagnostic for Diagnostic {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.kind.code()
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.kind.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_deref().map(|source| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}
+
+/// Collects problems while a step of the planner goes on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Problems(Vec<Found>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    place: Option<Place>,
+    kind: Kind,
+    also: Option<(Place, &'static str)>,
+}
+
+impl Problems {
+    /// A problem at a place.
+    pub(crate) fn at(&mut self, place: Place, kind: impl Into<Kind>) {
+        self.0.push(Found { place: Some(place), kind: kind.into(), also: None });
+    }
+
+    /// A problem at a place that has to do with a second one.
+    pub(crate) fn with(&mut self, place: Place, kind: impl Into<Kind>, second: Place, label: &'static str) {
+        self.0.push(Found { place: Some(place), kind: kind.into(), also: Some((second, label)) });
+    }
+
+    /// A problem that is not in the text.
+    pub(crate) fn anywhere(&mut self, kind: impl Into<Kind>) {
+        self.0.push(Found { place: None, kind: kind.into(), also: None });
+    }
+
+    pub(crate) fn extend(&mut self, others: &Problems) {
+        self.0.extend(others.0.iter().cloned());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order of the text; what a loop repeats is said once.
+    pub(crate) fn into_diagnostics(self, texts: &Texts) -> Vec<Diagnostic> {
+        let mut found = self.0;
+        found.sort_by_key(|found| found.place);
+        found.dedup();
+        let sources: Vec<_> = texts.sources().collect();
+        found.into_iter().map(|found| diagnostic(found, &sources)).collect()
+    }
+}
+
+fn diagnostic(found: Found, sources: &[Arc<NamedSource<Arc<str>>>]) -> Diagnostic {
+    let span = |place: Place| (place.start as usize, (place.end - place.start) as usize);
+    let source = found.place.and_then(|place| sources.get(place.file as usize).cloned());
+    let mut labels: Vec<_> = found.place.iter().map(|&p| LabeledSpan::new_with_span(None, span(p))).collect();
+    // A diagnostic shows one text: a second place in another file is left to the message.
+    let second = found.also.filter(|(second, _)| Some(second.file) == found.place.map(|p| p.file));
+    labels.extend(second.map(|(place, label)| LabeledSpan::new_with_span(Some(label.to_owned()), span(place))));
+    Diagnostic { kind: found.kind, labels, source }
+}
+
+/// "did you mean ...", or the list of what there is.
+pub(crate) fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    let near = known.iter().map(|name| (strsim::jaro_winkler(wrong, name), *name));
+    match near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1))) {
+        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+        None if known.is_empty() => None,
+        None if known.len() <= 16 => Some(format!("known here: {}", list(known))),
+        None => None,
+    }
+}
+
+/// `a`, `b` and `c`.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}

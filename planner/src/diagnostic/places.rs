@@ -1,0 +1,150 @@
+//! Sources and sinks: where data comes from and goes to.
+
+/// What is wrong with a source or a sink.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+pub enum PlaceProblem {
+    /// Several places where there can be one.
+    #[error("{what} has two places: `{first}` and `{second}`")]
+    #[diagnostic(code(flowc::several_places), help("keep one of them"))]
+    SeveralPlaces {
+        /// The source or sink.
+        what: String,
+        /// The first.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// The ending does not tell the format.
+    #[error("the format of {what} cannot be told from `{path}`")]
+    #[diagnostic(code(flowc::no_format), help("add `format \"...\"`: one of {known}"))]
+    NoFormat {
+        /// The source or sink.
+        what: String,
+        /// The path, or standard input or output.
+        path: String,
+        /// Names of formats.
+        known: String,
+    },
+    /// The endings tell several formats.
+    #[error("the files of {what} have several formats: `{first}` and `{second}`")]
+    #[diagnostic(
+        code(flowc::mixed_formats),
+        help("make a source for each, or say `format \"...\"` if they are the same")
+    )]
+    MixedFormats {
+        /// The source.
+        what: String,
+        /// The first pattern.
+        first: String,
+        /// The second pattern.
+        second: String,
+    },
+    /// A format that is not for here.
+    #[error("the format `{format}` is not for {what}")]
+    #[diagnostic(code(flowc::format_place), help("use one of {known}"))]
+    FormatPlace {
+        /// Its name.
+        format: String,
+        /// What kind of place.
+        what: &'static str,
+        /// Names of formats.
+        known: String,
+    },
+    /// A declared schema for a format that brings its own.
+    #[error("the format `{format}` has columns of its own, so `schema` cannot be declared")]
+    #[diagnostic(code(flowc::fixed_schema), help("leave out `schema`"))]
+    FixedSchema {
+        /// Its name.
+        format: &'static str,
+    },
+    /// Columns that cannot be told.
+    #[error("the columns of the source `{name}` cannot be told: {message}")]
+    #[diagnostic(code(flowc::source_schema))]
+    SourceSchema {
+        /// The source.
+        name: String,
+        /// Why.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// Two columns of one name.
+    #[error("the column `{column}` is declared twice")]
+    #[diagnostic(code(flowc::repeated_column), help("columns of a source need names of their own"))]
+    RepeatedColumn {
+        /// Its name.
+        column: String,
+    },
+    /// Bad rows cannot be told apart.
+    #[error("`bad-rows \"{choice}\"` is not for the format `{format}`")]
+    #[diagnostic(code(flowc::bad_rows), help("its rows are good or the whole file is bad; leave out `bad-rows`"))]
+    BadRows {
+        /// As written.
+        choice: String,
+        /// The format's name.
+        format: &'static str,
+    },
+    /// Two sinks in one place.
+    #[error("the sinks `{first}` and `{second}` write to the same place")]
+    #[diagnostic(
+        code(flowc::same_target),
+        help("one would destroy what the other wrote; give one of them another place")
+    )]
+    SameTarget {
+        /// The first.
+        first: String,
+        /// The second.
+        second: String,
+    },
+    /// A sink would destroy what a source reads.
+    #[error("the sink `{sink}` writes to a file that the source `{name}` reads")]
+    #[diagnostic(code(flowc::overwrites_source), help("give the sink another place"))]
+    OverwritesSource {
+        /// The sink.
+        sink: String,
+        /// The source.
+        name: String,
+    },
+    /// Partitions in something that is not a folder.
+    #[error("`partition-by` needs a `directory`")]
+    #[diagnostic(
+        code(flowc::partition_place),
+        help("partitions are folders: replace `file` or `stdout` with `directory \"...\"`")
+    )]
+    PartitionPlace,
+    /// Partitions by a column that is not there.
+    #[error("the stream `{stream}` has no column `{column}`")]
+    #[diagnostic(code(flowc::unknown_column))]
+    UnknownColumn {
+        /// The stream.
+        stream: String,
+        /// As written.
+        column: String,
+        /// What there is.
+        #[help]
+        help: Option<String>,
+    },
+    /// All columns are in the folders' names.
+    #[error("`partition-by` names all columns, so that none is left for the files")]
+    #[diagnostic(code(flowc::all_partitioned), help("leave at least one column out of it"))]
+    AllPartitioned,
+    /// A column whose values cannot name folders.
+    #[error("the column `{column}` is a {data_type}, whose values cannot name folders")]
+    #[diagnostic(code(flowc::partition_type), help("partition by text, numbers, dates or booleans"))]
+    PartitionType {
+        /// Its name.
+        column: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// `lines` needs one column of text.
+    #[error("the format `lines` writes one column of text, but the stream `{stream}` has {found}")]
+    #[diagnostic(code(flowc::lines_columns), help("select the column before the sink, or write `csv`"))]
+    LinesColumns {
+        /// The stream.
+        stream: String,
+        /// What it has.
+        found: String,
+    },
+}

@@ -1,0 +1,269 @@
+//! `flow.lock`: pinned digests of components and inferred columns of sources, as TOML that is made to be read in diffs.
+//!
+//! ```toml
+//! version = 1
+//!
+//! [components]
+//! "std count@1" = "6e0f..."
+//!
+//! [sources."orders"]
+//! columns = [
+//!     { name = "id", type = "Int64", nullable = false },
+//! ]
+//! ```
+//!
+//! Printing is canonical: equal locks have equal text. A type is written as Arrow's text where that says all of it, and
+//! as JSON otherwise (fields within it may have metadata, which the text leaves out).
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use serde::Deserialize;
+
+use crate::catalogue::Problem;
+use crate::key::{StageDigest, canonical_json};
+
+/// The version of the lock's form.
+pub const LOCK_VERSION: u32 = 1;
+
+/// What a pipeline's runs have pinned.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lock {
+    /// [`LOCK_VERSION`] of the flowc that wrote it.
+    pub version: u32,
+    /// By the code as the text has it (`std count@1`).
+    pub components: BTreeMap<String, StageDigest>,
+    /// By the source's name: the columns of sources that do not declare them.
+    pub sources: BTreeMap<String, SchemaRef>,
+}
+
+impl Default for Lock {
+    fn default() -> Self {
+        Self { version: LOCK_VERSION, components: BTreeMap::new(), sources: BTreeMap::new() }
+    }
+}
+
+/// Why a lock cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LockError {
+    /// It is not TOML, or of another form.
+    #[error("the lock cannot be read: {0} (delete it to make a new one)")]
+    Form(String),
+    /// Another flowc wrote it.
+    #[error(
+        "the lock has version {found}, and this flowc reads {LOCK_VERSION} (use the flowc that wrote it, or delete it)"
+    )]
+    Version {
+        /// What it says.
+        found: u32,
+    },
+    /// A column's type is not Arrow.
+    #[error("the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}`")]
+    Type {
+        /// The source.
+        source_name: String,
+        /// The column.
+        column: String,
+        /// As written.
+        data_type: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    version: u32,
+    #[serde(default)]
+    components: BTreeMap<String, StageDigest>,
+    #[serde(default)]
+    sources: BTreeMap<String, SourceText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceText {
+    columns: Vec<ColumnText>,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ColumnText {
+    name: String,
+    r#type: String,
+    nullable: bool,
+    #[serde(default)]
+    metadata: HashMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct VersionText {
+    version: u32,
+}
+
+impl Lock {
+    /// Reads a lock's text.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        let form = |error: toml::de::Error| LockError::Form(error.to_string().trim_end().to_owned());
+        // The version first: what follows may have another form in another version.
+        let VersionText { version } = toml::from_str(text).map_err(form)?;
+        if version != LOCK_VERSION {
+            return Err(LockError::Version { found: version });
+        }
+        let Text { version, components, sources } = toml::from_str(text).map_err(form)?;
+        let sources = sources.into_iter().map(|(name, source)| Ok((name.clone(), schema(&name, source)?)));
+        Ok(Self { version, components, sources: sources.collect::<Result<_, LockError>>()? })
+    }
+}
+
+fn schema(source_name: &str, source: SourceText) -> Result<SchemaRef, LockError> {
+    let fields = source.columns.into_iter().map(|column| {
+        let parsed = read_type(&column.r#type).ok_or_else(|| LockError::Type {
+            source_name: source_name.to_owned(),
+            column: column.name.clone(),
+            data_type: column.r#type.clone(),
+        })?;
+        Ok(Field::new(column.name, parsed, column.nullable).with_metadata(column.metadata))
+    });
+    Ok(Arc::new(Schema::new_with_metadata(fields.collect::<Result<Vec<_>, LockError>>()?, source.metadata)))
+}
+
+fn read_type(text: &str) -> Option<DataType> {
+    if text.starts_with(['{', '"']) { serde_json::from_str(text).ok() } else { text.parse().ok() }
+}
+
+/// Arrow's text if it says all, JSON otherwise.
+fn type_text(data_type: &DataType) -> String {
+    let text = data_type.to_string();
+    if text.parse::<DataType>().is_ok_and(|parsed| parsed == *data_type) {
+        return text;
+    }
+    let json = serde_json::to_value(data_type).expect("a type is plain data");
+    canonical_json(&json)
+}
+
+impl std::fmt::Display for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "# Made by flowc. Commit it: it pins what the pipeline runs and the columns that it reads.")?;
+        writeln!(f, "version = {}", self.version)?;
+        if !self.components.is_empty() {
+            writeln!(f, "\n[components]")?;
+        }
+        for (code, digest) in &self.components {
+            writeln!(f, "{} = \"{digest}\"", quoted(code))?;
+        }
+        for (name, schema) in &self.sources {
+            writeln!(f, "\n[sources.{}]\ncolumns = [", quoted(name))?;
+            for field in schema.fields() {
+                let (name, data_type) = (quoted(field.name()), quoted(&type_text(field.data_type())));
+                let metadata =
+                    metadata(field.metadata()).map(|text| format!(", metadata = {text}")).unwrap_or_default();
+                let nullable = field.is_nullable();
+                writeln!(f, "    {{ name = {name}, type = {data_type}, nullable = {nullable}{metadata} }},")?;
+            }
+            writeln!(f, "]")?;
+            if let Some(text) = metadata(schema.metadata()) {
+                writeln!(f, "metadata = {text}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn metadata(metadata: &HashMap<String, String>) -> Option<String> {
+    let sorted: BTreeMap<_, _> = metadata.iter().collect();
+    let pairs: Vec<String> = sorted.iter().map(|(key, value)| format!("{} = {}", quoted(key), quoted(value))).collect();
+    (!pairs.is_empty()).then(|| format!("{{ {} }}", pairs.join(", ")))
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                // Writing to a string does not fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Holds the columns of a file against those that the lock pins. Columns that the lock does not have are fine, and come
+/// back as names: nothing reads them until the lock is made anew.
+///
+/// # Errors
+/// If a pinned column is missing or of another type, or may hold nulls that the pinned one may not.
+pub fn check_schema(source: &str, file: &str, pinned: &Schema, found: &Schema) -> Result<Vec<String>, Problem> {
+    let wrong: Vec<String> = pinned.fields().iter().filter_map(|field| difference(field, found)).collect();
+    if wrong.is_empty() {
+        let extra = found.fields().iter().filter(|field| pinned.field_with_name(field.name()).is_err());
+        return Ok(extra.map(|field| field.name().clone()).collect());
+    }
+    let message = format!("`{file}` does not have the columns that the lock pins for `{source}`: {}", wrong.join("; "));
+    Err(Problem::new(message).with_help("correct the file, or delete the source from the lock to pin its columns anew"))
+}
+
+fn difference(pinned: &Field, found: &Schema) -> Option<String> {
+    let name = pinned.name();
+    match found.field_with_name(name) {
+        Err(_) => Some(format!("`{name}` is missing")),
+        Ok(field) if field.data_type() != pinned.data_type() => {
+            Some(format!("`{name}` is {} and not {}", field.data_type(), pinned.data_type()))
+        }
+        Ok(field) if field.is_nullable() && !pinned.is_nullable() => Some(format!("`{name}` may hold nulls")),
+        Ok(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(fields: Vec<Field>) -> Lock {
+        let mut lock = Lock::default();
+        lock.components.insert("wasm a \"b\"\\c\n.wasm".into(), StageDigest::new([7; 32]));
+        lock.sources.insert("orders.x".into(), Arc::new(Schema::new(fields)));
+        lock
+    }
+
+    #[test]
+    fn types_that_arrows_text_loses_are_kept() {
+        let inner = Field::new("item", DataType::Int64, true).with_metadata([("k".into(), "v".into())].into());
+        let lock = lock(vec![
+            Field::new("a", DataType::List(Arc::new(inner.clone())), true),
+            Field::new("b", DataType::Struct(vec![inner].into()), false)
+                .with_metadata([("x".into(), "\"".into())].into()),
+            Field::new("c", "Timestamp(us, \"UTC\")".parse().unwrap(), true),
+        ]);
+        assert_eq!(Lock::parse(&lock.to_string()), Ok(lock));
+    }
+
+    #[test]
+    fn bad_locks_say_what_to_do() {
+        assert_eq!(Lock::parse("version = 9\nnew = 1"), Err(LockError::Version { found: 9 }));
+        assert!(matches!(Lock::parse("version ="), Err(LockError::Form(_))));
+        assert!(matches!(Lock::parse("version = 1\ncomponents = 3"), Err(LockError::Form(_))));
+        let bad = "version = 1\n[sources.a]\ncolumns = [{ name = \"x\", type = \"Int65\", nullable = true }]";
+        assert!(matches!(Lock::parse(bad), Err(LockError::Type { .. })));
+    }
+
+    #[test]
+    fn extra_columns_are_fine_and_missing_or_retyped_ones_are_not() {
+        let field = |name: &str, data_type| Field::new(name, data_type, true);
+        let pinned = Schema::new(vec![field("a", DataType::Int64), field("b", DataType::Utf8)]);
+        let more =
+            Schema::new(vec![field("b", DataType::Utf8), field("c", DataType::Utf8), field("a", DataType::Int64)]);
+        assert_eq!(check_schema("s", "f.csv", &pinned, &more), Ok(vec!["c".to_owned()]));
+        let other = Schema::new(vec![field("a", DataType::Utf8)]);
+        let problem = check_schema("s", "f.csv", &pinned, &other).unwrap_err();
+        assert!(problem.message.ends_with("`a` is Utf8 and not Int64; `b` is missing"), "{}", problem.message);
+    }
+}

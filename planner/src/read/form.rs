@@ -1,0 +1,159 @@
+//! What a node may hold, as a table, and how values are taken from it with their types checked.
+
+use crate::diagnostic::{Problems, ShapeProblem, suggest};
+use crate::syntax::{Arg, Node, Value};
+
+/// What a node may hold.
+pub(crate) struct Form {
+    pub(crate) takes: Takes,
+    pub(crate) props: &'static [&'static str],
+    pub(crate) children: Children,
+}
+
+/// How many arguments; with an example of the node.
+pub(crate) enum Takes {
+    Nothing,
+    One(&'static str),
+    AtLeast(usize, &'static str),
+    /// Any number, checked elsewhere.
+    Any,
+}
+
+/// Which children.
+pub(crate) enum Children {
+    None,
+    /// Each at most once.
+    Once(&'static [&'static str]),
+    /// Any number of these.
+    Many(&'static [&'static str]),
+    /// Checked elsewhere.
+    Unchecked,
+}
+
+impl Form {
+    pub(crate) const LEAF: Self = Self { takes: Takes::Nothing, props: &[], children: Children::None };
+
+    /// Says what does not belong in a node, and which arguments are missing. `within` names the node with an article.
+    pub(crate) fn check(&self, node: &Node, within: &str, problems: &mut Problems) {
+        self.check_args(node, problems);
+        for prop in node.props.iter().filter(|prop| !self.props.contains(&prop.name.as_str())) {
+            let help = suggest(&prop.name, self.props.iter().copied());
+            let (node, name) = (node.name.clone(), prop.name.clone());
+            problems.at(prop.arg.place, ShapeProblem::UnknownProperty { node, name, help });
+        }
+        self.check_children(node, within, problems);
+    }
+
+    fn check_args(&self, node: &Node, problems: &mut Problems) {
+        let (least, most, example) = match self.takes {
+            Takes::Nothing => (0, 0, ""),
+            Takes::One(example) => (1, 1, example),
+            Takes::AtLeast(least, example) => (least, usize::MAX, example),
+            Takes::Any => return,
+        };
+        let name = || node.name.clone();
+        if node.args.len() < least {
+            let needs = if least == most { "one value" } else { "at least one value" }.to_owned();
+            problems.at(node.place, ShapeProblem::MissingArgument { node: name(), needs, example });
+        }
+        if let Some(extra) = node.args.get(most) {
+            let takes = if most == 0 { "no values" } else { "one value" }.to_owned();
+            problems.at(extra.place, ShapeProblem::ExtraArgument { node: name(), takes });
+        }
+    }
+
+    fn check_children(&self, node: &Node, within: &str, problems: &mut Problems) {
+        let Some(children) = &node.children else { return };
+        let (known, once) = match self.children {
+            Children::Unchecked => return,
+            Children::None => {
+                return problems.at(node.place, ShapeProblem::ExtraBlock { node: node.name.clone() });
+            }
+            Children::Once(known) => (known, true),
+            Children::Many(known) => (known, false),
+        };
+        for (i, child) in children.iter().enumerate() {
+            let name = || child.name.clone();
+            if !known.contains(&child.name.as_str()) {
+                problems.at(child.place, unknown_node(child, within, known));
+            } else if let Some(first) = children[..i].iter().find(|c| once && c.name == child.name) {
+                let problem = ShapeProblem::RepeatedNode { node: name() };
+                problems.with(child.place, problem, first.place, "first given here");
+            }
+        }
+    }
+}
+
+/// A node that means nothing where it is.
+pub(crate) fn unknown_node(node: &Node, within: &str, known: &[&str]) -> ShapeProblem {
+    let help = suggest(&node.name, known.iter().copied());
+    ShapeProblem::UnknownNode { node: node.name.clone(), within: within.to_owned(), help }
+}
+
+/// A text.
+pub(crate) fn string<'a>(what: &str, arg: &'a Arg, problems: &mut Problems) -> Option<&'a str> {
+    if let Value::String(text) = &arg.value {
+        return Some(text);
+    }
+    wrong_type(what, "a text", arg, Some(format!("write it in quotes: \"{}\"", arg.value)), problems);
+    None
+}
+
+/// An integer.
+pub(crate) fn integer(what: &str, arg: &Arg, problems: &mut Problems) -> Option<i128> {
+    if let Value::Integer(number) = arg.value {
+        return Some(number);
+    }
+    wrong_type(what, "an integer", arg, None, problems);
+    None
+}
+
+/// `#true` or `#false`.
+pub(crate) fn boolean(what: &str, arg: &Arg, problems: &mut Problems) -> Option<bool> {
+    if let Value::Bool(flag) = arg.value {
+        return Some(flag);
+    }
+    wrong_type(what, "`#true` or `#false`", arg, None, problems);
+    None
+}
+
+fn wrong_type(what: &str, expected: &'static str, arg: &Arg, help: Option<String>, problems: &mut Problems) {
+    if arg.value != Value::Unknown {
+        let found = arg.value.described();
+        problems.at(arg.place, ShapeProblem::ValueType { what: what.to_owned(), expected, found, help });
+    }
+}
+
+/// The single argument of a child that is there once, with its form checked. `example` shows the child.
+pub(crate) fn only_arg<'a>(
+    node: &'a Node,
+    child: &str,
+    example: &'static str,
+    problems: &mut Problems,
+) -> Option<&'a Arg> {
+    let child = node.child(child)?;
+    Form { takes: Takes::One(example), ..Form::LEAF }.check(child, &child.name, problems);
+    child.args.first()
+}
+
+/// A child with one text.
+pub(crate) fn child_string<'a>(
+    node: &'a Node,
+    child: &str,
+    example: &'static str,
+    problems: &mut Problems,
+) -> Option<(&'a str, &'a Arg)> {
+    let arg = only_arg(node, child, example, problems)?;
+    Some((string(child, arg, problems)?, arg))
+}
+
+/// A child with `#true` or `#false`; false when absent.
+pub(crate) fn child_flag(node: &Node, child: &str, example: &'static str, problems: &mut Problems) -> bool {
+    only_arg(node, child, example, problems).and_then(|arg| boolean(child, arg, problems)).unwrap_or(false)
+}
+
+/// A value of the right type that makes no sense.
+pub(crate) fn bad_value(what: &'static str, arg: &Arg, help: impl Into<String>, problems: &mut Problems) {
+    let (value, help) = (arg.value.to_string(), Some(help.into()));
+    problems.at(arg.place, ShapeProblem::BadValue { what, value, help });
+}

@@ -1,0 +1,98 @@
+//! The declared columns of a source: `schema { column "id" "Int64" nullable=#false }`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
+use crate::read::form::{self, Children, Form, Takes};
+use crate::syntax::Node;
+
+const COLUMN: &str = "column \"id\" \"Int64\" nullable=#false";
+
+/// Simple types by their Arrow names and by the names that people use, in lower case.
+const SIMPLE: &[(&str, DataType)] = &[
+    ("null", DataType::Null),
+    ("boolean", DataType::Boolean),
+    ("bool", DataType::Boolean),
+    ("int8", DataType::Int8),
+    ("int16", DataType::Int16),
+    ("int32", DataType::Int32),
+    ("int", DataType::Int64),
+    ("int64", DataType::Int64),
+    ("uint8", DataType::UInt8),
+    ("uint16", DataType::UInt16),
+    ("uint32", DataType::UInt32),
+    ("uint64", DataType::UInt64),
+    ("float16", DataType::Float16),
+    ("float32", DataType::Float32),
+    ("float", DataType::Float64),
+    ("float64", DataType::Float64),
+    ("double", DataType::Float64),
+    ("utf8", DataType::Utf8),
+    ("string", DataType::Utf8),
+    ("text", DataType::Utf8),
+    ("largeutf8", DataType::LargeUtf8),
+    ("utf8view", DataType::Utf8View),
+    ("binary", DataType::Binary),
+    ("bytes", DataType::Binary),
+    ("largebinary", DataType::LargeBinary),
+    ("binaryview", DataType::BinaryView),
+    ("date", DataType::Date32),
+    ("date32", DataType::Date32),
+    ("date64", DataType::Date64),
+];
+
+/// The columns that a source declares. The outer option says whether it does.
+pub(super) fn declared(node: &Node, problems: &mut Problems) -> Option<Option<SchemaRef>> {
+    let child = node.child("schema")?;
+    let form = Form { children: Children::Many(&["column"]), ..Form::LEAF };
+    form.check(child, "a schema", problems);
+    let before = problems.len();
+    let fields: Vec<Field> = child.all("column").filter_map(|column| field(column, problems)).collect();
+    if child.all("column").next().is_none() {
+        let within = "a schema".to_owned();
+        problems.at(child.place, ShapeProblem::MissingNode { within, node: "column", example: COLUMN });
+    }
+    let mut seen = HashMap::new();
+    for column in child.all("column") {
+        let Some(arg) = column.args.first() else { continue };
+        if let Some(first) = seen.insert(arg.value.to_string(), arg.place) {
+            let problem = PlaceProblem::RepeatedColumn { column: arg.value.to_string() };
+            problems.with(arg.place, problem, first, "first declared here");
+        }
+    }
+    Some((problems.len() == before).then(|| Arc::new(Schema::new(fields))))
+}
+
+fn field(node: &Node, problems: &mut Problems) -> Option<Field> {
+    Form { takes: Takes::Any, props: &["nullable"], ..Form::LEAF }.check(node, "a column", problems);
+    let [name, data_type, extra @ ..] = node.args.as_slice() else {
+        let needs = "a name and a type".to_owned();
+        problems.at(node.place, ShapeProblem::MissingArgument { node: node.name.clone(), needs, example: COLUMN });
+        return None;
+    };
+    if let Some(extra) = extra.first() {
+        let takes = "a name and a type".to_owned();
+        problems.at(extra.place, ShapeProblem::ExtraArgument { node: node.name.clone(), takes });
+    }
+    let nullable = node.prop("nullable").map_or(Some(true), |arg| form::boolean("nullable", arg, problems));
+    let text = form::string("column", data_type, problems)?;
+    let parsed = parse_type(text);
+    if parsed.is_none() {
+        let help = "an Arrow type: Int64, Float64, Utf8, Boolean, Date32, Timestamp(us, \"UTC\"), Decimal128(10, 2), \
+                    List(Int64), ...";
+        form::bad_value("type of a column", data_type, help, problems);
+    }
+    Some(Field::new(form::string("column", name, problems)?, parsed?, nullable?))
+}
+
+/// A type by its Arrow text, simple ones in any case.
+fn parse_type(text: &str) -> Option<DataType> {
+    let lower = text.trim().to_ascii_lowercase();
+    let simple = SIMPLE.iter().find(|(name, _)| *name == lower).map(|(_, data_type)| data_type.clone());
+    // The parser recurses into brackets; no column needs many.
+    let nested = text.matches('(').count();
+    simple.or_else(|| (nested <= 32).then(|| text.parse().ok()).flatten())
+}

@@ -1,0 +1,134 @@
+//! `sink "top" { in "words"; file "out/top.parquet" }`.
+
+use super::format::{self, Holder};
+use super::{Name, Taken, Wire, form};
+use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
+use crate::plan::{Format, SinkSpec, Target};
+use crate::read::form::{Children, Form, Takes};
+use crate::syntax::{Arg, Node};
+use crate::text::Place;
+
+const FORM: Form = Form {
+    takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),
+    props: &[],
+    children: Children::Once(&["in", "file", "directory", "stdout", "format", "compression", "partition-by"]),
+};
+const FILE: Holder = Holder { what: "a file or folder", formats: &["csv", "jsonl", "parquet", "arrow", "lines"] };
+const STDOUT: Holder = Holder { what: "standard output", formats: &["table", "csv", "jsonl", "arrow", "lines"] };
+
+/// A sink, as declared.
+#[derive(Debug)]
+pub(crate) struct SinkDecl {
+    pub(crate) name: Name,
+    pub(crate) input: Option<Wire>,
+    /// None where something in it is wrong.
+    pub(crate) spec: Option<SinkSpec>,
+    /// Of its target.
+    pub(crate) place: Place,
+    /// Of the columns in [`SinkSpec::partition_by`].
+    pub(crate) partitions: Vec<Place>,
+}
+
+impl SinkDecl {
+    pub(super) fn read(node: &Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        FORM.check(node, "a sink", problems);
+        let name = super::name(node, taken, problems);
+        let what = format!("the sink `{}`", name.as_ref().map_or("?", |name| &name.text));
+        let input = input(node, &what, problems);
+        let target = target(node, &what, problems);
+        let format = format(node, target.as_ref(), what, problems);
+        let compression = format::compression(node, problems);
+        let columns = partition_by(node, target.as_ref().map(|(target, _)| target), problems);
+        let partition_by = columns.iter().filter_map(|arg| arg.value.as_str().map(str::to_owned)).collect();
+        let place = target.as_ref().map_or(node.place, |(_, place)| *place);
+        let good = problems.len() == before;
+        let spec = target.zip(format).filter(|_| good).map(|((target, _), format)| SinkSpec {
+            target,
+            format,
+            compression,
+            partition_by,
+        });
+        Some(Self { name: name?, input, spec, place, partitions: columns.iter().map(|arg| arg.place).collect() })
+    }
+}
+
+fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
+    const EXAMPLE: &str = "in \"words\"";
+    if node.child("in").is_none() {
+        problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "in", example: EXAMPLE });
+    }
+    let (stream, arg) = form::child_string(node, "in", EXAMPLE, problems)?;
+    Some(Wire { port: None, stream: Some(stream.to_owned()), place: arg.place })
+}
+
+fn target(node: &Node, what: &str, problems: &mut Problems) -> Option<(Target, Place)> {
+    let places: Vec<&Node> = ["file", "directory", "stdout"].iter().filter_map(|name| node.child(name)).collect();
+    match places[..] {
+        [] => {
+            let (within, example) = (what.to_owned(), "file \"out/words.csv\"");
+            problems.at(node.place, ShapeProblem::MissingNode { within, node: "file", example });
+            None
+        }
+        [place] => one_target(node, place, problems),
+        [first, second, ..] => {
+            let (what, places) = (what.to_owned(), (first.name.clone(), second.name.clone()));
+            let problem = PlaceProblem::SeveralPlaces { what, first: places.0, second: places.1 };
+            problems.with(second.place, problem, first.place, "the other is here");
+            None
+        }
+    }
+}
+
+fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Target, Place)> {
+    if place.name == "stdout" {
+        Form::LEAF.check(place, "`stdout`", problems);
+        return Some((Target::Stdout, place.place));
+    }
+    let example = if place.name == "file" { "file \"out/words.csv\"" } else { "directory \"out/words\"" };
+    let (path, arg) = form::child_string(node, &place.name, example, problems)?;
+    if path.is_empty() || (place.name == "file" && path.ends_with('/')) {
+        form::bad_value("path", arg, format!("for example: `{example}`"), problems);
+        return None;
+    }
+    let target = if place.name == "file" { Target::File(path.to_owned()) } else { Target::Directory(path.to_owned()) };
+    Some((target, arg.place))
+}
+
+fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems: &mut Problems) -> Option<Format> {
+    let holder = if matches!(target, Some((Target::Stdout, _))) { STDOUT } else { FILE };
+    if let Some(stated) = format::stated(node, holder, problems) {
+        return stated;
+    }
+    match target? {
+        (Target::Stdout, _) => Some(Format::Table),
+        (Target::File(path), place) => {
+            let told = format::by_ending(path);
+            if told.is_none() {
+                format::untold(what, path, *place, holder, problems);
+            }
+            told
+        }
+        (Target::Directory(path), place) => {
+            format::untold(what, path, *place, holder, problems);
+            None
+        }
+    }
+}
+
+fn partition_by<'a>(node: &'a Node, target: Option<&Target>, problems: &mut Problems) -> &'a [Arg] {
+    let Some(child) = node.child("partition-by") else { return &[] };
+    Form { takes: Takes::AtLeast(1, "partition-by \"day\""), ..Form::LEAF }.check(child, "`partition-by`", problems);
+    for arg in &child.args {
+        form::string("partition-by", arg, problems);
+    }
+    if !matches!(target, Some(Target::Directory(_)) | None) {
+        problems.at(child.place, PlaceProblem::PartitionPlace);
+    }
+    for (i, arg) in child.args.iter().enumerate() {
+        if child.args[..i].iter().any(|other| other.value == arg.value) {
+            problems.at(arg.place, PlaceProblem::RepeatedColumn { column: arg.value.to_string() });
+        }
+    }
+    &child.args
+}

@@ -1,0 +1,136 @@
+//! `source "orders" { files "*.csv" }`.
+
+use super::format::{self, Holder};
+use super::{Name, Taken, form, schema};
+use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
+use crate::plan::{BadRows, Format, Location, SourceSpec};
+use crate::read::form::{Children, Form, Takes};
+use crate::syntax::Node;
+use crate::text::Place;
+
+const FORM: Form = Form {
+    takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
+    props: &[],
+    children: Children::Once(&["files", "stdin", "format", "compression", "schema", "bad-rows"]),
+};
+const HOLDER: Holder = Holder { what: "a source", formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"] };
+
+/// A source, as declared.
+#[derive(Debug)]
+pub(crate) struct SourceDecl {
+    pub(crate) name: Name,
+    /// None where something in it is wrong; its columns are unknown then.
+    pub(crate) spec: Option<SourceSpec>,
+    /// Whether it has a stream of bad rows.
+    pub(crate) rejects: bool,
+}
+
+impl SourceDecl {
+    pub(super) fn read(node: &Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        FORM.check(node, "a source", problems);
+        let name = super::name(node, taken, problems);
+        let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
+        let location = location(node, &what, problems);
+        let format = match format::stated(node, HOLDER, problems) {
+            Some(format) => format,
+            None => location.as_ref().and_then(|(location, place)| infer(location, *place, what, problems)),
+        };
+        let compression = format::compression(node, problems);
+        let bad_rows = bad_rows(node, format.as_ref(), problems);
+        let declared = schema::declared(node, problems).flatten();
+        fixed_schema(node, format.as_ref(), problems);
+        let good = problems.len() == before;
+        let spec = location.zip(format).filter(|_| good).map(|((location, _), format)| SourceSpec {
+            location,
+            format,
+            compression,
+            bad_rows,
+            declared,
+        });
+        Some(Self { name: name?, spec, rejects: bad_rows == BadRows::Stream })
+    }
+}
+
+fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Place)> {
+    match (node.child("files"), node.child("stdin")) {
+        (Some(files), None) => {
+            let form = Form { takes: Takes::AtLeast(1, "files \"data/*.csv\""), ..Form::LEAF };
+            form.check(files, "`files`", problems);
+            let texts = files.args.iter().map(|arg| form::string("files", arg, problems));
+            let patterns: Vec<String> = texts.collect::<Option<Vec<_>>>()?.into_iter().map(str::to_owned).collect();
+            let place = files.args.first()?.place;
+            if let Some(empty) = files.args.iter().find(|arg| arg.value.as_str() == Some("")) {
+                form::bad_value("path", empty, "name a file, or a glob such as data/*.csv", problems);
+            }
+            Some((Location::Files(patterns), place))
+        }
+        (None, Some(stdin)) => {
+            Form::LEAF.check(stdin, "`stdin`", problems);
+            Some((Location::Stdin, stdin.place))
+        }
+        (Some(files), Some(stdin)) => {
+            let (what, first, second) = (what.to_owned(), "files".to_owned(), "stdin".to_owned());
+            let later = if files.place < stdin.place { stdin } else { files };
+            problems.at(later.place, PlaceProblem::SeveralPlaces { what, first, second });
+            None
+        }
+        (None, None) => {
+            let example = "files \"data/*.csv\"";
+            problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "files", example });
+            None
+        }
+    }
+}
+
+fn infer(location: &Location, place: Place, what: String, problems: &mut Problems) -> Option<Format> {
+    let Location::Files(patterns) = location else {
+        format::untold(what, "stdin", place, HOLDER, problems);
+        return None;
+    };
+    let mut told: Option<(&str, Format)> = None;
+    for pattern in patterns {
+        match (format::by_ending(pattern), &told) {
+            (None, _) => {
+                format::untold(what, pattern, place, HOLDER, problems);
+                return None;
+            }
+            (Some(format), Some((first, other))) if format != *other => {
+                let (first, second) = ((*first).to_owned(), pattern.clone());
+                problems.at(place, PlaceProblem::MixedFormats { what, first, second });
+                return None;
+            }
+            (Some(format), _) => told = Some((pattern, format)),
+        }
+    }
+    told.map(|(_, format)| format)
+}
+
+fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> BadRows {
+    let example = "bad-rows \"skip\"";
+    let Some((choice, arg)) = form::child_string(node, "bad-rows", example, problems) else { return BadRows::Fail };
+    let chosen = match choice {
+        "fail" => BadRows::Fail,
+        "skip" => BadRows::Skip,
+        "stream" => BadRows::Stream,
+        other => {
+            let help = suggest(other, ["fail", "skip", "stream"]).unwrap_or_default();
+            form::bad_value("way to treat bad rows", arg, help, problems);
+            return BadRows::Fail;
+        }
+    };
+    if let Some(format @ (Format::Parquet | Format::Arrow | Format::Bytes)) = format
+        && chosen != BadRows::Fail
+    {
+        let (choice, format) = (choice.to_owned(), format::format_name(format));
+        problems.at(arg.place, PlaceProblem::BadRows { choice, format });
+    }
+    chosen
+}
+
+/// `lines` and `bytes` have columns of their own.
+fn fixed_schema(node: &Node, format: Option<&Format>, problems: &mut Problems) {
+    if let (Some(schema), Some(format @ (Format::Lines | Format::Bytes))) = (node.child("schema"), format) {
+        problems.at(schema.place, PlaceProblem::FixedSchema { format: format::format_name(format) });
+    }
+}

@@ -1,0 +1,161 @@
+//! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`.
+
+use super::quantity::{bytes, milliseconds};
+use super::{Name, Taken, form};
+use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
+use crate::plan::{Code, Limits};
+use crate::read::form::{Children, Form, Takes};
+use crate::syntax::{Arg, Node};
+use crate::text::Place;
+
+const CODES: &[&str] = &["std", "wasm", "rust"];
+const RESERVED: &[&str] = &["python", "container", "wgsl", "sql"];
+const FORM: Form = Form {
+    takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
+    props: &[],
+    children: Children::Once(&[
+        "in",
+        "config",
+        "isolate",
+        "cache",
+        "timeout",
+        "memory",
+        "std",
+        "wasm",
+        "rust",
+        "python",
+        "container",
+        "wgsl",
+        "sql",
+    ]),
+};
+
+/// A stage, as declared.
+#[derive(Debug)]
+pub(crate) struct StageDecl {
+    pub(crate) name: Name,
+    pub(crate) inputs: Vec<Wire>,
+    /// None where something in it is wrong; its outputs are unknown then.
+    pub(crate) code: Option<(Code, Place)>,
+    /// The `config` node.
+    pub(crate) config: Option<Node>,
+    pub(crate) limits: Limits,
+}
+
+/// A stream that a stage reads, by name.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// The input port, where the text names it.
+    pub(crate) port: Option<String>,
+    /// None where the text names no stream that could be; nothing is said about the port then.
+    pub(crate) stream: Option<String>,
+    pub(crate) place: Place,
+}
+
+impl StageDecl {
+    pub(super) fn read(mut node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+        FORM.check(&node, "a stage", problems);
+        let name = super::name(&node, taken, problems);
+        let label = name.as_ref().map_or("?", |name| &name.text);
+        let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
+        let limits = limits(&node, problems);
+        let config = node.children.as_mut().and_then(|children| {
+            let at = children.iter().position(|child| child.name == "config")?;
+            Some(children.swap_remove(at))
+        });
+        Some(Self { name: name?, inputs, code, config, limits })
+    }
+}
+
+fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
+    let Some(child) = node.child("in") else { return Vec::new() };
+    if child.children.is_some() {
+        problems.at(child.place, ShapeProblem::ExtraBlock { node: child.name.clone() });
+    }
+    if child.args.is_empty() && child.props.is_empty() {
+        let (node, needs) = (child.name.clone(), "a stream".to_owned());
+        let example = "in \"orders\"` or `in rows=\"orders\" table=\"customers\"";
+        problems.at(child.place, ShapeProblem::MissingArgument { node, needs, example });
+    }
+    let mut wire = |port: Option<&str>, arg: &Arg| {
+        let stream = form::string("in", arg, problems).map(str::to_owned);
+        Wire { port: port.map(str::to_owned), stream, place: arg.place }
+    };
+    let mut wires: Vec<Wire> = child.args.iter().map(|arg| wire(None, arg)).collect();
+    wires.extend(child.props.iter().map(|prop| wire(Some(&prop.name), &prop.arg)));
+    wires
+}
+
+fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Place)> {
+    let is_code = |child: &&Node| CODES.contains(&child.name.as_str()) || RESERVED.contains(&child.name.as_str());
+    let codes: Vec<&Node> = node.children.iter().flatten().filter(is_code).collect();
+    if let [first, second, ..] = codes[..]
+        && first.name != second.name
+    {
+        let problem = StageProblem::SeveralCodes { stage: stage.to_owned() };
+        problems.with(second.place, problem, first.place, "the first is here");
+        return None;
+    }
+    let Some(child) = codes.first() else {
+        problems.at(
+            node.args.first().map_or(node.place, |arg| arg.place),
+            StageProblem::NoCode { stage: stage.to_owned() },
+        );
+        return None;
+    };
+    if RESERVED.contains(&child.name.as_str()) {
+        problems.at(child.place, StageProblem::Reserved { kind: child.name.clone() });
+        return None;
+    }
+    reference(node, child, problems)
+}
+
+fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code, Place)> {
+    let example = match child.name.as_str() {
+        "std" => "std \"count@1\"",
+        "wasm" => "wasm \"stage.wasm\"",
+        _ => "rust \"my-stage\"",
+    };
+    let (text, arg) = form::child_string(node, &child.name, example, problems)?;
+    if text.is_empty() {
+        form::bad_value("code", arg, format!("for example: `{example}`"), problems);
+        return None;
+    }
+    let code = match child.name.as_str() {
+        "std" => Code::Std(standard(text, arg, problems)?),
+        "wasm" => Code::Wasm(text.to_owned()),
+        _ => Code::Rust(text.to_owned()),
+    };
+    Some((code, arg.place))
+}
+
+/// `name@version`.
+fn standard(text: &str, arg: &Arg, problems: &mut Problems) -> Option<String> {
+    let good = |(name, version): (&str, &str)| !name.is_empty() && version.parse::<u32>().is_ok();
+    if text.split_once('@').is_some_and(good) {
+        return Some(text.to_owned());
+    }
+    let name = text.split('@').next().unwrap_or(text);
+    form::bad_value("standard stage", arg, format!("add a version: `std \"{name}@1\"`"), problems);
+    None
+}
+
+fn limits(node: &Node, problems: &mut Problems) -> Limits {
+    let isolate = form::child_flag(node, "isolate", "isolate #true", problems);
+    let cache = form::child_flag(node, "cache", "cache #true", problems);
+    let timeout_ms = form::child_string(node, "timeout", "timeout \"5s\"", problems).and_then(|(text, arg)| {
+        let told = milliseconds(text);
+        if told.is_none() {
+            form::bad_value("duration", arg, "a number and one of ms, s, m, h: \"500ms\", \"5s\"", problems);
+        }
+        told
+    });
+    let memory = form::child_string(node, "memory", "memory \"256MiB\"", problems).and_then(|(text, arg)| {
+        let told = bytes(text);
+        if told.is_none() {
+            form::bad_value("size", arg, "a number and one of KiB, MiB, GiB, KB, MB, GB: \"256MiB\"", problems);
+        }
+        told
+    });
+    Limits { isolate, cache, timeout_ms, memory }
+}

@@ -1,0 +1,108 @@
+//! The plan as text: sources, units with their stages, sinks.
+
+use super::words;
+use crate::plan::{Input, Output, OutputColumn, Plan, Rows, Stage};
+use crate::units::{Boundary, Unit};
+
+/// What a run would do, for people. The last line ends with a line break.
+pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
+    let mut lines = vec![heading(plan, units)];
+    for source in &plan.sources {
+        lines.push(format!("\nsource {}  {}", source.name, words::location(&source.spec.location)));
+        lines.push(format!("    {}", words::reading(&source.spec)));
+        lines.push(format!("    {}", words::columns(&plan.stream(source.stream).schema)));
+    }
+    for (number, unit) in units.iter().enumerate() {
+        lines.push(format!("\nunit {}  {}", number + 1, unit.runner));
+        unit.stages.iter().for_each(|&stage| stage_lines(plan, &plan.stages[stage], &mut lines));
+        lines.push(boundary(plan, unit));
+    }
+    for sink in &plan.sinks {
+        lines.push(format!("\nsink {}  {}", sink.name, words::target(&sink.spec.target)));
+        lines.push(format!("    {} <- {}", words::writing(&sink.spec), plan.stream(sink.stream).name));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn heading(plan: &Plan, units: &[Unit]) -> String {
+    let counts = [
+        words::count(plan.sources.len(), "source"),
+        words::count(plan.stages.len(), "stage"),
+        words::count(units.len(), "unit"),
+        words::count(plan.sinks.len(), "sink"),
+    ];
+    format!("pipeline {}  {}", plan.pipeline, counts.join(", "))
+}
+
+fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
+    let (digest, purity) = (stage.digest.short(), words::purity(stage.purity));
+    lines.push(format!("    {}  {}  {digest}  {purity}", stage.name, stage.code));
+    let empty = stage.config.as_object().is_some_and(serde_json::Map::is_empty);
+    if !empty {
+        lines.push(format!("        config {}", crate::key::canonical_json(&stage.config)));
+    }
+    lines.extend(limits(stage).map(|limits| format!("        {limits}")));
+    lines.extend(stage.inputs.iter().map(|input| input_line(plan, stage, input)));
+    if stage.inputs.is_empty() {
+        lines.push(format!("        makes its own rows in {}", words::count(stage.parts as usize, "part")));
+    }
+    lines.extend(stage.outputs.iter().map(|output| output_line(plan, stage, output)));
+}
+
+fn limits(stage: &Stage) -> Option<String> {
+    let limits = &stage.limits;
+    let words: Vec<String> = [
+        limits.timeout_ms.map(|limit| format!("at most {limit} ms")),
+        limits.memory.map(|limit| format!("at most {limit} bytes")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn input_line(plan: &Plan, stage: &Stage, input: &Input) -> String {
+    let stream = plan.stream(input.stream);
+    let port = if stage.inputs.len() > 1 { format!("{} ", input.port) } else { String::new() };
+    let reads = words::names(&stream.schema, &input.reads);
+    let keys = match input.keys.len() {
+        0 => String::new(),
+        _ => format!(" by {}", words::names(&stream.schema, &input.keys)),
+    };
+    format!("        {port}<- {}  {}{keys}, reads {reads}", stream.name, input.class)
+}
+
+fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {
+    let schema = &plan.stream(output.stream).schema;
+    let port = if stage.outputs.len() > 1 { format!("{} ", output.port) } else { String::new() };
+    let of = |input: usize| match stage.inputs.len() {
+        1 => String::new(),
+        _ => format!(" of {}", stage.inputs[input].port),
+    };
+    let rows = match output.rows {
+        Rows::Same { input } => format!("same rows{}", of(input)),
+        Rows::Subset { input } => format!("some rows{}", of(input)),
+        Rows::New => "new rows".to_owned(),
+    };
+    let passed = output.columns.iter().filter(|column| matches!(column, OutputColumn::Passed { .. })).count();
+    let passed = if passed > 0 { format!(", passes {passed} of {}", output.columns.len()) } else { String::new() };
+    format!("        {port}-> {rows}{passed}: {}", words::columns(schema))
+}
+
+fn boundary(plan: &Plan, unit: &Unit) -> String {
+    let stored = plan.stages[unit.stages[unit.stages.len() - 1]].outputs.iter().map(|output| {
+        let stream = plan.stream(output.stream);
+        stream.name.as_str()
+    });
+    let stored = stored.collect::<Vec<_>>().join(", ");
+    match &unit.boundary {
+        Boundary::Unread => format!("    not stored: {stored} (nothing reads it)"),
+        Boundary::Reader { stage, class } => {
+            format!("    stored: {stored} (the input of {} is {class})", plan.stages[*stage].name)
+        }
+        Boundary::OtherRunner { stage } => {
+            format!("    stored: {stored} ({} has another runner)", plan.stages[*stage].name)
+        }
+        other => format!("    stored: {stored} ({other})"),
+    }
+}

@@ -1,0 +1,90 @@
+//! Parts of a plan in words, shared by the text and the drawings.
+
+use arrow_schema::Schema;
+
+use crate::plan::{BadRows, Compression, Format, Location, Purity, SinkSpec, SourceSpec, Target};
+use crate::read::format_name;
+
+/// Where a source reads from.
+pub(super) fn location(location: &Location) -> String {
+    match location {
+        Location::Files(patterns) => patterns.join(" "),
+        Location::Stdin => "stdin".to_owned(),
+    }
+}
+
+/// Where a sink writes to.
+pub(super) fn target(target: &Target) -> String {
+    match target {
+        Target::File(path) => path.clone(),
+        Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
+        Target::Stdout => "stdout".to_owned(),
+    }
+}
+
+/// How a source reads: format, and what differs from the default.
+pub(super) fn reading(spec: &SourceSpec) -> String {
+    let mut words = format_words(&spec.format, spec.compression);
+    match spec.bad_rows {
+        BadRows::Fail => {}
+        BadRows::Skip => words.push("bad rows are left out".to_owned()),
+        BadRows::Stream => words.push("bad rows have a stream".to_owned()),
+    }
+    words.push(if spec.declared.is_some() { "columns declared" } else { "columns inferred" }.to_owned());
+    words.join(", ")
+}
+
+/// How a sink writes.
+pub(super) fn writing(spec: &SinkSpec) -> String {
+    let mut words = format_words(&spec.format, spec.compression);
+    if !spec.partition_by.is_empty() {
+        words.push(format!("by {}", spec.partition_by.join(", ")));
+    }
+    words.join(", ")
+}
+
+fn format_words(format: &Format, compression: Compression) -> Vec<String> {
+    let mut words = vec![format_name(format).to_owned()];
+    match compression {
+        Compression::Auto | Compression::None => {}
+        Compression::Gzip => words.push("gzip".to_owned()),
+        Compression::Zstd => words.push("zstd".to_owned()),
+    }
+    words
+}
+
+/// `id: Int64, name: Utf8?`; a question mark where there may be nulls. Long lists are cut.
+pub(super) fn columns(schema: &Schema) -> String {
+    const MOST: usize = 12;
+    let field = |field: &arrow_schema::FieldRef| {
+        format!("{}: {}{}", field.name(), field.data_type(), if field.is_nullable() { "?" } else { "" })
+    };
+    let mut shown: Vec<String> = schema.fields().iter().take(MOST).map(field).collect();
+    if schema.fields().len() > MOST {
+        shown.push(format!("and {} more", schema.fields().len() - MOST));
+    }
+    if shown.is_empty() { "no columns".to_owned() } else { shown.join(", ") }
+}
+
+/// The names of columns by their indices.
+pub(super) fn names(schema: &Schema, indices: &[usize]) -> String {
+    let fields = schema.fields();
+    match indices.len() {
+        0 => "no columns".to_owned(),
+        all if all == fields.len() && all > 1 => "all columns".to_owned(),
+        _ => indices.iter().map(|&i| fields[i].name().as_str()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+pub(super) fn purity(purity: Purity) -> &'static str {
+    match purity {
+        Purity::Proven => "proven",
+        Purity::Sandboxed => "sandboxed",
+        Purity::Open => "open",
+    }
+}
+
+/// `1 stage`, `2 stages`.
+pub(super) fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}

@@ -1,0 +1,178 @@
+//! The texts of a pipeline: the main file and what it includes. The caller reads files; the planner says which.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use miette::NamedSource;
+
+use crate::diagnostic::Problems;
+use crate::syntax::{self, Node};
+
+/// A stretch of a text, in bytes. Places sort in the order of the texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) file: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+/// Text of all files of a pipeline.
+///
+/// Start with the main file; then, until [`Texts::missing_includes`] is empty, add what it asks for.
+#[derive(Debug)]
+pub struct Texts {
+    files: Vec<File>,
+    by_path: HashMap<String, usize>,
+    unreadable: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct File {
+    /// Relative to the main file's folder, unless absolute.
+    pub(crate) path: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) nodes: Vec<Node>,
+    syntax: Problems,
+}
+
+/// A file that a text includes and that has not been added yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncludeRequest {
+    /// The path of the file that includes it.
+    pub from: String,
+    /// `/`-separated; relative to the main file's folder unless absolute.
+    pub path: String,
+}
+
+impl Texts {
+    /// Starts with the main file. `main_name` is its file name without folders.
+    pub fn new(main_name: &str, text: String) -> Self {
+        let mut texts = Self { files: Vec::new(), by_path: HashMap::new(), unreadable: HashMap::new() };
+        texts.add(main_name, text);
+        texts
+    }
+
+    /// What is included and has neither been added nor found unreadable; each path once.
+    pub fn missing_includes(&self) -> Vec<IncludeRequest> {
+        let mut requests: Vec<IncludeRequest> = Vec::new();
+        for file in &self.files {
+            for path in file.includes() {
+                let known = self.by_path.contains_key(&path) || self.unreadable.contains_key(&path);
+                if !known && requests.iter().all(|request| request.path != path) {
+                    requests.push(IncludeRequest { from: file.path.clone(), path });
+                }
+            }
+        }
+        requests
+    }
+
+    /// Adds the text of an included file under the path that was asked for.
+    pub fn add(&mut self, path: &str, text: String) {
+        if self.by_path.contains_key(path) {
+            return;
+        }
+        let text: Arc<str> = text.into();
+        let mut syntax = Problems::default();
+        let nodes = syntax::parse(&text, self.files.len() as u32, &mut syntax);
+        self.by_path.insert(path.to_owned(), self.files.len());
+        self.files.push(File { path: path.to_owned(), text, nodes, syntax });
+    }
+
+    /// Says that an included file cannot be read, and why. Planning then reports it where it is included.
+    pub fn add_unreadable(&mut self, path: &str, reason: &str) {
+        self.unreadable.insert(path.to_owned(), reason.to_owned());
+    }
+
+    pub(crate) fn main(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn file(&self, index: usize) -> &File {
+        &self.files[index]
+    }
+
+    /// The file of a path as included.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    pub(crate) fn find(&self, path: &str) -> Result<usize, &str> {
+        let reason = || self.unreadable.get(path).map_or("it was not given", String::as_str);
+        self.by_path.get(path).copied().ok_or_else(reason)
+    }
+
+    /// Whether a text is no KDL.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.files.iter().any(|file| file.nodes.is_empty() && !file.syntax.is_empty())
+    }
+
+    pub(crate) fn syntax_problems(&self, problems: &mut Problems) {
+        self.files.iter().for_each(|file| problems.extend(&file.syntax));
+    }
+
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Arc<NamedSource<Arc<str>>>> {
+        self.files.iter().map(|file| Arc::new(NamedSource::new(&file.path, file.text.clone())))
+    }
+
+    /// The pipeline's name: the main file's stem.
+    pub(crate) fn pipeline(&self) -> String {
+        let name = &self.files[0].path;
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        if stem.is_empty() { name.clone() } else { stem.to_owned() }
+    }
+}
+
+impl File {
+    /// The paths that the file includes, resolved.
+    fn includes(&self) -> impl Iterator<Item = String> {
+        let includes = self.nodes.iter().filter(|node| node.name == "include");
+        includes.flat_map(|node| &node.args).filter_map(|arg| self.include_path(arg.value.as_str()?))
+    }
+
+    /// The path that an `include` in this file means; none where it holds a parameter.
+    pub(crate) fn include_path(&self, written: &str) -> Option<String> {
+        (!written.contains("${")).then(|| join(&self.path, written))
+    }
+}
+
+/// `written`, taken from the folder of the file `from`; `.` and `..` are resolved by name.
+fn join(from: &str, written: &str) -> String {
+    let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let absolute = written.starts_with('/');
+    let whole = if absolute { written.to_owned() } else { format!("{folder}/{written}") };
+    let rooted = absolute || from.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in whole.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match parts.last() {
+            Some(&last) if part == ".." && last != ".." => drop(parts.pop()),
+            None if part == ".." && rooted => {}
+            _ => parts.push(part),
+        }
+    }
+    format!("{}{}", if rooted { "/" } else { "" }, parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_are_taken_from_the_including_files_folder() {
+        assert_eq!(join("main.kdl", "a.kdl"), "a.kdl");
+        assert_eq!(join("sub/a.kdl", "b.kdl"), "sub/b.kdl");
+        assert_eq!(join("sub/a.kdl", "../b.kdl"), "b.kdl");
+        assert_eq!(join("a.kdl", "../../b.kdl"), "../../b.kdl");
+        assert_eq!(join("sub/a.kdl", "/etc/./x/../b.kdl"), "/etc/b.kdl");
+        assert_eq!(join("/abs/a.kdl", "../../../b.kdl"), "/b.kdl");
+    }
+
+    #[test]
+    fn each_missing_include_is_asked_for_once() {
+        let mut texts = Texts::new("main.kdl", "include \"a/x.kdl\"\ninclude \"a/../a/x.kdl\"".into());
+        let request = IncludeRequest { from: "main.kdl".into(), path: "a/x.kdl".into() };
+        assert_eq!(texts.missing_includes(), [request]);
+        texts.add("a/x.kdl", "include \"y.kdl\"".into());
+        assert_eq!(texts.missing_includes()[0].path, "a/y.kdl");
+        texts.add_unreadable("a/y.kdl", "no such file");
+        assert!(texts.missing_includes().is_empty());
+    }
+}

@@ -1,0 +1,271 @@
+//! Joins streams to inputs by name, and puts stages in order.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::rc::Rc;
+
+use crate::catalogue::{Catalogue, Signature};
+use crate::diagnostic::{Problems, StageProblem, WiringProblem, list, suggest};
+use crate::plan::Code;
+use crate::read::{Pipeline, StageDecl, Wire};
+
+/// What fills a stream. Numbers count declarations in the order of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Origin {
+    Source(usize),
+    Rejects(usize),
+    Stage { stage: usize, port: usize },
+}
+
+/// A pipeline with its names resolved. Lists run parallel to the pipeline's; what could not be resolved is none.
+pub(crate) struct Resolved {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) signatures: Vec<Option<Rc<Signature>>>,
+    /// Per stage, per input port.
+    pub(crate) inputs: Vec<Option<Vec<Origin>>>,
+    pub(crate) sinks: Vec<Option<Origin>>,
+    /// Stages, each after all that it reads from; ties by the order of the text. Those in or below a cycle are absent.
+    pub(crate) order: Vec<usize>,
+}
+
+impl Resolved {
+    pub(crate) fn new(pipeline: Pipeline, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Self {
+        let signatures = signatures(&pipeline.stages, catalogue, problems);
+        let names = Names::new(&pipeline, &signatures);
+        let wired = pipeline.stages.iter().zip(&signatures).map(|(stage, signature)| match signature {
+            Some(signature) => names.inputs(stage, signature, problems),
+            None => {
+                // Its ports are unknown, but the streams that it names must be there all the same.
+                for wire in &stage.inputs {
+                    names.find(wire, problems);
+                }
+                None
+            }
+        });
+        let inputs = wired.collect();
+        let sinks = pipeline.sinks.iter().map(|sink| names.find(sink.input.as_ref()?, problems)).collect();
+        let order = order(&pipeline.stages, &names, problems);
+        Self { signatures, inputs, sinks, order, pipeline }
+    }
+}
+
+/// What is behind each stage's code; each code is asked for once.
+fn signatures(
+    stages: &[StageDecl],
+    catalogue: &mut dyn Catalogue,
+    problems: &mut Problems,
+) -> Vec<Option<Rc<Signature>>> {
+    let codes = stages.iter().filter_map(|stage| stage.code.as_ref());
+    let places: BTreeMap<&Code, _> = codes.rev().map(|(code, place)| (code, *place)).collect();
+    let asked: Vec<Code> = places.keys().map(|code| (*code).clone()).collect();
+    let mut known: HashMap<&Code, Rc<Signature>> = HashMap::new();
+    for ((code, place), answer) in places.iter().zip(catalogue.signatures(&asked)) {
+        match answer {
+            Ok(signature) if signature.outputs.is_empty() => {
+                let message = "it has no outputs".to_owned();
+                problems.at(*place, StageProblem::Contract { code: code.to_string(), message });
+            }
+            Ok(signature) => drop(known.insert(code, Rc::new(signature))),
+            Err(problem) => {
+                let (code, message, help) = (code.to_string(), problem.message, problem.help);
+                problems.at(*place, StageProblem::Code { code, message, help });
+            }
+        }
+    }
+    stages.iter().map(|stage| known.get(&stage.code.as_ref()?.0).cloned()).collect()
+}
+
+#[derive(Clone, Copy)]
+enum Named {
+    Source(usize),
+    Stage(usize),
+}
+
+/// All names that fill streams.
+struct Names<'a> {
+    pipeline: &'a Pipeline,
+    signatures: &'a [Option<Rc<Signature>>],
+    by_name: HashMap<&'a str, Named>,
+}
+
+impl<'a> Names<'a> {
+    fn new(pipeline: &'a Pipeline, signatures: &'a [Option<Rc<Signature>>]) -> Self {
+        let sources = pipeline.sources.iter().enumerate().map(|(i, s)| (s.name.text.as_str(), Named::Source(i)));
+        let stages = pipeline.stages.iter().enumerate().map(|(i, s)| (s.name.text.as_str(), Named::Stage(i)));
+        Self { pipeline, signatures, by_name: sources.chain(stages).collect() }
+    }
+
+    /// The stage that a stream comes from, whatever its port.
+    fn stage_of(&self, wire: &Wire) -> Option<usize> {
+        let name = wire.stream.as_deref()?.split('.').next()?;
+        match self.by_name.get(name)? {
+            Named::Stage(stage) => Some(*stage),
+            Named::Source(_) => None,
+        }
+    }
+
+    /// What fills the stream; none where there is no such stream, or where that cannot be known.
+    fn find(&self, wire: &Wire, problems: &mut Problems) -> Option<Origin> {
+        let stream = wire.stream.as_deref()?;
+        let (name, port) = stream.split_once('.').map_or((stream, None), |(name, port)| (name, Some(port)));
+        let found = match self.by_name.get(name) {
+            None => Err(self.unknown(stream)),
+            Some(Named::Source(source)) => self.of_source(*source, port),
+            Some(Named::Stage(stage)) => match &self.signatures[*stage] {
+                Some(signature) => of_stage(*stage, name, port, signature),
+                None => return None,
+            },
+        };
+        found.map_err(|problem| problems.at(wire.place, problem)).ok()
+    }
+
+    fn unknown(&self, stream: &str) -> WiringProblem {
+        let mut known: Vec<&str> = self.by_name.keys().copied().collect();
+        known.sort_unstable();
+        WiringProblem::UnknownStream { name: stream.to_owned(), help: suggest(stream, known) }
+    }
+
+    fn of_source(&self, source: usize, port: Option<&str>) -> Result<Origin, WiringProblem> {
+        let declared = &self.pipeline.sources[source];
+        match port {
+            None => Ok(Origin::Source(source)),
+            Some("rejects") if declared.rejects => Ok(Origin::Rejects(source)),
+            Some(port) => {
+                let (source_name, port) = (declared.name.text.clone(), port.to_owned());
+                Err(WiringProblem::SourceStream { source_name, port })
+            }
+        }
+    }
+
+    /// What fills each input port; none where the text joins them wrongly.
+    fn inputs(&self, stage: &StageDecl, signature: &Signature, problems: &mut Problems) -> Option<Vec<Origin>> {
+        let before = problems.len();
+        let mut ports: Vec<Option<&Wire>> = vec![None; signature.inputs.len()];
+        for wire in &stage.inputs {
+            match port_of(wire, stage, signature) {
+                Ok(port) if ports[port].is_none() => ports[port] = Some(wire),
+                Ok(_) => {
+                    problems.at(wire.place, WiringProblem::SecondStream { stage: stage.name.text.clone() });
+                }
+                Err(problem) => problems.at(wire.place, problem),
+            }
+        }
+        if problems.len() == before {
+            for (port, _) in signature.inputs.iter().zip(&ports).filter(|(_, wire)| wire.is_none()) {
+                let (name, port, example) = (stage.name.text.clone(), port.clone(), example(signature));
+                problems.at(stage.name.place, WiringProblem::MissingInput { stage: name, port, example });
+            }
+        }
+        let found: Vec<Option<Origin>> = stage.inputs.iter().map(|wire| self.find(wire, problems)).collect();
+        if problems.len() > before {
+            return None;
+        }
+        let of_port = |wire: &Option<&Wire>| {
+            let wire = (*wire)?;
+            found[stage.inputs.iter().position(|other| std::ptr::eq(other, wire))?]
+        };
+        ports.iter().map(of_port).collect()
+    }
+}
+
+fn of_stage(stage: usize, name: &str, port: Option<&str>, signature: &Signature) -> Result<Origin, WiringProblem> {
+    let streams: Vec<String> = match &signature.outputs[..] {
+        [_] => vec![name.to_owned()],
+        ports => ports.iter().map(|port| format!("{name}.{port}")).collect(),
+    };
+    let outputs = || list(streams.iter().map(String::as_str));
+    match (port, &signature.outputs[..]) {
+        (None, [_]) => Ok(Origin::Stage { stage, port: 0 }),
+        (None, _) => Err(WiringProblem::WhichOutput { stage: name.to_owned(), outputs: outputs() }),
+        (Some(port), ports) => match ports.iter().position(|known| known == port) {
+            Some(at) if ports.len() > 1 => Ok(Origin::Stage { stage, port: at }),
+            _ => {
+                let (stage, port) = (name.to_owned(), port.to_owned());
+                Err(WiringProblem::UnknownOutput { stage, port, outputs: outputs() })
+            }
+        },
+    }
+}
+
+/// The input port that a wire is for.
+fn port_of(wire: &Wire, stage: &StageDecl, signature: &Signature) -> Result<usize, WiringProblem> {
+    let name = || stage.name.text.clone();
+    match (&wire.port, &signature.inputs[..]) {
+        (_, []) => Err(WiringProblem::NoInputs { stage: name() }),
+        (None, [_]) => Ok(0),
+        (None, _) => Err(WiringProblem::WhichInput { stage: name(), example: example(signature) }),
+        (Some(port), ports) => ports.iter().position(|known| known == port).ok_or_else(|| {
+            let help = suggest(port, ports.iter().map(String::as_str));
+            WiringProblem::UnknownInput { stage: name(), port: port.clone(), help }
+        }),
+    }
+}
+
+/// How `in` may look.
+fn example(signature: &Signature) -> String {
+    match &signature.inputs[..] {
+        [_] => "\"...\"".to_owned(),
+        ports => ports.iter().map(|port| format!("{port}=\"...\"")).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// Topological order, ties by the order of the text. Cycles are problems.
+fn order(stages: &[StageDecl], names: &Names<'_>, problems: &mut Problems) -> Vec<usize> {
+    let reads = |stage: &StageDecl| stage.inputs.iter().filter_map(|wire| names.stage_of(wire)).collect();
+    let above: Vec<Vec<usize>> = stages.iter().map(reads).collect();
+    let mut below: Vec<Vec<usize>> = vec![Vec::new(); stages.len()];
+    let mut waits: Vec<usize> = above.iter().map(Vec::len).collect();
+    for (stage, above) in above.iter().enumerate() {
+        above.iter().for_each(|&producer| below[producer].push(stage));
+    }
+    let mut ready: BinaryHeap<_> = (0..stages.len()).filter(|&stage| waits[stage] == 0).map(Reverse).collect();
+    let mut order = Vec::with_capacity(stages.len());
+    while let Some(Reverse(stage)) = ready.pop() {
+        order.push(stage);
+        for &reader in &below[stage] {
+            waits[reader] -= 1;
+            if waits[reader] == 0 {
+                ready.push(Reverse(reader));
+            }
+        }
+    }
+    if order.len() < stages.len() {
+        report_cycles(stages, &above, &waits, problems);
+    }
+    order
+}
+
+/// Every stage that still waits reads from one that does; walking up leads into a cycle.
+fn report_cycles(stages: &[StageDecl], above: &[Vec<usize>], waits: &[usize], problems: &mut Problems) {
+    let mut walk_of = vec![usize::MAX; stages.len()];
+    for start in (0..stages.len()).filter(|&stage| waits[stage] > 0) {
+        let (mut at, mut walk) = (start, Vec::new());
+        while walk_of[at] == usize::MAX {
+            walk_of[at] = start;
+            walk.push(at);
+            match above[at].iter().copied().find(|&producer| waits[producer] > 0) {
+                Some(producer) => at = producer,
+                None => break,
+            }
+        }
+        if walk_of[at] == start
+            && let Some(from) = walk.iter().position(|&stage| stage == at)
+        {
+            report_cycle(stages, &walk[from..], problems);
+        }
+    }
+}
+
+/// `walk` goes against the flow; people read with it, from the first in the text.
+fn report_cycle(stages: &[StageDecl], walk: &[usize], problems: &mut Problems) {
+    let mut flow: Vec<usize> = walk.iter().rev().copied().collect();
+    let first = flow.iter().enumerate().min_by_key(|(_, stage)| **stage).map_or(0, |(at, _)| at);
+    flow.rotate_left(first);
+    let names = flow.iter().chain(&flow[..1]).map(|&stage| stages[stage].name.text.as_str());
+    let path = names.collect::<Vec<_>>().join(" -> ");
+    let (stage, last) = (&stages[flow[0]], flow[flow.len() - 1]);
+    let from_last =
+        |wire: &&Wire| wire.stream.as_deref().and_then(|s| s.split('.').next()) == Some(&stages[last].name.text);
+    let place = stage.inputs.iter().find(from_last).map_or(stage.name.place, |wire| wire.place);
+    problems.at(place, WiringProblem::Cycle { path });
+}
