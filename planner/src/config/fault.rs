@@ -1,5 +1,7 @@
 //! What is wrong with a config, while it is still open which reading of it was meant.
 
+use std::cmp::Reverse;
+
 use crate::diagnostic::{ConfigProblem, list, suggest};
 use crate::text::Place;
 
@@ -46,7 +48,7 @@ impl Fault {
                 let last = key.rsplit('.').next().unwrap_or(key);
                 *help = suggest(last, names());
             }
-            ConfigProblem::NotOneOf { help, .. } => *help = Some(format!("it may be {}", list(names()))),
+            ConfigProblem::NotOneOf { help, .. } => *help = Some(format!("it may be one of {}", list(names()))),
             _ => {}
         }
         self
@@ -65,7 +67,8 @@ fn either(choices: &[String]) -> String {
 /// the same place for the same reason are reported as one, with the choices of all.
 pub(super) fn likeliest(mut readings: Vec<Vec<Fault>>) -> Vec<Fault> {
     readings.retain(|faults| !faults.is_empty());
-    let rank = |faults: &Vec<Fault>| faults.iter().map(Fault::rank).max();
+    // Among equals, the reading that the text misses by least.
+    let rank = |faults: &Vec<Fault>| faults.iter().map(Fault::rank).max().zip(Some(Reverse(faults.len())));
     let Some(best) = readings.iter().map(rank).max().flatten() else { return Vec::new() };
     readings.retain(|faults| rank(faults) == Some(best));
     let rest = readings.split_off(1);

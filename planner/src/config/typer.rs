@@ -191,6 +191,11 @@ fn doc(schema: &Json) -> Option<String> {
 }
 
 fn read_scalar(given: &Given<'_>, wanted: Type, schema: &Map<String, Json>, path: &str) -> Typed {
+    if let Given::Nodes(nodes) = given
+        && nodes.len() > 1
+    {
+        return Err(vec![Fault::new(nodes[1].place, path, ConfigProblem::Repeated { key: key(path) })]);
+    }
     let wrong = || vec![wrong_type(given, wanted, path)];
     let arg = given.scalar().ok_or_else(wrong)?;
     let value = match (&arg.value, wanted) {

@@ -7,7 +7,7 @@ use crate::syntax::{Arg, Node};
 use crate::text::Place;
 
 const EXAMPLE: &str = "format \"csv\"";
-const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "comment", "null"];
+const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "comment", "null-text"];
 
 /// What may hold a format, with the formats that it may have.
 #[derive(Clone, Copy)]
@@ -97,8 +97,8 @@ fn dialect(node: &Node, mut dialect: CsvDialect, problems: &mut Problems) -> Opt
     if let Some(arg) = node.prop("header") {
         dialect.header = form::boolean("header", arg, problems)?;
     }
-    if let Some(arg) = node.prop("null") {
-        dialect.null = form::string("null", arg, problems)?.to_owned();
+    if let Some(arg) = node.prop("null-text") {
+        dialect.null = form::string("null-text", arg, problems)?.to_owned();
     }
     let mut one = |name: &'static str| node.prop(name).and_then(|arg| character(name, arg, problems));
     dialect.delimiter = one("delimiter").unwrap_or(dialect.delimiter);

@@ -1,0 +1,208 @@
+//! A catalogue of a few stages, as a table; and tests that are text files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flowc_planner::catalogue::{
+    Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
+};
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, SourceSpec};
+use flowc_planner::{Outcome, Settings, Texts};
+use serde_json::{Value, json};
+
+/// Stages `tokenize`, `count`, `keep`, `lookup`, `split`, `generate`, `options` and the faulty `liar`.
+pub(crate) struct Table;
+
+fn signature(name: &str) -> Option<Signature> {
+    let object =
+        |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required});
+    let columns = json!({"type": "array", "items": {"type": "string"}});
+    let text = json!({"type": "string"});
+    let (inputs, outputs, config_schema): (&[&str], &[&str], Value) = match name {
+        "tokenize@1" => {
+            let column = json!({"type": "string", "description": "The column of text."});
+            let lowercase = json!({"type": "boolean", "default": true});
+            (&["rows"], &["words"], object(json!({"column": column, "lowercase": lowercase}), json!(["column"])))
+        }
+        "count@1" => (&["rows"], &["counts"], object(json!({"by": columns}), json!([]))),
+        "keep@1" => (&["rows"], &["rows"], object(json!({"columns": columns}), json!(["columns"]))),
+        "lookup@1" => (&["rows", "table"], &["rows"], object(json!({"on": text}), json!(["on"]))),
+        "split@1" => (&["rows"], &["yes", "no"], object(json!({}), json!([]))),
+        "generate@1" => {
+            let rows = json!({"type": "integer", "format": "uint64", "minimum": 0});
+            (&[], &["rows"], object(json!({"rows": rows, "parts": {"type": "integer", "minimum": 1}}), json!(["rows"])))
+        }
+        "options@1" => (&["rows"], &["rows"], options()),
+        "liar@1" => (&["rows"], &["rows"], json!({"type": "object"})),
+        _ => return None,
+    };
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Some(Signature {
+        digest: StageDigest::new(KeyHasher::new(name).finish()),
+        doc: String::new(),
+        inputs: owned(inputs),
+        outputs: owned(outputs),
+        config_schema,
+        purity: Purity::Proven,
+        runner: BTreeMap::new(),
+    })
+}
+
+/// A schema with all that `schemars` makes of Rust types.
+fn options() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "mode": {"oneOf": [{"type": "string", "const": "fast"}, {"type": "string", "const": "exact"}]},
+            "shape": {"$ref": "#/$defs/Shape"},
+            "where": {"$ref": "#/$defs/Condition"},
+            "limit": {"type": ["integer", "null"], "format": "uint8", "minimum": 0, "maximum": 255},
+            "ratio": {"type": "number", "exclusiveMinimum": 0},
+            "names": {"type": "object", "additionalProperties": {"type": "string"}},
+            "points": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}, "maxItems": 3},
+            "columns": {"type": "array", "items": {"type": "object", "required": ["name"], "properties": {
+                "name": {"type": "string"}, "width": {"type": "integer"}}}},
+            "free": true
+        },
+        "$defs": {
+            "Shape": {"oneOf": [
+                {"type": "object", "properties": {"kind": {"const": "circle"}, "radius": {"type": "number"}},
+                 "required": ["kind", "radius"]},
+                {"type": "object", "properties": {"kind": {"const": "box"}, "width": {"type": "number"}},
+                 "required": ["kind", "width"]}]},
+            "Condition": {"anyOf": [
+                {"type": "object", "properties": {"all": {"type": "array", "items": {"$ref": "#/$defs/Condition"}}},
+                 "required": ["all"], "additionalProperties": false},
+                {"type": "object", "properties": {"column": {"type": "string"}, "value": true},
+                 "required": ["column", "value"], "additionalProperties": false}]}
+        }
+    })
+}
+
+fn input(class: Class, reads: Vec<usize>) -> InputDescription {
+    InputDescription { class, reads, keys: vec![] }
+}
+
+fn new_rows(fields: Vec<Field>) -> OutputDescription {
+    let columns = vec![OutputColumn::Written; fields.len()];
+    OutputDescription { schema: Arc::new(Schema::new(fields)), rows: Rows::New, columns }
+}
+
+fn passed(schema: &SchemaRef, kept: &[usize], rows: Rows) -> OutputDescription {
+    let columns = kept.iter().map(|&column| OutputColumn::Passed { column }).collect();
+    OutputDescription { schema: Arc::new(schema.project(kept).unwrap()), rows, columns }
+}
+
+fn column(schema: &Schema, name: &str, path: &str) -> Result<usize, Problem> {
+    schema.index_of(name).map_err(|_| Problem {
+        message: format!("there is no column `{name}`"),
+        config_path: Some(path.to_owned()),
+        help: None,
+    })
+}
+
+fn columns(schema: &Schema, names: Option<&Value>, path: &str) -> Result<Vec<usize>, Problem> {
+    let names = names.and_then(Value::as_array).cloned().unwrap_or_default();
+    names.iter().enumerate().map(|(i, n)| column(schema, n.as_str().unwrap(), &format!("{path}/{i}"))).collect()
+}
+
+fn describe(question: &Question) -> Result<Description, Problem> {
+    let Code::Std(name) = &question.code else { return Err(Problem::new("only std stages are here")) };
+    let (config, inputs) = (&question.config, &question.inputs);
+    let field = |name: &str, data_type| Field::new(name, data_type, false);
+    let mut description = Description { inputs: vec![], outputs: vec![], partial: None, parts: 1 };
+    match name.as_str() {
+        "tokenize@1" => {
+            let read = column(&inputs[0], config["column"].as_str().unwrap(), "/column")?;
+            description.inputs = vec![input(Class::RowWise, vec![read])];
+            description.outputs = vec![new_rows(vec![field("word", DataType::Utf8)])];
+        }
+        "count@1" => {
+            let mut by = columns(&inputs[0], config.get("by"), "/by")?;
+            by.sort_unstable();
+            let mut fields: Vec<Field> = by.iter().map(|&i| inputs[0].field(i).clone()).collect();
+            fields.push(field("count", DataType::Int64));
+            description.partial = Some(Arc::new(Schema::new(fields.clone())));
+            description.inputs = vec![input(Class::Combining, by)];
+            description.outputs = vec![new_rows(fields)];
+        }
+        "keep@1" => {
+            let kept = columns(&inputs[0], config.get("columns"), "/columns")?;
+            description.inputs = vec![input(Class::RowWise, vec![])];
+            description.outputs = vec![passed(&inputs[0], &kept, Rows::Same { input: 0 })];
+        }
+        "lookup@1" => {
+            let on = config["on"].as_str().unwrap();
+            let (left, right) = (column(&inputs[0], on, "/on")?, column(&inputs[1], on, "/on")?);
+            description.inputs = vec![input(Class::RowWise, vec![left]), input(Class::Whole, vec![right])];
+            let all: Vec<usize> = (0..inputs[0].fields().len()).collect();
+            description.outputs = vec![passed(&inputs[0], &all, Rows::Subset { input: 0 })];
+        }
+        "split@1" => {
+            let all: Vec<usize> = (0..inputs[0].fields().len()).collect();
+            description.inputs = vec![input(Class::RowWise, vec![0])];
+            description.outputs = vec![passed(&inputs[0], &all, Rows::Subset { input: 0 }); 2];
+        }
+        "generate@1" => {
+            description.parts = config.get("parts").and_then(Value::as_u64).unwrap_or(1);
+            description.outputs = vec![new_rows(vec![field("id", DataType::Int64)])];
+        }
+        "options@1" => {
+            description.inputs = vec![input(Class::PerSegment, vec![0])];
+            description.outputs = vec![new_rows(vec![field("x", DataType::Float64)])];
+        }
+        _ => {
+            description.inputs = vec![input(Class::RowWise, vec![99])];
+            description.outputs = vec![new_rows(vec![field("x", DataType::Int64)])];
+        }
+    }
+    Ok(description)
+}
+
+impl Catalogue for Table {
+    fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
+        let find = |code: &Code| match code {
+            Code::Std(name) => signature(name),
+            _ => None,
+        };
+        let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");
+        codes.iter().map(|code| find(code).ok_or_else(unknown)).collect()
+    }
+
+    fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>> {
+        questions.iter().map(describe).collect()
+    }
+
+    fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>> {
+        let schema = |(name, spec): &(String, SourceSpec)| match &spec.format {
+            _ if name == "missing" => Err(Problem::new("no file matches").with_help("check the path")),
+            Format::Lines => Ok(Arc::new(Schema::new(vec![Field::new("line", DataType::Utf8, false)]))),
+            _ => Ok(Arc::new(Schema::new(vec![
+                Field::new("id", DataType::Int64, true),
+                Field::new("name", DataType::Utf8, true),
+                Field::new("price", DataType::Float64, true),
+            ]))),
+        };
+        sources.iter().map(schema).collect()
+    }
+}
+
+/// Plans a text by itself. `include` finds `common.kdl`; the setting `day` is `monday` where `--day` is in the text.
+pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
+    let mut texts = Texts::new("case.kdl", text.to_owned());
+    while let Some(request) = texts.missing_includes().pop() {
+        match request.path.as_str() {
+            "common.kdl" => texts.add("common.kdl", "source \"shared\" { files \"shared.csv\" }\n".into()),
+            "round.kdl" => texts.add("round.kdl", "include \"case.kdl\"\n".into()),
+            path => texts.add_unreadable(path, "no such file"),
+        }
+    }
+    let mut settings = Settings::default();
+    for line in text.lines().filter_map(|line| line.strip_prefix("// --param ")) {
+        let (name, value) = line.split_once('=').unwrap();
+        settings.params.insert(name.to_owned(), value.to_owned());
+    }
+    flowc_planner::plan(&texts, &settings, &mut Table)
+}
