@@ -54,6 +54,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["test", "--long"] => test::run(&Workspace::find()?, true),
         ["corpus"] => corpus::run(&Workspace::find()?),
         ["tidy"] => tidy::run(&Workspace::find()?),
+        ["count-natively", output, files @ ..] => bench::count_natively(output, files),
         ["bench", names @ ..] => bench::run(&Workspace::find()?, names),
         other => bail!("`{}` is no task; `cargo xtask --help` lists them", other.join(" ")),
     }

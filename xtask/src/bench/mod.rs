@@ -1,15 +1,76 @@
-//! Measurements against named peers and limits.
+//! Measurements against named peers and limits: each a ratio within one run, so that the machine drops out.
+//!
+//! A benchmark gives a [`report::Section`]; `docs/benchmarks.md` is made from the last section of each. Runs that are
+//! compared take turns, so that what disturbs the machine disturbs all of them.
 
-use anyhow::Result;
+mod changed;
+mod edges;
+mod first_run;
+mod measure;
+mod native;
+mod noop;
+mod peers;
+mod project;
+mod report;
+mod text;
+mod wordcount;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
 
 use crate::workspace::Workspace;
+use crate::{corpus, setup};
+
+pub(crate) use native::run as count_natively;
+
+/// What a benchmark needs.
+struct Bench<'a> {
+    workspace: &'a Workspace,
+    /// The binary that is measured.
+    flowc: PathBuf,
+    /// Emptied before each benchmark.
+    folder: PathBuf,
+}
+
+type Run = fn(&Bench<'_>) -> Result<report::Section>;
+
+/// All benchmarks, in the order of the report.
+const ALL: [(&str, &str, Run); 5] = [
+    ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
+    ("changed", "one changed file of 1000, against that file's work alone", changed::run),
+    ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
+    ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
+    ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
+];
 
 /// `cargo xtask bench --help`.
 pub(crate) fn help() -> String {
-    String::new()
+    let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<10} {what}\n")).collect();
+    format!(
+        "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench [NAME..]\n\nNames \
+         (all of them if none is given; the others keep their last figures):\n{list}\nIt needs `ninja` (Debian: \
+         `apt-get install ninja-build`) and python3 with venv; DuckDB and Polars are installed\nbelow the target \
+         folder. Leave the machine alone meanwhile.\n"
+    )
 }
 
-/// Runs the benchmarks with these names, or all.
-pub(crate) fn run(_: &Workspace, _: &[&str]) -> Result<()> {
+/// Runs the benchmarks with these names, or all, and writes the report after each.
+pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|(known, _, _)| known == *name)) {
+        bail!("there is no benchmark `{unknown}`\n\n{}", help());
+    }
+    setup::targets(workspace)?;
+    let flowc = workspace.build_flowc()?;
+    corpus::gather(workspace)?;
+    for (name, what, run) in ALL.iter().filter(|(name, _, _)| names.is_empty() || names.contains(name)) {
+        eprintln!("\n{name}: {what}");
+        let folder = workspace.root.join("target/bench").join(name);
+        project::empty(&folder)?;
+        let bench = Bench { workspace, flowc: flowc.clone(), folder };
+        let section = run(&bench).with_context(|| format!("benchmark `{name}`"))?;
+        report::keep(workspace, name, section)?;
+        report::write(workspace, &ALL.map(|(name, _, _)| name))?;
+    }
     Ok(())
 }

@@ -1,0 +1,64 @@
+//! Programs that flowc is measured against.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use super::Bench;
+use crate::process;
+
+/// Fails with what to do if ninja is not there.
+pub(super) fn need_ninja() -> Result<()> {
+    if !process::succeeds(Command::new("ninja").arg("--version")) {
+        bail!("there is no `ninja` to measure against; Debian has it: `apt-get install ninja-build`");
+    }
+    Ok(())
+}
+
+/// What a program says of its version.
+pub(super) fn version(program: &str) -> Result<String> {
+    Ok(process::output(Command::new(program).arg("--version"))?.trim().to_owned())
+}
+
+/// A Python with DuckDB and Polars, in a folder that is kept.
+pub(super) struct Python {
+    python: PathBuf,
+    folder: PathBuf,
+}
+
+/// Counts words by SQL: files, output.
+const DUCKDB: &str = include_str!("peers/duckdb_words.py");
+/// Counts words by data frame: files, output.
+const POLARS: &str = include_str!("peers/polars_words.py");
+
+impl Python {
+    /// Installs what is missing.
+    pub(super) fn prepare(bench: &Bench<'_>) -> Result<Self> {
+        let venv = bench.workspace.root.join("target/bench/venv");
+        let python = venv.join("bin/python");
+        if !process::succeeds(Command::new(&python).args(["-c", "import duckdb, polars"])) {
+            eprintln!("setup: installing DuckDB and Polars below target/bench");
+            process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))
+                .context("python3 with its venv module is needed (Debian: `apt-get install python3-venv`)")?;
+            process::run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "duckdb", "polars"]))?;
+        }
+        let python = Self { python, folder: bench.folder.clone() };
+        std::fs::write(python.folder.join("duckdb_words.py"), DUCKDB)?;
+        std::fs::write(python.folder.join("polars_words.py"), POLARS)?;
+        Ok(python)
+    }
+
+    /// Versions of both.
+    pub(super) fn versions(&self) -> Result<String> {
+        let code = "import duckdb, polars; print(f'DuckDB {duckdb.__version__}, Polars {polars.__version__}')";
+        Ok(process::output(Command::new(&self.python).args(["-c", code]))?.trim().to_owned())
+    }
+
+    /// One of the scripts with the text's pattern and the output.
+    pub(super) fn words(&self, script: &str, pattern: &str, output: &str) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.folder.join(format!("{script}_words.py"))).args([pattern, output]).current_dir(&self.folder);
+        command
+    }
+}
