@@ -137,8 +137,8 @@ fn round_trip(columns: &[ArrayRef], fields: &[FieldRef], rows: usize, trust: Tru
     if columns.len() != fields.len() {
         return Err(Problem::new(format!("{} columns where {} are due", columns.len(), fields.len())));
     }
-    for (column, field) in columns.iter().zip(fields).filter(|(column, field)| column.data_type() != field.data_type())
-    {
+    let mut pairs = columns.iter().zip(fields);
+    if let Some((column, field)) = pairs.find(|(column, field)| column.data_type() != field.data_type()) {
         let name = field.name();
         let message = format!("column `{name}` is {}, but described as {}", column.data_type(), field.data_type());
         return Err(Problem::new(message));
