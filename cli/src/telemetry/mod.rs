@@ -64,7 +64,9 @@ impl Telemetry {
         let sent = self.provider?.shutdown_with_timeout(PATIENCE);
         let trouble = self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         let reason = trouble.or_else(|| sent.err().map(|error| error.to_string()))?;
-        Some(format!("spans could not be sent: {reason}; flowc sends HTTP with protobuf to OTEL_EXPORTER_OTLP_ENDPOINT"))
+        Some(format!(
+            "spans could not be sent: {reason}; flowc sends HTTP with protobuf to OTEL_EXPORTER_OTLP_ENDPOINT"
+        ))
     }
 }
 
