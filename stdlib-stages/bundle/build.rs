@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stages = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no folder above the bundle")?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     watch(stages)?;
-    let mut components = flowc_componentize::build_workspace(stages, &out.join("target"), &mut |_| ())?;
+    let mut components = flowc_componentize::build_workspace(stages, &shared(&out), &mut |_| ())?;
     components.sort();
     let mut table = String::from("&[\n");
     for (package, component) in &components {
@@ -31,6 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     table.push(']');
     Ok(std::fs::write(out.join("stages.rs"), table)?)
+}
+
+/// A target folder beside `build/`: kept, and shared by all variants of this build script.
+fn shared(out: &Path) -> PathBuf {
+    out.ancestors().nth(3).unwrap_or(out).join("stages")
 }
 
 /// Rebuilds when a source changes: of the stages, of the SDK, of the contract.

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::fresh::Held;
 use crate::manifest::Sources;
 use crate::{BuildError, RUSTFLAGS, TARGET, wrapper};
 
@@ -39,17 +40,40 @@ impl<'a> Cargo<'a> {
         Ok(Self { sources, target_dir, wrapper: wrapper::compile(target_dir, sources.dir())?, remap, home })
     }
 
-    /// Builds the packages that `select` names, and gives their modules.
-    pub(crate) fn build(&self, select: &[&str], log: &mut dyn FnMut(&str)) -> Result<Vec<Module>, BuildError> {
+    /// Builds the packages that `select` names, and gives their modules: they stay as they are while the target folder
+    /// is held.
+    pub(crate) fn build(&self, select: &[&str], log: &mut dyn FnMut(&str)) -> Result<(Vec<Module>, Held), BuildError> {
+        let held = Held::new(self.target_dir)?;
+        held.refresh(&self.sources.packages, |stale| self.clean(stale))?;
+        let mut command = self.command("build");
+        command.args(["--lib", "--message-format", "json-render-diagnostics"]).args(select);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
+        Ok((self.watch(child, log)?, held))
+    }
+
+    /// Removes what was built of these packages.
+    fn clean(&self, packages: &[&str]) -> Result<(), BuildError> {
+        let mut command = self.command("clean");
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
+        let output =
+            command.output().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(BuildError::Compile {
+                dir: self.sources.dir().to_owned(),
+                output: String::from_utf8_lossy(&output.stderr).into_owned(),
+            }),
+        }
+    }
+
+    fn command(&self, what: &str) -> Command {
         let mut command = command("cargo", self.sources.dir());
-        command.args(["build", "--release", "--locked", "--lib", "--target", TARGET]).args(select);
-        command.args(["--message-format", "json-render-diagnostics", "--target-dir"]).arg(self.target_dir);
+        command.args([what, "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(self.target_dir);
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("CARGO_INCREMENTAL", "0");
         command.env("RUSTC_WRAPPER", &self.wrapper).env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env(wrapper::REMAP, &self.remap).env(wrapper::HOME, &self.home);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
-        self.watch(child, log)
+        command
     }
 
     /// Cargo's messages for people come on stderr, those about artifacts on stdout.

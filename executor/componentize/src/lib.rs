@@ -7,6 +7,7 @@
 
 mod cargo;
 mod error;
+mod fresh;
 mod manifest;
 mod tree;
 mod wrapper;
@@ -31,7 +32,8 @@ const TARGET: &str = "wasm32-unknown-unknown";
 pub fn build(dir: &Path, target_dir: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<u8>, BuildError> {
     let sources = Sources::find(dir)?;
     sources.expect_cdylib()?;
-    let modules = Cargo::new(&sources, target_dir)?.build(&["--package", sources.name()], log)?;
+    let cargo = Cargo::new(&sources, target_dir)?;
+    let (modules, _held) = cargo.build(&["--package", sources.name()], log)?;
     let module = modules.into_iter().find(|module| module.package_dir == sources.dir());
     encode_file(&module.ok_or_else(|| BuildError::NoCdylib { manifest: sources.dir().join("Cargo.toml") })?.path)
 }
@@ -46,7 +48,7 @@ pub fn build_workspace(
     log: &mut dyn FnMut(&str),
 ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
     let sources = Sources::find(dir)?;
-    let modules = Cargo::new(&sources, target_dir)?.build(&["--workspace"], log)?;
+    let (modules, _held) = Cargo::new(&sources, target_dir)?.build(&["--workspace"], log)?;
     let component = |module: cargo::Module| Ok((module.package, encode_file(&module.path)?));
     modules.into_iter().map(component).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::manifest::Sources;
+use crate::manifest::{Package, Sources};
 use crate::{BuildError, RUSTFLAGS, TARGET, cargo};
 
 /// Everything that a component is made of.
@@ -42,6 +42,13 @@ pub fn sources_digest(dir: &Path) -> Result<SourceTree, BuildError> {
         walk.file("config", &config)?;
     }
     Ok(walk.finish())
+}
+
+/// The digest of one crate's own files, in hex.
+pub(crate) fn package_digest(package: &Package) -> Result<String, BuildError> {
+    let mut walk = Walk::new();
+    walk.directory(&package.dir, &package.dir)?;
+    Ok(walk.hasher.finalize().to_hex().to_string())
 }
 
 /// Cargo's own settings for a folder; those inside the crate are among its files.

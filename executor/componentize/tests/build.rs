@@ -58,6 +58,18 @@ fn the_folder_leaves_no_trace_in_the_bytes() {
 }
 
 #[test]
+fn two_crates_of_one_name_may_share_a_target_folder() {
+    let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (first, second) = (write_crates(a.path()), write_crates(b.path()));
+    let source = "#[unsafe(no_mangle)] pub extern \"C\" fn run(n: usize) -> usize { n + 1 }\n";
+    fs::write(second.join("src/lib.rs"), source).unwrap();
+    let target = a.path().join("out");
+    let built = module(&first, &target);
+    assert!(module(&second, &target) != built, "though its files are older than the first's module");
+    assert!(module(&first, &target) == built);
+}
+
+#[test]
 fn sources_are_what_makes_the_digest() {
     let dir = tempfile::tempdir().unwrap();
     let stage = write_crates(dir.path());

@@ -70,7 +70,8 @@ fn without_columns_all_rows_are_counted() {
 #[test]
 fn only_the_columns_counted_by_are_read() {
     let schema = texts(&[]).schema();
-    let problem = testing::describe::<Combining<Count>>(&json!({"by": ["wrod"]}), &[schema.clone()]).unwrap_err();
+    let problem =
+        testing::describe::<Combining<Count>>(&json!({"by": ["wrod"]}), std::slice::from_ref(&schema)).unwrap_err();
     assert_eq!(problem.help.as_deref(), Some("did you mean `word`?"));
     let problem = testing::describe::<Combining<Count>>(&json!({"as": "word"}), &[schema]).unwrap_err();
     assert_eq!(problem.config_path.as_deref(), Some("/as"));

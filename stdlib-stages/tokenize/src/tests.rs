@@ -70,7 +70,7 @@ fn words_of_any_length_at_any_place_match_the_definition() {
 fn only_the_text_is_read_and_new_rows_need_nothing_else() {
     let schema =
         Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("line", DataType::Utf8, true)]));
-    let description = testing::describe::<Tokenize>(&json!({"column": "line"}), &[schema.clone()]).unwrap();
+    let description = testing::describe::<Tokenize>(&json!({"column": "line"}), std::slice::from_ref(&schema)).unwrap();
     assert_eq!(description.inputs[0].reads, [1]);
     assert_eq!(description.outputs[0].rows, Rows::New);
     let problem = testing::describe::<Tokenize>(&json!({"column": "id"}), &[schema]).unwrap_err();
