@@ -15,7 +15,7 @@ mod report;
 mod text;
 mod wordcount;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -48,20 +48,30 @@ const ALL: [(&str, &str, Run); 5] = [
 pub(crate) fn help() -> String {
     let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<10} {what}\n")).collect();
     format!(
-        "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench [NAME..]\n\nNames \
-         (all of them if none is given; the others keep their last figures):\n{list}\nIt needs `ninja` (Debian: \
+        "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
+         [--flowc FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
+         --flowc FILE  measure this binary instead of building one\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`) and python3 with venv; DuckDB and Polars are installed\nbelow the target \
          folder. Leave the machine alone meanwhile.\n"
     )
 }
 
 /// Runs the benchmarks with these names, or all, and writes the report after each.
-pub(crate) fn run(workspace: &Workspace, names: &[&str]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    let (binary, names) = match arguments {
+        ["--flowc", binary, names @ ..] => (Some(Path::new(binary).canonicalize().context("--flowc")?), names),
+        names => (None, names),
+    };
     if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|(known, _, _)| known == *name)) {
         bail!("there is no benchmark `{unknown}`\n\n{}", help());
     }
-    setup::targets(workspace)?;
-    let flowc = workspace.build_flowc()?;
+    let flowc = match binary {
+        Some(binary) => binary,
+        None => {
+            setup::targets(workspace)?;
+            workspace.build_flowc()?
+        }
+    };
     corpus::gather(workspace)?;
     for (name, what, run) in ALL.iter().filter(|(name, _, _)| names.is_empty() || names.contains(name)) {
         eprintln!("\n{name}: {what}");
