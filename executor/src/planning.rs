@@ -131,7 +131,7 @@ impl Planning<'_> {
         if self.options.update_lock || text.is_empty() {
             return Ok(Lock::default());
         }
-        text.parse().map_err(|error| {
+        Lock::parse(text).map_err(|error| {
             Error::Locked(format!("{}: {error}. Correct it, or delete it to pin everything anew", path.display()))
         })
     }

@@ -45,10 +45,18 @@ pub fn lock_exclusive(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
 }
 
 fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Lock>> {
-    let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    let file = match OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path) {
+        Err(error) if refuses_writes(&error) => File::open(path).map_err(|_| error)?,
+        opened => opened?,
+    };
     match flock(&file, operation) {
         Ok(()) => Ok(Some(Lock { _file: file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an error says that something may be read but not written. (A lock file can be locked all the same.)
+fn refuses_writes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }

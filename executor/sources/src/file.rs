@@ -35,6 +35,8 @@ pub struct OpenFile {
     stamp: FileStamp,
     /// What was opened, to look at again; none for standard input.
     origin: Option<(File, PathBuf)>,
+    /// Whether the plain bytes lie in a file of our own.
+    spooled: bool,
 }
 
 enum Content {
@@ -54,7 +56,9 @@ impl OpenFile {
     ) -> Result<OpenFile, SourceError> {
         let (view, origin) = plain(file, spec.compression, spool)?;
         let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "look at it"))?;
-        Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))
+        let spooled = resolve(spec.compression, &file.name) != Compression::None;
+        let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
+        Ok(OpenFile { spooled, ..opened })
     }
 
     /// Takes all of standard input.
@@ -72,7 +76,17 @@ impl OpenFile {
         origin: Option<(File, PathBuf)>,
     ) -> Result<OpenFile, SourceError> {
         let content = Content::open(&view, spec, schema)?;
-        Ok(OpenFile { view, schema: schema.clone(), content, stamp, origin })
+        Ok(OpenFile { view, schema: schema.clone(), content, stamp, spooled: origin.is_none(), origin })
+    }
+
+    /// The file's name, as matched.
+    pub fn name(&self) -> &str {
+        self.view.name()
+    }
+
+    /// Whether it had to be unpacked, or came from standard input: opening it again costs much, or can't be done.
+    pub fn is_spooled(&self) -> bool {
+        self.spooled
     }
 
     /// The stamp of the file when it was opened.

@@ -55,9 +55,6 @@ pub enum StoreError {
         /// SQLite's answer.
         source: rusqlite::Error,
     },
-    /// Other processes work with the store.
-    #[error("store: {} is in use by another flowc; wait until it ends", .0.display())]
-    Busy(PathBuf),
     /// Batches don't fit their schema, or can't be brought into canonical form.
     #[error("store: {0}")]
     Columns(#[from] ColumnsError),

@@ -46,7 +46,8 @@ pub(crate) struct Pack {
 }
 
 impl Pack {
-    fn add(&mut self, bytes: Buffer) -> u64 {
+    /// Adds a segment file; gives its offset.
+    pub(crate) fn add(&mut self, bytes: Buffer) -> u64 {
         let offset = self.length.next_multiple_of(ALIGNMENT);
         self.length = offset + bytes.len() as u64;
         self.parts.push((offset, bytes));

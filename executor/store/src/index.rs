@@ -1,6 +1,7 @@
 //! The index: an SQLite database in WAL mode, so that several processes may read and write at once and a killed one
 //! leaves nothing half-done.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -168,6 +169,74 @@ impl Index {
         self.all_or_nothing(write)
     }
 
+    /// All results.
+    pub(crate) fn all(&self) -> Result<Vec<(ColumnKey, StoredColumn)>, StoreError> {
+        let query = || {
+            let mut all = self.connection.prepare(&format!("SELECT {COLUMN}, key FROM columns"))?;
+            let found = all.query_map([], |row| Ok((ColumnKey::new(row.get(7)?), stored_column(row)?)))?;
+            found.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        query().map_err(|e| self.error(e))
+    }
+
+    /// Every stored column once, in the order of places.
+    pub(crate) fn all_places(&self) -> Result<Vec<StoredColumn>, StoreError> {
+        let query = || {
+            let sql = format!("SELECT DISTINCT {COLUMN} FROM columns ORDER BY object, offset, place");
+            let mut all = self.connection.prepare(&sql)?;
+            let found = all.query_map([], stored_column)?;
+            found.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        query().map_err(|e| self.error(e))
+    }
+
+    /// Numbers of results, of row counts, of memos and of tombstones.
+    pub(crate) fn counts(&self) -> Result<[u64; 4], StoreError> {
+        let query = |table| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            self.connection.query_row(&sql, [], |row| unsigned(row, 0)).map_err(|e| self.error(e))
+        };
+        Ok([query("columns")?, query("row_counts")?, query("memos")?, query("tombstones")?])
+    }
+
+    /// Removes results, leaving tombstones, and all row counts but those to keep.
+    pub(crate) fn evict(&self, columns: &[ColumnKey], keep_rows: &HashSet<RowsKey>) -> Result<(), StoreError> {
+        self.all_or_nothing(|| {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            let mut remove = self.connection.prepare_cached("DELETE FROM columns WHERE key = ?")?;
+            let mut bury = self.connection.prepare_cached("INSERT OR IGNORE INTO tombstones VALUES (?)")?;
+            for key in columns {
+                remove.execute([key.as_bytes()])?;
+                bury.execute([key.as_bytes()])?;
+            }
+            let mut all = self.connection.prepare("SELECT key FROM row_counts")?;
+            let all = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<[u8; 32]>>>()?;
+            let mut remove = self.connection.prepare_cached("DELETE FROM row_counts WHERE key = ?")?;
+            for key in all.iter().filter(|key| !keep_rows.contains(&RowsKey::new(**key))) {
+                remove.execute([key])?;
+            }
+            self.connection.execute_batch("COMMIT")
+        })
+    }
+
+    /// Segment files were copied into another object.
+    pub(crate) fn relocate(&self, from: ObjectId, to: ObjectId, moved: &[Moved]) -> Result<(), StoreError> {
+        self.all_or_nothing(|| {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            let sql = "UPDATE columns SET object = ?, offset = ? WHERE object = ? AND offset = ?";
+            let mut update = self.connection.prepare_cached(sql)?;
+            for part in moved {
+                update.execute(params![to.0, part.to_offset as i64, from.0, part.offset as i64])?;
+            }
+            self.connection.execute_batch("COMMIT")
+        })
+    }
+
+    /// Gives the room of removed rows back.
+    pub(crate) fn shrink(&self) -> Result<(), StoreError> {
+        self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);").map_err(|e| self.error(e))
+    }
+
     /// Runs statements; rolls back an open transaction if one of them fails.
     pub(crate) fn all_or_nothing<T>(&self, write: impl FnOnce() -> rusqlite::Result<T>) -> Result<T, StoreError> {
         write().map_err(|error| {
@@ -217,6 +286,14 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// A segment file in its new place.
+pub(crate) struct Moved {
+    /// Where it was in the old object.
+    pub(crate) offset: u64,
+    /// Where it is in the new one.
+    pub(crate) to_offset: u64,
 }
 
 /// Names the place of an SQLite error, and tells "full" and "read-only" from the rest.

@@ -21,19 +21,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
+mod gc;
 mod group;
 mod index;
+mod info;
 mod objects;
 mod reader;
 mod segment;
 mod store;
 mod types;
+mod verify;
 mod writer;
 
 pub use error::StoreError;
+pub use gc::GcReport;
+pub use info::{Info, Usage};
 pub use reader::ColumnReader;
 pub use store::Store;
 pub use types::{Area, Location, Memo, ObjectId, Record, StagedSegment, StoredColumn};
+pub use verify::Damage;
 pub use writer::SegmentWriter;
 
 /// Version of everything in the folder.

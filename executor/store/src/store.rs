@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) objects: Objects,
     pub(crate) read_only: bool,
-    pub(crate) live: Mutex<Option<Lock>>,
+    _live: Option<Lock>,
     uncommitted: Mutex<Uncommitted>,
     index: Mutex<Option<Index>>,
     /// One flush at a time.
@@ -55,21 +55,33 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         prepare(dir)?;
         let live = dir.join("live.lock");
-        let (lock, read_only) = match flowc_platform::lock_shared(&live, true) {
-            Ok(lock) => (lock, is_read_only(dir)),
-            Err(error) if refuses_writes(&error) => (None, true),
+        let lock = match flowc_platform::lock_shared(&live, true) {
+            Ok(lock) => lock,
+            Err(error) if refuses_writes(&error) => None,
             Err(error) => return Err(io_at("lock", &live)(error)),
         };
+        Ok(Self::new(dir, lock))
+    }
+
+    /// Opens the store for this process alone. Waits while others have it open.
+    pub(crate) fn open_alone(dir: &Path) -> Result<Self, StoreError> {
+        prepare(dir)?;
+        let live = dir.join("live.lock");
+        let lock = flowc_platform::lock_exclusive(&live, true).map_err(io_at("lock", &live))?;
+        Ok(Self::new(dir, lock))
+    }
+
+    fn new(dir: &Path, lock: Option<Lock>) -> Self {
         let shared = Shared {
             dir: dir.to_owned(),
             objects: Objects::new(dir),
-            read_only,
-            live: Mutex::new(lock),
+            read_only: lock.is_none() || is_read_only(dir),
+            _live: lock,
             uncommitted: Mutex::default(),
             index: Mutex::default(),
             flush: Mutex::default(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// The store's folder.

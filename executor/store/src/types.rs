@@ -108,10 +108,8 @@ pub enum Memo {
     Sink = 8,
     /// What a stage logged.
     Log = 9,
-    /// Digest of a component built from a source tree.
-    Build = 10,
-    /// The content digest of a source column that is known by its stored bytes.
-    Content = 11,
+    /// Content keys that stand for derivation keys.
+    Content = 10,
 }
 
 impl Memo {

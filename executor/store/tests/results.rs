@@ -2,62 +2,30 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use flowc_planner::key::{ColumnKey, RowsKey};
-use flowc_store::{Memo, Record, StagedSegment, Store};
-
-fn table(rows: i64) -> RecordBatch {
-    let numbers = Arc::new(Int64Array::from_iter_values(0..rows)) as ArrayRef;
-    let words = Arc::new(StringArray::from_iter((0..rows).map(|i| (i % 7 > 0).then(|| format!("word {i}"))))) as ArrayRef;
-    RecordBatch::try_from_iter_with_nullable([("n", numbers, true), ("w", words, true)]).unwrap()
-}
-
-fn stage(store: &Store, batch: &RecordBatch) -> StagedSegment {
-    let mut writer = store.segment_writer(batch.schema());
-    for start in (0..batch.num_rows()).step_by(1000) {
-        writer.write(&batch.slice(start, 1000.min(batch.num_rows() - start))).unwrap();
-    }
-    assert_eq!(writer.rows(), batch.num_rows() as u64);
-    writer.finish().unwrap()
-}
-
-fn key(number: u8) -> ColumnKey {
-    ColumnKey::new([number; 32])
-}
-
-fn record(staged: &StagedSegment) -> Record {
-    let columns = staged.columns.iter().enumerate().map(|(i, column)| (key(i as u8), *column)).collect();
-    Record { rows: vec![(RowsKey::new([1; 32]), staged.rows)], columns }
-}
-
-fn assert_holds(store: &Store, batch: &RecordBatch) {
-    let found = store.find_columns(&[key(0), key(1), key(9)]).unwrap();
-    assert_eq!(found[2], None);
-    assert_eq!(store.find_rows(&[RowsKey::new([1; 32])]).unwrap(), [Some(batch.num_rows() as u64)]);
-    let found: Vec<_> = found.into_iter().flatten().collect();
-    let mut start = 0;
-    for cut in store.read(&found).unwrap() {
-        let cut = RecordBatch::try_new(batch.schema(), cut.unwrap()).unwrap();
-        assert_eq!(cut, batch.slice(start, cut.num_rows()));
-        start += cut.num_rows();
-    }
-    assert_eq!(start, batch.num_rows());
-}
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema};
+use common::*;
+use flowc_columns::BATCH_ROWS;
+use flowc_columns::testing::{array, data_types, every_type, values};
+use flowc_store::{Area, Memo, Store};
+use proptest::prelude::*;
 
 #[test]
 fn results_are_found_at_once_and_by_the_next_process() {
     for rows in [0, 1, 20_000, 200_000] {
         let folder = tempfile::tempdir().unwrap();
-        let batch = table(rows);
+        let batch = table(0, rows);
         let store = Store::open(folder.path()).unwrap();
-        store.record(record(&stage(&store, &batch)));
-        assert_holds(&store, &batch);
+        put(&store, 1, &batch).unwrap();
+        assert_holds(&store, 1, &batch);
         store.flush().unwrap();
-        assert_holds(&store, &batch);
+        assert_holds(&store, 1, &batch);
         drop(store);
-        assert_holds(&Store::open(folder.path()).unwrap(), &batch);
+        assert_holds(&Store::open(folder.path()).unwrap(), 1, &batch);
     }
 }
 
@@ -65,11 +33,73 @@ fn results_are_found_at_once_and_by_the_next_process() {
 fn what_is_not_flushed_is_not_found_by_others() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    store.record(record(&stage(&store, &table(10))));
+    put(&store, 1, &table(0, 10)).unwrap();
     let other = Store::open(folder.path()).unwrap();
-    assert_eq!(other.find_columns(&[key(0)]).unwrap(), [None]);
+    assert_eq!(other.find_columns(&[key(1, 0)]).unwrap(), [None]);
     store.flush().unwrap();
-    assert!(other.find_columns(&[key(0)]).unwrap()[0].is_some());
+    assert!(other.find_columns(&[key(1, 0)]).unwrap()[0].is_some());
+}
+
+#[test]
+fn columns_of_several_segment_files_are_read_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let rows = BATCH_ROWS as i64 + 10;
+    let (one, two) = (table(0, rows), table(5, rows));
+    let (a, b) = (stage(&store, &one).unwrap(), stage(&store, &two).unwrap());
+    let mut reader = store.read(&[b.columns[1], a.columns[0], b.columns[0]]).unwrap();
+    assert_eq!((reader.cuts(), reader.len()), (2, 2));
+    let last = reader.nth(1).unwrap().unwrap();
+    assert_eq!(&last[1], &one.column(0).slice(BATCH_ROWS, 10));
+    assert_eq!(&last[2], &two.column(0).slice(BATCH_ROWS, 10));
+    assert!(reader.next().is_none());
+    let short = stage(&store, &table(0, 3)).unwrap();
+    assert!(store.read(&[a.columns[0], short.columns[0]]).is_err(), "different numbers of rows");
+}
+
+#[test]
+fn equal_content_is_stored_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let first = put(&store, 1, &table(0, 300_000)).unwrap();
+    assert_eq!(put(&store, 2, &table(0, 300_000)).unwrap(), first);
+    store.flush().unwrap();
+    assert_eq!(put(&store, 3, &table(0, 300_000)).unwrap(), first);
+    only_object(&store);
+    std::fs::remove_file(only_object(&store)).unwrap();
+    assert_ne!(put(&store, 4, &table(0, 300_000)).unwrap(), first, "what is gone is written again");
+}
+
+#[test]
+fn an_abandoned_segment_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let mut writer = store.segment_writer(table(0, 1).schema());
+    writer.write(&table(0, 300_000)).unwrap();
+    assert_eq!(store.info().unwrap().temporary.files, 1);
+    drop(writer);
+    assert_eq!(store.info().unwrap().temporary.files, 0);
+}
+
+#[test]
+fn the_first_result_of_a_key_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (Store::open(folder.path()).unwrap(), Store::open(folder.path()).unwrap());
+    let first = put(&one, 1, &table(0, 10)).unwrap();
+    put(&two, 1, &table(1, 10)).unwrap();
+    one.flush().unwrap();
+    two.flush().unwrap();
+    assert_eq!(two.find_columns(&[key(1, 0)]).unwrap(), [Some(first.columns[0])]);
+}
+
+#[test]
+fn batches_that_do_not_fit_the_schema_are_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let schema = Arc::new(Schema::new(vec![Field::new("n", arrow_schema::DataType::Utf8, false)]));
+    let mut writer = store.segment_writer(schema);
+    let wrong = table(0, 10).project(&[0]).unwrap();
+    assert!(writer.write(&wrong).and_then(|()| writer.finish()).is_err());
 }
 
 #[test]
@@ -86,4 +116,63 @@ fn facts_are_remembered_and_forgotten() {
     assert_eq!(store.memos::<(String, u64)>(Memo::Run).unwrap(), [([2; 32], ("two".to_string(), 2))]);
     assert_eq!(store.memo::<(String, u64)>(Memo::Plan, &[2; 32]).unwrap(), None);
     assert_eq!(store.memo::<Vec<String>>(Memo::Run, &[2; 32]).unwrap(), None, "undecodable is not found");
+}
+
+#[test]
+fn files_are_kept_under_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    store.put_file(Area::Cwasm, "a", b"one").unwrap();
+    let path = store.put_file(Area::Cwasm, "a", b"two").unwrap();
+    assert_eq!(path, store.cached_file(Area::Cwasm, "a"));
+    assert_eq!(std::fs::read(path).unwrap(), b"two");
+    assert_eq!(store.info().unwrap().temporary.files, 0);
+}
+
+/// Stores a column, reads it in this process and in the next, and compares the content.
+fn assert_round_trip(store: &Store, column: &ArrayRef, segment: u64) {
+    let schema = Arc::new(Schema::new(vec![Field::new("c", column.data_type().clone(), true)]));
+    let batch = RecordBatch::try_new(schema, vec![column.clone()]).unwrap();
+    let mut writer = store.segment_writer(batch.schema());
+    for start in (0..batch.num_rows()).step_by(100) {
+        writer.write(&batch.slice(start, 100.min(batch.num_rows() - start))).unwrap();
+    }
+    let staged = writer.finish().unwrap();
+    for _ in 0..2 {
+        let read: Vec<_> = store.read(&staged.columns).unwrap().map(|cut| cut.unwrap().remove(0)).collect();
+        let read: Vec<_> =
+            read.iter().inspect(|cut| assert_eq!(cut.data_type(), column.data_type())).flat_map(values).collect();
+        assert_eq!(read, values(column), "segment {segment} of {:?}", column.data_type());
+    }
+}
+
+#[test]
+fn every_type_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for (i, data_type) in every_type().iter().enumerate() {
+        assert_round_trip(&store, &array(data_type, 300, i as u64, 1), i as u64);
+        assert_round_trip(&store, &array(data_type, 0, i as u64, 2), i as u64);
+    }
+}
+
+#[test]
+fn dictionaries_grow_from_cut_to_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let words = (0..3 * BATCH_ROWS).map(|i| Some(format!("w{}", i / 100)));
+    let words: arrow_array::DictionaryArray<arrow_array::types::Int32Type> =
+        words.collect::<Vec<_>>().iter().map(|word| word.as_deref()).collect();
+    assert_round_trip(&store, &(Arc::new(words) as ArrayRef), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn nested_types_come_back(data_type in data_types(), rows in 0..300usize, content: u64, layout: u64) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_round_trip(&store, &array(&data_type, rows, content, layout), content);
+    }
 }
