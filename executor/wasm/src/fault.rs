@@ -33,6 +33,10 @@ pub(crate) fn fault(error: &wasmtime::Error, complaint: Option<String>, memory: 
         None => {}
     }
     let reason = reason(error);
+    // What one call may give to the host is bounded by the memory limit too; wasmtime's error for it has no public type.
+    if reason.contains("fuel allocated for hostcalls") {
+        return StageFault::Memory { bytes: memory };
+    }
     StageFault::Trap(match complaint {
         Some(complaint) => format!("{complaint} ({reason})"),
         None => reason,

@@ -5,7 +5,7 @@ use crate::fault::Stop;
 use crate::held::Held;
 
 /// Host bytes for a handle itself, so that a hoard of empty batches counts too.
-const HANDLE: usize = 256;
+pub(crate) const HANDLE: usize = 256;
 
 /// Held batches by number; numbers are used again.
 #[derive(Debug, Default)]

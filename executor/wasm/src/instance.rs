@@ -10,6 +10,7 @@ use wasmtime::{Store, Trap};
 use crate::component::Loaded;
 use crate::contract::{WirePhase, WireProblem};
 use crate::fault::fault;
+use crate::handles::HANDLE;
 use crate::held::Held;
 use crate::host::Host;
 use crate::schema;
@@ -96,8 +97,10 @@ impl Guest {
         let mut store = Store::new(loaded.pre.engine(), host);
         store.limiter(|host| &mut host.budget);
         // Lifting lists takes host memory; what a guest may hold is bounded by its budget, so the same bound serves.
-        let fuel = usize::try_from(store.data().budget.limit()).unwrap_or(usize::MAX);
-        store.set_hostcall_fuel(fuel.max(1 << 20));
+        let limit = usize::try_from(store.data().budget.limit()).unwrap_or(usize::MAX);
+        store.set_hostcall_fuel(limit.max(1 << 20));
+        // Handles are charged to the budget, which is to run out first.
+        store.set_max_component_handles(limit / HANDLE + 1024);
         Self { store, stage }
     }
 

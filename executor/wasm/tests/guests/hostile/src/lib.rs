@@ -1,0 +1,179 @@
+//! A stage that speaks the contract's bindings directly and breaks it in the way that its config names.
+//!
+//! Input 0 has the columns `id` (Int64), which it reads, and `text` (Utf8), which it does not. Output 0 passes both on
+//! and writes `extra` (Int64, not nullable); the config's `rows` says what becomes of the rows. Output 1 has new rows of
+//! one column, `word` (Utf8, not nullable).
+#![cfg(target_arch = "wasm32")]
+
+use std::cell::RefCell;
+
+use flowc_sdk::bindings::exports::flowc::stage::stage as wit;
+use flowc_sdk::bindings::flowc::stage::data::{ArraysParam, Batch, Level, Node, emit, log, make};
+use flowc_sdk::serde_json::Value;
+
+mod answers;
+
+struct Hostile;
+
+flowc_sdk::bindings::export_component!(Hostile with_types_in flowc_sdk::bindings);
+
+thread_local! {
+    static CONFIG: RefCell<Value> = const { RefCell::new(Value::Null) };
+    static HELD: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
+}
+
+impl wit::Guest for Hostile {
+    fn signature() -> wit::StageSignature {
+        answers::signature()
+    }
+
+    fn describe(config: String, _: Vec<Vec<u8>>) -> Result<wit::Description, wit::Problem> {
+        answers::describe(&config)
+    }
+
+    fn open(config: String, _: Vec<Vec<u8>>, _: wit::Phase, _: u64) -> Result<(), wit::Problem> {
+        let config: Value =
+            flowc_sdk::serde_json::from_str(&config).map_err(|error| answers::problem(&error.to_string()))?;
+        std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
+        if config["do"] == "panic-in-open" {
+            panic!("no wish to open");
+        }
+        CONFIG.set(config);
+        Ok(())
+    }
+
+    fn push(_: u32, batch: Batch) -> Result<(), wit::Problem> {
+        let mode = CONFIG.with_borrow(|config| config["do"].as_str().unwrap_or("good").to_owned());
+        misbehave(&mode, batch)
+    }
+
+    fn end_of_input(_: u32) -> Result<(), wit::Problem> {
+        Ok(())
+    }
+
+    fn finish() -> Result<(), wit::Problem> {
+        let held = HELD.take();
+        for batch in held.iter().rev() {
+            emit(0, extra(batch));
+        }
+        Ok(())
+    }
+}
+
+fn misbehave(mode: &str, batch: Batch) -> Result<(), wit::Problem> {
+    let rows = batch.rows();
+    match mode {
+        "good" => emit(0, extra(&batch)),
+        "read" => drop(batch.read(&[0])),
+        "slices" => {
+            emit(0, extra(&batch.slice(0, rows / 2)));
+            emit(0, extra(&batch.slice(rows / 2, rows - rows / 2)));
+        }
+        "filter" => emit(0, extra(&batch.filter(&vec![0b0101_0101; rows.div_ceil(8) as usize]))),
+        "take" => emit(0, extra(&batch.take(&[2, 0, 0]).take(&[0, 2]))),
+        "words" => emit(1, words(&[0, 1, 3], b"abc", 2, &[])),
+        "problem" => return Err(answers::problem("this row is not to my taste")),
+        "read-undeclared" => drop(batch.read(&[1])),
+        "read-twice" => drop(batch.read(&[0, 0])),
+        "derive-short" => drop(batch.derive(0, numbers(rows - 1).param())),
+        "derive-lying" => drop(batch.derive(0, Numbers { claimed: rows, ..numbers(rows - 1) }.param())),
+        "derive-nothing" => drop(batch.derive(0, ArraysParam { nodes: &[], buffers: &[], variadic_counts: &[] })),
+        "bad-offsets" => drop(words(&[0, 3, 1], b"abc", 2, &[])),
+        "offsets-outside" => drop(words(&[0, 1, 300], b"abc", 2, &[])),
+        "bad-text" => drop(words(&[0, 1, 3], b"a\xff\xfe", 2, &[])),
+        "nulls" => drop(words(&[0, 1, 3], b"abc", 2, &[0b01])),
+        "make-long" => drop(make(1, u64::MAX, ArraysParam { nodes: &[], buffers: &[], variadic_counts: &[] })),
+        "wrong-port" => emit(1, extra(&batch)),
+        "no-such-port" => emit(9, extra(&batch)),
+        "make-same" => drop(make(0, rows, numbers(rows).param())),
+        "emit-input" => emit(0, batch),
+        "refilter-output" => drop(extra(&batch).filter(&[0xff])),
+        "skip" => {}
+        "twice" => (0..2).for_each(|_| emit(0, extra(&batch))),
+        "backwards" | "late" => HELD.with_borrow_mut(|held| held.push(batch)),
+        "bad-mask" => drop(batch.filter(&[])),
+        "bad-take" => drop(batch.take(&[rows as u32])),
+        "bad-slice" => drop(batch.slice(1, u64::MAX)),
+        "panic" => panic!("cannot go on with {rows} rows"),
+        "trap" => core::arch::wasm32::unreachable(),
+        "overflow" => drop(std::hint::black_box(recurse(rows))),
+        "loop" => endless(),
+        "memory" => drop(std::hint::black_box(hoard_memory())),
+        "handles" => hoard_handles(&batch),
+        "same-memory" => same_memory(&batch),
+        "explode" => explode(&batch),
+        "log" => (0..100_000).for_each(|i| log(Level::Info, &format!("line {i}"))),
+        other => return Err(answers::problem(&format!("no such misbehaviour: {other}"))),
+    }
+    Ok(())
+}
+
+/// An Int64 column.
+struct Numbers {
+    claimed: u64,
+    bytes: Vec<u8>,
+    node: [Node; 1],
+    buffers: Vec<&'static [u8]>,
+}
+
+fn numbers(rows: u64) -> Numbers {
+    let bytes = (0..rows).flat_map(|row| (row as i64).to_le_bytes()).collect();
+    Numbers { claimed: rows, bytes, node: [Node { length: 0, null_count: 0 }], buffers: vec![] }
+}
+
+impl Numbers {
+    fn param(self) -> ArraysParam<'static> {
+        let Numbers { claimed, bytes, mut node, mut buffers } = self;
+        node[0].length = claimed;
+        buffers.extend([&[] as &[u8], bytes.leak()]);
+        ArraysParam { nodes: Vec::from(node).leak(), buffers: buffers.leak(), variadic_counts: &[] }
+    }
+}
+
+fn extra(batch: &Batch) -> Batch {
+    batch.derive(0, numbers(batch.rows()).param())
+}
+
+fn words(offsets: &[i32], text: &[u8], rows: u64, validity: &[u8]) -> Batch {
+    let offsets: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+    let nodes = [Node { length: rows, null_count: u64::from(!validity.is_empty()) }];
+    make(1, rows, ArraysParam { nodes: &nodes, buffers: &[validity, &offsets, text], variadic_counts: &[] })
+}
+
+#[expect(unconditional_recursion, reason = "this is what the test is of")]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + 1)
+}
+
+fn endless() {
+    let mut i = 0u64;
+    while std::hint::black_box(i) < u64::MAX {
+        i += 1;
+    }
+}
+
+fn hoard_memory() -> Vec<Vec<u8>> {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(std::hint::black_box(vec![1u8; 1 << 20]));
+    }
+}
+
+fn hoard_handles(batch: &Batch) {
+    let mut hoard = Vec::new();
+    loop {
+        hoard.push(batch.slice(0, 1));
+    }
+}
+
+/// Names the same megabyte a million times over.
+fn same_memory(batch: &Batch) {
+    let megabyte = vec![0u8; 1 << 20];
+    let buffers = vec![megabyte.as_slice(); 1 << 16];
+    drop(batch.derive(0, ArraysParam { nodes: &[], buffers: &buffers, variadic_counts: &[] }));
+}
+
+/// Takes one row so often that its text alone would fill any memory.
+fn explode(batch: &Batch) {
+    drop(batch.take(&vec![0; 4 << 20]).derive(0, numbers(4 << 20).param()));
+}
