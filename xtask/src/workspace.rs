@@ -57,10 +57,12 @@ impl Workspace {
         process::cargo(&self.root)
     }
 
-    /// Cargo in a workspace of its own below the checkout, with build results of its own.
+    /// Cargo in a workspace of its own below the checkout, with build results of its own. It is for native tests and
+    /// lints, so what makes components small and fast is left out: it takes minutes.
     pub(crate) fn guest_cargo(&self, guest: &str) -> Command {
         let mut command = process::cargo(&self.root.join(guest));
         command.env("CARGO_TARGET_DIR", self.target.join("guests"));
+        command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         command
     }
 

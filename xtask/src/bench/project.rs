@@ -87,9 +87,14 @@ impl Project {
         text.lines().map(|line| serde_json::from_str(line).context("an event that is no JSON")).collect()
     }
 
+    /// Deletes what sinks wrote.
+    pub(super) fn forget_outputs(&self) -> Result<()> {
+        remove(&self.folder.join("out"))
+    }
+
     /// Forgets all results and outputs.
     pub(super) fn forget_all(&self) -> Result<()> {
-        remove(&self.folder.join("out"))?;
+        self.forget_outputs()?;
         remove(&self.store)
     }
 
