@@ -42,10 +42,12 @@ impl<'a> Demander<'a> {
     }
 
     /// Wants columns of every segment of a stream.
-    pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) {
+    pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
+        self.homes.prefetch(stream, columns)?;
         for segment in 0..self.homes.segments(stream) {
             self.want(stream, segment, columns);
         }
+        Ok(())
     }
 
     /// Wants columns of one segment.
@@ -169,7 +171,7 @@ impl<'a> Demander<'a> {
         let work = if level == 0 { Work::Segment(index) } else { Work::Merge { level, index } };
         let id = TaskId { stage, work };
         let found = self.homes.store.find_columns(&keys.columns)?;
-        let forced = self.forced.contains(&stage) || (level == 0 && self.is_forced_chain(stage));
+        let forced = self.forced.contains(&stage) || self.is_forced_chain(stage);
         if self.tasks.contains_key(&id) {
             return Ok(Some(id));
         }
@@ -231,7 +233,7 @@ impl<'a> Demander<'a> {
             columns.extend(&input.keys);
             columns.sort_unstable();
             columns.dedup();
-            self.want_all(input.stream, &columns);
+            self.want_all(input.stream, &columns)?;
             tasks.extend((0..self.homes.segments(input.stream)).flat_map(|s| self.task_for(input.stream, s)));
         }
         Ok(tasks)

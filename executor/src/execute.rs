@@ -162,7 +162,7 @@ impl Execution<'_> {
         self.contents.homes.plan.stages[stage].name.clone()
     }
 
-    fn store(&self) -> &flowc_store::Store {
+    fn store(&self) -> &crate::known::Known<'_> {
         self.contents.homes.store
     }
 }

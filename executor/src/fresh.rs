@@ -17,6 +17,7 @@ use crate::files::OpenFiles;
 use crate::homes::Homes;
 use crate::inventory::{Inventory, SourceInventory, SourceSegment};
 use crate::keys::{Datasets, Deriver};
+use crate::known::Known;
 use crate::read::{Fresh, Reading};
 use crate::scan::Decoded;
 use crate::task::{Task, Work};
@@ -63,7 +64,8 @@ impl Ahead<'_> {
         }
         let inventory = self.inventory(decoded);
         let datasets = self.datasets(decoded, &inventory);
-        let homes = Homes { plan: self.plan, inventory: &inventory, datasets: &datasets, store: self.store };
+        let known = Known::new(self.store);
+        let homes = Homes { plan: self.plan, inventory: &inventory, datasets: &datasets, store: &known };
         let mut demander = Demander::new(homes, self.stored, self.forced);
         for &stage in stages {
             if self.plan.stages[stage].is_combining() {

@@ -2,10 +2,11 @@
 
 use flowc_planner::key::{ColumnKey, RowsKey, SegmentKeys};
 use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, StreamId};
-use flowc_store::{Store, StoreError, StoredColumn};
+use flowc_store::{StoreError, StoredColumn};
 
 use crate::inventory::Inventory;
 use crate::keys::Datasets;
+use crate::known::Known;
 
 /// Where a column can be had from.
 #[derive(Clone, Debug)]
@@ -33,10 +34,23 @@ pub(crate) struct Homes<'a> {
     /// All keys.
     pub datasets: &'a Datasets,
     /// The store.
-    pub store: &'a Store,
+    pub store: &'a Known<'a>,
 }
 
 impl Homes<'_> {
+    /// Looks up all that there may be of these columns in one go.
+    pub(crate) fn prefetch(&self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
+        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(()) };
+        let made = columns.iter().filter(|&&column| source_home(self.plan, stream, 0, column).is_none());
+        let made: Vec<usize> = made.copied().collect();
+        let keys = segments.iter().flat_map(|keys| made.iter().map(|&column| keys.columns[column]));
+        self.store.find_columns(&keys.collect::<Vec<_>>())?;
+        if self.plan.producing_stage(stream).is_some() {
+            self.store.find_rows(&segments.iter().map(|keys| keys.rows).collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
     /// The keys of a segment, if its dataset is known that far.
     pub(crate) fn keys(&self, stream: StreamId, segment: usize) -> Option<&SegmentKeys> {
         self.datasets.streams.get(&stream)?.get(segment)

@@ -29,6 +29,7 @@ mod history;
 mod homes;
 mod inventory;
 mod keys;
+mod known;
 mod left;
 mod noop;
 mod options;

@@ -14,6 +14,7 @@ use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::{Datasets, Deriver};
+use crate::known::Known;
 use crate::output::Outputs;
 use crate::planning::Planned;
 use crate::reach::Goal;
@@ -25,7 +26,7 @@ use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus
 pub(crate) struct Look<'a> {
     options: &'a Options,
     planned: &'a Planned,
-    store: &'a Store,
+    store: Known<'a>,
     inventory: Inventory,
     datasets: Datasets,
     last: Option<LastRun>,
@@ -44,7 +45,7 @@ impl<'a> Look<'a> {
         let datasets = Deriver::new(&planned.plan).datasets(&|producer| inventory.keys(producer));
         let record = RunRecord::load(store, &planned.texts[0])?;
         let last = record.and_then(|record| Some(LastRun { plan: record.plan()?, record }));
-        Ok(Self { options, planned, store, inventory, datasets, last })
+        Ok(Self { options, planned, store: Known::new(store), inventory, datasets, last })
     }
 
     /// What a run would do.
@@ -63,7 +64,7 @@ impl<'a> Look<'a> {
     }
 
     fn homes(&self) -> Homes<'_> {
-        Homes { plan: self.plan(), inventory: &self.inventory, datasets: &self.datasets, store: self.store }
+        Homes { plan: self.plan(), inventory: &self.inventory, datasets: &self.datasets, store: &self.store }
     }
 
     fn demand(&self) -> Result<Demand, Error> {
@@ -72,7 +73,7 @@ impl<'a> Look<'a> {
         let mut demander = Demander::new(self.homes(), &stored, &goal.forced);
         for sink in &self.plan().sinks {
             let all: Vec<usize> = (0..self.plan().stream(sink.stream).schema.fields().len()).collect();
-            demander.want_all(sink.stream, &all);
+            demander.want_all(sink.stream, &all)?;
         }
         Ok(demander.resolve()?)
     }
@@ -238,6 +239,11 @@ fn config_changes(path: &str, before: Option<&Value>, now: Option<&Value>, reaso
             let names: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
             for name in names {
                 config_changes(&format!("{path}/{name}"), before.get(name), now.get(name), reasons);
+            }
+        }
+        (Some(Value::Array(before)), Some(Value::Array(now))) => {
+            for index in 0..before.len().max(now.len()) {
+                config_changes(&format!("{path}/{index}"), before.get(index), now.get(index), reasons);
             }
         }
         (before, now) if before == now => {}

@@ -19,6 +19,7 @@ use crate::history::{RunRecord, save_logs};
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
+use crate::known::Known;
 use crate::noop::{Evidence, Standstill};
 use crate::output::Outputs;
 use crate::planning::Planned;
@@ -49,12 +50,18 @@ pub(crate) struct Run<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// Sinks that are committed together: each holds a file open until then.
+const SINKS_AT_ONCE: usize = 200;
+
 /// What the jobs of a run leave behind.
 #[derive(Default)]
 struct Results {
     outputs: Mutex<Vec<(usize, OutputReport)>>,
-    pending: Mutex<Vec<(usize, Preparation, Vec<Finished>)>>,
+    pending: Mutex<Vec<Pending>>,
 }
+
+/// A sink that is written beside its place.
+type Pending = (usize, Preparation, Vec<Finished>);
 
 impl Run<'_> {
     /// Runs it. What is finished is kept, also when something fails.
@@ -71,15 +78,20 @@ impl Run<'_> {
             return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
         }
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: self.store };
+        let known = Known::new(self.store);
+        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
         let demand = self.demand(homes, &goal, &stored)?;
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }
         let reading = Reading { homes, files: &files, fresh: None };
+        let specs = self.file_sinks(&goal).into_iter().map(|sink| &plan.sinks[sink].spec);
+        flowc_sinks::remove_leftovers(specs, &self.planned.base)
+            .map_err(|error| Error::Request(format!("what a killed run left can't be removed: {error}")))?;
         let results = Results::default();
         let outcomes = self.run_jobs(reading, &deriver, &goal, &demand, &tally, &results);
-        let mut errors = self.commit(reading, results.pending)?;
+        let pending = results.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut errors: Vec<Error> = self.commit(&self.outputs(reading), pending).err().into_iter().collect();
         let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
         let mut outputs = results.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
         if errors.is_empty() {
@@ -150,6 +162,7 @@ impl Run<'_> {
                 store: self.store,
                 files,
                 jobs: self.options.jobs,
+                stack: self.stack(),
                 observer: self.observer,
                 cancel: self.cancel,
                 on_decoded: &on_decoded,
@@ -178,7 +191,7 @@ impl Run<'_> {
         let streams = goal.sinks.iter().map(|&sink| self.plan().sinks[sink].stream).chain(goal.streams.iter().copied());
         for stream in streams {
             let all: Vec<usize> = (0..self.plan().stream(stream).schema.fields().len()).collect();
-            demander.want_all(stream, &all);
+            demander.want_all(stream, &all)?;
         }
         Ok(demander.resolve()?)
     }
@@ -210,7 +223,15 @@ impl Run<'_> {
                 None => self.prepare(&outputs, files[job - demand.tasks.len()], results),
             }
         };
-        Schedule { after: &after, threads: self.options.jobs, keep_going: self.request.keep_going }.run(&job)
+        let (threads, stack, keep_going) = (self.options.jobs, self.stack(), self.request.keep_going);
+        Schedule { after: &after, threads, stack, keep_going }.run(&job)
+    }
+
+    /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before.
+    fn stack(&self) -> usize {
+        const OWN: usize = 4 << 20;
+        let longest = self.planned.units.iter().map(|unit| unit.stages.len()).max().unwrap_or(0);
+        OWN + (longest + 1) * flowc_wasm::STACK_PER_INSTANCE
     }
 
     /// Sinks that write files, in order.
@@ -236,29 +257,25 @@ impl Run<'_> {
         if let Some((preparation, written)) = prepared.pending {
             lock(&results.pending).push((sink, preparation, written));
         }
-        Ok(())
+        let mut pending = lock(&results.pending);
+        match pending.len() >= SINKS_AT_ONCE {
+            true => self.commit(outputs, std::mem::take(&mut *pending)),
+            false => Ok(()),
+        }
     }
 
     /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
-    fn commit(
-        &self,
-        reading: Reading<'_>,
-        pending: Mutex<Vec<(usize, Preparation, Vec<Finished>)>>,
-    ) -> Result<Vec<Error>, Error> {
-        let mut pending = pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        pending.sort_by_key(|(sink, ..)| *sink);
+    fn commit(&self, outputs: &Outputs<'_>, pending: Vec<Pending>) -> Result<(), Error> {
         self.store.flush()?;
-        let outputs = self.outputs(reading);
-        let mut errors = Vec::new();
+        Preparation::sync(pending.iter().map(|(_, preparation, _)| preparation))
+            .map_err(|error| Error::Request(format!("the sinks can't be made durable: {error}")))?;
         for (sink, preparation, written) in pending {
             let sink = &self.plan().sinks[sink];
             let files = written.len();
-            match outputs.commit(sink, preparation, written) {
-                Ok(rows) => self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, rows }),
-                Err(error) => errors.push(error),
-            }
+            let rows = outputs.commit(sink, preparation, written)?;
+            self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, rows });
         }
-        Ok(errors)
+        Ok(())
     }
 
     /// Standard output comes last, in the order of the text.
@@ -315,7 +332,8 @@ impl Run<'_> {
     ) -> RunFailure {
         let failed: BTreeSet<usize> = errors.iter().filter_map(|error| self.failed_stage(error)).collect();
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let homes = Homes { plan: self.plan(), inventory, datasets: &datasets, store: self.store };
+        let known = Known::new(self.store);
+        let homes = Homes { plan: self.plan(), inventory, datasets: &datasets, store: &known };
         let skipped = goal.stages.iter().copied().filter(|stage| !failed.contains(stage)).collect();
         let stages = self.stage_reports(homes, goal, &tally.lock(), &failed, &skipped);
         let report = stages.ok().map(|stages| RunReport { plan: self.planned.hash, stages, outputs: Vec::new() });

@@ -17,6 +17,7 @@ use flowc_store::{Memo, Record, Store};
 
 use crate::files::{OpenFiles, source_error};
 use crate::inventory::{Inventory, SegmentFacts, SegmentScan};
+use crate::schedule::spawn;
 use crate::{Cancel, Error, Event, Observer};
 
 /// A segment that was just decoded.
@@ -42,6 +43,8 @@ pub(crate) struct Scanner<'a> {
     pub files: &'a OpenFiles,
     /// Threads.
     pub jobs: usize,
+    /// Bytes of stack that a thread needs.
+    pub stack: usize,
     /// Hears of files.
     pub observer: &'a dyn Observer,
     /// Stops the run.
@@ -78,7 +81,7 @@ impl Scanner<'_> {
             for _ in 0..self.jobs.min(unread.len().max(2)) {
                 let (sender, receiver) = (sender.clone(), receiver.clone());
                 let (queue, found, failure) = (&queue, &found, &failure);
-                scope.spawn(move || {
+                spawn(scope, self.stack, move || {
                     if let Err(error) = self.work(known, queue, sender, &receiver, found) {
                         // The rest of the work is dropped: whoever fails empties the queue.
                         lock(queue).clear();

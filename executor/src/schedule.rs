@@ -23,6 +23,8 @@ pub(crate) struct Schedule<'a> {
     pub after: &'a [Vec<usize>],
     /// Threads.
     pub threads: usize,
+    /// Bytes of stack that a job needs.
+    pub stack: usize,
     /// Whether jobs that don't depend on a failure still run.
     pub keep_going: bool,
 }
@@ -44,10 +46,9 @@ impl Schedule<'_> {
         let state = State { ready, waiting_for, outcomes, open: self.after.len(), stopped: false };
         let (state, wake, below) = (Mutex::new(state), Condvar::new(), self.below());
         std::thread::scope(|scope| {
-            for _ in 1..self.threads.min(self.after.len()) {
-                scope.spawn(|| self.work(&state, &wake, &below, job));
+            for _ in 0..self.threads.min(self.after.len()) {
+                spawn(scope, self.stack, || self.work(&state, &wake, &below, job));
             }
-            self.work(&state, &wake, &below, job);
         });
         let state = state.into_inner().unwrap_or_else(PoisonError::into_inner);
         state.outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Skipped)).collect()
@@ -113,6 +114,19 @@ impl State {
     }
 }
 
+/// Starts a thread with a stack of its own size.
+///
+/// # Panics
+/// If the system has no thread left, like [`std::thread::spawn`].
+pub(crate) fn spawn<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    stack: usize,
+    work: impl FnOnce() + Send + 'scope,
+) {
+    let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, work);
+    thread.expect("the system starts a thread");
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -125,7 +139,7 @@ mod tests {
 
     fn run(after: &[Vec<usize>], keep_going: bool, fail: usize) -> Vec<Outcome> {
         let job = |n| if n == fail { Err(Error::Request("no".to_owned())) } else { Ok(()) };
-        Schedule { after, threads: 3, keep_going }.run(&job)
+        Schedule { after, threads: 3, stack: 1 << 20, keep_going }.run(&job)
     }
 
     #[test]
@@ -141,7 +155,7 @@ mod tests {
             times[n].store(clock.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
             Ok(())
         };
-        let outcomes = Schedule { after: &after, threads: 4, keep_going: false }.run(&job);
+        let outcomes = Schedule { after: &after, threads: 4, stack: 1 << 20, keep_going: false }.run(&job);
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Done)));
     }
 

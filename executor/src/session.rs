@@ -15,6 +15,7 @@ use crate::history::{LogLine, load_log};
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
+use crate::known::Known;
 use crate::outlook::Look;
 use crate::output::Outputs;
 use crate::planning::{Planned, Planning};
@@ -142,7 +143,8 @@ impl Session {
         let inventory = Inventory::survey(plan, &planned.base, store)?;
         let deriver = Deriver::new(plan);
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store };
+        let known = Known::new(store);
+        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
         let files = OpenFiles::new(&store.spool());
         let reading = Reading { homes, files: &files, fresh: None };
         let cancel = Cancel::new();

@@ -90,7 +90,7 @@ fn killed_at_random_instants_nothing_is_lost_or_half_written() {
     let after_kills = outputs(&project);
     assert!(all_cached(&project.run()), "a run after that has nothing to do");
     std::fs::remove_dir_all(project.path("out")).expect("the outputs");
-    std::fs::remove_dir_all(project.store()).expect("the store");
+    project.new_store();
     let undisturbed = project.run();
     assert_eq!(report.outputs, undisturbed.outputs);
     assert_eq!(after_kills, outputs(&project));

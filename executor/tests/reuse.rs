@@ -140,7 +140,7 @@ fn any_number_of_threads_gives_the_same_bytes() {
     let bytes = std::fs::read(project.path("out/counts.csv")).expect("a sink");
     for jobs in [2, 7] {
         project.jobs = jobs;
-        std::fs::remove_dir_all(project.store()).expect("a store");
+        project.new_store();
         let report = project.run();
         assert_eq!(report.outputs, one.outputs);
         assert_eq!(std::fs::read(project.path("out/counts.csv")).expect("a sink"), bytes);

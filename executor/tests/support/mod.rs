@@ -27,7 +27,17 @@ impl Project {
         let folder = tempfile::tempdir().expect("a folder");
         let project = Self { folder, jobs: 2, params: BTreeMap::new(), locked: false };
         project.write("flow.kdl", flow);
+        project.new_store();
         project
+    }
+
+    /// Removes the store. The new one shares compiled components with all tests: compiling takes seconds.
+    pub fn new_store(&self) {
+        let _ = fs::remove_dir_all(self.store());
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm");
+        fs::create_dir_all(&shared).expect("a folder");
+        fs::create_dir_all(self.store()).expect("a store");
+        std::os::unix::fs::symlink(shared, self.store().join("cwasm")).expect("a link");
     }
 
     /// Where a file of the project is.
