@@ -86,6 +86,8 @@ impl Execution<'_> {
             return Ok(());
         }
         let start = Instant::now();
+        let stage = &self.contents.homes.plan.stages[task.id.stage].name;
+        let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
         let ran = self.chains.run(task)?;
         self.verify_sources(task)?;
         let seconds = start.elapsed().as_secs_f64();

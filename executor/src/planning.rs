@@ -58,6 +58,7 @@ pub(crate) struct Planning<'a> {
 impl Planning<'_> {
     /// Reads the texts and plans them. The lock is written if it changes, unless it is to be left alone.
     pub(crate) fn plan(&self) -> Result<Planned, Error> {
+        let _span = tracing::info_span!("plan").entered();
         let project = Project::load(self.options)?;
         let lock_path = project.lock_path();
         let lock_text = read_lock(&lock_path)?;

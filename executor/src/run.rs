@@ -67,6 +67,7 @@ impl Run<'_> {
     /// Runs it. What is finished is kept, also when something fails.
     pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
         let plan = self.plan();
+        let _span = tracing::info_span!("run", pipeline = plan.pipeline, plan = %self.planned.hash).entered();
         let goal = Goal::new(plan, self.request)?;
         let deriver = Deriver::new(plan);
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
@@ -252,6 +253,7 @@ impl Run<'_> {
     }
 
     fn prepare(&self, outputs: &Outputs<'_>, sink: usize, results: &Results) -> Result<(), Error> {
+        let _span = tracing::info_span!("sink", sink = self.plan().sinks[sink].name).entered();
         let prepared = outputs.prepare(&self.plan().sinks[sink])?;
         lock(&results.outputs).push((sink, prepared.report));
         if let Some((preparation, written)) = prepared.pending {

@@ -129,6 +129,7 @@ impl Scanner<'_> {
 
     fn scan_file(&self, inventory: &Inventory, place: Place, sender: &Sender<Job>, found: &Found) -> Result<(), Error> {
         let name = &self.plan.sources[place.source].name;
+        let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
         let entry = &inventory.source(place.source).files[place.file];
         let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
         if entry.stamp.is_some_and(|stamp| stamp != file.stamp()) {

@@ -114,7 +114,7 @@ impl State {
     }
 }
 
-/// Starts a thread with a stack of its own size.
+/// Starts a thread with a stack of its own size, within the span at hand.
 ///
 /// # Panics
 /// If the system has no thread left, like [`std::thread::spawn`].
@@ -123,7 +123,8 @@ pub(crate) fn spawn<'scope>(
     stack: usize,
     work: impl FnOnce() + Send + 'scope,
 ) {
-    let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, work);
+    let span = tracing::Span::current();
+    let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, move || span.in_scope(work));
     thread.expect("the system starts a thread");
 }
 

@@ -1,0 +1,179 @@
+//! Nothing stale, damaged or half-written is ever served.
+#![allow(clippy::expect_used, missing_docs)]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use flowc_executor::{Event, RunRequest, StageStatus, admin};
+use support::{Project, all_cached, segments, stage};
+
+const COUNT: &str = r#"
+source "text" { files "text/*.txt" }
+stage "words" { in "text"; std "tokenize@1"; config { column "line" }; cache #true }
+stage "counts" { in "words"; std "count@1"; config { by "word" } }
+sink "counts" { in "counts"; file "out/counts.csv" }
+"#;
+
+fn counted() -> Project {
+    let project = Project::new(COUNT);
+    project.write("text/a.txt", "the quick brown fox\n".repeat(3000));
+    project.write("text/b.txt", "the lazy dog\n".repeat(3000));
+    project
+}
+
+/// Flips a bit in the middle of every object of the store.
+fn damage_objects(project: &Project) -> usize {
+    let objects = std::fs::read_dir(project.store().join("objects")).expect("objects");
+    let mut damaged = 0;
+    for object in objects {
+        let path = object.expect("an object").path();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("writable");
+        let mut bytes = std::fs::read(&path).expect("an object");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, bytes).expect("damage");
+        damaged += 1;
+    }
+    damaged
+}
+
+#[test]
+fn damaged_results_are_made_again_and_never_served() {
+    let project = counted();
+    project.run();
+    let before = project.read("out/counts.csv");
+    assert!(damage_objects(&project) > 0);
+    assert!(!admin::verify(&project.store(), false).expect("a look at everything").is_empty());
+    std::fs::remove_file(project.path("out/counts.csv")).expect("a sink");
+    project.run();
+    assert_eq!(project.read("out/counts.csv"), before);
+}
+
+#[test]
+fn two_runs_at_once_give_what_one_gives() {
+    let project = counted();
+    for file in 0..30 {
+        project.write(&format!("text/{file}.txt"), format!("word{file} the\n").repeat(500));
+    }
+    let outputs = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| project.run().outputs)).collect();
+        runs.into_iter().map(|run| run.join().expect("a run")).collect::<Vec<_>>()
+    });
+    assert!(outputs.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(all_cached(&project.run()));
+}
+
+#[test]
+fn garbage_collection_keeps_the_last_good_run_and_drops_the_rest() {
+    let project = counted();
+    project.run();
+    project.write("text/a.txt", "other words\n".repeat(3000));
+    project.run();
+    admin::gc(&project.store(), false).expect("a collection");
+    assert!(all_cached(&project.run()), "the last run's results are there");
+    std::fs::remove_file(project.path("out/counts.csv")).expect("a sink");
+    assert!(all_cached(&project.run()), "and restore the sink");
+    project.write("text/a.txt", "the quick brown fox\n".repeat(3000));
+    let report = project.run();
+    assert_eq!(segments(&report, "words"), (1, 1), "an earlier run's results are gone");
+}
+
+#[test]
+fn a_failing_stage_leaves_sinks_as_they_were_and_finished_segments_in_the_store() {
+    let project = Project::new(
+        r#"
+        source "orders" { files "orders/*.csv"; schema { column "id" "Int64"; column "price" "Int64" } }
+        stage "some" { in "orders"; std "filter@1"; config { where { column "price"; op ">"; value 1 } } }
+        sink "some" { in "some"; directory "out"; format "csv" }
+        "#,
+    );
+    project.write("orders/a.csv", "id,price\n1,5\n");
+    project.run();
+    project.write("orders/b.csv", "id,price\n2,many\n");
+    let message = project.failure();
+    for part in ["orders/b.csv", "row 1", "price", "many"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
+    assert_eq!(project.read("out/a.csv"), "id,price\n1,5\n");
+    assert!(!project.path("out/b.csv").exists());
+}
+
+#[test]
+fn bad_rows_are_counted_when_skipped_and_kept_when_streamed() {
+    let flow = |bad_rows: &str, sink: &str| {
+        format!(
+            r#"
+            source "orders" {{ files "o.csv"; bad-rows "{bad_rows}"; schema {{ column "id" "Int64"; column "price" "Int64" }} }}
+            stage "some" {{ in "orders"; std "select@1"; config {{ keep "id" }} }}
+            sink "some" {{ in "some"; file "out/some.csv" }}
+            {sink}
+            "#
+        )
+    };
+    let project = Project::new(&flow("skip", ""));
+    project.write("o.csv", "id,price\n1,5\nx,6\n3,7\n");
+    let (_, events) = project.run_watched();
+    assert!(events.iter().any(|event| matches!(event, Event::BadRows { rows: 1, .. })), "{events:?}");
+    assert_eq!(project.read("out/some.csv"), "id\n1\n3\n");
+    project.write("flow.kdl", flow("stream", r#"sink "bad" { in "orders.rejects"; file "out/bad.csv" }"#));
+    project.run();
+    let bad = project.read("out/bad.csv");
+    assert!(bad.starts_with("file,row,reason,text\no.csv,2,"), "{bad}");
+    assert!(bad.contains("x,6"), "{bad}");
+    assert!(all_cached(&project.run()));
+}
+
+#[test]
+fn a_later_file_of_another_schema_is_an_error_not_a_retype() {
+    let project = Project::new(
+        r#"
+        source "orders" { files "orders/*.csv" }
+        stage "all" { in "orders"; std "select@1"; config { keep "id" } }
+        sink "all" { in "all"; directory "out"; format "csv" }
+        "#,
+    );
+    project.write("orders/a.csv", "id,price\n1,5\n");
+    project.run();
+    project.write("orders/b.csv", "id,price\nnot a number,5\n");
+    let message = project.failure();
+    assert!(message.contains("orders/b.csv") && message.contains("id"), "{message}");
+    project.write("orders/b.csv", "other,price\n1,5\n");
+    let message = project.failure();
+    assert!(message.contains("orders/b.csv") && message.contains("id"), "{message}");
+}
+
+#[test]
+fn keep_going_finishes_what_does_not_depend_on_a_failure() {
+    let project = Project::new(
+        r#"
+        source "good" { files "good.txt" }
+        source "rows" { files "rows.csv" }
+        source "table" { files "table.csv" }
+        stage "words" { in "good"; std "tokenize@1"; config { column "line" } }
+        stage "joined" { in rows="rows" table="table"; std "lookup@1"; config { on { left "id"; right "id" } } }
+        sink "joined" { in "joined"; file "out/joined.csv" }
+        sink "words" { in "words"; file "out/words.csv" }
+        "#,
+    );
+    project.write("good.txt", "a b\n");
+    project.write("rows.csv", "id,x\n1,2\n");
+    project.write("table.csv", "id,name\n1,a\n1,b\n");
+    let request = RunRequest { keep_going: true, ..RunRequest::default() };
+    let failure = project.try_run(&request).expect_err("a key that is there twice");
+    let report = failure.report.expect("a report");
+    assert_eq!(stage(&report, "joined").status, StageStatus::Failed);
+    assert!(!project.path("out/joined.csv").exists());
+    assert_eq!(project.read("out/words.csv"), "word\na\nb\n");
+}
+
+#[test]
+fn locked_refuses_a_source_that_is_not_pinned_and_then_takes_it() {
+    let mut project = counted();
+    project.locked = true;
+    assert!(project.failure().contains("lock"));
+    project.locked = false;
+    project.run();
+    project.locked = true;
+    assert!(all_cached(&project.run()));
+}
