@@ -42,7 +42,10 @@ fn a_second_run_does_nothing() {
     let project = wordcount();
     let first = project.run();
     assert_eq!(stage(&first, "words").status, StageStatus::Ran);
-    assert_eq!(project.read("out/counts.csv"), "word,count\nbrown,1\ndog,1\nfox,1\njumps,1\nlazy,1\nover,1\nquick,1\nthe,2\n");
+    assert_eq!(
+        project.read("out/counts.csv"),
+        "word,count\nbrown,1\ndog,1\nfox,1\njumps,1\nlazy,1\nover,1\nquick,1\nthe,2\n"
+    );
     let second = project.run();
     assert!(all_cached(&second), "{second:#?}");
     assert_eq!(first.outputs, second.outputs);
@@ -106,7 +109,9 @@ fn a_config_that_gives_the_same_rows_stops_there() {
     let project = wordcount();
     project.run();
     // `keep` of nothing is what it was before: the plan differs, the words do not.
-    let flow = WORDCOUNT.replace("lowercase", "").replace("config { column \"line\" }", "config { column \"line\"; lowercase #true }");
+    let flow = WORDCOUNT
+        .replace("lowercase", "")
+        .replace("config { column \"line\" }", "config { column \"line\"; lowercase #true }");
     project.write("flow.kdl", flow.replace("std \"tokenize@1\";", "std \"tokenize@1\"; cache #true;"));
     let report = project.run();
     assert_eq!(stage(&report, "words").status, StageStatus::Ran);

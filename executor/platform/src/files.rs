@@ -26,6 +26,11 @@ pub fn sync_filesystem(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
 
+/// Whether this process may write to a path, by its permissions and the file system's.
+pub fn may_write(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
 /// A lock on a file, given back when dropped or when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {

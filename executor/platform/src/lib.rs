@@ -3,5 +3,5 @@
 mod files;
 mod stamp;
 
-pub use files::{Lock, exchange, lock_exclusive, lock_shared, rename_new, sync_directory, sync_filesystem};
+pub use files::{Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem};
 pub use stamp::FileStamp;

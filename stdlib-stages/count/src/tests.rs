@@ -1,3 +1,5 @@
+//! `count@1` run natively, by the rules of the host.
+
 use flowc_sdk::arrow::array::{DictionaryArray, Float64Array, Int32Array};
 use flowc_sdk::arrow::datatypes::Int32Type;
 use flowc_sdk::serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! `filter@1` run natively, by the rules of the host.
+
 use flowc_sdk::arrow::array::{
     Date32Array, Decimal128Array, DictionaryArray, Float64Array, TimestampMillisecondArray, UInt8Array, UInt64Array,
 };

@@ -1,3 +1,5 @@
+//! `generate@1` run natively, by the rules of the host.
+
 use flowc_sdk::arrow::datatypes::{Float64Type, Int64Type};
 use flowc_sdk::serde_json::{Value, json};
 use flowc_sdk::testing;

@@ -1,3 +1,5 @@
+//! `lookup@1` run natively, by the rules of the host.
+
 use flowc_sdk::Rows;
 use flowc_sdk::arrow::array::Int64Array;
 use flowc_sdk::serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! `tokenize@1` run natively, by the rules of the host.
+
 use flowc_sdk::serde_json::{Value, json};
 use flowc_sdk::{Rows, testing};
 
