@@ -109,9 +109,10 @@ fn error_text(error: &Error, paint: Paint) -> String {
     }
 }
 
+/// Lines are not broken: a path stays whole, and the terminal knows its width.
 fn handler(paint: Paint) -> GraphicalReportHandler {
     let theme = if paint.is_on() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100)
+    GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false)
 }
 
 fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> String {

@@ -128,10 +128,16 @@ fn wasm_target() -> Result<String, Missing> {
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
     if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    } else {
-        Err(format!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim()))
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
+    Err(format!("{program} {}: {}", arguments.join(" "), first_line(&output.stderr)))
+}
+
+/// What a program complains of, without the backtrace below it.
+fn first_line(complaint: &[u8]) -> String {
+    let text = String::from_utf8_lossy(complaint);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it failed");
+    line.strip_prefix("error: ").unwrap_or(line).trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -149,5 +155,11 @@ mod tests {
         let missing = Missing { reason: "no".into(), remedy: "get it", needed: false };
         let text = line(&Check { what: "cargo", found: Err(missing) }, Paint::PLAIN);
         assert_eq!(text, "absent   cargo           no; get it\n");
+    }
+
+    #[test]
+    fn of_a_long_complaint_the_first_line_is_told() {
+        assert_eq!(first_line(b"\nerror: no toolchain.\nhelp: get one\n  0: main\n"), "no toolchain");
+        assert_eq!(first_line(b""), "it failed");
     }
 }

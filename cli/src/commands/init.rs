@@ -16,14 +16,14 @@ const FILES: [(&str, &str); 3] = [
 ];
 
 pub(super) fn run(args: &InitArgs) -> Result<Exit, Failure> {
-    let folder = &args.directory;
+    let folder = args.directory.strip_prefix(".").unwrap_or(&args.directory);
     if let Some((taken, _)) = FILES.iter().find(|(name, _)| folder.join(name).exists()) {
         let path = folder.join(taken);
         return Err(Failure::command(format!("{} is there already; nothing was written", path.display())));
     }
     FILES.iter().try_for_each(|(name, text)| write(&folder.join(name), text))?;
     let names: String = FILES.iter().map(|(name, _)| format!("  {}\n", folder.join(name).display())).collect();
-    let enter = if folder == Path::new(".") { String::new() } else { format!("cd {} && ", folder.display()) };
+    let enter = if folder.as_os_str().is_empty() { String::new() } else { format!("cd {} && ", folder.display()) };
     printed(&format!("wrote\n{names}next: {enter}flowc run\n"))
 }
 

@@ -16,7 +16,11 @@ const ALL_SHOWN: usize = 50;
 
 /// The status of a whole plan. `+` is to be done, `=` stands, `?` is known once sources have been read.
 pub(super) fn status(status: &Status, lock_changes: &[String], paint: Paint) -> String {
-    let all = status.sources.len() + status.stages.len() + status.sinks.len() <= ALL_SHOWN;
+    let parts = status.sources.len() + status.stages.len() + status.sinks.len();
+    if parts == 0 {
+        return "The pipeline is empty: a run would do nothing.\n".to_owned();
+    }
+    let all = parts <= ALL_SHOWN;
     let mut text = format!("{}\n", paint.bold("A run would do this (+ do, = nothing to do, ? known later):"));
     status.sources.iter().filter(|one| all || !one.to_read.is_empty()).for_each(|one| source(&mut text, one, paint));
     status.stages.iter().filter(|one| all || has_work(one)).for_each(|one| stage(&mut text, one, REASONS, paint));
@@ -135,6 +139,9 @@ fn closing(status: &Status, paint: Paint) -> String {
     let unknown = status.stages.iter().filter(|stage| stage.to_run == 0 && stage.unknown).count();
     let cached = status.stages.len() - run - unknown;
     let sinks = status.sinks.iter().filter(|sink| sink.outlook != SinkOutlook::UpToDate).count();
+    if run + unknown + sinks == 0 {
+        return paint.bold(&format!("Nothing to do: {} cached.", count(cached as u64, "stage")));
+    }
     let later = if unknown > 0 { format!(", {unknown} known later") } else { String::new() };
     let line = format!(
         "Plan: {} to run{later}, {cached} cached; {} to write.",
@@ -183,6 +190,15 @@ Plan: 1 stage to run, 0 cached; 1 sink to write.
         let text = status(&whole(stages), &[], Paint::PLAIN);
         assert_eq!(text.matches("stage words").count(), 1, "{text}");
         assert!(text.ends_with("1 stage to run, 99 cached; 1 sink to write.\n"), "{text}");
+    }
+
+    #[test]
+    fn a_plan_says_when_there_is_nothing_to_do() {
+        let mut standing = whole(vec![outlook_of(0, 3, vec![])]);
+        standing.sinks[0].outlook = SinkOutlook::UpToDate;
+        assert!(status(&standing, &[], Paint::PLAIN).ends_with("\nNothing to do: 1 stage cached.\n"));
+        let empty = Status { sources: vec![], stages: vec![], sinks: vec![] };
+        assert_eq!(status(&empty, &[], Paint::PLAIN), "The pipeline is empty: a run would do nothing.\n");
     }
 
     #[test]

@@ -22,9 +22,15 @@ pub(super) fn run(command: StoreCommand, context: &Context) -> Result<Exit, Fail
     }
 }
 
+/// The store's folder. Looking at a store does not make one.
 fn folder(args: &StoreArgs, context: &Context) -> Result<PathBuf, Failure> {
     let flags = SettingsArgs { store: args.store.clone(), ..SettingsArgs::default() };
-    Ok(context.settings(&flags, Path::new("."))?.store)
+    let folder = context.settings(&flags, Path::new("."))?.store;
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let place = folder.display();
+    Err(Failure::command(format!("there is no store at {place}; `flowc run` makes one, --store DIR names another")))
 }
 
 fn info(args: StoreInfoArgs, context: &Context) -> Result<Exit, Failure> {

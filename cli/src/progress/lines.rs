@@ -80,11 +80,11 @@ impl Lines {
 
     fn pulse(&mut self) -> Option<String> {
         self.done += 1;
-        if !self.alone || self.last_pulse.elapsed() < PULSE {
+        if !self.alone || self.done >= self.tasks || self.last_pulse.elapsed() < PULSE {
             return None;
         }
         self.last_pulse = Instant::now();
-        Some(format!("{} of {} segments done", self.done, self.tasks.max(self.done)))
+        Some(format!("{} of {} segments done", self.done, self.tasks))
     }
 }
 

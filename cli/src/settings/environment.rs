@@ -83,7 +83,7 @@ pub(super) fn layer(env: &Environment) -> Result<Layer, SettingsError> {
     let color = env.parse("FLOWC_COLOR", "auto, always or never", |text| ColorChoice::from_str(text, true).ok())?;
     Ok(Layer {
         store: env.get("FLOWC_STORE").map(PathBuf::from),
-        jobs: env.parse("FLOWC_JOBS", "a number from 1", parse)?,
+        jobs: env.parse("FLOWC_JOBS", "a whole number, 1 or more", parse)?,
         memory: env.parse("FLOWC_MEMORY", "a size such as 512MiB", parse)?,
         params: env.params()?,
         locked: env.parse("FLOWC_LOCKED", "true or false", parse_bool)?,
