@@ -49,12 +49,10 @@ impl Descriptions {
             if source.rejects {
                 self.schemas.insert(Origin::Rejects(i), rejects_schema());
             }
-            match &source.spec {
-                Some(spec) => match &spec.declared {
-                    Some(schema) => drop(self.schemas.insert(Origin::Source(i), schema.clone())),
-                    None => asked.push((i, (source.name.text.clone(), spec.clone()))),
-                },
-                None => {}
+            let Some(spec) = &source.spec else { continue };
+            match &spec.declared {
+                Some(schema) => drop(self.schemas.insert(Origin::Source(i), schema.clone())),
+                None => asked.push((i, (source.name.text.clone(), spec.clone()))),
             }
         }
         let (indices, questions): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();

@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn no_text_makes_the_planner_panic(text in words()) {
         let outcome = support::planned(&text);
-        prop_assert!(outcome.value.is_some() != (!outcome.problems.is_empty()));
+        prop_assert_eq!(outcome.value.is_some(), outcome.problems.is_empty());
     }
 
     #[test]
