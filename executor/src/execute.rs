@@ -126,7 +126,7 @@ impl Execution<'_> {
             let last = keys.last().map_or(&[][..], Vec::as_slice);
             for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
                 let stored = kept.columns.iter().zip(&staged.columns);
-                record.columns.extend(stored.map(|(&column, s): (_, &StoredColumn)| (keys.columns[column], s.clone())));
+                record.columns.extend(stored.map(|(&column, s): (_, &StoredColumn)| (keys.columns[column], *s)));
             }
         }
         self.store().record(record);
