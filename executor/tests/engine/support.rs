@@ -11,19 +11,19 @@ use flowc_executor::{
 };
 
 /// A folder with a pipeline, its inputs and outputs, and a store.
-pub struct Project {
+pub(crate) struct Project {
     folder: tempfile::TempDir,
     /// Threads.
-    pub jobs: usize,
+    pub(crate) jobs: usize,
     /// Values of `param` nodes.
-    pub params: BTreeMap<String, String>,
+    pub(crate) params: BTreeMap<String, String>,
     /// Under `--locked`.
-    pub locked: bool,
+    pub(crate) locked: bool,
 }
 
 impl Project {
     /// A pipeline without inputs yet.
-    pub fn new(flow: &str) -> Self {
+    pub(crate) fn new(flow: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let project = Self { folder, jobs: 2, params: BTreeMap::new(), locked: false };
         project.write("flow.kdl", flow);
@@ -32,7 +32,7 @@ impl Project {
     }
 
     /// Removes the store. The new one shares compiled components with all tests: compiling takes seconds.
-    pub fn new_store(&self) {
+    pub(crate) fn new_store(&self) {
         let _ = fs::remove_dir_all(self.store());
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm");
         fs::create_dir_all(&shared).expect("a folder");
@@ -41,12 +41,12 @@ impl Project {
     }
 
     /// Where a file of the project is.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Writes a file, and waits until its stamp can be trusted.
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("a file");
@@ -54,22 +54,22 @@ impl Project {
     }
 
     /// Reads a text file.
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).expect("a file")
     }
 
     /// The store's folder.
-    pub fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.path(".store")
     }
 
     /// A new session, as a new process would make.
-    pub fn session(&self) -> Session {
+    pub(crate) fn session(&self) -> Session {
         self.session_in(&self.store())
     }
 
     /// A session over another store.
-    pub fn session_in(&self, store: &Path) -> Session {
+    pub(crate) fn session_in(&self, store: &Path) -> Session {
         Session::new(Options {
             pipeline: self.path("flow.kdl"),
             store: store.to_path_buf(),
@@ -83,17 +83,17 @@ impl Project {
     }
 
     /// Runs everything; it must succeed.
-    pub fn run(&self) -> RunReport {
+    pub(crate) fn run(&self) -> RunReport {
         self.try_run(&RunRequest::default()).unwrap_or_else(|failure| panic!("the run failed: {:#?}", failure.errors))
     }
 
     /// Runs what is asked for.
-    pub fn try_run(&self, request: &RunRequest) -> Result<RunReport, RunFailure> {
+    pub(crate) fn try_run(&self, request: &RunRequest) -> Result<RunReport, RunFailure> {
         self.session().run(request, Arc::new(|_: Event| ()), Cancel::new())
     }
 
     /// Runs everything; gives the events too.
-    pub fn run_watched(&self) -> (RunReport, Vec<Event>) {
+    pub(crate) fn run_watched(&self) -> (RunReport, Vec<Event>) {
         let events = Arc::new(Mutex::new(Vec::new()));
         let seen = events.clone();
         let observer = Arc::new(move |event: Event| seen.lock().expect("unpoisoned").push(event));
@@ -103,7 +103,7 @@ impl Project {
     }
 
     /// Runs everything; it must fail. Gives the messages.
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         let failure = self.try_run(&RunRequest::default()).expect_err("a failure");
         failure.errors.iter().map(describe).collect::<Vec<_>>().join("\n")
     }
@@ -117,22 +117,22 @@ fn describe(error: &Error) -> String {
 }
 
 /// Waits out the tick in which a second write could go unseen.
-pub fn settle() {
+pub(crate) fn settle() {
     std::thread::sleep(Duration::from_millis(25));
 }
 
 /// The report of one stage.
-pub fn stage<'a>(report: &'a RunReport, name: &str) -> &'a StageReport {
+pub(crate) fn stage<'a>(report: &'a RunReport, name: &str) -> &'a StageReport {
     report.stages.iter().find(|stage| stage.name == name).expect("a stage of that name")
 }
 
 /// Segments that a stage ran over, and segments whose results were there.
-pub fn segments(report: &RunReport, name: &str) -> (u64, u64) {
+pub(crate) fn segments(report: &RunReport, name: &str) -> (u64, u64) {
     let stage = stage(report, name);
     (stage.segments_ran, stage.segments_cached)
 }
 
 /// Whether nothing ran at all.
-pub fn all_cached(report: &RunReport) -> bool {
+pub(crate) fn all_cached(report: &RunReport) -> bool {
     report.stages.iter().all(|stage| stage.status == StageStatus::Cached)
 }

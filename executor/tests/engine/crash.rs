@@ -1,15 +1,12 @@
 //! `kill -9` at random instants: afterwards a run gives the same bytes as one that nobody disturbed.
-#![allow(clippy::expect_used, missing_docs)]
-
-mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Project, all_cached};
 use flowc_executor::{Cancel, Event, Options, RunRequest, Session};
-use support::{Project, all_cached};
 
 const FLOW: &str = r#"
 source "text" { files "text/*.txt" }
@@ -63,7 +60,7 @@ fn killed_at_random_instants_nothing_is_lost_or_half_written() {
     for round in 1..=kills {
         change_inputs(&project, round);
         let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "child_that_is_to_be_killed"])
+            .args(["--exact", "crash::child_that_is_to_be_killed"])
             .env(CHILD, project.path(""))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -74,7 +71,7 @@ fn killed_at_random_instants_nothing_is_lost_or_half_written() {
         child.kill().expect("kill -9");
         child.wait().expect("its end");
     }
-    support::settle();
+    crate::support::settle();
     let report = project.run();
     let outputs = |project: &Project| {
         let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(project.path("out/words"))

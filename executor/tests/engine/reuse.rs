@@ -1,10 +1,7 @@
 //! What runs again and what does not.
-#![allow(clippy::expect_used, missing_docs)]
 
-mod support;
-
+use crate::support::{Project, all_cached, segments, settle, stage};
 use flowc_executor::{Reason, RunRequest, StageStatus};
-use support::{Project, all_cached, segments, settle, stage};
 
 const WORDCOUNT: &str = r#"
 source "text" { files "text/*.txt" }

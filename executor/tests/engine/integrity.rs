@@ -1,12 +1,9 @@
 //! Nothing stale, damaged or half-written is ever served.
-#![allow(clippy::expect_used, missing_docs)]
-
-mod support;
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{Project, all_cached, segments, stage};
 use flowc_executor::{Event, RunRequest, StageStatus, admin};
-use support::{Project, all_cached, segments, stage};
 
 const COUNT: &str = r#"
 source "text" { files "text/*.txt" }
