@@ -21,7 +21,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// There is no room left.
-    #[error("store: the disk is full (at {}); make room, for instance with `flowc gc`, and run again", .0.display())]
+    #[error("store: the disk is full (at {}); make room, for instance with `flowc store gc`, and run again", .0.display())]
     DiskFull(PathBuf),
     /// The store may be read but not written.
     #[error("store: {} is read-only; results can be reused but not added", .0.display())]

@@ -6,6 +6,7 @@ use std::time::Instant;
 use arrow_buffer::Buffer;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
 
+use crate::damage::Extent;
 use crate::{Location, Memo, ObjectId, Record, StoredColumn};
 
 /// Segment files begin at multiples of this.
@@ -155,8 +156,8 @@ impl Uncommitted {
     }
 
     /// Drops results that lie in a damaged place.
-    pub(crate) fn forget_place(&mut self, place: &Location) {
-        self.open.columns.retain(|_, column| column.location != *place);
-        self.by_content.retain(|_, column| column.location != *place);
+    pub(crate) fn forget(&mut self, extent: Extent, place: &Location) {
+        self.open.columns.retain(|_, column| !extent.covers(place, &column.location));
+        self.by_content.retain(|_, column| !extent.covers(place, &column.location));
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
 
+use crate::damage::Extent;
 use crate::group::Group;
 use crate::{Location, Memo, ObjectId, StoreError, StoredColumn};
 
@@ -30,6 +31,9 @@ const LAYOUT: &str = "
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const COLUMN: &str = "content, rows, object, offset, length, place, checked";
+
+/// A fact's key and its encoded value.
+type MemoEntry = ([u8; 32], Vec<u8>);
 
 /// The open database.
 pub(crate) struct Index {
@@ -71,8 +75,7 @@ impl Index {
             self.connection.pragma_update(None, "journal_mode", "wal")?;
             self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {LAYOUT} PRAGMA user_version = 1; COMMIT;"))?;
         }
-        // Objects are synced before the commit that names them, so the commit must last through a power cut too.
-        self.connection.pragma_update(None, "synchronous", "full")
+        Ok(())
     }
 
     /// Names the place of an error.
@@ -140,7 +143,7 @@ impl Index {
     }
 
     /// All remembered values of a kind and the current version.
-    pub(crate) fn memos(&self, kind: Memo) -> Result<Vec<([u8; 32], Vec<u8>)>, StoreError> {
+    pub(crate) fn memos(&self, kind: Memo) -> Result<Vec<MemoEntry>, StoreError> {
         let query = || {
             let mut find =
                 self.connection.prepare_cached("SELECT key, value FROM memos WHERE kind = ? AND version = ?")?;
@@ -152,7 +155,11 @@ impl Index {
 
     /// Writes a group in one transaction. Who comes first with a key wins.
     pub(crate) fn commit(&self, group: &Group) -> Result<(), StoreError> {
+        // Objects are synced before the commit that names them, so that commit must last through a power cut too. Facts
+        // alone can be found out again.
+        let level = if group.columns.is_empty() { "normal" } else { "full" };
         let write = || {
+            self.connection.pragma_update(None, "synchronous", level)?;
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
             self.insert(group)?;
             self.connection.execute_batch("COMMIT")
@@ -161,12 +168,16 @@ impl Index {
     }
 
     /// Removes what lies in a place that turned out to be damaged.
-    pub(crate) fn forget_place(&self, place: &Location) -> Result<(), StoreError> {
-        let write = || {
-            let sql = "DELETE FROM columns WHERE object = ? AND offset = ? AND place = ?";
-            self.connection.execute(sql, params![place.object.0, place.offset as i64, place.column]).map(|_| ())
+    pub(crate) fn forget(&self, extent: Extent, place: &Location) -> Result<(), StoreError> {
+        let (object, offset) = (place.object.0, place.offset as i64);
+        let remove = |lies_there: &str, place: &[&dyn ToSql]| {
+            self.connection.execute(&format!("DELETE FROM columns WHERE {lies_there}"), place).map(|_| ())
         };
-        self.all_or_nothing(write)
+        self.all_or_nothing(|| match extent {
+            Extent::Column => remove("object = ? AND offset = ? AND place = ?", params![object, offset, place.column]),
+            Extent::Segment => remove("object = ? AND offset = ?", params![object, offset]),
+            Extent::Object => remove("object = ?", params![object]),
+        })
     }
 
     /// All results.

@@ -20,7 +20,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod damage;
 mod error;
+mod folder;
 mod gc;
 mod group;
 mod index;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
@@ -42,11 +42,9 @@ impl Objects {
         self.folder.join(id.to_string())
     }
 
-    /// Begins an object: its file under a temporary name.
-    pub(crate) fn create(&self, id: ObjectId) -> Result<(File, PathBuf), StoreError> {
-        let path = self.tmp.join(id.to_string());
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(io_at("create", &path))?;
-        Ok((file, path))
+    /// Where an object lies while it is written.
+    pub(crate) fn temporary(&self, id: ObjectId) -> PathBuf {
+        self.tmp.join(id.to_string())
     }
 
     /// Gives a complete object its name.
@@ -58,7 +56,8 @@ impl Objects {
 
     /// Writes a pack as one object.
     pub(crate) fn write_pack(&self, id: ObjectId, pack: &Pack) -> Result<(), StoreError> {
-        let (mut file, path) = self.create(id)?;
+        let path = self.temporary(id);
+        let mut file = create(&path).map_err(io_at("create", &path))?;
         let written = write_parts(&mut file, pack).map_err(io_at("write", &path));
         written.and_then(|()| self.publish(id, &file, &path)).inspect_err(|_| {
             let _ = std::fs::remove_file(&path);
@@ -124,7 +123,12 @@ impl Objects {
     }
 }
 
-fn write_parts(file: &mut File, pack: &Pack) -> std::io::Result<()> {
+/// Begins an object.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
+}
+
+fn write_parts(file: &mut File, pack: &Pack) -> io::Result<()> {
     let mut out = std::io::BufWriter::with_capacity(1 << 20, file);
     let mut end = 0;
     for (offset, bytes) in &pack.parts {
@@ -137,7 +141,7 @@ fn write_parts(file: &mut File, pack: &Pack) -> std::io::Result<()> {
 
 fn map_file(path: &Path, place: &Location) -> Result<Buffer, StoreError> {
     let file = File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+        io::ErrorKind::NotFound => {
             StoreError::Damaged { location: *place, reason: "the object is not there any more".into() }
         }
         _ => io_at("open", path)(error),

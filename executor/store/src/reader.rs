@@ -70,7 +70,7 @@ impl ColumnReader {
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.columns];
         for part in &self.parts {
             let arrays = part.segment.cut(index, &part.columns);
-            let arrays = arrays.map_err(|reason| self.shared.damaged_segment(&part.location, &part.columns, reason))?;
+            let arrays = arrays.map_err(|reason| self.shared.damaged_columns(&part.location, &part.columns, reason))?;
             for (&place, array) in part.places.iter().zip(arrays) {
                 columns[place] = Some(array);
             }

@@ -1,6 +1,5 @@
 //! The store's calls.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,15 +10,15 @@ use flowc_platform::Lock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::damage::Extent;
 use crate::error::io_at;
+use crate::folder::{is_read_only, prepare, refuses_writes};
 use crate::group::Uncommitted;
 use crate::index::Index;
 use crate::objects::Objects;
 use crate::segment::{Segment, structure};
 use crate::writer::{Spill, Spilled};
-use crate::{
-    Area, ColumnReader, Location, Memo, ObjectId, Record, STORE_VERSION, SegmentWriter, StoreError, StoredColumn,
-};
+use crate::{Area, ColumnReader, Location, Memo, ObjectId, Record, SegmentWriter, StoreError, StoredColumn};
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
@@ -40,13 +39,13 @@ pub(crate) struct Shared {
     pub(crate) objects: Objects,
     pub(crate) read_only: bool,
     _live: Option<Lock>,
-    uncommitted: Mutex<Uncommitted>,
+    pub(crate) uncommitted: Mutex<Uncommitted>,
     index: Mutex<Option<Index>>,
     /// One flush at a time.
     flush: Mutex<()>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -190,7 +189,7 @@ impl Store {
 
     /// Forgets every result that lies where this column does. Reading does so by itself when it meets damage.
     pub fn discard(&self, column: &StoredColumn) -> Result<(), StoreError> {
-        self.shared.forget_place(&column.location)
+        self.shared.forget(Extent::Column, &column.location)
     }
 
     /// Where a named file is, or would be.
@@ -366,54 +365,15 @@ impl Shared {
             return Ok(segment);
         }
         let part = lock(&self.uncommitted).part(place);
-        let bytes = match part {
-            Some(bytes) => bytes,
-            None => self.objects.bytes(place).map_err(|error| self.forget_damaged(error))?,
+        let bytes = match part.map_or_else(|| self.objects.bytes(place), Ok) {
+            Err(StoreError::Damaged { reason, .. }) => return Err(self.damaged(Extent::Object, place, reason)),
+            bytes => bytes?,
         };
-        let segment = Segment::open(bytes, place.check).map_err(|reason| self.damaged(place, reason))?;
+        let unreadable = |reason| self.damaged(Extent::Segment, place, reason);
+        let segment = Segment::open(bytes, place.check).map_err(unreadable)?;
         let segment = Arc::new(segment);
         self.objects.keep_segment(place, segment.clone());
         Ok(segment)
-    }
-
-    /// Checks that a segment file holds the column that the index promises.
-    pub(crate) fn check_column(&self, segment: &Segment, column: &StoredColumn) -> Result<(), StoreError> {
-        let place = &column.location;
-        if segment.content(place.column as usize) == Some(&column.content) && segment.rows() == column.rows {
-            return Ok(());
-        }
-        Err(self.damaged(place, "its digests are not what was written".into()))
-    }
-
-    /// Forgets what lies in a damaged place, and makes the error.
-    pub(crate) fn damaged(&self, place: &Location, reason: String) -> StoreError {
-        self.forget_damaged(StoreError::Damaged { location: *place, reason })
-    }
-
-    /// The same for some columns of one segment file.
-    pub(crate) fn damaged_segment(&self, place: &Location, columns: &[usize], reason: String) -> StoreError {
-        for &column in columns {
-            let _ = self.forget_place(&Location { column: column as u32, ..*place });
-        }
-        StoreError::Damaged { location: *place, reason }
-    }
-
-    fn forget_damaged(&self, error: StoreError) -> StoreError {
-        if let StoreError::Damaged { location, reason } = &error {
-            tracing::warn!(object = %location.object, column = location.column, reason, "damaged result");
-            if let Err(error) = self.forget_place(location) {
-                tracing::warn!(%error, "a damaged result can't be forgotten");
-            }
-        }
-        error
-    }
-
-    pub(crate) fn forget_place(&self, place: &Location) -> Result<(), StoreError> {
-        lock(&self.uncommitted).forget_place(place);
-        if self.read_only {
-            return Ok(());
-        }
-        self.with_index(|index| index.forget_place(place)).map(|_| ())
     }
 }
 
@@ -423,50 +383,4 @@ fn unreadable(reason: String) -> StoreError {
 
 fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
     postcard::from_bytes(value).ok()
-}
-
-/// Checks the folder's version; makes what is missing.
-fn prepare(dir: &Path) -> Result<(), StoreError> {
-    let path = dir.join("version");
-    match std::fs::read_to_string(&path) {
-        Ok(found) if found.trim() == STORE_VERSION.to_string() => Ok(()),
-        Ok(found) => {
-            let found = found.trim().chars().take(20).collect();
-            Err(StoreError::Version { path: dir.to_owned(), found, expected: STORE_VERSION })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
-        Err(error) => Err(io_at("read", &path)(error)),
-    }
-}
-
-/// Makes an empty store. Several processes may do so at once; the version comes last.
-fn create(dir: &Path) -> Result<(), StoreError> {
-    std::fs::create_dir_all(dir).map_err(io_at("create", dir))?;
-    for entry in std::fs::read_dir(dir).map_err(io_at("read", dir))? {
-        let name = entry.map_err(io_at("read", dir))?.file_name();
-        if !is_ours(&name.to_string_lossy()) {
-            return Err(StoreError::NotAStore(dir.to_owned()));
-        }
-    }
-    for folder in ["objects", "tmp"].into_iter().chain(Area::ALL.map(Area::folder)) {
-        let path = dir.join(folder);
-        std::fs::create_dir_all(&path).map_err(io_at("create", &path))?;
-    }
-    let temporary = dir.join("tmp").join(ObjectId::random().to_string());
-    std::fs::write(&temporary, format!("{STORE_VERSION}\n")).map_err(io_at("write", &temporary))?;
-    let path = dir.join("version");
-    std::fs::rename(&temporary, &path).map_err(io_at("rename", &path))
-}
-
-fn is_ours(name: &str) -> bool {
-    let folder = Area::ALL.iter().any(|area| area.folder() == name);
-    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.sqlite")
-}
-
-fn refuses_writes(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
-fn is_read_only(dir: &Path) -> bool {
-    rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_err()
 }

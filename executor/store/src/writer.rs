@@ -13,6 +13,7 @@ use arrow_schema::SchemaRef;
 use flowc_columns::{ColumnDigest, Recut, Unifier, canonical};
 
 use crate::error::{io_at, writing};
+use crate::objects::create;
 use crate::segment::{LEAVES, ROWS};
 use crate::store::Shared;
 use crate::{ObjectId, StagedSegment, StoreError};
@@ -166,7 +167,8 @@ impl Spill {
     fn open(&mut self) -> io::Result<&mut SpillFile> {
         if self.file.is_none() {
             let id = ObjectId::random();
-            let (file, path) = self.shared.objects.create(id).map_err(io::Error::other)?;
+            let path = self.shared.objects.temporary(id);
+            let file = create(&path)?;
             self.file = Some(SpillFile { id, path, out: BufWriter::with_capacity(SMALL, file), length: 0 });
         }
         self.file.as_mut().ok_or_else(|| io::Error::other("no temporary file"))

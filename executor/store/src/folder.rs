@@ -1,0 +1,55 @@
+//! The store's folder: made, recognised, and told from other people's.
+
+use std::io;
+use std::path::Path;
+
+use crate::error::io_at;
+use crate::{Area, ObjectId, STORE_VERSION, StoreError};
+
+/// Checks the folder's version; makes what is missing.
+pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
+    let path = dir.join("version");
+    match std::fs::read_to_string(&path) {
+        Ok(found) if found.trim() == STORE_VERSION.to_string() => Ok(()),
+        Ok(found) => {
+            let found = found.trim().chars().take(20).collect();
+            Err(StoreError::Version { path: dir.to_owned(), found, expected: STORE_VERSION })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
+        Err(error) => Err(io_at("read", &path)(error)),
+    }
+}
+
+/// Makes an empty store. Several processes may do so at once; the version comes last.
+fn create(dir: &Path) -> Result<(), StoreError> {
+    std::fs::create_dir_all(dir).map_err(io_at("create", dir))?;
+    for entry in std::fs::read_dir(dir).map_err(io_at("read", dir))? {
+        let name = entry.map_err(io_at("read", dir))?.file_name();
+        if !is_ours(&name.to_string_lossy()) {
+            return Err(StoreError::NotAStore(dir.to_owned()));
+        }
+    }
+    for folder in ["objects", "tmp"].into_iter().chain(Area::ALL.map(Area::folder)) {
+        let path = dir.join(folder);
+        std::fs::create_dir_all(&path).map_err(io_at("create", &path))?;
+    }
+    let temporary = dir.join("tmp").join(ObjectId::random().to_string());
+    std::fs::write(&temporary, format!("{STORE_VERSION}\n")).map_err(io_at("write", &temporary))?;
+    let path = dir.join("version");
+    std::fs::rename(&temporary, &path).map_err(io_at("rename", &path))
+}
+
+fn is_ours(name: &str) -> bool {
+    let folder = Area::ALL.iter().any(|area| area.folder() == name);
+    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.sqlite")
+}
+
+/// Whether an error says that something may be read but not written.
+pub(crate) fn refuses_writes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Whether this process may not write there.
+pub(crate) fn is_read_only(dir: &Path) -> bool {
+    !flowc_platform::may_write(dir)
+}
