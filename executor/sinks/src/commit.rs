@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use flowc_platform::{FileStamp, rename_new, sync_filesystem};
+use flowc_platform::{FileStamp, rename_new};
 
 use crate::error::{At, SinkError};
 use crate::manifest;
@@ -69,7 +69,6 @@ fn commit_file(sink: &Preparation, output: &StagedOutput) -> Result<(), SinkErro
     if let Ok(metadata) = fs::metadata(target) {
         fs::set_permissions(&output.staged, metadata.permissions()).at(target, "writing")?;
     }
-    sync_filesystem(&output.staged).at(target, "syncing")?;
     fs::rename(&output.staged, target).at(target, "writing")
 }
 
@@ -100,7 +99,6 @@ fn place_one(sink: &Preparation, output: &StagedOutput, state: &SinkState) -> Re
         return Err(SinkError::Foreign { path });
     }
     swap::make_parents(&sink.target, &output.path)?;
-    sync_filesystem(&output.staged).at(&path, "syncing")?;
     manifest::write(&sink.target, &sink.staging.fresh(), state)?;
     let place: fn(&Path, &Path) -> std::io::Result<()> =
         if replaces { |from, to| fs::rename(from, to) } else { rename_new };

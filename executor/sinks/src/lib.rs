@@ -1,8 +1,9 @@
 //! Sinks: batches to files, whole or not at all.
 //!
 //! The way of a sink, each step a call: [`check`] says at plan time whether the format can hold the columns;
-//! [`is_intact`] says by stat alone whether what was written is still there; [`Preparation::new`] lists the files that
-//! must be written; [`Preparation::writer`] writes each of them beside the target, where nobody looks;
+//! [`is_intact`] says by stat alone whether what was written is still there; [`remove_leftovers`], once a run, removes
+//! what killed runs left; [`Preparation::new`] lists the files that must be written; [`Preparation::writer`] writes each
+//! of them beside the target, where nobody looks; [`Preparation::sync`], once for many sinks, makes them durable;
 //! [`Preparation::commit`] makes all of them appear in one step and gives the [`SinkState`] to remember. Standard
 //! output is written by [`StdoutWriter`].
 
@@ -28,6 +29,7 @@ pub use encode::writer_version;
 pub use error::SinkError;
 pub use manifest::MANIFEST;
 pub use prepare::{FileJob, Preparation};
+pub use staging::remove_leftovers;
 pub use state::{Intact, SinkSegment, SinkState, WrittenFile, is_intact, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};
 pub use writer::{FileWriter, Finished};

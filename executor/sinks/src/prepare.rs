@@ -1,6 +1,6 @@
 //! What is to be written: the files that changed, and those that are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{SinkSpec, Target};
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, sync_filesystem};
 
 use crate::check::{check, resolved_compression};
 use crate::error::{At, SinkError};
@@ -91,7 +91,34 @@ impl Preparation {
         FileWriter::new(self.form.clone(), self.staging.clone(), job, name, shown)
     }
 
+    /// Makes durable what was written for several sinks. To be called before their commits. A few files are synced one
+    /// by one; many by one call for each file system, which then also waits for what others write there.
+    pub fn sync<'a>(preparations: impl IntoIterator<Item = &'a Preparation>) -> Result<(), SinkError> {
+        const FEW: usize = 16;
+        let folders: Vec<&Path> = preparations.into_iter().map(|preparation| preparation.staging.folder()).collect();
+        let mut files = Vec::new();
+        for folder in folders.iter().take(FEW) {
+            for entry in fs::read_dir(folder).at(folder, "listing")? {
+                files.push(entry.at(folder, "listing")?.path());
+            }
+        }
+        files.retain(|file| file.file_name() != Some("lock".as_ref()));
+        if folders.len() <= FEW && files.len() <= 2 * FEW {
+            return files
+                .iter()
+                .try_for_each(|file| File::open(file).and_then(|open| open.sync_all()).at(file, "syncing"));
+        }
+        let mut synced = BTreeSet::new();
+        for folder in folders {
+            if synced.insert(FileStamp::of(folder).at(folder, "looking at it")?.device) {
+                sync_filesystem(folder).at(folder, "syncing")?;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes the files appear, all in one step; on an error, none. Takes what every job's writer gave, in any order.
+    /// What was written must have been synced.
     pub fn commit(self, written: Vec<Finished>) -> Result<SinkState, SinkError> {
         commit::commit(&self, written)
     }
@@ -151,8 +178,15 @@ fn compare(
     known: Option<&SinkState>,
 ) -> Result<(Vec<WrittenFile>, Vec<FileJob>), SinkError> {
     let (mut kept, mut jobs) = (Vec::new(), Vec::new());
+    let mut by_name: HashMap<&str, Vec<&WrittenFile>> = HashMap::new();
+    for file in known.into_iter().flat_map(|state| &state.files) {
+        let name = if is_folder(spec) { file.path.rsplit('/').next().unwrap_or_default() } else { "" };
+        by_name.entry(name).or_default().push(file);
+    }
     for job in all_jobs(spec, segments) {
-        match kept_files(spec, target, segments, &job, known)? {
+        let name = if is_folder(spec) { job.name.as_str() } else { "" };
+        let earlier = by_name.get(name).map_or(&[][..], Vec::as_slice);
+        match kept_files(spec, target, segments, &job, earlier)? {
             Some(files) => kept.extend(files),
             None => jobs.push(job),
         }
@@ -176,13 +210,11 @@ fn kept_files(
     target: &Path,
     segments: &[SinkSegment],
     job: &FileJob,
-    known: Option<&SinkState>,
+    earlier: &[&WrittenFile],
 ) -> Result<Option<Vec<WrittenFile>>, SinkError> {
     let wanted = || job.segments.iter().map(|&i| &segments[i].digest);
-    let is_job = |path: &str| !is_folder(spec) || path.rsplit('/').next() == Some(job.name.as_str());
-    let earlier = known.into_iter().flat_map(|state| &state.files).filter(|file| is_job(&file.path));
     let mut kept = Vec::new();
-    for file in earlier {
+    for &file in earlier {
         let unchanged = file.segments.iter().eq(wanted());
         match unchanged.then(|| verified(&file_path(spec, target, &file.path), file)).transpose()?.flatten() {
             Some(stamp) => kept.push(WrittenFile { stamp, ..file.clone() }),
@@ -195,14 +227,16 @@ fn kept_files(
 /// The stamp of a file that still holds what was written: by its stamp, else by its bytes.
 fn verified(path: &Path, file: &WrittenFile) -> Result<Option<FileStamp>, SinkError> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
+        Ok(metadata) if metadata.is_file() => {
+            let stamp = FileStamp::from_metadata(&metadata);
+            if stamp == file.stamp {
+                return Ok(Some(stamp));
+            }
+        }
         _ => return Ok(None),
     }
     let mut open = File::open(path).at(path, "reading")?;
     let stamp = FileStamp::of_file(&open).at(path, "reading")?;
-    if stamp == file.stamp {
-        return Ok(Some(stamp));
-    }
     if stamp.size != file.stamp.size {
         return Ok(None);
     }

@@ -8,15 +8,18 @@
 //!     next/                 the folder that will take the target's place
 //! ```
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use flowc_planner::plan::{SinkSpec, Target};
 use flowc_platform::{Lock, lock_exclusive};
 
 use crate::error::{At, SinkError};
+use crate::state::target_path;
 use crate::swap;
 
 /// Bytes collected before a file is opened and appended to. No file stays open, so a sink may write thousands at once.
@@ -32,12 +35,11 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Makes the staging folder of a target, and the target's parents. Removes what killed runs left.
+    /// Makes the staging folder of a target, and the target's parents.
     pub(crate) fn create(target: &Path) -> Result<Self, SinkError> {
         let parent = target.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).at(parent, "making the folder")?;
         let prefix = prefix(target);
-        remove_leftovers(parent, &prefix, target)?;
         loop {
             let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).at(parent, "writing")?;
             let lock = folder.path().join("lock");
@@ -52,6 +54,11 @@ impl Staging {
                 return Err(SinkError::io(&lock, "locking", refused));
             }
         }
+    }
+
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.path
     }
 
     /// A name for a file that is free.
@@ -75,22 +82,45 @@ fn prefix(target: &Path) -> String {
     format!(".{}.flowc-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Removes staging folders whose owner is gone. Files in them that no sink wrote go back to the target.
-fn remove_leftovers(parent: &Path, prefix: &str, target: &Path) -> Result<(), SinkError> {
-    for entry in fs::read_dir(parent).at(parent, "listing")? {
-        let entry = entry.at(parent, "listing")?;
-        if !entry.file_name().to_string_lossy().starts_with(prefix) {
-            continue;
-        }
-        let (folder, lock) = (entry.path(), entry.path().join("lock"));
-        if !lock.exists() {
-            // Empty if it is a leftover; otherwise it is not ours to remove.
-            let _ = fs::remove_dir(&folder);
-        } else if let Ok(Some(_held)) = lock_exclusive(&lock, false) {
-            clear(&folder, target);
+/// Removes what killed runs left beside the targets of sinks: staging folders whose owner is gone. Files in them that no
+/// sink wrote go back to their target. To be called once before sinks are prepared; a folder that holds many targets is
+/// listed once. `base` is the pipeline's folder.
+pub fn remove_leftovers<'a>(specs: impl IntoIterator<Item = &'a SinkSpec>, base: &Path) -> Result<(), SinkError> {
+    let specs = specs.into_iter().filter(|spec| spec.target != Target::Stdout);
+    let targets = specs.map(|spec| located(spec, base)).collect::<Result<BTreeSet<_>, _>>()?;
+    let parents: BTreeSet<&Path> = targets.iter().filter_map(|target| target.parent()).collect();
+    for parent in parents.into_iter().filter(|parent| parent.is_dir()) {
+        for entry in fs::read_dir(parent).at(parent, "listing")? {
+            let name = entry.at(parent, "listing")?.file_name();
+            let target = staged_for(parent, &name.to_string_lossy());
+            if let Some(target) = target.filter(|target| targets.contains(target)) {
+                remove_leftover(&parent.join(name), &target);
+            }
         }
     }
     Ok(())
+}
+
+/// Where a target lies, with symbolic links followed, as [`crate::Preparation`] does it.
+fn located(spec: &SinkSpec, base: &Path) -> Result<PathBuf, SinkError> {
+    let path = std::path::absolute(target_path(spec, base)).at(base, "finding the folder")?;
+    Ok(fs::canonicalize(&path).unwrap_or(path))
+}
+
+/// The target that a folder of this name is staged for: the inverse of [`prefix`].
+fn staged_for(parent: &Path, name: &str) -> Option<PathBuf> {
+    let (target, _) = name.strip_prefix('.')?.rsplit_once(".flowc-")?;
+    Some(parent.join(target))
+}
+
+fn remove_leftover(folder: &Path, target: &Path) {
+    let lock = folder.join("lock");
+    if !lock.exists() {
+        // Empty if it is a leftover; otherwise it is not ours to remove.
+        let _ = fs::remove_dir(folder);
+    } else if let Ok(Some(_held)) = lock_exclusive(&lock, false) {
+        clear(folder, target);
+    }
 }
 
 /// Removes a staging folder, but no file in `next/` that no sink wrote: such a file goes back to the target.

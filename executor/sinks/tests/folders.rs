@@ -6,11 +6,12 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use common::*;
-use flowc_planner::plan::{Compression, Format};
-use flowc_sinks::{Intact, MANIFEST, Preparation, SinkError, is_intact, result_digest};
+use flowc_planner::plan::{Compression, Format, Target};
+use flowc_sinks::{Intact, MANIFEST, Preparation, SinkError, is_intact, remove_leftovers, result_digest};
 
 #[test]
 fn equal_rows_give_equal_bytes_in_every_format_however_they_are_cut() {
@@ -48,6 +49,44 @@ fn nothing_is_seen_before_the_commit_and_a_dropped_run_leaves_the_old_content() 
     assert_eq!(fs::read(dir.path().join("deep/x.csv")).unwrap(), before);
     drop(sink);
     assert_eq!(names(&dir.path().join("deep")), ["x.csv"]);
+}
+
+#[test]
+fn leftovers_go_wherever_the_target_lies_and_nothing_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let (base, there) = (dir.path().join("base"), dir.path().join("there"));
+    [&base, &there].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+    fs::write(there.join("x.csv"), "old").unwrap();
+    std::os::unix::fs::symlink(there.join("x.csv"), base.join("linked.csv")).unwrap();
+    let specs = [file("linked.csv", csv()), folder("out", csv()), spec(Target::Stdout, csv())];
+    let stage = |folder: &Path, files: &[&str]| {
+        fs::create_dir(folder).unwrap();
+        files.iter().for_each(|file| fs::write(folder.join(file), "half").unwrap());
+    };
+    stage(&there.join(".x.csv.flowc-a1b2c3"), &["lock", "0"]);
+    stage(&base.join(".out.flowc-a1b2c3"), &["lock", "0", "1"]);
+    stage(&base.join(".out.flowc-d4e5f6"), &[]);
+    stage(&base.join(".out.flowc-notes"), &["mine"]);
+    stage(&base.join(".other.flowc-a1b2c3"), &["lock", "0"]);
+    remove_leftovers(&specs, &base).unwrap();
+    assert_eq!(names(&there), ["x.csv"]);
+    assert_eq!(names(&base), [".other.flowc-a1b2c3", ".out.flowc-notes", "linked.csv"]);
+    assert_eq!(names(&base.join(".other.flowc-a1b2c3")), ["0", "lock"]);
+}
+
+#[test]
+fn a_living_run_keeps_its_staging_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spec, batch) = (folder("out", csv()), numbers(0..2));
+    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("a", 1)]), None).unwrap();
+    let mut writer = sink.writer(0).unwrap();
+    writer.write(&batch).unwrap();
+    let written = writer.finish().unwrap();
+    remove_leftovers([&spec], dir.path()).unwrap();
+    Preparation::sync([&sink]).unwrap();
+    sink.commit(vec![written]).unwrap();
+    assert_eq!(names(dir.path()), ["out"]);
+    assert_eq!(names(&dir.path().join("out")), [MANIFEST, "a.csv"]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
-use flowc_sinks::{Preparation, SinkError, SinkSegment, SinkState};
+use flowc_sinks::{Preparation, SinkError, SinkSegment, SinkState, remove_leftovers};
 
 pub fn csv() -> Format {
     Format::Csv(CsvDialect::default())
@@ -48,13 +48,14 @@ pub fn segments_of(rows: &[(&str, &[RecordBatch])]) -> Vec<SinkSegment> {
     rows.iter().map(|(name, batches)| SinkSegment { name: Some((*name).to_owned()), digest: digest(batches) }).collect()
 }
 
-/// Prepares, writes what is asked for, commits.
+/// Does what a run does: removes leftovers, prepares, writes what is asked for, syncs, commits.
 pub fn write(
     spec: &SinkSpec,
     base: &Path,
     rows: &[(&str, &[RecordBatch])],
     previous: Option<&SinkState>,
 ) -> Result<SinkState, SinkError> {
+    remove_leftovers([spec], base)?;
     let sink = Preparation::new(spec, rows[0].1[0].schema(), base, &segments_of(rows), previous)?;
     let mut written = Vec::new();
     for (i, job) in sink.jobs().iter().enumerate() {
@@ -64,6 +65,7 @@ pub fn write(
         }
         written.push(writer.finish()?);
     }
+    Preparation::sync([&sink])?;
     sink.commit(written)
 }
 
