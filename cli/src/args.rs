@@ -1,5 +1,6 @@
 //! What can be typed: commands, arguments and flags. Nothing is decided here; see [`crate::settings`].
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -15,7 +16,7 @@ const STYLES: Styles = Styles::styled()
 
 /// Plan, run and rerun Arrow data pipelines: a rerun does only what changed.
 #[derive(Debug, Parser)]
-#[command(name = "flowc", version, styles = STYLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "flowc", version, styles = STYLES, max_term_width = 100)]
 #[command(after_help = "Start with `flowc init`, then `flowc run`. Each command says more with `--help`.")]
 pub(crate) struct Args {
     /// What to do.
@@ -300,6 +301,11 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]
     pub(crate) shell: clap_complete::Shell,
+}
+
+/// A number of threads as clap reads it.
+pub(crate) fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
 }
 
 /// A number of bytes as clap reads it.

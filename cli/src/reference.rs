@@ -49,7 +49,7 @@ fn section(text: &mut String, command: &mut Command, depth: usize) {
     let help = command.render_long_help().to_string();
     let help: String = help.lines().map(|line| format!("{}\n", line.trim_end())).collect();
     let _ = write!(text, "\n{} `{name}`\n\n```text\n{}\n```\n", "#".repeat(depth), help.trim_end());
-    for subcommand in command.get_subcommands_mut() {
+    for subcommand in command.get_subcommands_mut().filter(|one| one.get_name() != "help") {
         section(text, subcommand, depth + 1);
     }
 }

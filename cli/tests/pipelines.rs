@@ -1,6 +1,8 @@
 //! The worked pipelines, run as their READMEs say: what is expected, from the cache, and the same with any number of
 //! threads. See `pipelines/README.md`.
 
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -107,14 +107,15 @@ fn because(reason: &Reason) -> String {
     match reason {
         Reason::NeverRan => "this store has no results of it".to_owned(),
         Reason::Code { before, now } => format!("its code changed: {before} -> {now}"),
-        Reason::Config { path, before, now } => format!("config {path} changed: {} -> {}", value(before), value(now)),
+        Reason::Config { path, before, now } => {
+            let key = path.trim_start_matches('/').replace('/', ".");
+            format!("config `{key}` changed: {} -> {}", value(before), value(now))
+        }
         Reason::Column { input, column, segments } => {
             let many = count(segments.len() as u64, "segment");
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
         }
-        Reason::Segments { input, added, removed } => {
-            format!("input `{input}` has {} and lost {removed}", count(*added as u64, "new segment"))
-        }
+        Reason::Segments { input, added, removed } => segments(input, *added as u64, *removed as u64),
         Reason::UnreadFiles { files } => format!("{} must be read first", count(*files as u64, "source file")),
         Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
         Reason::Upstream { stage } => format!("stage `{stage}` above it runs, and may give something else"),
@@ -123,7 +124,16 @@ fn because(reason: &Reason) -> String {
 }
 
 fn value(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or("nothing")
+    value.as_deref().unwrap_or("not set")
+}
+
+fn segments(input: &str, added: u64, removed: u64) -> String {
+    match (added, removed) {
+        (0, 0) => format!("the segments of input `{input}` are in another order"),
+        (0, removed) => format!("input `{input}` lost {}", count(removed, "segment")),
+        (added, 0) => format!("input `{input}` has {}", count(added, "new segment")),
+        (added, removed) => format!("input `{input}` has {} and lost {removed}", count(added, "new segment")),
+    }
 }
 
 fn some_of(names: &[String]) -> String {
@@ -199,6 +209,16 @@ Plan: 1 stage to run, 0 cached; 1 sink to write.
         assert!(status(&standing, &[], Paint::PLAIN).ends_with("\nNothing to do: 1 stage cached.\n"));
         let empty = Status { sources: vec![], stages: vec![], sinks: vec![] };
         assert_eq!(status(&empty, &[], Paint::PLAIN), "The pipeline is empty: a run would do nothing.\n");
+    }
+
+    #[test]
+    fn reasons_say_what_changed() {
+        let text = |added, removed| because(&Reason::Segments { input: "in".into(), added, removed });
+        assert_eq!(text(1, 0), "input `in` has 1 new segment");
+        assert_eq!(text(0, 2), "input `in` lost 2 segments");
+        assert_eq!(text(2, 1), "input `in` has 2 new segments and lost 1");
+        let config = Reason::Config { path: "/where/0/op".into(), before: None, now: Some("\"<\"".into()) };
+        assert_eq!(because(&config), "config `where.0.op` changed: not set -> \"<\"");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::ByteSize;
-use crate::args::{parse_param, parse_size};
+use crate::args::{parse_jobs, parse_param, parse_size};
 
 /// When to colour what people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -31,7 +31,7 @@ pub(crate) struct SettingsArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
     /// Threads that work at once [env: FLOWC_JOBS] [default: all cores]
-    #[arg(long, short, value_name = "N")]
+    #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Memory for one instance of a stage [env: FLOWC_MEMORY] [default: 512MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]

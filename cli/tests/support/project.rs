@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use regex::Regex;
 
@@ -57,7 +58,11 @@ impl Project {
     }
 
     /// What a shell command gives: exit code, standard output and standard error, with what varies replaced.
+    ///
+    /// Files that were written within one tick of the file system's clock are read again by the next command; a user is
+    /// not that fast, so the shell waits.
     pub(crate) fn shell(&self, line: &str) -> String {
+        std::thread::sleep(Duration::from_millis(50));
         let output = self.program("sh").args(["-c", line]).output().unwrap();
         let mut text = format!("exit {}\n", output.status.code().unwrap_or(-1));
         for (name, bytes) in [("stdout", output.stdout), ("stderr", output.stderr)] {
