@@ -10,7 +10,7 @@ use flowc_planner::plan::{OutputColumn, Rows, Stage};
 use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
-use crate::left::Shared;
+use crate::left::{Said, Shared};
 use crate::read::Reading;
 use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
@@ -21,8 +21,6 @@ pub(crate) struct Ran {
     pub outputs: Vec<StagedSegment>,
     /// Per stage of the chain: rows of each output port.
     pub rows: Vec<Vec<u64>>,
-    /// The stages' logs: stage, level, message.
-    pub log: Vec<(usize, String, String)>,
 }
 
 /// Runs chains of one plan.
@@ -39,8 +37,8 @@ pub(crate) struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    /// Runs a task to its end. On an error nothing of it is kept.
-    pub(crate) fn run(&self, task: &Task) -> Result<Ran, Error> {
+    /// Runs a task to its end. On an error nothing of it is kept but what the stages said.
+    pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
         let segment = match task.id.work {
             Work::Segment(segment) => Some(segment),
             _ => None,
@@ -49,13 +47,14 @@ impl Chains<'_> {
         let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
         let result = self.drive(task, &shared, &counts);
         let (failure, outputs, log) = shared.take();
+        said.extend(log);
         match (failure, result) {
             (Some(failure), _) => return Err(failure),
             (None, Err(ChainError::Stage(error))) => return Err(stage_error(error, segment)),
             (None, Err(ChainError::Other(error))) => return Err(error),
             (None, Ok(())) => {}
         }
-        Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect(), log })
+        Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect() })
     }
 
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {

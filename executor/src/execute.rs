@@ -9,6 +9,7 @@ use flowc_store::{Record, StoredColumn};
 
 use crate::chain::{Chains, Ran};
 use crate::cutoff::{Contents, LinkKeys};
+use crate::left::Said;
 use crate::task::{Root, Task, Work};
 use crate::{Error, Event, Observer};
 
@@ -35,7 +36,7 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, task: &Task, segment: usize, seconds: f64, ran: &Ran) {
+    fn add(&self, task: &Task, seconds: f64) {
         let mut counted = self.lock();
         let share = seconds / task.chain.len() as f64;
         for link in &task.chain {
@@ -48,9 +49,6 @@ impl Tally {
                     counted.merged.insert(link.stage);
                 }
             }
-        }
-        for (stage, level, message) in &ran.log {
-            counted.logs.entry(*stage).or_default().push((segment, level.clone(), message.clone()));
         }
     }
 }
@@ -88,7 +86,10 @@ impl Execution<'_> {
         let start = Instant::now();
         let stage = &self.contents.homes.plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
-        let ran = self.chains.run(task)?;
+        let mut said = Vec::new();
+        let result = self.chains.run(task, &mut said);
+        self.report_log(task, said);
+        let ran = result?;
         self.verify_sources(task)?;
         let seconds = start.elapsed().as_secs_f64();
         self.record(task, &derived, contents.as_ref(), &ran);
@@ -132,13 +133,18 @@ impl Execution<'_> {
         self.store().record(record);
     }
 
+    /// What the stages said is told and kept also when they fail: then it is wanted most.
+    fn report_log(&self, task: &Task, said: Vec<Said>) {
+        for (stage, level, message) in said {
+            let line = (self.segment(task), level.clone(), message.clone());
+            self.tally.lock().logs.entry(stage).or_default().push(line);
+            self.observer.observe(Event::StageLog { stage: self.stage_name(stage), level, message });
+        }
+    }
+
     fn report(&self, task: &Task, seconds: f64, ran: Ran) {
         let segment = self.segment(task);
-        self.tally.add(task, segment, seconds, &ran);
-        for (stage, level, message) in ran.log {
-            let stage = self.stage_name(stage);
-            self.observer.observe(Event::StageLog { stage, level, message });
-        }
+        self.tally.add(task, seconds);
         let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });

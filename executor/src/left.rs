@@ -6,7 +6,10 @@ use flowc_store::StagedSegment;
 
 use crate::Error;
 
-type Left = (Option<Error>, Vec<StagedSegment>, Vec<(usize, String, String)>);
+/// A line of a stage's log: stage, level, message.
+pub(crate) type Said = (usize, String, String);
+
+type Left = (Option<Error>, Vec<StagedSegment>, Vec<Said>);
 
 /// Shared by the outlets of one chain, all in one thread.
 #[derive(Clone, Default)]

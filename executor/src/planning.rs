@@ -26,8 +26,10 @@ pub struct Planned {
     pub units: Vec<Unit>,
     /// What was pinned anew, in words.
     pub lock_changes: Vec<String>,
-    /// The texts.
+    /// The texts, main file first.
     pub(crate) texts: Vec<PathBuf>,
+    /// The lock.
+    pub(crate) lock: PathBuf,
     /// Files and folders that decide whether a component is still the same.
     pub(crate) evidence: Vec<PathBuf>,
     /// The folder that relative paths start from.
@@ -53,20 +55,18 @@ pub(crate) struct Planning<'a> {
     pub runner: &'a WasmRunner,
     /// Hears of builds.
     pub observer: &'a dyn Observer,
+    /// Whether the lock is written when it changes.
+    pub pin: bool,
 }
 
 impl Planning<'_> {
-    /// Reads the texts and plans them. The lock is written if it changes, unless it is to be left alone.
+    /// Reads the texts and plans them.
     pub(crate) fn plan(&self) -> Result<Planned, Error> {
         let _span = tracing::info_span!("plan").entered();
         let project = Project::load(self.options)?;
         let lock_path = project.lock_path();
         let lock_text = read_lock(&lock_path)?;
-        let key = KeyHasher::new("plan 1")
-            .digest(&project.digest)
-            .bytes(lock_text.as_bytes())
-            .number(u64::from(self.options.locked))
-            .finish();
+        let key = self.memo_key(&project, &lock_text);
         if !self.options.update_lock
             && let Some(planned) = self.remembered(&key, &project)?
         {
@@ -89,18 +89,22 @@ impl Planning<'_> {
         };
         let new_text = new_lock.to_string();
         let lock_changes = changes(&lock, &new_lock);
-        if !self.options.locked && new_text != lock_text {
+        if self.pin && !self.options.locked && new_text != lock_text {
             write_lock(&lock_path, &new_text)?;
         }
         let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes: codes.into_iter().collect() };
-        let key = KeyHasher::new("plan 1")
-            .digest(&project.digest)
-            .bytes(if self.options.locked { lock_text.as_bytes() } else { new_text.as_bytes() })
-            .number(u64::from(self.options.locked))
-            .finish();
-        self.store.remember(Memo::Plan, &key, &memo)?;
+        if new_text == lock_text || self.pin || self.options.locked {
+            let text = if self.options.locked { &lock_text } else { &new_text };
+            self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
+        }
         let hash = memo.hash;
         Ok(Planned { evidence, lock_changes, ..planned(plan, hash, &project) })
+    }
+
+    /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
+    fn memo_key(&self, project: &Project, lock_text: &str) -> [u8; 32] {
+        let mut hasher = KeyHasher::new("plan 1");
+        hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked)).finish()
     }
 
     /// The plan of equal texts and an equal lock, if all code is still the same.
@@ -145,6 +149,7 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project) -> Planned {
         hash,
         lock_changes: Vec::new(),
         texts: project.files.clone(),
+        lock: project.lock_path(),
         evidence: Vec::new(),
         base: project.base.clone(),
     }

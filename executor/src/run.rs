@@ -75,6 +75,7 @@ impl Run<'_> {
         let tally = Tally::default();
         let mut inventory = Inventory::survey(plan, &self.planned.base, self.store)?;
         if let Err(error) = self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
+            self.save_logs(&tally.lock())?;
             self.store.flush().map_err(Error::from)?;
             return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
         }
@@ -103,8 +104,7 @@ impl Run<'_> {
         let counted = tally.lock();
         let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
         let report = RunReport { plan: self.planned.hash, stages, outputs };
-        let ran = counted.ran.keys().chain(&counted.merged).copied();
-        save_logs(self.store, &self.planned.texts[0], plan, &counted.logs, ran)?;
+        self.save_logs(&counted)?;
         if errors.is_empty() {
             self.remember(reading, &goal, &report)?;
         }
@@ -114,6 +114,13 @@ impl Run<'_> {
 
     fn plan(&self) -> &Plan {
         &self.planned.plan
+    }
+
+    /// Keeps what stages said, for those that ran or tried to.
+    fn save_logs(&self, counted: &Counted) -> Result<(), Error> {
+        let ran: BTreeSet<usize> =
+            counted.ran.keys().chain(&counted.merged).chain(counted.logs.keys()).copied().collect();
+        save_logs(self.store, &self.planned.texts[0], self.plan(), &counted.logs, ran.into_iter())
     }
 
     /// Reads files that are new or were changed; runs ahead over what is in memory meanwhile.
@@ -389,7 +396,8 @@ impl Run<'_> {
                 ..stage.clone()
             });
             let report = RunReport { stages: cached.collect(), ..report.clone() };
-            if let Some(standstill) = Standstill::new(&self.planned.texts, evidence, report) {
+            let texts = [self.planned.texts.as_slice(), std::slice::from_ref(&self.planned.lock)].concat();
+            if let Some(standstill) = Standstill::new(&texts, evidence, report) {
                 standstill.save(store, self.options);
             }
         }

@@ -52,10 +52,14 @@ impl Session {
         Self { options, store: OnceLock::new(), runner: OnceLock::new() }
     }
 
-    /// Plans the pipeline: reads the texts, builds Rust stages, and writes the lock if it changes.
+    /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
     pub fn plan(&self, observer: &dyn Observer) -> Result<Planned, Error> {
+        self.plan_pinning(observer, false)
+    }
+
+    fn plan_pinning(&self, observer: &dyn Observer, pin: bool) -> Result<Planned, Error> {
         let (store, runner) = (self.store()?, self.runner()?);
-        let planned = Planning { options: &self.options, store, runner, observer }.plan()?;
+        let planned = Planning { options: &self.options, store, runner, observer, pin }.plan()?;
         store.flush()?;
         Ok(planned)
     }
@@ -80,7 +84,7 @@ impl Session {
             return Ok(report);
         }
         noop::forget(&self.options);
-        let planned = self.plan(observer.as_ref())?;
+        let planned = self.plan_pinning(observer.as_ref(), true)?;
         for change in &planned.lock_changes {
             observer.observe(Event::Warning { message: format!("lock: {change}") });
         }
