@@ -6,8 +6,9 @@
 //! 2. `project` reads the texts, `planning` plans them, `catalogue` and `components` answer the planner;
 //! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
 //!    runs ahead over what is in memory meanwhile;
-//! 4. `keys` derives the keys of every stream, `homes` says where each column can be had from;
-//! 5. `demand` finds what is missing and makes a `task` for it;
+//! 4. `keys` derives the keys of every stream, `homes` says where each column can be had from (`known` is
+//!    the store as the run sees it);
+//! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
 //!    the stages, fed by `read` and `whole`;
 //! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
