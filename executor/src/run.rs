@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use flowc_planner::plan::{Plan, Target};
 use flowc_planner::stored_edges;
@@ -143,6 +144,7 @@ impl Run<'_> {
             if unread.is_empty() {
                 continue;
             }
+            wait_out_tick(inventory, &unread);
             let known = inventory.clone();
             let ahead = Ahead {
                 deriver,
@@ -431,6 +433,19 @@ impl Run<'_> {
             }
         }
         Ok(Some(evidence))
+    }
+}
+
+/// Waits until no file that is about to be read can change without its stamp moving, so that what is read can be
+/// remembered. Files dated in the future are not waited for.
+fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
+    const TICK: Duration = Duration::from_millis(21);
+    let now = SystemTime::now();
+    let is_racy = |&(source, file): &(usize, usize)| {
+        inventory.source(source).files[file].stamp.is_some_and(|stamp| stamp.is_racy(now))
+    };
+    if unread.iter().any(is_racy) {
+        std::thread::sleep(TICK);
     }
 }
 
