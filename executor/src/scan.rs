@@ -226,7 +226,7 @@ impl Scanner<'_> {
 
     /// Rows that did not fit go into the store at once: they are nowhere else.
     fn keep_rejects(&self, batches: &[RecordBatch]) -> Result<SegmentKeys, Error> {
-        let mut writer = self.store.segment_writer(flowc_sources::rejects_schema());
+        let mut writer = self.store.segment_writer(flowc_planner::rejects_schema());
         for batch in batches {
             writer.write(batch)?;
         }

@@ -186,14 +186,6 @@ impl Session {
         lines.ok_or_else(|| Error::Request(format!("stage `{stage}` has not run in this store yet")))
     }
 
-    /// Makes durable what is finished, for a caller that ends the process without waiting for a run.
-    pub fn keep_finished(&self) -> Result<(), Error> {
-        match self.store.get() {
-            Some(store) => Ok(store.flush()?),
-            None => Ok(()),
-        }
-    }
-
     fn pipeline(&self) -> Result<PathBuf, Error> {
         let path = &self.options.pipeline;
         std::fs::canonicalize(path).map_err(|cause| Error::File { path: path.clone(), cause })

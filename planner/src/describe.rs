@@ -25,7 +25,8 @@ pub(crate) struct Descriptions {
     pub(crate) stages: HashMap<usize, Described>,
 }
 
-/// The columns of a source's stream of bad rows: file, 1-based row, reason, and the row's text.
+/// The columns of a source's bad rows: `file` and `row` (the data row in the file, from 1) say where, `reason` why, and
+/// `text` holds the record as it lies in the file, without its line end.
 pub fn rejects_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     let row = Field::new("row", DataType::UInt64, false);

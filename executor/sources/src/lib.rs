@@ -44,6 +44,5 @@ pub use list::{Listing, SourceFile, list};
 pub use reader::SegmentReader;
 pub use schema::{fixed_schema, infer_schema};
 pub use segment::RawSegment;
-pub use sift::rejects_schema;
 
 use flowc_columns::BATCH_ROWS;

@@ -64,7 +64,7 @@ impl SegmentReader {
         }
     }
 
-    /// Takes the rows that were left out so far, in the columns of [`rejects_schema`](crate::rejects_schema); all of
+    /// Takes the rows that were left out so far, in the columns of [`flowc_planner::rejects_schema`]; all of
     /// them after the last batch. Only under `bad-rows "stream"`, otherwise there are none.
     pub fn rejects(&mut self) -> Result<Vec<RecordBatch>, SourceError> {
         match &mut self.rows {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use arrow_array::builder::{StringBuilder, UInt64Builder};
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::ArrowError;
 use bytes::Bytes;
 use flowc_planner::plan::BadRows;
+use flowc_planner::rejects_schema;
 
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
@@ -16,17 +17,6 @@ use crate::text::TextFile;
 
 /// How much of a record an error message shows.
 const SHOWN: usize = 200;
-
-/// The columns of a source's bad rows: `file` and `row` (the data row in the file, from 1) say where, `reason` why, and
-/// `text` holds the record as it lies in the file, without its line end.
-pub fn rejects_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new("file", DataType::Utf8, false),
-        Field::new("row", DataType::UInt64, false),
-        Field::new("reason", DataType::Utf8, false),
-        Field::new("text", DataType::Utf8, false),
-    ]))
-}
 
 /// The rows of one segment of a text file.
 pub(crate) struct Sift {
