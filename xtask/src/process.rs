@@ -1,5 +1,6 @@
 //! Other programs: run, and said aloud.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -30,6 +31,42 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{}` failed: {status}", said(command));
     }
     Ok(())
+}
+
+/// Runs `cargo test`; fails with the reports of the tests that failed, which it printed far above its end.
+pub(crate) fn run_tests(command: &mut Command) -> Result<()> {
+    eprintln!("$ {}", said(command));
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("`{}` could not be started", typed(command)))?;
+    let mut reports = Reports::default();
+    if let Some(printed) = child.stdout.take() {
+        for line in BufReader::new(printed).lines() {
+            let line = line?;
+            println!("{line}");
+            reports.read(line);
+        }
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("`{}` failed: {status}\n{}", said(command), reports.lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// What test binaries print between `failures:` and their result.
+#[derive(Default)]
+struct Reports {
+    within: bool,
+    lines: Vec<String>,
+}
+
+impl Reports {
+    fn read(&mut self, line: String) {
+        self.within = (self.within || line == "failures:") && !line.starts_with("test result: ");
+        if self.within && !line.is_empty() {
+            self.lines.push(line);
+        }
+    }
 }
 
 /// What the command prints on standard output; its errors are seen as they come.
@@ -72,5 +109,13 @@ mod tests {
     fn a_failing_command_is_an_error_that_names_it() {
         let error = output(Command::new("sh").args(["-c", "exit 3"])).unwrap_err().to_string();
         assert!(error.contains("sh -c 'exit 3'"), "{error}");
+    }
+
+    #[test]
+    fn the_reports_of_failed_tests_are_in_the_error_and_nothing_else_is() {
+        let printed = "test a ... ok\n\nfailures:\n\n---- b stdout ----\nboom\n\nfailures:\n    b\n\ntest result: FAILED. 1\nlater";
+        let error = run_tests(Command::new("sh").args(["-c", &format!("echo '{printed}'; exit 101")])).unwrap_err();
+        let error = error.to_string();
+        assert!(error.ends_with("\nfailures:\n---- b stdout ----\nboom\nfailures:\n    b"), "{error}");
     }
 }

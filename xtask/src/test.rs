@@ -26,7 +26,9 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
         }
-        outcomes.push((name, process::run(&mut command)));
+        let outcome =
+            if name.starts_with("tests") { process::run_tests(&mut command) } else { process::run(&mut command) };
+        outcomes.push((name, outcome));
     }
     summary(&outcomes)
 }
