@@ -103,16 +103,16 @@ impl Contents<'_> {
         let (Some(keys), Some(rows)) = (self.homes.keys(stream, segment), self.homes.rows(stream, segment)?) else {
             return Ok(None);
         };
-        let mut keys = SegmentKeys { rows: RowsKey::of_count(rows), columns: keys.columns.clone() };
+        let mut contents = keys.columns.to_vec();
         for (&column, home) in columns.iter().zip(self.homes.locate(stream, segment, columns)?) {
             match home {
-                Some(Home::Stored(stored)) => keys.columns[column] = ColumnKey::of_content(&stored.content),
+                Some(Home::Stored(stored)) => contents[column] = ColumnKey::of_content(&stored.content),
                 // A source's key is made from its content already.
                 Some(Home::Source { .. }) => {}
                 None => return Ok(None),
             }
         }
-        Ok(Some(keys))
+        Ok(Some(SegmentKeys { rows: RowsKey::of_count(rows), columns: contents.into() }))
     }
 
     fn of_partials(&self, task: &Task, partials: &[SegmentKeys]) -> Result<Option<LinkKeys>, StoreError> {

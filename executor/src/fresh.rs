@@ -115,7 +115,7 @@ impl Ahead<'_> {
                 inventory.sources.insert(source, known.clone());
             }
         }
-        let segment = SourceSegment { file: 0, scan: decoded.scan.clone(), rows: decoded.scan.facts.rows };
+        let segment = SourceSegment { file: 0, scan: Arc::new(decoded.scan.clone()), rows: decoded.scan.facts.rows };
         let source = SourceInventory { segments: vec![segment], ..SourceInventory::default() };
         inventory.sources.insert(decoded.source, Arc::new(source));
         inventory

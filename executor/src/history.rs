@@ -82,7 +82,7 @@ pub(crate) fn kept(store: &Store) -> Result<(HashSet<ColumnKey>, HashSet<RowsKey
     let (mut columns, mut rows) = (HashSet::new(), HashSet::new());
     for (_, record) in store.memos::<RunRecord>(Memo::Run)? {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
-            columns.extend(&keys.columns);
+            columns.extend(keys.columns.iter());
             rows.insert(keys.rows);
         }
     }

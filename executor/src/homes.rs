@@ -93,6 +93,21 @@ impl Homes<'_> {
         }
     }
 
+    /// As [`Homes::rows`], for every segment of a stream.
+    pub(crate) fn rows_of_all(&self, stream: StreamId) -> Result<Vec<Option<u64>>, StoreError> {
+        if let Producer::Source { source } = self.plan.stream(stream).producer {
+            return Ok(self.inventory.source(source).segments.iter().map(|segment| Some(segment.rows)).collect());
+        }
+        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
+        let keys: Vec<RowsKey> = segments.iter().map(|keys| keys.rows).collect();
+        let mut rows = self.store.find_rows(&keys)?;
+        if let Some(above) = row_origin(self.plan, stream).filter(|_| rows.contains(&None)) {
+            let above = self.rows_of_all(above)?;
+            rows.iter_mut().zip(above).for_each(|(rows, above)| *rows = rows.or(above));
+        }
+        Ok(rows)
+    }
+
     fn known_rows(&self, stream: StreamId, segment: usize, key: &RowsKey) -> Result<Option<u64>, StoreError> {
         if let Some(rows) = self.store.find_rows(&[*key])?.into_iter().next().flatten() {
             return Ok(Some(rows));

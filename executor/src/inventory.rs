@@ -42,7 +42,7 @@ pub(crate) struct FileEntry {
     /// Its stamp when it was listed; none for standard input.
     pub stamp: Option<FileStamp>,
     /// Its segments, unless it is new or was changed.
-    pub scans: Option<Vec<SegmentScan>>,
+    pub scans: Option<Vec<Arc<SegmentScan>>>,
 }
 
 impl FileEntry {
@@ -58,7 +58,7 @@ pub(crate) struct SourceSegment {
     /// Index of its file.
     pub file: usize,
     /// What was found in it.
-    pub scan: SegmentScan,
+    pub scan: Arc<SegmentScan>,
     /// Its rows.
     pub rows: u64,
 }
@@ -92,7 +92,7 @@ pub(crate) struct SegmentFacts {
 struct FileMemo {
     name: String,
     stamp: FileStamp,
-    scans: Vec<SegmentScan>,
+    scans: Vec<Arc<SegmentScan>>,
 }
 
 impl Inventory {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use flowc_planner::key::{ColumnKey, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey};
+use arrow_schema::Schema;
+use flowc_planner::key::{
+    ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
+};
 use flowc_planner::plan::{Class, OutputColumn, Plan, Producer, Rows, StreamId};
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
@@ -14,7 +17,28 @@ pub(crate) const KEY_GROUPS: u64 = 16;
 /// The formulas of keys, for one plan.
 pub(crate) struct Deriver<'a> {
     plan: &'a Plan,
-    stages: Vec<StageKey>,
+    stages: Vec<StageFormulas>,
+}
+
+/// What the keys of a stage's results are made from, whatever the segment.
+struct StageFormulas {
+    key: StageKey,
+    /// The columns of each output.
+    outputs: Vec<Vec<FieldDigest>>,
+    /// The columns of a partial.
+    partial: Vec<FieldDigest>,
+}
+
+impl StageFormulas {
+    fn new(plan: &Plan, stage: usize) -> Self {
+        let fields = |schema: &Schema| schema.fields().iter().map(|field| FieldDigest::of(field)).collect();
+        let of = &plan.stages[stage];
+        Self {
+            key: plan.stage_key(stage),
+            outputs: of.outputs.iter().map(|output| fields(&plan.stream(output.stream).schema)).collect(),
+            partial: of.partial.as_deref().map(fields).unwrap_or_default(),
+        }
+    }
 }
 
 /// The keys of streams over given sources. What depends on files that were not read yet is absent.
@@ -49,9 +73,9 @@ impl Partials {
 }
 
 impl<'a> Deriver<'a> {
-    /// Stage keys are made once.
+    /// What all segments share is made once.
     pub(crate) fn new(plan: &'a Plan) -> Self {
-        Self { plan, stages: (0..plan.stages.len()).map(|stage| plan.stage_key(stage)).collect() }
+        Self { plan, stages: (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, stage)).collect() }
     }
 
     /// The key of one invocation. `driving` is the segment of the driving input, `whole` gives all segments of any
@@ -68,7 +92,7 @@ impl<'a> Deriver<'a> {
             ReadKeys { segments: driven.map_or_else(|| whole(input.stream), std::slice::from_ref), reads: &input.reads }
         });
         let phase = if self.plan.stages[stage].is_combining() { Phase::Partial } else { Phase::Run };
-        InvocationKey::derive(&self.stages[stage], phase, part, &inputs.collect::<Vec<_>>())
+        InvocationKey::derive(&self.stages[stage].key, phase, part, &inputs.collect::<Vec<_>>())
     }
 
     /// The keys of what an invocation gives on a port. `input` holds the keys of the rows that the port's rows relate
@@ -81,7 +105,7 @@ impl<'a> Deriver<'a> {
         input: Option<&SegmentKeys>,
     ) -> SegmentKeys {
         let output = &self.plan.stages[stage].outputs[port];
-        let schema = &self.plan.stream(output.stream).schema;
+        let fields = &self.stages[stage].outputs[port];
         let rows = match (output.rows, input) {
             (Rows::Same { .. }, Some(input)) => input.rows,
             _ => invocation.written_rows(port),
@@ -91,23 +115,22 @@ impl<'a> Deriver<'a> {
                 Rows::Same { .. } => input.columns[*column],
                 _ => input.columns[*column].selected(&rows),
             },
-            _ => invocation.written_column(port, index, schema.field(index)),
+            _ => invocation.written_column(port, index, &fields[index]),
         };
         SegmentKeys { rows, columns: output.columns.iter().enumerate().map(column).collect() }
     }
 
     /// The keys of the partial that an invocation gives.
     pub(crate) fn partial(&self, stage: usize, invocation: &InvocationKey) -> SegmentKeys {
-        let fields = self.plan.stages[stage].partial.iter().flat_map(|schema| schema.fields());
-        let columns = fields.enumerate().map(|(i, field)| invocation.written_column(0, i, field));
+        let fields = self.stages[stage].partial.iter().enumerate();
+        let columns = fields.map(|(i, field)| invocation.written_column(0, i, field));
         SegmentKeys { rows: invocation.written_rows(0), columns: columns.collect() }
     }
 
     /// The invocation that merges partials, or finishes the last.
     pub(crate) fn of_partials(&self, stage: usize, phase: Phase, partials: &[SegmentKeys]) -> InvocationKey {
-        let columns = self.plan.stages[stage].partial.as_ref().map_or(0, |schema| schema.fields().len());
-        let reads: Vec<usize> = (0..columns).collect();
-        InvocationKey::derive(&self.stages[stage], phase, 0, &[ReadKeys { segments: partials, reads: &reads }])
+        let reads: Vec<usize> = (0..self.stages[stage].partial.len()).collect();
+        InvocationKey::derive(&self.stages[stage].key, phase, 0, &[ReadKeys { segments: partials, reads: &reads }])
     }
 
     /// The tree over partials.

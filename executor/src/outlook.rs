@@ -149,7 +149,7 @@ impl<'a> Look<'a> {
     fn lost(&self, stage: &Stage) -> Result<Reason, Error> {
         for output in &stage.outputs {
             for keys in self.datasets.streams.get(&output.stream).into_iter().flatten() {
-                for key in &keys.columns {
+                for key in keys.columns.iter() {
                     if self.store.was_evicted(key)? {
                         return Ok(Reason::Evicted);
                     }

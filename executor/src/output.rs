@@ -36,13 +36,21 @@ pub(crate) struct Prepared {
     pub pending: Option<(Preparation, Vec<Finished>)>,
 }
 
+/// A segment that is all there.
+struct Held {
+    rows: u64,
+    /// Where each of its columns is.
+    columns: Vec<Home>,
+}
+
 impl Outputs<'_> {
     /// Writes what differs. Nothing is to be seen of it before the commit.
     pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
         let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
         let schema = self.schema(sink.stream);
-        let segments = self.segments(sink)?.ok_or_else(|| self.incomplete(sink))?;
-        let report = self.report(sink)?;
+        let held = self.held(sink)?.ok_or_else(|| self.incomplete(sink))?;
+        let segments = self.segments(sink, &held);
+        let report = self.report(sink, &held)?;
         let previous = self.previous(sink)?;
         if self.stands(sink, &segments, previous.as_ref()) {
             return Ok(Prepared { report, pending: None });
@@ -58,7 +66,8 @@ impl Outputs<'_> {
         if sink.spec.target == Target::Stdout {
             return Ok(SinkOutlook::Print);
         }
-        let Some(segments) = self.segments(sink)? else { return Ok(SinkOutlook::Write) };
+        let Some(held) = self.held(sink)? else { return Ok(SinkOutlook::Write) };
+        let segments = self.segments(sink, &held);
         let result = flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), &segments);
         Ok(match self.previous(sink)? {
             Some(state) if state.result == result => match flowc_sinks::is_intact(&sink.spec, self.base, &state) {
@@ -130,7 +139,7 @@ impl Outputs<'_> {
             self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
         }
         writer.finish().map_err(failed)?;
-        self.report(sink)
+        self.report(sink, &self.held(sink)?.ok_or_else(|| self.incomplete(sink))?)
     }
 
     /// Gives all columns of a segment, batch by batch.
@@ -152,66 +161,70 @@ impl Outputs<'_> {
         self.reading.verify(stream, segment, &all)
     }
 
-    /// The dataset of a sink as it identifies what is written; none while rows are missing.
-    fn segments(&self, sink: &Sink) -> Result<Option<Vec<SinkSegment>>, Error> {
+    /// Where the rows of a sink are; none while some are missing.
+    fn held(&self, sink: &Sink) -> Result<Option<Vec<Held>>, Error> {
         let homes = &self.reading.homes;
         if !homes.datasets.streams.contains_key(&sink.stream) {
             return Ok(None);
         }
-        let source = file_of(homes.plan, sink.stream);
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
-        let mut segments = Vec::new();
-        for segment in 0..homes.segments(sink.stream) {
-            let (Some(rows), Some(keys)) = (homes.rows(sink.stream, segment)?, homes.keys(sink.stream, segment)) else {
-                return Ok(None);
-            };
+        let Some(rows) = homes.rows_of_all(sink.stream)?.into_iter().collect::<Option<Vec<u64>>>() else {
+            return Ok(None);
+        };
+        let mut held = Vec::with_capacity(rows.len());
+        for (segment, rows) in rows.into_iter().enumerate() {
+            match homes.locate(sink.stream, segment, &all)?.into_iter().collect() {
+                Some(columns) => held.push(Held { rows, columns }),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(held))
+    }
+
+    /// The dataset of a sink as it identifies what is written.
+    fn segments(&self, sink: &Sink, held: &[Held]) -> Vec<SinkSegment> {
+        let homes = &self.reading.homes;
+        let source = file_of(homes.plan, sink.stream).map(|source| homes.inventory.source(source));
+        let segment = |(segment, held): (usize, &Held)| {
             let mut hasher = KeyHasher::new("flowc sink segment 1");
-            hasher.number(rows);
-            for (&column, home) in all.iter().zip(homes.locate(sink.stream, segment, &all)?) {
+            hasher.number(held.rows);
+            for (column, home) in held.columns.iter().enumerate() {
                 let key = match home {
-                    Some(Home::Stored(stored)) => ColumnKey::of_content(&stored.content),
-                    Some(Home::Source { .. }) => keys.columns[column],
-                    None => return Ok(None),
+                    Home::Stored(stored) => ColumnKey::of_content(&stored.content),
+                    Home::Source { source, segment, column } => {
+                        homes.inventory.source(*source).segments[*segment].scan.facts.keys.columns[*column]
+                    }
                 };
                 hasher.digest(key.as_bytes());
             }
-            let name = source.and_then(|source| {
-                let source = homes.inventory.source(source);
-                source.segments.get(segment).map(|found| source.files[found.file].name().to_owned())
-            });
-            segments.push(SinkSegment { name, digest: hasher.finish() });
-        }
-        Ok(Some(segments))
+            let file = source.and_then(|source| Some(&source.files[source.segments.get(segment)?.file]));
+            SinkSegment { name: file.map(|file| file.name().to_owned()), digest: hasher.finish() }
+        };
+        held.iter().enumerate().map(segment).collect()
     }
 
     /// What the sink holds: a digest over columns and, segment by segment, their content.
-    pub(crate) fn report(&self, sink: &Sink) -> Result<OutputReport, Error> {
-        let homes = &self.reading.homes;
-        let schema = self.schema(sink.stream);
+    fn report(&self, sink: &Sink, held: &[Held]) -> Result<OutputReport, Error> {
         let mut hasher = KeyHasher::new("flowc output 1");
-        schema.fields().iter().for_each(|field| {
+        for field in self.schema(sink.stream).fields() {
             hasher.field(field);
-        });
-        let mut total = 0;
-        for segment in 0..homes.segments(sink.stream) {
-            let rows = homes.rows(sink.stream, segment)?.ok_or_else(|| self.incomplete(sink))?;
-            hasher.number(rows);
-            total += rows;
-            for column in 0..schema.fields().len() {
-                hasher.digest(self.content(sink, segment, column)?.as_bytes());
+        }
+        for (segment, held) in held.iter().enumerate() {
+            hasher.number(held.rows);
+            for (column, home) in held.columns.iter().enumerate() {
+                hasher.digest(self.content(sink, segment, column, home)?.as_bytes());
             }
         }
-        Ok(OutputReport { name: sink.name.clone(), digest: ContentDigest::new(hasher.finish()), rows: total })
+        let rows = held.iter().map(|held| held.rows).sum();
+        Ok(OutputReport { name: sink.name.clone(), digest: ContentDigest::new(hasher.finish()), rows })
     }
 
     /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.
-    fn content(&self, sink: &Sink, segment: usize, column: usize) -> Result<ContentDigest, Error> {
+    fn content(&self, sink: &Sink, segment: usize, column: usize, home: &Home) -> Result<ContentDigest, Error> {
         let homes = &self.reading.homes;
-        let home = homes.locate(sink.stream, segment, &[column])?.into_iter().next().flatten();
         let (source, from, source_column) = match home {
-            Some(Home::Stored(stored)) => return Ok(stored.content),
-            Some(Home::Source { source, segment, column }) => (source, segment, column),
-            None => return Err(self.incomplete(sink)),
+            Home::Stored(stored) => return Ok(stored.content),
+            Home::Source { source, segment, column } => (*source, *segment, *column),
         };
         let facts = &homes.inventory.source(source).segments[from].scan.facts;
         if let Some(contents) = &facts.contents {

@@ -461,9 +461,7 @@ pub(crate) fn invocations(homes: Homes<'_>, stage: usize) -> u64 {
 fn rows_out(homes: Homes<'_>, stage: usize) -> Result<u64, Error> {
     let mut total = 0;
     for output in &homes.plan.stages[stage].outputs {
-        for segment in 0..homes.segments(output.stream) {
-            total += homes.rows(output.stream, segment)?.unwrap_or(0);
-        }
+        total += homes.rows_of_all(output.stream)?.into_iter().flatten().sum::<u64>();
     }
     Ok(total)
 }

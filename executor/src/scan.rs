@@ -102,7 +102,7 @@ impl Scanner<'_> {
         }
         for (place, scan) in found {
             if let Some(scans) = &mut inventory.source_mut(place.source).files[place.file].scans {
-                scans.push(scan);
+                scans.push(Arc::new(scan));
             }
         }
         Ok(())

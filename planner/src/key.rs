@@ -5,6 +5,7 @@
 //! counts, the machine, paths of the project, locale, and which edges are stored.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,7 @@ macro_rules! digest_newtype {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[serde(try_from = "std::borrow::Cow<'_, str>", into = "String")]
-        pub struct $name([u8; 32]);
+        pub struct $name(#[serde(with = "crate::digest_form")] [u8; 32]);
 
         impl $name {
             /// Wraps the 32 bytes of a BLAKE3 hash.
@@ -51,19 +51,6 @@ macro_rules! digest_newtype {
                 Ok(Self(*blake3::Hash::from_hex(hex)?.as_bytes()))
             }
         }
-
-        impl TryFrom<std::borrow::Cow<'_, str>> for $name {
-            type Error = blake3::HexError;
-            fn try_from(hex: std::borrow::Cow<'_, str>) -> Result<Self, Self::Error> {
-                hex.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(digest: $name) -> String {
-                digest.to_string()
-            }
-        }
     )*};
 }
 
@@ -82,6 +69,8 @@ digest_newtype! {
     ContentDigest;
     /// Hash of raw bytes as they lie in a source file.
     RawDigest;
+    /// Hash of a field: name, type, nullability, and metadata in sorted order at every depth.
+    FieldDigest;
     /// Hash of the canonical plan.
     PlanHash;
 }
@@ -91,8 +80,8 @@ digest_newtype! {
 pub struct SegmentKeys {
     /// Which rows.
     pub rows: RowsKey,
-    /// One key per column of the stream's schema, in order.
-    pub columns: Vec<ColumnKey>,
+    /// One key per column of the stream's schema, in order. Shared: streams have thousands of segments, and hand them on.
+    pub columns: Arc<[ColumnKey]>,
 }
 
 /// What a stage takes in from one input when its invocation key is made.
@@ -148,11 +137,9 @@ impl KeyHasher {
         self
     }
 
-    /// Adds a field: name, type, nullability, and metadata in sorted order at every depth.
+    /// Adds a field.
     pub fn field(&mut self, field: &Field) -> &mut Self {
-        let mut json = serde_json::to_value(field).expect("a field is plain data");
-        strip_dictionary_ids(&mut json);
-        self.bytes(canonical_json(&json).as_bytes())
+        self.digest(&FieldDigest::of(field).0)
     }
 
     /// The finished hash.
@@ -215,6 +202,15 @@ fn write_canonical(value: &serde_json::Value, text: &mut String) {
     }
 }
 
+impl FieldDigest {
+    /// To be made once where it is needed for many segments: it goes through the field's text.
+    pub fn of(field: &Field) -> Self {
+        let mut json = serde_json::to_value(field).expect("a field is plain data");
+        strip_dictionary_ids(&mut json);
+        Self(KeyHasher::new("flowc field 1").bytes(canonical_json(&json).as_bytes()).finish())
+    }
+}
+
 impl StageKey {
     /// `runner` names what identifies the runner where that matters for the bytes (an interpreter, a GPU adapter, the
     /// version of a host kernel); it is empty for a proven stage. `reads` are the columns that it reads, input by
@@ -259,9 +255,9 @@ impl InvocationKey {
     }
 
     /// The key of a column that this invocation writes on an output port.
-    pub fn written_column(&self, port: usize, column: usize, field: &Field) -> ColumnKey {
+    pub fn written_column(&self, port: usize, column: usize, field: &FieldDigest) -> ColumnKey {
         let mut hasher = KeyHasher::new("flowc column 1");
-        ColumnKey(hasher.digest(&self.0).number(port as u64).number(column as u64).field(field).finish())
+        ColumnKey(hasher.digest(&self.0).number(port as u64).number(column as u64).digest(&field.0).finish())
     }
 
     /// The key of the rows that this invocation makes or selects on an output port.

@@ -12,6 +12,7 @@ pub mod catalogue;
 mod config;
 mod describe;
 mod diagnostic;
+pub mod digest_form;
 mod expand;
 pub mod key;
 pub mod lock;

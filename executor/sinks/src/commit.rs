@@ -17,12 +17,10 @@ use crate::writer::{Finished, StagedOutput};
 pub(crate) fn commit(sink: &Preparation, written: Vec<Finished>) -> Result<SinkState, SinkError> {
     let files = collect(sink, written)?;
     let mut state = state(sink, &files)?;
-    if is_folder(&sink.spec) {
-        commit_folder(sink, &files, &state)?;
-    } else if let Some((staged, _)) = files.first() {
-        commit_file(sink, staged)?;
-    }
-    for file in &mut state.files {
+    let moved = if is_folder(&sink.spec) { commit_folder(sink, &files, &state)? } else { commit_file(sink, &files)? };
+    let written: BTreeSet<&str> = files.iter().map(|(output, _)| output.path.as_str()).collect();
+    let is_stale = |file: &&mut WrittenFile| moved == Moved::All || written.contains(file.path.as_str());
+    for file in state.files.iter_mut().filter(is_stale) {
         let path = file_path(&sink.spec, &sink.target, &file.path);
         file.stamp = FileStamp::of(&path).at(&path, "looking at it")?;
     }
@@ -64,21 +62,35 @@ fn state(sink: &Preparation, files: &[Placed]) -> Result<SinkState, SinkError> {
     Ok(SinkState { result: sink.result, form: sink.form_digest, files: all })
 }
 
-fn commit_file(sink: &Preparation, output: &StagedOutput) -> Result<(), SinkError> {
-    let target = &sink.target;
+/// The files whose stamps a commit changes.
+#[derive(PartialEq, Eq)]
+enum Moved {
+    /// Those that were written.
+    Written,
+    /// All: they lie in a new folder.
+    All,
+}
+
+fn commit_file(sink: &Preparation, files: &[Placed]) -> Result<Moved, SinkError> {
+    let (target, Some((output, _))) = (&sink.target, files.first()) else { return Ok(Moved::Written) };
     if let Ok(metadata) = fs::metadata(target) {
         fs::set_permissions(&output.staged, metadata.permissions()).at(target, "writing")?;
     }
-    fs::rename(&output.staged, target).at(target, "writing")
+    fs::rename(&output.staged, target).at(target, "writing")?;
+    Ok(Moved::Written)
 }
 
-fn commit_folder(sink: &Preparation, files: &[Placed], state: &SinkState) -> Result<(), SinkError> {
+fn commit_folder(sink: &Preparation, files: &[Placed], state: &SinkState) -> Result<Moved, SinkError> {
     let removed = removed(sink, state);
     match files {
-        [(output, _)] if sink.target.is_dir() && !removed => place_one(sink, output, state),
-        [] if sink.target.is_dir() && !removed => manifest::write(&sink.target, &sink.staging.fresh(), state),
-        _ => swap::swap(sink, files.iter().map(|(output, _)| output), state),
+        [(output, _)] if sink.target.is_dir() && !removed => place_one(sink, output, state)?,
+        [] if sink.target.is_dir() && !removed => manifest::write(&sink.target, &sink.staging.fresh(), state)?,
+        _ => {
+            swap::swap(sink, files.iter().map(|(output, _)| output), state)?;
+            return Ok(Moved::All);
+        }
     }
+    Ok(Moved::Written)
 }
 
 /// Whether files of ours lie there that the new state does not have.

@@ -23,10 +23,10 @@ pub struct SinkSegment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkState {
     /// [`result_digest`] of what was written.
-    #[serde(with = "hex")]
+    #[serde(with = "flowc_planner::digest_form")]
     pub result: [u8; 32],
     /// Digest over specification and schema alone: files of another form are never kept.
-    #[serde(with = "hex")]
+    #[serde(with = "flowc_planner::digest_form")]
     pub form: [u8; 32],
     /// The files, sorted by path.
     pub files: Vec<WrittenFile>,
@@ -40,12 +40,12 @@ pub struct WrittenFile {
     /// What the file system said of it after the commit.
     pub stamp: FileStamp,
     /// Digests of the segments whose rows it holds, in order.
-    #[serde(with = "hex_list")]
+    #[serde(with = "digest_list")]
     pub segments: Vec<[u8; 32]>,
     /// Number of rows.
     pub rows: u64,
     /// BLAKE3 of the file's bytes.
-    #[serde(with = "hex")]
+    #[serde(with = "flowc_planner::digest_form")]
     pub bytes_digest: [u8; 32],
 }
 
@@ -124,26 +124,12 @@ pub(crate) fn file_path(spec: &SinkSpec, target: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// A digest as hex text.
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&blake3::Hash::from_bytes(*digest).to_hex())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(*blake3::Hash::from_hex(&text).map_err(D::Error::custom)?.as_bytes())
-    }
-}
-
-/// A list of digests as hex texts.
-mod hex_list {
+/// A list of digests.
+mod digest_list {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Serialize, Deserialize)]
-    struct Digest(#[serde(with = "super::hex")] [u8; 32]);
+    struct Digest(#[serde(with = "flowc_planner::digest_form")] [u8; 32]);
 
     pub(super) fn serialize<S: Serializer>(digests: &[[u8; 32]], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(digests.iter().map(|digest| Digest(*digest)))

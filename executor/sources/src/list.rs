@@ -155,7 +155,7 @@ impl Walk<'_> {
         }
         self.directories.insert(folder.to_owned());
         if let Part::Name(own) = part {
-            return self.visit(folder.join(own), join(name, own), rest);
+            return self.visit(folder.join(own), join(name, own), None, rest);
         }
         if matches!(part, Part::Deep) && !rest.is_empty() {
             self.entries(folder, name, rest)?;
@@ -181,16 +181,23 @@ impl Walk<'_> {
         match parts[0] {
             Part::Deep if entry.path().is_dir() => self.descend(&entry.path(), &join(name, text), parts),
             Part::Deep if parts.len() > 1 => Ok(()),
-            _ => self.visit(entry.path(), join(name, text), &parts[1..]),
+            _ => self.visit(entry.path(), join(name, text), entry.file_type().ok(), &parts[1..]),
         }
     }
 
-    /// Takes a matched entry: a file at the pattern's end, or a folder before it.
-    fn visit(&mut self, path: PathBuf, name: String, rest: &[Part]) -> Result<(), SourceError> {
+    /// Takes a matched entry: a file at the pattern's end, or a folder before it. `kind` is what its folder says of it.
+    fn visit(
+        &mut self,
+        path: PathBuf,
+        name: String,
+        kind: Option<fs::FileType>,
+        rest: &[Part],
+    ) -> Result<(), SourceError> {
         if !rest.is_empty() {
             return self.descend(&path, &name, rest);
         }
-        if path.is_file() {
+        let known = kind.filter(|kind| !kind.is_symlink());
+        if known.map_or_else(|| path.is_file(), |kind| kind.is_file()) {
             self.found.push(SourceFile { path, name });
         }
         Ok(())
