@@ -188,7 +188,7 @@ impl Outputs<'_> {
         let segment = |(segment, held): (usize, &Held)| {
             let mut hasher = KeyHasher::new("flowc sink segment 1");
             hasher.number(held.rows);
-            for (column, home) in held.columns.iter().enumerate() {
+            for home in &held.columns {
                 let key = match home {
                     Home::Stored(stored) => ColumnKey::of_content(&stored.content),
                     Home::Source { source, segment, column } => {

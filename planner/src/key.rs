@@ -337,9 +337,9 @@ mod tests {
             )
         };
         let before = key(&a);
-        a.columns[1] = ColumnKey::new([99; 32]);
+        Arc::make_mut(&mut a.columns)[1] = ColumnKey::new([99; 32]);
         assert_eq!(before, key(&a), "an unread column is not in the key");
-        a.columns[2] = ColumnKey::new([99; 32]);
+        Arc::make_mut(&mut a.columns)[2] = ColumnKey::new([99; 32]);
         assert_ne!(before, key(&a), "a read column is");
     }
 

@@ -58,11 +58,11 @@ impl Preparation {
     ) -> Result<Self, SinkError> {
         check(spec, &schema)?;
         let target = resolve(spec, base)?;
-        let manifest = if is_folder(spec) { manifest::read(&target)? } else { None };
+        let manifest = if is_folder(spec) && previous.is_none() { manifest::read(&target)? } else { None };
         let form_digest = form_digest(spec, &schema);
         let known = previous.or(manifest.as_ref()).filter(|state| state.form == form_digest);
         let (kept, jobs) = compare(spec, &target, segments, known)?;
-        let ours = if is_folder(spec) { ours(&target, manifest.as_ref(), previous)? } else { BTreeSet::new() };
+        let ours = if is_folder(spec) { ours(&target, previous)? } else { BTreeSet::new() };
         let preparation = Self {
             target: target.clone(),
             digests: segments.iter().map(|segment| segment.digest).collect(),
@@ -247,13 +247,9 @@ fn verified(path: &Path, file: &WrittenFile) -> Result<Option<FileStamp>, SinkEr
 
 /// The paths in the folder that are this sink's: those that its manifest lists. Where the manifest is gone, those that
 /// are remembered and still hold what was written.
-fn ours(
-    target: &Path,
-    manifest: Option<&SinkState>,
-    previous: Option<&SinkState>,
-) -> Result<BTreeSet<String>, SinkError> {
-    if let Some(state) = manifest {
-        return Ok(state.files.iter().map(|file| file.path.clone()).collect());
+fn ours(target: &Path, previous: Option<&SinkState>) -> Result<BTreeSet<String>, SinkError> {
+    if let Some(paths) = manifest::paths(target)? {
+        return Ok(paths);
     }
     let mut ours = BTreeSet::new();
     for file in previous.into_iter().flat_map(|state| &state.files) {

@@ -126,8 +126,7 @@ pub(crate) fn retire(folder: &Path, target: &Path) -> Result<(), SinkError> {
     if !folder.exists() {
         return Ok(());
     }
-    let ours: BTreeSet<String> =
-        manifest::read(folder)?.into_iter().flat_map(|state| state.files).map(|file| file.path).collect();
+    let ours = manifest::paths(folder)?.unwrap_or_default();
     let mut folders = Vec::new();
     walk(folder, "", &mut |path, metadata| {
         let (old, new) = (folder.join(path), target.join(path));
