@@ -80,7 +80,7 @@ mod tests {
     use arrow_array::types::Int32Type;
     use arrow_array::{DictionaryArray, Int64Array, StringArray, StructArray};
     use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
-    use arrow_ipc::{CompressionType, MetadataVersion};
+    use arrow_ipc::{CompressionType, MessageHeader, MetadataVersion};
     use arrow_schema::{DataType, Field, Fields};
     use flowc_planner::plan::Format;
     use proptest::prelude::*;
@@ -268,6 +268,46 @@ mod tests {
             for format in [Format::Lines, Format::JsonLines, crate::testing::csv(), Format::Parquet, Format::Arrow] {
                 let _ = folder.read(&bytes, &spec(format.clone()), &columns);
                 let _ = crate::infer_schema(&folder.write("input", &bytes), &spec(format));
+            }
+        }
+    }
+
+    /// Overwrites each prefix of a compressed buffer in the record batches or dictionaries of an IPC file.
+    fn promise(bytes: &mut [u8], kind: MessageHeader, length: i64) {
+        let footer = bytes.len() - 10 - i32::from_le_bytes(*bytes[bytes.len() - 10..].first_chunk().unwrap()) as usize;
+        let old = bytes.to_vec();
+        let footer = arrow_ipc::root_as_footer(&old[footer..old.len() - 10]).unwrap();
+        for block in footer.dictionaries().iter().flatten().chain(footer.recordBatches().iter().flatten()) {
+            let (start, body) =
+                (block.offset() as usize, (block.offset() + i64::from(block.metaDataLength())) as usize);
+            let message = arrow_ipc::root_as_message(&old[start + 8..body]).unwrap();
+            if message.header_type() != kind {
+                continue;
+            }
+            let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
+            let batch = message.header_as_record_batch().or(dictionary).unwrap();
+            for place in batch.buffers().iter().flatten().filter(|place| place.length() > 8) {
+                let at = body + place.offset() as usize;
+                bytes[at..at + 8].copy_from_slice(&length.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_no_memory_holds_are_damage() {
+        let words: DictionaryArray<Int32Type> = (0..500).map(|i| Some(["a", "b"][i % 2])).collect();
+        let batch = RecordBatch::try_from_iter(vec![("w", Arc::new(words) as ArrayRef)]).unwrap();
+        for codec in [CompressionType::LZ4_FRAME, CompressionType::ZSTD] {
+            for kind in [MessageHeader::RecordBatch, MessageHeader::DictionaryBatch] {
+                for length in [1 << 46, 1 << 60, i64::MAX, i64::MIN, 0, 1] {
+                    let mut bytes = file(std::slice::from_ref(&batch), Some(codec));
+                    promise(&mut bytes, kind, length);
+                    let result = Folder::new().read(&bytes, &spec(Format::Arrow), &batch.schema());
+                    assert!(
+                        matches!(result, Err(SourceError::Damaged { .. })),
+                        "{codec:?} {kind:?} {length}: {result:?}"
+                    );
+                }
             }
         }
     }

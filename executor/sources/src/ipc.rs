@@ -14,6 +14,7 @@ use flowc_planner::key::{KeyHasher, RawDigest};
 
 use crate::columnar::{Conform, guarded, match_columns};
 use crate::error::SourceError;
+use crate::promise::check_buffers;
 use crate::segment::RawSegment;
 use crate::view::View;
 
@@ -319,6 +320,8 @@ impl IpcRows {
 /// Takes a dictionary in, or gives a record batch.
 fn decode(decoder: &mut FileDecoder, view: &View, message: &Place) -> Result<Option<RecordBatch>, ArrowError> {
     let buffer = Buffer::from(load(view, &message.block)?);
+    let body = message.block.metaDataLength() as usize;
+    check_buffers(&parse(&buffer[..body])?, &buffer[body..])?;
     match message.rows {
         Some(_) => decoder.read_record_batch(&message.block, &buffer),
         None => decoder.read_dictionary(&message.block, &buffer).map(|()| None),

@@ -26,6 +26,7 @@ mod lines;
 mod list;
 mod parquet;
 mod parser;
+mod promise;
 mod reader;
 mod schema;
 mod segment;
