@@ -125,7 +125,7 @@ impl Chains<'_> {
                 (false, Work::Segment(group)) => Some((input.keys.as_slice(), group as u64)),
                 _ => None,
             };
-            let whole = crate::whole::WholeInput::new(self.reading, input.stream, columns, group);
+            let whole = crate::whole::WholeInput::new(self.reading, input.stream, &columns, group);
             whole.each(&mut |batch| {
                 self.check_cancel()?;
                 Ok(instance.push(port, batch)?)

@@ -84,7 +84,7 @@ impl Execution<'_> {
             return Ok(());
         }
         let start = Instant::now();
-        let stage = &self.contents.homes.plan.stages[task.id.stage].name;
+        let stage = &self.contents.homes().plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
@@ -167,10 +167,10 @@ impl Execution<'_> {
     }
 
     fn stage_name(&self, stage: usize) -> String {
-        self.contents.homes.plan.stages[stage].name.clone()
+        self.contents.homes().plan.stages[stage].name.clone()
     }
 
     fn store(&self) -> &crate::known::Known<'_> {
-        self.contents.homes.store
+        self.contents.homes().store
     }
 }

@@ -84,7 +84,7 @@ impl Ahead<'_> {
         let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.memory };
         let execution = Execution {
             chains,
-            contents: Contents { homes, deriver: self.deriver },
+            contents: Contents { reading, deriver: self.deriver },
             forced: self.forced,
             tally: self.tally,
             observer: self.observer,

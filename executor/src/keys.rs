@@ -1,18 +1,18 @@
 //! Derives the keys of every stream from those of the sources, without running anything (DESIGN section 4).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use arrow_schema::Schema;
 use flowc_planner::key::{
     ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
 };
-use flowc_planner::plan::{Class, OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Class, Input, OutputColumn, Plan, Producer, Rows, StreamId};
+
+use crate::groups::{KEY_GROUPS, of_group};
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
 pub(crate) const MERGE_FAN_IN: usize = 16;
-
-/// Number of groups that a keyed input is split into. Fixed for the same reason.
-pub(crate) const KEY_GROUPS: u64 = 16;
 
 /// The formulas of keys, for one plan.
 pub(crate) struct Deriver<'a> {
@@ -78,39 +78,33 @@ impl<'a> Deriver<'a> {
         Self { plan, stages: (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, stage)).collect() }
     }
 
-    /// The key of one invocation. `driving` is the segment of the driving input, `whole` gives all segments of any
-    /// other input.
-    pub(crate) fn invocation<'k>(
-        &self,
-        stage: usize,
-        part: u64,
-        driving: Option<&'k SegmentKeys>,
-        whole: &dyn Fn(StreamId) -> &'k [SegmentKeys],
-    ) -> InvocationKey {
-        let inputs = self.plan.stages[stage].inputs.iter().map(|input| {
-            let driven = driving.filter(|_| input.class.is_driving());
-            ReadKeys { segments: driven.map_or_else(|| whole(input.stream), std::slice::from_ref), reads: &input.reads }
-        });
+    /// The key of one invocation.
+    pub(crate) fn invocation(&self, stage: usize, taken: &Taken<'_>) -> InvocationKey {
+        let inputs = self.plan.stages[stage].inputs.iter().enumerate();
+        let inputs = inputs.map(|(index, input)| ReadKeys { segments: taken.segments(index), reads: &input.reads });
         let phase = if self.plan.stages[stage].is_combining() { Phase::Partial } else { Phase::Run };
-        InvocationKey::derive(&self.stages[stage].key, phase, part, &inputs.collect::<Vec<_>>())
+        InvocationKey::derive(&self.stages[stage].key, phase, taken.part, &inputs.collect::<Vec<_>>())
     }
 
-    /// The keys of what an invocation gives on a port. `input` holds the keys of the rows that the port's rows relate
-    /// to, when they relate to any.
+    /// The keys of what an invocation gives on a port.
     pub(crate) fn output(
         &self,
         stage: usize,
         port: usize,
         invocation: &InvocationKey,
-        input: Option<&SegmentKeys>,
+        taken: &Taken<'_>,
     ) -> SegmentKeys {
         let output = &self.plan.stages[stage].outputs[port];
         let fields = &self.stages[stage].outputs[port];
-        let rows = match (output.rows, input) {
+        let input = output.rows.input().map(|input| {
+            let stream = self.plan.stages[stage].inputs[input].stream;
+            concatenated(taken.segments(input), self.plan.stream(stream).schema.fields().len())
+        });
+        let rows = match (output.rows, &input) {
             (Rows::Same { .. }, Some(input)) => input.rows,
             _ => invocation.written_rows(port),
         };
-        let column = |(index, origin): (usize, &OutputColumn)| match (origin, input) {
+        let column = |(index, origin): (usize, &OutputColumn)| match (origin, &input) {
             (OutputColumn::Passed { column }, Some(input)) => match output.rows {
                 Rows::Same { .. } => input.columns[*column],
                 _ => input.columns[*column].selected(&rows),
@@ -181,43 +175,81 @@ impl<'a> Deriver<'a> {
             return None;
         }
         let whole = |id: StreamId| datasets.streams.get(&id).map_or(&[][..], Vec::as_slice);
-        let driving = self.plan.stages[stage].driving().map(|(_, input)| whole(input.stream));
-        let invocations: Vec<(InvocationKey, Option<&SegmentKeys>)> = match driving {
-            Some(segments) => segments.iter().map(|s| (self.invocation(stage, 0, Some(s), &whole), Some(s))).collect(),
-            None => (0..self.parts(stage)).map(|part| (self.invocation(stage, part, None, &whole), None)).collect(),
+        let driving = self.plan.stages[stage].driving().map(|(index, input)| (index, whole(input.stream)));
+        let parts = if driving.is_some() { 1 } else { self.parts(stage) };
+        let others: Vec<Vec<_>> = (0..parts).map(|part| self.others(stage, part, &whole)).collect();
+        let taken: Vec<Taken<'_>> = match driving {
+            Some((index, segments)) => {
+                let taken = |segment| Taken { part: 0, driving: Some((index, segment)), others: &others[0] };
+                segments.iter().map(taken).collect()
+            }
+            None => (0..).zip(&others).map(|(part, others)| Taken { part, driving: None, others }).collect(),
         };
+        let invocations: Vec<InvocationKey> = taken.iter().map(|taken| self.invocation(stage, taken)).collect();
         if self.plan.stages[stage].is_combining() {
-            let leaves = invocations.iter().map(|(invocation, _)| self.partial(stage, invocation)).collect();
+            let leaves = invocations.iter().map(|invocation| self.partial(stage, invocation)).collect();
             let tree = self.tree(stage, leaves);
             let finish = self.of_partials(stage, Phase::Finish, tree.root());
             for (port, output) in self.plan.stages[stage].outputs.iter().enumerate() {
-                datasets.streams.insert(output.stream, vec![self.output(stage, port, &finish, None)]);
+                datasets.streams.insert(output.stream, vec![self.output(stage, port, &finish, &Taken::default())]);
             }
             datasets.partials.insert(stage, tree);
             return Some(());
         }
         let mut outputs = Vec::new();
         for (port, output) in self.plan.stages[stage].outputs.iter().enumerate() {
-            let concatenated = match (driving, output.rows.input()) {
-                (None, Some(input)) => Some(concatenated(whole(inputs[input].stream))),
-                _ => None,
-            };
-            let segments = invocations
-                .iter()
-                .map(|(invocation, segment)| self.output(stage, port, invocation, segment.or(concatenated.as_ref())));
+            let segments = invocations.iter().zip(&taken).map(|(key, taken)| self.output(stage, port, key, taken));
             outputs.push((output.stream, segments.collect()));
         }
-        for (stream, segments) in outputs {
-            datasets.streams.insert(stream, segments);
-        }
+        datasets.streams.extend(outputs);
         Some(())
+    }
+
+    /// What an invocation takes in beside what drives it, input by input.
+    fn others<'k>(
+        &self,
+        stage: usize,
+        part: u64,
+        whole: &dyn Fn(StreamId) -> &'k [SegmentKeys],
+    ) -> Vec<Cow<'k, [SegmentKeys]>> {
+        let other = |input: &Input| match input.class {
+            Class::Keyed => whole(input.stream)
+                .iter()
+                .map(|segment| of_group(segment, &input.keys, part))
+                .collect::<Vec<_>>()
+                .into(),
+            Class::Whole => Cow::Borrowed(whole(input.stream)),
+            Class::RowWise | Class::PerSegment | Class::Combining => Cow::default(),
+        };
+        self.plan.stages[stage].inputs.iter().map(other).collect()
     }
 }
 
-/// The keys of a dataset taken as one segment.
-pub(crate) fn concatenated(segments: &[SegmentKeys]) -> SegmentKeys {
+/// What one invocation takes in.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken<'k> {
+    /// The number of the invocation, for a stage without a driving input.
+    pub part: u64,
+    /// The input that drives it, and the segment of it.
+    pub driving: Option<(usize, &'k SegmentKeys)>,
+    /// Per input: the segments of one that is whole, or of one that is keyed the part of each that is in the group.
+    pub others: &'k [Cow<'k, [SegmentKeys]>],
+}
+
+impl<'k> Taken<'k> {
+    /// What it takes in of one input.
+    fn segments(&self, input: usize) -> &'k [SegmentKeys] {
+        match self.driving {
+            Some((driving, segment)) if driving == input => std::slice::from_ref(segment),
+            _ => self.others.get(input).map_or(&[], |segments| segments),
+        }
+    }
+}
+
+/// The keys of a dataset of so many columns, taken as one segment.
+fn concatenated(segments: &[SegmentKeys], columns: usize) -> Cow<'_, SegmentKeys> {
     if let [only] = segments {
-        return only.clone();
+        return Cow::Borrowed(only);
     }
     let all = |part: &dyn Fn(&SegmentKeys) -> [u8; 32]| {
         let mut hasher = KeyHasher::new("flowc concatenation 1");
@@ -226,9 +258,8 @@ pub(crate) fn concatenated(segments: &[SegmentKeys]) -> SegmentKeys {
         });
         hasher.finish()
     };
-    let columns = segments.first().map_or(0, |segment| segment.columns.len());
-    SegmentKeys {
+    Cow::Owned(SegmentKeys {
         rows: RowsKey::new(all(&|segment| *segment.rows.as_bytes())),
         columns: (0..columns).map(|c| ColumnKey::new(all(&|segment| *segment.columns[c].as_bytes()))).collect(),
-    }
+    })
 }

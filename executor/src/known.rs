@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_planner::key::{ColumnKey, RowsKey};
+use flowc_planner::plan::StreamId;
 use flowc_store::{Store, StoreError, StoredColumn};
 
 /// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
@@ -14,17 +15,23 @@ pub(crate) struct Known<'a> {
     store: &'a Store,
     columns: Mutex<HashMap<ColumnKey, StoredColumn>>,
     rows: Mutex<HashMap<RowsKey, u64>>,
+    turns: Mutex<HashMap<(StreamId, usize), Arc<Mutex<()>>>>,
 }
 
 impl<'a> Known<'a> {
     /// Nothing is known yet.
     pub(crate) fn new(store: &'a Store) -> Self {
-        Self { store, columns: Mutex::default(), rows: Mutex::default() }
+        Self { store, columns: Mutex::default(), rows: Mutex::default(), turns: Mutex::default() }
     }
 
     /// As [`Store::find_columns`]. Asking for many at once is faster than asking for each.
     pub(crate) fn find_columns(&self, keys: &[ColumnKey]) -> Result<Vec<Option<StoredColumn>>, StoreError> {
         find(&self.columns, keys, |missing| self.store.find_columns(missing))
+    }
+
+    /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
+    pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Arc<Mutex<()>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry((stream, segment)).or_default().clone()
     }
 
     /// As [`Store::find_rows`].

@@ -10,7 +10,7 @@
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
-//!    the stages, fed by `read` and `whole`;
+//!    the stages, fed by `read`, `whole` and `groups`;
 //! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -26,6 +26,7 @@ mod event;
 mod execute;
 mod files;
 mod fresh;
+mod groups;
 mod history;
 mod homes;
 mod inventory;

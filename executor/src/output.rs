@@ -243,6 +243,7 @@ impl Outputs<'_> {
                 .map_err(|error| Error::Request(format!("column `{}` has no digest: {error}", field.name())))?;
             digest.update(&cut);
         }
+        self.reading.verify(sink.stream, segment, &[column])?;
         let content = digest.finish();
         homes.store.remember(Memo::Content, key.as_bytes(), &content)?;
         Ok(content)

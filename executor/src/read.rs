@@ -97,11 +97,10 @@ impl<'a> Reading<'a> {
 
     /// Makes sure that the source file, if any of these columns come from one, is still the one that was scanned.
     pub(crate) fn verify(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<(), Error> {
-        if self.fresh.is_some() {
-            return Ok(());
-        }
         for home in self.homes.locate(stream, segment, columns)?.into_iter().flatten() {
-            if let Home::Source { source, segment, .. } = home {
+            if let Home::Source { source, segment, .. } = home
+                && self.fresh.is_none_or(|fresh| fresh.source != source)
+            {
                 let file = self.homes.inventory.source(source).segments[segment].file;
                 let file = self.files.get(self.homes.plan, self.homes.inventory, source, file)?;
                 let name = &self.homes.plan.sources[source].name;
@@ -120,7 +119,8 @@ impl<'a> Reading<'a> {
         Ok(SourceBatches::File { reader: Box::new(reader), name })
     }
 
-    fn lost(&self, stream: StreamId, segment: usize) -> Error {
+    /// What is to be said where a segment is not there any more.
+    pub(crate) fn lost(&self, stream: StreamId, segment: usize) -> Error {
         Error::Request(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
              collected garbage. Run again",

@@ -217,7 +217,7 @@ impl Run<'_> {
         results: &Results,
     ) -> Vec<Outcome> {
         let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.options.memory };
-        let contents = Contents { homes: reading.homes, deriver };
+        let contents = Contents { reading, deriver };
         let (observer, forced) = (self.observer, &goal.forced);
         let execution = Execution { chains, contents, forced, tally, observer, first_segment: 0 };
         let files = self.file_sinks(goal);

@@ -1,55 +1,51 @@
-//! Inputs that a stage takes whole: all segments in order, in cuts of fixed size, whatever the segments are.
+//! Inputs that do not drive a stage: all segments in order, or the parts of all segments that are in one group of keys,
+//! in cuts of fixed size, whatever the segments are.
 
 use std::sync::Arc;
 
-use arrow_array::{Array, BooleanArray, RecordBatch};
-use arrow_row::{RowConverter, SortField};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
 use flowc_columns::Recut;
 use flowc_planner::plan::StreamId;
-use flowc_runner::{Batch, Selection};
+use flowc_runner::Batch;
 
 use crate::Error;
 use crate::chain::ChainError;
-use crate::keys::KEY_GROUPS;
+use crate::groups::Keyed;
 use crate::read::Reading;
 
 /// An input that is read from its first segment to its last.
 pub(crate) struct WholeInput<'a> {
     reading: Reading<'a>,
     stream: StreamId,
-    columns: Vec<usize>,
-    /// Key columns and the group to keep, for a keyed input.
+    columns: &'a [usize],
+    /// Key columns and the group, for a keyed input.
     group: Option<(&'a [usize], u64)>,
     schema: SchemaRef,
 }
 
+type Take<'t> = dyn FnMut(Batch) -> Result<(), ChainError> + 't;
+
 impl<'a> WholeInput<'a> {
-    /// Reads these columns; of a keyed input the rows of one group, whose key columns are read too.
+    /// Reads these columns; of a keyed input the rows of one group, whose key columns are among them.
     pub(crate) fn new(
         reading: Reading<'a>,
         stream: StreamId,
-        mut columns: Vec<usize>,
+        columns: &'a [usize],
         group: Option<(&'a [usize], u64)>,
     ) -> Self {
-        columns.extend(group.iter().flat_map(|(keys, _)| keys.iter()));
-        columns.sort_unstable();
-        columns.dedup();
         let all = &reading.homes.plan.stream(stream).schema;
         let fields: Vec<_> = columns.iter().map(|&column| all.fields()[column].clone()).collect();
         Self { reading, stream, columns, group, schema: Arc::new(Schema::new(fields)) }
     }
 
     /// Gives every batch in turn.
-    pub(crate) fn each(&self, take: &mut dyn FnMut(Batch) -> Result<(), ChainError>) -> Result<(), ChainError> {
+    pub(crate) fn each(&self, take: &mut Take<'_>) -> Result<(), ChainError> {
         let mut recut = Recut::new(self.schema.clone());
         for segment in 0..self.reading.homes.segments(self.stream) {
-            for batch in self.reading.segment(self.stream, segment, &self.columns)? {
-                let batch = self.of_group(batch?)?;
-                let flat = batch.project(self.schema.clone(), &self.columns).map_err(misfit)?;
-                for cut in recut.push(flat).map_err(misfit)? {
-                    take(self.widened(&cut))?;
-                }
+            match self.group {
+                Some((keys, group)) => self.part(segment, keys, group, &mut recut, take)?,
+                None => self.segment(segment, &mut recut, take)?,
             }
         }
         match recut.finish().map_err(misfit)? {
@@ -58,29 +54,43 @@ impl<'a> WholeInput<'a> {
         }
     }
 
+    fn segment(&self, segment: usize, recut: &mut Recut, take: &mut Take<'_>) -> Result<(), ChainError> {
+        for batch in self.reading.segment(self.stream, segment, self.columns)? {
+            let rows = batch?.project(self.schema.clone(), self.columns).map_err(misfit)?;
+            self.push(rows, recut, take)?;
+        }
+        Ok(self.reading.verify(self.stream, segment, self.columns)?)
+    }
+
+    fn part(
+        &self,
+        segment: usize,
+        keys: &[usize],
+        group: u64,
+        recut: &mut Recut,
+        take: &mut Take<'_>,
+    ) -> Result<(), ChainError> {
+        let keyed = Keyed { reading: self.reading, stream: self.stream, keys, columns: self.columns };
+        let part = keyed.part(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
+        if part.rows == 0 {
+            return Ok(());
+        }
+        for arrays in self.reading.homes.store.read(&part.columns).map_err(Error::from)? {
+            let arrays = arrays.map_err(Error::from)?;
+            self.push(RecordBatch::try_new(self.schema.clone(), arrays).map_err(misfit)?, recut, take)?;
+        }
+        Ok(())
+    }
+
+    fn push(&self, rows: RecordBatch, recut: &mut Recut, take: &mut Take<'_>) -> Result<(), ChainError> {
+        recut.push(rows).map_err(misfit)?.iter().try_for_each(|cut| take(self.widened(cut)))
+    }
+
     fn widened(&self, batch: &RecordBatch) -> Batch {
         let mut columns = vec![None; self.reading.homes.plan.stream(self.stream).schema.fields().len()];
         self.columns.iter().zip(batch.columns()).for_each(|(&place, array)| columns[place] = Some(array.clone()));
         Batch::new(batch.num_rows(), columns)
     }
-
-    fn of_group(&self, batch: Batch) -> Result<Batch, Error> {
-        let Some((keys, group)) = self.group else { return Ok(batch) };
-        let mask = group_mask(&batch, keys, group).map_err(misfit)?;
-        batch.select(&Selection::Mask(mask)).map_err(misfit)
-    }
-}
-
-/// Rows whose key falls into a group: FNV-1a over Arrow's row format of the key columns, modulo the number of groups.
-fn group_mask(batch: &Batch, keys: &[usize], group: u64) -> Result<BooleanArray, ArrowError> {
-    let columns: Vec<_> = keys.iter().filter_map(|&key| batch.column(key).cloned()).collect();
-    let converter = RowConverter::new(columns.iter().map(|c| SortField::new(c.data_type().clone())).collect())?;
-    let rows = converter.convert_columns(&columns)?;
-    Ok(rows.iter().map(|row| Some(fnv(row.as_ref()) % KEY_GROUPS == group)).collect())
-}
-
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn misfit(error: impl std::fmt::Display) -> Error {

@@ -163,6 +163,7 @@ fn check(description: &Description, signature: &Signature, inputs: &[SchemaRef])
         check_output(output, &description.inputs, inputs).map_err(|what| format!("output `{port}`: {what}"))?;
     }
     check_combining(description)?;
+    check_keyed(description, inputs)?;
     match description.parts {
         0 => Err("it wants no invocations at all".to_owned()),
         1 => Ok(()),
@@ -235,9 +236,33 @@ fn check_combining(description: &Description) -> Result<(), String> {
     if driving > 1 {
         return Err("several of its inputs are taken segment by segment; all but one must be whole".to_owned());
     }
+    if combining && description.outputs.iter().any(|output| output.rows != Rows::New) {
+        return Err("it has a combining input, so its outputs consist of new rows".to_owned());
+    }
     match (combining, &description.partial) {
         (false, None) | (true, Some(_)) => Ok(()),
         (false, Some(_)) => Err("it has partials, but no combining input".to_owned()),
         (true, None) => Err("it has a combining input, but no columns of partials".to_owned()),
+    }
+}
+
+/// Rows of equal keys meet in one invocation only if the keys of all keyed inputs are alike and nothing else decides what
+/// an invocation is.
+fn check_keyed(description: &Description, schemas: &[SchemaRef]) -> Result<(), String> {
+    let types = |(input, schema): (&InputDescription, &SchemaRef)| -> Vec<DataType> {
+        input.keys.iter().map(|&key| schema.field(key).data_type().clone()).collect()
+    };
+    let pairs = description.inputs.iter().zip(schemas).filter(|(input, _)| input.class == Class::Keyed);
+    let keys: Vec<Vec<DataType>> = pairs.map(types).collect();
+    let Some(first) = keys.first() else { return Ok(()) };
+    if description.inputs.iter().any(|input| input.class.is_driving()) {
+        return Err("it has a keyed input and one that is taken segment by segment; that one must be whole".to_owned());
+    }
+    if let Some(nested) = keys.iter().flatten().find(|key| key.is_nested()) {
+        return Err(format!("a key column is {nested}; a key consists of plain values"));
+    }
+    match keys.iter().all(|other| other == first) {
+        true => Ok(()),
+        false => Err("the key columns of its keyed inputs are of different types".to_owned()),
     }
 }

@@ -118,6 +118,14 @@ impl Input {
         reads.dedup();
         Self { class, reads, keys: Vec::new() }
     }
+
+    /// An input whose rows come together where they agree in all key columns. An invocation gets all rows of some keys,
+    /// in their order; of several keyed inputs, all rows of the same keys. The keys are read too.
+    pub fn keyed<'a>(keys: &[Column], reads: impl IntoIterator<Item = &'a Column>) -> Self {
+        let numbers = keys.iter().map(|column| column.index).collect();
+        let reads: Vec<&Column> = reads.into_iter().collect();
+        Self { keys: numbers, ..Self::new(Class::Keyed, keys.iter().chain(reads)) }
+    }
 }
 
 impl Output {

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
+use arrow::row::{Row, RowConverter, SortField};
 
 use crate::batch::Batch;
 use crate::columns::Columns;
@@ -39,6 +40,9 @@ pub fn run<S: Stage>(config: &serde_json::Value, inputs: &[Vec<RecordBatch>]) ->
     }
 }
 
+/// Groups of keys: few, and yet more than one.
+const KEY_GROUPS: u64 = 3;
+
 struct Run<S> {
     config: String,
     description: Description,
@@ -46,25 +50,39 @@ struct Run<S> {
 }
 
 impl<S: Stage> Run<S> {
-    /// One invocation per segment of a driving input or per part; all inputs that are whole go first.
+    /// One invocation per segment of a driving input, per group of keys, or per part; inputs that are whole go first.
     fn plain(&self, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
         let outputs = &self.description.outputs;
-        let driving = self.description.inputs.iter().position(|input| input.class != Class::Whole);
-        let invocations = match driving {
+        let is = |class: Class| self.description.inputs.iter().any(|input| input.class == class);
+        let driving = |port: usize| matches!(self.description.inputs[port].class, Class::RowWise | Class::PerSegment);
+        let invocations = match (0..inputs.len()).find(|&port| driving(port)) {
             Some(port) => inputs[port].len() as u64,
+            None if is(Class::Keyed) => KEY_GROUPS,
             None => self.description.parts,
         };
+        let reads: Vec<Vec<usize>> = self.description.inputs.iter().map(|input| input.reads.clone()).collect();
         let mut emitted = Vec::new();
         for number in 0..invocations {
-            let given = |(port, segments): (usize, &Vec<RecordBatch>)| match driving {
-                Some(driving) if driving == port => vec![segments[number as usize].clone()],
-                _ => segments.clone(),
+            let given = |(port, segments): (usize, &Vec<RecordBatch>)| match self.description.inputs[port].class {
+                Class::RowWise | Class::PerSegment => Ok(vec![segments[number as usize].clone()]),
+                Class::Keyed => segments.iter().map(|rows| self.of_group(port, rows, number)).collect(),
+                Class::Whole | Class::Combining => Ok(segments.clone()),
             };
-            let given: Vec<_> = inputs.iter().enumerate().map(given).collect();
-            let reads: Vec<Vec<usize>> = self.description.inputs.iter().map(|input| input.reads.clone()).collect();
+            let given: Vec<_> = inputs.iter().enumerate().map(given).collect::<Result<_>>()?;
             emitted.extend(self.invoke(Phase::Run, number, &given, &reads, outputs)?);
         }
         gather(emitted, outputs)
+    }
+
+    /// The rows whose key falls into a group. The engine cuts by another hash, into more groups.
+    fn of_group(&self, port: usize, rows: &RecordBatch, group: u64) -> Result<RecordBatch> {
+        let keys = self.description.inputs[port].keys.iter().map(|&key| rows.column(key).clone());
+        let keys: Vec<_> = keys.collect();
+        let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+        let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
+        let in_group =
+            |key: Row<'_>| Some(key.as_ref().iter().map(|&byte| u64::from(byte)).sum::<u64>() % KEY_GROUPS == group);
+        Ok(filter_record_batch(rows, &keys.iter().map(in_group).collect())?)
     }
 
     /// A partial per segment, merged in pairs, then the result.

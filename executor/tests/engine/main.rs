@@ -3,5 +3,7 @@
 
 mod crash;
 mod integrity;
+mod keyed;
+mod ports;
 mod reuse;
 mod support;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use flowc_executor::{
@@ -114,6 +114,19 @@ fn describe(error: &Error) -> String {
         Error::Pipeline(problems) => problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n"),
         other => other.to_string(),
     }
+}
+
+/// The stages of `tests/stages`, by name: built once for all tests of a process.
+static STAGES: LazyLock<BTreeMap<String, Vec<u8>>> = LazyLock::new(|| {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let stages = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stages");
+    let built = flowc_componentize::build_workspace(&stages, &target, &mut |_: &str| ());
+    built.expect("the stages build").into_iter().collect()
+});
+
+/// The component of a stage of `tests/stages`.
+pub(crate) fn component(stage: &str) -> &'static [u8] {
+    STAGES.get(stage).expect("a stage of that name")
 }
 
 /// Waits out the tick in which a second write could go unseen.

@@ -1,0 +1,163 @@
+//! Keyed inputs: the rows of every segment are parted by their key into a fixed number of groups, and each group of all
+//! segments is one invocation.
+//!
+//! The parts are results like any others: they have keys, and are put into the store once, so that an invocation reads
+//! its own rows alone. Their content shows which groups a changed segment touches: early cutoff stops at the others.
+
+use std::sync::{Arc, PoisonError};
+
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_row::{RowConverter, SortField};
+use arrow_schema::{ArrowError, Schema, SchemaRef};
+use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::plan::StreamId;
+use flowc_runner::{Batch, Selection};
+use flowc_store::{Record, SegmentWriter, StoredColumn};
+
+use crate::Error;
+use crate::read::Reading;
+
+/// Number of groups that a keyed input is parted into. It and [`group`] decide which rows meet in an invocation, so both
+/// are fixed; the name of the key in [`of_group`] is to change with them.
+pub(crate) const KEY_GROUPS: u64 = 16;
+
+/// The group of a key, from its bytes in Arrow's row format: FNV-1a, folded and multiplied once more, since the low bits
+/// of FNV know the low bits of each byte alone.
+fn group(key: &[u8]) -> u64 {
+    let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = key.iter().fold(0xcbf2_9ce4_8422_2325, fnv);
+    ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % KEY_GROUPS
+}
+
+/// The keys of the part of a segment that is in a group. `keys` are the key columns.
+pub(crate) fn of_group(segment: &SegmentKeys, keys: &[usize], group: u64) -> SegmentKeys {
+    let mut hasher = KeyHasher::new("flowc key group 1");
+    hasher.number(group).digest(segment.rows.as_bytes()).number(keys.len() as u64);
+    for &key in keys {
+        hasher.digest(segment.columns[key].as_bytes());
+    }
+    let rows = RowsKey::new(hasher.finish());
+    SegmentKeys { rows, columns: segment.columns.iter().map(|column| column.selected(&rows)).collect() }
+}
+
+/// A keyed input.
+#[derive(Clone, Copy)]
+pub(crate) struct Keyed<'a> {
+    /// Reads it.
+    pub reading: Reading<'a>,
+    /// The stream.
+    pub stream: StreamId,
+    /// The key columns.
+    pub keys: &'a [usize],
+    /// The columns that are wanted, ascending; the keys are among them.
+    pub columns: &'a [usize],
+}
+
+/// The part of a segment that is in a group, as it lies in the store.
+pub(crate) struct Part {
+    /// Number of rows.
+    pub rows: u64,
+    /// The columns that are wanted.
+    pub columns: Vec<StoredColumn>,
+}
+
+impl Keyed<'_> {
+    /// A group's part of a segment; the segment is parted first, if it was not yet. `None` if the segment is not there.
+    pub(crate) fn part(&self, segment: usize, group: u64) -> Result<Option<Part>, Error> {
+        let Some(keys) = self.reading.homes.keys(self.stream, segment) else { return Ok(None) };
+        if let Some(part) = self.stored(keys, group)? {
+            return Ok(Some(part));
+        }
+        // One thread parts it, the others wait for that.
+        let alone = self.reading.homes.store.turn(self.stream, segment);
+        let _turn = alone.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = self.stored(keys, group)? {
+            return Ok(Some(part));
+        }
+        if self.reading.homes.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
+            return Ok(None);
+        }
+        self.divide(segment, keys)?;
+        self.stored(keys, group)
+    }
+
+    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<Part>, Error> {
+        let keys = of_group(keys, self.keys, group);
+        let columns: Vec<ColumnKey> = self.columns.iter().map(|&column| keys.columns[column]).collect();
+        let columns: Option<Vec<_>> = self.reading.homes.store.find_columns(&columns)?.into_iter().collect();
+        let rows = self.reading.homes.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
+        Ok(columns.zip(rows).map(|(columns, rows)| Part { rows, columns }))
+    }
+
+    /// Puts the parts of a segment into the store.
+    fn divide(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
+        let schema = self.schema();
+        let store = self.reading.homes.store;
+        let mut writers: Vec<SegmentWriter> = (0..KEY_GROUPS).map(|_| store.segment_writer(schema.clone())).collect();
+        for batch in self.reading.segment(self.stream, segment, self.columns)? {
+            for (writer, rows) in writers.iter_mut().zip(self.split(&batch?, &schema).map_err(misfit)?) {
+                writer.write(&rows)?;
+            }
+        }
+        self.reading.verify(self.stream, segment, self.columns)?;
+        let mut record = Record::default();
+        for (group, writer) in (0..).zip(writers) {
+            let (keys, staged) = (of_group(keys, self.keys, group), writer.finish()?);
+            record.rows.push((keys.rows, staged.rows));
+            let columns = self.columns.iter().map(|&column| keys.columns[column]);
+            record.columns.extend(columns.zip(staged.columns));
+        }
+        store.record(record);
+        Ok(())
+    }
+
+    /// The rows of each group.
+    fn split(&self, batch: &Batch, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
+        let keys: Vec<_> = self.keys.iter().filter_map(|&key| batch.column(key).cloned()).collect();
+        let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+        let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
+        let groups: Vec<u64> = keys.iter().map(|key| group(key.as_ref())).collect();
+        let rows = |wanted: u64| {
+            let mask: BooleanArray = groups.iter().map(|&group| Some(group == wanted)).collect();
+            batch.select(&Selection::Mask(mask))?.project(schema.clone(), self.columns)
+        };
+        (0..KEY_GROUPS).map(rows).collect()
+    }
+
+    /// The columns that are wanted.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        let all = &self.reading.homes.plan.stream(self.stream).schema;
+        Arc::new(Schema::new(self.columns.iter().map(|&column| all.fields()[column].clone()).collect::<Vec<_>>()))
+    }
+}
+
+fn misfit(error: impl std::fmt::Display) -> Error {
+    Error::Request(format!("an input can't be parted by its key: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array};
+
+    use super::*;
+
+    #[test]
+    fn keys_spread_over_all_groups_whatever_their_step() {
+        for step in [1, 16, 256, 1000] {
+            let keys = Arc::new(Int64Array::from_iter_values((0..1600).map(|i| i * step))) as ArrayRef;
+            let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())]).unwrap();
+            let mut counts = [0; KEY_GROUPS as usize];
+            converter
+                .convert_columns(&[keys])
+                .unwrap()
+                .iter()
+                .for_each(|key| counts[group(key.as_ref()) as usize] += 1);
+            assert!(counts.iter().all(|&count| (50..200).contains(&count)), "step {step}: {counts:?}");
+        }
+    }
+
+    #[test]
+    fn groups_never_move() {
+        assert_eq!(["", "a", "b", "key"].map(|key| group(key.as_bytes())), [4, 12, 3, 3]);
+    }
+}
