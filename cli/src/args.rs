@@ -229,7 +229,11 @@ pub(crate) enum StoreCommand {
     Info(StoreInfoArgs),
     /// Read every stored result and compare it with its digest
     Verify(StoreVerifyArgs),
-    /// Remove what no pipeline's last good run needs
+    /// Keep the results of a pipeline's last good run, whatever runs come after it
+    Pin(StorePinArgs),
+    /// Let go of a run that was pinned
+    Unpin(StoreUnpinArgs),
+    /// Remove what no pipeline's last good run and no pinned run needs
     Gc(StoreGcArgs),
 }
 
@@ -265,6 +269,32 @@ pub(crate) struct StoreVerifyArgs {
     /// Forget damaged results, so that the next run makes them anew
     #[arg(long)]
     pub(crate) repair: bool,
+}
+
+/// `flowc store pin`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc store pin paper             the last good run of flow.kdl in this folder
+  flowc store pin v1 other.kdl      a name that is taken moves to this run")]
+pub(crate) struct StorePinArgs {
+    /// A name for the run
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc store unpin`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc store unpin paper; flowc store gc    gives its room back")]
+pub(crate) struct StoreUnpinArgs {
+    /// The name that the run was pinned as
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Folder of the store [env: FLOWC_STORE]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) store: Option<PathBuf>,
 }
 
 /// `flowc store gc`.

@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flowc_executor::Cancel;
+use flowc_executor::{Cancel, Session};
 
 use crate::exit;
 use crate::progress::Progress;
 
 const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C again to stop at once)";
 
-/// A stage that does not return by itself within two seconds is abandoned; what is finished is saved in groups as a run
-/// goes on, and another three seconds are for the last of them.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A stage that does not return by itself within this time is abandoned.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Lets signals stop a run.
-pub(crate) fn install(cancel: Cancel, progress: Arc<Progress>) {
+/// Lets signals stop a run of this session.
+pub(crate) fn install(session: Arc<Session>, cancel: Cancel, progress: Arc<Progress>) {
     let asked = AtomicBool::new(false);
     let handler = move || {
         if asked.swap(true, Ordering::SeqCst) {
@@ -24,8 +23,12 @@ pub(crate) fn install(cancel: Cancel, progress: Arc<Progress>) {
         }
         cancel.cancel();
         progress.say(STOPPING);
-        std::thread::spawn(|| {
+        let session = Arc::clone(&session);
+        std::thread::spawn(move || {
             std::thread::sleep(PATIENCE);
+            if let Err(error) = session.flush() {
+                tracing::warn!(%error, "what was finished last could not be saved");
+            }
             stop();
         });
     };

@@ -77,10 +77,60 @@ impl RunRecord {
     }
 }
 
-/// The results that some pipeline's last good run needs.
+/// A good run whose results stay, whatever runs come after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The name that it was given.
+    pub name: String,
+    /// The pipeline's main file.
+    pub pipeline: String,
+    /// When the run ended, in seconds since 1970.
+    pub finished: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PinnedRun {
+    name: String,
+    run: RunRecord,
+}
+
+impl PinnedRun {
+    fn pin(&self) -> Pin {
+        Pin { name: self.name.clone(), pipeline: self.run.pipeline.clone(), finished: self.run.finished }
+    }
+}
+
+/// Keeps a pipeline's last good run under a name; a run that had the name loses it.
+pub(crate) fn pin(store: &Store, pipeline: &Path, name: &str) -> Result<Pin, Error> {
+    let run = RunRecord::load(store, pipeline)?;
+    let run =
+        run.ok_or_else(|| Error::Request("there is no good run to keep yet; run the pipeline first".to_owned()))?;
+    let pinned = PinnedRun { name: name.to_owned(), run };
+    store.remember(Memo::Pin, &pin_key(name), &pinned)?;
+    Ok(pinned.pin())
+}
+
+/// Lets go of a run that was kept.
+pub(crate) fn unpin(store: &Store, name: &str) -> Result<(), Error> {
+    if store.memo::<PinnedRun>(Memo::Pin, &pin_key(name))?.is_none() {
+        return Err(Error::Request(format!("no run is pinned as `{name}`; `flowc store info` lists the pins")));
+    }
+    store.forget(Memo::Pin, &pin_key(name));
+    Ok(())
+}
+
+/// All pins, by name.
+pub(crate) fn pins(store: &Store) -> Result<Vec<Pin>, Error> {
+    let mut pins: Vec<Pin> = store.memos::<PinnedRun>(Memo::Pin)?.iter().map(|(_, pinned)| pinned.pin()).collect();
+    pins.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(pins)
+}
+
+/// The results that some pipeline's last good run needs, or one that is pinned.
 pub(crate) fn kept(store: &Store) -> Result<(HashSet<ColumnKey>, HashSet<RowsKey>), Error> {
     let (mut columns, mut rows) = (HashSet::new(), HashSet::new());
-    for (_, record) in store.memos::<RunRecord>(Memo::Run)? {
+    let pinned = store.memos::<PinnedRun>(Memo::Pin)?.into_iter().map(|(_, pinned)| pinned.run);
+    for record in store.memos(Memo::Run)?.into_iter().map(|(_, record): (_, RunRecord)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
             columns.extend(keys.columns.iter());
             rows.insert(keys.rows);
@@ -118,6 +168,10 @@ pub(crate) fn load_log(store: &Store, pipeline: &Path, stage: &str) -> Result<Op
 
 fn pipeline_key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("pipeline 1").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
+}
+
+fn pin_key(name: &str) -> [u8; 32] {
+    KeyHasher::new("pin 1").bytes(name.as_bytes()).finish()
 }
 
 fn log_key(pipeline: &Path, stage: &str) -> [u8; 32] {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::files::source_error;
+use crate::scan::Unreadable;
 
 /// Sources of a plan, all of them or those at hand.
 #[derive(Clone, Default)]
@@ -98,8 +99,20 @@ struct FileMemo {
 impl Inventory {
     /// Lists the files of all sources, and finds what is remembered of them.
     pub(crate) fn survey(plan: &Plan, base: &Path, store: &Store) -> Result<Self, Error> {
-        let survey = |source| Ok((source, Arc::new(SourceInventory::survey(plan, source, base, store)?)));
-        Ok(Self { sources: (0..plan.sources.len()).map(survey).collect::<Result<_, Error>>()? })
+        let (inventory, mut unreadable) = Self::survey_readable(plan, base, store);
+        unreadable.pop_first().map_or(Ok(inventory), |(_, error)| Err(error))
+    }
+
+    /// As [`Inventory::survey`]; sources whose files can't be listed are not in it.
+    pub(crate) fn survey_readable(plan: &Plan, base: &Path, store: &Store) -> (Self, Unreadable) {
+        let (mut inventory, mut unreadable) = (Self::default(), Unreadable::new());
+        for source in 0..plan.sources.len() {
+            match SourceInventory::survey(plan, source, base, store) {
+                Ok(found) => drop(inventory.sources.insert(source, Arc::new(found))),
+                Err(error) => drop(unreadable.insert(source, error)),
+            }
+        }
+        (inventory, unreadable)
     }
 
     /// The segments' keys of a source's stream or of its rejects; none while files are unread.

@@ -41,6 +41,7 @@ mod planning;
 mod project;
 mod reach;
 mod read;
+mod remember;
 mod run;
 mod scan;
 mod schedule;
@@ -51,7 +52,7 @@ mod whole;
 
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
-pub use history::LogLine;
+pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use planning::Planned;
 pub use session::{Preview, Session};

@@ -33,20 +33,50 @@ impl Goal {
             let until = named(plan, &request.until)?;
             goal.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
         }
-        let wanted = goal.streams.iter().copied().chain(goal.sinks.iter().map(|&sink| plan.sinks[sink].stream));
-        let mut open: Vec<StreamId> = wanted.collect();
+        goal.reach(plan);
+        Ok(goal)
+    }
+
+    /// Finds the stages and sources behind the sinks and streams.
+    fn reach(&mut self, plan: &Plan) {
+        let wanted = self.streams.iter().copied().chain(self.sinks.iter().map(|&sink| plan.sinks[sink].stream));
+        let above = Above::of(plan, wanted);
+        (self.stages, self.sources) = (above.stages, above.sources);
+    }
+
+    /// Gives up what depends on these sources. Tells which sinks that leaves as they are.
+    pub(crate) fn give_up(&mut self, plan: &Plan, sources: &BTreeSet<usize>) -> Vec<usize> {
+        let is_lost = |stream: StreamId| !Above::of(plan, [stream]).sources.is_disjoint(sources);
+        self.streams.retain(|&stream| !is_lost(stream));
+        let (lost, sinks) = self.sinks.iter().partition(|&&sink| is_lost(plan.sinks[sink].stream));
+        self.sinks = sinks;
+        self.reach(plan);
+        lost
+    }
+}
+
+/// All that streams come from.
+#[derive(Default)]
+struct Above {
+    stages: BTreeSet<usize>,
+    sources: BTreeSet<usize>,
+}
+
+impl Above {
+    fn of(plan: &Plan, streams: impl IntoIterator<Item = StreamId>) -> Self {
+        let (mut above, mut open) = (Self::default(), streams.into_iter().collect::<Vec<_>>());
         while let Some(stream) = open.pop() {
             match plan.stream(stream).producer {
                 Producer::Source { source } | Producer::Rejects { source } => {
-                    goal.sources.insert(source);
+                    above.sources.insert(source);
                 }
-                Producer::Stage { stage, .. } if goal.stages.insert(stage) => {
+                Producer::Stage { stage, .. } if above.stages.insert(stage) => {
                     open.extend(plan.stages[stage].inputs.iter().map(|input| input.stream));
                 }
                 Producer::Stage { .. } => {}
             }
         }
-        Ok(goal)
+        above
     }
 }
 

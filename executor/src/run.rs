@@ -16,17 +16,16 @@ use crate::demand::{Demand, Demander};
 use crate::execute::{Counted, Execution, Tally};
 use crate::files::OpenFiles;
 use crate::fresh::Ahead;
-use crate::history::{RunRecord, save_logs};
+use crate::history::save_logs;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
 use crate::known::Known;
-use crate::noop::{Evidence, Standstill};
 use crate::output::Outputs;
 use crate::planning::Planned;
 use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
-use crate::scan::Scanner;
+use crate::scan::{Scanner, Unreadable};
 use crate::schedule::{Outcome, Schedule};
 use crate::task::{TaskId, Work};
 use crate::{
@@ -69,17 +68,23 @@ impl Run<'_> {
     pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
         let plan = self.plan();
         let _span = tracing::info_span!("run", pipeline = plan.pipeline, plan = %self.planned.hash).entered();
-        let goal = Goal::new(plan, self.request)?;
+        let mut goal = Goal::new(plan, self.request)?;
         let deriver = Deriver::new(plan);
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
         let files = OpenFiles::new(&self.store.spool());
         let tally = Tally::default();
-        let mut inventory = Inventory::survey(plan, &self.planned.base, self.store)?;
-        if let Err(error) = self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
-            self.save_logs(&tally.lock())?;
-            self.store.flush().map_err(Error::from)?;
-            return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
+        let (mut inventory, mut unreadable) = self.survey()?;
+        match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
+            Ok(more) => unreadable.extend(more),
+            Err(error) => {
+                self.save_logs(&tally.lock())?;
+                self.store.flush().map_err(Error::from)?;
+                return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
+            }
         }
+        unreadable.retain(|source, _| goal.sources.contains(source));
+        let lost = goal.give_up(plan, &unreadable.keys().copied().collect());
+        lost.into_iter().for_each(|sink| self.tell_left(sink));
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
         let known = Known::new(self.store);
         let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
@@ -94,7 +99,8 @@ impl Run<'_> {
         let results = Results::default();
         let outcomes = self.run_jobs(reading, &deriver, &goal, &demand, &tally, &results);
         let pending = results.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let mut errors: Vec<Error> = self.commit(&self.outputs(reading), pending).err().into_iter().collect();
+        let committed = self.commit(&self.outputs(reading), pending);
+        let mut errors: Vec<Error> = unreadable.into_values().chain(committed.err()).collect();
         let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
         let mut outputs = results.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
         if errors.is_empty() {
@@ -113,7 +119,7 @@ impl Run<'_> {
         if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(report) }) }
     }
 
-    fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &Plan {
         &self.planned.plan
     }
 
@@ -122,6 +128,20 @@ impl Run<'_> {
         let ran: BTreeSet<usize> =
             counted.ran.keys().chain(&counted.merged).chain(counted.logs.keys()).copied().collect();
         save_logs(self.store, &self.planned.texts[0], self.plan(), &counted.logs, ran.into_iter())
+    }
+
+    /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
+    fn survey(&self) -> Result<(Inventory, Unreadable), Error> {
+        let (plan, base) = (self.plan(), &self.planned.base);
+        match self.request.keep_going {
+            true => Ok(Inventory::survey_readable(plan, base, self.store)),
+            false => Ok((Inventory::survey(plan, base, self.store)?, Unreadable::new())),
+        }
+    }
+
+    fn tell_left(&self, sink: usize) {
+        let name = &self.plan().sinks[sink].name;
+        self.observer.observe(Event::Warning { message: format!("sink `{name}` was left as it is") });
     }
 
     /// Reads files that are new or were changed; runs ahead over what is in memory meanwhile.
@@ -133,8 +153,8 @@ impl Run<'_> {
         stored: &[bool],
         files: &OpenFiles,
         tally: &Tally,
-    ) -> Result<(), Error> {
-        let plan = self.plan();
+    ) -> Result<Unreadable, Error> {
+        let (plan, mut unreadable) = (self.plan(), Unreadable::new());
         let (driven, read, whole) = (driven_by_source(plan, goal), columns_read(plan, goal), taken_whole(plan));
         let needed = |source: &usize| goal.sources.contains(source);
         for first in [true, false] {
@@ -176,15 +196,17 @@ impl Run<'_> {
                 observer: self.observer,
                 cancel: self.cancel,
                 on_decoded: &on_decoded,
+                keep_going: self.request.keep_going,
             };
-            scanner.scan(inventory, &unread)?;
-            for source in unread.iter().map(|(source, _)| *source).collect::<BTreeSet<_>>() {
+            unreadable.extend(scanner.scan(inventory, &unread)?);
+            let read = unread.iter().map(|(source, _)| *source).filter(|source| !unreadable.contains_key(source));
+            for source in read.collect::<BTreeSet<_>>() {
                 inventory.source_mut(source).collect();
                 inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
             }
         }
         self.tell_bad_rows(inventory);
-        Ok(())
+        Ok(unreadable)
     }
 
     fn tell_bad_rows(&self, inventory: &Inventory) {
@@ -249,7 +271,7 @@ impl Run<'_> {
         goal.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
     }
 
-    fn outputs<'r>(&'r self, reading: Reading<'r>) -> Outputs<'r> {
+    pub(crate) fn outputs<'r>(&'r self, reading: Reading<'r>) -> Outputs<'r> {
         Outputs { reading, base: &self.planned.base, threads: self.options.jobs, cancel: self.cancel }
     }
 
@@ -316,10 +338,7 @@ impl Run<'_> {
                 }
                 Outcome::Skipped => match demand.tasks.get(job) {
                     Some(task) => skipped.extend(task.chain.iter().map(|link| link.stage)),
-                    None => {
-                        let name = &self.plan().sinks[sinks[job - demand.tasks.len()]].name;
-                        self.observer.observe(Event::Warning { message: format!("sink `{name}` was left as it is") });
-                    }
+                    None => self.tell_left(sinks[job - demand.tasks.len()]),
                 },
             }
         }
@@ -380,59 +399,6 @@ impl Run<'_> {
             })
         };
         (0..self.plan().stages.len()).map(report).collect()
-    }
-
-    /// Keeps what the next run, `why` and `store gc` need to know of this one.
-    fn remember(&self, reading: Reading<'_>, goal: &Goal, report: &RunReport) -> Result<(), Error> {
-        if !self.request.only.is_empty() || !self.request.until.is_empty() {
-            return Ok(());
-        }
-        let Homes { plan, inventory, datasets, store } = reading.homes;
-        RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
-        if let Some(evidence) = self.evidence(reading, goal)? {
-            let cached = report.stages.iter().map(|stage| StageReport {
-                status: StageStatus::Cached,
-                segments_cached: stage.segments_cached + stage.segments_ran,
-                segments_ran: 0,
-                seconds: 0.0,
-                ..stage.clone()
-            });
-            let report = RunReport { stages: cached.collect(), ..report.clone() };
-            let texts = [self.planned.texts.as_slice(), std::slice::from_ref(&self.planned.lock)].concat();
-            if let Some(standstill) = Standstill::new(&texts, evidence, report) {
-                standstill.save(store, self.options);
-            }
-        }
-        Ok(())
-    }
-
-    /// All that the outcome depends on; none where that can't be told by looking at files.
-    fn evidence(&self, reading: Reading<'_>, goal: &Goal) -> Result<Option<Vec<Evidence>>, Error> {
-        let mut evidence = Vec::new();
-        let inventory = reading.homes.inventory;
-        let folders = inventory.sources.values().flat_map(|source| source.directories.iter());
-        for path in self.planned.evidence.iter().chain(folders) {
-            let Ok(stamp) = flowc_platform::FileStamp::of(path) else { return Ok(None) };
-            evidence.push(Evidence::Stamp(path.clone(), stamp));
-        }
-        for entry in inventory.sources.values().flat_map(|source| &source.files) {
-            let (Some(file), Some(stamp)) = (&entry.file, entry.stamp) else { return Ok(None) };
-            evidence.push(Evidence::Stamp(file.path.clone(), stamp));
-        }
-        let outputs = self.outputs(reading);
-        for &sink in &goal.sinks {
-            let sink = &self.plan().sinks[sink];
-            let Some(state) = outputs.previous(sink)? else { return Ok(None) };
-            for file in state.files {
-                let path = match &sink.spec.target {
-                    Target::Directory(folder) => self.planned.base.join(folder).join(&file.path),
-                    Target::File(path) => self.planned.base.join(path),
-                    Target::Stdout => return Ok(None),
-                };
-                evidence.push(Evidence::Written(path, file.stamp, file.bytes_digest));
-            }
-        }
-        Ok(Some(evidence))
     }
 }
 

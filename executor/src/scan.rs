@@ -3,7 +3,7 @@
 //! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
 //! without reading it twice.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -51,6 +51,8 @@ pub(crate) struct Scanner<'a> {
     pub cancel: &'a Cancel,
     /// Takes decoded segments.
     pub on_decoded: &'a OnDecoded<'a>,
+    /// Whether a source that can't be read leaves the others alone.
+    pub keep_going: bool,
 }
 
 /// A segment to be decoded, and whose it is.
@@ -69,20 +71,34 @@ struct Place {
 
 type Found = Mutex<Vec<(Place, SegmentScan)>>;
 
+/// Sources that could not be read, and why: the first reason of each.
+pub(crate) type Unreadable = BTreeMap<usize, Error>;
+
+/// Where threads put what they find.
+#[derive(Clone, Copy)]
+struct Results<'a> {
+    found: &'a Found,
+    unreadable: &'a Mutex<Unreadable>,
+}
+
 impl Scanner<'_> {
-    /// Scans these files and completes the inventory.
-    pub(crate) fn scan(&self, inventory: &mut Inventory, unread: &[(usize, usize)]) -> Result<(), Error> {
+    /// Scans these files and completes the inventory, but for sources that can't be read.
+    ///
+    /// # Errors
+    /// Anything that is not a source's fault; without `keep_going` the first unreadable source, too.
+    pub(crate) fn scan(&self, inventory: &mut Inventory, unread: &[(usize, usize)]) -> Result<Unreadable, Error> {
         let queue: Mutex<VecDeque<Place>> =
             Mutex::new(unread.iter().map(|&(source, file)| Place { source, file }).collect());
-        let (found, failure) = (Found::default(), Mutex::new(None));
+        let (found, unreadable, failure) = (Found::default(), Mutex::default(), Mutex::new(None));
         let (sender, receiver) = bounded(self.jobs);
         let known: &Inventory = inventory;
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.min(unread.len().max(2)) {
                 let (sender, receiver) = (sender.clone(), receiver.clone());
-                let (queue, found, failure) = (&queue, &found, &failure);
+                let (queue, found, unreadable, failure) = (&queue, &found, &unreadable, &failure);
                 spawn(scope, self.stack, move || {
-                    if let Err(error) = self.work(known, queue, sender, &receiver, found) {
+                    let results = Results { found, unreadable };
+                    if let Err(error) = self.work(known, queue, sender, &receiver, results) {
                         // The rest of the work is dropped: whoever fails empties the queue.
                         lock(queue).clear();
                         receiver.try_iter().for_each(drop);
@@ -97,7 +113,8 @@ impl Scanner<'_> {
         }
         let mut found = std::mem::take(&mut *lock(&found));
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
-        for &(source, file) in unread {
+        let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for &(source, file) in unread.iter().filter(|(source, _)| !unreadable.contains_key(source)) {
             inventory.source_mut(source).files[file].scans = Some(Vec::new());
         }
         for (place, scan) in found {
@@ -105,7 +122,7 @@ impl Scanner<'_> {
                 scans.push(Arc::new(scan));
             }
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     /// One thread: takes files while there are any, then helps with the segments of others' files.
@@ -115,16 +132,27 @@ impl Scanner<'_> {
         queue: &Mutex<VecDeque<Place>>,
         sender: Sender<Job>,
         receiver: &Receiver<Job>,
-        found: &Found,
+        results: Results<'_>,
     ) -> Result<(), Error> {
         while let Some(place) = pop(queue) {
-            self.scan_file(inventory, place, &sender, found)?;
+            self.settle(place, self.scan_file(inventory, place, &sender, results.found), results)?;
         }
         drop(sender);
         for job in receiver {
-            self.decode(job, found)?;
+            self.settle(job.place, self.decode(job, results.found), results)?;
         }
         Ok(())
+    }
+
+    /// What is a source's own fault need not stop the others.
+    fn settle(&self, place: Place, result: Result<(), Error>, results: Results<'_>) -> Result<(), Error> {
+        match result {
+            Err(error @ (Error::Source { .. } | Error::File { .. })) if self.keep_going => {
+                lock(results.unreadable).entry(place.source).or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn scan_file(&self, inventory: &Inventory, place: Place, sender: &Sender<Job>, found: &Found) -> Result<(), Error> {

@@ -11,7 +11,7 @@ use flowc_wasm::WasmRunner;
 
 use crate::components::wasm_runner;
 use crate::files::OpenFiles;
-use crate::history::{LogLine, load_log};
+use crate::history::{LogLine, Pin, load_log, pin};
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
@@ -123,6 +123,11 @@ impl Session {
         run.run()
     }
 
+    /// Makes durable what runs of this session have finished so far. For whoever ends the process in the middle of one.
+    pub fn flush(&self) -> Result<(), Error> {
+        Ok(self.store.get().map_or(Ok(()), Store::flush)?)
+    }
+
     /// Why a stage would run, or that it would not.
     pub fn why(&self, stage: &str) -> Result<StageOutlook, Error> {
         let planned = self.plan(&|_: Event| ())?;
@@ -184,6 +189,14 @@ impl Session {
         let pipeline = self.pipeline()?;
         let lines = load_log(self.store()?, &pipeline, stage)?;
         lines.ok_or_else(|| Error::Request(format!("stage `{stage}` has not run in this store yet")))
+    }
+
+    /// Keeps the results of the last good run under a name, through any `gc`.
+    pub fn pin(&self, name: &str) -> Result<Pin, Error> {
+        let (store, pipeline) = (self.store()?, self.pipeline()?);
+        let pinned = pin(store, &pipeline, name)?;
+        store.flush()?;
+        Ok(pinned)
     }
 
     fn pipeline(&self) -> Result<PathBuf, Error> {

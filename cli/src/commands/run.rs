@@ -26,12 +26,12 @@ fn mode(args: &RunArgs) -> Mode {
 }
 
 fn perform(args: RunArgs, mode: Mode, context: &Context) -> Result<Exit, Failure> {
-    let session = context.session(&args.pipeline, args.update)?;
+    let session = Arc::new(context.session(&args.pipeline, args.update)?);
     let RunArgs { only, until, force, keep_going, .. } = args;
     let request = RunRequest { only, until, force, keep_going };
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
-    interrupt::install(cancel.clone(), Arc::clone(&progress));
+    interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&progress));
     let started = Instant::now();
     let outcome = session.run(&request, Arc::clone(&progress) as _, cancel);
     progress.clear();

@@ -3,28 +3,31 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use flowc_executor::admin;
+use flowc_executor::{Pin, admin};
 use flowc_store::{Damage, GcReport, Info, Usage};
 use serde_json::{Value, json};
 
 use super::{Context, printed, printed_json};
-use crate::args::{StoreArgs, StoreCommand, StoreGcArgs, StoreInfoArgs, StoreVerifyArgs};
+use crate::args::{StoreCommand, StoreGcArgs, StoreInfoArgs, StorePinArgs, StoreUnpinArgs, StoreVerifyArgs};
 use crate::exit::{self, Exit};
 use crate::report::Failure;
 use crate::settings::{ByteSize, SettingsArgs};
 use crate::summary::count;
+use crate::terminal::harmless;
 
 pub(super) fn run(command: StoreCommand, context: &Context) -> Result<Exit, Failure> {
     match command {
         StoreCommand::Info(args) => info(args, context),
         StoreCommand::Verify(args) => verify(args, context),
+        StoreCommand::Pin(args) => pin(&args, context),
+        StoreCommand::Unpin(args) => unpin(&args, context),
         StoreCommand::Gc(args) => gc(args, context),
     }
 }
 
 /// The store's folder. Looking at a store does not make one.
-fn folder(args: &StoreArgs, context: &Context) -> Result<PathBuf, Failure> {
-    let flags = SettingsArgs { store: args.store.clone(), ..SettingsArgs::default() };
+fn folder(store: Option<&Path>, context: &Context) -> Result<PathBuf, Failure> {
+    let flags = SettingsArgs { store: store.map(Path::to_path_buf), ..SettingsArgs::default() };
     let folder = context.settings(&flags, Path::new("."))?.store;
     if folder.exists() {
         return Ok(folder);
@@ -34,15 +37,15 @@ fn folder(args: &StoreArgs, context: &Context) -> Result<PathBuf, Failure> {
 }
 
 fn info(args: StoreInfoArgs, context: &Context) -> Result<Exit, Failure> {
-    let folder = folder(&args.store, context)?;
-    let info = admin::info(&folder)?;
+    let folder = folder(args.store.store.as_deref(), context)?;
+    let (info, pins) = (admin::info(&folder)?, admin::pins(&folder)?);
     if args.store.json {
-        return printed_json(&info_json(&folder, &info));
+        return printed_json(&info_json(&folder, &info, &pins));
     }
-    printed(&info_text(&folder, &info))
+    printed(&info_text(&folder, &info, &pins))
 }
 
-fn info_json(folder: &Path, info: &Info) -> Value {
+fn info_json(folder: &Path, info: &Info, pins: &[Pin]) -> Value {
     let usage = |usage: &Usage| json!({ "files": usage.files, "bytes": usage.bytes });
     json!({
         "folder": folder.display().to_string(),
@@ -55,10 +58,15 @@ fn info_json(folder: &Path, info: &Info) -> Value {
         "compiled": usage(&info.cwasm),
         "built": usage(&info.builds),
         "temporary": usage(&info.temporary),
+        "pins": pins.iter().map(pin_json).collect::<Vec<_>>(),
     })
 }
 
-fn info_text(folder: &Path, info: &Info) -> String {
+fn pin_json(pin: &Pin) -> Value {
+    json!({ "name": pin.name, "pipeline": pin.pipeline, "finished": pin.finished })
+}
+
+fn info_text(folder: &Path, info: &Info, pins: &[Pin]) -> String {
     let mut text = format!("{}, format version {}\n", folder.display(), info.version);
     let parts: [(&str, &Usage); 5] = [
         ("results", &info.objects),
@@ -73,11 +81,24 @@ fn info_text(folder: &Path, info: &Info) -> String {
     }
     let (columns, removed) = (count(info.columns, "column"), info.tombstones);
     let _ = writeln!(text, "  {columns} of results, {} remembered, {removed} removed by gc", count(info.memos, "fact"));
+    for pin in pins {
+        let _ = writeln!(text, "  pinned: {}, a run of {}", harmless(&pin.name), harmless(&pin.pipeline));
+    }
     text
 }
 
+fn pin(args: &StorePinArgs, context: &Context) -> Result<Exit, Failure> {
+    let pin = context.session(&args.pipeline, false)?.pin(&args.name)?;
+    printed(&format!("pinned {}: its results stay through any `flowc store gc`\n", harmless(&pin.name)))
+}
+
+fn unpin(args: &StoreUnpinArgs, context: &Context) -> Result<Exit, Failure> {
+    admin::unpin(&folder(args.store.as_deref(), context)?, &args.name)?;
+    printed(&format!("unpinned {}\n", harmless(&args.name)))
+}
+
 fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
-    let folder = folder(&args.store, context)?;
+    let folder = folder(args.store.store.as_deref(), context)?;
     let damages = admin::verify(&folder, args.repair)?;
     let exit = if damages.is_empty() || args.repair { exit::OK } else { exit::STORE };
     if args.store.json {
@@ -114,7 +135,7 @@ fn damage_text(damages: &[Damage], repaired: bool) -> String {
 }
 
 fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
-    let folder = folder(&args.store, context)?;
+    let folder = folder(args.store.store.as_deref(), context)?;
     let report = admin::gc(&folder, args.dry_run)?;
     if args.store.json {
         let GcReport { kept, removed, objects, repacked, temporary, bytes } = report;

@@ -110,6 +110,8 @@ pub enum Memo {
     Log = 9,
     /// Content keys that stand for derivation keys.
     Content = 10,
+    /// A run that is kept under a name.
+    Pin = 11,
 }
 
 impl Memo {

@@ -1,9 +1,10 @@
 //! Nothing stale, damaged or half-written is ever served.
 
 use std::os::unix::fs::PermissionsExt;
+use std::sync::{Arc, mpsc};
 
-use crate::support::{Project, all_cached, segments, stage};
-use flowc_executor::{Event, RunRequest, StageStatus, admin};
+use crate::support::{Project, all_cached, component, segments, stage};
+use flowc_executor::{Cancel, Event, RunRequest, StageStatus, admin};
 
 const COUNT: &str = r#"
 source "text" { files "text/*.txt" }
@@ -162,6 +163,68 @@ fn keep_going_finishes_what_does_not_depend_on_a_failure() {
     assert_eq!(stage(&report, "joined").status, StageStatus::Failed);
     assert!(!project.path("out/joined.csv").exists());
     assert_eq!(project.read("out/words.csv"), "word\na\nb\n");
+}
+
+#[test]
+fn keep_going_gives_up_what_needs_a_source_that_cannot_be_read_and_nothing_else() {
+    let project = Project::new(
+        r#"
+        source "good" { files "good.txt" }
+        source "bad" { files "bad.csv"; schema { column "id" "Int64" } }
+        source "missing" { files "nowhere/*.csv"; schema { column "id" "Int64" } }
+        stage "words" { in "good"; std "tokenize@1"; config { column "line" } }
+        stage "ids" { in "bad"; std "filter@1"; config { where { column "id"; op ">"; value 1 } } }
+        stage "joined" { in rows="bad" table="missing"; std "lookup@1"; config { on { left "id"; right "id" } } }
+        sink "words" { in "words"; file "out/words.csv" }
+        sink "ids" { in "ids"; file "out/ids.csv" }
+        sink "joined" { in "joined"; file "out/joined.csv" }
+        "#,
+    );
+    project.write("good.txt", "a b\n");
+    project.write("bad.csv", "id\n1\nx\n");
+    let failure = project.try_run(&RunRequest::default()).expect_err("a missing source");
+    assert_eq!(failure.errors.len(), 1);
+    assert!(!project.path("out").exists());
+    let request = RunRequest { keep_going: true, ..RunRequest::default() };
+    let failure = project.try_run(&request).expect_err("two sources can't be read");
+    let errors: Vec<String> = failure.errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(errors[0].contains("bad.csv") && errors[1].contains("nowhere"), "{errors:?}");
+    let report = failure.report.expect("a report");
+    assert_eq!(stage(&report, "words").status, StageStatus::Ran);
+    assert_eq!(stage(&report, "ids").status, StageStatus::Skipped);
+    assert_eq!(stage(&report, "joined").status, StageStatus::Skipped);
+    assert_eq!(project.read("out/words.csv"), "word\na\nb\n");
+    assert!(!project.path("out/ids.csv").exists() && !project.path("out/joined.csv").exists());
+}
+
+#[test]
+fn what_is_finished_is_saved_while_a_stage_never_returns() {
+    let project = Project::new(
+        r#"
+        source "lines" { files "a.txt" }
+        stage "words" { in "lines"; std "tokenize@1"; config { column "line" }; cache #true }
+        stage "stuck" { in "words"; wasm "endless.wasm" }
+        sink "out" { in "stuck"; file "out.csv" }
+        "#,
+    );
+    project.write("a.txt", "a b\n");
+    project.write("endless.wasm", component("endless"));
+    let session = Arc::new(project.session());
+    let (finished, words) = mpsc::channel();
+    let observer = Arc::new(move |event: Event| {
+        if let Event::SegmentRan { .. } = event {
+            finished.send(()).expect("the test waits");
+        }
+    });
+    // It stays behind, as it would in a process that is about to end.
+    let running = session.clone();
+    std::thread::spawn(move || running.run(&RunRequest::default(), observer, Cancel::new()));
+    words.recv().expect("the first stage ends");
+    session.flush().expect("a store");
+    let only = RunRequest { only: vec!["words".to_owned()], ..RunRequest::default() };
+    let report = project.try_run(&only).expect("words are there");
+    assert_eq!(stage(&report, "words").status, StageStatus::Cached);
 }
 
 #[test]
