@@ -98,12 +98,20 @@ pub struct Problem {
     pub config_path: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether it is only that the lock says something else.
+    #[serde(default)]
+    pub against_lock: bool,
 }
 
 impl Problem {
     /// A problem without a place.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), ..Self::default() }
+    }
+
+    /// Something that does not fit the lock.
+    pub fn against_lock(message: impl Into<String>) -> Self {
+        Self { message: message.into(), against_lock: true, ..Self::default() }
     }
 
     /// Says what to do about it.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::catalogue::{Catalogue, Description, InputDescription, OutputDescription, Question, Signature};
+use crate::catalogue::{Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature};
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::plan::{Class, OutputColumn, Rows};
+use crate::quantity::count;
+use crate::read::Name;
 use crate::wiring::{Origin, Resolved};
 
 /// A stage with its config and its checked description.
@@ -60,10 +62,15 @@ impl Descriptions {
         for (i, answer) in indices.into_iter().zip(catalogue.source_schemas(&questions)) {
             match answer {
                 Ok(schema) => drop(self.schemas.insert(Origin::Source(i), schema)),
-                Err(problem) => {
-                    let name = resolved.pipeline.sources[i].name.clone();
-                    let (message, help) = (problem.message, problem.help);
-                    problems.at(name.place, PlaceProblem::SourceSchema { name: name.text, message, help });
+                Err(Problem { message, help, against_lock, .. }) => {
+                    let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
+                    problems.at(
+                        place,
+                        match against_lock {
+                            true => PlaceProblem::AgainstLock { name, message, help },
+                            false => PlaceProblem::SourceSchema { name, message, help },
+                        },
+                    );
                 }
             }
         }
@@ -151,11 +158,11 @@ fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
 
 /// Everything that the plan's readers rely on. A stage's code is not trusted.
 fn check(description: &Description, signature: &Signature, inputs: &[SchemaRef]) -> Result<(), String> {
-    let count = |what: &str, found: usize, wanted: usize| {
-        if found == wanted { Ok(()) } else { Err(format!("it describes {found} {what} and has {wanted}")) }
+    let same = |what: &str, found: usize, wanted: usize| {
+        if found == wanted { Ok(()) } else { Err(format!("it describes {} and has {wanted}", count(found, what))) }
     };
-    count("inputs", description.inputs.len(), signature.inputs.len())?;
-    count("outputs", description.outputs.len(), signature.outputs.len())?;
+    same("input", description.inputs.len(), signature.inputs.len())?;
+    same("output", description.outputs.len(), signature.outputs.len())?;
     for ((input, schema), port) in description.inputs.iter().zip(inputs).zip(&signature.inputs) {
         check_input(input, schema).map_err(|what| format!("input `{port}`: {what}"))?;
     }
@@ -175,7 +182,7 @@ fn check(description: &Description, signature: &Signature, inputs: &[SchemaRef])
 fn check_input(input: &InputDescription, schema: &Schema) -> Result<(), String> {
     let columns = schema.fields().len();
     if input.reads.iter().any(|&column| column >= columns) {
-        return Err(format!("it reads a column that is not there (there are {columns})"));
+        return Err(format!("it reads a column that is not there (the stream has {})", count(columns, "column")));
     }
     if !input.reads.is_sorted_by(|a, b| a < b) {
         return Err("the columns that it reads are not in ascending order".to_owned());
@@ -194,8 +201,8 @@ fn check_output(output: &OutputDescription, inputs: &[InputDescription], schemas
     let fields = output.schema.fields();
     if output.columns.len() != fields.len() {
         return Err(format!(
-            "it has {} columns and says of {} where they come from",
-            fields.len(),
+            "it has {} and says of {} where they come from",
+            count(fields.len(), "column"),
             output.columns.len()
         ));
     }

@@ -43,7 +43,8 @@ impl Document {
     }
 }
 
-type Scope = BTreeMap<String, Option<Value>>;
+/// A parameter with its value, if it has one, and the place of its name.
+type Scope = BTreeMap<String, (Option<Value>, Place)>;
 
 /// The nodes of a file and of all that it includes, where they are included; each file once.
 fn splice<'a>(
@@ -103,16 +104,18 @@ fn params(nodes: &[&Node], settings: &Settings, problems: &mut Problems) -> Scop
         props: &["default", "type"],
         ..Form::LEAF
     };
-    let (mut scope, mut places) = (Scope::new(), BTreeMap::new());
+    let mut scope = Scope::new();
     for node in nodes.iter().filter(|node| node.name == "param") {
         PARAM.check(node, "param", problems);
         let Some(name) = node.args.first().and_then(|arg| form::string("param", arg, problems)) else { continue };
-        if let Some(first) = places.insert(name, node.args[0].place) {
+        let place = node.args[0].place;
+        if let Some((_, first)) = scope.get(name) {
             let problem = ExpansionProblem::RepeatedParam { name: name.to_owned() };
-            problems.with(node.args[0].place, problem, first, "first declared here");
+            problems.with(place, problem, *first, "first declared here");
+            continue;
         }
         let value = param(name, node, settings.params.get(name), problems);
-        scope.insert(name.to_owned(), value);
+        scope.insert(name.to_owned(), (value, place));
     }
     for name in settings.params.keys().filter(|name| !scope.contains_key(*name)) {
         let help = suggest(name, scope.keys().map(String::as_str));
@@ -242,15 +245,17 @@ impl Unroll<'_> {
         };
         FOREACH.check(node, "foreach", self.problems);
         let Some(name) = node.args.first().and_then(|arg| form::string("foreach", arg, self.problems)) else { return };
-        if scope.contains_key(name) {
-            self.problems.at(node.args[0].place, ExpansionProblem::RepeatedParam { name: name.to_owned() });
+        let place = node.args[0].place;
+        if let Some((_, first)) = scope.get(name) {
+            let problem = ExpansionProblem::RepeatedParam { name: name.to_owned() };
+            self.problems.with(place, problem, *first, "first declared here");
             return;
         }
         for value in self.values(node, scope) {
             if self.too_long {
                 break;
             }
-            scope.insert(name.to_owned(), value);
+            scope.insert(name.to_owned(), (value, place));
             node.children.iter().flatten().for_each(|child| self.add(child, scope, true));
         }
         scope.remove(name);
@@ -313,7 +318,7 @@ impl Unroll<'_> {
 /// The error is `None` where it was said already that a parameter has no value.
 fn substitute(text: &str, scope: &Scope) -> Result<Value, Option<ExpansionProblem>> {
     let value = |name: &str| match scope.get(name) {
-        Some(value) => value.clone().ok_or(None),
+        Some((value, _)) => value.clone().ok_or(None),
         None => {
             let help = suggest(name, scope.keys().map(String::as_str));
             Err(Some(ExpansionProblem::UnknownParam { name: name.to_owned(), help }))
@@ -345,8 +350,11 @@ mod tests {
     use super::*;
 
     fn filled(text: &str) -> Result<Value, Option<ExpansionProblem>> {
-        let scope =
-            Scope::from([("n".into(), Some(Value::Integer(3))), ("day".into(), Some(Value::String("mon".into())))]);
+        let place = Place { file: 0, start: 0, end: 0 };
+        let scope = Scope::from([
+            ("n".into(), (Some(Value::Integer(3)), place)),
+            ("day".into(), (Some(Value::String("mon".into())), place)),
+        ]);
         substitute(text, &scope)
     }
 

@@ -16,7 +16,10 @@ pub mod digest_form;
 mod expand;
 pub mod key;
 pub mod lock;
+pub mod pattern;
+mod pins;
 pub mod plan;
+pub mod quantity;
 mod read;
 pub mod render;
 mod syntax;
@@ -28,10 +31,11 @@ mod wiring;
 pub use describe::rejects_schema;
 pub use diagnostic::{
     ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
-    WiringProblem,
+    WiringProblem, suggest,
 };
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
+pub use pins::Pin;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Unit, stored_edges, units};
 

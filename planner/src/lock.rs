@@ -49,7 +49,7 @@ impl Default for Lock {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
     /// It is not TOML, or of another form.
-    #[error("the lock cannot be read: {0} (delete it to make a new one)")]
+    #[error("the lock cannot be read: {0} (correct it, or delete it to pin everything anew)")]
     Form(String),
     /// Another flowc wrote it.
     #[error(
@@ -60,7 +60,8 @@ pub enum LockError {
         found: u32,
     },
     /// A column's type is not Arrow.
-    #[error("the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}`")]
+    #[error("the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}` (delete the lock to \
+             pin everything anew)")]
     Type {
         /// The source.
         source_name: String,

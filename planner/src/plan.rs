@@ -438,6 +438,25 @@ pub struct SinkSpec {
     pub partition_by: Vec<String>,
 }
 
+impl SinkSpec {
+    /// The ending of the files in a folder: `.csv.gz`.
+    pub fn ending(&self) -> String {
+        let format = match &self.format {
+            Format::Csv(_) => ".csv",
+            Format::JsonLines => ".jsonl",
+            Format::Parquet => return ".parquet".to_owned(),
+            Format::Arrow => return ".arrow".to_owned(),
+            Format::Lines | Format::Bytes | Format::Table => ".txt",
+        };
+        let compression = match self.compression {
+            Compression::Gzip => ".gz",
+            Compression::Zstd => ".zst",
+            Compression::Auto | Compression::None => "",
+        };
+        format!("{format}{compression}")
+    }
+}
+
 /// A sink's place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

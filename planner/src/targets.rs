@@ -6,26 +6,22 @@ use arrow_schema::{DataType, Schema};
 
 use crate::describe::Descriptions;
 use crate::diagnostic::{PlaceProblem, Problems, suggest};
-use crate::plan::{Format, Location, Target};
+use crate::pattern::{Pattern, Step, normal};
+use crate::plan::{Format, Location, SinkSpec, Target};
+use crate::quantity::count;
 use crate::read::SinkDecl;
 use crate::wiring::Resolved;
 
 /// Says what is wrong between sinks, and between sinks and the streams that they write.
 pub(crate) fn check(resolved: &Resolved, descriptions: &Descriptions, problems: &mut Problems) {
     clashes(&resolved.pipeline.sinks, problems);
-    overwritten_sources(resolved, problems);
+    fed_back(resolved, problems);
     for (sink, origin) in resolved.pipeline.sinks.iter().zip(&resolved.sinks) {
         if let Some(schema) = origin.as_ref().and_then(|origin| descriptions.schemas.get(origin)) {
             partitions(sink, schema, problems);
             lines(sink, schema, problems);
         }
     }
-}
-
-/// A path without what does not change it.
-fn normal(path: &str) -> String {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    format!("{}{}", if path.starts_with('/') { "/" } else { "" }, parts.join("/"))
 }
 
 /// Two sinks in one place, or one within the folder of another, which is swapped whole.
@@ -37,41 +33,67 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
     };
     let targets: Vec<Option<(String, bool)>> = sinks.iter().map(target).collect();
     let mut first_at: HashMap<&str, usize> = HashMap::new();
-    let mut clash = |first: usize, second: usize| {
-        let (first, second) = (first.min(second), first.max(second));
-        let (a, b) = (&sinks[first], &sinks[second]);
-        let problem = PlaceProblem::SameTarget { first: a.name.text.clone(), second: b.name.text.clone() };
-        problems.with(b.place, problem, a.place, "the other is here");
-    };
     for (i, (path, _)) in targets.iter().enumerate().filter_map(|(i, target)| Some((i, target.as_ref()?))) {
         match first_at.get(path.as_str()) {
-            Some(&first) => clash(first, i),
+            Some(&first) => {
+                let (first, second) = (&sinks[first], &sinks[i]);
+                let problem =
+                    PlaceProblem::SameTarget { first: first.name.text.clone(), second: second.name.text.clone() };
+                problems.with(second.place, problem, first.place, "the other is here");
+            }
             None => drop(first_at.insert(path, i)),
         }
     }
     for (i, (path, _)) in targets.iter().enumerate().filter_map(|(i, target)| Some((i, target.as_ref()?))) {
         let folders = path.match_indices('/').filter_map(|(at, _)| first_at.get(&path[..at]));
         let above = folders.copied().find(|&above| targets[above].as_ref().is_some_and(|(_, folder)| *folder));
-        above.into_iter().for_each(|above| clash(above, i));
+        if let Some(folder) = above.map(|above| &sinks[above]) {
+            let problem =
+                PlaceProblem::WithinTarget { sink: sinks[i].name.text.clone(), folder: folder.name.text.clone() };
+            problems.with(sinks[i].place, problem, folder.place, "the folder is here");
+        }
     }
 }
 
-/// Sinks that name a file which a source names, too.
-fn overwritten_sources(resolved: &Resolved, problems: &mut Problems) {
-    let mut read = HashMap::new();
+/// Sinks that write where a source reads: they would destroy its files, or the next run would read what they wrote.
+fn fed_back(resolved: &Resolved, problems: &mut Problems) {
+    let mut read = Vec::new();
     for source in &resolved.pipeline.sources {
-        if let Some(Location::Files(patterns)) = source.spec.as_ref().map(|spec| &spec.location) {
-            read.extend(patterns.iter().map(|pattern| (normal(pattern), &source.name.text)));
-        }
+        let Some(Location::Files(patterns)) = source.spec.as_ref().map(|spec| &spec.location) else { continue };
+        let places = patterns.iter().zip(&source.places);
+        // What is no glob has been said where it stands.
+        let known = places.filter_map(|(text, place)| Some((Pattern::new(text).ok()?, &source.name.text, *place)));
+        read.extend(known);
     }
     for sink in &resolved.pipeline.sinks {
-        if let Some(Target::File(path)) = sink.spec.as_ref().map(|spec| &spec.target)
-            && let Some(name) = read.get(&normal(path))
-        {
-            let (sink_name, name) = (sink.name.text.clone(), (*name).clone());
-            problems.at(sink.place, PlaceProblem::OverwritesSource { sink: sink_name, name });
+        let Some(spec) = &sink.spec else { continue };
+        if let Some((_, name, place)) = read.iter().find(|(pattern, ..)| writes_to(spec, pattern)) {
+            let problem = PlaceProblem::FeedsSource { sink: sink.name.text.clone(), name: (*name).clone() };
+            problems.with(sink.place, problem, *place, "it reads these");
         }
     }
+}
+
+/// Whether a file that the sink writes is matched, as far as the text tells.
+fn writes_to(spec: &SinkSpec, pattern: &Pattern) -> bool {
+    let (path, is_folder) = match &spec.target {
+        Target::File(path) => (normal(path), false),
+        Target::Directory(path) => (normal(path), true),
+        Target::Stdout => return false,
+    };
+    let mut steps: Vec<Step<'_>> = path.split('/').filter(|name| !name.is_empty()).map(Step::Known).collect();
+    let (partitions, ending): (Vec<String>, _) = (spec.partition_by.iter().map(|c| folder(c)).collect(), spec.ending());
+    if is_folder {
+        steps.extend(partitions.iter().map(|start| Step::Like { start, end: "" }));
+        steps.push(Step::Like { start: "", end: &ending });
+    }
+    pattern.may_match(path.starts_with('/'), &steps)
+}
+
+/// How the folders of a partition column start; characters that are escaped there are left open.
+fn folder(column: &str) -> String {
+    let plain = column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if plain { format!("{column}=") } else { String::new() }
 }
 
 fn partitions(sink: &SinkDecl, schema: &Schema, problems: &mut Problems) {
@@ -115,7 +137,7 @@ fn lines(sink: &SinkDecl, schema: &Schema, problems: &mut Problems) {
     let found = match &written[..] {
         [only] if is_text(only.data_type()) => return,
         [only] => format!("one of type {}", only.data_type()),
-        several => format!("{} columns", several.len()),
+        several => count(several.len(), "column"),
     };
     let stream = sink.input.as_ref().and_then(|wire| wire.stream.clone()).unwrap_or_default();
     problems.at(sink.place, PlaceProblem::LinesColumns { stream, found });

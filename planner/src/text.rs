@@ -6,6 +6,7 @@ use std::sync::Arc;
 use miette::NamedSource;
 
 use crate::diagnostic::Problems;
+use crate::pattern::normal;
 use crate::syntax::{self, Node};
 
 /// A stretch of a text, in bytes. Places sort in the order of the texts.
@@ -136,19 +137,10 @@ impl File {
 
 /// `written`, taken from the folder of the file `from`; `.` and `..` are resolved by name.
 fn join(from: &str, written: &str) -> String {
-    let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let absolute = written.starts_with('/');
-    let whole = if absolute { written.to_owned() } else { format!("{folder}/{written}") };
-    let rooted = absolute || from.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        match parts.last() {
-            Some(&last) if part == ".." && last != ".." => drop(parts.pop()),
-            None if part == ".." && rooted => {}
-            _ => parts.push(part),
-        }
+    match from.rsplit_once('/') {
+        Some((folder, _)) if !written.starts_with('/') => normal(&format!("{folder}/{written}")),
+        _ => normal(written),
     }
-    format!("{}{}", if rooted { "/" } else { "" }, parts.join("/"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::rc::Rc;
 
-use crate::catalogue::{Catalogue, Signature};
-use crate::diagnostic::{Problems, StageProblem, WiringProblem, list, suggest};
+use crate::catalogue::{Catalogue, Problem, Signature};
+use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
 use crate::plan::Code;
 use crate::read::{Pipeline, StageDecl, Wire};
 
@@ -66,9 +66,15 @@ fn signatures(
                 problems.at(*place, StageProblem::Contract { code: code.to_string(), message });
             }
             Ok(signature) => drop(known.insert(code, Rc::new(signature))),
-            Err(problem) => {
-                let (code, message, help) = (code.to_string(), problem.message, problem.help);
-                problems.at(*place, StageProblem::Code { code, message, help });
+            Err(Problem { message, help, against_lock, .. }) => {
+                let code = code.to_string();
+                problems.at(
+                    *place,
+                    match against_lock {
+                        true => StageProblem::AgainstLock { code, message, help },
+                        false => StageProblem::Code { code, message, help },
+                    },
+                );
             }
         }
     }
@@ -173,15 +179,15 @@ fn of_stage(stage: usize, name: &str, port: Option<&str>, signature: &Signature)
         [_] => vec![name.to_owned()],
         ports => ports.iter().map(|port| format!("{name}.{port}")).collect(),
     };
-    let outputs = || list(streams.iter().map(String::as_str));
+    let names = || streams.iter().map(String::as_str);
     match (port, &signature.outputs[..]) {
         (None, [_]) => Ok(Origin::Stage { stage, port: 0 }),
-        (None, _) => Err(WiringProblem::WhichOutput { stage: name.to_owned(), outputs: outputs() }),
+        (None, _) => Err(WiringProblem::WhichOutput { stage: name.to_owned(), outputs: either(names()) }),
         (Some(port), ports) => match ports.iter().position(|known| known == port) {
             Some(at) if ports.len() > 1 => Ok(Origin::Stage { stage, port: at }),
             _ => {
                 let (stage, port) = (name.to_owned(), port.to_owned());
-                Err(WiringProblem::UnknownOutput { stage, port, outputs: outputs() })
+                Err(WiringProblem::UnknownOutput { stage, port, outputs: list(names()) })
             }
         },
     }

@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use flowc_planner::plan::{Compression, Format, SinkSpec};
+use flowc_planner::plan::SinkSpec;
 
-use crate::check::resolved_compression;
 use crate::state::SinkSegment;
 
 /// Bytes of a source file's stem that are kept, so that no name becomes too long for a file system.
@@ -16,7 +15,7 @@ const STEM_BYTES: usize = 180;
 /// `a/part1.csv` gives `part1.parquet`; several segments of one file give `part1-0001.parquet` and so on; segments
 /// without a file give `part-00000.parquet` and so on. Files whose names would meet get a suffix from their path.
 pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<String> {
-    let ending = ending(spec);
+    let ending = spec.ending();
     let mut suffixes: BTreeMap<&str, usize> = BTreeMap::new();
     for digits in [8, 64, 64] {
         let stems = stems(segments, &suffixes);
@@ -28,22 +27,6 @@ pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Strin
     }
     // Only names made to meet come here: the position keeps them apart.
     (0..segments.len()).map(|i| format!("part-{i:05}{ending}")).collect()
-}
-
-fn ending(spec: &SinkSpec) -> String {
-    let format = match &spec.format {
-        Format::Csv(_) => ".csv",
-        Format::JsonLines => ".jsonl",
-        Format::Parquet => return ".parquet".to_owned(),
-        Format::Arrow => return ".arrow".to_owned(),
-        Format::Lines | Format::Bytes | Format::Table => ".txt",
-    };
-    let compression = match resolved_compression(spec) {
-        Compression::Gzip => ".gz",
-        Compression::Zstd => ".zst",
-        Compression::Auto | Compression::None => "",
-    };
-    format!("{format}{compression}")
 }
 
 /// The names without their ending. `suffixes` says how many digits of its path's hash a source gets.

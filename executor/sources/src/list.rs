@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use flowc_planner::pattern::{Part, is_glob};
 
 use crate::error::SourceError;
 
@@ -42,10 +42,6 @@ pub fn list(patterns: &[String], base: &Path) -> Result<Listing, SourceError> {
     Ok(listing)
 }
 
-fn is_glob(pattern: &str) -> bool {
-    pattern.contains(['*', '?', '[', '{'])
-}
-
 /// A file named without glob characters. Anything that can be opened will do, pipes too, but no folder.
 fn named(pattern: &str, base: &Path) -> Result<SourceFile, SourceError> {
     let name = tidy(pattern);
@@ -70,7 +66,8 @@ fn tidy(pattern: &str) -> String {
 fn expand(pattern: &str, base: &Path, directories: &mut BTreeSet<PathBuf>) -> Result<Vec<SourceFile>, SourceError> {
     let tidied = tidy(pattern);
     let (root, rest) = split_root(&tidied);
-    let parts = rest.split('/').map(|part| Part::new(part, pattern)).collect::<Result<Vec<_>, _>>()?;
+    let bad = |reason| SourceError::BadPattern { pattern: pattern.to_owned(), reason };
+    let parts = rest.split('/').map(Part::new).collect::<Result<Vec<_>, _>>().map_err(bad)?;
     let folder = if root.is_empty() { base.to_owned() } else { base.join(root) };
     let mut walk = Walk { found: Vec::new(), directories, above: Vec::new() };
     walk.descend(&folder, root, &parts)?;
@@ -90,41 +87,6 @@ fn split_root(pattern: &str) -> (&str, &str) {
         None => ("", pattern),
         Some(0) => ("/", &pattern[1..]),
         Some(slash) => (&pattern[..slash], &pattern[slash + 1..]),
-    }
-}
-
-/// A part of a pattern, between slashes.
-enum Part {
-    /// `**`: any number of folders.
-    Deep,
-    /// Exactly this name.
-    Name(String),
-    /// Names that match.
-    Glob { matcher: GlobMatcher, hidden: bool },
-}
-
-impl Part {
-    fn new(part: &str, pattern: &str) -> Result<Self, SourceError> {
-        if part == "**" {
-            return Ok(Part::Deep);
-        }
-        if !is_glob(part) {
-            return Ok(Part::Name(part.to_owned()));
-        }
-        let glob = GlobBuilder::new(part).literal_separator(true).build();
-        let glob = glob.map_err(|error| SourceError::BadPattern {
-            pattern: pattern.to_owned(),
-            reason: error.kind().to_string(),
-        })?;
-        Ok(Part::Glob { matcher: glob.compile_matcher(), hidden: part.starts_with('.') })
-    }
-
-    fn matches(&self, name: &str) -> bool {
-        match self {
-            Part::Deep => !name.starts_with('.'),
-            Part::Name(own) => own == name,
-            Part::Glob { matcher, hidden } => (*hidden || !name.starts_with('.')) && matcher.is_match(name),
-        }
     }
 }
 

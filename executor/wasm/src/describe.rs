@@ -41,7 +41,7 @@ fn check_names(what: &str, names: &[String]) -> Result<(), Problem> {
 
 /// A problem that the stage itself reports.
 pub(crate) fn problem(wire: WireProblem) -> Problem {
-    Problem { message: wire.message, config_path: wire.config_path, help: wire.help }
+    Problem { message: wire.message, config_path: wire.config_path, help: wire.help, ..Problem::default() }
 }
 
 /// The description that answers a question.

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use crate::diagnostic::{ConfigProblem, list, suggest};
+use crate::diagnostic::{ConfigProblem, either, suggest};
 use crate::text::Place;
 
 /// One thing that does not fit one reading.
@@ -43,12 +43,12 @@ impl Fault {
     fn finished(mut self) -> Self {
         let names = || self.choices.iter().map(String::as_str);
         match &mut self.problem {
-            ConfigProblem::WrongType { expected, .. } => *expected = either(&self.choices),
+            ConfigProblem::WrongType { expected, .. } => *expected = unquoted(&self.choices),
             ConfigProblem::UnknownKey { key, help } => {
                 let last = key.rsplit('.').next().unwrap_or(key);
                 *help = suggest(last, names());
             }
-            ConfigProblem::NotOneOf { help, .. } => *help = Some(format!("it may be one of {}", list(names()))),
+            ConfigProblem::NotOneOf { help, .. } => *help = Some(format!("it may be {}", either(names()))),
             _ => {}
         }
         self
@@ -56,7 +56,7 @@ impl Fault {
 }
 
 /// `a, b or c`.
-fn either(choices: &[String]) -> String {
+fn unquoted(choices: &[String]) -> String {
     match choices.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
         _ => choices.concat(),

@@ -7,7 +7,8 @@ use serde_json::{Map, Number, Value as Json};
 use super::fault::{Fault, likeliest};
 use super::given::{Given, Members};
 use super::schema::{Type, alternatives};
-use crate::diagnostic::ConfigProblem;
+use crate::diagnostic::{ConfigProblem, nearest};
+use crate::quantity::count;
 use crate::syntax::Value;
 use crate::text::Place;
 
@@ -156,8 +157,13 @@ fn shallow_faults(members: &Members<'_>, given: &Given<'_>, schema: &Map<String,
             faults.push(Fault::new(member.head(), path, problem).with_choices(known));
         }
     }
+    let misspelt = |name: &str| {
+        let unknown = members.keys.iter().filter(|(key, _)| member_schema(schema, key).is_none());
+        let known = || properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str));
+        unknown.into_iter().any(|(key, _)| nearest(key, known()) == Some(name))
+    };
     for name in schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str) {
-        if members.get(name).is_none() {
+        if members.get(name).is_none() && !misspelt(name) {
             let help = properties.and_then(|properties| doc(properties.get(name)?));
             let problem = ConfigProblem::MissingKey { key: within(path, name), help };
             faults.push(Fault::new(given.head(), path, problem));
@@ -238,7 +244,7 @@ fn scalar_range(value: &Json, schema: &Map<String, Json>) -> Option<String> {
         let length = text.chars().count() as u64;
         let least = limit("minLength").and_then(Number::as_u64).unwrap_or(0);
         let most = limit("maxLength").and_then(Number::as_u64).unwrap_or(u64::MAX);
-        return length_words(length, least, most).map(|words| format!("a text of {words} characters"));
+        return length_words(length, least, most, "character").map(|words| format!("a text of {words}"));
     }
     let number = value.as_number()?;
     let beyond = |key: &str, bad: &[std::cmp::Ordering], words: &str| {
@@ -283,22 +289,29 @@ fn format_range(number: &Number, format: &str) -> Option<String> {
 
 fn length_fault(length: usize, given: &Given<'_>, schema: &Map<String, Json>, path: &str) -> Option<Fault> {
     let limit = |key: &str| schema.get(key).and_then(Json::as_u64);
-    let words = length_words(length as u64, limit("minItems").unwrap_or(0), limit("maxItems").unwrap_or(u64::MAX))?;
-    let expected = format!("a list of {words} items");
+    let (least, most) = (limit("minItems").unwrap_or(0), limit("maxItems").unwrap_or(u64::MAX));
+    let expected = format!("a list of {}", length_words(length as u64, least, most, "item")?);
     let problem = ConfigProblem::OutOfRange { key: key(path), expected, found: format!("a list of {length}") };
     Some(Fault::new(given.head(), path, problem))
 }
 
-fn length_words(length: u64, least: u64, most: u64) -> Option<String> {
+fn length_words(length: u64, least: u64, most: u64, noun: &str) -> Option<String> {
     match (length < least, length > most) {
-        (true, _) => Some(format!("at least {least}")),
-        (_, true) => Some(format!("at most {most}")),
+        (true, _) => Some(format!("at least {}", count(least, noun))),
+        (_, true) => Some(format!("at most {}", count(most, noun))),
         _ => None,
     }
 }
 
 fn wrong_type(given: &Given<'_>, wanted: Type, path: &str) -> Fault {
-    let help = (wanted == Type::String && given.scalar().is_some()).then(|| "write it in quotes".to_owned());
+    let help = match (wanted, given.scalar().map(|arg| &arg.value)) {
+        (Type::String, Some(value)) => Some(format!("write it in quotes: \"{value}\"")),
+        (Type::Boolean, Some(Value::String(_))) => Some("write it with `#` and without quotes".to_owned()),
+        (Type::Integer | Type::Number, Some(Value::String(text))) if text.parse::<f64>().is_ok() => {
+            Some(format!("write it without quotes: {text}"))
+        }
+        _ => None,
+    };
     let problem = ConfigProblem::WrongType { key: key(path), expected: String::new(), found: given.described(), help };
     Fault::new(given.place(), path, problem).with_choices([wanted.described().to_owned()])
 }

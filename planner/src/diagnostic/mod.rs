@@ -48,13 +48,23 @@ pub enum Kind {
 pub struct Diagnostic {
     kind: Kind,
     labels: Vec<LabeledSpan>,
-    source: Option<Arc<NamedSource<Arc<str>>>>,
+    source: Option<Source>,
+    /// A second place that is in another text, in words.
+    elsewhere: Option<String>,
 }
 
 impl Diagnostic {
     /// What is wrong.
     pub fn kind(&self) -> &Kind {
         &self.kind
+    }
+
+    /// Whether it is only that the lock says something else.
+    pub fn is_against_lock(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Stage(StageProblem::AgainstLock { .. }) | Kind::Places(PlaceProblem::AgainstLock { .. })
+        )
     }
 }
 
@@ -72,7 +82,9 @@ impl miette::Diagnostic for Diagnostic {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.kind.help()
+        let Some(elsewhere) = &self.elsewhere else { return self.kind.help() };
+        let help = self.kind.help().map_or_else(String::new, |help| format!("; {help}"));
+        Some(Box::new(format!("{elsewhere}{help}")))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -133,33 +145,57 @@ impl Problems {
     }
 }
 
-fn diagnostic(found: Found, sources: &[Arc<NamedSource<Arc<str>>>]) -> Diagnostic {
+type Source = Arc<NamedSource<Arc<str>>>;
+
+fn diagnostic(found: Found, sources: &[Source]) -> Diagnostic {
     let span = |place: Place| (place.start as usize, (place.end - place.start) as usize);
     let source = found.place.and_then(|place| sources.get(place.file as usize).cloned());
     let mut labels: Vec<_> = found.place.iter().map(|&p| LabeledSpan::new_with_span(None, span(p))).collect();
-    // A diagnostic shows one text: a second place in another file is left to the message.
-    let second = found.also.filter(|(second, _)| Some(second.file) == found.place.map(|p| p.file));
+    // A diagnostic shows one text.
+    let here = |second: Place| Some(second.file) == found.place.map(|p| p.file);
+    let second = found.also.filter(|(second, _)| here(*second));
     labels.extend(second.map(|(place, label)| LabeledSpan::new_with_span(Some(label.to_owned()), span(place))));
-    Diagnostic { kind: found.kind, labels, source }
+    let other = found.also.filter(|(second, _)| !here(*second));
+    let elsewhere = other.and_then(|(place, label)| {
+        let source = sources.get(place.file as usize)?;
+        let line = source.inner().get(..place.start as usize)?.matches('\n').count() + 1;
+        Some(format!("{}:{line}: {label}", source.name()))
+    });
+    Diagnostic { kind: found.kind, labels, source, elsewhere }
 }
 
 /// "did you mean ...", or the list of what there is.
-pub(crate) fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    let near = known.iter().map(|name| (strsim::jaro_winkler(wrong, name), *name));
-    match near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1))) {
-        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+    match nearest(wrong, known.iter().copied()) {
+        Some(name) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
         None if known.len() <= 16 => Some(format!("known here: {}", list(known))),
         None => None,
     }
 }
 
+/// The known name that was meant, if one is near enough.
+pub(crate) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known.into_iter().map(|name| (strsim::jaro_winkler(wrong, name), name));
+    let best = near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
+    best.map(|(_, name)| name)
+}
+
 /// `a`, `b` and `c`.
 pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    joined(names, "and")
+}
+
+/// `a`, `b` or `c`.
+pub(crate) fn either<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    joined(names, "or")
+}
+
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>, last_by: &str) -> String {
     let quoted: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        Some((last, rest)) if !rest.is_empty() => format!("{} {last_by} {last}", rest.join(", ")),
         _ => quoted.concat(),
     }
 }

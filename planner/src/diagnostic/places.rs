@@ -69,10 +69,29 @@ pub enum PlaceProblem {
         #[help]
         help: Option<String>,
     },
+    /// The columns are not in the lock.
+    #[error("source `{name}`: {message}")]
+    #[diagnostic(code(flowc::locked))]
+    AgainstLock {
+        /// The source.
+        name: String,
+        /// What differs.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// Two columns of one name.
     #[error("the column `{column}` is declared twice")]
     #[diagnostic(code(flowc::repeated_column), help("columns of a source need names of their own"))]
     RepeatedColumn {
+        /// Its name.
+        column: String,
+    },
+    /// A partition column named twice.
+    #[error("`partition-by` names the column `{column}` twice")]
+    #[diagnostic(code(flowc::repeated_partition), help("name it once"))]
+    RepeatedPartition {
         /// Its name.
         column: String,
     },
@@ -97,10 +116,22 @@ pub enum PlaceProblem {
         /// The second.
         second: String,
     },
-    /// A sink would destroy what a source reads.
-    #[error("the sink `{sink}` writes to a file that the source `{name}` reads")]
-    #[diagnostic(code(flowc::overwrites_source), help("give the sink another place"))]
-    OverwritesSource {
+    /// A sink within the folder of another.
+    #[error("the sink `{sink}` writes into the folder of the sink `{folder}`")]
+    #[diagnostic(code(flowc::within_target), help("a folder is replaced as a whole; give one of them another place"))]
+    WithinTarget {
+        /// The sink within.
+        sink: String,
+        /// The sink of the folder.
+        folder: String,
+    },
+    /// A sink would destroy what a source reads, or feed it.
+    #[error("the sink `{sink}` writes where the source `{name}` reads")]
+    #[diagnostic(
+        code(flowc::feeds_source),
+        help("the next run would read what this one wrote; give the sink another place, or narrow the source's files")
+    )]
+    FeedsSource {
         /// The sink.
         sink: String,
         /// The source.

@@ -73,7 +73,7 @@ pub enum ShapeProblem {
         node: String,
     },
     /// A value of the wrong type.
-    #[error("`{what}` is {expected}, but {found} is given")]
+    #[error("`{what}` takes {expected}, but {found} is given")]
     #[diagnostic(code(flowc::value_type))]
     ValueType {
         /// The node or the property.

@@ -39,6 +39,18 @@ pub enum StageProblem {
         #[help]
         help: Option<String>,
     },
+    /// The code is not the one that the lock pins.
+    #[error("{code}: {message}")]
+    #[diagnostic(code(flowc::locked))]
+    AgainstLock {
+        /// As in the text.
+        code: String,
+        /// What differs.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// The stage refuses its config or its inputs.
     #[error("the stage `{stage}` says: {message}")]
     #[diagnostic(code(flowc::describe))]

@@ -3,7 +3,7 @@
 /// What is wrong with the form of a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum SyntaxProblem {
-    /// The KDL parser's own words.
+    /// Anything else, in the KDL parser's own words.
     #[error("{message}")]
     #[diagnostic(code(flowc::syntax))]
     Kdl {
@@ -12,6 +12,46 @@ pub enum SyntaxProblem {
         /// Its advice.
         #[help]
         help: Option<String>,
+    },
+    /// `true` where `#true` is meant.
+    #[error("`{word}` is no value in KDL 2")]
+    #[diagnostic(code(flowc::keyword), help("write `#{word}`; as a text it is `\"{word}\"`"))]
+    Keyword {
+        /// Without the `#`.
+        word: String,
+    },
+    /// `5s`: a text that begins like a number.
+    #[error("`{word}` is neither a number nor a text")]
+    #[diagnostic(code(flowc::unquoted), help("write it in quotes: `\"{word}\"`"))]
+    Unquoted {
+        /// As written.
+        word: String,
+    },
+    /// `"a", "b"`.
+    #[error("a comma means nothing here")]
+    #[diagnostic(code(flowc::comma), help("values are separated by spaces, nodes by `;` or the end of the line"))]
+    Comma,
+    /// A quote without its partner.
+    #[error("this text has no closing quote")]
+    #[diagnostic(code(flowc::open_text), help("close it on its line; a text of several lines stands in `\"\"\"`"))]
+    OpenText,
+    /// A brace without its partner.
+    #[error("this block is never closed")]
+    #[diagnostic(code(flowc::open_block), help("add the `}}` where it ends"))]
+    OpenBlock,
+    /// A closing brace too many.
+    #[error("this `}}` closes nothing")]
+    #[diagnostic(code(flowc::stray_brace), help("leave it out, or add the `{{` that it should close"))]
+    StrayBrace,
+    /// A character that cannot stand where it stands.
+    #[error("`{found}` means nothing here")]
+    #[diagnostic(
+        code(flowc::stray),
+        help("a node is its name, values, properties and a block: `name \"value\" property=1 {{ ... }}`")
+    )]
+    Stray {
+        /// The character.
+        found: String,
     },
     /// Blocks within blocks beyond what a pipeline needs.
     #[error("blocks are nested more than {limit} deep")]

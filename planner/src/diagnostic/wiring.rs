@@ -32,7 +32,7 @@ pub enum WiringProblem {
     },
     /// A stage of several outputs, without saying which.
     #[error("the stage `{stage}` has several outputs")]
-    #[diagnostic(code(flowc::which_output), help("write one of {outputs}"))]
+    #[diagnostic(code(flowc::which_output), help("write {outputs}"))]
     WhichOutput {
         /// The stage.
         stage: String,
@@ -41,7 +41,7 @@ pub enum WiringProblem {
     },
     /// An output that the stage does not have.
     #[error("the stage `{stage}` has no output `{port}`")]
-    #[diagnostic(code(flowc::unknown_output), help("write {outputs}"))]
+    #[diagnostic(code(flowc::unknown_output), help("what it gives: {outputs}"))]
     UnknownOutput {
         /// The stage.
         stage: String,

@@ -1,6 +1,6 @@
 //! What a node may hold, as a table, and how values are taken from it with their types checked.
 
-use crate::diagnostic::{Problems, ShapeProblem, suggest};
+use crate::diagnostic::{Problems, ShapeProblem, nearest, suggest};
 use crate::syntax::{Arg, Node, Value};
 
 /// What a node may hold.
@@ -20,6 +20,7 @@ pub(crate) enum Takes {
 }
 
 /// Which children.
+#[derive(Clone, Copy)]
 pub(crate) enum Children {
     None,
     /// Each at most once.
@@ -90,6 +91,13 @@ pub(crate) fn unknown_node(node: &Node, within: &str, known: &[&str]) -> ShapePr
     ShapeProblem::UnknownNode { node: node.name.clone(), within: within.to_owned(), help }
 }
 
+/// Whether a child that is not known was meant to be one of the wanted: that it is missing has been said then.
+pub(crate) fn is_misspelt(node: &Node, children: Children, wanted: &[&str]) -> bool {
+    let (Children::Once(known) | Children::Many(known)) = children else { return false };
+    let mut unknown = node.children.iter().flatten().filter(|child| !known.contains(&child.name.as_str()));
+    unknown.any(|child| nearest(&child.name, known.iter().copied()).is_some_and(|name| wanted.contains(&name)))
+}
+
 /// A text.
 pub(crate) fn string<'a>(what: &str, arg: &'a Arg, problems: &mut Problems) -> Option<&'a str> {
     if let Value::String(text) = &arg.value {
@@ -113,11 +121,13 @@ pub(crate) fn boolean(what: &str, arg: &Arg, problems: &mut Problems) -> Option<
     if let Value::Bool(flag) = arg.value {
         return Some(flag);
     }
-    wrong_type(what, "`#true` or `#false`", arg, None, problems);
+    let help = "write it with `#` and without quotes".to_owned();
+    wrong_type(what, "`#true` or `#false`", arg, Some(help), problems);
     None
 }
 
-fn wrong_type(what: &str, expected: &'static str, arg: &Arg, help: Option<String>, problems: &mut Problems) {
+/// Says that a value is of the wrong type. `expected` has an article.
+pub(crate) fn wrong_type(what: &str, expected: &'static str, arg: &Arg, help: Option<String>, problems: &mut Problems) {
     if arg.value != Value::Unknown {
         let found = arg.value.described();
         problems.at(arg.place, ShapeProblem::ValueType { what: what.to_owned(), expected, found, help });

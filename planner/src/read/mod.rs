@@ -2,7 +2,6 @@
 
 pub(crate) mod form;
 mod format;
-mod quantity;
 mod schema;
 mod sink;
 mod source;

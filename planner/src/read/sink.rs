@@ -55,7 +55,7 @@ impl SinkDecl {
 
 fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
     const EXAMPLE: &str = "in \"words\"";
-    if node.child("in").is_none() {
+    if node.child("in").is_none() && !form::is_misspelt(node, FORM.children, &["in"]) {
         problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "in", example: EXAMPLE });
     }
     let (stream, arg) = form::child_string(node, "in", EXAMPLE, problems)?;
@@ -65,8 +65,9 @@ fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
 fn target(node: &Node, what: &str, problems: &mut Problems) -> Option<(Target, Place)> {
     let places: Vec<&Node> = ["file", "directory", "stdout"].iter().filter_map(|name| node.child(name)).collect();
     match places[..] {
+        [] if form::is_misspelt(node, FORM.children, &["file", "directory", "stdout"]) => None,
         [] => {
-            let (within, example) = (what.to_owned(), "file \"out/words.csv\"");
+            let (within, example) = (what.to_owned(), "file \"out/words.csv\"`, `directory \"out\"` or `stdout");
             problems.at(node.place, ShapeProblem::MissingNode { within, node: "file", example });
             None
         }
@@ -126,8 +127,9 @@ fn partition_by<'a>(node: &'a Node, target: Option<&Target>, problems: &mut Prob
         problems.at(child.place, PlaceProblem::PartitionPlace);
     }
     for (i, arg) in child.args.iter().enumerate() {
-        if child.args[..i].iter().any(|other| other.value == arg.value) {
-            problems.at(arg.place, PlaceProblem::RepeatedColumn { column: arg.value.to_string() });
+        if let Some(first) = child.args[..i].iter().find(|other| other.value == arg.value) {
+            let problem = PlaceProblem::RepeatedPartition { column: arg.value.to_string() };
+            problems.with(arg.place, problem, first.place, "first named here");
         }
     }
     &child.args

@@ -3,9 +3,10 @@
 use super::format::{self, Holder};
 use super::{Name, Taken, form, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
+use crate::pattern::Pattern;
 use crate::plan::{BadRows, Format, Location, SourceSpec};
 use crate::read::form::{Children, Form, Takes};
-use crate::syntax::Node;
+use crate::syntax::{Arg, Node};
 use crate::text::Place;
 
 const FORM: Form = Form {
@@ -21,6 +22,8 @@ pub(crate) struct SourceDecl {
     pub(crate) name: Name,
     /// None where something in it is wrong; its columns are unknown then.
     pub(crate) spec: Option<SourceSpec>,
+    /// Of its patterns.
+    pub(crate) places: Vec<Place>,
     /// Whether it has a stream of bad rows.
     pub(crate) rejects: bool,
 }
@@ -34,76 +37,90 @@ impl SourceDecl {
         let location = location(node, &what, problems);
         let format = match format::stated(node, HOLDER, problems) {
             Some(format) => format,
-            None => location.as_ref().and_then(|(location, place)| infer(location, *place, what, problems)),
+            None => location.as_ref().and_then(|(location, places)| infer(location, places, what, problems)),
         };
         let compression = format::compression(node, problems);
         let bad_rows = bad_rows(node, format.as_ref(), problems);
         let declared = schema::declared(node, problems).flatten();
         fixed_schema(node, format.as_ref(), problems);
         let good = problems.len() == before;
-        let spec = location.zip(format).filter(|_| good).map(|((location, _), format)| SourceSpec {
+        let (location, places) = location.unzip();
+        let places = places.unwrap_or_default();
+        let spec = location.zip(format).filter(|_| good).map(|(location, format)| SourceSpec {
             location,
             format,
             compression,
             bad_rows,
             declared,
         });
-        Some(Self { name: name?, spec, rejects: bad_rows == BadRows::Stream })
+        Some(Self { name: name?, spec, places, rejects: bad_rows == BadRows::Stream })
     }
 }
 
-fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Place)> {
+/// Where the bytes are, with the places of the patterns or of `stdin`.
+fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     match (node.child("files"), node.child("stdin")) {
         (Some(files), None) => {
             let form = Form { takes: Takes::AtLeast(1, "files \"data/*.csv\""), ..Form::LEAF };
             form.check(files, "`files`", problems);
             let texts = files.args.iter().map(|arg| form::string("files", arg, problems));
             let patterns: Vec<String> = texts.collect::<Option<Vec<_>>>()?.into_iter().map(str::to_owned).collect();
-            let place = files.args.first()?.place;
-            if let Some(empty) = files.args.iter().find(|arg| arg.value.as_str() == Some("")) {
-                form::bad_value("path", empty, "name a file, or a glob such as data/*.csv", problems);
-            }
-            Some((Location::Files(patterns), place))
+            files.args.iter().for_each(|arg| check_pattern(arg, problems));
+            let places: Vec<Place> = files.args.iter().map(|arg| arg.place).collect();
+            (!places.is_empty()).then_some((Location::Files(patterns), places))
         }
         (None, Some(stdin)) => {
             Form::LEAF.check(stdin, "`stdin`", problems);
-            Some((Location::Stdin, stdin.place))
+            Some((Location::Stdin, vec![stdin.place]))
         }
         (Some(files), Some(stdin)) => {
             let (what, first, second) = (what.to_owned(), "files".to_owned(), "stdin".to_owned());
-            let later = if files.place < stdin.place { stdin } else { files };
-            problems.at(later.place, PlaceProblem::SeveralPlaces { what, first, second });
+            let (earlier, later) = (files.place.min(stdin.place), files.place.max(stdin.place));
+            problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
             None
         }
+        (None, None) if form::is_misspelt(node, FORM.children, &["files", "stdin"]) => None,
         (None, None) => {
-            let example = "files \"data/*.csv\"";
+            let example = "files \"data/*.csv\"` or `stdin";
             problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "files", example });
             None
         }
     }
 }
 
-fn infer(location: &Location, place: Place, what: String, problems: &mut Problems) -> Option<Format> {
+fn check_pattern(arg: &Arg, problems: &mut Problems) {
+    let Some(pattern) = arg.value.as_str() else { return };
+    if pattern.is_empty() {
+        form::bad_value("path", arg, "name a file, or a glob such as data/*.csv", problems);
+    } else if let Err(reason) = Pattern::new(pattern) {
+        form::bad_value("glob", arg, reason, problems);
+    }
+}
+
+fn infer(location: &Location, places: &[Place], what: String, problems: &mut Problems) -> Option<Format> {
     let Location::Files(patterns) = location else {
-        format::untold(what, "stdin", place, HOLDER, problems);
+        format::untold(what, "stdin", *places.first()?, HOLDER, problems);
         return None;
     };
-    let mut told: Option<(&str, Format)> = None;
-    for pattern in patterns {
+    let mut told: Option<(&str, Format, Place)> = None;
+    for (pattern, &place) in patterns.iter().zip(places) {
         match (format::by_ending(pattern), &told) {
+            // What is wrong with it has been said.
+            (None, _) if pattern.is_empty() => return None,
             (None, _) => {
                 format::untold(what, pattern, place, HOLDER, problems);
                 return None;
             }
-            (Some(format), Some((first, other))) if format != *other => {
+            (Some(format), Some((first, other, first_place))) if format != *other => {
                 let (first, second) = ((*first).to_owned(), pattern.clone());
-                problems.at(place, PlaceProblem::MixedFormats { what, first, second });
+                let problem = PlaceProblem::MixedFormats { what, first, second };
+                problems.with(place, problem, *first_place, "the other is here");
                 return None;
             }
-            (Some(format), _) => told = Some((pattern, format)),
+            (Some(format), _) => told = Some((pattern, format, place)),
         }
     }
-    told.map(|(_, format)| format)
+    told.map(|(_, format, _)| format)
 }
 
 fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> BadRows {

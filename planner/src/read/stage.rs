@@ -1,11 +1,11 @@
 //! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`.
 
-use super::quantity::{bytes, milliseconds};
 use super::{Name, Taken, form};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::plan::{Code, Limits};
+use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
-use crate::syntax::{Arg, Node};
+use crate::syntax::{Arg, Node, Value};
 use crate::text::Place;
 
 const CODES: &[&str] = &["std", "wasm", "rust"];
@@ -97,6 +97,9 @@ fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Plac
         return None;
     }
     let Some(child) = codes.first() else {
+        if form::is_misspelt(node, FORM.children, CODES) {
+            return None;
+        }
         problems.at(
             node.args.first().map_or(node.place, |arg| arg.place),
             StageProblem::NoCode { stage: stage.to_owned() },
@@ -143,19 +146,59 @@ fn standard(text: &str, arg: &Arg, problems: &mut Problems) -> Option<String> {
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let isolate = form::child_flag(node, "isolate", "isolate #true", problems);
     let cache = form::child_flag(node, "cache", "cache #true", problems);
-    let timeout_ms = form::child_string(node, "timeout", "timeout \"5s\"", problems).and_then(|(text, arg)| {
-        let told = milliseconds(text);
-        if told.is_none() {
-            form::bad_value("duration", arg, "a number and one of ms, s, m, h: \"500ms\", \"5s\"", problems);
-        }
-        told
-    });
-    let memory = form::child_string(node, "memory", "memory \"256MiB\"", problems).and_then(|(text, arg)| {
-        let told = bytes(text);
-        if told.is_none() {
-            form::bad_value("size", arg, "a number and one of KiB, MiB, GiB, KB, MB, GB: \"256MiB\"", problems);
-        }
-        told
-    });
+    let timeout_ms = TIMEOUT.read(node, problems);
+    let memory = MEMORY.read(node, problems);
     Limits { isolate, cache, timeout_ms, memory }
+}
+
+/// A limit with a unit.
+struct Limit {
+    node: &'static str,
+    example: &'static str,
+    /// With an article.
+    expected: &'static str,
+    /// Without an article.
+    what: &'static str,
+    /// The unit that a bare number was meant in most likely.
+    unit: &'static str,
+    help: &'static str,
+    parse: fn(&str) -> Option<u64>,
+}
+
+const TIMEOUT: Limit = Limit {
+    node: "timeout",
+    example: "timeout \"5s\"",
+    expected: "a duration in quotes",
+    what: "duration",
+    unit: "s",
+    help: "a number and one of ms, s, m, h: \"500ms\", \"5s\"",
+    parse: quantity::milliseconds,
+};
+const MEMORY: Limit = Limit {
+    node: "memory",
+    example: "memory \"256MiB\"",
+    expected: "a size in quotes",
+    what: "size",
+    unit: "MiB",
+    help: "a number and one of KiB, MiB, GiB, KB, MB, GB: \"256MiB\"",
+    parse: quantity::bytes,
+};
+
+impl Limit {
+    fn read(&self, node: &Node, problems: &mut Problems) -> Option<u64> {
+        let arg = form::only_arg(node, self.node, self.example, problems)?;
+        let Some(text) = arg.value.as_str() else {
+            let help = match &arg.value {
+                Value::Integer(_) | Value::Float(_) => format!("with its unit: \"{}{}\"", arg.value, self.unit),
+                _ => self.help.to_owned(),
+            };
+            form::wrong_type(self.node, self.expected, arg, Some(help), problems);
+            return None;
+        };
+        let told = (self.parse)(text);
+        if told.is_none() {
+            form::bad_value(self.what, arg, self.help, problems);
+        }
+        told
+    }
 }

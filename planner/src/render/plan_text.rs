@@ -2,6 +2,7 @@
 
 use super::words;
 use crate::plan::{Input, Output, OutputColumn, Plan, Rows, Stage};
+use crate::quantity;
 use crate::units::{Boundary, Unit};
 
 /// What a run would do, for people. The last line ends with a line break.
@@ -26,10 +27,10 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
 
 fn heading(plan: &Plan, units: &[Unit]) -> String {
     let counts = [
-        words::count(plan.sources.len(), "source"),
-        words::count(plan.stages.len(), "stage"),
-        words::count(units.len(), "unit"),
-        words::count(plan.sinks.len(), "sink"),
+        quantity::count(plan.sources.len(), "source"),
+        quantity::count(plan.stages.len(), "stage"),
+        quantity::count(units.len(), "unit"),
+        quantity::count(plan.sinks.len(), "sink"),
     ];
     format!("pipeline {}  {}", plan.pipeline, counts.join(", "))
 }
@@ -44,7 +45,7 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
     lines.extend(limits(stage).map(|limits| format!("        {limits}")));
     lines.extend(stage.inputs.iter().map(|input| input_line(plan, stage, input)));
     if stage.inputs.is_empty() {
-        lines.push(format!("        makes its own rows in {}", words::count(stage.parts as usize, "part")));
+        lines.push(format!("        makes its own rows in {}", quantity::count(stage.parts, "part")));
     }
     lines.extend(stage.outputs.iter().map(|output| output_line(plan, stage, output)));
 }
@@ -52,8 +53,8 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
 fn limits(stage: &Stage) -> Option<String> {
     let limits = &stage.limits;
     let words: Vec<String> = [
-        limits.timeout_ms.map(|limit| format!("at most {limit} ms")),
-        limits.memory.map(|limit| format!("at most {limit} bytes")),
+        limits.timeout_ms.map(|limit| format!("at most {} a call", quantity::duration(limit))),
+        limits.memory.map(|limit| format!("at most {} of memory", quantity::size(limit))),
     ]
     .into_iter()
     .flatten()

@@ -83,8 +83,3 @@ pub(super) fn purity(purity: Purity) -> &'static str {
         Purity::Open => "open",
     }
 }
-
-/// `1 stage`, `2 stages`.
-pub(super) fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
-}

@@ -99,7 +99,7 @@ fn column(schema: &Schema, name: &str, path: &str) -> Result<usize, Problem> {
     schema.index_of(name).map_err(|_| Problem {
         message: format!("there is no column `{name}`"),
         config_path: Some(path.to_owned()),
-        help: None,
+        ..Problem::default()
     })
 }
 

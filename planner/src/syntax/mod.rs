@@ -1,6 +1,9 @@
 //! KDL text to nodes of our own, with places. The only module that knows the `kdl` crate.
 
-use std::collections::HashSet;
+mod mistakes;
+mod nesting;
+
+use std::collections::HashMap;
 
 use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
 use miette::SourceSpan;
@@ -8,8 +11,6 @@ use miette::SourceSpan;
 use crate::diagnostic::{Problems, SyntaxProblem};
 use crate::text::Place;
 
-/// Deeper blocks are refused: the parser is recursive, and no pipeline needs them.
-const DEEPEST: usize = 64;
 /// Places count bytes in 32 bits.
 const LONGEST: usize = 1 << 30;
 
@@ -108,17 +109,15 @@ pub(crate) fn parse(text: &str, file: u32, problems: &mut Problems) -> Vec<Node>
         problems.at(Place { file, start: 0, end: 0 }, SyntaxProblem::TooLong);
         return Vec::new();
     }
-    if let Some(at) = too_deep(text) {
-        problems.at(reader.place(at, 1), SyntaxProblem::TooDeep { limit: DEEPEST });
+    if let Some(at) = nesting::too_deep(text) {
+        problems.at(reader.place(at, 1), SyntaxProblem::TooDeep { limit: nesting::DEEPEST });
         return Vec::new();
     }
     match KdlDocument::parse(text) {
         Ok(document) => reader.nodes(document, problems),
         Err(error) => {
-            for found in error.diagnostics {
-                let message = found.message.unwrap_or_else(|| "this is not KDL".to_owned());
-                let help = found.help;
-                problems.at(reader.span(found.span), SyntaxProblem::Kdl { message, help });
+            for (span, problem) in mistakes::mistakes(text, error.diagnostics) {
+                problems.at(reader.span(span), problem);
             }
             Vec::new()
         }
@@ -184,113 +183,11 @@ fn value(value: &KdlValue) -> Value {
 }
 
 fn repeated_properties(props: &[Prop], problems: &mut Problems) {
-    let mut seen = HashSet::new();
-    for prop in props.iter().filter(|prop| !seen.insert(prop.name.as_str())) {
-        problems.at(prop.arg.place, SyntaxProblem::RepeatedProperty { name: prop.name.clone() });
-    }
-}
-
-/// Where blocks or block comments become too deep. Strings and comments are passed over; in text that is not KDL the
-/// count may be off, but never so that a deep nest of blocks alone passes.
-fn too_deep(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let (mut at, mut depth) = (0, 0usize);
-    while let Some(&byte) = bytes.get(at) {
-        let rest = &bytes[at..];
-        match byte {
-            b'{' => depth += 1,
-            b'}' => depth = depth.saturating_sub(1),
-            b'"' | b'#' if string_length(rest) > 0 => at += string_length(rest) - 1,
-            b'/' if rest.starts_with(b"//") => at += memchr(rest, b'\n').unwrap_or(rest.len()) - 1,
-            b'/' if rest.starts_with(b"/*") => match comment_length(rest) {
-                Some(length) => at += length - 1,
-                None => return Some(at),
-            },
-            _ => {}
-        }
-        if depth > DEEPEST {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
-}
-
-fn memchr(bytes: &[u8], wanted: u8) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == wanted)
-}
-
-/// Length of the string that the bytes start with: quoted, multi-line or raw; 0 if there is none that ends.
-fn string_length(bytes: &[u8]) -> usize {
-    let hashes = bytes.iter().take_while(|&&byte| byte == b'#').count();
-    let quotes = if bytes[hashes..].starts_with(b"\"\"\"") { 3 } else { 1 };
-    if bytes.get(hashes) != Some(&b'"') {
-        return 0;
-    }
-    let mut at = hashes + quotes;
-    while at < bytes.len() {
-        let closes = bytes[at..].len() >= quotes + hashes
-            && bytes[at..at + quotes].iter().all(|&byte| byte == b'"')
-            && bytes[at + quotes..at + quotes + hashes].iter().all(|&byte| byte == b'#');
-        match bytes[at] {
-            _ if closes => return at + quotes + hashes,
-            b'\\' if hashes == 0 => at += 2,
-            b'\n' if quotes == 1 => return 0,
-            _ => at += 1,
-        }
-    }
-    0
-}
-
-/// Length of a block comment; none when comments in it are too deep.
-fn comment_length(bytes: &[u8]) -> Option<usize> {
-    let (mut at, mut depth) = (0, 0usize);
-    while at < bytes.len() {
-        if bytes[at..].starts_with(b"/*") {
-            depth += 1;
-            at += 2;
-        } else if bytes[at..].starts_with(b"*/") {
-            depth -= 1;
-            at += 2;
-        } else {
-            at += 1;
-        }
-        match depth {
-            0 => return Some(at),
-            _ if depth > DEEPEST => return None,
-            _ => {}
-        }
-    }
-    Some(bytes.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn braces_in_strings_and_comments_do_not_nest() {
-        let many = "{".repeat(200);
-        for text in [
-            format!("a \"{many}\""),
-            format!("a #\"{many}\"#"),
-            format!("a \"\"\"\n{many}\n\"\"\""),
-            format!("// {many}\na"),
-            format!("/* {many} */ a"),
-            format!("a \"\\\"{many}\""),
-        ] {
-            let mut problems = Problems::default();
-            assert_eq!(parse(&text, 0, &mut problems).len(), 1, "{text}: {problems:?}");
-            assert!(problems.is_empty());
-        }
-    }
-
-    #[test]
-    fn what_would_overflow_the_parser_is_refused() {
-        for text in ["a {".repeat(100_000), "/*".repeat(100_000), "a { /- b {".repeat(100_000)] {
-            let mut problems = Problems::default();
-            assert!(parse(&text, 0, &mut problems).is_empty());
-            assert_eq!(problems.len(), 1);
+    let mut seen = HashMap::new();
+    for prop in props {
+        if let Some(first) = seen.insert(prop.name.as_str(), prop.arg.place) {
+            let problem = SyntaxProblem::RepeatedProperty { name: prop.name.clone() };
+            problems.with(prop.arg.place, problem, first, "first given here");
         }
     }
 }

@@ -1,0 +1,62 @@
+//! What the KDL parser says of a text that is not KDL, as one problem for each mistake.
+//!
+//! The parser goes on after a mistake, and so reports what follows from it too: a text without its closing quote swallows
+//! the brace behind it, and the block then seems open. Such echoes are left out. Common slips are named.
+
+use kdl::KdlDiagnostic;
+use miette::SourceSpan;
+
+use super::nesting;
+use crate::diagnostic::SyntaxProblem;
+
+/// The mistakes behind what the parser reports; at least one if it reports any.
+pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSpan, SyntaxProblem)> {
+    let balances = nesting::balances(text);
+    let found: Vec<_> = reports.into_iter().map(|report| (report.span, problem(text, report))).collect();
+    let all_echo = found.iter().all(|(_, problem)| is_echo(problem, balances));
+    let kept = found.into_iter().filter(|(_, problem)| all_echo || !is_echo(problem, balances));
+    let mut kept: Vec<_> = kept.collect();
+    if all_echo {
+        kept.truncate(1);
+    }
+    kept
+}
+
+/// Whether the problem follows from another one. Braces that balance are not to blame for anything.
+fn is_echo(problem: &SyntaxProblem, balances: bool) -> bool {
+    match problem {
+        SyntaxProblem::OpenBlock | SyntaxProblem::StrayBrace => balances,
+        // Said of the same block as `OpenBlock`, with a second place.
+        SyntaxProblem::Kdl { message, .. } => message.starts_with("closing '}' was not found"),
+        _ => false,
+    }
+}
+
+fn problem(text: &str, report: KdlDiagnostic) -> SyntaxProblem {
+    let KdlDiagnostic { span, message, help, .. } = report;
+    let message = message.unwrap_or_else(|| "this is not KDL".to_owned());
+    let at = text.get(span.offset()..).unwrap_or_default();
+    let word = at.get(..span.len()).unwrap_or_default().trim();
+    let is_value = message.starts_with("Expected") && !message.contains("document");
+    match (message.as_str(), word) {
+        ("No closing '}' for child block", _) => SyntaxProblem::OpenBlock,
+        ("Unexpected newline in single-line quoted string", _) => SyntaxProblem::OpenText,
+        ("Expected end of document", _) if at.starts_with('}') => SyntaxProblem::StrayBrace,
+        ("Expected end of document", _) => SyntaxProblem::Stray { found: at.chars().take(1).collect() },
+        (_, "true" | "false" | "null" | "inf" | "-inf" | "nan") => SyntaxProblem::Keyword { word: word.to_owned() },
+        _ if is_value && word.len() > 1 && word.ends_with(',') => SyntaxProblem::Comma,
+        _ if is_value && is_unquoted(word) => SyntaxProblem::Unquoted { word: word.to_owned() },
+        _ => SyntaxProblem::Kdl { message: uncapitalised(&message), help },
+    }
+}
+
+/// Texts that begin like a number: `5s`, `64MiB`, `2024-01-01`.
+fn is_unquoted(word: &str) -> bool {
+    let digits = word.trim_start_matches(['-', '+', '.']);
+    digits.starts_with(|c: char| c.is_ascii_digit()) && word.chars().all(|c| !c.is_whitespace() && c != '"')
+}
+
+fn uncapitalised(message: &str) -> String {
+    let mut chars = message.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
