@@ -23,8 +23,9 @@ pub(crate) const FAILED: Exit = exit(1, "a stage, a source, a sink or a check fa
 pub(crate) const MISTAKE: Exit = exit(2, "a mistake in the command line, the settings or the pipeline");
 /// The store cannot be used or is damaged.
 pub(crate) const STORE: Exit = exit(3, "the store cannot be used, or is damaged");
-/// `--locked` found a difference.
-pub(crate) const LOCKED: Exit = exit(4, "`--locked`: the pipeline does not fit `flow.lock`");
+/// `--locked` found a difference, or the lock cannot be read.
+pub(crate) const LOCKED: Exit =
+    exit(4, "the pipeline does not fit `flow.lock` under `--locked`, or the lock cannot be read");
 /// A bug.
 pub(crate) const INTERNAL: Exit = exit(70, "a bug in flowc");
 /// Ctrl-C or a termination signal.
@@ -38,7 +39,7 @@ pub(crate) const ALL: [Exit; 7] = [OK, FAILED, MISTAKE, STORE, LOCKED, INTERNAL,
 pub(crate) fn of_error(error: &Error) -> Exit {
     match error {
         Error::Pipeline(_) | Error::Request(_) => MISTAKE,
-        Error::Locked(_) => LOCKED,
+        Error::Locked { .. } => LOCKED,
         Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } | Error::File { .. } => FAILED,
         Error::Store(_) => STORE,
         Error::Cancelled => STOPPED,

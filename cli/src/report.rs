@@ -98,9 +98,9 @@ fn labelled(message: &str, paint: Paint) -> String {
 
 fn error_text(error: &Error, paint: Paint) -> String {
     match error {
-        Error::Pipeline(diagnostics) => {
+        Error::Pipeline(problems) | Error::Locked { problems, .. } => {
             let handler = handler(paint);
-            let mut text: String = diagnostics.iter().map(|one| rendered(&handler, one)).collect();
+            let mut text: String = problems.iter().map(|one| rendered(&handler, one)).collect();
             text.push_str(&labelled(&error.to_string(), paint));
             text
         }
@@ -132,7 +132,10 @@ fn error_events(error: &Error) -> Vec<Value> {
     let message = error.to_string();
     let mut one = event(error_code(error), &message);
     match error {
-        Error::Pipeline(diagnostics) => return diagnostics.iter().map(|one| diagnostic_event(one)).collect(),
+        Error::Pipeline(problems) => return problems.iter().map(|one| diagnostic_event(one)).collect(),
+        Error::Locked { problems, .. } if !problems.is_empty() => {
+            return problems.iter().map(|one| diagnostic_event(one)).collect();
+        }
         Error::Source { source_name, .. } => one["source"] = json!(source_name),
         Error::Stage { stage, segment, .. } => {
             one["stage"] = json!(stage);
@@ -140,7 +143,7 @@ fn error_events(error: &Error) -> Vec<Value> {
         }
         Error::Sink { sink, .. } => one["sink"] = json!(sink),
         Error::File { path, .. } => one["file"] = json!(path.display().to_string()),
-        Error::Locked(_) | Error::Store(_) | Error::Request(_) | Error::Cancelled => {}
+        Error::Locked { .. } | Error::Store(_) | Error::Request(_) | Error::Cancelled => {}
     }
     vec![one]
 }
@@ -148,7 +151,7 @@ fn error_events(error: &Error) -> Vec<Value> {
 fn error_code(error: &Error) -> &'static str {
     match error {
         Error::Pipeline(_) => "flowc::pipeline",
-        Error::Locked(_) => "flowc::locked",
+        Error::Locked { .. } => "flowc::locked",
         Error::Source { .. } => "flowc::source",
         Error::Stage { .. } => "flowc::stage",
         Error::Sink { .. } => "flowc::sink",

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use flowc_executor::{RunReport, StageReport, StageStatus};
+use flowc_planner::quantity::count;
 
 use crate::terminal::Paint;
 
@@ -16,7 +17,7 @@ pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
     let mut text = table(&shown, paint);
     let hidden = report.stages.len() - shown.len();
     if hidden > 0 {
-        let more = format!("and {}, all cached", count(hidden as u64, "more stage"));
+        let more = format!("and {}, all cached", count(hidden, "more stage"));
         let _ = writeln!(text, "{}", paint.dim(&more));
     }
     let _ = writeln!(text, "{}", closing(report, took, paint));
@@ -72,15 +73,10 @@ fn closing(report: &RunReport, took: Duration, paint: Paint) -> String {
     let states = [StageStatus::Ran, StageStatus::Cached, StageStatus::Failed, StageStatus::Skipped];
     let parts = states.into_iter().filter(|status| of(*status) > 0);
     let parts: Vec<String> = parts.map(|status| format!("{} {}", of(status), word(status))).collect();
-    let stages = count(report.stages.len() as u64, "stage");
+    let stages = count(report.stages.len(), "stage");
     let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let sinks = count(report.outputs.len() as u64, "sink");
+    let sinks = count(report.outputs.len(), "sink");
     paint.bold(&format!("{stages}{states}; {sinks}; {:.2} s", took.as_secs_f64()))
-}
-
-/// `1 stage`, `2 stages`.
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -51,13 +51,13 @@ impl<'a> StageCatalogue<'a> {
         match self.lock.components.get(&code.to_string()) {
             _ if !self.locked => Ok(()),
             Some(pinned) if pinned == digest => Ok(()),
-            Some(pinned) => Err(Problem::new(format!(
-                "`{code}` has changed: the lock pins {}, and now it is {}",
+            Some(pinned) => Err(Problem::against_lock(format!(
+                "it has changed: the lock pins {}, and now it is {}",
                 pinned.short(),
                 digest.short()
             ))
             .with_help("bring the pinned component back, or run once without --locked to pin this one")),
-            None => Err(Problem::new(format!("`{code}` is not in the lock"))
+            None => Err(Problem::against_lock("it is not in the lock")
                 .with_help("run once without --locked to pin it, and commit the lock")),
         }
     }
@@ -77,7 +77,7 @@ impl<'a> StageCatalogue<'a> {
         let schema = match self.lock.sources.get(name) {
             Some(pinned) => pinned.clone(),
             None if self.locked => {
-                return Err(Problem::new(format!("the columns of source `{name}` are not in the lock"))
+                return Err(Problem::against_lock("its columns are not in the lock")
                     .with_help("run once without --locked to pin them, and commit the lock"));
             }
             None => self.infer(spec)?,
@@ -89,13 +89,13 @@ impl<'a> StageCatalogue<'a> {
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
         let Location::Files(patterns) = &spec.location else {
             return flowc_sources::fixed_schema(&spec.format).ok_or_else(|| {
-                Problem::new("the columns of standard input can't be inferred before it is read")
+                Problem::new("standard input is read only when the pipeline runs")
                     .with_help("declare them: schema { column \"id\" \"Int64\"; ... }")
             });
         };
         let problem = |error: flowc_sources::SourceError| Problem::new(error.to_string());
         let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
-        let first = listing.files.first().ok_or_else(|| Problem::new("there is no file to infer the columns from"))?;
+        let first = listing.files.first().ok_or_else(|| Problem::new("there is no file"))?;
         flowc_sources::infer_schema(first, spec).map_err(problem)
     }
 }

@@ -1,7 +1,6 @@
 //! From the name of a stage's code to a component that the runner knows.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use flowc_componentize::SourceTree;
@@ -10,9 +9,10 @@ use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Code;
 use flowc_platform::FileStamp;
 use flowc_store::{Area, Memo, Store};
-use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm::WasmRunner;
 use serde::{Deserialize, Serialize};
 
+use crate::compilations::Compilations;
 use crate::{Event, Observer};
 
 /// Finds, builds and registers components.
@@ -27,6 +27,8 @@ pub(crate) struct Components<'a> {
     pub build: bool,
     /// Hears of builds.
     pub observer: &'a dyn Observer,
+    /// Gets the names of the code.
+    pub compilations: &'a Compilations,
 }
 
 /// A component that the runner knows, and the files that decide whether it is still the same.
@@ -47,11 +49,13 @@ struct StampedDigest {
 impl Components<'_> {
     /// Registers the code with the runner and says what it is.
     pub(crate) fn locate(&self, code: &Code) -> Result<Located, Problem> {
-        match code {
+        let located = match code {
             Code::Std(name) => self.standard(name),
             Code::Wasm(path) => self.file(path),
             Code::Rust(dir) => self.built(code, dir),
-        }
+        }?;
+        self.compilations.name(located.digest, code);
+        Ok(located)
     }
 
     fn standard(&self, name: &str) -> Result<Located, Problem> {
@@ -67,7 +71,7 @@ impl Components<'_> {
     fn file(&self, path: &str) -> Result<Located, Problem> {
         let path = self.base.join(path);
         let unreadable = |cause: std::io::Error| {
-            Problem::new(format!("the component {} can't be read: {cause}", path.display()))
+            Problem::new(format!("{} can't be read: {cause}", path.display()))
                 .with_help("build it first, or correct the path; it is taken from the pipeline's folder")
         };
         let stamp = FileStamp::of(&path).map_err(unreadable)?;
@@ -104,7 +108,7 @@ impl Components<'_> {
 
     fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {
         if !self.build {
-            let message = format!("`{code}` is not built, and --no-build refuses native builds");
+            let message = "it is not built, and --no-build refuses native builds";
             return Err(Problem::new(message).with_help("run once without --no-build, on a machine where you trust it"));
         }
         let code = code.to_string();
@@ -126,24 +130,9 @@ impl Components<'_> {
 
 fn unknown_standard(name: &str) -> Problem {
     let known: Vec<String> = flowc_stdlib::stages().iter().map(|s| format!("{}@{}", s.name, s.version)).collect();
-    Problem::new(format!("there is no standard stage `{name}`")).with_help(format!("there are {}", known.join(", ")))
-}
-
-/// Keeps compiled components in the store.
-pub(crate) struct StoreCache(pub Store);
-
-impl CompiledCache for StoreCache {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        let path = self.0.cached_file(Area::Cwasm, name);
-        path.exists().then_some(path)
+    let problem = Problem::new("there is no such standard stage");
+    match flowc_planner::suggest(name, known.iter().map(String::as_str)) {
+        Some(help) => problem.with_help(help),
+        None => problem,
     }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        self.0.put_file(Area::Cwasm, name, bytes).ok()
-    }
-}
-
-/// A runner whose compiled components are kept in a store.
-pub(crate) fn wasm_runner(store: &Store) -> Result<Arc<WasmRunner>, flowc_wasm::WasmError> {
-    Ok(Arc::new(WasmRunner::new(Arc::new(StoreCache(store.clone())))?))
 }

@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 
 use flowc_planner::Diagnostic;
+use flowc_planner::quantity::count;
 
 /// A failure of planning or running.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The pipeline has mistakes; each has its place in the text.
-    #[error("the pipeline has {} mistake{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    #[error("the pipeline has {}", count(.0.len(), "mistake"))]
     Pipeline(Vec<Diagnostic>),
-    /// Something that the plan names does not fit the lock, under `--locked`.
-    #[error("{0}")]
-    Locked(String),
+    /// The pipeline does not fit the lock, under `--locked`, or the lock cannot be read.
+    #[error("{message}")]
+    Locked {
+        /// What is wrong, and what to do.
+        message: String,
+        /// What does not fit, each with its place in the text.
+        problems: Vec<Diagnostic>,
+    },
     /// A source could not be read.
     #[error("source `{source_name}`: {message}")]
     Source {

@@ -1,5 +1,6 @@
 //! What happens during a run, as one closed list. Progress, logs, `--json` and the tests all read it.
 
+use flowc_planner::Pin;
 use flowc_planner::key::{ContentDigest, PlanHash};
 use serde::Serialize;
 
@@ -19,6 +20,13 @@ impl<F: Fn(Event) + Send + Sync> Observer for F {
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// The lock was written.
+    Pinned {
+        /// Its file name.
+        lock: String,
+        /// What is new in it.
+        pins: Vec<Pin>,
+    },
     /// The plan stands and work begins.
     RunStarted {
         /// The plan's hash.
@@ -44,6 +52,11 @@ pub enum Event {
         code: String,
         /// The line.
         message: String,
+    },
+    /// A component is being compiled, since it is used for the first time here: that takes seconds.
+    CompileStarted {
+        /// As in the text.
+        code: String,
     },
     /// A source file is read, since it is new or was changed.
     FileRead {
@@ -108,6 +121,8 @@ pub enum Event {
         sink: String,
         /// Files written anew; the others are as they were.
         files: usize,
+        /// All its files.
+        files_in_all: usize,
         /// Rows of the whole sink.
         rows: u64,
     },

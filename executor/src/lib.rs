@@ -3,7 +3,8 @@
 //! [`Session`] is the way in. A run goes through these steps, each a module:
 //!
 //! 1. `noop` sees at a glance that there is nothing to do;
-//! 2. `project` reads the texts, `planning` plans them, `catalogue` and `components` answer the planner;
+//! 2. `project` reads the texts, `planning` plans them, `catalogue` and `components` answer the planner,
+//!    `compilations` tells of what takes long there;
 //! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
 //!    runs ahead over what is in memory meanwhile;
 //! 4. `keys` derives the keys of every stream, `homes` says where each column can be had from (`known` is
@@ -18,6 +19,7 @@
 pub mod admin;
 mod catalogue;
 mod chain;
+mod compilations;
 mod components;
 mod cutoff;
 mod demand;
@@ -38,6 +40,7 @@ mod options;
 mod outlook;
 mod output;
 mod planning;
+mod preview;
 mod project;
 mod reach;
 mod read;
@@ -55,5 +58,6 @@ pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStat
 pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use planning::Planned;
-pub use session::{Preview, Session};
+pub use preview::Preview;
+pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};

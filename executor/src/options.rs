@@ -37,6 +37,8 @@ pub struct RunRequest {
     pub force: Vec<String>,
     /// Whether what does not depend on a failure still runs.
     pub keep_going: bool,
+    /// Whether something else is printed to standard output, so that no sink may print there.
+    pub stdout_taken: bool,
 }
 
 impl RunRequest {

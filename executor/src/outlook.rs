@@ -20,6 +20,7 @@ use crate::planning::Planned;
 use crate::reach::Goal;
 use crate::read::{Reading, file_of};
 use crate::run::invocations;
+use crate::task;
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
 /// A plan beside the world.
@@ -30,6 +31,31 @@ pub(crate) struct Look<'a> {
     inventory: Inventory,
     datasets: Datasets,
     last: Option<LastRun>,
+}
+
+/// What is to run, by stage.
+type Work = BTreeMap<usize, StageWork>;
+
+/// What is to run of one stage.
+#[derive(Clone, Copy, Default)]
+struct StageWork {
+    segments: usize,
+    /// Whether its partials are merged or finished.
+    merges: bool,
+}
+
+fn work(demand: &Demand) -> Work {
+    let mut work = Work::new();
+    for task in &demand.tasks {
+        for link in &task.chain {
+            let of = work.entry(link.stage).or_default();
+            match task.id.work {
+                task::Work::Segment(_) => of.segments += 1,
+                task::Work::Merge { .. } | task::Work::Finish => of.merges = true,
+            }
+        }
+    }
+    work
 }
 
 /// The last good run, with its plan.
@@ -50,12 +76,8 @@ impl<'a> Look<'a> {
 
     /// What a run would do.
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let demand = self.demand()?;
-        let mut to_run: BTreeMap<usize, usize> = BTreeMap::new();
-        for link in demand.tasks.iter().flat_map(|task| &task.chain) {
-            *to_run.entry(link.stage).or_default() += 1;
-        }
-        let stages = (0..self.plan().stages.len()).map(|stage| self.stage(stage, &to_run));
+        let work = work(&self.demand()?);
+        let stages = (0..self.plan().stages.len()).map(|stage| self.stage(stage, &work));
         Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
     }
 
@@ -99,22 +121,23 @@ impl<'a> Look<'a> {
         self.plan().sinks.iter().map(status).collect()
     }
 
-    fn stage(&self, index: usize, to_run: &BTreeMap<usize, usize>) -> Result<StageOutlook, Error> {
+    fn stage(&self, index: usize, work: &Work) -> Result<StageOutlook, Error> {
         let stage = &self.plan().stages[index];
         let unknown = stage.outputs.iter().any(|output| !self.datasets.streams.contains_key(&output.stream));
-        let tasks = to_run.get(&index).copied().unwrap_or(0);
+        let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
         let total = invocations(self.homes(), index) as usize;
-        let reasons = if tasks > 0 || unknown { self.reasons(index, to_run)? } else { Vec::new() };
+        let reasons = if work.contains_key(&index) || unknown { self.reasons(index, work)? } else { Vec::new() };
         Ok(StageOutlook {
             name: stage.name.clone(),
-            to_run: tasks.min(total.max(tasks)),
-            cached: if unknown { 0 } else { total.saturating_sub(tasks) },
+            to_run: segments,
+            merges,
+            cached: if unknown { 0 } else { total.saturating_sub(segments) },
             unknown,
             reasons,
         })
     }
 
-    fn reasons(&self, index: usize, to_run: &BTreeMap<usize, usize>) -> Result<Vec<Reason>, Error> {
+    fn reasons(&self, index: usize, work: &Work) -> Result<Vec<Reason>, Error> {
         let stage = &self.plan().stages[index];
         let Some((last, before)) = self.before(stage) else { return Ok(vec![Reason::NeverRan]) };
         let mut reasons = Vec::new();
@@ -127,7 +150,7 @@ impl<'a> Look<'a> {
         }
         for input in &stage.inputs {
             if let Some((above, _)) = self.plan().producing_stage(input.stream)
-                && to_run.contains_key(&above)
+                && work.contains_key(&above)
             {
                 reasons.push(Reason::Upstream { stage: self.plan().stages[above].name.clone() });
             }

@@ -123,11 +123,16 @@ impl Outputs<'_> {
         writer.finish().map_err(failed)
     }
 
-    /// Makes what was prepared appear, and remembers it; gives the number of rows.
-    pub(crate) fn commit(&self, sink: &Sink, preparation: Preparation, written: Vec<Finished>) -> Result<u64, Error> {
+    /// Makes what was prepared appear, and remembers it; says what is there then.
+    pub(crate) fn commit(
+        &self,
+        sink: &Sink,
+        preparation: Preparation,
+        written: Vec<Finished>,
+    ) -> Result<SinkState, Error> {
         let state = preparation.commit(written).map_err(|error| sink_error(sink, &error))?;
         self.reading.homes.store.remember(Memo::Sink, &self.memo_key(sink), &state)?;
-        Ok(state.files.iter().map(|file| file.rows).sum())
+        Ok(state)
     }
 
     /// Prints the rows of a sink to standard output.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
-use flowc_planner::{Lock, Settings, Unit, units};
+use flowc_planner::{Diagnostic, Lock, Pin, Settings, Unit, units};
 use flowc_store::{Memo, Store};
 use flowc_wasm::WasmRunner;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::StageCatalogue;
+use crate::compilations::Compilations;
 use crate::components::Components;
 use crate::project::Project;
 use crate::{Error, Observer, Options};
@@ -24,8 +25,8 @@ pub struct Planned {
     pub hash: PlanHash,
     /// The stages that run together, and why each ends where it does.
     pub units: Vec<Unit>,
-    /// What was pinned anew, in words.
-    pub lock_changes: Vec<String>,
+    /// What is pinned that the lock did not have, or not so.
+    pub lock_changes: Vec<Pin>,
     /// The texts, main file first.
     pub(crate) texts: Vec<PathBuf>,
     /// The lock.
@@ -55,6 +56,8 @@ pub(crate) struct Planning<'a> {
     pub runner: &'a WasmRunner,
     /// Hears of builds.
     pub observer: &'a dyn Observer,
+    /// Gets the names of the code.
+    pub compilations: &'a Compilations,
     /// Whether the lock is written when it changes.
     pub pin: bool,
 }
@@ -78,7 +81,7 @@ impl Planning<'_> {
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
             Some(plan) if outcome.problems.is_empty() => plan,
-            _ => return Err(Error::Pipeline(outcome.problems)),
+            _ => return Err(refused(outcome.problems, &lock_path)),
         };
         check_sinks(&plan)?;
         let StageCatalogue { codes, schemas, evidence, .. } = catalogue;
@@ -88,7 +91,7 @@ impl Planning<'_> {
             ..Lock::default()
         };
         let new_text = new_lock.to_string();
-        let lock_changes = changes(&lock, &new_lock);
+        let lock_changes = Pin::between(&lock, &new_lock);
         if self.pin && !self.options.locked && new_text != lock_text {
             write_lock(&lock_path, &new_text)?;
         }
@@ -129,6 +132,7 @@ impl Planning<'_> {
             runner: self.runner,
             build: self.options.build,
             observer: self.observer,
+            compilations: self.compilations,
         }
     }
 
@@ -137,7 +141,8 @@ impl Planning<'_> {
             return Ok(Lock::default());
         }
         Lock::parse(text).map_err(|error| {
-            Error::Locked(format!("{}: {error}. Correct it, or delete it to pin everything anew", path.display()))
+            let message = format!("{}: {error}", path.display());
+            Error::Locked { message, problems: Vec::new() }
         })
     }
 }
@@ -153,6 +158,15 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project) -> Planned {
         evidence: Vec::new(),
         base: project.base.clone(),
     }
+}
+
+/// Mistakes of the pipeline count for more than what does not fit the lock.
+fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
+    if problems.iter().all(Diagnostic::is_against_lock) {
+        let message = format!("the pipeline does not fit {}", lock.file_name().unwrap_or_default().display());
+        return Error::Locked { message, problems };
+    }
+    Error::Pipeline(problems)
 }
 
 /// What a format can't hold is known before anything runs.
@@ -182,18 +196,4 @@ fn write_lock(path: &std::path::Path, text: &str) -> Result<(), Error> {
     file.as_file().set_permissions(readable).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
-}
-
-fn changes(before: &Lock, now: &Lock) -> Vec<String> {
-    let components = now.components.iter().filter_map(|(code, digest)| match before.components.get(code) {
-        Some(pinned) if pinned == digest => None,
-        Some(pinned) => Some(format!("{code}: {} -> {}", pinned.short(), digest.short())),
-        None => Some(format!("{code}: pinned {}", digest.short())),
-    });
-    let sources = now.sources.iter().filter_map(|(name, schema)| match before.sources.get(name) {
-        Some(pinned) if pinned == schema => None,
-        Some(_) => Some(format!("source {name}: columns pinned anew")),
-        None => Some(format!("source {name}: {} columns pinned", schema.fields().len())),
-    });
-    components.chain(sources).collect()
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_planner::plan::{Plan, Producer, StreamId, Target};
+use flowc_planner::suggest;
 
 use crate::task::input_columns;
 use crate::{Error, RunRequest};
@@ -32,6 +33,11 @@ impl Goal {
             goal.streams = chosen.iter().flat_map(|&s| plan.stages[s].outputs.iter().map(|o| o.stream)).collect();
             let until = named(plan, &request.until)?;
             goal.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
+        }
+        if let Some(&sink) = goal.sinks.iter().find(|&&sink| plan.sinks[sink].spec.target == Target::Stdout)
+            && request.stdout_taken
+        {
+            return Err(stdout_taken(&plan.sinks[sink].name));
         }
         goal.reach(plan);
         Ok(goal)
@@ -81,14 +87,23 @@ impl Above {
 }
 
 fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result<BTreeSet<usize>, Error> {
-    let find = |name: &String| {
-        let place = plan.stages.iter().position(|stage| stage.name == *name);
-        place.ok_or_else(|| {
-            let known: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).take(20).collect();
-            Error::Request(format!("there is no stage `{name}`; there are {}", known.join(", ")))
-        })
-    };
-    names.into_iter().map(find).collect()
+    names.into_iter().map(|name| stage_named(plan, name)).collect()
+}
+
+/// The stage of a name that was typed.
+pub(crate) fn stage_named(plan: &Plan, name: &str) -> Result<usize, Error> {
+    plan.stages.iter().position(|stage| stage.name == name).ok_or_else(|| {
+        let help = suggest(name, plan.stages.iter().map(|stage| stage.name.as_str()));
+        let help = help.map_or_else(String::new, |help| format!("; {help}"));
+        Error::Request(format!("there is no stage `{name}`{help}"))
+    })
+}
+
+fn stdout_taken(sink: &str) -> Error {
+    Error::Request(format!(
+        "the sink `{sink}` prints rows to standard output, where --json prints events; give it a `file`, or run without \
+         --json"
+    ))
 }
 
 /// Whether a stream is an output of one of the stages: a sink on it belongs to a run `--until` them.

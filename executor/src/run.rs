@@ -304,9 +304,10 @@ impl Run<'_> {
             .map_err(|error| Error::Request(format!("the sinks can't be made durable: {error}")))?;
         for (sink, preparation, written) in pending {
             let sink = &self.plan().sinks[sink];
-            let files = written.len();
-            let rows = outputs.commit(sink, preparation, written)?;
-            self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, rows });
+            let files = written.iter().map(Finished::files).sum();
+            let state = outputs.commit(sink, preparation, written)?;
+            let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
+            self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
         }
         Ok(())
     }

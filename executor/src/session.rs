@@ -3,23 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use flowc_planner::plan::Plan;
 use flowc_store::{Store, StoreError};
 use flowc_wasm::WasmRunner;
 
-use crate::components::wasm_runner;
-use crate::files::OpenFiles;
+use crate::compilations::{Compilations, wasm_runner};
 use crate::history::{LogLine, Pin, load_log, pin};
-use crate::homes::Homes;
-use crate::inventory::Inventory;
-use crate::keys::Deriver;
-use crate::known::Known;
 use crate::outlook::Look;
-use crate::output::Outputs;
 use crate::planning::{Planned, Planning};
-use crate::read::Reading;
+use crate::preview::{Preview, preview};
+use crate::reach::{Goal, stage_named};
 use crate::run::Run;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, StageOutlook, Status, noop};
 
@@ -31,35 +23,25 @@ pub struct Session {
     options: Options,
     store: OnceLock<Store>,
     runner: OnceLock<Arc<WasmRunner>>,
-}
-
-/// The first rows of a stream.
-#[derive(Debug)]
-pub struct Preview {
-    /// The stream's name.
-    pub name: String,
-    /// Its columns.
-    pub schema: SchemaRef,
-    /// Rows, up to the number that was asked for.
-    pub batches: Vec<RecordBatch>,
-    /// How many rows there are in all.
-    pub rows: u64,
+    compilations: Arc<Compilations>,
 }
 
 impl Session {
     /// A session over what the options name.
     pub fn new(options: Options) -> Self {
-        Self { options, store: OnceLock::new(), runner: OnceLock::new() }
+        Self { options, store: OnceLock::new(), runner: OnceLock::new(), compilations: Arc::default() }
     }
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
-    pub fn plan(&self, observer: &dyn Observer) -> Result<Planned, Error> {
+    pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
         self.plan_pinning(observer, false)
     }
 
-    fn plan_pinning(&self, observer: &dyn Observer, pin: bool) -> Result<Planned, Error> {
-        let (store, runner) = (self.store()?, self.runner()?);
-        let planned = Planning { options: &self.options, store, runner, observer, pin }.plan()?;
+    fn plan_pinning(&self, observer: Arc<dyn Observer>, pin: bool) -> Result<Planned, Error> {
+        let (store, runner, compilations) = (self.store()?, self.runner()?, &*self.compilations);
+        compilations.tell(Arc::clone(&observer));
+        let observer = observer.as_ref();
+        let planned = Planning { options: &self.options, store, runner, observer, compilations, pin }.plan()?;
         store.flush()?;
         Ok(planned)
     }
@@ -84,10 +66,13 @@ impl Session {
             return Ok(report);
         }
         noop::forget(&self.options);
-        let planned = self.plan_pinning(observer.as_ref(), true)?;
-        for change in &planned.lock_changes {
-            observer.observe(Event::Warning { message: format!("lock: {change}") });
+        let planned = self.plan_pinning(Arc::clone(&observer), true)?;
+        if !planned.lock_changes.is_empty() {
+            let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
         }
+        // What does not fit the plan is refused before anything begins.
+        Goal::new(&planned.plan, request)?;
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
         let result = self.run_repairing(&planned, request, observer.as_ref(), &cancel);
@@ -130,58 +115,16 @@ impl Session {
 
     /// Why a stage would run, or that it would not.
     pub fn why(&self, stage: &str) -> Result<StageOutlook, Error> {
-        let planned = self.plan(&|_: Event| ())?;
-        let known = |plan: &Plan| plan.stages.iter().map(|s| s.name.clone()).take(20).collect::<Vec<_>>().join(", ");
-        let index = planned.plan.stages.iter().position(|candidate| candidate.name == stage);
-        let index = index.ok_or_else(|| {
-            Error::Request(format!("there is no stage `{stage}`; there are {}", known(&planned.plan)))
-        })?;
+        let planned = self.plan(Arc::new(|_: Event| ()))?;
+        let index = stage_named(&planned.plan, stage)?;
         let mut status = self.status(&planned)?;
         Ok(status.stages.swap_remove(index))
     }
 
     /// The first rows of a sink or a stream, from the store and the sources alone.
     pub fn show(&self, output: &str, limit: usize) -> Result<Preview, Error> {
-        let planned = self.plan(&|_: Event| ())?;
-        let (plan, store) = (planned.plan.as_ref(), self.store()?);
-        let sink = plan.sinks.iter().find(|sink| sink.name == output).map(|sink| sink.stream);
-        let stream = sink.or_else(|| {
-            plan.streams.iter().position(|stream| stream.name == output).map(flowc_planner::plan::StreamId)
-        });
-        let stream = stream.ok_or_else(|| Error::Request(format!("there is no sink or stream `{output}`")))?;
-        let inventory = Inventory::survey(plan, &planned.base, store)?;
-        let deriver = Deriver::new(plan);
-        let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let known = Known::new(store);
-        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
-        let files = OpenFiles::new(&store.spool());
-        let reading = Reading { homes, files: &files, fresh: None };
-        let cancel = Cancel::new();
-        let outputs = Outputs { reading, base: &planned.base, threads: 1, cancel: &cancel };
-        let not_there = || Error::Request(format!("the rows of `{output}` are not there yet; run the pipeline first"));
-        if !datasets.streams.contains_key(&stream) {
-            return Err(not_there());
-        }
-        let schema = plan.stream(stream).schema.clone();
-        let all: Vec<usize> = (0..schema.fields().len()).collect();
-        let (mut batches, mut rows, mut shown) = (Vec::new(), 0, 0);
-        for segment in 0..homes.segments(stream) {
-            rows += homes.rows(stream, segment)?.ok_or_else(not_there)?;
-            if homes.locate(stream, segment, &all)?.iter().any(Option::is_none) {
-                return Err(not_there());
-            }
-            if shown < limit {
-                outputs.each_batch(stream, segment, &mut |batch| {
-                    let take = batch.num_rows().min(limit - shown);
-                    shown += take;
-                    if take > 0 {
-                        batches.push(batch.slice(0, take));
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(Preview { name: plan.stream(stream).name.clone(), schema, batches, rows })
+        let planned = self.plan(Arc::new(|_: Event| ()))?;
+        preview(&planned, self.store()?, output, limit)
     }
 
     /// What a stage said when it last ran.
@@ -216,7 +159,8 @@ impl Session {
         if let Some(runner) = self.runner.get() {
             return Ok(runner);
         }
-        let runner = wasm_runner(self.store()?).map_err(|error| Error::Request(error.to_string()))?;
+        let compilations = Arc::clone(&self.compilations);
+        let runner = wasm_runner(self.store()?, compilations).map_err(|error| Error::Request(error.to_string()))?;
         Ok(self.runner.get_or_init(|| runner))
     }
 }

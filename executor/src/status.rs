@@ -33,6 +33,8 @@ pub struct StageOutlook {
     pub name: String,
     /// Segments that would run, as far as is known.
     pub to_run: usize,
+    /// Whether what its segments gave would be combined anew.
+    pub merges: bool,
     /// Segments whose results are there.
     pub cached: usize,
     /// Whether more may be to run, once changed source files have been read.

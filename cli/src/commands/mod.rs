@@ -13,6 +13,7 @@ mod store;
 mod why;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flowc_executor::{Options, Planned, Session};
 
@@ -88,8 +89,8 @@ fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options 
 
 /// Plans for a command that only looks, with builds told on standard error.
 fn planned(session: &Session) -> Result<Planned, Failure> {
-    let progress = Progress::new(Mode::People);
-    let planned = session.plan(&progress);
+    let progress = Arc::new(Progress::new(Mode::People));
+    let planned = session.plan(Arc::clone(&progress) as _);
     progress.clear();
     Ok(planned?)
 }

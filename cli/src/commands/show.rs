@@ -4,6 +4,7 @@ use arrow_cast::display::FormatOptions;
 use arrow_cast::pretty::pretty_format_batches_with_options;
 use arrow_schema::ArrowError;
 use flowc_executor::Preview;
+use flowc_planner::quantity::count;
 
 use super::{Context, printed};
 use crate::args::ShowArgs;
@@ -37,7 +38,7 @@ fn table(preview: &Preview) -> Result<String, ArrowError> {
 
 fn closing(preview: &Preview) -> String {
     let shown: usize = preview.batches.iter().map(|batch| batch.num_rows()).sum();
-    format!("{}: {shown} of {} rows", preview.name, preview.rows)
+    format!("{}: {shown} of {}", preview.name, count(preview.rows, "row"))
 }
 
 fn csv(preview: &Preview) -> Result<String, ArrowError> {

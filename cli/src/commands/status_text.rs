@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use flowc_executor::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};
+use flowc_planner::Pin;
+use flowc_planner::quantity::count;
 
-use crate::summary::count;
 use crate::terminal::{Paint, harmless};
 
 /// So many names are listed before "and n more".
@@ -15,7 +16,7 @@ const REASONS: usize = 3;
 const ALL_SHOWN: usize = 50;
 
 /// The status of a whole plan. `+` is to be done, `=` stands, `?` is known once sources have been read.
-pub(super) fn status(status: &Status, lock_changes: &[String], paint: Paint) -> String {
+pub(super) fn status(status: &Status, pins: &[Pin], paint: Paint) -> String {
     let parts = status.sources.len() + status.stages.len() + status.sinks.len();
     if parts == 0 {
         return "The pipeline is empty: a run would do nothing.\n".to_owned();
@@ -29,8 +30,8 @@ pub(super) fn status(status: &Status, lock_changes: &[String], paint: Paint) -> 
         .iter()
         .filter(|one| all || one.outlook != SinkOutlook::UpToDate)
         .for_each(|one| sink(&mut text, one, paint));
-    for change in lock_changes {
-        let _ = writeln!(text, "  {} flow.lock: {}", paint.green("+"), harmless(change));
+    for pin in pins {
+        let _ = writeln!(text, "  {} lock: {}", paint.green("+"), harmless(&pin.to_string()));
     }
     let _ = writeln!(text, "\n{}", closing(status, paint));
     text
@@ -44,7 +45,7 @@ pub(super) fn outlook(outlook: &StageOutlook, paint: Paint) -> String {
 }
 
 fn has_work(outlook: &StageOutlook) -> bool {
-    outlook.to_run > 0 || outlook.unknown
+    outlook.to_run > 0 || outlook.merges || outlook.unknown
 }
 
 fn mark(does: bool, unknown: bool, paint: Paint) -> String {
@@ -57,7 +58,7 @@ fn mark(does: bool, unknown: bool, paint: Paint) -> String {
 
 fn source(text: &mut String, source: &SourceStatus, paint: Paint) {
     let mark = mark(!source.to_read.is_empty(), false, paint);
-    let _ = write!(text, "  {mark} source {}: {}", source.name, count(source.files as u64, "file"));
+    let _ = write!(text, "  {mark} source {}: {}", source.name, count(source.files, "file"));
     if !source.to_read.is_empty() {
         let _ = write!(text, ", {} to read: {}", source.to_read.len(), some_of(&source.to_read));
     }
@@ -65,26 +66,24 @@ fn source(text: &mut String, source: &SourceStatus, paint: Paint) {
 }
 
 fn stage(text: &mut String, stage: &StageOutlook, reasons: usize, paint: Paint) {
-    let mark = mark(stage.to_run > 0, stage.unknown, paint);
+    let mark = mark(stage.to_run > 0 || stage.merges, stage.unknown, paint);
     let _ = writeln!(text, "  {mark} stage {}: {}", stage.name, work(stage));
     for reason in stage.reasons.iter().take(reasons) {
         let _ = writeln!(text, "      {}", paint.dim(&format!("because {}", harmless(&because(reason)))));
     }
     if stage.reasons.len() > reasons {
-        let more = format!(
-            "and {}: see `flowc why {}`",
-            count((stage.reasons.len() - reasons) as u64, "more reason"),
-            stage.name
-        );
+        let more =
+            format!("and {}: see `flowc why {}`", count(stage.reasons.len() - reasons, "more reason"), stage.name);
         let _ = writeln!(text, "      {}", paint.dim(&more));
     }
 }
 
 fn work(stage: &StageOutlook) -> String {
-    let run = format!("{} to run", count(stage.to_run as u64, "segment"));
+    let run = format!("{} to run", count(stage.to_run, "segment"));
     match (stage.to_run, stage.cached, stage.unknown) {
         (0, 0, true) => "known once changed sources have been read".to_owned(),
         (0, cached, true) => format!("{cached} cached, more is known once changed sources have been read"),
+        (0, cached, false) if stage.merges => format!("{} cached, to combine anew", count(cached, "segment")),
         (0, cached, false) => format!("{cached} cached"),
         (_, 0, false) => run,
         (_, cached, false) => format!("{run}, {cached} cached"),
@@ -112,11 +111,11 @@ fn because(reason: &Reason) -> String {
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
         }
         Reason::Column { input, column, segments } => {
-            let many = count(segments.len() as u64, "segment");
+            let many = count(segments.len(), "segment");
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
         }
-        Reason::Segments { input, added, removed } => segments(input, *added as u64, *removed as u64),
-        Reason::UnreadFiles { files } => format!("{} must be read first", count(*files as u64, "source file")),
+        Reason::Segments { input, added, removed } => segments(input, *added, *removed),
+        Reason::UnreadFiles { files } => format!("{} must be read first", count(*files, "source file")),
         Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
         Reason::Upstream { stage } => format!("stage `{stage}` above it runs, and may give something else"),
         Reason::Forced => "of --force".to_owned(),
@@ -127,7 +126,7 @@ fn value(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or("not set")
 }
 
-fn segments(input: &str, added: u64, removed: u64) -> String {
+fn segments(input: &str, added: usize, removed: usize) -> String {
     match (added, removed) {
         (0, 0) => format!("the segments of input `{input}` are in another order"),
         (0, removed) => format!("input `{input}` lost {}", count(removed, "segment")),
@@ -145,19 +144,16 @@ fn some_of(names: &[String]) -> String {
 }
 
 fn closing(status: &Status, paint: Paint) -> String {
-    let run = status.stages.iter().filter(|stage| stage.to_run > 0).count();
-    let unknown = status.stages.iter().filter(|stage| stage.to_run == 0 && stage.unknown).count();
+    let run = status.stages.iter().filter(|stage| stage.to_run > 0 || stage.merges).count();
+    let unknown = status.stages.iter().filter(|stage| stage.to_run == 0 && !stage.merges && stage.unknown).count();
     let cached = status.stages.len() - run - unknown;
     let sinks = status.sinks.iter().filter(|sink| sink.outlook != SinkOutlook::UpToDate).count();
     if run + unknown + sinks == 0 {
-        return paint.bold(&format!("Nothing to do: {} cached.", count(cached as u64, "stage")));
+        return paint.bold(&format!("Nothing to do: {} cached.", count(cached, "stage")));
     }
     let later = if unknown > 0 { format!(", {unknown} known later") } else { String::new() };
-    let line = format!(
-        "Plan: {} to run{later}, {cached} cached; {} to write.",
-        count(run as u64, "stage"),
-        count(sinks as u64, "sink")
-    );
+    let line =
+        format!("Plan: {} to run{later}, {cached} cached; {} to write.", count(run, "stage"), count(sinks, "sink"));
     paint.bold(&line)
 }
 
@@ -166,7 +162,7 @@ mod tests {
     use super::*;
 
     fn outlook_of(to_run: usize, cached: usize, reasons: Vec<Reason>) -> StageOutlook {
-        StageOutlook { name: "words".into(), to_run, cached, unknown: false, reasons }
+        StageOutlook { name: "words".into(), to_run, merges: false, cached, unknown: false, reasons }
     }
 
     fn whole(stages: Vec<StageOutlook>) -> Status {
@@ -191,6 +187,14 @@ A run would do this (+ do, = nothing to do, ? known later):
 Plan: 1 stage to run, 0 cached; 1 sink to write.
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn combining_anew_is_work_without_segments() {
+        let combining = StageOutlook { merges: true, ..outlook_of(0, 3, vec![]) };
+        assert_eq!(outlook(&combining, Paint::PLAIN), "  + stage words: 3 segments cached, to combine anew\n");
+        let text = status(&whole(vec![combining]), &[], Paint::PLAIN);
+        assert!(text.ends_with("Plan: 1 stage to run, 0 cached; 1 sink to write.\n"), "{text}");
     }
 
     #[test]

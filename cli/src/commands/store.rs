@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use flowc_executor::{Pin, admin};
+use flowc_planner::quantity::count;
 use flowc_store::{Damage, GcReport, Info, Usage};
 use serde_json::{Value, json};
 
@@ -12,7 +13,6 @@ use crate::args::{StoreCommand, StoreGcArgs, StoreInfoArgs, StorePinArgs, StoreU
 use crate::exit::{self, Exit};
 use crate::report::Failure;
 use crate::settings::{ByteSize, SettingsArgs};
-use crate::summary::count;
 use crate::terminal::harmless;
 
 pub(super) fn run(command: StoreCommand, context: &Context) -> Result<Exit, Failure> {
@@ -124,7 +124,7 @@ fn damage_text(damages: &[Damage], repaired: bool) -> String {
             damage.reason
         );
     }
-    let columns = count(damages.len() as u64, "column");
+    let columns = count(damages.len(), "column");
     let next = if repaired {
         "forgotten; the next run makes them anew"
     } else {

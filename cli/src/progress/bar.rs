@@ -32,9 +32,10 @@ impl Bar {
     pub(super) fn observe(&self, event: &Event) {
         match event {
             Event::BuildStarted { code } => self.appear(&format!("building {code}")),
+            Event::CompileStarted { code } => self.appear(&format!("compiling {code}")),
             Event::BuildLog { message, .. } => self.0.set_message(terminal::harmless(message)),
             Event::BuildFinished { .. } => self.clear(),
-            Event::FileRead { file, .. } => self.0.set_message(format!("reading {file}")),
+            Event::FileRead { file, .. } => self.0.set_message(terminal::harmless(&format!("reading {file}"))),
             Event::WorkPlanned { tasks } => self.start(*tasks),
             Event::SegmentRan { stages, .. } => self.step(stages.last().map_or("", String::as_str)),
             Event::SegmentUnchanged { stage, .. } => self.step(stage),

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use flowc_executor::Event;
+use flowc_planner::Pin;
+use flowc_planner::quantity::count;
 
 use crate::report;
 use crate::terminal::{self, Paint, harmless};
@@ -36,10 +38,12 @@ impl Lines {
         match event {
             Event::BuildStarted { code } => Some(format!("building {}", harmless(code))),
             Event::BuildFinished { code, seconds } => Some(format!("built {} in {seconds:.1} s", harmless(code))),
+            Event::CompileStarted { code } => self.alone.then(|| format!("compiling {}", harmless(code))),
+            Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", Pin::summary(pins))),
             Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
             Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
-            Event::SinkWritten { sink, files, rows } => self.sink(sink, *files, *rows),
+            Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
             Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
             Event::WorkPlanned { tasks } => self.planned(*tasks),
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
@@ -53,21 +57,22 @@ impl Lines {
     fn bad_rows(&mut self, source: &str, file: &str, rows: u64) -> Option<String> {
         self.bad_files += 1;
         let message = match self.bad_files {
-            n if n <= SHOWN => format!("source `{source}`: {rows} bad row{} in {file}", plural(rows)),
+            n if n <= SHOWN => format!("source `{source}`: {} in {file}", count(rows, "bad row")),
             n if n == SHOWN + 1 => "more files have bad rows".to_owned(),
             _ => return None,
         };
         Some(report::warning(&message, self.paint).trim_end().to_owned())
     }
 
-    fn sink(&mut self, sink: &str, files: usize, rows: u64) -> Option<String> {
+    fn sink(&mut self, sink: &str, (files, in_all): (usize, usize), rows: u64) -> Option<String> {
         if files == 0 {
             return None;
         }
         self.sinks += 1;
-        let many = plural(files as u64);
+        let of = if files < in_all { format!(" of {in_all}") } else { String::new() };
+        let (files, rows) = (count(files, "file"), count(rows, "row"));
         match self.sinks {
-            n if n <= SHOWN => Some(format!("wrote {sink}: {files} file{many}, {rows} row{} in all", plural(rows))),
+            n if n <= SHOWN => Some(format!("wrote {sink}: {files}{of}, {rows} in all")),
             n if n == SHOWN + 1 => Some("more sinks are written".to_owned()),
             _ => None,
         }
@@ -84,7 +89,7 @@ impl Lines {
             return None;
         }
         self.last_pulse = Instant::now();
-        Some(format!("{} of {} segments done", self.done, self.tasks))
+        Some(format!("{} of {} steps done", self.done, self.tasks))
     }
 }
 
@@ -92,17 +97,28 @@ fn log_line(stage: &str, level: &str, message: &str) -> Option<String> {
     matches!(level, "error" | "warn").then(|| format!("{stage}: {level}: {}", harmless(message)))
 }
 
-/// The ending of a noun after a number.
-pub(crate) fn plural(number: u64) -> &'static str {
-    if number == 1 { "" } else { "s" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sink_written(rows: u64) -> Event {
-        Event::SinkWritten { sink: "top".into(), files: 1, rows }
+        Event::SinkWritten { sink: "top".into(), files: 1, files_in_all: 1, rows }
+    }
+
+    #[test]
+    fn of_a_folder_with_files_that_stayed_all_are_counted() {
+        let event = Event::SinkWritten { sink: "days".into(), files: 2, files_in_all: 31, rows: 1 };
+        let expected = "wrote days: 2 files of 31, 1 row in all";
+        assert_eq!(Lines::new(true).of(&event).as_deref(), Some(expected));
+        let none = Event::SinkWritten { sink: "days".into(), files: 0, files_in_all: 31, rows: 1 };
+        assert_eq!(Lines::new(true).of(&none), None);
+    }
+
+    #[test]
+    fn compilations_are_told_where_no_bar_tells_them() {
+        let event = Event::CompileStarted { code: "std count@1".into() };
+        assert_eq!(Lines::new(true).of(&event).as_deref(), Some("compiling std count@1"));
+        assert_eq!(Lines::new(false).of(&event), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use flowc_planner::quantity;
 use serde::Deserialize;
 
 /// A number of bytes.
@@ -30,25 +31,9 @@ impl TryFrom<Text> for ByteSize {
 impl FromStr for ByteSize {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(split);
-        let number = number.parse::<u64>().ok();
-        let bytes = number.zip(factor(unit.trim())).and_then(|(number, factor)| number.checked_mul(factor));
+        let bytes = text.parse::<u64>().ok().or_else(|| quantity::bytes(text));
         bytes.map(Self).ok_or_else(|| format!("`{text}` is not a size: write it as in 512MiB, 2GB or 1048576"))
     }
-}
-
-fn factor(unit: &str) -> Option<u64> {
-    Some(match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "k" | "kib" => 1 << 10,
-        "m" | "mib" => 1 << 20,
-        "g" | "gib" => 1 << 30,
-        _ => return None,
-    })
 }
 
 impl std::fmt::Display for ByteSize {
@@ -71,7 +56,7 @@ mod tests {
         assert_eq!(bytes("512MiB"), Ok(512 << 20));
         assert_eq!(bytes("2 GB"), Ok(2_000_000_000));
         assert_eq!(bytes("7"), Ok(7));
-        for wrong in ["", "MiB", "-1", "1.5G", "1TB?", "99999999999999999999", "18446744073709551615k"] {
+        for wrong in ["", "MiB", "-1", "1.5G", "1TB?", "0MiB", "99999999999999999999", "18446744073709551615k"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }

@@ -83,7 +83,7 @@ impl Project {
             (r#""seconds":[0-9.e-]+"#, "\"seconds\":[TIME]"),
             (r" +\d+\.\d{3}\n", " [TIME]\n"),
             (r"\b\d+\.\d+ s\b", "[TIME]"),
-            (r"(?m)^\d+ of \d+ segments done\n", ""),
+            (r"(?m)^\d+ of \d+ steps done\n", ""),
             (r"\b\d+(\.\d+)? (KiB|MiB|GiB|B)\b", "[SIZE]"),
         ];
         let text = text.replace(self.root.path().to_str().unwrap(), "[ROOT]");

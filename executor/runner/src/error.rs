@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use flowc_planner::quantity::{duration, size};
+
 /// A stage failed. The engine adds the segment and the batch.
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
@@ -48,8 +50,16 @@ impl fmt::Display for StageFault {
             StageFault::Problem { message, .. } => f.write_str(message),
             StageFault::Trap(what) => write!(f, "the stage's code stopped: {what}"),
             StageFault::Contract(what) => write!(f, "the stage broke the contract: {what}"),
-            StageFault::Timeout { milliseconds } => write!(f, "no answer within the timeout of {milliseconds} ms"),
-            StageFault::Memory { bytes } => write!(f, "more memory wanted than the limit of {bytes} bytes"),
+            StageFault::Timeout { milliseconds } => write!(
+                f,
+                "no answer within its timeout of {}; raise `timeout` in the stage if it needs more time",
+                duration(*milliseconds)
+            ),
+            StageFault::Memory { bytes } => write!(
+                f,
+                "it needs more memory than its limit of {}; raise `memory` in the stage, or have it hold less",
+                size(*bytes)
+            ),
             StageFault::Cancelled => f.write_str("the run was stopped"),
             StageFault::Downstream(what) => f.write_str(what),
         }

@@ -50,6 +50,11 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// Number of files that the job wrote: one, or one for each partition.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// Number of rows in the job's files.
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|file| file.rows).sum()

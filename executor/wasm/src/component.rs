@@ -70,6 +70,7 @@ fn compiled(
     if let Some(component) = cache.path(&name).and_then(|path| load_file(machine, path)) {
         return Ok(component);
     }
+    cache.compiling(digest);
     let code = machine.engine.precompile_component(bytes);
     let code = code.map_err(|error| Problem::new(format!("the component can't be compiled: {error:#}")))?;
     if let Some(component) = cache.put(&name, &code).and_then(|path| load_file(machine, path)) {

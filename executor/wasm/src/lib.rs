@@ -34,6 +34,8 @@ mod wasi;
 
 use std::path::PathBuf;
 
+use flowc_planner::key::StageDigest;
+
 pub use budget::DEFAULT_MEMORY;
 pub use engine::STACK_PER_INSTANCE;
 pub use log::{LOG_LINE_BYTES, LOG_LINES};
@@ -47,6 +49,9 @@ pub trait CompiledCache: Send + Sync {
 
     /// Keeps a file, in the place of one that is there already. `None` if it can't: the caller goes on without.
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf>;
+
+    /// Told before a component is compiled, which takes seconds.
+    fn compiling(&self, _component: &StageDigest) {}
 }
 
 /// Why there is no runner.
