@@ -60,8 +60,10 @@ pub enum LockError {
         found: u32,
     },
     /// A column's type is not Arrow.
-    #[error("the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}` (delete the lock to \
-             pin everything anew)")]
+    #[error(
+        "the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}` (delete the lock to \
+             pin everything anew)"
+    )]
     Type {
         /// The source.
         source_name: String,

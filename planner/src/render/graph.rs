@@ -35,20 +35,33 @@ pub(super) enum Shape {
     Sink,
 }
 
+#[derive(Debug)]
 pub(super) struct Box {
     pub(super) shape: Shape,
     pub(super) title: String,
     pub(super) detail: String,
 }
 
+#[derive(Debug)]
 pub(super) struct Arrow {
     pub(super) from: usize,
     pub(super) to: usize,
-    /// The port or ports, where there are several.
-    pub(super) label: String,
+    /// The output port, where there are several.
+    pub(super) out: String,
+    /// The input port, where there are several.
+    pub(super) into: String,
+}
+
+impl Arrow {
+    /// Both ports as one text.
+    fn label(&self) -> String {
+        let ports = [&self.out, &self.into].into_iter().filter(|port| !port.is_empty());
+        ports.map(String::as_str).collect::<Vec<_>>().join(" to ")
+    }
 }
 
 /// Boxes, arrows between them, and frames around those of one unit.
+#[derive(Debug)]
 pub(super) struct Drawing {
     pub(super) boxes: Vec<Box>,
     pub(super) arrows: Vec<Arrow>,
@@ -98,8 +111,7 @@ fn arrow(plan: &Plan, stream: crate::plan::StreamId, to: usize, into: &str) -> A
             (plan.sources.len() + stage, if outputs.len() > 1 { outputs[port].port.as_str() } else { "" })
         }
     };
-    let label = [out, into].into_iter().filter(|port| !port.is_empty()).collect::<Vec<_>>().join(" to ");
-    Arrow { from, to, label }
+    Arrow { from, to, out: out.to_owned(), into: into.to_owned() }
 }
 
 fn mermaid(drawing: &Drawing) -> String {
@@ -121,9 +133,10 @@ fn mermaid(drawing: &Drawing) -> String {
         frame.iter().for_each(|&i| push(&mut text, format_args!("        {}\n", node(i))));
         text.push_str("    end\n");
     }
-    for Arrow { from, to, label } in &drawing.arrows {
-        let label = if label.is_empty() { String::new() } else { format!("|\"{}\"|", mermaid_escaped(label)) };
-        push(&mut text, format_args!("    n{from} -->{label} n{to}\n"));
+    for arrow in &drawing.arrows {
+        let label = mermaid_escaped(&arrow.label());
+        let label = if label.is_empty() { label } else { format!("|\"{label}\"|") };
+        push(&mut text, format_args!("    n{} -->{label} n{}\n", arrow.from, arrow.to));
     }
     text
 }
@@ -151,9 +164,10 @@ fn dot(drawing: &Drawing) -> String {
         frame.iter().for_each(|&i| push(&mut text, format_args!("        {}\n", node(i))));
         text.push_str("    }\n");
     }
-    for Arrow { from, to, label } in &drawing.arrows {
-        let label = if label.is_empty() { String::new() } else { format!(" [label=\"{}\"]", dot_escaped(label)) };
-        push(&mut text, format_args!("    n{from} -> n{to}{label};\n"));
+    for arrow in &drawing.arrows {
+        let label = dot_escaped(&arrow.label());
+        let label = if label.is_empty() { label } else { format!(" [label=\"{label}\"]") };
+        push(&mut text, format_args!("    n{} -> n{}{label};\n", arrow.from, arrow.to));
     }
     text.push_str("}\n");
     text
