@@ -112,13 +112,13 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc run                        what is new or changed
-  flowc run --until words          up to the stage `words`, and sinks that read from there
-  flowc run --force words          the stage `words` anew, whatever the store has
+  flowc run --until words          up to the stage `words`, with its sinks
+  flowc run --force words          the stage `words` anew
   flowc run --locked --no-build    as a build server should
   flowc run --json | jq -c 'select(.event == \"run-finished\")'")]
 pub(crate) struct RunArgs {
     /// Run this stage and what it needs that is not in the store; write no sinks (repeatable)
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "STAGE")]
     pub(crate) only: Vec<String>,
     /// Run this stage and all above it, and sinks that read from those alone (repeatable)
     #[arg(long, value_name = "STAGE")]
@@ -188,7 +188,7 @@ pub(crate) enum GraphFormat {
 #[command(after_help = "Examples:
   flowc show words                  the first rows as a table
   flowc show words --rows 100 --csv
-  flowc show parts.rejects --json   an output of a stage with several, or a source's bad rows")]
+  flowc show parts.rejects --json   one of several outputs, or bad rows")]
 pub(crate) struct ShowArgs {
     /// A stream (`name` or `name.port`) or a sink
     #[arg(value_name = "OUTPUT")]
@@ -262,7 +262,7 @@ pub(crate) struct StoreInfoArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc store verify             ends with 3 if anything is damaged
-  flowc store verify --repair    forgets damaged results, so that the next run makes them anew")]
+  flowc store verify --repair    forgets damaged results, to be made anew")]
 pub(crate) struct StoreVerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -360,6 +360,17 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_fit_a_terminal() {
+        fn check(command: &clap::Command) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let long: Vec<&str> = examples.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(long.is_empty(), "{}: {long:?}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&Args::command());
     }
 
     #[test]

@@ -66,6 +66,10 @@ impl Paint {
     #[cfg(test)]
     pub(crate) const PLAIN: Paint = Paint { on: false };
 
+    /// Colours all text.
+    #[cfg(test)]
+    pub(crate) const BRIGHT: Paint = Paint { on: true };
+
     /// Whether it colours.
     pub(crate) fn is_on(self) -> bool {
         self.on

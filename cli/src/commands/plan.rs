@@ -22,8 +22,9 @@ pub(super) fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
             "lock_changes": planned.lock_changes,
         }));
     }
-    let mut text = render::plan_text(&planned.plan, &planned.units);
+    let paint = terminal::stdout_paint();
+    let mut text = status_text::plan(&render::plan_text(&planned.plan, &planned.units), paint);
     text.push('\n');
-    text.push_str(&status_text::status(&status, &planned.lock_changes, terminal::stdout_paint()));
+    text.push_str(&status_text::status(&status, &planned.lock_changes, paint));
     printed(&text)
 }

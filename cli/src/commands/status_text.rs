@@ -15,6 +15,15 @@ const REASONS: usize = 3;
 /// Above so many parts, those with nothing to do are only counted.
 const ALL_SHOWN: usize = 50;
 
+/// The plan's own text, with its headings in bold.
+pub(super) fn plan(text: &str, paint: Paint) -> String {
+    let line = |line: &str| match line.is_empty() || line.starts_with(' ') {
+        true => format!("{line}\n"),
+        false => format!("{}\n", paint.bold(line)),
+    };
+    text.lines().map(line).collect()
+}
+
 /// The status of a whole plan. `+` is to be done, `=` stands, `?` is known once sources have been read.
 pub(super) fn status(status: &Status, pins: &[Pin], paint: Paint) -> String {
     let parts = status.sources.len() + status.stages.len() + status.sinks.len();
@@ -151,10 +160,12 @@ fn closing(status: &Status, paint: Paint) -> String {
     if run + unknown + sinks == 0 {
         return paint.bold(&format!("Nothing to do: {} cached.", count(cached, "stage")));
     }
-    let later = if unknown > 0 { format!(", {unknown} known later") } else { String::new() };
-    let line =
-        format!("Plan: {} to run{later}, {cached} cached; {} to write.", count(run, "stage"), count(sinks, "sink"));
-    paint.bold(&line)
+    let parts = [(run, "to run"), (unknown, "known later"), (cached, "cached")];
+    let stages = parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
+    let stages = stages.collect::<Vec<_>>().join(", ");
+    let colon = if stages.is_empty() { "" } else { ": " };
+    let all = count(status.stages.len(), "stage");
+    paint.bold(&format!("Plan: {all}{colon}{stages}; {} to write.", count(sinks, "sink")))
 }
 
 #[cfg(test)]
@@ -172,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn a_plans_headings_are_bold() {
+        let text = "source a  a.csv\n    csv\n\nsink b\n";
+        assert_eq!(plan(text, Paint::PLAIN), text);
+        let bold = plan(text, Paint::BRIGHT);
+        assert_eq!(bold, "\u{1b}[1msource a  a.csv\u{1b}[0m\n    csv\n\n\u{1b}[1msink b\u{1b}[0m\n");
+    }
+
+    #[test]
     fn a_plan_says_what_and_why() {
         let column = Reason::Column { input: "in".into(), column: "line".into(), segments: vec!["data/0.txt".into()] };
         let code = Reason::Code { before: "aa".into(), now: "bb".into() };
@@ -184,7 +203,7 @@ A run would do this (+ do, = nothing to do, ? known later):
       because column `line` of input `in` differs in 1 segment: data/0.txt
   + sink top: restore from the store: it was deleted or altered
 
-Plan: 1 stage to run, 0 cached; 1 sink to write.
+Plan: 1 stage: 1 to run; 1 sink to write.
 ";
         assert_eq!(text, expected);
     }
@@ -194,7 +213,7 @@ Plan: 1 stage to run, 0 cached; 1 sink to write.
         let combining = StageOutlook { merges: true, ..outlook_of(0, 3, vec![]) };
         assert_eq!(outlook(&combining, Paint::PLAIN), "  + stage words: 3 segments cached, to combine anew\n");
         let text = status(&whole(vec![combining]), &[], Paint::PLAIN);
-        assert!(text.ends_with("Plan: 1 stage to run, 0 cached; 1 sink to write.\n"), "{text}");
+        assert!(text.ends_with("Plan: 1 stage: 1 to run; 1 sink to write.\n"), "{text}");
     }
 
     #[test]
@@ -203,7 +222,7 @@ Plan: 1 stage to run, 0 cached; 1 sink to write.
         stages[5].to_run = 1;
         let text = status(&whole(stages), &[], Paint::PLAIN);
         assert_eq!(text.matches("stage words").count(), 1, "{text}");
-        assert!(text.ends_with("1 stage to run, 99 cached; 1 sink to write.\n"), "{text}");
+        assert!(text.ends_with("Plan: 100 stages: 1 to run, 99 cached; 1 sink to write.\n"), "{text}");
     }
 
     #[test]
