@@ -65,3 +65,16 @@ impl fmt::Display for StageFault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_say_which_one_to_raise() {
+        let timeout = StageFault::Timeout { milliseconds: 5000 }.to_string();
+        assert_eq!(timeout, "no answer within its timeout of 5s; raise `timeout` in the stage if it needs more time");
+        let memory = StageFault::Memory { bytes: 64 << 20 }.to_string();
+        assert!(memory.contains("limit of 64MiB; raise `memory` in the stage"), "{memory}");
+    }
+}
