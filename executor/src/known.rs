@@ -15,8 +15,11 @@ pub(crate) struct Known<'a> {
     store: &'a Store,
     columns: Mutex<HashMap<ColumnKey, StoredColumn>>,
     rows: Mutex<HashMap<RowsKey, u64>>,
-    turns: Mutex<HashMap<(StreamId, usize), Arc<Mutex<()>>>>,
+    turns: Mutex<HashMap<(StreamId, usize), Turn>>,
 }
+
+/// Held by the one that makes something of a segment.
+type Turn = Arc<Mutex<()>>;
 
 impl<'a> Known<'a> {
     /// Nothing is known yet.
@@ -30,7 +33,7 @@ impl<'a> Known<'a> {
     }
 
     /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
-    pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Arc<Mutex<()>> {
+    pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Turn {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry((stream, segment)).or_default().clone()
     }
 

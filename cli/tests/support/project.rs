@@ -84,7 +84,7 @@ impl Project {
             (r" +\d+\.\d{3}\n", " [TIME]\n"),
             (r"\b\d+\.\d+ s\b", "[TIME]"),
             (r"(?m)^\d+ of \d+ steps done\n", ""),
-            (r"\b\d+(\.\d+)? (KiB|MiB|GiB|B)\b", "[SIZE]"),
+            (r" +\d+(\.\d+)? (KiB|MiB|GiB|B)\b", " [SIZE]"),
         ];
         let text = text.replace(self.root.path().to_str().unwrap(), "[ROOT]");
         let replace = |text: String, (pattern, word): &(&str, &str)| {
