@@ -4,7 +4,7 @@ use std::fmt;
 
 use flowc_planner::quantity::{duration, size};
 
-/// A stage failed. The engine adds the segment and the batch.
+/// A stage failed. The engine adds the segment.
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
 pub struct StageError {

@@ -5,6 +5,8 @@
 //! collapsed stages is a chain of outlets, so a batch is handed on and never queued.
 
 mod batch;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 
 pub use batch::{Batch, Selection};
@@ -18,7 +20,7 @@ use flowc_planner::plan::{Limits, OutputColumn, Rows};
 
 /// Executes the stages of one kind: wasm components, Python processes, containers, ...
 ///
-/// One conformance suite runs against every implementation.
+/// One suite runs against every implementation: the module `conformance`, behind the feature of that name.
 pub trait Runner: Send + Sync {
     /// Opens a fresh instance. It holds no history of earlier invocations.
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;

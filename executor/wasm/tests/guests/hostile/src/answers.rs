@@ -38,6 +38,9 @@ pub(crate) fn describe(config: &str) -> Result<wit::Description, wit::Problem> {
 }
 
 fn truth(config: &Value) -> wit::Description {
+    if config["class"] == "combining" {
+        return combining();
+    }
     let rows = match config["rows"].as_str() {
         Some("subset") => wit::RowsRelation::Subset(0),
         _ => wit::RowsRelation::Same(0),
@@ -55,6 +58,19 @@ fn truth(config: &Value) -> wit::Description {
         wit::OutputDescription { schema: message(&words), rows: new, columns: vec![wit::ColumnOrigin::Written] };
     let input = wit::InputDescription { class: wit::Class::RowWise, reads: vec![0], keys: vec![] };
     wit::Description { inputs: vec![input], outputs: vec![out, words], partial: None, parts: 1 }
+}
+
+fn combining() -> wit::Description {
+    let sums = message(&Schema::new(vec![Field::new("sum", DataType::Int64, false)]));
+    let words = message(&Schema::new(vec![Field::new("word", DataType::Utf8, false)]));
+    let input = wit::InputDescription { class: wit::Class::Combining, reads: vec![0], keys: vec![] };
+    let output = |schema| wit::OutputDescription {
+        schema,
+        rows: wit::RowsRelation::New,
+        columns: vec![wit::ColumnOrigin::Written],
+    };
+    let outputs = vec![output(sums.clone()), output(words)];
+    wit::Description { inputs: vec![input], outputs, partial: Some(sums), parts: 1 }
 }
 
 fn bend(lie: &str, mut truth: wit::Description) -> wit::Description {

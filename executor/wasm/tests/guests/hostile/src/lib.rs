@@ -1,11 +1,8 @@
-//! A stage that speaks the contract's bindings directly and breaks it in the way that its config names.
-//!
-//! Input 0 has the columns `id` (Int64), which it reads, and `text` (Utf8), which it does not. Output 0 passes both on
-//! and writes `extra` (Int64, not nullable); the config's `rows` says what becomes of the rows. Output 1 has new rows of
-//! one column, `word` (Utf8, not nullable).
+//! A stage that speaks the contract's bindings directly and breaks it in the way that its config names: the stage of
+//! the runners' conformance suite, which says what it is, with more misbehaviour of the kind that wasm makes possible.
 #![cfg(target_arch = "wasm32")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use flowc_sdk::bindings::exports::flowc::stage::stage as wit;
 use flowc_sdk::bindings::flowc::stage::data::{ArraysParam, Batch, Level, Node, emit, log, make};
@@ -20,6 +17,7 @@ flowc_sdk::bindings::export_component!(Hostile with_types_in flowc_sdk::bindings
 thread_local! {
     static CONFIG: RefCell<Value> = const { RefCell::new(Value::Null) };
     static HELD: RefCell<Vec<Batch>> = const { RefCell::new(Vec::new()) };
+    static SUM: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
 impl wit::Guest for Hostile {
@@ -31,27 +29,39 @@ impl wit::Guest for Hostile {
         answers::describe(&config)
     }
 
-    fn open(config: String, _: Vec<Vec<u8>>, _: wit::Phase, _: u64) -> Result<(), wit::Problem> {
+    fn open(config: String, _: Vec<Vec<u8>>, phase: wit::Phase, part: u64) -> Result<(), wit::Problem> {
         let config: Value =
             flowc_sdk::serde_json::from_str(&config).map_err(|error| answers::problem(&error.to_string()))?;
         std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));
         if config["do"] == "panic-in-open" {
             panic!("no wish to open");
         }
+        SUM.set((config["class"] == "combining").then_some(0));
         CONFIG.set(config);
+        called(&format!("open {phase:?} {part}"));
         Ok(())
     }
 
-    fn push(_: u32, batch: Batch) -> Result<(), wit::Problem> {
+    fn push(port: u32, batch: Batch) -> Result<(), wit::Problem> {
+        called(&format!("push {port} {}", batch.rows()));
+        if let Some(sum) = SUM.get() {
+            SUM.set(Some(sum + total(&batch)));
+            return Ok(());
+        }
         let mode = CONFIG.with_borrow(|config| config["do"].as_str().unwrap_or("good").to_owned());
         misbehave(&mode, batch)
     }
 
-    fn end_of_input(_: u32) -> Result<(), wit::Problem> {
+    fn end_of_input(port: u32) -> Result<(), wit::Problem> {
+        called(&format!("end {port}"));
         Ok(())
     }
 
     fn finish() -> Result<(), wit::Problem> {
+        called("finish");
+        if let Some(sum) = SUM.get() {
+            emit(0, make(0, 1, column(&[sum]).param()));
+        }
         let held = HELD.take();
         for batch in held.iter().rev() {
             emit(0, extra(batch));
@@ -60,10 +70,24 @@ impl wit::Guest for Hostile {
     }
 }
 
+/// Tells of a call, where the config asks for it: Debug writes a phase as `Phase::Run`.
+fn called(call: &str) {
+    if CONFIG.with_borrow(|config| config["do"] == "calls") {
+        log(Level::Info, &call.replace("Phase::", ""));
+    }
+}
+
+/// The sum of the first column.
+fn total(batch: &Batch) -> i64 {
+    let arrays = batch.read(&[0]);
+    let bytes = arrays.buffers.last().map_or(&[][..], Vec::as_slice);
+    bytes.chunks_exact(8).filter_map(|bytes| Some(i64::from_le_bytes(bytes.try_into().ok()?))).sum()
+}
+
 fn misbehave(mode: &str, batch: Batch) -> Result<(), wit::Problem> {
     let rows = batch.rows();
     match mode {
-        "good" => emit(0, extra(&batch)),
+        "good" | "calls" => emit(0, extra(&batch)),
         "read" => drop(batch.read(&[0])),
         "slices" => {
             emit(0, extra(&batch.slice(0, rows / 2)));
@@ -117,8 +141,12 @@ struct Numbers {
 }
 
 fn numbers(rows: u64) -> Numbers {
-    let bytes = (0..rows).flat_map(|row| (row as i64).to_le_bytes()).collect();
-    Numbers { claimed: rows, bytes, node: [Node { length: 0, null_count: 0 }], buffers: vec![] }
+    column(&(0..rows as i64).collect::<Vec<_>>())
+}
+
+fn column(values: &[i64]) -> Numbers {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Numbers { claimed: values.len() as u64, bytes, node: [Node { length: 0, null_count: 0 }], buffers: vec![] }
 }
 
 impl Numbers {
