@@ -9,6 +9,9 @@ use flowc_planner::key::{ColumnKey, RowsKey};
 use flowc_planner::plan::StreamId;
 use flowc_store::{Store, StoreError, StoredColumn};
 
+/// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
+pub(crate) type Turn = Arc<Mutex<()>>;
+
 /// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
 /// be damaged; then the run starts over, with nothing known.
 pub(crate) struct Known<'a> {
@@ -17,9 +20,6 @@ pub(crate) struct Known<'a> {
     rows: Mutex<HashMap<RowsKey, u64>>,
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
 }
-
-/// Held by the one that makes something of a segment.
-type Turn = Arc<Mutex<()>>;
 
 impl<'a> Known<'a> {
     /// Nothing is known yet.
@@ -32,7 +32,7 @@ impl<'a> Known<'a> {
         find(&self.columns, keys, |missing| self.store.find_columns(missing))
     }
 
-    /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
+    /// The turn of a segment.
     pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Turn {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry((stream, segment)).or_default().clone()
     }

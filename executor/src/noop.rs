@@ -2,7 +2,8 @@
 //!
 //! After a run that left everything as it should be, one file in the store lists all that the outcome depends on: the
 //! texts, and a stamp for every source file, listed folder, sink file and component. While all of that holds the run's
-//! report holds too. Nothing else is opened: no KDL is parsed, no database, no component.
+//! report holds too. Beside it the store's version is looked at, and nothing else is opened: no KDL is parsed, no
+//! database, no component.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -71,6 +72,9 @@ impl Standstill {
 
 /// The report of the last run, if everything is still as that run left it.
 pub(crate) fn standing_report(options: &Options) -> Option<RunReport> {
+    if !Store::is_current(&options.store) {
+        return None;
+    }
     let path = Store::area(&options.store, Area::Noop).join(file_name(options)?);
     let bytes = std::fs::read(path).ok()?;
     let standstill: Standstill = postcard::from_bytes(&bytes).ok()?;

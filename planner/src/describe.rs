@@ -273,3 +273,63 @@ fn check_keyed(description: &Description, schemas: &[SchemaRef]) -> Result<(), S
         false => Err("the key columns of its keyed inputs are of different types".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(data_type: DataType) -> SchemaRef {
+        Arc::new(Schema::new(vec![Field::new("k", data_type, true)]))
+    }
+
+    fn input(class: Class) -> InputDescription {
+        InputDescription { class, reads: vec![0], keys: if class == Class::Keyed { vec![0] } else { vec![] } }
+    }
+
+    fn output(rows: Rows) -> OutputDescription {
+        OutputDescription { schema: schema(DataType::Int64), rows, columns: vec![OutputColumn::Written] }
+    }
+
+    /// What is said of a stage with these inputs and one output.
+    fn verdict(inputs: &[(Class, DataType)], rows: Rows) -> String {
+        let schemas: Vec<SchemaRef> = inputs.iter().map(|(_, data_type)| schema(data_type.clone())).collect();
+        let ports = |count: usize| (0..count).map(|port| port.to_string()).collect();
+        let combining = inputs.iter().any(|(class, _)| *class == Class::Combining);
+        let description = Description {
+            inputs: inputs.iter().map(|(class, _)| input(*class)).collect(),
+            outputs: vec![output(rows)],
+            partial: combining.then(|| schema(DataType::Int64)),
+            parts: 1,
+        };
+        let signature = Signature {
+            digest: crate::key::StageDigest::new([0; 32]),
+            doc: String::new(),
+            inputs: ports(inputs.len()),
+            outputs: ports(1),
+            config_schema: serde_json::Value::Null,
+            purity: crate::plan::Purity::Proven,
+            runner: Default::default(),
+        };
+        check(&description, &signature, &schemas).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn keyed_inputs_must_have_keys_that_can_meet() {
+        use Class::{Keyed, RowWise, Whole};
+        assert_eq!(verdict(&[(Keyed, DataType::Utf8), (Keyed, DataType::Utf8)], Rows::Same { input: 0 }), "");
+        assert_eq!(verdict(&[(Keyed, DataType::Utf8), (Whole, DataType::Int64)], Rows::New), "");
+        let differ = verdict(&[(Keyed, DataType::Utf8), (Keyed, DataType::Int64)], Rows::New);
+        assert!(differ.contains("different types"), "{differ}");
+        let driven = verdict(&[(Keyed, DataType::Utf8), (RowWise, DataType::Utf8)], Rows::New);
+        assert!(driven.contains("segment by segment"), "{driven}");
+        let nested = verdict(&[(Keyed, DataType::new_list(DataType::Utf8, true))], Rows::New);
+        assert!(nested.contains("plain values"), "{nested}");
+    }
+
+    #[test]
+    fn outputs_of_a_combining_stage_have_no_rows_to_keep() {
+        let inputs = [(Class::Combining, DataType::Int64), (Class::Whole, DataType::Int64)];
+        assert_eq!(verdict(&inputs, Rows::New), "");
+        assert!(verdict(&inputs, Rows::Same { input: 1 }).contains("new rows"));
+    }
+}

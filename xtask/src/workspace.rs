@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::process;
 
 /// Workspaces of crates for wasm32, whose logic is tested natively.
-pub(crate) const GUESTS: [&str; 2] = ["sdk-rust-wasm", "stdlib-stages"];
+pub(crate) const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
 
 /// A checkout.
 pub(crate) struct Workspace {

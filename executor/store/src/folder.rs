@@ -20,6 +20,11 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Whether there is a store of this version in the folder. As cheap as a look can be.
+pub(crate) fn is_current(dir: &Path) -> bool {
+    std::fs::read_to_string(dir.join("version")).is_ok_and(|found| found.trim() == STORE_VERSION.to_string())
+}
+
 /// Makes an empty store. Several processes may do so at once; the version comes last.
 fn create(dir: &Path) -> Result<(), StoreError> {
     std::fs::create_dir_all(dir).map_err(io_at("create", dir))?;

@@ -197,6 +197,11 @@ impl Store {
         Self::area(&self.shared.dir, area).join(name)
     }
 
+    /// Whether a folder holds a store of this version; it need not be open.
+    pub fn is_current(dir: &Path) -> bool {
+        crate::folder::is_current(dir)
+    }
+
     /// The folder of an area, in a store that need not be open.
     pub fn area(dir: &Path, area: Area) -> PathBuf {
         dir.join(area.folder())

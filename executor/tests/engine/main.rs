@@ -1,9 +1,12 @@
 //! The engine, through its session, over real files and the standard stages.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+mod changing;
+mod components;
 mod crash;
 mod integrity;
 mod keyed;
+mod parquet;
 mod ports;
 mod reuse;
 mod support;

@@ -1,0 +1,138 @@
+//! Sources that change while they are read: the run fails and says so, and nothing of it is served later.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flowc_executor::{Cancel, Error, Event, RunRequest};
+
+use crate::support::{Project, all_cached, settle};
+
+const FLOW: &str = r#"
+source "text" { files "text.txt" }
+stage "words" { in "text"; std "tokenize@1"; config { column "line" } }
+stage "counts" { in "words"; std "count@1"; config { by "word" } }
+sink "counts" { in "counts"; file "out/counts.csv" }
+sink "text" { in "text"; file "out/text.txt"; format "lines" }
+"#;
+
+/// Several segments.
+fn text(word: &str) -> String {
+    (0..200_000).map(|line| format!("{word} {} and more of it\n", line % 1000)).collect()
+}
+
+/// A run of the pipeline has gone well, and then the text was changed.
+fn project() -> Project {
+    let project = Project::new(FLOW);
+    project.write("text.txt", text("old"));
+    project.run();
+    project.write("text.txt", text("new"));
+    project
+}
+
+/// Runs; acts on the source at the first event of a kind, in the thread that read it. Gives what was said.
+fn run_changing(project: &Project, at: fn(&Event) -> bool, act: impl Fn(PathBuf) + Send + Sync + 'static) -> String {
+    let (path, done) = (project.path("text.txt"), AtomicBool::new(false));
+    let act = Mutex::new(act);
+    let observer = Arc::new(move |event: Event| {
+        if at(&event) && !done.swap(true, Ordering::SeqCst) {
+            act.lock().expect("unpoisoned")(path.clone());
+        }
+    });
+    let failure = project.session().run(&RunRequest::default(), observer, Cancel::new()).expect_err("a change");
+    assert!(failure.errors.iter().all(|error| matches!(error, Error::Source { .. })), "{:?}", failure.errors);
+    failure.errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// After a failed run: the sink of the source itself stands as it was, and the next run gives what a store gives that
+/// never saw the change.
+fn check(project: &Project, before: &[String; 2]) {
+    assert!(outputs(project)[1] == before[1], "the sink stands as it was");
+    let hidden = |name: &str| name.starts_with('.') && name != ".store";
+    for folder in [project.path("out"), project.path("")] {
+        let names = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let left: Vec<_> = names.filter(|name| hidden(&name.to_string_lossy()) && name != ".flowc").collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    settle();
+    let report = project.run();
+    let after = outputs(project);
+    assert!(after[1] == project.read("text.txt") && after[0] != before[0]);
+    assert!(all_cached(&project.run()));
+    project.new_store();
+    fs::remove_dir_all(project.path("out")).expect("the outputs");
+    assert_eq!(project.run().outputs, report.outputs);
+    assert!(outputs(project) == after);
+}
+
+fn outputs(project: &Project) -> [String; 2] {
+    [project.read("out/counts.csv"), project.read("out/text.txt")]
+}
+
+/// The file is open and about to be read.
+fn while_scanned(event: &Event) -> bool {
+    matches!(event, Event::FileRead { .. })
+}
+
+/// All of it has been read once, some of it is to be read again.
+fn between_reads(event: &Event) -> bool {
+    matches!(event, Event::WorkPlanned { .. })
+}
+
+#[test]
+fn a_source_that_shrinks_while_it_is_read_fails_the_run() {
+    let project = project();
+    let before = outputs(&project);
+    let cut = |path: PathBuf| {
+        let half: usize = text("new").lines().take(100_000).map(|line| line.len() + 1).sum();
+        File::options().write(true).open(path).and_then(|file| file.set_len(half as u64)).expect("a cut");
+    };
+    let message = run_changing(&project, while_scanned, cut);
+    assert!(message.contains("text.txt") && message.contains("while it was being read"), "{message}");
+    assert!(outputs(&project) == before, "no sink has changed");
+    check(&project, &before);
+}
+
+#[test]
+fn a_source_that_is_written_to_while_it_is_read_fails_the_run() {
+    let project = project();
+    let before = outputs(&project);
+    let message = run_changing(&project, while_scanned, |path| fs::write(path, text("other")).expect("a text"));
+    assert!(message.contains("text.txt") && message.contains("while it was being read"), "{message}");
+    assert!(outputs(&project) == before, "no sink has changed");
+    check(&project, &before);
+}
+
+#[test]
+fn a_source_that_is_replaced_while_it_is_read_fails_the_run() {
+    let project = project();
+    let before = outputs(&project);
+    let replace = |path: PathBuf| {
+        let other = path.with_extension("new");
+        fs::write(&other, text("other")).and_then(|()| fs::rename(other, path)).expect("another file");
+    };
+    let message = run_changing(&project, while_scanned, replace);
+    assert!(message.contains("text.txt") && message.contains("replaced"), "{message}");
+    assert!(outputs(&project) == before, "no sink has changed");
+    check(&project, &before);
+}
+
+#[test]
+fn a_source_that_changes_before_it_is_read_again_fails_the_run() {
+    let project = project();
+    let before = outputs(&project);
+    let message = run_changing(&project, between_reads, |path| fs::write(path, text("other")).expect("a text"));
+    assert!(message.contains("text.txt") && message.contains("changed during the run"), "{message}");
+    check(&project, &before);
+}
+
+#[test]
+fn a_source_that_is_gone_before_it_is_read_again_fails_the_run() {
+    let project = project();
+    let before = outputs(&project);
+    let message = run_changing(&project, between_reads, |path| fs::remove_file(path).expect("a removal"));
+    assert!(message.contains("text.txt"), "{message}");
+    project.write("text.txt", text("back"));
+    check(&project, &before);
+}
