@@ -136,7 +136,7 @@ impl SinkError {
         use io::ErrorKind as Kind;
         let path = path.to_owned();
         match source.kind() {
-            Kind::StorageFull | Kind::QuotaExceeded => Self::DiskFull { path },
+            Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Self::DiskFull { path },
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::Denied { path, source },
             Kind::IsADirectory => Self::IsDirectory { path },
             Kind::NotADirectory => Self::NotADirectory { path },

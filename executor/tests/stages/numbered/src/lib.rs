@@ -81,3 +81,32 @@ impl Stage for Numbered {
 }
 
 flowc_sdk::export!(Numbered);
+
+#[cfg(test)]
+mod tests {
+    use flowc_sdk::arrow::error::ArrowError;
+    use flowc_sdk::serde_json::json;
+    use flowc_sdk::testing;
+
+    use super::*;
+
+    fn visits(who: &[&str], spent: &[i64]) -> Result<RecordBatch, ArrowError> {
+        let who = Arc::new(StringArray::from(who.to_vec())) as ArrayRef;
+        RecordBatch::try_from_iter([("who", who), ("spent", Arc::new(Int64Array::from(spent.to_vec())) as ArrayRef)])
+    }
+
+    #[test]
+    fn rows_of_a_key_come_together_from_all_segments() -> Result<()> {
+        let segments = vec![visits(&["ann", "bob", "eve"], &[1, 2, 3])?, visits(&["bob", "ann", "bob"], &[4, 5, 6])?];
+        let outputs = testing::run::<Numbered>(&json!({"by": "who", "sum": "spent"}), &[segments])?;
+        assert_eq!(outputs[0].num_rows(), 6);
+        let column = |output: usize, column: usize| outputs[output].column(column).clone();
+        let (names, rows, sums) = (column(1, 0), column(1, 1), column(1, 2));
+        let names = names.as_string::<i32>().iter().flatten();
+        let totals = rows.as_primitive::<Int64Type>().values().iter().zip(sums.as_primitive::<Int64Type>().values());
+        let mut totals: Vec<_> = names.zip(totals).collect();
+        totals.sort();
+        assert_eq!(totals, [("ann", (&2, &6)), ("bob", (&3, &12)), ("eve", (&1, &3))]);
+        Ok(())
+    }
+}
