@@ -109,11 +109,14 @@ impl Project {
     }
 }
 
+/// What an error says, and what is told of places in the text.
 fn describe(error: &Error) -> String {
-    match error {
-        Error::Pipeline(problems) => problems.iter().map(|problem| problem.to_string()).collect::<Vec<_>>().join("\n"),
-        other => other.to_string(),
-    }
+    let problems = match error {
+        Error::Pipeline(problems) | Error::Locked { problems, .. } => problems.as_slice(),
+        _ => &[],
+    };
+    let told = problems.iter().map(|problem| format!("\n{problem}"));
+    std::iter::once(error.to_string()).chain(told).collect()
 }
 
 /// The stages of `tests/stages`, by name: built once for all tests of a process.
