@@ -1,10 +1,11 @@
 //! Columns as keys of the table, and back.
 
-use flowc_sdk::arrow::array::{StringArray, StringBuilder, new_empty_array};
+use flowc_sdk::arrow::array::{StringArray, new_empty_array};
+use flowc_sdk::arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use flowc_sdk::arrow::row::{RowConverter, SortField};
 use flowc_sdk::prelude::*;
 
-use crate::table::{Group, Table};
+use crate::groups::Groups;
 
 /// How values of the key columns become bytes whose order is theirs.
 pub(crate) enum Keys {
@@ -45,21 +46,21 @@ impl Keys {
         }
     }
 
-    /// Adds each row to the table, as often as `count` says.
+    /// Adds each row to the groups, as often as `count` says.
     pub(crate) fn add(
         &self,
-        table: &mut Table,
+        groups: &mut Groups,
         columns: &[ArrayRef],
         rows: usize,
         count: impl Fn(usize) -> u64,
     ) -> Result<()> {
         match (self, columns) {
-            (Keys::Text(_), [column]) => add_text(table, column.as_string::<i32>(), count),
-            (Keys::Nothing, _) => (0..rows).for_each(|row| table.add(&[], 0, 0, count(row))),
+            (Keys::Text(_), [column]) => add_text(groups, column.as_string::<i32>(), count),
+            (Keys::Nothing, _) => (0..rows).for_each(|row| groups.table.add(&[], 0, 0, count(row))),
             (Keys::Rows { converter, .. }, columns) => {
                 let keys = converter.convert_columns(columns)?;
                 for (row, key) in keys.iter().enumerate() {
-                    table.add(key.as_ref(), 0, key.as_ref().len(), count(row));
+                    groups.table.add(key.as_ref(), 0, key.as_ref().len(), count(row));
                 }
             }
             (Keys::Text(_), _) => return Err(Problem::new("a batch without its key column")),
@@ -67,36 +68,39 @@ impl Keys {
         Ok(())
     }
 
-    /// The key columns of these groups.
-    pub(crate) fn columns(&self, groups: &[Group<'_>]) -> Result<Vec<ArrayRef>> {
+    /// The key columns of these keys; `None` is null.
+    pub(crate) fn columns<'k>(&self, keys: impl Iterator<Item = Option<&'k [u8]>> + Clone) -> Result<Vec<ArrayRef>> {
         match self {
-            Keys::Text(_) => Ok(vec![text_column(groups)?]),
+            Keys::Text(_) => Ok(vec![text_column(keys)?]),
             Keys::Nothing => Ok(Vec::new()),
             Keys::Rows { converter, .. } => {
                 let parser = converter.parser();
-                Ok(converter.convert_rows(groups.iter().filter_map(|group| group.key).map(|key| parser.parse(key)))?)
+                Ok(converter.convert_rows(keys.flatten().map(|key| parser.parse(key)))?)
             }
         }
     }
 }
 
-fn add_text(table: &mut Table, texts: &StringArray, count: impl Fn(usize) -> u64) {
-    let (values, ends) = (texts.values().as_slice(), texts.value_offsets());
-    for (row, ends) in ends.windows(2).enumerate() {
-        match texts.is_null(row) {
-            true => table.add_null(count(row)),
-            false => table.add(values, ends[0] as usize, ends[1] as usize, count(row)),
+fn add_text(groups: &mut Groups, texts: &StringArray, count: impl Fn(usize) -> u64) {
+    let (values, nulls) = (texts.values().as_slice(), texts.nulls().filter(|nulls| nulls.null_count() > 0));
+    for (row, ends) in texts.value_offsets().windows(2).enumerate() {
+        match nulls {
+            Some(nulls) if nulls.is_null(row) => groups.nulls += count(row),
+            _ => groups.table.add(values, ends[0] as usize, ends[1] as usize, count(row)),
         }
     }
 }
 
-fn text_column(groups: &[Group<'_>]) -> Result<ArrayRef> {
-    let bytes = groups.iter().map(|group| group.key.map_or(0, <[u8]>::len)).sum();
-    let mut texts = StringBuilder::with_capacity(groups.len(), bytes);
-    for group in groups {
-        texts.append_option(group.key.map(std::str::from_utf8).transpose()?);
+fn text_column<'k>(keys: impl Iterator<Item = Option<&'k [u8]>> + Clone) -> Result<ArrayRef> {
+    let (mut bytes, mut offsets) = (Vec::new(), vec![0]);
+    for key in keys.clone() {
+        bytes.extend_from_slice(key.unwrap_or_default());
+        offsets.push(bytes.len() as i32);
     }
-    Ok(Arc::new(texts.finish()))
+    let nulls: NullBuffer = keys.map(|key| key.is_some()).collect();
+    let nulls = Some(nulls).filter(|nulls| nulls.null_count() > 0);
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from_vec(bytes), nulls)?))
 }
 
 /// The row format gives dictionaries back as their values: the types that come out of it.

@@ -1,6 +1,7 @@
 //! `count@1`: counts rows per distinct value.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod groups;
 mod keys;
 mod table;
 
@@ -9,8 +10,8 @@ use flowc_sdk::arrow::datatypes::Int64Type;
 use flowc_sdk::prelude::*;
 use serde::Deserialize;
 
+use groups::{Group, Groups};
 use keys::Keys;
-use table::Table;
 
 /// What `count@1` is told.
 #[derive(Deserialize, JsonSchema)]
@@ -30,7 +31,7 @@ fn count() -> String {
 /// Counts so far.
 pub struct Count {
     keys: Keys,
-    table: Table,
+    groups: Groups,
     /// Where each key column lies in what is read.
     order: Vec<usize>,
 }
@@ -63,27 +64,27 @@ impl Combine for Count {
             by.pop();
         }
         let order = by.iter().map(|column| column.index).collect();
-        Ok(Self { keys: Keys::new(by.into_iter().map(|column| column.field).collect())?, table: Table::new(), order })
+        Ok(Self { keys: Keys::new(by.into_iter().map(|column| column.field).collect())?, groups: Groups::new(), order })
     }
 
     fn add(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
         let columns = self.ordered(columns);
-        self.keys.add(&mut self.table, &columns, rows, |_| 1)
+        self.keys.add(&mut self.groups, &columns, rows, |_| 1)
     }
 
     fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()> {
         let counts = columns.last().and_then(|column| column.as_primitive_opt::<Int64Type>());
         let counts = counts.ok_or_else(|| Problem::new("a partial without counts"))?.values().clone();
         let columns = self.ordered(columns);
-        self.keys.add(&mut self.table, &columns, rows, |row| counts[row] as u64)
+        self.keys.add(&mut self.groups, &columns, rows, |row| counts[row] as u64)
     }
 
     fn partial(&mut self, outputs: &mut Outputs) -> Result<()> {
-        self.write(self.table.in_order_of_appearance(), outputs)
+        self.write(&self.groups.in_order_of_appearance(), outputs)
     }
 
     fn finish(&mut self, outputs: &mut Outputs) -> Result<()> {
-        self.write(self.table.sorted(), outputs)
+        self.write(&self.groups.sorted(), outputs)
     }
 }
 
@@ -92,10 +93,10 @@ impl Count {
         self.order.iter().map(|&i| columns[i].clone()).collect()
     }
 
-    fn write(&self, groups: Vec<table::Group<'_>>, outputs: &mut Outputs) -> Result<()> {
+    fn write(&self, groups: &[Group], outputs: &mut Outputs) -> Result<()> {
         for groups in groups.chunks(flowc_sdk::MAX_ROWS) {
-            let mut columns = self.keys.columns(groups)?;
-            columns.push(Arc::new(groups.iter().map(|group| group.count as i64).collect::<Int64Array>()));
+            let mut columns = self.keys.columns(groups.iter().map(|group| self.groups.key(*group)))?;
+            columns.push(Arc::new(groups.iter().map(|group| self.groups.count(*group)).collect::<Int64Array>()));
             outputs.write(0, &columns)?;
         }
         Ok(())

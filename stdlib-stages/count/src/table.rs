@@ -1,163 +1,247 @@
 //! A hash table from short byte strings to counts.
 //!
-//! The first and the last eight bytes of a key lie in its slot, so that a key of up to sixteen bytes is found with one
-//! look at memory. The hash has a fixed seed; results don't depend on it.
+//! Keys lie in order of first appearance, frequent ones therefore close together; what is hashed is their numbers. The
+//! first sixteen bytes of a key lie beside its count, so that most keys are found without a branch that depends on their
+//! length. The hash has a fixed seed; results don't depend on it.
 
-/// Counts by key. `None` is a key, too.
+/// Bytes of a key beside its count.
+const HEAD: usize = 16;
+
+/// Counts by key.
 pub(crate) struct Table {
-    slots: Vec<Slot>,
-    used: usize,
-    /// The bytes of all keys, in order of first appearance.
+    /// Hashed places, a power of two of them.
+    places: Vec<Place>,
+    entries: Vec<Entry>,
+    /// The bytes of all keys, one behind the other.
     arena: Vec<u8>,
-    nulls: u64,
 }
 
-/// A key and its count; empty while the count is 0.
-#[derive(Clone, Copy, Default)]
-struct Slot {
-    first: u64,
-    last: u64,
+/// A key's number and one more in the lower half, its hash in the upper; 0 if there is none.
+type Place = u64;
+
+/// A key and its count.
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Entry {
+    head: Head,
     count: u64,
-    offset: u32,
+    /// Where the key ends in the arena.
+    end: u32,
     length: u32,
 }
 
-/// A key with its count.
-pub(crate) struct Group<'a> {
-    /// The key's bytes; `None` is null.
-    pub(crate) key: Option<&'a [u8]>,
-    /// How often it came.
-    pub(crate) count: u64,
+/// The first bytes of a key, zeros behind its end.
+#[derive(Clone, Copy)]
+struct Head {
+    low: u64,
+    high: u64,
 }
-
-const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![Slot::default(); 1024], used: 0, arena: Vec::new(), nulls: 0 }
+        Self { places: vec![0; 1 << 10], entries: Vec::new(), arena: Vec::new() }
     }
 
-    /// Counts null `count` times more.
-    pub(crate) fn add_null(&mut self, count: u64) {
-        self.nulls += count;
+    /// Number of keys.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// Counts the key `values[start..end]` `count` times more. It lies in a longer buffer so that eight bytes can be
-    /// read at once.
+    /// Counts the key `values[start..end]` `count` times more. It lies in a longer buffer so that its head can be read
+    /// at once.
     #[inline]
     pub(crate) fn add(&mut self, values: &[u8], start: usize, end: usize, count: u64) {
         let length = end - start;
-        let first = word(values, start, length);
-        let last = if length > 8 { load(values, end - 8) } else { 0 };
-        let rest = if length > 16 { &values[start + 8..end - 8] } else { &[] };
-        let mask = self.slots.len() - 1;
-        let mut at = (hash(first, last, rest, length) as usize) & mask;
+        if length > HEAD {
+            return self.add_long(&values[start..end], count);
+        }
+        let head = Head::of(values, start, length);
+        let hash = hash(head, length);
+        match self.find(hash, |entry, _| entry.is(head, length)) {
+            Ok(number) => self.entries[number].count += count,
+            Err(at) => self.insert(at, hash, head, &values[start..end], count),
+        }
+    }
+
+    /// A key that is longer than its head.
+    #[inline(never)]
+    fn add_long(&mut self, key: &[u8], count: u64) {
+        let head = Head::of(key, 0, HEAD);
+        let hash = hash_long(head, &key[HEAD..]);
+        match self.find(hash, |entry, arena| entry.is(head, key.len()) && entry.key(arena) == key) {
+            Ok(number) => self.entries[number].count += count,
+            Err(at) => self.insert(at, hash, head, key, count),
+        }
+    }
+
+    /// The number of the key with this hash that `is` the one, or the place where it is to go.
+    #[inline]
+    fn find(&self, hash: u32, is: impl Fn(&Entry, &[u8]) -> bool) -> Result<usize, usize> {
+        let mut at = self.home(hash);
         loop {
-            let slot = &mut self.slots[at];
-            if slot.count == 0 {
-                return self.insert(
-                    at,
-                    Slot { first, last, count, offset: 0, length: length as u32 },
-                    &values[start..end],
-                );
+            let place = self.places[at];
+            if place == 0 {
+                return Err(at);
             }
-            let same = slot.first == first && slot.last == last && slot.length as usize == length;
-            if same && (rest.is_empty() || slot.rest(&self.arena) == rest) {
-                slot.count += count;
-                return;
+            let number = place as u32 as usize - 1;
+            if (place >> 32) as u32 == hash && is(&self.entries[number], &self.arena) {
+                return Ok(number);
             }
-            at = (at + 1) & mask;
+            at = (at + 1) & (self.places.len() - 1);
         }
     }
 
     #[cold]
-    fn insert(&mut self, at: usize, slot: Slot, key: &[u8]) {
-        if slot.count == 0 {
-            return; // A count of nothing leaves the slot free.
-        }
-        self.slots[at] = Slot { offset: self.arena.len() as u32, ..slot };
+    #[inline(never)]
+    fn insert(&mut self, at: usize, hash: u32, head: Head, key: &[u8], count: u64) {
         self.arena.extend_from_slice(key);
-        self.used += 1;
-        if self.used * 2 > self.slots.len() {
+        self.entries.push(Entry { head, count, end: self.arena.len() as u32, length: key.len() as u32 });
+        self.places[at] = u64::from(hash) << 32 | self.entries.len() as u64;
+        if self.entries.len() * 2 > self.places.len() {
             self.grow();
         }
     }
 
     fn grow(&mut self) {
-        let double = vec![Slot::default(); self.slots.len() * 2];
-        let mask = double.len() - 1;
-        for slot in std::mem::replace(&mut self.slots, double).into_iter().filter(|slot| slot.count > 0) {
-            let rest = slot.rest(&self.arena);
-            let mut at = (hash(slot.first, slot.last, rest, slot.length as usize) as usize) & mask;
-            while self.slots[at].count > 0 {
-                at = (at + 1) & mask;
+        let larger = vec![0; self.places.len() * 2];
+        for place in std::mem::replace(&mut self.places, larger).into_iter().filter(|place| *place != 0) {
+            let mut at = self.home((place >> 32) as u32);
+            while self.places[at] != 0 {
+                at = (at + 1) & (self.places.len() - 1);
             }
-            self.slots[at] = slot;
+            self.places[at] = place;
         }
     }
 
-    /// All keys in order of their first appearance. (Not in order of the slots: a table that is filled in that order
-    /// piles them up.)
-    pub(crate) fn in_order_of_appearance(&self) -> Vec<Group<'_>> {
-        let mut slots = self.filled();
-        slots.sort_unstable_by_key(|slot| (slot.offset, slot.length));
-        self.groups(&slots)
+    /// Where a key with this hash is looked for first.
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        (hash >> (u32::BITS - self.places.len().ilog2())) as usize
     }
 
-    /// All keys by their bytes, null first.
-    pub(crate) fn sorted(&self) -> Vec<Group<'_>> {
-        let mut slots = self.filled();
-        let head = |slot: &Slot| slot.first.swap_bytes();
-        slots.sort_unstable_by(|a, b| head(a).cmp(&head(b)).then_with(|| a.key(&self.arena).cmp(b.key(&self.arena))));
-        self.groups(&slots)
+    /// The key with this number.
+    pub(crate) fn key(&self, number: usize) -> &[u8] {
+        self.entries[number].key(&self.arena)
     }
 
-    fn filled(&self) -> Vec<Slot> {
-        self.slots.iter().filter(|slot| slot.count > 0).copied().collect()
+    /// The count of the key with this number.
+    pub(crate) fn count(&self, number: usize) -> u64 {
+        self.entries[number].count
     }
 
-    fn groups(&self, slots: &[Slot]) -> Vec<Group<'_>> {
-        let null = (self.nulls > 0).then_some(Group { key: None, count: self.nulls });
-        let keys = slots.iter().map(|slot| Group { key: Some(slot.key(&self.arena)), count: slot.count });
-        null.into_iter().chain(keys).collect()
+    /// The numbers of all keys by the keys' bytes.
+    pub(crate) fn sorted(&self) -> Vec<u32> {
+        let entries = self.entries.iter().zip(0..);
+        let mut keys: Vec<(u64, u32)> = entries.map(|(entry, number)| (entry.head.low.swap_bytes(), number)).collect();
+        let whole = |number: u32| self.key(number as usize);
+        keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| whole(a.1).cmp(whole(b.1))));
+        keys.into_iter().map(|(_, number)| number).collect()
     }
 }
 
-impl Slot {
+impl Entry {
+    #[inline]
+    fn is(&self, head: Head, length: usize) -> bool {
+        (self.head.low ^ head.low) | (self.head.high ^ head.high) | u64::from(self.length ^ length as u32) == 0
+    }
+
     fn key<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
-        &arena[self.offset as usize..][..self.length as usize]
+        &arena[(self.end - self.length) as usize..self.end as usize]
     }
+}
 
-    /// What is in neither of the two words.
-    fn rest<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
-        match self.key(arena) {
-            key if key.len() > 16 => &key[8..key.len() - 8],
-            _ => &[],
+/// By length, which bits of a head are of the key.
+const MASKS: [[u64; 2]; HEAD + 1] = {
+    let mut masks = [[0; 2]; HEAD + 1];
+    let mut length = 0;
+    while length <= HEAD {
+        let bits = if length == HEAD { u128::MAX } else { (1 << (8 * length)) - 1 };
+        masks[length] = [bits as u64, (bits >> 64) as u64];
+        length += 1;
+    }
+    masks
+};
+
+impl Head {
+    /// Of the key of this length, up to [`HEAD`], that begins at `start`.
+    #[inline]
+    fn of(values: &[u8], start: usize, length: usize) -> Self {
+        match values[start..].first_chunk::<HEAD>() {
+            Some(bytes) => Self::new(*bytes, MASKS[length]),
+            None => {
+                let mut bytes = [0; HEAD];
+                bytes[..length].copy_from_slice(&values[start..start + length]);
+                Self::new(bytes, MASKS[HEAD])
+            }
         }
     }
-}
 
-fn load(values: &[u8], at: usize) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&values[at..at + 8]);
-    u64::from_le_bytes(bytes)
-}
-
-/// The first eight bytes of a key, zeros behind its end.
-fn word(values: &[u8], start: usize, length: usize) -> u64 {
-    if start + 8 <= values.len() {
-        let bits = load(values, start);
-        return if length >= 8 { bits } else { bits & ((1 << (8 * length)) - 1) };
+    #[inline]
+    fn new(bytes: [u8; HEAD], mask: [u64; 2]) -> Self {
+        let bits = u128::from_le_bytes(bytes);
+        Self { low: bits as u64 & mask[0], high: (bits >> 64) as u64 & mask[1] }
     }
-    let mut bytes = [0; 8];
-    let length = length.min(8);
-    bytes[..length].copy_from_slice(&values[start..start + length]);
-    u64::from_le_bytes(bytes)
 }
 
-fn hash(first: u64, last: u64, rest: &[u8], length: usize) -> u64 {
-    let mix = |hash: u64, bits: u64| (hash.rotate_left(29) ^ bits).wrapping_mul(MULTIPLIER);
-    let hash = mix(mix(length as u64, first), last);
-    let hash = rest.chunks(8).fold(hash, |hash, chunk| mix(hash, word(chunk, 0, chunk.len())));
-    hash ^ (hash >> 32)
+const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The hash of a key that is all in its head. Two multiplications side by side, and one to spread them.
+#[inline]
+fn hash(head: Head, length: usize) -> u32 {
+    (mix(head, length) >> 32) as u32
+}
+
+#[inline]
+fn mix(head: Head, length: usize) -> u64 {
+    let low = head.low.wrapping_mul(PRIME);
+    let high = (head.high ^ length as u64).wrapping_mul(0xC2B2_AE3D_27D4_EB4F);
+    let hash = low ^ high.rotate_left(32);
+    (hash ^ (hash >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93)
+}
+
+fn hash_long(head: Head, rest: &[u8]) -> u32 {
+    let hash = rest.chunks(8).fold(mix(head, HEAD + rest.len()), |hash, chunk| {
+        let mut bytes = [0; 8];
+        bytes[..chunk.len()].copy_from_slice(chunk);
+        (hash.rotate_left(29) ^ u64::from_le_bytes(bytes)).wrapping_mul(PRIME)
+    });
+    (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Adds keys that lie one behind the other, so that each has others' bytes behind it.
+    fn table(keys: &[&str]) -> Table {
+        let values = keys.concat();
+        let (mut table, mut start) = (Table::new(), 0);
+        for key in keys {
+            table.add(values.as_bytes(), start, start + key.len(), 1);
+            start += key.len();
+        }
+        table
+    }
+
+    #[test]
+    fn keys_that_differ_in_length_or_behind_the_head_are_different() {
+        let long = "0123456789abcdef";
+        let keys = ["", "\0", "\0\0", "a", "a\0", long, &format!("{long}\0"), &format!("{long}x"), &format!("{long}y")];
+        let table = table(&[keys, keys].concat());
+        assert_eq!(table.len(), keys.len());
+        for (number, key) in keys.iter().enumerate() {
+            assert_eq!((table.key(number), table.count(number)), (key.as_bytes(), 2));
+        }
+    }
+
+    #[test]
+    fn keys_survive_growth_and_are_sorted_by_their_bytes() {
+        let keys: Vec<String> = (0..20_000).map(|i| format!("{}{i}", "prefix".repeat(i % 5))).collect();
+        let table = table(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(table.len(), 20_000);
+        assert!((0..20_000).all(|number| table.count(number) == 1));
+        let mut sorted = keys.clone();
+        sorted.sort();
+        assert!(table.sorted().iter().map(|&number| &keys[number as usize]).eq(&sorted));
+    }
 }

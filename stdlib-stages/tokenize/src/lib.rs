@@ -3,6 +3,8 @@
 //! A word is a maximal run of letters and digits, in the sense of Unicode. Words never cross rows.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod edges;
+mod letters;
 mod mask;
 mod words;
 
@@ -10,6 +12,7 @@ use flowc_sdk::arrow::array::UInt32Array;
 use flowc_sdk::prelude::*;
 use serde::Deserialize;
 
+use letters::Letters;
 use words::Words;
 
 /// What `tokenize@1` is told.
@@ -39,6 +42,7 @@ fn word() -> String {
 
 /// An open `tokenize@1`.
 pub struct Tokenize {
+    letters: Letters,
     lowercase: bool,
     keep: bool,
 }
@@ -61,7 +65,7 @@ impl Stage for Tokenize {
     }
 
     fn open(config: Config, _: Opening) -> Result<Self> {
-        Ok(Self { lowercase: config.lowercase, keep: !config.keep.is_empty() })
+        Ok(Self { letters: Letters::new(), lowercase: config.lowercase, keep: !config.keep.is_empty() })
     }
 
     fn push(&mut self, _: usize, batch: Batch, outputs: &mut Outputs) -> Result<()> {
@@ -70,7 +74,7 @@ impl Stage for Tokenize {
             true => outputs.emit(0, batch.take(&UInt32Array::from(rows))?.derive(0, &[Arc::new(words)])?),
             false => outputs.write(0, &[Arc::new(words)]),
         };
-        Words::new(&text, self.lowercase, self.keep).split(&mut give)
+        Words::new(&text, &mut self.letters, self.lowercase, self.keep).split(&mut give)
     }
 }
 
