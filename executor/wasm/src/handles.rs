@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::fault::Stop;
 use crate::held::Held;
+use crate::leases::Leases;
 
 /// Host bytes for a handle itself, so that a hoard of empty batches counts too.
 pub(crate) const HANDLE: usize = 256;
@@ -12,6 +13,8 @@ pub(crate) const HANDLE: usize = 256;
 pub(crate) struct Handles {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
+    /// Which pushed batches they keep alive.
+    pub(crate) leases: Leases,
 }
 
 #[derive(Debug)]
@@ -25,6 +28,9 @@ impl Handles {
     pub(crate) fn insert(&mut self, held: Held, budget: &mut Budget) -> Result<u32, Stop> {
         let charged = HANDLE + held.memory();
         budget.charge(charged)?;
+        if let Some(lease) = held.lease() {
+            self.leases.add(lease);
+        }
         let slot = Some(Slot { held, charged });
         if let Some(number) = self.free.pop() {
             self.slots[number as usize] = slot;
@@ -46,11 +52,6 @@ impl Handles {
         slot.map(|slot| &mut slot.held).ok_or_else(unknown)
     }
 
-    /// Whether the guest still holds it.
-    pub(crate) fn contains(&self, number: u32) -> bool {
-        self.get(number).is_ok()
-    }
-
     /// Charges what a handle keeps alive by now.
     pub(crate) fn settle(&mut self, number: u32, budget: &mut Budget) -> Result<(), Stop> {
         let Some(slot) = self.slots.get_mut(number as usize).and_then(Option::as_mut) else { return Ok(()) };
@@ -65,6 +66,9 @@ impl Handles {
         let slot = self.slots.get_mut(number as usize).and_then(Option::take).ok_or_else(unknown)?;
         self.free.push(number);
         budget.release(slot.charged);
+        if let Some(lease) = slot.held.lease() {
+            self.leases.remove(lease, budget);
+        }
         Ok(slot.held)
     }
 }

@@ -1,13 +1,12 @@
 //! What a guest holds by handle: rows of an input, or a batch made for an output.
 
-use std::ops::Range;
-
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer};
 use flowc_runner::Batch;
 
 use crate::fault::Stop;
-use crate::picks::{Picks, size};
+use crate::leases::Lease;
+use crate::picks::Picks;
 
 /// Batches have fewer rows than this: rows are numbered by `u32`, and offsets by `i32`.
 pub(crate) const MAX_ROWS: u64 = i32::MAX as u64;
@@ -26,13 +25,22 @@ pub(crate) enum Held {
 pub(crate) struct Rows {
     /// Of which input.
     pub(crate) port: usize,
-    /// Where these rows lie among all rows of the input in this invocation, if they are a whole run in order.
-    pub(crate) span: Option<Range<u64>>,
+    /// Of which pushed batch.
+    pub(crate) lease: Lease,
+    /// The number of the first one among all rows of the input in this invocation, if they are a whole run in order.
+    pub(crate) first: Option<u64>,
     batch: Batch,
-    picks: Option<Picks>,
+    /// Which rows of the batch, if not all. Boxed, since handles are moved about and most are of whole batches.
+    picked: Option<Box<Picked>>,
+}
+
+/// Some rows of a batch.
+#[derive(Debug)]
+struct Picked {
+    picks: Picks,
     /// Columns to which the picks were applied.
     done: Vec<Option<ArrayRef>>,
-    /// Bytes that the guest keeps alive with this handle.
+    /// Bytes of all this.
     memory: usize,
 }
 
@@ -41,11 +49,13 @@ pub(crate) struct Rows {
 pub(crate) struct Finished {
     /// For which output.
     pub(crate) port: usize,
+    /// The pushed batch whose rows these are.
+    pub(crate) lease: Option<Lease>,
     /// As in [`Rows`].
-    pub(crate) span: Option<Range<u64>>,
+    pub(crate) first: Option<u64>,
     /// With the columns that are needed.
     pub(crate) batch: Batch,
-    /// Bytes that it keeps alive.
+    /// Bytes that it keeps alive beside those of the pushed batch.
     pub(crate) memory: usize,
 }
 
@@ -57,11 +67,19 @@ impl Held {
         }
     }
 
-    /// Bytes that the handle keeps alive.
+    /// Bytes that the handle keeps alive beside those of the pushed batch.
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Held::Input(rows) => rows.memory,
+            Held::Input(rows) => rows.picked.as_ref().map_or(0, |picked| picked.memory),
             Held::Output(finished) => finished.memory,
+        }
+    }
+
+    /// The pushed batch that the handle keeps alive.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        match self {
+            Held::Input(rows) => Some(rows.lease),
+            Held::Output(finished) => finished.lease,
         }
     }
 
@@ -77,38 +95,32 @@ impl Held {
 }
 
 impl Rows {
-    /// A pushed batch, whose first row is the input's row number `start`.
-    pub(crate) fn pushed(port: usize, batch: Batch, start: u64) -> Self {
-        let span = Some(start..start + batch.rows() as u64);
-        Self { port, span, batch, picks: None, done: Vec::new(), memory: 0 }
+    /// A pushed batch, whose first row is the input's row number `first`.
+    pub(crate) fn pushed(port: usize, lease: Lease, batch: Batch, first: u64) -> Self {
+        Self { port, lease, first: Some(first), batch, picked: None }
     }
 
     pub(crate) fn rows(&self) -> usize {
-        self.picks.as_ref().map_or(self.batch.rows(), Picks::rows)
+        self.picked.as_ref().map_or(self.batch.rows(), |picked| picked.picks.rows())
     }
 
     /// The batch itself, if no rows were picked.
     pub(crate) fn untouched(&self) -> Option<&Batch> {
-        if self.picks.is_none() { Some(&self.batch) } else { None }
-    }
-
-    /// The guest keeps the rows beyond the call that brought them: from now on their columns count as its memory.
-    pub(crate) fn keep(&mut self) {
-        self.memory += self.batch.columns().iter().flatten().map(size).sum::<usize>();
+        if self.picked.is_none() { Some(&self.batch) } else { None }
     }
 
     /// A column of these rows, if the batch has it.
     pub(crate) fn column(&mut self, index: usize, room: u64) -> Result<Option<ArrayRef>, Stop> {
         let Some(column) = self.batch.column(index) else { return Ok(None) };
-        let Some(picks) = &self.picks else { return Ok(Some(column.clone())) };
-        self.done.resize(self.batch.columns().len(), None);
-        if let Some(done) = &self.done[index] {
+        let Some(picked) = &mut self.picked else { return Ok(Some(column.clone())) };
+        picked.done.resize(self.batch.columns().len(), None);
+        if let Some(done) = &picked.done[index] {
             return Ok(Some(done.clone()));
         }
-        let picked = picks.apply(column, room)?;
-        self.memory += picked.get_array_memory_size();
-        self.done[index] = Some(picked.clone());
-        Ok(Some(picked))
+        let done = picked.picks.apply(column, room)?;
+        picked.memory += done.get_array_memory_size();
+        picked.done[index] = Some(done.clone());
+        Ok(Some(done))
     }
 
     /// The rows whose bit is set.
@@ -122,7 +134,7 @@ impl Rows {
         if mask.count_set_bits() == rows {
             return self.slice(0, rows as u64);
         }
-        let picks = match &self.picks {
+        let picks = match self.picks() {
             Some(picks) => picks.then_mask(mask)?,
             None => Picks::mask(mask, self.batch.columns().iter().flatten().count()),
         };
@@ -137,7 +149,7 @@ impl Rows {
         }
         check_rows(numbers.len() as u64)?;
         let numbers = UInt32Array::from(numbers);
-        let picks = match &self.picks {
+        let picks = match self.picks() {
             Some(picks) => picks.then_take(&numbers)?,
             None => Picks::Take(numbers),
         };
@@ -150,24 +162,24 @@ impl Rows {
         if offset.checked_add(length).is_none_or(|end| end > rows as u64) {
             return Err(Stop::contract(format!("{length} rows from row {offset} on, of a batch of {rows} rows")));
         }
-        let span = self.span.as_ref().map(|span| span.start + offset..span.start + offset + length);
+        let first = self.first.map(|first| first + offset);
         let (offset, length) = (offset as usize, length as usize);
-        Ok(match &self.picks {
-            Some(picks) => self.picked(picks.then_slice(offset, length)?, span),
-            None => Self {
-                port: self.port,
-                span,
-                batch: if length == rows { self.batch.clone() } else { self.batch.slice(offset, length) },
-                picks: None,
-                done: Vec::new(),
-                memory: 0,
-            },
+        Ok(match self.picks() {
+            Some(picks) => self.picked(picks.then_slice(offset, length)?, first),
+            None => {
+                let batch = if length == rows { self.batch.clone() } else { self.batch.slice(offset, length) };
+                Self { port: self.port, lease: self.lease, first, batch, picked: None }
+            }
         })
     }
 
-    fn picked(&self, picks: Picks, span: Option<Range<u64>>) -> Self {
-        let memory = picks.memory();
-        Self { port: self.port, span, batch: self.batch.clone(), picks: Some(picks), done: Vec::new(), memory }
+    fn picks(&self) -> Option<&Picks> {
+        self.picked.as_ref().map(|picked| &picked.picks)
+    }
+
+    fn picked(&self, picks: Picks, first: Option<u64>) -> Self {
+        let picked = Some(Box::new(Picked { memory: picks.memory(), picks, done: Vec::new() }));
+        Self { port: self.port, lease: self.lease, first, batch: self.batch.clone(), picked }
     }
 }
 

@@ -67,17 +67,14 @@ impl Host {
     pub(crate) fn pushed(&mut self, port: usize, batch: Batch) -> Result<u32, Stop> {
         check_rows(batch.rows() as u64)?;
         let missing = || Stop::contract(format!("there is no input port {port}"));
-        let start = self.ports.inputs.get_mut(port).ok_or_else(missing)?.count(&batch);
-        self.hold(Held::Input(Rows::pushed(port, batch, start)))
+        let first = self.ports.inputs.get_mut(port).ok_or_else(missing)?.count(&batch);
+        let lease = self.handles.leases.start();
+        self.hold(Held::Input(Rows::pushed(port, lease, batch, first)))
     }
 
-    /// A pushed batch counts as the guest's memory if it still has it after the call.
-    pub(crate) fn keep(&mut self, number: u32) -> Result<(), Stop> {
-        if !self.handles.contains(number) {
-            return Ok(());
-        }
-        self.handles.get_mut(number)?.input()?.keep();
-        self.handles.settle(number, &mut self.budget)
+    /// The call that pushed a batch is over: what the guest keeps of it counts as its memory.
+    pub(crate) fn end_push(&mut self, batch: &Batch) -> Result<(), Stop> {
+        self.handles.leases.end(batch, &mut self.budget)
     }
 
     pub(crate) fn hold(&mut self, held: Held) -> Result<u32, Stop> {

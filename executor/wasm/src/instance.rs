@@ -65,14 +65,12 @@ fn schemas(invocation: &Invocation) -> Result<Vec<Vec<u8>>, StageFault> {
 impl Instance for WasmInstance {
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         let push = &self.push;
-        let mut pushed = None;
         self.guest.ask(|store| {
-            let number = store.data_mut().pushed(port, batch)?;
-            pushed = Some(number);
-            push.call(store, (port as u32, Resource::new_own(number)))
-        })?;
-        let Some(number) = pushed else { return Ok(()) };
-        self.guest.call(|store| Ok(store.data_mut().keep(number)?))
+            let number = store.data_mut().pushed(port, batch.clone())?;
+            let answer = push.call(&mut *store, (port as u32, Resource::new_own(number)))?;
+            store.data_mut().end_push(&batch)?;
+            Ok(answer)
+        })
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {

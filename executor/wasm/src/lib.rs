@@ -9,7 +9,7 @@
 //! - `question`, `describe`: what a stage says of itself at plan time;
 //! - `instance`, `fault`: one invocation, and how it ends;
 //! - `data`, `host`, `held`, `picks`, `ports`: the imports and the state behind them;
-//! - `budget`, `clock`, `log`, `wasi`: the limits, and the deterministic system interface.
+//! - `handles`, `leases`, `budget`, `clock`, `log`, `wasi`: the limits, and the deterministic system interface.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod budget;
@@ -24,6 +24,7 @@ mod handles;
 mod held;
 mod host;
 mod instance;
+mod leases;
 mod log;
 mod picks;
 mod ports;

@@ -59,7 +59,7 @@ impl Ports {
         let output = &mut self.outputs[finished.port];
         let plan::Rows::Same { input } = output.port().rows else { return Ok(()) };
         let rows = finished.batch.rows() as u64;
-        if rows > 0 && finished.span.as_ref().map(|span| span.start) != Some(output.emitted) {
+        if rows > 0 && finished.first != Some(output.emitted) {
             let (port, due) = (output.number, output.emitted);
             return Err(Stop::contract(format!(
                 "output port {port} keeps the rows of input port {input}, each once and in order: row {due} is due"
@@ -152,7 +152,7 @@ impl Output {
             )));
         }
         let batch = Batch::new(rows, self.columns(written, |_| Err(Stop::contract("no column can be passed on")))?);
-        Ok(Finished { port: self.number, span: None, batch, memory })
+        Ok(Finished { port: self.number, lease: None, first: None, batch, memory })
     }
 
     /// A batch of an input's rows: columns passed on and columns written.
@@ -164,11 +164,11 @@ impl Output {
         budget: &Budget,
     ) -> Result<Finished, Stop> {
         self.check_origin(from.port)?;
-        let span = from.span.clone();
+        let (port, lease, first, rows) = (self.number, Some(from.lease), from.first, from.rows());
         if let (true, Some(batch)) = (self.is_identity, from.untouched()) {
-            return Ok(Finished { port: self.number, span, batch: batch.clone(), memory });
+            return Ok(Finished { port, lease, first, batch: batch.clone(), memory });
         }
-        let (rows, mut spent) = (from.rows(), memory);
+        let mut spent = memory;
         let columns = self.columns(written, |column| {
             let array = from.column(column, budget.room())?.ok_or_else(|| self.absent(column))?;
             if from.untouched().is_none() {
@@ -176,7 +176,7 @@ impl Output {
             }
             Ok(array)
         })?;
-        Ok(Finished { port: self.number, span, batch: Batch::new(rows, columns), memory: spent })
+        Ok(Finished { port, lease, first, batch: Batch::new(rows, columns), memory: spent })
     }
 
     /// Whether rows of this input may leave here.

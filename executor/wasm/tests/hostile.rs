@@ -75,6 +75,19 @@ fn memory_is_limited_wherever_it_is_taken() {
 }
 
 #[test]
+fn batches_kept_by_handle_count_as_the_stages_memory() {
+    let (bytes, sizes) = (16 << 20, [50_000; 30]);
+    let run_in = |mode: &str| {
+        let limits = Limits { memory: Some(bytes), ..Limits::default() };
+        run(&invocation(&format!(r#"{{"do": "{mode}", "rows": "subset"}}"#), limits), &sizes).0
+    };
+    for mode in ["keep-rows", "keep-picks", "keep-outputs"] {
+        assert_eq!(run_in(mode).unwrap_err().fault, StageFault::Memory { bytes }, "{mode}");
+    }
+    run_in("skip").unwrap();
+}
+
+#[test]
 fn a_flood_of_log_lines_is_cut() {
     let (outcome, kept) = run(&invocation(r#"{"do": "log", "rows": "subset"}"#, Limits::default()), &[1]);
     outcome.unwrap();
