@@ -11,6 +11,7 @@ use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, R
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::left::{Said, Shared};
+use crate::pass::{Pass, settled};
 use crate::read::Reading;
 use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
@@ -98,7 +99,13 @@ impl Chains<'_> {
         last: bool,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, ChainError> {
-        let phase = if last { phase(self.plan_stage(link.stage), task.id.work) } else { Phase::Run };
+        let stage = self.plan_stage(link.stage);
+        let width =
+            stage.inputs.first().map_or(0, |input| self.reading.homes.plan.stream(input.stream).schema.fields().len());
+        if let Some(ports) = settled(stage, &link.needed, width) {
+            return Ok(Box::new(Pass::new(ports, outlet)));
+        }
+        let phase = if last { phase(stage, task.id.work) } else { Phase::Run };
         let invocation = self.invocation(task, link, phase);
         let mut instance = self.runner.open(&invocation, outlet)?;
         if matches!(phase, Phase::Run | Phase::Partial) {
@@ -265,9 +272,10 @@ impl Counts {
         Self((0..ports).map(|_| AtomicU64::new(0)).collect())
     }
 
+    /// A chain runs in one thread, so nobody else adds meanwhile.
     fn add(&self, port: usize, rows: usize) {
         if let Some(count) = self.0.get(port) {
-            count.fetch_add(rows as u64, Ordering::Relaxed);
+            count.store(count.load(Ordering::Relaxed) + rows as u64, Ordering::Relaxed);
         }
     }
 

@@ -11,7 +11,7 @@
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
-//!    the stages, fed by `read`, `whole` and `groups`;
+//!    the stages (`pass` stands in for those that need not be called), fed by `read`, `whole` and `groups`;
 //! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -39,6 +39,7 @@ mod noop;
 mod options;
 mod outlook;
 mod output;
+mod pass;
 mod planning;
 mod preview;
 mod project;

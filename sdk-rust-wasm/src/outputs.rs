@@ -17,7 +17,7 @@ impl Outputs {
         Self(())
     }
 
-    /// Gives a batch that was derived from an input's, or one of an input that the port passes on whole.
+    /// Gives a batch that was derived from an input's; or one of the input itself, if the port only passes columns on.
     pub fn emit(&mut self, port: usize, batch: Batch) -> Result<()> {
         host::emit(port as u32, batch.into_handle())
     }
