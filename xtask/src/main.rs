@@ -1,10 +1,11 @@
-//! Development tasks: `cargo xtask corpus`, `demo`, `test`, `bench`, `tidy`. One module each.
+//! Development tasks: `cargo xtask corpus`, `demo`, `test`, `fuzz`, `bench`, `tidy`. One module each.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bench;
 mod corpus;
 mod demo;
+mod fuzz;
 mod process;
 mod setup;
 mod test;
@@ -24,6 +25,7 @@ Usage: cargo xtask <TASK>
 Tasks:
   demo            Set up what is missing, gather the text, run wordcount twice: the second run comes from the cache
   test [--long]   Set up what is missing, then format, lints, architecture and all tests; --long adds the long ones
+  fuzz [TARGET..] Feed the parsers what nobody would write, led by coverage; `cargo xtask fuzz --help` says how long
   bench [NAME..]  Measure against peers, and write docs/benchmarks.md; `cargo xtask bench --help` lists the names
   corpus          Gather the text of the crates in Cargo.lock into target/corpus
   tidy            Check what the architecture asks for and compilers do not see
@@ -47,12 +49,14 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["demo", "-h" | "--help"] => print_help(demo::HELP),
         ["test", "-h" | "--help"] => print_help(test::HELP),
         ["corpus", "-h" | "--help"] => print_help(corpus::HELP),
+        ["fuzz", "-h" | "--help"] => print_help(fuzz::HELP),
         ["tidy", "-h" | "--help"] => print_help(tidy::HELP),
         ["bench", "-h" | "--help"] => print_help(&bench::help()),
         ["demo"] => demo::run(&Workspace::find()?),
         ["test"] => test::run(&Workspace::find()?, false),
         ["test", "--long"] => test::run(&Workspace::find()?, true),
         ["corpus"] => corpus::run(&Workspace::find()?),
+        ["fuzz", arguments @ ..] => fuzz::run(&Workspace::find()?, arguments),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["count-natively", output, files @ ..] => bench::count_natively(output, files),
         ["bench", names @ ..] => bench::run(&Workspace::find()?, names),
