@@ -4,11 +4,15 @@
 //! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
 //! why, is the status, which the executor makes from a plan, the store and the sources.
 
+mod format;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
+
+pub use format::{Compression, CsvDialect, Format};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 
@@ -144,63 +148,6 @@ pub enum Location {
     Files(Vec<String>),
     /// Standard input.
     Stdin,
-}
-
-/// How bytes become rows, and rows bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Comma-separated values.
-    Csv(CsvDialect),
-    /// One JSON object a line.
-    JsonLines,
-    /// Apache Parquet.
-    Parquet,
-    /// Arrow IPC, file or stream.
-    Arrow,
-    /// One row a line of text, column `line`.
-    Lines,
-    /// One row a file, columns `path` (as matched, `/`-separated) and `content` (binary). Sources only.
-    Bytes,
-    /// An aligned table for people. Standard output only.
-    Table,
-}
-
-/// How a CSV file is written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CsvDialect {
-    /// Whether the first record names the columns.
-    pub header: bool,
-    /// One ASCII character.
-    pub delimiter: char,
-    /// One ASCII character.
-    pub quote: char,
-    /// Escapes a quote within quotes, where that is not done by doubling it.
-    pub escape: Option<char>,
-    /// Lines that start so are left out.
-    pub comment: Option<char>,
-    /// Fields equal to this text are null.
-    pub null: String,
-}
-
-impl Default for CsvDialect {
-    fn default() -> Self {
-        Self { header: true, delimiter: ',', quote: '"', escape: None, comment: None, null: String::new() }
-    }
-}
-
-/// How bytes are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Compression {
-    /// By the file's ending: `.gz`, `.zst`, none otherwise.
-    Auto,
-    /// Not at all.
-    None,
-    /// Gzip, several members too.
-    Gzip,
-    /// Zstandard, several frames too.
-    Zstd,
 }
 
 /// What happens to rows of a source that do not fit its schema.

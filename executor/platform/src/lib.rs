@@ -1,7 +1,10 @@
-//! Platform calls: file stamps, durable writes, atomic exchanges, locks. What differs between systems lives here.
+//! Platform calls: file stamps, durable writes, atomic exchanges, locks. What differs between systems lives here, and what
+//! belongs to the whole process: the hook that prints panics.
 
 mod files;
+mod guard;
 mod stamp;
 
 pub use files::{Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem};
+pub use guard::guarded;
 pub use stamp::FileStamp;

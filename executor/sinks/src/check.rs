@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{RecordBatch, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
+use flowc_platform::guarded;
 
 use crate::encode;
 use crate::error::SinkError;
@@ -65,24 +66,13 @@ fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
         (Format::Table, _) if compresses => {
             Err(refuse("a table for people is not compressed; leave `compression` out"))
         }
-        (Format::Parquet | Format::Arrow, Target::File(path)) if is_compressed_name(path) => Err(refuse(format!(
-            "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
-            format_name(&spec.format)
-        ))),
+        (Format::Parquet | Format::Arrow, Target::File(path)) if Compression::Auto.of(path) != Compression::None => {
+            Err(refuse(format!(
+                "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
+                spec.format.name()
+            )))
+        }
         _ => Ok(()),
-    }
-}
-
-fn is_compressed_name(path: &str) -> bool {
-    by_ending(path) != Compression::None
-}
-
-/// The compression that a file's name asks for.
-pub(crate) fn by_ending(path: &str) -> Compression {
-    match Path::new(path).extension().and_then(|ending| ending.to_str()) {
-        Some("gz") => Compression::Gzip,
-        Some("zst") => Compression::Zstd,
-        _ => Compression::None,
     }
 }
 
@@ -90,7 +80,7 @@ pub(crate) fn by_ending(path: &str) -> Compression {
 pub(crate) fn resolved_compression(spec: &SinkSpec) -> Compression {
     match (&spec.compression, &spec.format, &spec.target) {
         (Compression::Auto, Format::Parquet, _) => Compression::Auto,
-        (Compression::Auto, _, Target::File(path)) => by_ending(path),
+        (Compression::Auto, _, Target::File(path)) => Compression::Auto.of(path),
         (Compression::Auto, ..) => Compression::None,
         (stated, ..) => *stated,
     }
@@ -112,26 +102,13 @@ fn check_dialect(dialect: &CsvDialect) -> Result<(), SinkError> {
     Ok(())
 }
 
-/// A format's name, as in the text of a pipeline.
-pub(crate) fn format_name(format: &Format) -> &'static str {
-    match format {
-        Format::Csv(_) => "csv",
-        Format::JsonLines => "jsonl",
-        Format::Parquet => "parquet",
-        Format::Arrow => "arrow",
-        Format::Lines => "lines",
-        Format::Bytes => "bytes",
-        Format::Table => "table",
-    }
-}
-
 fn check_column(format: &Format, field: &Field) -> Result<(), SinkError> {
     let fits = match format {
         Format::Csv(_) => is_csv(field.data_type()),
         Format::JsonLines => is_json(field.data_type()),
         Format::Lines => is_text(field.data_type()),
         Format::Arrow => !has_dictionary_within(field.data_type()),
-        Format::Parquet => !matches!(field.data_type(), DataType::Union(..)),
+        Format::Parquet => is_parquet(field.data_type()),
         Format::Bytes | Format::Table => return Ok(()),
     };
     if fits && probe(format, field) { Ok(()) } else { Err(unfit(format, field)) }
@@ -146,7 +123,7 @@ fn unfit(format: &Format, field: &Field) -> SinkError {
     SinkError::Type {
         column: field.name().clone(),
         data_type: field.data_type().clone(),
-        format: format_name(format),
+        format: format.name(),
         advice: advice.to_owned(),
     }
 }
@@ -155,7 +132,7 @@ fn unfit(format: &Format, field: &Field) -> SinkError {
 fn probe(format: &Format, field: &Field) -> bool {
     let schema: SchemaRef = Arc::new(Schema::new(vec![field.clone().with_nullable(true)]));
     let row = RecordBatch::try_new(schema.clone(), vec![new_null_array(field.data_type(), 1)]);
-    row.is_ok_and(|row| encode::probe(format, &schema, &row).is_ok())
+    row.is_ok_and(|row| guarded(|| encode::probe(format, &schema, &row).is_ok()) == Ok(true))
 }
 
 fn is_text(data_type: &DataType) -> bool {
@@ -193,16 +170,35 @@ fn is_json(data_type: &DataType) -> bool {
 
 /// Whether a dictionary lies below the top level, where it can't be turned into plain values.
 fn has_dictionary_within(data_type: &DataType) -> bool {
-    let holds = |field: &Field| {
-        matches!(field.data_type(), DataType::Dictionary(..)) || has_dictionary_within(field.data_type())
-    };
-    match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => holds(item),
-        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => holds(item),
-        DataType::Struct(fields) => fields.iter().any(|field| holds(field)),
-        DataType::Union(fields, _) => fields.iter().any(|(_, field)| holds(field)),
-        DataType::RunEndEncoded(_, values) => holds(values),
-        DataType::Dictionary(_, value) => has_dictionary_within(value),
+    let is_dictionary = |data_type: &DataType| matches!(data_type, DataType::Dictionary(..));
+    children(data_type).into_iter().any(|child| has(child, &is_dictionary))
+}
+
+/// Parquet has no unions. Its writer panics at values that have no bytes and at dictionaries of views, its reader at
+/// dictionaries of truth values.
+fn is_parquet(data_type: &DataType) -> bool {
+    !has(data_type, &|data_type| match data_type {
+        DataType::Union(..) | DataType::FixedSizeBinary(0) => true,
+        DataType::Dictionary(_, value) => {
+            matches!(**value, DataType::Utf8View | DataType::BinaryView | DataType::Boolean)
+        }
         _ => false,
+    })
+}
+
+/// Whether a type or one within it is such a one.
+fn has(data_type: &DataType, such: &dyn Fn(&DataType) -> bool) -> bool {
+    such(data_type) || children(data_type).into_iter().any(|child| has(child, such))
+}
+
+fn children(data_type: &DataType) -> Vec<&DataType> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => vec![item.data_type()],
+        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => vec![item.data_type()],
+        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
+        DataType::RunEndEncoded(_, values) => vec![values.data_type()],
+        DataType::Dictionary(_, value) => vec![value],
+        _ => Vec::new(),
     }
 }

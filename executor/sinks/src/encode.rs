@@ -17,6 +17,7 @@ use parquet::file::properties::WriterProperties;
 
 use crate::compress::Compressor;
 use crate::error::SinkError;
+use crate::plain::plain;
 
 /// Bytes of a Parquet row group: what a writer holds in memory at most.
 const ROW_GROUP_BYTES: usize = 128 << 20;
@@ -142,11 +143,11 @@ impl<W: Write + Send> Kind<W> {
         match self {
             Kind::Csv { builder, text, out } => {
                 text.clear();
-                builder.clone().build(&mut *text).write(batch)?;
+                builder.clone().build(&mut *text).write(&plain(batch)?)?;
                 *builder = builder.clone().with_header(false);
                 out.write_all(text)?;
             }
-            Kind::Json(writer) => writer.write(batch)?,
+            Kind::Json(writer) => writer.write(&plain(batch)?)?,
             Kind::Lines { text, out } => out.write_all(text)?,
             Kind::Parquet(recut, writer) => {
                 for batch in recut.push(batch.clone())? {

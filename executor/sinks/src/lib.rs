@@ -17,6 +17,7 @@ mod error;
 mod manifest;
 mod names;
 mod partition;
+mod plain;
 mod prepare;
 mod staging;
 mod state;

@@ -1,4 +1,4 @@
-//! Standard output: rows as they come, or an aligned table at the end.
+//! Standard output: rows as they come, or aligned tables.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::RecordBatch;
 use arrow_cast::pretty::pretty_format_batches_with_schema;
 use arrow_schema::SchemaRef;
+use flowc_columns::Recut;
 use flowc_planner::plan::{Format, SinkSpec};
 
 use crate::check::{check, resolved_compression};
@@ -25,8 +26,8 @@ pub struct StdoutWriter<W: Write> {
 }
 
 enum Kind {
-    /// Columns can be aligned only when all rows are there.
-    Table(Vec<RecordBatch>),
+    /// Columns can be aligned only over rows that are there: so many at a time, each time under their names.
+    Table { rows: Recut, begun: bool },
     /// What the encoder writes is handed on after each batch.
     Encoded(Box<Encoder<Handover>>, Handover),
 }
@@ -58,7 +59,7 @@ impl<W: Write> StdoutWriter<W> {
     pub fn new(spec: &SinkSpec, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
         check(spec, &schema)?;
         let kind = match &spec.format {
-            Format::Table => Kind::Table(Vec::new()),
+            Format::Table => Kind::Table { rows: Recut::new(schema.clone()), begun: false },
             format => {
                 let (compression, bytes) = (resolved_compression(spec), Handover::default());
                 let path = Path::new(NAME);
@@ -73,7 +74,13 @@ impl<W: Write> StdoutWriter<W> {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.schema, Path::new(NAME))?;
         match &mut self.kind {
-            Kind::Table(batches) => batches.push(batch),
+            Kind::Table { rows, begun } => {
+                let full = rows.push(batch).map_err(|error| SinkError::encode(Path::new(NAME), &error))?;
+                for batch in full {
+                    self.out.write_all(&table(&self.schema, &[batch])?).at(Path::new(NAME), "writing")?;
+                    *begun = true;
+                }
+            }
             Kind::Encoded(encoder, bytes) => {
                 encoder.write(&batch, Path::new(NAME))?;
                 self.out.write_all(&bytes.take()).at(Path::new(NAME), "writing")?;
@@ -87,15 +94,22 @@ impl<W: Write> StdoutWriter<W> {
         let path = Path::new(NAME);
         let rest = match self.kind {
             Kind::Encoded(encoder, _) => encoder.finish(path)?.take(),
-            Kind::Table(batches) => {
-                let table = pretty_format_batches_with_schema(self.schema, &batches);
-                format!("{}\n", table.map_err(|error| SinkError::encode(path, &error))?).into_bytes()
+            Kind::Table { rows, begun } => {
+                let rest = rows.finish().map_err(|error| SinkError::encode(path, &error))?;
+                // Without rows there are still the names.
+                if rest.is_some() || !begun { table(&self.schema, rest.as_slice())? } else { Vec::new() }
             }
         };
         self.out.write_all(&rest).at(path, "writing")?;
         self.out.flush().at(path, "writing")?;
         Ok(self.out)
     }
+}
+
+/// Rows as a table with a line end.
+fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError> {
+    let table = pretty_format_batches_with_schema(schema.clone(), rows);
+    Ok(format!("{}\n", table.map_err(|error| SinkError::encode(Path::new(NAME), &error))?).into_bytes())
 }
 
 /// Writes a whole dataset to standard output or to whatever stands for it.

@@ -146,6 +146,19 @@ fn a_line_break_in_a_line_is_refused_and_nothing_is_left() {
 }
 
 #[test]
+fn a_table_names_its_columns_every_8192_rows() {
+    let print = |batches: Vec<RecordBatch>| {
+        let spec = spec(Target::Stdout, Format::Table);
+        String::from_utf8(write_stdout(&spec, numbers(0..0).schema(), batches, Vec::new()).unwrap()).unwrap()
+    };
+    let heads = |table: &str| table.matches("| n ").count();
+    assert_eq!((heads(&print(vec![])), print(vec![]).lines().count()), (1, 4));
+    let cut = print((0..20).map(|i| numbers(i * 1000..(i + 1) * 1000)).collect());
+    assert_eq!(cut, print(vec![numbers(0..20_000)]));
+    assert_eq!((heads(&cut), cut.lines().count()), (3, 20_000 + 3 * 4));
+}
+
+#[test]
 fn standard_output_gets_tables_and_formats() {
     let print = |format| {
         let (spec, batch) = (spec(Target::Stdout, format), numbers(0..2));

@@ -1,7 +1,5 @@
 //! What Parquet and Arrow have in common: columns by name, types that must agree, decoders that must not be trusted.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 
@@ -30,15 +28,15 @@ fn match_column(file: &str, found: &Schema, field: &arrow_schema::Field) -> Resu
     Ok(place)
 }
 
+/// Columns of the file that the schema does not have.
+pub(crate) fn unknown_columns(found: &Schema, schema: &Schema) -> Vec<String> {
+    let unknown = found.fields().iter().filter(|field| schema.index_of(field.name()).is_err());
+    unknown.map(|field| field.name().clone()).collect()
+}
+
 /// Calls a decoder. Decoders return errors for most damage and panic for some; both are the file's fault here.
 pub(crate) fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the decoder gave up").to_owned())
-        }
-    }
+    flowc_platform::guarded(call)?.map_err(|error| error.to_string())
 }
 
 /// Gives a decoder's batches the source's schema: order, nullability, metadata.
@@ -76,6 +74,7 @@ mod tests {
     use std::sync::Arc;
 
     use ::parquet::arrow::ArrowWriter;
+    use ::parquet::basic::Encoding;
     use ::parquet::file::properties::WriterProperties;
     use arrow_array::types::Int32Type;
     use arrow_array::{DictionaryArray, Int64Array, StringArray, StructArray};
@@ -212,6 +211,16 @@ mod tests {
     }
 
     #[test]
+    fn columns_that_the_schema_does_not_have_are_named() {
+        let columns = schema(&[("t", DataType::Utf8, true)]);
+        for (format, bytes) in every_form(&[batch(0, 3)]) {
+            let folder = Folder::new();
+            let open = folder.open(&folder.write("input", bytes), &spec(format), &columns).unwrap();
+            assert_eq!(open.unknown_columns().unwrap(), ["n", "s"]);
+        }
+    }
+
+    #[test]
     fn large_streams_have_several_segments() {
         let batches: Vec<_> = (0..5).map(|i| batch(i * 200_000, 200_000)).collect();
         let folder = Folder::new();
@@ -310,6 +319,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn counts_that_no_memory_holds_are_damage() {
+        let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..50).map(|i| format!("name {i}"))));
+        let batch = RecordBatch::try_from_iter(vec![("t", names)]).unwrap();
+        let properties = WriterProperties::builder().set_dictionary_enabled(false);
+        let properties = properties.set_encoding(Encoding::DELTA_LENGTH_BYTE_ARRAY).build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let mut bytes = writer.into_inner().unwrap();
+        let read = |bytes: &[u8]| Folder::new().read(bytes, &spec(Format::Parquet), &batch.schema());
+        assert_eq!(read(&bytes).unwrap().rows.len(), 50);
+        // The head of the stream of lengths: blocks of 128 in 4 parts, 50 values.
+        let head = bytes.windows(4).position(|bytes| bytes == [0x80, 0x01, 0x04, 50]).unwrap();
+        bytes[head + 3..head + 9].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]);
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(error.contains("a stream of lengths claims 4398046511103 values; there can be 50"), "{error}");
     }
 
     #[test]

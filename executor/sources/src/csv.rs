@@ -1,5 +1,6 @@
 //! Format `csv`: the header, which maps a file's fields to the schema's columns by name, and the rows.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -13,7 +14,8 @@ use flowc_planner::plan::CsvDialect;
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
-use crate::parser::{BadRecord, Parser, conform, map_types, offset_zone, project};
+use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
+use crate::text::MOST_RECORD;
 use crate::view::View;
 
 /// How one file's records map to the schema.
@@ -44,7 +46,7 @@ impl CsvLayout {
         } else {
             (schema.clone(), (0..schema.fields().len()).collect(), start)
         };
-        let fields = map_types(&fields, offset_zone);
+        let fields = map_types(&fields, stand_in);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -59,6 +61,12 @@ impl CsvLayout {
         for &position in &self.positions {
             hasher.number(position as u64);
         }
+    }
+
+    /// Names in the header that the schema does not have.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        let fields = self.fields.fields().iter().enumerate();
+        fields.filter(|(place, _)| !self.positions.contains(place)).map(|(_, field)| field.name().clone()).collect()
     }
 
     /// A parser of these columns of the schema.
@@ -94,7 +102,7 @@ fn unfit(reason: String) -> SourceError {
 
 /// Says which types a CSV field can be read as.
 pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
-    match schema.fields().iter().find(|field| !is_readable(&offset_zone(field.data_type()))) {
+    match schema.fields().iter().find(|field| !is_readable(&stand_in(field.data_type()))) {
         Some(field) => {
             let (name, data_type) = (field.name(), field.data_type());
             let reason = format!("column `{name}` is {data_type}, which no CSV field can be read as");
@@ -134,7 +142,7 @@ pub(crate) fn format(dialect: &CsvDialect) -> Result<Format, SourceError> {
 }
 
 /// A reader of single records in a dialect.
-fn records<R: std::io::Read>(dialect: &CsvDialect, input: R) -> csv::Reader<R> {
+pub(crate) fn records<R: Read>(dialect: &CsvDialect, input: R) -> csv::Reader<R> {
     let mut builder = csv::ReaderBuilder::new();
     builder.has_headers(false).flexible(true);
     builder.delimiter(dialect.delimiter as u8).quote(dialect.quote as u8);
@@ -144,7 +152,7 @@ fn records<R: std::io::Read>(dialect: &CsvDialect, input: R) -> csv::Reader<R> {
 
 /// The names in the first record, and where the next one starts.
 pub(crate) fn read_header(view: &View, start: u64, dialect: &CsvDialect) -> Result<(Vec<String>, u64), SourceError> {
-    let mut reader = records(dialect, view.cursor(start));
+    let mut reader = records(dialect, view.cursor(start).take(MOST_RECORD as u64));
     let mut header = csv::StringRecord::new();
     let damaged = |error: csv::Error| SourceError::Damaged {
         file: view.name().to_owned(),
@@ -152,6 +160,9 @@ pub(crate) fn read_header(view: &View, start: u64, dialect: &CsvDialect) -> Resu
         reason: format!("its header is unreadable: {error}"),
     };
     reader.read_record(&mut header).map_err(damaged)?;
+    if reader.position().byte() >= MOST_RECORD as u64 {
+        return Err(SourceError::RecordTooLong { file: view.name().to_owned(), offset: start, limit: MOST_RECORD });
+    }
     let mut end = start + reader.position().byte();
     // The reader stops between `\r` and `\n`.
     if end > 0 && end < view.length() && *view.read(end - 1, 2)? == *b"\r\n" {

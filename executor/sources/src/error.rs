@@ -65,6 +65,12 @@ pub enum SourceError {
         /// What the decoder says.
         reason: String,
     },
+    /// Text in another encoding than UTF-8.
+    #[error("{file}: it is UTF-16; convert it to UTF-8 (`iconv -f utf-16 -t utf-8`)")]
+    Utf16 {
+        /// Which file.
+        file: String,
+    },
     /// A column that the schema has and the file has not.
     #[error("{file}: there is no column `{column}`; the file has {}", list_names(found))]
     MissingColumn {

@@ -18,7 +18,7 @@ use crate::parquet::ParquetFile;
 use crate::parser::project;
 use crate::reader::{Rows, SegmentReader};
 use crate::segment::RawSegment;
-use crate::spool::{resolve, spool};
+use crate::spool::spool;
 use crate::text::{TextFile, TextFormat, bom_length};
 use crate::view::View;
 use crate::{json, whole};
@@ -56,14 +56,14 @@ impl OpenFile {
     ) -> Result<OpenFile, SourceError> {
         let (view, origin) = plain(file, spec.compression, spool)?;
         let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "look at it"))?;
-        let spooled = resolve(spec.compression, &file.name) != Compression::None;
+        let spooled = spec.compression.of(&file.name) != Compression::None;
         let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
         Ok(OpenFile { spooled, ..opened })
     }
 
     /// Takes all of standard input.
     pub fn stdin(spec: &SourceSpec, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
-        let file = self::spool(io::stdin(), resolve(spec.compression, STDIN), spool, STDIN)?;
+        let file = self::spool(io::stdin(), spec.compression.of(STDIN), spool, STDIN)?;
         let stamp = FileStamp::of_file(&file).map_err(SourceError::io(STDIN, "look at it"))?;
         Self::with(View::new(Arc::new(file), STDIN)?, spec, schema, stamp, None)
     }
@@ -97,6 +97,16 @@ impl OpenFile {
     /// The source's columns, which `projection` in [`read`](Self::read) counts.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// Columns that the file has and the schema has not: nothing reads them.
+    pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
+        match &self.content {
+            Content::Text(text) => text.unknown(),
+            Content::Parquet(parquet) => Ok(parquet.unknown()),
+            Content::Ipc(ipc) => Ok(ipc.unknown()),
+            Content::Whole => Ok(Vec::new()),
+        }
     }
 
     /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
@@ -160,7 +170,7 @@ pub(crate) fn plain(file: &SourceFile, compression: Compression, folder: &Path) 
         return Err(SourceError::Folder { file: file.name.clone() });
     }
     let again = origin.try_clone().map_err(SourceError::io(&file.name, "open it"))?;
-    let compression = resolve(compression, &file.name);
+    let compression = compression.of(&file.name);
     let plain = match compression {
         Compression::None | Compression::Auto if metadata.is_file() => again,
         _ => spool(again, compression, folder, &file.name)?,

@@ -11,7 +11,12 @@ pub(crate) enum Shape {
     /// Nulls, or nothing.
     Nothing,
     Bool,
+    /// Whole numbers from 0 that 64 bits with a sign hold.
+    Natural,
+    /// Whole numbers that 64 bits with a sign hold, negative ones too.
     Integer,
+    /// Whole numbers from 0, some of which only 64 bits without a sign hold.
+    Large,
     Float,
     Text,
     List(Box<Shape>),
@@ -38,7 +43,9 @@ impl Shape {
     fn of_scalar(value: &Value) -> Self {
         match value {
             Value::Bool(_) => Shape::Bool,
+            Value::Number(number) if number.is_i64() && number.is_u64() => Shape::Natural,
             Value::Number(number) if number.is_i64() => Shape::Integer,
+            Value::Number(number) if number.is_u64() => Shape::Large,
             Value::Number(_) => Shape::Float,
             Value::String(_) => Shape::Text,
             Value::Null => Shape::Nothing,
@@ -48,13 +55,15 @@ impl Shape {
 
     /// Different scalars are text together: every scalar can be read as text.
     fn join(self, other: Shape) -> Self {
-        use Shape::{Bool, Float, Integer, List, Mixed, Nothing, Object, Text};
+        use Shape::{Bool, Float, Integer, Large, List, Mixed, Natural, Nothing, Object, Text};
         match (self, other) {
             (own, other) if own == other => own,
             (Nothing, other) => other,
-            (Integer, Float) | (Float, Integer) => Float,
+            (Natural, Integer) | (Integer, Natural) => Integer,
+            (Natural, Large) | (Large, Natural) => Large,
+            (Natural | Integer, Float) | (Float, Natural | Integer) => Float,
             (Mixed | List(_) | Object(_), _) | (_, Mixed | List(_) | Object(_)) => Mixed,
-            (Bool | Integer | Float | Text, _) => Text,
+            (Bool | Natural | Integer | Large | Float | Text, _) => Text,
         }
     }
 
@@ -64,7 +73,8 @@ impl Shape {
             // Rows that are neither scalars nor all lists nor all objects are bad rows of a text column.
             Shape::Nothing | Shape::Text | Shape::Mixed => DataType::Utf8,
             Shape::Bool => DataType::Boolean,
-            Shape::Integer => DataType::Int64,
+            Shape::Natural | Shape::Integer => DataType::Int64,
+            Shape::Large => DataType::UInt64,
             Shape::Float => DataType::Float64,
             Shape::List(item) => DataType::List(Arc::new(Field::new("item", item.data_type(), true))),
             Shape::Object(members) => DataType::Struct(

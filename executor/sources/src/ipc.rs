@@ -12,7 +12,7 @@ use arrow_ipc::{Block, Message, MessageHeader, MetadataVersion, root_as_footer, 
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::key::{KeyHasher, RawDigest};
 
-use crate::columnar::{Conform, guarded, match_columns};
+use crate::columnar::{Conform, guarded, match_columns, unknown_columns};
 use crate::error::SourceError;
 use crate::promise::check_buffers;
 use crate::segment::RawSegment;
@@ -200,6 +200,11 @@ impl IpcFile {
         let positions = match_columns(view.name(), index.schema(), &schema)?;
         let cuts = cut(&index.messages);
         Ok(Self { view, schema, index, positions, cuts })
+    }
+
+    /// Columns that the schema does not have.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        unknown_columns(self.index.schema(), &self.schema)
     }
 
     /// Digests the file's messages, segment by segment.

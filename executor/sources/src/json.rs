@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
 use crate::framing::Framing;
-use crate::parser::{BadRecord, ONE_TOO_MANY, Parser, conform, map_types, offset_zone, project};
+use crate::parser::{BadRecord, ONE_TOO_MANY, Parser, conform, map_types, project, stand_in};
 
 /// Says which types a JSON value can be read as.
 pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
@@ -26,6 +26,13 @@ pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
 fn new_decoder(schema: &SchemaRef) -> Result<Decoder, ArrowError> {
     let builder = ReaderBuilder::new(schema.clone()).with_coerce_primitive(true);
     builder.with_batch_size(ONE_TOO_MANY).build_decoder()
+}
+
+/// Members of the first object that the schema does not have.
+pub(crate) fn unknown_members(bytes: &[u8], schema: &SchemaRef) -> Vec<String> {
+    let first = Framing::JsonLines.last_record(bytes, 0).map(|record| serde_json::from_slice(&bytes[record]));
+    let Some(Ok(Value::Object(members))) = first else { return Vec::new() };
+    members.into_iter().map(|(name, _)| name).filter(|name| schema.index_of(name).is_err()).collect()
 }
 
 /// Integers become text: arrow-json would round fractions, a cast of the digits does not.
@@ -44,7 +51,7 @@ fn widen_type(data_type: &DataType) -> DataType {
         DataType::LargeList(item) => DataType::LargeList(widen_field(item)),
         DataType::FixedSizeList(item, length) => DataType::FixedSizeList(widen_field(item), *length),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(widen_field).collect()),
-        other => offset_zone(other),
+        other => stand_in(other),
     }
 }
 
@@ -182,6 +189,13 @@ mod tests {
         assert!(table.rejects[4].contains("column `n`: missing"), "{:?}", table.rejects);
         let error = read(&lines.join("\n"), &columns, BadRows::Fail).unwrap_err().to_string();
         assert!(error.starts_with("input: row 2: not one JSON object: "), "{error}");
+    }
+
+    #[test]
+    fn members_that_the_schema_does_not_have_are_named() {
+        let columns = schema(&[("n", DataType::Int64, true)]);
+        assert_eq!(unknown_members(b"\n{\"n\":1,\"new\":{},\"x\":null}\n{\"y\":1}", &columns), ["new", "x"]);
+        assert!(unknown_members(b"[1]\n", &columns).is_empty() && unknown_members(b"", &columns).is_empty());
     }
 
     #[test]

@@ -7,17 +7,16 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use flowc_planner::key::{KeyHasher, RawDigest};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::BATCH_ROWS;
-use crate::columnar::{Conform, guarded, match_columns};
+use crate::columnar::{Conform, guarded, match_columns, unknown_columns};
 use crate::error::SourceError;
+use crate::promise::{RowGroup, check_footer};
 use crate::segment::RawSegment;
 use crate::view::{Cursor, View};
 
@@ -53,7 +52,19 @@ impl ChunkReader for View {
 
 /// Reads the footer of a Parquet file.
 pub(crate) fn load(view: &View) -> Result<ArrowReaderMetadata, SourceError> {
+    if let Some(footer) = footer(view)? {
+        check_footer(&footer).map_err(|reason| damaged(view, reason))?;
+    }
     guarded(|| ArrowReaderMetadata::load(view, ArrowReaderOptions::new())).map_err(|reason| damaged(view, reason))
+}
+
+/// The bytes of the footer, where the file's end says that there is one.
+fn footer(view: &View) -> Result<Option<Bytes>, SourceError> {
+    let Some(end) = view.length().checked_sub(8) else { return Ok(None) };
+    let tail = view.read(end, 8)?;
+    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
+    let start = end.checked_sub(length).filter(|_| tail.ends_with(b"PAR1"));
+    start.map(|start| view.read(start, length)).transpose()
 }
 
 fn damaged(view: &View, reason: String) -> SourceError {
@@ -66,6 +77,11 @@ impl ParquetFile {
         let metadata = load(&view)?;
         let positions = match_columns(view.name(), metadata.schema(), &schema)?;
         Ok(Self { view, schema, metadata, positions })
+    }
+
+    /// Columns that the schema does not have.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        unknown_columns(self.metadata.schema(), &self.schema)
     }
 
     /// One per row group; a file without any has one segment without rows.
@@ -164,10 +180,11 @@ impl ParquetFile {
     }
 
     fn reader(&self, group: usize, projection: &[usize]) -> ParquetResult<ParquetRecordBatchReader> {
-        let roots = projection.iter().map(|&column| self.positions[column]);
-        let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.view.clone(), self.metadata.clone());
-        builder.with_projection(mask).with_row_groups(vec![group]).with_batch_size(BATCH_ROWS).build()
+        let columns = self.metadata.parquet_schema();
+        let mask = ProjectionMask::roots(columns, projection.iter().map(|&column| self.positions[column]));
+        let levels = parquet_to_arrow_field_levels(columns, mask, Some(self.metadata.schema().fields()))?;
+        let group = RowGroup { view: self.view.clone(), metadata: self.metadata.metadata().clone(), group };
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
     }
 }
 

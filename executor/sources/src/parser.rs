@@ -39,12 +39,13 @@ pub(crate) fn map_types(schema: &SchemaRef, map: impl Fn(&DataType) -> DataType)
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// Arrow parses text in zones given as offsets; the one zone that is a mere name for an offset is replaced by it.
-pub(crate) fn offset_zone(data_type: &DataType) -> DataType {
+/// What a decoder of text reads in place of a type: zones are known by their exact name, long texts not at all.
+pub(crate) fn stand_in(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Timestamp(unit, Some(zone)) if zone.eq_ignore_ascii_case("utc") => {
             DataType::Timestamp(*unit, Some("+00:00".into()))
         }
+        DataType::LargeUtf8 => DataType::Utf8,
         other => other.clone(),
     }
 }

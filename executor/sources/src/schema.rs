@@ -1,5 +1,6 @@
 //! The columns of a file whose source does not declare them.
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Read};
 use std::sync::Arc;
 
@@ -7,13 +8,14 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
 use crate::columnar::guarded;
-use crate::csv::{check_dialect, format};
+use crate::csv::{check_dialect, format, records};
 use crate::error::SourceError;
 use crate::file::{no_source, plain};
 use crate::framing::{CsvFraming, Framing};
 use crate::infer::Shape;
 use crate::list::SourceFile;
-use crate::spool::{decompress, resolve, unreadable};
+use crate::spool::{decompress, unreadable};
+use crate::text::skip_bom;
 use crate::view::View;
 use crate::{ipc, parquet};
 
@@ -68,16 +70,34 @@ struct Sample {
 impl Sample {
     fn of(file: &SourceFile, spec: &SourceSpec) -> Result<Self, SourceError> {
         let origin = std::fs::File::open(&file.path).map_err(SourceError::io(&file.name, "open it"))?;
-        let compression = resolve(spec.compression, &file.name);
+        let compression = spec.compression.of(&file.name);
         let broken = |error| unreadable(error, compression, &file.name);
         let plain = decompress(origin, compression).map_err(broken)?;
         let mut bytes = Vec::new();
         BufReader::new(plain).take(SAMPLE_BYTES).read_to_end(&mut bytes).map_err(broken)?;
         let cut = bytes.len() as u64 == SAMPLE_BYTES;
-        if bytes.starts_with(b"\xEF\xBB\xBF") {
-            bytes.drain(..3);
-        }
+        let mark = bytes.len() - skip_bom(&file.name, &bytes)?.len();
+        bytes.drain(..mark);
         Ok(Self { name: file.name.clone(), bytes, cut })
+    }
+
+    /// Why nothing could be inferred. A first record that does not end in the sample says more than that it has none.
+    fn without_columns(&self, framing: Framing, format: &'static str, why: &str) -> SourceError {
+        let file = self.name.clone();
+        if self.cut && self.records(framing).next().is_none() {
+            return SourceError::RecordTooLong { file, offset: 0, limit: SAMPLE_BYTES as usize };
+        }
+        SourceError::Damaged { file, format, reason: format!("{why}, so its columns are unknown; declare a schema") }
+    }
+
+    /// Why its first record is no JSON object. Arrays and objects over several lines are the usual reasons.
+    fn no_object(&self) -> String {
+        let first = self.records(Framing::JsonLines).next().map(serde_json::from_slice::<serde_json::Value>);
+        match first {
+            None => "it is empty".to_owned(),
+            Some(Err(error)) => format!("its first line is not one JSON object ({error})"),
+            Some(Ok(_)) => "its first line is JSON, but no object (jsonl has an object a line)".to_owned(),
+        }
     }
 
     /// Its first records.
@@ -95,10 +115,10 @@ impl Sample {
 
 fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceError> {
     check_dialect(dialect)?;
-    let records: Vec<_> = sample.records(Framing::Csv(CsvFraming::new(dialect))).collect();
+    let framing = Framing::Csv(CsvFraming::new(dialect));
+    let records: Vec<_> = sample.records(framing).collect();
     if records.is_empty() {
-        let reason = "it is empty, so its columns are unknown; declare a schema".to_owned();
-        return Err(SourceError::Damaged { file: sample.name.clone(), format: "csv", reason });
+        return Err(sample.without_columns(framing, "csv", "it is empty"));
     }
     // Bad rows are dealt with when rows are read: here, bytes that are not text must not be in the way.
     let text = String::from_utf8_lossy(&records.concat()).into_owned();
@@ -107,18 +127,35 @@ fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceE
     let (schema, _) =
         inferred.map_err(|reason| SourceError::Damaged { file: sample.name.clone(), format: "csv", reason })?;
     check_names(&sample.name, &schema)?;
-    Ok(Arc::new(Schema::new(schema.fields().iter().map(|field| null_to_text(field)).collect::<Vec<_>>())))
+    let zoned = zoned_columns(&text, dialect);
+    let settle = |(place, field): (usize, &Arc<Field>)| settle(field, zoned.contains(&place));
+    Ok(Arc::new(Schema::new(schema.fields().iter().enumerate().map(settle).collect::<Vec<_>>())))
 }
 
-fn null_to_text(field: &Field) -> Field {
+/// The types that arrow-csv leaves open: nothing but nulls is text, times with a zone are those of UTC.
+fn settle(field: &Field, is_zoned: bool) -> Field {
     match field.data_type() {
         DataType::Null => field.clone().with_data_type(DataType::Utf8),
+        DataType::Timestamp(unit, None) if is_zoned => {
+            field.clone().with_data_type(DataType::Timestamp(*unit, Some("UTC".into())))
+        }
         _ => field.clone(),
     }
 }
 
+/// Columns with text such as `2024-02-29T12:00:00Z` or `2024-02-29 12:00:00+01:00`.
+fn zoned_columns(text: &str, dialect: &CsvDialect) -> BTreeSet<usize> {
+    const TIME: usize = "2024-02-29T12:00:00".len();
+    let is_zoned = |field: &[u8]| field.get(TIME..).is_some_and(|rest| rest.iter().any(|byte| b"Zz+-".contains(byte)));
+    let mut zoned = BTreeSet::new();
+    for record in records(dialect, text.as_bytes()).byte_records().flatten() {
+        zoned.extend(record.iter().enumerate().filter(|(_, field)| is_zoned(field)).map(|(place, _)| place));
+    }
+    zoned
+}
+
 fn check_names(file: &str, schema: &Schema) -> Result<(), SourceError> {
-    let mut names = std::collections::HashSet::new();
+    let mut names = BTreeSet::new();
     match schema.fields().iter().find(|field| !names.insert(field.name())) {
         Some(field) => Err(SourceError::RepeatedColumn { file: file.to_owned(), column: field.name().clone() }),
         None => Ok(()),
@@ -134,10 +171,7 @@ fn infer_json(sample: &Sample) -> Result<SchemaRef, SourceError> {
     }
     match shape.data_type() {
         DataType::Struct(fields) if !fields.is_empty() => Ok(Arc::new(Schema::new(fields))),
-        _ => {
-            let reason = "it has no objects, so its columns are unknown; declare a schema".to_owned();
-            Err(SourceError::Damaged { file: sample.name.clone(), format: "jsonl", reason })
-        }
+        _ => Err(sample.without_columns(Framing::JsonLines, "jsonl", &sample.no_object())),
     }
 }
 
@@ -158,6 +192,9 @@ mod tests {
     #[test]
     fn csv_columns_are_guessed_from_values() {
         let text = "n,f,t,e,d\n1,2.5,x,,2024-01-01\n2,3,7,,2024-01-02\n";
+        let times = "a,b,c\n2024-01-01T00:00:00Z,2024-01-01T00:00:00,\n,,2024-01-01 00:00:00+02:00\n";
+        let expected = ["a Timestamp(s, \"UTC\")", "b Timestamp(s)", "c Timestamp(s, \"UTC\")"];
+        assert_eq!(infer("a.csv", times.as_bytes(), csv()).unwrap(), expected);
         let expected = ["n Int64", "f Float64", "t Utf8", "e Utf8", "d Date32"];
         assert_eq!(infer("a.csv", text.as_bytes(), csv()).unwrap(), expected);
         assert_eq!(infer("a.csv.gz", &gzip(text.as_bytes()), csv()).unwrap(), expected);
@@ -173,8 +210,22 @@ mod tests {
     #[test]
     fn a_file_without_columns_or_with_one_twice_is_an_error() {
         assert!(infer("a.csv", b"", csv()).unwrap_err().to_string().contains("declare a schema"));
+        assert!(infer("a.csv", b"\xFF\xFEa\0\n\0", csv()).unwrap_err().to_string().contains("it is UTF-16; convert"));
         assert!(infer("a.csv", b"a,a\n", csv()).unwrap_err().to_string().contains("more than once"));
-        assert!(infer("a", b"\n", Format::JsonLines).unwrap_err().to_string().contains("declare a schema"));
+        let json = |text: &[u8]| infer("a", text, Format::JsonLines).unwrap_err().to_string();
+        assert!(json(b"\n").contains("it is empty, so its columns are unknown; declare a schema"));
+        assert!(json(b"[{\"a\":1}]\n").contains("its first line is JSON, but no object"));
+        assert!(json(b"{\n \"a\": 1\n}\n").contains("its first line is not one JSON object (EOF"));
+    }
+
+    #[test]
+    fn a_first_record_without_end_is_said_to_be_one() {
+        let endless = vec![b'a'; SAMPLE_BYTES as usize + 1];
+        for (format, start) in [(csv(), "\"\n"), (Format::JsonLines, "{\"")] {
+            let bytes = [start.as_bytes(), &endless].concat();
+            let error = infer("a", &bytes, format).unwrap_err().to_string();
+            assert!(error.contains("the record at byte 0 is longer than 64 MiB"), "{error}");
+        }
     }
 
     #[test]
@@ -186,6 +237,15 @@ mod tests {
         assert!(types[1].starts_with("a Struct(") && types[1].find("\"y\"") < types[1].find("\"x\""), "{types:?}");
         assert_eq!(types[2], "m Utf8");
         assert!(types[3].starts_with("new List("), "{types:?}");
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits() {
+        let types = |text: &str| infer("a", text.as_bytes(), Format::JsonLines).unwrap();
+        assert_eq!(types("{\"n\":1}\n{\"n\":18446744073709551615}\n"), ["n UInt64"]);
+        assert_eq!(types("{\"n\":-1}\n{\"n\":18446744073709551615}\n"), ["n Utf8"]);
+        assert_eq!(types("{\"n\":-1}\n{\"n\":7}\n"), ["n Int64"]);
+        assert_eq!(types("{\"n\":1.5}\n{\"n\":7}\n"), ["n Float64"]);
     }
 
     #[test]

@@ -174,7 +174,9 @@ fn trim(record: &[u8]) -> &[u8] {
 
 fn shown(record: &[u8]) -> String {
     let record = trim(record);
-    let text = String::from_utf8_lossy(&record[..record.len().min(SHOWN)]).escape_debug().to_string();
+    // Quotes are as in the file: records of JSON are full of them.
+    let visible = |c: char| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() };
+    let text: String = String::from_utf8_lossy(&record[..record.len().min(SHOWN)]).chars().map(visible).collect();
     if record.len() > SHOWN { format!("{text}...") } else { text }
 }
 

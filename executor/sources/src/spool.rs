@@ -9,22 +9,6 @@ use flowc_planner::plan::Compression;
 
 use crate::error::SourceError;
 
-/// The compression of a file by this name: [`Compression::Auto`] looks at the ending.
-pub(crate) fn resolve(compression: Compression, name: &str) -> Compression {
-    match compression {
-        Compression::Auto if has_ending(name, ".gz") => Compression::Gzip,
-        Compression::Auto if has_ending(name, ".zst") => Compression::Zstd,
-        Compression::Auto => Compression::None,
-        known => known,
-    }
-}
-
-fn has_ending(name: &str, ending: &str) -> bool {
-    name.len() > ending.len() && name.is_char_boundary(name.len() - ending.len()) && {
-        name[name.len() - ending.len()..].eq_ignore_ascii_case(ending)
-    }
-}
-
 /// A reader of plain bytes.
 pub(crate) fn decompress<'a>(input: impl Read + Send + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match compression {

@@ -19,10 +19,13 @@ use crate::view::View;
 use crate::{json, lines};
 
 /// The longest record. A quote that is never closed would otherwise make one of a whole file.
-const MOST_RECORD: usize = 256 << 20;
+pub(crate) const MOST_RECORD: usize = 256 << 20;
 
 /// How much is read at once when looking for a cut.
 const READ_SIZE: usize = 1 << 20;
+
+/// How much is looked at to find the first object's members.
+const FIRST_OBJECT: u64 = 64 << 10;
 
 /// UTF-8's byte order mark, which some editors write before the first record.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -49,10 +52,18 @@ pub(crate) struct TextFile {
     counted: Arc<Mutex<BTreeMap<u64, u64>>>,
 }
 
-/// Bytes of a byte order mark at the start of a file.
+/// Bytes of a byte order mark at the start of a file. The mark of UTF-16 is an error.
 pub(crate) fn bom_length(view: &View) -> Result<u64, SourceError> {
     let head = view.read(0, view.length().min(BOM.len() as u64))?;
-    Ok(if head == BOM { BOM.len() as u64 } else { 0 })
+    skip_bom(view.name(), &head).map(|rest| (head.len() - rest.len()) as u64)
+}
+
+/// The bytes after a byte order mark.
+pub(crate) fn skip_bom<'a>(file: &str, bytes: &'a [u8]) -> Result<&'a [u8], SourceError> {
+    if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
+        return Err(SourceError::Utf16 { file: file.to_owned() });
+    }
+    Ok(bytes.strip_prefix(BOM).unwrap_or(bytes))
 }
 
 impl TextFile {
@@ -109,6 +120,18 @@ impl TextFile {
             layout.hash_into(&mut hasher);
         }
         RawDigest::new(hasher.finish())
+    }
+
+    /// Columns that the schema does not have. JSON lines show theirs in the first object.
+    pub(crate) fn unknown(&self) -> Result<Vec<String>, SourceError> {
+        match &self.format {
+            TextFormat::Csv(layout) => Ok(layout.unknown()),
+            TextFormat::JsonLines => {
+                let length = FIRST_OBJECT.min(self.view.length() - self.start);
+                Ok(json::unknown_members(&self.view.read(self.start, length)?, &self.schema))
+            }
+            TextFormat::Lines => Ok(Vec::new()),
+        }
     }
 
     /// The file's name, for messages.

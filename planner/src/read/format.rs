@@ -17,19 +17,6 @@ pub(super) struct Holder {
     pub(super) formats: &'static [&'static str],
 }
 
-/// The name of a format, as the text has it.
-pub(crate) fn format_name(format: &Format) -> &'static str {
-    match format {
-        Format::Csv(_) => "csv",
-        Format::JsonLines => "jsonl",
-        Format::Parquet => "parquet",
-        Format::Arrow => "arrow",
-        Format::Lines => "lines",
-        Format::Bytes => "bytes",
-        Format::Table => "table",
-    }
-}
-
 fn named(name: &str) -> Option<Format> {
     Some(match name {
         "csv" => Format::Csv(CsvDialect::default()),

@@ -14,7 +14,6 @@ use crate::expand::Document;
 use crate::syntax::Node;
 use crate::text::Place;
 
-pub(crate) use format::format_name;
 pub(crate) use sink::SinkDecl;
 pub(crate) use source::SourceDecl;
 pub(crate) use stage::{StageDecl, Wire};

@@ -139,7 +139,7 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
     if let Some(format @ (Format::Parquet | Format::Arrow | Format::Bytes)) = format
         && chosen != BadRows::Fail
     {
-        let (choice, format) = (choice.to_owned(), format::format_name(format));
+        let (choice, format) = (choice.to_owned(), format.name());
         problems.at(arg.place, PlaceProblem::BadRows { choice, format });
     }
     chosen
@@ -148,6 +148,6 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
 /// `lines` and `bytes` have columns of their own.
 fn fixed_schema(node: &Node, format: Option<&Format>, problems: &mut Problems) {
     if let (Some(schema), Some(format @ (Format::Lines | Format::Bytes))) = (node.child("schema"), format) {
-        problems.at(schema.place, PlaceProblem::FixedSchema { format: format::format_name(format) });
+        problems.at(schema.place, PlaceProblem::FixedSchema { format: format.name() });
     }
 }

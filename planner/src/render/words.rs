@@ -3,7 +3,6 @@
 use arrow_schema::Schema;
 
 use crate::plan::{BadRows, Compression, Format, Location, Purity, SinkSpec, SourceSpec, Target};
-use crate::read::format_name;
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -44,7 +43,7 @@ pub(super) fn writing(spec: &SinkSpec) -> String {
 }
 
 fn format_words(format: &Format, compression: Compression) -> Vec<String> {
-    let mut words = vec![format_name(format).to_owned()];
+    let mut words = vec![format.name().to_owned()];
     match compression {
         Compression::Auto | Compression::None => {}
         Compression::Gzip => words.push("gzip".to_owned()),

@@ -1,4 +1,4 @@
-//! Lengths that a file promises: asked of the allocator before a decoder does, whose refusal would end the process.
+//! Arrow IPC: each compressed buffer states its plain length.
 
 use arrow_ipc::Message;
 use arrow_schema::ArrowError;
@@ -6,8 +6,7 @@ use arrow_schema::ArrowError;
 /// Bytes before each compressed buffer: its plain length.
 const PREFIX: usize = 8;
 
-/// Checks that there is memory for each compressed buffer of a record batch or dictionary. Numbers that make no sense
-/// are left to the decoder, which allocates nothing for them.
+/// Checks that there is memory for each compressed buffer of a record batch or dictionary.
 pub(crate) fn check_buffers(message: &Message<'_>, body: &[u8]) -> Result<(), ArrowError> {
     let dictionary = message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data());
     let Some(batch) = message.header_as_record_batch().or(dictionary) else { return Ok(()) };

@@ -1,0 +1,175 @@
+//! Every type through every format: refused before anything is written, or written, read back by a source, and the same.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float64Type};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_select::concat::concat_batches;
+use common::*;
+use flowc_columns::testing::{Value, array, every_type, values};
+use flowc_planner::plan::{BadRows, Compression, CsvDialect, Format, Location, SourceSpec, Target};
+use flowc_sinks::{SinkError, check, write_stdout};
+use flowc_sources::{OpenFile, SourceFile, infer_schema};
+use proptest::prelude::*;
+
+fn formats() -> [Format; 4] {
+    // Texts may be empty, which by default is null.
+    let csv = CsvDialect { null: "NULL".to_owned(), ..CsvDialect::default() };
+    [Format::Csv(csv), Format::JsonLines, Format::Parquet, Format::Arrow]
+}
+
+fn schema(data_type: &DataType) -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true), Field::new("x", data_type.clone(), true)]))
+}
+
+/// Rows with a second column, so that a null does not make an empty line.
+fn batch(column: &ArrayRef) -> RecordBatch {
+    let numbers = numbers(0..column.len() as i64).column(0).clone();
+    RecordBatch::try_new(schema(column.data_type()), vec![numbers, column.clone()]).unwrap()
+}
+
+/// Reads a file as a source does: Parquet and Arrow say what they hold, text is read as the plain type of the column.
+fn read(path: &Path, format: &Format, written: &DataType) -> Result<ArrayRef, String> {
+    let spec = SourceSpec {
+        location: Location::Stdin,
+        format: format.clone(),
+        compression: Compression::None,
+        bad_rows: BadRows::Fail,
+        declared: None,
+    };
+    let file = SourceFile { path: path.to_owned(), name: "x".to_owned() };
+    let text = |error: flowc_sources::SourceError| error.to_string();
+    let schema = match (format, written) {
+        (Format::Parquet | Format::Arrow, _) => infer_schema(&file, &spec).map_err(text)?,
+        (_, DataType::Dictionary(_, value)) => schema(value),
+        _ => schema(written),
+    };
+    let open = OpenFile::open(&file, &spec, &schema, &std::env::temp_dir()).map_err(text)?;
+    let mut batches = Vec::new();
+    for segment in open.segments() {
+        let (segment, bytes) = segment.map_err(text)?;
+        let rows = open.read(&segment, bytes, &[0, 1]).map_err(text)?;
+        batches.extend(rows.collect::<Result<Vec<_>, _>>().map_err(text)?);
+    }
+    Ok(concat_batches(&schema, &batches).unwrap().column(1).clone())
+}
+
+/// Decimals are made of any bytes: whether they have no more digits than their type allows.
+fn has_its_digits(column: &ArrayRef) -> bool {
+    match column.data_type() {
+        DataType::Decimal32(digits, _) => column.as_primitive::<Decimal32Type>().validate_decimal_precision(*digits),
+        DataType::Decimal64(digits, _) => column.as_primitive::<Decimal64Type>().validate_decimal_precision(*digits),
+        DataType::Decimal128(digits, _) => column.as_primitive::<Decimal128Type>().validate_decimal_precision(*digits),
+        DataType::Decimal256(digits, _) => column.as_primitive::<Decimal256Type>().validate_decimal_precision(*digits),
+        _ => Ok(()),
+    }
+    .is_ok()
+}
+
+/// The content of a column, whatever the bits of what is not a number.
+fn content(column: &ArrayRef) -> Vec<Value> {
+    let column = match column.data_type() {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            arrow_cast::cast(column, &DataType::Float64).unwrap()
+        }
+        _ => return values(column),
+    };
+    let floats = column.as_primitive::<Float64Type>().iter();
+    floats.map(|float| float.map_or(Value::Null, |float| Value::Bytes(float.to_string().into_bytes()))).collect()
+}
+
+/// Whether a value that the type can hold is one that the format's text can't say: times beyond the calendar, numbers
+/// that are none in JSON. Such a value is an error, or null in JSON, never another value.
+fn is_odd(read: &[Value], written: &[Value]) -> bool {
+    read.len() == written.len()
+        && read.iter().zip(written).all(|(read, written)| read == written || *read == Value::Null)
+}
+
+#[test]
+fn a_column_of_nulls_of_every_type_is_refused_at_once_or_comes_back() {
+    let mut unread = Vec::new();
+    for data_type in every_type() {
+        let column = new_null_array(&data_type, 3);
+        for format in formats() {
+            let spec = file("x", format.clone());
+            match check(&spec, &schema(&data_type)) {
+                Err(SinkError::Type { .. }) => {}
+                Err(other) => panic!("{format:?} {data_type}: {other}"),
+                Ok(()) => {
+                    let dir = tempfile::tempdir().unwrap();
+                    write(&spec, dir.path(), &[("a", &[batch(&column)])], None).unwrap();
+                    match read(&dir.path().join("x"), &format, &data_type) {
+                        Ok(back) => assert_eq!(values(&back), values(&column), "{format:?} {data_type}"),
+                        Err(_) => unread.push(format!("{} {data_type}", format.name())),
+                    }
+                }
+            }
+        }
+    }
+    // It is written as a list of texts, and read as one.
+    assert_eq!(unread, ["jsonl List(Dictionary(Int32, LargeUtf8))"]);
+}
+
+#[test]
+fn a_table_shows_every_type_or_refuses_it_at_once() {
+    for data_type in every_type() {
+        let spec = spec(Target::Stdout, Format::Table);
+        if check(&spec, &schema(&data_type)).is_ok() {
+            let rows = batch(&array(&data_type, 20, 5, 5));
+            write_stdout(&spec, rows.schema(), [rows], Vec::new()).unwrap_or_else(|e| panic!("{data_type}: {e}"));
+        }
+    }
+}
+
+#[test]
+fn zoned_times_are_text_that_is_read_back() {
+    for zone in ["UTC", "+02:00", "Europe/Berlin"] {
+        for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
+            let plain = arrow_array::Int64Array::from(vec![Some(1_700_000_000), None, Some(0), Some(-1)]);
+            let column = arrow_cast::cast(&plain, &DataType::Timestamp(unit, Some(zone.into()))).unwrap();
+            for format in formats() {
+                let dir = tempfile::tempdir().unwrap();
+                write(&file("x", format.clone()), dir.path(), &[("a", &[batch(&column)])], None).unwrap();
+                let back = read(&dir.path().join("x"), &format, column.data_type()).unwrap();
+                assert_eq!(&back, &column, "{format:?} {zone}");
+            }
+        }
+    }
+    let unknown = DataType::Timestamp(TimeUnit::Second, Some("Nowhere/Atlantis".into()));
+    for format in &formats()[..2] {
+        assert!(matches!(check(&file("x", format.clone()), &schema(&unknown)), Err(SinkError::Type { .. })));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_a_sink_writes_a_source_reads(
+        data_type in prop::sample::select(every_type()), rows in 0usize..30, seed: u64, layout: u64, at in 0usize..4,
+    ) {
+        let format = formats()[at].clone();
+        let column = array(&data_type, rows, seed, layout);
+        prop_assume!(has_its_digits(&column));
+        let spec = file("x", format.clone());
+        prop_assume!(check(&spec, &schema(&data_type)).is_ok());
+        let dir = tempfile::tempdir().unwrap();
+        let written = write(&spec, dir.path(), &[("a", &[batch(&column)])], None);
+        if written.is_err() {
+            prop_assert!(data_type.is_temporal(), "{format:?} {data_type}: {written:?}");
+            return Ok(());
+        }
+        if let Ok(back) = read(&dir.path().join("x"), &format, &data_type) {
+            let (back, column) = (content(&back), content(&column));
+            let fits = if format == Format::JsonLines { is_odd(&back, &column) } else { back == column };
+            prop_assert!(fits, "{format:?} {data_type}\n{back:?}\n{column:?}");
+        }
+    }
+}
