@@ -64,7 +64,7 @@ pub enum Event {
         source: String,
         /// Its name as matched.
         file: String,
-        /// Bytes on disk.
+        /// Its size; of standard input, unpacked.
         bytes: u64,
     },
     /// Rows of a source that did not fit were left out or put aside.

@@ -3,7 +3,7 @@
 //! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
 //! without reading it twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -69,7 +69,15 @@ struct Place {
     file: usize,
 }
 
-type Found = Mutex<Vec<(Place, SegmentScan)>>;
+/// What threads find, in any order.
+#[derive(Default)]
+struct Findings {
+    scans: Vec<(Place, SegmentScan)>,
+    /// Columns that a file has and the lock has not.
+    unknown: BTreeMap<Place, Vec<String>>,
+}
+
+type Found = Mutex<Findings>;
 
 /// Sources that could not be read, and why: the first reason of each.
 pub(crate) type Unreadable = BTreeMap<usize, Error>;
@@ -111,7 +119,8 @@ impl Scanner<'_> {
         if let Some(error) = lock(&failure).take() {
             return Err(error);
         }
-        let mut found = std::mem::take(&mut *lock(&found));
+        let Findings { scans: mut found, unknown } = std::mem::take(&mut *lock(&found));
+        self.tell_unknown(inventory, unknown);
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
         for &(source, file) in unread.iter().filter(|(source, _)| !unreadable.contains_key(source)) {
@@ -164,15 +173,19 @@ impl Scanner<'_> {
             let message = format!("{} changed during the run. Run again", entry.name());
             return Err(Error::Source { source_name: name.clone(), message });
         }
-        let bytes = entry.stamp.map_or(0, |stamp| stamp.size);
+        let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
+        let unknown = file.unknown_columns().map_err(|error| source_error(name, &error))?;
+        if self.plan.sources[place.source].spec.declared.is_none() && !unknown.is_empty() {
+            lock(found).unknown.insert(place, unknown);
+        }
         for segment in file.segments() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
             let (raw, bytes) = segment.map_err(|error| source_error(name, &error))?;
             if let Some(facts) = self.known_facts(&raw, place, &file)? {
-                lock(found).push((place, SegmentScan { raw, facts }));
+                lock(found).scans.push((place, SegmentScan { raw, facts }));
                 continue;
             }
             let job = Job { place, file: file.clone(), raw, bytes };
@@ -185,6 +198,21 @@ impl Scanner<'_> {
             self.files.keep(place.source, place.file, file);
         }
         Ok(())
+    }
+
+    /// Whoever added a column wants to hear why nothing sees it. Once a source: the files of a source are alike.
+    fn tell_unknown(&self, inventory: &Inventory, unknown: BTreeMap<Place, Vec<String>>) {
+        let mut told = BTreeSet::new();
+        for (place, columns) in unknown.into_iter().filter(|(place, _)| told.insert(place.source)) {
+            let source = &self.plan.sources[place.source].name;
+            let file = inventory.source(place.source).files[place.file].name();
+            let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "source `{source}`: {file} has columns that the lock does not have: {columns}. Nothing reads them; \
+                 `flowc run --update` pins the columns anew"
+            );
+            self.observer.observe(Event::Warning { message });
+        }
     }
 
     /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
@@ -248,7 +276,7 @@ impl Scanner<'_> {
         self.store.remember(Memo::Scan, &self.facts_key(&raw, place, &file), &facts)?;
         let scan = SegmentScan { raw, facts };
         (self.on_decoded)(Decoded { source: place.source, scan: &scan, batches: &batches })?;
-        lock(found).push((place, scan));
+        lock(found).scans.push((place, scan));
         Ok(())
     }
 

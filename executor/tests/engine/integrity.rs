@@ -142,6 +142,35 @@ fn a_later_file_of_another_schema_is_an_error_not_a_retype() {
 }
 
 #[test]
+fn a_column_that_is_not_pinned_is_told_once_and_runs_nothing() {
+    let project = Project::new(
+        r#"
+        source "orders" { files "orders/*.csv" }
+        stage "all" { in "orders"; std "select@1"; config { keep "id" } }
+        sink "all" { in "all"; file "all.csv" }
+        "#,
+    );
+    project.write("orders/a.csv", "id,price\n1,5\n");
+    project.run();
+    for file in ["a", "b"] {
+        project.write(&format!("orders/{file}.csv"), "id,tax,price\n1,9,5\n");
+    }
+    let (report, events) = project.run_watched();
+    assert_eq!(segments(&report, "all"), (0, 2));
+    let told: Vec<_> = events
+        .iter()
+        .filter_map(|event| if let Event::Warning { message } = event { Some(message) } else { None })
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("orders/a.csv") && told[0].contains("`tax`") && told[0].contains("--update"), "{told:?}");
+    let sizes: Vec<_> = events
+        .iter()
+        .filter_map(|event| if let Event::FileRead { bytes, .. } = event { Some(*bytes) } else { None })
+        .collect();
+    assert_eq!(sizes, [21, 21]);
+}
+
+#[test]
 fn keep_going_finishes_what_does_not_depend_on_a_failure() {
     let project = Project::new(
         r#"
