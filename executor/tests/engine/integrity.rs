@@ -233,7 +233,7 @@ fn what_is_finished_is_saved_while_a_stage_never_returns() {
         r#"
         source "lines" { files "a.txt" }
         stage "words" { in "lines"; std "tokenize@1"; config { column "line" }; cache #true }
-        stage "stuck" { in "words"; wasm "endless.wasm" }
+        stage "stuck" { in "words"; wasm "endless.wasm"; timeout "2s" }
         sink "out" { in "stuck"; file "out.csv" }
         "#,
     );
@@ -246,7 +246,7 @@ fn what_is_finished_is_saved_while_a_stage_never_returns() {
             finished.send(()).expect("the test waits");
         }
     });
-    // It stays behind, as it would in a process that is about to end.
+    // It stays behind, as it would in a process that is about to end; the time limit spares the other tests.
     let running = session.clone();
     std::thread::spawn(move || running.run(&RunRequest::default(), observer, Cancel::new()));
     words.recv().expect("the first stage ends");
