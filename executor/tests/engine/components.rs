@@ -43,7 +43,7 @@ fn a_component_runs_and_its_bytes_are_what_is_pinned() {
     assert!(all_cached(&project.run()), "a copy is the same component");
     project.write("stage.wasm", stamped(released("stage.wasm")));
     let message = project.failure();
-    assert!(message.contains("`wasm stage.wasm` has changed"), "{message}");
+    assert!(message.contains("wasm stage.wasm") && message.contains("has changed: the lock pins"), "{message}");
     project.locked = false;
     assert_eq!(segments(&project.run(), "sorted"), (1, 0), "other bytes, other results");
     project.locked = true;
