@@ -59,6 +59,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         ["fuzz", arguments @ ..] => fuzz::run(&Workspace::find()?, arguments),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["count-natively", output, files @ ..] => bench::count_natively(output, files),
+        ["rewrite-natively", part, times, file] => bench::rewrite_natively(part, times, file),
         ["bench", names @ ..] => bench::run(&Workspace::find()?, names),
         other => bail!("`{}` is no task; `cargo xtask --help` lists them", other.join(" ")),
     }

@@ -9,9 +9,11 @@ mod first_run;
 mod measure;
 mod native;
 mod noop;
+mod one_column;
 mod peers;
 mod project;
 mod report;
+mod rewrite;
 mod text;
 mod wordcount;
 
@@ -23,6 +25,7 @@ use crate::workspace::Workspace;
 use crate::{corpus, setup};
 
 pub(crate) use native::run as count_natively;
+pub(crate) use rewrite::run as rewrite_natively;
 
 /// What a benchmark needs.
 struct Bench<'a> {
@@ -36,10 +39,15 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 5] = [
+const ALL: [(&str, &str, Run); 6] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
+    (
+        "one-column",
+        "a stage that rewrites a column of text, against copies, validation and the native kernel",
+        one_column::run,
+    ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
 ];
