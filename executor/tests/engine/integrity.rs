@@ -167,7 +167,7 @@ fn a_column_that_is_not_pinned_is_told_once_and_runs_nothing() {
         .iter()
         .filter_map(|event| if let Event::FileRead { bytes, .. } = event { Some(*bytes) } else { None })
         .collect();
-    assert_eq!(sizes, [21, 21]);
+    assert_eq!(sizes, [19, 19]);
 }
 
 #[test]
