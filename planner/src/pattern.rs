@@ -81,6 +81,14 @@ impl Pattern {
         Ok(Self { rooted: text.starts_with('/'), parts })
     }
 
+    /// The name that all paths start with which it matches, if there is one.
+    pub(crate) fn first_name(&self) -> Option<&str> {
+        match self.parts.first() {
+            Some(Part::Name(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whether it matches a path of these steps, or may match one. Whether an absolute and a relative path meet cannot be
     /// told here: they count as apart.
     pub(crate) fn may_match(&self, rooted: bool, path: &[Step<'_>]) -> bool {

@@ -1,6 +1,6 @@
 //! Checks of sinks that need more than the sink alone: places that clash, and columns.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_schema::{DataType, Schema};
 
@@ -10,6 +10,7 @@ use crate::pattern::{Pattern, Step, normal};
 use crate::plan::{Format, Location, SinkSpec, Target};
 use crate::quantity::count;
 use crate::read::SinkDecl;
+use crate::text::Place;
 use crate::wiring::Resolved;
 
 /// Says what is wrong between sinks, and between sinks and the streams that they write.
@@ -57,37 +58,73 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
 
 /// Sinks that write where a source reads: they would destroy its files, or the next run would read what they wrote.
 fn fed_back(resolved: &Resolved, problems: &mut Problems) {
-    let mut read = Vec::new();
+    // There may be thousands of both: patterns are found by the name that they start with, if it is one.
+    let mut read: BTreeMap<Option<String>, Vec<Reader<'_>>> = BTreeMap::new();
     for source in &resolved.pipeline.sources {
         let Some(Location::Files(patterns)) = source.spec.as_ref().map(|spec| &spec.location) else { continue };
-        let places = patterns.iter().zip(&source.places);
-        // What is no glob has been said where it stands.
-        let known = places.filter_map(|(text, place)| Some((Pattern::new(text).ok()?, &source.name.text, *place)));
-        read.extend(known);
+        for (text, &place) in patterns.iter().zip(&source.places) {
+            // What is no glob has been said where it stands.
+            if let Ok(pattern) = Pattern::new(text) {
+                let reader = Reader { name: &source.name.text, place, pattern };
+                read.entry(reader.pattern.first_name().map(str::to_owned)).or_default().push(reader);
+            }
+        }
     }
     for sink in &resolved.pipeline.sinks {
-        let Some(spec) = &sink.spec else { continue };
-        if let Some((_, name, place)) = read.iter().find(|(pattern, ..)| writes_to(spec, pattern)) {
-            let problem = PlaceProblem::FeedsSource { sink: sink.name.text.clone(), name: (*name).clone() };
-            problems.with(sink.place, problem, *place, "it reads these");
+        let Some(written) = sink.spec.as_ref().and_then(Written::of) else { continue };
+        let near: Vec<&Vec<Reader<'_>>> = match written.names().next() {
+            Some(first) => [Some(first.to_owned()), None].iter().filter_map(|first| read.get(first)).collect(),
+            None => read.values().collect(),
+        };
+        if let Some(reader) = near.into_iter().flatten().find(|reader| written.may_feed(&reader.pattern)) {
+            let problem = PlaceProblem::FeedsSource { sink: sink.name.text.clone(), name: reader.name.clone() };
+            problems.with(sink.place, problem, reader.place, "it reads these");
         }
     }
 }
 
-/// Whether a file that the sink writes is matched, as far as the text tells.
-fn writes_to(spec: &SinkSpec, pattern: &Pattern) -> bool {
-    let (path, is_folder) = match &spec.target {
-        Target::File(path) => (normal(path), false),
-        Target::Directory(path) => (normal(path), true),
-        Target::Stdout => return false,
-    };
-    let mut steps: Vec<Step<'_>> = path.split('/').filter(|name| !name.is_empty()).map(Step::Known).collect();
-    let (partitions, ending): (Vec<String>, _) = (spec.partition_by.iter().map(|c| folder(c)).collect(), spec.ending());
-    if is_folder {
-        steps.extend(partitions.iter().map(|start| Step::Like { start, end: "" }));
-        steps.push(Step::Like { start: "", end: &ending });
+/// A pattern of a source.
+struct Reader<'a> {
+    name: &'a String,
+    place: Place,
+    pattern: Pattern,
+}
+
+/// The files of a sink, as far as the text tells.
+struct Written {
+    path: String,
+    /// Of a folder: how the folders of its partitions start.
+    partitions: Vec<String>,
+    /// Of a folder: the ending of its files.
+    ending: Option<String>,
+}
+
+impl Written {
+    /// None for standard output.
+    fn of(spec: &SinkSpec) -> Option<Self> {
+        match &spec.target {
+            Target::File(path) => Some(Self { path: normal(path), partitions: Vec::new(), ending: None }),
+            Target::Directory(path) => {
+                let partitions = spec.partition_by.iter().map(|column| folder(column)).collect();
+                Some(Self { path: normal(path), partitions, ending: Some(spec.ending()) })
+            }
+            Target::Stdout => None,
+        }
     }
-    pattern.may_match(path.starts_with('/'), &steps)
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/').filter(|name| !name.is_empty())
+    }
+
+    /// Whether a file is matched.
+    fn may_feed(&self, pattern: &Pattern) -> bool {
+        let mut steps: Vec<Step<'_>> = self.names().map(Step::Known).collect();
+        if let Some(ending) = &self.ending {
+            steps.extend(self.partitions.iter().map(|start| Step::Like { start, end: "" }));
+            steps.push(Step::Like { start: "", end: ending });
+        }
+        pattern.may_match(self.path.starts_with('/'), &steps)
+    }
 }
 
 /// How the folders of a partition column start; characters that are escaped there are left open.
