@@ -52,6 +52,10 @@ impl Goal {
 
     /// Gives up what depends on these sources. Tells which sinks that leaves as they are.
     pub(crate) fn give_up(&mut self, plan: &Plan, sources: &BTreeSet<usize>) -> Vec<usize> {
+        // As good as always there is nothing to give up, and looking behind every sink is not free.
+        if sources.is_empty() {
+            return Vec::new();
+        }
         let is_lost = |stream: StreamId| !Above::of(plan, [stream]).sources.is_disjoint(sources);
         self.streams.retain(|&stream| !is_lost(stream));
         let (lost, sinks) = self.sinks.iter().partition(|&&sink| is_lost(plan.sinks[sink].stream));
