@@ -1,6 +1,6 @@
 //! Failures as text for people and as JSON lines for programs, with their exit codes.
 
-use flowc_executor::{Error, RunFailure};
+use flowc_executor::{Error, Part, Place, RunFailure};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 
@@ -128,6 +128,22 @@ fn event(code: &str, message: &str) -> Value {
     json!({ "event": "error", "code": code, "message": message })
 }
 
+fn add_place(event: &mut Value, place: &Place) {
+    match &place.part {
+        Some(Part::OfFile { segment, file, .. }) => {
+            event["segment"] = json!(segment);
+            event["file"] = json!(file);
+        }
+        Some(Part::OfStream { segment: number, .. } | Part::Group(number) | Part::Part(number)) => {
+            event["segment"] = json!(number);
+        }
+        None => {}
+    }
+    if let Some((input, rows)) = &place.rows {
+        event["rows"] = json!({ "input": input, "first": rows.start + 1, "last": rows.end });
+    }
+}
+
 fn error_events(error: &Error) -> Vec<Value> {
     let message = error.to_string();
     let mut one = event(error_code(error), &message);
@@ -137,9 +153,9 @@ fn error_events(error: &Error) -> Vec<Value> {
             return problems.iter().map(|one| diagnostic_event(one)).collect();
         }
         Error::Source { source_name, .. } => one["source"] = json!(source_name),
-        Error::Stage { stage, segment, .. } => {
+        Error::Stage { stage, place, .. } => {
             one["stage"] = json!(stage);
-            one["segment"] = json!(segment);
+            add_place(&mut one, place);
         }
         Error::Sink { sink, .. } => one["sink"] = json!(sink),
         Error::File { path, .. } => one["file"] = json!(path.display().to_string()),
@@ -218,13 +234,19 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_failure_names_stage_and_segment() {
-        let error = Error::Stage { stage: "words".into(), segment: Some(2), message: "out of memory".into() };
-        let event = &error_events(&error)[0];
-        assert_eq!(
-            (&event["code"], &event["stage"], &event["segment"]),
-            (&json!("flowc::stage"), &json!("words"), &json!(2))
-        );
-        assert_eq!(error_text(&error, Paint::PLAIN), "error: stage `words`, segment 2: out of memory\n");
+    fn a_stage_failure_names_stage_segment_file_and_rows() {
+        let part = Part::OfFile { segment: 2, stream: "lines".into(), file: "a.txt".into() };
+        let place = Place { part: Some(part), rows: Some(("lines".into(), 0..10)) };
+        let error = Error::Stage { stage: "words".into(), place, message: "out of memory".into() };
+        let expected = json!({
+            "event": "error",
+            "code": "flowc::stage",
+            "message": "stage `words`, segment 2 of a.txt, rows 1 to 10: out of memory",
+            "stage": "words",
+            "segment": 2,
+            "file": "a.txt",
+            "rows": { "input": "lines", "first": 1, "last": 10 }
+        });
+        assert_eq!(error_events(&error), [expected]);
     }
 }

@@ -1,5 +1,6 @@
 //! Runs a task: a chain of stage instances in one thread, batches passing by handle.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +13,7 @@ use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::left::{Said, Shared};
 use crate::pass::{Pass, settled};
+use crate::place::Place;
 use crate::read::Reading;
 use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
@@ -40,10 +42,6 @@ pub(crate) struct Chains<'a> {
 impl Chains<'_> {
     /// Runs a task to its end. On an error nothing of it is kept but what the stages said.
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
-        let segment = match task.id.work {
-            Work::Segment(segment) => Some(segment),
-            _ => None,
-        };
         let shared = Shared::default();
         let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
         let result = self.drive(task, &shared, &counts);
@@ -51,7 +49,7 @@ impl Chains<'_> {
         said.extend(log);
         match (failure, result) {
             (Some(failure), _) => return Err(failure),
-            (None, Err(ChainError::Stage(error))) => return Err(stage_error(error, segment)),
+            (None, Err(ChainError::Stage(error))) => return Err(self.stage_error(error, task)),
             (None, Err(ChainError::Other(error))) => return Err(error),
             (None, Ok(())) => {}
         }
@@ -128,14 +126,15 @@ impl Chains<'_> {
                 continue;
             }
             let columns = input_columns(plan, link.stage, port, passes);
-            let group = match (input.keys.is_empty(), task.id.work) {
-                (false, Work::Segment(group)) => Some((input.keys.as_slice(), group as u64)),
+            let group = match (&input.key, task.id.work) {
+                (Some(key), Work::Segment(group)) => Some((key, group as u64)),
                 _ => None,
             };
             let whole = crate::whole::WholeInput::new(self.reading, input.stream, &columns, group);
+            let mut feed = Feed { instance, port, rows: 0 };
             whole.each(&mut |batch| {
                 self.check_cancel()?;
-                Ok(instance.push(port, batch)?)
+                Ok(feed.push(batch)?)
             })?;
             instance.end_of_input(port)?;
         }
@@ -148,9 +147,10 @@ impl Chains<'_> {
             Root::Nothing => {}
             Root::Segment { stream, segment, columns } => {
                 let port = self.plan_stage(task.chain[0].stage).driving().map_or(0, |(port, _)| port);
+                let mut feed = Feed { instance: instance.as_mut(), port, rows: 0 };
                 for batch in self.reading.segment(*stream, *segment, columns)? {
                     self.check_cancel()?;
-                    instance.push(port, batch?)?;
+                    feed.push(batch?)?;
                 }
                 instance.end_of_input(port)?;
             }
@@ -165,6 +165,14 @@ impl Chains<'_> {
             }
         }
         Ok(instance.finish()?)
+    }
+
+    fn stage_error(&self, error: StageError, task: &Task) -> Error {
+        let place = Place::of(&error, task, &self.reading);
+        match error.fault {
+            StageFault::Cancelled => Error::Cancelled,
+            fault => Error::Stage { stage: error.stage, place, message: fault.to_string() },
+        }
     }
 
     fn check_cancel(&self) -> Result<(), ChainError> {
@@ -236,10 +244,18 @@ fn phase(stage: &Stage, work: Work) -> Phase {
     }
 }
 
-fn stage_error(error: StageError, segment: Option<usize>) -> Error {
-    match error.fault {
-        StageFault::Cancelled => Error::Cancelled,
-        fault => Error::Stage { stage: error.stage, segment, message: fault.to_string() },
+/// Pushes batches, and counts their rows for errors.
+struct Feed<'a> {
+    instance: &'a mut dyn Instance,
+    port: usize,
+    rows: u64,
+}
+
+impl Feed<'_> {
+    fn push(&mut self, batch: Batch) -> Result<(), StageError> {
+        let first = self.rows;
+        self.rows += batch.rows() as u64;
+        self.instance.push(self.port, batch).map_err(|error| error.at(self.port, first..self.rows))
     }
 }
 
@@ -272,11 +288,13 @@ impl Counts {
         Self((0..ports).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// A chain runs in one thread, so nobody else adds meanwhile.
-    fn add(&self, port: usize, rows: usize) {
-        if let Some(count) = self.0.get(port) {
-            count.store(count.load(Ordering::Relaxed) + rows as u64, Ordering::Relaxed);
-        }
+    /// Gives which rows of the port these are. A chain runs in one thread, so nobody else adds meanwhile.
+    fn add(&self, port: usize, rows: usize) -> Range<u64> {
+        let Some(count) = self.0.get(port) else { return 0..0 };
+        let first = count.load(Ordering::Relaxed);
+        let end = first + rows as u64;
+        count.store(end, Ordering::Relaxed);
+        first..end
     }
 
     fn read(&self) -> Vec<u64> {
@@ -296,11 +314,11 @@ struct Handover {
 
 impl Outlet for Handover {
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        self.rows.add(port, batch.rows());
+        let rows = self.rows.add(port, batch.rows());
         if self.cancel.is_cancelled() {
-            return Err(StageError { stage: String::new(), fault: StageFault::Cancelled });
+            return Err(StageError::new("", StageFault::Cancelled));
         }
-        self.next.push(self.port, batch)
+        self.next.push(self.port, batch).map_err(|error| error.at(self.port, rows))
     }
 
     fn close(mut self: Box<Self>) -> Result<(), StageError> {
@@ -343,7 +361,7 @@ impl Leaf {
     fn fail(&self, error: Error) -> StageError {
         let fault = StageFault::Downstream(error.to_string());
         self.shared.fail(error);
-        StageError { stage: String::new(), fault }
+        StageError::new("", fault)
     }
 
     fn write(&mut self, port: usize, batch: &Batch) -> Result<(), Error> {
@@ -359,7 +377,7 @@ impl Outlet for Leaf {
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         self.rows.add(port, batch.rows());
         if self.cancel.is_cancelled() {
-            return Err(StageError { stage: String::new(), fault: StageFault::Cancelled });
+            return Err(StageError::new("", StageFault::Cancelled));
         }
         if self.ports[port].columns.is_empty() {
             return Ok(());

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use flowc_planner::key::{ColumnKey, Phase, RowsKey, SegmentKeys};
-use flowc_planner::plan::{Class, Input, Plan, StreamId};
+use flowc_planner::plan::{KeyGroups, Plan, StreamId};
 use flowc_store::StoreError;
 
 use crate::Error;
@@ -91,10 +91,10 @@ impl<'a> Contents<'a> {
         let mut others = Vec::new();
         for (index, input) in self.plan().stages[link.stage].inputs.iter().enumerate() {
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
-            let keys: Option<Vec<SegmentKeys>> = match input.class {
-                Class::Whole => self.whole(input.stream, &columns)?,
-                Class::Keyed => self.group(input, &columns, part)?,
-                Class::RowWise | Class::PerSegment | Class::Combining => Some(Vec::new()),
+            let keys: Option<Vec<SegmentKeys>> = match &input.key {
+                Some(key) => self.group(input.stream, key, &columns, part)?,
+                None if input.class.is_driving() => Some(Vec::new()),
+                None => self.whole(input.stream, &columns)?,
             };
             match keys {
                 Some(keys) => others.push(Cow::Owned(keys)),
@@ -110,13 +110,19 @@ impl<'a> Contents<'a> {
     }
 
     /// The parts of a keyed input that are in a group. Those without rows are left out: an invocation does not see them.
-    fn group(&self, input: &Input, columns: &[usize], group: u64) -> Result<Option<Vec<SegmentKeys>>, Error> {
-        let keyed = Keyed { reading: self.reading, stream: input.stream, keys: &input.keys, columns };
+    fn group(
+        &self,
+        stream: StreamId,
+        key: &KeyGroups,
+        columns: &[usize],
+        group: u64,
+    ) -> Result<Option<Vec<SegmentKeys>>, Error> {
+        let keyed = Keyed { reading: self.reading, stream, key, columns };
         let mut parts = Vec::new();
-        for segment in 0..self.homes().segments(input.stream) {
+        for segment in 0..self.homes().segments(stream) {
             let Some(part) = keyed.part(segment, group)? else { return Ok(None) };
-            let Some(keys) = self.homes().keys(input.stream, segment) else { return Ok(None) };
-            let mut contents = of_group(keys, &input.keys, group).columns.to_vec();
+            let Some(keys) = self.homes().keys(stream, segment) else { return Ok(None) };
+            let mut contents = of_group(keys, key, group).columns.to_vec();
             for (&column, stored) in columns.iter().zip(&part.columns) {
                 contents[column] = ColumnKey::of_content(&stored.content);
             }

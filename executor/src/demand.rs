@@ -230,7 +230,7 @@ impl<'a> Demander<'a> {
                 continue;
             }
             let mut columns = input_columns(self.plan(), stage, index, needed);
-            columns.extend(&input.keys);
+            columns.extend(input.key_columns());
             columns.sort_unstable();
             columns.dedup();
             self.want_all(input.stream, &columns)?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use flowc_planner::Diagnostic;
 use flowc_planner::quantity::count;
 
+use crate::place::Place;
+
 /// A failure of planning or running.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,12 +30,12 @@ pub enum Error {
         message: String,
     },
     /// A stage failed.
-    #[error("stage `{stage}`{}: {message}", segment.map(|s| format!(", segment {s}")).unwrap_or_default())]
+    #[error("stage `{stage}`{place}: {message}")]
     Stage {
         /// The stage.
         stage: String,
-        /// Position of the segment in the dataset of its input.
-        segment: Option<usize>,
+        /// Where in its input.
+        place: Place,
         /// What happened.
         message: String,
     },

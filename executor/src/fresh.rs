@@ -79,7 +79,7 @@ impl Ahead<'_> {
             }
         }
         let demand = demander.resolve()?;
-        let fresh = Some(Fresh { source: decoded.source, batches: decoded.batches });
+        let fresh = Some(Fresh { source: decoded.source, file: decoded.file, batches: decoded.batches });
         let reading = Reading { homes, files: self.files, fresh };
         let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.memory };
         let execution = Execution {

@@ -10,30 +10,28 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::StreamId;
+use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
 
 use crate::Error;
 use crate::read::Reading;
 
-/// Number of groups that a keyed input is parted into. It and [`group`] decide which rows meet in an invocation, so both
-/// are fixed; the name of the key in [`of_group`] is to change with them.
-pub(crate) const KEY_GROUPS: u64 = 16;
-
 /// The group of a key, from its bytes in Arrow's row format: FNV-1a, folded and multiplied once more, since the low bits
-/// of FNV know the low bits of each byte alone.
-fn group(key: &[u8]) -> u64 {
+/// of FNV know the low bits of each byte alone. It decides which rows meet in an invocation: the name that
+/// [`KeyGroups::hash`] has for it is to change with it.
+fn group(key: &[u8], groups: u64) -> u64 {
     let fnv = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = key.iter().fold(0xcbf2_9ce4_8422_2325, fnv);
-    ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % KEY_GROUPS
+    ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % groups
 }
 
-/// The keys of the part of a segment that is in a group. `keys` are the key columns.
-pub(crate) fn of_group(segment: &SegmentKeys, keys: &[usize], group: u64) -> SegmentKeys {
-    let mut hasher = KeyHasher::new("flowc key group 1");
-    hasher.number(group).digest(segment.rows.as_bytes()).number(keys.len() as u64);
-    for &key in keys {
+/// The keys of the part of a segment that is in a group.
+pub(crate) fn of_group(segment: &SegmentKeys, key: &KeyGroups, group: u64) -> SegmentKeys {
+    let mut hasher = KeyHasher::new("flowc key group 2");
+    hasher.bytes(key.hash.as_bytes()).number(key.groups).number(group);
+    hasher.digest(segment.rows.as_bytes()).number(key.columns.len() as u64);
+    for &key in &key.columns {
         hasher.digest(segment.columns[key].as_bytes());
     }
     let rows = RowsKey::new(hasher.finish());
@@ -47,9 +45,9 @@ pub(crate) struct Keyed<'a> {
     pub reading: Reading<'a>,
     /// The stream.
     pub stream: StreamId,
-    /// The key columns.
-    pub keys: &'a [usize],
-    /// The columns that are wanted, ascending; the keys are among them.
+    /// How it is parted.
+    pub key: &'a KeyGroups,
+    /// The columns that are wanted, ascending; those of the key are among them.
     pub columns: &'a [usize],
 }
 
@@ -82,7 +80,7 @@ impl Keyed<'_> {
     }
 
     fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<Part>, Error> {
-        let keys = of_group(keys, self.keys, group);
+        let keys = of_group(keys, self.key, group);
         let columns: Vec<ColumnKey> = self.columns.iter().map(|&column| keys.columns[column]).collect();
         let columns: Option<Vec<_>> = self.reading.homes.store.find_columns(&columns)?.into_iter().collect();
         let rows = self.reading.homes.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
@@ -93,7 +91,8 @@ impl Keyed<'_> {
     fn divide(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
         let schema = self.schema();
         let store = self.reading.homes.store;
-        let mut writers: Vec<SegmentWriter> = (0..KEY_GROUPS).map(|_| store.segment_writer(schema.clone())).collect();
+        let mut writers: Vec<SegmentWriter> =
+            (0..self.key.groups).map(|_| store.segment_writer(schema.clone())).collect();
         for batch in self.reading.segment(self.stream, segment, self.columns)? {
             for (writer, rows) in writers.iter_mut().zip(self.split(&batch?, &schema).map_err(misfit)?) {
                 writer.write(&rows)?;
@@ -102,7 +101,7 @@ impl Keyed<'_> {
         self.reading.verify(self.stream, segment, self.columns)?;
         let mut record = Record::default();
         for (group, writer) in (0..).zip(writers) {
-            let (keys, staged) = (of_group(keys, self.keys, group), writer.finish()?);
+            let (keys, staged) = (of_group(keys, self.key, group), writer.finish()?);
             record.rows.push((keys.rows, staged.rows));
             let columns = self.columns.iter().map(|&column| keys.columns[column]);
             record.columns.extend(columns.zip(staged.columns));
@@ -113,15 +112,15 @@ impl Keyed<'_> {
 
     /// The rows of each group.
     fn split(&self, batch: &Batch, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
-        let keys: Vec<_> = self.keys.iter().filter_map(|&key| batch.column(key).cloned()).collect();
+        let keys: Vec<_> = self.key.columns.iter().filter_map(|&key| batch.column(key).cloned()).collect();
         let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
-        let groups: Vec<u64> = keys.iter().map(|key| group(key.as_ref())).collect();
+        let groups: Vec<u64> = keys.iter().map(|key| group(key.as_ref(), self.key.groups)).collect();
         let rows = |wanted: u64| {
             let mask: BooleanArray = groups.iter().map(|&group| Some(group == wanted)).collect();
             batch.select(&Selection::Mask(mask))?.project(schema.clone(), self.columns)
         };
-        (0..KEY_GROUPS).map(rows).collect()
+        (0..self.key.groups).map(rows).collect()
     }
 
     /// The columns that are wanted.
@@ -146,18 +145,18 @@ mod tests {
         for step in [1, 16, 256, 1000] {
             let keys = Arc::new(Int64Array::from_iter_values((0..1600).map(|i| i * step))) as ArrayRef;
             let converter = RowConverter::new(vec![SortField::new(keys.data_type().clone())]).unwrap();
-            let mut counts = [0; KEY_GROUPS as usize];
+            let mut counts = [0; 16];
             converter
                 .convert_columns(&[keys])
                 .unwrap()
                 .iter()
-                .for_each(|key| counts[group(key.as_ref()) as usize] += 1);
+                .for_each(|key| counts[group(key.as_ref(), 16) as usize] += 1);
             assert!(counts.iter().all(|&count| (50..200).contains(&count)), "step {step}: {counts:?}");
         }
     }
 
     #[test]
     fn groups_never_move() {
-        assert_eq!(["", "a", "b", "key"].map(|key| group(key.as_bytes())), [4, 12, 3, 3]);
+        assert_eq!(["", "a", "b", "key"].map(|key| group(key.as_bytes(), 16)), [4, 12, 3, 3]);
     }
 }

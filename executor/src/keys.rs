@@ -7,9 +7,9 @@ use arrow_schema::Schema;
 use flowc_planner::key::{
     ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
 };
-use flowc_planner::plan::{Class, Input, OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId};
 
-use crate::groups::{KEY_GROUPS, of_group};
+use crate::groups::of_group;
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
 pub(crate) const MERGE_FAN_IN: usize = 16;
@@ -144,10 +144,7 @@ impl<'a> Deriver<'a> {
     /// How many invocations a stage without a driving input has.
     pub(crate) fn parts(&self, stage: usize) -> u64 {
         let stage = &self.plan.stages[stage];
-        match stage.inputs.iter().any(|input| input.class == Class::Keyed) {
-            true => KEY_GROUPS,
-            false => stage.parts,
-        }
+        stage.inputs.iter().find_map(|input| input.key.as_ref()).map_or(stage.parts, |key| key.groups)
     }
 
     /// All keys. `source` gives the segments of a source's stream (or of its rejects), if they are all known.
@@ -212,14 +209,13 @@ impl<'a> Deriver<'a> {
         part: u64,
         whole: &dyn Fn(StreamId) -> &'k [SegmentKeys],
     ) -> Vec<Cow<'k, [SegmentKeys]>> {
-        let other = |input: &Input| match input.class {
-            Class::Keyed => whole(input.stream)
-                .iter()
-                .map(|segment| of_group(segment, &input.keys, part))
-                .collect::<Vec<_>>()
-                .into(),
-            Class::Whole => Cow::Borrowed(whole(input.stream)),
-            Class::RowWise | Class::PerSegment | Class::Combining => Cow::default(),
+        let other = |input: &Input| match &input.key {
+            Some(key) => {
+                let parts = whole(input.stream).iter().map(|segment| of_group(segment, key, part));
+                Cow::Owned(parts.collect())
+            }
+            None if input.class.is_driving() => Cow::default(),
+            None => Cow::Borrowed(whole(input.stream)),
         };
         self.plan.stages[stage].inputs.iter().map(other).collect()
     }

@@ -88,7 +88,7 @@ mod tests {
 
     /// A stage with an input of three columns and this output.
     fn stage(code: Code, reads: Vec<usize>, rows: Rows, columns: Vec<OutputColumn>) -> Stage {
-        let (port, keys) = ("in".to_owned(), vec![]);
+        let port = "in".to_owned();
         Stage {
             name: "pick".to_owned(),
             code,
@@ -96,7 +96,7 @@ mod tests {
             config: serde_json::Value::Null,
             runner: [].into(),
             purity: Purity::Proven,
-            inputs: vec![Input { port, stream: StreamId(0), class: Class::RowWise, reads, keys }],
+            inputs: vec![Input { port, stream: StreamId(0), class: Class::RowWise, reads, key: None }],
             outputs: vec![Output { port: "out".to_owned(), stream: StreamId(1), rows, columns }],
             partial: None,
             parts: 1,

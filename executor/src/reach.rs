@@ -130,7 +130,7 @@ pub(crate) fn columns_read(plan: &Plan, goal: &Goal) -> Vec<BTreeSet<usize>> {
             .collect();
         for (index, input) in plan.stages[stage].inputs.iter().enumerate() {
             read[input.stream.0].extend(input_columns(plan, stage, index, &needed));
-            read[input.stream.0].extend(&input.keys);
+            read[input.stream.0].extend(input.key_columns());
         }
     }
     read

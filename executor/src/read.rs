@@ -18,6 +18,8 @@ use crate::homes::{Home, Homes};
 pub(crate) struct Fresh<'a> {
     /// Index of the source. Its only segment in the inventory at hand is this one.
     pub source: usize,
+    /// The name of its file.
+    pub file: &'a str,
     /// All columns, in cuts of `BATCH_ROWS`.
     pub batches: &'a [RecordBatch],
 }

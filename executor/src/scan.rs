@@ -24,6 +24,8 @@ use crate::{Cancel, Error, Event, Observer};
 pub(crate) struct Decoded<'a> {
     /// Index of the source.
     pub source: usize,
+    /// The name of its file.
+    pub file: &'a str,
     /// What was found in it.
     pub scan: &'a SegmentScan,
     /// All columns, in cuts of `BATCH_ROWS`.
@@ -275,7 +277,7 @@ impl Scanner<'_> {
         let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects };
         self.store.remember(Memo::Scan, &self.facts_key(&raw, place, &file), &facts)?;
         let scan = SegmentScan { raw, facts };
-        (self.on_decoded)(Decoded { source: place.source, scan: &scan, batches: &batches })?;
+        (self.on_decoded)(Decoded { source: place.source, file: file.name(), scan: &scan, batches: &batches })?;
         lock(found).scans.push((place, scan));
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_columns::Recut;
-use flowc_planner::plan::StreamId;
+use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::Batch;
 
 use crate::Error;
@@ -19,20 +19,20 @@ pub(crate) struct WholeInput<'a> {
     reading: Reading<'a>,
     stream: StreamId,
     columns: &'a [usize],
-    /// Key columns and the group, for a keyed input.
-    group: Option<(&'a [usize], u64)>,
+    /// How a keyed input is parted, and the group.
+    group: Option<(&'a KeyGroups, u64)>,
     schema: SchemaRef,
 }
 
 type Take<'t> = dyn FnMut(Batch) -> Result<(), ChainError> + 't;
 
 impl<'a> WholeInput<'a> {
-    /// Reads these columns; of a keyed input the rows of one group, whose key columns are among them.
+    /// Reads these columns; of a keyed input the rows of one group; the key's columns are among them.
     pub(crate) fn new(
         reading: Reading<'a>,
         stream: StreamId,
         columns: &'a [usize],
-        group: Option<(&'a [usize], u64)>,
+        group: Option<(&'a KeyGroups, u64)>,
     ) -> Self {
         let all = &reading.homes.plan.stream(stream).schema;
         let fields: Vec<_> = columns.iter().map(|&column| all.fields()[column].clone()).collect();
@@ -44,7 +44,7 @@ impl<'a> WholeInput<'a> {
         let mut recut = Recut::new(self.schema.clone());
         for segment in 0..self.reading.homes.segments(self.stream) {
             match self.group {
-                Some((keys, group)) => self.part(segment, keys, group, &mut recut, take)?,
+                Some((key, group)) => self.part(segment, key, group, &mut recut, take)?,
                 None => self.segment(segment, &mut recut, take)?,
             }
         }
@@ -65,12 +65,12 @@ impl<'a> WholeInput<'a> {
     fn part(
         &self,
         segment: usize,
-        keys: &[usize],
+        key: &KeyGroups,
         group: u64,
         recut: &mut Recut,
         take: &mut Take<'_>,
     ) -> Result<(), ChainError> {
-        let keyed = Keyed { reading: self.reading, stream: self.stream, keys, columns: self.columns };
+        let keyed = Keyed { reading: self.reading, stream: self.stream, key, columns: self.columns };
         let part = keyed.part(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
         if part.rows == 0 {
             return Ok(());

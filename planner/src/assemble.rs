@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::describe::{Described, Descriptions};
-use crate::plan::{Input, Output, PLAN_VERSION, Plan, Producer, Sink, Source, Stage, Stream, StreamId};
+use crate::plan::{Input, KeyGroups, Output, PLAN_VERSION, Plan, Producer, Sink, Source, Stage, Stream, StreamId};
 use crate::wiring::{Origin, Resolved};
 
 /// The plan of a pipeline without problems. None where something is missing after all.
@@ -80,7 +80,8 @@ fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams)
     let inputs = described.description.inputs.into_iter().zip(origins).zip(&signature.inputs);
     let inputs = inputs.map(|((input, origin), port)| {
         let stream = streams.id(*origin)?;
-        Some(Input { port: port.clone(), stream, class: input.class, reads: input.reads, keys: input.keys })
+        let key = (!input.keys.is_empty()).then(|| KeyGroups::new(input.keys));
+        Some(Input { port: port.clone(), stream, class: input.class, reads: input.reads, key })
     });
     let outputs = described.description.outputs.into_iter().zip(&signature.outputs).enumerate();
     let outputs = outputs.map(|(at, (output, port))| {

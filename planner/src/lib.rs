@@ -75,7 +75,7 @@ fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, pr
     }
     let resolved = Resolved::new(pipeline, catalogue, problems);
     let mut descriptions = Descriptions::new(&resolved, catalogue, problems);
-    targets::check(&resolved, &descriptions, problems);
+    targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {
         return None;
     }

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use serde::Deserialize;
 
-use crate::catalogue::Problem;
 use crate::key::{StageDigest, canonical_json};
 
 /// The version of the lock's form.
@@ -199,33 +198,6 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Holds the columns of a file against those that the lock pins. Columns that the lock does not have are fine, and come
-/// back as names: nothing reads them until the lock is made anew.
-///
-/// # Errors
-/// If a pinned column is missing or of another type, or may hold nulls that the pinned one may not.
-pub fn check_schema(source: &str, file: &str, pinned: &Schema, found: &Schema) -> Result<Vec<String>, Problem> {
-    let wrong: Vec<String> = pinned.fields().iter().filter_map(|field| difference(field, found)).collect();
-    if wrong.is_empty() {
-        let extra = found.fields().iter().filter(|field| pinned.field_with_name(field.name()).is_err());
-        return Ok(extra.map(|field| field.name().clone()).collect());
-    }
-    let message = format!("`{file}` does not have the columns that the lock pins for `{source}`: {}", wrong.join("; "));
-    Err(Problem::new(message).with_help("correct the file, or delete the source from the lock to pin its columns anew"))
-}
-
-fn difference(pinned: &Field, found: &Schema) -> Option<String> {
-    let name = pinned.name();
-    match found.field_with_name(name) {
-        Err(_) => Some(format!("`{name}` is missing")),
-        Ok(field) if field.data_type() != pinned.data_type() => {
-            Some(format!("`{name}` is {} and not {}", field.data_type(), pinned.data_type()))
-        }
-        Ok(field) if field.is_nullable() && !pinned.is_nullable() => Some(format!("`{name}` may hold nulls")),
-        Ok(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,17 +228,5 @@ mod tests {
         assert!(matches!(Lock::parse("version = 1\ncomponents = 3"), Err(LockError::Form(_))));
         let bad = "version = 1\n[sources.a]\ncolumns = [{ name = \"x\", type = \"Int65\", nullable = true }]";
         assert!(matches!(Lock::parse(bad), Err(LockError::Type { .. })));
-    }
-
-    #[test]
-    fn extra_columns_are_fine_and_missing_or_retyped_ones_are_not() {
-        let field = |name: &str, data_type| Field::new(name, data_type, true);
-        let pinned = Schema::new(vec![field("a", DataType::Int64), field("b", DataType::Utf8)]);
-        let more =
-            Schema::new(vec![field("b", DataType::Utf8), field("c", DataType::Utf8), field("a", DataType::Int64)]);
-        assert_eq!(check_schema("s", "f.csv", &pinned, &more), Ok(vec!["c".to_owned()]));
-        let other = Schema::new(vec![field("a", DataType::Utf8)]);
-        let problem = check_schema("s", "f.csv", &pinned, &other).unwrap_err();
-        assert!(problem.message.ends_with("`a` is Utf8 and not Int64; `b` is missing"), "{}", problem.message);
     }
 }

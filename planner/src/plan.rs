@@ -290,8 +290,34 @@ pub struct Input {
     pub class: Class,
     /// Indices of the columns that the stage reads, ascending. Nothing else reaches it.
     pub reads: Vec<usize>,
-    /// Indices of the key columns, for a keyed input.
-    pub keys: Vec<usize>,
+    /// How rows of one key are brought together, for a keyed input.
+    pub key: Option<KeyGroups>,
+}
+
+impl Input {
+    /// The columns of the key, for a keyed input.
+    pub fn key_columns(&self) -> &[usize] {
+        self.key.as_ref().map_or(&[], |key| &key.columns)
+    }
+}
+
+/// How the rows of a keyed input are parted: each group of keys is an invocation. It decides which rows meet, so it is
+/// part of the plan and of the keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyGroups {
+    /// Indices of the key columns.
+    pub columns: Vec<usize>,
+    /// Number of groups.
+    pub groups: u64,
+    /// Names the hash of a key's bytes in Arrow's row format; modulo `groups` it is the group.
+    pub hash: String,
+}
+
+impl KeyGroups {
+    /// Groups by these columns.
+    pub fn new(columns: Vec<usize>) -> Self {
+        Self { columns, groups: 16, hash: "fnv1a-64 mixed 1".to_owned() }
+    }
 }
 
 /// One output port of a stage.

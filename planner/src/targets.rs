@@ -10,12 +10,13 @@ use crate::pattern::{Pattern, Step, normal};
 use crate::plan::{Format, Location, SinkSpec, Target};
 use crate::quantity::count;
 use crate::read::SinkDecl;
-use crate::text::Place;
+use crate::text::{Place, Texts};
 use crate::wiring::Resolved;
 
 /// Says what is wrong between sinks, and between sinks and the streams that they write.
-pub(crate) fn check(resolved: &Resolved, descriptions: &Descriptions, problems: &mut Problems) {
+pub(crate) fn check(texts: &Texts, resolved: &Resolved, descriptions: &Descriptions, problems: &mut Problems) {
     clashes(&resolved.pipeline.sinks, problems);
+    overwritten(texts, &resolved.pipeline.sinks, problems);
     fed_back(resolved, problems);
     for (sink, origin) in resolved.pipeline.sinks.iter().zip(&resolved.sinks) {
         if let Some(schema) = origin.as_ref().and_then(|origin| descriptions.schemas.get(origin)) {
@@ -52,6 +53,18 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
             let problem =
                 PlaceProblem::WithinTarget { sink: sinks[i].name.text.clone(), folder: folder.name.text.clone() };
             problems.with(sinks[i].place, problem, folder.place, "the folder is here");
+        }
+    }
+}
+
+/// Sinks in the place of the pipeline's own texts or its lock.
+fn overwritten(texts: &Texts, sinks: &[SinkDecl], problems: &mut Problems) {
+    let lock = format!("{}.lock", texts.pipeline());
+    for sink in sinks {
+        let Some(Target::File(path)) = sink.spec.as_ref().map(|spec| &spec.target) else { continue };
+        let path = normal(path);
+        if path == lock || texts.paths().any(|text| text == path) {
+            problems.at(sink.place, PlaceProblem::OverwritesPipeline { sink: sink.name.text.clone(), path });
         }
     }
 }

@@ -110,6 +110,11 @@ impl Texts {
         self.files.iter().for_each(|file| problems.extend(&file.syntax));
     }
 
+    /// The paths of all texts, as [`normal`] has them.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.path.as_str())
+    }
+
     pub(crate) fn sources(&self) -> impl Iterator<Item = Arc<NamedSource<Arc<str>>>> {
         self.files.iter().map(|file| Arc::new(NamedSource::new(&file.path, file.text.clone())))
     }

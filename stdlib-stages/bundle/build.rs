@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 const VERSION: u32 = 1;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let stages = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no folder above the bundle")?;
+    // As it is now: one target folder may serve several checkouts.
+    let bundle = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let stages = bundle.parent().ok_or("no folder above the bundle")?;
     let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     watch(stages)?;
     let mut components = flowc_componentize::build_workspace(stages, &shared(&out), &mut |_| ())?;

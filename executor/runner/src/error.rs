@@ -1,6 +1,7 @@
 //! What can go wrong in a stage.
 
 use std::fmt;
+use std::ops::Range;
 
 use flowc_planner::quantity::{duration, size};
 
@@ -12,6 +13,31 @@ pub struct StageError {
     pub stage: String,
     /// What happened.
     pub fault: StageFault,
+    /// The rows that it was being given. Whoever gives them adds this.
+    pub rows: Option<InputRows>,
+}
+
+/// Rows of an input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRows {
+    /// The input port.
+    pub port: usize,
+    /// Counted from 0 within an invocation.
+    pub rows: Range<u64>,
+}
+
+impl StageError {
+    /// A failure that has nothing to do with particular rows, or not yet.
+    pub fn new(stage: impl Into<String>, fault: StageFault) -> Self {
+        Self { stage: stage.into(), fault, rows: None }
+    }
+
+    /// Says which rows were being given, unless that was said where it is known better.
+    #[must_use]
+    pub fn at(mut self, port: usize, rows: Range<u64>) -> Self {
+        self.rows.get_or_insert(InputRows { port, rows });
+        self
+    }
 }
 
 /// The ways in which a stage can fail.

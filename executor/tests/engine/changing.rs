@@ -136,3 +136,25 @@ fn a_source_that_is_gone_before_it_is_read_again_fails_the_run() {
     project.write("text.txt", text("back"));
     check(&project, &before);
 }
+
+const TABLE: &str = r#"
+source "text" { files "text.txt" }
+source "rows" { files "rows.txt" }
+stage "missing" { in rows="rows" table="text"; std "lookup@1"; config { on { left "line"; right "line" }; mode "anti" } }
+sink "missing" { in "missing"; file "out/missing.txt"; format "lines" }
+"#;
+
+#[test]
+fn a_table_that_changes_before_it_is_looked_up_in_fails_the_run() {
+    let project = Project::new(TABLE);
+    project.write("text.txt", text("old"));
+    project.write("rows.txt", "old 1 and more of it\nnew 1 and more of it\n");
+    project.run();
+    project.write("text.txt", text("new"));
+    let message = run_changing(&project, between_reads, |path| fs::write(path, text("other")).expect("a text"));
+    assert!(message.contains("text.txt") && message.contains("changed during the run"), "{message}");
+    assert_eq!(project.read("out/missing.txt"), "new 1 and more of it\n", "the sink stands as it was");
+    settle();
+    project.run();
+    assert_eq!(project.read("out/missing.txt"), "old 1 and more of it\nnew 1 and more of it\n");
+}

@@ -2,6 +2,7 @@
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer};
+use flowc_planner::quantity::count;
 use flowc_runner::Batch;
 
 use crate::fault::Stop;
@@ -128,7 +129,11 @@ impl Rows {
         let rows = self.rows();
         if mask.len() != rows.div_ceil(8) {
             let (found, due) = (mask.len(), rows.div_ceil(8));
-            return Err(Stop::contract(format!("a mask has {found} bytes where {rows} rows take {due}")));
+            return Err(Stop::contract(format!(
+                "a mask has {} where {} take {due}",
+                count(found as u64, "byte"),
+                of(rows)
+            )));
         }
         let mask = BooleanBuffer::new(mask, 0, rows);
         if mask.count_set_bits() == rows {
@@ -145,7 +150,7 @@ impl Rows {
     pub(crate) fn take(&self, numbers: Vec<u32>) -> Result<Self, Stop> {
         let rows = self.rows();
         if let Some(bad) = numbers.iter().find(|&&number| number as usize >= rows) {
-            return Err(Stop::contract(format!("row {bad} is taken from a batch of {rows} rows")));
+            return Err(Stop::contract(format!("row {bad} is taken from a batch of {}", of(rows))));
         }
         check_rows(numbers.len() as u64)?;
         let numbers = UInt32Array::from(numbers);
@@ -160,7 +165,11 @@ impl Rows {
     pub(crate) fn slice(&self, offset: u64, length: u64) -> Result<Self, Stop> {
         let rows = self.rows();
         if offset.checked_add(length).is_none_or(|end| end > rows as u64) {
-            return Err(Stop::contract(format!("{length} rows from row {offset} on, of a batch of {rows} rows")));
+            return Err(Stop::contract(format!(
+                "{} from row {offset} on, of a batch of {}",
+                count(length, "row"),
+                of(rows)
+            )));
         }
         let first = self.first.map(|first| first + offset);
         let (offset, length) = (offset as usize, length as usize);
@@ -181,6 +190,10 @@ impl Rows {
         let picked = Some(Box::new(Picked { memory: picks.memory(), picks, done: Vec::new() }));
         Self { port: self.port, lease: self.lease, first, batch: self.batch.clone(), picked }
     }
+}
+
+fn of(rows: usize) -> String {
+    count(rows as u64, "row")
 }
 
 /// Refuses batches that are too long to number their rows.

@@ -153,7 +153,7 @@ impl Guest {
     }
 
     fn error(&self, fault: StageFault) -> StageError {
-        StageError { stage: self.stage.to_string(), fault }
+        StageError::new(&*self.stage, fault)
     }
 }
 

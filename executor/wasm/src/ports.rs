@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::FieldRef;
-use flowc_planner::plan;
+use flowc_planner::{plan, quantity};
 use flowc_runner::{Batch, InputPort, Invocation, OutputPort};
 
 use crate::budget::Budget;
@@ -96,13 +96,15 @@ impl Input {
         if numbers.len() > reads.len() {
             let (wanted, port, due) = (numbers.len(), self.number, reads.len());
             return Err(Stop::contract(format!(
-                "{wanted} columns are read at once from the {due} of input port {port}"
+                "{} are read at once from the {due} of input port {port}",
+                quantity::count(wanted as u64, "column")
             )));
         }
         let find = |&number: &u32| {
             reads.get(number as usize).copied().ok_or_else(|| {
                 let (port, due) = (self.number, reads.len());
-                Stop::contract(format!("column {number} of input port {port} is read, but {due} columns were declared"))
+                let declared = quantity::count(due as u64, "declared column");
+                Stop::contract(format!("column {number} of input port {port} is read, which has {declared}"))
             })
         };
         numbers.iter().map(find).collect()

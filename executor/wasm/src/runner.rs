@@ -98,9 +98,9 @@ impl Runner for WasmRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         let interruptible = needs_interrupts(&invocation.limits);
         let loaded = self.entry(&invocation.digest).and_then(|entry| self.loaded(&entry, interruptible));
-        let loaded = loaded.map_err(|problem| StageError {
-            stage: invocation.stage.to_string(),
-            fault: StageFault::Problem { message: problem.message, config_path: None },
+        let loaded = loaded.map_err(|problem| {
+            let fault = StageFault::Problem { message: problem.message, config_path: None };
+            StageError::new(&*invocation.stage, fault)
         })?;
         Ok(Box::new(WasmInstance::open(&loaded, invocation, outlet)?))
     }

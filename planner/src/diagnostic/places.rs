@@ -125,6 +125,15 @@ pub enum PlaceProblem {
         /// The sink of the folder.
         folder: String,
     },
+    /// A sink would destroy the pipeline.
+    #[error("the sink `{sink}` would overwrite the pipeline's own `{path}`")]
+    #[diagnostic(code(flowc::overwrites_pipeline), help("give the sink another place"))]
+    OverwritesPipeline {
+        /// The sink.
+        sink: String,
+        /// The text or the lock.
+        path: String,
+    },
     /// A sink would destroy what a source reads, or feed it.
     #[error("the sink `{sink}` writes where the source `{name}` reads")]
     #[diagnostic(

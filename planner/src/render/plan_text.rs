@@ -1,7 +1,7 @@
 //! The plan as text: sources, units with their stages, sinks.
 
 use super::words;
-use crate::plan::{Input, Output, OutputColumn, Plan, Rows, Stage};
+use crate::plan::{Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage};
 use crate::quantity;
 use crate::units::{Boundary, Unit};
 
@@ -66,11 +66,11 @@ fn input_line(plan: &Plan, stage: &Stage, input: &Input) -> String {
     let stream = plan.stream(input.stream);
     let port = if stage.inputs.len() > 1 { format!("{} ", input.port) } else { String::new() };
     let reads = words::names(&stream.schema, &input.reads);
-    let keys = match input.keys.len() {
-        0 => String::new(),
-        _ => format!(" by {}", words::names(&stream.schema, &input.keys)),
-    };
-    format!("        {port}<- {}  {}{keys}, reads {reads}", stream.name, input.class)
+    let key = input.key.as_ref().map_or(String::new(), |key| {
+        let KeyGroups { columns, groups, hash } = key;
+        format!(" by {} in {groups} groups ({hash})", words::names(&stream.schema, columns))
+    });
+    format!("        {port}<- {}  {}{key}, reads {reads}", stream.name, input.class)
 }
 
 fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {

@@ -12,7 +12,7 @@ use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, Sourc
 use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
-/// Stages `tokenize`, `count`, `keep`, `lookup`, `split`, `generate`, `options` and the faulty `liar`.
+/// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options` and the faulty `liar`.
 pub(crate) struct Table;
 
 fn signature(name: &str) -> Option<Signature> {
@@ -27,6 +27,7 @@ fn signature(name: &str) -> Option<Signature> {
             (&["rows"], &["words"], object(json!({"column": column, "lowercase": lowercase}), json!(["column"])))
         }
         "count@1" => (&["rows"], &["counts"], object(json!({"by": columns}), json!([]))),
+        "first@1" => (&["rows"], &["rows"], object(json!({"by": columns}), json!(["by"]))),
         "keep@1" => (&["rows"], &["rows"], object(json!({"columns": columns}), json!(["columns"]))),
         "lookup@1" => (&["rows", "table"], &["rows"], object(json!({"on": text}), json!(["on"]))),
         "split@1" => (&["rows"], &["yes", "no"], object(json!({}), json!([]))),
@@ -127,6 +128,13 @@ fn describe(question: &Question) -> Result<Description, Problem> {
             description.partial = Some(Arc::new(Schema::new(fields.clone())));
             description.inputs = vec![input(Class::Combining, by)];
             description.outputs = vec![new_rows(fields)];
+        }
+        "first@1" => {
+            let mut by = columns(&inputs[0], config.get("by"), "/by")?;
+            by.sort_unstable();
+            let all: Vec<usize> = (0..inputs[0].fields().len()).collect();
+            description.inputs = vec![InputDescription { class: Class::Keyed, reads: by.clone(), keys: by }];
+            description.outputs = vec![passed(&inputs[0], &all, Rows::Subset { input: 0 })];
         }
         "keep@1" => {
             let kept = columns(&inputs[0], config.get("columns"), "/columns")?;

@@ -84,7 +84,9 @@ impl Stage for Lookup {
 
     fn open(config: Config, opening: Opening) -> Result<Self> {
         let join = Join::new(&config, &opening.columns(ROWS), &opening.columns(TABLE))?;
-        Ok(Self { mode: config.mode, table: Table::new(&join, config.first)?, join })
+        // Nothing is taken from the table then, so that it is all one which row matches.
+        let first = config.first || config.mode == Mode::Anti;
+        Ok(Self { mode: config.mode, table: Table::new(&join, first)?, join })
     }
 
     fn push(&mut self, port: usize, batch: Batch, outputs: &mut Outputs) -> Result<()> {

@@ -73,6 +73,7 @@ fn a_key_that_is_there_twice_is_an_error_unless_the_first_will_do() {
     let problem = run(json!({}), twice()).unwrap_err();
     assert_eq!(problem.message, "the table has several rows with id = 1");
     assert_eq!(names(&run(json!({"first": true}), twice()).unwrap()), [Some("ann"), Some("ann")]);
+    assert_eq!(order(&run(json!({"mode": "anti"}), twice()).unwrap()), [1, 2, 3], "nothing is taken from the table");
 }
 
 #[test]

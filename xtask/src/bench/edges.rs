@@ -7,7 +7,7 @@ use super::measure::{by_turns, cpu};
 use super::project::Project;
 use super::report::{Finding, Section, row};
 
-const ROWS: usize = 80_000_000;
+const ROWS: usize = 160_000_000;
 const ROWS_OF_A_BATCH: usize = 8192;
 const LENGTHS: [usize; 4] = [1, 8, 16, 32];
 const ROUNDS: usize = 5;
@@ -20,8 +20,8 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     Ok(Section {
         title: "Passing batches on".to_owned(),
         text: format!(
-            "Processor time of a first run, components already compiled: `generate@1` makes {ROWS} rows in batches of \
-             {ROWS_OF_A_BATCH}, so many stages pass them on, and `filter@1` drops them. What one more stage costs a batch is \
+            "Processor time of a first run, components already compiled: `generate@1` makes {ROWS} rows in one part, in \
+             batches of {ROWS_OF_A_BATCH}, so many stages pass them on, and `filter@1` drops them. What one more stage costs a batch is \
              the difference from the shortest chain, by stages and batches. The stage is `select`: as one built from its \
              folder it is called for every batch; of the standard stage the description says all, and flowc does not call it."
         ),
@@ -72,9 +72,8 @@ impl Chains {
 fn chain(bench: &Bench<'_>, name: &str, stage: &str, stages: usize, rows: usize) -> Result<Project> {
     let project = Project::new(bench, name)?;
     let mut text = format!(
-        "stage \"t0\" {{ std \"generate@1\"; config {{ rows {rows}; rows-per-part {}; column {{ name \"n\"; kind \
-         \"sequence\" }} }} }}\n",
-        rows.div_ceil(8)
+        "stage \"t0\" {{ std \"generate@1\"; config {{ rows {rows}; rows-per-part {rows}; column {{ name \"n\"; kind \
+         \"sequence\" }} }} }}\n"
     );
     for i in 1..=stages {
         text.push_str(&format!("stage \"t{i}\" {{ in \"t{}\"; {stage} }}\n", i - 1));

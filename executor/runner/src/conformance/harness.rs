@@ -91,7 +91,7 @@ impl Keeper {
 impl Outlet for Keeper {
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         self.with(|kept| match kept.batches.len() == self.fail_at {
-            true => Err(StageError { stage: "below".to_owned(), fault: StageFault::Cancelled }),
+            true => Err(StageError::new("below", StageFault::Cancelled)),
             false => {
                 kept.batches.push((port, batch));
                 Ok(())

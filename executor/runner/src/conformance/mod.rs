@@ -67,7 +67,7 @@ mod tests {
 
     impl Runner for Nothing {
         fn open(&self, _: &Invocation, _: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-            Err(StageError { stage: String::new(), fault: StageFault::Cancelled })
+            Err(StageError::new("", StageFault::Cancelled))
         }
     }
 
