@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
 use flowc_planner::stored_edges;
+use flowc_sinks::Stagings;
 use flowc_store::Store;
 use serde_json::Value;
 
@@ -114,7 +115,9 @@ impl<'a> Look<'a> {
         let files = OpenFiles::new(&self.store.spool());
         let cancel = Cancel::new();
         let reading = Reading { homes: self.homes(), files: &files, fresh: None };
-        let outputs = Outputs { reading, base: &self.planned.base, threads: self.options.jobs, cancel: &cancel };
+        let stagings = Stagings::default();
+        let (base, threads) = (&self.planned.base, self.options.jobs);
+        let outputs = Outputs { reading, base, stagings: &stagings, threads, cancel: &cancel };
         let status = |sink: &flowc_planner::plan::Sink| {
             Ok(SinkStatus { name: sink.name.clone(), outlook: outputs.outlook(sink)? })
         };

@@ -8,7 +8,7 @@ use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId, Target};
-use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, StdoutWriter};
+use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, Stagings, StdoutWriter};
 use flowc_store::Memo;
 
 use crate::homes::Home;
@@ -22,6 +22,8 @@ pub(crate) struct Outputs<'a> {
     pub reading: Reading<'a>,
     /// The folder that relative paths start from.
     pub base: &'a Path,
+    /// Where files are written first.
+    pub stagings: &'a Stagings,
     /// Threads for the files of one sink.
     pub threads: usize,
     /// Stops the run.
@@ -55,8 +57,8 @@ impl Outputs<'_> {
         if self.stands(sink, &segments, previous.as_ref()) {
             return Ok(Prepared { report, pending: None });
         }
-        let preparation =
-            Preparation::new(&sink.spec, schema, self.base, &segments, previous.as_ref()).map_err(failed)?;
+        let preparation = Preparation::new(&sink.spec, schema, self.base, &segments, previous.as_ref(), self.stagings)
+            .map_err(failed)?;
         let written = self.write_files(sink, &preparation)?;
         Ok(Prepared { report, pending: Some((preparation, written)) })
     }

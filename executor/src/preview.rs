@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
+use flowc_sinks::Stagings;
 use flowc_store::Store;
 
 use crate::files::OpenFiles;
@@ -45,7 +46,8 @@ pub(crate) fn preview(planned: &Planned, store: &Store, output: &str, limit: usi
     let files = OpenFiles::new(&store.spool());
     let reading = Reading { homes, files: &files, fresh: None };
     let cancel = Cancel::new();
-    let outputs = Outputs { reading, base: &planned.base, threads: 1, cancel: &cancel };
+    let stagings = Stagings::default();
+    let outputs = Outputs { reading, base: &planned.base, stagings: &stagings, threads: 1, cancel: &cancel };
     let mut batches = Vec::new();
     let mut left = limit;
     for segment in 0..homes.segments(stream) {

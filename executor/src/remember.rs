@@ -5,20 +5,20 @@ use flowc_planner::plan::Target;
 use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::noop::{Evidence, Standstill};
+use crate::output::Outputs;
 use crate::reach::Goal;
-use crate::read::Reading;
 use crate::run::Run;
 use crate::{Error, RunReport, StageReport, StageStatus};
 
 impl Run<'_> {
     /// Keeps what the next run, `why` and `store gc` need to know of this one.
-    pub(crate) fn remember(&self, reading: Reading<'_>, goal: &Goal, report: &RunReport) -> Result<(), Error> {
+    pub(crate) fn remember(&self, sinks: &Outputs<'_>, goal: &Goal, report: &RunReport) -> Result<(), Error> {
         if !self.request.only.is_empty() || !self.request.until.is_empty() {
             return Ok(());
         }
-        let Homes { plan, inventory, datasets, store } = reading.homes;
+        let Homes { plan, inventory, datasets, store } = sinks.reading.homes;
         RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
-        if let Some(evidence) = self.evidence(reading, goal)? {
+        if let Some(evidence) = self.evidence(sinks, goal)? {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: StageStatus::Cached,
                 segments_cached: stage.segments_cached + stage.segments_ran,
@@ -36,9 +36,9 @@ impl Run<'_> {
     }
 
     /// All that the outcome depends on; none where that can't be told by looking at files.
-    fn evidence(&self, reading: Reading<'_>, goal: &Goal) -> Result<Option<Vec<Evidence>>, Error> {
+    fn evidence(&self, sinks: &Outputs<'_>, goal: &Goal) -> Result<Option<Vec<Evidence>>, Error> {
         let mut evidence = Vec::new();
-        let inventory = reading.homes.inventory;
+        let inventory = sinks.reading.homes.inventory;
         let folders = inventory.sources.values().flat_map(|source| source.directories.iter());
         for path in self.planned.evidence.iter().chain(folders) {
             let Ok(stamp) = flowc_platform::FileStamp::of(path) else { return Ok(None) };
@@ -48,10 +48,9 @@ impl Run<'_> {
             let (Some(file), Some(stamp)) = (&entry.file, entry.stamp) else { return Ok(None) };
             evidence.push(Evidence::Stamp(file.path.clone(), stamp));
         }
-        let outputs = self.outputs(reading);
         for &sink in &goal.sinks {
             let sink = &self.plan().sinks[sink];
-            let Some(state) = outputs.previous(sink)? else { return Ok(None) };
+            let Some(state) = sinks.previous(sink)? else { return Ok(None) };
             for file in state.files {
                 let path = match &sink.spec.target {
                     Target::Directory(folder) => self.planned.base.join(folder).join(&file.path),

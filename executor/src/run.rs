@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use flowc_planner::plan::{Plan, Target};
 use flowc_planner::stored_edges;
 use flowc_runner::Runner;
-use flowc_sinks::{Finished, Preparation};
+use flowc_sinks::{Finished, Preparation, Stagings};
 use flowc_store::Store;
 
 use crate::chain::Chains;
@@ -50,7 +50,7 @@ pub(crate) struct Run<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// Sinks that are committed together: each holds a file open until then.
+/// Sinks that are committed together: each that is a folder holds a file open until then.
 const SINKS_AT_ONCE: usize = 200;
 
 /// What the jobs of a run leave behind.
@@ -96,15 +96,17 @@ impl Run<'_> {
         let specs = self.file_sinks(&goal).into_iter().map(|sink| &plan.sinks[sink].spec);
         flowc_sinks::remove_leftovers(specs, &self.planned.base)
             .map_err(|error| Error::Request(format!("what a killed run left can't be removed: {error}")))?;
-        let results = Results::default();
-        let outcomes = self.run_jobs(reading, &deriver, &goal, &demand, &tally, &results);
+        let (results, stagings) = (Results::default(), Stagings::default());
+        let sinks = self.outputs(reading, &stagings);
+        let outcomes = self.run_jobs(&sinks, &deriver, &goal, &demand, &tally, &results);
         let pending = results.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let committed = self.commit(&self.outputs(reading), pending);
+        let committed = self.commit(&sinks, pending);
+        stagings.clear();
         let mut errors: Vec<Error> = unreadable.into_values().chain(committed.err()).collect();
         let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
         let mut outputs = results.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
         if errors.is_empty() {
-            outputs.extend(self.print(reading, &goal)?);
+            outputs.extend(self.print(&sinks, &goal)?);
         }
         outputs.sort_by_key(|(sink, _)| *sink);
         let outputs: Vec<OutputReport> = outputs.into_iter().map(|(_, report)| report).collect();
@@ -113,7 +115,7 @@ impl Run<'_> {
         let report = RunReport { plan: self.planned.hash, stages, outputs };
         self.save_logs(&counted)?;
         if errors.is_empty() {
-            self.remember(reading, &goal, &report)?;
+            self.remember(&sinks, &goal, &report)?;
         }
         self.store.flush().map_err(Error::from)?;
         if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(report) }) }
@@ -231,19 +233,19 @@ impl Run<'_> {
     /// Runs the tasks, and prepares each sink as soon as its rows are there.
     fn run_jobs(
         &self,
-        reading: Reading<'_>,
+        outputs: &Outputs<'_>,
         deriver: &Deriver<'_>,
         goal: &Goal,
         demand: &Demand,
         tally: &Tally,
         results: &Results,
     ) -> Vec<Outcome> {
+        let reading = outputs.reading;
         let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.options.memory };
         let contents = Contents { reading, deriver };
         let (observer, forced) = (self.observer, &goal.forced);
         let execution = Execution { chains, contents, forced, tally, observer, first_segment: 0 };
         let files = self.file_sinks(goal);
-        let outputs = self.outputs(reading);
         let mut after = demand.after.clone();
         after.extend(files.iter().map(|&sink| self.tasks_of(sink, demand)));
         let job = |job: usize| {
@@ -252,7 +254,7 @@ impl Run<'_> {
             }
             match demand.tasks.get(job) {
                 Some(task) => execution.execute(task),
-                None => self.prepare(&outputs, files[job - demand.tasks.len()], results),
+                None => self.prepare(outputs, files[job - demand.tasks.len()], results),
             }
         };
         let (threads, stack, keep_going) = (self.options.jobs, self.stack(), self.request.keep_going);
@@ -271,8 +273,9 @@ impl Run<'_> {
         goal.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
     }
 
-    pub(crate) fn outputs<'r>(&'r self, reading: Reading<'r>) -> Outputs<'r> {
-        Outputs { reading, base: &self.planned.base, threads: self.options.jobs, cancel: self.cancel }
+    fn outputs<'r>(&'r self, reading: Reading<'r>, stagings: &'r Stagings) -> Outputs<'r> {
+        let (base, threads) = (&self.planned.base, self.options.jobs);
+        Outputs { reading, base, stagings, threads, cancel: self.cancel }
     }
 
     /// The tasks that may give rows of a sink.
@@ -313,8 +316,7 @@ impl Run<'_> {
     }
 
     /// Standard output comes last, in the order of the text.
-    fn print(&self, reading: Reading<'_>, goal: &Goal) -> Result<Vec<(usize, OutputReport)>, Error> {
-        let outputs = self.outputs(reading);
+    fn print(&self, outputs: &Outputs<'_>, goal: &Goal) -> Result<Vec<(usize, OutputReport)>, Error> {
         let print = |&sink: &usize| Ok((sink, outputs.print(&self.plan().sinks[sink])?));
         let is_stdout = |sink: &&usize| self.plan().sinks[**sink].spec.target == Target::Stdout;
         goal.sinks.iter().filter(is_stdout).map(print).collect()

@@ -30,7 +30,7 @@ pub use encode::writer_version;
 pub use error::SinkError;
 pub use manifest::MANIFEST;
 pub use prepare::{FileJob, Preparation};
-pub use staging::remove_leftovers;
+pub use staging::{Stagings, remove_leftovers};
 pub use state::{Intact, SinkSegment, SinkState, WrittenFile, is_intact, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};
 pub use writer::{FileWriter, Finished};

@@ -12,7 +12,7 @@ use flowc_platform::{FileStamp, sync_filesystem};
 
 use crate::check::{check, resolved_compression};
 use crate::error::{At, SinkError};
-use crate::staging::Staging;
+use crate::staging::{Staging, Stagings};
 use crate::state::{SinkSegment, SinkState, WrittenFile, file_path, form_digest, result_digest, target_path};
 use crate::writer::{FileWriter, Finished, Form};
 use crate::{commit, manifest, names, partition};
@@ -45,7 +45,8 @@ pub struct Preparation {
 
 impl Preparation {
     /// Compares what is to be written with what is there. `base` is the pipeline's folder; `previous` what the last
-    /// commit gave, if it is remembered; else a folder's own manifest says what is there.
+    /// commit gave, if it is remembered; else a folder's own manifest says what is there. `stagings` are those of all
+    /// sinks of the run.
     ///
     /// # Errors
     /// Whatever [`check`] finds, and targets that can't be written, before any work is done.
@@ -55,6 +56,7 @@ impl Preparation {
         base: &Path,
         segments: &[SinkSegment],
         previous: Option<&SinkState>,
+        stagings: &Stagings,
     ) -> Result<Self, SinkError> {
         check(spec, &schema)?;
         let target = resolve(spec, base)?;
@@ -71,7 +73,7 @@ impl Preparation {
             jobs,
             kept,
             ours,
-            staging: Arc::new(Staging::create(&target)?),
+            staging: if is_folder(spec) { stagings.of_folder(&target)? } else { stagings.of_file(&target)? },
             form: Arc::new(form(spec, schema)?),
             spec: spec.clone(),
         };
@@ -95,7 +97,7 @@ impl Preparation {
     /// by one; many by one call for each file system, which then also waits for what others write there.
     pub fn sync<'a>(preparations: impl IntoIterator<Item = &'a Preparation>) -> Result<(), SinkError> {
         const FEW: usize = 16;
-        let folders: Vec<&Path> = preparations.into_iter().map(|preparation| preparation.staging.folder()).collect();
+        let folders: BTreeSet<&Path> = preparations.into_iter().map(|one| one.staging.folder()).collect();
         let mut files = Vec::new();
         for folder in folders.iter().take(FEW) {
             for entry in fs::read_dir(folder).at(folder, "listing")? {

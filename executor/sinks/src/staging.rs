@@ -1,18 +1,22 @@
-//! The place beside a target where files are written before anybody sees them.
+//! The places beside targets where files are written before anybody sees them.
 //!
 //! ```text
-//! out/                      the target, a folder here
+//! out/                      a folder that a sink writes
 //! .out.flowc-4k2Xq1/        gone after the commit; removed by the next run if this one is killed
 //!     lock                  held while the owner lives
 //!     0 1 2 ...             files being written
 //!     next/                 the folder that will take the target's place
+//! a.csv b.csv               files that sinks write
+//! .flowc-Zp09aW/            one for all of them: making and removing a folder takes longer than writing a small file
+//!     lock 0 1 2 ...        as above
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use flowc_planner::plan::{SinkSpec, Target};
@@ -25,28 +29,59 @@ use crate::swap;
 /// Bytes collected before a file is opened and appended to. No file stays open, so a sink may write thousands at once.
 const BUFFER: usize = 256 << 10;
 
+/// The staging folders of a run. Those for single files stay until [`Stagings::clear`], or until this is dropped.
+#[derive(Debug, Default)]
+pub struct Stagings(Mutex<HashMap<PathBuf, Arc<Staging>>>);
+
+impl Stagings {
+    /// The staging folder of a file, shared with the other files of its folder.
+    pub(crate) fn of_file(&self, target: &Path) -> Result<Arc<Staging>, SinkError> {
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(staging) = folders.get(parent) {
+            return Ok(staging.clone());
+        }
+        let staging = Arc::new(Staging::create(parent, SHARED, None)?);
+        folders.insert(parent.to_owned(), staging.clone());
+        Ok(staging)
+    }
+
+    /// Removes what is left of them, once the sinks have appeared or been given up.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A staging folder for a folder.
+    pub(crate) fn of_folder(&self, target: &Path) -> Result<Arc<Staging>, SinkError> {
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        Ok(Arc::new(Staging::create(parent, &prefix(target), Some(target))?))
+    }
+}
+
+/// How the names of staging folders of files start.
+const SHARED: &str = ".flowc-";
+
 /// A staging folder that is removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
-    target: PathBuf,
+    /// The folder whose place is to be taken.
+    target: Option<PathBuf>,
     next_file: AtomicU64,
     _lock: Lock,
 }
 
 impl Staging {
-    /// Makes the staging folder of a target, and the target's parents.
-    pub(crate) fn create(target: &Path) -> Result<Self, SinkError> {
-        let parent = target.parent().unwrap_or(Path::new("/"));
+    /// Makes a staging folder, and the folders above it.
+    fn create(parent: &Path, prefix: &str, target: Option<&Path>) -> Result<Self, SinkError> {
         fs::create_dir_all(parent).at(parent, "making the folder")?;
-        let prefix = prefix(target);
         loop {
-            let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent).at(parent, "writing")?;
+            let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).at(parent, "writing")?;
             let lock = folder.path().join("lock");
             // Another process may clean the folder away before the lock is held: then the next name is tried.
             let held = lock_exclusive(&lock, true);
             if let (Ok(Some(held)), true) = (held, lock.exists()) {
-                let (path, target) = (folder.keep(), target.to_owned());
+                let (path, target) = (folder.keep(), target.map(Path::to_owned));
                 return Ok(Self { path, target, next_file: AtomicU64::new(0), _lock: held });
             }
             if folder.path().exists() {
@@ -74,7 +109,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        clear(&self.path, &self.target);
+        clear(&self.path, self.target.as_deref());
     }
 }
 
@@ -92,9 +127,11 @@ pub fn remove_leftovers<'a>(specs: impl IntoIterator<Item = &'a SinkSpec>, base:
     for parent in parents.into_iter().filter(|parent| parent.is_dir()) {
         for entry in fs::read_dir(parent).at(parent, "listing")? {
             let name = entry.at(parent, "listing")?.file_name();
-            let target = staged_for(parent, &name.to_string_lossy());
-            if let Some(target) = target.filter(|target| targets.contains(target)) {
-                remove_leftover(&parent.join(name), &target);
+            let (folder, name) = (parent.join(&name), name.to_string_lossy());
+            match staged_for(parent, &name) {
+                Some(target) if targets.contains(&target) => remove_leftover(&folder, Some(&target)),
+                None if name.starts_with(SHARED) && folder.is_dir() => remove_leftover(&folder, None),
+                _ => {}
             }
         }
     }
@@ -113,7 +150,7 @@ fn staged_for(parent: &Path, name: &str) -> Option<PathBuf> {
     Some(parent.join(target))
 }
 
-fn remove_leftover(folder: &Path, target: &Path) {
+fn remove_leftover(folder: &Path, target: Option<&Path>) {
     let lock = folder.join("lock");
     if !lock.exists() {
         // Empty if it is a leftover; otherwise it is not ours to remove.
@@ -124,9 +161,9 @@ fn remove_leftover(folder: &Path, target: &Path) {
 }
 
 /// Removes a staging folder, but no file in `next/` that no sink wrote: such a file goes back to the target.
-fn clear(folder: &Path, target: &Path) {
+fn clear(folder: &Path, target: Option<&Path>) {
     let next = folder.join(swap::NEXT);
-    let left = swap::retire(&next, target).is_err() || next.exists();
+    let left = target.is_some_and(|target| swap::retire(&next, target).is_err()) || next.exists();
     if left {
         tracing::warn!("{}: files that no sink wrote are left there; move them where they belong", next.display());
     } else if let Err(error) = remove_all(folder) {

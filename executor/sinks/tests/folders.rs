@@ -11,7 +11,7 @@ use std::path::Path;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use common::*;
 use flowc_planner::plan::{Compression, Format, Target};
-use flowc_sinks::{Intact, MANIFEST, Preparation, SinkError, is_intact, remove_leftovers, result_digest};
+use flowc_sinks::{Intact, MANIFEST, Preparation, SinkError, Stagings, is_intact, remove_leftovers, result_digest};
 
 #[test]
 fn equal_rows_give_equal_bytes_in_every_format_however_they_are_cut() {
@@ -42,7 +42,8 @@ fn nothing_is_seen_before_the_commit_and_a_dropped_run_leaves_the_old_content() 
     write(&spec, dir.path(), &[("a", &[numbers(0..2)])], None).unwrap();
     let before = fs::read(dir.path().join("deep/x.csv")).unwrap();
     let batch = numbers(5..9);
-    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("b", 1)]), None).unwrap();
+    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("b", 1)]), None, &Stagings::default())
+        .unwrap();
     let mut writer = sink.writer(0).unwrap();
     writer.write(&batch).unwrap();
     writer.finish().unwrap();
@@ -64,13 +65,15 @@ fn leftovers_go_wherever_the_target_lies_and_nothing_else_does() {
         files.iter().for_each(|file| fs::write(folder.join(file), "half").unwrap());
     };
     stage(&there.join(".x.csv.flowc-a1b2c3"), &["lock", "0"]);
+    stage(&there.join(".flowc-a1b2c3"), &["lock", "0", "1"]);
+    stage(&base.join(".flowc-d4e5f6"), &["mine"]);
     stage(&base.join(".out.flowc-a1b2c3"), &["lock", "0", "1"]);
     stage(&base.join(".out.flowc-d4e5f6"), &[]);
     stage(&base.join(".out.flowc-notes"), &["mine"]);
     stage(&base.join(".other.flowc-a1b2c3"), &["lock", "0"]);
     remove_leftovers(&specs, &base).unwrap();
     assert_eq!(names(&there), ["x.csv"]);
-    assert_eq!(names(&base), [".other.flowc-a1b2c3", ".out.flowc-notes", "linked.csv"]);
+    assert_eq!(names(&base), [".flowc-d4e5f6", ".other.flowc-a1b2c3", ".out.flowc-notes", "linked.csv"]);
     assert_eq!(names(&base.join(".other.flowc-a1b2c3")), ["0", "lock"]);
 }
 
@@ -78,7 +81,8 @@ fn leftovers_go_wherever_the_target_lies_and_nothing_else_does() {
 fn a_living_run_keeps_its_staging_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (spec, batch) = (folder("out", csv()), numbers(0..2));
-    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("a", 1)]), None).unwrap();
+    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("a", 1)]), None, &Stagings::default())
+        .unwrap();
     let mut writer = sink.writer(0).unwrap();
     writer.write(&batch).unwrap();
     let written = writer.finish().unwrap();
@@ -150,7 +154,9 @@ fn altered_and_deleted_files_are_seen_and_restored_and_touched_ones_are_kept() {
     fs::remove_file(out.join("b.csv")).unwrap();
     assert_eq!(is_intact(&spec, dir.path(), &restored), Intact::Missing(out.join("b.csv")));
     fs::File::open(out.join("a.csv")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    let sink = Preparation::new(&spec, a[0].schema(), dir.path(), &segments_of(rows), Some(&restored)).unwrap();
+    let sink =
+        Preparation::new(&spec, a[0].schema(), dir.path(), &segments_of(rows), Some(&restored), &Stagings::default())
+            .unwrap();
     assert_eq!(sink.jobs().iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["b.csv"]);
 }
 
@@ -161,7 +167,9 @@ fn the_manifest_alone_is_enough_to_keep_files_but_not_those_of_another_form() {
     let spec = folder("out", csv());
     write(&spec, dir.path(), rows, None).unwrap();
     let jobs = |spec| {
-        let sink = Preparation::new(spec, rows[0].1[0].schema(), dir.path(), &segments_of(rows), None).unwrap();
+        let sink =
+            Preparation::new(spec, rows[0].1[0].schema(), dir.path(), &segments_of(rows), None, &Stagings::default())
+                .unwrap();
         sink.jobs().len()
     };
     assert_eq!(jobs(&spec), 0);
@@ -184,7 +192,9 @@ fn partitions_have_folders_with_encoded_names_and_leave_their_column_out() {
     let out = dir.path().join("out");
     assert_eq!(names(&out), [MANIFEST, "k=%5F_null__", "k=__null__", "k=a%2F..%2Fb"]);
     assert_eq!(fs::read_to_string(out.join("k=__null__/a.csv")).unwrap(), "n\n2\n");
-    let again = Preparation::new(&spec, batch.schema(), dir.path(), &segments_of(rows), Some(&state)).unwrap();
+    let again =
+        Preparation::new(&spec, batch.schema(), dir.path(), &segments_of(rows), Some(&state), &Stagings::default())
+            .unwrap();
     assert!(again.jobs().is_empty());
     drop(again);
     let fewer = [batch.slice(0, 1)];

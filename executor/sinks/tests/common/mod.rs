@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
-use flowc_sinks::{Preparation, SinkError, SinkSegment, SinkState, remove_leftovers};
+use flowc_sinks::{Preparation, SinkError, SinkSegment, SinkState, Stagings, remove_leftovers};
 
 pub fn csv() -> Format {
     Format::Csv(CsvDialect::default())
@@ -56,7 +56,7 @@ pub fn write(
     previous: Option<&SinkState>,
 ) -> Result<SinkState, SinkError> {
     remove_leftovers([spec], base)?;
-    let sink = Preparation::new(spec, rows[0].1[0].schema(), base, &segments_of(rows), previous)?;
+    let sink = Preparation::new(spec, rows[0].1[0].schema(), base, &segments_of(rows), previous, &Stagings::default())?;
     let mut written = Vec::new();
     for (i, job) in sink.jobs().iter().enumerate() {
         let mut writer = sink.writer(i)?;
