@@ -40,6 +40,8 @@ mod alloc;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
+#[cfg(any(target_arch = "wasm32", test))]
+mod pool;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
