@@ -54,13 +54,11 @@ pub(crate) fn of_errors(errors: &[Error]) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use flowc_executor::Place;
-
     use super::*;
 
     #[test]
     fn a_stop_outranks_what_failed_because_of_it() {
-        let stage = Error::Stage { stage: "a".into(), place: Place::default(), message: "cancelled".into() };
+        let stage = Error::Stage { stage: "a".into(), place: Box::default(), message: "cancelled".into() };
         assert_eq!(of_errors(&[stage, Error::Cancelled]), STOPPED);
     }
 

@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_stage_failure_names_stage_segment_file_and_rows() {
         let part = Part::OfFile { segment: 2, stream: "lines".into(), file: "a.txt".into() };
-        let place = Place { part: Some(part), rows: Some(("lines".into(), 0..10)) };
+        let place = Box::new(Place { part: Some(part), rows: Some(("lines".into(), 0..10)) });
         let error = Error::Stage { stage: "words".into(), place, message: "out of memory".into() };
         let expected = json!({
             "event": "error",

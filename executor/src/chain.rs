@@ -168,7 +168,7 @@ impl Chains<'_> {
     }
 
     fn stage_error(&self, error: StageError, task: &Task) -> Error {
-        let place = Place::of(&error, task, &self.reading);
+        let place = Box::new(Place::of(&error, task, &self.reading));
         match error.fault {
             StageFault::Cancelled => Error::Cancelled,
             fault => Error::Stage { stage: error.stage, place, message: fault.to_string() },

@@ -35,7 +35,7 @@ pub enum Error {
         /// The stage.
         stage: String,
         /// Where in its input.
-        place: Place,
+        place: Box<Place>,
         /// What happened.
         message: String,
     },

@@ -40,14 +40,14 @@ mod alloc;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;
-#[cfg(any(target_arch = "wasm32", test))]
-mod pool;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod guest;
 #[cfg(target_arch = "wasm32")]
 #[path = "host/component.rs"]
 mod host;
+#[cfg(any(target_arch = "wasm32", test))]
+mod pool;
 
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "host/memory.rs"]

@@ -94,7 +94,7 @@ mod tests {
         for round in 0..5000 {
             let class = round % 16;
             let block = pool.take(class);
-            assert!(!block.is_null() && block.addr() % Pool::STEP == 0);
+            assert!(!block.is_null() && block.addr().is_multiple_of(Pool::STEP));
             // SAFETY: the block is ours, and this long.
             unsafe { block.write_bytes(0xa5, (class + 1) * Pool::STEP) };
             if round % 3 == 0 {

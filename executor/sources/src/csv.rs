@@ -237,7 +237,9 @@ impl CsvParser {
     fn faulty_column(&self, record: &[u8]) -> Option<usize> {
         (0..self.positions.len()).find(|&column| {
             let mut decoder = Self::new_decoder(&self.layout, &self.positions[column..=column]);
-            decode(&mut decoder, record).is_err()
+            let decoded = decode(&mut decoder, record).map(|(batch, _)| batch);
+            let fits = |batch| conform(&batch, &project(&self.schema, &[column]));
+            decoded.and_then(|batch| batch.map(fits).transpose()).is_err()
         })
     }
 }
@@ -389,6 +391,27 @@ mod tests {
         let list = DataType::new_list(DataType::Int64, true);
         let error = Folder::new().read("l\n", &spec(csv()), &schema(&[("l", list, true)])).unwrap_err();
         assert!(error.to_string().contains("column `l`"), "{error}");
+    }
+
+    #[test]
+    fn decimals_are_never_rounded() {
+        let columns = schema(&[("m", DataType::Decimal128(10, 2), true), ("d", DataType::Decimal32(3, 3), true)]);
+        let text = "m,d\n12.5,0.125\n-0.010,1e-3\n,\n0.125,0\n0,0.1234\n99999999.99,0\n100000000,0\n1.000000000000000000000000000000000001,0\n";
+        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
+        assert_eq!(table.rows, ["12.50|0.125", "-0.01|0.001", "~|~", "99999999.99|0.000"]);
+        let reasons: Vec<_> = table.rejects.iter().map(|reject| reject.split('|').nth(2).unwrap()).collect();
+        let misfit = |column: &str, value: &str, data_type: &str| {
+            format!("column `{column}`: {value:?} is not a value of type {data_type}")
+        };
+        assert_eq!(
+            reasons,
+            [
+                misfit("m", "0.125", "Decimal128(10, 2)"),
+                misfit("d", "0.1234", "Decimal32(3, 3)"),
+                misfit("m", "100000000", "Decimal128(10, 2)"),
+                misfit("m", "1.000000000000000000000000000000000001", "Decimal128(10, 2)"),
+            ]
+        );
     }
 
     #[test]

@@ -167,6 +167,22 @@ mod tests {
     }
 
     #[test]
+    fn decimals_are_never_rounded() {
+        let money = DataType::Decimal128(10, 2);
+        let inner =
+            DataType::Struct(vec![Field::new("m", money.clone(), true), Field::new("n", DataType::Int8, true)].into());
+        let columns = schema(&[("m", money.clone(), true), ("l", DataType::new_list(inner, true), true)]);
+        let text = "{\"m\":1.50,\"l\":[{\"m\":2.250,\"n\":\"007\"}]}\n{\"m\":\"0.125\"}\n{\"l\":[{\"m\":1},{\"m\":0.001}]}\n{\"m\":1e2}\n";
+        let table = read(text, &columns, BadRows::Stream).unwrap();
+        assert_eq!(table.rows, ["1.50|[{m: 2.25, n: 7}]", "100.00|~"]);
+        assert_eq!(
+            table.rejects[0],
+            "input|2|column `m`: \"0.125\" is not a value of type Decimal128(10, 2)|{\"m\":\"0.125\"}"
+        );
+        assert!(table.rejects[1].starts_with("input|3|column `l`: "), "{:?}", table.rejects);
+    }
+
+    #[test]
     fn what_is_no_object_of_the_schema_is_a_bad_row() {
         let columns = schema(&[("n", DataType::Float64, false), ("t", DataType::Utf8, true)]);
         let lines = [
