@@ -11,7 +11,8 @@
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
-//!    the stages (`pass` stands in for those that need not be called), fed by `read`, `whole` and `groups`;
+//!    the stages (`pass` stands in for those that need not be called), fed by `read`, `whole` and `groups`; `place` says
+//!    where one failed;
 //! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
