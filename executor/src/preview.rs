@@ -1,7 +1,7 @@
 //! The first rows of a stream, from the store and the sources alone.
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
 use flowc_sinks::Stagings;
@@ -28,6 +28,16 @@ pub struct Preview {
     pub batches: Vec<RecordBatch>,
     /// How many rows there are in all.
     pub rows: u64,
+}
+
+impl Preview {
+    /// The rows as a table with the columns' types.
+    ///
+    /// # Errors
+    /// If a type can't be shown.
+    pub fn table(&self) -> Result<String, ArrowError> {
+        flowc_sinks::table(&self.schema, &self.batches, "null", true)
+    }
 }
 
 /// At most `limit` rows of a sink or a stream.

@@ -1,7 +1,5 @@
 //! `flowc show OUTPUT`: the first rows of a stream.
 
-use arrow_cast::display::FormatOptions;
-use arrow_cast::pretty::pretty_format_batches_with_options;
 use arrow_schema::ArrowError;
 use flowc_executor::Preview;
 use flowc_planner::quantity::count;
@@ -26,14 +24,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn table(preview: &Preview) -> Result<String, ArrowError> {
-    let options = FormatOptions::new().with_types_info(true).with_null("null");
-    let table = if preview.batches.is_empty() {
-        let empty = arrow_array::RecordBatch::new_empty(preview.schema.clone());
-        pretty_format_batches_with_options(&[empty], &options)?
-    } else {
-        pretty_format_batches_with_options(&preview.batches, &options)?
-    };
-    Ok(harmless(&format!("{table}\n{}\n", closing(preview))))
+    Ok(harmless(&format!("{}\n{}\n", preview.table()?, closing(preview))))
 }
 
 fn closing(preview: &Preview) -> String {

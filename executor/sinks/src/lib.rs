@@ -23,6 +23,7 @@ mod staging;
 mod state;
 mod stdout;
 mod swap;
+mod table;
 mod writer;
 
 pub use check::check;
@@ -33,4 +34,5 @@ pub use prepare::{FileJob, Preparation};
 pub use staging::{Stagings, remove_leftovers};
 pub use state::{Intact, SinkSegment, SinkState, WrittenFile, is_intact, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};
+pub use table::table;
 pub use writer::{FileWriter, Finished};

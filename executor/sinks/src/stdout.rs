@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
-use arrow_cast::pretty::pretty_format_batches_with_schema;
 use arrow_schema::SchemaRef;
 use flowc_columns::Recut;
 use flowc_planner::plan::{Format, SinkSpec};
@@ -108,7 +107,7 @@ impl<W: Write> StdoutWriter<W> {
 
 /// Rows as a table with a line end.
 fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError> {
-    let table = pretty_format_batches_with_schema(schema.clone(), rows);
+    let table = crate::table::table(schema, rows, "", false);
     Ok(format!("{}\n", table.map_err(|error| SinkError::encode(Path::new(NAME), &error))?).into_bytes())
 }
 

@@ -7,7 +7,7 @@ use arrow_array::RecordBatch;
 use arrow_array::timezone::Tz;
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::{Decoder, Format};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::CsvDialect;
 
@@ -17,6 +17,9 @@ use crate::framing::{CsvFraming, Framing};
 use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
 use crate::text::MOST_RECORD;
 use crate::view::View;
+
+/// What is wrong with a record that takes in all that follows it.
+const OPEN_QUOTE: &str = "a quote is opened and never closed";
 
 /// How one file's records map to the schema.
 #[derive(Clone, Debug)]
@@ -46,7 +49,7 @@ impl CsvLayout {
         } else {
             (schema.clone(), (0..schema.fields().len()).collect(), start)
         };
-        let fields = map_types(&fields, stand_in);
+        let fields = map_types(&fields, exact_stand_in);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -109,6 +112,17 @@ pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
             Err(SourceError::UnfitSchema { format: "csv", reason })
         }
         None => Ok(()),
+    }
+}
+
+/// As [`stand_in`]; parts of a second or of a day that a type has no room for would be cut, so that they are given room.
+fn exact_stand_in(data_type: &DataType) -> DataType {
+    match stand_in(data_type) {
+        DataType::Date32 => DataType::Date64,
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
+            DataType::Timestamp(TimeUnit::Microsecond, zone)
+        }
+        other => other,
     }
 }
 
@@ -233,6 +247,16 @@ impl CsvParser {
         end
     }
 
+    /// Where the last record starts, in bytes that begin and end with whole records.
+    fn last_start(&self, bytes: &[u8]) -> usize {
+        let framing = Framing::Csv(self.layout.framing());
+        let (mut start, mut end) = (0, 0);
+        while let Some(record) = framing.last_record(bytes, end) {
+            (start, end) = (record.start, record.end);
+        }
+        start
+    }
+
     /// The first column that this record can't fill.
     fn faulty_column(&self, record: &[u8]) -> Option<usize> {
         (0..self.positions.len()).find(|&column| {
@@ -254,6 +278,8 @@ impl Parser for CsvParser {
         } else if self.ends_in_comment(bytes) {
             // The decoder takes a comment without a line end for a record. The caller's framing knows better.
             return Err(ArrowError::CsvError("the last line is a comment".to_owned()));
+        } else if self.layout.framing().is_open(&bytes[self.last_start(bytes)..]) {
+            return Err(ArrowError::CsvError(OPEN_QUOTE.to_owned()));
         }
         let batch =
             batch.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |b| conform(&b, &self.schema))?;
@@ -261,6 +287,9 @@ impl Parser for CsvParser {
     }
 
     fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
+        if self.layout.framing().is_open(record) {
+            return BadRecord { column: None, reason: OPEN_QUOTE.to_owned() };
+        }
         let mut values = csv::ByteRecord::new();
         let read = records(&self.layout.dialect, record).read_byte_record(&mut values);
         let expected = self.layout.fields.fields().len();
@@ -391,6 +420,31 @@ mod tests {
         let list = DataType::new_list(DataType::Int64, true);
         let error = Folder::new().read("l\n", &spec(csv()), &schema(&[("l", list, true)])).unwrap_err();
         assert!(error.to_string().contains("column `l`"), "{error}");
+    }
+
+    #[test]
+    fn times_are_never_cut() {
+        let columns =
+            schema(&[("d", DataType::Date32, true), ("t", DataType::Timestamp(TimeUnit::Second, None), true)]);
+        let text =
+            "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n";
+        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
+        assert_eq!(table.rows, ["2024-02-29|2024-02-29T12:00:00", "1900-01-01|~"]);
+        assert_eq!(table.rejects.len(), 2, "{:?}", table.rejects);
+        assert!(
+            table.rejects[1].contains("column `t`: \"1969-12-31T23:59:59.5\" is not a value"),
+            "{:?}",
+            table.rejects
+        );
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_is_a_bad_row_and_not_a_long_field() {
+        let text = "id,name\n1,\"a\"\n2,\"b\n3,c\n4,d\n";
+        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
+        assert_eq!(table.rows, ["1|a"]);
+        assert_eq!(table.rejects, ["input|2|a quote is opened and never closed|2,\"b\n3,c\n4,d"]);
+        assert_eq!(rows("id,name\n1,\"a\"\"\"").as_slice(), ["1|a\""]);
     }
 
     #[test]

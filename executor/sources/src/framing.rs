@@ -78,6 +78,23 @@ impl CsvFraming {
         }
     }
 
+    /// Whether a quote is opened in this record and never closed.
+    pub(crate) fn is_open(&self, record: &[u8]) -> bool {
+        let mut at = 0;
+        loop {
+            if record.get(at) == Some(&self.quote) {
+                match self.close(record, at + 1) {
+                    Some(end) => at = end,
+                    None => return true,
+                }
+            }
+            match record.get(at..).and_then(|rest| memchr(self.delimiter, rest)) {
+                Some(next) => at += next + 1,
+                None => return false,
+            }
+        }
+    }
+
     /// The first line end at or after `least` that ends a record; records start at `from`. Looks at quotes alone.
     fn line_after(&self, bytes: &[u8], from: usize, least: usize) -> Option<usize> {
         let mut at = from;

@@ -9,6 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_json::ReaderBuilder;
 use arrow_json::reader::Decoder;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, SchemaRef};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::BATCH_ROWS;
@@ -98,6 +99,8 @@ fn explain_value(field: &Field, value: Option<&Value>) -> String {
 
 /// Feeds one line. It must hold one value: not two, not a part of one.
 fn feed(decoder: &mut Decoder, line: &[u8]) -> Result<(), ArrowError> {
+    // The decoder takes commas as they come.
+    serde_json::from_slice::<IgnoredAny>(line).map_err(|error| ArrowError::JsonError(error.to_string()))?;
     let before = decoder.len();
     let used = decoder.decode(line)?;
     if used == line.len() && decoder.len() == before + 1 && !decoder.has_partial_record() {
@@ -188,6 +191,9 @@ mod tests {
         let lines = [
             "{\"n\":1}",
             "{\"n\":",
+            "{\"n\":1,}",
+            "{\"n\":1 \"t\":\"a\"}",
+            "{\"n\":01}",
             "{\"n\":1}{\"n\":2}",
             "[1]",
             "7",
@@ -201,8 +207,8 @@ mod tests {
         let table = read(&lines.join("\n"), &columns, BadRows::Stream).unwrap();
         assert_eq!(table.rows, ["1.0|~", "2.0|~"]);
         let rows: Vec<_> = table.rejects.iter().map(|reject| reject.split('|').nth(1).unwrap()).collect();
-        assert_eq!(rows, ["2", "3", "4", "5", "6", "7", "8", "9", "10"]);
-        assert!(table.rejects[4].contains("column `n`: missing"), "{:?}", table.rejects);
+        assert_eq!(rows, ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13"]);
+        assert!(table.rejects[7].contains("column `n`: missing"), "{:?}", table.rejects);
         let error = read(&lines.join("\n"), &columns, BadRows::Fail).unwrap_err().to_string();
         assert!(error.starts_with("input: row 2: not one JSON object: "), "{error}");
     }

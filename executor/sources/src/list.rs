@@ -158,8 +158,12 @@ impl Walk<'_> {
         if !rest.is_empty() {
             return self.descend(&path, &name, rest);
         }
-        let known = kind.filter(|kind| !kind.is_symlink());
-        if known.map_or_else(|| path.is_file(), |kind| kind.is_file()) {
+        let is_file = match kind.filter(|kind| !kind.is_symlink()) {
+            Some(kind) => kind.is_file(),
+            // A link that leads nowhere is a file that is missing, and is told where files are looked at.
+            None => fs::metadata(&path).map_or(true, |metadata| metadata.is_file()),
+        };
+        if is_file {
             self.found.push(SourceFile { path, name });
         }
         Ok(())

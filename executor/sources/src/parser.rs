@@ -75,27 +75,29 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
 }
 
-/// Casts to a type; decimals must not be rounded.
+/// Casts to a type; nothing must be rounded or cut.
 fn exactly(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let narrow = cast_with_options(column, data_type, &STRICT)?;
-    match keeps_decimals(column, &narrow)? {
+    match is_kept(column, &narrow)? {
         true => Ok(narrow),
         false => Err(ArrowError::ParseError(format!("a value has more digits than {data_type} has"))),
     }
 }
 
-/// Whether decimals that were cast are the same when they are cast back.
-fn keeps_decimals(wide: &ArrayRef, narrow: &ArrayRef) -> Result<bool, ArrowError> {
+/// Whether decimals and times that were cast are the same when they are cast back.
+fn is_kept(wide: &ArrayRef, narrow: &ArrayRef) -> Result<bool, ArrowError> {
     match narrow.data_type() {
-        narrowed if narrowed.is_decimal() => Ok(*cast_with_options(narrow, wide.data_type(), &STRICT)? == **wide),
-        DataType::List(_) => keeps_decimals(wide.as_list::<i32>().values(), narrow.as_list::<i32>().values()),
-        DataType::LargeList(_) => keeps_decimals(wide.as_list::<i64>().values(), narrow.as_list::<i64>().values()),
+        narrowed if narrowed.is_decimal() || narrowed.is_temporal() => {
+            Ok(*cast_with_options(narrow, wide.data_type(), &STRICT)? == **wide)
+        }
+        DataType::List(_) => is_kept(wide.as_list::<i32>().values(), narrow.as_list::<i32>().values()),
+        DataType::LargeList(_) => is_kept(wide.as_list::<i64>().values(), narrow.as_list::<i64>().values()),
         DataType::FixedSizeList(..) => {
-            keeps_decimals(wide.as_fixed_size_list().values(), narrow.as_fixed_size_list().values())
+            is_kept(wide.as_fixed_size_list().values(), narrow.as_fixed_size_list().values())
         }
         DataType::Struct(_) => {
             let columns = wide.as_struct().columns().iter().zip(narrow.as_struct().columns());
-            columns.map(|(wide, narrow)| keeps_decimals(wide, narrow)).try_fold(true, |all, one| Ok(all && one?))
+            columns.map(|(wide, narrow)| is_kept(wide, narrow)).try_fold(true, |all, one| Ok(all && one?))
         }
         _ => Ok(true),
     }

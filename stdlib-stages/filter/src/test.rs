@@ -102,6 +102,11 @@ impl<'a> Compiler<'a> {
                 Err(Problem::at(path, "`op` and `value` go with a `column`, and not with `all`, `any` or `not`"))
             }
             (None, Some(all), None, None) => self.all(&format!("{path}/all"), all),
+            // `any { all { A }; all { B } }` is one condition: `all` of A and B.
+            (None, None, Some(any), None) if any.len() == 1 => {
+                Err(Problem::at(&format!("{path}/any"), "`any` has one condition alone")
+                    .help("write `any` once for each of them: any { ... }; any { ... }"))
+            }
             (None, None, Some(any), None) => self.list(&format!("{path}/any"), any).map(Test::Any),
             (None, None, None, Some(not)) => Ok(Test::Not(Box::new(self.test(&format!("{path}/not"), not)?))),
             _ => Err(Problem::at(path, "a condition has either a `column`, or one of `all`, `any` and `not`")),

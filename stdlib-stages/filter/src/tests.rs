@@ -103,7 +103,8 @@ fn mistakes_are_blamed_on_their_place() {
     assert_eq!(path(json!({"column": "small", "op": "contains", "value": "1"})), "/where/0/column");
     assert_eq!(path(json!({"column": "price", "op": "=", "value": 1.005})), "/where/0/value");
     assert_eq!(path(json!({"column": "day", "op": "=", "value": "never"})), "/where/0/value");
-    assert_eq!(path(json!({"not": {"any": [{"op": "="}]}})), "/where/0/not/any/0");
+    assert_eq!(path(json!({"not": {"any": [{"op": "="}, {}]}})), "/where/0/not/any/0");
+    assert_eq!(path(json!({"any": [{"all": [{}, {}]}]})), "/where/0/any", "an `and` that looks like an `or`");
     assert_eq!(path(json!({"column": "small", "op": "~", "value": 1})), "/where/0/op");
 }
 
