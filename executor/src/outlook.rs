@@ -77,8 +77,12 @@ impl<'a> Look<'a> {
 
     /// What a run would do.
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let work = work(&self.demand()?);
-        let stages = (0..self.plan().stages.len()).map(|stage| self.stage(stage, &work));
+        let goal = Goal::new(self.plan(), &RunRequest::default())?;
+        let work = work(&self.demand(&goal)?);
+        let stages = (0..self.plan().stages.len()).map(|stage| match goal.stages.contains(&stage) {
+            true => self.stage(stage, &work),
+            false => Ok(self.unneeded(stage)),
+        });
         Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
     }
 
@@ -90,9 +94,14 @@ impl<'a> Look<'a> {
         Homes { plan: self.plan(), inventory: &self.inventory, datasets: &self.datasets, store: &self.store }
     }
 
-    fn demand(&self) -> Result<Demand, Error> {
+    /// A stage that a run passes over.
+    fn unneeded(&self, index: usize) -> StageOutlook {
+        let name = self.plan().stages[index].name.clone();
+        StageOutlook { name, to_run: 0, merges: false, cached: 0, unknown: false, reasons: vec![Reason::Unneeded] }
+    }
+
+    fn demand(&self, goal: &Goal) -> Result<Demand, Error> {
         let stored: Vec<bool> = stored_edges(self.plan()).iter().map(Option::is_some).collect();
-        let goal = Goal::new(self.plan(), &RunRequest::default())?;
         let mut demander = Demander::new(self.homes(), &stored, &goal.forced);
         for sink in &self.plan().sinks {
             let all: Vec<usize> = (0..self.plan().stream(sink.stream).schema.fields().len()).collect();
@@ -187,11 +196,7 @@ impl<'a> Look<'a> {
 
     fn input_changes(&self, last: &LastRun, now: &Input, before: &Input, reasons: &mut Vec<Reason>) {
         let Some(segments) = self.datasets.streams.get(&now.stream) else {
-            let files = self.unread_above(now.stream);
-            if files > 0 {
-                reasons.push(Reason::UnreadFiles { files });
-            }
-            return;
+            return self.unread_above(now.stream, reasons);
         };
         let names = self.segment_names(now.stream, segments.len());
         let before_segments = last.record.streams.get(before.stream.0).map_or(&[][..], Vec::as_slice);
@@ -226,13 +231,18 @@ impl<'a> Look<'a> {
         numbered(files.unwrap_or_default(), segments)
     }
 
-    fn unread_above(&self, stream: StreamId) -> usize {
+    /// The files that must be read before anything can be said of a stream.
+    fn unread_above(&self, stream: StreamId, reasons: &mut Vec<Reason>) {
         match self.plan().stream(stream).producer {
             Producer::Source { source } | Producer::Rejects { source } => {
-                self.inventory.source(source).unread().count()
+                let of = self.inventory.source(source);
+                let files: Vec<String> = of.unread().map(|file| of.files[file].name().to_owned()).collect();
+                if !files.is_empty() {
+                    reasons.push(Reason::UnreadFiles { source: self.plan().sources[source].name.clone(), files });
+                }
             }
             Producer::Stage { stage, .. } => {
-                self.plan().stages[stage].inputs.iter().map(|input| self.unread_above(input.stream)).sum()
+                self.plan().stages[stage].inputs.iter().for_each(|input| self.unread_above(input.stream, reasons));
             }
         }
     }

@@ -83,10 +83,12 @@ pub enum Reason {
         /// How many are gone.
         removed: usize,
     },
-    /// Source files must be read first.
+    /// Files of a source are new or were changed, and must be read first.
     UnreadFiles {
-        /// How many.
-        files: usize,
+        /// The source.
+        source: String,
+        /// The files.
+        files: Vec<String>,
     },
     /// The result was there and has been removed by `store gc`.
     Evicted,
@@ -97,6 +99,8 @@ pub enum Reason {
     },
     /// `--force`.
     Forced,
+    /// No sink needs it: it does not run.
+    Unneeded,
 }
 
 /// A sink's files against what is remembered of them.

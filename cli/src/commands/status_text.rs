@@ -90,6 +90,7 @@ fn stage(text: &mut String, stage: &StageOutlook, reasons: usize, paint: Paint) 
 fn work(stage: &StageOutlook) -> String {
     let run = format!("{} to run", count(stage.to_run, "segment"));
     match (stage.to_run, stage.cached, stage.unknown) {
+        _ if stage.reasons == [Reason::Unneeded] => "does not run".to_owned(),
         (0, 0, true) => "known once changed sources have been read".to_owned(),
         (0, cached, true) => format!("{cached} cached, more is known once changed sources have been read"),
         (0, cached, false) if stage.merges => format!("{} cached, to combine anew", count(cached, "segment")),
@@ -124,10 +125,13 @@ fn because(reason: &Reason) -> String {
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
         }
         Reason::Segments { input, added, removed } => segments(input, *added, *removed),
-        Reason::UnreadFiles { files } => format!("{} must be read first", count(*files, "source file")),
+        Reason::UnreadFiles { source, files } => {
+            format!("{} of source `{source}` must be read first: {}", count(files.len(), "file"), some_of(files))
+        }
         Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
         Reason::Upstream { stage } => format!("stage `{stage}` above it runs, and may give something else"),
         Reason::Forced => "of --force".to_owned(),
+        Reason::Unneeded => "no sink needs it; `flowc run --only` with its name runs it".to_owned(),
     }
 }
 

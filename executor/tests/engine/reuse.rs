@@ -177,7 +177,12 @@ fn why_names_the_config_key_the_column_and_the_file() {
     );
     project.params.clear();
     project.write("orders/3.csv", "id,price,note\n1,50,x\n");
-    assert!(reasons(&project).contains(&Reason::UnreadFiles { files: 1 }), "{:?}", reasons(&project));
+    assert!(
+        reasons(&project)
+            .contains(&Reason::UnreadFiles { source: "orders".into(), files: vec!["orders/3.csv".into()] }),
+        "{:?}",
+        reasons(&project)
+    );
 }
 
 #[test]
