@@ -4,17 +4,17 @@ use std::io::Read;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_array::timezone::Tz;
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::{Decoder, Format};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::CsvDialect;
 
 use crate::BATCH_ROWS;
+use crate::dialect::{check_dialect, check_types, exact_stand_in, format, records};
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
-use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
+use crate::parser::{BadRecord, Parser, conform, map_types, project};
 use crate::text::MOST_RECORD;
 use crate::view::View;
 
@@ -77,91 +77,6 @@ impl CsvLayout {
         let positions = projection.iter().map(|&column| self.positions[column]).collect();
         CsvParser { layout: self.clone(), schema: project(schema, projection), positions, decoder: None }
     }
-}
-
-/// Everything of a dialect is one ASCII character, and each has one meaning.
-pub(crate) fn check_dialect(dialect: &CsvDialect) -> Result<(), SourceError> {
-    let marks = [
-        ("delimiter", Some(dialect.delimiter)),
-        ("quote", Some(dialect.quote)),
-        ("escape", dialect.escape),
-        ("comment", dialect.comment),
-    ];
-    let used: Vec<_> = marks.iter().filter_map(|&(name, mark)| Some((name, mark?))).collect();
-    for (i, &(name, mark)) in used.iter().enumerate() {
-        if !mark.is_ascii() || matches!(mark, '\n' | '\r') {
-            return Err(unfit(format!("the CSV {name} {mark:?} is not one ASCII character other than a line end")));
-        }
-        if let Some((other, _)) = used[..i].iter().find(|(_, earlier)| *earlier == mark) {
-            return Err(unfit(format!("the CSV {name} and {other} are both {mark:?}; they must differ")));
-        }
-    }
-    Ok(())
-}
-
-fn unfit(reason: String) -> SourceError {
-    SourceError::UnfitFormat { reason }
-}
-
-/// Says which types a CSV field can be read as.
-pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
-    match schema.fields().iter().find(|field| !is_readable(&stand_in(field.data_type()))) {
-        Some(field) => {
-            let (name, data_type) = (field.name(), field.data_type());
-            let reason = format!("column `{name}` is {data_type}, which no CSV field can be read as");
-            Err(SourceError::UnfitSchema { format: "csv", reason })
-        }
-        None => Ok(()),
-    }
-}
-
-/// As [`stand_in`]; parts of a second or of a day that a type has no room for would be cut, so that they are given room.
-fn exact_stand_in(data_type: &DataType) -> DataType {
-    match stand_in(data_type) {
-        DataType::Date32 => DataType::Date64,
-        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone)
-        }
-        other => other,
-    }
-}
-
-fn is_readable(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Boolean | DataType::Null | DataType::Utf8 | DataType::Utf8View => true,
-        DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => true,
-        DataType::Decimal32(..) | DataType::Decimal64(..) => true,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => true,
-        DataType::Timestamp(_, zone) => zone.as_ref().is_none_or(|zone| zone.parse::<Tz>().is_ok()),
-        DataType::Dictionary(key, value) => key.is_integer() && **value == DataType::Utf8,
-        other => other.is_integer() || other.is_floating(),
-    }
-}
-
-/// The dialect in arrow-csv's words. Headers are read here, so it sees records alone.
-pub(crate) fn format(dialect: &CsvDialect) -> Result<Format, SourceError> {
-    let mut format = Format::default().with_delimiter(dialect.delimiter as u8).with_quote(dialect.quote as u8);
-    if let Some(escape) = dialect.escape {
-        format = format.with_escape(escape as u8);
-    }
-    if let Some(comment) = dialect.comment {
-        format = format.with_comment(comment as u8);
-    }
-    if !dialect.null.is_empty() {
-        let pattern = regex::Regex::new(&format!(r"\A{}\z", regex::escape(&dialect.null)));
-        let pattern = pattern.map_err(|_| unfit("the CSV null text is too long".to_owned()))?;
-        format = format.with_null_regex(pattern);
-    }
-    Ok(format)
-}
-
-/// A reader of single records in a dialect.
-pub(crate) fn records<R: Read>(dialect: &CsvDialect, input: R) -> csv::Reader<R> {
-    let mut builder = csv::ReaderBuilder::new();
-    builder.has_headers(false).flexible(true);
-    builder.delimiter(dialect.delimiter as u8).quote(dialect.quote as u8);
-    builder.escape(dialect.escape.map(|c| c as u8)).comment(dialect.comment.map(|c| c as u8));
-    builder.from_reader(input)
 }
 
 /// The names in the first record, and where the next one starts.
@@ -337,6 +252,7 @@ fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<(Option<RecordBatch>, u
 #[cfg(test)]
 mod tests {
     use arrow_array::cast::AsArray;
+    use arrow_schema::TimeUnit;
     use flowc_planner::plan::{BadRows, Format as SourceFormat};
 
     use super::*;
@@ -400,7 +316,7 @@ mod tests {
 
     #[test]
     fn types() {
-        let zone = |zone: &str| DataType::Timestamp(arrow_schema::TimeUnit::Second, Some(zone.into()));
+        let zone = |zone: &str| DataType::Timestamp(TimeUnit::Second, Some(zone.into()));
         let columns = schema(&[
             ("d", DataType::Date32, true),
             ("t", zone("UTC"), true),

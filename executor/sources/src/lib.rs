@@ -15,6 +15,7 @@
 mod columnar;
 mod csv;
 mod cut;
+mod dialect;
 mod digest;
 mod error;
 mod file;

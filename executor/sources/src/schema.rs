@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
 use crate::columnar::guarded;
-use crate::csv::{check_dialect, format, records};
+use crate::dialect::{check_dialect, format, records};
 use crate::error::SourceError;
 use crate::file::{no_source, plain};
 use crate::framing::{CsvFraming, Framing};

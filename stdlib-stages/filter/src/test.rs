@@ -104,7 +104,7 @@ impl<'a> Compiler<'a> {
             (None, Some(all), None, None) => self.all(&format!("{path}/all"), all),
             // `any { all { A }; all { B } }` is one condition: `all` of A and B.
             (None, None, Some(any), None) if any.len() == 1 => {
-                Err(Problem::at(&format!("{path}/any"), "`any` has one condition alone")
+                Err(Problem::at(format!("{path}/any"), "`any` has one condition alone")
                     .help("write `any` once for each of them: any { ... }; any { ... }"))
             }
             (None, None, Some(any), None) => self.list(&format!("{path}/any"), any).map(Test::Any),
