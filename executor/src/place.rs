@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use flowc_planner::plan::{Class, Producer, Stage, StreamId};
+use flowc_planner::plan::{Producer, Stage, StreamId};
 use flowc_runner::StageError;
 
 use crate::read::Reading;
@@ -69,7 +69,7 @@ impl Place {
 }
 
 fn is_keyed(stage: &Stage) -> bool {
-    stage.inputs.iter().any(|input| input.class == Class::Keyed)
+    stage.inputs.iter().any(|input| input.key.is_some())
 }
 
 /// The file behind a segment, and the segment's number there. A stage gives one segment for each that drives it, so that

@@ -1,6 +1,7 @@
 //! Format `csv`: the header, which maps a file's fields to the schema's columns by name, and the rows.
 
 use std::io::Read;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -150,26 +151,17 @@ impl CsvParser {
         let Some(comment) = self.layout.dialect.comment.map(|c| c as u8) else { return false };
         let last_line = memchr::memrchr(b'\n', bytes).map_or(0, |end| end + 1);
         let mut parts = bytes[last_line..].split(|&byte| byte == b'\r');
-        parts.any(|part| part.first() == Some(&comment)) && self.last_record(bytes) < bytes.len()
+        parts.any(|part| part.first() == Some(&comment)) && self.last_record(bytes).end < bytes.len()
     }
 
-    fn last_record(&self, bytes: &[u8]) -> usize {
+    /// The last record in bytes that begin and end with whole records; empty if there is none.
+    fn last_record(&self, bytes: &[u8]) -> Range<usize> {
         let framing = Framing::Csv(self.layout.framing());
-        let mut end = 0;
-        while let Some(record) = framing.last_record(bytes, end) {
-            end = record.end;
+        let mut last = 0..0;
+        while let Some(record) = framing.last_record(bytes, last.end) {
+            last = record;
         }
-        end
-    }
-
-    /// Where the last record starts, in bytes that begin and end with whole records.
-    fn last_start(&self, bytes: &[u8]) -> usize {
-        let framing = Framing::Csv(self.layout.framing());
-        let (mut start, mut end) = (0, 0);
-        while let Some(record) = framing.last_record(bytes, end) {
-            (start, end) = (record.start, record.end);
-        }
-        start
+        last
     }
 
     /// The first column that this record can't fill.
@@ -193,7 +185,7 @@ impl Parser for CsvParser {
         } else if self.ends_in_comment(bytes) {
             // The decoder takes a comment without a line end for a record. The caller's framing knows better.
             return Err(ArrowError::CsvError("the last line is a comment".to_owned()));
-        } else if self.layout.framing().is_open(&bytes[self.last_start(bytes)..]) {
+        } else if self.layout.framing().is_open(&bytes[self.last_record(bytes)]) {
             return Err(ArrowError::CsvError(OPEN_QUOTE.to_owned()));
         }
         let batch =
