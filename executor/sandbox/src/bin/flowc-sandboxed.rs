@@ -1,0 +1,5 @@
+//! Starts programs in sandboxes, for tests.
+
+fn main() {
+    flowc_sandbox::main();
+}

@@ -1,0 +1,136 @@
+//! The means of the kernel: namespaces, Landlock, limits.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
+};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::process::{Resource, Rlimit, getgid, getuid, setrlimit};
+use rustix::thread::{UnshareFlags, set_no_new_privs, unshare_unsafe};
+
+use crate::Sandbox;
+
+const UNBOUNDED: &str = "the number of processes of a stage is not limited: flowc runs as root, and Linux before 6.14 \
+                         limits only other users";
+
+/// What of the system every program may read: its libraries, and the few files that these look at.
+const SYSTEM: &[&str] = &[
+    "/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime",
+    "/etc/alternatives", "/proc", "/sys/devices/system/cpu", "/dev/zero", "/dev/urandom", "/dev/random",
+];
+
+/// The version of Landlock that is made use of as far as the kernel has it.
+const LANDLOCK: ABI = ABI::V6;
+
+const PID_MAX: &str = "/proc/sys/kernel/pid_max";
+
+/// How far this machine lets a program be isolated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// No network, no files but its own, no other processes.
+    Full,
+    /// Something is missing; in words.
+    Partial(String),
+}
+
+/// A number that no machine has by itself.
+const PROBED: u64 = 307;
+
+/// Finds out by trying, with a helper as for [`Sandbox::spawn`].
+pub fn isolation(helper: &Path) -> Isolation {
+    let sandbox = Sandbox {
+        program: "/bin/cat".into(),
+        args: vec![PID_MAX.to_owned()],
+        env: Default::default(),
+        folder: "/".into(),
+        readable: Vec::new(),
+        writable: Vec::new(),
+        memory: None,
+        processes: PROBED,
+    };
+    let probe = || {
+        let mut child = sandbox.spawn(helper)?;
+        let _held = child.stdin.take();
+        child.wait_with_output()
+    };
+    match probe() {
+        Ok(output) if output.status.success() => {
+            let is_bounded = String::from_utf8_lossy(&output.stdout).trim() == PROBED.to_string();
+            match is_bounded || !getuid().is_root() {
+                true => Isolation::Full,
+                false => Isolation::Partial(UNBOUNDED.to_owned()),
+            }
+        }
+        Ok(output) => Isolation::Partial(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Isolation::Partial(error.to_string()),
+    }
+}
+
+/// Takes new namespaces: of users, so that no privilege is needed, and with it of networks, processes, mounts and such. The
+/// next process that is started is the first of its process namespace.
+pub(crate) fn unshare() -> std::io::Result<()> {
+    let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
+    let flags = UnshareFlags::NEWUSER
+        | UnshareFlags::NEWNET
+        | UnshareFlags::NEWPID
+        | UnshareFlags::NEWNS
+        | UnshareFlags::NEWIPC
+        | UnshareFlags::NEWUTS;
+    // SAFETY: only `FILES` is dangerous, and it is not among them.
+    unsafe { unshare_unsafe(flags) }?;
+    std::fs::write("/proc/self/setgroups", "deny")?;
+    std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
+    std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+}
+
+/// Shows the processes of the new namespace in `/proc`. Where that is refused, as in many containers, the old one stays,
+/// which shows processes that can't be reached.
+pub(crate) fn mount_proc() {
+    let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
+    if mount_change("/", private).is_ok() {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        let _ = mount("proc", "/proc", "proc", flags, None);
+    }
+}
+
+/// Bounds the numbers of the processes in this namespace, and so how many there can be: since Linux 6.14 the bound is the
+/// namespace's own. It holds for root too, whom the limit per user does not.
+pub(crate) fn bound_processes(processes: u64) {
+    // The kernel takes no less than this.
+    let _ = std::fs::write(PID_MAX, processes.max(301).to_string());
+}
+
+/// Sets the limits of this process, which all that it starts inherit.
+pub(crate) fn limit(sandbox: &Sandbox) -> rustix::io::Result<()> {
+    let set = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    set(Resource::Core, 0)?;
+    set(Resource::Nproc, sandbox.processes)?;
+    sandbox.memory.map_or(Ok(()), |bytes| set(Resource::Data, bytes))
+}
+
+/// Gives up every way to more privileges.
+pub(crate) fn give_up_privileges() -> rustix::io::Result<()> {
+    set_no_new_privs(true)
+}
+
+/// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others.
+pub(crate) fn give_up_files(sandbox: &Sandbox) -> Result<(), RulesetError> {
+    let (read, all) = (AccessFs::from_read(LANDLOCK), AccessFs::from_all(LANDLOCK));
+    let ruleset = Ruleset::default()
+        .handle_access(all)?
+        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
+        .scope(Scope::AbstractUnixSocket | Scope::Signal)?
+        .create()?;
+    let readable = SYSTEM.iter().map(PathBuf::from).chain(sandbox.readable.iter().cloned());
+    let rules = readable.map(|path| (path, read));
+    let rules = rules.chain(["/dev/null", "/dev/tty"].map(|path| (path.into(), all)));
+    let rules = rules.chain(sandbox.writable.iter().map(|path| (path.clone(), all)));
+    // What is not there needs no rule.
+    let rules = rules.filter_map(|(path, access)| {
+        let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
+        Some(Ok::<_, RulesetError>(PathBeneath::new(PathFd::new(path).ok()?, access)))
+    });
+    ruleset.add_rules(rules)?.restrict_self()?;
+    Ok(())
+}

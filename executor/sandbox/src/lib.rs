@@ -1,0 +1,87 @@
+//! Runs a program that can reach nothing but what it was given: no network, no files beyond those listed, limits on
+//! memory and on the number of processes, and an end when whoever started it ends.
+//!
+//! Three processes make it so. [`Sandbox::spawn`] starts *helper* with the sandbox as its argument. That process (`outer`)
+//! takes new namespaces and starts itself again inside. There (`inner`) it is the first process of its process
+//! namespace: it gives up what it may reach, starts the program and waits for it. When it ends, the kernel ends all that is
+//! left in the namespace, whatever the program started. `outer` ends `inner` when its standard input ends, so when
+//! the process that started it is gone, also by `kill -9`.
+//!
+//! The helper is any program that calls [`main`] first thing.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod confine;
+mod inner;
+mod outer;
+mod spawn;
+mod status;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use confine::{Isolation, isolation};
+pub use status::describe;
+
+/// The argument by which a helper knows what it is asked for.
+const OUTER: &str = "sandboxed-program";
+const INNER: &str = "sandboxed-program-inner";
+
+/// A program and what it may reach.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sandbox {
+    /// The program's file.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// All of its environment.
+    pub env: BTreeMap<String, String>,
+    /// The folder that it starts in.
+    pub folder: PathBuf,
+    /// Files and folders that it may read and execute, beside the system's libraries.
+    pub readable: Vec<PathBuf>,
+    /// Folders that it may write to.
+    pub writable: Vec<PathBuf>,
+    /// Bytes of memory that each of its processes may have of its own.
+    pub memory: Option<u64>,
+    /// Processes and threads that it may have at once.
+    pub processes: u64,
+}
+
+/// What went wrong before the program ran.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox can't be made: {step}: {cause}")]
+pub struct SandboxError {
+    step: &'static str,
+    cause: String,
+}
+
+impl SandboxError {
+    fn at<E: std::fmt::Display>(step: &'static str) -> impl FnOnce(E) -> Self {
+        move |cause| Self { step, cause: cause.to_string() }
+    }
+}
+
+/// The exit status of a helper that could not start the program.
+const NOT_STARTED: i32 = 126;
+
+/// Does the helper's part, if the arguments of this process ask for it; does not return then. To be called before any
+/// thread is started.
+pub fn main() {
+    let mut args = std::env::args().skip(1);
+    let (Some(part), Some(sandbox)) = (args.next(), args.next()) else { return };
+    let run = match part.as_str() {
+        OUTER => outer::run,
+        INNER => inner::run,
+        _ => return,
+    };
+    let status = match serde_json::from_str::<Sandbox>(&sandbox) {
+        Ok(sandbox) => run(&sandbox),
+        Err(error) => Err(SandboxError::at("its description")(error)),
+    };
+    std::process::exit(status.unwrap_or_else(|error| {
+        eprintln!("{error}");
+        NOT_STARTED
+    }));
+}

@@ -1,0 +1,47 @@
+//! The helper outside: new namespaces, and an end for everything when the starter is gone.
+
+use std::process::{Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, read};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::confine::unshare;
+use crate::status::passed_on;
+use crate::{INNER, Sandbox, SandboxError};
+
+/// Runs the inner helper to its end.
+pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
+    unshare().map_err(SandboxError::at("namespaces"))?;
+    let this = std::env::current_exe().map_err(SandboxError::at("the helper"))?;
+    let text = serde_json::to_string(sandbox).map_err(SandboxError::at("its description"))?;
+    let mut command = Command::new(this);
+    command.args([INNER, &text]).stdin(Stdio::piped());
+    let mut inner = command.spawn().map_err(SandboxError::at("the inner helper"))?;
+    // The pipe stays open as long as this process lives: programs take its end as theirs.
+    let _held = inner.stdin.take();
+    end_with_input(inner.id()).map_err(SandboxError::at("waiting for it"))?;
+    inner.wait().map(passed_on).map_err(SandboxError::at("waiting for it"))
+}
+
+/// Waits for the end of a process, and kills it when this one's standard input ends. There is no thread for that: the kernel
+/// allows none here, since it would be in another process namespace than what is started.
+fn end_with_input(process: u32) -> rustix::io::Result<()> {
+    let Some(pid) = Pid::from_raw(process as i32) else { return Ok(()) };
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let stdin = std::io::stdin();
+    loop {
+        let mut either = [PollFd::new(&process, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+        match poll(&mut either, None) {
+            Err(Errno::INTR) => continue,
+            other => other?,
+        };
+        if !either[0].revents().is_empty() {
+            return Ok(());
+        }
+        let mut ignored = [0; 256];
+        if matches!(read(&stdin, &mut ignored), Ok(0) | Err(_)) {
+            return pidfd_send_signal(&process, Signal::KILL);
+        }
+    }
+}

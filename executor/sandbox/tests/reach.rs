@@ -1,0 +1,165 @@
+//! What a program in a sandbox can reach, tried from inside, in shell and in Python.
+#![allow(clippy::unwrap_used)]
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Output};
+use std::time::{Duration, Instant};
+
+use flowc_sandbox::{Isolation, Sandbox, describe, isolation};
+
+const HELPER: &str = env!("CARGO_BIN_EXE_flowc-sandboxed");
+
+fn sandbox(script: &str, writable: &Path) -> Sandbox {
+    Sandbox {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
+        folder: writable.into(),
+        readable: Vec::new(),
+        writable: vec![writable.into()],
+        memory: None,
+        processes: 64,
+    }
+}
+
+fn run(sandbox: &Sandbox) -> Output {
+    let mut child = sandbox.spawn(Path::new(HELPER)).unwrap();
+    // It lives as long as this.
+    let _held = child.stdin.take();
+    child.wait_with_output().unwrap()
+}
+
+fn said(script: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&sandbox(script, folder.path()));
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn is_alive(pid: u32) -> bool {
+    // A zombie has a folder in /proc too, but no command line.
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn this_machine_isolates() {
+    assert_eq!(isolation(Path::new(HELPER)), Isolation::Full);
+}
+
+#[test]
+fn there_is_no_network() {
+    let listed = said("cat /proc/net/dev");
+    let names = listed.lines().skip(2).filter_map(|line| line.split(':').next()).map(str::trim);
+    assert_eq!(names.collect::<Vec<_>>(), ["lo"], "{listed}");
+    let asked = said("exec 2>&1; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'; bash -c 'exec 3<>/dev/tcp/10.0.0.1/9'");
+    let refusals = asked.lines().filter(|line| line.contains("ermission denied") || line.contains("unreachable"));
+    assert!(refusals.count() >= 2, "{asked}");
+}
+
+#[test]
+fn only_given_files_are_there() {
+    let (given, secret) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(given.path().join("given"), "given text").unwrap();
+    std::fs::write(secret.path().join("secret"), "secret text").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!(
+        "cat {0}/given; cat {1}/secret; echo new > {0}/new; cat /etc/passwd; ls /root; echo own > own; cat own",
+        given.path().display(),
+        secret.path().display()
+    );
+    let sandbox = Sandbox { readable: vec![given.path().into()], ..sandbox(&script, folder.path()) };
+    let output = run(&sandbox);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "given textown\n");
+    assert!(!given.path().join("new").exists());
+    assert_eq!(std::fs::read_to_string(folder.path().join("own")).unwrap(), "own\n");
+}
+
+#[test]
+fn the_environment_is_as_given() {
+    let variables = said("env");
+    let names: Vec<&str> = variables.lines().filter_map(|line| line.split('=').next()).collect();
+    assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_"].contains(name)), "{variables}");
+}
+
+#[test]
+fn other_processes_can_not_be_seen_or_ended() {
+    let this = std::process::id();
+    let tried = said(&format!("exec 2>&1; kill -9 {this}; ls /proc | grep -c '^[0-9]'"));
+    assert!(tried.contains("No such process") || tried.contains("not permitted"), "{tried}");
+    let seen: usize = tried.lines().last().unwrap().parse().unwrap();
+    assert!(seen < 10, "{tried}");
+}
+
+#[test]
+fn memory_has_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "python3 -S -c 'x = bytearray(1 << 30)' 2>&1 || head -c 1G /dev/zero | tail | wc -c";
+    let output = run(&Sandbox { memory: Some(64 << 20), ..sandbox(script, folder.path()) });
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("MemoryError") || said.contains("memory exhausted"), "{said}");
+}
+
+#[test]
+fn a_program_that_forks_without_end_is_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "f() { f | f & }; f 2> forks; sleep 1; cat forks";
+    let mut child = sandbox(script, folder.path()).spawn(Path::new(HELPER)).unwrap();
+    let _held = child.stdin.take();
+    std::thread::sleep(Duration::from_secs(2));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = std::fs::read_to_string(folder.path().join("forks")).unwrap();
+    assert!(said.contains("Cannot fork"), "{said}");
+}
+
+#[test]
+fn its_end_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let end = |script: &str| describe(run(&sandbox(script, folder.path())).status);
+    assert_eq!(end("exit 3"), "exit status 3");
+    assert_eq!(end("kill -SEGV $$"), "killed by signal 11 (SIGSEGV, a bad memory access)");
+    let missing = Sandbox { program: "/no/such/program".into(), ..sandbox("", folder.path()) };
+    let output = run(&missing);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("the sandbox can't be made: the program: No such file"), "{said}");
+}
+
+/// Starts something that leaves a process behind, and gives the numbers of all of its processes, as seen from outside.
+fn started(folder: &Path) -> (Child, Vec<u32>) {
+    let marker = format!("sleep 98{}", std::process::id());
+    let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(Path::new(HELPER)).unwrap();
+    let mut up = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
+    let wanted = marker.replace(' ', "\0");
+    let find = || -> Vec<u32> {
+        let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        numbers.filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l.starts_with(wanted.as_bytes()))).collect()
+    };
+    wait_until("both are there", || find().len() >= 2);
+    let found = find();
+    (child, found)
+}
+
+#[test]
+fn all_ends_with_its_starter() {
+    let folder = tempfile::tempdir().unwrap();
+    // As when the starter is gone: its end of the pipe is closed.
+    let (mut child, processes) = started(folder.path());
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    wait_until("they have ended with the pipe", || !processes.iter().any(|pid| is_alive(*pid)));
+    // As when the helper itself is killed.
+    let (mut child, processes) = started(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("they have ended with the helper", || !processes.iter().any(|pid| is_alive(*pid)));
+}
