@@ -1,0 +1,115 @@
+"""What the annotations of a function declare."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import types
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+
+import pyarrow as pa
+
+from .columns import Batch, Columns, Table, is_columns
+from .frames import frame_of
+from .model import Call, Given, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ITERATORS = (
+    collections.abc.Iterator,
+    collections.abc.Iterable,
+    collections.abc.Generator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+    collections.abc.AsyncGenerator,
+)
+
+
+def evaluated(code: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function, those written as text evaluated."""
+    try:
+        return inspect.get_annotations(inspect.unwrap(code), eval_str=True)
+    except NameError as error:
+        raise TypeError(f"an annotation can't be evaluated: {error}; import it at run time too") from error
+
+
+def call_of(code: Callable[..., Any], *, of_object: bool = False) -> Call:
+    """Reads the declaration of a function, or of a method (whose first parameter is the object)."""
+    annotations = evaluated(code)
+    names = list(inspect.signature(code).parameters)[of_object:]
+    parameters = [_parameter(name, annotations.get(name)) for name in names if name not in ("config", "part")]
+    return Call(
+        parameters=tuple(parameters),
+        returns=annotations.get("return"),
+        has_config="config" in names,
+        has_part="part" in names,
+        is_async=inspect.iscoroutinefunction(code) or inspect.isasyncgenfunction(code),
+    )
+
+
+def _parameter(name: str, annotation: Any) -> Parameter:
+    item = _item(annotation)
+    base, columns = _columns(annotation if item is None else item)
+    frame = frame_of(base) or "arrow"
+    if item is not None and (base is pa.RecordBatch or frame != "arrow"):
+        given = Given.BATCHES
+    elif item is None and (base is pa.RecordBatch or frame != "arrow"):
+        given = Given.BATCH
+    elif item is None and base is pa.Table:
+        given = Given.TABLE
+    else:
+        raise TypeError(
+            f"parameter `{name}` is annotated {annotation!r}; an input is a pyarrow.RecordBatch, an iterator of them, "
+            "a pyarrow.Table, or a DataFrame of pandas or polars, and other parameters are `config` and `part`"
+        )
+    return Parameter(name, given, frame, columns)
+
+
+def declared_outputs(returns: Any) -> dict[str, tuple[pa.Schema, bool]] | None:
+    """The outputs that a return annotation declares: schemas, and whether each may be left out. None if it does not."""
+    item = _item(returns)
+    base, is_optional = _without_none(returns if item is None else item)
+    named = inspect.get_annotations(base, eval_str=True) if _is_named_tuple(base) else {}
+    ports = {name: _output(annotation) for name, annotation in named.items()}
+    missing = [name for name, port in ports.items() if port is None]
+    if missing:
+        raise TypeError(f"field `{missing[0]}` of {base.__name__} is no flowc.Batch[...] of declared columns")
+    if ports:
+        return {name: port for name, port in ports.items() if port is not None}
+    _, columns = _columns(base)
+    return None if columns is None else {"out": (columns, is_optional)}
+
+
+def _output(annotation: Any) -> tuple[pa.Schema, bool] | None:
+    base, is_optional = _without_none(annotation)
+    _, columns = _columns(base)
+    return None if columns is None else (columns, is_optional)
+
+
+def _item(annotation: Any) -> Any | None:
+    """What an iterator gives, or None if the annotation is no iterator."""
+    return get_args(annotation)[0] if get_origin(annotation) in ITERATORS and get_args(annotation) else None
+
+
+def _columns(annotation: Any) -> tuple[Any, pa.Schema | None]:
+    """The type without the columns that are declared for it, and those columns."""
+    if annotation is Batch:
+        return pa.RecordBatch, None
+    if annotation is Table:
+        return pa.Table, None
+    if get_origin(annotation) is not Annotated:
+        return annotation, None
+    columns: type[Columns] | None = next((extra for extra in annotation.__metadata__ if is_columns(extra)), None)
+    return annotation.__origin__, columns.schema if columns else None
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return annotation, False
+    rest = [part for part in get_args(annotation) if part is not type(None)]
+    return (rest[0] if len(rest) == 1 else annotation), len(rest) < len(get_args(annotation))
+
+
+def _is_named_tuple(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")

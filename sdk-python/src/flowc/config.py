@@ -1,0 +1,99 @@
+"""The kinds of config that a stage may declare."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Protocol, get_origin
+
+from .problem import Problem
+from .typed import Form, form_of, pointer
+
+Json = Any
+
+
+class ConfigType(Protocol):
+    """A type of config."""
+
+    def schema(self) -> Json:
+        """Its JSON Schema."""
+
+    def read(self, value: Json) -> Any:
+        """The config of a stage; raises a problem that names the place."""
+
+
+def config_type(annotation: Any) -> ConfigType:
+    """What the annotation of `config` declares. `None` stands for a stage without config."""
+    if annotation is None:
+        return NoConfig()
+    if annotation is dict or get_origin(annotation) is dict or annotation is Any:
+        return AnyConfig()
+    if dataclasses.is_dataclass(annotation):
+        return DataclassConfig(form_of(annotation))
+    if hasattr(annotation, "model_json_schema") and hasattr(annotation, "model_validate"):
+        return PydanticConfig(annotation)
+    raise TypeError(f"`config` is annotated {annotation!r}; it is a dataclass, a pydantic model, or a dict")
+
+
+class NoConfig:
+    """There is nothing to configure."""
+
+    def schema(self) -> Json:
+        """An object without keys."""
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+
+    def read(self, value: Json) -> None:
+        """Refuses any key."""
+        for name in value or {}:
+            raise Problem("this stage has no config", pointer("", name))
+
+
+class AnyConfig:
+    """A dict that the stage looks into itself."""
+
+    def schema(self) -> Json:
+        """Any object."""
+        return {"type": "object"}
+
+    def read(self, value: Json) -> dict[str, Any]:
+        """The object as it is."""
+        return dict(value or {})
+
+
+@dataclass(frozen=True)
+class DataclassConfig:
+    """A dataclass."""
+
+    form: Form
+
+    def schema(self) -> Json:
+        """Made of the types of its fields."""
+        return self.form.schema()
+
+    def read(self, value: Json) -> Any:
+        """An object of the dataclass."""
+        return self.form.read(value or {}, "")
+
+
+@dataclass(frozen=True)
+class PydanticConfig:
+    """A model of pydantic."""
+
+    model: Any
+
+    def schema(self) -> Json:
+        """As pydantic makes it."""
+        return self.model.model_json_schema()
+
+    def read(self, value: Json) -> Any:
+        """An object of the model; its first error is the problem."""
+        from pydantic import ValidationError
+
+        try:
+            return self.model.model_validate(value or {})
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ""
+            for part in first["loc"]:
+                at = pointer(at, part)
+            raise Problem(first["msg"], at) from error

@@ -1,0 +1,128 @@
+"""From what the code returns to what is sent: one emitter per output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from .convert import to_batch, to_batches, to_mask
+from .problem import Breach
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from .description import Sent
+    from .model import Output
+
+
+class Emitter(Protocol):
+    """Checks and converts what the code gives for an output."""
+
+    def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
+        """What is to be sent of it."""
+
+    def settle(self, rows: int) -> None:
+        """All that concerns this many rows of the input has been given."""
+
+
+class NewRows:
+    """The stage's own rows."""
+
+    def __init__(self, name: str, sent: Sent) -> None:
+        self.name, self.schema = name, sent.written
+
+    def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
+        """The rows as they are."""
+        yield from to_batches(value, self.schema)
+
+    def settle(self, rows: int) -> None:
+        """New rows owe nothing to the input."""
+
+
+class SameRows:
+    """Columns for the input's rows, in order."""
+
+    def __init__(self, name: str, sent: Sent) -> None:
+        self.name, self.schema, self.rows = name, sent.written, 0
+
+    def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
+        """The columns of the next rows."""
+        batch = to_batch(value, self.schema)
+        self.rows += batch.num_rows
+        yield batch
+
+    def settle(self, rows: int) -> None:
+        """Every row must have its values."""
+        if self.rows != rows:
+            raise Breach(f"output `{self.name}` adds columns to {rows} rows, and {self.rows} values were returned")
+
+
+class PickedRows:
+    """Numbers of rows, made of masks for the input's rows, in order."""
+
+    def __init__(self, name: str, sent: Sent) -> None:
+        self.name, self.schema, self.rows = name, sent.written, 0
+
+    def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
+        """The numbers of the rows that are picked among the next ones."""
+        mask = to_mask(value)
+        numbers = pc.indices_nonzero(mask)
+        if self.rows:
+            numbers = pc.add(numbers, pa.scalar(self.rows, pa.uint64()))
+        self.rows += len(mask)
+        yield pa.RecordBatch.from_arrays([numbers], schema=self.schema)
+
+    def settle(self, rows: int) -> None:
+        """Every row must be picked or not."""
+        if self.rows != rows:
+            raise Breach(f"output `{self.name}` picks among {rows} rows, and masks for {self.rows} were returned")
+
+
+EMITTERS: dict[str, Callable[[str, Sent], Emitter]] = {"new": NewRows, "same": SameRows, "subset": PickedRows}
+
+
+class Emitters:
+    """Those of all outputs."""
+
+    def __init__(self, outputs: Sequence[Output], sent: Sequence[Sent]) -> None:
+        self.outputs = outputs
+        self.emitters: list[Emitter] = [
+            EMITTERS[one.rows.relation](port.name, one) for port, one in zip(outputs, sent, strict=True)
+        ]
+
+    def batches(self, value: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """What is to be sent of one value that the code gave, with the numbers of the outputs."""
+        for number, part in self._parts(value):
+            try:
+                yield from ((number, batch) for batch in self.emitters[number].batches(part))
+            except Breach as breach:
+                raise Breach(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
+
+    def settle(self, rows: int) -> None:
+        """All that concerns this many rows of the input has been given."""
+        for emitter in self.emitters:
+            emitter.settle(rows)
+
+    def _parts(self, value: Any) -> Iterator[tuple[int, Any]]:
+        """The value, per output; an output that has nothing is left out."""
+        for number, (port, part) in enumerate(zip(self.outputs, self._by_output(value), strict=True)):
+            if part is not None:
+                yield number, part
+            elif not port.is_optional:
+                raise Breach(f"output `{port.name}`: nothing was returned; return a batch, even if it has no rows")
+
+    def _by_output(self, value: Any) -> Sequence[Any]:
+        if len(self.outputs) == 1 and not (isinstance(value, tuple) and hasattr(value, "_fields")):
+            return [value]
+        if isinstance(value, Mapping):
+            unknown = [name for name in value if name not in {port.name for port in self.outputs}]
+            if unknown:
+                raise Breach(f"there is no output `{unknown[0]}`")
+            return [value.get(port.name) for port in self.outputs]
+        if isinstance(value, tuple) and len(value) == len(self.outputs):
+            return value
+        names = ", ".join(f"`{port.name}`" for port in self.outputs)
+        raise Breach(f"a dict or a NamedTuple with the outputs {names} is expected, not {type(value).__name__}")

@@ -1,0 +1,106 @@
+"""The exchange of an invocation: its main input, its first output, its log, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from pyarrow import flight
+
+from .problem import Cancelled
+from .wire import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Exchange:
+    """Reads and writes in the thread of its handler, straight from and to the stream."""
+
+    def __init__(self, reader: Any, writer: Any, is_cancelled: Callable[[], bool]) -> None:
+        self.schema = pa.schema([])
+        self.rows = 0
+        self.is_cancelled = is_cancelled
+        self._reader = reader
+        self._writer = writer
+        self._is_opened = False
+        self._early: list[list[str]] = []
+        self._consumed = 0
+        self._told = 0
+        # The code may print in other threads, and batches of an async stage are read in another one.
+        self._writing = threading.RLock()
+        self._reading = threading.Lock()
+
+    def open(self, schema: pa.Schema, written: pa.Schema) -> None:
+        """Says that the inputs may come: the main one with this schema. These columns will be written."""
+        self.schema = schema
+        with self._writing:
+            self._tell({"opened": True} | ({"log": self._early} if self._early else {}))
+            self._is_opened = True
+            self._write(self._writer.begin, written)
+
+    def read(self) -> pa.RecordBatch | None:
+        """The next batch of the main input."""
+        self.flush()
+        with self._reading:
+            while True:
+                try:
+                    batch: pa.RecordBatch | None = self._reader.read_chunk().data
+                except StopIteration:
+                    break
+                if batch is not None:
+                    self.rows += batch.num_rows
+                    return batch
+        if self.is_cancelled():
+            raise Cancelled
+        return None
+
+    def release(self, rows: int) -> None:
+        """Notes it; it is said with the next batch that is written, or before the next one is read."""
+        self._consumed += rows
+
+    def flush(self) -> None:
+        """Says what has been consumed, if it was not said yet."""
+        with self._writing:
+            if self._told < self._consumed:
+                self._told = self._consumed
+                self._write(self._writer.write_metadata, b'{"consumed":%d}' % self._told)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Sends a batch of the first output."""
+        with self._writing:
+            if self._told < self._consumed:
+                self._told = self._consumed
+                self._write(self._writer.write_with_metadata, batch, b'{"consumed":%d}' % self._told)
+            else:
+                self._write(self._writer.write_batch, batch)
+
+    def log(self, level: str, text: str) -> None:
+        """Sends a line of the log at once, so that it is there if the stage hangs."""
+        with self._writing:
+            if self._is_opened:
+                self._tell({"log": [[level, text]]})
+            else:
+                self._early.append([level, text])
+
+    def end(self, last: dict[str, Any]) -> None:
+        """Sends the last message."""
+        with self._writing:
+            self._tell(last | ({"log": self._early} if self._early and not self._is_opened else {}))
+
+    def close(self) -> None:
+        """Lets go of the stream, which is gone when the handler returns."""
+        with self._reading, self._writing:
+            self._writer = None
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        self._write(self._writer.write_metadata, dumps(message))
+
+    def _write(self, write: Callable[..., None], *arguments: Any) -> None:
+        try:
+            write(*arguments)
+        except (flight.FlightError, pa.ArrowException, OSError) as error:
+            if self.is_cancelled():
+                raise Cancelled from error
+            raise

@@ -1,0 +1,42 @@
+"""An error of the stage's code, as its author wants to read it."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .problem import Breach
+
+HERE = str(Path(__file__).parent)
+
+
+def failed_json(error: BaseException) -> dict[str, Any]:
+    """The last message of an invocation whose code failed."""
+    detail = "" if isinstance(error, Breach) else "".join(_trimmed(error).format())
+    return {"failed": {"message": said(error), "detail": detail, "memory": isinstance(error, MemoryError)}}
+
+
+def said(error: BaseException) -> str:
+    """The error in a line or so."""
+    return str(error) if isinstance(error, Breach) else f"{type(error).__name__}: {error}"
+
+
+def last_frames(error: BaseException, most: int = 3) -> str:
+    """Where it happened: the last places of the author's code."""
+    frames = _trimmed(error).stack[-most:]
+    return "; ".join(f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line}" for frame in frames)
+
+
+def _trimmed(error: BaseException) -> traceback.TracebackException:
+    whole = traceback.TracebackException.from_exception(error)
+    rest: traceback.TracebackException | None = whole
+    while rest is not None:
+        frames = [frame for frame in rest.stack if not _is_ours(frame.filename)]
+        rest.stack = traceback.StackSummary.from_list(frames)
+        rest = rest.__cause__ or rest.__context__
+    return whole
+
+
+def _is_ours(filename: str) -> bool:
+    return filename.startswith((HERE, "<frozen importlib"))

@@ -1,0 +1,57 @@
+"""An invocation as the server holds it: its exchange, and the streams beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .streams import LaterInlet, Stream, StreamInlet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from .description import Opening
+    from .exchange import Exchange
+    from .work import Inlet
+
+
+class Invocation:
+    """Joins the streams of an invocation. To the work it is the outlet."""
+
+    def __init__(self, opening: Opening, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.is_cancelled = exchange.is_cancelled
+        self.main = opening.main
+        others = [number for number in range(len(opening.inputs)) if number != opening.main]
+        self.inputs = {number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others}
+        sent = enumerate(opening.outputs[1:], 1)
+        self.outputs = {number: Stream(output.written, exchange.is_cancelled) for number, output in sent}
+
+    def inlets(self) -> list[Inlet]:
+        """One per input, in the order of the inputs."""
+        before: list[Stream] = []
+        inlets: dict[int, Inlet] = {}
+        for number, stream in self.inputs.items():
+            inlets[number] = LaterInlet(StreamInlet(stream), tuple(before)) if before else StreamInlet(stream)
+            before.append(stream)
+        if self.main is not None:
+            inlets[self.main] = LaterInlet(self.exchange, before) if before else self.exchange
+        return [inlets[number] for number in sorted(inlets)]
+
+    def write(self, output: int, batch: pa.RecordBatch) -> None:
+        """Sends a batch."""
+        if output == 0:
+            self.exchange.write(batch)
+        else:
+            self.outputs[output].put(batch)
+
+    def wait_until_taken(self) -> None:
+        """Ends the other outputs, and waits until their readers have seen it."""
+        for stream in self.outputs.values():
+            stream.end()
+        for stream in self.outputs.values():
+            stream.wait_until_taken()
+
+    def give_up(self) -> None:
+        """Whoever still waits at a stream is sent away."""
+        for stream in [*self.inputs.values(), *self.outputs.values()]:
+            stream.give_up()

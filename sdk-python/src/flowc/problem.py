@@ -1,0 +1,28 @@
+"""Why a stage cannot go on: through its config or data, through its code, or because nobody wants its result."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):
+    """What a stage finds wrong with its config or its data. Raise it with a message for the pipeline's author.
+
+    `config_path` is a JSON pointer into the config, such as `/columns/0`; flowc shows that place in the pipeline's
+    text. `help` says what to do about it.
+    """
+
+    def __init__(self, message: str, config_path: str | None = None, help: str | None = None) -> None:  # noqa: A002
+        super().__init__(message)
+        self.message = message
+        self.config_path = config_path
+        self.help = help
+
+
+class Breach(Exception):
+    """What a stage's code gave does not fit what the stage declares."""
+
+
+class Cancelled(BaseException):
+    """Nobody waits for the invocation any more.
+
+    No `Exception`, so that a stage which handles those does not go on.
+    """

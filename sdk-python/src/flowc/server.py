@@ -1,0 +1,124 @@
+"""The server of the protocol (`docs/flight-protocol.md`)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pyarrow import flight
+
+from .describe import describe
+from .exchange import Exchange
+from .failure import failed_json, last_frames, said
+from .invocation import Invocation
+from .load import load
+from .log import Log, logging_to
+from .problem import Cancelled, Problem
+from .wire import (
+    description_json,
+    dumps,
+    opening_from_json,
+    problem_json,
+    request,
+    schema_from_text,
+    signature_json,
+)
+from .work import Work
+
+
+class StageServer(flight.FlightServerBase):
+    """Answers what flowc asks about the stages that can be imported, and runs them."""
+
+    def __init__(self, location: str) -> None:
+        super().__init__(location)
+        self._invocations: dict[str, Invocation] = {}
+
+    def do_action(self, _context: Any, action: Any) -> list[bytes]:
+        """Signature and description."""
+        return [dumps(_answer(action.type, action.body.to_pybytes()))]
+
+    def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """An invocation."""
+        exchange = Exchange(reader, writer, context.is_cancelled)
+        log = Log(exchange.log)
+        try:
+            with logging_to(log):
+                last = self._outcome(descriptor.command, exchange)
+            log.close()
+            exchange.end(last)
+        except Cancelled:
+            pass
+        finally:
+            exchange.close()
+
+    def _outcome(self, opening: bytes, exchange: Exchange) -> dict[str, Any]:
+        try:
+            self._invoke(request(opening), exchange)
+        except Problem as problem:
+            return problem_json(problem)
+        except Cancelled:
+            raise
+        except BaseException as error:  # `sys.exit()` in a stage is a failure too
+            return failed_json(error)
+        return {"finished": True}
+
+    def _invoke(self, fields: dict[str, Any], exchange: Exchange) -> None:
+        opening = opening_from_json(fields)
+        work = Work(load(fields["stage"]), opening)
+        invocation = Invocation(opening, exchange)
+        self._invocations[opening.invocation] = invocation
+        try:
+            exchange.open(opening.main_schema(), opening.outputs[0].written)
+            work.run(invocation.inlets(), invocation)
+            invocation.wait_until_taken()
+        finally:
+            del self._invocations[opening.invocation]
+            invocation.give_up()
+
+    def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
+        """An input beside the main one."""
+        _, name, _, number = (part.decode() for part in descriptor.path)
+        stream = self._invocation(name).inputs[int(number)]
+        rows = 0
+        try:
+            for chunk in reader:
+                stream.put(chunk.data)
+                rows += chunk.data.num_rows
+                writer.write(b'{"consumed":%d}' % rows)
+        except Cancelled:
+            return
+        except BaseException:
+            stream.give_up()
+            raise
+        if context.is_cancelled():
+            stream.give_up()
+        else:
+            stream.end()
+
+    def do_get(self, _context: Any, ticket: Any) -> Any:
+        """An output beside the first one."""
+        fields = json.loads(ticket.ticket)
+        stream = self._invocation(fields["invocation"]).outputs[fields["output"]]
+        return flight.GeneratorStream(stream.schema, stream.all())
+
+    def _invocation(self, name: str) -> Invocation:
+        if name not in self._invocations:
+            raise flight.FlightServerError(f"no invocation `{name}` is open")
+        return self._invocations[name]
+
+
+def _answer(question: str, body: bytes) -> Any:
+    """The answer to an action. Whatever goes wrong is a problem of the stage."""
+    try:
+        fields = request(body)
+        stage = load(fields["stage"])
+        if question == "flowc.signature":
+            return signature_json(stage)
+        if question == "flowc.describe":
+            inputs = [schema_from_text(schema) for schema in fields["inputs"]]
+            return description_json(describe(stage, fields["config"], inputs))
+    except Problem as problem:
+        return problem_json(problem)
+    except Exception as error:
+        return problem_json(Problem(said(error), help=last_frames(error) or None))
+    raise flight.FlightServerError(f"no action `{question}`")
