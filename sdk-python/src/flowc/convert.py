@@ -139,8 +139,8 @@ def _may_stand_for(found: pa.DataType, wanted: pa.DataType) -> bool:
         # a narrower one would be rounded without a word
         return bool(found.bit_width <= wanted.bit_width)
     if kinds.is_timestamp(found) and kinds.is_timestamp(wanted):
-        return found.tz == wanted.tz
-    return any(family(found) and family(wanted) for family in FAMILIES)
+        return bool(found.tz == wanted.tz)
+    return any(bool(family(found)) and bool(family(wanted)) for family in FAMILIES)
 
 
 def _listed(schema: pa.Schema) -> str:

@@ -85,14 +85,26 @@ class Exchange:
                 self._early.append([level, text])
 
     def end(self, last: dict[str, Any]) -> None:
-        """Sends the last message."""
+        """Sends the last message, and waits until the client has closed its side.
+
+        If the stream ended while the client still sends, some clients would not see the message.
+        """
         with self._writing:
             self._tell(last | ({"log": self._early} if self._early and not self._is_opened else {}))
+        with self._reading:
+            self._drain()
 
     def close(self) -> None:
         """Lets go of the stream, which is gone when the handler returns."""
         with self._reading, self._writing:
             self._writer = None
+
+    def _drain(self) -> None:
+        try:
+            while True:
+                self._reader.read_chunk()
+        except StopIteration:
+            pass
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._write(self._writer.write_metadata, dumps(message))

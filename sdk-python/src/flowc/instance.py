@@ -62,7 +62,7 @@ class Loaded:
         key = (stage.code, json.dumps(config_json, sort_keys=True))
         with self._lock:
             if key not in self._values:
-                setup = stage.code.setup  # type: ignore[attr-defined]
+                setup = stage.code.setup
                 self._values[key] = setup(config) if inspect.signature(setup).parameters else setup()
             return self._values[key]
 

@@ -113,7 +113,8 @@ class Stage:
 
     name: str
     doc: str
-    code: Callable[..., Any]
+    code: Any
+    """The function or class."""
     config: ConfigType
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]

@@ -42,13 +42,13 @@ def schema_from_text(text: str) -> pa.Schema:
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))
 
 
-def problem_json(problem: Problem) -> Json:
+def problem_json(problem: Problem) -> dict[str, Json]:
     """A problem; fields that are not there are left out."""
     fields = {"message": problem.message, "config_path": problem.config_path, "help": problem.help}
     return {"problem": {name: value for name, value in fields.items() if value is not None}}
 
 
-def signature_json(stage: Stage) -> Json:
+def signature_json(stage: Stage) -> dict[str, Json]:
     """The answer to `flowc.signature`."""
     return {
         "protocol": PROTOCOL,
@@ -59,7 +59,7 @@ def signature_json(stage: Stage) -> Json:
     }
 
 
-def description_json(description: Description) -> Json:
+def description_json(description: Description) -> dict[str, Json]:
     """The answer to `flowc.describe`."""
     inputs = [{"class": port.needs, "reads": list(port.reads), "keys": list(port.keys)} for port in description.inputs]
     return {
@@ -90,13 +90,13 @@ def rows_from_json(rows: Json) -> Rows:
 
 def description_from_json(fields: dict[str, Json]) -> Description:
     """A description out of its JSON."""
-    inputs = [InputDescription(port["class"], tuple(port["reads"]), tuple(port["keys"])) for port in fields["inputs"]]
-    partial = fields["partial"]
+    inputs = [InputDescription(port["class"], tuple(port["reads"]), tuple(port.get("keys", ()))) for port in fields["inputs"]]
+    partial = fields.get("partial")
     return Description(
         inputs=tuple(inputs),
         outputs=tuple(_output_from_json(port) for port in fields["outputs"]),
         partial=None if partial is None else schema_from_text(partial),
-        parts=fields["parts"],
+        parts=fields.get("parts", 1),
     )
 
 

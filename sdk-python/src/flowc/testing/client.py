@@ -131,7 +131,8 @@ class _Invoked:
                 for thread in threads:
                     thread.start()
         self.credit.cancel()
-        self.reader.cancel()
+        if "finished" not in self.result.last:
+            self.reader.cancel()
         for thread in threads:
             thread.join()
         return self.result
@@ -171,11 +172,11 @@ class _Invoked:
         writer, answers = self.client.flight.do_put(path, table.schema)
         for batch in table.to_batches():
             writer.write_batch(batch)
-            answers.read()
+            answers.read()  # type: ignore[attr-defined]  # the stubs name another class
         writer.done_writing()
         writer.close()
 
     def _take(self, number: int) -> None:
         ticket = {"protocol": PROTOCOL, "stage": "", "invocation": self.opening.invocation, "output": number}
         reader = self.client.flight.do_get(flight.Ticket(dumps(ticket)))
-        self.result.outputs[number].extend(chunk.data for chunk in reader)
+        self.result.outputs[number].extend(chunk.data for chunk in reader if chunk.data is not None)
