@@ -41,7 +41,7 @@ impl<'a> StageCatalogue<'a> {
         if let Ok(Some(known)) = store.memo(Memo::Signature, digest.as_bytes()) {
             return Ok(known);
         }
-        let signature = self.components.runner.signature(&digest)?;
+        let signature = self.components.runners.signature(code, &digest)?;
         // An answer that can't be remembered is asked for again next time.
         let _ = store.remember(Memo::Signature, digest.as_bytes(), &signature);
         Ok(signature)
@@ -68,7 +68,7 @@ impl<'a> StageCatalogue<'a> {
         if let Ok(Some(known)) = store.memo(Memo::Describe, &key) {
             return Ok(known);
         }
-        let description = self.components.runner.describe(question)?;
+        let description = self.components.runners.describe(question)?;
         let _ = store.remember(Memo::Describe, &key, &description);
         Ok(description)
     }

@@ -8,13 +8,14 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{OutputColumn, Rows, Stage};
-use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError, StageFault};
+use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::left::{Said, Shared};
 use crate::pass::{Pass, settled};
 use crate::place::Place;
 use crate::read::Reading;
+use crate::runners::Runners;
 use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
 
@@ -32,7 +33,7 @@ pub(crate) struct Chains<'a> {
     /// Where inputs come from.
     pub reading: Reading<'a>,
     /// What runs stages.
-    pub runner: &'a dyn Runner,
+    pub runners: &'a Runners,
     /// Stops the run.
     pub cancel: &'a Cancel,
     /// Bytes of memory of an instance where the pipeline does not say.
@@ -105,7 +106,7 @@ impl Chains<'_> {
         }
         let phase = if last { phase(stage, task.id.work) } else { Phase::Run };
         let invocation = self.invocation(task, link, phase);
-        let mut instance = self.runner.open(&invocation, outlet)?;
+        let mut instance = self.runners.of(&stage.code).open(&invocation, outlet)?;
         if matches!(phase, Phase::Run | Phase::Partial) {
             self.feed_whole(task, link, phase, instance.as_mut())?;
         }
@@ -194,6 +195,7 @@ impl Chains<'_> {
             phase,
             part,
             inputs: self.input_ports(stage, phase),
+            main_input: main_input(stage, phase),
             outputs: self.output_ports(stage, link, phase),
             limits,
         }
@@ -241,6 +243,15 @@ fn phase(stage: &Stage, work: Work) -> Phase {
         Work::Segment(_) => Phase::Run,
         Work::Merge { .. } => Phase::Merge,
         Work::Finish => Phase::Finish,
+    }
+}
+
+/// The input that is fed last.
+fn main_input(stage: &Stage, phase: Phase) -> Option<usize> {
+    match (phase, stage.driving()) {
+        (Phase::Merge | Phase::Finish, _) => Some(0),
+        (_, Some((port, _))) => Some(port),
+        (_, None) => stage.inputs.len().checked_sub(1),
     }
 }
 

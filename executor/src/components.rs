@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use flowc_componentize::SourceTree;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Code;
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, SourceTree};
+use flowc_python::{Launch, Project};
 use flowc_store::{Area, Memo, Store};
 use flowc_wasm::WasmRunner;
 use serde::{Deserialize, Serialize};
 
 use crate::compilations::Compilations;
+use crate::runners::Runners;
 use crate::{Event, Observer};
 
 /// Finds, builds and registers components.
@@ -21,8 +22,8 @@ pub(crate) struct Components<'a> {
     pub base: &'a Path,
     /// Where builds and digests are kept.
     pub store: &'a Store,
-    /// Gets the bytes.
-    pub runner: &'a WasmRunner,
+    /// Get what they are to run.
+    pub runners: &'a Runners,
     /// Whether native builds are allowed.
     pub build: bool,
     /// Hears of builds.
@@ -53,6 +54,7 @@ impl Components<'_> {
             Code::Std(name) => self.standard(name),
             Code::Wasm(path) => self.file(path),
             Code::Rust(dir) => self.built(code, dir),
+            Code::Python { dir, entry } => self.python(code, dir, entry),
         }?;
         self.compilations.name(located.digest, code);
         Ok(located)
@@ -64,7 +66,7 @@ impl Components<'_> {
             .digest_hex
             .parse()
             .map_err(|_| Problem::new(format!("the standard stage `{name}` has a damaged digest in this binary")))?;
-        self.runner.add(stage.component, digest);
+        self.runners.wasm.add(stage.component, digest);
         Ok(Located { digest, evidence: Vec::new() })
     }
 
@@ -86,7 +88,7 @@ impl Components<'_> {
             // A digest that can't be remembered is computed again next time.
             let _ = self.store.remember(Memo::Stamp, &key, &StampedDigest { stamp, digest });
         }
-        self.runner.add(bytes, digest);
+        self.runners.wasm.add(bytes, digest);
         Ok(Located { digest, evidence: vec![path] })
     }
 
@@ -101,12 +103,38 @@ impl Components<'_> {
             Err(_) => self.build(code, &dir, &name)?,
         };
         let digest = WasmRunner::digest(&component);
-        self.runner.add(component, digest);
+        self.runners.wasm.add(component, digest);
         let SourceTree { files, directories, .. } = tree;
         Ok(Located { digest, evidence: files.into_iter().chain(directories).collect() })
     }
 
+    fn python(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
+        let project = Project::find(&self.base.join(dir)).map_err(|error| Problem::new(error.to_string()))?;
+        let environments = &self.runners.environments;
+        let environment = match environments.kept(&project) {
+            Some(environment) => environment,
+            None => self.told(code, |log| environments.install(&project, log))?,
+        };
+        let evidence = project.evidence();
+        let digest = self.runners.python.add(Launch { project, environment, entry: entry.to_owned() });
+        Ok(Located { digest, evidence })
+    }
+
     fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {
+        let target = self.store.cached_file(Area::Builds, "target");
+        let component = self.told(code, |log| flowc_componentize::build(dir, &target, log))?;
+        self.store
+            .put_file(Area::Builds, name, &component)
+            .map_err(|error| Problem::new(format!("the built component can't be kept: {error}")))?;
+        Ok(component)
+    }
+
+    /// Builds something natively, if that is allowed, and tells of it.
+    fn told<T, E: std::fmt::Display>(
+        &self,
+        code: &Code,
+        build: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, E>,
+    ) -> Result<T, Problem> {
         if !self.build {
             let message = "it is not built, and --no-build refuses native builds";
             return Err(Problem::new(message).with_help("run once without --no-build, on a machine where you trust it"));
@@ -114,17 +142,12 @@ impl Components<'_> {
         let code = code.to_string();
         self.observer.observe(Event::BuildStarted { code: code.clone() });
         let start = Instant::now();
-        let target = self.store.cached_file(Area::Builds, "target");
         let mut log = |line: &str| {
             self.observer.observe(Event::BuildLog { code: code.clone(), message: line.to_owned() });
         };
-        let component =
-            flowc_componentize::build(dir, &target, &mut log).map_err(|error| Problem::new(error.to_string()))?;
+        let built = build(&mut log).map_err(|error| Problem::new(error.to_string()))?;
         self.observer.observe(Event::BuildFinished { code, seconds: start.elapsed().as_secs_f64() });
-        self.store
-            .put_file(Area::Builds, name, &component)
-            .map_err(|error| Problem::new(format!("the built component can't be kept: {error}")))?;
-        Ok(component)
+        Ok(built)
     }
 }
 

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flowc_planner::plan::Producer;
-use flowc_runner::Runner;
 
 use crate::chain::Chains;
 use crate::cutoff::Contents;
@@ -19,6 +18,7 @@ use crate::inventory::{Inventory, SourceInventory, SourceSegment};
 use crate::keys::{Datasets, Deriver};
 use crate::known::Known;
 use crate::read::{Fresh, Reading};
+use crate::runners::Runners;
 use crate::scan::Decoded;
 use crate::task::{Task, Work};
 use crate::{Cancel, Error, Observer};
@@ -42,7 +42,7 @@ pub(crate) struct Ahead<'a> {
     /// Open files.
     pub files: &'a OpenFiles,
     /// What runs stages.
-    pub runner: &'a dyn Runner,
+    pub runners: &'a Runners,
     /// Counts.
     pub tally: &'a Tally,
     /// Hears of it.
@@ -81,7 +81,7 @@ impl Ahead<'_> {
         let demand = demander.resolve()?;
         let fresh = Some(Fresh { source: decoded.source, file: decoded.file, batches: decoded.batches });
         let reading = Reading { homes, files: self.files, fresh };
-        let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.memory };
+        let chains = Chains { reading, runners: self.runners, cancel: self.cancel, memory: self.memory };
         let execution = Execution {
             chains,
             contents: Contents { reading, deriver: self.deriver },

@@ -49,6 +49,7 @@ mod reach;
 mod read;
 mod remember;
 mod run;
+mod runners;
 mod scan;
 mod schedule;
 mod session;
@@ -58,6 +59,8 @@ mod whole;
 
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
+/// Sandboxes start the program that embeds this engine again, which calls this first thing.
+pub use flowc_sandbox::main as sandbox_main;
 pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};

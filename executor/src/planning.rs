@@ -7,13 +7,13 @@ use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
 use flowc_planner::{Diagnostic, Lock, Pin, Settings, Unit, units};
 use flowc_store::{Memo, Store};
-use flowc_wasm::WasmRunner;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::StageCatalogue;
 use crate::compilations::Compilations;
 use crate::components::Components;
 use crate::project::Project;
+use crate::runners::Runners;
 use crate::{Error, Observer, Options};
 
 /// A plan, and what was noticed on the way to it.
@@ -53,7 +53,7 @@ pub(crate) struct Planning<'a> {
     /// Remembers plans and answers.
     pub store: &'a Store,
     /// Describes stages.
-    pub runner: &'a WasmRunner,
+    pub runners: &'a Runners,
     /// Hears of builds.
     pub observer: &'a dyn Observer,
     /// Gets the names of the code.
@@ -129,7 +129,7 @@ impl Planning<'_> {
         Components {
             base: &project.base,
             store: self.store,
-            runner: self.runner,
+            runners: self.runners,
             build: self.options.build,
             observer: self.observer,
             compilations: self.compilations,

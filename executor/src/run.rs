@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use flowc_planner::plan::{Plan, Target};
 use flowc_planner::stored_edges;
-use flowc_runner::Runner;
 use flowc_sinks::{Finished, Preparation, Stagings};
 use flowc_store::Store;
 
@@ -25,6 +24,7 @@ use crate::output::Outputs;
 use crate::planning::Planned;
 use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
+use crate::runners::Runners;
 use crate::scan::{Scanner, Unreadable};
 use crate::schedule::{Outcome, Schedule};
 use crate::task::{TaskId, Work};
@@ -43,7 +43,7 @@ pub(crate) struct Run<'a> {
     /// The store.
     pub store: &'a Store,
     /// What runs stages.
-    pub runner: &'a dyn Runner,
+    pub runners: &'a Runners,
     /// Hears of it.
     pub observer: &'a dyn Observer,
     /// Stops it.
@@ -177,7 +177,7 @@ impl Run<'_> {
                 forced: &goal.forced,
                 store: self.store,
                 files,
-                runner: self.runner,
+                runners: self.runners,
                 tally,
                 observer: self.observer,
                 cancel: self.cancel,
@@ -241,7 +241,7 @@ impl Run<'_> {
         results: &Results,
     ) -> Vec<Outcome> {
         let reading = outputs.reading;
-        let chains = Chains { reading, runner: self.runner, cancel: self.cancel, memory: self.options.memory };
+        let chains = Chains { reading, runners: self.runners, cancel: self.cancel, memory: self.options.memory };
         let contents = Contents { reading, deriver };
         let (observer, forced) = (self.observer, &goal.forced);
         let execution = Execution { chains, contents, forced, tally, observer, first_segment: 0 };

@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use flowc_store::{Store, StoreError};
-use flowc_wasm::WasmRunner;
 
-use crate::compilations::{Compilations, wasm_runner};
+use crate::compilations::Compilations;
 use crate::history::{LogLine, Pin, load_log, pin};
 use crate::outlook::Look;
 use crate::planning::{Planned, Planning};
 use crate::preview::{Preview, preview};
 use crate::reach::{Goal, stage_named};
 use crate::run::Run;
+use crate::runners::Runners;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, StageOutlook, Status, noop};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
@@ -22,14 +22,14 @@ const REPAIRS: usize = 8;
 pub struct Session {
     options: Options,
     store: OnceLock<Store>,
-    runner: OnceLock<Arc<WasmRunner>>,
+    runners: OnceLock<Runners>,
     compilations: Arc<Compilations>,
 }
 
 impl Session {
     /// A session over what the options name.
     pub fn new(options: Options) -> Self {
-        Self { options, store: OnceLock::new(), runner: OnceLock::new(), compilations: Arc::default() }
+        Self { options, store: OnceLock::new(), runners: OnceLock::new(), compilations: Arc::default() }
     }
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
@@ -38,10 +38,10 @@ impl Session {
     }
 
     fn plan_pinning(&self, observer: Arc<dyn Observer>, pin: bool) -> Result<Planned, Error> {
-        let (store, runner, compilations) = (self.store()?, self.runner()?, &*self.compilations);
+        let (store, runners, compilations) = (self.store()?, self.runners()?, &*self.compilations);
         compilations.tell(Arc::clone(&observer));
         let observer = observer.as_ref();
-        let planned = Planning { options: &self.options, store, runner, observer, compilations, pin }.plan()?;
+        let planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
         store.flush()?;
         Ok(planned)
     }
@@ -94,8 +94,8 @@ impl Session {
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
-        let (store, runner) = (self.store()?, self.runner()?.as_ref());
-        let run = Run { options: &self.options, request, planned, store, runner, observer, cancel };
+        let (store, runners) = (self.store()?, self.runners()?);
+        let run = Run { options: &self.options, request, planned, store, runners, observer, cancel };
         for _ in 0..REPAIRS {
             let failure = match run.run() {
                 Ok(report) => return Ok(report),
@@ -155,13 +155,12 @@ impl Session {
         Ok(self.store.get_or_init(|| store))
     }
 
-    fn runner(&self) -> Result<&Arc<WasmRunner>, Error> {
-        if let Some(runner) = self.runner.get() {
-            return Ok(runner);
+    fn runners(&self) -> Result<&Runners, Error> {
+        if let Some(runners) = self.runners.get() {
+            return Ok(runners);
         }
-        let compilations = Arc::clone(&self.compilations);
-        let runner = wasm_runner(self.store()?, compilations).map_err(|error| Error::Request(error.to_string()))?;
-        Ok(self.runner.get_or_init(|| runner))
+        let runners = Runners::new(self.store()?, Arc::clone(&self.compilations))?;
+        Ok(self.runners.get_or_init(|| runners))
     }
 }
 

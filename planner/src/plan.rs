@@ -211,6 +211,14 @@ pub enum Code {
     Wasm(String),
     /// A Rust crate that is built to a component, relative to the pipeline's folder unless absolute.
     Rust(String),
+    /// A stage of a Python project.
+    Python {
+        /// The project's folder, relative to the pipeline's unless absolute.
+        dir: String,
+        /// Which of its stages: `module:name`, `module`, or nothing where there is but one, in the module `stage`. Or a
+        /// file of the project that serves the stage protocol by itself: `server.py`.
+        entry: String,
+    },
 }
 
 impl Code {
@@ -218,6 +226,7 @@ impl Code {
     pub fn runner(&self) -> &'static str {
         match self {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
+            Code::Python { .. } => "python",
         }
     }
 }
@@ -228,6 +237,8 @@ impl std::fmt::Display for Code {
             Code::Std(name) => write!(f, "std {name}"),
             Code::Wasm(path) => write!(f, "wasm {path}"),
             Code::Rust(path) => write!(f, "rust {path}"),
+            Code::Python { dir, entry } if entry.is_empty() => write!(f, "python {dir}"),
+            Code::Python { dir, entry } => write!(f, "python {dir} {entry}"),
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Plan, Producer, Stage, StreamId};
+use crate::plan::{Class, Code, Plan, Producer, Stage, StreamId};
 
 /// A chain of adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,8 @@ pub enum Boundary {
         /// Which stage.
         stage: usize,
     },
+    /// Producer or reader has a process of its own.
+    OwnProcess,
     /// Nothing reads it. Such a stream is not stored.
     Unread,
 }
@@ -68,6 +70,7 @@ impl std::fmt::Display for Boundary {
             Boundary::Sink => f.write_str("a sink"),
             Boundary::Reader { class, .. } => write!(f, "the reader's input is {class}"),
             Boundary::OtherRunner { .. } => f.write_str("the reader has another runner"),
+            Boundary::OwnProcess => f.write_str("each Python stage has a process of its own"),
             Boundary::Unread => f.write_str("nothing reads it"),
         }
     }
@@ -126,6 +129,8 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
         Some(Boundary::Isolated)
     } else if producer.code.runner() != reader.code.runner() {
         Some(Boundary::OtherRunner { stage })
+    } else if matches!(reader.code, Code::Python { .. }) {
+        Some(Boundary::OwnProcess)
     } else if !class.is_driving() {
         Some(Boundary::Reader { stage, class })
     } else if reader.inputs.iter().any(|other| other.class == Class::Keyed) {

@@ -75,3 +75,9 @@ impl BuildError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 }
+
+impl From<flowc_platform::TreeError> for BuildError {
+    fn from(error: flowc_platform::TreeError) -> Self {
+        Self::Io { path: error.path, source: error.cause }
+    }
+}

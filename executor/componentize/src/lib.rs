@@ -15,7 +15,7 @@ mod wrapper;
 use std::path::Path;
 
 pub use error::BuildError;
-pub use tree::{SourceTree, sources_digest};
+pub use tree::sources_digest;
 
 use cargo::Cargo;
 use manifest::Sources;

@@ -1,10 +1,12 @@
 //! Platform calls: file stamps, durable writes, atomic exchanges, locks. What differs between systems lives here, and what
-//! belongs to the whole process: the hook that prints panics.
+//! belongs to the whole process: the hook that prints panics. Also folders of sources, as seen by those who build them.
 
 mod files;
 mod guard;
 mod stamp;
+mod tree;
 
 pub use files::{Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem};
 pub use guard::guarded;
 pub use stamp::FileStamp;
+pub use tree::{SourceTree, TreeError, TreeHasher};

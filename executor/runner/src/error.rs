@@ -52,6 +52,8 @@ pub enum StageFault {
     },
     /// The code stopped: a panic, an unreachable instruction, a stack overflow.
     Trap(String),
+    /// The process that ran it ended: a crash, or a kill. It may be tried again.
+    Crashed(String),
     /// It broke the contract: read what it did not declare, gave wrong lengths, offsets or text.
     Contract(String),
     /// It took longer than the `timeout` that the pipeline states.
@@ -75,6 +77,7 @@ impl fmt::Display for StageFault {
         match self {
             StageFault::Problem { message, .. } => f.write_str(message),
             StageFault::Trap(what) => write!(f, "the stage's code stopped: {what}"),
+            StageFault::Crashed(how) => write!(f, "the stage's process ended: {how}"),
             StageFault::Contract(what) => write!(f, "the stage broke the contract: {what}"),
             StageFault::Timeout { milliseconds } => write!(
                 f,

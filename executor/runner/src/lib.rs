@@ -8,6 +8,7 @@ mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+pub mod schema;
 
 pub use batch::{Batch, Selection};
 pub use error::{StageError, StageFault};
@@ -65,6 +66,9 @@ pub struct Invocation {
     pub part: u64,
     /// One per input port. In the phases `merge` and `finish` there is one port, of partials.
     pub inputs: Arc<[InputPort]>,
+    /// The input that is fed last, all others before it: the driving one, or the last where none drives. None where there
+    /// are no inputs.
+    pub main_input: Option<usize>,
     /// One per output port. In the phases `partial` and `merge` there is one port, of partials.
     pub outputs: Arc<[OutputPort]>,
     /// What the text says of running it.

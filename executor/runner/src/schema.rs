@@ -1,4 +1,4 @@
-//! Schemas as encapsulated Arrow IPC messages.
+//! Schemas as encapsulated Arrow IPC messages, the form in which stages are told and tell them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,7 +7,10 @@ use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, wr
 use arrow_schema::{ArrowError, Schema};
 
 /// Writes a schema message.
-pub(crate) fn encode(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
+///
+/// # Errors
+/// If the schema can't be written as one.
+pub fn encode(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
     let options = IpcWriteOptions::default();
     let mut dictionaries = DictionaryTracker::new(false);
     let generator = IpcDataGenerator::default();
@@ -17,8 +20,11 @@ pub(crate) fn encode(schema: &Schema) -> Result<Vec<u8>, ArrowError> {
     Ok(bytes)
 }
 
-/// Reads a schema message that a guest wrote.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Schema, String> {
+/// Reads a schema message that a stage wrote.
+///
+/// # Errors
+/// If the bytes are none, in words for people.
+pub fn decode(bytes: &[u8]) -> Result<Schema, String> {
     // arrow-ipc panics on some well-formed messages whose types make no sense. Nothing is shared with the closure.
     match catch_unwind(AssertUnwindSafe(|| try_schema_from_ipc_buffer(bytes))) {
         Ok(Ok(schema)) => Ok(schema),

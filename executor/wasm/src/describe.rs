@@ -6,11 +6,12 @@ use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, OutputColumn, Purity, Rows};
+use flowc_runner::schema;
 
 use crate::contract::{
     WireClass, WireDescription, WireInput, WireOrigin, WireOutput, WireProblem, WireRows, WireSignature,
 };
-use crate::{schema, wasi};
+use crate::wasi;
 
 /// The signature of a component.
 pub(crate) fn signature(wire: WireSignature, digest: StageDigest, uses_wasi: bool) -> Result<Signature, Problem> {

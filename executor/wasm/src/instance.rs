@@ -13,7 +13,7 @@ use crate::fault::fault;
 use crate::handles::HANDLE;
 use crate::held::Held;
 use crate::host::Host;
-use crate::schema;
+use flowc_runner::schema;
 
 /// What an export answers that gives nothing but a problem.
 type Answer = (Result<(), WireProblem>,);

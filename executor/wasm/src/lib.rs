@@ -30,7 +30,6 @@ mod picks;
 mod ports;
 mod question;
 mod runner;
-mod schema;
 mod wasi;
 
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ use crate::describe;
 use crate::engine::STACK_PER_INSTANCE;
 use crate::host::Host;
 use crate::instance::Guest;
-use crate::schema;
+use flowc_runner::schema;
 
 /// How long a stage may think about a question.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,8 +8,9 @@ use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
 use crate::text::Place;
 
-const CODES: &[&str] = &["std", "wasm", "rust"];
-const RESERVED: &[&str] = &["python", "container", "wgsl", "sql"];
+const CODES: &[&str] = &["std", "wasm", "rust", "python"];
+const RESERVED: &[&str] = &["container", "wgsl", "sql"];
+const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
@@ -114,22 +115,53 @@ fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Plac
 }
 
 fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code, Place)> {
-    let example = match child.name.as_str() {
-        "std" => "std \"count@1\"",
-        "wasm" => "wasm \"stage.wasm\"",
-        _ => "rust \"my-stage\"",
+    let (text, arg) = match child.name.as_str() {
+        "python" => {
+            PYTHON.check(child, "`python`", problems);
+            let arg = child.args.first()?;
+            (form::string("python", arg, problems)?, arg)
+        }
+        other => form::child_string(node, other, example(other), problems)?,
     };
-    let (text, arg) = form::child_string(node, &child.name, example, problems)?;
     if text.is_empty() {
-        form::bad_value("code", arg, format!("for example: `{example}`"), problems);
+        form::bad_value("code", arg, format!("for example: `{}`", example(&child.name)), problems);
         return None;
     }
     let code = match child.name.as_str() {
         "std" => Code::Std(standard(text, arg, problems)?),
         "wasm" => Code::Wasm(text.to_owned()),
-        _ => Code::Rust(text.to_owned()),
+        "rust" => Code::Rust(text.to_owned()),
+        _ => Code::Python { dir: text.to_owned(), entry: entry(child, problems)? },
     };
     Some((code, arg.place))
+}
+
+fn example(code: &str) -> &'static str {
+    match code {
+        "std" => "std \"count@1\"",
+        "wasm" => "wasm \"stage.wasm\"",
+        "rust" => "rust \"my-stage\"",
+        _ => "python \"my-stage\"",
+    }
+}
+
+/// Which stage of a Python project.
+fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
+    let Some(arg) = child.prop("entry") else { return Some(String::new()) };
+    let entry = form::string("entry", arg, problems)?;
+    let (module, name) = entry.split_once(':').unwrap_or((entry, "stage"));
+    let is_name = |text: &str| {
+        let mut letters = text.chars();
+        letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
+            && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    let is_file = !entry.starts_with(['/', '.']) && !entry.contains("..") && entry.ends_with(".py");
+    if is_file || (module.split('.').all(is_name) && is_name(name)) {
+        return Some(entry.to_owned());
+    }
+    let help = "`module:name`, `module`, or a file of the project that serves the stage protocol: \"server.py\"";
+    form::bad_value("entry", arg, help, problems);
+    None
 }
 
 /// `name@version`.

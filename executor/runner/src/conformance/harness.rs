@@ -45,6 +45,7 @@ pub fn invocation(subject: &dyn Subject, config: &str, limits: Limits) -> Result
         phase: Phase::Run,
         part: 0,
         inputs: Arc::new([InputPort { schema: input_schema(), reads }]),
+        main_input: Some(0),
         outputs: description.outputs.into_iter().map(output).collect(),
         limits,
     })

@@ -1,0 +1,193 @@
+//! The streams of one invocation, brought together in one place.
+
+use arrow_flight::{FlightData, FlightDescriptor, Ticket};
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::task::JoinSet;
+use tonic::Status;
+
+use crate::connection::{Client, Connection};
+use crate::decode::{Decoded, Decoder};
+use crate::wire::Note;
+
+/// Messages that wait in this process, beside what HTTP/2 holds: enough that threads need not wait for each other.
+const QUEUE: usize = 2;
+
+/// Something that a stage sent, or that became of a stream.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// A message of an output.
+    Message { port: usize, decoded: Decoded },
+    /// An output's stream is over.
+    OutputEnded { port: usize },
+    /// Metadata about an input that has a stream of its own.
+    Acknowledged { port: usize, note: Note },
+    /// The stage has taken all of such an input.
+    InputTaken { port: usize },
+    /// A message that no stage may send.
+    Breach(String),
+    /// A stream broke.
+    Lost(Status),
+}
+
+/// The streams of an invocation. Dropping it ends them.
+pub(crate) struct Call {
+    client: Client,
+    runtime: Handle,
+    arrivals: Receiver<Arrival>,
+    arrive: Sender<Arrival>,
+    tasks: JoinSet<()>,
+}
+
+/// A stream to the stage. Dropping it ends the stream.
+pub(crate) type Messages = Sender<FlightData>;
+
+impl Call {
+    /// Nothing is called yet.
+    pub(crate) fn new(connection: &Connection) -> Self {
+        let (arrive, arrivals) = mpsc::channel(QUEUE);
+        let Connection { client, runtime } = connection.clone();
+        Self { client, runtime, arrivals, arrive, tasks: JoinSet::new() }
+    }
+
+    /// Starts the exchange: the main input, and the first output.
+    pub(crate) fn exchange(&mut self, opening: FlightDescriptor, decoder: Decoder) -> Messages {
+        let (send, receive) = mpsc::channel(QUEUE);
+        let first = FlightData { flight_descriptor: Some(opening), ..FlightData::default() };
+        let requests = futures::stream::iter([first]).chain(messages(receive));
+        let (mut client, arrive) = (self.client.clone(), self.arrive.clone());
+        let exchange = async move {
+            match client.do_exchange(requests).await {
+                Ok(answer) => forward(answer.into_inner(), 0, decoder, arrive).await,
+                Err(status) => tell(&arrive, Arrival::Lost(status)).await,
+            }
+        };
+        self.tasks.spawn_on(exchange, &self.runtime);
+        send
+    }
+
+    /// Asks for an output beyond the first.
+    pub(crate) fn get(&mut self, port: usize, ticket: Ticket, decoder: Decoder) {
+        let (mut client, arrive) = (self.client.clone(), self.arrive.clone());
+        let get = async move {
+            match client.do_get(ticket).await {
+                Ok(answer) => forward(answer.into_inner(), port, decoder, arrive).await,
+                Err(status) => tell(&arrive, Arrival::Lost(status)).await,
+            }
+        };
+        self.tasks.spawn_on(get, &self.runtime);
+    }
+
+    /// Starts an input beside the main one. Its first message carries its descriptor.
+    pub(crate) fn put(&mut self, port: usize) -> Messages {
+        let (send, receive) = mpsc::channel(QUEUE);
+        let (mut client, arrive) = (self.client.clone(), self.arrive.clone());
+        let put = async move {
+            let end = match client.do_put(messages(receive)).await {
+                Ok(answer) => acknowledgements(answer.into_inner(), port, &arrive).await,
+                Err(status) => Arrival::Lost(status),
+            };
+            tell(&arrive, end).await;
+        };
+        self.tasks.spawn_on(put, &self.runtime);
+        send
+    }
+
+    /// The next arrival. None while the call is at work for longer than `time`.
+    pub(crate) fn next(&mut self, time: Option<std::time::Duration>) -> Option<Arrival> {
+        let arrivals = &mut self.arrivals;
+        match time {
+            None => self.runtime.block_on(arrivals.recv()),
+            Some(time) => self.runtime.block_on(async { tokio::time::timeout(time, arrivals.recv()).await.ok()? }),
+        }
+    }
+
+    /// What has arrived already.
+    pub(crate) fn ready(&mut self) -> Option<Arrival> {
+        self.arrivals.try_recv().ok()
+    }
+
+    /// Sends a message, or gives what arrived before there was room; the message is not sent then.
+    pub(crate) fn send(
+        &mut self,
+        to: &Messages,
+        message: FlightData,
+        time: Option<std::time::Duration>,
+    ) -> Result<(), (FlightData, Option<Arrival>)> {
+        let message = match to.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Full(message)) => message,
+            // The stage takes no more of it: what it says instead arrives, or has.
+            Err(mpsc::error::TrySendError::Closed(message)) => {
+                let arrival = self.next(time);
+                return Err((message, arrival));
+            }
+        };
+        let arrivals = &mut self.arrivals;
+        let wait = async {
+            tokio::select! {
+                permit = to.reserve() => permit.ok().map(Ok),
+                arrival = arrivals.recv() => arrival.map(Err),
+            }
+        };
+        let outcome = match time {
+            None => self.runtime.block_on(wait),
+            Some(time) => self.runtime.block_on(async { tokio::time::timeout(time, wait).await.ok()? }),
+        };
+        match outcome {
+            Some(Ok(permit)) => {
+                permit.send(message);
+                Ok(())
+            }
+            Some(Err(arrival)) => Err((message, Some(arrival))),
+            None => Err((message, None)),
+        }
+    }
+}
+
+fn messages(receive: Receiver<FlightData>) -> impl futures::Stream<Item = FlightData> + Send {
+    futures::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) })
+}
+
+/// Hands on the messages of an output until it ends, or goes wrong.
+async fn forward(mut from: tonic::Streaming<FlightData>, port: usize, mut decoder: Decoder, to: Sender<Arrival>) {
+    loop {
+        let arrival = match from.message().await {
+            Ok(Some(data)) => match decoder.decode(data) {
+                Ok(decoded) => Arrival::Message { port, decoded },
+                Err(breach) => Arrival::Breach(format!("output port {port}: {breach}")),
+            },
+            Ok(None) => Arrival::OutputEnded { port },
+            Err(status) => Arrival::Lost(status),
+        };
+        let is_last = !matches!(arrival, Arrival::Message { .. });
+        tell(&to, arrival).await;
+        if is_last || to.is_closed() {
+            return;
+        }
+    }
+}
+
+/// Hands on what the stage says of an input until it has taken all of it.
+async fn acknowledgements(
+    mut from: tonic::Streaming<arrow_flight::PutResult>,
+    port: usize,
+    to: &Sender<Arrival>,
+) -> Arrival {
+    loop {
+        match from.message().await {
+            Ok(Some(result)) => match Note::read(&result.app_metadata) {
+                Ok(note) => tell(to, Arrival::Acknowledged { port, note }).await,
+                Err(breach) => return Arrival::Breach(format!("input port {port}: {breach}")),
+            },
+            Ok(None) => return Arrival::InputTaken { port },
+            Err(status) => return Arrival::Lost(status),
+        }
+    }
+}
+
+/// Nobody listens any more where the invocation is over.
+async fn tell(to: &Sender<Arrival>, arrival: Arrival) {
+    let _ = to.send(arrival).await;
+}

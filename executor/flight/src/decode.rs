@@ -1,0 +1,162 @@
+//! Messages of a stage as batches. What a stage sends is not trusted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
+use arrow_flight::FlightData;
+use arrow_ipc::reader::{read_dictionary, read_record_batch};
+use arrow_ipc::{Message, MessageHeader, root_as_message};
+use arrow_schema::{Schema, SchemaRef};
+use flowc_platform::guarded;
+
+use crate::wire::Note;
+
+/// What one message says.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) note: Note,
+    pub(crate) batch: Option<RecordBatch>,
+}
+
+/// Decodes the messages of one stream.
+pub(crate) struct Decoder {
+    /// The columns that are due.
+    due: SchemaRef,
+    begun: bool,
+    dictionaries: HashMap<i64, ArrayRef>,
+}
+
+impl Decoder {
+    /// For a stream of these columns.
+    pub(crate) fn new(due: SchemaRef) -> Self {
+        Self { due, begun: false, dictionaries: HashMap::new() }
+    }
+
+    /// Decodes a message. Errors are breaches of the contract, in words.
+    pub(crate) fn decode(&mut self, data: FlightData) -> Result<Decoded, String> {
+        let note = Note::read(&data.app_metadata)?;
+        if data.data_header.is_empty() {
+            return Ok(Decoded { note, batch: None });
+        }
+        // arrow-ipc panics on some well-formed messages that make no sense. After a panic the stream is given up.
+        let batch = guarded(|| self.payload(data)).unwrap_or_else(|panic| Err(self.broken(panic)));
+        Ok(Decoded { note, batch: batch? })
+    }
+
+    fn payload(&mut self, data: FlightData) -> Result<Option<RecordBatch>, String> {
+        let message = root_as_message(&data.data_header).map_err(|error| self.broken(error))?;
+        let body = Buffer::from(data.data_body);
+        match message.header_type() {
+            MessageHeader::NONE => Ok(None),
+            MessageHeader::Schema => self.schema(&message).map(|()| None),
+            MessageHeader::DictionaryBatch if self.begun => {
+                let batch = message.header_as_dictionary_batch().ok_or_else(|| self.broken("it has no dictionary"))?;
+                let read = read_dictionary(&body, batch, &self.due, &mut self.dictionaries, &message.version());
+                read.map(|()| None).map_err(|error| self.broken(error))
+            }
+            MessageHeader::RecordBatch if self.begun => {
+                let batch = message.header_as_record_batch().ok_or_else(|| self.broken("it has no rows"))?;
+                let (due, version) = (Arc::clone(&self.due), message.version());
+                let read = read_record_batch(&body, batch, due, &self.dictionaries, None, &version);
+                read.map(Some).map_err(|error| self.broken(error))
+            }
+            other => Err(self.broken(format!("it is {other:?}, which is not due"))),
+        }
+    }
+
+    fn schema(&mut self, message: &Message<'_>) -> Result<(), String> {
+        let schema = message.header_as_schema().ok_or_else(|| self.broken("it has no schema"))?;
+        let found = arrow_ipc::convert::fb_to_schema(schema);
+        expect_schema(&found, &self.due)?;
+        self.begun = true;
+        Ok(())
+    }
+
+    /// arrow's errors don't say which column, so the columns are listed.
+    fn broken(&self, error: impl std::fmt::Display) -> String {
+        format!("a message can't be read as columns {}: {error}", names(&self.due))
+    }
+}
+
+/// Whether a stream has the columns that are due: their names and types. Whether there are nulls is seen in the batches.
+fn expect_schema(found: &Schema, due: &Schema) -> Result<(), String> {
+    let difference = (0..found.fields().len().max(due.fields().len())).find_map(|column| {
+        let of = |schema: &Schema| schema.fields().get(column).map(|f| (f.name().clone(), f.data_type().clone()));
+        let say = |field: Option<(String, arrow_schema::DataType)>| {
+            field.map_or("none".to_owned(), |(name, data_type)| format!("`{name}` {data_type}"))
+        };
+        let (found, due) = (of(found), of(due));
+        (found != due).then(|| format!("column {column} is {}, where {} is due", say(found), say(due)))
+    });
+    difference.map_or(Ok(()), Err)
+}
+
+fn names(schema: &Schema) -> String {
+    let names = schema.fields().iter().map(|field| format!("`{}`", field.name()));
+    if schema.fields().is_empty() { "(none)".to_owned() } else { names.collect::<Vec<_>>().join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{DictionaryArray, Int32Array, StringArray, types::Int8Type};
+    use arrow_schema::{DataType, Field};
+
+    use super::*;
+    use crate::encode::Encoder;
+
+    fn decode_all(messages: Vec<FlightData>, due: SchemaRef) -> Result<Vec<RecordBatch>, String> {
+        let mut decoder = Decoder::new(due);
+        let decoded = messages.into_iter().map(|message| decoder.decode(message));
+        decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
+    }
+
+    fn messages(batches: &[RecordBatch]) -> Vec<FlightData> {
+        let mut encoder = Encoder::new(batches[0].schema(), None);
+        let mut messages: Vec<FlightData> = encoder.begin().into_iter().collect();
+        batches.iter().for_each(|batch| messages.extend(encoder.encode(batch).unwrap()));
+        messages
+    }
+
+    fn words(words: &[&str]) -> RecordBatch {
+        let words: DictionaryArray<Int8Type> = words.iter().copied().collect();
+        RecordBatch::try_from_iter([("word", Arc::new(words) as ArrayRef)]).unwrap()
+    }
+
+    #[test]
+    fn batches_come_back_with_dictionaries_that_change() {
+        let batches = [words(&["a", "b", "a"]), words(&["c"]), words(&[]), words(&["a", "b", "a"])];
+        assert_eq!(decode_all(messages(&batches), batches[0].schema()).unwrap(), batches);
+    }
+
+    #[test]
+    fn other_columns_are_named() {
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![1])) as ArrayRef)]).unwrap();
+        let due = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
+        let error = decode_all(messages(&[batch]), due).unwrap_err();
+        assert_eq!(error, "column 0 is `n` Int32, where `n` Int64 is due");
+    }
+
+    #[test]
+    fn damaged_messages_are_errors() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));
+        let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+        let good = messages(std::slice::from_ref(&batch));
+        let last = good.len() - 1;
+        for i in 0..good[last].data_header.len() {
+            let mut bad = good.clone();
+            let mut header = bad[last].data_header.to_vec();
+            header[i] ^= 0xff;
+            bad[last].data_header = header.into();
+            // Some bytes are padding. What counts is that nothing panics.
+            let _ = decode_all(bad, batch.schema());
+        }
+        let mut bad = good;
+        let mut body = bad[last].data_body.to_vec();
+        body[4] = 0x7f;
+        bad[last].data_body = body.into();
+        let error = decode_all(bad, batch.schema()).unwrap_err();
+        assert!(error.contains("`text`"), "{error}");
+    }
+}

@@ -1,0 +1,393 @@
+//! An instance of a stage behind a connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatch;
+use arrow_flight::{FlightData, FlightDescriptor, Ticket};
+use arrow_schema::SchemaRef;
+use flowc_runner::{Batch, Instance, Invocation, Outlet, StageError, StageFault};
+
+use crate::call::{Arrival, Call, Messages};
+use crate::connection::{CREDIT, Connection};
+use crate::credit::Credit;
+use crate::decode::{Decoded, Decoder};
+use crate::encode::Encoder;
+use crate::output::Output;
+use crate::pending::Pending;
+use crate::program::{Ending, Program};
+use crate::question::reason;
+use crate::wire::{Note, Opening, OpeningInput, OpeningOutput, OutputTicket, PROTOCOL, WireFailure, WireSchema};
+
+/// Lines of a log that one invocation may have.
+const LINES: usize = 10_000;
+
+/// A stage's invocation.
+pub struct FlightInstance {
+    stage: Arc<str>,
+    call: Call,
+    invocation: Arc<Invocation>,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    /// Per input, the rows that outputs may still refer to.
+    pending: Vec<Pending>,
+    state: State,
+    /// Time that may still be spent on waiting for the stage.
+    time: Option<Duration>,
+    outlet: Option<Box<dyn Outlet>>,
+    program: Option<Box<dyn Program>>,
+    lines: usize,
+}
+
+/// How far the stage has come.
+#[derive(Default)]
+struct State {
+    opened: bool,
+    finished: bool,
+    /// Inputs, beside the main one, of which the stage has taken everything.
+    taken: Vec<usize>,
+    /// Outputs whose stream is over.
+    ended: usize,
+}
+
+/// An input of an invocation.
+struct Input {
+    encoder: Encoder,
+    messages: Option<Messages>,
+    credit: Credit,
+    /// Whether an output passes on columns of its rows, or picks them.
+    is_kept: bool,
+}
+
+impl FlightInstance {
+    /// Opens an invocation on a program.
+    ///
+    /// # Errors
+    /// If the stage refuses it, or the program is gone.
+    pub fn open(
+        connection: &Connection,
+        program: Box<dyn Program>,
+        invocation: &Invocation,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Self, StageError> {
+        let outputs: Vec<Output> = (0..invocation.outputs.len()).map(|port| Output::new(invocation, port)).collect();
+        let name = format!("{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut instance = Self {
+            stage: invocation.stage.clone(),
+            call: Call::new(connection),
+            inputs: inputs(invocation, &outputs, &name)?,
+            pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
+            invocation: Arc::new(invocation.clone()),
+            outputs,
+            state: State::default(),
+            time: invocation.limits.timeout_ms.map(Duration::from_millis),
+            outlet: Some(outlet),
+            program: Some(program),
+            lines: 0,
+        };
+        instance.begin(&name)?;
+        Ok(instance)
+    }
+
+    fn begin(&mut self, name: &str) -> Result<(), StageError> {
+        let stage = self.program.as_ref().map_or("", |program| program.stage()).to_owned();
+        let opening = self.opening(name, &stage).map_err(|what| self.error(StageFault::Contract(what)))?;
+        let first = Decoder::new(self.outputs[0].sent().clone());
+        let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
+        match self.invocation.main_input {
+            Some(main) => self.inputs[main].messages = Some(messages),
+            None => drop(messages),
+        }
+        while !self.state.opened {
+            self.wait()?;
+        }
+        for port in 1..self.outputs.len() {
+            let ticket = OutputTicket { protocol: PROTOCOL, stage: &stage, invocation: name, output: port };
+            let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
+            let decoder = Decoder::new(self.outputs[port].sent().clone());
+            self.call.get(port, Ticket::new(ticket), decoder);
+        }
+        Ok(())
+    }
+
+    fn opening(&self, name: &str, stage: &str) -> Result<Vec<u8>, String> {
+        let invocation = &self.invocation;
+        let input = |input: &Input| Ok(OpeningInput { schema: WireSchema::of(input.encoder.schema())? });
+        let output =
+            |output: &Output| Ok(OpeningOutput { rows: output.rows().into(), written: WireSchema::of(output.sent())? });
+        let opening = Opening {
+            protocol: PROTOCOL,
+            stage,
+            invocation: name,
+            config: serde_json::from_str(&invocation.config).map_err(|error| format!("its config: {error}"))?,
+            phase: invocation.phase,
+            part: invocation.part,
+            inputs: self.inputs.iter().map(input).collect::<Result<_, String>>()?,
+            main: invocation.main_input,
+            outputs: self.outputs.iter().map(output).collect::<Result<_, String>>()?,
+            credit: CREDIT.into(),
+        };
+        serde_json::to_vec(&opening).map_err(|error| error.to_string())
+    }
+
+    /// Waits for the next thing that the stage sends, and deals with it.
+    fn wait(&mut self) -> Result<(), StageError> {
+        let start = Instant::now();
+        let arrival = self.call.next(self.time);
+        self.arrived(arrival, start)
+    }
+
+    fn arrived(&mut self, arrival: Option<Arrival>, since: Instant) -> Result<(), StageError> {
+        if let Some(time) = &mut self.time {
+            *time = time.saturating_sub(since.elapsed());
+        }
+        match (arrival, self.invocation.limits.timeout_ms) {
+            (Some(arrival), _) => self.take(arrival),
+            (None, Some(milliseconds)) => Err(self.error(StageFault::Timeout { milliseconds })),
+            (None, None) => Err(self.lost("the connection is closed".to_owned())),
+        }
+    }
+
+    fn take(&mut self, arrival: Arrival) -> Result<(), StageError> {
+        match arrival {
+            Arrival::Message { port, decoded } => self.message(port, decoded),
+            Arrival::Acknowledged { port, note } => self.acknowledged(port, note),
+            Arrival::InputTaken { port } => {
+                self.state.taken.push(port);
+                Ok(())
+            }
+            Arrival::OutputEnded { port: 0 } if !self.state.finished => {
+                Err(self.lost("the call ended without a word that it finished".to_owned()))
+            }
+            Arrival::OutputEnded { .. } => {
+                self.state.ended += 1;
+                Ok(())
+            }
+            Arrival::Breach(what) => Err(self.error(StageFault::Contract(what))),
+            Arrival::Lost(status) => Err(self.lost(reason(&status))),
+        }
+    }
+
+    fn message(&mut self, port: usize, decoded: Decoded) -> Result<(), StageError> {
+        let Decoded { note, batch } = decoded;
+        if let Some(batch) = batch {
+            self.emit(port, &batch)?;
+        }
+        self.say(note.log);
+        if let Some(rows) = note.consumed {
+            self.outputs[port].advance(rows);
+            if let (0, Some(main)) = (port, self.invocation.main_input) {
+                self.consume(main, rows)?;
+            }
+        }
+        self.release();
+        self.state.opened |= note.opened;
+        self.state.finished |= note.finished;
+        match (note.problem, note.failed) {
+            (Some(problem), _) => {
+                let message =
+                    problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
+                Err(self.told(StageFault::Problem { message, config_path: problem.config_path }))
+            }
+            (None, Some(failure)) => Err(self.failed(failure)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn emit(&mut self, port: usize, sent: &RecordBatch) -> Result<(), StageError> {
+        let accepted = self.outputs[port].accept(sent, &self.pending);
+        let batches = accepted.map_err(|what| self.error(StageFault::Contract(what)))?;
+        // Rows that were emitted were consumed, of a stage that does not say so.
+        if let (0, Some((input, row))) = (port, self.outputs[port].position())
+            && Some(input) == self.invocation.main_input
+        {
+            self.consume(input, row)?;
+        }
+        let Some(outlet) = &mut self.outlet else { return Ok(()) };
+        batches.into_iter().try_for_each(|batch| outlet.emit(port, batch))
+    }
+
+    fn consume(&mut self, input: usize, rows: u64) -> Result<(), StageError> {
+        let consumed = self.inputs[input].credit.consume(rows);
+        consumed.map_err(|what| self.error(StageFault::Contract(format!("input port {input}: {what}"))))
+    }
+
+    fn acknowledged(&mut self, port: usize, note: Note) -> Result<(), StageError> {
+        self.say(note.log);
+        note.consumed.map_or(Ok(()), |rows| self.consume(port, rows))
+    }
+
+    /// Lets go of rows that no output refers to any more.
+    fn release(&mut self) {
+        for (input, pending) in self.pending.iter_mut().enumerate() {
+            let positions = self.outputs.iter().filter_map(Output::position).filter(|(of, _)| *of == input);
+            if let Some(before) = positions.map(|(_, row)| row).min() {
+                pending.release(before);
+            }
+        }
+    }
+
+    fn say(&mut self, lines: Vec<(String, String)>) {
+        let Some(outlet) = &mut self.outlet else { return };
+        for (level, message) in lines {
+            self.lines += 1;
+            match self.lines.cmp(&LINES) {
+                std::cmp::Ordering::Less => outlet.log(&level, &message),
+                std::cmp::Ordering::Equal => outlet.log("warn", "it says too much: the rest is left out"),
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+    }
+
+    fn send(&mut self, port: usize, mut message: FlightData) -> Result<(), StageError> {
+        loop {
+            let Some(messages) = self.inputs[port].messages.clone() else { return Ok(()) };
+            let start = Instant::now();
+            match self.call.send(&messages, message, self.time) {
+                Ok(()) => return Ok(()),
+                Err((unsent, arrival)) => {
+                    message = unsent;
+                    self.arrived(arrival, start)?;
+                }
+            }
+        }
+    }
+
+    /// Starts the stream of an input, if it did not start yet.
+    fn start(&mut self, port: usize) -> Result<(), StageError> {
+        if self.inputs[port].messages.is_none() && Some(port) != self.invocation.main_input {
+            self.inputs[port].messages = Some(self.call.put(port));
+        }
+        match self.inputs[port].encoder.begin() {
+            Some(schema) => self.send(port, schema),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, port: usize, batch: &RecordBatch) -> Result<(), StageError> {
+        let bytes = size(batch);
+        while !self.inputs[port].credit.admits(bytes) {
+            self.wait()?;
+        }
+        let encoded = self.inputs[port].encoder.encode(batch).map(Iterator::collect::<Vec<_>>);
+        let encoded = encoded.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
+        encoded.into_iter().try_for_each(|message| self.send(port, message))?;
+        while let Some(arrival) = self.call.ready() {
+            self.take(arrival)?;
+        }
+        Ok(())
+    }
+
+    /// The stage's own code failed.
+    fn failed(&mut self, failure: WireFailure) -> StageError {
+        let WireFailure { message, detail, memory } = failure;
+        if let (true, Some(bytes)) = (memory, self.invocation.limits.memory) {
+            return self.told(StageFault::Memory { bytes });
+        }
+        let text = detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"));
+        self.told(StageFault::Trap(text))
+    }
+
+    /// The connection broke: because the program ended, or because it raised an error in the call.
+    fn lost(&mut self, what: String) -> StageError {
+        let memory = self.invocation.limits.memory;
+        let fault = match (self.program.as_mut().and_then(|program| program.ended()), memory) {
+            (Some(Ending::Memory), Some(bytes)) => StageFault::Memory { bytes },
+            (Some(Ending::Memory), None) => StageFault::Crashed("it ran out of memory".to_owned()),
+            (Some(Ending::Other(how)), _) => StageFault::Crashed(how),
+            (None, _) => StageFault::Trap(what),
+        };
+        self.error(fault)
+    }
+
+    /// An error after which the stage is ready for another invocation, since it told it itself.
+    fn told(&mut self, fault: StageFault) -> StageError {
+        let error = self.error(fault);
+        self.give_back(true);
+        error
+    }
+
+    fn error(&mut self, fault: StageFault) -> StageError {
+        let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
+        self.say(printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
+        let error = StageError::new(&*self.stage, fault);
+        match self.invocation.main_input.and_then(|main| Some((main, self.inputs[main].credit.oldest()?))) {
+            Some((main, rows)) => error.at(main, rows),
+            None => error,
+        }
+    }
+
+    fn give_back(&mut self, sound: bool) {
+        if let Some(program) = self.program.take() {
+            program.give_back(sound);
+        }
+    }
+}
+
+/// Names of invocations are not used twice in a process; a program serves no other.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec<Input>, StageError> {
+    let input = |(port, input): (usize, &flowc_runner::InputPort)| {
+        let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
+        let path = ["flowc", name, "input", &port.to_string()].map(str::to_owned).to_vec();
+        let descriptor = (Some(port) != invocation.main_input).then(|| FlightDescriptor::new_path(path));
+        let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
+        Ok(Input {
+            encoder: Encoder::new(schema, descriptor),
+            messages: None,
+            credit: Credit::new(CREDIT.into()),
+            is_kept,
+        })
+    };
+    let inputs = invocation.inputs.iter().enumerate().map(input).collect::<Result<_, arrow_schema::ArrowError>>();
+    inputs.map_err(|error| StageError::new(&*invocation.stage, StageFault::Contract(format!("its input: {error}"))))
+}
+
+/// Bytes of a batch's own rows; a slice of a mapped file counts for what it shows.
+fn size(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
+}
+
+impl Instance for FlightInstance {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.start(port)?;
+        let reads = &self.invocation.inputs[port].reads;
+        let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
+        let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        if self.inputs[port].is_kept {
+            self.pending[port].push(batch);
+        }
+        self.write(port, &read)
+    }
+
+    fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
+        self.start(port)?;
+        self.inputs[port].messages = None;
+        while Some(port) != self.invocation.main_input && !self.state.taken.contains(&port) {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), StageError> {
+        while self.state.ended < self.outputs.len() {
+            self.wait()?;
+        }
+        let complete = self.outputs.iter().try_for_each(|output| output.check_complete(&self.pending));
+        complete.map_err(|what| self.error(StageFault::Contract(what)))?;
+        let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
+        self.say(printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
+        self.give_back(true);
+        self.outlet.take().map_or(Ok(()), |outlet| outlet.close())
+    }
+}
+
+impl Drop for FlightInstance {
+    fn drop(&mut self) {
+        self.give_back(false);
+    }
+}

@@ -1,0 +1,65 @@
+//! Rows of an input that outputs may still refer to.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use flowc_runner::Batch;
+
+/// The batches of an input that were sent and are not released yet, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    batches: VecDeque<(u64, Batch)>,
+    end: u64,
+}
+
+impl Pending {
+    /// Adds the next rows.
+    pub(crate) fn push(&mut self, batch: Batch) {
+        let start = self.end;
+        self.end += batch.rows() as u64;
+        if batch.rows() > 0 {
+            self.batches.push_back((start, batch));
+        }
+    }
+
+    /// Number of rows that were sent in all.
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Drops batches all of whose rows come before this one.
+    pub(crate) fn release(&mut self, before: u64) {
+        while self.batches.front().is_some_and(|(start, batch)| start + batch.rows() as u64 <= before) {
+            self.batches.pop_front();
+        }
+    }
+
+    /// The batch that holds a row, and which rows it holds. None for a row that is released, or was not sent.
+    pub(crate) fn holder(&self, row: u64) -> Option<(&Batch, Range<u64>)> {
+        let after = self.batches.partition_point(|(start, _)| *start <= row);
+        let (start, batch) = self.batches.get(after.checked_sub(1)?)?;
+        let rows = *start..start + batch.rows() as u64;
+        rows.contains(&row).then_some((batch, rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_found_until_they_are_released() {
+        let mut pending = Pending::default();
+        [3, 0, 2].into_iter().for_each(|rows| pending.push(Batch::new(rows, vec![])));
+        assert_eq!(pending.end(), 5);
+        let rows = |pending: &Pending, row| pending.holder(row).map(|(_, rows)| rows);
+        assert_eq!(
+            [0, 2, 3, 4, 5].map(|row| rows(&pending, row)),
+            [Some(0..3), Some(0..3), Some(3..5), Some(3..5), None]
+        );
+        pending.release(2);
+        assert_eq!(rows(&pending, 0), Some(0..3));
+        pending.release(3);
+        assert_eq!([rows(&pending, 2), rows(&pending, 3)], [None, Some(3..5)]);
+    }
+}

@@ -1,0 +1,25 @@
+//! The program behind a connection, as whoever started it shows it.
+
+/// A running program that serves stages, lent to one invocation at a time.
+pub trait Program: Send {
+    /// The name of the stage among those that the program serves.
+    fn stage(&self) -> &str;
+
+    /// Lines that it printed since this was asked last.
+    fn printed(&mut self) -> Vec<String>;
+
+    /// How it ended, in words; waits a moment for one whose connection broke. None if it still runs.
+    fn ended(&mut self) -> Option<Ending>;
+
+    /// The invocation is over. After one that was cut short the program may still be at work on it, and is not `sound`.
+    fn give_back(self: Box<Self>, sound: bool);
+}
+
+/// How a program ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// For want of memory.
+    Memory,
+    /// Otherwise: `exit status 3`, `killed by signal 11 (SIGSEGV)`.
+    Other(String),
+}

@@ -1,0 +1,77 @@
+//! Environments: the packages of a project, installed once and kept.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use flowc_platform::{lock_exclusive, rename_new};
+
+use crate::interpreter::{no_uv, uv};
+use crate::{Project, PythonError};
+
+/// A folder of environments, shared by several processes. Each is named after what is in it.
+#[derive(Clone, Debug)]
+pub struct Environments {
+    /// The folder.
+    pub home: PathBuf,
+}
+
+impl Environments {
+    /// The environment of a project, if it is there.
+    pub fn kept(&self, project: &Project) -> Option<PathBuf> {
+        let place = self.home.join(project.environment());
+        place.is_dir().then_some(place)
+    }
+
+    /// Installs the packages of a project. What uv says goes to `log`, line by line.
+    ///
+    /// # Errors
+    /// If uv fails, or the folder can't be written.
+    pub fn install(&self, project: &Project, log: &mut dyn FnMut(&str)) -> Result<PathBuf, PythonError> {
+        let name = project.environment();
+        std::fs::create_dir_all(&self.home).map_err(PythonError::io(&self.home))?;
+        let lock = self.home.join(format!("{name}.lock"));
+        let _held = lock_exclusive(&lock, true).map_err(PythonError::io(&lock))?;
+        if let Some(place) = self.kept(project) {
+            return Ok(place);
+        }
+        // Under a name of its own until it is whole: what a kill leaves is made again.
+        let (building, place) = (self.home.join(format!("{name}.building")), self.home.join(&name));
+        if building.exists() {
+            std::fs::remove_dir_all(&building).map_err(PythonError::io(&building))?;
+        }
+        sync(project, &building, log)?;
+        rename_new(&building, &place).map_err(PythonError::io(&place))?;
+        Ok(place)
+    }
+}
+
+/// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules
+/// are read from where they are.
+fn sync(project: &Project, place: &Path, log: &mut dyn FnMut(&str)) -> Result<(), PythonError> {
+    let mut command = uv();
+    command.args(["sync", "--locked", "--no-dev", "--no-install-project", "--no-editable", "--compile-bytecode"]);
+    command.args(["--no-progress", "--color", "never", "--python"]).arg(&project.interpreter.path);
+    command.arg("--project").arg(&project.dir).env("UV_PROJECT_ENVIRONMENT", place);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(no_uv)?;
+    let output = tell(&mut child, log).map_err(no_uv)?;
+    let status = child.wait().map_err(no_uv)?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(PythonError::Install { dir: project.dir.clone(), output }),
+    }
+}
+
+/// Hands on what a process complains of, and gives all of it.
+fn tell(child: &mut Child, log: &mut dyn FnMut(&str)) -> std::io::Result<String> {
+    let mut output = String::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).lines() {
+            let line = line?;
+            log(&line);
+            output.push_str(&line);
+            output.push('\n');
+        }
+    }
+    Ok(output.trim_end().to_owned())
+}

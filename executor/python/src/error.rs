@@ -1,0 +1,77 @@
+//! Why a Python stage can't be run.
+
+use std::path::{Path, PathBuf};
+
+use flowc_platform::TreeError;
+
+/// Why a Python stage can't be run.
+#[derive(Debug, thiserror::Error)]
+pub enum PythonError {
+    /// There is no project.
+    #[error("{} has no pyproject.toml: a `python` stage is a folder with one, see `docs/python.md`", .dir.display())]
+    NotAProject {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// Versions are not pinned.
+    #[error("{} has no uv.lock, so its packages are not pinned: run `uv lock` there", .dir.display())]
+    NoLock {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// The tool is missing or does not start.
+    #[error("`uv` can't be run ({reason}): `python` stages need it, `pip install uv` or https://docs.astral.sh/uv")]
+    NoUv {
+        /// What happened.
+        reason: String,
+    },
+    /// No interpreter fits.
+    #[error("there is no Python for {}: {reason}", .dir.display())]
+    NoInterpreter {
+        /// The project.
+        dir: PathBuf,
+        /// What uv or the interpreter said.
+        reason: String,
+    },
+    /// The packages can't be installed.
+    #[error("the packages of {} can't be installed:\n{output}", .dir.display())]
+    Install {
+        /// The project.
+        dir: PathBuf,
+        /// What uv said.
+        output: String,
+    },
+    /// The path of a socket would be longer than systems allow.
+    #[error("no folder for a socket has a path that is short enough: {} has more than 90 bytes; set TMPDIR to a shorter one", .folder.display())]
+    LongPath {
+        /// The folder of temporary files.
+        folder: PathBuf,
+    },
+    /// The process does not come up.
+    #[error("its process does not start: {reason}")]
+    Start {
+        /// How it ended, and what it printed.
+        reason: String,
+    },
+    /// A file can't be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+}
+
+impl PythonError {
+    /// An error with a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+}
+
+impl From<TreeError> for PythonError {
+    fn from(error: TreeError) -> Self {
+        Self::Io { path: error.path, source: error.cause }
+    }
+}

@@ -1,0 +1,21 @@
+//! The runner for Python stages.
+//!
+//! A stage is a folder with a `pyproject.toml`, a `uv.lock` and modules ([`Project`]). Its packages are installed by `uv`
+//! into an environment that is kept ([`Environments`]). It runs in a process in a sandbox, behind the stage protocol
+//! ([`PythonRunner`]).
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod environment;
+mod error;
+mod interpreter;
+mod pool;
+mod process;
+mod project;
+mod runner;
+mod sdk;
+
+pub use environment::Environments;
+pub use error::PythonError;
+pub use interpreter::Interpreter;
+pub use project::Project;
+pub use runner::{Launch, Places, PythonRunner};

@@ -1,0 +1,216 @@
+//! A running process that serves the stages of a project.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use flowc_flight::{Connection, Ending, Network};
+use flowc_sandbox::{Sandbox, describe};
+use tempfile::TempDir;
+
+use crate::runner::{Launch, Places};
+use crate::{PythonError, sdk};
+
+/// How long a process may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the end of a process may come after that of its connection.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+/// Processes and threads of a stage.
+const PROCESSES: u64 = 512;
+/// Lines that are kept of what it prints until somebody asks, and bytes of a line.
+const LINES: usize = 1000;
+const WIDTH: usize = 8 << 10;
+/// What a Unix socket's path may have, less its name.
+const LONGEST_FOLDER: usize = 90;
+
+/// A process. Dropping it ends it, and all that it started.
+pub(crate) struct Process {
+    child: Child,
+    connection: Connection,
+    printed: Printed,
+    /// Its socket and its temporary files.
+    _folder: TempDir,
+}
+
+/// What a process printed that nobody asked for yet.
+#[derive(Clone, Default)]
+struct Printed(Arc<Mutex<VecDeque<String>>>);
+
+impl Process {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start(
+        launch: &Launch,
+        memory: Option<u64>,
+        places: &Places,
+        network: &Network,
+    ) -> Result<Self, PythonError> {
+        let folder = folder(&places.spool)?;
+        let sdk = sdk::unpack(&places.home)?;
+        let sandbox = sandbox(launch, memory, folder.path(), &sdk);
+        let mut child = sandbox.spawn(&places.helper).map_err(PythonError::io(&places.helper))?;
+        let printed = Printed::default();
+        let streams = [child.stdout.take().map(boxed), child.stderr.take().map(boxed)];
+        streams.into_iter().flatten().for_each(|stream| printed.listen(stream));
+        let connection = network.connect(&socket(folder.path()), PATIENCE, || matches!(child.try_wait(), Ok(None)));
+        match connection {
+            Ok(connection) => Ok(Self { child, connection, printed, _folder: folder }),
+            Err(error) => {
+                let reason = error.to_string();
+                // Its last words may still be on their way.
+                let status = end(&mut child);
+                std::thread::sleep(Duration::from_millis(20));
+                let words = printed.take().join("\n");
+                Err(PythonError::Start {
+                    reason: format!("{reason} ({})\n{words}", status.map_or_else(String::new, describe)),
+                })
+            }
+        }
+    }
+
+    /// The way to it.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Lines that it printed since this was asked last.
+    pub(crate) fn printed(&mut self) -> Vec<String> {
+        self.printed.take()
+    }
+
+    /// How it ended; waits a moment for that.
+    pub(crate) fn ended(&mut self) -> Option<Ending> {
+        let start = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(Ending::Other(describe(status))),
+                Ok(None) if start.elapsed() < AFTERWARDS => std::thread::sleep(Duration::from_millis(2)),
+                _ => return None,
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        end(&mut self.child);
+    }
+}
+
+/// Ends a sandbox. Closing its standard input would do, later.
+fn end(child: &mut Child) -> Option<ExitStatus> {
+    if let Ok(Some(status)) = child.try_wait() {
+        return Some(status);
+    }
+    // Both fail only for one that has ended.
+    let _ = child.kill();
+    child.wait().ok()
+}
+
+fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(stream)
+}
+
+/// A folder for a socket: in the store's, unless that makes its path too long.
+fn folder(spool: &Path) -> Result<TempDir, PythonError> {
+    let fallback = std::env::temp_dir();
+    let mut folders = [spool, &fallback].into_iter();
+    let short = folders.find(|folder| folder.as_os_str().len() < LONGEST_FOLDER);
+    let parent = short.ok_or_else(|| PythonError::LongPath { folder: fallback.clone() })?;
+    tempfile::Builder::new().prefix("py-").tempdir_in(parent).map_err(PythonError::io(parent))
+}
+
+fn socket(folder: &Path) -> PathBuf {
+    folder.join("s")
+}
+
+/// What the process may reach: its interpreter, its packages, its sources, the SDK, and a folder for temporary files.
+fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Path, sdk: &Path) -> Sandbox {
+    let Launch { project, environment, entry } = launch;
+    let sources = project.dir.to_string_lossy().into_owned();
+    let serve = match is_server(entry) {
+        true => vec!["-s".to_owned(), format!("{sources}/{entry}")],
+        false => vec!["-s".to_owned(), "-m".to_owned(), "flowc.serve".to_owned(), sources],
+    };
+    Sandbox {
+        program: environment.join("bin").join("python"),
+        args: serve,
+        env: variables(environment, folder, sdk),
+        folder: folder.to_owned(),
+        readable: vec![project.interpreter.prefix.clone(), environment.clone(), project.dir.clone(), sdk.to_owned()],
+        writable: vec![folder.to_owned()],
+        memory,
+        processes: PROCESSES,
+    }
+}
+
+/// Whether an entry is a program that serves the protocol itself, and not the name of a stage.
+fn is_server(entry: &str) -> bool {
+    entry.ends_with(".py")
+}
+
+/// The environment: nothing of the user's. One thread for libraries that have pools of them, since sums of floats depend
+/// on how many there are; flowc runs several processes instead.
+fn variables(environment: &Path, folder: &Path, sdk: &Path) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let (folder_text, sdk) = (text(folder), text(sdk));
+    let path = format!("{}:/usr/bin:/bin", text(&environment.join("bin")));
+    let listen = format!("grpc+unix://{}", text(&socket(folder)));
+    let fixed = [
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONFAULTHANDLER", "1"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("MKL_NUM_THREADS", "1"),
+        ("POLARS_MAX_THREADS", "1"),
+    ];
+    let own = [
+        ("PATH", &path),
+        ("HOME", &folder_text),
+        ("TMPDIR", &folder_text),
+        ("PYTHONPATH", &sdk),
+        ("FLOWC_LISTEN", &listen),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
+    own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+impl Printed {
+    /// Keeps what comes, in a thread that ends with the stream.
+    fn listen(&self, stream: Box<dyn Read + Send>) {
+        let printed = self.clone();
+        let name = "flowc-python-output".to_owned();
+        // Without the thread the process blocks when the pipe is full, and times out.
+        let _ = std::thread::Builder::new().name(name).spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while matches!(stream.by_ref().take(WIDTH as u64).read_until(b'\n', &mut line), Ok(1..)) {
+                printed.add(String::from_utf8_lossy(&line).trim_end().to_owned());
+                line.clear();
+            }
+        });
+    }
+
+    fn add(&self, line: String) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
+    }
+}

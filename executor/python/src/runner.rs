@@ -1,0 +1,135 @@
+//! The runner: stages by digest, in processes that are started when they are needed and used again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use flowc_flight::{FlightInstance, Network};
+use flowc_planner::catalogue::{Description, Problem, Question, Signature};
+use flowc_planner::key::StageDigest;
+use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+
+use crate::pool::{Kind, Lent, Pool};
+use crate::process::Process;
+use crate::{Project, PythonError};
+
+/// Where a runner finds and puts things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// A program that calls [`flowc_sandbox::main`] first thing.
+    pub helper: PathBuf,
+    /// Environments, and the SDK.
+    pub home: PathBuf,
+    /// Sockets and temporary files.
+    pub spool: PathBuf,
+}
+
+/// How a stage is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its sources and its interpreter.
+    pub project: Project,
+    /// Its packages.
+    pub environment: PathBuf,
+    /// `module:name`, `module`, or nothing for the module `stage`; or a program that serves the protocol by itself.
+    pub entry: String,
+}
+
+/// Runs stages that are written in Python. Cheap to make: nothing is started until a stage is used.
+pub struct PythonRunner {
+    places: Places,
+    network: OnceLock<Result<Network, String>>,
+    launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
+    pool: Pool,
+}
+
+impl PythonRunner {
+    /// A runner that knows no stage yet.
+    pub fn new(places: Places) -> Self {
+        Self { places, network: OnceLock::new(), launches: Mutex::default(), pool: Pool::default() }
+    }
+
+    /// Registers a stage.
+    pub fn add(&self, launch: Launch) -> StageDigest {
+        let digest = launch.project.digest(&launch.entry);
+        let mut launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
+        launches.entry(digest).or_insert_with(|| Arc::new(launch));
+        digest
+    }
+
+    /// What a registered stage is, before any config.
+    ///
+    /// # Errors
+    /// If it can't be started, or describes itself wrongly.
+    pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        self.ask(digest, |process, launch| {
+            process.connection().signature(&launch.entry, *digest, launch.project.runner())
+        })
+    }
+
+    /// What a registered stage makes of a config and of its inputs' schemas.
+    ///
+    /// # Errors
+    /// What the stage itself finds wrong, or what is wrong with the stage.
+    pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        self.ask(&question.digest, |process, launch| process.connection().describe(&launch.entry, question))
+    }
+
+    /// Asks with a process that waits, or a new one.
+    fn ask<T>(
+        &self,
+        digest: &StageDigest,
+        question: impl FnOnce(&Process, &Launch) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let launch = self.launch(digest).map_err(Problem::new)?;
+        let kind = Kind::of(&launch, None);
+        let mut process = self.process(&launch, &kind).map_err(|error| Problem::new(error.to_string()))?;
+        let answer = question(&process, &launch);
+        match process.is_alive() {
+            true => self.pool.put(kind, process),
+            false => {
+                let (how, words) = (process.ended(), process.printed().join("\n"));
+                let how = how.map_or_else(String::new, |ending| format!("{ending:?}"));
+                return Err(Problem::new(format!("its process ended while it was asked: {how}\n{words}")));
+            }
+        }
+        answer
+    }
+
+    fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
+        let launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
+        let launch = launches.get(digest).cloned();
+        launch.ok_or_else(|| format!("the Python stage {} was never registered", digest.short()))
+    }
+
+    fn process(&self, launch: &Launch, kind: &Kind) -> Result<Process, PythonError> {
+        if let Some(process) = self.pool.take(kind) {
+            return Ok(process);
+        }
+        let network = self.network.get_or_init(|| Network::new().map_err(|error| error.to_string()));
+        let network = network.as_ref().map_err(|reason| PythonError::Start { reason: reason.clone() })?;
+        Process::start(launch, kind.memory, &self.places, network)
+    }
+}
+
+impl Kind {
+    fn of(launch: &Launch, memory: Option<u64>) -> Self {
+        let Launch { project, environment, entry } = launch;
+        let server = entry.ends_with(".py").then(|| entry.clone());
+        Self { dir: project.dir.clone(), environment: environment.clone(), server, memory }
+    }
+}
+
+impl Runner for PythonRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let failed =
+            |message: String| StageError::new(&*invocation.stage, StageFault::Problem { message, config_path: None });
+        let launch = self.launch(&invocation.digest).map_err(failed)?;
+        let kind = Kind::of(&launch, invocation.limits.memory);
+        let process = self.process(&launch, &kind).map_err(|error| failed(error.to_string()))?;
+        let connection = process.connection().clone();
+        let (pool, stage) = (self.pool.clone(), launch.entry.clone());
+        let program = Box::new(Lent { process, kind, pool, stage });
+        Ok(Box::new(FlightInstance::open(&connection, program, invocation, outlet)?))
+    }
+}
