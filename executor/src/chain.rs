@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
@@ -27,6 +28,9 @@ pub(crate) struct Ran {
     pub rows: Vec<Vec<u64>>,
 }
 
+/// How long to wait before a task is tried again, each time that a process crashed.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
+
 /// Runs chains of one plan.
 #[derive(Clone, Copy)]
 pub(crate) struct Chains<'a> {
@@ -41,20 +45,35 @@ pub(crate) struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    /// Runs a task to its end. On an error nothing of it is kept but what the stages said.
+    /// Runs a task to its end, anew where a process that ran a stage crashed: that says nothing of the data. On an error
+    /// nothing of it is kept but what the stages said.
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
+        for pause in PAUSES {
+            match self.attempt(task, said) {
+                Err(ChainError::Stage(StageError { stage, fault: StageFault::Crashed(how), .. })) => {
+                    let crashed = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
+                    let line = format!("its process ended ({how}); trying again");
+                    said.push((crashed.unwrap_or(task.id.stage), "warn".to_owned(), line));
+                    self.check_cancel().map_err(|error| self.error(error, task))?;
+                    std::thread::sleep(pause);
+                }
+                other => return other.map_err(|error| self.error(error, task)),
+            }
+        }
+        self.attempt(task, said).map_err(|error| self.error(error, task))
+    }
+
+    fn attempt(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, ChainError> {
         let shared = Shared::default();
         let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
         let result = self.drive(task, &shared, &counts);
         let (failure, outputs, log) = shared.take();
         said.extend(log);
         match (failure, result) {
-            (Some(failure), _) => return Err(failure),
-            (None, Err(ChainError::Stage(error))) => return Err(self.stage_error(error, task)),
-            (None, Err(ChainError::Other(error))) => return Err(error),
-            (None, Ok(())) => {}
+            (Some(failure), _) => Err(failure.into()),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect() }),
         }
-        Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect() })
     }
 
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
@@ -166,6 +185,13 @@ impl Chains<'_> {
             }
         }
         Ok(instance.finish()?)
+    }
+
+    fn error(&self, error: ChainError, task: &Task) -> Error {
+        match error {
+            ChainError::Stage(error) => self.stage_error(error, task),
+            ChainError::Other(error) => error,
+        }
     }
 
     fn stage_error(&self, error: StageError, task: &Task) -> Error {

@@ -188,7 +188,10 @@ impl FlightInstance {
             (Some(problem), _) => {
                 let message =
                     problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
-                Err(self.told(StageFault::Problem { message, config_path: problem.config_path }))
+                let error = self.error(StageFault::Problem { message, config_path: problem.config_path });
+                // A stage that says so itself is ready for another invocation.
+                self.give_back(true);
+                Err(error)
             }
             (None, Some(failure)) => Err(self.failed(failure)),
             (None, None) => Ok(()),
@@ -280,14 +283,14 @@ impl FlightInstance {
         Ok(())
     }
 
-    /// The stage's own code failed.
+    /// The stage's own code failed. What it left behind in its process nobody knows.
     fn failed(&mut self, failure: WireFailure) -> StageError {
         let WireFailure { message, detail, memory } = failure;
         if let (true, Some(bytes)) = (memory, self.invocation.limits.memory) {
-            return self.told(StageFault::Memory { bytes });
+            return self.error(StageFault::Memory { bytes });
         }
         let text = detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"));
-        self.told(StageFault::Trap(text))
+        self.error(StageFault::Trap(text))
     }
 
     /// The connection broke: because the program ended, or because it raised an error in the call.
@@ -300,13 +303,6 @@ impl FlightInstance {
             (None, _) => StageFault::Trap(what),
         };
         self.error(fault)
-    }
-
-    /// An error after which the stage is ready for another invocation, since it told it itself.
-    fn told(&mut self, fault: StageFault) -> StageError {
-        let error = self.error(fault);
-        self.give_back(true);
-        error
     }
 
     fn error(&mut self, fault: StageFault) -> StageError {

@@ -18,6 +18,8 @@ use crate::{PythonError, sdk};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the end of a process may come after that of its connection.
 const AFTERWARDS: Duration = Duration::from_secs(2);
+/// Bytes that an interpreter with Arrow may take for itself, beside the stage's own: code, and stacks of some 30 threads.
+const INTERPRETER: u64 = 512 << 20;
 /// Processes and threads of a stage.
 const PROCESSES: u64 = 512;
 /// Lines that are kept of what it prints until somebody asks, and bytes of a line.
@@ -146,7 +148,7 @@ fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Path, sdk: &Path) -> S
         folder: folder.to_owned(),
         readable: vec![project.interpreter.prefix.clone(), environment.clone(), project.dir.clone(), sdk.to_owned()],
         writable: vec![folder.to_owned()],
-        memory,
+        memory: memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
         processes: PROCESSES,
     }
 }

@@ -11,7 +11,7 @@ mod error;
 pub mod schema;
 
 pub use batch::{Batch, Selection};
-pub use error::{StageError, StageFault};
+pub use error::{InputRows, StageError, StageFault};
 
 use std::sync::Arc;
 

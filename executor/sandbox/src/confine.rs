@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
+    Scope,
 };
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Resource, Rlimit, getgid, getuid, setrlimit};
@@ -16,8 +17,20 @@ const UNBOUNDED: &str = "the number of processes of a stage is not limited: flow
 
 /// What of the system every program may read: its libraries, and the few files that these look at.
 const SYSTEM: &[&str] = &[
-    "/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime",
-    "/etc/alternatives", "/proc", "/sys/devices/system/cpu", "/dev/zero", "/dev/urandom", "/dev/random",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",
+    "/etc/localtime",
+    "/etc/alternatives",
+    "/proc",
+    "/sys/devices/system/cpu",
+    "/dev/zero",
+    "/dev/urandom",
+    "/dev/random",
 ];
 
 /// The version of Landlock that is made use of as far as the kernel has it.

@@ -142,7 +142,9 @@ fn started(folder: &Path) -> (Child, Vec<u32>) {
     let find = || -> Vec<u32> {
         let numbers = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        numbers.filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l.starts_with(wanted.as_bytes()))).collect()
+        numbers
+            .filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l.starts_with(wanted.as_bytes())))
+            .collect()
     };
     wait_until("both are there", || find().len() >= 2);
     let found = find();

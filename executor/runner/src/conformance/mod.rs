@@ -27,7 +27,7 @@
 //! | `derive-short` | writes too few values of `extra` |
 //! | `bad-offsets`, `bad-text`, `nulls` | writes such a column `word` |
 //! | `skip`, `twice` | emits nothing; emits it twice |
-//! | `no-such-port` | emits it on port 9 |
+//! | `no-such-port` | emits it on port 9; where that can't be said, consumes rows of a port that it was not given |
 
 mod cases;
 mod harness;
@@ -46,6 +46,12 @@ pub trait Subject: Sync {
 
     /// The stage, which the runner knows.
     fn digest(&self) -> StageDigest;
+
+    /// Whether stages say which of the input's rows they emit where they keep all. If not, rows are the next ones whatever
+    /// the stage meant, and `late` is no breach that could be seen.
+    fn says_which_rows(&self) -> bool {
+        true
+    }
 
     /// What the stage makes of a config (JSON) and of one input.
     fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem>;

@@ -1,0 +1,101 @@
+"""Stages that go wrong in every way that is left to a Python stage."""
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import flowc
+import pyarrow as pa
+
+
+@dataclass
+class Config:
+    do: str = "good"
+    """What to do to each batch."""
+
+
+def good(ids: pa.Array) -> pa.Array:
+    return ids
+
+
+def reject(ids: pa.Array) -> pa.Array:
+    raise ValueError(f"no wish to see {ids[0]}")
+
+
+def problem(ids: pa.Array) -> pa.Array:
+    raise flowc.Problem("this row is not to my taste", config_path="/do", help="choose another")
+
+
+def wrong_type(ids: pa.Array) -> pa.Array:
+    return ids.cast(pa.float64()).cast(pa.string())
+
+
+def too_short(ids: pa.Array) -> pa.Array:
+    return ids[1:]
+
+
+def segfault(ids: pa.Array) -> pa.Array:
+    ctypes.string_at(0)
+    return ids
+
+
+def leave(ids: pa.Array) -> pa.Array:
+    os._exit(3)
+
+
+def loop(ids: pa.Array) -> pa.Array:
+    while True:
+        pass
+
+
+def memory(ids: pa.Array) -> pa.Array:
+    hoard = []
+    while True:
+        hoard.append(bytearray(b"x" * (16 << 20)))
+
+
+def forks(ids: pa.Array) -> pa.Array:
+    children = []
+    while True:
+        children.append(subprocess.Popen(["/bin/sleep", "600"]))
+
+
+def noise(ids: pa.Array) -> pa.Array:
+    print("printed in Python")
+    os.write(1, b"written to standard output\n")
+    os.write(2, b"written to standard error\n")
+    return ids
+
+
+def network(ids: pa.Array) -> pa.Array:
+    socket.create_connection(("127.0.0.1", 9), timeout=5)
+    return ids
+
+
+def read_file(ids: pa.Array) -> pa.Array:
+    Path("/etc/hostname").read_text()
+    return ids
+
+
+def write_source(ids: pa.Array) -> pa.Array:
+    Path(__file__).with_name("left-behind").write_text("x")
+    return ids
+
+
+def scratch(ids: pa.Array) -> pa.Array:
+    Path("own").write_text("text")
+    assert Path("own").read_text() == "text"
+    return ids
+
+
+BEHAVIOURS = {name: value for name, value in list(globals().items()) if getattr(value, "__module__", "") == __name__}
+
+
+@flowc.stage(reads=["id"], adds={"extra": pa.int64()})
+def failing(rows: pa.RecordBatch, config: Config) -> pa.RecordBatch:
+    """Does to each batch what its config says."""
+    return pa.record_batch([BEHAVIOURS[config.do](rows["id"])], names=["extra"])

@@ -1,0 +1,60 @@
+//! A runner with one of the projects of this folder. Needs `uv`; `cargo xtask test` sets it up.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::path::Path;
+
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::{Description, Problem, Question};
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Code;
+use flowc_python::{Environments, Launch, Places, Project, PythonRunner};
+use flowc_runner::Runner;
+use flowc_runner::conformance::Subject;
+
+/// A runner that knows one stage. Environments are kept from one test run to the next.
+pub struct Python {
+    pub runner: PythonRunner,
+    pub digest: StageDigest,
+    _spool: tempfile::TempDir,
+}
+
+impl Python {
+    /// The stage `entry` of the project in a folder.
+    pub fn new(dir: &Path, entry: &str) -> Self {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
+        let project = Project::find(dir).unwrap_or_else(|error| panic!("{error}"));
+        let environment = Environments { home: home.clone() }.install(&project, &mut |_| ());
+        let environment = environment.unwrap_or_else(|error| panic!("{error}"));
+        let spool = tempfile::tempdir().expect("a folder");
+        let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
+        let runner = PythonRunner::new(Places { helper, home, spool: spool.path().to_owned() });
+        let digest = runner.add(Launch { project, environment, entry: entry.to_owned() });
+        Self { runner, digest, _spool: spool }
+    }
+
+    /// The stage `entry` of a project beside this file.
+    pub fn of(name: &str, entry: &str) -> Self {
+        Self::new(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name), entry)
+    }
+}
+
+impl Subject for Python {
+    fn runner(&self) -> &dyn Runner {
+        &self.runner
+    }
+
+    fn digest(&self) -> StageDigest {
+        self.digest
+    }
+
+    fn says_which_rows(&self) -> bool {
+        false
+    }
+
+    fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem> {
+        self.runner.signature(&self.digest)?;
+        let code = Code::Python { dir: "subject".to_owned(), entry: String::new() };
+        let config = config.parse().map_err(|error| Problem::new(format!("{error}")))?;
+        self.runner.describe(&Question { code, digest: self.digest, config, inputs: vec![input] })
+    }
+}
