@@ -24,6 +24,9 @@ class Emitter(Protocol):
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """What is to be sent of it."""
 
+    def picked_among(self) -> int | None:
+        """The rows of the input, counted from the first, of which it is known whether they are picked."""
+
     def settle(self, rows: int) -> None:
         """All that concerns this many rows of the input has been given."""
 
@@ -37,6 +40,9 @@ class NewRows:
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """The rows as they are."""
         yield from to_batches(value, self.schema)
+
+    def picked_among(self) -> None:
+        """Nothing is picked."""
 
     def settle(self, rows: int) -> None:
         """New rows owe nothing to the input."""
@@ -53,6 +59,9 @@ class SameRows:
         batch = to_batch(value, self.schema)
         self.rows += batch.num_rows
         yield batch
+
+    def picked_among(self) -> None:
+        """Nothing is picked."""
 
     def settle(self, rows: int) -> None:
         """Every row must have its values."""
@@ -75,6 +84,10 @@ class PickedRows:
         self.rows += len(mask)
         yield pa.RecordBatch.from_arrays([numbers], schema=self.schema)
 
+    def picked_among(self) -> int:
+        """Those that there were masks for."""
+        return self.rows
+
     def settle(self, rows: int) -> None:
         """Every row must be picked or not."""
         if self.rows != rows:
@@ -93,11 +106,12 @@ class Emitters:
             EMITTERS[one.rows.relation](port.name, one) for port, one in zip(outputs, sent, strict=True)
         ]
 
-    def batches(self, value: Any) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """What is to be sent of one value that the code gave, with the numbers of the outputs."""
+    def batches(self, value: Any) -> Iterator[tuple[int, pa.RecordBatch, int | None]]:
+        """What is to be sent of one value that the code gave: output, batch, and what it picks among."""
         for number, part in self._parts(value):
             try:
-                yield from ((number, batch) for batch in self.emitters[number].batches(part))
+                emitter = self.emitters[number]
+                yield from ((number, batch, emitter.picked_among()) for batch in emitter.batches(part))
             except Breach as breach:
                 raise Breach(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
+from .description import Rows
 from .problem import Cancelled
-from .wire import dumps
+from .wire import consumed_json, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .description import Opening
 
 
 class Exchange:
@@ -27,18 +30,22 @@ class Exchange:
         self._is_opened = False
         self._early: list[list[str]] = []
         self._consumed = 0
+        # Where the first output picks rows of the main input, none counts as consumed that may still be picked.
+        self._picked_among: int | None = None
         self._told = 0
         # The code may print in other threads, and batches of an async stage are read in another one.
         self._writing = threading.RLock()
         self._reading = threading.Lock()
 
-    def open(self, schema: pa.Schema, written: pa.Schema) -> None:
-        """Says that the inputs may come: the main one with this schema. These columns will be written."""
-        self.schema = schema
+    def open(self, opening: Opening) -> None:
+        """Says that the inputs may come."""
+        self.schema = opening.main_schema()
+        first = opening.outputs[0]
+        self._picked_among = 0 if first.rows == Rows("subset", opening.main) else None
         with self._writing:
             self._tell({"opened": True} | ({"log": self._early} if self._early else {}))
             self._is_opened = True
-            self._write(self._writer.begin, written)
+            self._write(self._writer.begin, first.written)
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch of the main input."""
@@ -63,16 +70,17 @@ class Exchange:
     def flush(self) -> None:
         """Says what has been consumed, if it was not said yet."""
         with self._writing:
-            if self._told < self._consumed:
-                self._told = self._consumed
-                self._write(self._writer.write_metadata, b'{"consumed":%d}' % self._told)
+            consumed = self._newly_consumed()
+            if consumed is not None:
+                self._write(self._writer.write_metadata, consumed)
 
-    def write(self, batch: pa.RecordBatch) -> None:
+    def write(self, batch: pa.RecordBatch, picked_among: int | None) -> None:
         """Sends a batch of the first output."""
         with self._writing:
-            if self._told < self._consumed:
-                self._told = self._consumed
-                self._write(self._writer.write_with_metadata, batch, b'{"consumed":%d}' % self._told)
+            self._picked_among = picked_among
+            consumed = self._newly_consumed()
+            if consumed is not None:
+                self._write(self._writer.write_with_metadata, batch, consumed)
             else:
                 self._write(self._writer.write_batch, batch)
 
@@ -105,6 +113,14 @@ class Exchange:
                 self._reader.read_chunk()
         except StopIteration:
             pass
+
+    def _newly_consumed(self) -> bytes | None:
+        """Metadata that says how much is consumed, if that is news."""
+        rows = self._consumed if self._picked_among is None else min(self._consumed, self._picked_among)
+        if rows <= self._told:
+            return None
+        self._told = rows
+        return consumed_json(rows)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._write(self._writer.write_metadata, dumps(message))

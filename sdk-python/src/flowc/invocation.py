@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .streams import LaterInlet, Stream, StreamInlet
+from .wire import consumed_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from .description import Opening
     from .exchange import Exchange
     from .work import Inlet
+
+
+Sendable: TypeAlias = "pa.RecordBatch | tuple[pa.RecordBatch, bytes]"
+"""A batch, or one with metadata."""
 
 
 class Invocation:
@@ -22,13 +27,17 @@ class Invocation:
         self.is_cancelled = exchange.is_cancelled
         self.main = opening.main
         others = [number for number in range(len(opening.inputs)) if number != opening.main]
-        self.inputs = {number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others}
+        self.inputs: dict[int, Stream[pa.RecordBatch]] = {
+            number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others
+        }
         sent = enumerate(opening.outputs[1:], 1)
-        self.outputs = {number: Stream(output.written, exchange.is_cancelled) for number, output in sent}
+        self.outputs: dict[int, Stream[Sendable]] = {
+            number: Stream(output.written, exchange.is_cancelled) for number, output in sent
+        }
 
     def inlets(self) -> list[Inlet]:
         """One per input, in the order of the inputs."""
-        before: list[Stream] = []
+        before: list[Stream[pa.RecordBatch]] = []
         inlets: dict[int, Inlet] = {}
         for number, stream in self.inputs.items():
             inlets[number] = LaterInlet(StreamInlet(stream), tuple(before)) if before else StreamInlet(stream)
@@ -37,12 +46,14 @@ class Invocation:
             inlets[self.main] = LaterInlet(self.exchange, before) if before else self.exchange
         return [inlets[number] for number in sorted(inlets)]
 
-    def write(self, output: int, batch: pa.RecordBatch) -> None:
+    def write(self, output: int, batch: pa.RecordBatch, picked_among: int | None) -> None:
         """Sends a batch."""
         if output == 0:
-            self.exchange.write(batch)
-        else:
+            self.exchange.write(batch, picked_among)
+        elif picked_among is None:
             self.outputs[output].put(batch)
+        else:
+            self.outputs[output].put((batch, consumed_json(picked_among)))
 
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""

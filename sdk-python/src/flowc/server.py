@@ -15,6 +15,7 @@ from .load import load
 from .log import Log, logging_to
 from .problem import Cancelled, Problem
 from .wire import (
+    consumed_json,
     description_json,
     dumps,
     opening_from_json,
@@ -68,7 +69,7 @@ class StageServer(flight.FlightServerBase):
         invocation = Invocation(opening, exchange)
         self._invocations[opening.invocation] = invocation
         try:
-            exchange.open(opening.main_schema(), opening.outputs[0].written)
+            exchange.open(opening)
             work.run(invocation.inlets(), invocation)
             invocation.wait_until_taken()
         finally:
@@ -84,7 +85,7 @@ class StageServer(flight.FlightServerBase):
             for chunk in reader:
                 stream.put(chunk.data)
                 rows += chunk.data.num_rows
-                writer.write(b'{"consumed":%d}' % rows)
+                writer.write(consumed_json(rows))
         except Cancelled:
             return
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .problem import Cancelled
 
@@ -15,32 +15,34 @@ if TYPE_CHECKING:
 
     from .work import Inlet
 
+T = TypeVar("T")
+
 MOST_BATCHES = 2
 POLL_SECONDS = 0.2
 """How often one who waits looks whether anybody still waits for the result."""
 
 
-class Stream:
-    """A queue of batches between the handler of an exchange and that of one of its streams."""
+class Stream(Generic[T]):
+    """A queue between the handler of an exchange and that of one of its streams."""
 
     def __init__(self, schema: pa.Schema, is_cancelled: Callable[[], bool]) -> None:
         self.schema = schema
         self._is_cancelled = is_cancelled
-        self._batches: deque[pa.RecordBatch] = deque()
+        self._batches: deque[T] = deque()
         self._changed = threading.Condition()
         self._is_bounded = True
         self._is_ended = False
         self._is_taken = False
         self._is_given_up = False
 
-    def put(self, batch: pa.RecordBatch) -> None:
+    def put(self, batch: T) -> None:
         """Adds a batch; waits for room."""
         with self._changed:
             self._wait(lambda: len(self._batches) < MOST_BATCHES or not self._is_bounded)
             self._batches.append(batch)
             self._changed.notify_all()
 
-    def get(self) -> pa.RecordBatch | None:
+    def get(self) -> T | None:
         """Takes a batch; waits for one. None at the end."""
         with self._changed:
             self._wait(lambda: bool(self._batches) or self._is_ended)
@@ -66,7 +68,7 @@ class Stream:
         with self._changed:
             self._wait(lambda: self._is_taken)
 
-    def all(self) -> Iterator[pa.RecordBatch]:
+    def all(self) -> Iterator[T]:
         """All batches. One who stops early has given the stream up."""
         try:
             while (batch := self.get()) is not None:
@@ -92,7 +94,7 @@ class Stream:
 class StreamInlet:
     """Reads a stream. What is taken off the wire counts as consumed, so there is nothing to release."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream[pa.RecordBatch]) -> None:
         self.schema = stream.schema
         self.rows = 0
         self._stream = stream
@@ -113,7 +115,7 @@ class StreamInlet:
 class LaterInlet:
     """An input that comes after others. Whoever reads it can't be waiting for those, so they may hold all they get."""
 
-    def __init__(self, inlet: Inlet, before: Sequence[Stream]) -> None:
+    def __init__(self, inlet: Inlet, before: Sequence[Stream[pa.RecordBatch]]) -> None:
         self.schema = inlet.schema
         self.release, self.flush = inlet.release, inlet.flush
         self._inlet = inlet

@@ -24,6 +24,11 @@ def dumps(message: Json) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def consumed_json(rows: int) -> bytes:
+    """That the first rows are of no more use."""
+    return b'{"consumed":%d}' % rows
+
+
 def request(body: bytes) -> dict[str, Json]:
     """A request of a version that we speak."""
     fields: dict[str, Json] = json.loads(body)
@@ -90,7 +95,9 @@ def rows_from_json(rows: Json) -> Rows:
 
 def description_from_json(fields: dict[str, Json]) -> Description:
     """A description out of its JSON."""
-    inputs = [InputDescription(port["class"], tuple(port["reads"]), tuple(port.get("keys", ()))) for port in fields["inputs"]]
+    inputs = [
+        InputDescription(port["class"], tuple(port["reads"]), tuple(port.get("keys", ()))) for port in fields["inputs"]
+    ]
     partial = fields.get("partial")
     return Description(
         inputs=tuple(inputs),

@@ -43,8 +43,8 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """Where the rows of all outputs go."""
 
-    def write(self, output: int, batch: pa.RecordBatch) -> None:
-        """Sends a batch; waits while there is no room for it."""
+    def write(self, output: int, batch: pa.RecordBatch, picked_among: int | None) -> None:
+        """Sends a batch; waits while there is no room for it. Of rows before `picked_among`, no more will be picked."""
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits for the rows any more."""
@@ -106,8 +106,8 @@ class Work:
     def send(self, value: Any, outlet: Outlet) -> None:
         """Sends what the code gave: one value, or as many as a generator makes."""
         for one in value if inspect.isgenerator(value) else [value]:
-            for output, batch in self.emitters.batches(one):
-                outlet.write(output, batch)
+            for output, batch, picked_among in self.emitters.batches(one):
+                outlet.write(output, batch, picked_among)
 
 
 def batches(inlet: Inlet) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,159 @@
+"""Stages that the tests of the server serve."""
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import flowc
+
+
+class Id(flowc.Columns):
+    id: int | None
+
+
+class Count(flowc.Columns):
+    n: int
+
+
+@dataclass
+class Config:
+    do: str = ""
+
+
+@flowc.stage(reads=["text"], adds={"length": pa.int32()})
+def lengths(rows: pa.RecordBatch):
+    """Adds the length of texts."""
+    return pc.utf8_length(rows["text"])
+
+
+@flowc.stage(reads=[], adds={"one": int})
+def ones(rows: pa.RecordBatch):
+    return [1] * rows.num_rows
+
+
+@flowc.stage(adds={"length": pa.int32()})
+def acts(rows: pa.RecordBatch, config: Config):
+    """Does what it is told."""
+    if config.do == "print":
+        print("one\ntwo", end="")
+        print(" and more", file=sys.stderr)
+        logging.getLogger("my").info("logged")
+    if config.do == "flood":
+        for number in range(3000):
+            print(f"line {number}" if number else "x" * 10_000)
+    if config.do == "problem":
+        raise flowc.Problem("not this one", "/do", help="another one")
+    if config.do == "error":
+        raise_deep()
+    if config.do == "exit":
+        sys.exit(3)
+    if config.do == "memory":
+        raise MemoryError
+    if config.do == "short":
+        return [1]
+    return pa.nulls(rows.num_rows, pa.int32()).fill_null(0)
+
+
+def raise_deep():
+    raise ValueError("too deep")
+
+
+@flowc.stage(picks=True)
+def known(rows: pa.RecordBatch, table: pa.Table):
+    return pc.is_in(rows["id"], table["id"])
+
+
+@flowc.stage(outputs={"even": flowc.Picks(), "odd": flowc.Picks(), "counts": Count})
+def parted(rows: pa.RecordBatch):
+    even = pc.equal(pc.bit_wise_and(rows["id"], 1), 0)
+    return {"even": even, "odd": pc.invert(even), "counts": {"n": [rows.num_rows]}}
+
+
+@flowc.stage(picks=True)
+def late(rows: Iterator[pa.RecordBatch]):
+    """Sees all rows before it picks among the first."""
+    batches = list(rows)
+    for batch in batches:
+        yield [True] * batch.num_rows
+
+
+@flowc.stage(classes={"first": "whole", "second": "whole"})
+def in_wrong_order(first: Iterator[flowc.Batch[Id]], second: Iterator[flowc.Batch[Id]]) -> Iterator[flowc.Batch[Count]]:
+    """Reads the second input before the first."""
+    yield {"n": [sum(batch.num_rows for batch in second)]}
+    yield {"n": [sum(batch.num_rows for batch in first)]}
+
+
+@flowc.stage
+class Total:
+    """Sums up the ids."""
+
+    def partial(self, rows: flowc.Table[Id]) -> flowc.Batch[Count]:
+        return {"n": [pc.sum(rows["id"]).as_py() or 0]}
+
+    def merge(self, partials: flowc.Table[Count]) -> flowc.Batch[Count]:
+        return {"n": [pc.sum(partials["n"])]}
+
+    def finish(self, partial: flowc.Batch[Count]) -> flowc.Batch[Count]:
+        return partial
+
+
+@flowc.stage
+def first_only(rows: Iterator[pa.RecordBatch]) -> Iterator[flowc.Batch[Count]]:
+    """Stops reading after the first batch."""
+    yield {"n": [next(rows).num_rows]}
+
+
+@flowc.stage(adds={"again": int}, concurrency=4)
+async def slow(rows: pa.RecordBatch, config: Config):
+    if config.do == "hang":
+        await asyncio.sleep(3600)
+    if config.do == "error" and rows["id"][0].as_py() > 0:
+        raise ValueError("not this batch")
+    await asyncio.sleep(0.01)
+    return rows["id"]
+
+
+@flowc.stage(output=pa.schema([("bytes", pa.binary())]))
+def endless(config: Config):
+    """Makes batches of a megabyte, counts them in the file `do`, and says there that it ended."""
+    place, count = Path(config.do), 0
+    try:
+        while True:
+            yield {"bytes": [bytes(1 << 20)]}
+            count += 1
+            place.write_text(str(count))
+    finally:
+        place.write_text("ended")
+
+
+@flowc.stage(outputs={"out": Count, "bytes": pa.schema([("bytes", pa.binary())])})
+def endless_beside(config: Config):
+    """The same on its second output."""
+    for value in endless(config):
+        yield {"bytes": value}
+
+
+@flowc.stage
+def waiting() -> flowc.Batch[Count]:
+    """How many threads wait in the SDK, but for this one."""
+    time.sleep(0.5)
+    here = threading.get_ident()
+    stacks = [frame for thread, frame in sys._current_frames().items() if thread != here]
+    return {"n": [sum(is_waiting(stack) for stack in stacks)]}
+
+
+def is_waiting(frame) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.endswith(("streams.py", "exchange.py", "concurrent.py")):
+            return True
+        frame = frame.f_back
+    return False
