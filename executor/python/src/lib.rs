@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod interpreter;
 mod pool;
+mod printed;
 mod process;
 mod project;
 mod runner;

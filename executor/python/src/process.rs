@@ -1,16 +1,16 @@
 //! A running process that serves the stages of a project.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Read};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
 use flowc_sandbox::{Sandbox, describe};
 use tempfile::TempDir;
 
+use crate::printed::Printed;
 use crate::runner::{Launch, Places};
 use crate::{PythonError, sdk};
 
@@ -22,9 +22,6 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 const INTERPRETER: u64 = 512 << 20;
 /// Processes and threads of a stage.
 const PROCESSES: u64 = 512;
-/// Lines that are kept of what it prints until somebody asks, and bytes of a line.
-const LINES: usize = 1000;
-const WIDTH: usize = 8 << 10;
 /// What a Unix socket's path may have, less its name.
 const LONGEST_FOLDER: usize = 90;
 
@@ -36,10 +33,6 @@ pub(crate) struct Process {
     /// Its socket and its temporary files.
     _folder: TempDir,
 }
-
-/// What a process printed that nobody asked for yet.
-#[derive(Clone, Default)]
-struct Printed(Arc<Mutex<VecDeque<String>>>);
 
 impl Process {
     /// Starts one and waits until it listens.
@@ -54,16 +47,15 @@ impl Process {
         let sandbox = sandbox(launch, memory, folder.path(), &sdk);
         let mut child = sandbox.spawn(&places.helper).map_err(PythonError::io(&places.helper))?;
         let printed = Printed::default();
-        let streams = [child.stdout.take().map(boxed), child.stderr.take().map(boxed)];
-        streams.into_iter().flatten().for_each(|stream| printed.listen(stream));
+        let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+        let listen = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));
+        listen.map_err(PythonError::io(&places.helper))?;
         let connection = network.connect(&socket(folder.path()), PATIENCE, || matches!(child.try_wait(), Ok(None)));
         match connection {
             Ok(connection) => Ok(Self { child, connection, printed, _folder: folder }),
             Err(error) => {
                 let reason = error.to_string();
-                // Its last words may still be on their way.
                 let status = end(&mut child);
-                std::thread::sleep(Duration::from_millis(20));
                 let words = printed.take().join("\n");
                 Err(PythonError::Start {
                     reason: format!("{reason} ({})\n{words}", status.map_or_else(String::new, describe)),
@@ -114,10 +106,6 @@ fn end(child: &mut Child) -> Option<ExitStatus> {
     // Both fail only for one that has ended.
     let _ = child.kill();
     child.wait().ok()
-}
-
-fn boxed(stream: impl Read + Send + 'static) -> Box<dyn Read + Send> {
-    Box::new(stream)
 }
 
 /// A folder for a socket: in the store's, unless that makes its path too long.
@@ -186,33 +174,4 @@ fn variables(environment: &Path, folder: &Path, sdk: &Path) -> BTreeMap<String, 
     ];
     let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
     own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
-
-impl Printed {
-    /// Keeps what comes, in a thread that ends with the stream.
-    fn listen(&self, stream: Box<dyn Read + Send>) {
-        let printed = self.clone();
-        let name = "flowc-python-output".to_owned();
-        // Without the thread the process blocks when the pipe is full, and times out.
-        let _ = std::thread::Builder::new().name(name).spawn(move || {
-            let mut stream = BufReader::new(stream);
-            let mut line = Vec::new();
-            while matches!(stream.by_ref().take(WIDTH as u64).read_until(b'\n', &mut line), Ok(1..)) {
-                printed.add(String::from_utf8_lossy(&line).trim_end().to_owned());
-                line.clear();
-            }
-        });
-    }
-
-    fn add(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LINES {
-            lines.pop_front();
-        }
-        lines.push_back(line);
-    }
-
-    fn take(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..).collect()
-    }
 }
