@@ -59,8 +59,9 @@ mod whole;
 
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
-/// Sandboxes start the program that embeds this engine again, which calls this first thing.
-pub use flowc_sandbox::main as sandbox_main;
+/// Sandboxes for stages in processes. They start the program that embeds this engine again, which calls
+/// `sandbox::main` first thing.
+pub use flowc_sandbox as sandbox;
 pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};

@@ -7,6 +7,7 @@ mod corpus;
 mod demo;
 mod fuzz;
 mod process;
+mod python;
 mod setup;
 mod test;
 mod tidy;

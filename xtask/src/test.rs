@@ -5,12 +5,12 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::workspace::{GUESTS, Workspace};
-use crate::{process, setup, tidy};
+use crate::{process, python, setup, tidy};
 
 /// `cargo xtask test --help`.
 pub(crate) const HELP: &str = "\
-Sets up what is missing, then: format, lints, architecture, all tests of the workspace, and the native tests of the
-workspaces for wasm32. It goes on after a failure, and ends with a list of what passed and failed.
+Sets up what is missing, then: format, lints, architecture, all tests of the workspace, the native tests of the
+workspaces for wasm32, and the tests of the Python SDK. It goes on after a failure, and ends with a list of what passed and failed.
 
 Usage: cargo xtask test [--long]
 
@@ -21,8 +21,10 @@ Usage: cargo xtask test [--long]
 pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     setup::targets(workspace)?;
     setup::tools(workspace)?;
+    let uv = python::uv(workspace)?;
     let mut outcomes = vec![("tidy".to_owned(), tidy::run(workspace))];
-    for (name, mut command) in commands(workspace) {
+    for (name, mut command) in commands(workspace).into_iter().chain(python::commands(workspace, &uv)) {
+        command.env("FLOWC_UV", &uv);
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
         }

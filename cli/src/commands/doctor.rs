@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use flowc_executor::sandbox::Isolation;
+
 use super::{Context, printed};
 use crate::args::DoctorArgs;
 use crate::exit::{self, Exit};
@@ -49,6 +51,8 @@ fn checks(settings: &Settings, folder: &Path) -> Vec<Check> {
         check("project's disk", file_system(folder)),
         check("cargo", cargo()),
         check("wasm target", wasm_target()),
+        check("uv", uv()),
+        check("sandbox", sandbox()),
     ]
 }
 
@@ -123,6 +127,22 @@ fn wasm_target() -> Result<String, Missing> {
     let missing = |reason| Missing { reason, remedy, needed: false };
     let folder = output("rustc", &["--print", "target-libdir", "--target", TARGET]).map_err(missing)?;
     if Path::new(&folder).is_dir() { Ok(TARGET.to_owned()) } else { Err(missing(format!("{TARGET} is not installed"))) }
+}
+
+fn uv() -> Result<String, Missing> {
+    let remedy = "only `python` stages need it: `pip install uv`, or see https://docs.astral.sh/uv";
+    let program = std::env::var("FLOWC_UV").unwrap_or_else(|_| "uv".to_owned());
+    output(&program, &["--version"]).map_err(|reason| Missing { reason, remedy, needed: false })
+}
+
+fn sandbox() -> Result<String, Missing> {
+    let remedy = "only `python` stages need it: allow user namespaces, and use Linux 6.14 or later as root";
+    let missing = |reason: String| Missing { reason, remedy, needed: false };
+    let helper = std::env::current_exe().map_err(|error| missing(error.to_string()))?;
+    match flowc_executor::sandbox::isolation(&helper) {
+        Isolation::Full => Ok("no network, no files but given ones, limits on memory and processes".to_owned()),
+        Isolation::Partial(reason) => Err(missing(reason)),
+    }
 }
 
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -45,6 +45,10 @@ impl Project {
                 command.env_remove(&name);
             }
         }
+        // For Python stages: the tool, what it downloaded before, and a project whose packages are pinned.
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "FLOWC_UV"));
+        command.env("UV_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv"));
+        command.env("PYTHON_PROJECT", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
         let home = self.root.path().join("home");
         command.env("HOME", &home).env("FLOWC_JOBS", "2");
         command

@@ -1,0 +1,47 @@
+//! uv, which tests and benchmarks of Python stages need, and what it runs.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The version that is installed where there is none.
+const UV: &str = "uv==0.13.9";
+
+/// uv: the one that `FLOWC_UV` names, the one on the `PATH`, or one of our own below the target folder.
+pub(crate) fn uv(workspace: &Workspace) -> Result<OsString> {
+    let found = std::env::var_os("FLOWC_UV").unwrap_or_else(|| "uv".into());
+    if process::succeeds(Command::new(&found).arg("--version")) {
+        return Ok(found);
+    }
+    let folder = workspace.target.join("tools/uv");
+    let own: PathBuf = folder.join("bin/uv");
+    if !process::succeeds(Command::new(&own).arg("--version")) {
+        process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))
+            .context("Python stages need Python 3.10 or later, with its module venv")?;
+        process::run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", UV]))?;
+    }
+    Ok(own.into())
+}
+
+/// The checks of the Python SDK, each with its name.
+pub(crate) fn commands(workspace: &Workspace, uv: &OsString) -> Vec<(String, Command)> {
+    let run = |name: &str, arguments: &[&str]| {
+        let mut command = Command::new(uv);
+        command.current_dir(workspace.root.join("sdk-python"));
+        // One environment for all checkouts that share a target folder.
+        command.env("UV_PROJECT_ENVIRONMENT", workspace.target.join("tools/sdk-python")).env_remove("VIRTUAL_ENV");
+        command.args(["run", "--locked", "--quiet"]).args(arguments);
+        (format!("{name} sdk-python"), command)
+    };
+    vec![
+        run("format", &["ruff", "format", "--check"]),
+        run("lints", &["ruff", "check"]),
+        run("types", &["mypy"]),
+        run("pytest", &["pytest"]),
+    ]
+}
