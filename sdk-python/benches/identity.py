@@ -28,7 +28,7 @@ def batch(rows: int) -> pa.RecordBatch:
     """Whole numbers, floating numbers, and texts of 100 bytes."""
     numbers = range(rows)
     texts = [f"{number:0100}" for number in numbers]
-    return pa.record_batch({"id": list(numbers), "x": [float(number) for number in numbers], "text": texts})
+    return pa.RecordBatch.from_pydict({"id": list(numbers), "x": [float(number) for number in numbers], "text": texts})
 
 
 def of_stage(server: Server, schema: pa.Schema) -> Exchange:

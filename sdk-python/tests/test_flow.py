@@ -21,11 +21,20 @@ def eventually(holds, seconds=10):
         time.sleep(0.02)
 
 
+def count(place):
+    return place.read_text().count(".")
+
+
+def has_ended(place):
+    return place.read_text().endswith("ended")
+
+
 def memory(server):
     return int(Path(f"/proc/{server.process.pid}/statm").read_text().split()[1]) * PAGE
 
 
 def opened(client, config=None, *schemas):
+    """An invocation that is open. The writer must be kept: it waits for the end of the call when it is let go."""
     opening = client.opening(config or {}, schemas)
     writer, reader = client.exchange(opening)
     assert b"opened" in reader.read_chunk().app_metadata.to_pybytes()
@@ -38,8 +47,8 @@ def nobody_waits(stage):
 
 @pytest.mark.parametrize("name", ["endless", "endless_beside"])
 def test_a_reader_that_stalls_stops_the_stage(stage, server, tmp_path, name):
-    place = tmp_path / "count"
-    opening, _, exchange = opened(stage(name), {"do": str(place)})
+    place = tmp_path / "dots"
+    opening, _writer, exchange = opened(stage(name), {"do": str(place)})
     ticket = flight.Ticket(
         b'{"protocol": 1, "stage": "", "invocation": "%s", "output": 1}' % opening.invocation.encode()
     )
@@ -47,27 +56,26 @@ def test_a_reader_that_stalls_stops_the_stage(stage, server, tmp_path, name):
     for _ in range(20):
         reader.read_chunk()
     time.sleep(0.5)
-    before, memory_before = int(place.read_text()), memory(server)
+    before, memory_before = count(place), memory(server)
     time.sleep(1)
-    assert int(place.read_text()) == before < 40
+    assert count(place) == before < 40
     assert abs(memory(server) - memory_before) < 4 << 20
     for _ in range(before):
         reader.read_chunk()
-    assert int(place.read_text()) > before
+    assert count(place) > before
     exchange.cancel()
-    eventually(lambda: place.read_text() == "ended")
+    eventually(lambda: has_ended(place))
     assert nobody_waits(stage)
 
 
 def test_an_output_that_nobody_reads_any_more_ends_the_stage(stage, server, tmp_path):
-    place = tmp_path / "count"
-    opening, _, exchange = opened(stage("endless_beside"), {"do": str(place)})
+    place = tmp_path / "dots"
+    opening, _writer, _exchange = opened(stage("endless_beside"), {"do": str(place)})
     ticket = flight.Ticket(b'{"invocation": "%s", "output": 1}' % opening.invocation.encode())
     reader = server.flight.do_get(ticket)
     reader.read_chunk()
     reader.cancel()
-    eventually(lambda: place.read_text() == "ended")
-    assert exchange.read_chunk.__self__ is exchange
+    eventually(lambda: has_ended(place))
     assert nobody_waits(stage)
 
 
@@ -75,14 +83,14 @@ def test_an_output_that_nobody_reads_any_more_ends_the_stage(stage, server, tmp_
 def test_async_calls_end_with_the_client(stage, is_hung):
     schema = pa.schema([("id", pa.int64())])
     _, writer, reader = opened(stage("slow"), {"do": "hang" if is_hung else ""}, schema)
-    writer.write_batch(pa.record_batch([[1]], schema=schema))
+    writer.write_batch(pa.record_batch([pa.array([1])], schema=schema))
     reader.cancel()
     assert nobody_waits(stage)
 
 
 def test_who_waits_for_an_input_is_sent_away(stage):
     schema = pa.schema([("id", pa.int64())])
-    _, _, reader = opened(stage("known"), {}, schema, schema)
+    _, _writer, reader = opened(stage("known"), {}, schema, schema)
     reader.cancel()
     assert nobody_waits(stage)
 
@@ -95,8 +103,7 @@ def test_streams_of_an_invocation_that_is_not_open_are_refused(server):
 def test_a_killed_server_breaks_the_call(tmp_path):
     with served(HERE / "stages") as server:
         server.stage = "stage:endless"
-        _, _, reader = opened(server, {"do": str(tmp_path / "count")})
+        _, _writer, reader = opened(server, {"do": str(tmp_path / "dots")})
         server.process.kill()
         with pytest.raises(flight.FlightError):
-            for _ in range(100):
-                reader.read_chunk()
+            list(reader)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
-from .description import Rows
 from .problem import Cancelled
 from .wire import consumed_json, dumps
 
@@ -41,7 +40,8 @@ class Exchange:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
         first = opening.outputs[0]
-        self._picked_among = 0 if first.rows == Rows("subset", opening.main) else None
+        is_picking = first.rows.relation == "subset" and first.rows.input == opening.main
+        self._picked_among = 0 if is_picking else None
         with self._writing:
             self._tell({"opened": True} | ({"log": self._early} if self._early else {}))
             self._is_opened = True

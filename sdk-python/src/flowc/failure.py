@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import traceback
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from .problem import Breach
 
 HERE = str(Path(__file__).parent)
+IMPORTLIB = str(Path(importlib.__file__).parent)
 
 
 def failed_json(error: BaseException) -> dict[str, Any]:
@@ -39,4 +41,4 @@ def _trimmed(error: BaseException) -> traceback.TracebackException:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith((HERE, "<frozen importlib"))
+    return filename.startswith((HERE, "<frozen", IMPORTLIB))

@@ -64,5 +64,7 @@ class Invocation:
 
     def give_up(self) -> None:
         """Whoever still waits at a stream is sent away."""
-        for stream in [*self.inputs.values(), *self.outputs.values()]:
+        for stream in self.inputs.values():
             stream.give_up()
+        for output in self.outputs.values():
+            output.give_up()

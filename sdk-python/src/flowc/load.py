@@ -27,18 +27,18 @@ def load(name: str) -> Stage:
     there = stages(module)
     if not wanted and len(there) == 1:
         return next(iter(there.values()))
-    names = ", ".join(f"`{module.__name__}:{name}`" for name in there) or "none"
+    raise _not_there(module.__name__, wanted, there)
+
+
+def _not_there(module: str, wanted: str, there: dict[str, Stage]) -> Problem:
+    names = ", ".join(f"`{module}:{name}`" for name in there)
+    if not there:
+        return Problem(f"module `{module}` has no stage", help="decorate a function with @flowc.stage")
+    if not wanted:
+        return Problem(f"module `{module}` has several stages: {names}", help="name one of them")
     near = get_close_matches(wanted, there, 1)
-    help_ = f"did you mean `{module.__name__}:{near[0]}`?" if near else None
-    if wanted:
-        raise Problem(f"module `{module.__name__}` has no stage `{wanted}`; it has {names}", help=help_)
-    message = (
-        f"module `{module.__name__}` has {len(there)} stages" if there else f"module `{module.__name__}` has no stage"
-    )
-    raise Problem(
-        f"{message}; it has {names}",
-        help="name one, as `module:name`" if there else "decorate a function with @flowc.stage",
-    )
+    help_ = f"did you mean `{module}:{near[0]}`?" if near else None
+    return Problem(f"module `{module}` has no stage `{wanted}`; it has {names}", help=help_)
 
 
 def stages(module: ModuleType) -> dict[str, Stage]:
@@ -52,9 +52,8 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name == name:
-            raise Problem(
-                f"there is no module `{name}`", help=f"write the stage into {name.replace('.', '/')}.py"
-            ) from error
+            file = f"{name.replace('.', '/')}.py"
+            raise Problem(f"there is no module `{name}`", help=f"write the stage into {file}") from error
         raise _import_problem(name, error) from error
     except Exception as error:
         raise _import_problem(name, error) from error

@@ -96,10 +96,10 @@ class StageServer(flight.FlightServerBase):
         else:
             stream.end()
 
-    def do_get(self, _context: Any, ticket: Any) -> Any:
+    def do_get(self, _context: Any, ticket: Any) -> flight.FlightDataStream:
         """An output beside the first one."""
         fields = json.loads(ticket.ticket)
-        stream = self._invocation(fields["invocation"]).outputs[fields["output"]]
+        stream: Any = self._invocation(fields["invocation"]).outputs[fields["output"]]
         return flight.GeneratorStream(stream.schema, stream.all())
 
     def _invocation(self, name: str) -> Invocation:

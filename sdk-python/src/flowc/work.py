@@ -15,9 +15,10 @@ from .instance import Instance, open_instance
 from .model import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from .description import Opening
+    from .frames import Frame
     from .model import Parameter, Stage
 
 
@@ -62,6 +63,17 @@ class Work:
     def run(self, inlets: Sequence[Inlet], outlet: Outlet) -> None:
         """All of it, from the first batch to the last."""
         arguments, by_batch = self._arguments(inlets)
+        self._call(arguments, by_batch, outlet)
+        for unread in filter(inspect.isgenerator, arguments.values()):
+            unread.close()
+        for inlet in inlets:
+            for _ in batches(inlet):
+                pass
+        if self.instance.finish is not None:
+            self.send(self.instance.finish(), outlet)
+        self.emitters.settle(inlets[self._rows_of].rows if inlets else 0)
+
+    def _call(self, arguments: dict[str, Any], by_batch: tuple[Parameter, Inlet] | None, outlet: Outlet) -> None:
         if self.instance.call.is_async:
             asyncio.run(
                 run_once(self, arguments, outlet)
@@ -71,15 +83,9 @@ class Work:
         elif by_batch is None:
             self.send(self.instance.work(**arguments), outlet)
         else:
-            self._run_by_batch(arguments, *by_batch, outlet)
-        for inlet in inlets:
-            for _ in batches(inlet):
-                pass
-        if self.instance.finish is not None:
-            self.send(self.instance.finish(), outlet)
-        self.emitters.settle(inlets[self._rows_of].rows if inlets else 0)
+            self._call_by_batch(arguments, *by_batch, outlet)
 
-    def _run_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet, outlet: Outlet) -> None:
+    def _call_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet, outlet: Outlet) -> None:
         work, is_stateless = self.instance.work, self.instance.finish is None
         while (batch := inlet.read()) is not None:
             arguments[parameter.name] = to_frame(batch, parameter.frame)
@@ -110,16 +116,18 @@ class Work:
                 outlet.write(output, batch, picked_among)
 
 
-def batches(inlet: Inlet) -> Iterator[pa.RecordBatch]:
-    """The batches of an inlet; each is released when the next one is asked for."""
+def batches(inlet: Inlet, frame: Frame = "arrow") -> Generator[Any, None, None]:
+    """The batches of an inlet; each is released when the next one is asked for, or none any more."""
     while (batch := inlet.read()) is not None:
-        yield batch
-        inlet.release(batch.num_rows)
+        try:
+            yield to_frame(batch, frame)
+        finally:
+            inlet.release(batch.num_rows)
 
 
 def _argument(parameter: Parameter, inlet: Inlet) -> Any:
     if parameter.given is Given.BATCHES:
-        return (to_frame(batch, parameter.frame) for batch in batches(inlet))
+        return batches(inlet, parameter.frame)
     table = pa.Table.from_batches(batches(inlet), inlet.schema)
     if parameter.given is Given.ONE and parameter.frame == "arrow":
         return one_batch(table)

@@ -124,15 +124,14 @@ async def slow(rows: pa.RecordBatch, config: Config):
 
 @flowc.stage(output=pa.schema([("bytes", pa.binary())]))
 def endless(config: Config):
-    """Makes batches of a megabyte, counts them in the file `do`, and says there that it ended."""
-    place, count = Path(config.do), 0
-    try:
-        while True:
-            yield {"bytes": [bytes(1 << 20)]}
-            count += 1
-            place.write_text(str(count))
-    finally:
-        place.write_text("ended")
+    """Makes batches of a megabyte, and writes a dot for each into the file `do`, and `ended` at its end."""
+    with Path(config.do).open("a") as place:
+        try:
+            while True:
+                yield {"bytes": [bytes(1 << 20)]}
+                print(".", end="", file=place, flush=True)
+        finally:
+            print("ended", end="", file=place, flush=True)
 
 
 @flowc.stage(outputs={"out": Count, "bytes": pa.schema([("bytes", pa.binary())])})
