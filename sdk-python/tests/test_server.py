@@ -123,6 +123,14 @@ def test_other_ends(stage):
     }
 
 
+def test_memory_that_is_full_is_a_failure_that_says_so():
+    with served(HERE / "stages") as server:
+        server.stage = "stage:acts"
+        failed = server.run([ROWS], {"do": "hoard"}).last["failed"]
+    assert (failed["message"], failed["memory"]) == ("MemoryError", True)
+    assert "hoard.append" in failed["detail"]
+
+
 def test_what_is_printed_and_logged_is_the_log(stage):
     log = stage("acts").run([ROWS], {"do": "print"}).log
     assert log == [("info", "one"), ("warn", " and more"), ("info", "logged"), ("info", "two")]

@@ -15,13 +15,16 @@ IMPORTLIB = str(Path(importlib.__file__).parent)
 
 def failed_json(error: BaseException) -> dict[str, Any]:
     """The last message of an invocation whose code failed."""
+    if isinstance(error, MemoryError):
+        # What fills the memory may hang on the frames, and telling of it takes some.
+        traceback.clear_frames(error.__traceback__)
     detail = "" if isinstance(error, Breach) else "".join(_trimmed(error).format())
     return {"failed": {"message": said(error), "detail": detail, "memory": isinstance(error, MemoryError)}}
 
 
 def said(error: BaseException) -> str:
     """The error in a line or so."""
-    return str(error) if isinstance(error, Breach) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, Breach) else ": ".join(filter(None, [type(error).__name__, str(error)]))
 
 
 def last_frames(error: BaseException, most: int = 3) -> str:

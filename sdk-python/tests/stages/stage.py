@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import resource
 import sys
 import threading
 import time
@@ -57,6 +58,11 @@ def acts(rows: pa.RecordBatch, config: Config):
         sys.exit(3)
     if config.do == "memory":
         raise MemoryError
+    if config.do == "hoard":
+        resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+        hoard = []
+        while True:
+            hoard.append(bytearray(16 << 20))
     if config.do == "short":
         return [1]
     return pa.nulls(rows.num_rows, pa.int32()).fill_null(0)
