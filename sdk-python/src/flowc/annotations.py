@@ -16,10 +16,8 @@ from .model import Call, Given, Parameter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ITERATORS = (
-    collections.abc.Iterator,
-    collections.abc.Iterable,
-    collections.abc.Generator,
+ITERATORS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator)
+ASYNC_ITERATORS = (
     collections.abc.AsyncIterator,
     collections.abc.AsyncIterable,
     collections.abc.AsyncGenerator,
@@ -49,7 +47,7 @@ def call_of(code: Callable[..., Any], *, of_object: bool = False) -> Call:
 
 
 def _parameter(name: str, annotation: Any) -> Parameter:
-    item = _item(annotation)
+    item = _item(annotation, ITERATORS)
     base, columns = _columns(annotation if item is None else item)
     frame = frame_of(base) or "arrow"
     if item is not None and (base is pa.RecordBatch or frame != "arrow"):
@@ -68,7 +66,7 @@ def _parameter(name: str, annotation: Any) -> Parameter:
 
 def declared_outputs(returns: Any) -> dict[str, tuple[pa.Schema, bool]] | None:
     """The outputs that a return annotation declares: schemas, and whether each may be left out. None if it does not."""
-    item = _item(returns)
+    item = _item(returns, ITERATORS + ASYNC_ITERATORS)
     base, is_optional = _without_none(returns if item is None else item)
     named = inspect.get_annotations(base, eval_str=True) if _is_named_tuple(base) else {}
     ports = {name: _output(annotation) for name, annotation in named.items()}
@@ -87,9 +85,9 @@ def _output(annotation: Any) -> tuple[pa.Schema, bool] | None:
     return None if columns is None else (columns, is_optional)
 
 
-def _item(annotation: Any) -> Any | None:
-    """What an iterator gives, or None if the annotation is no iterator."""
-    return get_args(annotation)[0] if get_origin(annotation) in ITERATORS and get_args(annotation) else None
+def _item(annotation: Any, iterators: tuple[Any, ...]) -> Any | None:
+    """What an iterator gives, or None if the annotation is none of these."""
+    return get_args(annotation)[0] if get_origin(annotation) in iterators and get_args(annotation) else None
 
 
 def _columns(annotation: Any) -> tuple[Any, pa.Schema | None]:
