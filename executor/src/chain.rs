@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{OutputColumn, Rows, Stage};
-use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault};
+use flowc_runner::{Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::left::{Said, Shared};
@@ -79,6 +79,11 @@ impl Chains<'_> {
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
         let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
         let mut outlet: Box<dyn Outlet> = Box::new(leaf);
+        let first_stage = self.plan_stage(task.chain[0].stage);
+        if let (Some(runner), 2..) = (self.runners.chained(&first_stage.code), task.chain.len()) {
+            let instance = self.open_chain(runner, task, shared, counts, outlet)?;
+            return self.feed(task, instance);
+        }
         let mut first = None;
         for (place, link) in task.chain.iter().enumerate().rev() {
             let last = place + 1 == task.chain.len();
@@ -129,6 +134,30 @@ impl Chains<'_> {
         if matches!(phase, Phase::Run | Phase::Partial) {
             self.feed_whole(task, link, phase, instance.as_mut())?;
         }
+        Ok(instance)
+    }
+
+    /// Opens all stages of a task as one instance.
+    fn open_chain(
+        &self,
+        runner: &dyn ChainRunner,
+        task: &Task,
+        shared: &Shared,
+        counts: &[Counts],
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, ChainError> {
+        let last = task.chain.len() - 1;
+        let invocation = |(place, link): (usize, &Link)| {
+            let phase = if place == last { phase(self.plan_stage(link.stage), task.id.work) } else { Phase::Run };
+            self.invocation(task, link, phase)
+        };
+        let invocations: Vec<Invocation> = task.chain.iter().enumerate().map(invocation).collect();
+        let unseen = |(link, rows): (&Link, &Counts)| -> Box<dyn Between> {
+            Box::new(Unseen { stage: link.stage, rows: rows.clone(), shared: shared.clone() })
+        };
+        let between = task.chain[..last].iter().zip(counts).map(unseen).collect();
+        let mut instance = runner.open_chain(&invocations, between, outlet)?;
+        self.feed_whole(task, &task.chain[0], Phase::Run, instance.as_mut())?;
         Ok(instance)
     }
 
@@ -336,6 +365,23 @@ impl Counts {
 
     fn read(&self) -> Vec<u64> {
         self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+}
+
+/// A stage whose batches go to the next one within a runner.
+struct Unseen {
+    stage: usize,
+    rows: Counts,
+    shared: Shared,
+}
+
+impl Between for Unseen {
+    fn gave(&mut self, rows: u64) {
+        self.rows.add(0, usize::try_from(rows).unwrap_or(usize::MAX));
+    }
+
+    fn log(&mut self, level: &str, message: &str) {
+        self.shared.log(self.stage, level, message);
     }
 }
 

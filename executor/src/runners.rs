@@ -6,7 +6,7 @@ use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_python::{Environments, Places, PythonRunner};
-use flowc_runner::Runner;
+use flowc_runner::{ChainRunner, Runner};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
 
@@ -39,6 +39,14 @@ impl Runners {
         match code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => &*self.wasm,
             Code::Python { .. } => &self.python,
+        }
+    }
+
+    /// What runs adjacent stages in one instance, where that is cheaper than handing batches from one to the next.
+    pub(crate) fn chained(&self, code: &Code) -> Option<&dyn ChainRunner> {
+        match code {
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+            Code::Python { .. } => Some(&self.python),
         }
     }
 

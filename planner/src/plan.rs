@@ -231,6 +231,11 @@ impl Code {
     }
 }
 
+/// Whether the entry of a Python stage is a program that serves the stage protocol by itself, and not a stage's name.
+pub fn is_server(entry: &str) -> bool {
+    entry.ends_with(".py")
+}
+
 impl std::fmt::Display for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,12 +1,12 @@
 //! Units: chains of stages that are executed together, and where streams must be stored. A pure function of a plan.
 //!
-//! Two adjacent stages run in one unit when they have the same runner, neither is isolated, and the stream between
+//! Two adjacent stages run in one unit when they have the same runner (in processes: the same process), neither is isolated, and the stream between
 //! them need not be stored. A stage joins the chain through its one driving input; its `whole` inputs come from the
 //! store. A combining stage is the last of its unit: its partial phase runs in the chain.
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Code, Plan, Producer, Stage, StreamId};
+use crate::plan::{Class, Code, Plan, Producer, Stage, StreamId, is_server};
 
 /// A chain of adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +53,13 @@ pub enum Boundary {
         /// Which stage.
         stage: usize,
     },
-    /// Producer or reader has a process of its own.
-    OwnProcess,
+    /// The reader runs in another process.
+    OtherProcess {
+        /// Which stage.
+        stage: usize,
+        /// What keeps it out of the producer's.
+        cause: OwnProcess,
+    },
     /// Nothing reads it. Such a stream is not stored.
     Unread,
 }
@@ -70,9 +75,55 @@ impl std::fmt::Display for Boundary {
             Boundary::Sink => f.write_str("a sink"),
             Boundary::Reader { class, .. } => write!(f, "the reader's input is {class}"),
             Boundary::OtherRunner { .. } => f.write_str("the reader has another runner"),
-            Boundary::OwnProcess => f.write_str("each Python stage has a process of its own"),
+            Boundary::OtherProcess { cause, .. } => write!(f, "the reader has a process of its own: {cause}"),
             Boundary::Unread => f.write_str("nothing reads it"),
         }
+    }
+}
+
+/// What keeps two stages in processes out of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OwnProcess {
+    /// They are of different projects, so their packages may differ.
+    Project,
+    /// One of them is a program that serves the protocol by itself.
+    Server,
+    /// Their limits differ, or one has a `timeout`: limits are those of a process.
+    Limits,
+    /// The reader has several inputs or outputs: within a process, batches go straight from one stage to the next.
+    Ports,
+}
+
+impl std::fmt::Display for OwnProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            OwnProcess::Project => "another project",
+            OwnProcess::Server => "a program of its own",
+            OwnProcess::Limits => "other limits",
+            OwnProcess::Ports => "it has several inputs or outputs",
+        })
+    }
+}
+
+/// Why a reader can't run in its producer's process, where stages run in processes.
+fn own_process(producer: &Stage, reader: &Stage) -> Option<OwnProcess> {
+    let (Code::Python { dir: above, entry: first }, Code::Python { dir: below, entry: second }) =
+        (&producer.code, &reader.code)
+    else {
+        return None;
+    };
+    let (memory, timeout) = (producer.limits.memory, producer.limits.timeout_ms.or(reader.limits.timeout_ms));
+    if above != below || producer.runner != reader.runner {
+        Some(OwnProcess::Project)
+    } else if is_server(first) || is_server(second) {
+        Some(OwnProcess::Server)
+    } else if memory != reader.limits.memory || timeout.is_some() {
+        Some(OwnProcess::Limits)
+    } else if reader.inputs.len() != 1 || reader.outputs.len() != 1 {
+        Some(OwnProcess::Ports)
+    } else {
+        None
     }
 }
 
@@ -129,8 +180,8 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
         Some(Boundary::Isolated)
     } else if producer.code.runner() != reader.code.runner() {
         Some(Boundary::OtherRunner { stage })
-    } else if matches!(reader.code, Code::Python { .. }) {
-        Some(Boundary::OwnProcess)
+    } else if let Some(cause) = own_process(producer, reader) {
+        Some(Boundary::OtherProcess { stage, cause })
     } else if !class.is_driving() {
         Some(Boundary::Reader { stage, class })
     } else if reader.inputs.iter().any(|other| other.class == Class::Keyed) {

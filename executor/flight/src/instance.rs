@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use arrow_schema::SchemaRef;
-use flowc_runner::{Batch, Instance, Invocation, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 
 use crate::call::{Arrival, Call, Messages};
+use crate::chain::{Chain, FrameColumn, Step};
 use crate::connection::{CREDIT, Connection};
 use crate::credit::Credit;
 use crate::decode::{Decoded, Decoder};
@@ -18,14 +19,28 @@ use crate::output::Output;
 use crate::pending::Pending;
 use crate::program::{Ending, Program};
 use crate::question::reason;
-use crate::wire::{Note, Opening, OpeningInput, OpeningOutput, OutputTicket, PROTOCOL, WireFailure, WireSchema};
+use crate::wire::{
+    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn, WireSchema,
+};
 
 /// Lines of a log that one invocation may have.
 const LINES: usize = 10_000;
 
-/// A stage's invocation.
+/// Stages of a program that an instance runs: one, or several that are adjacent.
+pub struct Stages<'a> {
+    /// Their names among those that the program serves.
+    pub entries: Vec<String>,
+    /// What each is to do.
+    pub invocations: &'a [Invocation],
+    /// Hear of all but the last.
+    pub between: Vec<Box<dyn Between>>,
+}
+
+/// A stage's invocation, or that of a chain of stages.
 pub struct FlightInstance {
-    stage: Arc<str>,
+    /// Names of the stages, in their order.
+    names: Vec<Arc<str>>,
+    between: Vec<Box<dyn Between>>,
     call: Call,
     invocation: Arc<Invocation>,
     inputs: Vec<Input>,
@@ -68,13 +83,17 @@ impl FlightInstance {
     pub fn open(
         connection: &Connection,
         program: Box<dyn Program>,
-        invocation: &Invocation,
+        stages: Stages<'_>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Self, StageError> {
+        let Stages { entries, invocations, between } = stages;
+        let chain = (invocations.len() > 1).then(|| Chain::new(invocations));
+        let invocation = chain.as_ref().map_or(&invocations[0], |chain| &chain.invocation);
         let outputs: Vec<Output> = (0..invocation.outputs.len()).map(|port| Output::new(invocation, port)).collect();
         let name = format!("{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut instance = Self {
-            stage: invocation.stage.clone(),
+            names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
+            between,
             call: Call::new(connection),
             inputs: inputs(invocation, &outputs, &name)?,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
@@ -86,13 +105,14 @@ impl FlightInstance {
             program: Some(program),
             lines: 0,
         };
-        instance.begin(&name)?;
+        let steps = chain.map_or(Ok(Vec::new()), |chain| steps(&chain, &entries, invocations));
+        let opening = steps.and_then(|steps| instance.opening(&name, &entries[0], steps));
+        let opening = opening.map_err(|what| instance.error(StageFault::Contract(what)))?;
+        instance.begin(&name, &entries[0], opening)?;
         Ok(instance)
     }
 
-    fn begin(&mut self, name: &str) -> Result<(), StageError> {
-        let stage = self.program.as_ref().map_or("", |program| program.stage()).to_owned();
-        let opening = self.opening(name, &stage).map_err(|what| self.error(StageFault::Contract(what)))?;
+    fn begin(&mut self, name: &str, stage: &str, opening: Vec<u8>) -> Result<(), StageError> {
         let first = Decoder::new(self.outputs[0].sent().clone());
         let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
         match self.invocation.main_input {
@@ -103,7 +123,7 @@ impl FlightInstance {
             self.wait()?;
         }
         for port in 1..self.outputs.len() {
-            let ticket = OutputTicket { protocol: PROTOCOL, stage: &stage, invocation: name, output: port };
+            let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation: name, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
             let decoder = Decoder::new(self.outputs[port].sent().clone());
             self.call.get(port, Ticket::new(ticket), decoder);
@@ -111,7 +131,7 @@ impl FlightInstance {
         Ok(())
     }
 
-    fn opening(&self, name: &str, stage: &str) -> Result<Vec<u8>, String> {
+    fn opening(&self, name: &str, stage: &str, steps: Vec<OpeningStep>) -> Result<Vec<u8>, String> {
         let invocation = &self.invocation;
         let input = |input: &Input| Ok(OpeningInput { schema: WireSchema::of(input.encoder.schema())? });
         let output =
@@ -127,6 +147,7 @@ impl FlightInstance {
             main: invocation.main_input,
             outputs: self.outputs.iter().map(output).collect::<Result<_, String>>()?,
             credit: CREDIT.into(),
+            steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
     }
@@ -174,17 +195,20 @@ impl FlightInstance {
         if let Some(batch) = batch {
             self.emit(port, &batch)?;
         }
-        self.say(note.log);
-        if let Some(rows) = note.consumed {
-            self.outputs[port].advance(rows);
-            if let (0, Some(main)) = (port, self.invocation.main_input) {
-                self.consume(main, rows)?;
-            }
+        self.say(note.step, note.log);
+        if let Some(rows) = note.settled {
+            self.outputs[port].settle(rows);
+        }
+        if let (0, Some(rows), Some(main)) = (port, note.consumed, self.invocation.main_input) {
+            self.consume(main, rows)?;
         }
         self.release();
         self.state.opened |= note.opened;
-        self.state.finished |= note.finished;
-        match (note.problem, note.failed) {
+        if note.finished {
+            self.state.finished = true;
+            self.between.iter_mut().zip(note.rows).for_each(|(between, rows)| between.gave(rows));
+        }
+        let result = match (note.problem, note.failed) {
             (Some(problem), _) => {
                 let message =
                     problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
@@ -195,14 +219,16 @@ impl FlightInstance {
             }
             (None, Some(failure)) => Err(self.failed(failure)),
             (None, None) => Ok(()),
-        }
+        };
+        let name = note.step.and_then(|step| self.names.get(step));
+        result.map_err(|error| StageError { stage: name.map_or(error.stage, |name| name.to_string()), ..error })
     }
 
     fn emit(&mut self, port: usize, sent: &RecordBatch) -> Result<(), StageError> {
         let accepted = self.outputs[port].accept(sent, &self.pending);
         let batches = accepted.map_err(|what| self.error(StageFault::Contract(what)))?;
         // Rows that were emitted were consumed, of a stage that does not say so.
-        if let (0, Some((input, row))) = (port, self.outputs[port].position())
+        if let Some((input, row)) = self.outputs[port].position()
             && Some(input) == self.invocation.main_input
         {
             self.consume(input, row)?;
@@ -217,8 +243,18 @@ impl FlightInstance {
     }
 
     fn acknowledged(&mut self, port: usize, note: Note) -> Result<(), StageError> {
-        self.say(note.log);
+        self.say(note.step, note.log);
         note.consumed.map_or(Ok(()), |rows| self.consume(port, rows))
+    }
+
+    /// Keeps rows that outputs may refer to. They are held for the stage, so they count as its memory.
+    fn keep(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.pending[port].push(batch);
+        let held: u64 = self.pending.iter().map(Pending::bytes).sum();
+        match self.invocation.limits.memory {
+            Some(bytes) if held > bytes => Err(self.error(StageFault::Memory { bytes })),
+            _ => Ok(()),
+        }
     }
 
     /// Lets go of rows that no output refers to any more.
@@ -231,16 +267,26 @@ impl FlightInstance {
         }
     }
 
-    fn say(&mut self, lines: Vec<(String, String)>) {
+    fn say(&mut self, step: Option<usize>, lines: Vec<(String, String)>) {
         let Some(outlet) = &mut self.outlet else { return };
+        let mut log: Box<dyn FnMut(&str, &str)> = match step.and_then(|step| self.between.get_mut(step)) {
+            Some(between) => Box::new(|level, message| between.log(level, message)),
+            None => Box::new(|level, message| outlet.log(level, message)),
+        };
         for (level, message) in lines {
             self.lines += 1;
             match self.lines.cmp(&LINES) {
-                std::cmp::Ordering::Less => outlet.log(&level, &message),
-                std::cmp::Ordering::Equal => outlet.log("warn", "it says too much: the rest is left out"),
+                std::cmp::Ordering::Less => log(&level, &message),
+                std::cmp::Ordering::Equal => log("warn", "it says too much: the rest is left out"),
                 std::cmp::Ordering::Greater => {}
             }
         }
+    }
+
+    /// What the program printed, which can't be told apart by stage.
+    fn say_printed(&mut self) {
+        let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
+        self.say(None, printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
     }
 
     fn send(&mut self, port: usize, mut message: FlightData) -> Result<(), StageError> {
@@ -306,9 +352,9 @@ impl FlightInstance {
     }
 
     fn error(&mut self, fault: StageFault) -> StageError {
-        let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
-        self.say(printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
-        let error = StageError::new(&*self.stage, fault);
+        self.say_printed();
+        let last = self.names.last().map_or("", |name| name);
+        let error = StageError::new(last, fault);
         match self.invocation.main_input.and_then(|main| Some((main, self.inputs[main].credit.oldest()?))) {
             Some((main, rows)) => error.at(main, rows),
             None => error,
@@ -342,6 +388,27 @@ fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec
     inputs.map_err(|error| StageError::new(&*invocation.stage, StageFault::Contract(format!("its input: {error}"))))
 }
 
+/// A chain as the program is told of it.
+fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Result<Vec<OpeningStep>, String> {
+    let column = |column: &FrameColumn| match *column {
+        FrameColumn::Kept(place) => WireFrameColumn::Kept(place),
+        FrameColumn::Written(place) => WireFrameColumn::Written(place),
+    };
+    let step = |((step, stage), invocation): ((&Step, &String), &Invocation)| {
+        Ok(OpeningStep {
+            stage: stage.clone(),
+            config: serde_json::from_str(&invocation.config).map_err(|error| format!("its config: {error}"))?,
+            phase: invocation.phase,
+            reads: step.reads.clone(),
+            input: WireSchema::of(&step.input)?,
+            rows: step.rows.into(),
+            written: WireSchema::of(&step.written)?,
+            frame: step.frame.iter().map(column).collect(),
+        })
+    };
+    chain.steps.iter().zip(entries).zip(invocations).map(step).collect()
+}
+
 /// Bytes of a batch's own rows; a slice of a mapped file counts for what it shows.
 fn size(batch: &RecordBatch) -> u64 {
     let columns = batch.columns().iter();
@@ -355,7 +422,7 @@ impl Instance for FlightInstance {
         let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
         let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
         if self.inputs[port].is_kept {
-            self.pending[port].push(batch);
+            self.keep(port, batch)?;
         }
         self.write(port, &read)
     }
@@ -375,8 +442,7 @@ impl Instance for FlightInstance {
         }
         let complete = self.outputs.iter().try_for_each(|output| output.check_complete(&self.pending));
         complete.map_err(|what| self.error(StageFault::Contract(what)))?;
-        let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
-        self.say(printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
+        self.say_printed();
         self.give_back(true);
         self.outlet.take().map_or(Ok(()), |outlet| outlet.close())
     }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod call;
+mod chain;
 mod connection;
 mod credit;
 mod decode;
@@ -15,5 +16,5 @@ mod question;
 mod wire;
 
 pub use connection::{ConnectError, Connection, Network};
-pub use instance::FlightInstance;
+pub use instance::{FlightInstance, Stages};
 pub use program::{Ending, Program};

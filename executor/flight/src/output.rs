@@ -53,8 +53,8 @@ impl Output {
         Some((self.rows().input()?, self.next))
     }
 
-    /// The stage has no more use for the input's rows before this one.
-    pub(crate) fn advance(&mut self, row: u64) {
+    /// The output will refer to none of the input's rows before this one any more.
+    pub(crate) fn settle(&mut self, row: u64) {
         if matches!(self.rows(), Rows::Subset { .. }) {
             self.next = self.next.max(row);
         }
@@ -127,7 +127,7 @@ impl Output {
     }
 
     fn held<'a>(&self, pending: &'a Pending, row: u64) -> Result<(&'a Batch, Range<u64>), String> {
-        pending.holder(row).ok_or_else(|| self.says(format!("refers to row {row}, with which it said to be done")))
+        pending.holder(row).ok_or_else(|| self.says(format!("refers to row {row}, which it said was settled")))
     }
 
     /// Puts written and passed columns together.

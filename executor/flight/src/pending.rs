@@ -10,6 +10,7 @@ use flowc_runner::Batch;
 pub(crate) struct Pending {
     batches: VecDeque<(u64, Batch)>,
     end: u64,
+    bytes: u64,
 }
 
 impl Pending {
@@ -18,8 +19,14 @@ impl Pending {
         let start = self.end;
         self.end += batch.rows() as u64;
         if batch.rows() > 0 {
+            self.bytes += batch.memory() as u64;
             self.batches.push_back((start, batch));
         }
+    }
+
+    /// Bytes of memory of the batches that are kept.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Number of rows that were sent in all.
@@ -29,8 +36,10 @@ impl Pending {
 
     /// Drops batches all of whose rows come before this one.
     pub(crate) fn release(&mut self, before: u64) {
-        while self.batches.front().is_some_and(|(start, batch)| start + batch.rows() as u64 <= before) {
-            self.batches.pop_front();
+        while let Some((_, batch)) =
+            self.batches.pop_front_if(|(start, batch)| *start + batch.rows() as u64 <= before)
+        {
+            self.bytes -= batch.memory() as u64;
         }
     }
 

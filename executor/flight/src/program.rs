@@ -2,9 +2,6 @@
 
 /// A running program that serves stages, lent to one invocation at a time.
 pub trait Program: Send {
-    /// The name of the stage among those that the program serves.
-    fn stage(&self) -> &str;
-
     /// Lines that it printed since this was asked last.
     fn printed(&mut self) -> Vec<String>;
 

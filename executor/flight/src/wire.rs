@@ -186,6 +186,32 @@ pub(crate) struct Opening<'a> {
     pub(crate) main: Option<usize>,
     pub(crate) outputs: Vec<OpeningOutput>,
     pub(crate) credit: u64,
+    /// The stages of a chain; empty for a single one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) steps: Vec<OpeningStep>,
+}
+
+/// A stage of a chain in an [`Opening`].
+#[derive(Serialize)]
+pub(crate) struct OpeningStep {
+    pub(crate) stage: String,
+    pub(crate) config: serde_json::Value,
+    pub(crate) phase: Phase,
+    /// Places in the frame before it.
+    pub(crate) reads: Vec<usize>,
+    /// The columns that it reads.
+    pub(crate) input: WireSchema,
+    pub(crate) rows: WireRows,
+    pub(crate) written: WireSchema,
+    pub(crate) frame: Vec<WireFrameColumn>,
+}
+
+/// A column of a frame.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum WireFrameColumn {
+    Kept(usize),
+    Written(usize),
 }
 
 /// An input in an [`Opening`].
@@ -216,8 +242,13 @@ pub(crate) struct OutputTicket<'a> {
 pub(crate) struct Note {
     pub(crate) opened: bool,
     pub(crate) consumed: Option<u64>,
+    pub(crate) settled: Option<u64>,
     pub(crate) log: Vec<(String, String)>,
     pub(crate) finished: bool,
+    /// Whose log, problem or failure it is, in a chain; the last stage's if nothing is said.
+    pub(crate) step: Option<usize>,
+    /// With `finished`: the rows that each stage of a chain but the last one gave.
+    pub(crate) rows: Vec<u64>,
     pub(crate) problem: Option<WireProblem>,
     pub(crate) failed: Option<WireFailure>,
 }

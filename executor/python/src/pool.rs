@@ -47,14 +47,9 @@ pub(crate) struct Lent {
     pub(crate) process: Process,
     pub(crate) kind: Kind,
     pub(crate) pool: Pool,
-    pub(crate) stage: String,
 }
 
 impl Program for Lent {
-    fn stage(&self) -> &str {
-        &self.stage
-    }
-
     fn printed(&mut self) -> Vec<String> {
         self.process.printed()
     }

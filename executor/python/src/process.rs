@@ -7,6 +7,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
+use flowc_planner::plan::is_server;
 use flowc_sandbox::{Sandbox, describe};
 use tempfile::TempDir;
 
@@ -139,11 +140,6 @@ fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Path, sdk: &Path) -> S
         memory: memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
         processes: PROCESSES,
     }
-}
-
-/// Whether an entry is a program that serves the protocol itself, and not the name of a stage.
-fn is_server(entry: &str) -> bool {
-    entry.ends_with(".py")
 }
 
 /// The environment: nothing of the user's. One thread for libraries that have pools of them, since sums of floats depend

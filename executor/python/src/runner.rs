@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use flowc_flight::{FlightInstance, Network};
+use flowc_flight::{FlightInstance, Network, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_planner::plan::is_server;
+use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::pool::{Kind, Lent, Pool};
 use crate::process::Process;
@@ -115,21 +116,35 @@ impl PythonRunner {
 impl Kind {
     fn of(launch: &Launch, memory: Option<u64>) -> Self {
         let Launch { project, environment, entry } = launch;
-        let server = entry.ends_with(".py").then(|| entry.clone());
+        let server = is_server(entry).then(|| entry.clone());
         Self { dir: project.dir.clone(), environment: environment.clone(), server, memory }
     }
 }
 
 impl Runner for PythonRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+}
+
+impl ChainRunner for PythonRunner {
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn Between>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let first = &stages[0];
         let failed =
-            |message: String| StageError::new(&*invocation.stage, StageFault::Problem { message, config_path: None });
-        let launch = self.launch(&invocation.digest).map_err(failed)?;
-        let kind = Kind::of(&launch, invocation.limits.memory);
-        let process = self.process(&launch, &kind).map_err(|error| failed(error.to_string()))?;
+            |message: String| StageError::new(&*first.stage, StageFault::Problem { message, config_path: None });
+        let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
+        let launches = launches.map_err(failed)?;
+        let kind = Kind::of(&launches[0], first.limits.memory);
+        let process = self.process(&launches[0], &kind).map_err(|error| failed(error.to_string()))?;
         let connection = process.connection().clone();
-        let (pool, stage) = (self.pool.clone(), launch.entry.clone());
-        let program = Box::new(Lent { process, kind, pool, stage });
-        Ok(Box::new(FlightInstance::open(&connection, program, invocation, outlet)?))
+        let program = Box::new(Lent { process, kind, pool: self.pool.clone() });
+        let entries = launches.iter().map(|launch| launch.entry.clone()).collect();
+        let stages = Stages { entries, invocations: stages, between };
+        Ok(Box::new(FlightInstance::open(&connection, program, stages, outlet)?))
     }
 }

@@ -27,6 +27,27 @@ pub trait Runner: Send + Sync {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;
 }
 
+/// A runner that can execute adjacent stages in one instance, so that batches pass between them without leaving it.
+pub trait ChainRunner: Runner {
+    /// Opens such an instance. Each stage but the first has one input, which is the one output of the stage before it;
+    /// `between` has an entry for each stage but the last. Batches of the last one go to the outlet.
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn Between>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError>;
+}
+
+/// Hears of a stage whose batches go to the next one unseen.
+pub trait Between: Send {
+    /// It has given so many rows in all. Said once, when the instance has finished.
+    fn gave(&mut self, rows: u64);
+
+    /// Takes a line of its log, as [`Outlet::log`].
+    fn log(&mut self, level: &str, message: &str);
+}
+
 /// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.
 pub trait Instance: Send {
     /// Hands over one batch of an input. Columns that the stage reads are present; others where an output needs them.

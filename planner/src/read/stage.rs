@@ -2,7 +2,7 @@
 
 use super::{Name, Taken, form};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Limits};
+use crate::plan::{Code, Limits, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -155,7 +155,7 @@ fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
         letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
             && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
     };
-    let is_file = !entry.starts_with(['/', '.']) && !entry.contains("..") && entry.ends_with(".py");
+    let is_file = !entry.starts_with(['/', '.']) && !entry.contains("..") && is_server(entry);
     if is_file || (module.split('.').all(is_name) && is_name(name)) {
         return Some(entry.to_owned());
     }

@@ -1,0 +1,122 @@
+//! What an isolated edge costs: batches through a stage that gives its input, and one row there and back.
+//!
+//! `cargo run --release --example edge -- PROJECT` with the project of a stage `identity`; `cargo xtask bench isolated`
+//! does it, and compares.
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::Question;
+use flowc_planner::key::Phase;
+use flowc_planner::plan::{Code, Limits};
+use flowc_python::{Environments, Launch, Places, Project, PythonRunner};
+use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, StageError};
+
+const BATCHES: usize = 1000;
+const ROWS: usize = 5000;
+const ROUNDS: usize = 5;
+
+fn main() {
+    flowc_sandbox::main();
+    let project = std::env::args().nth(1).expect("the folder of a project with a stage `identity`");
+    let home = tempfile::tempdir().unwrap();
+    let project = Project::find(Path::new(&project)).unwrap();
+    let environment = Environments { home: home.path().to_owned() }.install(&project, &mut |_| ()).unwrap();
+    let places = Places {
+        helper: std::env::current_exe().unwrap(),
+        home: home.path().to_owned(),
+        spool: home.path().to_owned(),
+    };
+    let runner = PythonRunner::new(places);
+    let digest = runner.add(Launch { project, environment, entry: String::new() });
+    let megabyte = batch(8500);
+    let invocation = invocation(&runner, digest, megabyte.schema());
+    let bytes: usize = megabyte.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap()).sum();
+    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| (bytes * BATCHES) as f64 / throughput(&runner, &invocation, &megabyte)).collect();
+    rates.sort_by(f64::total_cmp);
+    let mut times = latencies(&runner, &invocation, &batch(1));
+    times.sort_by(f64::total_cmp);
+    let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize] * 1e6;
+    println!(
+        "{{\"gigabytes_a_second\":{:.3},\"row_us\":{:.1},\"row_p99_us\":{:.1}}}",
+        rates[ROUNDS / 2] / 1e9,
+        at(0.5),
+        at(0.99)
+    );
+}
+
+/// Whole numbers, floating numbers, and texts of 100 bytes.
+fn batch(rows: usize) -> RecordBatch {
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
+    let xs: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(|row| row as f64)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{row:0100}"))));
+    RecordBatch::try_from_iter([("id", ids), ("x", xs), ("text", texts)]).unwrap()
+}
+
+fn invocation(runner: &PythonRunner, digest: flowc_planner::key::StageDigest, schema: SchemaRef) -> Invocation {
+    runner.signature(&digest).unwrap();
+    let code = Code::Python { dir: String::new(), entry: String::new() };
+    let question = Question { code, digest, config: serde_json::json!({}), inputs: vec![schema.clone()] };
+    let output = runner.describe(&question).unwrap().outputs.remove(0);
+    let needed = vec![true; output.columns.len()];
+    Invocation {
+        stage: "identity".into(),
+        digest,
+        config: "{}".into(),
+        phase: Phase::Run,
+        part: 0,
+        inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema }]),
+        main_input: Some(0),
+        outputs: Arc::new([OutputPort { schema: output.schema, rows: output.rows, columns: output.columns, needed }]),
+        limits: Limits::default(),
+    }
+}
+
+/// Seconds for all batches, one after the other, while as much comes back.
+fn throughput(runner: &PythonRunner, invocation: &Invocation, one: &RecordBatch) -> f64 {
+    let seen = Seen::default();
+    let mut instance = runner.open(invocation, Box::new(seen.clone())).unwrap();
+    let start = Instant::now();
+    for _ in 0..BATCHES {
+        instance.push(0, Batch::from_record_batch(one)).unwrap();
+    }
+    instance.end_of_input(0).unwrap();
+    instance.finish().unwrap();
+    assert_eq!(seen.0.load(Ordering::Relaxed), (BATCHES * one.num_rows()) as u64);
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds from one row to its answer, again and again: each is an invocation of its own, as a streaming source has them.
+fn latencies(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Vec<f64> {
+    let once = |_| {
+        let mut instance = runner.open(invocation, Box::new(Seen::default())).unwrap();
+        let start = Instant::now();
+        instance.push(0, Batch::from_record_batch(row)).unwrap();
+        instance.end_of_input(0).unwrap();
+        instance.finish().unwrap();
+        start.elapsed().as_secs_f64()
+    };
+    (0..ROWS).map(once).collect()
+}
+
+/// Counts rows.
+#[derive(Clone, Default)]
+struct Seen(Arc<AtomicU64>);
+
+impl Outlet for Seen {
+    fn emit(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+        self.0.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn log(&mut self, _: &str, _: &str) {}
+}
