@@ -12,11 +12,12 @@ use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::CsvDialect;
 
 use crate::BATCH_ROWS;
-use crate::dialect::{check_dialect, check_types, exact_stand_in, format, records};
+use crate::dialect::{check_dialect, check_types, format, records};
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
-use crate::parser::{BadRecord, Parser, conform, map_types, project};
+use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
 use crate::text::MOST_RECORD;
+use crate::times::Ticks;
 use crate::view::View;
 
 /// What is wrong with a record that takes in all that follows it.
@@ -50,7 +51,7 @@ impl CsvLayout {
         } else {
             (schema.clone(), (0..schema.fields().len()).collect(), start)
         };
-        let fields = map_types(&fields, exact_stand_in);
+        let fields = map_types(&fields, stand_in);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -169,7 +170,7 @@ impl CsvParser {
         (0..self.positions.len()).find(|&column| {
             let mut decoder = Self::new_decoder(&self.layout, &self.positions[column..=column]);
             let decoded = decode(&mut decoder, record).map(|(batch, _)| batch);
-            let fits = |batch| conform(&batch, &project(&self.schema, &[column]));
+            let fits = |batch| conform(&batch, &project(&self.schema, &[column]), Ticks::Refused);
             decoded.and_then(|batch| batch.map(fits).transpose()).is_err()
         })
     }
@@ -188,8 +189,10 @@ impl Parser for CsvParser {
         } else if self.layout.framing().is_open(&bytes[self.last_record(bytes)]) {
             return Err(ArrowError::CsvError(OPEN_QUOTE.to_owned()));
         }
-        let batch =
-            batch.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |b| conform(&b, &self.schema))?;
+        let batch = batch.map_or_else(
+            || Ok(RecordBatch::new_empty(self.schema.clone())),
+            |b| conform(&b, &self.schema, Ticks::Refused),
+        )?;
         Ok((batch, used))
     }
 
@@ -334,11 +337,11 @@ mod tests {
     fn times_are_never_cut() {
         let columns =
             schema(&[("d", DataType::Date32, true), ("t", DataType::Timestamp(TimeUnit::Second, None), true)]);
-        let text =
-            "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n";
+        let text = "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n\
+                    ,2024-02-29T12:00:00.0000001\n";
         let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
         assert_eq!(table.rows, ["2024-02-29|2024-02-29T12:00:00", "1900-01-01|~"]);
-        assert_eq!(table.rejects.len(), 2, "{:?}", table.rejects);
+        assert_eq!(table.rejects.len(), 3, "{:?}", table.rejects);
         assert!(
             table.rejects[1].contains("column `t`: \"1969-12-31T23:59:59.5\" is not a value"),
             "{:?}",
