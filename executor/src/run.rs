@@ -30,6 +30,7 @@ use crate::schedule::{Outcome, Schedule};
 use crate::task::{TaskId, Work};
 use crate::{
     Cancel, Error, Event, Observer, Options, OutputReport, RunFailure, RunReport, RunRequest, StageReport, StageStatus,
+    clash,
 };
 
 /// A run of one plan.
@@ -74,6 +75,7 @@ impl Run<'_> {
         let files = OpenFiles::new(&self.store.spool());
         let tally = Tally::default();
         let (mut inventory, mut unreadable) = self.survey()?;
+        clash::check(plan, &goal.sinks, &self.planned.base, &inventory)?;
         match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
             Ok(more) => unreadable.extend(more),
             Err(error) => {
