@@ -38,6 +38,12 @@ pub enum SourceError {
         /// As in the text.
         file: String,
     },
+    /// A pipe, a device or a socket among the files of a glob.
+    #[error("`{file}` is neither a file nor a folder; move it away, or leave it out of the pattern")]
+    NotAFile {
+        /// As matched.
+        file: String,
+    },
     /// Names that the pipeline's text can't hold.
     #[error("the file name {} is not UTF-8; rename the file or leave it out of the pattern", path.display())]
     NameNotUtf8 {
