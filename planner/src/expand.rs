@@ -300,7 +300,7 @@ impl Unroll<'_> {
 
     fn fill_arg(&mut self, arg: &Arg, scope: &Scope) -> Arg {
         let value = self.try_fill(arg, scope).unwrap_or(Value::Unknown);
-        Arg { value, place: arg.place }
+        Arg { value, ..*arg }
     }
 
     /// None where a parameter has no value.

@@ -75,7 +75,7 @@ fn field(node: &Node, problems: &mut Problems) -> Option<Field> {
     };
     if let Some(extra) = extra.first() {
         let takes = "a name and a type".to_owned();
-        problems.at(extra.place, ShapeProblem::ExtraArgument { node: node.name.clone(), takes });
+        problems.at(extra.place, form::extra_argument(node, extra, takes));
     }
     let nullable = node.prop("nullable").map_or(Some(true), |arg| form::boolean("nullable", arg, problems));
     let text = form::string("column", data_type, problems)?;
