@@ -23,6 +23,9 @@ use crate::view::View;
 /// What is wrong with a record that takes in all that follows it.
 const OPEN_QUOTE: &str = "a quote is opened and never closed";
 
+/// What is wrong with a field such as `"a"b`.
+const TAIL: &str = "text follows the closing quote of a field";
+
 /// How one file's records map to the schema.
 #[derive(Clone, Debug)]
 pub(crate) struct CsvLayout {
@@ -44,12 +47,13 @@ impl CsvLayout {
     ) -> Result<(Self, u64), SourceError> {
         check_dialect(dialect)?;
         check_types(schema)?;
-        let (fields, positions, start) = if dialect.header {
-            let (names, end) = read_header(view, start, dialect)?;
-            let positions = find_columns(view.name(), &names, schema)?;
-            (spread(&names, schema, &positions), positions, end)
+        let (names, start) = if dialect.header { read_header(view, start, dialect)? } else { (Vec::new(), start) };
+        let (fields, positions) = if names.is_empty() {
+            // Without a header fields are counted. An empty file has none, and no rows either.
+            (schema.clone(), (0..schema.fields().len()).collect())
         } else {
-            (schema.clone(), (0..schema.fields().len()).collect(), start)
+            let positions = find_columns(view.name(), &names, schema)?;
+            (spread(&names, schema, &positions), positions)
         };
         let fields = map_types(&fields, stand_in);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
@@ -189,6 +193,9 @@ impl Parser for CsvParser {
         } else if self.layout.framing().is_open(&bytes[self.last_record(bytes)]) {
             return Err(ArrowError::CsvError(OPEN_QUOTE.to_owned()));
         }
+        if self.layout.framing().has_tail(&bytes[..used]) {
+            return Err(ArrowError::CsvError(TAIL.to_owned()));
+        }
         let batch = batch.map_or_else(
             || Ok(RecordBatch::new_empty(self.schema.clone())),
             |b| conform(&b, &self.schema, Ticks::Refused),
@@ -199,6 +206,9 @@ impl Parser for CsvParser {
     fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
         if self.layout.framing().is_open(record) {
             return BadRecord { column: None, reason: OPEN_QUOTE.to_owned() };
+        }
+        if self.layout.framing().has_tail(record) {
+            return BadRecord { column: None, reason: TAIL.to_owned() };
         }
         let mut values = csv::ByteRecord::new();
         let read = records(&self.layout.dialect, record).read_byte_record(&mut values);
@@ -273,10 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_records_has_no_rows() {
+        for text in ["", "\u{feff}", "\n\r\n", "id,name\n", "id,name"] {
+            assert!(rows(text).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn headers_that_do_not_fit_are_errors() {
         let error = |text: &str| read(text).unwrap_err().to_string();
         assert!(error("id,title\n").contains("no column `name`; the file has `id`, `title`"));
-        assert!(error("").contains("no column `id`; the file has none"));
         assert!(error("id,name,id\n").contains("`id` occurs more than once"));
         assert_eq!(rows("x,id,name,x\n1,2,3,4\n"), ["2|3"], "a repeated name that nobody asked for");
     }
@@ -356,6 +372,29 @@ mod tests {
         assert_eq!(table.rows, ["1|a"]);
         assert_eq!(table.rejects, ["input|2|a quote is opened and never closed|2,\"b\n3,c\n4,d"]);
         assert_eq!(rows("id,name\n1,\"a\"\"\"").as_slice(), ["1|a\""]);
+    }
+
+    #[test]
+    fn text_after_a_closing_quote_is_a_bad_row() {
+        let text = "id,name\n1,\"a\"\"b\"\n2,\"y\"z\n3,c\"d\" e\n4,\"f\" \n\"5\",\"g\"\r\n6,\"\"\"\"";
+        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
+        assert_eq!(table.rows, ["1|a\"b", "3|c\"d\" e", "5|g", "6|\""]);
+        assert_eq!(
+            table.rejects,
+            [
+                "input|2|text follows the closing quote of a field|2,\"y\"z",
+                "input|4|text follows the closing quote of a field|4,\"f\" ",
+            ]
+        );
+    }
+
+    #[test]
+    fn quotes_in_comments_are_no_quotes() {
+        let format = SourceFormat::Csv(CsvDialect { comment: Some('#'), ..CsvDialect::default() });
+        let read = |text: &str| Folder::new().read(text, &with_bad_rows(format.clone(), BadRows::Stream), &columns());
+        let table = read("id,name\n1,a\n#,\"b\"c\n#,\"d\n2,\"e\"f\n3,g\n").unwrap();
+        assert_eq!(table.rows, ["1|a", "3|g"]);
+        assert_eq!(table.rejects, ["input|2|text follows the closing quote of a field|2,\"e\"f"]);
     }
 
     #[test]
