@@ -77,6 +77,18 @@ pub enum SourceError {
         /// Which file.
         file: String,
     },
+    /// Compressed bytes where text is expected.
+    #[error(
+        "{file}: it is compressed with {compression}; name it with the ending {ending}, or say `compression \"{compression}\"`"
+    )]
+    Compressed {
+        /// Which file.
+        file: String,
+        /// With what.
+        compression: &'static str,
+        /// How such files are named.
+        ending: &'static str,
+    },
     /// A column that the schema has and the file has not.
     #[error("{file}: there is no column `{column}`; the file has {}", list_names(found))]
     MissingColumn {
