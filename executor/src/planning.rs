@@ -77,7 +77,7 @@ impl Planning<'_> {
         }
         let lock = self.lock(&lock_path, &lock_text)?;
         let mut catalogue = StageCatalogue::new(self.components(&project), &lock, self.options.locked);
-        let settings = Settings { params: self.options.params.clone() };
+        let settings = Settings { params: self.options.params.clone(), ambient: self.options.ambient.clone() };
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
             Some(plan) if outcome.problems.is_empty() => plan,
