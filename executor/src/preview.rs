@@ -50,7 +50,7 @@ impl Preview {
 pub(crate) fn preview(planned: &Planned, store: &Store, output: &str, limit: usize) -> Result<Preview, Error> {
     let plan = planned.plan.as_ref();
     let stream = find(plan, output)?;
-    let inventory = Inventory::survey(plan, &planned.base, store)?;
+    let inventory = Inventory::survey(planned, store)?;
     let deriver = Deriver::new(plan);
     let mut datasets = deriver.datasets(&|producer| inventory.keys(producer));
     if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {

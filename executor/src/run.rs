@@ -136,10 +136,9 @@ impl Run<'_> {
 
     /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
     fn survey(&self) -> Result<(Inventory, Unreadable), Error> {
-        let (plan, base) = (self.plan(), &self.planned.base);
         match self.request.keep_going {
-            true => Ok(Inventory::survey_readable(plan, base, self.store)),
-            false => Ok((Inventory::survey(plan, base, self.store)?, Unreadable::new())),
+            true => Ok(Inventory::survey_readable(self.planned, self.store)),
+            false => Ok((Inventory::survey(self.planned, self.store)?, Unreadable::new())),
         }
     }
 
