@@ -12,7 +12,7 @@ use crate::diagnostic::SyntaxProblem;
 /// The mistakes behind what the parser reports; at least one if it reports any.
 pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSpan, SyntaxProblem)> {
     let balances = nesting::balances(text);
-    let found: Vec<_> = reports.into_iter().map(|report| (report.span, problem(text, report))).collect();
+    let found: Vec<_> = reports.into_iter().map(|report| placed(report.span, problem(text, report))).collect();
     let all_echo = found.iter().all(|(_, problem)| is_echo(problem, balances));
     let kept = found.into_iter().filter(|(_, problem)| all_echo || !is_echo(problem, balances));
     let mut kept: Vec<_> = kept.collect();
@@ -20,6 +20,14 @@ pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSp
         kept.truncate(1);
     }
     kept
+}
+
+/// The parser points at the first character of what it does not expect.
+fn placed(span: SourceSpan, problem: SyntaxProblem) -> (SourceSpan, SyntaxProblem) {
+    match &problem {
+        SyntaxProblem::RunOn { word } => ((span.offset(), word.len()).into(), problem),
+        _ => (span, problem),
+    }
 }
 
 /// Whether the problem follows from another one. Braces that balance are not to blame for anything.
