@@ -209,6 +209,16 @@ mod tests {
     }
 
     #[test]
+    fn a_character_in_brackets_is_meant_itself() {
+        let folder = Folder::new();
+        for name in ["[1].csv", "{a,b}.csv", "*.csv", "?.csv", "1.csv", "a.csv"] {
+            folder.write(name, "");
+        }
+        assert_eq!(names(&folder, &["[[]1[]].csv", "[{]a,b[}].csv"]), ["[1].csv", "{a,b}.csv"]);
+        assert_eq!(names(&folder, &["[*].csv", "[?].csv"]), ["*.csv", "?.csv"]);
+    }
+
+    #[test]
     fn two_stars_span_folders_but_not_hidden_ones() {
         let folder = folder();
         assert_eq!(names(&folder, &["**/*.csv"]), ["a.csv", "b.csv", "x/c.csv", "x/y/d.csv", "z/c.csv"]);
