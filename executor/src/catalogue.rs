@@ -95,8 +95,7 @@ impl<'a> StageCatalogue<'a> {
         };
         let problem = |error: flowc_sources::SourceError| Problem::new(error.to_string());
         let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
-        let first = listing.files.first().ok_or_else(|| Problem::new("there is no file"))?;
-        flowc_sources::infer_schema(first, spec).map_err(problem)
+        flowc_sources::infer_schema(&listing.files, spec).map_err(problem)
     }
 }
 

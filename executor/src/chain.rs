@@ -9,7 +9,9 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{OutputColumn, Rows, Stage};
-use flowc_runner::{Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault};
+use flowc_runner::{
+    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault,
+};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::left::{Said, Shared};

@@ -151,9 +151,16 @@ impl Components<'_> {
     }
 }
 
+/// What is looked for under another name than it has here.
+const ELSEWHERE: [(&str, &str); 1] = [("join", "`lookup@1` joins rows with a small table")];
+
 fn unknown_standard(name: &str) -> Problem {
     let known: Vec<String> = flowc_stdlib::stages().iter().map(|s| format!("{}@{}", s.name, s.version)).collect();
     let problem = Problem::new("there is no such standard stage");
+    let bare = name.split('@').next().unwrap_or(name);
+    if let Some((_, help)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == bare) {
+        return problem.with_help(*help);
+    }
     match flowc_planner::suggest(name, known.iter().map(String::as_str)) {
         Some(help) => problem.with_help(help),
         None => problem,

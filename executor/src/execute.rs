@@ -1,6 +1,6 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -99,17 +99,20 @@ impl Execution<'_> {
 
     /// Records the results of equal inputs under the task's own keys, if they are all there.
     fn reuse(&self, task: &Task, derived: &LinkKeys, contents: &LinkKeys) -> Result<bool, Error> {
-        let mut record = Record { rows: Vec::new(), columns: Vec::new() };
+        let (mut record, mut counted) = (Record { rows: Vec::new(), columns: Vec::new() }, HashMap::new());
         let (Some(derived_last), Some(contents_last)) = (derived.last(), contents.last()) else { return Ok(false) };
         for ((kept, derived), content) in task.outputs.iter().zip(derived_last).zip(contents_last) {
             let keys: Vec<ColumnKey> = kept.columns.iter().map(|&column| content.columns[column]).collect();
             for (&column, found) in kept.columns.iter().zip(self.store().find_columns(&keys)?) {
                 let Some(found) = found else { return Ok(false) };
                 record.columns.push((derived.columns[column], found));
+                // A column knows its rows; after a garbage collection nothing else may.
+                counted.insert(content.rows, found.rows);
             }
         }
         for (derived, content) in derived.iter().flatten().zip(contents.iter().flatten()) {
-            match self.store().find_rows(&[content.rows])?.into_iter().next().flatten() {
+            let known = || Ok::<_, Error>(self.store().find_rows(&[content.rows])?.into_iter().next().flatten());
+            match counted.get(&content.rows).copied().map_or_else(known, |rows| Ok(Some(rows)))? {
                 Some(rows) => record.rows.push((derived.rows, rows)),
                 None => return Ok(false),
             }

@@ -85,7 +85,7 @@ impl Homes<'_> {
     /// The number of rows of a segment, if it is known without running anything.
     pub(crate) fn rows(&self, stream: StreamId, segment: usize) -> Result<Option<u64>, StoreError> {
         if let Producer::Source { source } = self.plan.stream(stream).producer {
-            return Ok(Some(self.inventory.source(source).segments[segment].rows));
+            return Ok(self.inventory.source(source).segments.get(segment).map(|segment| segment.rows));
         }
         match self.keys(stream, segment) {
             Some(keys) => self.known_rows(stream, segment, &keys.rows),
@@ -120,7 +120,7 @@ impl Homes<'_> {
 }
 
 /// The source column that a column is, unchanged and row for row, if it is one.
-fn source_home(plan: &Plan, stream: StreamId, segment: usize, column: usize) -> Option<Home> {
+pub(crate) fn source_home(plan: &Plan, stream: StreamId, segment: usize, column: usize) -> Option<Home> {
     match plan.stream(stream).producer {
         Producer::Source { source } => Some(Home::Source { source, segment, column }),
         Producer::Rejects { .. } => None,

@@ -14,7 +14,7 @@ use flowc_store::{Memo, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::files::source_error;
+use crate::planning::Planned;
 use crate::scan::Unreadable;
 
 /// Sources of a plan, all of them or those at hand.
@@ -98,16 +98,16 @@ struct FileMemo {
 
 impl Inventory {
     /// Lists the files of all sources, and finds what is remembered of them.
-    pub(crate) fn survey(plan: &Plan, base: &Path, store: &Store) -> Result<Self, Error> {
-        let (inventory, mut unreadable) = Self::survey_readable(plan, base, store);
+    pub(crate) fn survey(planned: &Planned, store: &Store) -> Result<Self, Error> {
+        let (inventory, mut unreadable) = Self::survey_readable(planned, store);
         unreadable.pop_first().map_or(Ok(inventory), |(_, error)| Err(error))
     }
 
     /// As [`Inventory::survey`]; sources whose files can't be listed are not in it.
-    pub(crate) fn survey_readable(plan: &Plan, base: &Path, store: &Store) -> (Self, Unreadable) {
+    pub(crate) fn survey_readable(planned: &Planned, store: &Store) -> (Self, Unreadable) {
         let (mut inventory, mut unreadable) = (Self::default(), Unreadable::new());
-        for source in 0..plan.sources.len() {
-            match SourceInventory::survey(plan, source, base, store) {
+        for source in 0..planned.plan.sources.len() {
+            match SourceInventory::survey(planned, source, store) {
                 Ok(found) => drop(inventory.sources.insert(source, Arc::new(found))),
                 Err(error) => drop(unreadable.insert(source, error)),
             }
@@ -146,17 +146,20 @@ impl Inventory {
 }
 
 impl SourceInventory {
-    fn survey(plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<Self, Error> {
+    fn survey(planned: &Planned, source: usize, store: &Store) -> Result<Self, Error> {
+        let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
         let of = &plan.sources[source];
         let Location::Files(patterns) = &of.spec.location else {
             let stdin = FileEntry { file: None, stamp: None, scans: None };
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
-        let listing = flowc_sources::list(patterns, base).map_err(|error| source_error(&of.name, &error))?;
+        let failed = |error: &dyn std::fmt::Display| planned.source_error(&of.name, &error.to_string());
+        let listing = flowc_sources::list(patterns, base).map_err(|error| failed(&error))?;
         let known = remembered(plan, source, base, store)?;
         let mut files = Vec::with_capacity(listing.files.len());
         for file in listing.files {
-            let stamp = FileStamp::of(&file.path).map_err(|cause| Error::File { path: file.path.clone(), cause })?;
+            let unseen = |cause: std::io::Error| failed(&format!("{}: cannot look at it: {cause}", file.name));
+            let stamp = FileStamp::of(&file.path).map_err(unseen)?;
             let scans = known.get(&file.name).filter(|memo| memo.stamp == stamp).map(|memo| memo.scans.clone());
             files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans });
         }

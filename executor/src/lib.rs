@@ -20,6 +20,7 @@
 pub mod admin;
 mod catalogue;
 mod chain;
+mod clash;
 mod compilations;
 mod components;
 mod cutoff;

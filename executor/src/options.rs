@@ -1,6 +1,6 @@
 //! What the caller decides about planning and running.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,8 @@ pub struct Options {
     pub jobs: usize,
     /// Values of `param` nodes, over their defaults.
     pub params: BTreeMap<String, String>,
+    /// Names among them that the pipeline need not declare.
+    pub ambient: BTreeSet<String>,
     /// Whether anything that differs from the lock is an error, and the lock is left alone.
     pub locked: bool,
     /// Whether `rust` stages may be built. A build runs the compiler and build scripts natively.

@@ -68,7 +68,7 @@ struct LastRun {
 impl<'a> Look<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
-        let inventory = Inventory::survey(&planned.plan, &planned.base, store)?;
+        let inventory = Inventory::survey(planned, store)?;
         let datasets = Deriver::new(&planned.plan).datasets(&|producer| inventory.keys(producer));
         let record = RunRecord::load(store, &planned.texts[0])?;
         let last = record.and_then(|record| Some(LastRun { plan: record.plan()?, record }));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
-use flowc_planner::{Diagnostic, Lock, Pin, Settings, Unit, units};
+use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
 use flowc_store::{Memo, Store};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,18 @@ pub struct Planned {
     pub(crate) evidence: Vec<PathBuf>,
     /// The folder that relative paths start from.
     pub(crate) base: PathBuf,
+    /// What it was planned from.
+    written: Arc<Texts>,
+    settings: Settings,
+}
+
+impl Planned {
+    /// What is wrong with the files of a source, with the place in the text that names them.
+    pub(crate) fn source_error(&self, source: &str, message: &str) -> Error {
+        let place = flowc_planner::source_place(&self.written, &self.settings, source);
+        let place = place.map_or_else(String::new, |place| format!(" (named in {place})"));
+        Error::Source { source_name: source.to_owned(), message: format!("{message}{place}") }
+    }
 }
 
 /// A plan as remembered under its texts and lock, and the code that it holds for.
@@ -77,7 +89,7 @@ impl Planning<'_> {
         }
         let lock = self.lock(&lock_path, &lock_text)?;
         let mut catalogue = StageCatalogue::new(self.components(&project), &lock, self.options.locked);
-        let settings = Settings { params: self.options.params.clone() };
+        let settings = self.settings();
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
             Some(plan) if outcome.problems.is_empty() => plan,
@@ -101,7 +113,7 @@ impl Planning<'_> {
             self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
         }
         let hash = memo.hash;
-        Ok(Planned { evidence, lock_changes, ..planned(plan, hash, &project) })
+        Ok(Planned { evidence, lock_changes, ..planned(plan, hash, &project, settings) })
     }
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
@@ -122,7 +134,11 @@ impl Planning<'_> {
             }
         }
         let Ok(plan) = serde_json::from_str(&memo.plan) else { return Ok(None) };
-        Ok(Some(Planned { evidence, ..planned(plan, memo.hash, project) }))
+        Ok(Some(Planned { evidence, ..planned(plan, memo.hash, project, self.settings()) }))
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { params: self.options.params.clone(), ambient: self.options.ambient.clone() }
     }
 
     fn components<'p>(&'p self, project: &'p Project) -> Components<'p> {
@@ -147,7 +163,7 @@ impl Planning<'_> {
     }
 }
 
-fn planned(plan: Plan, hash: PlanHash, project: &Project) -> Planned {
+fn planned(plan: Plan, hash: PlanHash, project: &Project, settings: Settings) -> Planned {
     Planned {
         units: units(&plan),
         plan: Arc::new(plan),
@@ -157,6 +173,8 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project) -> Planned {
         lock: project.lock_path(),
         evidence: Vec::new(),
         base: project.base.clone(),
+        written: Arc::clone(&project.texts),
+        settings,
     }
 }
 

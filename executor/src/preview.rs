@@ -1,16 +1,19 @@
 //! The first rows of a stream, from the store and the sources alone.
 
+use std::collections::BTreeSet;
+
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_planner::plan::{Plan, StreamId};
+use flowc_planner::plan::{Location, Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
 use flowc_sinks::Stagings;
 use flowc_store::Store;
 
 use crate::files::OpenFiles;
-use crate::homes::Homes;
+use crate::history::RunRecord;
+use crate::homes::{Home, Homes, source_home};
 use crate::inventory::Inventory;
-use crate::keys::Deriver;
+use crate::keys::{Datasets, Deriver};
 use crate::known::Known;
 use crate::output::Outputs;
 use crate::planning::Planned;
@@ -47,9 +50,12 @@ impl Preview {
 pub(crate) fn preview(planned: &Planned, store: &Store, output: &str, limit: usize) -> Result<Preview, Error> {
     let plan = planned.plan.as_ref();
     let stream = find(plan, output)?;
-    let inventory = Inventory::survey(plan, &planned.base, store)?;
+    let inventory = Inventory::survey(planned, store)?;
     let deriver = Deriver::new(plan);
-    let datasets = deriver.datasets(&|producer| inventory.keys(producer));
+    let mut datasets = deriver.datasets(&|producer| inventory.keys(producer));
+    if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
+        add_last_run(&mut datasets, planned, store)?;
+    }
     let known = Known::new(store);
     let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
     let rows = rows(homes, stream)?;
@@ -79,15 +85,29 @@ fn find(plan: &Plan, output: &str) -> Result<StreamId, Error> {
     let sink = plan.sinks.iter().find(|sink| sink.name == output).map(|sink| sink.stream);
     let stream = || plan.streams.iter().position(|stream| stream.name == output).map(StreamId);
     sink.or_else(stream).ok_or_else(|| {
-        let sinks = plan.sinks.iter().map(|sink| sink.name.as_str());
-        let known = plan.streams.iter().map(|stream| stream.name.as_str()).chain(sinks);
+        let streams = plan.streams.iter().map(|stream| stream.name.as_str());
+        let known: BTreeSet<&str> = streams.chain(plan.sinks.iter().map(|sink| sink.name.as_str())).collect();
         let help = suggest(output, known).map_or_else(String::new, |help| format!("; {help}"));
         Error::Request(format!("there is no sink or stream `{output}`{help}"))
     })
 }
 
+/// Standard input is not there any more. What was made of it in the last good run of this very plan has keys, though.
+fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Result<(), Error> {
+    let Some(last) = RunRecord::load(store, &planned.texts[0])? else { return Ok(()) };
+    if last.plan == planned.plan.canonical() {
+        for (stream, keys) in last.streams.into_iter().enumerate() {
+            datasets.streams.entry(StreamId(stream)).or_insert(keys);
+        }
+    }
+    Ok(())
+}
+
 /// How many rows a stream has, all of them at hand.
 fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
+    if has_stdin(homes.plan, stream) {
+        return Err(not_kept(homes.plan, stream));
+    }
     if !homes.datasets.streams.contains_key(&stream) {
         return Err(absent(homes.plan, stream));
     }
@@ -95,7 +115,6 @@ fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
     let all: Vec<usize> = (0..schema.fields().len()).collect();
     let mut rows = 0;
     for segment in 0..homes.segments(stream) {
-        rows += homes.rows(stream, segment)?.ok_or_else(|| absent(homes.plan, stream))?;
         let found = homes.locate(stream, segment, &all)?;
         if found.iter().any(Option::is_none) {
             let lost = found.iter().zip(schema.fields()).filter(|(home, _)| home.is_none());
@@ -105,8 +124,28 @@ fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
                 false => partly(homes.plan, stream, &lost),
             });
         }
+        rows += match found.first() {
+            Some(Some(Home::Stored(column))) => column.rows,
+            _ => homes.rows(stream, segment)?.ok_or_else(|| absent(homes.plan, stream))?,
+        };
     }
     Ok(rows)
+}
+
+/// Whether a column of the stream is one of standard input, unchanged and row for row: such columns are in no store.
+fn has_stdin(plan: &Plan, stream: StreamId) -> bool {
+    (0..plan.stream(stream).schema.fields().len()).any(|column| match source_home(plan, stream, 0, column) {
+        Some(Home::Source { source, .. }) => plan.sources[source].spec.location == Location::Stdin,
+        _ => false,
+    })
+}
+
+fn not_kept(plan: &Plan, stream: StreamId) -> Error {
+    let name = &plan.stream(stream).name;
+    Error::Request(format!(
+        "`{name}` has columns of standard input as they came, and those are not kept; look at the file that a sink \
+         writes of it, or save the input to a file and let the source read that"
+    ))
 }
 
 /// Why the rows are not there, and how to have them.

@@ -1,6 +1,7 @@
 //! The pipeline's texts, read from disk: the main file and what it includes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flowc_planner::Texts;
 use flowc_planner::key::KeyHasher;
@@ -12,7 +13,7 @@ pub(crate) struct Project {
     /// The folder that relative paths start from.
     pub base: PathBuf,
     /// All texts, main file first.
-    pub texts: Texts,
+    pub texts: Arc<Texts>,
     /// The files behind the texts, as opened.
     pub files: Vec<PathBuf>,
     /// Hash of all texts and parameters: equal for equal plans, as far as the texts decide.
@@ -50,7 +51,7 @@ impl Project {
                 files.push(path);
             }
         }
-        Ok(Self { base, texts, files, digest: hasher.finish() })
+        Ok(Self { base, texts: Arc::new(texts), files, digest: hasher.finish() })
     }
 
     /// Where the lock lies: beside the pipeline, under its name.

@@ -30,6 +30,7 @@ use crate::schedule::{Outcome, Schedule};
 use crate::task::{TaskId, Work};
 use crate::{
     Cancel, Error, Event, Observer, Options, OutputReport, RunFailure, RunReport, RunRequest, StageReport, StageStatus,
+    clash,
 };
 
 /// A run of one plan.
@@ -74,6 +75,7 @@ impl Run<'_> {
         let files = OpenFiles::new(&self.store.spool());
         let tally = Tally::default();
         let (mut inventory, mut unreadable) = self.survey()?;
+        clash::check(plan, &goal.sinks, &self.planned.base, &inventory)?;
         match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
             Ok(more) => unreadable.extend(more),
             Err(error) => {
@@ -134,10 +136,9 @@ impl Run<'_> {
 
     /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
     fn survey(&self) -> Result<(Inventory, Unreadable), Error> {
-        let (plan, base) = (self.plan(), &self.planned.base);
         match self.request.keep_going {
-            true => Ok(Inventory::survey_readable(plan, base, self.store)),
-            false => Ok((Inventory::survey(plan, base, self.store)?, Unreadable::new())),
+            true => Ok(Inventory::survey_readable(self.planned, self.store)),
+            false => Ok((Inventory::survey(self.planned, self.store)?, Unreadable::new())),
         }
     }
 

@@ -59,14 +59,14 @@ pub(crate) struct Scanner<'a> {
 
 /// A segment to be decoded, and whose it is.
 struct Job {
-    place: Place,
+    place: FileIndex,
     file: Arc<OpenFile>,
     raw: RawSegment,
     bytes: Option<Bytes>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct FileIndex {
     source: usize,
     file: usize,
 }
@@ -74,9 +74,9 @@ struct Place {
 /// What threads find, in any order.
 #[derive(Default)]
 struct Findings {
-    scans: Vec<(Place, SegmentScan)>,
+    scans: Vec<(FileIndex, SegmentScan)>,
     /// Columns that a file has and the lock has not.
-    unknown: BTreeMap<Place, Vec<String>>,
+    unknown: BTreeMap<FileIndex, Vec<String>>,
 }
 
 type Found = Mutex<Findings>;
@@ -97,8 +97,8 @@ impl Scanner<'_> {
     /// # Errors
     /// Anything that is not a source's fault; without `keep_going` the first unreadable source, too.
     pub(crate) fn scan(&self, inventory: &mut Inventory, unread: &[(usize, usize)]) -> Result<Unreadable, Error> {
-        let queue: Mutex<VecDeque<Place>> =
-            Mutex::new(unread.iter().map(|&(source, file)| Place { source, file }).collect());
+        let queue: Mutex<VecDeque<FileIndex>> =
+            Mutex::new(unread.iter().map(|&(source, file)| FileIndex { source, file }).collect());
         let (found, unreadable, failure) = (Found::default(), Mutex::default(), Mutex::new(None));
         let (sender, receiver) = bounded(self.jobs);
         let known: &Inventory = inventory;
@@ -140,7 +140,7 @@ impl Scanner<'_> {
     fn work(
         &self,
         inventory: &Inventory,
-        queue: &Mutex<VecDeque<Place>>,
+        queue: &Mutex<VecDeque<FileIndex>>,
         sender: Sender<Job>,
         receiver: &Receiver<Job>,
         results: Results<'_>,
@@ -156,7 +156,7 @@ impl Scanner<'_> {
     }
 
     /// What is a source's own fault need not stop the others.
-    fn settle(&self, place: Place, result: Result<(), Error>, results: Results<'_>) -> Result<(), Error> {
+    fn settle(&self, place: FileIndex, result: Result<(), Error>, results: Results<'_>) -> Result<(), Error> {
         match result {
             Err(error @ (Error::Source { .. } | Error::File { .. })) if self.keep_going => {
                 lock(results.unreadable).entry(place.source).or_insert(error);
@@ -166,7 +166,13 @@ impl Scanner<'_> {
         }
     }
 
-    fn scan_file(&self, inventory: &Inventory, place: Place, sender: &Sender<Job>, found: &Found) -> Result<(), Error> {
+    fn scan_file(
+        &self,
+        inventory: &Inventory,
+        place: FileIndex,
+        sender: &Sender<Job>,
+        found: &Found,
+    ) -> Result<(), Error> {
         let name = &self.plan.sources[place.source].name;
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
         let entry = &inventory.source(place.source).files[place.file];
@@ -203,7 +209,7 @@ impl Scanner<'_> {
     }
 
     /// Whoever added a column wants to hear why nothing sees it. Once a source: the files of a source are alike.
-    fn tell_unknown(&self, inventory: &Inventory, unknown: BTreeMap<Place, Vec<String>>) {
+    fn tell_unknown(&self, inventory: &Inventory, unknown: BTreeMap<FileIndex, Vec<String>>) {
         let mut told = BTreeSet::new();
         for (place, columns) in unknown.into_iter().filter(|(place, _)| told.insert(place.source)) {
             let source = &self.plan.sources[place.source].name;
@@ -218,7 +224,7 @@ impl Scanner<'_> {
     }
 
     /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
-    fn known_facts(&self, raw: &RawSegment, place: Place, file: &OpenFile) -> Result<Option<SegmentFacts>, Error> {
+    fn known_facts(&self, raw: &RawSegment, place: FileIndex, file: &OpenFile) -> Result<Option<SegmentFacts>, Error> {
         if let Some(facts) = self.facts_of_chunks(raw, place.source) {
             return Ok(Some(facts));
         }
@@ -240,7 +246,7 @@ impl Scanner<'_> {
         (of.rejects.is_none()).then_some(SegmentFacts { rows, keys, contents: None, bad_rows: 0, rejects: None })
     }
 
-    fn facts_key(&self, raw: &RawSegment, place: Place, file: &OpenFile) -> [u8; 32] {
+    fn facts_key(&self, raw: &RawSegment, place: FileIndex, file: &OpenFile) -> [u8; 32] {
         let of = &self.plan.sources[place.source];
         let spec = flowc_sources::spec_digest(&of.spec, &self.plan.stream(of.stream).schema);
         let mut hasher = KeyHasher::new("segment facts 1");
@@ -312,7 +318,7 @@ fn digests(fields: &arrow_schema::Fields, batches: &[RecordBatch]) -> Result<Vec
     fields.iter().enumerate().map(digest).collect()
 }
 
-fn pop(queue: &Mutex<VecDeque<Place>>) -> Option<Place> {
+fn pop(queue: &Mutex<VecDeque<FileIndex>>) -> Option<FileIndex> {
     lock(queue).pop_front()
 }
 

@@ -130,8 +130,11 @@ impl Session {
     /// What a stage said when it last ran.
     pub fn log(&self, stage: &str) -> Result<Vec<LogLine>, Error> {
         let pipeline = self.pipeline()?;
-        let lines = load_log(self.store()?, &pipeline, stage)?;
-        lines.ok_or_else(|| Error::Request(format!("stage `{stage}` has not run in this store yet")))
+        if let Some(lines) = load_log(self.store()?, &pipeline, stage)? {
+            return Ok(lines);
+        }
+        stage_named(&self.plan(Arc::new(|_: Event| ()))?.plan, stage)?;
+        Err(Error::Request(format!("stage `{stage}` has not run in this store yet")))
     }
 
     /// Keeps the results of the last good run under a name, through any `gc`.

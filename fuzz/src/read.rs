@@ -68,7 +68,7 @@ fn read(bytes: &[u8], format: Format, compression: Compression) {
 }
 
 fn table(file: &SourceFile, spec: &SourceSpec, spool: &Path) -> Result<Table, SourceError> {
-    let schema = infer_schema(file, spec)?;
+    let schema = infer_schema(std::slice::from_ref(file), spec)?;
     let columns: Vec<_> = (0..schema.fields().len()).collect();
     let open = OpenFile::open(file, spec, &schema, spool)?;
     let mut table = Table::default();

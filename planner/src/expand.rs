@@ -1,6 +1,6 @@
 //! Puts the texts together: includes spliced in, loops unrolled, parameters filled in.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::read::form::{self, Form};
@@ -15,6 +15,8 @@ const MOST_NODES: usize = 1_000_000;
 pub struct Settings {
     /// Values of parameters (`--param name=value`).
     pub params: BTreeMap<String, String>,
+    /// Names among them that the pipeline need not declare: what many pipelines share has names for others.
+    pub ambient: BTreeSet<String>,
 }
 
 /// The top-level nodes of a pipeline, without `include`, `foreach` and `param`, and without `${...}`.
@@ -117,7 +119,8 @@ fn params(nodes: &[&Node], settings: &Settings, problems: &mut Problems) -> Scop
         let value = param(name, node, settings.params.get(name), problems);
         scope.insert(name.to_owned(), (value, place));
     }
-    for name in settings.params.keys().filter(|name| !scope.contains_key(*name)) {
+    let is_stray = |name: &&String| !scope.contains_key(*name) && !settings.ambient.contains(*name);
+    for name in settings.params.keys().filter(is_stray) {
         let help = suggest(name, scope.keys().map(String::as_str));
         problems.anywhere(ExpansionProblem::UndeclaredParam { name: name.clone(), help });
     }
@@ -300,7 +303,7 @@ impl Unroll<'_> {
 
     fn fill_arg(&mut self, arg: &Arg, scope: &Scope) -> Arg {
         let value = self.try_fill(arg, scope).unwrap_or(Value::Unknown);
-        Arg { value, place: arg.place }
+        Arg { value, ..*arg }
     }
 
     /// None where a parameter has no value.

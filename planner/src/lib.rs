@@ -64,6 +64,15 @@ pub fn plan(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue) -
     Outcome { value, problems: problems.into_diagnostics(texts) }
 }
 
+/// Where the text says which files a source reads, as `flow.kdl:2`: for what is wrong with these files.
+pub fn source_place(texts: &Texts, settings: &Settings, source: &str) -> Option<String> {
+    let mut problems = Problems::default();
+    let document = Document::new(texts, settings, &mut problems);
+    let sources = Pipeline::new(document, &mut problems).sources;
+    let declared = sources.iter().find(|declared| declared.name.text == source)?;
+    Some(texts.line(*declared.places.first()?))
+}
+
 fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Option<Plan> {
     texts.syntax_problems(problems);
     let document = Document::new(texts, settings, problems);

@@ -119,6 +119,13 @@ impl Texts {
         self.files.iter().map(|file| Arc::new(NamedSource::new(&file.path, file.text.clone())))
     }
 
+    /// A place as file and line.
+    pub(crate) fn line(&self, place: Place) -> String {
+        let file = &self.files[place.file as usize];
+        let line = file.text.get(..place.start as usize).map_or(0, |before| before.matches('\n').count()) + 1;
+        format!("{}:{line}", file.path)
+    }
+
     /// The pipeline's name: the main file's stem.
     pub(crate) fn pipeline(&self) -> String {
         let name = &self.files[0].path;

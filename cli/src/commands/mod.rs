@@ -83,8 +83,8 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, params, locked, build, .. } = settings;
-    Options { pipeline, store, jobs, params, locked, build, update_lock, memory }
+    let Settings { store, jobs, memory, params, ambient, locked, build, .. } = settings;
+    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory }
 }
 
 /// Plans for a command that only looks, with builds told on standard error.

@@ -6,7 +6,7 @@ mod file;
 mod layer;
 mod size;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +94,8 @@ pub(crate) struct Settings {
     pub(crate) memory: u64,
     /// Values for the pipeline's params.
     pub(crate) params: BTreeMap<String, String>,
+    /// Names of params that the environment alone gives: the pipeline need not declare them.
+    pub(crate) ambient: BTreeSet<String>,
     /// Whether differences from the lock are errors.
     pub(crate) locked: bool,
     /// Whether `rust` stages may be built.
@@ -144,13 +146,13 @@ impl Settings {
         let project = nearest_file(&env.absolute(folder)).map(file::load).transpose()?;
         let user = env.user_config().filter(|path| path.is_file()).map(file::load).transpose()?;
         let files = [&project, &user].into_iter().flatten().map(|file| file.path.clone()).collect();
-        let below = [project, user].into_iter().flatten().map(|file| file.layer);
-        let flags_and_environment = args.layer().over(environment::layer(env)?);
-        Self::from_layer(below.fold(flags_and_environment, Layer::over), files, env)
-    }
-
-    fn from_layer(layer: Layer, files: Vec<PathBuf>, env: &Environment) -> Result<Self, SettingsError> {
+        let below = [project, user].into_iter().flatten().map(|file| file.layer).fold(Layer::default(), Layer::over);
+        let (flags, environment) = (args.layer(), environment::layer(env)?);
+        let is_named = |name: &String| flags.params.contains_key(name) || below.params.contains_key(name);
+        let ambient = environment.params.keys().filter(|name| !is_named(name)).cloned().collect();
+        let layer = flags.over(environment).over(below);
         Ok(Self {
+            ambient,
             store: layer.store.or_else(|| env.default_store()).ok_or(SettingsError::NoStore)?,
             jobs: layer.jobs.map_or_else(all_cores, NonZeroUsize::get),
             memory: layer.memory.map_or(DEFAULT_MEMORY, |size| size.0),
@@ -242,6 +244,17 @@ mod tests {
         let params = place.resolve(&args, &[("FLOWC_PARAM_b", "env"), ("FLOWC_PARAM_c", "env")]).unwrap().params;
         let params: Vec<_> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(params, ["a=file", "b=env", "c=flag", "n=3", "yes=true"]);
+    }
+
+    #[test]
+    fn params_of_the_environment_alone_need_no_declaration() {
+        let place = Place::new();
+        place.write("project/flowc.toml", "[params]\nfile = 'x'");
+        let args = SettingsArgs { params: vec![("flag".into(), "x".into())], ..SettingsArgs::default() };
+        let variables = ["flag", "file", "env"].map(|name| format!("FLOWC_PARAM_{name}"));
+        let variables: Vec<_> = variables.iter().map(|name| (name.as_str(), "y")).collect();
+        let ambient = place.resolve(&args, &variables).unwrap().ambient;
+        assert_eq!(ambient.into_iter().collect::<Vec<_>>(), ["env"]);
     }
 
     #[test]

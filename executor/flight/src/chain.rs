@@ -128,7 +128,8 @@ fn frames(stages: &[Invocation], streams: &[Vec<Place>]) -> Vec<Vec<Place>> {
     // What is sent is in the order of the output's columns.
     let mut frames = vec![sent.collect::<Vec<_>>()];
     for (step, stage) in stages.iter().enumerate().rev() {
-        let kept = frames[0].iter().copied().filter(|p| !matches!(p, Place::Written { step: writer, .. } if *writer == step));
+        let kept =
+            frames[0].iter().copied().filter(|p| !matches!(p, Place::Written { step: writer, .. } if *writer == step));
         let read = stage.inputs[stage.main_input.unwrap_or(0)].reads.iter().map(|&column| streams[step][column]);
         let needed: BTreeSet<Place> = kept.chain(read).collect();
         frames.insert(0, needed.into_iter().collect());

@@ -20,7 +20,8 @@ use crate::pending::Pending;
 use crate::program::{Ending, Program};
 use crate::question::reason;
 use crate::wire::{
-    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn, WireSchema,
+    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
+    WireSchema,
 };
 
 /// Lines of a log that one invocation may have.

@@ -36,8 +36,7 @@ impl Pending {
 
     /// Drops batches all of whose rows come before this one.
     pub(crate) fn release(&mut self, before: u64) {
-        while let Some((_, batch)) =
-            self.batches.pop_front_if(|(start, batch)| *start + batch.rows() as u64 <= before)
+        while let Some((_, batch)) = self.batches.pop_front_if(|(start, batch)| *start + batch.rows() as u64 <= before)
         {
             self.bytes -= batch.memory() as u64;
         }

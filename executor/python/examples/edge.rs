@@ -37,7 +37,8 @@ fn main() {
     let megabyte = batch(8500);
     let invocation = invocation(&runner, digest, megabyte.schema());
     let bytes: usize = megabyte.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap()).sum();
-    let mut rates: Vec<f64> = (0..ROUNDS).map(|_| (bytes * BATCHES) as f64 / throughput(&runner, &invocation, &megabyte)).collect();
+    let mut rates: Vec<f64> =
+        (0..ROUNDS).map(|_| (bytes * BATCHES) as f64 / throughput(&runner, &invocation, &megabyte)).collect();
     rates.sort_by(f64::total_cmp);
     let mut times = latencies(&runner, &invocation, &batch(1));
     times.sort_by(f64::total_cmp);

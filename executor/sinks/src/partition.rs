@@ -1,6 +1,7 @@
 //! Partitions: rows to folders `column=value/`, hive style.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch, UInt32Array};
@@ -11,6 +12,9 @@ use flowc_planner::plan::SinkSpec;
 
 use crate::check::is_scalar;
 use crate::error::SinkError;
+
+/// Bytes that file systems take as a name.
+const LONGEST_NAME: usize = 255;
 
 /// The folder of rows without a value.
 const NULL: &str = "__null__";
@@ -44,37 +48,63 @@ pub(crate) fn written_schema(spec: &SinkSpec, schema: &SchemaRef) -> Result<Sche
 }
 
 /// A batch's rows by their partition's folder, in their order. The partition columns are left out.
-pub(crate) fn split(batch: &RecordBatch, columns: &[usize]) -> Result<BTreeMap<String, RecordBatch>, ArrowError> {
+/// `shown` is the sink's file, for messages.
+pub(crate) fn split(
+    batch: &RecordBatch,
+    columns: &[usize],
+    shown: &Path,
+) -> Result<BTreeMap<String, RecordBatch>, SinkError> {
+    let failed = |error: ArrowError| SinkError::batch(shown, &error);
     let mut rows: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for (row, folder) in (0..).zip(folders(batch, columns)?) {
+    for (row, folder) in (0..).zip(folders(batch, columns, &failed)?) {
         rows.entry(folder).or_default().push(row);
     }
     let written: Vec<_> = (0..batch.num_columns()).filter(|i| !columns.contains(i)).collect();
-    let rest = batch.project(&written)?;
-    let pick = |(folder, rows)| Ok((folder, take_record_batch(&rest, &UInt32Array::from(rows))?));
+    let rest = batch.project(&written).map_err(failed)?;
+    let pick = |(folder, rows)| Ok((folder, take_record_batch(&rest, &UInt32Array::from(rows)).map_err(failed)?));
     rows.into_iter().map(pick).collect()
 }
 
 /// Per row, the folder that it belongs into.
-fn folders(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<String>, ArrowError> {
+fn folders(
+    batch: &RecordBatch,
+    columns: &[usize],
+    failed: &impl Fn(ArrowError) -> SinkError,
+) -> Result<Vec<String>, SinkError> {
     let mut folders = vec![String::new(); batch.num_rows()];
     let options = FormatOptions::new();
     for &column in columns {
         let array = batch.column(column);
-        let name = encode(batch.schema().field(column).name());
-        let (nulls, texts) = (array.logical_nulls(), ArrayFormatter::try_new(array, &options)?);
+        let schema = batch.schema();
+        let name = schema.field(column).name();
+        let encoded = encode(name);
+        let (nulls, texts) = (array.logical_nulls(), ArrayFormatter::try_new(array, &options).map_err(failed)?);
         for (row, folder) in folders.iter_mut().enumerate() {
             let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let value = if null { NULL.to_owned() } else { encode_value(&texts.value(row).try_to_string()?) };
+            let text = if null { String::new() } else { texts.value(row).try_to_string().map_err(failed)? };
+            let value = if null { NULL.to_owned() } else { encode_value(&text) };
+            if encoded.len() + "=".len() + value.len() > LONGEST_NAME {
+                return Err(too_long(name, &text));
+            }
             if !folder.is_empty() {
                 folder.push('/');
             }
-            folder.push_str(&name);
+            folder.push_str(&encoded);
             folder.push('=');
             folder.push_str(&value);
         }
     }
     Ok(folders)
+}
+
+fn too_long(column: &str, value: &str) -> SinkError {
+    const SHOWN: usize = 40;
+    let start: String = value.chars().take(SHOWN).collect();
+    let reason = format!(
+        "has the value {start:?}..., which makes a folder name of more than {LONGEST_NAME} bytes; partition by a column \
+         with shorter values"
+    );
+    SinkError::Partition { column: column.to_owned(), reason }
 }
 
 /// A value as a folder's name; the text `__null__` is kept apart from no value.
@@ -131,10 +161,26 @@ mod tests {
             ("n", Arc::new(Int32Array::from(vec![1, 2, 3, 4])) as _),
         ])
         .unwrap();
-        let parts = split(&batch, &[0]).unwrap();
+        let parts = split(&batch, &[0], Path::new("o")).unwrap();
         let of = |folder: &str| parts[folder].column(0).clone();
         assert_eq!(parts.keys().collect::<Vec<_>>(), ["k=", "k=__null__", "k=a%2Fb"]);
         assert_eq!(of("k=a%2Fb").as_ref(), &Int32Array::from(vec![1, 3]) as &dyn Array);
         assert_eq!(of("k=__null__").as_ref(), &Int32Array::from(vec![2]) as &dyn Array);
+    }
+
+    #[test]
+    fn a_value_too_long_for_a_folder_is_told_by_its_start() {
+        let split = |text: String| {
+            let (keys, rest) = (StringArray::from(vec![text]), Int32Array::from(vec![1]));
+            let batch = RecordBatch::try_from_iter([("k", Arc::new(keys) as _), ("n", Arc::new(rest) as _)]).unwrap();
+            split(&batch, &[0], Path::new("o")).map(|parts| parts.len())
+        };
+        assert_eq!(split("a".repeat(253)).unwrap(), 1);
+        let error = split("é".repeat(100)).unwrap_err().to_string();
+        let start = "é".repeat(40);
+        assert!(
+            error.starts_with(&format!("`partition-by` column `k` has the value \"{start}\"..., which")),
+            "{error}"
+        );
     }
 }

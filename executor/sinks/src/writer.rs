@@ -99,7 +99,7 @@ impl FileWriter {
         if self.form.partition.is_empty() {
             return self.write_into("", &batch);
         }
-        let parts = partition::split(&batch, &self.form.partition).map_err(|e| SinkError::batch(&self.shown, &e))?;
+        let parts = partition::split(&batch, &self.form.partition, &self.shown)?;
         parts.iter().try_for_each(|(folder, rows)| self.write_into(folder, rows))
     }
 

@@ -47,7 +47,7 @@ fn read(path: &Path, format: &Format, written: &DataType) -> Result<ArrayRef, St
     let file = SourceFile { path: path.to_owned(), name: "x".to_owned() };
     let text = |error: flowc_sources::SourceError| error.to_string();
     let schema = match (format, written) {
-        (Format::Parquet | Format::Arrow, _) => infer_schema(&file, &spec).map_err(text)?,
+        (Format::Parquet | Format::Arrow, _) => infer_schema(std::slice::from_ref(&file), &spec).map_err(text)?,
         (_, DataType::Dictionary(_, value)) => schema(value),
         _ => schema(written),
     };

@@ -267,7 +267,7 @@ mod tests {
             }
             let folder = Folder::new();
             let _ = folder.read(&bytes, &spec(format.clone()), &batch(0, 1).schema());
-            let _ = crate::infer_schema(&folder.write("input", &bytes), &spec(format));
+            let _ = crate::infer_schema(&[folder.write("input", &bytes)], &spec(format));
         }
 
         #[test]
@@ -276,7 +276,7 @@ mod tests {
             let columns = schema(&[("line", DataType::Utf8, false)]);
             for format in [Format::Lines, Format::JsonLines, crate::testing::csv(), Format::Parquet, Format::Arrow] {
                 let _ = folder.read(&bytes, &spec(format.clone()), &columns);
-                let _ = crate::infer_schema(&folder.write("input", &bytes), &spec(format));
+                let _ = crate::infer_schema(&[folder.write("input", &bytes)], &spec(format));
             }
         }
     }

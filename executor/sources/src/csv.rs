@@ -12,15 +12,19 @@ use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::CsvDialect;
 
 use crate::BATCH_ROWS;
-use crate::dialect::{check_dialect, check_types, exact_stand_in, format, records};
+use crate::dialect::{check_dialect, check_types, format, records};
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
-use crate::parser::{BadRecord, Parser, conform, map_types, project};
+use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
 use crate::text::MOST_RECORD;
+use crate::times::Ticks;
 use crate::view::View;
 
 /// What is wrong with a record that takes in all that follows it.
 const OPEN_QUOTE: &str = "a quote is opened and never closed";
+
+/// What is wrong with a field such as `"a"b`.
+const TAIL: &str = "text follows the closing quote of a field";
 
 /// How one file's records map to the schema.
 #[derive(Clone, Debug)]
@@ -43,14 +47,15 @@ impl CsvLayout {
     ) -> Result<(Self, u64), SourceError> {
         check_dialect(dialect)?;
         check_types(schema)?;
-        let (fields, positions, start) = if dialect.header {
-            let (names, end) = read_header(view, start, dialect)?;
-            let positions = find_columns(view.name(), &names, schema)?;
-            (spread(&names, schema, &positions), positions, end)
+        let (names, start) = if dialect.header { read_header(view, start, dialect)? } else { (Vec::new(), start) };
+        let (fields, positions) = if names.is_empty() {
+            // Without a header fields are counted. An empty file has none, and no rows either.
+            (schema.clone(), (0..schema.fields().len()).collect())
         } else {
-            (schema.clone(), (0..schema.fields().len()).collect(), start)
+            let positions = find_columns(view.name(), &names, schema)?;
+            (spread(&names, schema, &positions), positions)
         };
-        let fields = map_types(&fields, exact_stand_in);
+        let fields = map_types(&fields, stand_in);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -169,7 +174,7 @@ impl CsvParser {
         (0..self.positions.len()).find(|&column| {
             let mut decoder = Self::new_decoder(&self.layout, &self.positions[column..=column]);
             let decoded = decode(&mut decoder, record).map(|(batch, _)| batch);
-            let fits = |batch| conform(&batch, &project(&self.schema, &[column]));
+            let fits = |batch| conform(&batch, &project(&self.schema, &[column]), Ticks::Refused);
             decoded.and_then(|batch| batch.map(fits).transpose()).is_err()
         })
     }
@@ -188,14 +193,22 @@ impl Parser for CsvParser {
         } else if self.layout.framing().is_open(&bytes[self.last_record(bytes)]) {
             return Err(ArrowError::CsvError(OPEN_QUOTE.to_owned()));
         }
-        let batch =
-            batch.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |b| conform(&b, &self.schema))?;
+        if self.layout.framing().has_tail(&bytes[..used]) {
+            return Err(ArrowError::CsvError(TAIL.to_owned()));
+        }
+        let batch = batch.map_or_else(
+            || Ok(RecordBatch::new_empty(self.schema.clone())),
+            |b| conform(&b, &self.schema, Ticks::Refused),
+        )?;
         Ok((batch, used))
     }
 
     fn explain(&mut self, record: &[u8], error: &ArrowError) -> BadRecord {
         if self.layout.framing().is_open(record) {
             return BadRecord { column: None, reason: OPEN_QUOTE.to_owned() };
+        }
+        if self.layout.framing().has_tail(record) {
+            return BadRecord { column: None, reason: TAIL.to_owned() };
         }
         let mut values = csv::ByteRecord::new();
         let read = records(&self.layout.dialect, record).read_byte_record(&mut values);
@@ -270,10 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_records_has_no_rows() {
+        for text in ["", "\u{feff}", "\n\r\n", "id,name\n", "id,name"] {
+            assert!(rows(text).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
     fn headers_that_do_not_fit_are_errors() {
         let error = |text: &str| read(text).unwrap_err().to_string();
         assert!(error("id,title\n").contains("no column `name`; the file has `id`, `title`"));
-        assert!(error("").contains("no column `id`; the file has none"));
         assert!(error("id,name,id\n").contains("`id` occurs more than once"));
         assert_eq!(rows("x,id,name,x\n1,2,3,4\n"), ["2|3"], "a repeated name that nobody asked for");
     }
@@ -334,11 +353,11 @@ mod tests {
     fn times_are_never_cut() {
         let columns =
             schema(&[("d", DataType::Date32, true), ("t", DataType::Timestamp(TimeUnit::Second, None), true)]);
-        let text =
-            "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n";
+        let text = "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n\
+                    ,2024-02-29T12:00:00.0000001\n";
         let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
         assert_eq!(table.rows, ["2024-02-29|2024-02-29T12:00:00", "1900-01-01|~"]);
-        assert_eq!(table.rejects.len(), 2, "{:?}", table.rejects);
+        assert_eq!(table.rejects.len(), 3, "{:?}", table.rejects);
         assert!(
             table.rejects[1].contains("column `t`: \"1969-12-31T23:59:59.5\" is not a value"),
             "{:?}",
@@ -353,6 +372,29 @@ mod tests {
         assert_eq!(table.rows, ["1|a"]);
         assert_eq!(table.rejects, ["input|2|a quote is opened and never closed|2,\"b\n3,c\n4,d"]);
         assert_eq!(rows("id,name\n1,\"a\"\"\"").as_slice(), ["1|a\""]);
+    }
+
+    #[test]
+    fn text_after_a_closing_quote_is_a_bad_row() {
+        let text = "id,name\n1,\"a\"\"b\"\n2,\"y\"z\n3,c\"d\" e\n4,\"f\" \n\"5\",\"g\"\r\n6,\"\"\"\"";
+        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
+        assert_eq!(table.rows, ["1|a\"b", "3|c\"d\" e", "5|g", "6|\""]);
+        assert_eq!(
+            table.rejects,
+            [
+                "input|2|text follows the closing quote of a field|2,\"y\"z",
+                "input|4|text follows the closing quote of a field|4,\"f\" ",
+            ]
+        );
+    }
+
+    #[test]
+    fn quotes_in_comments_are_no_quotes() {
+        let format = SourceFormat::Csv(CsvDialect { comment: Some('#'), ..CsvDialect::default() });
+        let read = |text: &str| Folder::new().read(text, &with_bad_rows(format.clone(), BadRows::Stream), &columns());
+        let table = read("id,name\n1,a\n#,\"b\"c\n#,\"d\n2,\"e\"f\n3,g\n").unwrap();
+        assert_eq!(table.rows, ["1|a", "3|g"]);
+        assert_eq!(table.rejects, ["input|2|text follows the closing quote of a field|2,\"e\"f"]);
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use std::io::Read;
 
-use arrow_array::timezone::Tz;
 use arrow_csv::reader::Format;
-use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, SchemaRef};
 use flowc_planner::plan::CsvDialect;
 
 use crate::error::SourceError;
-use crate::parser::stand_in;
+use crate::times::is_zone;
 
 /// Everything of a dialect is one ASCII character, and each has one meaning.
 pub(crate) fn check_dialect(dialect: &CsvDialect) -> Result<(), SourceError> {
@@ -36,7 +35,7 @@ fn unfit(reason: String) -> SourceError {
 
 /// Says which types a CSV field can be read as.
 pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
-    match schema.fields().iter().find(|field| !is_readable(&stand_in(field.data_type()))) {
+    match schema.fields().iter().find(|field| !is_readable(field.data_type())) {
         Some(field) => {
             let (name, data_type) = (field.name(), field.data_type());
             let reason = format!("column `{name}` is {data_type}, which no CSV field can be read as");
@@ -46,24 +45,13 @@ pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
     }
 }
 
-/// As [`stand_in`]; parts of a second or of a day that a type has no room for would be cut, so that they are given room.
-pub(crate) fn exact_stand_in(data_type: &DataType) -> DataType {
-    match stand_in(data_type) {
-        DataType::Date32 => DataType::Date64,
-        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
-            DataType::Timestamp(TimeUnit::Microsecond, zone)
-        }
-        other => other,
-    }
-}
-
 fn is_readable(data_type: &DataType) -> bool {
     match data_type {
-        DataType::Boolean | DataType::Null | DataType::Utf8 | DataType::Utf8View => true,
+        DataType::Boolean | DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => true,
         DataType::Decimal32(..) | DataType::Decimal64(..) => true,
         DataType::Decimal128(..) | DataType::Decimal256(..) => true,
-        DataType::Timestamp(_, zone) => zone.as_ref().is_none_or(|zone| zone.parse::<Tz>().is_ok()),
+        DataType::Timestamp(_, zone) => zone.as_ref().is_none_or(|zone| is_zone(zone)),
         DataType::Dictionary(key, value) => key.is_integer() && **value == DataType::Utf8,
         other => other.is_integer() || other.is_floating(),
     }

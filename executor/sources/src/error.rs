@@ -38,6 +38,12 @@ pub enum SourceError {
         /// As in the text.
         file: String,
     },
+    /// A pipe, a device or a socket among the files of a glob.
+    #[error("`{file}` is neither a file nor a folder; move it away, or leave it out of the pattern")]
+    NotAFile {
+        /// As matched.
+        file: String,
+    },
     /// Names that the pipeline's text can't hold.
     #[error("the file name {} is not UTF-8; rename the file or leave it out of the pattern", path.display())]
     NameNotUtf8 {
@@ -70,6 +76,18 @@ pub enum SourceError {
     Utf16 {
         /// Which file.
         file: String,
+    },
+    /// Compressed bytes where text is expected.
+    #[error(
+        "{file}: it is compressed with {compression}; name it with the ending {ending}, or say `compression \"{compression}\"`"
+    )]
+    Compressed {
+        /// Which file.
+        file: String,
+        /// With what.
+        compression: &'static str,
+        /// How such files are named.
+        ending: &'static str,
     },
     /// A column that the schema has and the file has not.
     #[error("{file}: there is no column `{column}`; the file has {}", list_names(found))]

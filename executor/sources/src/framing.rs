@@ -95,6 +95,38 @@ impl CsvFraming {
         }
     }
 
+    /// Whether in some record of these bytes, which are whole records, text follows the closing quote of a field.
+    pub(crate) fn has_tail(&self, bytes: &[u8]) -> bool {
+        match self.comment {
+            None => self.tail_in(bytes),
+            // Quotes in comments are none.
+            Some(_) => {
+                let mut at = 0;
+                let records = std::iter::from_fn(|| {
+                    let record = Framing::Csv(*self).last_record(bytes, at)?;
+                    at = record.end;
+                    Some(record)
+                });
+                memchr(self.quote, bytes).is_some() && records.into_iter().any(|record| self.tail_in(&bytes[record]))
+            }
+        }
+    }
+
+    fn tail_in(&self, bytes: &[u8]) -> bool {
+        let mut at = 0;
+        while let Some(quote) = bytes.get(at..).and_then(|rest| memchr(self.quote, rest)).map(|i| at + i) {
+            at = quote + 1;
+            if quote == 0 || self.opens(bytes[quote - 1]) {
+                let Some(end) = self.close(bytes, at) else { return false };
+                if bytes.get(end).is_some_and(|&next| !self.opens(next)) {
+                    return true;
+                }
+                at = end;
+            }
+        }
+        false
+    }
+
     /// The first line end at or after `least` that ends a record; records start at `from`. Looks at quotes alone.
     fn line_after(&self, bytes: &[u8], from: usize, least: usize) -> Option<usize> {
         let mut at = from;

@@ -16,6 +16,7 @@ use crate::BATCH_ROWS;
 use crate::error::SourceError;
 use crate::framing::Framing;
 use crate::parser::{BadRecord, ONE_TOO_MANY, Parser, conform, map_types, project, stand_in};
+use crate::times::Ticks;
 
 /// Says which types a JSON value can be read as.
 pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
@@ -74,7 +75,7 @@ impl JsonParser {
     /// Takes the rows that the decoder has, as the schema says.
     fn finish(&self, decoder: &mut Decoder) -> Result<RecordBatch, ArrowError> {
         match decoder.flush()? {
-            Some(wide) => conform(&wide, &self.schema),
+            Some(wide) => conform(&wide, &self.schema, Ticks::Taken),
             None => Ok(RecordBatch::new_empty(self.schema.clone())),
         }
     }
@@ -140,6 +141,7 @@ impl Parser for JsonParser {
 
 #[cfg(test)]
 mod tests {
+    use arrow_schema::TimeUnit;
     use flowc_planner::plan::{BadRows, Format};
 
     use super::*;
@@ -183,6 +185,35 @@ mod tests {
             "input|2|column `m`: \"0.125\" is not a value of type Decimal128(10, 2)|{\"m\":\"0.125\"}"
         );
         assert!(table.rejects[1].starts_with("input|3|column `l`: "), "{:?}", table.rejects);
+    }
+
+    #[test]
+    fn times_are_never_cut() {
+        let time = DataType::Timestamp(TimeUnit::Millisecond, None);
+        let inner = DataType::Struct(vec![Field::new("t", time.clone(), true)].into());
+        let columns = schema(&[
+            ("t", time.clone(), true),
+            ("d", DataType::Date32, true),
+            ("l", DataType::new_list(inner, true), true),
+        ]);
+        let lines = [
+            "{\"t\":\"2024-02-29T12:00:00.123Z\",\"d\":\"2024-02-29\",\"l\":[{\"t\":\"1970-01-01\"},{}]}",
+            "{\"t\":1709208000123,\"d\":19782}",
+            "{\"t\":\"2024-02-29T12:00:00.1234Z\"}",
+            "{\"t\":1.5}",
+            "{\"d\":\"2024-02-29T12:00:00\"}",
+            "{\"l\":[{\"t\":\"1970-01-01T00:00:00.0001\"}]}",
+        ];
+        let table = read(&lines.join("\n"), &columns, BadRows::Stream).unwrap();
+        let expected = [
+            "2024-02-29T12:00:00.123|2024-02-29|[{t: 1970-01-01T00:00:00}, {t: ~}]",
+            "2024-02-29T12:00:00.123|2024-02-29|~",
+        ];
+        assert_eq!(table.rows, expected);
+        let reasons: Vec<_> = table.rejects.iter().map(|reject| reject.split('|').nth(2).unwrap()).collect();
+        assert_eq!(reasons[0], "column `t`: \"2024-02-29T12:00:00.1234Z\" is not a value of type Timestamp(ms)");
+        assert_eq!(reasons[1], "column `t`: 1.5 is not a value of type Timestamp(ms)");
+        assert!(reasons[2].starts_with("column `d`: ") && reasons[3].starts_with("column `l`: "), "{reasons:?}");
     }
 
     #[test]

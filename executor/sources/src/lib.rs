@@ -36,6 +36,7 @@ mod spool;
 #[cfg(test)]
 mod testing;
 mod text;
+mod times;
 mod view;
 mod whole;
 

@@ -158,13 +158,15 @@ impl Walk<'_> {
         if !rest.is_empty() {
             return self.descend(&path, &name, rest);
         }
-        let is_file = match kind.filter(|kind| !kind.is_symlink()) {
-            Some(kind) => kind.is_file(),
+        let kind = match kind.filter(|kind| !kind.is_symlink()) {
+            Some(kind) => Some(kind),
             // A link that leads nowhere is a file that is missing, and is told where files are looked at.
-            None => fs::metadata(&path).map_or(true, |metadata| metadata.is_file()),
+            None => fs::metadata(&path).ok().map(|metadata| metadata.file_type()),
         };
-        if is_file {
-            self.found.push(SourceFile { path, name });
+        match kind {
+            Some(kind) if kind.is_dir() => {}
+            Some(kind) if !kind.is_file() => return Err(SourceError::NotAFile { file: name }),
+            _ => self.found.push(SourceFile { path, name }),
         }
         Ok(())
     }
@@ -204,6 +206,16 @@ mod tests {
         assert_eq!(names(&folder, &["b.csv", "./*.csv"]), ["b.csv", "a.csv"]);
         assert_eq!(names(&folder, &["[ab].{csv,txt}"]), ["a.csv", "a.txt", "b.csv"]);
         assert_eq!(names(&folder, &["*/c.csv"]), ["x/c.csv", "z/c.csv"]);
+    }
+
+    #[test]
+    fn a_character_in_brackets_is_meant_itself() {
+        let folder = Folder::new();
+        for name in ["[1].csv", "{a,b}.csv", "*.csv", "?.csv", "1.csv", "a.csv"] {
+            folder.write(name, "");
+        }
+        assert_eq!(names(&folder, &["[[]1[]].csv", "[{]a,b[}].csv"]), ["[1].csv", "{a,b}.csv"]);
+        assert_eq!(names(&folder, &["[*].csv", "[?].csv"]), ["*.csv", "?.csv"]);
     }
 
     #[test]
@@ -255,6 +267,17 @@ mod tests {
         assert!(error("nowhere/*.csv").contains("no file matches"));
         assert!(error("x").contains("is a folder"));
         assert!(error("[a").contains("not a valid glob"));
+    }
+
+    #[test]
+    fn what_is_neither_file_nor_folder_is_an_error_where_it_matches() {
+        let folder = folder();
+        drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket.csv")).unwrap());
+        std::os::unix::fs::symlink("/dev/null", folder.path().join("null.txt")).unwrap();
+        let error = |pattern: &str| list(&[pattern.to_owned()], folder.path()).unwrap_err().to_string();
+        assert!(error("*.csv").starts_with("`socket.csv` is neither a file nor a folder"));
+        assert!(error("*.txt").starts_with("`null.txt` is neither a file nor a folder"));
+        assert_eq!(names(&folder, &["x/*.csv", "null.txt"]), ["x/c.csv", "null.txt"], "named, it is opened");
     }
 
     #[test]

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, GenericListArray, OffsetSizeTrait, RecordBatch, RecordBatchOptions,
+    StructArray,
+};
 use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::{ArrowError, DECIMAL256_MAX_PRECISION, DECIMAL256_MAX_SCALE, DataType, FieldRef, Schema, SchemaRef};
+use arrow_schema::{
+    ArrowError, DECIMAL256_MAX_PRECISION, DECIMAL256_MAX_SCALE, DataType, FieldRef, Fields, Schema, SchemaRef,
+};
 
 use crate::BATCH_ROWS;
+use crate::times::{Ticks, is_time, read_times};
 
 /// Turns records into batches.
 pub(crate) trait Parser: Send {
@@ -40,14 +46,12 @@ pub(crate) fn map_types(schema: &SchemaRef, map: impl Fn(&DataType) -> DataType)
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// What a decoder of text reads in place of a type: zones are known by their exact name, long texts not at all, and
-/// digits that a decimal has no room for are cut, so that it is given room.
+/// What a decoder of text reads in place of a type: long texts are not known to it, digits that a decimal has no room
+/// for are cut, so that it is given room, and so are parts of a second, so that times are read from text here.
 pub(crate) fn stand_in(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Timestamp(unit, Some(zone)) if zone.eq_ignore_ascii_case("utc") => {
-            DataType::Timestamp(*unit, Some("+00:00".into()))
-        }
         DataType::LargeUtf8 => DataType::Utf8,
+        time if is_time(time) => DataType::Utf8,
         DataType::Decimal32(precision, scale)
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
@@ -64,46 +68,58 @@ fn roomy(precision: u8, scale: i8) -> DataType {
     DataType::Decimal256(DECIMAL256_MAX_PRECISION, behind as i8)
 }
 
-/// Casts a parser's columns to the types that its stand in for; a value that does not fit is an error.
-pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let cast = |(column, field): (&ArrayRef, &FieldRef)| match column.data_type() == field.data_type() {
-        true => Ok(column.clone()),
-        false => exactly(column, field.data_type()),
-    };
-    let columns = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<Vec<_>, _>>()?;
+/// Turns a parser's columns into the types that its stand in for; a value that does not fit is an error.
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef, ticks: Ticks) -> Result<RecordBatch, ArrowError> {
+    let columns = exactly_all(batch.columns(), schema.fields(), ticks)?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(schema.clone(), columns, &options)
 }
 
-/// Casts to a type; nothing must be rounded or cut.
-fn exactly(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+fn exactly_all(columns: &[ArrayRef], fields: &Fields, ticks: Ticks) -> Result<Vec<ArrayRef>, ArrowError> {
+    columns.iter().zip(fields).map(|(column, field)| exactly(column, field.data_type(), ticks)).collect()
+}
+
+/// Turns a column into a type; nothing must be rounded or cut.
+fn exactly(column: &ArrayRef, data_type: &DataType, ticks: Ticks) -> Result<ArrayRef, ArrowError> {
+    match data_type {
+        same if column.data_type() == same => Ok(column.clone()),
+        time if is_time(time) => read_times(column, time, ticks),
+        DataType::List(item) => exact_list(column.as_list::<i32>(), item, ticks),
+        DataType::LargeList(item) => exact_list(column.as_list::<i64>(), item, ticks),
+        DataType::FixedSizeList(item, size) => {
+            let list = column.as_fixed_size_list();
+            let values = exactly(list.values(), item.data_type(), ticks)?;
+            Ok(Arc::new(FixedSizeListArray::try_new(item.clone(), *size, values, list.nulls().cloned())?))
+        }
+        DataType::Struct(fields) => {
+            let parts = column.as_struct();
+            let columns = exactly_all(parts.columns(), fields, ticks)?;
+            Ok(Arc::new(StructArray::try_new(fields.clone(), columns, parts.nulls().cloned())?))
+        }
+        _ => exact_scalars(column, data_type),
+    }
+}
+
+fn exact_list<O: OffsetSizeTrait>(
+    list: &GenericListArray<O>,
+    item: &FieldRef,
+    ticks: Ticks,
+) -> Result<ArrayRef, ArrowError> {
+    let values = exactly(list.values(), item.data_type(), ticks)?;
+    Ok(Arc::new(GenericListArray::try_new(item.clone(), list.offsets().clone(), values, list.nulls().cloned())?))
+}
+
+/// Decimals must be the same when they are cast back.
+fn exact_scalars(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let narrow = cast_with_options(column, data_type, &STRICT)?;
-    match is_kept(column, &narrow)? {
-        true => Ok(narrow),
-        false => Err(ArrowError::ParseError(format!("a value has more digits than {data_type} has"))),
+    if data_type.is_decimal() && *cast_with_options(&narrow, column.data_type(), &STRICT)? != **column {
+        return Err(ArrowError::ParseError(format!("a value has more digits than {data_type} has")));
     }
+    Ok(narrow)
 }
 
-/// Whether decimals and times that were cast are the same when they are cast back.
-fn is_kept(wide: &ArrayRef, narrow: &ArrayRef) -> Result<bool, ArrowError> {
-    match narrow.data_type() {
-        narrowed if narrowed.is_decimal() || narrowed.is_temporal() => {
-            Ok(*cast_with_options(narrow, wide.data_type(), &STRICT)? == **wide)
-        }
-        DataType::List(_) => is_kept(wide.as_list::<i32>().values(), narrow.as_list::<i32>().values()),
-        DataType::LargeList(_) => is_kept(wide.as_list::<i64>().values(), narrow.as_list::<i64>().values()),
-        DataType::FixedSizeList(..) => {
-            is_kept(wide.as_fixed_size_list().values(), narrow.as_fixed_size_list().values())
-        }
-        DataType::Struct(_) => {
-            let columns = wide.as_struct().columns().iter().zip(narrow.as_struct().columns());
-            columns.map(|(wide, narrow)| is_kept(wide, narrow)).try_fold(true, |all, one| Ok(all && one?))
-        }
-        _ => Ok(true),
-    }
-}
-
-const STRICT: CastOptions<'static> =
+/// A value that does not fit is an error.
+pub(crate) const STRICT: CastOptions<'static> =
     CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
 
 /// A batch size for decoders that notice one record too many.

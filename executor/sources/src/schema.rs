@@ -37,16 +37,27 @@ pub fn fixed_schema(format: &Format) -> Option<SchemaRef> {
     Some(Arc::new(Schema::new(fields)))
 }
 
-/// The columns of a file. Parquet and Arrow say them. CSV and JSON lines show them in their first 10000 records, as far
-/// as these make sense; there every column may have nulls, and one that has nothing else is text.
-pub fn infer_schema(file: &SourceFile, spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
+/// The columns of files. The first Parquet or Arrow file says them. The first CSV or JSON lines file with rows shows them
+/// in its first 10000 records, as far as these make sense; there every column may have nulls, and one that has nothing
+/// else is text.
+///
+/// # Errors
+/// Besides what is wrong with that file: that there is none.
+pub fn infer_schema(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
+    if let Some(schema) = fixed_schema(&spec.format) {
+        return Ok(schema);
+    }
+    let first = files.first().ok_or_else(no_source)?;
     match &spec.format {
-        Format::Csv(dialect) => infer_csv(&Sample::of(file, spec)?, dialect),
-        Format::JsonLines => infer_json(&Sample::of(file, spec)?),
-        Format::Parquet => Ok(without_metadata(parquet::load(&seekable(file, spec)?)?.schema())),
-        Format::Arrow => Ok(without_metadata(ipc::Index::load(&seekable(file, spec)?)?.schema())),
-        Format::Table => Err(no_source()),
-        fixed => fixed_schema(fixed).ok_or_else(no_source),
+        Format::Csv(dialect) => {
+            check_dialect(dialect)?;
+            let framing = Framing::Csv(CsvFraming::new(dialect));
+            infer_csv(&Sample::telling(files, spec, framing, usize::from(dialect.header))?, dialect)
+        }
+        Format::JsonLines => infer_json(&Sample::telling(files, spec, Framing::JsonLines, 0)?),
+        Format::Parquet => Ok(without_metadata(parquet::load(&seekable(first, spec)?)?.schema())),
+        Format::Arrow => Ok(without_metadata(ipc::Index::load(&seekable(first, spec)?)?.schema())),
+        Format::Lines | Format::Bytes | Format::Table => Err(no_source()),
     }
 }
 
@@ -79,6 +90,22 @@ impl Sample {
         let mark = bytes.len() - skip_bom(&file.name, &bytes)?.len();
         bytes.drain(..mark);
         Ok(Self { name: file.name.clone(), bytes, cut })
+    }
+
+    /// The first file with rows, or else the first with a header, or the first. Records up to `header` are no rows.
+    fn telling(files: &[SourceFile], spec: &SourceSpec, framing: Framing, header: usize) -> Result<Self, SourceError> {
+        let mut best: Option<(usize, Self)> = None;
+        for file in files {
+            let sample = Self::of(file, spec)?;
+            let records = sample.records(framing).take(header + 1).count();
+            if best.as_ref().is_none_or(|(most, _)| records > *most) {
+                best = Some((records, sample));
+            }
+            if records > header {
+                break;
+            }
+        }
+        best.map(|(_, sample)| sample).ok_or_else(no_source)
     }
 
     /// Why nothing could be inferred. A first record that does not end in the sample says more than that it has none.
@@ -114,7 +141,6 @@ impl Sample {
 }
 
 fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceError> {
-    check_dialect(dialect)?;
     let framing = Framing::Csv(CsvFraming::new(dialect));
     let records: Vec<_> = sample.records(framing).collect();
     if records.is_empty() {
@@ -182,11 +208,14 @@ mod tests {
 
     fn infer(name: &str, bytes: &[u8], format: Format) -> Result<Vec<String>, SourceError> {
         let folder = Folder::new();
-        let schema = infer_schema(&folder.write(name, bytes), &spec(format))?;
+        Ok(describe(&infer_schema(&[folder.write(name, bytes)], &spec(format))?))
+    }
+
+    fn describe(schema: &SchemaRef) -> Vec<String> {
         let describe = |field: &std::sync::Arc<Field>| {
             format!("{} {}{}", field.name(), field.data_type(), if field.is_nullable() { "" } else { " not null" })
         };
-        Ok(schema.fields().iter().map(describe).collect())
+        schema.fields().iter().map(describe).collect()
     }
 
     #[test]
@@ -216,6 +245,19 @@ mod tests {
         assert!(json(b"\n").contains("it is empty, so its columns are unknown; declare a schema"));
         assert!(json(b"[{\"a\":1}]\n").contains("its first line is JSON, but no object"));
         assert!(json(b"{\n \"a\": 1\n}\n").contains("its first line is not one JSON object (EOF"));
+    }
+
+    #[test]
+    fn the_first_file_with_rows_tells() {
+        let folder = Folder::new();
+        let files = [("a", ""), ("b", "n\n"), ("c", "n\n1\n"), ("d", "m\nx\n")];
+        let files = files.map(|(name, text)| folder.write(name, text));
+        let infer = |files: &[SourceFile]| describe(&infer_schema(files, &spec(csv())).unwrap());
+        assert_eq!(infer(&files), ["n Int64"]);
+        assert_eq!(infer(&files[..2]), ["n Utf8"]);
+        assert!(infer_schema(&files[..1], &spec(csv())).unwrap_err().to_string().contains("it is empty"));
+        let lines = [folder.write("e", "\n"), folder.write("f", "{\"n\":1}\n")];
+        assert_eq!(describe(&infer_schema(&lines, &spec(Format::JsonLines)).unwrap()), ["n Int64"]);
     }
 
     #[test]
@@ -254,15 +296,15 @@ mod tests {
         let text = "{\"a\":1,\"b\":[{\"c\":\"x\"}],\"d\":{\"e\":1.5}}\n{\"a\":null,\"b\":[],\"d\":{}}\n";
         let file = folder.write("a.jsonl", text);
         let spec = spec(Format::JsonLines);
-        let schema = infer_schema(&file, &spec).unwrap();
+        let schema = infer_schema(std::slice::from_ref(&file), &spec).unwrap();
         let table = crate::testing::Table::read(&folder.open(&file, &spec, &schema).unwrap()).unwrap();
         assert_eq!(table.rows, ["1|[{c: x}]|{e: 1.5}", "~|[]|{e: ~}"]);
     }
 
     #[test]
     fn fixed_formats_need_no_file() {
-        let file = SourceFile { path: "nowhere".into(), name: "nowhere".to_owned() };
-        assert_eq!(infer_schema(&file, &spec(Format::Lines)).unwrap(), fixed_schema(&Format::Lines).unwrap());
-        assert_eq!(infer_schema(&file, &spec(Format::Bytes)).unwrap(), fixed_schema(&Format::Bytes).unwrap());
+        for format in [Format::Lines, Format::Bytes] {
+            assert_eq!(infer_schema(&[], &spec(format.clone())).unwrap(), fixed_schema(&format).unwrap());
+        }
     }
 }

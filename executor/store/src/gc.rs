@@ -36,8 +36,9 @@ pub struct GcReport {
 type Parts = BTreeMap<u64, u64>;
 
 impl Store {
-    /// Removes every result but those to keep. What is removed leaves a tombstone. Waits until nobody else has the
-    /// store open; with `dry_run` nothing is removed, and nobody is waited for.
+    /// Removes every result but those to keep, under whatever keys they are known: equal inputs find them by others. What
+    /// is removed leaves a tombstone. Waits until nobody else has the store open; with `dry_run` nothing is removed, and
+    /// nobody is waited for.
     pub fn gc(
         dir: &Path,
         keep: &HashSet<ColumnKey>,
@@ -49,7 +50,10 @@ impl Store {
             store.shared.writable()?;
         }
         let all = store.shared.with_index(|index| index.all())?.unwrap_or_default();
-        let (kept, removed): (Vec<_>, Vec<_>) = all.into_iter().partition(|(key, _)| keep.contains(key));
+        let named = all.iter().filter(|(key, _)| keep.contains(key));
+        let places: HashSet<Location> = named.map(|(_, column)| column.location).collect();
+        let (kept, removed): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, column)| places.contains(&column.location));
         let mut report = GcReport { kept: kept.len() as u64, removed: removed.len() as u64, ..GcReport::default() };
         if !dry_run {
             let keys: Vec<_> = removed.iter().map(|(key, _)| *key).collect();

@@ -25,6 +25,7 @@ fn run_in(folder: &Path) {
         store: folder.join(".store"),
         jobs: 2,
         params: Default::default(),
+        ambient: Default::default(),
         locked: false,
         build: true,
         update_lock: false,

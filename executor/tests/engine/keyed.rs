@@ -190,3 +190,22 @@ fn keys_of_different_types_never_meet_and_are_refused() {
     let message = project.failure();
     assert!(message.contains("matched") && message.contains("keyed inputs are of different types"), "{message}");
 }
+
+#[test]
+fn after_a_collection_a_change_still_runs_the_groups_that_it_touches_alone() {
+    let project = project(VISITS);
+    project.run();
+    flowc_executor::admin::gc(&project.store(), false).expect("a collection");
+    assert!(all_cached(&project.run()));
+    let one = |file: usize, visits: &mut Vec<Visit>| {
+        if file == 2 {
+            visits[0].1 += 1000;
+        }
+    };
+    let mut changed = visits(2);
+    one(2, &mut changed);
+    project.write("visits/2.csv", csv(&changed));
+    let report = project.run();
+    assert_eq!(segments(&report, "numbered"), (1, GROUPS - 1));
+    check(&project, &all(one));
+}

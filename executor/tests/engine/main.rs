@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 mod changing;
+mod clash;
 mod components;
 mod crash;
 mod integrity;

@@ -1,6 +1,6 @@
 //! A pipeline in a folder of its own, run through the engine as a caller would.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -75,6 +75,7 @@ impl Project {
             store: store.to_path_buf(),
             jobs: self.jobs,
             params: self.params.clone(),
+            ambient: BTreeSet::new(),
             locked: self.locked,
             build: true,
             update_lock: false,

@@ -41,6 +41,12 @@ impl<'a> Given<'a> {
         }
     }
 
+    /// The first text without quotes behind another value: it may be meant as a node.
+    pub(super) fn bare_word(&self) -> Option<&'a str> {
+        let Given::Nodes(nodes) = self else { return None };
+        nodes.iter().find_map(|node| node.args.get(1..)?.iter().find(|arg| arg.bare)?.value.as_str())
+    }
+
     /// The one block that it is, if it is that: keys with what is given for them, in order.
     pub(super) fn members(&self) -> Option<Members<'a>> {
         match self {

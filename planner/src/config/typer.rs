@@ -310,6 +310,7 @@ fn wrong_type(given: &Given<'_>, wanted: Type, path: &str) -> Fault {
         (Type::Integer | Type::Number, Some(Value::String(text))) if text.parse::<f64>().is_ok() => {
             Some(format!("write it without quotes: {text}"))
         }
+        (_, None) => given.bare_word().map(|word| format!("if `{word}` is a key of its own, put `;` before it")),
         _ => None,
     };
     let problem = ConfigProblem::WrongType { key: key(path), expected: String::new(), found: given.described(), help };

@@ -57,6 +57,16 @@ pub enum PlaceProblem {
         /// Its name.
         format: &'static str,
     },
+    /// A time zone that nobody knows.
+    #[error("there is no time zone `{zone}`")]
+    #[diagnostic(
+        code(flowc::unknown_zone),
+        help("a name of the tz database such as `Europe/Berlin`, `UTC`, or an offset such as `+01:00`")
+    )]
+    UnknownZone {
+        /// As written.
+        zone: String,
+    },
     /// Columns that cannot be told.
     #[error("the columns of the source `{name}` cannot be told: {message}")]
     #[diagnostic(code(flowc::source_schema))]

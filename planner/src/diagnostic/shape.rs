@@ -35,6 +35,9 @@ pub enum ShapeProblem {
         node: String,
         /// How many it takes.
         takes: String,
+        /// What it may be instead.
+        #[help]
+        help: Option<String>,
     },
     /// Fewer arguments than are needed.
     #[error("`{node}` needs {needs}")]

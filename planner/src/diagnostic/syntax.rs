@@ -31,6 +31,20 @@ pub enum SyntaxProblem {
     #[error("a comma means nothing here")]
     #[diagnostic(code(flowc::comma), help("values are separated by spaces, nodes by `;` or the end of the line"))]
     Comma,
+    /// `'a'`.
+    #[error("KDL has no single quotes")]
+    #[diagnostic(code(flowc::single_quotes), help("write the text in double quotes: `\"...\"`"))]
+    SingleQuotes,
+    /// `in "a" std "b"`.
+    #[error("`{word}` stands on the line of the node before it, which has not ended")]
+    #[diagnostic(
+        code(flowc::run_on),
+        help("put `;` or the end of the line before it; as a value it is written in quotes: `\"{word}\"`")
+    )]
+    RunOn {
+        /// The name of the second node.
+        word: String,
+    },
     /// A quote without its partner.
     #[error("this text has no closing quote")]
     #[diagnostic(code(flowc::open_text), help("close it on its line; a text of several lines stands in `\"\"\"`"))]

@@ -59,7 +59,7 @@ impl Form {
         }
         if let Some(extra) = node.args.get(most) {
             let takes = if most == 0 { "no values" } else { "one value" }.to_owned();
-            problems.at(extra.place, ShapeProblem::ExtraArgument { node: name(), takes });
+            problems.at(extra.place, extra_argument(node, extra, takes));
         }
     }
 
@@ -83,6 +83,12 @@ impl Form {
             }
         }
     }
+}
+
+/// A value too many. One without quotes may be meant as a node.
+pub(crate) fn extra_argument(node: &Node, extra: &Arg, takes: String) -> ShapeProblem {
+    let help = extra.bare.then(|| format!("if `{}` is a node of its own, put `;` before it", extra.value));
+    ShapeProblem::ExtraArgument { node: node.name.clone(), takes, help }
 }
 
 /// A node that means nothing where it is.

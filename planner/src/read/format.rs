@@ -7,7 +7,10 @@ use crate::syntax::{Arg, Node};
 use crate::text::Place;
 
 const EXAMPLE: &str = "format \"csv\"";
-const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "comment", "null-text"];
+/// The properties of CSV.
+pub(super) const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "comment", "null-text"];
+/// The same without `comment`: nothing that is written is one.
+pub(super) const WRITTEN_DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "null-text"];
 
 /// What may hold a format, with the formats that it may have.
 #[derive(Clone, Copy)]
@@ -15,6 +18,8 @@ pub(super) struct Holder {
     /// With an article, for messages.
     pub(super) what: &'static str,
     pub(super) formats: &'static [&'static str],
+    /// The properties that CSV has there.
+    pub(super) dialect: &'static [&'static str],
 }
 
 fn named(name: &str) -> Option<Format> {
@@ -48,7 +53,7 @@ pub(super) fn by_ending(path: &str) -> Option<Format> {
 /// The format that a node's `format` child states. The outer option says whether it is there.
 pub(super) fn stated(node: &Node, holder: Holder, problems: &mut Problems) -> Option<Option<Format>> {
     let child = node.child("format")?;
-    let form = Form { takes: Takes::One(EXAMPLE), props: DIALECT, ..Form::LEAF };
+    let form = Form { takes: Takes::One(EXAMPLE), props: holder.dialect, ..Form::LEAF };
     form.check(child, "`format`", problems);
     let Some(arg) = child.args.first() else { return Some(None) };
     Some(form::string("format", arg, problems).and_then(|name| choose(name, arg, child, holder, problems)))

@@ -75,7 +75,7 @@ fn field(node: &Node, problems: &mut Problems) -> Option<Field> {
     };
     if let Some(extra) = extra.first() {
         let takes = "a name and a type".to_owned();
-        problems.at(extra.place, ShapeProblem::ExtraArgument { node: node.name.clone(), takes });
+        problems.at(extra.place, form::extra_argument(node, extra, takes));
     }
     let nullable = node.prop("nullable").map_or(Some(true), |arg| form::boolean("nullable", arg, problems));
     let text = form::string("column", data_type, problems)?;
@@ -85,7 +85,37 @@ fn field(node: &Node, problems: &mut Problems) -> Option<Field> {
                     List(Int64), ...";
         form::bad_value("type of a column", data_type, help, problems);
     }
+    if let Some(zone) = parsed.as_ref().and_then(unknown_zone) {
+        problems.at(data_type.place, PlaceProblem::UnknownZone { zone: zone.to_owned() });
+        return None;
+    }
     Some(Field::new(form::string("column", name, problems)?, parsed?, nullable?))
+}
+
+/// A time zone in a type that is neither in the tz database nor an offset. UTC is known in any case.
+fn unknown_zone(data_type: &DataType) -> Option<&str> {
+    match data_type {
+        DataType::Timestamp(_, Some(zone)) => (!is_zone(zone)).then_some(&**zone),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            unknown_zone(item.data_type())
+        }
+        DataType::Struct(fields) => fields.iter().find_map(|field| unknown_zone(field.data_type())),
+        _ => None,
+    }
+}
+
+fn is_zone(zone: &str) -> bool {
+    zone.eq_ignore_ascii_case("utc") || is_offset(zone) || zone.parse::<chrono_tz::Tz>().is_ok()
+}
+
+/// `+01:00`, `+0100` or `+01`, less than a day.
+fn is_offset(zone: &str) -> bool {
+    let digits = match *zone.as_bytes() {
+        [b'+' | b'-', a, b] => [a, b, b'0', b'0'],
+        [b'+' | b'-', a, b, c, d] | [b'+' | b'-', a, b, b':', c, d] => [a, b, c, d],
+        _ => return false,
+    };
+    digits.iter().all(u8::is_ascii_digit) && (digits[0], digits[1]) < (b'2', b'4')
 }
 
 /// A type by its Arrow text, simple ones in any case.

@@ -13,8 +13,16 @@ const FORM: Form = Form {
     props: &[],
     children: Children::Once(&["in", "file", "directory", "stdout", "format", "compression", "partition-by"]),
 };
-const FILE: Holder = Holder { what: "a file or folder", formats: &["csv", "jsonl", "parquet", "arrow", "lines"] };
-const STDOUT: Holder = Holder { what: "standard output", formats: &["table", "csv", "jsonl", "arrow", "lines"] };
+const FILE: Holder = Holder {
+    what: "a file or folder",
+    formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
+    dialect: format::WRITTEN_DIALECT,
+};
+const STDOUT: Holder = Holder {
+    what: "standard output",
+    formats: &["table", "csv", "jsonl", "arrow", "lines"],
+    dialect: format::WRITTEN_DIALECT,
+};
 
 /// A sink, as declared.
 #[derive(Debug)]

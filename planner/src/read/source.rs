@@ -14,7 +14,11 @@ const FORM: Form = Form {
     props: &[],
     children: Children::Once(&["files", "stdin", "format", "compression", "schema", "bad-rows"]),
 };
-const HOLDER: Holder = Holder { what: "a source", formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"] };
+const HOLDER: Holder = Holder {
+    what: "a source",
+    formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
+    dialect: format::DIALECT,
+};
 
 /// A source, as declared.
 #[derive(Debug)]

@@ -128,7 +128,7 @@ fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code
         return None;
     }
     let code = match child.name.as_str() {
-        "std" => Code::Std(standard(text, arg, problems)?),
+        "std" => Code::Std(text.to_owned()),
         "wasm" => Code::Wasm(text.to_owned()),
         "rust" => Code::Rust(text.to_owned()),
         _ => Code::Python { dir: text.to_owned(), entry: entry(child, problems)? },
@@ -161,17 +161,6 @@ fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
     }
     let help = "`module:name`, `module`, or a file of the project that serves the stage protocol: \"server.py\"";
     form::bad_value("entry", arg, help, problems);
-    None
-}
-
-/// `name@version`.
-fn standard(text: &str, arg: &Arg, problems: &mut Problems) -> Option<String> {
-    let good = |(name, version): (&str, &str)| !name.is_empty() && version.parse::<u32>().is_ok();
-    if text.split_once('@').is_some_and(good) {
-        return Some(text.to_owned());
-    }
-    let name = text.split('@').next().unwrap_or(text);
-    form::bad_value("standard stage", arg, format!("add a version: `std \"{name}@1\"`"), problems);
     None
 }
 

@@ -12,7 +12,7 @@ use crate::diagnostic::SyntaxProblem;
 /// The mistakes behind what the parser reports; at least one if it reports any.
 pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSpan, SyntaxProblem)> {
     let balances = nesting::balances(text);
-    let found: Vec<_> = reports.into_iter().map(|report| (report.span, problem(text, report))).collect();
+    let found: Vec<_> = reports.into_iter().map(|report| placed(report.span, problem(text, report))).collect();
     let all_echo = found.iter().all(|(_, problem)| is_echo(problem, balances));
     let kept = found.into_iter().filter(|(_, problem)| all_echo || !is_echo(problem, balances));
     let mut kept: Vec<_> = kept.collect();
@@ -20,6 +20,14 @@ pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSp
         kept.truncate(1);
     }
     kept
+}
+
+/// The parser points at the first character of what it does not expect.
+fn placed(span: SourceSpan, problem: SyntaxProblem) -> (SourceSpan, SyntaxProblem) {
+    match &problem {
+        SyntaxProblem::RunOn { word } => ((span.offset(), word.len()).into(), problem),
+        _ => (span, problem),
+    }
 }
 
 /// Whether the problem follows from another one. Braces that balance are not to blame for anything.
@@ -42,12 +50,25 @@ fn problem(text: &str, report: KdlDiagnostic) -> SyntaxProblem {
         ("No closing '}' for child block", _) => SyntaxProblem::OpenBlock,
         ("Unexpected newline in single-line quoted string", _) => SyntaxProblem::OpenText,
         ("Expected end of document", _) if at.starts_with('}') => SyntaxProblem::StrayBrace,
+        ("Expected end of document", _) if follows_block(text, span.offset()) => {
+            SyntaxProblem::RunOn { word: at.chars().take_while(|c| is_name(*c)).collect() }
+        }
         ("Expected end of document", _) => SyntaxProblem::Stray { found: at.chars().take(1).collect() },
         (_, "true" | "false" | "null" | "inf" | "-inf" | "nan") => SyntaxProblem::Keyword { word: word.to_owned() },
         _ if is_value && word.len() > 1 && word.ends_with(',') => SyntaxProblem::Comma,
         _ if is_value && is_unquoted(word) => SyntaxProblem::Unquoted { word: word.to_owned() },
         _ => SyntaxProblem::Kdl { message: uncapitalised(&message), help },
     }
+}
+
+/// Whether a name follows a block on its line.
+fn follows_block(text: &str, at: usize) -> bool {
+    let (before, after) = text.split_at_checked(at).unwrap_or_default();
+    before.trim_end_matches([' ', '\t']).ends_with('}') && after.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 /// Texts that begin like a number: `5s`, `64MiB`, `2024-01-01`.

@@ -2,6 +2,7 @@
 
 mod mistakes;
 mod nesting;
+mod slips;
 
 use std::collections::HashMap;
 
@@ -30,6 +31,8 @@ pub(crate) struct Node {
 pub(crate) struct Arg {
     pub(crate) value: Value,
     pub(crate) place: Place,
+    /// Whether it is a text without quotes.
+    pub(crate) bare: bool,
 }
 
 /// A named value; its place spans name and value.
@@ -114,7 +117,12 @@ pub(crate) fn parse(text: &str, file: u32, problems: &mut Problems) -> Vec<Node>
         return Vec::new();
     }
     match KdlDocument::parse(text) {
-        Ok(document) => reader.nodes(document, problems),
+        Ok(document) => {
+            let nodes = reader.nodes(document, problems);
+            let before = problems.len();
+            slips::find(&nodes, problems);
+            if problems.len() == before { nodes } else { Vec::new() }
+        }
         Err(error) => {
             for (span, problem) in mistakes::mistakes(text, error.diagnostics) {
                 problems.at(reader.span(span), problem);
@@ -157,7 +165,9 @@ impl Reader<'_> {
         if let Some(ty) = entry.ty() {
             problems.at(place, SyntaxProblem::Annotation { name: ty.value().to_owned() });
         }
-        Arg { value: value(entry.value()), place }
+        let written = entry.format().map_or("", |format| format.value_repr.as_str());
+        let bare = entry.value().is_string() && !written.starts_with(['"', '#']);
+        Arg { value: value(entry.value()), place, bare }
     }
 
     fn span(&self, span: SourceSpan) -> Place {

@@ -92,6 +92,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn list(&mut self, path: &str, conditions: &[Condition]) -> Result<Vec<Test>> {
+        if conditions.is_empty() {
+            return Err(
+                Problem::at(path, "there is no condition in it").help("write one: column \"age\"; op \">=\"; value 18")
+            );
+        }
         conditions.iter().enumerate().map(|(i, condition)| self.test(&format!("{path}/{i}"), condition)).collect()
     }
 
