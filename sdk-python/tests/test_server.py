@@ -157,14 +157,32 @@ def test_inputs_may_be_read_in_another_order_than_they_come(stage):
 def test_outputs_beside_the_first_have_streams_of_their_own(stage):
     ended = stage("parted").run([cut(3)])
     assert [values(output) for output in ended.outputs] == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9], [3, 3, 3, 1]]
+    assert ended.settled == [3, 6, 9, 10]
     assert ended.last == {"finished": True}
 
 
-def test_rows_that_may_still_be_picked_are_not_consumed(stage):
-    ended = stage("late").run([cut(4)])
-    picked_after = [message["consumed"] for message in ended.messages if "consumed" in message]
-    assert picked_after == [4, 8, 10]
+def test_rows_are_consumed_before_they_are_settled(stage):
+    ended = stage("late").run([cut(4)], credit=1)
+    assert (ended.consumed, ended.settled) == (10, [4, 8, 10])
     assert values(ended.outputs[0]) == list(range(10))
+
+
+def test_a_stage_may_see_more_than_the_credit_before_it_picks(stage):
+    megabyte = pa.record_batch({"id": range(1 << 17)})
+    ended = stage("late").run([pa.Table.from_batches([megabyte] * 20)])
+    assert ended.last == {"finished": True}
+    assert ended.settled == [(1 << 17) * number for number in range(1, 21)]
+
+
+def test_what_is_consumed_and_settled_rides_with_the_result(stage):
+    messages = stage("known").run([cut(4), pa.table({"id": [2, 7]})]).messages
+    assert messages == [
+        {"opened": True},
+        {"consumed": 4, "settled": 4},
+        {"consumed": 8, "settled": 8},
+        {"consumed": 10, "settled": 10},
+        {"finished": True},
+    ]
 
 
 def test_a_stage_need_not_read_all(stage):

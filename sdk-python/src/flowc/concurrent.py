@@ -103,5 +103,5 @@ class _Calls:
                 self.work.send(value, self.outlet)
             self.rows += rows
             if self.work.instance.finish is None:
-                self.work.emitters.settle(self.rows)
+                self.work.emitters.check(self.rows)
         self.inlet.flush()

@@ -24,11 +24,11 @@ class Emitter(Protocol):
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """What is to be sent of it."""
 
-    def picked_among(self) -> int | None:
-        """The rows of the input, counted from the first, of which it is known whether they are picked."""
+    def settled(self) -> int | None:
+        """The rows of the input, counted from the first, that no later batch picks."""
 
-    def settle(self, rows: int) -> None:
-        """All that concerns this many rows of the input has been given."""
+    def check(self, rows: int) -> None:
+        """All that concerns this many rows of the input must have been given."""
 
 
 class NewRows:
@@ -41,10 +41,10 @@ class NewRows:
         """The rows as they are."""
         yield from to_batches(value, self.schema)
 
-    def picked_among(self) -> None:
+    def settled(self) -> None:
         """Nothing is picked."""
 
-    def settle(self, rows: int) -> None:
+    def check(self, rows: int) -> None:
         """New rows owe nothing to the input."""
 
 
@@ -60,10 +60,10 @@ class SameRows:
         self.rows += batch.num_rows
         yield batch
 
-    def picked_among(self) -> None:
+    def settled(self) -> None:
         """Nothing is picked."""
 
-    def settle(self, rows: int) -> None:
+    def check(self, rows: int) -> None:
         """Every row must have its values."""
         if self.rows != rows:
             raise Breach(f"output `{self.name}` adds columns to {rows} rows, and {self.rows} values were returned")
@@ -84,11 +84,11 @@ class PickedRows:
         self.rows += len(mask)
         yield pa.RecordBatch.from_arrays([numbers], schema=self.schema)
 
-    def picked_among(self) -> int:
+    def settled(self) -> int:
         """Those that there were masks for."""
         return self.rows
 
-    def settle(self, rows: int) -> None:
+    def check(self, rows: int) -> None:
         """Every row must be picked or not."""
         if self.rows != rows:
             raise Breach(f"output `{self.name}` picks among {rows} rows, and masks for {self.rows} were returned")
@@ -107,18 +107,18 @@ class Emitters:
         ]
 
     def batches(self, value: Any) -> Iterator[tuple[int, pa.RecordBatch, int | None]]:
-        """What is to be sent of one value that the code gave: output, batch, and what it picks among."""
+        """What is to be sent of one value that the code gave: output, batch, and what is settled with it."""
         for number, part in self._parts(value):
             try:
                 emitter = self.emitters[number]
-                yield from ((number, batch, emitter.picked_among()) for batch in emitter.batches(part))
+                yield from ((number, batch, emitter.settled()) for batch in emitter.batches(part))
             except Breach as breach:
                 raise Breach(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
 
-    def settle(self, rows: int) -> None:
-        """All that concerns this many rows of the input has been given."""
+    def check(self, rows: int) -> None:
+        """All that concerns this many rows of the input must have been given."""
         for emitter in self.emitters:
-            emitter.settle(rows)
+            emitter.check(rows)
 
     def _parts(self, value: Any) -> Iterator[tuple[int, Any]]:
         """The value, per output; an output that has nothing is left out."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .problem import Cancelled
-from .wire import consumed_json, dumps
+from .wire import both_json, consumed_json, dumps, settled_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,8 @@ class Exchange:
         self._is_opened = False
         self._early: list[list[str]] = []
         self._consumed = 0
-        # Where the first output picks rows of the main input, none counts as consumed that may still be picked.
-        self._picked_among: int | None = None
-        self._told = 0
+        self._settled = 0
+        self._told = (0, 0)
         # The code may print in other threads, and batches of an async stage are read in another one.
         self._writing = threading.RLock()
         self._reading = threading.Lock()
@@ -39,13 +38,10 @@ class Exchange:
     def open(self, opening: Opening) -> None:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
-        first = opening.outputs[0]
-        is_picking = first.rows.relation == "subset" and first.rows.input == opening.main
-        self._picked_among = 0 if is_picking else None
         with self._writing:
             self._tell({"opened": True} | ({"log": self._early} if self._early else {}))
             self._is_opened = True
-            self._write(self._writer.begin, first.written)
+            self._write(self._writer.begin, opening.outputs[0].written)
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch of the main input."""
@@ -68,19 +64,19 @@ class Exchange:
         self._consumed += rows
 
     def flush(self) -> None:
-        """Says what has been consumed, if it was not said yet."""
+        """Says how far the stage has come, if it was not said yet."""
         with self._writing:
-            consumed = self._newly_consumed()
-            if consumed is not None:
-                self._write(self._writer.write_metadata, consumed)
+            progress = self._progress()
+            if progress is not None:
+                self._write(self._writer.write_metadata, progress)
 
-    def write(self, batch: pa.RecordBatch, picked_among: int | None) -> None:
+    def write(self, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch of the first output."""
         with self._writing:
-            self._picked_among = picked_among
-            consumed = self._newly_consumed()
-            if consumed is not None:
-                self._write(self._writer.write_with_metadata, batch, consumed)
+            self._settled = settled or 0
+            progress = self._progress()
+            if progress is not None:
+                self._write(self._writer.write_with_metadata, batch, progress)
             else:
                 self._write(self._writer.write_batch, batch)
 
@@ -114,13 +110,15 @@ class Exchange:
         except StopIteration:
             pass
 
-    def _newly_consumed(self) -> bytes | None:
-        """Metadata that says how much is consumed, if that is news."""
-        rows = self._consumed if self._picked_among is None else min(self._consumed, self._picked_among)
-        if rows <= self._told:
+    def _progress(self) -> bytes | None:
+        """Metadata that says how many rows are consumed and settled, if that is news."""
+        consumed, settled = self._consumed, self._settled
+        told, self._told = self._told, (consumed, settled)
+        if (consumed, settled) == told:
             return None
-        self._told = rows
-        return consumed_json(rows)
+        if settled == told[1]:
+            return consumed_json(consumed)
+        return settled_json(settled) if consumed == told[0] else both_json(consumed, settled)
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._write(self._writer.write_metadata, dumps(message))

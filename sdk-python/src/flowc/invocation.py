@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from .streams import LaterInlet, Stream, StreamInlet
-from .wire import consumed_json
+from .wire import settled_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,14 +46,14 @@ class Invocation:
             inlets[self.main] = LaterInlet(self.exchange, before) if before else self.exchange
         return [inlets[number] for number in sorted(inlets)]
 
-    def write(self, output: int, batch: pa.RecordBatch, picked_among: int | None) -> None:
+    def write(self, output: int, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch."""
         if output == 0:
-            self.exchange.write(batch, picked_among)
-        elif picked_among is None:
+            self.exchange.write(batch, settled)
+        elif settled is None:
             self.outputs[output].put(batch)
         else:
-            self.outputs[output].put((batch, consumed_json(picked_among)))
+            self.outputs[output].put((batch, settled_json(settled)))
 
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""

@@ -25,8 +25,18 @@ def dumps(message: Json) -> bytes:
 
 
 def consumed_json(rows: int) -> bytes:
-    """That the first rows are of no more use."""
+    """That the first rows have been taken."""
     return b'{"consumed":%d}' % rows
+
+
+def settled_json(rows: int) -> bytes:
+    """That none of the first rows will be picked any more."""
+    return b'{"settled":%d}' % rows
+
+
+def both_json(consumed: int, settled: int) -> bytes:
+    """Both."""
+    return b'{"consumed":%d,"settled":%d}' % (consumed, settled)
 
 
 def request(body: bytes) -> dict[str, Json]:

@@ -35,7 +35,7 @@ class Inlet(Protocol):
         """The next batch; waits for it. None at the end."""
 
     def release(self, rows: int) -> None:
-        """The next rows, of those that were read, are of no more use."""
+        """The next rows, of those that were read, have been taken: there is room for more."""
 
     def flush(self) -> None:
         """Says what was released, if it was not said yet. Reading does that too."""
@@ -44,8 +44,8 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """Where the rows of all outputs go."""
 
-    def write(self, output: int, batch: pa.RecordBatch, picked_among: int | None) -> None:
-        """Sends a batch; waits while there is no room for it. Of rows before `picked_among`, no more will be picked."""
+    def write(self, output: int, batch: pa.RecordBatch, settled: int | None) -> None:
+        """Sends a batch; waits while there is no room for it. Of the first `settled` rows no more will be picked."""
 
     def is_cancelled(self) -> bool:
         """Whether nobody waits for the rows any more."""
@@ -71,7 +71,7 @@ class Work:
                 pass
         if self.instance.finish is not None:
             self.send(self.instance.finish(), outlet)
-        self.emitters.settle(inlets[self._rows_of].rows if inlets else 0)
+        self.emitters.check(inlets[self._rows_of].rows if inlets else 0)
 
     def _call(self, arguments: dict[str, Any], by_batch: tuple[Parameter, Inlet] | None, outlet: Outlet) -> None:
         if self.instance.call.is_async:
@@ -97,7 +97,7 @@ class Work:
                 inlet.release(batch.num_rows)
                 self.send(value, outlet)
             if is_stateless:
-                self.emitters.settle(inlet.rows)
+                self.emitters.check(inlet.rows)
 
     def _arguments(self, inlets: Sequence[Inlet]) -> tuple[dict[str, Any], tuple[Parameter, Inlet] | None]:
         """What the code is called with; the input that comes batch by batch stands apart."""
@@ -112,8 +112,8 @@ class Work:
     def send(self, value: Any, outlet: Outlet) -> None:
         """Sends what the code gave: one value, or as many as a generator makes."""
         for one in value if inspect.isgenerator(value) else [value]:
-            for output, batch, picked_among in self.emitters.batches(one):
-                outlet.write(output, batch, picked_among)
+            for output, batch, settled in self.emitters.batches(one):
+                outlet.write(output, batch, settled)
 
 
 def batches(inlet: Inlet, frame: Frame = "arrow") -> Generator[Any, None, None]:

@@ -64,7 +64,7 @@ class Invocation:
         self.mode = self.config.get("do", "good")
         self.is_subset = opening["outputs"][0]["rows"] == {"subset": 0}
         # Each held batch: the number of its first row, and how many it has.
-        self.rows, self.consumed, self.held = 0, 0, []
+        self.rows, self.held = 0, []
 
     def run(self, reader):
         if self.mode == "panic-in-open":
@@ -98,9 +98,8 @@ class Invocation:
         numbers = range(self.rows, self.rows + count)
         self.rows += count
         BEHAVIOURS[self.mode](self, numbers)
-        # Rows that are still to be picked are in use: `consumed` would let flowc drop them.
-        if not self.held:
-            self.say(consumed=self.rows)
+        # Rows that are still to be picked are consumed, and not settled: flowc keeps them.
+        self.say(consumed=self.rows, **({"settled": self.rows} if self.is_subset and not self.held else {}))
 
     def emit(self, numbers, values=None):
         """Sends `extra` for these rows."""

@@ -44,6 +44,11 @@ class Ended:
         """Rows of the main input that the stage said it has consumed."""
         return max((message.get("consumed", 0) for message in self.messages), default=0)
 
+    @property
+    def settled(self) -> list[int]:
+        """How many rows the stage said it would pick none of any more, each time that it did."""
+        return [message["settled"] for message in self.messages if "settled" in message]
+
 
 class Client:
     """Asks a server about its stages, and runs them."""

@@ -1,4 +1,4 @@
-"""How much may be sent to a stage before it has consumed it."""
+"""How much may be sent to a stage before it has taken it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Credit:
             return not self._is_cancelled
 
     def consumed(self, rows: int) -> None:
-        """The stage has no more use for the first rows."""
+        """The stage has taken the first rows."""
         with self._changed:
             while self._sent and self._sent[0][0] <= rows:
                 self._sent.popleft()

@@ -118,7 +118,7 @@ class _Kept:
     def __init__(self, outputs: int) -> None:
         self.batches: list[list[pa.RecordBatch]] = [[] for _ in range(outputs)]
 
-    def write(self, output: int, batch: pa.RecordBatch, _picked_among: int | None) -> None:
+    def write(self, output: int, batch: pa.RecordBatch, _settled: int | None) -> None:
         self.batches[output].append(batch)
 
     def is_cancelled(self) -> bool:
