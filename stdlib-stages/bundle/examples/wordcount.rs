@@ -109,6 +109,7 @@ impl Stage {
             part: 0,
             inputs: [input].into(),
             outputs: [output].into(),
+            main_input: Some(0),
             limits: Limits::default(),
         };
         runner.open(&invocation, outlet).unwrap()
