@@ -109,8 +109,9 @@ impl Components<'_> {
     }
 
     fn python(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
-        let project = Project::find(&self.base.join(dir)).map_err(|error| Problem::new(error.to_string()))?;
         let environments = &self.runners.environments;
+        let project = Project::find(&self.base.join(dir), &environments.home);
+        let project = project.map_err(|error| Problem::new(error.to_string()))?;
         let environment = match environments.kept(&project) {
             Some(environment) => environment,
             None => self.told(code, |log| environments.install(&project, log))?,

@@ -8,6 +8,7 @@
 
 mod arrays;
 mod bytes;
+mod flight;
 mod lock;
 mod plan;
 mod read;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "arrays", run: arrays::import },
     Target { name: "arrow", run: read::arrow },
     Target { name: "csv", run: read::csv },
+    Target { name: "flight", run: flight::messages },
     Target { name: "gzip", run: read::gzip },
     Target { name: "json-lines", run: read::json_lines },
     Target { name: "lines", run: read::lines },

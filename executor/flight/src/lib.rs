@@ -15,6 +15,9 @@ mod program;
 mod question;
 mod wire;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 pub use connection::{ConnectError, Connection, Network};
 pub use instance::{FlightInstance, Stages};
 pub use program::{Ending, Program};

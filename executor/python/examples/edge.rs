@@ -25,7 +25,7 @@ fn main() {
     flowc_sandbox::main();
     let project = std::env::args().nth(1).expect("the folder of a project with a stage `identity`");
     let home = tempfile::tempdir().unwrap();
-    let project = Project::find(Path::new(&project)).unwrap();
+    let project = Project::find(Path::new(&project), home.path()).unwrap();
     let environment = Environments { home: home.path().to_owned() }.install(&project, &mut |_| ()).unwrap();
     let places = Places {
         helper: std::env::current_exe().unwrap(),

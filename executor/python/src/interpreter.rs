@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::Deserialize;
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_platform::FileStamp;
+use serde::{Deserialize, Serialize};
 
 use crate::PythonError;
 
@@ -13,10 +15,10 @@ const PROBE: &str = "import json, platform, sys; print(json.dumps({
     'platform': f'{sys.platform}-{platform.machine()}', 'prefix': sys.base_prefix}))";
 
 /// An interpreter.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Interpreter {
     /// Its file.
-    #[serde(skip)]
+    #[serde(default)]
     pub path: PathBuf,
     /// `3.11.7`.
     pub version: String,
@@ -31,11 +33,29 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// The interpreter that uv picks for a project: what `.python-version` and `requires-python` ask for.
+    /// The interpreter for a project: the one that was picked before, as long as nothing that decides it has changed. Picking
+    /// takes a fifth of a second. What was picked is kept in a file of `home`.
     ///
     /// # Errors
     /// If there is no uv, no interpreter that fits, or it does not run.
-    pub fn find(dir: &Path) -> Result<Self, PythonError> {
+    pub(crate) fn find(dir: &Path, home: &Path) -> Result<Self, PythonError> {
+        let kept = home.join(format!("interpreter-{}.json", asked_for(dir)));
+        let known = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Picked>(&bytes).ok());
+        if let Some(known) = known
+            && FileStamp::of(&known.interpreter.path).is_ok_and(|stamp| stamp == known.stamp)
+        {
+            return Ok(known.interpreter);
+        }
+        let interpreter = Self::pick(dir)?;
+        let stamp = FileStamp::of(&interpreter.path).map_err(PythonError::io(&interpreter.path))?;
+        let picked = Picked { interpreter, stamp };
+        // What can't be kept is picked again next time.
+        let _ = serde_json::to_vec(&picked).map(|bytes| write_whole(home, &kept, &bytes));
+        Ok(picked.interpreter)
+    }
+
+    /// The interpreter that uv picks: what `.python-version` and `requires-python` ask for.
+    fn pick(dir: &Path) -> Result<Self, PythonError> {
         let mut uv = uv();
         uv.args(["python", "find", "--system", "--no-progress", "--color", "never", "--project"]).arg(dir);
         let none = |reason: String| PythonError::NoInterpreter { dir: dir.to_owned(), reason };
@@ -46,6 +66,34 @@ impl Interpreter {
         let found: Self = serde_json::from_str(&answer).map_err(|error| none(error.to_string()))?;
         Ok(Self { path, ..found })
     }
+}
+
+/// What was picked, and whether it is still the same.
+#[derive(Serialize, Deserialize)]
+struct Picked {
+    interpreter: Interpreter,
+    stamp: FileStamp,
+}
+
+/// Everything that decides which interpreter is picked, but for what is installed.
+fn asked_for(dir: &Path) -> String {
+    let mut hasher = KeyHasher::new("flowc python interpreter 1");
+    for name in ["pyproject.toml", ".python-version"] {
+        hasher.bytes(&std::fs::read(dir.join(name)).unwrap_or_default());
+    }
+    for name in ["PATH", "FLOWC_UV", "UV_PYTHON", "UV_PYTHON_PREFERENCE"] {
+        hasher.bytes(std::env::var_os(name).unwrap_or_default().as_encoded_bytes());
+    }
+    StageDigest::new(hasher.finish()).short()
+}
+
+/// Writes a file so that others see it whole or not at all.
+fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let file = tempfile::NamedTempFile::new_in(folder)?;
+    std::fs::write(file.path(), bytes)?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// The command `uv`: the one that `FLOWC_UV` names, or the first on the `PATH`.

@@ -24,11 +24,11 @@ pub struct Project {
 }
 
 impl Project {
-    /// Reads the folder.
+    /// Reads the folder. Which interpreter was picked is kept in `home`.
     ///
     /// # Errors
     /// If it is no project, its packages are not pinned, or there is no interpreter for it.
-    pub fn find(dir: &Path) -> Result<Self, PythonError> {
+    pub fn find(dir: &Path, home: &Path) -> Result<Self, PythonError> {
         let manifest = dir.join("pyproject.toml");
         if !manifest.is_file() {
             return Err(PythonError::NotAProject { dir: dir.to_owned() });
@@ -43,7 +43,7 @@ impl Project {
         let mut pins = TreeHasher::new(IGNORED);
         pins.file("uv.lock", &lock)?;
         pins.file("pyproject.toml", &manifest)?;
-        let interpreter = Interpreter::find(&dir)?;
+        let interpreter = Interpreter::find(&dir, home)?;
         Ok(Self { interpreter, tree: tree.finish(), lock: pins.finish().digest, dir })
     }
 

@@ -22,7 +22,7 @@ impl Python {
     /// The stage `entry` of the project in a folder.
     pub fn new(dir: &Path, entry: &str) -> Self {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
-        let project = Project::find(dir).unwrap_or_else(|error| panic!("{error}"));
+        let project = Project::find(dir, &home).unwrap_or_else(|error| panic!("{error}"));
         let environment = Environments { home: home.clone() }.install(&project, &mut |_| ());
         let environment = environment.unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");

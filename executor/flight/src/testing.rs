@@ -1,0 +1,30 @@
+//! What a stage can send, as functions of bytes.
+
+use arrow_array::RecordBatch;
+use arrow_flight::FlightData;
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::Description;
+
+use crate::decode::Decoder;
+use crate::wire::{Answer, WireDescription};
+
+/// The batches in a stream of messages that is to have these columns.
+///
+/// # Errors
+/// What is wrong with the first message that is not as it must be.
+pub fn batches(due: SchemaRef, messages: Vec<FlightData>) -> Result<Vec<RecordBatch>, String> {
+    let mut decoder = Decoder::new(due);
+    let decoded = messages.into_iter().map(|message| decoder.decode(message));
+    decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
+}
+
+/// The description in an answer, unless that is a problem.
+///
+/// # Errors
+/// If it is neither.
+pub fn description(answer: &[u8]) -> Result<Option<Description>, String> {
+    match serde_json::from_slice(answer).map_err(|error| error.to_string())? {
+        Answer::<WireDescription>::Good(answer) => answer.decode().map(Some),
+        Answer::Problem { .. } => Ok(None),
+    }
+}

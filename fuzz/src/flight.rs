@@ -1,0 +1,65 @@
+//! Messages of stages that run in processes of their own.
+
+use std::sync::Arc;
+
+use arrow_array::{Array, RecordBatch};
+use arrow_flight::FlightData;
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use flowc_flight::testing;
+
+/// A stream of messages: of each the lengths of its header, body and metadata, in two bytes each, and these. What is no
+/// message may be a description.
+pub(crate) fn messages(bytes: &[u8]) {
+    let _ = testing::description(bytes);
+    // Whatever was accepted is sound all the way down.
+    each(bytes, |batch| batch.columns().iter().for_each(|column| column.to_data().validate_full().unwrap()));
+}
+
+/// Hands over the batches of a stream that is accepted.
+fn each(bytes: &[u8], take: impl FnMut(RecordBatch)) {
+    let mut rest = bytes;
+    let mut messages = Vec::new();
+    while let Some((lengths, after)) = rest.split_at_checked(6) {
+        rest = after;
+        let mut part = |at: usize| {
+            let length = usize::from(u16::from_le_bytes([lengths[at], lengths[at + 1]])).min(rest.len());
+            let (part, after) = rest.split_at(length);
+            rest = after;
+            bytes::Bytes::copy_from_slice(part)
+        };
+        let (data_header, data_body, app_metadata) = (part(0), part(2), part(4));
+        messages.push(FlightData { flight_descriptor: None, data_header, data_body, app_metadata });
+    }
+    testing::batches(schema(), messages).unwrap_or_default().into_iter().for_each(take);
+}
+
+/// Columns of all kinds of layout.
+fn schema() -> SchemaRef {
+    let item = |data_type| Arc::new(Field::new("item", data_type, true));
+    let pair = Fields::from(vec![Field::new("a", DataType::Int8, true), Field::new("b", DataType::Utf8View, false)]);
+    let types = [
+        DataType::Int64,
+        DataType::Boolean,
+        DataType::Utf8,
+        DataType::LargeBinary,
+        DataType::List(item(DataType::Int32)),
+        DataType::FixedSizeList(item(DataType::Int16), 2),
+        DataType::Struct(pair),
+        DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)),
+    ];
+    let field = |(i, data_type)| Field::new(format!("c{i}"), data_type, true);
+    Arc::new(Schema::new(types.into_iter().enumerate().map(field).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_holds_batches() {
+        let bytes = include_bytes!("../seeds/flight/all-types");
+        let mut rows = 0;
+        each(bytes, |batch| rows += batch.num_rows());
+        assert_eq!(rows, 5);
+    }
+}
