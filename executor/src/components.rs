@@ -109,6 +109,7 @@ impl Components<'_> {
     }
 
     fn python(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
+        self.runners.warn_of_isolation(self.observer);
         let environments = &self.runners.environments;
         let project = Project::find(&self.base.join(dir), &environments.home);
         let project = project.map_err(|error| Problem::new(error.to_string()))?;

@@ -1,17 +1,19 @@
 //! What runs the stages of a session, by what their code is.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_python::{Environments, Places, PythonRunner};
 use flowc_runner::{ChainRunner, Runner};
+use flowc_sandbox::{Isolation, isolation};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
 
-use crate::Error;
 use crate::compilations::{Compilations, wasm_runner};
+use crate::{Error, Event, Observer};
 
 /// One runner per kind of code.
 pub(crate) struct Runners {
@@ -21,6 +23,8 @@ pub(crate) struct Runners {
     pub python: PythonRunner,
     /// The packages of Python stages.
     pub environments: Environments,
+    helper: PathBuf,
+    warned: Once,
 }
 
 impl Runners {
@@ -30,8 +34,18 @@ impl Runners {
         let wasm = wasm_runner(store, compilations).map_err(|error| failed(&error))?;
         let home = store.cached_file(Area::Builds, "python");
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
-        let python = PythonRunner::new(Places { helper, home: home.clone(), spool: store.spool() });
-        Ok(Self { wasm, python, environments: Environments { home } })
+        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool: store.spool() });
+        Ok(Self { wasm, python, environments: Environments { home }, helper, warned: Once::new() })
+    }
+
+    /// Says what this machine lacks to isolate processes fully, once.
+    pub(crate) fn warn_of_isolation(&self, observer: &dyn Observer) {
+        self.warned.call_once(|| {
+            if let Isolation::Partial(missing) = isolation(&self.helper) {
+                let message = format!("stages in processes are not fully isolated on this machine: {missing}");
+                observer.observe(Event::Warning { message });
+            }
+        });
     }
 
     /// What runs a stage.

@@ -26,6 +26,11 @@ impl Project {
         self.root.path().join("project")
     }
 
+    /// The folder that holds all, the home too.
+    pub(crate) fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     /// Writes a file, in folders that are made.
     pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.folder().join(name);

@@ -1,6 +1,6 @@
 //! The means of the kernel: namespaces, Landlock, limits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
@@ -11,9 +11,6 @@ use rustix::process::{Resource, Rlimit, getgid, getuid, setrlimit};
 use rustix::thread::{UnshareFlags, set_no_new_privs, unshare_unsafe};
 
 use crate::Sandbox;
-
-const UNBOUNDED: &str = "the number of processes of a stage is not limited: flowc runs as root, and Linux before 6.14 \
-                         limits only other users";
 
 /// What of the system every program may read: its libraries, and the few files that these look at.
 const SYSTEM: &[&str] = &[
@@ -36,49 +33,7 @@ const SYSTEM: &[&str] = &[
 /// The version of Landlock that is made use of as far as the kernel has it.
 const LANDLOCK: ABI = ABI::V6;
 
-const PID_MAX: &str = "/proc/sys/kernel/pid_max";
-
-/// How far this machine lets a program be isolated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    /// No network, no files but its own, no other processes.
-    Full,
-    /// Something is missing; in words.
-    Partial(String),
-}
-
-/// A number that no machine has by itself.
-const PROBED: u64 = 307;
-
-/// Finds out by trying, with a helper as for [`Sandbox::spawn`].
-pub fn isolation(helper: &Path) -> Isolation {
-    let sandbox = Sandbox {
-        program: "/bin/cat".into(),
-        args: vec![PID_MAX.to_owned()],
-        env: Default::default(),
-        folder: "/".into(),
-        readable: Vec::new(),
-        writable: Vec::new(),
-        memory: None,
-        processes: PROBED,
-    };
-    let probe = || {
-        let mut child = sandbox.spawn(helper)?;
-        let _held = child.stdin.take();
-        child.wait_with_output()
-    };
-    match probe() {
-        Ok(output) if output.status.success() => {
-            let is_bounded = String::from_utf8_lossy(&output.stdout).trim() == PROBED.to_string();
-            match is_bounded || !getuid().is_root() {
-                true => Isolation::Full,
-                false => Isolation::Partial(UNBOUNDED.to_owned()),
-            }
-        }
-        Ok(output) => Isolation::Partial(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Isolation::Partial(error.to_string()),
-    }
-}
+pub(crate) const PID_MAX: &str = "/proc/sys/kernel/pid_max";
 
 /// Takes new namespaces: of users, so that no privilege is needed, and with it of networks, processes, mounts and such. The
 /// next process that is started is the first of its process namespace.

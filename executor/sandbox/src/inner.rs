@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, set_parent_process_death_signal, wait};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_parent_process_death_signal, wait};
 
 use crate::confine::{bound_processes, give_up_files, give_up_privileges, limit, mount_proc};
 use crate::{Sandbox, SandboxError};
@@ -12,8 +12,10 @@ use crate::{Sandbox, SandboxError};
 /// Runs the program to its end.
 pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
     end_with_parent().map_err(SandboxError::at("the end with its parent"))?;
-    mount_proc();
-    bound_processes(sandbox.processes);
+    if getpid() == Pid::INIT {
+        mount_proc();
+        bound_processes(sandbox.processes);
+    }
     limit(sandbox).map_err(SandboxError::at("limits"))?;
     give_up_privileges().map_err(SandboxError::at("privileges"))?;
     give_up_files(sandbox).map_err(SandboxError::at("files"))?;

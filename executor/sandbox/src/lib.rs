@@ -7,12 +7,16 @@
 //! left in the namespace, whatever the program started. `outer` ends `inner` when its standard input ends, so when
 //! the process that started it is gone, also by `kill -9`.
 //!
+//! Where the machine allows no namespaces, as in many containers, what is left of this is done: no files, no TCP, limits; and
+//! `outer` ends what the program started. [`isolation`] tells.
+//!
 //! The helper is any program that calls [`main`] first thing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod confine;
 mod inner;
 mod outer;
+mod probe;
 mod spawn;
 mod status;
 
@@ -21,7 +25,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use confine::{Isolation, isolation};
+pub use probe::{Isolation, isolation};
 pub use status::describe;
 
 /// The argument by which a helper knows what it is asked for.

@@ -4,7 +4,10 @@ use std::process::{Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
+    wait,
+};
 
 use crate::confine::unshare;
 use crate::status::passed_on;
@@ -12,7 +15,11 @@ use crate::{INNER, Sandbox, SandboxError};
 
 /// Runs the inner helper to its end.
 pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
-    unshare().map_err(SandboxError::at("namespaces"))?;
+    // Without namespaces, what the program leaves behind becomes this process's child, which ends it.
+    let is_alone = unshare().is_err();
+    if is_alone {
+        set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
+    }
     let this = std::env::current_exe().map_err(SandboxError::at("the helper"))?;
     let text = serde_json::to_string(sandbox).map_err(SandboxError::at("its description"))?;
     let mut command = Command::new(this);
@@ -21,7 +28,30 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
     // The pipe stays open as long as this process lives: programs take its end as theirs.
     let _held = inner.stdin.take();
     end_with_input(inner.id()).map_err(SandboxError::at("waiting for it"))?;
-    inner.wait().map(passed_on).map_err(SandboxError::at("waiting for it"))
+    let status = inner.wait().map(passed_on).map_err(SandboxError::at("waiting for it"));
+    if is_alone {
+        end_children();
+    }
+    status
+}
+
+/// Ends all children, and those that become children by that.
+fn end_children() {
+    let this = getpid().as_raw_nonzero().get().to_string();
+    let is_child = |stat: &str| stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&this);
+    loop {
+        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let stat = |number: i32| std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        let children: Vec<i32> = numbers.filter(|number| is_child(&stat(*number))).collect();
+        children.iter().filter_map(|number| Pid::from_raw(*number)).for_each(|pid| {
+            // It may have ended by itself meanwhile.
+            let _ = kill_process(pid, Signal::KILL);
+        });
+        if wait(WaitOptions::empty()).is_err() {
+            return;
+        }
+    }
 }
 
 /// Waits for the end of a process, and kills it when this one's standard input ends. There is no thread for that: the kernel

@@ -133,9 +133,9 @@ fn its_end_is_told() {
 }
 
 /// Starts something that leaves a process behind, and gives the numbers of all of its processes, as seen from outside.
-fn started(folder: &Path) -> (Child, Vec<u32>) {
+fn started(folder: &Path, helper: &Path) -> (Child, Vec<u32>) {
     let marker = format!("sleep 98{}", std::process::id());
-    let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(Path::new(HELPER)).unwrap();
+    let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(helper).unwrap();
     let mut up = [0; 3];
     child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
     let wanted = marker.replace(' ', "\0");
@@ -155,13 +155,44 @@ fn started(folder: &Path) -> (Child, Vec<u32>) {
 fn all_ends_with_its_starter() {
     let folder = tempfile::tempdir().unwrap();
     // As when the starter is gone: its end of the pipe is closed.
-    let (mut child, processes) = started(folder.path());
+    let (mut child, processes) = started(folder.path(), Path::new(HELPER));
     drop(child.stdin.take());
     child.wait().unwrap();
     wait_until("they have ended with the pipe", || !processes.iter().any(|pid| is_alive(*pid)));
     // As when the helper itself is killed.
-    let (mut child, processes) = started(folder.path());
+    let (mut child, processes) = started(folder.path(), Path::new(HELPER));
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("they have ended with the helper", || !processes.iter().any(|pid| is_alive(*pid)));
+}
+
+/// A helper on a machine that allows no namespaces: one is made that allows none within.
+fn without_namespaces(folder: &Path) -> std::path::PathBuf {
+    let helper = folder.join("helper");
+    let script = format!(
+        "#!/bin/sh\nexec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec {HELPER} \"$@\"' sh \"$@\"\n"
+    );
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    helper
+}
+
+#[test]
+fn without_namespaces_as_much_as_can_be_is_kept() {
+    let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let helper = without_namespaces(place.path());
+    let Isolation::Partial(missing) = isolation(&helper) else { panic!("there are namespaces") };
+    assert!(missing.contains("share the network") && !missing.contains("files"), "{missing}");
+
+    let script = "exec 2>&1; cat /etc/passwd; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'; echo own > own; cat own";
+    let mut child = sandbox(script, folder.path()).spawn(&helper).unwrap();
+    let _held = child.stdin.take();
+    let said = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(said.matches("ermission denied").count() >= 2 && said.ends_with("own\n"), "{said}");
+
+    let (mut child, processes) = started(folder.path(), &helper);
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert!(!processes.iter().any(|pid| is_alive(*pid)), "something was left behind");
 }

@@ -1,0 +1,139 @@
+//! Stages in processes of their own, when these or flowc are killed: nothing is left behind, and nothing is lost.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use support::project::Project;
+
+const STAGE: &str = r#"
+import os
+import time
+from dataclasses import dataclass
+
+import flowc
+import pyarrow as pa
+
+
+@dataclass
+class Config:
+    seconds: float
+
+
+@flowc.stage(reads=["line"], adds={"length": pa.int64()})
+def stage(lines: pa.RecordBatch, config: Config) -> list[int]:
+    """Takes its time, with a process of its own beside it."""
+    if os.fork() == 0:
+        time.sleep(600)
+    time.sleep(config.seconds)
+    return [len(line) for line in lines["line"].to_pylist()]
+"#;
+
+/// A pipeline whose stage takes so many seconds for a segment.
+fn project(seconds: f64) -> Project {
+    let project = Project::new();
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for name in ["pyproject.toml", "uv.lock"] {
+        project.write(&format!("slow/{name}"), &std::fs::read_to_string(python.join(name)).unwrap());
+    }
+    project.write("slow/stage.py", STAGE);
+    project.write("text/a.txt", "one\nthree\n");
+    project.write("text/b.txt", "fifteen\n");
+    pipeline(&project, seconds);
+    project
+}
+
+fn pipeline(project: &Project, seconds: f64) {
+    let text = format!(
+        "source \"lines\" {{ files \"text/*.txt\" }}
+         stage \"slow\" {{ in \"lines\"; python \"slow\"; config {{ seconds {seconds:?} }} }}
+         sink \"out\" {{ in \"slow\"; file \"out.csv\" }}"
+    );
+    project.write("flow.kdl", &text);
+}
+
+fn start(project: &Project) -> Child {
+    project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Processes that serve the stages of the project, helpers included.
+fn servers(project: &Project) -> Vec<i32> {
+    let folder = project.folder().join("slow");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let serves = |number: &i32| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.contains("flowc.serve") && line.contains(folder.to_str().unwrap())
+    };
+    numbers.filter(serves).collect()
+}
+
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A server that works: Python itself, and what it forked, beside the helpers.
+fn wait_for_work(project: &Project) {
+    wait_until("a stage is at work", || pythons(project).len() >= 2);
+}
+
+fn pythons(project: &Project) -> Vec<i32> {
+    let is_python = |number: &i32| {
+        let program = std::fs::read_link(format!("/proc/{number}/exe")).unwrap_or_default();
+        program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
+    };
+    servers(project).into_iter().filter(is_python).collect()
+}
+
+fn kill(number: i32) {
+    let killed = std::process::Command::new("kill").args(["-9", &number.to_string()]).status().unwrap();
+    assert!(killed.success());
+}
+
+#[test]
+fn when_flowc_is_killed_its_stages_end_and_the_next_run_works() {
+    let project = project(600.0);
+    // The packages are there, so that what is killed is the run.
+    assert!(project.flowc(&["plan"]).output().unwrap().status.success());
+    let mut run = start(&project);
+    wait_for_work(&project);
+    kill(run.id() as i32);
+    run.wait().unwrap();
+    wait_until("all processes have ended", || servers(&project).is_empty());
+
+    pipeline(&project, 0.0);
+    let output = project.flowc(&["run"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+    assert_eq!(rows, "line,length\none,3\nthree,5\nfifteen,7\n");
+    wait_until("all processes have ended with the run", || servers(&project).is_empty());
+    let temporary = project.root().join("home/.cache/flowc/tmp");
+    let left: Vec<_> = std::fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_process_that_is_killed_is_replaced() {
+    let project = project(1.5);
+    assert!(project.flowc(&["plan"]).output().unwrap().status.success());
+    let run = start(&project);
+    wait_for_work(&project);
+    kill(pythons(&project)[0]);
+    let output = run.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let log = project.flowc(&["log", "slow"]).output().unwrap();
+    let log = String::from_utf8_lossy(&log.stdout);
+    assert!(log.contains("its process ended (killed by signal 9") && log.contains("trying again"), "{log}{said}");
+    let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+    assert_eq!(rows, "line,length\none,3\nthree,5\nfifteen,7\n");
+}

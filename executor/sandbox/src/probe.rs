@@ -1,0 +1,68 @@
+//! How far this machine lets programs be isolated, found out by trying.
+
+use std::path::Path;
+
+use rustix::process::getuid;
+
+use crate::Sandbox;
+use crate::confine::PID_MAX;
+
+/// How far this machine lets a program be isolated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// No network, no files but its own, no other processes, limits.
+    Full,
+    /// Something is missing; in words.
+    Partial(String),
+}
+
+/// A number of processes that no machine has as its limit by itself.
+const PROBED: u64 = 307;
+
+/// Prints the network that it is in, the bound on processes, and `open` if it can read what it was not given.
+const SCRIPT: &str =
+    "readlink /proc/self/ns/net; cat $PID_MAX; head -c 0 /etc/passwd 2> /dev/null && echo open; exit 0";
+
+/// Finds out, with a helper as for [`Sandbox::spawn`].
+pub fn isolation(helper: &Path) -> Isolation {
+    let sandbox = Sandbox {
+        program: "/bin/sh".into(),
+        args: vec!["-c".to_owned(), SCRIPT.to_owned()],
+        env: [("PATH", "/usr/bin:/bin"), ("PID_MAX", PID_MAX)].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        folder: "/".into(),
+        readable: Vec::new(),
+        writable: Vec::new(),
+        memory: None,
+        processes: PROBED,
+    };
+    let probe = || {
+        let mut child = sandbox.spawn(helper)?;
+        let _held = child.stdin.take();
+        child.wait_with_output()
+    };
+    match probe() {
+        Ok(output) if output.status.success() => missing(&String::from_utf8_lossy(&output.stdout)),
+        Ok(output) => Isolation::Partial(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Isolation::Partial(error.to_string()),
+    }
+}
+
+/// What the probe's words say is missing.
+fn missing(said: &str) -> Isolation {
+    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    let is_shared = said.lines().next() == network.to_str();
+    let is_bounded = !getuid().is_root() || said.lines().any(|line| line == PROBED.to_string());
+    let is_open = said.lines().any(|line| line == "open");
+    let missing: Vec<&str> = [
+        (is_shared, "they share the network and see other processes, since this machine allows no user namespaces"),
+        (is_open, "they can read all files, since Linux has Landlock from 5.13 on, and this one lacks it"),
+        (
+            !is_bounded && !is_shared,
+            "their number of processes is not limited: flowc runs as root, on Linux before 6.14",
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, what)| is_so.then_some(what))
+    .collect();
+    if missing.is_empty() { Isolation::Full } else { Isolation::Partial(missing.join("; ")) }
+}
