@@ -1,5 +1,6 @@
 //! The means of the kernel: namespaces, Landlock, limits.
 
+use std::ffi::CString;
 use std::path::PathBuf;
 
 use landlock::{
@@ -7,7 +8,7 @@ use landlock::{
     Scope,
 };
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::process::{Resource, Rlimit, getgid, getuid, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getgid, getpid, getuid, setrlimit};
 use rustix::thread::{UnshareFlags, set_no_new_privs, unshare_unsafe};
 
 use crate::Sandbox;
@@ -33,6 +34,10 @@ const SYSTEM: &[&str] = &[
 /// The version of Landlock that is made use of as far as the kernel has it.
 const LANDLOCK: ABI = ABI::V6;
 
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Bytes of shared memory where memory has no limit.
+const SHARED: u64 = 64 << 20;
+
 pub(crate) const PID_MAX: &str = "/proc/sys/kernel/pid_max";
 
 /// Takes new namespaces: of users, so that no privilege is needed, and with it of networks, processes, mounts and such. The
@@ -52,13 +57,15 @@ pub(crate) fn unshare() -> std::io::Result<()> {
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
-/// Shows the processes of the new namespace in `/proc`. Where that is refused, as in many containers, the old one stays,
-/// which shows processes that can't be reached.
-pub(crate) fn mount_proc() {
+/// Gives the namespace a `/proc` that shows its own processes, and shared memory of its own. Where that is refused, as in
+/// many containers, the old ones stay: the one shows processes that can't be reached, the other can't be written.
+pub(crate) fn mount_own(sandbox: &Sandbox) {
     let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
     if mount_change("/", private).is_ok() {
         let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
         let _ = mount("proc", "/proc", "proc", flags, None);
+        let size = CString::new(format!("size={}", sandbox.memory.unwrap_or(SHARED))).unwrap_or_default();
+        let _ = mount("tmpfs", SHARED_MEMORY, "tmpfs", flags, &*size);
     }
 }
 
@@ -93,7 +100,9 @@ pub(crate) fn give_up_files(sandbox: &Sandbox) -> Result<(), RulesetError> {
     let readable = SYSTEM.iter().map(PathBuf::from).chain(sandbox.readable.iter().cloned());
     let rules = readable.map(|path| (path, read));
     let rules = rules.chain(["/dev/null", "/dev/tty"].map(|path| (path.into(), all)));
-    let rules = rules.chain(sandbox.writable.iter().map(|path| (path.clone(), all)));
+    // Of the namespace's own: what there was before belongs to others.
+    let shared = (getpid() == Pid::INIT).then(|| (SHARED_MEMORY.into(), all));
+    let rules = rules.chain(shared).chain(sandbox.writable.iter().map(|path| (path.clone(), all)));
     // What is not there needs no rule.
     let rules = rules.filter_map(|(path, access)| {
         let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };

@@ -83,6 +83,14 @@ fn only_given_files_are_there() {
 }
 
 #[test]
+fn shared_memory_is_its_own() {
+    let name = format!("/dev/shm/flowc-{}", std::process::id());
+    let said = said(&format!("exec 2>&1; ls /dev/shm; echo text > {name}; cat {name}"));
+    assert_eq!(said, "text\n");
+    assert!(!Path::new(&name).exists());
+}
+
+#[test]
 fn the_environment_is_as_given() {
     let variables = said("env");
     let names: Vec<&str> = variables.lines().filter_map(|line| line.split('=').next()).collect();
