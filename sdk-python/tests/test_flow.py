@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from chained import Chain
 from pyarrow import flight
 
 from flowc.testing import served
@@ -84,6 +85,18 @@ def test_async_calls_end_with_the_client(stage, is_hung):
     schema = pa.schema([("id", pa.int64())])
     _, writer, reader = opened(stage("slow"), {"do": "hang" if is_hung else ""}, schema)
     writer.write_batch(pa.record_batch([pa.array([1])], schema=schema))
+    reader.cancel()
+    assert nobody_waits(stage)
+
+
+@pytest.mark.parametrize("names", [("doubled", "slow"), ("slow", "doubled"), ("slow", "slow")])
+def test_chains_end_with_the_client(stage, server, names):
+    rows = pa.table({"id": [1]})
+    chain = Chain(server, [rows], *((name, {"do": "hang"} if name == "slow" else {}) for name in names))
+    opening, _ = chain.opening()
+    writer, reader = server.exchange(opening, steps=chain.steps())
+    reader.read_chunk()
+    writer.write_table(rows)
     reader.cancel()
     assert nobody_waits(stage)
 

@@ -45,11 +45,11 @@ def to_batch(value: Any, schema: pa.Schema) -> pa.RecordBatch:
         if len({len(array) for array in arrays}) > 1:
             lengths = ", ".join(f"`{name}` has {len(array)}" for name, array in zip(schema.names, arrays, strict=True))
             raise Breach(f"the columns differ in length: {lengths}")
-        batch = _batch(arrays, schema, value)
-    for field, column in zip(schema, batch.columns, strict=True):
-        if not field.nullable and column.null_count:
+        batch = batch_of(arrays, schema, value.num_rows if isinstance(value, pa.RecordBatch | pa.Table) else 0)
+    for number, field in enumerate(schema):
+        if not field.nullable and (nulls := batch.column(number).null_count):
             raise Breach(
-                f"column `{field.name}` holds {column.null_count} nulls, and is declared without; "
+                f"column `{field.name}` holds {nulls} nulls, and is declared without; "
                 "declare it with `| None` or flowc.nullable(...), or fill them (pandas writes them as NaN)"
             )
     return batch
@@ -63,10 +63,10 @@ def to_mask(value: Any) -> pa.Array[Any]:
     return mask
 
 
-def _batch(arrays: list[pa.Array[Any]], schema: pa.Schema, value: Any) -> pa.RecordBatch:
+def batch_of(arrays: list[pa.Array[Any]], schema: pa.Schema, rows: int) -> pa.RecordBatch:
+    """A batch of these columns. If there are none, it has rows all the same."""
     if arrays:
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
-    rows = value.num_rows if isinstance(value, pa.RecordBatch | pa.Table) else 0
     return pa.RecordBatch.from_struct_array(pa.nulls(rows, pa.struct([])))
 
 

@@ -66,7 +66,7 @@ class Description:
 
 @dataclass(frozen=True)
 class Opening:
-    """What an invocation starts with."""
+    """What an invocation of a stage starts with."""
 
     config: dict[str, Any]
     phase: Phase
@@ -79,3 +79,29 @@ class Opening:
     def main_schema(self) -> pa.Schema:
         """Columns of the main input; none if there are no inputs."""
         return pa.schema([]) if self.main is None else self.inputs[self.main]
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column after a step comes from: a place in the frame before it, or in what its stage sends."""
+
+    is_kept: bool
+    place: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a chain.
+
+    From one to the next go frames: batches of the columns that a later stage reads, or that are sent at the end.
+    """
+
+    stage: str
+    opening: Opening
+    reads: tuple[int, ...]
+    """Per column that the stage is given, its place in the frame before it."""
+    frame: tuple[Column, ...]
+    schema: pa.Schema
+    """Of the frame after it."""
+    is_plain: bool = False
+    """Whether the stage is given all of its input, and all that it sends goes on."""

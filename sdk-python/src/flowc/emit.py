@@ -25,7 +25,7 @@ class Emitter(Protocol):
         """What is to be sent of it."""
 
     def settled(self) -> int | None:
-        """The rows of the input, counted from the first, that no later batch picks."""
+        """How many rows of the input, counted from the first, no later batch refers to."""
 
     def check(self, rows: int) -> None:
         """All that concerns this many rows of the input must have been given."""
@@ -42,7 +42,7 @@ class NewRows:
         yield from to_batches(value, self.schema)
 
     def settled(self) -> None:
-        """Nothing is picked."""
+        """They refer to none."""
 
     def check(self, rows: int) -> None:
         """New rows owe nothing to the input."""
@@ -60,8 +60,9 @@ class SameRows:
         self.rows += batch.num_rows
         yield batch
 
-    def settled(self) -> None:
-        """Nothing is picked."""
+    def settled(self) -> int:
+        """Those that have their values."""
+        return self.rows
 
     def check(self, rows: int) -> None:
         """Every row must have its values."""

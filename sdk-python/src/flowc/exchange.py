@@ -27,8 +27,9 @@ class Exchange:
         self._reader = reader
         self._writer = writer
         self._is_opened = False
-        self._early: list[list[str]] = []
+        self._early: list[dict[str, Any]] = []
         self._consumed = 0
+        self._is_picking = False
         self._settled = 0
         self._told = (0, 0)
         # The code may print in other threads, and batches of an async stage are read in another one.
@@ -38,9 +39,10 @@ class Exchange:
     def open(self, opening: Opening) -> None:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
+        self._is_picking = opening.outputs[0].rows.relation == "subset"
         with self._writing:
-            self._tell({"opened": True} | ({"log": self._early} if self._early else {}))
-            self._is_opened = True
+            self._tell({"opened": True})
+            self._tell_early()
             self._write(self._writer.begin, opening.outputs[0].written)
 
     def read(self) -> pa.RecordBatch | None:
@@ -73,20 +75,26 @@ class Exchange:
     def write(self, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch of the first output."""
         with self._writing:
-            self._settled = settled or 0
+            self.settle(settled or 0)
             progress = self._progress()
             if progress is not None:
                 self._write(self._writer.write_with_metadata, batch, progress)
             else:
                 self._write(self._writer.write_batch, batch)
 
-    def log(self, level: str, text: str) -> None:
+    def settle(self, rows: int) -> None:
+        """Notes that none of the first rows will be picked any more; it is said as `release` is."""
+        if self._is_picking:
+            self._settled = rows
+
+    def log(self, step: int | None, level: str, text: str) -> None:
         """Sends a line of the log at once, so that it is there if the stage hangs."""
+        line: dict[str, Any] = {"log": [[level, text]]} | ({} if step is None else {"step": step})
         with self._writing:
             if self._is_opened:
-                self._tell({"log": [[level, text]]})
+                self._tell(line)
             else:
-                self._early.append([level, text])
+                self._early.append(line)
 
     def end(self, last: dict[str, Any]) -> None:
         """Sends the last message, and waits until the client has closed its side.
@@ -94,7 +102,8 @@ class Exchange:
         If the stream ended while the client still sends, some clients would not see the message.
         """
         with self._writing:
-            self._tell(last | ({"log": self._early} if self._early and not self._is_opened else {}))
+            self._tell_early()
+            self._tell(last)
         with self._reading:
             self._drain()
 
@@ -119,6 +128,12 @@ class Exchange:
         if settled == told[1]:
             return consumed_json(consumed)
         return settled_json(settled) if consumed == told[0] else both_json(consumed, settled)
+
+    def _tell_early(self) -> None:
+        """Sends what was said before anything could be."""
+        self._is_opened = True
+        while self._early:
+            self._tell(self._early.pop(0))
 
     def _tell(self, message: dict[str, Any]) -> None:
         self._write(self._writer.write_metadata, dumps(message))

@@ -20,20 +20,20 @@ Sendable: TypeAlias = "pa.RecordBatch | tuple[pa.RecordBatch, bytes]"
 
 
 class Invocation:
-    """Joins the streams of an invocation. To the work it is the outlet."""
+    """Joins the streams of an invocation."""
 
     def __init__(self, opening: Opening, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.is_cancelled = exchange.is_cancelled
         self.main = opening.main
         others = [number for number in range(len(opening.inputs)) if number != opening.main]
         self.inputs: dict[int, Stream[pa.RecordBatch]] = {
             number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others
         }
-        sent = enumerate(opening.outputs[1:], 1)
+        sent = list(enumerate(opening.outputs[1:], 1))
         self.outputs: dict[int, Stream[Sendable]] = {
             number: Stream(output.written, exchange.is_cancelled) for number, output in sent
         }
+        self._picking = {number for number, output in sent if output.rows.relation == "subset"}
 
     def inlets(self) -> list[Inlet]:
         """One per input, in the order of the inputs."""
@@ -50,10 +50,10 @@ class Invocation:
         """Sends a batch."""
         if output == 0:
             self.exchange.write(batch, settled)
-        elif settled is None:
-            self.outputs[output].put(batch)
-        else:
+        elif settled is not None and output in self._picking:
             self.outputs[output].put((batch, settled_json(settled)))
+        else:
+            self.outputs[output].put(batch)
 
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 LONGEST_LINE = 8 << 10
 MOST_LINES = 1000
@@ -51,12 +52,11 @@ class Log:
 _current: ContextVar[Log | None] = ContextVar("flowc_log", default=None)
 
 
-@contextmanager
-def logging_to(log: Log) -> Iterator[None]:
-    """What is printed and logged within goes to this log."""
+def logging_to(log: Log, call: Callable[[], T]) -> T:
+    """Calls this. What is printed and logged meanwhile goes to this log."""
     token = _current.set(log)
     try:
-        yield
+        return call()
     finally:
         _current.reset(token)
 

@@ -21,6 +21,17 @@ class Breach(Exception):
     """What a stage's code gave does not fit what the stage declares."""
 
 
+class StepFailed(BaseException):
+    """A stage cannot go on, and so none of its chain can: the number of its step (None for the last), and why.
+
+    No `Exception`, so that a stage does not handle what befell another one.
+    """
+
+    def __init__(self, step: int | None, error: BaseException) -> None:
+        super().__init__(step, error)
+        self.step, self.error = step, error
+
+
 class Cancelled(BaseException):
     """Nobody waits for the invocation any more.
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyarrow import flight
 
+from .chain import Chain
 from .describe import describe
 from .exchange import Exchange
 from .failure import failed_json, last_frames, said
 from .invocation import Invocation
 from .load import load
-from .log import Log, logging_to
-from .problem import Cancelled, Problem
+from .problem import Cancelled, Problem, StepFailed
 from .wire import (
     consumed_json,
     description_json,
@@ -23,8 +23,11 @@ from .wire import (
     request,
     schema_from_text,
     signature_json,
+    steps_from_json,
 )
-from .work import Work
+
+if TYPE_CHECKING:
+    from .description import Opening
 
 
 class StageServer(flight.FlightServerBase):
@@ -41,12 +44,8 @@ class StageServer(flight.FlightServerBase):
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """An invocation."""
         exchange = Exchange(reader, writer, context.is_cancelled)
-        log = Log(exchange.log)
         try:
-            with logging_to(log):
-                last = self._outcome(descriptor.command, exchange)
-            log.close()
-            exchange.end(last)
+            exchange.end(self._outcome(descriptor.command, exchange))
         except Cancelled:
             pass
         finally:
@@ -54,23 +53,32 @@ class StageServer(flight.FlightServerBase):
 
     def _outcome(self, opening: bytes, exchange: Exchange) -> dict[str, Any]:
         try:
-            self._invoke(request(opening), exchange)
-        except Problem as problem:
-            return problem_json(problem)
+            return self._invoke(request(opening), exchange)
+        except StepFailed as failed:
+            return _last_words(failed.error) | ({} if failed.step is None else {"step": failed.step})
         except Cancelled:
             raise
-        except BaseException as error:  # `sys.exit()` in a stage is a failure too
-            return failed_json(error)
-        return {"finished": True}
+        except BaseException as error:
+            return _last_words(error)
 
-    def _invoke(self, fields: dict[str, Any], exchange: Exchange) -> None:
+    def _invoke(self, fields: dict[str, Any], exchange: Exchange) -> dict[str, Any]:
         opening = opening_from_json(fields)
-        work = Work(load(fields["stage"]), opening)
+        chain = Chain(steps_from_json(fields, opening), exchange)
+        try:
+            chain.open()
+            self._run(chain, opening, exchange)
+        finally:
+            chain.close()
+        rows = chain.rows()
+        return {"finished": True} | ({"rows": rows} if rows else {})
+
+    def _run(self, chain: Chain, opening: Opening, exchange: Exchange) -> None:
         invocation = Invocation(opening, exchange)
         self._invocations[opening.invocation] = invocation
         try:
             exchange.open(opening)
-            work.run(invocation.inlets(), invocation)
+            for output, batch, settled in chain.results(invocation.inlets()):
+                invocation.write(output, batch, settled)
             invocation.wait_until_taken()
         finally:
             del self._invocations[opening.invocation]
@@ -106,6 +114,10 @@ class StageServer(flight.FlightServerBase):
         if name not in self._invocations:
             raise flight.FlightServerError(f"no invocation `{name}` is open")
         return self._invocations[name]
+
+
+def _last_words(error: BaseException) -> dict[str, Any]:
+    return problem_json(error) if isinstance(error, Problem) else failed_json(error)
 
 
 def _answer(question: str, body: bytes) -> Any:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from .description import Description, InputDescription, Opening, OutputDescription, Rows, Sent
+from .description import (
+    ROW,
+    Column,
+    Description,
+    InputDescription,
+    Opening,
+    OutputDescription,
+    Rows,
+    Sent,
+    Step,
+)
 from .problem import Problem
 
 if TYPE_CHECKING:
@@ -150,3 +161,51 @@ def opening_from_json(fields: dict[str, Json]) -> Opening:
         main=fields["main"],
         invocation=fields["invocation"],
     )
+
+
+def steps_from_json(fields: dict[str, Json], opening: Opening) -> list[Step]:
+    """The stages of an invocation: one, or those of a chain."""
+    if not fields.get("steps"):
+        return [Step(fields["stage"], opening, (), (), opening.outputs[0].written, is_plain=True)]
+    is_picking = opening.outputs[0].rows.relation == "subset"
+    steps: list[Step] = []
+    schema, has_numbers = opening.main_schema(), False
+    for step in fields["steps"]:
+        picks_first = is_picking and not has_numbers and rows_from_json(step["rows"]).relation == "subset"
+        steps.append(_step(step, opening if not steps else None, schema, has_numbers, picks_first))
+        schema, has_numbers = steps[-1].schema, has_numbers or picks_first
+    return steps
+
+
+def _step(
+    fields: dict[str, Json], first: Opening | None, before: pa.Schema, has_numbers: bool, picks_first: bool
+) -> Step:
+    """A step of a chain.
+
+    Where the rows of a chain are picked, the numbers of the main input's rows go along, as the first column of frames:
+    they are those that the first step which picks any has sent.
+    """
+    opening = _opening_of_step(fields, first)
+    written = opening.outputs[0].written
+    is_subset = opening.outputs[0].rows.relation == "subset"
+    numbers = [Column(is_kept=has_numbers, place=0)] if has_numbers or picks_first else []
+    shifts = {"kept": int(has_numbers), "written": int(is_subset)}
+    frame = [
+        Column(origin == "kept", place + shifts[origin])
+        for column in fields["frame"]
+        for origin, place in column.items()
+    ]
+    columns = (*numbers, *frame)
+    schema = pa.schema([(before if column.is_kept else written).field(column.place) for column in columns])
+    return Step(fields["stage"], opening, tuple(place + has_numbers for place in fields["reads"]), columns, schema)
+
+
+def _opening_of_step(fields: dict[str, Json], first: Opening | None) -> Opening:
+    """The opening of a step's stage, as if it were alone. Only that of the first may have more than one input."""
+    schema, rows = schema_from_text(fields["input"]), rows_from_json(fields["rows"])
+    written = schema_from_text(fields["written"])
+    sent = Sent(rows, pa.schema([ROW, *written]) if rows.relation == "subset" else written)
+    if first is None or first.main is None:
+        return Opening(fields["config"], fields["phase"], 0, (schema,), (sent,), main=0)
+    inputs = (*first.inputs[: first.main], schema, *first.inputs[first.main + 1 :])
+    return replace(first, config=fields["config"], phase=fields["phase"], inputs=inputs, outputs=(sent,))

@@ -1,21 +1,20 @@
-"""One invocation: rows come in through inlets, pass through the author's code, and go out through an outlet."""
+"""A stage at work: rows come in through inlets, and what the author's code makes of them is drawn from it."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
-from .concurrent import run_by_batch, run_once
+from .concurrent import in_thread, run_by_batch, run_once
 from .emit import Emitters
 from .frames import to_frame
 from .instance import Instance, open_instance
 from .model import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from .description import Opening
     from .frames import Frame
@@ -41,61 +40,52 @@ class Inlet(Protocol):
         """Says what was released, if it was not said yet. Reading does that too."""
 
 
-class Outlet(Protocol):
-    """Where the rows of all outputs go."""
-
-    def write(self, output: int, batch: pa.RecordBatch, settled: int | None) -> None:
-        """Sends a batch; waits while there is no room for it. Of the first `settled` rows no more will be picked."""
-
-    def is_cancelled(self) -> bool:
-        """Whether nobody waits for the rows any more."""
+Result: TypeAlias = "tuple[int, pa.RecordBatch, int | None]"
+"""An output, a batch of it, and how many rows of the input it is settled for: no later batch refers to those."""
 
 
 class Work:
-    """An opened invocation."""
+    """An opened stage. It does no more than its results are asked for."""
 
-    def __init__(self, stage: Stage, opening: Opening) -> None:
+    def __init__(self, stage: Stage, opening: Opening, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         self.concurrency = stage.concurrency
         self.instance: Instance = open_instance(stage, opening)
         self.emitters = Emitters(stage.outputs_in(opening.phase), opening.outputs)
         self._rows_of = stage.input_of_rows()
+        self._is_cancelled = is_cancelled
 
-    def run(self, inlets: Sequence[Inlet], outlet: Outlet) -> None:
-        """All of it, from the first batch to the last."""
+    def results(self, inlets: Sequence[Inlet]) -> Generator[Result, None, None]:
+        """All of them, from the first batch to the last."""
         arguments, by_batch = self._arguments(inlets)
-        self._call(arguments, by_batch, outlet)
+        yield from self._called(arguments, by_batch)
         for unread in filter(inspect.isgenerator, arguments.values()):
             unread.close()
         for inlet in inlets:
             for _ in batches(inlet):
                 pass
         if self.instance.finish is not None:
-            self.send(self.instance.finish(), outlet)
+            yield from self.given(self.instance.finish())
         self.emitters.check(inlets[self._rows_of].rows if inlets else 0)
 
-    def _call(self, arguments: dict[str, Any], by_batch: tuple[Parameter, Inlet] | None, outlet: Outlet) -> None:
+    def _called(self, arguments: dict[str, Any], by_batch: tuple[Parameter, Inlet] | None) -> Iterator[Result]:
         if self.instance.call.is_async:
-            asyncio.run(
-                run_once(self, arguments, outlet)
-                if by_batch is None
-                else run_by_batch(self, arguments, *by_batch, outlet)
-            )
-        elif by_batch is None:
-            self.send(self.instance.work(**arguments), outlet)
-        else:
-            self._call_by_batch(arguments, *by_batch, outlet)
+            results = run_by_batch(self, arguments, *by_batch) if by_batch else run_once(self, arguments)
+            return in_thread(results, self._is_cancelled)
+        if by_batch is None:
+            return self.given(self.instance.work(**arguments))
+        return self._called_by_batch(arguments, *by_batch)
 
-    def _call_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet, outlet: Outlet) -> None:
+    def _called_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet) -> Iterator[Result]:
         work, is_stateless = self.instance.work, self.instance.finish is None
         while (batch := inlet.read()) is not None:
             arguments[parameter.name] = to_frame(batch, parameter.frame)
             value = work(**arguments)
             if inspect.isgenerator(value):
-                self.send(value, outlet)
+                yield from self.given(value)
                 inlet.release(batch.num_rows)
             else:
                 inlet.release(batch.num_rows)
-                self.send(value, outlet)
+                yield from self.given(value)
             if is_stateless:
                 self.emitters.check(inlet.rows)
 
@@ -109,11 +99,10 @@ class Work:
                 arguments[parameter.name] = _argument(parameter, inlet)
         return arguments, by_batch
 
-    def send(self, value: Any, outlet: Outlet) -> None:
-        """Sends what the code gave: one value, or as many as a generator makes."""
+    def given(self, value: Any) -> Iterator[Result]:
+        """The results of what the code gave: one value, or as many as a generator makes."""
         for one in value if inspect.isgenerator(value) else [value]:
-            for output, batch, settled in self.emitters.batches(one):
-                outlet.write(output, batch, settled)
+            yield from self.emitters.batches(one)
 
 
 def batches(inlet: Inlet, frame: Frame = "arrow") -> Generator[Any, None, None]:

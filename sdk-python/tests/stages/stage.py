@@ -162,3 +162,72 @@ def is_waiting(frame) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+@flowc.stage(reads=["id"], adds={"double": int})
+def doubled(rows: pa.RecordBatch):
+    return pc.multiply(rows["id"], 2)
+
+
+@flowc.stage(reads=["double"], adds={"triple": int}, drops=["double"])
+def tripled(rows: pa.RecordBatch, config: Config):
+    """Adds half as much again; says so, and goes wrong, as it is told."""
+    if config.do == "print":
+        print(f"{rows.num_rows} rows")
+    if config.do == "error":
+        raise_deep()
+    return pc.divide(pc.multiply(rows["double"], 3), 2)
+
+
+@flowc.stage(reads=["id"], picks=True)
+def odd(rows: pa.RecordBatch):
+    return pc.equal(pc.bit_wise_and(rows["id"], 1), 1)
+
+
+@flowc.stage(reads=["id"], picks=True)
+def rare(rows: pa.RecordBatch):
+    """Picks one row in a million."""
+    return pc.equal(rows["id"], pc.multiply(pc.divide(rows["id"], 1_000_000), 1_000_000))
+
+
+@flowc.stage(reads=["id"], adds={"recut": int})
+def recut(rows: Iterator[pa.RecordBatch]):
+    """Gives values three rows at a time, after it has read some more."""
+    waiting: list[int] = []
+    for batch in rows:
+        waiting += batch["id"].to_pylist()
+        while len(waiting) > 5:
+            yield waiting[:3]
+            waiting = waiting[3:]
+    yield waiting
+
+
+@flowc.stage(reads=["id"], picks=True)
+def recut_masks(rows: Iterator[pa.RecordBatch]):
+    """Gives masks three rows at a time, after it has read some more."""
+    for values in recut(rows):
+        yield [value % 3 > 0 for value in values]
+
+
+@flowc.stage(reads=["id"])
+def repeated(rows: pa.RecordBatch) -> Iterator[flowc.Batch[Id]]:
+    """Gives the ids, those above 5 twice."""
+    ids = [id_ for id_ in rows["id"].to_pylist() for _ in range(1 + (id_ > 5))]
+    yield {"id": ids[:1]}
+    yield {"id": ids[1:]}
+
+
+@flowc.stage(reads=["id"], adds={"later": int}, concurrency=2)
+async def later(rows: pa.RecordBatch):
+    await asyncio.sleep(0.001)
+    return rows["id"]
+
+
+@flowc.stage(reads=["id"], adds={"handled": int})
+def handles(rows: Iterator[pa.RecordBatch]):
+    """Goes on, whatever happens to its input."""
+    try:
+        for batch in rows:
+            yield batch["id"]
+    except Exception:
+        yield []

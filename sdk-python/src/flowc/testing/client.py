@@ -83,9 +83,9 @@ class Client:
             invocation=f"invocation {next(NAMES)}",
         )
 
-    def exchange(self, opening: Opening, credit: int = 8 << 20) -> tuple[Any, Any]:
-        """Opens an invocation: a writer and a reader. Whoever uses them does the rest."""
-        request = opening_json(opening) | {"protocol": PROTOCOL, "stage": self.stage, "credit": credit}
+    def exchange(self, opening: Opening, credit: int = 8 << 20, steps: Sequence[Any] = ()) -> tuple[Any, Any]:
+        """Opens an invocation: a writer and a reader. Whoever uses them does the rest. `steps` are those of a chain."""
+        request = opening_json(opening) | {"protocol": PROTOCOL, "stage": self.stage, "credit": credit, "steps": steps}
         writer, reader = self.flight.do_exchange(flight.FlightDescriptor.for_command(dumps(request)))
         writer.begin(opening.main_schema())
         return writer, reader
@@ -101,9 +101,11 @@ class Client:
         read = [table.select(schema.names) for table, schema in zip(inputs, opening.inputs, strict=True)]
         return self.invoke(opening, read, credit)
 
-    def invoke(self, opening: Opening, inputs: Sequence[pa.Table], credit: int = 8 << 20) -> Ended:
+    def invoke(
+        self, opening: Opening, inputs: Sequence[pa.Table], credit: int = 8 << 20, steps: Sequence[Any] = ()
+    ) -> Ended:
         """Runs an invocation over these rows."""
-        return _Invoked(self, opening, inputs, credit).ended()
+        return _Invoked(self, opening, inputs, credit, self.exchange(opening, credit, steps)).ended()
 
     def _ask(self, question: str, **fields: Any) -> dict[str, Any]:
         body = dumps({"protocol": PROTOCOL, "stage": self.stage, **fields})
@@ -121,11 +123,13 @@ def _main(inputs: Sequence[InputDescription]) -> int | None:
 
 
 class _Invoked:
-    def __init__(self, client: Client, opening: Opening, inputs: Sequence[pa.Table], credit: int) -> None:
+    def __init__(
+        self, client: Client, opening: Opening, inputs: Sequence[pa.Table], credit: int, exchange: tuple[Any, Any]
+    ) -> None:
         self.client, self.opening, self.inputs = client, opening, inputs
         self.result = Ended([[] for _ in opening.outputs])
         self.credit = Credit(credit)
-        self.writer, self.reader = client.exchange(opening, credit)
+        self.writer, self.reader = exchange
 
     def ended(self) -> Ended:
         threads = []

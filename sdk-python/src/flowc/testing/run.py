@@ -73,11 +73,12 @@ class _Tested:
         if phase in ("partial", "merge"):
             sent = (Sent(Rows("new"), cast("pa.Schema", self.description.partial)),)
         opening = Opening(self.config, phase, part, tuple(table.schema for table in inputs), sent)
-        outlet = _Kept(len(sent))
-        Work(self.stage, opening).run([_Given(table) for table in inputs], outlet)
+        batches: list[list[pa.RecordBatch]] = [[] for _ in sent]
+        for output, batch, _ in Work(self.stage, opening).results([_Given(table) for table in inputs]):
+            batches[output].append(batch)
         if phase in ("partial", "merge"):
-            return [pa.Table.from_batches(outlet.batches[0], sent[0].written)]
-        return [Assembly(port, self.inputs).table(kept) for port, kept in zip(described, outlet.batches, strict=True)]
+            return [pa.Table.from_batches(batches[0], sent[0].written)]
+        return [Assembly(port, self.inputs).table(kept) for port, kept in zip(described, batches, strict=True)]
 
     def combine(self) -> list[pa.Table]:
         segments = [pa.Table.from_batches([batch]) for batch in self.read[0].to_batches()] or [self.read[0]]
@@ -110,16 +111,3 @@ class _Given:
 
     def flush(self) -> None:
         pass
-
-
-class _Kept:
-    """An outlet that keeps all."""
-
-    def __init__(self, outputs: int) -> None:
-        self.batches: list[list[pa.RecordBatch]] = [[] for _ in range(outputs)]
-
-    def write(self, output: int, batch: pa.RecordBatch, _settled: int | None) -> None:
-        self.batches[output].append(batch)
-
-    def is_cancelled(self) -> bool:
-        return False
