@@ -1,7 +1,8 @@
-//! What an isolated edge costs: batches through a stage that gives its input, and one row there and back.
+//! What an isolated edge costs: batches through a stage that gives its input, one row there and back, and two such stages
+//! in one process against two processes. Prints JSON.
 //!
-//! `cargo run --release --example edge -- PROJECT` with the project of a stage `identity`; `cargo xtask bench isolated`
-//! does it, and compares.
+//! `cargo run --release --example edge -- PROJECT` with the project of such a stage; `cargo xtask bench isolated` does
+//! it, and compares.
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 
 use std::path::Path;
@@ -15,7 +16,9 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Code, Limits};
 use flowc_python::{Environments, Launch, Places, Project, PythonRunner};
-use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, StageError};
+use flowc_runner::{
+    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError,
+};
 
 const BATCHES: usize = 1000;
 const ROWS: usize = 5000;
@@ -37,18 +40,37 @@ fn main() {
     let megabyte = batch(8500);
     let invocation = invocation(&runner, digest, megabyte.schema());
     let bytes: usize = megabyte.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap()).sum();
-    let mut rates: Vec<f64> =
-        (0..ROUNDS).map(|_| (bytes * BATCHES) as f64 / throughput(&runner, &invocation, &megabyte)).collect();
-    rates.sort_by(f64::total_cmp);
+    let rate = |open: &dyn Fn(Seen) -> Box<dyn Instance>| (bytes * BATCHES) as f64 / throughput(open, &megabyte) / 1e9;
+    let single = |seen: Seen| runner.open(&invocation, Box::new(seen)).unwrap();
+    let collapsed = |seen: Seen| {
+        let stages = [invocation.clone(), invocation.clone()];
+        runner.open_chain(&stages, vec![Box::new(Unheard)], Box::new(seen)).unwrap()
+    };
+    let separate = |seen: Seen| runner.open(&invocation, Box::new(Handover(Some(single(seen))))).unwrap();
+    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        let round = [rate(&single), rate(&collapsed), rate(&separate)];
+        rates.iter_mut().zip(round).for_each(|(rates, rate)| rates.push(rate));
+    }
+    let [single, collapsed, separate] = rates.map(median);
     let mut times = latencies(&runner, &invocation, &batch(1));
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize] * 1e6;
     println!(
-        "{{\"gigabytes_a_second\":{:.3},\"row_us\":{:.1},\"row_p99_us\":{:.1}}}",
-        rates[ROUNDS / 2] / 1e9,
-        at(0.5),
-        at(0.99)
+        "{}",
+        serde_json::json!({
+            "gigabytes_a_second": single,
+            "pair_collapsed": collapsed,
+            "pair_separate": separate,
+            "row_us": at(0.5),
+            "row_p99_us": at(0.99),
+        })
     );
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Whole numbers, floating numbers, and texts of 100 bytes.
@@ -79,9 +101,9 @@ fn invocation(runner: &PythonRunner, digest: flowc_planner::key::StageDigest, sc
 }
 
 /// Seconds for all batches, one after the other, while as much comes back.
-fn throughput(runner: &PythonRunner, invocation: &Invocation, one: &RecordBatch) -> f64 {
+fn throughput(open: &dyn Fn(Seen) -> Box<dyn Instance>, one: &RecordBatch) -> f64 {
     let seen = Seen::default();
-    let mut instance = runner.open(invocation, Box::new(seen.clone())).unwrap();
+    let mut instance = open(seen.clone());
     let start = Instant::now();
     for _ in 0..BATCHES {
         instance.push(0, Batch::from_record_batch(one)).unwrap();
@@ -118,6 +140,32 @@ impl Outlet for Seen {
     fn close(self: Box<Self>) -> Result<(), StageError> {
         Ok(())
     }
+
+    fn log(&mut self, _: &str, _: &str) {}
+}
+
+/// Hands batches on to another process.
+struct Handover(Option<Box<dyn Instance>>);
+
+impl Outlet for Handover {
+    fn emit(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+        self.0.as_mut().map_or(Ok(()), |next| next.push(0, batch))
+    }
+
+    fn close(mut self: Box<Self>) -> Result<(), StageError> {
+        let Some(mut next) = self.0.take() else { return Ok(()) };
+        next.end_of_input(0)?;
+        next.finish()
+    }
+
+    fn log(&mut self, _: &str, _: &str) {}
+}
+
+/// Hears of the first stage of a pair, and forgets it.
+struct Unheard;
+
+impl Between for Unheard {
+    fn gave(&mut self, _: u64) {}
 
     fn log(&mut self, _: &str, _: &str) {}
 }

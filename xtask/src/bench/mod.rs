@@ -6,6 +6,7 @@
 mod changed;
 mod edges;
 mod first_run;
+mod isolated;
 mod measure;
 mod native;
 mod noop;
@@ -39,7 +40,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 6] = [
+const ALL: [(&str, &str, Run); 7] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -50,6 +51,7 @@ const ALL: [(&str, &str, Run); 6] = [
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
+    ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
 ];
 
 /// `cargo xtask bench --help`.
@@ -59,8 +61,8 @@ pub(crate) fn help() -> String {
         "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
          [--flowc FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE  measure this binary instead of building one\n\nIt needs `ninja` (Debian: \
-         `apt-get install ninja-build`) and python3 with venv; DuckDB and Polars are installed\nbelow the target \
-         folder. Leave the machine alone meanwhile.\n"
+         `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
+         installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )
 }
 
