@@ -80,6 +80,18 @@ def test_an_output_that_nobody_reads_any_more_ends_the_stage(stage, server, tmp_
     assert nobody_waits(stage)
 
 
+def test_an_async_stage_goes_on_while_its_reader_stalls(stage, tmp_path):
+    place = tmp_path / "dots"
+    _, _writer, reader = opened(stage("beating"), {"do": str(place)})
+    reader.read_chunk()
+    time.sleep(0.5)
+    before = count(place)
+    eventually(lambda: count(place) > before + 5)
+    reader.cancel()
+    eventually(lambda: has_ended(place))
+    assert nobody_waits(stage)
+
+
 @pytest.mark.parametrize("is_hung", [True, False])
 def test_async_calls_end_with_the_client(stage, is_hung):
     schema = pa.schema([("id", pa.int64())])

@@ -48,6 +48,24 @@ def test_added_columns_meet_the_rest_however_rows_are_cut():
         assert table["words"].to_pylist() == [2, 1, 1, 3]
 
 
+class Text(flowc.Columns):
+    text: str | None
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()])
+def test_texts_of_any_type_come_as_the_declared_one(type_):
+    @flowc.stage(adds={"words": flowc.nullable(pa.int32())})
+    def words(rows: flowc.Batch[Text], others: flowc.Table[Text]):
+        assert rows.schema == others.schema == Text.schema
+        return pc.add(pc.list_value_length(pc.split_pattern(rows["text"], " ")), len(others))
+
+    texts = pa.table({"id": [1, 2, 3], "text": pa.array(["a b", None, "c"], type_)})
+    for batch_rows in (None, 1):
+        table = run(words, {"rows": texts, "others": texts}, batch_rows=batch_rows)["out"]
+        assert table.schema.field("text").type == type_
+        assert table["words"].to_pylist() == [5, None, 4]
+
+
 def test_rows_are_picked_and_columns_dropped():
     @flowc.stage(picks=True, drops=["text"])
     def high(rows: pa.RecordBatch, config: By):

@@ -212,6 +212,8 @@ def test_async_stages(stage):
     ended = stage("slow").run([cut(1)], credit=20)
     assert (values(ended.outputs[0]), ended.consumed) == (list(range(10)), 10)
     assert stage("slow").run([cut(1)], {"do": "error"}).last["failed"]["message"] == "ValueError: not this batch"
+    left = "RuntimeError: the stage ended its program by SystemExit(3)"
+    assert stage("slow").run([cut(1)], {"do": "exit"}).last["failed"]["message"] == left
 
 
 def test_a_stage_without_inputs(stage):

@@ -10,10 +10,11 @@ import pyarrow.types as kinds
 
 from .frames import is_frame
 from .problem import Breach
+from .texts import is_text
 
 FAMILIES = (
     lambda type_: kinds.is_integer(type_) or kinds.is_floating(type_),
-    lambda type_: kinds.is_string(type_) or kinds.is_large_string(type_) or kinds.is_string_view(type_),
+    is_text,
     lambda type_: kinds.is_binary(type_) or kinds.is_large_binary(type_) or kinds.is_binary_view(type_),
     lambda type_: kinds.is_list(type_) or kinds.is_large_list(type_) or kinds.is_fixed_size_list(type_),
     kinds.is_timestamp,

@@ -12,6 +12,7 @@ from .columns import is_columns, schema_of
 from .description import Description, InputDescription, OutputDescription, Rows
 from .model import Adds, Input, Names, New, Output, Stage
 from .problem import Problem
+from .texts import is_text
 from .typed import pointer
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class _Describer:
             help_ = f"did you mean `{near[0]}`?" if near else f"its columns are {', '.join(schema.names) or 'none'}"
             raise Problem(f"input `{port.name}` has no column `{name}`", _place(self.json, name), help_)
         found = schema.field(number)
-        if wanted is not None and found.type != wanted.type:
+        if wanted is not None and found.type != wanted.type and not (is_text(found.type) and is_text(wanted.type)):
             raise Problem(f"column `{name}` of input `{port.name}` is {found.type}; the stage reads {wanted.type}")
         if wanted is not None and found.nullable and not wanted.nullable:
             message = f"column `{name}` of input `{port.name}` may hold nulls; the stage reads one without"

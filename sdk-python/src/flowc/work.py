@@ -12,6 +12,7 @@ from .emit import Emitters
 from .frames import to_frame
 from .instance import Instance, open_instance
 from .model import Given
+from .texts import as_declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -56,6 +57,9 @@ class Work:
 
     def results(self, inlets: Sequence[Inlet]) -> Generator[Result, None, None]:
         """All of them, from the first batch to the last."""
+        parameters = self.instance.call.parameters
+        pairs = zip(parameters, inlets, strict=True)
+        inlets = [as_declared(inlet, parameter.columns) for parameter, inlet in pairs]
         arguments, by_batch = self._arguments(inlets)
         yield from self._called(arguments, by_batch)
         for unread in filter(inspect.isgenerator, arguments.values()):

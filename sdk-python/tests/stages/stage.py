@@ -124,8 +124,28 @@ async def slow(rows: pa.RecordBatch, config: Config):
         await asyncio.sleep(3600)
     if config.do == "error" and rows["id"][0].as_py() > 0:
         raise ValueError("not this batch")
+    if config.do == "exit":
+        sys.exit(3)
     await asyncio.sleep(0.01)
     return rows["id"]
+
+
+@flowc.stage(output=pa.schema([("bytes", pa.binary())]))
+async def beating(config: Config):
+    """Makes batches of a megabyte; meanwhile it writes dots into the file `do`, and `ended` at its end."""
+
+    async def beat(place):
+        try:
+            while True:
+                print(".", end="", file=place, flush=True)
+                await asyncio.sleep(0.01)
+        finally:
+            print("ended", end="", file=place, flush=True)
+
+    with Path(config.do).open("a") as place:
+        beats = asyncio.create_task(beat(place))
+        while not beats.done():
+            yield {"bytes": [bytes(1 << 20)]}
 
 
 @flowc.stage(output=pa.schema([("bytes", pa.binary())]))
