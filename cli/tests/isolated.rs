@@ -81,9 +81,9 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A server that works: Python itself, and what it forked, beside the helpers.
+/// Two segments are at work: of each Python itself, and what it forked.
 fn wait_for_work(project: &Project) {
-    wait_until("a stage is at work", || pythons(project).len() >= 2);
+    wait_until("the stages are at work", || pythons(project).len() == 4);
 }
 
 fn pythons(project: &Project) -> Vec<i32> {
@@ -127,7 +127,8 @@ fn a_process_that_is_killed_is_replaced() {
     assert!(project.flowc(&["plan"]).output().unwrap().status.success());
     let run = start(&project);
     wait_for_work(&project);
-    kill(pythons(&project)[0]);
+    // The others are helpers, and what it forked.
+    kill(*pythons(&project).iter().min().unwrap());
     let output = run.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
@@ -136,4 +137,31 @@ fn a_process_that_is_killed_is_replaced() {
     assert!(log.contains("its process ended (killed by signal 9") && log.contains("trying again"), "{log}{said}");
     let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
     assert_eq!(rows, "line,length\none,3\nthree,5\nfifteen,7\n");
+}
+
+#[test]
+fn collapsed_or_not_the_results_are_the_same() {
+    let outputs = |isolated: bool| {
+        let project = Project::new();
+        let pipeline = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/features");
+        let stages = ["stages/features.py", "stages/pyproject.toml", "stages/uv.lock"];
+        for name in ["flow.kdl", "data/spring.csv", "data/summer.csv"].into_iter().chain(stages) {
+            project.write(name, &std::fs::read_to_string(pipeline.join(name)).unwrap());
+        }
+        let text = std::fs::read_to_string(pipeline.join("flow.kdl")).unwrap();
+        if isolated {
+            project.write("flow.kdl", &text.replace("    python ", "    isolate #true\n    python "));
+        }
+        let plan = project.flowc(&["plan"]).output().unwrap();
+        let units = String::from_utf8_lossy(&plan.stdout).matches("\nunit ").count();
+        let output = project.flowc(&["run", "--json"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap().to_owned();
+        let event: serde_json::Value = serde_json::from_str(&last).unwrap();
+        (units, event["outputs"].clone())
+    };
+    let ((one, collapsed), (many, isolated)) = (outputs(false), outputs(true));
+    assert!(one < many, "{one} units, isolated {many}");
+    assert_eq!(collapsed, isolated);
+    assert_eq!(collapsed.as_array().unwrap().len(), 2);
 }

@@ -8,7 +8,9 @@ use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
 use flowc_planner::plan::{Code, Location, SourceSpec};
-use flowc_store::Memo;
+use flowc_store::{Memo, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::components::{Components, Located};
 
@@ -38,12 +40,11 @@ impl<'a> StageCatalogue<'a> {
         self.evidence.extend(evidence);
         self.codes.insert(code.clone(), digest);
         let store = self.components.store;
-        if let Ok(Some(known)) = store.memo(Memo::Signature, digest.as_bytes()) {
+        if let Some(known) = remembered(store, Memo::Signature, digest.as_bytes()) {
             return Ok(known);
         }
         let signature = self.components.runners.signature(code, &digest)?;
-        // An answer that can't be remembered is asked for again next time.
-        let _ = store.remember(Memo::Signature, digest.as_bytes(), &signature);
+        remember(store, Memo::Signature, digest.as_bytes(), &signature);
         Ok(signature)
     }
 
@@ -65,11 +66,11 @@ impl<'a> StageCatalogue<'a> {
     fn describe_one(&self, question: &Question) -> Result<Description, Problem> {
         let key = question_key(question);
         let store = self.components.store;
-        if let Ok(Some(known)) = store.memo(Memo::Describe, &key) {
+        if let Some(known) = remembered(store, Memo::Describe, &key) {
             return Ok(known);
         }
         let description = self.components.runners.describe(question)?;
-        let _ = store.remember(Memo::Describe, &key, &description);
+        remember(store, Memo::Describe, &key, &description);
         Ok(description)
     }
 
@@ -113,6 +114,19 @@ impl Catalogue for StageCatalogue<'_> {
     }
 }
 
+/// An earlier answer. Answers are kept as JSON: the schema of a config is of no fixed form.
+fn remembered<T: DeserializeOwned>(store: &Store, kind: Memo, key: &[u8; 32]) -> Option<T> {
+    let answer: String = store.memo(kind, key).ok()??;
+    serde_json::from_str(&answer).ok()
+}
+
+/// Keeps an answer. One that can't be kept is asked for again next time.
+fn remember(store: &Store, kind: Memo, key: &[u8; 32], answer: &impl Serialize) {
+    if let Ok(answer) = serde_json::to_string(answer) {
+        let _ = store.remember(kind, key, &answer);
+    }
+}
+
 fn question_key(question: &Question) -> [u8; 32] {
     let mut hasher = KeyHasher::new("describe 1");
     hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
@@ -123,4 +137,47 @@ fn question_key(question: &Question) -> [u8; 32] {
         }
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+    use flowc_planner::catalogue::{InputDescription, OutputDescription};
+    use flowc_planner::plan::{Class, OutputColumn, Purity, Rows};
+
+    use super::*;
+
+    #[test]
+    fn answers_are_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let signature = Signature {
+            digest: StageDigest::new([1; 32]),
+            doc: "Does things.".to_owned(),
+            inputs: vec!["in".to_owned()],
+            outputs: vec!["out".to_owned()],
+            config_schema: serde_json::json!({"type": "object", "properties": {"least": {"type": "integer"}}}),
+            purity: Purity::Sandboxed,
+            runner: [("python".to_owned(), "3.11".to_owned())].into(),
+        };
+        let nested = DataType::new_list(DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true);
+        let description = Description {
+            inputs: vec![InputDescription { class: Class::RowWise, reads: vec![0], keys: vec![] }],
+            outputs: vec![OutputDescription {
+                schema: Arc::new(Schema::new(vec![Field::new("a", nested, true)])),
+                rows: Rows::Same { input: 0 },
+                columns: vec![OutputColumn::Passed { column: 0 }],
+            }],
+            partial: None,
+            parts: 1,
+        };
+        remember(&store, Memo::Signature, &[1; 32], &signature);
+        remember(&store, Memo::Describe, &[2; 32], &description);
+        store.flush().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(remembered(&store, Memo::Signature, &[1; 32]), Some(signature));
+        assert_eq!(remembered(&store, Memo::Describe, &[2; 32]), Some(description));
+    }
 }

@@ -1,6 +1,6 @@
 //! What runs the stages of a session, by what their code is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
@@ -28,13 +28,16 @@ pub(crate) struct Runners {
 }
 
 impl Runners {
-    /// Runners that keep what they make in a store.
-    pub(crate) fn new(store: &Store, compilations: Arc<Compilations>) -> Result<Self, Error> {
+    /// Runners that keep what they make in a store. `memory` is for stages where the pipeline does not say.
+    pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, memory: u64) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
         let wasm = wasm_runner(store, compilations).map_err(|error| failed(&error))?;
-        let home = store.cached_file(Area::Builds, "python");
+        // Programs that start in other folders are told of these.
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|error| failed(&error));
+        let home = absolute(&store.cached_file(Area::Builds, "python"))?;
+        let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
-        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool: store.spool() });
+        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool }, memory);
         Ok(Self { wasm, python, environments: Environments { home }, helper, warned: Once::new() })
     }
 

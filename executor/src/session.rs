@@ -76,6 +76,7 @@ impl Session {
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
         let result = self.run_repairing(&planned, request, observer.as_ref(), &cancel);
+        self.runners()?.python.end_idle();
         let report = match &result {
             Ok(report) => Some(report),
             Err(failure) => failure.report.as_ref(),
@@ -162,7 +163,7 @@ impl Session {
         if let Some(runners) = self.runners.get() {
             return Ok(runners);
         }
-        let runners = Runners::new(self.store()?, Arc::clone(&self.compilations))?;
+        let runners = Runners::new(self.store()?, Arc::clone(&self.compilations), self.options.memory)?;
         Ok(self.runners.get_or_init(|| runners))
     }
 }

@@ -35,7 +35,7 @@ fn main() {
         home: home.path().to_owned(),
         spool: home.path().to_owned(),
     };
-    let runner = PythonRunner::new(places);
+    let runner = PythonRunner::new(places, 512 << 20);
     let digest = runner.add(Launch { project, environment, entry: String::new() });
     let megabyte = batch(8500);
     let invocation = invocation(&runner, digest, megabyte.schema());

@@ -42,7 +42,7 @@ pub enum PythonError {
         output: String,
     },
     /// The path of a socket would be longer than systems allow.
-    #[error("no folder for a socket has a path that is short enough: {} has more than 90 bytes; set TMPDIR to a shorter one", .folder.display())]
+    #[error("no folder for a socket has a path that is short enough: {} has more than 75 bytes; set TMPDIR to a shorter one", .folder.display())]
     LongPath {
         /// The folder of temporary files.
         folder: PathBuf,

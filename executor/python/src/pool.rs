@@ -36,6 +36,12 @@ impl Pool {
         }
     }
 
+    /// Ends those that wait.
+    pub(crate) fn end(&self) {
+        let waiting = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(waiting);
+    }
+
     /// Lets one wait.
     pub(crate) fn put(&self, kind: Kind, process: Process) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kind).or_default().push(process);

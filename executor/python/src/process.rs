@@ -23,8 +23,10 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 const INTERPRETER: u64 = 512 << 20;
 /// Processes and threads of a stage.
 const PROCESSES: u64 = 512;
+/// How the names of folders begin.
+const FOLDER: &str = "flowc-python-";
 /// What a Unix socket's path may have, less its name.
-const LONGEST_FOLDER: usize = 90;
+const LONGEST_FOLDER: usize = 75;
 
 /// A process. Dropping it ends it, and all that it started.
 pub(crate) struct Process {
@@ -58,9 +60,8 @@ impl Process {
                 let reason = error.to_string();
                 let status = end(&mut child);
                 let words = printed.take().join("\n");
-                Err(PythonError::Start {
-                    reason: format!("{reason} ({})\n{words}", status.map_or_else(String::new, describe)),
-                })
+                let how = status.map_or_else(String::new, describe);
+                Err(PythonError::Start { reason: format!("{reason} ({how})\n{words}").trim_end().to_owned() })
             }
         }
     }
@@ -105,13 +106,35 @@ fn end(child: &mut Child) -> Option<ExitStatus> {
     child.wait().ok()
 }
 
-/// A folder for a socket: in the store's, unless that makes its path too long.
+/// A folder for a socket: in the store's, unless that makes its path too long. It is named after this process, so that
+/// others can tell when nobody needs it any more.
 fn folder(spool: &Path) -> Result<TempDir, PythonError> {
+    let parent = parent(spool)?;
+    let prefix = format!("{FOLDER}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(PythonError::io(&parent))
+}
+
+fn parent(spool: &Path) -> Result<PathBuf, PythonError> {
     let fallback = std::env::temp_dir();
-    let mut folders = [spool, &fallback].into_iter();
-    let short = folders.find(|folder| folder.as_os_str().len() < LONGEST_FOLDER);
-    let parent = short.ok_or_else(|| PythonError::LongPath { folder: fallback.clone() })?;
-    tempfile::Builder::new().prefix("py-").tempdir_in(parent).map_err(PythonError::io(parent))
+    let is_short = |folder: &Path| folder.as_os_str().len() < LONGEST_FOLDER;
+    match (is_short(spool), is_short(&fallback)) {
+        (true, _) => Ok(spool.to_owned()),
+        (false, true) => Ok(fallback),
+        (false, false) => Err(PythonError::LongPath { folder: fallback }),
+    }
+}
+
+/// Removes the folders of processes that were killed.
+pub(crate) fn sweep(spool: &Path) {
+    let entries = parent(spool).ok().and_then(|parent| std::fs::read_dir(parent).ok());
+    for entry in entries.into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name.strip_prefix(FOLDER).and_then(|rest| rest.split('-').next()).filter(|pid| !pid.is_empty());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            // Another process may be about the same.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn socket(folder: &Path) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
 use flowc_flight::{FlightInstance, Network, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
@@ -11,7 +11,7 @@ use flowc_planner::plan::is_server;
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::pool::{Kind, Lent, Pool};
-use crate::process::Process;
+use crate::process::{Process, sweep};
 use crate::{Project, PythonError};
 
 /// Where a runner finds and puts things.
@@ -39,15 +39,25 @@ pub struct Launch {
 /// Runs stages that are written in Python. Cheap to make: nothing is started until a stage is used.
 pub struct PythonRunner {
     places: Places,
+    /// Bytes of memory for a process that is asked at plan time.
+    memory: u64,
     network: OnceLock<Result<Network, String>>,
     launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
     pool: Pool,
+    swept: Once,
 }
 
 impl PythonRunner {
-    /// A runner that knows no stage yet.
-    pub fn new(places: Places) -> Self {
-        Self { places, network: OnceLock::new(), launches: Mutex::default(), pool: Pool::default() }
+    /// A runner that knows no stage yet. `memory` is what a stage may have where the pipeline does not say.
+    pub fn new(places: Places, memory: u64) -> Self {
+        Self {
+            places,
+            memory,
+            network: OnceLock::new(),
+            launches: Mutex::default(),
+            pool: Pool::default(),
+            swept: Once::new(),
+        }
     }
 
     /// Registers a stage.
@@ -83,7 +93,7 @@ impl PythonRunner {
         question: impl FnOnce(&Process, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let launch = self.launch(digest).map_err(Problem::new)?;
-        let kind = Kind::of(&launch, None);
+        let kind = Kind::of(&launch, Some(self.memory));
         let mut process = self.process(&launch, &kind).map_err(|error| Problem::new(error.to_string()))?;
         let answer = question(&process, &launch);
         match process.is_alive() {
@@ -97,6 +107,11 @@ impl PythonRunner {
         answer
     }
 
+    /// Ends all processes that are not at work.
+    pub fn end_idle(&self) {
+        self.pool.end();
+    }
+
     fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
         let launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
         let launch = launches.get(digest).cloned();
@@ -107,6 +122,7 @@ impl PythonRunner {
         if let Some(process) = self.pool.take(kind) {
             return Ok(process);
         }
+        self.swept.call_once(|| sweep(&self.places.spool));
         let network = self.network.get_or_init(|| Network::new().map_err(|error| error.to_string()));
         let network = network.as_ref().map_err(|reason| PythonError::Start { reason: reason.clone() })?;
         Process::start(launch, kind.memory, &self.places, network)
@@ -140,7 +156,11 @@ impl ChainRunner for PythonRunner {
         let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
         let launches = launches.map_err(failed)?;
         let kind = Kind::of(&launches[0], first.limits.memory);
-        let process = self.process(&launches[0], &kind).map_err(|error| failed(error.to_string()))?;
+        let process = self.process(&launches[0], &kind).map_err(|error| match error {
+            // It may have been killed, or the machine have been short of something.
+            PythonError::Start { reason } => StageError::new(&*first.stage, StageFault::Crashed(reason)),
+            other => failed(other.to_string()),
+        })?;
         let connection = process.connection().clone();
         let program = Box::new(Lent { process, kind, pool: self.pool.clone() });
         let entries = launches.iter().map(|launch| launch.entry.clone()).collect();

@@ -34,8 +34,9 @@ class StageServer(flight.FlightServerBase):
     """Answers what flowc asks about the stages that can be imported, and runs them."""
 
     def __init__(self, location: str) -> None:
-        super().__init__(location)
+        # Calls may come as soon as it listens, which the base class starts.
         self._invocations: dict[str, Invocation] = {}
+        super().__init__(location)
 
     def do_action(self, _context: Any, action: Any) -> list[bytes]:
         """Signature and description."""

@@ -212,8 +212,9 @@ BEHAVIOURS = {
 
 class Server(flight.FlightServerBase):
     def __init__(self, location):
-        super().__init__(location)
+        # Calls may come as soon as it listens, which the base class starts.
         self.words = {}
+        super().__init__(location)
 
     def do_action(self, context, action):
         request = json.loads(action.body.to_pybytes())

@@ -27,7 +27,7 @@ impl Python {
         let environment = environment.unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
-        let runner = PythonRunner::new(Places { helper, home, spool: spool.path().to_owned() });
+        let runner = PythonRunner::new(Places { helper, home, spool: spool.path().to_owned() }, 512 << 20);
         let digest = runner.add(Launch { project, environment, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }
     }
