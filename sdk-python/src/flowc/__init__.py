@@ -1,8 +1,22 @@
-"""Stages of flowc pipelines, written in Python. Start at `docs/python.md`."""
+"""Stages of flowc pipelines, written in Python, and pipelines run from Python. Start at `docs/python.md`."""
 
 from .columns import Batch, Columns, Table, nullable
 from .declare import stage
 from .model import Adds, Keyed, Picks
+from .pipeline import RunError, plan, run
 from .problem import Problem
 
-__all__ = ["Adds", "Batch", "Columns", "Keyed", "Picks", "Problem", "Table", "nullable", "stage"]
+__all__ = [
+    "Adds",
+    "Batch",
+    "Columns",
+    "Keyed",
+    "Picks",
+    "Problem",
+    "RunError",
+    "Table",
+    "nullable",
+    "plan",
+    "run",
+    "stage",
+]
