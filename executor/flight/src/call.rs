@@ -40,6 +40,18 @@ pub(crate) struct Call {
     tasks: JoinSet<()>,
 }
 
+/// What became of a message.
+pub(crate) enum Sent {
+    Yes,
+    NotYet(Box<Unsent>),
+}
+
+/// A message that was not sent, and what arrived before there was room for it; nothing if the time is over.
+pub(crate) struct Unsent {
+    pub(crate) message: FlightData,
+    pub(crate) arrival: Option<Arrival>,
+}
+
 /// A stream to the stage. Dropping it ends the stream.
 pub(crate) type Messages = Sender<FlightData>;
 
@@ -109,19 +121,14 @@ impl Call {
     }
 
     /// Sends a message, or gives what arrived before there was room; the message is not sent then.
-    pub(crate) fn send(
-        &mut self,
-        to: &Messages,
-        message: FlightData,
-        time: Option<std::time::Duration>,
-    ) -> Result<(), (FlightData, Option<Arrival>)> {
+    pub(crate) fn send(&mut self, to: &Messages, message: FlightData, time: Option<std::time::Duration>) -> Sent {
         let message = match to.try_send(message) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Sent::Yes,
             Err(mpsc::error::TrySendError::Full(message)) => message,
             // The stage takes no more of it: what it says instead arrives, or has.
             Err(mpsc::error::TrySendError::Closed(message)) => {
                 let arrival = self.next(time);
-                return Err((message, arrival));
+                return Sent::NotYet(Box::new(Unsent { message, arrival }));
             }
         };
         let arrivals = &mut self.arrivals;
@@ -138,10 +145,10 @@ impl Call {
         match outcome {
             Some(Ok(permit)) => {
                 permit.send(message);
-                Ok(())
+                Sent::Yes
             }
-            Some(Err(arrival)) => Err((message, Some(arrival))),
-            None => Err((message, None)),
+            Some(Err(arrival)) => Sent::NotYet(Box::new(Unsent { message, arrival: Some(arrival) })),
+            None => Sent::NotYet(Box::new(Unsent { message, arrival: None })),
         }
     }
 }

@@ -9,7 +9,7 @@ use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use arrow_schema::SchemaRef;
 use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 
-use crate::call::{Arrival, Call, Messages};
+use crate::call::{Arrival, Call, Messages, Sent};
 use crate::chain::{Chain, FrameColumn, Step};
 use crate::connection::{CREDIT, Connection};
 use crate::credit::Credit;
@@ -270,16 +270,17 @@ impl FlightInstance {
 
     fn say(&mut self, step: Option<usize>, lines: Vec<(String, String)>) {
         let Some(outlet) = &mut self.outlet else { return };
-        let mut log: Box<dyn FnMut(&str, &str)> = match step.and_then(|step| self.between.get_mut(step)) {
-            Some(between) => Box::new(|level, message| between.log(level, message)),
-            None => Box::new(|level, message| outlet.log(level, message)),
-        };
+        let mut between = step.and_then(|step| self.between.get_mut(step));
         for (level, message) in lines {
             self.lines += 1;
-            match self.lines.cmp(&LINES) {
-                std::cmp::Ordering::Less => log(&level, &message),
-                std::cmp::Ordering::Equal => log("warn", "it says too much: the rest is left out"),
-                std::cmp::Ordering::Greater => {}
+            let (level, message) = match self.lines.cmp(&LINES) {
+                std::cmp::Ordering::Less => (level.as_str(), message.as_str()),
+                std::cmp::Ordering::Equal => ("warn", "it says too much: the rest is left out"),
+                std::cmp::Ordering::Greater => return,
+            };
+            match &mut between {
+                Some(between) => between.log(level, message),
+                None => outlet.log(level, message),
             }
         }
     }
@@ -295,10 +296,10 @@ impl FlightInstance {
             let Some(messages) = self.inputs[port].messages.clone() else { return Ok(()) };
             let start = Instant::now();
             match self.call.send(&messages, message, self.time) {
-                Ok(()) => return Ok(()),
-                Err((unsent, arrival)) => {
-                    message = unsent;
-                    self.arrived(arrival, start)?;
+                Sent::Yes => return Ok(()),
+                Sent::NotYet(unsent) => {
+                    message = unsent.message;
+                    self.arrived(unsent.arrival, start)?;
                 }
             }
         }

@@ -9,7 +9,6 @@ mod environment;
 mod error;
 mod interpreter;
 mod pool;
-mod printed;
 mod process;
 mod project;
 mod runner;

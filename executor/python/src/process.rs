@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
 use flowc_planner::plan::is_server;
-use flowc_sandbox::{Sandbox, describe};
+use flowc_sandbox::{Printed, Sandbox, describe};
 use tempfile::TempDir;
 
-use crate::printed::Printed;
 use crate::runner::{Launch, Places};
 use crate::{PythonError, sdk};
 

@@ -3,6 +3,7 @@
 //! An invocation is: open an instance; for each input in turn, those that are `whole` first, push all its batches and
 //! end it; finish. What the stage emits goes to the instance's [`Outlet`], at once, in the same thread. A chain of
 //! collapsed stages is a chain of outlets, so a batch is handed on and never queued.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
 #[cfg(feature = "conformance")]

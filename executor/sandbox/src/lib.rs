@@ -16,6 +16,7 @@
 mod confine;
 mod inner;
 mod outer;
+mod printed;
 mod probe;
 mod spawn;
 mod status;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use printed::Printed;
 pub use probe::{Isolation, isolation};
 pub use status::describe;
 

@@ -1,4 +1,4 @@
-//! What a process prints, kept until somebody asks.
+//! What a program prints, kept until somebody asks.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -14,7 +14,7 @@ const WIDTH: usize = 8 << 10;
 
 /// What a process printed that nobody asked for yet. A thread keeps its pipes from filling up.
 #[derive(Clone, Default)]
-pub(crate) struct Printed(Arc<Mutex<Streams>>);
+pub struct Printed(Arc<Mutex<Streams>>);
 
 #[derive(Default)]
 struct Streams {
@@ -30,7 +30,10 @@ struct Stream {
 
 impl Printed {
     /// Listens to a pipe, in a thread that ends with it.
-    pub(crate) fn listen(&self, pipe: OwnedFd) -> std::io::Result<()> {
+    ///
+    /// # Errors
+    /// If there can be no thread, or the pipe is none.
+    pub fn listen(&self, pipe: OwnedFd) -> std::io::Result<()> {
         ioctl_fionbio(&pipe, true)?;
         let waiting = pipe.try_clone()?;
         let mut streams = self.lock();
@@ -38,13 +41,13 @@ impl Printed {
         streams.streams.push(Stream { pipe: pipe.into(), line: Vec::new() });
         drop(streams);
         let printed = self.clone();
-        let thread = std::thread::Builder::new().name("flowc-python-output".to_owned());
+        let thread = std::thread::Builder::new().name("flowc-output".to_owned());
         thread.spawn(move || while wait(&waiting) && printed.lock().read(place) {})?;
         Ok(())
     }
 
     /// All lines since this was asked last: what the process wrote before it said something else is among them.
-    pub(crate) fn take(&self) -> Vec<String> {
+    pub fn take(&self) -> Vec<String> {
         let mut streams = self.lock();
         for place in 0..streams.streams.len() {
             streams.read(place);
