@@ -172,9 +172,9 @@ def test_a_program_that_fails_without_an_event(program, stderr, said):
 def test_a_run_stops_with_its_caller(program):
     folder = program("run", STARTED, waits=30)
     # In a process of its own, since some libraries take signals for themselves.
-    caller = subprocess.Popen(
-        [sys.executable, "-c", f"import flowc; flowc.run({str(folder)!r})"], stderr=subprocess.PIPE
-    )
+    code = f"import flowc; flowc.run({str(folder)!r})"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    caller = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=environment)
     while not (folder / "waits").exists():
         time.sleep(0.01)
     caller.send_signal(signal.SIGINT)
