@@ -16,7 +16,7 @@ use crate::credit::Credit;
 use crate::decode::{Decoded, Decoder};
 use crate::encode::Encoder;
 use crate::output::Output;
-use crate::pending::Pending;
+use crate::pending::{Pending, size};
 use crate::program::{Ending, Program};
 use crate::question::reason;
 use crate::wire::{
@@ -317,7 +317,7 @@ impl FlightInstance {
     }
 
     fn write(&mut self, port: usize, batch: &RecordBatch) -> Result<(), StageError> {
-        let bytes = size(batch);
+        let bytes = size(batch.columns().iter());
         while !self.inputs[port].credit.admits(bytes) {
             self.wait()?;
         }
@@ -409,12 +409,6 @@ fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Resul
         })
     };
     chain.steps.iter().zip(entries).zip(invocations).map(step).collect()
-}
-
-/// Bytes of a batch's own rows; a slice of a mapped file counts for what it shows.
-fn size(batch: &RecordBatch) -> u64 {
-    let columns = batch.columns().iter();
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0) as u64).sum()
 }
 
 impl Instance for FlightInstance {

@@ -3,12 +3,19 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use arrow_array::{Array, ArrayRef};
 use flowc_runner::Batch;
+
+/// Bytes of columns' own rows; a slice of a mapped file counts for what it shows, not for the file.
+pub(crate) fn size<'a>(columns: impl Iterator<Item = &'a ArrayRef>) -> u64 {
+    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
+}
 
 /// The batches of an input that were sent and are not released yet, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    batches: VecDeque<(u64, Batch)>,
+    /// Each with its first row and its bytes.
+    batches: VecDeque<(u64, Batch, u64)>,
     end: u64,
     bytes: u64,
 }
@@ -19,8 +26,9 @@ impl Pending {
         let start = self.end;
         self.end += batch.rows() as u64;
         if batch.rows() > 0 {
-            self.bytes += batch.memory() as u64;
-            self.batches.push_back((start, batch));
+            let bytes = size(batch.columns().iter().flatten());
+            self.bytes += bytes;
+            self.batches.push_back((start, batch, bytes));
         }
     }
 
@@ -36,16 +44,17 @@ impl Pending {
 
     /// Drops batches all of whose rows come before this one.
     pub(crate) fn release(&mut self, before: u64) {
-        while let Some((_, batch)) = self.batches.pop_front_if(|(start, batch)| *start + batch.rows() as u64 <= before)
+        while let Some((.., bytes)) =
+            self.batches.pop_front_if(|(start, batch, _)| *start + batch.rows() as u64 <= before)
         {
-            self.bytes -= batch.memory() as u64;
+            self.bytes -= bytes;
         }
     }
 
     /// The batch that holds a row, and which rows it holds. None for a row that is released, or was not sent.
     pub(crate) fn holder(&self, row: u64) -> Option<(&Batch, Range<u64>)> {
-        let after = self.batches.partition_point(|(start, _)| *start <= row);
-        let (start, batch) = self.batches.get(after.checked_sub(1)?)?;
+        let after = self.batches.partition_point(|(start, ..)| *start <= row);
+        let (start, batch, _) = self.batches.get(after.checked_sub(1)?)?;
         let rows = *start..start + batch.rows() as u64;
         rows.contains(&row).then_some((batch, rows))
     }
@@ -69,5 +78,17 @@ mod tests {
         assert_eq!(rows(&pending, 0), Some(0..3));
         pending.release(3);
         assert_eq!([rows(&pending, 2), rows(&pending, 3)], [None, Some(3..5)]);
+    }
+
+    #[test]
+    fn a_slice_counts_for_what_it_shows() {
+        let mut pending = Pending::default();
+        let long: ArrayRef = std::sync::Arc::new(arrow_array::Int64Array::from_iter_values(0..1000));
+        let batch = Batch::new(1000, vec![Some(long)]);
+        pending.push(batch.slice(10, 3));
+        pending.push(batch.slice(500, 2));
+        assert_eq!(pending.bytes(), 5 * 8);
+        pending.release(3);
+        assert_eq!(pending.bytes(), 2 * 8);
     }
 }

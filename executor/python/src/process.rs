@@ -148,12 +148,16 @@ fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Path, sdk: &Path) -> S
         true => vec!["-s".to_owned(), format!("{sources}/{entry}")],
         false => vec!["-s".to_owned(), "-m".to_owned(), "flowc.serve".to_owned(), sources],
     };
+    let interpreter = &project.interpreter;
+    // Its file may be known by another name.
+    let alias = interpreter.path.ancestors().nth(2).unwrap_or(&interpreter.path);
+    let readable = [&interpreter.prefix, alias, environment, &project.dir, sdk];
     Sandbox {
         program: environment.join("bin").join("python"),
         args: serve,
         env: variables(environment, folder, sdk),
         folder: folder.to_owned(),
-        readable: vec![project.interpreter.prefix.clone(), environment.clone(), project.dir.clone(), sdk.to_owned()],
+        readable: readable.map(Path::to_owned).to_vec(),
         writable: vec![folder.to_owned()],
         memory: memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
         processes: PROCESSES,

@@ -98,7 +98,7 @@ fn what_is_printed_goes_to_the_log() {
 #[test]
 fn nothing_but_its_own_can_be_reached() {
     assert!(trap("network").starts_with("PermissionError"), "{}", trap("network"));
-    assert!(trap("read_file").starts_with("PermissionError"));
+    assert!(trap("read_file").starts_with("FileNotFoundError"));
     assert!(trap("write_source").starts_with("PermissionError"));
     assert!(!Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/failing/left-behind").exists());
     let (outcome, kept) = outcome("scratch", Limits::default());

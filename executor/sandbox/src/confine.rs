@@ -1,13 +1,11 @@
 //! The means of the kernel: namespaces, Landlock, limits.
 
-use std::ffi::CString;
 use std::path::PathBuf;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     Scope,
 };
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Pid, Resource, Rlimit, getgid, getpid, getuid, setrlimit};
 use rustix::thread::{UnshareFlags, set_no_new_privs, unshare_unsafe};
 
@@ -26,6 +24,7 @@ const SYSTEM: &[&str] = &[
     "/etc/alternatives",
     "/proc",
     "/sys/devices/system/cpu",
+    "/dev/null",
     "/dev/zero",
     "/dev/urandom",
     "/dev/random",
@@ -34,11 +33,15 @@ const SYSTEM: &[&str] = &[
 /// The version of Landlock that is made use of as far as the kernel has it.
 const LANDLOCK: ABI = ABI::V6;
 
-const SHARED_MEMORY: &str = "/dev/shm";
-/// Bytes of shared memory where memory has no limit.
-const SHARED: u64 = 64 << 20;
+/// Where programs share memory. The namespace has its own.
+pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
 
 pub(crate) const PID_MAX: &str = "/proc/sys/kernel/pid_max";
+
+/// What of the system every program may see.
+pub(crate) fn system() -> impl Iterator<Item = PathBuf> {
+    SYSTEM.iter().map(PathBuf::from)
+}
 
 /// Takes new namespaces: of users, so that no privilege is needed, and with it of networks, processes, mounts and such. The
 /// next process that is started is the first of its process namespace.
@@ -55,18 +58,6 @@ pub(crate) fn unshare() -> std::io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
-}
-
-/// Gives the namespace a `/proc` that shows its own processes, and shared memory of its own. Where that is refused, as in
-/// many containers, the old ones stay: the one shows processes that can't be reached, the other can't be written.
-pub(crate) fn mount_own(sandbox: &Sandbox) {
-    let private = MountPropagationFlags::REC | MountPropagationFlags::PRIVATE;
-    if mount_change("/", private).is_ok() {
-        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        let _ = mount("proc", "/proc", "proc", flags, None);
-        let size = CString::new(format!("size={}", sandbox.memory.unwrap_or(SHARED))).unwrap_or_default();
-        let _ = mount("tmpfs", SHARED_MEMORY, "tmpfs", flags, &*size);
-    }
 }
 
 /// Bounds the numbers of the processes in this namespace, and so how many there can be: since Linux 6.14 the bound is the
@@ -97,9 +88,9 @@ pub(crate) fn give_up_files(sandbox: &Sandbox) -> Result<(), RulesetError> {
         .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?;
-    let readable = SYSTEM.iter().map(PathBuf::from).chain(sandbox.readable.iter().cloned());
+    let readable = system().chain(sandbox.readable.iter().cloned());
     let rules = readable.map(|path| (path, read));
-    let rules = rules.chain(["/dev/null", "/dev/tty"].map(|path| (path.into(), all)));
+    let rules = rules.chain([("/dev/null".into(), all)]);
     // Of the namespace's own: what there was before belongs to others.
     let shared = (getpid() == Pid::INIT).then(|| (SHARED_MEMORY.into(), all));
     let rules = rules.chain(shared).chain(sandbox.writable.iter().map(|path| (path.clone(), all)));

@@ -6,14 +6,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, set_parent_process_death_signal, wait};
 
-use crate::confine::{bound_processes, give_up_files, give_up_privileges, limit, mount_own};
-use crate::{Sandbox, SandboxError};
+use crate::confine::{bound_processes, give_up_files, give_up_privileges, limit};
+use crate::{Sandbox, SandboxError, root};
 
 /// Runs the program to its end.
 pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
     end_with_parent().map_err(SandboxError::at("the end with its parent"))?;
     if getpid() == Pid::INIT {
-        mount_own(sandbox);
+        root::enter(sandbox).map_err(SandboxError::at("its root"))?;
         bound_processes(sandbox.processes);
     }
     limit(sandbox).map_err(SandboxError::at("limits"))?;

@@ -18,6 +18,7 @@ mod inner;
 mod outer;
 mod printed;
 mod probe;
+mod root;
 mod spawn;
 mod status;
 

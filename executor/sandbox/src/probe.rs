@@ -19,9 +19,10 @@ pub enum Isolation {
 /// A number of processes that no machine has as its limit by itself.
 const PROBED: u64 = 307;
 
-/// Prints the network that it is in, the bound on processes, and `open` if it can read what it was not given.
-const SCRIPT: &str =
-    "readlink /proc/self/ns/net; cat $PID_MAX; head -c 0 /etc/passwd 2> /dev/null && echo open; exit 0";
+/// Prints the network that it is in, the bound on processes, `open` if it can read what it was not given, and `seen` if it
+/// can see that.
+const SCRIPT: &str = "readlink /proc/self/ns/net; cat $PID_MAX; head -c 0 /etc/passwd 2> /dev/null && echo open; \
+                      test -e /etc/passwd && echo seen; exit 0";
 
 /// Finds out, with a helper as for [`Sandbox::spawn`].
 pub fn isolation(helper: &Path) -> Isolation {
@@ -52,9 +53,11 @@ fn missing(said: &str) -> Isolation {
     let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
     let is_shared = said.lines().next() == network.to_str();
     let is_bounded = !getuid().is_root() || said.lines().any(|line| line == PROBED.to_string());
-    let is_open = said.lines().any(|line| line == "open");
+    let says = |word: &str| said.lines().any(|line| line == word);
+    let (is_open, is_seen) = (says("open"), says("seen"));
     let missing: Vec<&str> = [
-        (is_shared, "they share the network and see other processes, since this machine allows no user namespaces"),
+        (is_shared, "they share the network, see other processes and find sockets, since this machine allows no user namespaces"),
+        (is_seen && !is_shared, "they can find the sockets of other programs, since mounting is not allowed"),
         (is_open, "they can read all files, since Linux has Landlock from 5.13 on, and this one lacks it"),
         (
             !is_bounded && !is_shared,

@@ -83,6 +83,19 @@ fn only_given_files_are_there() {
 }
 
 #[test]
+fn sockets_of_other_programs_can_not_be_found() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = place.path().join("engine.sock");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let said = said(&format!("exec 2>&1; ls {0}; ls / /tmp", socket.display()));
+    assert!(said.contains("No such file") && !said.contains("engine.sock\n"), "{said}");
+    let roots: Vec<&str> =
+        said.lines().skip_while(|line| *line != "/:").skip(1).take_while(|l| !l.is_empty()).collect();
+    let known = ["bin", "dev", "etc", "lib", "lib64", "proc", "sys", "tmp", "usr"];
+    assert!(roots.iter().all(|root| known.contains(root)), "{said}");
+}
+
+#[test]
 fn shared_memory_is_its_own() {
     let name = format!("/dev/shm/flowc-{}", std::process::id());
     let said = said(&format!("exec 2>&1; ls /dev/shm; echo text > {name}; cat {name}"));
