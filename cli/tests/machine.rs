@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use support::project::Project;
 
@@ -135,7 +136,10 @@ fn seal(folder: &Path, writable: bool) {
 fn run_sealed(project: &Project) -> (Option<i32>, String) {
     let root = project.folder().parent().unwrap().to_owned();
     let program = root.join("flowc");
-    fs::copy(env!("CARGO_BIN_EXE_flowc"), &program).unwrap();
+    // Not copied by this process: what other tests start meanwhile would hold the file open for writing for a moment, and a
+    // file that is open for writing can't be executed.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_flowc")).arg(&program).status().unwrap();
+    assert!(copied.success());
     fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(project.folder(), Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(project.folder().join("out"), Permissions::from_mode(0o777)).unwrap();

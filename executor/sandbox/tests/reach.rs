@@ -187,14 +187,16 @@ fn all_ends_with_its_starter() {
     wait_until("they have ended with the helper", || !processes.iter().any(|pid| is_alive(*pid)));
 }
 
-/// A helper on a machine that allows no namespaces: one is made that allows none within.
+/// A helper on a machine that allows no namespaces: one is made that allows none within. It is written by another process:
+/// what other tests start meanwhile would hold it open for writing, and it could not be executed.
 fn without_namespaces(folder: &Path) -> std::path::PathBuf {
     let helper = folder.join("helper");
     let script = format!(
         "#!/bin/sh\nexec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec {HELPER} \"$@\"' sh \"$@\"\n"
     );
-    std::fs::write(&helper, script).unwrap();
-    std::fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut write = std::process::Command::new("sh");
+    write.args(["-c", "printf '%s' \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script]).arg(&helper);
+    assert!(write.status().unwrap().success());
     helper
 }
 
