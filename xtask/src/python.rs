@@ -35,6 +35,8 @@ pub(crate) fn commands(workspace: &Workspace, uv: &OsString) -> Vec<(String, Com
         command.current_dir(workspace.root.join("sdk-python"));
         // One environment for all checkouts that share a target folder.
         command.env("UV_PROJECT_ENVIRONMENT", workspace.target.join("tools/sdk-python")).env_remove("VIRTUAL_ENV");
+        // For the test that runs a pipeline: the binary that the tests before it have built.
+        command.env("FLOWC_BIN", workspace.target.join("release/flowc"));
         command.args(["run", "--locked", "--quiet"]).args(arguments);
         (format!("{name} sdk-python"), command)
     };
