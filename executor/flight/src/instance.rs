@@ -120,7 +120,8 @@ impl FlightInstance {
             Some(main) => self.inputs[main].messages = Some(messages),
             None => drop(messages),
         }
-        while !self.state.opened {
+        // The main input may follow at once: it is on the same stream. Others name the invocation, which must be known first.
+        while !self.state.opened && (self.inputs.len() > 1 || self.outputs.len() > 1) {
             self.wait()?;
         }
         for port in 1..self.outputs.len() {

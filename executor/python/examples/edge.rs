@@ -117,8 +117,8 @@ fn throughput(open: &dyn Fn(Seen) -> Box<dyn Instance>, one: &RecordBatch) -> f6
 /// Seconds from one row to its answer, again and again: each is an invocation of its own, as a streaming source has them.
 fn latencies(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Vec<f64> {
     let once = |_| {
-        let mut instance = runner.open(invocation, Box::new(Seen::default())).unwrap();
         let start = Instant::now();
+        let mut instance = runner.open(invocation, Box::new(Seen::default())).unwrap();
         instance.push(0, Batch::from_record_batch(row)).unwrap();
         instance.end_of_input(0).unwrap();
         instance.finish().unwrap();
