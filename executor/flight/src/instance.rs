@@ -43,7 +43,7 @@ pub struct FlightInstance {
     names: Vec<Arc<str>>,
     between: Vec<Box<dyn Between>>,
     call: Call,
-    invocation: Arc<Invocation>,
+    invocation: Invocation,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     /// Per input, the rows that outputs may still refer to.
@@ -91,14 +91,14 @@ impl FlightInstance {
         let chain = (invocations.len() > 1).then(|| Chain::new(invocations));
         let invocation = chain.as_ref().map_or(&invocations[0], |chain| &chain.invocation);
         let outputs: Vec<Output> = (0..invocation.outputs.len()).map(|port| Output::new(invocation, port)).collect();
-        let name = format!("{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
         let mut instance = Self {
             names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
             between,
             call: Call::new(connection),
             inputs: inputs(invocation, &outputs, &name)?,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
-            invocation: Arc::new(invocation.clone()),
+            invocation: invocation.clone(),
             outputs,
             state: State::default(),
             time: invocation.limits.timeout_ms.map(Duration::from_millis),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Purity;
+use flowc_runner::{check_ports, misdescribed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -34,13 +35,11 @@ impl Connection {
         let wire: WireSignature = self.ask(SIGNATURE, &AskSignature { protocol: PROTOCOL, stage })?;
         if wire.protocol != PROTOCOL {
             let spoken = wire.protocol;
-            return Err(broken(format!("it speaks version {spoken} of the protocol, and flowc version {PROTOCOL}")));
+            return Err(misdescribed(format!(
+                "it speaks version {spoken} of the protocol, and flowc version {PROTOCOL}"
+            )));
         }
-        if wire.outputs.is_empty() {
-            return Err(broken("it has no output port"));
-        }
-        check_names("input", &wire.inputs)?;
-        check_names("output", &wire.outputs)?;
+        check_ports(&wire.inputs, &wire.outputs)?;
         let WireSignature { doc, inputs, outputs, config_schema, .. } = wire;
         Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Sandboxed, runner })
     }
@@ -53,7 +52,7 @@ impl Connection {
         let failed = |error| Problem::new(format!("the schema of an input can't be handed over: {error}"));
         let inputs = question.inputs.iter().map(|schema| WireSchema::of(schema)).collect::<Result<_, _>>();
         let ask = AskDescribe { protocol: PROTOCOL, stage, config: &question.config, inputs: inputs.map_err(failed)? };
-        self.ask::<WireDescription>(DESCRIBE, &ask)?.decode().map_err(broken)
+        self.ask::<WireDescription>(DESCRIBE, &ask)?.decode().map_err(misdescribed)
     }
 
     fn ask<T: DeserializeOwned>(&self, action: &str, body: &impl Serialize) -> Result<T, Problem> {
@@ -64,7 +63,7 @@ impl Connection {
         match serde_json::from_slice(&body) {
             Ok(Answer::Good(answer)) => Ok(answer),
             Ok(Answer::Problem { problem }) => Err(problem.into()),
-            Err(_) => Err(broken(format!("its answer to `{action}` is not what the protocol says"))),
+            Err(_) => Err(misdescribed(format!("its answer to `{action}` is not what the protocol says"))),
         }
     }
 
@@ -82,22 +81,4 @@ pub(crate) fn reason(status: &tonic::Status) -> String {
         "" => format!("the call failed: {}", status.code()),
         message => message.to_owned(),
     }
-}
-
-fn check_names(what: &str, names: &[String]) -> Result<(), Problem> {
-    for (i, name) in names.iter().enumerate() {
-        if name.is_empty() {
-            return Err(broken(format!("{what} port {i} has no name")));
-        }
-        if names[..i].contains(name) {
-            return Err(broken(format!("two {what} ports are named `{name}`")));
-        }
-    }
-    Ok(())
-}
-
-/// The stage's author is to blame, not the pipeline's.
-fn broken(what: impl std::fmt::Display) -> Problem {
-    Problem::new(format!("the stage describes itself wrongly: {what}"))
-        .with_help("this is a fault in the stage's code: tell its author")
 }

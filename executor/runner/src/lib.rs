@@ -8,10 +8,12 @@
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod described;
 mod error;
 pub mod schema;
 
 pub use batch::{Batch, Selection};
+pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
 
 use std::sync::Arc;

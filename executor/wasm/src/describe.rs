@@ -6,7 +6,7 @@ use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, OutputColumn, Purity, Rows};
-use flowc_runner::schema;
+use flowc_runner::{check_ports, misdescribed, schema};
 
 use crate::contract::{
     WireClass, WireDescription, WireInput, WireOrigin, WireOutput, WireProblem, WireRows, WireSignature,
@@ -15,29 +15,13 @@ use crate::wasi;
 
 /// The signature of a component.
 pub(crate) fn signature(wire: WireSignature, digest: StageDigest, uses_wasi: bool) -> Result<Signature, Problem> {
-    check_names("input", &wire.inputs)?;
-    check_names("output", &wire.outputs)?;
-    if wire.outputs.is_empty() {
-        return Err(broken("it has no output port"));
-    }
+    check_ports(&wire.inputs, &wire.outputs)?;
     let config_schema = serde_json::from_str(&wire.config_schema)
-        .map_err(|error| broken(format!("its config schema is not JSON: {error}")))?;
+        .map_err(|error| misdescribed(format!("its config schema is not JSON: {error}")))?;
     let runner =
         if uses_wasi { BTreeMap::from([("wasi".to_owned(), wasi::VERSION.to_owned())]) } else { BTreeMap::new() };
     let WireSignature { doc, inputs, outputs, .. } = wire;
     Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Proven, runner })
-}
-
-fn check_names(what: &str, names: &[String]) -> Result<(), Problem> {
-    for (i, name) in names.iter().enumerate() {
-        if name.is_empty() {
-            return Err(broken(format!("{what} port {i} has no name")));
-        }
-        if names[..i].contains(name) {
-            return Err(broken(format!("two {what} ports are named `{name}`")));
-        }
-    }
-    Ok(())
 }
 
 /// A problem that the stage itself reports.
@@ -65,18 +49,18 @@ pub(crate) fn description(
 }
 
 fn expect_count(what: &str, due: usize, found: usize) -> Result<(), Problem> {
-    if found == due { Ok(()) } else { Err(broken(format!("it describes {found} {what}, but has {due}"))) }
+    if found == due { Ok(()) } else { Err(misdescribed(format!("it describes {found} {what}, but has {due}"))) }
 }
 
 fn input(wire: WireInput, name: &str, schema: &Schema) -> Result<InputDescription, Problem> {
     let reads = columns(&wire.reads, schema, &format!("the columns read of input `{name}`"))?;
     if !reads.is_sorted_by(|a, b| a < b) {
-        return Err(broken(format!("the columns read of input `{name}` are not in ascending order")));
+        return Err(misdescribed(format!("the columns read of input `{name}` are not in ascending order")));
     }
     let keys = columns(&wire.keys, schema, &format!("the keys of input `{name}`"))?;
     let class = class(wire.class);
     if !keys.is_empty() && class != Class::Keyed {
-        return Err(broken(format!("input `{name}` has keys, but is {class}")));
+        return Err(misdescribed(format!("input `{name}` has keys, but is {class}")));
     }
     Ok(InputDescription { class, reads, keys })
 }
@@ -95,7 +79,7 @@ fn columns(numbers: &[u32], schema: &Schema, what: &str) -> Result<Vec<usize>, P
     let width = schema.fields().len();
     let check = |&number: &u32| {
         let column = number as usize;
-        if column < width { Ok(column) } else { Err(broken(format!("{what} name column {number} of {width}"))) }
+        if column < width { Ok(column) } else { Err(misdescribed(format!("{what} name column {number} of {width}"))) }
     };
     numbers.iter().map(check).collect()
 }
@@ -109,7 +93,9 @@ fn output(
     let schema = decode(&format!("output `{name}`"), &wire.schema)?;
     let (fields, origins) = (schema.fields().len(), wire.columns.len());
     if fields != origins {
-        return Err(broken(format!("the schema of output `{name}` has {fields} columns, its origins are {origins}")));
+        return Err(misdescribed(format!(
+            "the schema of output `{name}` has {fields} columns, its origins are {origins}"
+        )));
     }
     let rows = match wire.rows {
         WireRows::Same(input) => Rows::Same { input: input as usize },
@@ -126,10 +112,10 @@ fn output(
 fn check_rows(rows: Rows, name: &str, inputs: &[InputDescription]) -> Result<(), Problem> {
     let Some(input) = rows.input() else { return Ok(()) };
     match inputs.get(input) {
-        None => Err(broken(format!("output `{name}` has the rows of input {input} of {}", inputs.len()))),
-        Some(input) if input.class == Class::Combining => {
-            Err(broken(format!("output `{name}` has the rows of a combining input, which are gone when it is made")))
-        }
+        None => Err(misdescribed(format!("output `{name}` has the rows of input {input} of {}", inputs.len()))),
+        Some(input) if input.class == Class::Combining => Err(misdescribed(format!(
+            "output `{name}` has the rows of a combining input, which are gone when it is made"
+        ))),
         Some(_) => Ok(()),
     }
 }
@@ -144,23 +130,23 @@ fn column(
     let WireOrigin::Passed(column) = origin else { return Ok(OutputColumn::Written) };
     let (column, field) = (column as usize, schema.field(i));
     let place = format!("column `{}` of output `{output}`", field.name());
-    let Some(from) = from else { return Err(broken(format!("{place} is passed on, but the rows are new"))) };
+    let Some(from) = from else { return Err(misdescribed(format!("{place} is passed on, but the rows are new"))) };
     let Some(source) = from.fields().get(column) else {
-        return Err(broken(format!("{place} is column {column} of {} of the input", from.fields().len())));
+        return Err(misdescribed(format!("{place} is column {column} of {} of the input", from.fields().len())));
     };
     if source.data_type() != field.data_type() {
         let (new, old) = (field.data_type(), source.data_type());
-        return Err(broken(format!("{place} is passed on as {new}, but is {old}")));
+        return Err(misdescribed(format!("{place} is passed on as {new}, but is {old}")));
     }
     if source.is_nullable() && !field.is_nullable() {
-        return Err(broken(format!("{place} is passed on as not nullable, but `{}` is nullable", source.name())));
+        return Err(misdescribed(format!("{place} is passed on as not nullable, but `{}` is nullable", source.name())));
     }
     Ok(OutputColumn::Passed { column })
 }
 
 fn decode(what: &str, bytes: &[u8]) -> Result<SchemaRef, Problem> {
     let schema =
-        schema::decode(bytes).map_err(|error| broken(format!("the schema of {what} can't be read: {error}")))?;
+        schema::decode(bytes).map_err(|error| misdescribed(format!("the schema of {what} can't be read: {error}")))?;
     for (i, field) in schema.fields().iter().enumerate() {
         if schema.fields()[..i].iter().any(|earlier| earlier.name() == field.name()) {
             return Err(Problem::new(format!("two columns of {what} would be named `{}`", field.name())));
@@ -173,22 +159,16 @@ fn check_partial(inputs: &[InputDescription], partial: Option<&SchemaRef>) -> Re
     let combining = inputs.iter().filter(|input| input.class == Class::Combining).count();
     match (combining, partial) {
         (0, None) | (1, Some(_)) => Ok(()),
-        (0, Some(_)) => Err(broken("it has partials, but no combining input")),
-        (1, None) => Err(broken("it has a combining input, but no partials")),
-        _ => Err(broken("it has several combining inputs")),
+        (0, Some(_)) => Err(misdescribed("it has partials, but no combining input")),
+        (1, None) => Err(misdescribed("it has a combining input, but no partials")),
+        _ => Err(misdescribed("it has several combining inputs")),
     }
 }
 
 fn check_parts(parts: u64, inputs: usize) -> Result<(), Problem> {
     match (parts, inputs) {
-        (0, _) => Err(broken("it has no parts: one is the least")),
-        (2.., 1..) => Err(broken(format!("it has {parts} parts, but inputs too"))),
+        (0, _) => Err(misdescribed("it has no parts: one is the least")),
+        (2.., 1..) => Err(misdescribed(format!("it has {parts} parts, but inputs too"))),
         _ => Ok(()),
     }
-}
-
-/// The stage's author is to blame, not the pipeline's.
-fn broken(what: impl std::fmt::Display) -> Problem {
-    Problem::new(format!("the stage describes itself wrongly: {what}"))
-        .with_help("this is a fault in the stage's code: tell its author")
 }
