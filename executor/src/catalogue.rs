@@ -21,6 +21,8 @@ pub(crate) struct StageCatalogue<'a> {
     locked: bool,
     /// What was found: the digest behind each code reference. Goes into the lock.
     pub codes: BTreeMap<Code, StageDigest>,
+    /// The image behind each reference that does not pin one. Goes into the lock.
+    pub images: BTreeMap<String, String>,
     /// The columns of each source that does not declare them. Goes into the lock.
     pub schemas: BTreeMap<String, SchemaRef>,
     /// Files that decide whether a component is still the same.
@@ -30,13 +32,14 @@ pub(crate) struct StageCatalogue<'a> {
 impl<'a> StageCatalogue<'a> {
     /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made anew.
     pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
-        let (codes, schemas, evidence) = Default::default();
-        Self { components, lock, locked, codes, schemas, evidence }
+        let (codes, images, schemas, evidence) = Default::default();
+        Self { components, lock, locked, codes, images, schemas, evidence }
     }
 
     fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
-        let Located { digest, evidence } = self.components.locate(code)?;
+        let Located { digest, evidence, image } = self.components.locate(code)?;
         self.check_lock(code, &digest)?;
+        self.images.extend(image);
         self.evidence.extend(evidence);
         self.codes.insert(code.clone(), digest);
         let store = self.components.store;

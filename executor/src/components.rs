@@ -1,8 +1,10 @@
 //! From the name of a stage's code to a component that the runner knows.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
+use flowc_container::{ImageFolder, ImageSource, is_pinned};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Code;
@@ -24,6 +26,8 @@ pub(crate) struct Components<'a> {
     pub store: &'a Store,
     /// Get what they are to run.
     pub runners: &'a Runners,
+    /// Ids of images that are pinned, by their references.
+    pub images: &'a BTreeMap<String, String>,
     /// Whether native builds are allowed.
     pub build: bool,
     /// Hears of builds.
@@ -38,6 +42,14 @@ pub(crate) struct Located {
     pub digest: StageDigest,
     /// Files and folders whose stamps say "unchanged".
     pub evidence: Vec<PathBuf>,
+    /// The image that a reference means which does not pin one: both.
+    pub image: Option<(String, String)>,
+}
+
+impl Located {
+    fn new(digest: StageDigest, evidence: Vec<PathBuf>) -> Self {
+        Self { digest, evidence, image: None }
+    }
 }
 
 /// A component file's digest, while its stamp holds.
@@ -55,6 +67,8 @@ impl Components<'_> {
             Code::Wasm(path) => self.file(path),
             Code::Rust(dir) => self.built(code, dir),
             Code::Python { dir, entry } => self.python(code, dir, entry),
+            Code::Container { dir, entry } => self.container(code, dir, entry),
+            Code::Image { reference, entry } => self.image(code, reference, entry),
         }?;
         self.compilations.name(located.digest, code);
         Ok(located)
@@ -67,7 +81,7 @@ impl Components<'_> {
             .parse()
             .map_err(|_| Problem::new(format!("the standard stage `{name}` has a damaged digest in this binary")))?;
         self.runners.wasm.add(stage.component, digest);
-        Ok(Located { digest, evidence: Vec::new() })
+        Ok(Located::new(digest, Vec::new()))
     }
 
     fn file(&self, path: &str) -> Result<Located, Problem> {
@@ -89,7 +103,7 @@ impl Components<'_> {
             let _ = self.store.remember(Memo::Stamp, &key, &StampedDigest { stamp, digest });
         }
         self.runners.wasm.add(bytes, digest);
-        Ok(Located { digest, evidence: vec![path] })
+        Ok(Located::new(digest, vec![path]))
     }
 
     fn built(&self, code: &Code, dir: &str) -> Result<Located, Problem> {
@@ -105,7 +119,7 @@ impl Components<'_> {
         let digest = WasmRunner::digest(&component);
         self.runners.wasm.add(component, digest);
         let SourceTree { files, directories, .. } = tree;
-        Ok(Located { digest, evidence: files.into_iter().chain(directories).collect() })
+        Ok(Located::new(digest, files.into_iter().chain(directories).collect()))
     }
 
     fn python(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
@@ -119,7 +133,36 @@ impl Components<'_> {
         };
         let evidence = project.evidence();
         let digest = self.runners.python.add(Launch { project, environment, entry: entry.to_owned() });
-        Ok(Located { digest, evidence })
+        Ok(Located::new(digest, evidence))
+    }
+
+    fn container(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
+        let containers = &self.runners.containers;
+        let folder = ImageFolder::find(&self.base.join(dir)).map_err(|error| Problem::new(error.to_string()))?;
+        let image = match containers.made(&folder) {
+            Some(image) => image,
+            None => self.told(code, |log| containers.make(&folder, log))?,
+        };
+        let evidence = folder.evidence().to_vec();
+        let launch = flowc_container::Launch { source: ImageSource::Folder(folder), image, entry: entry.to_owned() };
+        Ok(Located::new(containers.add(launch), evidence))
+    }
+
+    /// A reference that does not pin an image means the one that the lock pins, or else the one that the engine has now.
+    fn image(&self, code: &Code, reference: &str, entry: &str) -> Result<Located, Problem> {
+        let containers = &self.runners.containers;
+        let image = match self.images.get(reference) {
+            _ if is_pinned(reference) => reference.to_owned(),
+            Some(pinned) => pinned.clone(),
+            None => match containers.find(reference).map_err(|error| Problem::new(error.to_string()))? {
+                Some(found) => found,
+                None => self.told(code, |log| containers.pull(reference, log))?,
+            },
+        };
+        let pin = (!is_pinned(reference)).then(|| (reference.to_owned(), image.clone()));
+        let source = ImageSource::Reference(reference.to_owned());
+        let digest = containers.add(flowc_container::Launch { source, image, entry: entry.to_owned() });
+        Ok(Located { image: pin, ..Located::new(digest, Vec::new()) })
     }
 
     fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {

@@ -60,6 +60,8 @@ mod whole;
 
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
+/// The engine that stages in containers need.
+pub use flowc_container as containers;
 /// Sandboxes for stages in processes. They start the program that embeds this engine again, which calls
 /// `sandbox::main` first thing.
 pub use flowc_sandbox as sandbox;

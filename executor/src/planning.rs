@@ -1,5 +1,6 @@
 //! From the texts on disk to a plan: through the planner, or as it was planned last time.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -56,6 +57,7 @@ struct PlanMemo {
     plan: String,
     hash: PlanHash,
     codes: Vec<(Code, StageDigest)>,
+    images: BTreeMap<String, String>,
 }
 
 /// Plans a pipeline.
@@ -88,7 +90,7 @@ impl Planning<'_> {
             return Ok(planned);
         }
         let lock = self.lock(&lock_path, &lock_text)?;
-        let mut catalogue = StageCatalogue::new(self.components(&project), &lock, self.options.locked);
+        let mut catalogue = StageCatalogue::new(self.components(&project, &lock.images), &lock, self.options.locked);
         let settings = self.settings();
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
@@ -96,9 +98,10 @@ impl Planning<'_> {
             _ => return Err(refused(outcome.problems, &lock_path)),
         };
         check_sinks(&plan)?;
-        let StageCatalogue { codes, schemas, evidence, .. } = catalogue;
+        let StageCatalogue { codes, images, schemas, evidence, .. } = catalogue;
         let new_lock = Lock {
             components: codes.iter().map(|(code, digest)| (code.to_string(), *digest)).collect(),
+            images: images.clone(),
             sources: schemas,
             ..Lock::default()
         };
@@ -107,7 +110,8 @@ impl Planning<'_> {
         if self.pin && !self.options.locked && new_text != lock_text {
             write_lock(&lock_path, &new_text)?;
         }
-        let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes: codes.into_iter().collect() };
+        let codes = codes.into_iter().collect();
+        let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes, images };
         if new_text == lock_text || self.pin || self.options.locked {
             let text = if self.options.locked { &lock_text } else { &new_text };
             self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
@@ -118,14 +122,14 @@ impl Planning<'_> {
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
     fn memo_key(&self, project: &Project, lock_text: &str) -> [u8; 32] {
-        let mut hasher = KeyHasher::new("plan 1");
+        let mut hasher = KeyHasher::new("plan 2");
         hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked)).finish()
     }
 
     /// The plan of equal texts and an equal lock, if all code is still the same.
     fn remembered(&self, key: &[u8; 32], project: &Project) -> Result<Option<Planned>, Error> {
         let Some(memo) = self.store.memo::<PlanMemo>(Memo::Plan, key)? else { return Ok(None) };
-        let components = self.components(project);
+        let components = self.components(project, &memo.images);
         let mut evidence = Vec::new();
         for (code, digest) in &memo.codes {
             match components.locate(code) {
@@ -141,11 +145,12 @@ impl Planning<'_> {
         Settings { params: self.options.params.clone(), ambient: self.options.ambient.clone() }
     }
 
-    fn components<'p>(&'p self, project: &'p Project) -> Components<'p> {
+    fn components<'p>(&'p self, project: &'p Project, images: &'p BTreeMap<String, String>) -> Components<'p> {
         Components {
             base: &project.base,
             store: self.store,
             runners: self.runners,
+            images,
             build: self.options.build,
             observer: self.observer,
             compilations: self.compilations,

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
 
+use flowc_container::{ContainerRunner, Engines};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
+use flowc_process::Host;
 use flowc_python::{Environments, Places, PythonRunner};
 use flowc_runner::{ChainRunner, Runner};
 use flowc_sandbox::{Isolation, isolation};
@@ -21,6 +23,8 @@ pub(crate) struct Runners {
     pub wasm: Arc<WasmRunner>,
     /// Python stages.
     pub python: PythonRunner,
+    /// Stages in containers.
+    pub containers: ContainerRunner,
     /// The packages of Python stages.
     pub environments: Environments,
     helper: PathBuf,
@@ -37,8 +41,11 @@ impl Runners {
         let home = absolute(&store.cached_file(Area::Builds, "python"))?;
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
-        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool }, memory);
-        Ok(Self { wasm, python, environments: Environments { home }, helper, warned: Once::new() })
+        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool: spool.clone() }, memory);
+        let host = Arc::new(Host::new(helper.clone(), spool.clone()));
+        let images = absolute(&store.cached_file(Area::Builds, "images"))?;
+        let containers = ContainerRunner::new(Engines::new(host), images, spool, memory);
+        Ok(Self { wasm, python, containers, environments: Environments { home }, helper, warned: Once::new() })
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
@@ -56,6 +63,7 @@ impl Runners {
         match code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => &*self.wasm,
             Code::Python { .. } => &self.python,
+            Code::Container { .. } | Code::Image { .. } => &self.containers,
         }
     }
 
@@ -64,6 +72,7 @@ impl Runners {
         match code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
             Code::Python { .. } => Some(&self.python),
+            Code::Container { .. } | Code::Image { .. } => Some(&self.containers),
         }
     }
 
@@ -72,6 +81,7 @@ impl Runners {
         match code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => self.wasm.signature(digest),
             Code::Python { .. } => self.python.signature(digest),
+            Code::Container { .. } | Code::Image { .. } => self.containers.signature(digest),
         }
     }
 
@@ -80,6 +90,7 @@ impl Runners {
         match question.code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => self.wasm.describe(question),
             Code::Python { .. } => self.python.describe(question),
+            Code::Container { .. } | Code::Image { .. } => self.containers.describe(question),
         }
     }
 }

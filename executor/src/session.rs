@@ -76,7 +76,9 @@ impl Session {
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
         let result = self.run_repairing(&planned, request, observer.as_ref(), &cancel);
-        self.runners()?.python.end_idle();
+        let runners = self.runners()?;
+        runners.python.end_idle();
+        runners.containers.end_idle();
         let report = match &result {
             Ok(report) => Some(report),
             Err(failure) => failure.report.as_ref(),

@@ -12,6 +12,7 @@ mod flight;
 mod lock;
 mod plan;
 mod read;
+mod recipe;
 mod sink;
 mod store;
 
@@ -27,6 +28,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "arrays", run: arrays::import },
     Target { name: "arrow", run: read::arrow },
+    Target { name: "containerfile", run: recipe::parse },
     Target { name: "csv", run: read::csv },
     Target { name: "flight", run: flight::messages },
     Target { name: "gzip", run: read::gzip },

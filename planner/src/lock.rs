@@ -6,6 +6,9 @@
 //! [components]
 //! "std count@1" = "6e0f..."
 //!
+//! [images]
+//! "python:3.12" = "sha256:7a3f..."
+//!
 //! [sources."orders"]
 //! columns = [
 //!     { name = "id", type = "Int64", nullable = false },
@@ -34,13 +37,16 @@ pub struct Lock {
     pub version: u32,
     /// By the code as the text has it (`std count@1`).
     pub components: BTreeMap<String, StageDigest>,
+    /// By the reference, of images that are not pinned by it: their ids.
+    pub images: BTreeMap<String, String>,
     /// By the source's name: the columns of sources that do not declare them.
     pub sources: BTreeMap<String, SchemaRef>,
 }
 
 impl Default for Lock {
     fn default() -> Self {
-        Self { version: LOCK_VERSION, components: BTreeMap::new(), sources: BTreeMap::new() }
+        let (components, images, sources) = Default::default();
+        Self { version: LOCK_VERSION, components, images, sources }
     }
 }
 
@@ -80,6 +86,8 @@ struct Text {
     #[serde(default)]
     components: BTreeMap<String, StageDigest>,
     #[serde(default)]
+    images: BTreeMap<String, String>,
+    #[serde(default)]
     sources: BTreeMap<String, SourceText>,
 }
 
@@ -115,9 +123,9 @@ impl Lock {
         if version != LOCK_VERSION {
             return Err(LockError::Version { found: version });
         }
-        let Text { version, components, sources } = toml::from_str(text).map_err(form)?;
+        let Text { version, components, images, sources } = toml::from_str(text).map_err(form)?;
         let sources = sources.into_iter().map(|(name, source)| Ok((name.clone(), schema(&name, source)?)));
-        Ok(Self { version, components, sources: sources.collect::<Result<_, LockError>>()? })
+        Ok(Self { version, components, images, sources: sources.collect::<Result<_, LockError>>()? })
     }
 }
 
@@ -156,6 +164,12 @@ impl std::fmt::Display for Lock {
         }
         for (code, digest) in &self.components {
             writeln!(f, "{} = \"{digest}\"", quoted(code))?;
+        }
+        if !self.images.is_empty() {
+            writeln!(f, "\n[images]")?;
+        }
+        for (reference, id) in &self.images {
+            writeln!(f, "{} = {}", quoted(reference), quoted(id))?;
         }
         for (name, schema) in &self.sources {
             writeln!(f, "\n[sources.{}]\ncolumns = [", quoted(name))?;
@@ -205,6 +219,7 @@ mod tests {
     fn lock(fields: Vec<Field>) -> Lock {
         let mut lock = Lock::default();
         lock.components.insert("wasm a \"b\"\\c\n.wasm".into(), StageDigest::new([7; 32]));
+        lock.images.insert("python:3.12".into(), "sha256:00".into());
         lock.sources.insert("orders.x".into(), Arc::new(Schema::new(fields)));
         lock
     }

@@ -219,6 +219,20 @@ pub enum Code {
         /// file of the project that serves the stage protocol by itself: `server.py`.
         entry: String,
     },
+    /// A stage of a program in an image that is made from a folder.
+    Container {
+        /// The folder, relative to the pipeline's unless absolute. It holds a `Containerfile`.
+        dir: String,
+        /// Which of the program's stages; nothing where there is but one.
+        entry: String,
+    },
+    /// A stage of a program in an image that exists.
+    Image {
+        /// What engines know it by: `name:tag`, `name@sha256:…`, `sha256:…`.
+        reference: String,
+        /// Which of the program's stages; nothing where there is but one.
+        entry: String,
+    },
 }
 
 impl Code {
@@ -227,7 +241,17 @@ impl Code {
         match self {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
             Code::Python { .. } => "python",
+            Code::Container { .. } | Code::Image { .. } => "container",
         }
+    }
+}
+
+/// One of a program's stages, as it follows the program.
+struct Entry<'a>(&'a str);
+
+impl std::fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " {}", self.0) }
     }
 }
 
@@ -242,8 +266,9 @@ impl std::fmt::Display for Code {
             Code::Std(name) => write!(f, "std {name}"),
             Code::Wasm(path) => write!(f, "wasm {path}"),
             Code::Rust(path) => write!(f, "rust {path}"),
-            Code::Python { dir, entry } if entry.is_empty() => write!(f, "python {dir}"),
-            Code::Python { dir, entry } => write!(f, "python {dir} {entry}"),
+            Code::Python { dir, entry } => write!(f, "python {dir}{}", Entry(entry)),
+            Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
+            Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
         }
     }
 }

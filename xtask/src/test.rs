@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
+use crate::containers::Engine;
 use crate::workspace::{GUESTS, Workspace};
 use crate::{process, python, setup, tidy};
 
@@ -22,9 +23,10 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     setup::targets(workspace)?;
     setup::tools(workspace)?;
     let uv = python::uv(workspace)?;
+    let engine = Engine::find(workspace)?;
     let mut outcomes = vec![("tidy".to_owned(), tidy::run(workspace))];
     for (name, mut command) in commands(workspace).into_iter().chain(python::commands(workspace, &uv)) {
-        command.env("FLOWC_UV", &uv);
+        command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host);
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
         }

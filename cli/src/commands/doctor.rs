@@ -53,6 +53,7 @@ fn checks(settings: &Settings, folder: &Path) -> Vec<Check> {
         check("wasm target", wasm_target()),
         check("uv", uv()),
         check("sandbox", sandbox()),
+        check("containers", containers()),
     ]
 }
 
@@ -143,6 +144,12 @@ fn sandbox() -> Result<String, Missing> {
         Isolation::Full => Ok("no network, no files but given ones, limits on memory and processes".to_owned()),
         Isolation::Partial(reason) => Err(missing(reason)),
     }
+}
+
+fn containers() -> Result<String, Missing> {
+    let remedy = "only `container` and `image` stages need it";
+    flowc_executor::containers::engine()
+        .map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })
 }
 
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -33,6 +33,11 @@ impl Network {
         Ok(Self { runtime })
     }
 
+    /// What runs its tasks; for other input and output of those who use it.
+    pub fn runtime(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
     /// Connects to a program that listens on a Unix socket, or soon will.
     ///
     /// # Errors

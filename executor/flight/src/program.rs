@@ -20,3 +20,12 @@ pub enum Ending {
     /// Otherwise: `exit status 3`, `killed by signal 11 (SIGSEGV)`.
     Other(String),
 }
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Ending::Memory => f.write_str("it was killed for want of memory"),
+            Ending::Other(how) => f.write_str(how),
+        }
+    }
+}

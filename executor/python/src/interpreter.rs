@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, write_whole};
 use serde::{Deserialize, Serialize};
 
 use crate::PythonError;
@@ -50,7 +50,7 @@ impl Interpreter {
         let stamp = FileStamp::of(&interpreter.path).map_err(PythonError::io(&interpreter.path))?;
         let picked = Picked { interpreter, stamp };
         // What can't be kept is picked again next time.
-        let _ = serde_json::to_vec(&picked).map(|bytes| write_whole(home, &kept, &bytes));
+        let _ = serde_json::to_vec(&picked).map(|bytes| write_whole(&kept, &bytes));
         Ok(picked.interpreter)
     }
 
@@ -85,15 +85,6 @@ fn asked_for(dir: &Path) -> String {
         hasher.bytes(std::env::var_os(name).unwrap_or_default().as_encoded_bytes());
     }
     StageDigest::new(hasher.finish()).short()
-}
-
-/// Writes a file so that others see it whole or not at all.
-fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    let file = tempfile::NamedTempFile::new_in(folder)?;
-    std::fs::write(file.path(), bytes)?;
-    file.persist(path)?;
-    Ok(())
 }
 
 /// The command `uv`: the one that `FLOWC_UV` names, or the first on the `PATH`.

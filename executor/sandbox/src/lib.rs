@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use printed::Printed;
 pub use probe::{Isolation, isolation};
-pub use status::describe;
+pub use status::{describe, describe_code};
 
 /// The argument by which a helper knows what it is asked for.
 const OUTER: &str = "sandboxed-program";

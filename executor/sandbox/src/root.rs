@@ -21,7 +21,7 @@ const FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
 /// Makes the root and enters it. Says whether that is allowed here; in many containers it is not.
 pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<bool> {
-    let given = given(sandbox);
+    let given = sandbox.given();
     let is_allowed = mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .and_then(|()| mount("tmpfs", BASE, "tmpfs", FLAGS, None));
     if is_allowed.is_err() {
@@ -34,12 +34,8 @@ pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<bool> {
     pivot_root(".", "old")?;
     chdir("/")?;
     mount("tmpfs", "/new", "tmpfs", FLAGS, None)?;
-    let mut placed: Vec<&Path> = Vec::new();
     for (path, real) in &given {
-        if !placed.iter().any(|above| path.starts_with(above)) {
-            place(path, real)?;
-            placed.push(path);
-        }
+        place(path, real)?;
     }
     own(sandbox)?;
     chdir("/new")?;
@@ -49,18 +45,26 @@ pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What the program may see, by the names under which it looks for it, those above first; with where each really is.
-fn given(sandbox: &Sandbox) -> Vec<(PathBuf, PathBuf)> {
-    let paths = system().chain(sandbox.readable.iter().cloned()).chain(sandbox.writable.iter().cloned());
-    // A path that is not there needs no place.
-    let real = |path: PathBuf| Some((path.clone(), fs::canonicalize(&path).ok()?));
-    let named = paths.filter_map(real).flat_map(|(path, real)| [(path, real.clone()), (real.clone(), real)]);
-    // These are made anew.
-    let mut given: Vec<_> =
-        named.filter(|(path, _)| !path.starts_with("/proc") && !path.starts_with(SHARED_MEMORY)).collect();
-    given.sort();
-    given.dedup();
-    given
+impl Sandbox {
+    /// What the program may see, by the names under which it looks for it; with where each really is. What lies below
+    /// something else is seen with that.
+    pub fn given(&self) -> Vec<(PathBuf, PathBuf)> {
+        let paths = system().chain(self.readable.iter().cloned()).chain(self.writable.iter().cloned());
+        // A path that is not there needs no place.
+        let real = |path: PathBuf| Some((path.clone(), fs::canonicalize(&path).ok()?));
+        let named = paths.filter_map(real).flat_map(|(path, real)| [(path, real.clone()), (real.clone(), real)]);
+        // These are made anew.
+        let mut given: Vec<_> =
+            named.filter(|(path, _)| !path.starts_with("/proc") && !path.starts_with(SHARED_MEMORY)).collect();
+        given.sort();
+        let mut seen: Vec<(PathBuf, PathBuf)> = Vec::new();
+        for (path, real) in given {
+            if !seen.iter().any(|(above, _)| path.starts_with(above)) {
+                seen.push((path, real));
+            }
+        }
+        seen
+    }
 }
 
 /// Shows something of the old root in the new one.

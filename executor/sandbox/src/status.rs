@@ -13,7 +13,11 @@ pub(crate) fn passed_on(status: ExitStatus) -> i32 {
 
 /// How a program in a sandbox ended, in words.
 pub fn describe(status: ExitStatus) -> String {
-    let code = passed_on(status);
+    describe_code(passed_on(status))
+}
+
+/// The same, of an exit status that passes on how another process ended, as shells and container engines do.
+pub fn describe_code(code: i32) -> String {
     match code.checked_sub(SIGNALLED).filter(|signal| (1..64).contains(signal)) {
         Some(signal) => match name(signal) {
             Some(name) => format!("killed by signal {signal} ({name})"),

@@ -8,9 +8,13 @@ use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
 use crate::text::Place;
 
-const CODES: &[&str] = &["std", "wasm", "rust", "python"];
-const RESERVED: &[&str] = &["container", "wgsl", "sql"];
+const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
+const RESERVED: &[&str] = &["wgsl", "sql"];
 const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
+const CONTAINER: Form =
+    Form { takes: Takes::One("container \"my-stage\""), props: &["entry"], children: Children::None };
+const IMAGE: Form =
+    Form { takes: Takes::One("image \"name@sha256:…\""), props: &["entry"], children: Children::None };
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
@@ -26,6 +30,7 @@ const FORM: Form = Form {
         "rust",
         "python",
         "container",
+        "image",
         "wgsl",
         "sql",
     ]),
@@ -116,11 +121,9 @@ fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Plac
 
 fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code, Place)> {
     let (text, arg) = match child.name.as_str() {
-        "python" => {
-            PYTHON.check(child, "`python`", problems);
-            let arg = child.args.first()?;
-            (form::string("python", arg, problems)?, arg)
-        }
+        "python" => program(child, &PYTHON, problems)?,
+        "container" => program(child, &CONTAINER, problems)?,
+        "image" => program(child, &IMAGE, problems)?,
         other => form::child_string(node, other, example(other), problems)?,
     };
     if text.is_empty() {
@@ -131,9 +134,18 @@ fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code
         "std" => Code::Std(text.to_owned()),
         "wasm" => Code::Wasm(text.to_owned()),
         "rust" => Code::Rust(text.to_owned()),
+        "container" => Code::Container { dir: text.to_owned(), entry: served(child, problems)? },
+        "image" => Code::Image { reference: text.to_owned(), entry: served(child, problems)? },
         _ => Code::Python { dir: text.to_owned(), entry: entry(child, problems)? },
     };
     Some((code, arg.place))
+}
+
+/// What names a program that serves stages.
+fn program<'a>(child: &'a Node, form: &Form, problems: &mut Problems) -> Option<(&'a str, &'a Arg)> {
+    form.check(child, &format!("`{}`", child.name), problems);
+    let arg = child.args.first()?;
+    Some((form::string(&child.name, arg, problems)?, arg))
 }
 
 fn example(code: &str) -> &'static str {
@@ -141,8 +153,15 @@ fn example(code: &str) -> &'static str {
         "std" => "std \"count@1\"",
         "wasm" => "wasm \"stage.wasm\"",
         "rust" => "rust \"my-stage\"",
+        "container" => "container \"my-stage\"",
+        "image" => "image \"name@sha256:…\"",
         _ => "python \"my-stage\"",
     }
+}
+
+/// Which stage of a program in an image: any name that the program knows.
+fn served(child: &Node, problems: &mut Problems) -> Option<String> {
+    child.prop("entry").map_or(Some(String::new()), |arg| form::string("entry", arg, problems).map(str::to_owned))
 }
 
 /// Which stage of a Python project.

@@ -1,0 +1,304 @@
+//! A running container that serves stages.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::query_parameters::{
+    AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
+    StartContainerOptions,
+};
+use flowc_flight::{Connection, Ending, Network};
+use flowc_process::{Folder, PROCESSES, ProcessError, Server};
+use flowc_sandbox::{Printed, Sandbox, describe_code};
+use futures::{Stream, StreamExt};
+use tokio::io::AsyncWrite;
+
+use crate::owner::labels;
+use crate::engine::Engine;
+use crate::ContainerError;
+
+/// How long a container may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the end of a container may come after that of its connection.
+const AFTERWARDS: Duration = Duration::from_secs(5);
+/// Bytes that a program may take for itself, beside the stage's own: an interpreter with Arrow, its threads' stacks.
+const PROGRAM: u64 = 512 << 20;
+/// Bytes of temporary files; they count as memory.
+const TEMPORARY: u64 = 256 << 20;
+/// Where the socket's folder is in a container.
+const FOLDER: &str = "/run/flowc";
+const SOCKET: &str = "s";
+/// A user without rights, where flowc itself runs as root: `nobody` on most systems.
+const NOBODY: u32 = 65534;
+/// A processor. Several containers run at once instead, so that sums of floats don't depend on how many threads there are.
+const ONE_PROCESSOR: i64 = 1_000_000_000;
+
+/// What a container is made of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spec {
+    /// The image, by its id or a digest.
+    pub(crate) image: String,
+    /// What to run in place of the image's own program.
+    pub(crate) command: Option<Vec<String>>,
+    /// The folder that it starts in, in place of the image's own.
+    pub(crate) start: Option<PathBuf>,
+    /// Variables, beside those of the image.
+    pub(crate) env: BTreeMap<String, String>,
+    /// What it may reach of this machine.
+    pub(crate) mounts: Vec<Given>,
+    /// Bytes of memory for all of its processes.
+    pub(crate) memory: Option<u64>,
+    /// Processes and threads.
+    pub(crate) processes: u64,
+}
+
+/// A file or folder of this machine that a container sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
+    pub(crate) writable: bool,
+}
+
+impl Spec {
+    /// A container of an image whose own program serves.
+    pub(crate) fn of_image(image: &str, folder: &Folder, memory: Option<u64>) -> Self {
+        let listen = ("FLOWC_LISTEN".to_owned(), format!("grpc+unix://{FOLDER}/{SOCKET}"));
+        Self {
+            image: image.to_owned(),
+            env: [listen].into(),
+            mounts: vec![Given { from: folder.path().to_owned(), to: FOLDER.into(), writable: true }],
+            memory: memory.map(|bytes| bytes.saturating_add(PROGRAM)),
+            processes: PROCESSES,
+            ..Self::default()
+        }
+    }
+
+    /// A container that shows a program of this machine what its sandbox would.
+    pub(crate) fn of_sandbox(image: &str, sandbox: &Sandbox) -> Self {
+        let is_writable = |real: &Path| sandbox.writable.iter().any(|folder| real.starts_with(folder));
+        // These every container has of its own.
+        let is_own = |path: &Path| ["/dev", "/sys"].iter().any(|own| path.starts_with(own));
+        let given = sandbox.given().into_iter().filter(|(path, _)| !is_own(path));
+        let mounts = given.map(|(to, from)| Given { writable: is_writable(&to), from, to });
+        let program = sandbox.program.to_string_lossy().into_owned();
+        Self {
+            image: image.to_owned(),
+            command: Some([program].into_iter().chain(sandbox.args.iter().cloned()).collect()),
+            start: Some(sandbox.folder.clone()),
+            env: sandbox.env.clone(),
+            mounts: mounts.collect(),
+            memory: sandbox.memory,
+            processes: sandbox.processes,
+        }
+    }
+}
+
+/// A container. Dropping it ends and removes it.
+pub(crate) struct Container {
+    engine: Arc<Engine>,
+    id: String,
+    connection: Connection,
+    printed: Printed,
+    ended: Arc<AtomicBool>,
+    /// The program ends with it, also when flowc is killed.
+    _input: Pin<Box<dyn AsyncWrite + Send>>,
+    _folder: Folder,
+}
+
+impl Container {
+    /// Starts one, and waits until it listens on the socket of its folder.
+    pub(crate) fn start(
+        engine: &Arc<Engine>,
+        spec: &Spec,
+        folder: Folder,
+        network: &Network,
+    ) -> Result<Self, ContainerError> {
+        let user = user(folder.path()).map_err(ContainerError::io(folder.path()))?;
+        let Begun { id, output, input } = engine.runtime.block_on(begin(engine, body(engine, spec, user)))?;
+        let removal = Removal { engine, id: &id };
+        let (printed, ended) = (Printed::default(), Arc::new(AtomicBool::new(false)));
+        listen(engine, output, &printed, ended.clone()).map_err(ContainerError::io(folder.path()))?;
+        let connection = network.connect(&folder.socket(), PATIENCE, || !ended.load(Ordering::Acquire));
+        let connection = connection.map_err(|error| {
+            let how = how_it_ended(engine, &id).map_or_else(String::new, |ending| format!(" ({ending})"));
+            let words = printed.take().join("\n");
+            ProcessError::Start { reason: format!("{error}{how}\n{words}").trim_end().to_owned() }
+        })?;
+        std::mem::forget(removal);
+        let engine = Arc::clone(engine);
+        Ok(Self { engine, id, connection, printed, ended, _input: input, _folder: folder })
+    }
+}
+
+impl Server for Container {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn is_alive(&mut self) -> bool {
+        !self.ended.load(Ordering::Acquire)
+    }
+
+    fn printed(&mut self) -> Vec<String> {
+        self.printed.take()
+    }
+
+    fn ended(&mut self) -> Option<Ending> {
+        let start = std::time::Instant::now();
+        while self.is_alive() && start.elapsed() < AFTERWARDS {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        how_it_ended(&self.engine, &self.id)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        drop(Removal { engine: &self.engine, id: &self.id });
+    }
+}
+
+/// Removes a container when it is dropped.
+struct Removal<'a> {
+    engine: &'a Engine,
+    id: &'a str,
+}
+
+impl Drop for Removal<'_> {
+    fn drop(&mut self) {
+        let (docker, id) = (self.engine.docker.clone(), self.id.to_owned());
+        self.engine.later(async move {
+            let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+            // One that is gone needs no removing; what fails is left to the next run.
+            let _ = docker.remove_container(&id, Some(options)).await;
+        });
+    }
+}
+
+/// The user that a container runs as: never root. The socket's folder belongs to it.
+fn user(folder: &Path) -> std::io::Result<(u32, u32)> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let own = std::fs::metadata(folder)?;
+    if own.uid() != 0 {
+        return Ok((own.uid(), own.gid()));
+    }
+    chown(folder, Some(NOBODY), Some(NOBODY))?;
+    Ok((NOBODY, NOBODY))
+}
+
+fn body(engine: &Engine, spec: &Spec, (user, group): (u32, u32)) -> ContainerCreateBody {
+    let env = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        entrypoint: spec.command.clone(),
+        working_dir: spec.start.as_ref().map(|start| start.to_string_lossy().into_owned()),
+        env: Some(env.collect()),
+        user: Some(format!("{user}:{group}")),
+        labels: Some(labels()),
+        attach_stdin: Some(true),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        open_stdin: Some(true),
+        // Standard input ends with the connection to the engine, so when flowc is killed.
+        stdin_once: Some(true),
+        network_disabled: Some(true),
+        host_config: Some(host(engine, spec)),
+        ..Default::default()
+    }
+}
+
+/// What the container may reach: its image and what it was given, to read; a temporary folder; nothing else.
+fn host(engine: &Engine, spec: &Spec) -> HostConfig {
+    let text = |path: &Path| Some(path.to_string_lossy().into_owned());
+    let mount = |Given { from, to, writable }: &Given| Mount {
+        typ: Some(MountType::BIND),
+        source: text(from),
+        target: text(to),
+        read_only: Some(!writable),
+        ..Default::default()
+    };
+    let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    let temporary = format!("size={},mode=1777,nosuid,nodev,noexec", spec.memory.unwrap_or(TEMPORARY));
+    HostConfig {
+        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        tmpfs: Some(HashMap::from([("/tmp".to_owned(), temporary)])),
+        network_mode: Some("none".to_owned()),
+        ipc_mode: Some("private".to_owned()),
+        // Without root on the machine, its user is the same one inside.
+        userns_mode: (engine.is_rootless && engine.description().starts_with("Podman")).then(|| "keep-id".to_owned()),
+        readonly_rootfs: Some(true),
+        privileged: Some(false),
+        cap_drop: Some(vec!["ALL".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        memory,
+        // No more with swap than without.
+        memory_swap: memory,
+        pids_limit: i64::try_from(spec.processes).ok(),
+        nano_cpus: Some(ONE_PROCESSOR),
+        init: Some(true),
+        ..Default::default()
+    }
+}
+
+/// A container that runs.
+struct Begun {
+    id: String,
+    output: Output,
+    input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
+
+async fn begin(engine: &Engine, body: ContainerCreateBody) -> Result<Begun, ContainerError> {
+    let docker = &engine.docker;
+    let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+    let id = created.map_err(ContainerError::engine("make a container"))?.id;
+    let removal = Removal { engine, id: &id };
+    let everything = AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
+    let attached = docker.attach_container(&id, Some(everything)).await;
+    let attached = attached.map_err(ContainerError::engine("attach to a container"))?;
+    let started = docker.start_container(&id, None::<StartContainerOptions>).await;
+    started.map_err(|error| ProcessError::Start { reason: crate::error::said(&error) })?;
+    std::mem::forget(removal);
+    Ok(Begun { id, output: attached.output, input: attached.input })
+}
+
+/// Keeps what a container prints, and notes its end.
+fn listen(engine: &Engine, mut output: Output, printed: &Printed, ended: Arc<AtomicBool>) -> std::io::Result<()> {
+    let (read, mut write) = std::io::pipe()?;
+    printed.listen(read.into())?;
+    engine.runtime.spawn(async move {
+        while let Some(Ok(message)) = output.next().await {
+            // Nobody listens any more where the container is removed.
+            let _ = write.write_all(message.as_ref());
+        }
+        ended.store(true, Ordering::Release);
+    });
+    Ok(())
+}
+
+fn how_it_ended(engine: &Engine, id: &str) -> Option<Ending> {
+    let inspected = engine.runtime.block_on(engine.docker.inspect_container(id, None::<InspectContainerOptions>));
+    let state = match inspected {
+        Ok(container) => container.state?,
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
+            return Some(Ending::Other("its container was removed".to_owned()));
+        }
+        Err(_) => return None,
+    };
+    match (state.running, state.oom_killed, state.exit_code) {
+        (Some(true), ..) => None,
+        (_, Some(true), _) => Some(Ending::Memory),
+        (_, _, Some(code)) => Some(Ending::Other(describe_code(i32::try_from(code).unwrap_or(-1)))),
+        _ => None,
+    }
+}

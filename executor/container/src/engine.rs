@@ -1,0 +1,195 @@
+//! A container engine on this machine: Docker or Podman, through Docker's API.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::query_parameters::{CreateImageOptions, ImportImageOptions};
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::ContainerError;
+use crate::error::said;
+
+/// Bytes of an archive that are sent at once.
+const CHUNK: usize = 1 << 20;
+
+/// An engine that answers.
+pub(crate) struct Engine {
+    pub(crate) docker: Docker,
+    pub(crate) runtime: Handle,
+    /// Whether the users of containers are not those of the machine.
+    pub(crate) is_rootless: bool,
+    /// Its name and version.
+    description: String,
+    /// Containers that are being removed.
+    removals: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Finds the engine: the one that `DOCKER_HOST` or `CONTAINER_HOST` names, or the first that answers where Docker and
+    /// Podman listen by themselves.
+    ///
+    /// # Errors
+    /// If none answers, or may be asked.
+    pub(crate) fn find(runtime: &Handle) -> Result<Self, ContainerError> {
+        let sockets = sockets()?;
+        let mut refused = None;
+        for socket in &sockets {
+            match runtime.block_on(Self::ask(socket, runtime)) {
+                Ok(engine) => return Ok(engine),
+                Err(reason) if is_refusal(socket) => {
+                    let socket = socket.display().to_string();
+                    refused.get_or_insert(ContainerError::NoPermission { socket, reason });
+                }
+                Err(_) => {}
+            }
+        }
+        let tried = sockets.iter().map(|socket| socket.display().to_string()).collect::<Vec<_>>().join(", ");
+        Err(refused.unwrap_or(ContainerError::NoEngine { tried }))
+    }
+
+    async fn ask(socket: &Path, runtime: &Handle) -> Result<Self, String> {
+        let connect = Docker::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION);
+        let docker = connect.map_err(|error| said(&error))?.negotiate_version().await.map_err(|error| said(&error))?;
+        let version = docker.version().await.map_err(|error| said(&error))?;
+        let info = docker.info().await.map_err(|error| said(&error))?;
+        let is_podman = version.components.iter().flatten().any(|component| component.name.starts_with("Podman"));
+        let name = if is_podman { "Podman" } else { "Docker" };
+        let options = info.security_options.unwrap_or_default();
+        Ok(Self {
+            docker,
+            runtime: runtime.clone(),
+            is_rootless: options.iter().any(|option| option.contains("rootless")),
+            description: format!("{name} {}", version.version.unwrap_or_default()),
+            removals: Mutex::default(),
+        })
+    }
+
+    /// `Docker 20.10.24`.
+    pub(crate) fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The id of an image, if the engine has it.
+    ///
+    /// # Errors
+    /// If it doesn't answer.
+    pub(crate) fn image(&self, reference: &str) -> Result<Option<String>, ContainerError> {
+        match self.runtime.block_on(self.docker.inspect_image(reference)) {
+            Ok(image) => Ok(image.id),
+            Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+            Err(error) => Err(ContainerError::engine("look for an image")(error)),
+        }
+    }
+
+    /// Fetches an image from its registry. What the engine says of it goes to `log`.
+    ///
+    /// # Errors
+    /// If there is none, or it can't be reached.
+    pub(crate) fn pull(&self, reference: &str, log: &mut dyn FnMut(&str)) -> Result<(), ContainerError> {
+        let options = CreateImageOptions { from_image: Some(reference.to_owned()), ..Default::default() };
+        let mut progress = std::pin::pin!(self.docker.create_image(Some(options), None, None));
+        while let Some(step) = self.runtime.block_on(progress.next()) {
+            let no_image = |error| ContainerError::NoImage { reference: reference.to_owned(), reason: said(&error) };
+            let step = step.map_err(no_image)?;
+            if let Some(status) = step.status.filter(|_| step.progress_detail.is_none()) {
+                log(&status);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes an image into a file of `spool`.
+    ///
+    /// # Errors
+    /// If the engine fails, or the file can't be written.
+    pub(crate) fn export(&self, reference: &str, spool: &Path) -> Result<File, ContainerError> {
+        let mut file = tempfile::tempfile_in(spool).map_err(ContainerError::io(spool))?;
+        let mut chunks = std::pin::pin!(self.docker.export_image(reference));
+        while let Some(chunk) = self.runtime.block_on(chunks.next()) {
+            let chunk = chunk.map_err(ContainerError::engine("export an image"))?;
+            file.write_all(&chunk).map_err(ContainerError::io(spool))?;
+        }
+        Ok(file)
+    }
+
+    /// Loads an image from an archive.
+    ///
+    /// # Errors
+    /// If the engine refuses it.
+    pub(crate) fn load(&self, archive: File) -> Result<(), ContainerError> {
+        let chunks = futures::stream::iter(Chunks(archive));
+        let mut progress =
+            std::pin::pin!(self.docker.import_image_stream(ImportImageOptions::default(), chunks, None));
+        while let Some(step) = self.runtime.block_on(progress.next()) {
+            step.map_err(ContainerError::engine("load an image"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes care of something that goes on by itself.
+    pub(crate) fn later(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.runtime.spawn(task);
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    /// Waits until what was to be removed is gone.
+    pub(crate) fn settle(&self) {
+        let removals = std::mem::take(&mut *self.removals.lock().unwrap_or_else(PoisonError::into_inner));
+        for removal in removals {
+            // A task that was cut short is the next run's to repeat.
+            let _ = self.runtime.block_on(removal);
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// A file in pieces.
+struct Chunks(File);
+
+impl Iterator for Chunks {
+    type Item = std::io::Result<bytes::Bytes>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut chunk = vec![0; CHUNK];
+        match std::io::Read::read(&mut self.0, &mut chunk) {
+            Ok(0) => None,
+            Ok(length) => {
+                chunk.truncate(length);
+                Some(Ok(chunk.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// Where an engine may listen.
+fn sockets() -> Result<Vec<PathBuf>, ContainerError> {
+    let named = ["DOCKER_HOST", "CONTAINER_HOST"].iter().find_map(|name| std::env::var(name).ok());
+    if let Some(host) = named.filter(|host| !host.is_empty()) {
+        return match host.strip_prefix("unix://") {
+            Some(path) => Ok(vec![path.into()]),
+            None => Err(ContainerError::Remote { host }),
+        };
+    }
+    let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let own = own.iter().flat_map(|folder| [folder.join("docker.sock"), folder.join("podman/podman.sock")]);
+    let everyones = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
+    Ok(everyones.into_iter().chain(own).collect())
+}
+
+/// Whether a socket is there and this user may not use it.
+fn is_refusal(socket: &Path) -> bool {
+    let connected = std::os::unix::net::UnixStream::connect(socket);
+    connected.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+}

@@ -1,0 +1,121 @@
+//! Why a stage can't run in a container.
+
+use std::path::{Path, PathBuf};
+
+use flowc_process::ProcessError;
+
+use crate::recipe::RecipeError;
+
+/// Why a stage can't run in a container.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// Nobody answers.
+    #[error(
+        "no container engine answers at {tried}; install Docker or Podman and start it, or name its socket: \
+         DOCKER_HOST=unix:///path (`flowc doctor` shows what is found)"
+    )]
+    NoEngine {
+        /// Where it was looked for.
+        tried: String,
+    },
+    /// The socket is another user's.
+    #[error("{socket} may not be used: {reason}; join the group that owns it (for Docker: `docker`), or use an engine without root")]
+    NoPermission {
+        /// The engine's socket.
+        socket: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// It is on another machine.
+    #[error("the engine at {host} is not on this machine; flowc talks to one through a Unix socket: DOCKER_HOST=unix:///path")]
+    Remote {
+        /// As named.
+        host: String,
+    },
+    /// There is no such image, and it can't be fetched.
+    #[error("there is no image `{reference}` here, and it can't be fetched: {reason}")]
+    NoImage {
+        /// As in the text.
+        reference: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// There is an image of that name with another digest.
+    #[error("`{reference}` is not the image that is here under that name: that one is {found}")]
+    OtherDigest {
+        /// As in the text.
+        reference: String,
+        /// What is here.
+        found: String,
+    },
+    /// There is nothing to build from.
+    #[error("{} has no Containerfile; a `container` stage is a folder with one, see `docs/containers.md`", .folder.display())]
+    NoRecipe {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A mistake in it.
+    #[error("{}: {error}", .path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// The mistake.
+        error: RecipeError,
+    },
+    /// It copies what is not there.
+    #[error("{}: the Containerfile copies `{source_path}` in line {line}, and there is no such file", .folder.display())]
+    NothingToCopy {
+        /// The folder.
+        folder: PathBuf,
+        /// From 1.
+        line: usize,
+        /// As written.
+        source_path: String,
+    },
+    /// It does not say what to run.
+    #[error("the image `{image}` has no program to start; give it an ENTRYPOINT that serves the stage protocol")]
+    NoProgram {
+        /// What it is.
+        image: String,
+    },
+    /// The engine refuses something.
+    #[error("the container engine can't {step}: {reason}")]
+    Engine {
+        /// What was asked.
+        step: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// The program does not serve.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A file can't be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+}
+
+impl ContainerError {
+    /// An error with a file.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// What an engine answers to a request.
+    pub(crate) fn engine(step: &'static str) -> impl FnOnce(bollard::errors::Error) -> Self {
+        move |error| Self::Engine { step, reason: said(&error) }
+    }
+}
+
+/// The engine's words, without the library's.
+pub(crate) fn said(error: &bollard::errors::Error) -> String {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { message, .. } => message.clone(),
+        bollard::errors::Error::DockerStreamError { error } => error.clone(),
+        other => other.to_string(),
+    }
+}

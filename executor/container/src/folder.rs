@@ -1,0 +1,111 @@
+//! The folder that an image is made from, and images that were made already.
+
+use std::path::{Path, PathBuf};
+
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_platform::{lock_exclusive, write_whole};
+use serde::{Deserialize, Serialize};
+
+use crate::base::BaseImage;
+use crate::contents::Contents;
+use crate::image::build;
+use crate::recipe::{Base, Recipe};
+use crate::ContainerError;
+use crate::engine::Engine;
+
+/// What the text may be called.
+const NAMES: &[&str] = &["Containerfile", "Dockerfile"];
+
+/// A folder with a `Containerfile`.
+pub struct ImageFolder {
+    path: PathBuf,
+    recipe: Recipe,
+    contents: Contents,
+    /// Of everything that decides what is in the image.
+    digest: [u8; 32],
+    evidence: Vec<PathBuf>,
+}
+
+/// An image that was made before.
+#[derive(Serialize, Deserialize)]
+struct Made {
+    id: String,
+}
+
+impl ImageFolder {
+    /// Reads the folder.
+    ///
+    /// # Errors
+    /// If there is no recipe, a mistake in it, or a file can't be read.
+    pub fn find(path: &Path) -> Result<Self, ContainerError> {
+        let named = NAMES.iter().map(|name| path.join(name)).find(|text| text.is_file());
+        let file = named.ok_or_else(|| ContainerError::NoRecipe { folder: path.to_owned() })?;
+        let text = std::fs::read_to_string(&file).map_err(ContainerError::io(&file))?;
+        let recipe =
+            Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
+        let contents = Contents::find(&recipe, path)?;
+        let mut hasher = KeyHasher::new("flowc image 1");
+        hasher.bytes(text.as_bytes()).digest(&contents.digest()?);
+        let digest = hasher.finish();
+        // The folder too: a file of the first name may come to be.
+        let evidence = contents.seen.iter().cloned().chain([file, path.to_owned()]).collect();
+        Ok(Self { path: path.to_owned(), recipe, contents, digest, evidence })
+    }
+
+    /// Files and folders whose stamps say "unchanged".
+    pub fn evidence(&self) -> &[PathBuf] {
+        &self.evidence
+    }
+
+    /// The image's id, if it was made before. What was made is noted in `home`.
+    pub(crate) fn made(&self, home: &Path) -> Option<String> {
+        let note = std::fs::read(self.note(home)).ok()?;
+        serde_json::from_slice::<Made>(&note).ok().map(|made| made.id)
+    }
+
+    /// Makes the image and gives it to the engine. Says its id.
+    ///
+    /// # Errors
+    /// If the base can't be had, or the engine fails.
+    pub(crate) fn make(
+        &self,
+        engine: &Engine,
+        home: &Path,
+        spool: &Path,
+        log: &mut dyn FnMut(&str),
+    ) -> Result<String, ContainerError> {
+        std::fs::create_dir_all(home).map_err(ContainerError::io(home))?;
+        let lock = home.join("lock");
+        let _held = lock_exclusive(&lock, true).map_err(ContainerError::io(&lock))?;
+        let base = match &self.recipe.base {
+            Base::Scratch => None,
+            Base::Image(reference) => Some(base(engine, reference, spool, log)?),
+        };
+        log(&format!("making the image of {}", self.path.display()));
+        let image = build(&self.recipe, &self.contents, base, spool)?;
+        if engine.image(&image.id)?.is_none() {
+            engine.load(image.archive)?;
+        }
+        let note = serde_json::to_vec(&Made { id: image.id.clone() }).unwrap_or_default();
+        let path = self.note(home);
+        write_whole(&path, &note).map_err(ContainerError::io(&path))?;
+        Ok(image.id)
+    }
+
+    fn note(&self, home: &Path) -> PathBuf {
+        home.join(format!("{}.json", StageDigest::new(self.digest)))
+    }
+}
+
+fn base(
+    engine: &Engine,
+    reference: &str,
+    spool: &Path,
+    log: &mut dyn FnMut(&str),
+) -> Result<BaseImage, ContainerError> {
+    if engine.image(reference)?.is_none() {
+        engine.pull(reference, log)?;
+    }
+    let broken = |reason| ContainerError::NoImage { reference: reference.to_owned(), reason };
+    BaseImage::read(engine.export(reference, spool)?).map_err(broken)
+}

@@ -1,0 +1,215 @@
+//! The runner: stages by digest, in containers that are started when they are needed and used again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowc_flight::{Connection, Stages};
+use flowc_planner::catalogue::{Description, Problem, Question, Signature};
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_process::{Lent, Pool};
+use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
+
+use crate::ContainerError;
+use crate::container::{Container, Spec};
+use crate::engine::Engine;
+use crate::engines::Engines;
+use crate::folder::ImageFolder;
+
+/// Where an image comes from.
+pub enum ImageSource {
+    /// It is made from a folder.
+    Folder(ImageFolder),
+    /// It is known to the engine, or to a registry, under this reference.
+    Reference(String),
+}
+
+/// How a stage is started.
+pub struct Launch {
+    /// Where its image comes from, if the engine does not have it.
+    pub source: ImageSource,
+    /// Its image: an id or a digest, `sha256:…`, or a reference with one.
+    pub image: String,
+    /// Which of the stages that the program serves; empty where there is but one.
+    pub entry: String,
+}
+
+impl Launch {
+    /// Identity of the stage.
+    pub fn digest(&self) -> StageDigest {
+        let mut hasher = KeyHasher::new("flowc container stage 1");
+        hasher.bytes(self.image_digest().as_bytes()).bytes(self.entry.as_bytes());
+        StageDigest::new(hasher.finish())
+    }
+
+    /// What identifies its runner, for people; all that matters of it is in the digest.
+    fn runner(&self) -> BTreeMap<String, String> {
+        let image = self.image_digest().trim_start_matches("sha256:");
+        [("image".to_owned(), image.get(..12).unwrap_or(image).to_owned())].into()
+    }
+
+    fn image_digest(&self) -> &str {
+        self.image.rsplit_once('@').map_or(&self.image, |(_, digest)| digest)
+    }
+}
+
+/// What makes containers alike: any of them can do the work of any other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    image: String,
+    memory: Option<u64>,
+}
+
+/// Runs stages in containers. Cheap to make: the engine is looked for when a stage is used.
+pub struct ContainerRunner {
+    engines: Engines,
+    /// Notes of images that were made.
+    home: PathBuf,
+    /// Temporary files.
+    spool: PathBuf,
+    /// Bytes of memory for a container that is asked at plan time.
+    memory: u64,
+    launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
+    pool: Pool<Kind, Container>,
+}
+
+impl ContainerRunner {
+    /// A runner that knows no stage yet. It notes in `home` which images were made; archives are put into `spool` for a
+    /// while. `memory` is what a stage may have where the pipeline does not say.
+    pub fn new(engines: Engines, home: PathBuf, spool: PathBuf, memory: u64) -> Self {
+        Self { engines, home, spool, memory, launches: Mutex::default(), pool: Pool::default() }
+    }
+
+    /// Registers a stage.
+    pub fn add(&self, launch: Launch) -> StageDigest {
+        let digest = launch.digest();
+        let mut launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
+        launches.entry(digest).or_insert_with(|| Arc::new(launch));
+        digest
+    }
+
+    /// The image that is made from a folder, if it was made before.
+    pub fn made(&self, folder: &ImageFolder) -> Option<String> {
+        folder.made(&self.home)
+    }
+
+    /// Makes the image of a folder.
+    ///
+    /// # Errors
+    /// If its base can't be had, or there is no engine.
+    pub fn make(&self, folder: &ImageFolder, log: &mut dyn FnMut(&str)) -> Result<String, ContainerError> {
+        folder.make(&*self.engines.get()?, &self.home, &self.spool, log)
+    }
+
+    /// The id of the image that a reference means now, if the engine has it.
+    ///
+    /// # Errors
+    /// If there is no engine.
+    pub fn find(&self, reference: &str) -> Result<Option<String>, ContainerError> {
+        self.engines.get()?.image(reference)
+    }
+
+    /// Fetches an image, and says its id.
+    ///
+    /// # Errors
+    /// If there is none, or no engine.
+    pub fn pull(&self, reference: &str, log: &mut dyn FnMut(&str)) -> Result<String, ContainerError> {
+        let engine = self.engines.get()?;
+        engine.pull(reference, log)?;
+        let reason = "the engine does not have what it fetched".to_owned();
+        engine.image(reference)?.ok_or_else(|| ContainerError::NoImage { reference: reference.to_owned(), reason })
+    }
+
+    /// What a registered stage is, before any config.
+    ///
+    /// # Errors
+    /// If it can't be started, or describes itself wrongly.
+    pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        self.ask(digest, |connection, launch| connection.signature(&launch.entry, *digest, launch.runner()))
+    }
+
+    /// What a registered stage makes of a config and of its inputs' schemas.
+    ///
+    /// # Errors
+    /// What the stage itself finds wrong, or what is wrong with the stage.
+    pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry, question))
+    }
+
+    /// Ends all containers that are not at work, and waits until they are gone.
+    pub fn end_idle(&self) {
+        self.pool.end_idle();
+        self.engines.settle();
+    }
+
+    /// Asks with a container that waits, or a new one.
+    fn ask<T>(
+        &self,
+        digest: &StageDigest,
+        question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let launch = self.launch(digest).map_err(Problem::new)?;
+        let container = self.container(&launch, Some(self.memory)).map_err(|error| Problem::new(error.to_string()))?;
+        container.ask(|connection| question(connection, &launch))
+    }
+
+    fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
+        let launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
+        let launch = launches.get(digest).cloned();
+        launch.ok_or_else(|| format!("the container stage {} was never registered", digest.short()))
+    }
+
+    fn container(&self, launch: &Launch, memory: Option<u64>) -> Result<Lent<Kind, Container>, ContainerError> {
+        let kind = Kind { image: launch.image.clone(), memory };
+        self.pool.lend(kind, |_| {
+            let engine = self.engines.get()?;
+            if engine.image(&launch.image)?.is_none() {
+                self.fetch(&engine, launch)?;
+            }
+            let folder = self.engines.host().folder()?;
+            self.engines.start(&Spec::of_image(&launch.image, &folder, memory), folder)
+        })
+    }
+
+    /// Gives the engine an image that it does not have any more.
+    fn fetch(&self, engine: &Engine, launch: &Launch) -> Result<(), ContainerError> {
+        let found = match &launch.source {
+            ImageSource::Folder(folder) => folder.make(engine, &self.home, &self.spool, &mut |_| {})?,
+            ImageSource::Reference(reference) => {
+                engine.pull(reference, &mut |_| {})?;
+                engine.image(reference)?.unwrap_or_default()
+            }
+        };
+        match engine.image(&launch.image)? {
+            Some(_) => Ok(()),
+            None => Err(ContainerError::OtherDigest { reference: launch.image.clone(), found }),
+        }
+    }
+}
+
+impl Runner for ContainerRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+}
+
+impl ChainRunner for ContainerRunner {
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn Between>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let first = &stages[0];
+        let failed =
+            |message: String| StageError::new(&*first.stage, StageFault::Problem { message, config_path: None });
+        let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
+        let launches = launches.map_err(failed)?;
+        let container = self.container(&launches[0], first.limits.memory).map_err(|error| match error {
+            ContainerError::Process(error) => error.of_stage(&first.stage),
+            other => failed(other.to_string()),
+        })?;
+        let entries = launches.iter().map(|launch| launch.entry.clone()).collect();
+        container.open(Stages { entries, invocations: stages, between }, outlet)
+    }
+}

@@ -1,0 +1,14 @@
+//! Folders for tests.
+
+use std::fs;
+
+/// A folder with these files, each of which holds its own name.
+pub(crate) fn project(files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file).unwrap();
+    }
+    folder
+}
