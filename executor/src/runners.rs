@@ -5,12 +5,14 @@ use std::sync::{Arc, Once};
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::Code;
-use flowc_python::{Environments, Places, PythonRunner};
+use flowc_planner::plan::{Code, Stage};
+use flowc_process::Host;
+use flowc_python::{Environments, PythonRunner};
 use flowc_runner::{ChainRunner, Runner};
 use flowc_sandbox::{Isolation, isolation};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
+use flowc_wasm_process::WasmProcessRunner;
 
 use crate::compilations::{Compilations, wasm_runner};
 use crate::{Error, Event, Observer};
@@ -19,6 +21,8 @@ use crate::{Error, Event, Observer};
 pub(crate) struct Runners {
     /// Components.
     pub wasm: Arc<WasmRunner>,
+    /// Components in processes of their own.
+    wasm_process: WasmProcessRunner,
     /// Python stages.
     pub python: PythonRunner,
     /// The packages of Python stages.
@@ -37,8 +41,10 @@ impl Runners {
         let home = absolute(&store.cached_file(Area::Builds, "python"))?;
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
-        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool }, memory);
-        Ok(Self { wasm, python, environments: Environments { home }, helper, warned: Once::new() })
+        let host = Arc::new(Host::new(helper.clone(), spool));
+        let python = PythonRunner::new(host.clone(), home.clone(), memory);
+        let wasm_process = WasmProcessRunner::new(host, wasm.clone());
+        Ok(Self { wasm, wasm_process, python, environments: Environments { home }, helper, warned: Once::new() })
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
@@ -52,8 +58,9 @@ impl Runners {
     }
 
     /// What runs a stage.
-    pub(crate) fn of(&self, code: &Code) -> &dyn Runner {
-        match code {
+    pub(crate) fn of(&self, stage: &Stage) -> &dyn Runner {
+        match stage.code {
+            _ if stage.is_in_process() => &self.wasm_process,
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => &*self.wasm,
             Code::Python { .. } => &self.python,
         }
@@ -65,6 +72,12 @@ impl Runners {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
             Code::Python { .. } => Some(&self.python),
         }
+    }
+
+    /// Ends all processes that are not at work.
+    pub(crate) fn end_idle(&self) {
+        self.python.end_idle();
+        self.wasm_process.end_idle();
     }
 
     /// What a registered stage is, before any config.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Code, Plan, Producer, Stage, StreamId, is_server};
+use crate::plan::{Class, Code, Isolate, Plan, Producer, Stage, StreamId, is_server};
 
 /// A chain of adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +32,11 @@ pub enum Boundary {
     },
     /// `cache #true`.
     Cache,
-    /// `isolate #true`, above or below.
-    Isolated,
+    /// One of the two stages is isolated, above or below.
+    Isolated {
+        /// How: the further of the two.
+        by: Isolate,
+    },
     /// More than one reader.
     FanOut {
         /// How many.
@@ -70,7 +73,7 @@ impl std::fmt::Display for Boundary {
             Boundary::SeveralOutputs => f.write_str("several outputs"),
             Boundary::Producer { class } => write!(f, "the answer comes after a {class} input"),
             Boundary::Cache => f.write_str("cache #true"),
-            Boundary::Isolated => f.write_str("isolate #true"),
+            Boundary::Isolated { by } => write!(f, "isolate {by}"),
             Boundary::FanOut { readers } => write!(f, "{readers} readers"),
             Boundary::Sink => f.write_str("a sink"),
             Boundary::Reader { class, .. } => write!(f, "the reader's input is {class}"),
@@ -176,8 +179,9 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
 fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<Boundary> {
     let reader = &plan.stages[stage];
     let class = reader.inputs[input].class;
-    if producer.limits.isolate || reader.limits.isolate {
-        Some(Boundary::Isolated)
+    let by = producer.limits.isolate.max(reader.limits.isolate);
+    if by != Isolate::No {
+        Some(Boundary::Isolated { by })
     } else if producer.code.runner() != reader.code.runner() {
         Some(Boundary::OtherRunner { stage })
     } else if let Some(cause) = own_process(producer, reader) {
@@ -215,5 +219,7 @@ fn unit(plan: &Plan, stored: &[Option<Boundary>], first: usize, next: &[Option<u
     let last = &plan.stages[stages[stages.len() - 1]];
     let mut reasons = last.outputs.iter().filter_map(|output| stored[output.stream.0].clone());
     let boundary = reasons.next().unwrap_or(Boundary::Unread);
-    Unit { runner: last.code.runner().into(), stages, boundary }
+    // Such a stage is alone in its unit.
+    let runner = if last.is_in_process() { "wasm in a process" } else { last.code.runner() };
+    Unit { runner: runner.into(), stages, boundary }
 }

@@ -1,5 +1,7 @@
 //! A stage's code, and what it says of its config and inputs.
 
+use crate::plan::Isolate;
+
 /// What is wrong with a stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum StageProblem {
@@ -26,6 +28,15 @@ pub enum StageProblem {
     Reserved {
         /// Its name.
         kind: String,
+    },
+    /// There is no runner that isolates it so.
+    #[error("`isolate {isolate}` is not available for the stage `{stage}`")]
+    #[diagnostic(code(flowc::isolation), help("`isolate \"process\"` runs it in a process of its own"))]
+    Isolation {
+        /// The stage.
+        stage: String,
+        /// How it is to be isolated.
+        isolate: Isolate,
     },
     /// The code cannot be had.
     #[error("{code}: {message}")]
