@@ -74,9 +74,8 @@ fn results_are_those_of_the_wasm_runner() {
     for (mode, rows) in [("good", "same"), ("slices", "same"), ("filter", "subset"), ("take", "subset"), ("late", "subset")] {
         let config = format!(r#"{{"do": "{mode}", "rows": "{rows}"}}"#);
         let invocation = invocation(&*HOSTILE, &config, Limits::default()).unwrap();
-        let batches = || [batch(0, 10), batch(10, 0), batch(10, 5)].into_iter().filter(|batch| batch.rows() > 0 || mode != "take");
         let of = |runner: &dyn Runner| {
-            let (outcome, kept) = run(runner, &invocation, batches());
+            let (outcome, kept) = run(runner, &invocation, [batch(0, 10), batch(10, 5)]);
             outcome.unwrap();
             kept.batches.into_iter().map(|(port, batch)| (port, batch.columns().to_vec())).collect::<Vec<_>>()
         };
