@@ -23,7 +23,7 @@ use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     // Stages in processes of their own are started through this program: it returns only if that is not what is asked.
-    flowc_executor::sandbox::main();
+    flowc_executor::play_part();
     let args = args::Args::parse();
     let code = std::panic::catch_unwind(|| commands::dispatch(args)).unwrap_or_else(|_| {
         eprintln!("this is a bug in flowc: please report it with the lines above and what you ran");

@@ -43,11 +43,11 @@ impl<'a> StageCatalogue<'a> {
         self.evidence.extend(evidence);
         self.codes.insert(code.clone(), digest);
         let store = self.components.store;
-        if let Some(known) = remembered(store, Memo::Signature, digest.as_bytes()) {
+        if let Some(known) = remembered(store, Memo::Signature, &signature_key(&digest)) {
             return Ok(known);
         }
         let signature = self.components.runners.signature(code, &digest)?;
-        remember(store, Memo::Signature, digest.as_bytes(), &signature);
+        remember(store, Memo::Signature, &signature_key(&digest), &signature);
         Ok(signature)
     }
 
@@ -130,6 +130,10 @@ fn remember(store: &Store, kind: Memo, key: &[u8; 32], answer: &impl Serialize) 
     }
 }
 
+fn signature_key(digest: &StageDigest) -> [u8; 32] {
+    KeyHasher::new("signature 2").digest(digest.as_bytes()).finish()
+}
+
 fn question_key(question: &Question) -> [u8; 32] {
     let mut hasher = KeyHasher::new("describe 1");
     hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
@@ -164,6 +168,7 @@ mod tests {
             config_schema: serde_json::json!({"type": "object", "properties": {"least": {"type": "integer"}}}),
             purity: Purity::Sandboxed,
             runner: [("python".to_owned(), "3.11".to_owned())].into(),
+            chains: true,
         };
         let nested = DataType::new_list(DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true);
         let description = Description {

@@ -132,7 +132,7 @@ impl Chains<'_> {
         }
         let phase = if last { phase(stage, task.id.work) } else { Phase::Run };
         let invocation = self.invocation(task, link, phase);
-        let mut instance = self.runners.of(&stage.code).open(&invocation, outlet)?;
+        let mut instance = self.runners.of(stage).open(&invocation, outlet)?;
         if matches!(phase, Phase::Run | Phase::Partial) {
             self.feed_whole(task, link, phase, instance.as_mut())?;
         }

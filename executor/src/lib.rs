@@ -58,12 +58,17 @@ mod status;
 mod task;
 mod whole;
 
+/// Plays the part that this process was started for, if a stage in a process of its own needs it; does not return then. The
+/// program that embeds this engine is started again for such parts, and calls this first thing.
+pub fn play_part() {
+    flowc_sandbox::main();
+    flowc_wasm_process::main();
+}
+
 pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
-/// Sandboxes for stages in processes. They start the program that embeds this engine again, which calls
-/// `sandbox::main` first thing.
 pub use flowc_sandbox as sandbox;
 pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};

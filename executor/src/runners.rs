@@ -6,13 +6,14 @@ use std::sync::{Arc, Once};
 use flowc_container::{ContainerRunner, Engines};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::Code;
+use flowc_planner::plan::{Code, Stage};
 use flowc_process::Host;
-use flowc_python::{Environments, Places, PythonRunner};
+use flowc_python::{Environments, PythonRunner};
 use flowc_runner::{ChainRunner, Runner};
 use flowc_sandbox::{Isolation, isolation};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
+use flowc_wasm_process::WasmProcessRunner;
 
 use crate::compilations::{Compilations, wasm_runner};
 use crate::{Error, Event, Observer};
@@ -21,6 +22,8 @@ use crate::{Error, Event, Observer};
 pub(crate) struct Runners {
     /// Components.
     pub wasm: Arc<WasmRunner>,
+    /// Components in processes of their own.
+    wasm_process: WasmProcessRunner,
     /// Python stages.
     pub python: PythonRunner,
     /// Stages in containers.
@@ -41,11 +44,14 @@ impl Runners {
         let home = absolute(&store.cached_file(Area::Builds, "python"))?;
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
-        let python = PythonRunner::new(Places { helper: helper.clone(), home: home.clone(), spool: spool.clone() }, memory);
-        let host = Arc::new(Host::new(helper.clone(), spool.clone()));
+        let engines = Arc::new(Engines::default());
+        let host = Arc::new(Host::new(helper.clone(), spool.clone()).with_containers(engines.clone()));
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
-        let containers = ContainerRunner::new(Engines::new(host), images, spool, memory);
-        Ok(Self { wasm, python, containers, environments: Environments { home }, helper, warned: Once::new() })
+        let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory);
+        let python = PythonRunner::new(host.clone(), home.clone(), memory);
+        let wasm_process = WasmProcessRunner::new(host, wasm.clone());
+        let environments = Environments { home };
+        Ok(Self { wasm, wasm_process, python, containers, environments, helper, warned: Once::new() })
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
@@ -59,8 +65,9 @@ impl Runners {
     }
 
     /// What runs a stage.
-    pub(crate) fn of(&self, code: &Code) -> &dyn Runner {
-        match code {
+    pub(crate) fn of(&self, stage: &Stage) -> &dyn Runner {
+        match stage.code {
+            _ if stage.is_apart() => &self.wasm_process,
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => &*self.wasm,
             Code::Python { .. } => &self.python,
             Code::Container { .. } | Code::Image { .. } => &self.containers,
@@ -74,6 +81,13 @@ impl Runners {
             Code::Python { .. } => Some(&self.python),
             Code::Container { .. } | Code::Image { .. } => Some(&self.containers),
         }
+    }
+
+    /// Ends all processes that are not at work.
+    pub(crate) fn end_idle(&self) {
+        self.python.end_idle();
+        self.wasm_process.end_idle();
+        self.containers.end_idle();
     }
 
     /// What a registered stage is, before any config.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use flowc_planner::plan::Isolate;
 use flowc_store::{Store, StoreError};
 
 use crate::compilations::Compilations;
@@ -75,10 +76,11 @@ impl Session {
         Goal::new(&planned.plan, request)?;
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
+        if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
+            self.runners()?.warn_of_isolation(observer.as_ref());
+        }
         let result = self.run_repairing(&planned, request, observer.as_ref(), &cancel);
-        let runners = self.runners()?;
-        runners.python.end_idle();
-        runners.containers.end_idle();
+        self.runners()?.end_idle();
         let report = match &result {
             Ok(report) => Some(report),
             Err(failure) => failure.report.as_ref(),

@@ -94,6 +94,7 @@ fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams)
         digest: signature.digest,
         config: described.config,
         runner: signature.runner.clone(),
+        chains: signature.chains,
         purity: signature.purity,
         inputs: inputs.collect::<Option<_>>()?,
         outputs: outputs.collect::<Option<_>>()?,

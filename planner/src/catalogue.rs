@@ -39,6 +39,8 @@ pub struct Signature {
     pub purity: Purity,
     /// What its runner adds to the key.
     pub runner: BTreeMap<String, String>,
+    /// Whether its program runs adjacent stages in one invocation.
+    pub chains: bool,
 }
 
 /// A describe question.

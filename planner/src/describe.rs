@@ -302,6 +302,7 @@ mod tests {
             parts: 1,
         };
         let signature = Signature {
+            chains: false,
             digest: crate::key::StageDigest::new([0; 32]),
             doc: String::new(),
             inputs: ports(inputs.len()),

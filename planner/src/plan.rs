@@ -17,7 +17,7 @@ pub use format::{Compression, CsvDialect, Format};
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 
 /// The version of the plan's form. It is part of the hash.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// Index of a stream in [`Plan::streams`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -175,6 +175,8 @@ pub struct Stage {
     pub config: serde_json::Value,
     /// What the runner adds to the key; sorted.
     pub runner: BTreeMap<String, String>,
+    /// Whether its program runs adjacent stages in one invocation.
+    pub chains: bool,
     /// How sure it is that the outputs depend on nothing but the keys.
     pub purity: Purity,
     /// One per input port, in the stage's order.
@@ -193,6 +195,11 @@ impl Stage {
     /// The input whose segments are taken one at a time: each gives an invocation of its own. At most one.
     pub fn driving(&self) -> Option<(usize, &Input)> {
         self.inputs.iter().enumerate().find(|(_, input)| input.class.is_driving())
+    }
+
+    /// Whether it is a component that runs in a process or a container of its own, and not in flowc's process.
+    pub fn is_apart(&self) -> bool {
+        self.limits.isolate >= Isolate::Process && self.code.is_component()
     }
 
     /// Whether it has partials.
@@ -243,6 +250,20 @@ impl Code {
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
         }
+    }
+
+    /// What the program that it is a stage of is found by, if that is not flowc itself.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+            Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
+            Code::Image { reference, .. } => Some(reference),
+        }
+    }
+
+    /// Whether it is a wasm component, however that comes about.
+    pub fn is_component(&self) -> bool {
+        matches!(self, Code::Std(_) | Code::Wasm(_) | Code::Rust(_))
     }
 }
 
@@ -418,14 +439,52 @@ pub enum OutputColumn {
 /// What the text says of running a stage. None of it is in a key: it decides whether there is a result, never which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Keeps the stage out of its neighbours' units.
-    pub isolate: bool,
+    /// How far the stage is kept from others.
+    pub isolate: Isolate,
     /// Keeps its outputs in the store even where they need not be.
     pub cache: bool,
     /// Wall time for one invocation, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// Bytes of memory for one instance, batches held by handle included.
     pub memory: Option<u64>,
+}
+
+/// How far a stage is kept from others, each further than the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolate {
+    /// It shares a unit with its neighbours where it can.
+    #[default]
+    No,
+    /// `#true`: it is a unit of its own, wherever its kind of code runs.
+    Unit,
+    /// `"process"`: a unit, and a process of its own.
+    Process,
+    /// `"container"`: a unit, and a container of its own.
+    Container,
+}
+
+impl Isolate {
+    /// The one that a text names.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "process" => Some(Isolate::Process),
+            "container" => Some(Isolate::Container),
+            _ => None,
+        }
+    }
+}
+
+/// As in the text.
+impl std::fmt::Display for Isolate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Isolate::No => "#false",
+            Isolate::Unit => "#true",
+            Isolate::Process => "\"process\"",
+            Isolate::Container => "\"container\"",
+        })
+    }
 }
 
 /// Where results go.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Code, Plan, Producer, Stage, StreamId, is_server};
+use crate::plan::{Class, Isolate, Plan, Producer, Stage, StreamId};
 
 /// A chain of adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +32,11 @@ pub enum Boundary {
     },
     /// `cache #true`.
     Cache,
-    /// `isolate #true`, above or below.
-    Isolated,
+    /// One of the two stages is isolated, above or below.
+    Isolated {
+        /// How: the further of the two.
+        by: Isolate,
+    },
     /// More than one reader.
     FanOut {
         /// How many.
@@ -70,7 +73,7 @@ impl std::fmt::Display for Boundary {
             Boundary::SeveralOutputs => f.write_str("several outputs"),
             Boundary::Producer { class } => write!(f, "the answer comes after a {class} input"),
             Boundary::Cache => f.write_str("cache #true"),
-            Boundary::Isolated => f.write_str("isolate #true"),
+            Boundary::Isolated { by } => write!(f, "isolate {by}"),
             Boundary::FanOut { readers } => write!(f, "{readers} readers"),
             Boundary::Sink => f.write_str("a sink"),
             Boundary::Reader { class, .. } => write!(f, "the reader's input is {class}"),
@@ -85,10 +88,10 @@ impl std::fmt::Display for Boundary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OwnProcess {
-    /// They are of different projects, so their packages may differ.
-    Project,
-    /// One of them is a program that serves the protocol by itself.
-    Server,
+    /// They are of different projects or images.
+    Program,
+    /// The program of one of them runs one stage at a time.
+    Single,
     /// Their limits differ, or one has a `timeout`: limits are those of a process.
     Limits,
     /// The reader has several inputs or outputs: within a process, batches go straight from one stage to the next.
@@ -98,8 +101,8 @@ pub enum OwnProcess {
 impl std::fmt::Display for OwnProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            OwnProcess::Project => "another project",
-            OwnProcess::Server => "a program of its own",
+            OwnProcess::Program => "another program",
+            OwnProcess::Single => "the program runs one stage at a time",
             OwnProcess::Limits => "other limits",
             OwnProcess::Ports => "it has several inputs or outputs",
         })
@@ -108,16 +111,12 @@ impl std::fmt::Display for OwnProcess {
 
 /// Why a reader can't run in its producer's process, where stages run in processes.
 fn own_process(producer: &Stage, reader: &Stage) -> Option<OwnProcess> {
-    let (Code::Python { dir: above, entry: first }, Code::Python { dir: below, entry: second }) =
-        (&producer.code, &reader.code)
-    else {
-        return None;
-    };
+    let (above, below) = (producer.code.program()?, reader.code.program()?);
     let (memory, timeout) = (producer.limits.memory, producer.limits.timeout_ms.or(reader.limits.timeout_ms));
     if above != below || producer.runner != reader.runner {
-        Some(OwnProcess::Project)
-    } else if is_server(first) || is_server(second) {
-        Some(OwnProcess::Server)
+        Some(OwnProcess::Program)
+    } else if !(producer.chains && reader.chains) {
+        Some(OwnProcess::Single)
     } else if memory != reader.limits.memory || timeout.is_some() {
         Some(OwnProcess::Limits)
     } else if reader.inputs.len() != 1 || reader.outputs.len() != 1 {
@@ -176,8 +175,9 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
 fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<Boundary> {
     let reader = &plan.stages[stage];
     let class = reader.inputs[input].class;
-    if producer.limits.isolate || reader.limits.isolate {
-        Some(Boundary::Isolated)
+    let by = producer.limits.isolate.max(reader.limits.isolate);
+    if by != Isolate::No {
+        Some(Boundary::Isolated { by })
     } else if producer.code.runner() != reader.code.runner() {
         Some(Boundary::OtherRunner { stage })
     } else if let Some(cause) = own_process(producer, reader) {
@@ -215,5 +215,12 @@ fn unit(plan: &Plan, stored: &[Option<Boundary>], first: usize, next: &[Option<u
     let last = &plan.stages[stages[stages.len() - 1]];
     let mut reasons = last.outputs.iter().filter_map(|output| stored[output.stream.0].clone());
     let boundary = reasons.next().unwrap_or(Boundary::Unread);
-    Unit { runner: last.code.runner().into(), stages, boundary }
+    // Such a stage is alone in its unit.
+    let runner = match (last.code.runner(), last.limits.isolate) {
+        ("wasm", Isolate::Process) => "wasm in a process",
+        ("wasm", Isolate::Container) => "wasm in a container",
+        ("python", Isolate::Container) => "python in a container",
+        (runner, _) => runner,
+    };
+    Unit { runner: runner.into(), stages, boundary }
 }

@@ -148,8 +148,7 @@ fn sandbox() -> Result<String, Missing> {
 
 fn containers() -> Result<String, Missing> {
     let remedy = "only `container` and `image` stages need it";
-    flowc_executor::containers::engine()
-        .map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })
+    flowc_executor::containers::engine().map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })
 }
 
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -21,9 +21,9 @@ use flowc_sandbox::{Printed, Sandbox, describe_code};
 use futures::{Stream, StreamExt};
 use tokio::io::AsyncWrite;
 
-use crate::owner::labels;
-use crate::engine::Engine;
 use crate::ContainerError;
+use crate::engine::Engine;
+use crate::owner::labels;
 
 /// How long a container may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -263,7 +263,8 @@ async fn begin(engine: &Engine, body: ContainerCreateBody) -> Result<Begun, Cont
     let created = docker.create_container(None::<CreateContainerOptions>, body).await;
     let id = created.map_err(ContainerError::engine("make a container"))?.id;
     let removal = Removal { engine, id: &id };
-    let everything = AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
+    let everything =
+        AttachContainerOptions { stdin: true, stdout: true, stderr: true, stream: true, ..Default::default() };
     let attached = docker.attach_container(&id, Some(everything)).await;
     let attached = attached.map_err(ContainerError::engine("attach to a container"))?;
     let started = docker.start_container(&id, None::<StartContainerOptions>).await;

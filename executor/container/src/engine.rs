@@ -124,8 +124,7 @@ impl Engine {
     /// If the engine refuses it.
     pub(crate) fn load(&self, archive: File) -> Result<(), ContainerError> {
         let chunks = futures::stream::iter(Chunks(archive));
-        let mut progress =
-            std::pin::pin!(self.docker.import_image_stream(ImportImageOptions::default(), chunks, None));
+        let mut progress = std::pin::pin!(self.docker.import_image_stream(ImportImageOptions::default(), chunks, None));
         while let Some(step) = self.runtime.block_on(progress.next()) {
             step.map_err(ContainerError::engine("load an image"))?;
         }

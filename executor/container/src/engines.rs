@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_flight::Network;
-use flowc_process::{Contain, Folder, Host, ProcessError, Server};
+use flowc_process::{Contain, Folder, ProcessError, Server};
 use flowc_sandbox::Sandbox;
 
 use crate::ContainerError;
@@ -17,42 +17,27 @@ use crate::recipe::Recipe;
 /// An image in which there is nothing: what runs there is mounted.
 const EMPTY: &str = "FROM scratch\nENTRYPOINT [\"/none\"]";
 
-/// Finds the engine, once. Clones share it.
-#[derive(Clone)]
+/// Finds the engine, once.
+#[derive(Default)]
 pub struct Engines {
-    host: Arc<Host>,
-    found: Arc<Mutex<Option<Arc<Engine>>>>,
+    found: Mutex<Option<Arc<Engine>>>,
 }
 
 impl Engines {
-    /// Nothing is looked for yet. Sockets and temporary files are the host's.
-    pub fn new(host: Arc<Host>) -> Self {
-        Self { host, found: Arc::default() }
-    }
-
-    pub(crate) fn host(&self) -> &Host {
-        &self.host
-    }
-
     /// The engine. One that was not there is looked for again. Containers that a killed flowc left are removed first.
-    pub(crate) fn get(&self) -> Result<Arc<Engine>, ContainerError> {
+    pub(crate) fn get(&self, network: &Network) -> Result<Arc<Engine>, ContainerError> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = &*found {
             return Ok(engine.clone());
         }
-        let engine = Arc::new(Engine::find(self.host.network()?.runtime())?);
+        let engine = Arc::new(Engine::find(network.runtime())?);
         sweep(&engine);
         *found = Some(engine.clone());
         Ok(engine)
     }
 
-    /// Starts a container, and waits until it listens.
-    pub(crate) fn start(&self, spec: &Spec, folder: Folder) -> Result<Container, ContainerError> {
-        Container::start(&self.get()?, spec, folder, self.host.network()?)
-    }
-
     /// Waits until what was to be removed is gone.
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         if let Some(engine) = &*self.found.lock().unwrap_or_else(PoisonError::into_inner) {
             engine.settle();
         }
@@ -80,10 +65,10 @@ pub fn engine() -> Result<String, ContainerError> {
 }
 
 impl Contain for Engines {
-    fn start(&self, sandbox: &Sandbox, folder: Folder) -> Result<Box<dyn Server>, ProcessError> {
-        let started = self.get().and_then(|engine| {
+    fn start(&self, sandbox: &Sandbox, folder: Folder, network: &Network) -> Result<Box<dyn Server>, ProcessError> {
+        let started = self.get(network).and_then(|engine| {
             let image = self.empty(&engine)?;
-            Ok(self.start(&Spec::of_sandbox(&image, sandbox), folder)?)
+            Container::start(&engine, &Spec::of_sandbox(&image, sandbox), folder, network)
         });
         match started {
             Ok(container) => Ok(Box::new(container)),

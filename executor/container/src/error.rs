@@ -19,7 +19,9 @@ pub enum ContainerError {
         tried: String,
     },
     /// The socket is another user's.
-    #[error("{socket} may not be used: {reason}; join the group that owns it (for Docker: `docker`), or use an engine without root")]
+    #[error(
+        "{socket} may not be used: {reason}; join the group that owns it (for Docker: `docker`), or use an engine without root"
+    )]
     NoPermission {
         /// The engine's socket.
         socket: String,
@@ -27,7 +29,9 @@ pub enum ContainerError {
         reason: String,
     },
     /// It is on another machine.
-    #[error("the engine at {host} is not on this machine; flowc talks to one through a Unix socket: DOCKER_HOST=unix:///path")]
+    #[error(
+        "the engine at {host} is not on this machine; flowc talks to one through a Unix socket: DOCKER_HOST=unix:///path"
+    )]
     Remote {
         /// As named.
         host: String,

@@ -6,12 +6,12 @@ use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_platform::{lock_exclusive, write_whole};
 use serde::{Deserialize, Serialize};
 
+use crate::ContainerError;
 use crate::base::BaseImage;
 use crate::contents::Contents;
+use crate::engine::Engine;
 use crate::image::build;
 use crate::recipe::{Base, Recipe};
-use crate::ContainerError;
-use crate::engine::Engine;
 
 /// What the text may be called.
 const NAMES: &[&str] = &["Containerfile", "Dockerfile"];
@@ -41,8 +41,7 @@ impl ImageFolder {
         let named = NAMES.iter().map(|name| path.join(name)).find(|text| text.is_file());
         let file = named.ok_or_else(|| ContainerError::NoRecipe { folder: path.to_owned() })?;
         let text = std::fs::read_to_string(&file).map_err(ContainerError::io(&file))?;
-        let recipe =
-            Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
+        let recipe = Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
         let contents = Contents::find(&recipe, path)?;
         let mut hasher = KeyHasher::new("flowc image 1");
         hasher.bytes(text.as_bytes()).digest(&contents.digest()?);

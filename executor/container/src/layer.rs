@@ -55,7 +55,9 @@ fn append(archive: &mut Builder<impl Write>, path: &str, entry: &Entry) -> Resul
         Entry::Folder => {
             header.set_entry_type(EntryType::Directory);
             header.set_mode(0o755);
-            archive.append_data(&mut header, format!("{path}/"), io::empty()).map_err(ContainerError::io(Path::new(path)))
+            archive
+                .append_data(&mut header, format!("{path}/"), io::empty())
+                .map_err(ContainerError::io(Path::new(path)))
         }
         Entry::Link { to } => {
             header.set_entry_type(EntryType::Symlink);

@@ -110,7 +110,9 @@ impl Recipe {
             "WORKDIR" => self.folder = Some(instruction.path(instruction.expanded()?, self.folder.as_deref())?),
             "ENTRYPOINT" => self.entrypoint = Some(instruction.list()?),
             "CMD" => self.command = Some(instruction.list()?),
-            "FROM" => return Err(instruction.wrong("an image is built in one stage: there is one FROM, the first line")),
+            "FROM" => {
+                return Err(instruction.wrong("an image is built in one stage: there is one FROM, the first line"));
+            }
             other => return Err(instruction.unknown(other)),
         }
         Ok(())
@@ -299,9 +301,15 @@ cmd ["x"]
 "#;
         let recipe = Recipe::parse(text).unwrap();
         let [first, second] = &recipe.copies[..] else { panic!("{recipe:?}") };
-        assert_eq!((&first.sources[..], first.target.as_str()), (&["stage".into(), "lib/helper".into()][..], "/app/bin"));
+        assert_eq!(
+            (&first.sources[..], first.target.as_str()),
+            (&["stage".into(), "lib/helper".into()][..], "/app/bin")
+        );
         assert_eq!((first.into_folder, first.mode, first.line), (true, Some(0o755), 5));
-        assert_eq!((second.sources[0].as_str(), second.target.as_str(), second.into_folder), ("a file", "/etc/x", false));
+        assert_eq!(
+            (second.sources[0].as_str(), second.target.as_str(), second.into_folder),
+            ("a file", "/etc/x", false)
+        );
         assert_eq!(recipe.env["GREETING"], "hello you");
         assert_eq!(recipe.folder.as_deref(), Some("/app"));
         assert_eq!(recipe.entrypoint.unwrap(), ["/app/bin/stage", "--serve"]);

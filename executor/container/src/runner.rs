@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_process::{Lent, Pool};
+use flowc_process::{Host, Lent, Pool};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::ContainerError;
@@ -62,7 +62,8 @@ struct Kind {
 
 /// Runs stages in containers. Cheap to make: the engine is looked for when a stage is used.
 pub struct ContainerRunner {
-    engines: Engines,
+    engines: Arc<Engines>,
+    host: Arc<Host>,
     /// Notes of images that were made.
     home: PathBuf,
     /// Temporary files.
@@ -76,8 +77,8 @@ pub struct ContainerRunner {
 impl ContainerRunner {
     /// A runner that knows no stage yet. It notes in `home` which images were made; archives are put into `spool` for a
     /// while. `memory` is what a stage may have where the pipeline does not say.
-    pub fn new(engines: Engines, home: PathBuf, spool: PathBuf, memory: u64) -> Self {
-        Self { engines, home, spool, memory, launches: Mutex::default(), pool: Pool::default() }
+    pub fn new(engines: Arc<Engines>, host: Arc<Host>, home: PathBuf, spool: PathBuf, memory: u64) -> Self {
+        Self { engines, host, home, spool, memory, launches: Mutex::default(), pool: Pool::default() }
     }
 
     /// Registers a stage.
@@ -98,7 +99,7 @@ impl ContainerRunner {
     /// # Errors
     /// If its base can't be had, or there is no engine.
     pub fn make(&self, folder: &ImageFolder, log: &mut dyn FnMut(&str)) -> Result<String, ContainerError> {
-        folder.make(&*self.engines.get()?, &self.home, &self.spool, log)
+        folder.make(&*self.engine()?, &self.home, &self.spool, log)
     }
 
     /// The id of the image that a reference means now, if the engine has it.
@@ -106,7 +107,7 @@ impl ContainerRunner {
     /// # Errors
     /// If there is no engine.
     pub fn find(&self, reference: &str) -> Result<Option<String>, ContainerError> {
-        self.engines.get()?.image(reference)
+        self.engine()?.image(reference)
     }
 
     /// Fetches an image, and says its id.
@@ -114,7 +115,7 @@ impl ContainerRunner {
     /// # Errors
     /// If there is none, or no engine.
     pub fn pull(&self, reference: &str, log: &mut dyn FnMut(&str)) -> Result<String, ContainerError> {
-        let engine = self.engines.get()?;
+        let engine = self.engine()?;
         engine.pull(reference, log)?;
         let reason = "the engine does not have what it fetched".to_owned();
         engine.image(reference)?.ok_or_else(|| ContainerError::NoImage { reference: reference.to_owned(), reason })
@@ -159,15 +160,20 @@ impl ContainerRunner {
         launch.ok_or_else(|| format!("the container stage {} was never registered", digest.short()))
     }
 
+    fn engine(&self) -> Result<Arc<Engine>, ContainerError> {
+        self.engines.get(self.host.network()?)
+    }
+
     fn container(&self, launch: &Launch, memory: Option<u64>) -> Result<Lent<Kind, Container>, ContainerError> {
         let kind = Kind { image: launch.image.clone(), memory };
         self.pool.lend(kind, |_| {
-            let engine = self.engines.get()?;
+            let engine = self.engine()?;
             if engine.image(&launch.image)?.is_none() {
                 self.fetch(&engine, launch)?;
             }
-            let folder = self.engines.host().folder()?;
-            self.engines.start(&Spec::of_image(&launch.image, &folder, memory), folder)
+            let folder = self.host.folder()?;
+            let spec = Spec::of_image(&launch.image, &folder, memory);
+            Container::start(&engine, &spec, folder, self.host.network()?)
         })
     }
 

@@ -21,7 +21,7 @@ use crate::program::{Ending, Program};
 use crate::question::reason;
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
-    WireSchema,
+    WireSchema, put_path,
 };
 
 /// Lines of a log that one invocation may have.
@@ -125,7 +125,8 @@ impl FlightInstance {
             self.wait()?;
         }
         for port in 1..self.outputs.len() {
-            let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation: name, output: port };
+            let (stage, invocation) = (stage.into(), name.into());
+            let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
             let decoder = Decoder::new(self.outputs[port].sent().clone());
             self.call.get(port, Ticket::new(ticket), decoder);
@@ -140,8 +141,8 @@ impl FlightInstance {
             |output: &Output| Ok(OpeningOutput { rows: output.rows().into(), written: WireSchema::of(output.sent())? });
         let opening = Opening {
             protocol: PROTOCOL,
-            stage,
-            invocation: name,
+            stage: stage.into(),
+            invocation: name.into(),
             config: serde_json::from_str(&invocation.config).map_err(|error| format!("its config: {error}"))?,
             phase: invocation.phase,
             part: invocation.part,
@@ -206,6 +207,9 @@ impl FlightInstance {
         }
         self.release();
         self.state.opened |= note.opened;
+        if note.unordered {
+            self.outputs.iter_mut().for_each(Output::expect_no_order);
+        }
         if note.finished {
             self.state.finished = true;
             self.between.iter_mut().zip(note.rows).for_each(|(between, rows)| between.gave(rows));
@@ -334,7 +338,10 @@ impl FlightInstance {
 
     /// The stage's own code failed. What it left behind in its process nobody knows.
     fn failed(&mut self, failure: WireFailure) -> StageError {
-        let WireFailure { message, detail, memory } = failure;
+        let WireFailure { message, detail, memory, breach } = failure;
+        if breach {
+            return self.error(StageFault::Contract(message));
+        }
         if let (true, Some(bytes)) = (memory, self.invocation.limits.memory) {
             return self.error(StageFault::Memory { bytes });
         }
@@ -377,8 +384,8 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec<Input>, StageError> {
     let input = |(port, input): (usize, &flowc_runner::InputPort)| {
         let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
-        let path = ["flowc", name, "input", &port.to_string()].map(str::to_owned).to_vec();
-        let descriptor = (Some(port) != invocation.main_input).then(|| FlightDescriptor::new_path(path));
+        let path = || FlightDescriptor::new_path(put_path(name, port));
+        let descriptor = (Some(port) != invocation.main_input).then(path);
         let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
         Ok(Input {
             encoder: Encoder::new(schema, descriptor),

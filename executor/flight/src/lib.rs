@@ -1,5 +1,6 @@
-//! The client of the stage protocol (`docs/flight-protocol.md`): stages that run in a program of their own, behind
-//! Arrow Flight. Who starts that program, and in what isolation, is not decided here.
+//! Both sides of the stage protocol (`docs/flight-protocol.md`): instances of stages that run in another program, behind
+//! Arrow Flight, and the server of stages that run in this one ([`serve`]). Who starts that program, and in what isolation,
+//! is not decided here.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod call;
@@ -13,6 +14,7 @@ mod output;
 mod pending;
 mod program;
 mod question;
+pub mod serve;
 mod wire;
 
 #[cfg(feature = "testing")]

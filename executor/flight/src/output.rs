@@ -12,9 +12,7 @@ use flowc_planner::plan::{OutputColumn, Rows};
 use flowc_runner::{Batch, Invocation, OutputPort, Selection};
 
 use crate::pending::Pending;
-
-/// The name of the column of row numbers.
-const ROW: &str = "row";
+use crate::wire::ROW;
 
 /// An output of an invocation.
 pub(crate) struct Output {
@@ -24,6 +22,8 @@ pub(crate) struct Output {
     sent: SchemaRef,
     /// The next row of the input: those before are accounted for.
     next: u64,
+    /// Whether the numbers of picked rows ascend.
+    is_ordered: bool,
 }
 
 impl Output {
@@ -35,7 +35,7 @@ impl Output {
         let row: FieldRef = Field::new(ROW, DataType::UInt64, false).into();
         let row = matches!(port.rows, Rows::Subset { .. }).then_some(row);
         let sent = Arc::new(Schema::new(row.into_iter().chain(written).collect::<Vec<_>>()));
-        Self { all: invocation.outputs.clone(), number, sent, next: 0 }
+        Self { all: invocation.outputs.clone(), number, sent, next: 0, is_ordered: true }
     }
 
     /// What becomes of rows.
@@ -51,6 +51,11 @@ impl Output {
     /// The first row of the input that it may still refer to. None where its rows are new.
     pub(crate) fn position(&self) -> Option<(usize, u64)> {
         Some((self.rows().input()?, self.next))
+    }
+
+    /// Rows may be picked in any order: only what is settled is accounted for.
+    pub(crate) fn expect_no_order(&mut self) {
+        self.is_ordered = false;
     }
 
     /// The output will refer to none of the input's rows before this one any more.
@@ -106,23 +111,25 @@ impl Output {
     fn accept_subset(&mut self, sent: &RecordBatch, pending: &Pending, input: usize) -> Result<Vec<Batch>, String> {
         let numbers = sent.column(0).as_primitive::<UInt64Type>().values().clone();
         let ascend = numbers.first().is_none_or(|first| *first >= self.next) && numbers.is_sorted();
-        if !ascend {
+        if self.is_ordered && !ascend {
             return Err(self.says(format!("picks rows of input port {input} whose numbers do not ascend")));
         }
-        if let Some(last) = numbers.last().filter(|last| **last >= pending.end()) {
+        if let Some(outside) = numbers.iter().find(|number| **number >= pending.end()) {
             let given = pending.end();
-            return Err(self.says(format!("picks row {last} of input port {input} when {given} were given")));
+            return Err(self.says(format!("picks row {outside} of input port {input} when {given} were given")));
         }
         let (mut batches, mut at) = (Vec::new(), 0);
         while at < numbers.len() {
             let (batch, held) = self.held(pending, numbers[at])?;
-            let count = numbers[at..].partition_point(|number| *number < held.end);
+            let count = numbers[at..].iter().take_while(|number| held.contains(number)).count();
             let picked = pick(batch, &numbers[at..at + count], &held)?;
             let written = sent.slice(at, count).columns()[1..].to_vec();
             batches.push(self.batch(count, written, |column| Ok(picked.column(column).cloned()))?);
             at += count;
         }
-        self.next = numbers.last().copied().unwrap_or(self.next);
+        if self.is_ordered {
+            self.next = numbers.last().copied().unwrap_or(self.next);
+        }
         Ok(batches)
     }
 
@@ -170,11 +177,11 @@ impl Output {
     }
 }
 
-/// The rows of a batch with these ascending numbers, counted as those that it holds.
+/// The rows of a batch with these numbers, counted as those that it holds.
 fn pick(batch: &Batch, numbers: &[u64], held: &Range<u64>) -> Result<Batch, String> {
     let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
-    let is_run = numbers.windows(2).all(|pair| pair[1] == pair[0] + 1) && last - first + 1 == numbers.len() as u64;
-    if is_run {
+    let is_run = || numbers.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    if last.checked_sub(first) == Some(numbers.len() as u64 - 1) && is_run() {
         return Ok(batch.slice((first - held.start) as usize, numbers.len()));
     }
     // A batch has fewer than 2^32 rows: the engine cuts them to thousands.
@@ -275,6 +282,21 @@ mod tests {
         let pick = |row: u64| vec![Arc::new(UInt64Array::from(vec![row])) as ArrayRef, numbers(0..1)];
         assert!(output.accept(&sent(&output, 1, pick(5)), &pending).unwrap_err().contains("do not ascend"));
         assert!(output.accept(&sent(&output, 1, pick(7)), &pending).unwrap_err().contains("row 7"));
+    }
+
+    #[test]
+    fn rows_may_be_picked_in_any_order_where_that_is_said() {
+        let mut output = output(Rows::Subset { input: 0 }, vec![PASSED]);
+        output.expect_no_order();
+        let mut pending = pending(&[3, 4]);
+        let pick = |rows: &[u64]| vec![Arc::new(UInt64Array::from(rows.to_vec())) as ArrayRef];
+        let batches = output.accept(&sent(&output, 5, pick(&[6, 1, 0, 4, 5])), &pending).unwrap();
+        assert_eq!(column(&batches, 0), [6, 1, 0, 4, 5]);
+        assert_eq!(output.position(), Some((0, 0)));
+        assert!(output.accept(&sent(&output, 2, pick(&[7, 0])), &pending).unwrap_err().contains("picks row 7"));
+        output.settle(3);
+        pending[0].release(3);
+        assert!(output.accept(&sent(&output, 1, pick(&[1])), &pending).unwrap_err().contains("row 1, which it said"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Questions at plan time: two actions.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ impl Connection {
         digest: StageDigest,
         runner: BTreeMap<String, String>,
     ) -> Result<Signature, Problem> {
-        let wire: WireSignature = self.ask(SIGNATURE, &AskSignature { protocol: PROTOCOL, stage })?;
+        let wire: WireSignature = self.ask(SIGNATURE, &AskSignature { protocol: PROTOCOL, stage: stage.into() })?;
         if wire.protocol != PROTOCOL {
             let spoken = wire.protocol;
             return Err(misdescribed(format!(
@@ -40,8 +41,8 @@ impl Connection {
             )));
         }
         check_ports(&wire.inputs, &wire.outputs)?;
-        let WireSignature { doc, inputs, outputs, config_schema, .. } = wire;
-        Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Sandboxed, runner })
+        let WireSignature { doc, inputs, outputs, config_schema, chains, .. } = wire;
+        Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Sandboxed, runner, chains })
     }
 
     /// What a stage makes of a config and of its inputs' schemas.
@@ -51,7 +52,8 @@ impl Connection {
     pub fn describe(&self, stage: &str, question: &Question) -> Result<Description, Problem> {
         let failed = |error| Problem::new(format!("the schema of an input can't be handed over: {error}"));
         let inputs = question.inputs.iter().map(|schema| WireSchema::of(schema)).collect::<Result<_, _>>();
-        let ask = AskDescribe { protocol: PROTOCOL, stage, config: &question.config, inputs: inputs.map_err(failed)? };
+        let (stage, config) = (stage.into(), Cow::Borrowed(&question.config));
+        let ask = AskDescribe { protocol: PROTOCOL, stage, config, inputs: inputs.map_err(failed)? };
         self.ask::<WireDescription>(DESCRIBE, &ask)?.decode().map_err(misdescribed)
     }
 

@@ -1,5 +1,7 @@
 //! The messages of the stage protocol (`docs/flight-protocol.md`), as JSON.
 
+use std::borrow::Cow;
+
 use arrow_schema::{Schema, SchemaRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,30 +29,36 @@ impl WireSchema {
         schema::encode(schema).map(|bytes| Self(STANDARD.encode(bytes))).map_err(|error| error.to_string())
     }
 
-    fn decode(&self) -> Result<SchemaRef, String> {
+    pub(crate) fn decode(&self) -> Result<SchemaRef, String> {
         let bytes = STANDARD.decode(&self.0).map_err(|error| format!("a schema is no base64: {error}"))?;
         schema::decode(&bytes).map(Into::into).map_err(|error| format!("a schema can't be read: {error}"))
     }
 }
 
+/// What every request holds.
+#[derive(Deserialize)]
+pub(crate) struct Request {
+    pub(crate) protocol: u64,
+}
+
 /// Body of [`SIGNATURE`].
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct AskSignature<'a> {
     pub(crate) protocol: u64,
-    pub(crate) stage: &'a str,
+    pub(crate) stage: Cow<'a, str>,
 }
 
 /// Body of [`DESCRIBE`].
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct AskDescribe<'a> {
     pub(crate) protocol: u64,
-    pub(crate) stage: &'a str,
-    pub(crate) config: &'a serde_json::Value,
+    pub(crate) stage: Cow<'a, str>,
+    pub(crate) config: Cow<'a, serde_json::Value>,
     pub(crate) inputs: Vec<WireSchema>,
 }
 
 /// What an action answers: what was asked for, or a problem.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Answer<T> {
     Problem { problem: WireProblem },
@@ -58,13 +66,20 @@ pub(crate) enum Answer<T> {
 }
 
 /// Why a stage cannot go on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WireProblem {
     pub(crate) message: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) config_path: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) help: Option<String>,
+}
+
+impl From<Problem> for WireProblem {
+    fn from(problem: Problem) -> Self {
+        let Problem { message, config_path, help, .. } = problem;
+        Self { message, config_path, help }
+    }
 }
 
 impl From<WireProblem> for Problem {
@@ -75,7 +90,7 @@ impl From<WireProblem> for Problem {
 }
 
 /// What a stage is.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct WireSignature {
     pub(crate) protocol: u64,
     #[serde(default)]
@@ -84,10 +99,13 @@ pub(crate) struct WireSignature {
     pub(crate) outputs: Vec<String>,
     #[serde(default)]
     pub(crate) config_schema: serde_json::Value,
+    /// Whether openings may hold `steps`.
+    #[serde(default)]
+    pub(crate) chains: bool,
 }
 
 /// What a stage does with a config and schemas.
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct WireDescription {
     inputs: Vec<WireInput>,
     outputs: Vec<WireOutput>,
@@ -101,7 +119,7 @@ fn one() -> u64 {
     1
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct WireInput {
     class: Class,
     reads: Vec<usize>,
@@ -109,7 +127,7 @@ struct WireInput {
     keys: Vec<usize>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct WireOutput {
     schema: WireSchema,
     rows: WireRows,
@@ -125,7 +143,7 @@ pub(crate) enum WireRows {
     New,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum WireOrigin {
     Written,
@@ -153,6 +171,25 @@ impl From<Rows> for WireRows {
 }
 
 impl WireDescription {
+    /// Fails where a schema can't be written.
+    pub(crate) fn of(description: Description) -> Result<Self, String> {
+        let input = |InputDescription { class, reads, keys }| WireInput { class, reads, keys };
+        let output = |OutputDescription { schema, rows, columns }: OutputDescription| {
+            let origin = |origin| match origin {
+                OutputColumn::Written => WireOrigin::Written,
+                OutputColumn::Passed { column } => WireOrigin::Passed(column),
+            };
+            let columns = columns.into_iter().map(origin).collect();
+            Ok(WireOutput { schema: WireSchema::of(&schema)?, rows: rows.into(), columns })
+        };
+        Ok(Self {
+            inputs: description.inputs.into_iter().map(input).collect(),
+            outputs: description.outputs.into_iter().map(output).collect::<Result<_, String>>()?,
+            partial: description.partial.map(|schema| WireSchema::of(&schema)).transpose()?,
+            parts: description.parts,
+        })
+    }
+
     /// The planner checks what it says.
     pub(crate) fn decode(self) -> Result<Description, String> {
         let input = |WireInput { class, reads, keys }| InputDescription { class, reads, keys };
@@ -174,11 +211,11 @@ impl WireDescription {
 }
 
 /// The descriptor of an exchange.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Opening<'a> {
     pub(crate) protocol: u64,
-    pub(crate) stage: &'a str,
-    pub(crate) invocation: &'a str,
+    pub(crate) stage: Cow<'a, str>,
+    pub(crate) invocation: Cow<'a, str>,
     pub(crate) config: serde_json::Value,
     pub(crate) phase: Phase,
     pub(crate) part: u64,
@@ -187,12 +224,12 @@ pub(crate) struct Opening<'a> {
     pub(crate) outputs: Vec<OpeningOutput>,
     pub(crate) credit: u64,
     /// The stages of a chain; empty for a single one.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<OpeningStep>,
 }
 
 /// A stage of a chain in an [`Opening`].
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct OpeningStep {
     pub(crate) stage: String,
     pub(crate) config: serde_json::Value,
@@ -207,7 +244,7 @@ pub(crate) struct OpeningStep {
 }
 
 /// A column of a frame.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WireFrameColumn {
     Kept(usize),
@@ -215,52 +252,90 @@ pub(crate) enum WireFrameColumn {
 }
 
 /// An input in an [`Opening`].
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct OpeningInput {
     pub(crate) schema: WireSchema,
 }
 
 /// An output in an [`Opening`].
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct OpeningOutput {
     pub(crate) rows: WireRows,
     pub(crate) written: WireSchema,
 }
 
 /// The ticket of an output beyond the first.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct OutputTicket<'a> {
     pub(crate) protocol: u64,
-    pub(crate) stage: &'a str,
-    pub(crate) invocation: &'a str,
+    pub(crate) stage: Cow<'a, str>,
+    pub(crate) invocation: Cow<'a, str>,
     pub(crate) output: usize,
 }
 
+/// The name of the column of row numbers.
+pub(crate) const ROW: &str = "row";
+
+/// The path by which an input beside the main one is put: its first part, and its third.
+const PUT: [&str; 2] = ["flowc", "input"];
+
+/// Where an input beside the main one is put.
+pub(crate) fn put_path(invocation: &str, port: usize) -> Vec<String> {
+    [PUT[0], invocation, PUT[1], &port.to_string()].map(str::to_owned).to_vec()
+}
+
+/// The invocation and the input that such a path names.
+pub(crate) fn read_put_path(path: &[String]) -> Option<(&str, usize)> {
+    match path {
+        [flowc, invocation, input, port] if [flowc, input] == PUT => Some((invocation, port.parse().ok()?)),
+        _ => None,
+    }
+}
+
 /// Metadata of a message of the stage.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Note {
+    #[serde(skip_serializing_if = "is_false")]
     pub(crate) opened: bool,
+    /// With `opened`: numbers of picked rows need not ascend, and only `settled` says which are not picked any more.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) unordered: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) consumed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) settled: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log: Vec<(String, String)>,
+    #[serde(skip_serializing_if = "is_false")]
     pub(crate) finished: bool,
     /// Whose log, problem or failure it is, in a chain; the last stage's if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<usize>,
     /// With `finished`: the rows that each stage of a chain but the last one gave.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rows: Vec<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<WireProblem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed: Option<WireFailure>,
 }
 
 /// How a stage's code failed.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WireFailure {
     pub(crate) message: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) memory: bool,
+    /// It broke the contract, as the server saw it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) breach: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Note {
@@ -270,5 +345,11 @@ impl Note {
             return Ok(Self::default());
         }
         serde_json::from_slice(metadata).map_err(|error| format!("its metadata can't be read: {error}"))
+    }
+
+    /// The reverse.
+    pub(crate) fn write(&self) -> bytes::Bytes {
+        // Text and numbers in named fields can always be written.
+        serde_json::to_vec(self).unwrap_or_default().into()
     }
 }

@@ -6,7 +6,9 @@ mod guard;
 mod stamp;
 mod tree;
 
-pub use files::{Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole};
+pub use files::{
+    Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole,
+};
 pub use guard::guarded;
 pub use stamp::FileStamp;
 pub use tree::{SourceTree, TreeError, TreeHasher};

@@ -15,7 +15,8 @@ use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Question;
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Code, Limits};
-use flowc_python::{Environments, Launch, Places, Project, PythonRunner};
+use flowc_process::Host;
+use flowc_python::{Environments, Launch, Project, PythonRunner};
 use flowc_runner::{
     Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError,
 };
@@ -30,12 +31,8 @@ fn main() {
     let home = tempfile::tempdir().unwrap();
     let project = Project::find(Path::new(&project), home.path()).unwrap();
     let environment = Environments { home: home.path().to_owned() }.install(&project, &mut |_| ()).unwrap();
-    let places = Places {
-        helper: std::env::current_exe().unwrap(),
-        home: home.path().to_owned(),
-        spool: home.path().to_owned(),
-    };
-    let runner = PythonRunner::new(places, 512 << 20);
+    let host = Arc::new(Host::new(std::env::current_exe().unwrap(), home.path().to_owned()));
+    let runner = PythonRunner::new(host, home.path().to_owned(), 512 << 20);
     let digest = runner.add(Launch { project, environment, entry: String::new() });
     let megabyte = batch(8500);
     let invocation = invocation(&runner, digest, megabyte.schema());

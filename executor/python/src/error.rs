@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flowc_platform::TreeError;
+use flowc_process::ProcessError;
 
 /// Why a Python stage can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -41,18 +42,9 @@ pub enum PythonError {
         /// What uv said.
         output: String,
     },
-    /// The path of a socket would be longer than systems allow.
-    #[error("no folder for a socket has a path that is short enough: {} has more than 75 bytes; set TMPDIR to a shorter one", .folder.display())]
-    LongPath {
-        /// The folder of temporary files.
-        folder: PathBuf,
-    },
-    /// The process does not come up.
-    #[error("its process does not start: {reason}")]
-    Start {
-        /// How it ended, and what it printed.
-        reason: String,
-    },
+    /// The process does not serve.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// A file can't be read or written.
     #[error("{}: {source}", .path.display())]
     Io {

@@ -8,8 +8,7 @@
 mod environment;
 mod error;
 mod interpreter;
-mod pool;
-mod process;
+mod launch;
 mod project;
 mod runner;
 mod sdk;
@@ -17,5 +16,6 @@ mod sdk;
 pub use environment::Environments;
 pub use error::PythonError;
 pub use interpreter::Interpreter;
+pub use launch::Launch;
 pub use project::Project;
-pub use runner::{Launch, Places, PythonRunner};
+pub use runner::PythonRunner;

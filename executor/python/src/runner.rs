@@ -2,62 +2,33 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use flowc_flight::{FlightInstance, Network, Stages};
+use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::is_server;
+use flowc_process::{Enclosure, Host, Lent, Pool, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
-use crate::pool::{Kind, Lent, Pool};
-use crate::process::{Process, sweep};
-use crate::{Project, PythonError};
-
-/// Where a runner finds and puts things.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// A program that calls [`flowc_sandbox::main`] first thing.
-    pub helper: PathBuf,
-    /// Environments, and the SDK.
-    pub home: PathBuf,
-    /// Sockets and temporary files.
-    pub spool: PathBuf,
-}
-
-/// How a stage is started.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// Its sources and its interpreter.
-    pub project: Project,
-    /// Its packages.
-    pub environment: PathBuf,
-    /// `module:name`, `module`, or nothing for the module `stage`; or a program that serves the protocol by itself.
-    pub entry: String,
-}
+use crate::launch::{Kind, Launch, sandbox};
+use crate::{PythonError, sdk};
 
 /// Runs stages that are written in Python. Cheap to make: nothing is started until a stage is used.
 pub struct PythonRunner {
-    places: Places,
+    host: Arc<Host>,
+    /// Environments, and the SDK.
+    home: PathBuf,
     /// Bytes of memory for a process that is asked at plan time.
     memory: u64,
-    network: OnceLock<Result<Network, String>>,
     launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
-    pool: Pool,
-    swept: Once,
+    pool: Pool<Kind, Box<dyn Server>>,
 }
 
 impl PythonRunner {
-    /// A runner that knows no stage yet. `memory` is what a stage may have where the pipeline does not say.
-    pub fn new(places: Places, memory: u64) -> Self {
-        Self {
-            places,
-            memory,
-            network: OnceLock::new(),
-            launches: Mutex::default(),
-            pool: Pool::default(),
-            swept: Once::new(),
-        }
+    /// A runner that knows no stage yet. `home` is for environments and the SDK; `memory` is what a stage may have where
+    /// the pipeline does not say.
+    pub fn new(host: Arc<Host>, home: PathBuf, memory: u64) -> Self {
+        Self { host, home, memory, launches: Mutex::default(), pool: Pool::default() }
     }
 
     /// Registers a stage.
@@ -73,9 +44,7 @@ impl PythonRunner {
     /// # Errors
     /// If it can't be started, or describes itself wrongly.
     pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
-        self.ask(digest, |process, launch| {
-            process.connection().signature(&launch.entry, *digest, launch.project.runner())
-        })
+        self.ask(digest, |connection, launch| connection.signature(&launch.entry, *digest, launch.project.runner()))
     }
 
     /// What a registered stage makes of a config and of its inputs' schemas.
@@ -83,33 +52,25 @@ impl PythonRunner {
     /// # Errors
     /// What the stage itself finds wrong, or what is wrong with the stage.
     pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
-        self.ask(&question.digest, |process, launch| process.connection().describe(&launch.entry, question))
+        self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry, question))
     }
 
     /// Asks with a process that waits, or a new one.
     fn ask<T>(
         &self,
         digest: &StageDigest,
-        question: impl FnOnce(&Process, &Launch) -> Result<T, Problem>,
+        question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let launch = self.launch(digest).map_err(Problem::new)?;
-        let kind = Kind::of(&launch, Some(self.memory));
-        let mut process = self.process(&launch, &kind).map_err(|error| Problem::new(error.to_string()))?;
-        let answer = question(&process, &launch);
-        match process.is_alive() {
-            true => self.pool.put(kind, process),
-            false => {
-                let (how, words) = (process.ended(), process.printed().join("\n"));
-                let how = how.map_or_else(String::new, |ending| format!("{ending:?}"));
-                return Err(Problem::new(format!("its process ended while it was asked: {how}\n{words}")));
-            }
-        }
-        answer
+        let process = self
+            .process(&launch, Some(self.memory), Enclosure::Sandbox)
+            .map_err(|error| Problem::new(error.to_string()))?;
+        process.ask(|connection| question(connection, &launch))
     }
 
     /// Ends all processes that are not at work.
     pub fn end_idle(&self) {
-        self.pool.end();
+        self.pool.end_idle();
     }
 
     fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
@@ -118,22 +79,16 @@ impl PythonRunner {
         launch.ok_or_else(|| format!("the Python stage {} was never registered", digest.short()))
     }
 
-    fn process(&self, launch: &Launch, kind: &Kind) -> Result<Process, PythonError> {
-        if let Some(process) = self.pool.take(kind) {
-            return Ok(process);
-        }
-        self.swept.call_once(|| sweep(&self.places.spool));
-        let network = self.network.get_or_init(|| Network::new().map_err(|error| error.to_string()));
-        let network = network.as_ref().map_err(|reason| PythonError::Start { reason: reason.clone() })?;
-        Process::start(launch, kind.memory, &self.places, network)
-    }
-}
-
-impl Kind {
-    fn of(launch: &Launch, memory: Option<u64>) -> Self {
-        let Launch { project, environment, entry } = launch;
-        let server = is_server(entry).then(|| entry.clone());
-        Self { dir: project.dir.clone(), environment: environment.clone(), server, memory }
+    fn process(
+        &self,
+        launch: &Launch,
+        memory: Option<u64>,
+        enclosure: Enclosure,
+    ) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
+        self.pool.lend(Kind::of(launch, memory, enclosure), |_| {
+            let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.home)?);
+            Ok(self.host.start(&sandbox(launch, memory, &folder, &sdk), folder, enclosure)?)
+        })
     }
 }
 
@@ -155,16 +110,12 @@ impl ChainRunner for PythonRunner {
             |message: String| StageError::new(&*first.stage, StageFault::Problem { message, config_path: None });
         let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
         let launches = launches.map_err(failed)?;
-        let kind = Kind::of(&launches[0], first.limits.memory);
-        let process = self.process(&launches[0], &kind).map_err(|error| match error {
-            // It may have been killed, or the machine have been short of something.
-            PythonError::Start { reason } => StageError::new(&*first.stage, StageFault::Crashed(reason)),
+        let (memory, enclosure) = (first.limits.memory, first.limits.isolate.into());
+        let process = self.process(&launches[0], memory, enclosure).map_err(|error| match error {
+            PythonError::Process(error) => error.of_stage(&first.stage),
             other => failed(other.to_string()),
         })?;
-        let connection = process.connection().clone();
-        let program = Box::new(Lent { process, kind, pool: self.pool.clone() });
         let entries = launches.iter().map(|launch| launch.entry.clone()).collect();
-        let stages = Stages { entries, invocations: stages, between };
-        Ok(Box::new(FlightInstance::open(&connection, program, stages, outlet)?))
+        process.open(Stages { entries, invocations: stages, between }, outlet)
     }
 }

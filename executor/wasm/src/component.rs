@@ -66,7 +66,7 @@ fn compiled(
     bytes: &[u8],
     digest: &StageDigest,
 ) -> Result<Component, Problem> {
-    let name = format!("{digest}-{:016x}.cwasm", machine.compatibility);
+    let name = compiled_name(machine, digest);
     if let Some(component) = cache.path(&name).and_then(|path| load_file(machine, path)) {
         return Ok(component);
     }
@@ -79,6 +79,11 @@ fn compiled(
     // SAFETY: the engine itself made these bytes just now.
     let component = unsafe { Component::deserialize(&machine.engine, &code) };
     component.map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+}
+
+/// The name of a compiled component in the cache.
+pub(crate) fn compiled_name(machine: &Machine, digest: &StageDigest) -> String {
+    format!("{digest}-{:016x}.cwasm", machine.compatibility)
 }
 
 /// `None` for a file that this engine does not accept: it is compiled again.

@@ -21,7 +21,7 @@ pub(crate) fn signature(wire: WireSignature, digest: StageDigest, uses_wasi: boo
     let runner =
         if uses_wasi { BTreeMap::from([("wasi".to_owned(), wasi::VERSION.to_owned())]) } else { BTreeMap::new() };
     let WireSignature { doc, inputs, outputs, .. } = wire;
-    Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Proven, runner })
+    Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Proven, runner, chains: false })
 }
 
 /// A problem that the stage itself reports.

@@ -39,7 +39,7 @@ use flowc_planner::key::StageDigest;
 pub use budget::DEFAULT_MEMORY;
 pub use engine::STACK_PER_INSTANCE;
 pub use log::{LOG_LINE_BYTES, LOG_LINES};
-pub use runner::WasmRunner;
+pub use runner::{ComponentFiles, WasmRunner};
 
 /// Keeps compiled components between runs, by name. Its files are trusted: nobody else writes them, and they never
 /// change in place.

@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
-use crate::component::{Loaded, load};
+use crate::component::{Loaded, compiled_name, load};
 use crate::engine::Machine;
 use crate::instance::{WasmInstance, needs_interrupts};
 use crate::{CompiledCache, WasmError, question};
@@ -19,6 +20,15 @@ pub struct WasmRunner {
     plain: OnceLock<Result<Machine, WasmError>>,
     interruptible: OnceLock<Result<Machine, WasmError>>,
     components: Mutex<HashMap<StageDigest, Arc<Entry>>>,
+}
+
+/// A component as files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComponentFiles {
+    /// The component itself.
+    pub component: PathBuf,
+    /// What it is compiled to on this machine. Of the name that the cache is asked for.
+    pub compiled: PathBuf,
 }
 
 /// A registered component, and what is known of it by now.
@@ -72,6 +82,21 @@ impl WasmRunner {
         let signature = self.signature(&question.digest)?;
         let entry = self.entry(&question.digest)?;
         question::describe(self.loaded(&entry, false)?, &signature, question)
+    }
+
+    /// A registered component as files of the cache, for a process of its own. It is compiled if it was not yet.
+    ///
+    /// # Errors
+    /// If it is no stage, or the cache can't keep it.
+    pub fn files(&self, digest: &StageDigest) -> Result<ComponentFiles, Problem> {
+        let entry = self.entry(digest)?;
+        self.loaded(&entry, false)?;
+        let machine = self.plain.get().and_then(|machine| machine.as_ref().ok());
+        let compiled = machine.and_then(|machine| self.cache.path(&compiled_name(machine, digest)));
+        let name = format!("{digest}.wasm");
+        let component = self.cache.path(&name).or_else(|| self.cache.put(&name, &entry.bytes));
+        let files = component.zip(compiled).map(|(component, compiled)| ComponentFiles { component, compiled });
+        files.ok_or_else(|| Problem::new("the component can't be kept for a process of its own"))
     }
 
     fn entry(&self, digest: &StageDigest) -> Result<Arc<Entry>, Problem> {

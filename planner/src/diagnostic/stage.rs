@@ -22,10 +22,20 @@ pub enum StageProblem {
     },
     /// A kind of code for which there is no runner yet.
     #[error("`{kind}` stages are not in this version of flowc")]
-    #[diagnostic(code(flowc::reserved), help("this version runs `std`, `wasm` and `rust` stages"))]
+    #[diagnostic(
+        code(flowc::reserved),
+        help("this version runs `std`, `wasm`, `rust`, `python`, `container` and `image` stages")
+    )]
     Reserved {
         /// Its name.
         kind: String,
+    },
+    /// It is asked to be isolated less than it is.
+    #[error("the stage `{stage}` runs in a container, not in a process of this machine")]
+    #[diagnostic(code(flowc::isolation), help("leave it out; `isolate #true` keeps the stage in a unit of its own"))]
+    InContainer {
+        /// The stage.
+        stage: String,
     },
     /// The code cannot be had.
     #[error("{code}: {message}")]

@@ -2,7 +2,7 @@
 
 use super::{Name, Taken, form};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Limits, is_server};
+use crate::plan::{Code, Isolate, Limits, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -65,6 +65,7 @@ impl StageDecl {
         let label = name.as_ref().map_or("?", |name| &name.text);
         let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
         let limits = limits(&node, problems);
+        check_isolation(&node, label, code.as_ref().map(|(code, _)| code), limits.isolate, problems);
         let config = node.children.as_mut().and_then(|children| {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
@@ -184,11 +185,34 @@ fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
 }
 
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
-    let isolate = form::child_flag(node, "isolate", "isolate #true", problems);
+    let isolate = isolate(node, problems);
     let cache = form::child_flag(node, "cache", "cache #true", problems);
     let timeout_ms = TIMEOUT.read(node, problems);
     let memory = MEMORY.read(node, problems);
     Limits { isolate, cache, timeout_ms, memory }
+}
+
+fn isolate(node: &Node, problems: &mut Problems) -> Isolate {
+    let Some(arg) = form::only_arg(node, "isolate", "isolate \"process\"", problems) else { return Isolate::No };
+    let help = "`#true` for a unit of its own, \"process\" or \"container\" for one of those of its own";
+    match &arg.value {
+        Value::Bool(false) => return Isolate::No,
+        Value::Bool(true) => return Isolate::Unit,
+        Value::String(name) => match Isolate::named(name) {
+            Some(isolate) => return isolate,
+            None => form::bad_value("isolation", arg, help, problems),
+        },
+        _ => form::wrong_type("isolate", "`#true`, `#false` or a text", arg, Some(help.to_owned()), problems),
+    }
+    Isolate::No
+}
+
+/// Says that a stage can't be isolated in the way that its text asks for.
+fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isolate, problems: &mut Problems) {
+    let arg = node.child("isolate").and_then(|child| child.args.first());
+    if let (Isolate::Process, Some(Code::Container { .. } | Code::Image { .. }), Some(arg)) = (isolate, code, arg) {
+        problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
+    }
 }
 
 /// A limit with a unit.

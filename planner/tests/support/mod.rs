@@ -41,6 +41,7 @@ fn signature(name: &str) -> Option<Signature> {
     };
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Some(Signature {
+        chains: false,
         digest: StageDigest::new(KeyHasher::new(name).finish()),
         doc: String::new(),
         inputs: owned(inputs),

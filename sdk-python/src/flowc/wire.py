@@ -82,6 +82,7 @@ def signature_json(stage: Stage) -> dict[str, Json]:
         "inputs": [port.name for port in stage.inputs],
         "outputs": [port.name for port in stage.outputs],
         "config_schema": stage.config.schema(),
+        "chains": True,
     }
 
 

@@ -2,12 +2,14 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
-use flowc_python::{Environments, Launch, Places, Project, PythonRunner};
+use flowc_process::Host;
+use flowc_python::{Environments, Launch, Project, PythonRunner};
 use flowc_runner::Runner;
 use flowc_runner::conformance::Subject;
 
@@ -27,7 +29,8 @@ impl Python {
         let environment = environment.unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
-        let runner = PythonRunner::new(Places { helper, home, spool: spool.path().to_owned() }, 512 << 20);
+        let host = Arc::new(Host::new(helper, spool.path().to_owned()));
+        let runner = PythonRunner::new(host, home, 512 << 20);
         let digest = runner.add(Launch { project, environment, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }
     }

@@ -1,0 +1,60 @@
+//! The server of the stage protocol: stages that some runner of this program executes, for whoever connects.
+//!
+//! - `listen`: where, and until when;
+//! - `service`: the calls, and `invocations`: which of them belong together;
+//! - `opening`: what an invocation is to be;
+//! - `work`: an invocation, in a thread of its own. It feeds an instance from the streams of its inputs (`feed`) and answers on
+//!   those of its outputs (`replies`), whose batches come from the instance's outlet (`sending`);
+//! - `numbers`: the numbers of an input's rows, which go through the instance like a column that is passed on.
+//!
+//! Both directions are bounded, since every wait is one of that thread: it reads a batch when the instance has taken the last
+//! one, and it writes when HTTP/2 has room.
+
+mod feed;
+mod invocations;
+mod listen;
+mod numbers;
+mod opening;
+mod replies;
+mod sending;
+mod service;
+mod work;
+
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::{Description, Problem, Signature};
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Limits;
+use flowc_runner::Runner;
+
+pub use listen::{LISTEN, input_ended, serve};
+
+/// The stages that a program serves.
+pub trait Served: Send + Sync + 'static {
+    /// What a stage is, before any config.
+    ///
+    /// # Errors
+    /// What is wrong with it, or that there is none of this name.
+    fn signature(&self, stage: &str) -> Result<Signature, Problem>;
+
+    /// What a stage makes of a config and of its inputs' schemas.
+    ///
+    /// # Errors
+    /// What the stage itself finds wrong, or what is wrong with it.
+    fn describe(&self, stage: &str, config: serde_json::Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem>;
+
+    /// What executes a stage.
+    ///
+    /// # Errors
+    /// That there is none of this name.
+    fn code(&self, stage: &str) -> Result<ServedCode<'_>, Problem>;
+}
+
+/// What executes a stage that is served.
+pub struct ServedCode<'a> {
+    /// The runner.
+    pub runner: &'a dyn Runner,
+    /// The stage, which the runner knows.
+    pub digest: StageDigest,
+    /// What an instance may take. Time is the client's to measure.
+    pub limits: Limits,
+}

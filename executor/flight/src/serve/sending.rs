@@ -1,0 +1,79 @@
+//! Where the batches of an instance go: to the client.
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, SchemaRef};
+use flowc_planner::plan::Rows;
+use flowc_runner::{Batch, Outlet, StageError, StageFault};
+
+use super::numbers::Numbers;
+use super::replies::{Gone, Replies};
+use crate::encode::Encoder;
+use crate::wire::Note;
+
+/// The outlet of an instance.
+pub(super) struct Sending {
+    /// The first stream is the exchange's.
+    outputs: Vec<Output>,
+}
+
+struct Output {
+    encoder: Encoder,
+    picks: bool,
+    replies: Replies,
+}
+
+impl Sending {
+    /// Sends these columns on these streams, one per output.
+    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies]) -> Self {
+        let output = |((sent, rows), replies): ((&SchemaRef, &Rows), &Replies)| Output {
+            encoder: Encoder::new(sent.clone(), None),
+            picks: matches!(rows, Rows::Subset { .. }),
+            replies: replies.clone(),
+        };
+        Self { outputs: sent.iter().zip(rows).zip(replies).map(output).collect() }
+    }
+}
+
+impl Output {
+    fn send(&mut self, batch: &Batch) -> Result<(), StageFault> {
+        let broken = |error: ArrowError| StageFault::Contract(format!("a batch does not fit its output: {error}"));
+        let batch = self.record(batch).map_err(broken)?;
+        let schema = self.encoder.begin();
+        let messages = schema.into_iter().chain(self.encoder.encode(&batch).map_err(broken)?);
+        let mut messages = messages.map(|message| self.replies.send(message));
+        messages.try_for_each(|sent| sent.map_err(|Gone| StageFault::Cancelled))
+    }
+
+    /// The columns that are sent: all, the numbers of picked rows as numbers.
+    fn record(&self, batch: &Batch) -> Result<RecordBatch, ArrowError> {
+        let absent = || ArrowError::InvalidArgumentError("a column is missing".to_owned());
+        let column = |(place, column): (usize, &Option<_>)| match column {
+            Some(column) if place == 0 && self.picks => Numbers::read(column).ok_or_else(absent),
+            Some(column) => Ok(column.clone()),
+            None => Err(absent()),
+        };
+        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.rows()));
+        RecordBatch::try_new_with_options(self.encoder.schema().clone(), columns, &options)
+    }
+}
+
+impl Outlet for Sending {
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        let sent = match self.outputs.get_mut(port) {
+            Some(output) => output.send(&batch),
+            None => Err(StageFault::Contract(format!("there is no output port {port}"))),
+        };
+        sent.map_err(|fault| StageError::new("", fault))
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn log(&mut self, level: &str, message: &str) {
+        let note = Note { log: vec![(level.to_owned(), message.to_owned())], ..Note::default() };
+        // Who is gone hears no more of it; the next batch tells the instance.
+        let _ = self.outputs.first().map(|output| output.replies.note(&note));
+    }
+}

@@ -1,0 +1,34 @@
+//! What keeps a program from the rest of the machine.
+
+use flowc_flight::Network;
+use flowc_planner::plan::Isolate;
+use flowc_sandbox::Sandbox;
+
+use crate::{Folder, ProcessError, Server};
+
+/// What keeps a program from the rest of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Enclosure {
+    /// A sandbox of our own.
+    Sandbox,
+    /// A container that shows it the same.
+    Container,
+}
+
+impl From<Isolate> for Enclosure {
+    fn from(isolate: Isolate) -> Self {
+        match isolate {
+            Isolate::Container => Enclosure::Container,
+            Isolate::No | Isolate::Unit | Isolate::Process => Enclosure::Sandbox,
+        }
+    }
+}
+
+/// Starts programs of this machine in containers that show them what their sandbox would.
+pub trait Contain: Send + Sync {
+    /// Starts one that listens on the socket of this folder, and waits until it does.
+    ///
+    /// # Errors
+    /// If there is no engine, or the program does not come up.
+    fn start(&self, sandbox: &Sandbox, folder: Folder, network: &Network) -> Result<Box<dyn Server>, ProcessError>;
+}

@@ -1,0 +1,50 @@
+//! Why a program does not serve.
+
+use std::path::{Path, PathBuf};
+
+use flowc_runner::{StageError, StageFault};
+
+/// Why a program does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The path of a socket would be longer than systems allow.
+    #[error("no folder for a socket has a path that is short enough: {} has more than 75 bytes; set TMPDIR to a shorter one", .folder.display())]
+    LongPath {
+        /// The folder of temporary files.
+        folder: PathBuf,
+    },
+    /// The program does not come up.
+    #[error("its process does not start: {reason}")]
+    Start {
+        /// How it ended, and what it printed.
+        reason: String,
+    },
+    /// What is to start it can't; in words.
+    #[error("{0}")]
+    Refused(String),
+    /// A file can't be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+}
+
+impl ProcessError {
+    /// An error with a file.
+    pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// What it means for a stage that was to run there.
+    pub fn of_stage(self, stage: &str) -> StageError {
+        let fault = match self {
+            // It may have been killed, or the machine have been short of something.
+            Self::Start { reason } => StageFault::Crashed(reason),
+            other => StageFault::Problem { message: other.to_string(), config_path: None },
+        };
+        StageError::new(stage, fault)
+    }
+}

@@ -1,0 +1,74 @@
+//! What starting programs takes on this machine.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Once, OnceLock};
+
+use flowc_flight::Network;
+use flowc_sandbox::Sandbox;
+
+use crate::folder::sweep;
+use crate::{Contain, Enclosure, Folder, Process, ProcessError, Server};
+
+/// Starts programs. Cheap to make: there are no threads until a program is started.
+pub struct Host {
+    helper: PathBuf,
+    spool: PathBuf,
+    /// Before the network, which carries its requests.
+    containers: Option<Arc<dyn Contain>>,
+    network: OnceLock<Result<Network, String>>,
+    swept: Once,
+}
+
+impl Host {
+    /// `helper` is a program that calls [`flowc_sandbox::main`] first thing; sockets and temporary files go to `spool`.
+    pub fn new(helper: PathBuf, spool: PathBuf) -> Self {
+        Self { helper, spool, containers: None, network: OnceLock::new(), swept: Once::new() }
+    }
+
+    /// Gives it what starts programs in containers.
+    #[must_use]
+    pub fn with_containers(self, containers: Arc<dyn Contain>) -> Self {
+        Self { containers: Some(containers), ..self }
+    }
+
+    /// The program that plays the part of a helper.
+    pub fn helper(&self) -> &PathBuf {
+        &self.helper
+    }
+
+    /// A folder for one program.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn folder(&self) -> Result<Folder, ProcessError> {
+        self.swept.call_once(|| sweep(&self.spool));
+        Folder::make(&self.spool)
+    }
+
+    /// What carries all connections.
+    ///
+    /// # Errors
+    /// If it can have no threads.
+    pub fn network(&self) -> Result<&Network, ProcessError> {
+        let network = self.network.get_or_init(|| Network::new().map_err(|error| error.to_string()));
+        network.as_ref().map_err(|reason| ProcessError::Start { reason: reason.clone() })
+    }
+
+    /// Starts a program that listens on the socket of this folder, and waits until it does.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub fn start(
+        &self,
+        sandbox: &Sandbox,
+        folder: Folder,
+        enclosure: Enclosure,
+    ) -> Result<Box<dyn Server>, ProcessError> {
+        let network = self.network()?;
+        match (enclosure, &self.containers) {
+            (Enclosure::Sandbox, _) => Ok(Box::new(Process::start(sandbox, &self.helper, folder, network)?)),
+            (Enclosure::Container, Some(containers)) => containers.start(sandbox, folder, network),
+            (Enclosure::Container, None) => Err(ProcessError::Refused("nothing here starts containers".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Programs that wait for work, and those that are lent.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages};
+use flowc_planner::catalogue::Problem;
+use flowc_runner::{Instance, Outlet, StageError};
+
+/// A running program that serves stages. Dropping it ends it.
+pub trait Server: Send + 'static {
+    /// The way to it.
+    fn connection(&self) -> &Connection;
+
+    /// Whether it still runs.
+    fn is_alive(&mut self) -> bool;
+
+    /// Lines that it printed since this was asked last.
+    fn printed(&mut self) -> Vec<String>;
+
+    /// How it ended; waits a moment for that.
+    fn ended(&mut self) -> Option<Ending>;
+}
+
+impl Server for Box<dyn Server> {
+    fn connection(&self) -> &Connection {
+        (**self).connection()
+    }
+
+    fn is_alive(&mut self) -> bool {
+        (**self).is_alive()
+    }
+
+    fn printed(&mut self) -> Vec<String> {
+        (**self).printed()
+    }
+
+    fn ended(&mut self) -> Option<Ending> {
+        (**self).ended()
+    }
+}
+
+/// Programs that wait for work, by their kind: any of a kind can do the work of any other of it. There are never more than
+/// invocations at once. Clones share them.
+pub struct Pool<K, P>(Arc<Mutex<Waiting<K, P>>>);
+
+type Waiting<K, P> = HashMap<K, Vec<P>>;
+
+impl<K, P> Default for Pool<K, P> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K, P> Clone for Pool<K, P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
+    /// Lends one of a kind that waits and still runs, or else a new one.
+    ///
+    /// # Errors
+    /// Those of `start`.
+    pub fn lend<E>(&self, kind: K, start: impl FnOnce(&K) -> Result<P, E>) -> Result<Lent<K, P>, E> {
+        let program = match self.take(&kind) {
+            Some(program) => program,
+            None => start(&kind)?,
+        };
+        Ok(Lent { program, kind, pool: self.clone() })
+    }
+
+    /// Ends those that wait.
+    pub fn end_idle(&self) {
+        let waiting = std::mem::take(&mut *self.lock());
+        drop(waiting);
+    }
+
+    fn take(&self, kind: &K) -> Option<P> {
+        loop {
+            let mut program = self.lock().get_mut(kind)?.pop()?;
+            if program.is_alive() {
+                return Some(program);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<K, P>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A program that is at work. Dropping it ends it.
+pub struct Lent<K, P> {
+    program: P,
+    kind: K,
+    pool: Pool<K, P>,
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
+    /// Opens an invocation, after which the program waits again.
+    ///
+    /// # Errors
+    /// If the stage refuses it, or the program is gone.
+    pub fn open(self, stages: Stages<'_>, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let connection = self.program.connection().clone();
+        Ok(Box::new(FlightInstance::open(&connection, Box::new(self), stages, outlet)?))
+    }
+
+    /// Asks something, after which the program waits again.
+    ///
+    /// # Errors
+    /// What it answers, or that it ended.
+    pub fn ask<T>(mut self, question: impl FnOnce(&Connection) -> Result<T, Problem>) -> Result<T, Problem> {
+        let answer = question(self.program.connection());
+        if self.program.is_alive() {
+            self.wait_for_work();
+            return answer;
+        }
+        let (how, words) = (self.program.ended(), self.program.printed().join("\n"));
+        let how = how.map_or_else(String::new, |ending| ending.to_string());
+        Err(Problem::new(format!("its process ended while it was asked: {how}\n{words}")))
+    }
+
+    fn wait_for_work(self) {
+        let Self { program, kind, pool } = self;
+        pool.lock().entry(kind).or_default().push(program);
+    }
+}
+
+impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Program for Lent<K, P> {
+    fn printed(&mut self) -> Vec<String> {
+        self.program.printed()
+    }
+
+    fn ended(&mut self) -> Option<Ending> {
+        self.program.ended()
+    }
+
+    fn give_back(self: Box<Self>, sound: bool) {
+        if sound {
+            self.wait_for_work();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How a stage's process is started: what it may reach, and what it is told.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use flowc_planner::plan::is_server;
+use flowc_process::{Enclosure, Folder, PROCESSES};
+use flowc_sandbox::Sandbox;
+
+use crate::Project;
+
+/// Bytes that an interpreter with Arrow may take for itself, beside the stage's own: code, and stacks of some 30 threads.
+const INTERPRETER: u64 = 512 << 20;
+
+/// How a stage is started.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its sources and its interpreter.
+    pub project: Project,
+    /// Its packages.
+    pub environment: PathBuf,
+    /// `module:name`, `module`, or nothing for the module `stage`; or a program that serves the protocol by itself.
+    pub entry: String,
+}
+
+/// What makes processes alike: any of them can do the work of any other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Kind {
+    /// The sources.
+    dir: PathBuf,
+    /// The packages.
+    environment: PathBuf,
+    /// A program that serves by itself, if it is one.
+    server: Option<String>,
+    /// The limit.
+    memory: Option<u64>,
+    /// What keeps it from the machine.
+    enclosure: Enclosure,
+}
+
+impl Kind {
+    /// That of a stage's process which may have so much memory.
+    pub(crate) fn of(launch: &Launch, memory: Option<u64>, enclosure: Enclosure) -> Self {
+        let Launch { project, environment, entry } = launch;
+        let server = is_server(entry).then(|| entry.clone());
+        Self { dir: project.dir.clone(), environment: environment.clone(), server, memory, enclosure }
+    }
+}
+
+/// What the process may reach: its interpreter, its packages, its sources, the SDK, and a folder for temporary files.
+pub(crate) fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Folder, sdk: &Path) -> Sandbox {
+    let Launch { project, environment, entry } = launch;
+    let sources = project.dir.to_string_lossy().into_owned();
+    let serve = match is_server(entry) {
+        true => vec!["-s".to_owned(), format!("{sources}/{entry}")],
+        false => vec!["-s".to_owned(), "-m".to_owned(), "flowc.serve".to_owned(), sources],
+    };
+    let interpreter = &project.interpreter;
+    // Its file may be known by another name.
+    let alias = interpreter.path.ancestors().nth(2).unwrap_or(&interpreter.path);
+    let readable = [&interpreter.prefix, alias, environment, &project.dir, sdk];
+    Sandbox {
+        program: environment.join("bin").join("python"),
+        args: serve,
+        env: variables(environment, folder, sdk),
+        folder: folder.path().to_owned(),
+        readable: readable.map(Path::to_owned).to_vec(),
+        writable: vec![folder.path().to_owned()],
+        memory: memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
+        processes: PROCESSES,
+    }
+}
+
+/// The environment: nothing of the user's. One thread for libraries that have pools of them, since sums of floats depend
+/// on how many there are; flowc runs several processes instead.
+fn variables(environment: &Path, folder: &Folder, sdk: &Path) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let (folder_text, sdk) = (text(folder.path()), text(sdk));
+    let path = format!("{}:/usr/bin:/bin", text(&environment.join("bin")));
+    let listen = folder.location();
+    let fixed = [
+        ("LANG", "C.UTF-8"),
+        ("TZ", "UTC"),
+        ("PYTHONHASHSEED", "0"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
+        ("PYTHONFAULTHANDLER", "1"),
+        ("PYTHONUNBUFFERED", "1"),
+        ("OMP_NUM_THREADS", "1"),
+        ("OPENBLAS_NUM_THREADS", "1"),
+        ("MKL_NUM_THREADS", "1"),
+        ("POLARS_MAX_THREADS", "1"),
+    ];
+    let own = [
+        ("PATH", &path),
+        ("HOME", &folder_text),
+        ("TMPDIR", &folder_text),
+        ("PYTHONPATH", &sdk),
+        ("FLOWC_LISTEN", &listen),
+    ];
+    let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
+    own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}

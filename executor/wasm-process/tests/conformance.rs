@@ -1,0 +1,96 @@
+//! What every runner must do, done by a component in a process of its own, behind the stage protocol.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use flowc_planner::catalogue::{Description, Problem, Question};
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::{Code, Limits};
+use flowc_process::Host;
+use flowc_runner::conformance::{Subject, batch, failures, invocation, run};
+use flowc_runner::{Batch, Runner};
+use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm_process::WasmProcessRunner;
+
+/// Keeps compiled components in a folder.
+struct Folder(PathBuf);
+
+impl CompiledCache for Folder {
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.join(name)).filter(|path| path.exists())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
+        std::fs::write(self.0.join(name), bytes).ok()?;
+        self.path(name)
+    }
+}
+
+/// The guest of the wasm runner's own tests.
+struct Hostile {
+    runner: WasmProcessRunner,
+    components: Arc<WasmRunner>,
+    digest: StageDigest,
+    _folder: tempfile::TempDir,
+}
+
+static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/tests/guests/hostile");
+    let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
+    let folder = tempfile::tempdir().expect("a folder");
+    let components = Arc::new(WasmRunner::new(Arc::new(Folder(folder.path().to_owned()))).expect("a runner"));
+    let digest = WasmRunner::digest(&component);
+    components.add(component, digest);
+    let helper = env!("CARGO_BIN_EXE_flowc-served-component").into();
+    let host = Arc::new(Host::new(helper, folder.path().to_owned()));
+    Hostile { runner: WasmProcessRunner::new(host, components.clone()), components, digest, _folder: folder }
+});
+
+impl Subject for Hostile {
+    fn runner(&self) -> &dyn Runner {
+        &self.runner
+    }
+
+    fn digest(&self) -> StageDigest {
+        self.digest
+    }
+
+    fn describe(&self, config: &str, input: arrow_schema::SchemaRef) -> Result<Description, Problem> {
+        let config = config.parse().expect("JSON");
+        let (code, digest) = (Code::Wasm("hostile.wasm".to_owned()), self.digest);
+        self.components.describe(&Question { code, digest, config, inputs: vec![input] })
+    }
+}
+
+#[test]
+fn the_runner_does_what_every_runner_must() {
+    assert_eq!(failures(&*HOSTILE), [""; 0]);
+}
+
+#[test]
+fn results_are_those_of_the_wasm_runner() {
+    for (mode, rows) in
+        [("good", "same"), ("slices", "same"), ("filter", "subset"), ("take", "subset"), ("late", "subset")]
+    {
+        let config = format!(r#"{{"do": "{mode}", "rows": "{rows}"}}"#);
+        let invocation = invocation(&*HOSTILE, &config, Limits::default()).unwrap();
+        let of = |runner: &dyn Runner| {
+            let (outcome, kept) = run(runner, &invocation, [batch(0, 10), batch(10, 5)]);
+            outcome.unwrap();
+            kept.batches.into_iter().map(|(port, batch)| (port, batch.columns().to_vec())).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&HOSTILE.runner), of(&*HOSTILE.components), "{mode}");
+    }
+}
+
+#[test]
+fn rows_that_a_stage_holds_are_kept_for_it() {
+    let limits = Limits { memory: Some(16 << 20), ..Limits::default() };
+    let config = r#"{"do": "keep-picks", "rows": "subset"}"#;
+    let invocation = invocation(&*HOSTILE, config, limits).unwrap();
+    let batches = (0..30).map(|number| batch(number * 50_000, 50_000)).collect::<Vec<Batch>>();
+    let (outcome, _) = run(&HOSTILE.runner, &invocation, batches);
+    assert!(matches!(outcome.unwrap_err().fault, flowc_runner::StageFault::Memory { .. }));
+}
