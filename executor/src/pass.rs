@@ -90,6 +90,7 @@ mod tests {
     fn stage(code: Code, reads: Vec<usize>, rows: Rows, columns: Vec<OutputColumn>) -> Stage {
         let port = "in".to_owned();
         Stage {
+            chains: false,
             name: "pick".to_owned(),
             code,
             digest: StageDigest::new([0; 32]),
