@@ -6,9 +6,10 @@ mod support;
 
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
+use support::processes::{command_lines, kill, wait_until};
 use support::project::Project;
+use support::results::{outputs, units};
 
 const STAGE: &str = r#"
 import os
@@ -63,22 +64,9 @@ fn start(project: &Project) -> Child {
 /// Processes that serve the stages of the project, helpers included.
 fn servers(project: &Project) -> Vec<i32> {
     let folder = project.folder().join("slow");
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let serves = |number: &i32| {
-        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        line.contains("flowc.serve") && line.contains(folder.to_str().unwrap())
-    };
-    numbers.filter(serves).collect()
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let is_server = |line: &str| line.contains("flowc.serve") && line.contains(folder.to_str().unwrap());
+    let lines = command_lines().into_iter();
+    lines.filter(|(_, words)| words.iter().any(|word| is_server(word)) || is_server(&words.join(" "))).map(|(pid, _)| pid).collect()
 }
 
 /// Two segments are at work: of each Python itself, and what it forked.
@@ -92,11 +80,6 @@ fn pythons(project: &Project) -> Vec<i32> {
         program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python"))
     };
     servers(project).into_iter().filter(is_python).collect()
-}
-
-fn kill(number: i32) {
-    let killed = std::process::Command::new("kill").args(["-9", &number.to_string()]).status().unwrap();
-    assert!(killed.success());
 }
 
 #[test]
@@ -141,7 +124,7 @@ fn a_process_that_is_killed_is_replaced() {
 
 #[test]
 fn collapsed_or_not_the_results_are_the_same() {
-    let outputs = |isolated: bool| {
+    let run = |isolated: bool| {
         let project = Project::new();
         let pipeline = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/features");
         let stages = ["stages/features.py", "stages/pyproject.toml", "stages/uv.lock"];
@@ -152,15 +135,9 @@ fn collapsed_or_not_the_results_are_the_same() {
         if isolated {
             project.write("flow.kdl", &text.replace("    python ", "    isolate #true\n    python "));
         }
-        let plan = project.flowc(&["plan"]).output().unwrap();
-        let units = String::from_utf8_lossy(&plan.stdout).matches("\nunit ").count();
-        let output = project.flowc(&["run", "--json"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap().to_owned();
-        let event: serde_json::Value = serde_json::from_str(&last).unwrap();
-        (units, event["outputs"].clone())
+        (units(&project), outputs(&project))
     };
-    let ((one, collapsed), (many, isolated)) = (outputs(false), outputs(true));
+    let ((one, collapsed), (many, isolated)) = (run(false), run(true));
     assert!(one < many, "{one} units, isolated {many}");
     assert_eq!(collapsed, isolated);
     assert_eq!(collapsed.as_array().unwrap().len(), 2);
