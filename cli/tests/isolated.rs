@@ -66,7 +66,10 @@ fn servers(project: &Project) -> Vec<i32> {
     let folder = project.folder().join("slow");
     let is_server = |line: &str| line.contains("flowc.serve") && line.contains(folder.to_str().unwrap());
     let lines = command_lines().into_iter();
-    lines.filter(|(_, words)| words.iter().any(|word| is_server(word)) || is_server(&words.join(" "))).map(|(pid, _)| pid).collect()
+    lines
+        .filter(|(_, words)| words.iter().any(|word| is_server(word)) || is_server(&words.join(" ")))
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 /// Two segments are at work: of each Python itself, and what it forked.

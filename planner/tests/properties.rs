@@ -93,7 +93,11 @@ fn locks() -> impl Strategy<Value = Lock> {
 
 /// Stages in a random acyclic net: each reads some earlier one, or the source.
 fn pipelines() -> impl Strategy<Value = String> {
-    prop::collection::vec((any::<prop::sample::Index>(), 0..4usize, prop::sample::select(vec!["#false", "#true", "\"process\""])), 1..12).prop_map(|stages| {
+    prop::collection::vec(
+        (any::<prop::sample::Index>(), 0..4usize, prop::sample::select(vec!["#false", "#true", "\"process\""])),
+        1..12,
+    )
+    .prop_map(|stages| {
         let mut text = "source \"s0\" { files \"a.csv\" }\n".to_owned();
         for (i, (from, kind, isolate)) in stages.into_iter().enumerate() {
             let (from, table) = (from.index(i + 1), from.index(1.max(i)));

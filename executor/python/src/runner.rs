@@ -44,9 +44,7 @@ impl PythonRunner {
     /// # Errors
     /// If it can't be started, or describes itself wrongly.
     pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
-        self.ask(digest, |connection, launch| {
-            connection.signature(&launch.entry, *digest, launch.project.runner())
-        })
+        self.ask(digest, |connection, launch| connection.signature(&launch.entry, *digest, launch.project.runner()))
     }
 
     /// What a registered stage makes of a config and of its inputs' schemas.

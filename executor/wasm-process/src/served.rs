@@ -104,12 +104,7 @@ impl Served for Component {
         self.runner.signature(&self.served.digest)
     }
 
-    fn describe(
-        &self,
-        _: &str,
-        config: serde_json::Value,
-        inputs: Vec<SchemaRef>,
-    ) -> Result<Description, Problem> {
+    fn describe(&self, _: &str, config: serde_json::Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem> {
         let code = Code::Wasm(self.served.component.to_string_lossy().into_owned());
         self.runner.describe(&Question { code, digest: self.served.digest, config, inputs })
     }

@@ -71,7 +71,9 @@ fn the_runner_does_what_every_runner_must() {
 
 #[test]
 fn results_are_those_of_the_wasm_runner() {
-    for (mode, rows) in [("good", "same"), ("slices", "same"), ("filter", "subset"), ("take", "subset"), ("late", "subset")] {
+    for (mode, rows) in
+        [("good", "same"), ("slices", "same"), ("filter", "subset"), ("take", "subset"), ("late", "subset")]
+    {
         let config = format!(r#"{{"do": "{mode}", "rows": "{rows}"}}"#);
         let invocation = invocation(&*HOSTILE, &config, Limits::default()).unwrap();
         let of = |runner: &dyn Runner| {

@@ -45,7 +45,12 @@ impl From<Gone> for Lost {
 
 impl Feed {
     /// Of these columns.
-    pub(super) fn new(due: SchemaRef, first: Option<FlightData>, messages: Streaming<FlightData>, runtime: Handle) -> Self {
+    pub(super) fn new(
+        due: SchemaRef,
+        first: Option<FlightData>,
+        messages: Streaming<FlightData>,
+        runtime: Handle,
+    ) -> Self {
         Self { runtime, first, messages, decoder: Decoder::new(due) }
     }
 

@@ -40,12 +40,7 @@ pub trait Served: Send + Sync + 'static {
     ///
     /// # Errors
     /// What the stage itself finds wrong, or what is wrong with it.
-    fn describe(
-        &self,
-        stage: &str,
-        config: serde_json::Value,
-        inputs: Vec<SchemaRef>,
-    ) -> Result<Description, Problem>;
+    fn describe(&self, stage: &str, config: serde_json::Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem>;
 
     /// What executes a stage.
     ///

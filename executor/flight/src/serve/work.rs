@@ -77,7 +77,9 @@ impl Work {
             input.pass(&mut feed, instance.as_mut())?;
         }
         match self.opened.main {
-            Some(port) => Input::new(port, &self.opened, &self.replies, None).pass(&mut self.main, instance.as_mut())?,
+            Some(port) => {
+                Input::new(port, &self.opened, &self.replies, None).pass(&mut self.main, instance.as_mut())?
+            }
             // Nothing comes but its end.
             None => self.main.next()?.map_or((), drop),
         }

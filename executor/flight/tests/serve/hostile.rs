@@ -187,13 +187,7 @@ fn garbage_in_place_of_batches_ends_the_invocation() {
     let garbage = FlightData { data_header: vec![0xff; 64].into(), ..FlightData::default() };
     let noted = FlightData { app_metadata: "{".into(), ..FlightData::default() };
     let cut = FlightData { data_header: schema_message.data_header.slice(..20), ..FlightData::default() };
-    let cases = [
-        vec![garbage.clone()],
-        vec![other],
-        vec![noted],
-        vec![cut],
-        vec![schema_message, garbage],
-    ];
+    let cases = [vec![garbage.clone()], vec![other], vec![noted], vec![cut], vec![schema_message, garbage]];
     for (number, case) in cases.into_iter().enumerate() {
         let messages = [opened(&opening(&number.to_string()))].into_iter().chain(case).collect();
         let status = hostile.exchange(messages).unwrap_err();

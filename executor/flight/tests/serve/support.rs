@@ -142,7 +142,8 @@ impl Served for FakeStages {
         if let Some(path) = config["blame"].as_str() {
             return Err(Problem { config_path: Some(path.to_owned()), ..Problem::new("not to my taste") });
         }
-        let (rows, columns) = (Rows::Subset { input: 0 }, vec![OutputColumn::Passed { column: 0 }, OutputColumn::Written]);
+        let (rows, columns) =
+            (Rows::Subset { input: 0 }, vec![OutputColumn::Passed { column: 0 }, OutputColumn::Written]);
         Ok(Description {
             inputs: vec![InputDescription { class: Class::Combining, reads: vec![0], keys: vec![] }],
             outputs: vec![OutputDescription { schema: inputs[0].clone(), rows, columns }],
