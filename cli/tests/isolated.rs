@@ -6,9 +6,11 @@ mod support;
 
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
+use support::engine::containers_of;
+use support::processes::{command_lines, kill, wait_until};
 use support::project::Project;
+use support::results::{outputs, units};
 
 const STAGE: &str = r#"
 import os
@@ -43,14 +45,15 @@ fn project(seconds: f64) -> Project {
     project.write("slow/stage.py", STAGE);
     project.write("text/a.txt", "one\nthree\n");
     project.write("text/b.txt", "fifteen\n");
-    pipeline(&project, seconds);
+    pipeline(&project, seconds, "");
     project
 }
 
-fn pipeline(project: &Project, seconds: f64) {
+/// `more` is said of the stage.
+fn pipeline(project: &Project, seconds: f64, more: &str) {
     let text = format!(
         "source \"lines\" {{ files \"text/*.txt\" }}
-         stage \"slow\" {{ in \"lines\"; python \"slow\"; config {{ seconds {seconds:?} }} }}
+         stage \"slow\" {{ in \"lines\"; python \"slow\"; {more} config {{ seconds {seconds:?} }} }}
          sink \"out\" {{ in \"slow\"; file \"out.csv\" }}"
     );
     project.write("flow.kdl", &text);
@@ -63,22 +66,12 @@ fn start(project: &Project) -> Child {
 /// Processes that serve the stages of the project, helpers included.
 fn servers(project: &Project) -> Vec<i32> {
     let folder = project.folder().join("slow");
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let serves = |number: &i32| {
-        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        line.contains("flowc.serve") && line.contains(folder.to_str().unwrap())
-    };
-    numbers.filter(serves).collect()
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let is_server = |line: &str| line.contains("flowc.serve") && line.contains(folder.to_str().unwrap());
+    let lines = command_lines().into_iter();
+    lines
+        .filter(|(_, words)| words.iter().any(|word| is_server(word)) || is_server(&words.join(" ")))
+        .map(|(pid, _)| pid)
+        .collect()
 }
 
 /// Two segments are at work: of each Python itself, and what it forked.
@@ -94,11 +87,6 @@ fn pythons(project: &Project) -> Vec<i32> {
     servers(project).into_iter().filter(is_python).collect()
 }
 
-fn kill(number: i32) {
-    let killed = std::process::Command::new("kill").args(["-9", &number.to_string()]).status().unwrap();
-    assert!(killed.success());
-}
-
 #[test]
 fn when_flowc_is_killed_its_stages_end_and_the_next_run_works() {
     let project = project(600.0);
@@ -110,7 +98,7 @@ fn when_flowc_is_killed_its_stages_end_and_the_next_run_works() {
     run.wait().unwrap();
     wait_until("all processes have ended", || servers(&project).is_empty());
 
-    pipeline(&project, 0.0);
+    pipeline(&project, 0.0, "");
     let output = project.flowc(&["run"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
@@ -119,6 +107,24 @@ fn when_flowc_is_killed_its_stages_end_and_the_next_run_works() {
     let temporary = project.root().join("home/.cache/flowc/tmp");
     let left: Vec<_> = std::fs::read_dir(temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn when_flowc_is_killed_the_next_run_removes_its_containers() {
+    let project = project(600.0);
+    pipeline(&project, 600.0, "isolate \"container\";");
+    assert!(project.flowc(&["plan"]).output().unwrap().status.success());
+    let mut run = start(&project);
+    wait_until("the stages are at work", || containers_of(run.id()) == 2);
+    kill(run.id() as i32);
+    run.wait().unwrap();
+
+    pipeline(&project, 0.0, "isolate \"container\";");
+    let output = project.flowc(&["run"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(containers_of(run.id()), 0);
+    let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+    assert_eq!(rows, "line,length\none,3\nthree,5\nfifteen,7\n");
 }
 
 #[test]
@@ -141,7 +147,7 @@ fn a_process_that_is_killed_is_replaced() {
 
 #[test]
 fn collapsed_or_not_the_results_are_the_same() {
-    let outputs = |isolated: bool| {
+    let run = |isolate: Option<&str>| {
         let project = Project::new();
         let pipeline = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/features");
         let stages = ["stages/features.py", "stages/pyproject.toml", "stages/uv.lock"];
@@ -149,19 +155,16 @@ fn collapsed_or_not_the_results_are_the_same() {
             project.write(name, &std::fs::read_to_string(pipeline.join(name)).unwrap());
         }
         let text = std::fs::read_to_string(pipeline.join("flow.kdl")).unwrap();
-        if isolated {
-            project.write("flow.kdl", &text.replace("    python ", "    isolate #true\n    python "));
+        if let Some(isolate) = isolate {
+            project.write("flow.kdl", &text.replace("    python ", &format!("    isolate {isolate}\n    python ")));
         }
-        let plan = project.flowc(&["plan"]).output().unwrap();
-        let units = String::from_utf8_lossy(&plan.stdout).matches("\nunit ").count();
-        let output = project.flowc(&["run", "--json"]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap().to_owned();
-        let event: serde_json::Value = serde_json::from_str(&last).unwrap();
-        (units, event["outputs"].clone())
+        (units(&project), outputs(&project))
     };
-    let ((one, collapsed), (many, isolated)) = (outputs(false), outputs(true));
-    assert!(one < many, "{one} units, isolated {many}");
-    assert_eq!(collapsed, isolated);
+    let (one, collapsed) = run(None);
+    for isolate in ["#true", "\"container\""] {
+        let (many, isolated) = run(Some(isolate));
+        assert!(one < many, "{one} units, isolated {many}");
+        assert_eq!(collapsed, isolated, "{isolate}");
+    }
     assert_eq!(collapsed.as_array().unwrap().len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Messages of stages that run in processes of their own.
+//! Messages of stages that run in processes of their own, and of their clients.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_flight::FlightData;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use flowc_flight::testing;
+use flowc_planner::plan::OutputColumn;
 
 /// A stream of messages: of each the lengths of its header, body and metadata, in two bytes each, and these. What is no
 /// message may be a description.
@@ -13,6 +14,23 @@ pub(crate) fn messages(bytes: &[u8]) {
     let _ = testing::description(bytes);
     // Whatever was accepted is sound all the way down.
     each(bytes, |batch| batch.columns().iter().for_each(|column| column.to_data().validate_full().unwrap()));
+}
+
+/// The opening of an invocation, as a client sends it. What is accepted makes sense to a runner.
+pub(crate) fn opening(bytes: &[u8]) {
+    let Some(invocation) = testing::invocation(bytes) else { return };
+    let width = |input: usize| invocation.inputs[input].schema.fields().len();
+    (0..invocation.inputs.len())
+        .for_each(|input| assert!(invocation.inputs[input].reads.iter().all(|c| *c < width(input))));
+    assert!(invocation.main_input.is_none_or(|main| main < invocation.inputs.len()));
+    for output in &*invocation.outputs {
+        assert_eq!(output.columns.len(), output.schema.fields().len());
+        let passed = output.columns.iter().filter_map(|origin| match origin {
+            OutputColumn::Passed { column } => Some(*column),
+            OutputColumn::Written => None,
+        });
+        passed.for_each(|column| assert!(column < width(output.rows.input().unwrap())));
+    }
 }
 
 /// Hands over the batches of a stream that is accepted.

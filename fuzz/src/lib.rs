@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json-lines", run: read::json_lines },
     Target { name: "lines", run: read::lines },
     Target { name: "lock", run: lock::parse },
+    Target { name: "opening", run: flight::opening },
     Target { name: "parquet", run: read::parquet },
     Target { name: "plan", run: plan::plan },
     Target { name: "sink", run: sink::state },

@@ -1,7 +1,7 @@
 //! Units: chains of stages that are executed together, and where streams must be stored. A pure function of a plan.
 //!
-//! Two adjacent stages run in one unit when they have the same runner (in processes: the same process), neither is isolated, and the stream between
-//! them need not be stored. A stage joins the chain through its one driving input; its `whole` inputs come from the
+//! Two adjacent stages run in one unit when they have the same runner (in processes: the same process), neither is
+//! isolated, and the stream between them need not be stored. A stage joins the chain through its one driving input; its `whole` inputs come from the
 //! store. A combining stage is the last of its unit: its partial phase runs in the chain.
 
 use serde::{Deserialize, Serialize};

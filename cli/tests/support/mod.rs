@@ -2,5 +2,8 @@
 
 #![allow(dead_code, reason = "not every test uses all")]
 
+pub(crate) mod engine;
+pub(crate) mod processes;
 pub(crate) mod project;
+pub(crate) mod results;
 pub(crate) mod transcript;

@@ -1,9 +1,10 @@
-//! What a stage can send, as functions of bytes.
+//! What a stage and a client can send, as functions of bytes.
 
 use arrow_array::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Description;
+use flowc_runner::Invocation;
 
 use crate::decode::Decoder;
 use crate::wire::{Answer, WireDescription};
@@ -27,4 +28,9 @@ pub fn description(answer: &[u8]) -> Result<Option<Description>, String> {
         Answer::<WireDescription>::Good(answer) => answer.decode().map(Some),
         Answer::Problem { .. } => Ok(None),
     }
+}
+
+/// The invocation that a client's opening asks for, unless it is refused.
+pub fn invocation(opening: &[u8]) -> Option<Invocation> {
+    crate::serve::invocation(opening)
 }

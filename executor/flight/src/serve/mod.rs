@@ -28,6 +28,13 @@ use flowc_runner::Runner;
 
 pub use listen::{LISTEN, input_ended, serve};
 
+/// The invocation that an opening asks for, if it can be followed. For fuzzing.
+#[cfg(feature = "testing")]
+pub(crate) fn invocation(opening: &[u8]) -> Option<flowc_runner::Invocation> {
+    let opened = opening::Opened::read(opening).ok()?;
+    Some(opened.invocation(StageDigest::new([0; 32]), Limits::default()))
+}
+
 /// The stages that a program serves.
 pub trait Served: Send + Sync + 'static {
     /// What a stage is, before any config.

@@ -41,7 +41,7 @@ impl Numbers {
     /// How many rows there were before the first one that the instance may still hold.
     pub(super) fn settled(&mut self) -> u64 {
         while self.held.pop_front_if(|(_, values)| values.strong_count() == 1).is_some() {}
-        let held = self.held.front().and_then(|(end, values)| Some(end - (values.len() / size_of::<u64>()) as u64));
+        let held = self.held.front().map(|(end, values)| end - (values.len() / size_of::<u64>()) as u64);
         held.unwrap_or(self.next)
     }
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flowc_planner::catalogue::Problem;
-use flowc_planner::key::canonical_json;
-use flowc_planner::plan::{OutputColumn, Rows};
+use flowc_planner::key::{StageDigest, canonical_json};
+use flowc_planner::plan::{Limits, OutputColumn, Rows};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 use serde::Deserialize;
 use tonic::Status;
 
-use super::ServedCode;
 use super::numbers::Numbers;
 use crate::wire::{Opening, PROTOCOL, ROW, Request, WireSchema};
 
@@ -85,18 +84,18 @@ impl Opened {
     }
 
     /// As a runner knows it.
-    pub(super) fn invocation(&self, code: &ServedCode<'_>) -> Invocation {
+    pub(super) fn invocation(&self, digest: StageDigest, limits: Limits) -> Invocation {
         let opening = &self.opening;
         Invocation {
             stage: self.stage().into(),
-            digest: code.digest,
+            digest,
             config: canonical_json(&opening.config).into(),
             phase: opening.phase,
             part: opening.part,
             inputs: (0..self.inputs.len()).map(|input| self.input(input)).collect(),
             main_input: self.main,
             outputs: (0..self.outputs.len()).map(|output| self.output(output)).collect(),
-            limits: code.limits.clone(),
+            limits,
         }
     }
 

@@ -66,7 +66,7 @@ impl Work {
 
     fn invoke(&mut self) -> Result<(), Stop> {
         let code = self.stages.code(self.opened.stage())?;
-        let invocation = self.opened.invocation(&code);
+        let invocation = self.opened.invocation(code.digest, code.limits);
         let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies);
         let mut instance = code.runner.open(&invocation, Box::new(outlet))?;
         self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;

@@ -81,6 +81,22 @@ def read_file(ids: pa.Array) -> pa.Array:
     return ids
 
 
+def read_home(ids: pa.Array) -> pa.Array:
+    print(os.listdir("/home"), os.listdir("/root"))
+    return ids
+
+
+def look(ids: pa.Array) -> pa.Array:
+    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print("capabilities", int(status["CapBnd"], 16) | int(status["CapEff"], 16))
+    print("no new privileges", status["NoNewPrivs"])
+    print("root", "yes" if os.getuid() == 0 or os.getgid() == 0 else "no")
+    print("networks", " ".join(name for _, name in socket.if_nameindex()))
+    print("writable root", "yes" if os.access("/", os.W_OK) else "no")
+    print("docker", "yes" if Path("/var/run/docker.sock").exists() else "no")
+    return ids
+
+
 def write_source(ids: pa.Array) -> pa.Array:
     Path(__file__).with_name("left-behind").write_text("x")
     return ids

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use flowc_container::Engines;
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
@@ -23,13 +24,24 @@ pub struct Python {
 impl Python {
     /// The stage `entry` of the project in a folder.
     pub fn new(dir: &Path, entry: &str) -> Self {
+        Self::started_by(dir, entry, |host| host)
+    }
+
+    /// The stage of a project beside this file, which can be put into containers. Needs an engine; `cargo xtask test` sets
+    /// one up.
+    pub fn contained(name: &str) -> Self {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+        Self::started_by(&dir, "", |host| host.with_containers(Arc::new(Engines::default())))
+    }
+
+    fn started_by(dir: &Path, entry: &str, host: impl FnOnce(Host) -> Host) -> Self {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
         let project = Project::find(dir, &home).unwrap_or_else(|error| panic!("{error}"));
         let environment = Environments { home: home.clone() }.install(&project, &mut |_| ());
         let environment = environment.unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
-        let host = Arc::new(Host::new(helper, spool.path().to_owned()));
+        let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));
         let runner = PythonRunner::new(host, home, 512 << 20);
         let digest = runner.add(Launch { project, environment, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }

@@ -1,0 +1,181 @@
+//! Stages in containers: images that are made and found, and what is left when something ends. Needs a container engine;
+//! `cargo xtask test` sets one up.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use support::engine::{containers_of, engine};
+use support::project::Project;
+
+/// An image whose program is flowc itself: it serves a component that gives the odd numbers, and all of them doubled.
+fn image(project: &Project, folder: &str) {
+    let flowc = Path::new(env!("CARGO_BIN_EXE_flowc"));
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../executor/wasm/tests/released/0.1.0/stage.wasm");
+    let root = project.folder().join(folder).join("root");
+    let put = |from: &Path, to: &str| {
+        let to = root.join(to.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    };
+    put(flowc, "flowc");
+    put(&component, "stage.wasm");
+    let libraries = Command::new("ldd").arg(flowc).output().unwrap();
+    for path in String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
+        put(Path::new(path), path);
+    }
+    let digest = "0".repeat(64);
+    let served =
+        format!(r#"{{\"component\":\"/stage.wasm\",\"compiled\":\"/none\",\"digest\":\"{digest}\",\"memory\":null}}"#);
+    let recipe = format!("FROM scratch\nCOPY root /\nENTRYPOINT [\"/flowc\", \"serve-component\", \"{served}\"]\n");
+    project.write(&format!("{folder}/Containerfile"), &recipe);
+}
+
+const NUMBERS: &str = "n\n1\n2\n3\n";
+
+/// A project with a pipeline around such a stage.
+fn project(code: &str) -> Project {
+    let project = Project::new();
+    project.write("numbers.csv", NUMBERS);
+    pipeline(&project, code);
+    project
+}
+
+fn pipeline(project: &Project, code: &str) {
+    let text = format!(
+        "source \"numbers\" {{ files \"numbers.csv\"; schema {{ column \"n\" \"Int64\" nullable=#false }} }}
+         stage \"pick\" {{ in \"numbers\"; {code} }}
+         sink \"odd\" {{ in \"pick.odd\"; file \"odd.csv\" }}
+         sink \"made\" {{ in \"pick.made\"; file \"made.csv\" }}"
+    );
+    project.write("flow.kdl", &text);
+}
+
+fn flowc(project: &Project, arguments: &[&str]) -> Output {
+    project.flowc(arguments).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn succeed(project: &Project, arguments: &[&str]) -> String {
+    let output = flowc(project, arguments);
+    assert!(output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+fn fail(project: &Project, arguments: &[&str]) -> String {
+    let output = flowc(project, arguments);
+    assert!(!output.status.success(), "{}", said(&output));
+    said(&output)
+}
+
+fn read(project: &Project, name: &str) -> String {
+    std::fs::read_to_string(project.folder().join(name)).unwrap()
+}
+
+#[test]
+fn a_folder_becomes_an_image_whose_results_are_cached() {
+    let project = project("container \"stage\"");
+    image(&project, "stage");
+    let plan = succeed(&project, &["plan"]);
+    assert!(plan.contains("building container stage") && plan.contains("sandboxed"), "{plan}");
+    let run = succeed(&project, &["run"]);
+    assert!(!run.contains("building"), "it was made when it was planned: {run}");
+    assert_eq!(
+        (read(&project, "odd.csv").as_str(), read(&project, "made.csv").as_str()),
+        ("n\n1\n3\n", "n\n2\n4\n6\n")
+    );
+
+    // What is cached needs no engine.
+    let without = |arguments: &[&str]| {
+        let output = project.flowc(arguments).env("DOCKER_HOST", "unix:///nowhere").output().unwrap();
+        (output.status.success(), said(&output))
+    };
+    project.write("odd.csv", "another");
+    let (is_good, text) = without(&["run"]);
+    assert!(is_good && read(&project, "odd.csv") == "n\n1\n3\n", "{text}");
+    project.write("numbers.csv", "n\n5\n");
+    let (is_good, text) = without(&["run"]);
+    assert!(!is_good && text.contains("no container engine answers at /nowhere"), "{text}");
+    let (is_good, text) = without(&["doctor"]);
+    assert!(is_good && text.contains("no container engine answers at /nowhere"), "{text}");
+}
+
+#[test]
+fn equal_folders_are_one_image_and_no_build_makes_none() {
+    let [one, two] = ["first", "second"].map(|folder| {
+        let project = project(&format!("container \"{folder}\""));
+        image(&project, folder);
+        let refused = fail(&project, &["plan", "--no-build"]);
+        assert!(refused.contains("--no-build"), "{refused}");
+        succeed(&project, &["plan"]);
+        let plan: serde_json::Value = serde_json::from_slice(&flowc(&project, &["plan", "--json"]).stdout).unwrap();
+        (plan["plan"]["stages"][0]["digest"].clone(), plan["plan"]["stages"][0]["runner"].clone())
+    });
+    assert_eq!(one, two);
+    assert!(one.1["image"].as_str().is_some_and(|image| image.len() == 12), "{one:?}");
+}
+
+#[test]
+fn an_image_is_found_by_its_id_and_by_a_name_that_the_lock_pins() {
+    let by_folder = project("container \"stage\"");
+    image(&by_folder, "stage");
+    succeed(&by_folder, &["run"]);
+    let notes = by_folder.root().join("home/.cache/flowc/builds/images");
+    let note = std::fs::read_dir(notes).unwrap().map(|entry| entry.unwrap().path());
+    let note = note.filter(|path| path.extension().is_some_and(|it| it == "json")).map(std::fs::read_to_string);
+    let note: serde_json::Value = serde_json::from_str(&note.last().unwrap().unwrap()).unwrap();
+    let id = note["id"].as_str().unwrap();
+
+    let by_id = project(&format!("image \"{id}\""));
+    succeed(&by_id, &["run"]);
+    assert_eq!(read(&by_id, "made.csv"), read(&by_folder, "made.csv"));
+
+    let name = format!("flowc-test-{}", std::process::id());
+    let tagged = engine(&format!("POST /images/{id}/tag?repo={name}&tag=1"));
+    assert!(tagged.contains(" 201 "), "{tagged}");
+    let by_name = project(&format!("image \"{name}:1\""));
+    succeed(&by_name, &["run"]);
+    let lock = read(&by_name, "flow.lock");
+    assert!(lock.contains(&format!("\"{name}:1\" = \"{id}\"")), "{lock}");
+    // The name is gone; the pin still says which image was meant.
+    engine(&format!("DELETE /images/{name}:1?noprune=1"));
+    by_name.write("numbers.csv", "n\n7\n");
+    succeed(&by_name, &["run", "--locked"]);
+    assert_eq!(read(&by_name, "made.csv"), "n\n14\n");
+}
+
+#[test]
+fn what_is_not_there_is_a_mistake_of_the_pipeline() {
+    let digest = "0a".repeat(32);
+    let missing = fail(&project(&format!("image \"flowc-none@sha256:{digest}\"")), &["plan"]);
+    assert!(missing.contains("flow.kdl:2") && missing.contains("can't be fetched"), "{missing}");
+    let id = fail(&project(&format!("image \"sha256:{digest}\"")), &["plan"]);
+    assert!(id.contains("there is no image"), "{id}");
+    let folder = fail(&project("container \"stage\""), &["plan"]);
+    assert!(folder.contains("has no Containerfile"), "{folder}");
+    let project = project("container \"stage\"");
+    project.write("stage/Containerfile", "FROM scratch\nRUN make\n");
+    let recipe = fail(&project, &["plan"]);
+    assert!(recipe.contains("line 2: RUN is not supported"), "{recipe}");
+    project.write("stage/Containerfile", "FROM scratch\nCOPY Containerfile /stage\nENTRYPOINT [\"/stage\"]\n");
+    let broken = fail(&project, &["plan"]);
+    assert!(broken.contains("permission denied") || broken.contains("exec format"), "{broken}");
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let project = project("container \"stage\"");
+    image(&project, "stage");
+    succeed(&project, &["plan"]);
+    let run = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let number = run.id();
+    let output = run.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(containers_of(number), 0);
+}

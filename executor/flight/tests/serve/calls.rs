@@ -1,0 +1,105 @@
+//! Questions, and invocations with all kinds of streams.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+use flowc_planner::catalogue::Question;
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::{Class, Code, OutputColumn, Rows};
+use flowc_runner::conformance::{Keeper, Kept, ids, run};
+use flowc_runner::{Runner, StageFault};
+
+use crate::support::{MEGABYTE, Server, invocation, numbers, schema, wait_until};
+
+const PASSED: OutputColumn = OutputColumn::Passed { column: 0 };
+const WRITTEN: OutputColumn = OutputColumn::Written;
+
+#[test]
+fn a_stage_says_what_it_is_and_does() {
+    let server = Server::start();
+    let signature = server.connection.signature("flood", StageDigest::new([7; 32]), [].into()).unwrap();
+    assert_eq!((signature.doc.as_str(), &signature.inputs[..]), ("Does as `flood` does.", &["in".to_owned()][..]));
+    assert_eq!(signature.config_schema, serde_json::json!({"type": "object"}));
+    let problem = server.connection.signature("none", StageDigest::new([7; 32]), [].into()).unwrap_err();
+    assert_eq!((problem.message.as_str(), problem.help.as_deref()), ("no such stage", Some("name another")));
+
+    let ask = |config| {
+        let (code, digest) = (Code::Std(String::new()), StageDigest::new([7; 32]));
+        server.connection.describe("flood", &Question { code, digest, config, inputs: vec![schema()] })
+    };
+    let description = ask(serde_json::json!({})).unwrap();
+    assert_eq!((description.inputs[0].class, &description.inputs[0].reads[..]), (Class::Combining, &[0][..]));
+    assert_eq!(description.outputs[0].rows, Rows::Subset { input: 0 });
+    assert_eq!(description.outputs[0].columns, [PASSED, WRITTEN]);
+    assert_eq!((description.outputs[0].schema.clone(), description.partial), (schema(), Some(schema())));
+    assert_eq!(ask(serde_json::json!({"blame": "/a"})).unwrap_err().config_path.as_deref(), Some("/a"));
+}
+
+#[test]
+fn inputs_come_one_after_the_other_and_outputs_at_once() {
+    let server = Server::start();
+    let invocation = invocation("pick", 2, &[(Rows::Subset { input: 1 }, PASSED), (Rows::New, WRITTEN)]);
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
+    let mut instance = server.open(&invocation, Box::new(keeper)).unwrap();
+    [0..3, 3..3, 3..5].into_iter().for_each(|rows| instance.push(0, numbers(rows)).unwrap());
+    instance.end_of_input(0).unwrap();
+    [10..14, 14..14, 14..16].into_iter().for_each(|rows| instance.push(1, numbers(rows)).unwrap());
+    instance.end_of_input(1).unwrap();
+    instance.finish().unwrap();
+    let kept = kept.lock().unwrap();
+    let of = |port| kept.batches.iter().filter(|(at, _)| *at == port).flat_map(|(_, batch)| ids(batch)).collect();
+    let (rows, table): (Vec<i64>, Vec<i64>) = (of(0), of(1));
+    assert_eq!((rows, table), (vec![11, 13, 15], vec![0, 1, 2, 3, 4]));
+    assert!(kept.closed);
+}
+
+#[test]
+fn rows_are_let_go_when_the_stage_has() {
+    let server = Server::start();
+    let batches = || (0..100).map(|_| numbers(0..MEGABYTE as i64));
+    // What is kept counts as memory, of which there are 64 megabytes.
+    let picked = [(Rows::Subset { input: 0 }, PASSED)];
+    let mut pick = invocation("pick", 2, &[(Rows::Subset { input: 1 }, PASSED), (Rows::New, WRITTEN)]);
+    pick.main_input = Some(1);
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let mut instance = server.open(&pick, Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX })).unwrap();
+    instance.end_of_input(0).unwrap();
+    batches().for_each(|batch| instance.push(1, batch).unwrap());
+    instance.end_of_input(1).unwrap();
+    instance.finish().unwrap();
+    assert_eq!(kept.lock().unwrap().batches.iter().map(|(_, batch)| batch.rows()).sum::<usize>(), 50 * MEGABYTE);
+
+    let (outcome, _) = run(&server, &invocation("keep", 1, &picked), batches());
+    assert!(matches!(outcome.unwrap_err().fault, StageFault::Memory { .. }));
+    let (outcome, kept) = run(&server, &invocation("keep", 1, &picked), [numbers(0..2), numbers(2..4)]);
+    outcome.unwrap();
+    assert_eq!(kept.ids(), [2, 3, 0, 1]);
+}
+
+#[test]
+fn an_invocation_that_is_dropped_ends_and_others_go_on() {
+    let server = Server::start();
+    let flood = invocation("flood", 1, &[(Rows::New, WRITTEN)]);
+    for _ in 0..3 {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let mut instance = server.open(&flood, Box::new(Keeper { kept, fail_at: usize::MAX })).unwrap();
+        instance.push(0, numbers(0..1)).unwrap();
+        drop(instance);
+    }
+    wait_until("all are over", || server.fakes.open.load(Ordering::SeqCst) == 0);
+    // One whose other streams nobody asks for is over as well.
+    let pick = invocation("pick", 2, &[(Rows::Subset { input: 1 }, PASSED), (Rows::New, WRITTEN)]);
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    drop(server.open(&pick, Box::new(Keeper { kept, fail_at: usize::MAX })).unwrap());
+    wait_until("it is over", || server.fakes.open.load(Ordering::SeqCst) == 0);
+    let (outcome, _) = run(&server, &invocation("keep", 1, &[(Rows::Subset { input: 0 }, PASSED)]), []);
+    outcome.unwrap();
+}
+
+#[test]
+fn a_stage_that_is_not_there_is_a_problem() {
+    let server = Server::start();
+    let (outcome, _) = run(&server, &invocation("none", 1, &[(Rows::New, WRITTEN)]), []);
+    assert!(matches!(outcome.unwrap_err().fault, StageFault::Problem { .. }));
+}

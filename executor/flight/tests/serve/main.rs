@@ -1,0 +1,7 @@
+//! The server of the stage protocol, with stages that do as the tests want.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod flow;
+mod hostile;
+mod support;

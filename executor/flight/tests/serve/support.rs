@@ -1,0 +1,257 @@
+//! A server in this process, with stages of this file, and a client of it.
+#![allow(unreachable_pub, reason = "the other modules use it")]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use arrow_array::{ArrayRef, BooleanArray, Int64Array};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use flowc_flight::serve::{Served, ServedCode, serve};
+use flowc_flight::{Connection, Ending, FlightInstance, Network, Program, Stages};
+use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
+use flowc_planner::key::{Phase, StageDigest};
+use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows};
+use flowc_runner::{
+    Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Selection, StageError, StageFault,
+};
+
+/// Rows of a batch whose one column has a megabyte.
+pub const MEGABYTE: usize = 1 << 17;
+/// How many such batches `flood` emits.
+pub const FLOOD: u64 = 400;
+
+/// The stages, and what they have done.
+#[derive(Default)]
+pub struct Fakes {
+    /// Batches that `flood` emitted, or that `gate` took.
+    pub done: AtomicU64,
+    /// Instances that are open.
+    pub open: AtomicU64,
+    /// `gate` waits for one of these per batch.
+    pub permits: Mutex<Option<Receiver<()>>>,
+}
+
+/// The one column of everything.
+pub fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, false)]))
+}
+
+pub fn numbers(numbers: std::ops::Range<i64>) -> Batch {
+    let rows = numbers.clone().count();
+    Batch::new(rows, vec![Some(Arc::new(Int64Array::from_iter_values(numbers)) as ArrayRef)])
+}
+
+/// An instance of the stage that `stage` names:
+///
+/// - `flood` emits new rows for every batch;
+/// - `gate` emits nothing, and takes a batch for each permit;
+/// - `pick` emits every second row of its main input, on the output beside the rows of the other one;
+/// - `keep` emits all rows of its input at the end, the last batch first.
+struct Fake {
+    stage: String,
+    fakes: Arc<Fakes>,
+    permits: Option<Receiver<()>>,
+    kept: Vec<Batch>,
+    outlet: Box<dyn Outlet>,
+}
+
+struct FakeRunner(Arc<Fakes>);
+
+impl Runner for FakeRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let (stage, fakes) = (invocation.stage.to_string(), self.0.clone());
+        fakes.open.fetch_add(1, Ordering::SeqCst);
+        let permits = fakes.permits.lock().unwrap().take();
+        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), outlet }))
+    }
+}
+
+impl Instance for Fake {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        match (self.stage.as_str(), port) {
+            ("flood", _) => {
+                for _ in 0..FLOOD {
+                    self.outlet.emit(0, numbers(0..MEGABYTE as i64))?;
+                    self.fakes.done.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+            ("gate", _) => {
+                self.permits.as_ref().unwrap().recv().unwrap();
+                self.fakes.done.fetch_add(1, Ordering::SeqCst);
+            }
+            // The other input's only column is read; of the main one, the numbers of the rows come along.
+            ("pick", 0) => self.outlet.emit(1, Batch::new(batch.rows(), vec![batch.column(0).cloned()]))?,
+            ("pick", _) => {
+                let mask = BooleanArray::from_iter((0..batch.rows()).map(|row| Some(row % 2 == 1)));
+                let picked = batch.select(&Selection::Mask(mask)).unwrap();
+                self.outlet.emit(0, passed(&picked))?;
+            }
+            ("keep", _) => self.kept.push(batch),
+            other => panic!("no such stage: {other:?}"),
+        }
+        Ok(())
+    }
+
+    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), StageError> {
+        while let Some(batch) = self.kept.pop() {
+            self.outlet.emit(0, passed(&batch))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.fakes.open.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What an output of picked rows has that writes nothing: the numbers of rows.
+fn passed(batch: &Batch) -> Batch {
+    Batch::new(batch.rows(), vec![batch.column(1).cloned()])
+}
+
+struct FakeStages {
+    runner: FakeRunner,
+}
+
+impl Served for FakeStages {
+    fn signature(&self, stage: &str) -> Result<Signature, Problem> {
+        match stage {
+            "none" => Err(Problem::new("no such stage").with_help("name another")),
+            _ => Ok(Signature {
+                digest: StageDigest::new([0; 32]),
+                doc: format!("Does as `{stage}` does."),
+                inputs: vec!["in".to_owned()],
+                outputs: vec!["out".to_owned()],
+                config_schema: serde_json::json!({"type": "object"}),
+                purity: Purity::Proven,
+                runner: [].into(),
+            }),
+        }
+    }
+
+    fn describe(&self, _: &str, config: serde_json::Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem> {
+        if let Some(path) = config["blame"].as_str() {
+            return Err(Problem { config_path: Some(path.to_owned()), ..Problem::new("not to my taste") });
+        }
+        let (rows, columns) =
+            (Rows::Subset { input: 0 }, vec![OutputColumn::Passed { column: 0 }, OutputColumn::Written]);
+        Ok(Description {
+            inputs: vec![InputDescription { class: Class::Combining, reads: vec![0], keys: vec![] }],
+            outputs: vec![OutputDescription { schema: inputs[0].clone(), rows, columns }],
+            partial: Some(schema()),
+            parts: 1,
+        })
+    }
+
+    fn code(&self, stage: &str) -> Result<ServedCode<'_>, Problem> {
+        self.signature(stage)?;
+        Ok(ServedCode { runner: &self.runner, digest: StageDigest::new([0; 32]), limits: Limits::default() })
+    }
+}
+
+/// A server, and a connection to it.
+pub struct Server {
+    pub fakes: Arc<Fakes>,
+    pub connection: Connection,
+    pub socket: PathBuf,
+    end: Option<Sender<()>>,
+    served: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+    _network: Network,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, fakes) = (folder.path().join("s"), Arc::new(Fakes::default()));
+        let (end, ended) = channel::<()>();
+        let stages = Arc::new(FakeStages { runner: FakeRunner(fakes.clone()) });
+        let location = format!("grpc+unix://{}", socket.display());
+        let served = std::thread::spawn(move || {
+            serve(stages, &location, async {
+                // A thread that waits, since what tells the server to end is no future.
+                let _ = tokio::task::spawn_blocking(move || ended.recv()).await;
+            })
+        });
+        let network = Network::new().unwrap();
+        let connection = network.connect(&socket, Duration::from_secs(60), || true).unwrap();
+        Self { fakes, connection, socket, end: Some(end), served: Some(served), _network: network, _folder: folder }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        let served = self.served.take().unwrap().join();
+        if !std::thread::panicking() {
+            served.unwrap().unwrap();
+        }
+    }
+}
+
+/// The server as a program, which never ends.
+struct Endless;
+
+impl Program for Endless {
+    fn printed(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn ended(&mut self) -> Option<Ending> {
+        None
+    }
+
+    fn give_back(self: Box<Self>, _: bool) {}
+}
+
+impl Runner for Server {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let (entries, invocations) = (vec![invocation.stage.to_string()], std::slice::from_ref(invocation));
+        let stages = Stages { entries, invocations, between: Vec::new() };
+        Ok(Box::new(FlightInstance::open(&self.connection, Box::new(Endless), stages, outlet)?))
+    }
+}
+
+/// Inputs of one column each, the last one the main one, and outputs of it.
+pub fn invocation(stage: &str, inputs: usize, outputs: &[(Rows, OutputColumn)]) -> Invocation {
+    let output = |(rows, column): &(Rows, OutputColumn)| OutputPort {
+        schema: schema(),
+        rows: *rows,
+        columns: vec![*column],
+        needed: vec![true],
+    };
+    Invocation {
+        stage: stage.into(),
+        digest: StageDigest::new([0; 32]),
+        config: "{}".into(),
+        phase: Phase::Run,
+        part: 0,
+        inputs: vec![InputPort { schema: schema(), reads: vec![0] }; inputs].into(),
+        main_input: inputs.checked_sub(1),
+        outputs: outputs.iter().map(output).collect(),
+        limits: Limits { memory: Some(64 << 20), ..Limits::default() },
+    }
+}
+
+/// Waits for something that must come.
+pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A failure of the client's side that is not the stage's.
+pub fn below() -> StageError {
+    StageError::new("below", StageFault::Cancelled)
+}
