@@ -114,6 +114,7 @@ pub(crate) struct PlanArgs {
   flowc run                        what is new or changed
   flowc run --until words          up to the stage `words`, with its sinks
   flowc run --force words          the stage `words` anew
+  flowc run --verify words         again, and is it the same?
   flowc run --locked --no-build    as a build server should
   flowc run --json | jq -c 'select(.event == \"run-finished\")'")]
 pub(crate) struct RunArgs {
@@ -126,6 +127,9 @@ pub(crate) struct RunArgs {
     /// Run this stage even where the store has its results (repeatable)
     #[arg(long, value_name = "STAGE")]
     pub(crate) force: Vec<String>,
+    /// Run this stage again and compare what it gives with what the store has (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) verify: Vec<String>,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,

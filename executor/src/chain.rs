@@ -225,6 +225,19 @@ impl Chains<'_> {
         }
     }
 
+    /// That a stage gave something else in these columns than it did before, from the same inputs.
+    pub(crate) fn unlike(&self, task: &Task, stage: usize, columns: &[&str]) -> Error {
+        let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let message = format!(
+            "from the same inputs it gives something else than before in {columns}, so it depends on more than they are; \
+             what was stored is kept (`flowc log` shows what the stage said)"
+        );
+        self.stage_error(
+            StageError::new(&*self.plan_stage(stage).name, StageFault::Problem { message, config_path: None }),
+            task,
+        )
+    }
+
     fn stage_error(&self, error: StageError, task: &Task) -> Error {
         let place = Box::new(Place::of(&error, task, &self.reading));
         match error.fault {

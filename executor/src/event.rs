@@ -108,6 +108,13 @@ pub enum Event {
         /// The line.
         message: String,
     },
+    /// A stage that was to be verified gave what it gave before.
+    StageVerified {
+        /// The stage.
+        stage: String,
+        /// Over how many segments, merges and the like; 0 if the store had nothing to compare with.
+        segments: u64,
+    },
     /// A stage failed.
     StageFailed {
         /// The stage.

@@ -24,6 +24,8 @@ pub(crate) struct Counted {
     pub ran: BTreeMap<usize, u64>,
     /// Per stage, seconds of thread time.
     pub seconds: BTreeMap<usize, f64>,
+    /// Per stage, over how many segments it gave again what it gave before.
+    pub verified: BTreeMap<usize, u64>,
     /// Stages with a merge or finish phase that ran.
     pub merged: BTreeSet<usize>,
     /// Per stage, lines of its log: segment, level, message.
@@ -62,6 +64,8 @@ pub(crate) struct Execution<'a> {
     pub contents: Contents<'a>,
     /// Stages that run whatever is there.
     pub forced: &'a BTreeSet<usize>,
+    /// Stages that must give what they gave before.
+    pub verified: &'a BTreeSet<usize>,
     /// Counts.
     pub tally: &'a Tally,
     /// Hears of it.
@@ -91,6 +95,7 @@ impl Execution<'_> {
         self.report_log(task, said);
         let ran = result?;
         self.verify_sources(task)?;
+        self.verify_results(task, &derived, &ran)?;
         let seconds = start.elapsed().as_secs_f64();
         self.record(task, &derived, contents.as_ref(), &ran);
         self.report(task, seconds, ran);
@@ -159,6 +164,30 @@ impl Execution<'_> {
             Root::Segment { stream, segment, columns } => self.chains.reading.verify(*stream, *segment, columns),
             _ => Ok(()),
         }
+    }
+
+    /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
+    fn verify_results(&self, task: &Task, derived: &LinkKeys, ran: &Ran) -> Result<(), Error> {
+        let Some(link) = task.chain.iter().find(|link| self.verified.contains(&link.stage)) else { return Ok(()) };
+        let (mut compared, mut differing) = (false, Vec::new());
+        let last = derived.last().map_or(&[][..], Vec::as_slice);
+        for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
+            let due: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
+            let known = self.store().find_columns(&due)?;
+            for ((&column, now), before) in kept.columns.iter().zip(&staged.columns).zip(known) {
+                compared |= before.is_some();
+                if before.is_some_and(|before| before.content != now.content) {
+                    differing.push(kept.schema.field(column).name().as_str());
+                }
+            }
+        }
+        if !differing.is_empty() {
+            return Err(self.chains.unlike(task, link.stage, &differing));
+        }
+        if compared {
+            *self.tally.lock().verified.entry(link.stage).or_default() += 1;
+        }
+        Ok(())
     }
 
     fn segment(&self, task: &Task) -> usize {

@@ -37,6 +37,8 @@ pub(crate) struct Ahead<'a> {
     pub stored: &'a [bool],
     /// Stages that run whatever is there: not ahead.
     pub forced: &'a BTreeSet<usize>,
+    /// Those of them that must give what they gave before.
+    pub verified: &'a BTreeSet<usize>,
     /// The store.
     pub store: &'a flowc_store::Store,
     /// Open files.
@@ -86,6 +88,7 @@ impl Ahead<'_> {
             chains,
             contents: Contents { reading, deriver: self.deriver },
             forced: self.forced,
+            verified: self.verified,
             tally: self.tally,
             observer: self.observer,
             first_segment: decoded.scan.raw.ordinal as usize,

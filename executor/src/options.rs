@@ -37,6 +37,8 @@ pub struct RunRequest {
     pub until: Vec<String>,
     /// Stages that run even if their results are there.
     pub force: Vec<String>,
+    /// Stages that run anew and must give what they gave before.
+    pub verify: Vec<String>,
     /// Whether what does not depend on a failure still runs.
     pub keep_going: bool,
     /// Whether something else is printed to standard output, so that no sink may print there.
@@ -46,7 +48,7 @@ pub struct RunRequest {
 impl RunRequest {
     /// Whether it asks for the whole pipeline and nothing special.
     pub(crate) fn is_plain(&self) -> bool {
-        self.only.is_empty() && self.until.is_empty() && self.force.is_empty()
+        self.only.is_empty() && self.until.is_empty() && self.force.is_empty() && self.verify.is_empty()
     }
 }
 

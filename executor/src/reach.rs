@@ -20,15 +20,19 @@ pub(crate) struct Goal {
     pub sources: BTreeSet<usize>,
     /// Stages that run even if their results are there.
     pub forced: BTreeSet<usize>,
+    /// Those of them that must give what they gave before.
+    pub verified: BTreeSet<usize>,
 }
 
 impl Goal {
     /// Resolves the stage names of a request.
     pub(crate) fn new(plan: &Plan, request: &RunRequest) -> Result<Self, Error> {
         let chosen = named(plan, request.only.iter().chain(&request.until))?;
-        let forced = named(plan, &request.force)?;
+        let verified = named(plan, &request.verify)?;
+        let forced = &named(plan, &request.force)? | &verified;
         let sinks: Vec<usize> = (0..plan.sinks.len()).collect();
-        let mut goal = Self { stages: BTreeSet::new(), sinks, streams: vec![], sources: BTreeSet::new(), forced };
+        let (stages, sources) = Default::default();
+        let mut goal = Self { stages, sinks, streams: vec![], sources, forced, verified };
         if !chosen.is_empty() {
             goal.streams = chosen.iter().flat_map(|&s| plan.stages[s].outputs.iter().map(|o| o.stream)).collect();
             let until = named(plan, &request.until)?;

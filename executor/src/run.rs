@@ -115,6 +115,7 @@ impl Run<'_> {
         let counted = tally.lock();
         let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
         let report = RunReport { plan: self.planned.hash, stages, outputs };
+        self.tell_verified(&goal, &counted);
         self.save_logs(&counted)?;
         if errors.is_empty() {
             self.remember(&sinks, &goal, &report)?;
@@ -139,6 +140,13 @@ impl Run<'_> {
         match self.request.keep_going {
             true => Ok(Inventory::survey_readable(self.planned, self.store)),
             false => Ok((Inventory::survey(self.planned, self.store)?, Unreadable::new())),
+        }
+    }
+
+    fn tell_verified(&self, goal: &Goal, counted: &Counted) {
+        for &stage in &goal.verified {
+            let segments = counted.verified.get(&stage).copied().unwrap_or(0);
+            self.observer.observe(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
         }
     }
 
@@ -176,6 +184,7 @@ impl Run<'_> {
                 read: &read,
                 stored,
                 forced: &goal.forced,
+                verified: &goal.verified,
                 store: self.store,
                 files,
                 runners: self.runners,
@@ -244,8 +253,8 @@ impl Run<'_> {
         let reading = outputs.reading;
         let chains = Chains { reading, runners: self.runners, cancel: self.cancel, memory: self.options.memory };
         let contents = Contents { reading, deriver };
-        let (observer, forced) = (self.observer, &goal.forced);
-        let execution = Execution { chains, contents, forced, tally, observer, first_segment: 0 };
+        let (observer, forced, verified) = (self.observer, &goal.forced, &goal.verified);
+        let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };
         let files = self.file_sinks(goal);
         let mut after = demand.after.clone();
         after.extend(files.iter().map(|&sink| self.tasks_of(sink, demand)));

@@ -27,8 +27,8 @@ fn mode(args: &RunArgs) -> Mode {
 
 fn perform(args: RunArgs, mode: Mode, context: &Context) -> Result<Exit, Failure> {
     let session = Arc::new(context.session(&args.pipeline, args.update)?);
-    let RunArgs { only, until, force, keep_going, .. } = args;
-    let request = RunRequest { only, until, force, keep_going, stdout_taken: mode == Mode::Json };
+    let RunArgs { only, until, force, verify, keep_going, .. } = args;
+    let request = RunRequest { only, until, force, verify, keep_going, stdout_taken: mode == Mode::Json };
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
     interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&progress));

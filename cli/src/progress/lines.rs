@@ -46,6 +46,12 @@ impl Lines {
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
             Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
             Event::WorkPlanned { tasks } => self.planned(*tasks),
+            Event::StageVerified { stage, segments: 0 } => {
+                Some(format!("{stage}: nothing to verify, the store had no results of it"))
+            }
+            Event::StageVerified { stage, segments } => {
+                Some(format!("{stage}: verified, the same results again over {}", count(*segments, "segment")))
+            }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
             // Failures are told at the end, all of them, with what to do.
             Event::StageFailed { .. } | Event::RunStarted { .. } | Event::FileRead { .. } | Event::RunFinished(_) => {

@@ -127,6 +127,7 @@ impl Served for FakeStages {
         match stage {
             "none" => Err(Problem::new("no such stage").with_help("name another")),
             _ => Ok(Signature {
+                chains: false,
                 digest: StageDigest::new([0; 32]),
                 doc: format!("Does as `{stage}` does."),
                 inputs: vec!["in".to_owned()],
