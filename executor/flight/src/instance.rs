@@ -1,7 +1,8 @@
 //! An instance of a stage behind a connection.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -91,7 +92,7 @@ impl FlightInstance {
         let chain = (invocations.len() > 1).then(|| Chain::new(invocations));
         let invocation = chain.as_ref().map_or(&invocations[0], |chain| &chain.invocation);
         let outputs: Vec<Output> = (0..invocation.outputs.len()).map(|port| Output::new(invocation, port)).collect();
-        let name = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
+        let name = new_name();
         let mut instance = Self {
             names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
             between,
@@ -378,8 +379,12 @@ impl FlightInstance {
     }
 }
 
-/// Names of invocations are not used twice in a process; a program serves no other.
-static NEXT: AtomicU64 = AtomicU64::new(1);
+/// A name for an invocation that is not used twice, nor by other processes: a program may serve several of them.
+fn new_name() -> String {
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("{:016x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec<Input>, StageError> {
     let input = |(port, input): (usize, &flowc_runner::InputPort)| {

@@ -1,6 +1,6 @@
 //! What starting programs takes on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
 use flowc_flight::Network;
@@ -32,7 +32,7 @@ impl Host {
     }
 
     /// The program that plays the part of a helper.
-    pub fn helper(&self) -> &PathBuf {
+    pub fn helper(&self) -> &Path {
         &self.helper
     }
 

@@ -43,15 +43,9 @@ impl WasmProcessRunner {
         self.pool.end_idle();
     }
 
-    fn served(&self, kind: &Kind) -> Result<ServedComponent, Problem> {
-        let files = self.components.files(&kind.digest)?;
-        let (component, compiled) = (files.component, files.compiled);
-        Ok(ServedComponent { component, compiled, digest: kind.digest, memory: kind.memory })
-    }
-
     /// The process reads this program, the component and what that is compiled to, and nothing else.
     fn sandbox(&self, served: &ServedComponent, folder: &Folder) -> Result<Sandbox, Problem> {
-        let program = self.host.helper().clone();
+        let program = self.host.helper().to_owned();
         let args = served.args().map_err(|error| Problem::new(error.to_string()))?;
         let files = served.files().map(ToOwned::to_owned);
         Ok(Sandbox {
@@ -71,7 +65,7 @@ impl WasmProcessRunner {
             let fault = StageFault::Problem { message: problem.message, config_path: None };
             StageError::new(stage, fault)
         };
-        let served = self.served(kind).map_err(failed)?;
+        let served = ServedComponent::of(&self.components, kind.digest, kind.memory).map_err(failed)?;
         let folder = self.host.folder().map_err(|error| error.of_stage(stage))?;
         let sandbox = self.sandbox(&served, &folder).map_err(failed)?;
         self.host.start(&sandbox, folder, kind.enclosure).map_err(|error| error.of_stage(stage))

@@ -8,7 +8,7 @@ use flowc_flight::serve::{LISTEN, Served, ServedCode, input_ended, serve};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
-use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm::{CompiledCache, ComponentFiles, WasmRunner};
 use serde::{Deserialize, Serialize};
 
 /// The argument by which a program knows that it is to serve a component.
@@ -30,6 +30,15 @@ pub struct ServedComponent {
 }
 
 impl ServedComponent {
+    /// One that is registered with a runner, which compiles it if it has not yet.
+    ///
+    /// # Errors
+    /// If it is no stage, or can't be kept in files.
+    pub fn of(runner: &WasmRunner, digest: StageDigest, memory: Option<u64>) -> Result<Self, Problem> {
+        let ComponentFiles { component, compiled } = runner.files(&digest)?;
+        Ok(Self { component, compiled, digest, memory })
+    }
+
     /// The arguments of a program that calls [`main`].
     ///
     /// # Errors
