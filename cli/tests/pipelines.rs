@@ -44,6 +44,28 @@ fn the_bytes_do_not_depend_on_the_number_of_threads() {
     }
 }
 
+#[test]
+fn another_model_runs_the_scoring_alone() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/scoring");
+    let run = Run::new(&folder);
+    let first = run.run(&[]);
+    let path = run.project.folder().join("model/churn.onnx");
+    let model = fs::read(&path).unwrap();
+    // A description of the model in its own format: other bytes, and the same scores.
+    fs::write(&path, [&model[..], b"\x32\x03new"].concat()).unwrap();
+    let second = run.run(&[]);
+    assert_eq!(statuses(&second), [("known", "cached"), ("scored", "ran")]);
+    assert_eq!(first["outputs"], second["outputs"]);
+    fs::write(&path, model).unwrap();
+    assert_eq!(statuses(&run.run(&[])), [("known", "cached"), ("scored", "cached")]);
+}
+
+/// What became of each stage.
+fn statuses(run: &Value) -> Vec<(&str, &str)> {
+    let stages = run["stages"].as_array().unwrap().iter();
+    stages.map(|stage| (stage["name"].as_str().unwrap(), stage["status"].as_str().unwrap())).collect()
+}
+
 /// The folders of the worked pipelines.
 fn folders() -> Vec<PathBuf> {
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines");
