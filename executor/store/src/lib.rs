@@ -20,6 +20,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bulk;
 mod damage;
 mod error;
 mod folder;
