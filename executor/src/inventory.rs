@@ -177,7 +177,7 @@ impl SourceInventory {
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
         let failed = |error: &dyn std::fmt::Display| planned.source_error(&of.name, &error.to_string());
-        let memo: SourceMemo<'_> = store.memo(Memo::Scan, &memo_key(plan, source, base))?.unwrap_or_default();
+        let memo: SourceMemo<'_> = store.memo(Memo::Files, &memo_key(plan, source, base))?.unwrap_or_default();
         let (listing, trusted) = match memo.listing(patterns, base) {
             Some(listing) => (listing, true),
             None => list(patterns, base).map_err(|error| failed(&error))?,
@@ -248,7 +248,7 @@ impl SourceInventory {
         });
         let directories = self.directories.as_deref().map(Cow::Borrowed);
         let memo = SourceMemo { directories, files: files.collect() };
-        Ok(store.remember(Memo::Scan, &memo_key(plan, source, base), &memo)?)
+        Ok(store.remember(Memo::Files, &memo_key(plan, source, base), &memo)?)
     }
 }
 
@@ -289,7 +289,7 @@ fn list(patterns: &[String], base: &Path) -> Result<(Listing, bool), SourceError
 fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
     let of = &plan.sources[source];
     let spec = flowc_sources::spec_digest(&of.spec, &plan.stream(of.stream).schema);
-    let mut hasher = KeyHasher::new("source files 2");
+    let mut hasher = KeyHasher::new("source files 1");
     hasher.bytes(base.as_os_str().as_encoded_bytes()).digest(&spec);
     if let Location::Files(patterns) = &of.spec.location {
         patterns.iter().for_each(|pattern| {

@@ -29,6 +29,7 @@ impl Run<'_> {
         }
         let Homes { plan, inventory, datasets, store } = sinks.reading.homes;
         RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
+        store.save(&self.planned.texts[0]);
         if let Some(evidence) = self.evidence(inventory, goal, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: StageStatus::Cached,

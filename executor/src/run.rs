@@ -91,7 +91,7 @@ impl Run<'_> {
         let lost = goal.give_up(plan, &unreadable.keys().copied().collect());
         lost.into_iter().for_each(|sink| self.tell_left(sink));
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let known = Known::new(self.store);
+        let known = Known::of_last_run(self.store, &self.planned.texts[0]);
         let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
         let demand = self.demand(homes, &goal, &stored)?;
         if !demand.tasks.is_empty() {
