@@ -41,11 +41,16 @@ impl<'a> Demander<'a> {
         Self { homes, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
     }
 
-    /// Wants columns of every segment of a stream.
+    /// Wants columns of every segment of a stream. Those that are all there want nothing more.
     pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
-        self.homes.prefetch(stream, columns)?;
-        for segment in 0..self.homes.segments(stream) {
-            self.want(stream, segment, columns);
+        if self.plan().producing_stage(stream).is_none() {
+            return Ok(());
+        }
+        let forced = self.is_forced_edge(stream);
+        for (segment, there) in self.homes.are_there(stream, columns)?.into_iter().enumerate() {
+            if forced || !there {
+                self.want(stream, segment, columns);
+            }
         }
         Ok(())
     }
