@@ -60,6 +60,20 @@ fn another_model_runs_the_scoring_alone() {
     assert_eq!(statuses(&run.run(&[])), [("known", "cached"), ("scored", "cached")]);
 }
 
+#[test]
+fn a_changed_column_runs_those_who_read_it() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/features");
+    let run = Run::new(&folder);
+    run.run(&[]);
+    let path = run.project.folder().join("data/spring.csv");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("kettle,", "mug,", 1)).unwrap();
+    // The filter hands the new products on, and those who only pass them on do nothing.
+    let due = [("told", "ran"), ("shape", "cached"), ("tone", "cached"), ("products", "ran")];
+    assert_eq!(statuses(&run.run(&[])), due);
+    assert!(fs::read_to_string(run.project.folder().join("out/features.csv")).unwrap().contains("mug"));
+}
+
 /// What became of each stage.
 fn statuses(run: &Value) -> Vec<(&str, &str)> {
     let stages = run["stages"].as_array().unwrap().iter();

@@ -134,7 +134,7 @@ pub(crate) fn source_home(plan: &Plan, stream: StreamId, segment: usize, column:
 }
 
 /// The stream whose rows, segment by segment, are exactly this stream's rows.
-fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
+pub(crate) fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
     let (stage, port) = plan.producing_stage(stream)?;
     let (driving, input) = plan.stages[stage].driving()?;
     (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)

@@ -17,7 +17,7 @@ use crate::execute::{Counted, Execution, Tally};
 use crate::files::OpenFiles;
 use crate::fresh::Ahead;
 use crate::history::save_logs;
-use crate::homes::Homes;
+use crate::homes::{Homes, row_origin};
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
 use crate::known::Known;
@@ -290,12 +290,16 @@ impl Run<'_> {
         Outputs { reading, base, stagings, threads, cancel: self.cancel }
     }
 
-    /// The tasks that may give rows of a sink.
+    /// The tasks that may give rows of a sink, or columns that are passed on to it.
     fn tasks_of(&self, sink: usize, demand: &Demand) -> Vec<usize> {
-        let Some((stage, _)) = self.plan().producing_stage(self.plan().sinks[sink].stream) else { return Vec::new() };
-        let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
-        let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
-        (first..last).collect()
+        let plan = self.plan();
+        let streams = std::iter::successors(Some(plan.sinks[sink].stream), |&stream| row_origin(plan, stream));
+        let tasks = |stage: usize| {
+            let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
+            let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
+            first..last
+        };
+        streams.filter_map(|stream| plan.producing_stage(stream)).flat_map(|(stage, _)| tasks(stage)).collect()
     }
 
     fn prepare(&self, outputs: &Outputs<'_>, sink: usize, results: &Results) -> Result<(), Error> {
