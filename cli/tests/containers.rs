@@ -175,10 +175,11 @@ fn what_is_not_there_is_a_mistake_of_the_pipeline() {
 fn nothing_is_left_behind() {
     let project = project("container \"stage\"");
     image(&project, "stage");
-    succeed(&project, &["plan"]);
-    let run = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let number = run.id();
-    let output = run.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(containers_of(number), 0);
+    for command in ["plan", "run"] {
+        let child = project.flowc(&[command]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let number = child.id();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(containers_of(number), 0, "{command}");
+    }
 }

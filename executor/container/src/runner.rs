@@ -62,6 +62,8 @@ struct Kind {
 
 /// Runs stages in containers. Cheap to make: the engine is looked for when a stage is used.
 pub struct ContainerRunner {
+    /// Before the host, whose threads remove containers.
+    pool: Pool<Kind, Container>,
     engines: Arc<Engines>,
     host: Arc<Host>,
     /// Notes of images that were made.
@@ -71,14 +73,13 @@ pub struct ContainerRunner {
     /// Bytes of memory for a container that is asked at plan time.
     memory: u64,
     launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
-    pool: Pool<Kind, Container>,
 }
 
 impl ContainerRunner {
     /// A runner that knows no stage yet. It notes in `home` which images were made; archives are put into `spool` for a
     /// while. `memory` is what a stage may have where the pipeline does not say.
     pub fn new(engines: Arc<Engines>, host: Arc<Host>, home: PathBuf, spool: PathBuf, memory: u64) -> Self {
-        Self { engines, host, home, spool, memory, launches: Mutex::default(), pool: Pool::default() }
+        Self { pool: Pool::default(), engines, host, home, spool, memory, launches: Mutex::default() }
     }
 
     /// Registers a stage.
