@@ -146,6 +146,28 @@ fn a_process_that_is_killed_is_replaced() {
 }
 
 #[test]
+fn a_stage_that_is_not_reproducible_is_found_out() {
+    let project = project(0.0);
+    let run = |arguments: &[&str]| {
+        let output = project.flowc(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_good, said) = run(&["run", "--verify", "slow"]);
+    assert!(is_good && said.contains("nothing to verify"), "{said}");
+    let (is_good, said) = run(&["run", "--verify", "slow"]);
+    assert!(is_good && said.contains("slow: verified, the same results again over 2 segments"), "{said}");
+
+    project.write("slow/stage.py", &STAGE.replace("[len(line) for", "[int.from_bytes(os.urandom(4), 'big') for"));
+    assert!(run(&["run"]).0);
+    let before = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+    let (is_good, said) = run(&["run", "--verify", "slow"]);
+    assert!(!is_good, "{said}");
+    assert!(said.contains("text/a.txt") && said.contains("gives something else than before in `length`"), "{said}");
+    assert_eq!(std::fs::read_to_string(project.folder().join("out.csv")).unwrap(), before);
+    assert!(run(&["run"]).0, "what was stored still stands");
+}
+
+#[test]
 fn collapsed_or_not_the_results_are_the_same() {
     let run = |isolate: Option<&str>| {
         let project = Project::new();

@@ -144,7 +144,8 @@ impl Components<'_> {
             None => self.told(code, |log| containers.make(&folder, log))?,
         };
         let evidence = folder.evidence().to_vec();
-        let launch = flowc_container::Launch { source: ImageSource::Folder(folder), image, entry: entry.to_owned() };
+        let launch =
+            flowc_container::Launch { source: ImageSource::Folder(Box::new(folder)), image, entry: entry.to_owned() };
         Ok(Located::new(containers.add(launch), evidence))
     }
 

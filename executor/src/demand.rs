@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
 use flowc_store::StoreError;
 
-use crate::homes::Homes;
+use crate::homes::{Homes, row_origin};
 use crate::task::{Kept, Link, Root, Task, TaskId, Work, flags, input_columns};
 
 /// What is to run: tasks, each after those that it depends on.
@@ -41,11 +41,16 @@ impl<'a> Demander<'a> {
         Self { homes, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
     }
 
-    /// Wants columns of every segment of a stream.
+    /// Wants columns of every segment of a stream. Those that are all there want nothing more.
     pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
-        self.homes.prefetch(stream, columns)?;
-        for segment in 0..self.homes.segments(stream) {
-            self.want(stream, segment, columns);
+        if self.plan().producing_stage(stream).is_none() {
+            return Ok(());
+        }
+        let forced = self.is_forced_edge(stream);
+        for (segment, there) in self.homes.are_there(stream, columns)?.into_iter().enumerate() {
+            if forced || !there {
+                self.want(stream, segment, columns);
+            }
         }
         Ok(())
     }
@@ -74,10 +79,18 @@ impl<'a> Demander<'a> {
         Ok(ordered(self.tasks))
     }
 
-    /// Makes the task that gives a segment's missing columns, if any are missing.
+    /// Makes the task that gives a segment's missing columns, if any are missing. Those that a stage only passes on are
+    /// wanted where they are stored: it need not run for them.
     fn supply(&mut self, stream: StreamId, segment: usize, columns: Vec<usize>) -> Result<(), StoreError> {
         let Producer::Stage { stage, port } = self.plan().stream(stream).producer else { return Ok(()) };
-        let missing = self.missing(stream, segment, &columns)?;
+        let mut missing = self.missing(stream, segment, &columns)?;
+        missing.retain(|&column| match stored_origin(self.homes.plan, self.stored, stream, column) {
+            Some((above, column)) => {
+                self.want(above, segment, &[column]);
+                false
+            }
+            None => true,
+        });
         let has_rows = self.homes.rows(stream, segment)?.is_some();
         if missing.is_empty() && has_rows && !self.is_forced_edge(stream) {
             return Ok(());
@@ -204,7 +217,7 @@ impl<'a> Demander<'a> {
             let (stream, columns) = (input.stream, input_columns(self.plan(), head.stage, driving, passes));
             if self.is_root(stream, segment, &columns)? {
                 self.want(stream, segment, &columns);
-                after.extend(self.task_for(stream, segment));
+                after.extend(self.tasks_for(stream, segment));
                 break Root::Segment { stream, segment, columns };
             }
             let Some((above, _)) = self.plan().producing_stage(stream) else { break Root::Nothing };
@@ -234,21 +247,34 @@ impl<'a> Demander<'a> {
             columns.sort_unstable();
             columns.dedup();
             self.want_all(input.stream, &columns)?;
-            tasks.extend((0..self.homes.segments(input.stream)).flat_map(|s| self.task_for(input.stream, s)));
+            tasks.extend((0..self.homes.segments(input.stream)).flat_map(|s| self.tasks_for(input.stream, s)));
         }
         Ok(tasks)
     }
 
-    /// The task that would make a segment of a stored edge. It may turn out not to be needed.
-    fn task_for(&self, stream: StreamId, segment: usize) -> Option<TaskId> {
-        let (stage, _) = self.plan().producing_stage(stream)?;
-        let combining = self.plan().stages[stage].is_combining();
-        Some(TaskId { stage, work: if combining { Work::Finish } else { Work::Segment(segment) } })
+    /// The tasks that would make a segment of a stored edge, and what is passed on to it. They may turn out not to be
+    /// needed.
+    fn tasks_for(&self, stream: StreamId, segment: usize) -> Vec<TaskId> {
+        let streams = std::iter::successors(Some(stream), |&stream| row_origin(self.plan(), stream));
+        let stages = streams.filter_map(|stream| self.plan().producing_stage(stream)).map(|(stage, _)| stage);
+        let work = |stage: usize| match self.plan().stages[stage].is_combining() {
+            true => Work::Finish,
+            false => Work::Segment(segment),
+        };
+        stages.map(|stage| TaskId { stage, work: work(stage) }).collect()
     }
 
     fn plan(&self) -> &'a Plan {
         self.homes.plan
     }
+}
+
+/// The stored edge above, and its column, that a column is, passed on row for row. None for what must be made here.
+fn stored_origin(plan: &Plan, stored: &[bool], stream: StreamId, column: usize) -> Option<(StreamId, usize)> {
+    let (stage, port) = plan.producing_stage(stream)?;
+    let OutputColumn::Passed { column } = plan.stages[stage].outputs[port].columns[column] else { return None };
+    let above = row_origin(plan, stream)?;
+    if stored[above.0] { Some((above, column)) } else { stored_origin(plan, stored, above, column) }
 }
 
 fn lone(id: TaskId, outputs: Vec<Kept>) -> Task {

@@ -38,17 +38,19 @@ pub(crate) struct Homes<'a> {
 }
 
 impl Homes<'_> {
-    /// Looks up all that there may be of these columns in one go.
-    pub(crate) fn prefetch(&self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
-        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(()) };
+    /// Whether each segment's rows and these columns of it can be had without running anything. Looks all of them up in
+    /// one go.
+    pub(crate) fn are_there(&self, stream: StreamId, columns: &[usize]) -> Result<Vec<bool>, StoreError> {
+        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
         let made = columns.iter().filter(|&&column| source_home(self.plan, stream, 0, column).is_none());
         let made: Vec<usize> = made.copied().collect();
         let keys = segments.iter().flat_map(|keys| made.iter().map(|&column| keys.columns[column]));
-        self.store.find_columns(&keys.collect::<Vec<_>>())?;
-        if self.plan.producing_stage(stream).is_some() {
-            self.store.find_rows(&segments.iter().map(|keys| keys.rows).collect::<Vec<_>>())?;
-        }
-        Ok(())
+        let mut found = self.store.find_columns(&keys.collect::<Vec<_>>())?.into_iter();
+        let rows = self.rows_of_all(stream)?.into_iter();
+        let are_there = rows.map(|rows| {
+            found.by_ref().take(made.len()).filter(Option::is_some).count() == made.len() && rows.is_some()
+        });
+        Ok(are_there.collect())
     }
 
     /// The keys of a segment, if its dataset is known that far.
@@ -132,7 +134,7 @@ pub(crate) fn source_home(plan: &Plan, stream: StreamId, segment: usize, column:
 }
 
 /// The stream whose rows, segment by segment, are exactly this stream's rows.
-fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
+pub(crate) fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
     let (stage, port) = plan.producing_stage(stream)?;
     let (driving, input) = plan.stages[stage].driving()?;
     (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)

@@ -1,15 +1,18 @@
 //! The sources as they are: files, and the segments known of them. Nothing is read for files whose stamp says
 //! "unchanged".
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
+use flowc_planner::pattern::is_glob;
 use flowc_planner::plan::{Location, Plan, Producer};
 use flowc_platform::FileStamp;
-use flowc_sources::{RawSegment, SourceFile};
+use flowc_sources::{Listing, RawSegment, SourceError, SourceFile};
 use flowc_store::{Memo, Store};
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +32,8 @@ pub(crate) struct Inventory {
 pub(crate) struct SourceInventory {
     /// Its files, in dataset order.
     pub files: Vec<FileEntry>,
-    /// Folders that were listed to find them.
-    pub directories: Vec<PathBuf>,
+    /// Folders that were listed to find them, as they were before; none where their stamps can't be trusted.
+    pub directories: Option<Vec<(PathBuf, FileStamp)>>,
     /// The segments of all files, in dataset order. Complete when no file is unread.
     pub segments: Vec<SourceSegment>,
 }
@@ -88,12 +91,21 @@ pub(crate) struct SegmentFacts {
     pub rejects: Option<SegmentKeys>,
 }
 
-/// A file's segments, while its stamp holds.
+/// What is remembered of a source.
+#[derive(Default, Serialize, Deserialize)]
+struct SourceMemo<'a> {
+    /// While these folders have these stamps, the files are just those below.
+    directories: Option<Cow<'a, [(PathBuf, FileStamp)]>>,
+    /// In dataset order.
+    files: Vec<FileMemo<'a>>,
+}
+
+/// A file's segments, while its stamp holds; none where the stamp could not be trusted.
 #[derive(Serialize, Deserialize)]
-struct FileMemo {
-    name: String,
+struct FileMemo<'a> {
+    name: Cow<'a, str>,
     stamp: FileStamp,
-    scans: Vec<Arc<SegmentScan>>,
+    scans: Option<Cow<'a, [Arc<SegmentScan>]>>,
 }
 
 impl Inventory {
@@ -134,13 +146,24 @@ impl Inventory {
         self.sources.iter().flat_map(|(s, source)| source.unread().map(move |file| (*s, file))).collect()
     }
 
+    /// Takes in the segments of files that have been read, by source and file. Gives the sources.
+    pub(crate) fn complete(&mut self, files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>>) -> BTreeSet<usize> {
+        let sources: BTreeSet<usize> = files.keys().map(|(source, _)| *source).collect();
+        for ((source, file), scans) in files {
+            self.source_mut(source).files[file].scans = Some(scans);
+        }
+        for &source in &sources {
+            self.source_mut(source).collect();
+        }
+        sources
+    }
+
     /// A source at hand.
     pub(crate) fn source(&self, source: usize) -> &SourceInventory {
         &self.sources[&source]
     }
 
-    /// A source at hand, to be changed.
-    pub(crate) fn source_mut(&mut self, source: usize) -> &mut SourceInventory {
+    fn source_mut(&mut self, source: usize) -> &mut SourceInventory {
         Arc::make_mut(self.sources.entry(source).or_default())
     }
 }
@@ -154,16 +177,23 @@ impl SourceInventory {
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
         let failed = |error: &dyn std::fmt::Display| planned.source_error(&of.name, &error.to_string());
-        let listing = flowc_sources::list(patterns, base).map_err(|error| failed(&error))?;
-        let known = remembered(plan, source, base, store)?;
+        let memo: SourceMemo<'_> = store.memo(Memo::Files, &memo_key(plan, source, base))?.unwrap_or_default();
+        let (listing, trusted) = match memo.listing(patterns, base) {
+            Some(listing) => (listing, true),
+            None => list(patterns, base).map_err(|error| failed(&error))?,
+        };
+        let mut known: HashMap<Cow<'_, str>, FileMemo<'_>> =
+            memo.files.into_iter().map(|file| (file.name.clone(), file)).collect();
         let mut files = Vec::with_capacity(listing.files.len());
         for file in listing.files {
             let unseen = |cause: std::io::Error| failed(&format!("{}: cannot look at it: {cause}", file.name));
             let stamp = FileStamp::of(&file.path).map_err(unseen)?;
-            let scans = known.get(&file.name).filter(|memo| memo.stamp == stamp).map(|memo| memo.scans.clone());
+            let known = known.remove(file.name.as_str()).filter(|memo| memo.stamp == stamp);
+            let scans = known.and_then(|memo| memo.scans).map(Cow::into_owned);
             files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans });
         }
-        let mut inventory = Self { files, directories: listing.directories, segments: Vec::new() };
+        let directories = trusted.then_some(listing.directories);
+        let mut inventory = Self { files, directories, segments: Vec::new() };
         if of.rejects.is_some() {
             inventory.forget_lost_rejects(store)?;
         }
@@ -193,7 +223,7 @@ impl SourceInventory {
     }
 
     /// Lists the segments of all files anew, after files have been scanned.
-    pub(crate) fn collect(&mut self) {
+    fn collect(&mut self) {
         self.segments.clear();
         for (file, entry) in self.files.iter().enumerate() {
             for scan in entry.scans.iter().flatten() {
@@ -208,21 +238,51 @@ impl SourceInventory {
         self.files.iter().map(move |entry| (entry.name(), count(entry))).filter(|(_, rows)| *rows > 0)
     }
 
-    /// Remembers the segments of every file whose stamp can be trusted.
+    /// Remembers the files, and the segments of every one whose stamp can be trusted.
     pub(crate) fn remember(&self, plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<(), Error> {
         let now = SystemTime::now();
-        let memos = self.files.iter().filter_map(|entry| {
-            let (file, stamp, scans) = (entry.file.as_ref()?, entry.stamp?, entry.scans.as_ref()?);
-            (!stamp.is_racy(now)).then(|| FileMemo { name: file.name.clone(), stamp, scans: scans.clone() })
+        let files = self.files.iter().filter_map(|entry| {
+            let (file, stamp) = (entry.file.as_ref()?, entry.stamp?);
+            let scans = entry.scans.as_deref().filter(|_| !stamp.is_racy(now)).map(Cow::Borrowed);
+            Some(FileMemo { name: Cow::Borrowed(&file.name), stamp, scans })
         });
-        let memos: Vec<FileMemo> = memos.collect();
-        Ok(store.remember(Memo::Scan, &memo_key(plan, source, base), &memos)?)
+        let directories = self.directories.as_deref().map(Cow::Borrowed);
+        let memo = SourceMemo { directories, files: files.collect() };
+        Ok(store.remember(Memo::Files, &memo_key(plan, source, base), &memo)?)
     }
 }
 
-fn remembered(plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<HashMap<String, FileMemo>, Error> {
-    let memos: Option<Vec<FileMemo>> = store.memo(Memo::Scan, &memo_key(plan, source, base))?;
-    Ok(memos.unwrap_or_default().into_iter().map(|memo| (memo.name.clone(), memo)).collect())
+impl SourceMemo<'_> {
+    /// The files as they were listed, while all folders are as they were. Nothing is listed for it. Whether a file is
+    /// there that a pattern names as it is, no folder's stamp tells.
+    fn listing(&self, patterns: &[String], base: &Path) -> Option<Listing> {
+        let directories = self.directories.as_ref().filter(|_| patterns.iter().all(|pattern| is_glob(pattern)))?;
+        let is_as_it_was = |(path, stamp): &(PathBuf, FileStamp)| FileStamp::of(path).is_ok_and(|now| now == *stamp);
+        if !directories.iter().all(is_as_it_was) {
+            return None;
+        }
+        let file = |name: &str| SourceFile { path: base.join(name), name: name.to_owned() };
+        let files = self.files.iter().map(|memo| file(&memo.name)).collect();
+        Some(Listing { files, directories: directories.to_vec() })
+    }
+}
+
+/// Lists files, and tells whether the folders' stamps can be trusted: an entry that is added while a folder is listed
+/// moves its stamp, unless it changed in the same tick before. Such a tick is waited out, but not dates in the future.
+fn list(patterns: &[String], base: &Path) -> Result<(Listing, bool), SourceError> {
+    let attempt = || {
+        let now = SystemTime::now();
+        let listing = flowc_sources::list(patterns, base)?;
+        let trusted = listing.directories.iter().all(|(_, stamp)| !stamp.is_racy(now));
+        Ok((listing, trusted))
+    };
+    match attempt()? {
+        (_, false) => {
+            thread::sleep(FileStamp::TICK);
+            attempt()
+        }
+        listed => Ok(listed),
+    }
 }
 
 /// Under what a source's files are remembered: its place and all that shapes its rows.

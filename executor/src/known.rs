@@ -1,13 +1,21 @@
-//! The store as one run sees it: what was found once is not looked up again.
+//! The store as one run sees it: what was found once is not looked up again, nor what the last run found.
+//!
+//! What was found is kept in a file of the store beside its index. Garbage collection removes such files, and so does
+//! whoever meets damage; a run that saves what it found at that moment keeps a damaged result in it, which the next one
+//! meets again as soon as it reads it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowc_planner::key::{ColumnKey, RowsKey};
+use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
-use flowc_store::{Store, StoreError, StoredColumn};
+use flowc_store::{Area, Store, StoreError, StoredColumn};
+
+/// The version of the file's form; part of its name.
+const VERSION: u64 = 1;
 
 /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
 pub(crate) type Turn = Arc<Mutex<()>>;
@@ -16,15 +24,61 @@ pub(crate) type Turn = Arc<Mutex<()>>;
 /// be damaged; then the run starts over, with nothing known.
 pub(crate) struct Known<'a> {
     store: &'a Store,
-    columns: Mutex<HashMap<ColumnKey, StoredColumn>>,
-    rows: Mutex<HashMap<RowsKey, u64>>,
+    columns: Mutex<Found<ColumnKey, StoredColumn>>,
+    rows: Mutex<Found<RowsKey, u64>>,
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
+}
+
+/// What was found.
+struct Found<K, V> {
+    /// By this run.
+    now: HashMap<K, V>,
+    /// By the last one.
+    before: HashMap<K, V>,
+}
+
+impl<K, V> Default for Found<K, V> {
+    fn default() -> Self {
+        Self { now: HashMap::new(), before: HashMap::new() }
+    }
+}
+
+impl<K: Copy + Eq + Hash, V: Copy> Found<K, V> {
+    fn of_last_run(before: HashMap<K, V>) -> Mutex<Self> {
+        Mutex::new(Self { now: HashMap::with_capacity(before.len()), before })
+    }
+
+    fn get(&mut self, key: &K) -> Option<V> {
+        if let Some(value) = self.now.get(key) {
+            return Some(*value);
+        }
+        let value = *self.before.get(key)?;
+        self.now.insert(*key, value);
+        Some(value)
+    }
 }
 
 impl<'a> Known<'a> {
     /// Nothing is known yet.
     pub(crate) fn new(store: &'a Store) -> Self {
         Self { store, columns: Mutex::default(), rows: Mutex::default(), turns: Mutex::default() }
+    }
+
+    /// What a pipeline's last good run found is known.
+    pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
+        let found = store.sealed(Area::Found, &file_name(pipeline));
+        let (columns, rows) = found.and_then(|found| postcard::from_bytes(&found).ok()).unwrap_or_default();
+        let (columns, rows) = (Found::of_last_run(columns), Found::of_last_run(rows));
+        Self { store, columns, rows, turns: Mutex::default() }
+    }
+
+    /// Keeps what this run found for the next one of the pipeline.
+    pub(crate) fn save(&self, pipeline: &Path) {
+        let (columns, rows) = (lock(&self.columns), lock(&self.rows));
+        if let Ok(found) = postcard::to_stdvec(&(&columns.now, &rows.now)) {
+            // Without the file the next run asks the index.
+            let _ = self.store.put_sealed(Area::Found, &file_name(pipeline), &found);
+        }
     }
 
     /// As [`Store::find_columns`]. Asking for many at once is faster than asking for each.
@@ -34,7 +88,7 @@ impl<'a> Known<'a> {
 
     /// The turn of a segment.
     pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Turn {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner).entry((stream, segment)).or_default().clone()
+        lock(&self.turns).entry((stream, segment)).or_default().clone()
     }
 
     /// As [`Store::find_rows`].
@@ -52,13 +106,13 @@ impl Deref for Known<'_> {
 }
 
 fn find<K: Copy + Eq + Hash, V: Copy>(
-    known: &Mutex<HashMap<K, V>>,
+    known: &Mutex<Found<K, V>>,
     keys: &[K],
     look_up: impl Fn(&[K]) -> Result<Vec<Option<V>>, StoreError>,
 ) -> Result<Vec<Option<V>>, StoreError> {
     let mut found: Vec<Option<V>> = {
-        let known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.iter().map(|key| known.get(key).copied()).collect()
+        let mut known = lock(known);
+        keys.iter().map(|key| known.get(key)).collect()
     };
     let places: Vec<usize> = (0..keys.len()).filter(|&place| found[place].is_none()).collect();
     if places.is_empty() {
@@ -66,12 +120,21 @@ fn find<K: Copy + Eq + Hash, V: Copy>(
     }
     let missing: Vec<K> = places.iter().map(|&place| keys[place]).collect();
     let answers = look_up(&missing)?;
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = lock(known);
     for (place, answer) in places.into_iter().zip(answers) {
         if let Some(value) = answer {
-            known.insert(keys[place], value);
+            known.now.insert(keys[place], value);
             found[place] = Some(value);
         }
     }
     Ok(found)
+}
+
+fn file_name(pipeline: &Path) -> String {
+    let name = KeyHasher::new("found").number(VERSION).bytes(pipeline.as_os_str().as_encoded_bytes()).finish();
+    blake3::Hash::from_bytes(name).to_hex().to_string()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

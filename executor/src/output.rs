@@ -34,8 +34,16 @@ pub(crate) struct Outputs<'a> {
 pub(crate) struct Prepared {
     /// What the sink holds.
     pub report: OutputReport,
-    /// What is left to do; none where it stands as it should.
-    pub pending: Option<(Preparation, Vec<Finished>)>,
+    /// Whether anything is left to do.
+    pub standing: Standing,
+}
+
+/// Whether a sink stands as it should.
+pub(crate) enum Standing {
+    /// As an earlier commit left it.
+    Yes(SinkState),
+    /// Not before this is committed.
+    No(Box<Preparation>, Vec<Finished>),
 }
 
 /// A segment that is all there.
@@ -54,13 +62,16 @@ impl Outputs<'_> {
         let segments = self.segments(sink, &held);
         let report = self.report(sink, &held)?;
         let previous = self.previous(sink)?;
-        if self.stands(sink, &segments, previous.as_ref()) {
-            return Ok(Prepared { report, pending: None });
-        }
+        let previous = match previous {
+            Some(state) if self.stands(sink, &segments, &state) => {
+                return Ok(Prepared { report, standing: Standing::Yes(state) });
+            }
+            other => other,
+        };
         let preparation = Preparation::new(&sink.spec, schema, self.base, &segments, previous.as_ref(), self.stagings)
             .map_err(failed)?;
         let written = self.write_files(sink, &preparation)?;
-        Ok(Prepared { report, pending: Some((preparation, written)) })
+        Ok(Prepared { report, standing: Standing::No(Box::new(preparation), written) })
     }
 
     /// What a run would do to a sink, as far as is known. `None` where rows are missing.
@@ -80,11 +91,9 @@ impl Outputs<'_> {
         })
     }
 
-    fn stands(&self, sink: &Sink, segments: &[SinkSegment], previous: Option<&SinkState>) -> bool {
-        let result = flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), segments);
-        previous.is_some_and(|state| {
-            state.result == result && flowc_sinks::is_intact(&sink.spec, self.base, state) == Intact::Yes
-        })
+    fn stands(&self, sink: &Sink, segments: &[SinkSegment], state: &SinkState) -> bool {
+        state.result == flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), segments)
+            && flowc_sinks::is_intact(&sink.spec, self.base, state) == Intact::Yes
     }
 
     /// Writes the files of a preparation, several at a time.
@@ -257,7 +266,7 @@ impl Outputs<'_> {
     }
 
     /// What an earlier commit of the sink left behind.
-    pub(crate) fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
+    fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
         Ok(self.reading.homes.store.memo(Memo::Sink, &self.memo_key(sink))?)
     }
 
@@ -266,7 +275,7 @@ impl Outputs<'_> {
             Target::File(path) | Target::Directory(path) => self.base.join(path),
             Target::Stdout => self.base.to_path_buf(),
         };
-        KeyHasher::new("sink 1").bytes(target.as_os_str().as_encoded_bytes()).finish()
+        KeyHasher::new("sink 2").bytes(target.as_os_str().as_encoded_bytes()).finish()
     }
 
     fn schema(&self, stream: StreamId) -> std::sync::Arc<Schema> {

@@ -1,9 +1,14 @@
 //! What a run leaves behind for those after it: a record of what it made, and the evidence that nothing has changed since.
 
+use std::collections::BTreeMap;
+
 use flowc_planner::plan::Target;
+use flowc_platform::FileStamp;
+use flowc_sinks::SinkState;
 
 use crate::history::RunRecord;
 use crate::homes::Homes;
+use crate::inventory::Inventory;
 use crate::noop::{Evidence, Standstill};
 use crate::output::Outputs;
 use crate::reach::Goal;
@@ -12,13 +17,20 @@ use crate::{Error, RunReport, StageReport, StageStatus};
 
 impl Run<'_> {
     /// Keeps what the next run, `why` and `store gc` need to know of this one.
-    pub(crate) fn remember(&self, sinks: &Outputs<'_>, goal: &Goal, report: &RunReport) -> Result<(), Error> {
+    pub(crate) fn remember(
+        &self,
+        sinks: &Outputs<'_>,
+        goal: &Goal,
+        report: &RunReport,
+        states: &BTreeMap<usize, SinkState>,
+    ) -> Result<(), Error> {
         if !self.request.only.is_empty() || !self.request.until.is_empty() {
             return Ok(());
         }
         let Homes { plan, inventory, datasets, store } = sinks.reading.homes;
         RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
-        if let Some(evidence) = self.evidence(sinks, goal)? {
+        store.save(&self.planned.texts[0]);
+        if let Some(evidence) = self.evidence(inventory, goal, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: StageStatus::Cached,
                 segments_cached: stage.segments_cached + stage.segments_ran,
@@ -36,30 +48,33 @@ impl Run<'_> {
     }
 
     /// All that the outcome depends on; none where that can't be told by looking at files.
-    fn evidence(&self, sinks: &Outputs<'_>, goal: &Goal) -> Result<Option<Vec<Evidence>>, Error> {
+    fn evidence(
+        &self,
+        inventory: &Inventory,
+        goal: &Goal,
+        states: &BTreeMap<usize, SinkState>,
+    ) -> Option<Vec<Evidence>> {
         let mut evidence = Vec::new();
-        let inventory = sinks.reading.homes.inventory;
-        let folders = inventory.sources.values().flat_map(|source| source.directories.iter());
-        for path in self.planned.evidence.iter().chain(folders) {
-            let Ok(stamp) = flowc_platform::FileStamp::of(path) else { return Ok(None) };
-            evidence.push(Evidence::Stamp(path.clone(), stamp));
+        for path in &self.planned.evidence {
+            evidence.push(Evidence::Stamp(path.clone(), FileStamp::of(path).ok()?));
+        }
+        for source in inventory.sources.values() {
+            let folders = source.directories.as_ref()?.iter();
+            evidence.extend(folders.map(|(path, stamp)| Evidence::Stamp(path.clone(), *stamp)));
         }
         for entry in inventory.sources.values().flat_map(|source| &source.files) {
-            let (Some(file), Some(stamp)) = (&entry.file, entry.stamp) else { return Ok(None) };
-            evidence.push(Evidence::Stamp(file.path.clone(), stamp));
+            evidence.push(Evidence::Stamp(entry.file.as_ref()?.path.clone(), entry.stamp?));
         }
-        for &sink in &goal.sinks {
-            let sink = &self.plan().sinks[sink];
-            let Some(state) = sinks.previous(sink)? else { return Ok(None) };
-            for file in state.files {
-                let path = match &sink.spec.target {
-                    Target::Directory(folder) => self.planned.base.join(folder).join(&file.path),
-                    Target::File(path) => self.planned.base.join(path),
-                    Target::Stdout => return Ok(None),
-                };
-                evidence.push(Evidence::Written(path, file.stamp, file.bytes_digest));
-            }
+        for sink in &goal.sinks {
+            let folder = match &self.plan().sinks[*sink].spec.target {
+                Target::Directory(folder) => self.planned.base.join(folder),
+                Target::File(_) => self.planned.base.clone(),
+                Target::Stdout => return None,
+            };
+            let files = states.get(sink)?.files.iter();
+            evidence
+                .extend(files.map(|file| Evidence::Written(folder.join(&file.path), file.stamp, file.bytes_digest)));
         }
-        Ok(Some(evidence))
+        Some(evidence)
     }
 }

@@ -1,12 +1,13 @@
 //! One run, from sources to sinks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use flowc_planner::plan::{Plan, Target};
 use flowc_planner::stored_edges;
-use flowc_sinks::{Finished, Preparation, Stagings};
+use flowc_platform::FileStamp;
+use flowc_sinks::{Finished, Preparation, SinkState, Stagings};
 use flowc_store::Store;
 
 use crate::chain::Chains;
@@ -16,11 +17,11 @@ use crate::execute::{Counted, Execution, Tally};
 use crate::files::OpenFiles;
 use crate::fresh::Ahead;
 use crate::history::save_logs;
-use crate::homes::Homes;
+use crate::homes::{Homes, row_origin};
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
 use crate::known::Known;
-use crate::output::Outputs;
+use crate::output::{Outputs, Standing};
 use crate::planning::Planned;
 use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
@@ -59,6 +60,8 @@ const SINKS_AT_ONCE: usize = 200;
 struct Results {
     outputs: Mutex<Vec<(usize, OutputReport)>>,
     pending: Mutex<Vec<Pending>>,
+    /// What sinks hold, by their index.
+    states: Mutex<BTreeMap<usize, SinkState>>,
 }
 
 /// A sink that is written beside its place.
@@ -88,7 +91,7 @@ impl Run<'_> {
         let lost = goal.give_up(plan, &unreadable.keys().copied().collect());
         lost.into_iter().for_each(|sink| self.tell_left(sink));
         let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let known = Known::new(self.store);
+        let known = Known::of_last_run(self.store, &self.planned.texts[0]);
         let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
         let demand = self.demand(homes, &goal, &stored)?;
         if !demand.tasks.is_empty() {
@@ -101,8 +104,8 @@ impl Run<'_> {
         let (results, stagings) = (Results::default(), Stagings::default());
         let sinks = self.outputs(reading, &stagings);
         let outcomes = self.run_jobs(&sinks, &deriver, &goal, &demand, &tally, &results);
-        let pending = results.pending.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let committed = self.commit(&sinks, pending);
+        let pending = std::mem::take(&mut *lock(&results.pending));
+        let committed = self.commit(&sinks, pending, &results);
         stagings.clear();
         let mut errors: Vec<Error> = unreadable.into_values().chain(committed.err()).collect();
         let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
@@ -118,7 +121,8 @@ impl Run<'_> {
         self.tell_verified(&goal, &counted);
         self.save_logs(&counted)?;
         if errors.is_empty() {
-            self.remember(&sinks, &goal, &report)?;
+            let states = results.states.into_inner().unwrap_or_else(PoisonError::into_inner);
+            self.remember(&sinks, &goal, &report, &states)?;
         }
         self.store.flush().map_err(Error::from)?;
         if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(report) }) }
@@ -176,10 +180,9 @@ impl Run<'_> {
                 continue;
             }
             wait_out_tick(inventory, &unread);
-            let known = inventory.clone();
             let ahead = Ahead {
                 deriver,
-                known: &known,
+                known: inventory,
                 driven: &driven,
                 read: &read,
                 stored,
@@ -210,10 +213,9 @@ impl Run<'_> {
                 on_decoded: &on_decoded,
                 keep_going: self.request.keep_going,
             };
-            unreadable.extend(scanner.scan(inventory, &unread)?);
-            let read = unread.iter().map(|(source, _)| *source).filter(|source| !unreadable.contains_key(source));
-            for source in read.collect::<BTreeSet<_>>() {
-                inventory.source_mut(source).collect();
+            let scanned = scanner.scan(inventory, &unread)?;
+            unreadable.extend(scanned.unreadable);
+            for source in inventory.complete(scanned.files) {
                 inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
             }
         }
@@ -288,38 +290,48 @@ impl Run<'_> {
         Outputs { reading, base, stagings, threads, cancel: self.cancel }
     }
 
-    /// The tasks that may give rows of a sink.
+    /// The tasks that may give rows of a sink, or columns that are passed on to it.
     fn tasks_of(&self, sink: usize, demand: &Demand) -> Vec<usize> {
-        let Some((stage, _)) = self.plan().producing_stage(self.plan().sinks[sink].stream) else { return Vec::new() };
-        let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
-        let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
-        (first..last).collect()
+        let plan = self.plan();
+        let streams = std::iter::successors(Some(plan.sinks[sink].stream), |&stream| row_origin(plan, stream));
+        let tasks = |stage: usize| {
+            let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
+            let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
+            first..last
+        };
+        streams.filter_map(|stream| plan.producing_stage(stream)).flat_map(|(stage, _)| tasks(stage)).collect()
     }
 
     fn prepare(&self, outputs: &Outputs<'_>, sink: usize, results: &Results) -> Result<(), Error> {
         let _span = tracing::info_span!("sink", sink = self.plan().sinks[sink].name).entered();
         let prepared = outputs.prepare(&self.plan().sinks[sink])?;
         lock(&results.outputs).push((sink, prepared.report));
-        if let Some((preparation, written)) = prepared.pending {
-            lock(&results.pending).push((sink, preparation, written));
-        }
+        let (preparation, written) = match prepared.standing {
+            Standing::Yes(state) => {
+                lock(&results.states).insert(sink, state);
+                return Ok(());
+            }
+            Standing::No(preparation, written) => (*preparation, written),
+        };
         let mut pending = lock(&results.pending);
+        pending.push((sink, preparation, written));
         match pending.len() >= SINKS_AT_ONCE {
-            true => self.commit(outputs, std::mem::take(&mut *pending)),
+            true => self.commit(outputs, std::mem::take(&mut *pending), results),
             false => Ok(()),
         }
     }
 
     /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
-    fn commit(&self, outputs: &Outputs<'_>, pending: Vec<Pending>) -> Result<(), Error> {
+    fn commit(&self, outputs: &Outputs<'_>, pending: Vec<Pending>, results: &Results) -> Result<(), Error> {
         self.store.flush()?;
         Preparation::sync(pending.iter().map(|(_, preparation, _)| preparation))
             .map_err(|error| Error::Request(format!("the sinks can't be made durable: {error}")))?;
-        for (sink, preparation, written) in pending {
-            let sink = &self.plan().sinks[sink];
+        for (index, preparation, written) in pending {
+            let sink = &self.plan().sinks[index];
             let files = written.iter().map(Finished::files).sum();
             let state = outputs.commit(sink, preparation, written)?;
             let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
+            lock(&results.states).insert(index, state);
             self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
         }
         Ok(())
@@ -418,13 +430,12 @@ impl Run<'_> {
 /// Waits until no file that is about to be read can change without its stamp moving, so that what is read can be
 /// remembered. Files dated in the future are not waited for.
 fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
-    const TICK: Duration = Duration::from_millis(21);
     let now = SystemTime::now();
     let is_racy = |&(source, file): &(usize, usize)| {
         inventory.source(source).files[file].stamp.is_some_and(|stamp| stamp.is_racy(now))
     };
     if unread.iter().any(is_racy) {
-        std::thread::sleep(TICK);
+        std::thread::sleep(FileStamp::TICK);
     }
 }
 

@@ -81,6 +81,14 @@ struct Findings {
 
 type Found = Mutex<Findings>;
 
+/// What a scan found.
+pub(crate) struct Scanned {
+    /// The segments of each file that was read, by source and file.
+    pub files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>>,
+    /// The sources that could not be read.
+    pub unreadable: Unreadable,
+}
+
 /// Sources that could not be read, and why: the first reason of each.
 pub(crate) type Unreadable = BTreeMap<usize, Error>;
 
@@ -92,23 +100,22 @@ struct Results<'a> {
 }
 
 impl Scanner<'_> {
-    /// Scans these files and completes the inventory, but for sources that can't be read.
+    /// Scans these files of the inventory, but for sources that can't be read.
     ///
     /// # Errors
     /// Anything that is not a source's fault; without `keep_going` the first unreadable source, too.
-    pub(crate) fn scan(&self, inventory: &mut Inventory, unread: &[(usize, usize)]) -> Result<Unreadable, Error> {
+    pub(crate) fn scan(&self, inventory: &Inventory, unread: &[(usize, usize)]) -> Result<Scanned, Error> {
         let queue: Mutex<VecDeque<FileIndex>> =
             Mutex::new(unread.iter().map(|&(source, file)| FileIndex { source, file }).collect());
         let (found, unreadable, failure) = (Found::default(), Mutex::default(), Mutex::new(None));
         let (sender, receiver) = bounded(self.jobs);
-        let known: &Inventory = inventory;
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.min(unread.len().max(2)) {
                 let (sender, receiver) = (sender.clone(), receiver.clone());
                 let (queue, found, unreadable, failure) = (&queue, &found, &unreadable, &failure);
                 spawn(scope, self.stack, move || {
                     let results = Results { found, unreadable };
-                    if let Err(error) = self.work(known, queue, sender, &receiver, results) {
+                    if let Err(error) = self.work(inventory, queue, sender, &receiver, results) {
                         // The rest of the work is dropped: whoever fails empties the queue.
                         lock(queue).clear();
                         receiver.try_iter().for_each(drop);
@@ -125,15 +132,14 @@ impl Scanner<'_> {
         self.tell_unknown(inventory, unknown);
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for &(source, file) in unread.iter().filter(|(source, _)| !unreadable.contains_key(source)) {
-            inventory.source_mut(source).files[file].scans = Some(Vec::new());
-        }
+        let read = unread.iter().filter(|(source, _)| !unreadable.contains_key(source));
+        let mut files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>> = read.map(|file| (*file, Vec::new())).collect();
         for (place, scan) in found {
-            if let Some(scans) = &mut inventory.source_mut(place.source).files[place.file].scans {
+            if let Some(scans) = files.get_mut(&(place.source, place.file)) {
                 scans.push(Arc::new(scan));
             }
         }
-        Ok(unreadable)
+        Ok(Scanned { files, unreadable })
     }
 
     /// One thread: takes files while there are any, then helps with the segments of others' files.

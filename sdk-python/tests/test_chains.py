@@ -6,8 +6,11 @@ import pyarrow as pa
 import pytest
 from chained import Chain, one_by_one
 
+from flowc.description import Column, Opening, Rows, Sent, Step
+from flowc.passage import Passage
+
 ROWS = pa.table({"id": pa.array(range(20)), "text": [f"text {number}" for number in range(20)]})
-SAME, SUBSET = ["doubled", "recut", "later"], ["odd", "recut_masks"]
+SAME, SUBSET = ["doubled", "recut", "later", "soon"], ["odd", "recut_masks", "gathered_masks"]
 
 
 def cut(rows, table=ROWS):
@@ -42,6 +45,8 @@ def test_a_chain_gives_what_its_stages_give_one_by_one(server, names):
         ("repeated", "odd", "doubled", "tripled"),
         ("doubled", "Total"),
         ("known", "doubled", "tripled", "odd"),
+        ("gathered_masks", "soon", "odd", "gathered", "recut_masks", "doubled"),
+        ("known", "soon", "repeated", "gathered_masks"),
     ],
 )
 def test_longer_chains(server, names):
@@ -89,7 +94,7 @@ def test_each_says_which_step_it_is(server):
     assert logged == [(1, "20 rows"), (None, "one"), (None, " and more"), (None, "logged"), (None, "two")]
 
 
-@pytest.mark.parametrize("last", ["doubled", "handles", "later"])
+@pytest.mark.parametrize("last", ["doubled", "handles", "later", "gathered"])
 def test_a_failure_is_that_of_its_step(server, last):
     last_message = Chain(server, [cut(4)], *named("doubled"), ("tripled", {"do": "error"}), (last, {})).run().last
     assert (last_message["step"], last_message["failed"]["message"]) == (1, "ValueError: too deep")
@@ -108,3 +113,16 @@ def test_a_problem_is_that_of_its_step(server):
     chain = Chain(server, [cut(4)], *named("doubled"), ("tripled", {}), *named("odd"))
     chain.stages[1].config = {"do": 1}
     assert chain.run().messages == [{"problem": {"message": "1 is no string", "config_path": "/do"}, "step": 1}]
+
+
+def test_what_a_reading_thread_settles_while_rows_are_on_their_way_is_told_after_them():
+    schema = pa.schema([("id", pa.int64())])
+    rows, told = pa.record_batch([pa.array([1, 2])], schema=schema), []
+    opening = Opening({}, "run", 0, (schema,), (Sent(Rows("same"), schema),), main=0)
+    step = Step("", opening, reads=(0,), frame=(Column(is_kept=False, place=0),), schema=schema)
+    passage = Passage(step, iter([(0, rows, 5)]), None, told.append)
+    after = passage.after(iter([(0, passage.read(), None)]))
+    assert next(after) == (0, rows, 5)
+    passage.skip(9)
+    assert told == []
+    assert (list(after), told) == ([], [9])

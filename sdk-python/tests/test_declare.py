@@ -107,6 +107,9 @@ def test_mistakes_are_told_when_the_module_is_read():
     @refused("declared twice", reads=["n"])
     def twice(rows: flowc.Batch[Out]) -> flowc.Batch[Out]: ...
 
+    @refused("`batch` is for a function that is called for each batch", batch=flowc.Batching(8))
+    def not_by_batch(rows: Iterator[pa.RecordBatch]) -> flowc.Batch[Out]: ...
+
     @refused("need an input whose rows they keep", adds={"n": pa.int32()})
     def no_input(): ...
 
@@ -120,3 +123,9 @@ def test_arguments_that_exclude_one_another_are_refused():
         flowc.stage(picks=True, adds={"n": pa.int32()})
     with pytest.raises(TypeError, match="`drops` goes with"):
         flowc.stage(drops=["a"])
+
+
+@pytest.mark.parametrize("rows_and_seconds", [(0, 1), (8, -1), (8, float("nan"))])
+def test_batches_that_can_not_be_are_refused(rows_and_seconds):
+    with pytest.raises(ValueError, match=r"a batch has at least one row|rows can't wait for"):
+        flowc.Batching(*rows_and_seconds)

@@ -109,7 +109,7 @@ def test_async_calls_end_with_the_client(stage, is_hung):
     assert nobody_waits(stage)
 
 
-@pytest.mark.parametrize("names", [("doubled", "slow"), ("slow", "doubled"), ("slow", "slow")])
+@pytest.mark.parametrize("names", [("doubled", "slow"), ("slow", "doubled"), ("slow", "slow"), ("slow", "soon")])
 def test_chains_end_with_the_client(stage, server, names):
     rows = pa.table({"id": [1]})
     chain = Chain(server, [rows], *((name, {"do": "hang"} if name == "slow" else {}) for name in names))
@@ -124,6 +124,15 @@ def test_chains_end_with_the_client(stage, server, names):
 def test_who_waits_for_an_input_is_sent_away(stage):
     schema = pa.schema([("id", pa.int64())])
     _, _writer, reader = opened(stage("known"), {}, schema, schema)
+    reader.cancel()
+    assert nobody_waits(stage)
+
+
+@pytest.mark.parametrize("name", ["gathered", "gathered_async"])
+def test_rows_that_wait_for_others_end_with_the_client(stage, name):
+    schema = pa.schema([("id", pa.int64())])
+    _, writer, reader = opened(stage(name), {}, schema)
+    writer.write_batch(pa.record_batch([pa.array([1])], schema=schema))
     reader.cancel()
     assert nobody_waits(stage)
 

@@ -31,6 +31,7 @@ def test_a_stage_says_what_it_is(stage):
         "inputs": ["rows"],
         "outputs": ["out"],
         "config_schema": {"type": "object", "properties": {}, "additionalProperties": False},
+        "chains": True,
     }
     description = stage("lengths").describe({}, [ROWS.schema])
     assert description.inputs[0].reads == (1,)

@@ -10,6 +10,7 @@ mod fuzz;
 mod process;
 mod python;
 mod setup;
+mod sites;
 mod test;
 mod tidy;
 mod workspace;

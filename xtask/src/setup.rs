@@ -9,14 +9,19 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Stages are built for the first; the second comes with WASI, for the tests of it.
-const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
+const WASM: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Adds the wasm targets.
 pub(crate) fn targets(workspace: &Workspace) -> Result<()> {
+    add_targets(workspace, &WASM)
+}
+
+/// Adds targets.
+pub(crate) fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
     let sysroot = process::output(rustc(workspace).args(["--print", "sysroot"]))?;
     let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
-    let missing: Vec<&str> =
-        TARGETS.into_iter().filter(|target| !libraries.join(target).join("lib").is_dir()).collect();
+    let is_missing = |target: &&str| !libraries.join(target).join("lib").is_dir();
+    let missing: Vec<&str> = targets.iter().copied().filter(is_missing).collect();
     add(workspace, "target", &missing)
 }
 

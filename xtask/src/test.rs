@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use crate::containers::Engine;
 use crate::workspace::{GUESTS, Workspace};
-use crate::{process, python, setup, tidy};
+use crate::{process, python, setup, sites, tidy};
 
 /// `cargo xtask test --help`.
 pub(crate) const HELP: &str = "\
@@ -24,7 +24,11 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     setup::tools(workspace)?;
     let uv = python::uv(workspace)?;
     let engine = Engine::find(workspace)?;
-    let mut outcomes = vec![("tidy".to_owned(), tidy::run(workspace))];
+    setup::add_targets(workspace, &[&sites::target()])?;
+    let mut outcomes = vec![
+        ("tidy".to_owned(), tidy::run(workspace)),
+        ("program of pipelines/sites".to_owned(), sites::build(workspace)),
+    ];
     for (name, mut command) in commands(workspace).into_iter().chain(python::commands(workspace, &uv)) {
         command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host);
         if long {

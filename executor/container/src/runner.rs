@@ -19,7 +19,7 @@ use crate::folder::ImageFolder;
 /// Where an image comes from.
 pub enum ImageSource {
     /// It is made from a folder.
-    Folder(ImageFolder),
+    Folder(Box<ImageFolder>),
     /// It is known to the engine, or to a registry, under this reference.
     Reference(String),
 }

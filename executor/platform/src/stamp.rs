@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,9 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
+    /// How long to wait until no stamp of now is racy any more.
+    pub const TICK: Duration = Duration::from_millis(21);
+
     /// The stamp of what a path leads to; symbolic links are followed.
     pub fn of(path: &Path) -> io::Result<Self> {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
@@ -57,8 +60,6 @@ impl FileStamp {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

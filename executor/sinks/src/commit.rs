@@ -17,7 +17,8 @@ use crate::writer::{Finished, StagedOutput};
 pub(crate) fn commit(sink: &Preparation, written: Vec<Finished>) -> Result<SinkState, SinkError> {
     let files = collect(sink, written)?;
     let mut state = state(sink, &files)?;
-    let moved = if is_folder(&sink.spec) { commit_folder(sink, &files, &state)? } else { commit_file(sink, &files)? };
+    let moved =
+        if is_folder(&sink.spec) { commit_folder(sink, &files, &mut state)? } else { commit_file(sink, &files)? };
     let written: BTreeSet<&str> = files.iter().map(|(output, _)| output.path.as_str()).collect();
     let is_stale = |file: &&mut WrittenFile| moved == Moved::All || written.contains(file.path.as_str());
     for file in state.files.iter_mut().filter(is_stale) {
@@ -59,7 +60,7 @@ fn state(sink: &Preparation, files: &[Placed]) -> Result<SinkState, SinkError> {
         });
     }
     all.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(SinkState { result: sink.result, form: sink.form_digest, files: all })
+    Ok(SinkState { result: sink.result, form: sink.form_digest, files: all, manifest: None })
 }
 
 /// The files whose stamps a commit changes.
@@ -80,17 +81,17 @@ fn commit_file(sink: &Preparation, files: &[Placed]) -> Result<Moved, SinkError>
     Ok(Moved::Written)
 }
 
-fn commit_folder(sink: &Preparation, files: &[Placed], state: &SinkState) -> Result<Moved, SinkError> {
-    let removed = removed(sink, state);
-    match files {
-        [(output, _)] if sink.target.is_dir() && !removed => place_one(sink, output, state)?,
-        [] if sink.target.is_dir() && !removed => manifest::write(&sink.target, &sink.staging.fresh(), state)?,
-        _ => {
-            swap::swap(sink, files.iter().map(|(output, _)| output), state)?;
-            return Ok(Moved::All);
+/// Gives the state the stamp of the manifest that lists its files.
+fn commit_folder(sink: &Preparation, files: &[Placed], state: &mut SinkState) -> Result<Moved, SinkError> {
+    let (manifest, moved) = match files {
+        [] | [_] if sink.target.is_dir() && !removed(sink, state) => {
+            let one = files.first().map(|(output, _)| output);
+            (place(sink, one, state)?, Moved::Written)
         }
-    }
-    Ok(Moved::Written)
+        _ => (swap::swap(sink, files.iter().map(|(output, _)| output), state)?, Moved::All),
+    };
+    state.manifest = Some(manifest);
+    Ok(moved)
 }
 
 /// Whether files of ours lie there that the new state does not have.
@@ -100,19 +101,30 @@ fn removed(sink: &Preparation, state: &SinkState) -> bool {
     sink.ours.iter().filter(goes).any(|path| sink.target.join(path).symlink_metadata().is_ok())
 }
 
-/// One file changes or is added and nothing else: one rename does it.
+/// At most one file changes or is added and nothing else: one rename does it. Gives the manifest's stamp.
 ///
 /// The manifest goes first. If the run is killed between the two, it lists a file that is not there or holds something
 /// else, which the next run sees by its stamp and bytes; the other way round the file would seem to be somebody else's.
-fn place_one(sink: &Preparation, output: &StagedOutput, state: &SinkState) -> Result<(), SinkError> {
+fn place(sink: &Preparation, output: Option<&StagedOutput>, state: &SinkState) -> Result<FileStamp, SinkError> {
+    let Some(output) = output else { return list(sink, state) };
     let path = sink.target.join(&output.path);
     let replaces = sink.ours.contains(&output.path);
     if !replaces && path.symlink_metadata().is_ok() {
         return Err(SinkError::Foreign { path });
     }
     swap::make_parents(&sink.target, &output.path)?;
-    manifest::write(&sink.target, &sink.staging.fresh(), state)?;
+    let manifest = list(sink, state)?;
     let place: fn(&Path, &Path) -> std::io::Result<()> =
         if replaces { |from, to| fs::rename(from, to) } else { rename_new };
-    place(&output.staged, &path).at(&path, "writing")
+    place(&output.staged, &path).at(&path, "writing")?;
+    Ok(manifest)
+}
+
+/// Sees to it that the manifest lists the state's files. It is left as it is where it does already: which files are the
+/// sink's is what it is asked for, and what it says of their content is always held against the files.
+fn list(sink: &Preparation, state: &SinkState) -> Result<FileStamp, SinkError> {
+    match sink.manifest {
+        Some(stamp) if sink.ours.iter().eq(state.files.iter().map(|file| &file.path)) => Ok(stamp),
+        _ => manifest::write(&sink.target, &sink.staging.fresh(), state),
+    }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Component, Path};
+use std::time::SystemTime;
 
+use flowc_platform::FileStamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,8 @@ struct ListedFile {
     path: String,
 }
 
-/// Reads a folder's manifest. One that is absent, damaged or of another version gives none, and the folder's files
+/// Reads a folder's manifest. What it says of digests and stamps may be older than the files: a commit that leaves the
+/// list as it is leaves the manifest too. One that is absent, damaged or of another version gives none, and the folder's files
 /// then count as somebody else's: nothing is lost by that.
 pub(crate) fn read(folder: &Path) -> Result<Option<SinkState>, SinkError> {
     let state: Option<SinkState> = load(folder)?;
@@ -69,13 +72,21 @@ fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// Writes a manifest into a folder, in one step: `scratch` is a free name on the same file system.
-pub(crate) fn write(folder: &Path, scratch: &Path, state: &SinkState) -> Result<(), SinkError> {
+/// Whether a folder holds the manifest that has this stamp.
+pub(crate) fn is_intact(folder: &Path, stamp: &FileStamp) -> bool {
+    FileStamp::of(&folder.join(MANIFEST)).is_ok_and(|now| now == *stamp)
+}
+
+/// Writes a manifest into a folder, in one step: `scratch` is a free name on the same file system. Gives its stamp.
+pub(crate) fn write(folder: &Path, scratch: &Path, state: &SinkState) -> Result<FileStamp, SinkError> {
     let path = folder.join(MANIFEST);
     let mut text = serde_json::to_vec_pretty(&Manifest { version: VERSION, state })
         .map_err(|error| SinkError::encode(&path, &error))?;
     text.push(b'\n');
     let mut file = fs::File::create(scratch).at(&path, "writing")?;
     file.write_all(&text).at(&path, "writing")?;
-    fs::rename(scratch, &path).at(&path, "writing")
+    // As for every file of a sink: a time between two ticks, so that the stamp can be trusted at once.
+    file.set_modified(SystemTime::now()).at(&path, "writing")?;
+    fs::rename(scratch, &path).at(&path, "writing")?;
+    FileStamp::of_file(&file).at(&path, "looking at it")
 }

@@ -1,6 +1,6 @@
 //! Names of a folder's files, one per segment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use flowc_planner::plan::SinkSpec;
@@ -16,7 +16,7 @@ const STEM_BYTES: usize = 180;
 /// without a file give `part-00000.parquet` and so on. Files whose names would meet get a suffix from their path.
 pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<String> {
     let ending = spec.ending();
-    let mut suffixes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut suffixes: HashMap<&str, usize> = HashMap::new();
     for digits in [8, 64, 64] {
         let stems = stems(segments, &suffixes);
         let meeting = meeting_sources(segments, &stems);
@@ -30,12 +30,12 @@ pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Strin
 }
 
 /// The names without their ending. `suffixes` says how many digits of its path's hash a source gets.
-fn stems(segments: &[SinkSegment], suffixes: &BTreeMap<&str, usize>) -> Vec<String> {
-    let mut totals: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+fn stems(segments: &[SinkSegment], suffixes: &HashMap<&str, usize>) -> Vec<String> {
+    let mut totals: HashMap<Option<&str>, usize> = HashMap::new();
     for segment in segments {
         *totals.entry(segment.name.as_deref()).or_default() += 1;
     }
-    let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+    let mut seen: HashMap<Option<&str>, usize> = HashMap::new();
     let stems = segments.iter().map(|segment| {
         let name = segment.name.as_deref();
         let number = seen.entry(name).or_default();
@@ -64,7 +64,7 @@ fn source_stem(name: &str) -> &str {
 
 /// The sources that have a name which another segment has too.
 fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[String]) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: HashMap<&str, usize> = HashMap::new();
     for stem in stems {
         *counts.entry(stem).or_default() += 1;
     }

@@ -39,6 +39,8 @@ pub struct Preparation {
     pub(crate) kept: Vec<WrittenFile>,
     /// Paths in the folder that this sink wrote earlier.
     pub(crate) ours: BTreeSet<String>,
+    /// The stamp of the manifest, where it is known to list just these paths.
+    pub(crate) manifest: Option<FileStamp>,
     pub(crate) staging: Arc<Staging>,
     form: Arc<Form>,
 }
@@ -60,11 +62,16 @@ impl Preparation {
     ) -> Result<Self, SinkError> {
         check(spec, &schema)?;
         let target = resolve(spec, base)?;
-        let manifest = if is_folder(spec) && previous.is_none() { manifest::read(&target)? } else { None };
+        let listed = if is_folder(spec) && previous.is_none() { manifest::read(&target)? } else { None };
         let form_digest = form_digest(spec, &schema);
-        let known = previous.or(manifest.as_ref()).filter(|state| state.form == form_digest);
+        let known = previous.or(listed.as_ref()).filter(|state| state.form == form_digest);
         let (kept, jobs) = compare(spec, &target, segments, known)?;
-        let ours = if is_folder(spec) { ours(&target, previous)? } else { BTreeSet::new() };
+        let manifest = previous.and_then(|state| state.manifest).filter(|stamp| manifest::is_intact(&target, stamp));
+        let ours = match previous {
+            Some(state) if manifest.is_some() => state.files.iter().map(|file| file.path.clone()).collect(),
+            _ if is_folder(spec) => ours(&target, previous)?,
+            _ => BTreeSet::new(),
+        };
         let preparation = Self {
             target: target.clone(),
             digests: segments.iter().map(|segment| segment.digest).collect(),
@@ -73,6 +80,7 @@ impl Preparation {
             jobs,
             kept,
             ours,
+            manifest,
             staging: if is_folder(spec) { stagings.of_folder(&target)? } else { stagings.of_file(&target)? },
             form: Arc::new(form(spec, schema)?),
             spec: spec.clone(),

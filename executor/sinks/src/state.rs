@@ -30,6 +30,9 @@ pub struct SinkState {
     pub form: [u8; 32],
     /// The files, sorted by path.
     pub files: Vec<WrittenFile>,
+    /// The stamp of the folder's manifest, which lists these files. None in the manifest itself, and for a single file.
+    #[serde(default)]
+    pub manifest: Option<FileStamp>,
 }
 
 /// A file that a sink wrote.

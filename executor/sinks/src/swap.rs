@@ -20,15 +20,15 @@ pub(crate) const NEXT: &str = "next";
 /// Builds the new folder and exchanges it with the target.
 ///
 /// Files that this sink did not write go along as hard links. The manifest is written first: whatever the new folder
-/// holds can then be told apart at any instant ([`retire`]).
+/// holds can then be told apart at any instant ([`retire`]). Gives the manifest's stamp.
 pub(crate) fn swap<'a>(
     sink: &Preparation,
     written: impl Iterator<Item = &'a StagedOutput>,
     state: &SinkState,
-) -> Result<(), SinkError> {
+) -> Result<FileStamp, SinkError> {
     let (target, next) = (&sink.target, sink.staging.next());
     fs::create_dir(&next).at(target, "making the folder")?;
-    manifest::write(&next, &sink.staging.fresh(), state)?;
+    let manifest = manifest::write(&next, &sink.staging.fresh(), state)?;
     if target.is_dir() {
         link_foreign(target, &next, &sink.ours)?;
         link_kept(sink, &next)?;
@@ -47,7 +47,7 @@ pub(crate) fn swap<'a>(
     if let Err(error) = retire(&next, target) {
         tracing::warn!("{}: the old folder could not be removed yet: {error}", next.display());
     }
-    Ok(())
+    Ok(manifest)
 }
 
 /// A folder that can't be made since a file has its name: that file is somebody else's.

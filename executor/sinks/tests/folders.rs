@@ -128,6 +128,27 @@ fn one_changed_file_leaves_the_folder_itself_in_place() {
 }
 
 #[test]
+fn the_manifest_is_written_only_where_it_lists_something_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spec, manifest) = (folder("out", csv()), dir.path().join("out").join(MANIFEST));
+    let (a, b, c) = ([numbers(0..2)], [numbers(2..4)], [numbers(4..6)]);
+    let inode = || fs::metadata(&manifest).unwrap().ino();
+    let first = write(&spec, dir.path(), &[("a", &a), ("b", &b)], None).unwrap();
+    let written = inode();
+    let second = write(&spec, dir.path(), &[("a", &a), ("b", &c)], Some(&first)).unwrap();
+    assert_eq!((inode(), second.manifest), (written, first.manifest));
+    // Memory is lost: what the manifest says of `b` is no longer so, and `b` is written anew.
+    let lost = write(&spec, dir.path(), &[("a", &a), ("b", &b)], None).unwrap();
+    assert_eq!(fs::read_to_string(dir.path().join("out/b.csv")).unwrap(), "n,t\n2,row 2\n3,row 3\n");
+    let third = write(&spec, dir.path(), &[("a", &a), ("b", &c), ("d", &b)], Some(&lost)).unwrap();
+    // Who changes the manifest decides about what is the sink's.
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"b.csv\"", "\"x.csv\"")).unwrap();
+    let refused = write(&spec, dir.path(), &[("a", &a), ("b", &a), ("d", &b)], Some(&third));
+    assert!(matches!(refused, Err(SinkError::Foreign { path }) if path.ends_with("b.csv")));
+}
+
+#[test]
 fn a_foreign_file_with_a_needed_name_is_refused_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("out")).unwrap();

@@ -1,10 +1,11 @@
 //! From patterns to files. Which folders were listed is told too, so that a later run can see that nothing was added.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use flowc_planner::pattern::{Part, is_glob};
+use flowc_platform::FileStamp;
 
 use crate::error::SourceError;
 
@@ -22,8 +23,9 @@ pub struct SourceFile {
 pub struct Listing {
     /// In the order of the patterns, within a pattern in byte order of the name, each once.
     pub files: Vec<SourceFile>,
-    /// Every folder whose entries decided about the files. While none of them changes, the list stays.
-    pub directories: Vec<PathBuf>,
+    /// Every folder whose entries decided about the files, as it was before it was listed. While none of them changes,
+    /// the list stays.
+    pub directories: Vec<(PathBuf, FileStamp)>,
 }
 
 /// Expands patterns against `base`. `*`, `?`, `[..]` and `{..}` stay within a name, `**` spans folders; names that
@@ -32,7 +34,7 @@ pub struct Listing {
 pub fn list(patterns: &[String], base: &Path) -> Result<Listing, SourceError> {
     let mut listing = Listing::default();
     let mut known = HashSet::new();
-    let mut directories = BTreeSet::new();
+    let mut directories = BTreeMap::new();
     for pattern in patterns {
         let found =
             if is_glob(pattern) { expand(pattern, base, &mut directories)? } else { vec![named(pattern, base)?] };
@@ -63,7 +65,11 @@ fn tidy(pattern: &str) -> String {
     format!("{root}{}", parts.join("/"))
 }
 
-fn expand(pattern: &str, base: &Path, directories: &mut BTreeSet<PathBuf>) -> Result<Vec<SourceFile>, SourceError> {
+fn expand(
+    pattern: &str,
+    base: &Path,
+    directories: &mut BTreeMap<PathBuf, FileStamp>,
+) -> Result<Vec<SourceFile>, SourceError> {
     let tidied = tidy(pattern);
     let (root, rest) = split_root(&tidied);
     let bad = |reason| SourceError::BadPattern { pattern: pattern.to_owned(), reason };
@@ -92,7 +98,7 @@ fn split_root(pattern: &str) -> (&str, &str) {
 
 struct Walk<'a> {
     found: Vec<SourceFile>,
-    directories: &'a mut BTreeSet<PathBuf>,
+    directories: &'a mut BTreeMap<PathBuf, FileStamp>,
     /// The true paths of the folders that we are in, to notice loops.
     above: Vec<PathBuf>,
 }
@@ -112,10 +118,8 @@ impl Walk<'_> {
 
     fn entries(&mut self, folder: &Path, name: &str, parts: &[Part]) -> Result<(), SourceError> {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
-        if !folder.is_dir() {
-            return Ok(());
-        }
-        self.directories.insert(folder.to_owned());
+        let Some(metadata) = fs::metadata(folder).ok().filter(fs::Metadata::is_dir) else { return Ok(()) };
+        self.directories.entry(folder.to_owned()).or_insert(FileStamp::from_metadata(&metadata));
         if let Part::Name(own) = part {
             return self.visit(folder.join(own), join(name, own), None, rest);
         }
@@ -233,7 +237,9 @@ mod tests {
         let folder = folder();
         let of = |pattern: &str| {
             let listing = list(&[pattern.to_owned()], folder.path()).unwrap();
-            let relative = |path: &PathBuf| path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned();
+            let relative = |(path, _): &(PathBuf, FileStamp)| {
+                path.strip_prefix(folder.path()).unwrap().to_string_lossy().into_owned()
+            };
             listing.directories.iter().map(relative).collect::<Vec<_>>()
         };
         assert_eq!(of("*.csv"), [""]);

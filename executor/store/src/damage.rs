@@ -1,9 +1,12 @@
 //! Damage: bytes that are not what was written. Whatever lies there is forgotten at once, all of it, so that one run
 //! computes it again.
 
+use std::{fs, io};
+
+use crate::error::io_at;
 use crate::segment::{Reason, Segment};
 use crate::store::{Shared, lock};
-use crate::{Location, StoreError, StoredColumn};
+use crate::{Area, Location, Store, StoreError, StoredColumn};
 
 /// How far damage reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,16 @@ impl Shared {
         if self.read_only {
             return Ok(());
         }
-        self.with_index(|index| index.forget(extent, place)).map(|_| ())
+        self.with_index(|index| index.forget(extent, place))?;
+        self.forget_found()
+    }
+
+    /// Forgets what earlier runs found here, since some of it is gone.
+    pub(crate) fn forget_found(&self) -> Result<(), StoreError> {
+        let found = Store::area(&self.dir, Area::Found);
+        match fs::remove_dir_all(&found) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at("remove", &found)(error)),
+            _ => Ok(()),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Garbage collection: removes what nobody wants to keep, and gives the room back.
 //!
-//! The index lets go first, then files are removed: killed in between, it leaves files that nothing names, and the next
+//! What earlier runs found is forgotten first, then the index lets go, then files are removed: killed in between, it leaves files that nothing names, and the next
 //! collection removes them. A pack of which little is kept is copied anew: the copy is complete and synced before the
 //! index speaks of it.
 
@@ -56,6 +56,8 @@ impl Store {
             all.into_iter().partition(|(_, column)| places.contains(&column.location));
         let mut report = GcReport { kept: kept.len() as u64, removed: removed.len() as u64, ..GcReport::default() };
         if !dry_run {
+            // Nobody else has the store open, so nothing is found anew before the index has let go.
+            store.shared.forget_found()?;
             let keys: Vec<_> = removed.iter().map(|(key, _)| *key).collect();
             store.shared.with_index(|index| index.evict(&keys, keep_rows))?;
         }

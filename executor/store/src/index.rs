@@ -8,6 +8,7 @@ use std::time::Duration;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
 
+use crate::bulk;
 use crate::damage::Extent;
 use crate::group::Group;
 use crate::{Location, Memo, ObjectId, StoreError, StoredColumn};
@@ -85,32 +86,20 @@ impl Index {
 
     /// Looks up columns, all in one read transaction.
     pub(crate) fn columns(&self, keys: &[&ColumnKey]) -> Result<Vec<Option<StoredColumn>>, StoreError> {
-        let query = || {
-            let transaction = self.connection.unchecked_transaction()?;
-            let found = {
-                let mut find = transaction.prepare_cached(&format!("SELECT {COLUMN} FROM columns WHERE key = ?"))?;
-                let found = keys.iter().map(|key| find.query_row([key.as_bytes()], stored_column).optional());
-                found.collect::<rusqlite::Result<Vec<_>>>()?
-            };
-            transaction.commit()?;
-            Ok(found)
-        };
-        query().map_err(|e| self.error(e))
+        let keys: Vec<&[u8; 32]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let found = bulk::find(&self.connection, &format!("SELECT {COLUMN}, key FROM columns"), &keys, |row| {
+            Ok((row.get(7)?, stored_column(row)?))
+        });
+        found.map_err(|e| self.error(e))
     }
 
     /// Looks up rows, all in one read transaction.
     pub(crate) fn rows(&self, keys: &[&RowsKey]) -> Result<Vec<Option<u64>>, StoreError> {
-        let query = || {
-            let transaction = self.connection.unchecked_transaction()?;
-            let found = {
-                let mut find = transaction.prepare_cached("SELECT rows FROM row_counts WHERE key = ?")?;
-                let found = keys.iter().map(|key| find.query_row([key.as_bytes()], |row| unsigned(row, 0)).optional());
-                found.collect::<rusqlite::Result<Vec<_>>>()?
-            };
-            transaction.commit()?;
-            Ok(found)
-        };
-        query().map_err(|e| self.error(e))
+        let keys: Vec<&[u8; 32]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let found = bulk::find(&self.connection, "SELECT rows, key FROM row_counts", &keys, |row| {
+            Ok((row.get(1)?, unsigned(row, 0)?))
+        });
+        found.map_err(|e| self.error(e))
     }
 
     /// Any column with this content.

@@ -7,7 +7,7 @@
 //! live.lock        held shared by every open store, exclusively by garbage collection
 //! index.sqlite     column key -> {content digest, rows, place}; rows key -> rows; tombstones; memos  (+ -wal, -shm)
 //! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another
-//! cwasm/ builds/ noop/   files kept under a name, see [`Area`]
+//! cwasm/ builds/ noop/ facts/ found/   files kept under a name, see [`Area`]
 //! tmp/             what is being written; renamed into place when complete
 //! ```
 //!
@@ -20,8 +20,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bulk;
 mod damage;
 mod error;
+mod facts;
 mod folder;
 mod gc;
 mod group;

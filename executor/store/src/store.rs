@@ -18,7 +18,7 @@ use crate::index::Index;
 use crate::objects::Objects;
 use crate::segment::{Segment, structure};
 use crate::writer::{Spill, Spilled};
-use crate::{Area, ColumnReader, Location, Memo, ObjectId, Record, SegmentWriter, StoreError, StoredColumn};
+use crate::{Area, ColumnReader, Location, Memo, ObjectId, Record, SegmentWriter, StoreError, StoredColumn, facts};
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
@@ -159,13 +159,23 @@ impl Store {
             Some(value) => value,
             None => self.shared.with_index(|index| index.memo(kind, key))?.flatten(),
         };
-        Ok(value.and_then(|value| decode(&value)))
+        match value {
+            Some(value) => Ok(decode(&value)),
+            None if kind.may_be_file() => {
+                Ok(self.sealed(Area::Facts, &facts::file_name(kind, key)).and_then(|value| decode(&value)))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Remembers a fact, from the next flush on for other processes too.
     pub fn remember<T: Serialize>(&self, kind: Memo, key: &[u8; 32], value: &T) -> Result<(), StoreError> {
         let value = postcard::to_stdvec(value)?;
-        lock(&self.shared.uncommitted).remember(kind, *key, Some(value));
+        let in_file = kind.may_be_file() && value.len() > facts::BIG;
+        if in_file {
+            self.put_sealed(Area::Facts, &facts::file_name(kind, key), &value)?;
+        }
+        lock(&self.shared.uncommitted).remember(kind, *key, Some(value).filter(|_| !in_file));
         Ok(())
     }
 
@@ -185,6 +195,9 @@ impl Store {
     /// Forgets a fact.
     pub fn forget(&self, kind: Memo, key: &[u8; 32]) {
         lock(&self.shared.uncommitted).remember(kind, *key, None);
+        if kind.may_be_file() {
+            let _ = std::fs::remove_file(self.cached_file(Area::Facts, &facts::file_name(kind, key)));
+        }
     }
 
     /// Forgets every result that lies where this column does. Reading does so by itself when it meets damage.
@@ -216,6 +229,9 @@ impl Store {
     pub fn put_file(&self, area: Area, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
         self.shared.writable()?;
         let path = self.cached_file(area, name);
+        // A store that an earlier flowc made lacks the areas that came later.
+        let folder = Self::area(&self.shared.dir, area);
+        std::fs::create_dir_all(&folder).map_err(io_at("create", &folder))?;
         let temporary = self.shared.dir.join("tmp").join(ObjectId::random().to_string());
         let written = std::fs::write(&temporary, bytes).map_err(io_at("write", &temporary));
         let placed = written.and_then(|()| std::fs::rename(&temporary, &path).map_err(io_at("rename", &path)));

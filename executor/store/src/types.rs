@@ -92,7 +92,7 @@ pub struct Record {
 pub enum Memo {
     /// What a file's stamp says of its content.
     Stamp = 1,
-    /// What reading a source found.
+    /// What reading a segment of a source found.
     Scan = 2,
     /// What a stage is, by its code.
     Signature = 3,
@@ -112,12 +112,20 @@ pub enum Memo {
     Content = 10,
     /// A run that is kept under a name.
     Pin = 11,
+    /// The files of a source, and what reading them found.
+    Files = 12,
 }
 
 impl Memo {
     /// Version of the values of this kind. Older ones are not found.
     pub(crate) fn version(self) -> u8 {
         1
+    }
+
+    /// Whether a big value lies in a file of its own. The index reads and writes such values page by page; but it is
+    /// durable, and lists all values of a kind.
+    pub(crate) fn may_be_file(self) -> bool {
+        matches!(self, Memo::Files | Memo::Sink)
     }
 }
 
@@ -130,11 +138,15 @@ pub enum Area {
     Builds,
     /// What the no-op path reads.
     Noop,
+    /// Big facts.
+    Facts,
+    /// What runs found in the store, for those after them. Whatever takes results away removes these files.
+    Found,
 }
 
 impl Area {
     /// All of them.
-    pub(crate) const ALL: [Area; 3] = [Area::Cwasm, Area::Builds, Area::Noop];
+    pub(crate) const ALL: [Area; 5] = [Area::Cwasm, Area::Builds, Area::Noop, Area::Facts, Area::Found];
 
     /// The folder's name.
     pub(crate) fn folder(self) -> &'static str {
@@ -142,6 +154,8 @@ impl Area {
             Area::Cwasm => "cwasm",
             Area::Builds => "builds",
             Area::Noop => "noop",
+            Area::Facts => "facts",
+            Area::Found => "found",
         }
     }
 }

@@ -119,6 +119,48 @@ fn facts_are_remembered_and_forgotten() {
 }
 
 #[test]
+fn a_big_fact_lies_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let facts = |store: &Store| std::fs::read_dir(store.cached_file(Area::Facts, "")).unwrap().count();
+    let (small, big) = (vec![7u8; 10], vec![7u8; 100_000]);
+    let store = Store::open(folder.path()).unwrap();
+    for (fact, files) in [(&small, 0), (&big, 1), (&small, 1), (&big, 1)] {
+        store.remember(Memo::Sink, &[1; 32], fact).unwrap();
+        assert_eq!(store.memo(Memo::Sink, &[1; 32]).unwrap().as_ref(), Some(fact));
+        store.flush().unwrap();
+        assert_eq!(Store::open(folder.path()).unwrap().memo(Memo::Sink, &[1; 32]).unwrap().as_ref(), Some(fact));
+        assert_eq!(facts(&store), files);
+    }
+    let file = std::fs::read_dir(store.cached_file(Area::Facts, "")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[50_000] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert_eq!(store.memo::<Vec<u8>>(Memo::Sink, &[1; 32]).unwrap(), None, "damage is no fact");
+    store.remember(Memo::Sink, &[1; 32], &big).unwrap();
+    store.forget(Memo::Sink, &[1; 32]);
+    assert_eq!(store.memo::<Vec<u8>>(Memo::Sink, &[1; 32]).unwrap(), None);
+    assert_eq!(facts(&store), 0);
+}
+
+#[test]
+fn what_runs_found_goes_with_any_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let stored = put(&store, 1, &table(0, 10)).unwrap();
+    store.flush().unwrap();
+    store.put_sealed(Area::Found, "run", b"found").unwrap();
+    store.discard(&stored.columns[0]).unwrap();
+    assert_eq!(store.sealed(Area::Found, "run"), None);
+    store.put_sealed(Area::Found, "run", b"found").unwrap();
+    assert_eq!(store.sealed(Area::Found, "run").as_deref(), Some(&b"found"[..]));
+    drop(store);
+    Store::gc(folder.path(), &Default::default(), &Default::default(), true).unwrap();
+    assert!(Store::open(folder.path()).unwrap().sealed(Area::Found, "run").is_some(), "a dry run leaves it");
+    Store::gc(folder.path(), &Default::default(), &Default::default(), false).unwrap();
+    assert_eq!(Store::open(folder.path()).unwrap().sealed(Area::Found, "run"), None);
+}
+
+#[test]
 fn files_are_kept_under_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();

@@ -2,13 +2,14 @@
 
 from .columns import Batch, Columns, Table, nullable
 from .declare import stage
-from .model import Adds, Keyed, Picks
+from .model import Adds, Batching, Keyed, Picks
 from .pipeline import RunError, plan, run
 from .problem import Problem
 
 __all__ = [
     "Adds",
     "Batch",
+    "Batching",
     "Columns",
     "Keyed",
     "Picks",

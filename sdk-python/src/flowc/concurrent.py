@@ -12,6 +12,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .frames import to_frame
+from .gather import gathered
 from .problem import Cancelled
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ async def run_by_batch(
     # One thread reads, and one says what was read.
     threads = ThreadPoolExecutor(2)
     try:
-        async for result in _Calls(work, arguments, parameter, inlet, threads).results():
-            yield result
+        with gathered(inlet, work.batching) as calls:
+            async for result in _Calls(work, arguments, parameter, calls, threads).results():
+                yield result
     finally:
         # A read that waits ends when the client does; until then it must not hold up the last message.
         threads.shutdown(wait=False)
@@ -144,11 +146,12 @@ class _Calls:
         """What the first call has given, which has finished."""
         task, rows = self.running.popleft()
         self.inlet.release(rows)
-        for value in task.result():
-            yield from self.work.given(value)
         self.rows += rows
-        if self.work.instance.finish is None:
-            self.work.emitters.check(self.rows)
+        with self.work.naming_rows(self.parameter, self.rows - rows, self.rows):
+            for value in task.result():
+                yield from self.work.given(value)
+            if self.work.instance.finish is None:
+                self.work.emitters.check(self.rows)
 
 
 async def _all(value: Any) -> list[Any]:

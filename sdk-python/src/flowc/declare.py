@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
-from .model import Adds, Class, Declared, Keyed, Names, New, Picks, Stage
+from .model import Adds, Batching, Class, Declared, Keyed, Names, New, Picks, Stage
 from .reading import Options, read
 
 Code = TypeVar("Code", bound=Callable[..., Any])
@@ -26,6 +26,7 @@ def stage(
     partial: Declared | None = None,
     parts: int | Callable[[Any], int] = 1,
     concurrency: int = 8,
+    batch: Batching | None = None,
 ) -> Callable[[Code], Code]: ...
 def stage(  # noqa: PLR0913
     code: Code | None = None,
@@ -41,6 +42,7 @@ def stage(  # noqa: PLR0913
     partial: Declared | None = None,
     parts: int | Callable[[Any], int] = 1,
     concurrency: int = 8,
+    batch: Batching | None = None,
 ) -> Code | Callable[[Code], Code]:
     """Makes a stage of a function or a class; what is decorated stays as it is, and can be called as before.
 
@@ -57,9 +59,10 @@ def stage(  # noqa: PLR0913
     - `partial`: columns of the partials of a combining stage
     - `parts`: number of invocations of a stage without inputs
     - `concurrency`: batches that an `async` function works on at a time
+    - `batch`: how many rows are gathered for a call, and how long they may wait for one another
     """
     made = _outputs(output, outputs, adds, Picks(drops) if picks else None, drops)
-    options = Options(classes or {}, reads, made, partial, parts, concurrency)
+    options = Options(classes or {}, reads, made, partial, parts, concurrency, batch)
     return _noted(code, options) if code is not None else lambda code: _noted(code, options)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .problem import Breach
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = str(Path(__file__).parent)
 IMPORTLIB = str(Path(importlib.__file__).parent)
@@ -24,7 +28,19 @@ def failed_json(error: BaseException) -> dict[str, Any]:
 
 def said(error: BaseException) -> str:
     """The error in a line or so."""
-    return str(error) if isinstance(error, Breach) else ": ".join(filter(None, [type(error).__name__, str(error)]))
+    words = str(error) if isinstance(error, Breach) else ": ".join(filter(None, [type(error).__name__, str(error)]))
+    return " ".join([words, *(f"({note})" for note in getattr(error, "__notes__", []))])
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """What fails within has a note that says where. A problem is told in the stage's own words, without it."""
+    try:
+        yield
+    except Exception as error:
+        # As `add_note`, which Python 3.10 has not.
+        vars(error)["__notes__"] = [*getattr(error, "__notes__", []), where]
+        raise
 
 
 def last_frames(error: BaseException, most: int = 3) -> str:

@@ -97,6 +97,23 @@ class Keyed:
 
 
 @dataclass(frozen=True)
+class Batching:
+    """How many rows a call gets, whatever the batches that come: `batch=flowc.Batching(rows=256, seconds=0.05)`.
+
+    Rows wait until there are `rows` of them, or until the first has waited for `seconds`, or for the end of the input.
+    """
+
+    rows: int
+    seconds: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ValueError(f"a batch has at least one row, not {self.rows}")
+        if not self.seconds >= 0:
+            raise ValueError(f"rows can't wait for {self.seconds} seconds")
+
+
+@dataclass(frozen=True)
 class Call:
     """A function or method of the author, and what its parameters are."""
 
@@ -122,6 +139,7 @@ class Stage:
     partial: Declared | None = None
     parts: int | Callable[[Any], int] = 1
     concurrency: int = 8
+    batch: Batching | None = None
     is_class: bool = False
 
     def outputs_in(self, phase: Phase) -> tuple[Output, ...]:

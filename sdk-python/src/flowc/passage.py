@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ class Passage:
         self._held: deque[Held] = deque()
         self._answered = 0
         self._settled = 0
+        # Some stages read in another thread than they answer in.
+        self._holding = threading.Lock()
 
     def read(self) -> pa.RecordBatch | None:
         """What the stage reads of the next frame."""
@@ -67,11 +70,12 @@ class Passage:
 
     def skip(self, settled: int) -> None:
         """The step before has settled rows without giving any."""
-        if self._held:
-            self._held[-1].settled = settled
-        else:
-            self._settled = settled
-            self._below(settled)
+        with self._holding:
+            if self._held:
+                self._held[-1].settled = settled
+            else:
+                self._settled = settled
+                self._below(settled)
 
     def after(self, results: Iterator[Result]) -> Generator[Result, None, None]:
         """The frames after the step, made of its stage's results."""
@@ -86,7 +90,8 @@ class Passage:
     def _read(self, frame: pa.RecordBatch, settled: int) -> pa.RecordBatch:
         first, self.rows = self.rows, self.rows + frame.num_rows
         if self._relation != "new":
-            self._held.append(Held(first, self.rows, frame.select(self._past), settled))
+            with self._holding:
+                self._held.append(Held(first, self.rows, frame.select(self._past), settled))
         return _as(self.schema, frame.select(self._step.reads))
 
     def _new(self, written: pa.RecordBatch, _settled: int) -> Iterator[Result]:
@@ -102,30 +107,39 @@ class Passage:
             past = _part(held.columns, self._answered - held.first, rows)
             self._answered += rows
             is_done = self._answered == held.end
-            self._settled = held.settled if is_done else self._settled
-            yield 0, self._frame(past, _part(written, at, rows)), self._settled
+            settled = held.settled if is_done else self._settled
+            yield 0, self._frame(past, _part(written, at, rows)), settled
             at += rows
-            # Not before the frame has reached the end of the chain: until then it is not settled for good.
-            if is_done:
-                self._held.popleft()
+            self._let_go(int(is_done), settled)
 
     def _subset(self, written: pa.RecordBatch, settled: int) -> Iterator[Result]:
-        frames = self._picked(written)
-        done = [held for held in self._held if held.end <= settled]
+        with self._holding:
+            all_held = list(self._held)
+        frames = self._picked(written, all_held)
+        done = [held for held in all_held if held.end <= settled]
+        told = self._settled
         for frame in frames[:-1]:
-            yield 0, frame, self._settled
-        self._settled = done[-1].settled if done else self._settled
+            yield 0, frame, told
         if frames:
-            yield 0, frames[-1], self._settled
-        for _ in done:
-            self._held.popleft()
-        if not frames:
-            self._below(self._settled)
+            told = done[-1].settled if done else told
+            yield 0, frames[-1], told
+        self._let_go(len(done), told)
 
-    def _picked(self, written: pa.RecordBatch) -> list[pa.RecordBatch]:
+    def _let_go(self, done: int, told: int) -> None:
+        """Forgets the first frames, and says what is settled by that, if that was not told with their rows.
+
+        Not before those rows have reached the end of the chain: until then nothing of it is settled for good.
+        """
+        with self._holding:
+            for _ in range(done):
+                self._settled = self._held.popleft().settled
+            if self._settled != told:
+                self._below(self._settled)
+
+    def _picked(self, written: pa.RecordBatch, all_held: list[Held]) -> list[pa.RecordBatch]:
         """The rows that are picked, by the frame that holds them."""
         numbers, at, frames = written.column(0), 0, []
-        for held in list(self._held):
+        for held in all_held:
             until = bisect_left(numbers, held.end, lo=at, key=methodcaller("as_py"))
             if until > at:
                 ours = _part(written, at, until - at)

@@ -99,6 +99,7 @@ def run(  # noqa: PLR0913
     jobs: int | None = None,
     locked: bool = False,
     force: str | Sequence[str] = (),
+    verify: str | Sequence[str] = (),
     only: str | Sequence[str] = (),
     until: str | Sequence[str] = (),
     progress: bool = True,
@@ -109,11 +110,11 @@ def run(  # noqa: PLR0913
 
     - `params`: values of the pipeline's params
     - `store`, `jobs`, `locked`: as the options of `flowc run`
-    - `force`: stages that run even if the store has their results; `only`: run these, and write no sinks;
-      `until`: run up to these
+    - `force`: stages that run even if the store has their results; `verify`: stages that run again and must give what
+      the store has; `only`: run these, and write no sinks; `until`: run up to these
     - `progress`: show it, in one line where that is possible
     """
-    chosen = [("--force", force), ("--only", only), ("--until", until)]
+    chosen = [("--force", force), ("--verify", verify), ("--only", only), ("--until", until)]
     options = [part for option, names in chosen for name in _list(names) for part in (option, name)]
     return _Call(Path(file), tuple(_settings(params, store, jobs, locked))).run(options, progress)
 

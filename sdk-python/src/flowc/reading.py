@@ -9,7 +9,23 @@ from typing import Any, get_args
 
 from .annotations import call_of, declared_outputs, evaluated
 from .config import config_type
-from .model import Adds, Call, Class, Declared, Given, Input, Keyed, Names, New, Output, Parameter, Phase, Picks, Stage
+from .model import (
+    Adds,
+    Batching,
+    Call,
+    Class,
+    Declared,
+    Given,
+    Input,
+    Keyed,
+    Names,
+    New,
+    Output,
+    Parameter,
+    Phase,
+    Picks,
+    Stage,
+)
 
 COMBINING: tuple[Phase, ...] = ("partial", "merge", "finish")
 USUAL: dict[Given, Class] = {Given.BATCH: "row-wise", Given.BATCHES: "per-segment", Given.TABLE: "whole"}
@@ -26,6 +42,7 @@ class Options:
     partial: Declared | None
     parts: int | Callable[[Any], int]
     concurrency: int
+    batch: Batching | None
 
 
 def read(code: Callable[..., Any], options: Options) -> Stage:
@@ -37,6 +54,7 @@ def read(code: Callable[..., Any], options: Options) -> Stage:
     calls = {phase: _gathered(call, inputs, inspect.isclass(code)) for phase, call in calls.items()}
     _check_names(options, inputs)
     _check_inputs(inputs, next(iter(calls.values())).parameters)
+    _check_batch(options, calls)
     return Stage(
         name=code.__name__,
         doc=" ".join(inspect.cleandoc(code.__doc__ or "").partition("\n\n")[0].split()),
@@ -48,6 +66,7 @@ def read(code: Callable[..., Any], options: Options) -> Stage:
         partial=_partial(calls, options),
         parts=options.parts,
         concurrency=options.concurrency,
+        batch=options.batch,
         is_class=inspect.isclass(code),
     )
 
@@ -130,6 +149,14 @@ def _check_inputs(inputs: Sequence[Input], parameters: Sequence[Parameter]) -> N
     iterated = [parameter.name for parameter in parameters if parameter.given is Given.BATCHES]
     if by_batch and iterated:
         raise TypeError(f"input `{iterated[0]}` would end with the first batch of `{by_batch[0]}`: make it a table")
+
+
+def _check_batch(options: Options, calls: Mapping[Phase, Call]) -> None:
+    given = [parameter.given for call in calls.values() for parameter in call.parameters]
+    if options.batch is not None and Given.BATCH not in given:
+        raise TypeError(
+            "`batch` is for a function that is called for each batch: one of a row-wise pyarrow.RecordBatch"
+        )
 
 
 def _outputs(calls: Mapping[Phase, Call], finish: Call | None, options: Options) -> list[Output]:

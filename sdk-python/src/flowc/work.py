@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
 from .concurrent import in_thread, run_by_batch, run_once
 from .emit import Emitters
+from .failure import naming
 from .frames import to_frame
+from .gather import gathered
 from .instance import Instance, open_instance
 from .model import Given
 from .texts import as_declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from .description import Opening
     from .frames import Frame
@@ -49,7 +53,7 @@ class Work:
     """An opened stage. It does no more than its results are asked for."""
 
     def __init__(self, stage: Stage, opening: Opening, is_cancelled: Callable[[], bool] = lambda: False) -> None:
-        self.concurrency = stage.concurrency
+        self.concurrency, self.batching = stage.concurrency, stage.batch
         self.instance: Instance = open_instance(stage, opening)
         self.emitters = Emitters(stage.outputs_in(opening.phase), opening.outputs)
         self._rows_of = stage.input_of_rows()
@@ -80,18 +84,28 @@ class Work:
         return self._called_by_batch(arguments, *by_batch)
 
     def _called_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet) -> Iterator[Result]:
-        work, is_stateless = self.instance.work, self.instance.finish is None
-        while (batch := inlet.read()) is not None:
-            arguments[parameter.name] = to_frame(batch, parameter.frame)
-            value = work(**arguments)
-            if inspect.isgenerator(value):
-                yield from self.given(value)
-                inlet.release(batch.num_rows)
-            else:
-                inlet.release(batch.num_rows)
-                yield from self.given(value)
-            if is_stateless:
-                self.emitters.check(inlet.rows)
+        with gathered(inlet, self.batching) as calls:
+            while (batch := calls.read()) is not None:
+                arguments[parameter.name] = to_frame(batch, parameter.frame)
+                with self.naming_rows(parameter, calls.rows - batch.num_rows, calls.rows):
+                    yield from self._called_with(arguments, calls, batch.num_rows)
+
+    def _called_with(self, arguments: dict[str, Any], inlet: Inlet, rows: int) -> Iterator[Result]:
+        value = self.instance.work(**arguments)
+        if inspect.isgenerator(value):
+            yield from self.given(value)
+            inlet.release(rows)
+        else:
+            inlet.release(rows)
+            yield from self.given(value)
+        if self.instance.finish is None:
+            self.emitters.check(inlet.rows)
+
+    def naming_rows(self, parameter: Parameter, first: int, end: int) -> AbstractContextManager[None]:
+        """What goes wrong in a call with gathered rows says which they are: they are in no batch that anybody sent."""
+        if self.batching is None:
+            return nullcontext()
+        return naming(f"in rows {first + 1} to {end} of input `{parameter.name}`")
 
     def _arguments(self, inlets: Sequence[Inlet]) -> tuple[dict[str, Any], tuple[Parameter, Inlet] | None]:
         """What the code is called with; the input that comes batch by batch stands apart."""

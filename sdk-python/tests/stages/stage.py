@@ -178,7 +178,7 @@ def waiting() -> flowc.Batch[Count]:
 
 def is_waiting(frame) -> bool:
     while frame is not None:
-        if frame.f_code.co_filename.endswith(("streams.py", "exchange.py", "concurrent.py")):
+        if frame.f_code.co_filename.endswith(("streams.py", "exchange.py", "concurrent.py", "gather.py")):
             return True
         frame = frame.f_back
     return False
@@ -251,3 +251,29 @@ def handles(rows: Iterator[pa.RecordBatch]):
             yield batch["id"]
     except Exception:
         yield []
+
+
+@flowc.stage(reads=["id"], adds={"call": int}, batch=flowc.Batching(rows=3, seconds=3600))
+def gathered(rows: pa.RecordBatch, config: Config):
+    """Tells how many rows each call gets; goes wrong at the call with id 5, as it is told."""
+    if config.do and 5 in rows["id"].to_pylist():
+        if config.do == "problem":
+            raise flowc.Problem("not this one")
+        return [] if config.do == "short" else raise_deep()
+    return [rows.num_rows] * rows.num_rows
+
+
+@flowc.stage(reads=["id"], adds={"call": int}, concurrency=2, batch=flowc.Batching(rows=3, seconds=3600))
+async def gathered_async(rows: pa.RecordBatch, config: Config):
+    await asyncio.sleep(0)
+    return gathered(rows, config)
+
+
+@flowc.stage(reads=["id"], adds={"soon": int}, batch=flowc.Batching(rows=1000, seconds=0.01))
+def soon(rows: pa.RecordBatch):
+    return rows["id"]
+
+
+@flowc.stage(reads=["id"], picks=True, batch=flowc.Batching(rows=3, seconds=0))
+def gathered_masks(rows: pa.RecordBatch):
+    return [id_ % 3 > 0 for id_ in rows["id"].to_pylist()]

@@ -4,6 +4,7 @@
 //! compared take turns, so that what disturbs the machine disturbs all of them.
 
 mod changed;
+mod containers;
 mod edges;
 mod first_run;
 mod isolated;
@@ -40,7 +41,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 7] = [
+const ALL: [(&str, &str, Run); 8] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -52,6 +53,7 @@ const ALL: [(&str, &str, Run); 7] = [
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
+    ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
 ];
 
 /// `cargo xtask bench --help`.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
@@ -11,6 +13,7 @@ import pyarrow as pa
 from ..declare import stage_of
 from ..describe import describe
 from ..description import Opening, Rows, Sent
+from ..model import Batching
 from ..work import Work
 from .assemble import Assembly, recut, table_of
 from .shapes import check_agreement
@@ -33,14 +36,21 @@ def run(
 
     The inputs count as one segment, and come in the batches that they are given in, or in batches of `batch_rows`. A
     combining stage gets each batch as a segment of its own; its partials are merged in trees of several shapes, which
-    must agree. Of a stage without inputs, all parts are run. What the stage prints and logs is not caught.
+    must agree. A stage that gathers its rows gets as many as it asks for, or `batch_rows` where that is less, whatever
+    the time. Of a stage without inputs, all parts are run. What the stage prints and logs is not caught.
     """
     declared = stage_of(stage)
     if declared is None:
         raise TypeError(f"{stage!r} is no stage; decorate it with @flowc.stage")
+    declared = replace(declared, batch=_timeless(declared.batch, batch_rows))
     given = _named_inputs(declared, inputs or {}, batch_rows)
     # Through JSON, so that a test has the values that a pipeline would give.
     return _Tested(declared, json.loads(json.dumps(dict(config or {}))), given).run()
+
+
+def _timeless(batch: Batching | None, batch_rows: int | None) -> Batching | None:
+    """The same at any speed, so that a test sees the same calls each time."""
+    return None if batch is None else Batching(min(batch.rows, batch_rows or batch.rows), math.inf)
 
 
 def _named_inputs(stage: Stage, inputs: Mapping[str, Input], batch_rows: int | None) -> list[pa.Table]:
