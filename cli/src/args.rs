@@ -47,6 +47,8 @@ pub(crate) enum Command {
     /// Look after the store of results
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Execute components for runs on other hosts
+    Worker(WorkerArgs),
     /// Check what flowc needs on this machine
     Doctor(DoctorArgs),
     /// Print a script that completes commands in a shell
@@ -65,6 +67,7 @@ impl Command {
             Command::Show(_) => "show",
             Command::Log(_) => "log",
             Command::Store(_) => "store",
+            Command::Worker(_) => "worker",
             Command::Doctor(_) => "doctor",
             Command::Completions(_) => "completions",
         }
@@ -312,6 +315,26 @@ pub(crate) struct StoreGcArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// `flowc worker`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc worker --listen 10.0.0.2:7000 --credentials worker.json
+  flowc worker --listen build7:0 --credentials worker.json    any free port
+
+It ends with Ctrl-C or a termination signal. Give the file to those who are to
+use the worker, over a way that others do not see: `flowc run --worker FILE`.")]
+pub(crate) struct WorkerArgs {
+    /// An address of this host by which others reach it, and a port; 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: String,
+    /// File to write what `flowc run --worker` needs; removed when the worker ends
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials: PathBuf,
+    /// Say the address as a JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `flowc doctor`.

@@ -140,7 +140,7 @@ fn a_process_that_is_killed_is_replaced() {
     assert!(output.status.success(), "{said}");
     let log = project.flowc(&["log", "slow"]).output().unwrap();
     let log = String::from_utf8_lossy(&log.stdout);
-    assert!(log.contains("its process ended (killed by signal 9") && log.contains("trying again"), "{log}{said}");
+    assert!(log.contains("process ended: killed by signal 9") && log.contains("trying again"), "{log}{said}");
     let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
     assert_eq!(rows, "line,length\none,3\nthree,5\nfifteen,7\n");
 }

@@ -30,7 +30,7 @@ pub(crate) struct Ran {
     pub rows: Vec<Vec<u64>>,
 }
 
-/// How long to wait before a task is tried again, each time that a process crashed.
+/// How long to wait before a task is tried again, each time that what ran a stage was lost.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
 
 /// Runs chains of one plan.
@@ -47,20 +47,18 @@ pub(crate) struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    /// Runs a task to its end, anew where a process that ran a stage crashed: that says nothing of the data. On an error
+    /// Runs a task to its end, anew where what ran a stage crashed or was lost: that says nothing of the data. On an error
     /// nothing of it is kept but what the stages said.
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
         for pause in PAUSES {
-            match self.attempt(task, said) {
-                Err(ChainError::Stage(StageError { stage, fault: StageFault::Crashed(how), .. })) => {
-                    let crashed = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
-                    let line = format!("its process ended ({how}); trying again");
-                    said.push((crashed.unwrap_or(task.id.stage), "warn".to_owned(), line));
-                    self.check_cancel().map_err(|error| self.error(error, task))?;
-                    std::thread::sleep(pause);
-                }
+            let (stage, fault) = match self.attempt(task, said) {
+                Err(ChainError::Stage(StageError { stage, fault, .. })) if fault.is_loss() => (stage, fault),
                 other => return other.map_err(|error| self.error(error, task)),
-            }
+            };
+            let lost = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
+            said.push((lost.unwrap_or(task.id.stage), "warn".to_owned(), format!("{fault}; trying again")));
+            self.check_cancel().map_err(|error| self.error(error, task))?;
+            std::thread::sleep(pause);
         }
         self.attempt(task, said).map_err(|error| self.error(error, task))
     }

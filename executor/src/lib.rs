@@ -70,6 +70,7 @@ pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStat
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
 pub use flowc_sandbox as sandbox;
+pub use flowc_worker::{Worker, WorkerError};
 pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};

@@ -14,9 +14,10 @@ use flowc_sandbox::{Isolation, isolation};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
 use flowc_wasm_process::WasmProcessRunner;
+use flowc_worker::WorkerRunner;
 
 use crate::compilations::{Compilations, wasm_runner};
-use crate::{Error, Event, Observer};
+use crate::{Error, Event, Observer, Options};
 
 /// One runner per kind of code.
 pub(crate) struct Runners {
@@ -24,6 +25,8 @@ pub(crate) struct Runners {
     pub wasm: Arc<WasmRunner>,
     /// Components in processes of their own.
     wasm_process: WasmProcessRunner,
+    /// Components on other hosts.
+    pub workers: WorkerRunner,
     /// Python stages.
     pub python: PythonRunner,
     /// Stages in containers.
@@ -35,8 +38,9 @@ pub(crate) struct Runners {
 }
 
 impl Runners {
-    /// Runners that keep what they make in a store. `memory` is for stages where the pipeline does not say.
-    pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, memory: u64) -> Result<Self, Error> {
+    /// Runners that keep what they make in a store.
+    pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, options: &Options) -> Result<Self, Error> {
+        let memory = options.memory;
         let failed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
         let wasm = wasm_runner(store, compilations).map_err(|error| failed(&error))?;
         // Programs that start in other folders are told of these.
@@ -49,9 +53,10 @@ impl Runners {
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
         let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory);
         let python = PythonRunner::new(host.clone(), home.clone(), memory);
+        let workers = WorkerRunner::new(host.clone(), wasm.clone(), options.workers.clone());
         let wasm_process = WasmProcessRunner::new(host, wasm.clone());
         let environments = Environments { home };
-        Ok(Self { wasm, wasm_process, python, containers, environments, helper, warned: Once::new() })
+        Ok(Self { wasm, wasm_process, workers, python, containers, environments, helper, warned: Once::new() })
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
@@ -67,7 +72,9 @@ impl Runners {
     /// What runs a stage.
     pub(crate) fn of(&self, stage: &Stage) -> &dyn Runner {
         match stage.code {
+            // Nothing but this host keeps a stage from others as the text wants it.
             _ if stage.is_apart() => &self.wasm_process,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) if self.workers.is_used() => &self.workers,
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => &*self.wasm,
             Code::Python { .. } => &self.python,
             Code::Container { .. } | Code::Image { .. } => &self.containers,
@@ -87,6 +94,7 @@ impl Runners {
     pub(crate) fn end_idle(&self) {
         self.python.end_idle();
         self.wasm_process.end_idle();
+        self.workers.end_idle();
         self.containers.end_idle();
     }
 

@@ -74,6 +74,7 @@ impl Session {
         }
         // What does not fit the plan is refused before anything begins.
         Goal::new(&planned.plan, request)?;
+        self.runners()?.workers.check().map_err(Error::Request)?;
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
         if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
@@ -167,7 +168,7 @@ impl Session {
         if let Some(runners) = self.runners.get() {
             return Ok(runners);
         }
-        let runners = Runners::new(self.store()?, Arc::clone(&self.compilations), self.options.memory)?;
+        let runners = Runners::new(self.store()?, Arc::clone(&self.compilations), &self.options)?;
         Ok(self.runners.get_or_init(|| runners))
     }
 }

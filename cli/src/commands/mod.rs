@@ -11,6 +11,7 @@ mod show;
 mod status_text;
 mod store;
 mod why;
+mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +62,7 @@ fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Show(args) => show::run(&args, context),
         Command::Log(args) => log::run(&args, context),
         Command::Store(command) => store::run(command, context),
+        Command::Worker(args) => worker::run(&args),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args),
     }
@@ -83,8 +85,8 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, params, ambient, locked, build, .. } = settings;
-    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory }
+    let Settings { store, jobs, memory, params, ambient, locked, build, workers, .. } = settings;
+    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory, workers }
 }
 
 /// Plans for a command that only looks, with builds told on standard error.

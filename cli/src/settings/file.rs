@@ -26,6 +26,8 @@ struct Form {
     params: BTreeMap<String, Scalar>,
     locked: Option<bool>,
     no_build: Option<bool>,
+    #[serde(default)]
+    workers: Vec<PathBuf>,
     color: Option<ColorChoice>,
 }
 
@@ -50,7 +52,7 @@ impl std::fmt::Display for Scalar {
     }
 }
 
-/// Reads a settings file. A relative store is relative to the file.
+/// Reads a settings file. Relative paths are relative to the file.
 pub(super) fn load(path: PathBuf) -> Result<SettingsFile, SettingsError> {
     let wrong = |message: String| SettingsError::File { path: path.clone(), message };
     let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
@@ -68,6 +70,7 @@ impl Form {
             params: self.params.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
             locked: self.locked,
             no_build: self.no_build,
+            workers: self.workers.iter().map(|file| folder.join(file)).collect(),
             color: self.color,
         }
     }

@@ -45,6 +45,9 @@ pub(crate) struct SettingsArgs {
     /// Never build `rust` stages; use what has been built [env: FLOWC_NO_BUILD]
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// Run components on the worker of this file of credentials (repeatable) [env: FLOWC_WORKER]
+    #[arg(long = "worker", value_name = "FILE")]
+    pub(crate) workers: Vec<PathBuf>,
     /// Set from the option that every command has.
     #[arg(skip)]
     pub(crate) color: Option<ColorChoice>,
@@ -60,6 +63,7 @@ impl SettingsArgs {
             params: self.params.iter().cloned().collect(),
             locked: self.locked.then_some(true),
             no_build: self.no_build.then_some(true),
+            workers: self.workers.clone(),
             color: self.color,
         }
     }
@@ -74,6 +78,7 @@ pub(super) struct Layer {
     pub(super) params: BTreeMap<String, String>,
     pub(super) locked: Option<bool>,
     pub(super) no_build: Option<bool>,
+    pub(super) workers: Vec<PathBuf>,
     pub(super) color: Option<ColorChoice>,
 }
 
@@ -89,6 +94,7 @@ impl Layer {
             params,
             locked: self.locked.or(weaker.locked),
             no_build: self.no_build.or(weaker.no_build),
+            workers: if self.workers.is_empty() { weaker.workers } else { self.workers },
             color: self.color.or(weaker.color),
         }
     }

@@ -37,7 +37,7 @@ const fn doc(row: [&'static str; 5]) -> SettingDoc {
 
 /// Every setting, for the reference.
 #[cfg(test)]
-pub(crate) const DOCS: [SettingDoc; 7] = [
+pub(crate) const DOCS: [SettingDoc; 8] = [
     doc([
         "--store",
         "FLOWC_STORE",
@@ -75,6 +75,13 @@ pub(crate) const DOCS: [SettingDoc; 7] = [
         "never build `rust` stages; use what has been built",
     ]),
     doc([
+        "--worker",
+        "FLOWC_WORKER",
+        "workers = [\"file\"]",
+        "none",
+        "files of credentials of [workers](workers.md) that run components; in the variable with `:` between them, in a file relative to that file",
+    ]),
+    doc([
         "--color",
         "FLOWC_COLOR",
         "color = \"never\"",
@@ -100,6 +107,8 @@ pub(crate) struct Settings {
     pub(crate) locked: bool,
     /// Whether `rust` stages may be built.
     pub(crate) build: bool,
+    /// Files of credentials of workers.
+    pub(crate) workers: Vec<PathBuf>,
     /// Colour.
     pub(crate) color: ColorChoice,
     /// The settings files that were read, the stronger first.
@@ -159,6 +168,7 @@ impl Settings {
             params: layer.params,
             locked: layer.locked.unwrap_or(false),
             build: !layer.no_build.unwrap_or(false),
+            workers: layer.workers,
             color: layer.color.unwrap_or_default(),
             files,
         })
@@ -266,10 +276,12 @@ mod tests {
             ("FLOWC_LOCKED", "1"),
             ("FLOWC_NO_BUILD", "true"),
             ("FLOWC_COLOR", "never"),
+            ("FLOWC_WORKER", "/one:two"),
         ];
         let settings = place.resolve(&SettingsArgs::default(), &variables).unwrap();
         assert_eq!((settings.jobs, settings.memory), (3, 1 << 20));
         assert_eq!((settings.locked, settings.build, settings.color), (true, false, ColorChoice::Never));
+        assert_eq!(settings.workers, [Path::new("/one"), Path::new("two")]);
     }
 
     #[test]

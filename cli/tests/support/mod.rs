@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "not every test uses all")]
 
+pub(crate) mod components;
 pub(crate) mod engine;
+pub(crate) mod hosts;
 pub(crate) mod processes;
 pub(crate) mod project;
 pub(crate) mod results;

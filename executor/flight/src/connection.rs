@@ -11,6 +11,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+use crate::secured::{HANDSHAKE, Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
+
 /// Bytes that may be on their way in one stream, in each direction.
 pub(crate) const CREDIT: u32 = 8 << 20;
 
@@ -52,11 +54,7 @@ impl Network {
         let start = Instant::now();
         loop {
             match self.runtime.block_on(channel(socket.clone())) {
-                Ok(channel) => {
-                    let client = Client::new(channel).max_decoding_message_size(usize::MAX);
-                    let client = client.max_encoding_message_size(usize::MAX);
-                    return Ok(Connection { client, runtime: self.runtime.handle().clone() });
-                }
+                Ok(channel) => return Ok(self.connection(channel)),
                 Err(_) if !is_alive() => return Err(ConnectError::Ended),
                 Err(error) if start.elapsed() > patience => {
                     let (seconds, cause) = (patience.as_secs(), error.to_string());
@@ -66,6 +64,47 @@ impl Network {
             }
         }
     }
+
+    /// Connects to a server on another host, by its address (`10.0.0.2:7000`), if each side accepts the other's certificate.
+    /// A server may say only later that it does not: then the first question has no answer.
+    ///
+    /// # Errors
+    /// If nobody listens there, or it is not who it should be.
+    pub fn connect_secured(&self, address: &str, identity: &Identity) -> Result<Connection, ConnectError> {
+        let unreachable = |error: tonic::transport::Error| ConnectError::Unreachable { cause: causes(&error) };
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).map_err(unreachable)?;
+        let endpoint = endpoint.tls_config(identity.client()).map_err(unreachable)?;
+        // A host that is gone without a word must not be waited for.
+        let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE_PATIENCE);
+        let endpoint = windows(endpoint.connect_timeout(HANDSHAKE));
+        let channel = self.runtime.block_on(endpoint.connect()).map_err(unreachable)?;
+        Ok(self.connection(channel))
+    }
+
+    fn connection(&self, channel: Channel) -> Connection {
+        let client = Client::new(channel).max_decoding_message_size(usize::MAX);
+        let client = client.max_encoding_message_size(usize::MAX);
+        Connection { client, runtime: self.runtime.handle().clone() }
+    }
+}
+
+/// All streams of a connection serve one invocation.
+fn windows(endpoint: Endpoint) -> Endpoint {
+    endpoint.initial_stream_window_size(CREDIT).initial_connection_window_size(4 * CREDIT)
+}
+
+/// An error with what it comes from, each once: the libraries below say little at the top.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let words = error.to_string();
+        if !said.contains(&words) {
+            said = format!("{said}: {words}");
+        }
+        source = error.source();
+    }
+    said
 }
 
 async fn channel(socket: Arc<PathBuf>) -> Result<Channel, tonic::transport::Error> {
@@ -73,9 +112,8 @@ async fn channel(socket: Arc<PathBuf>) -> Result<Channel, tonic::transport::Erro
         let socket = socket.clone();
         async move { Ok::<_, std::io::Error>(TokioIo::new(UnixStream::connect(&*socket).await?)) }
     };
-    // The name is asked for by HTTP/2 and means nothing on a socket. All streams of a connection serve one invocation.
-    let endpoint = Endpoint::from_static("http://stage").initial_stream_window_size(CREDIT);
-    endpoint.initial_connection_window_size(4 * CREDIT).connect_with_connector(service_fn(connect)).await
+    // The name is asked for by HTTP/2 and means nothing on a socket.
+    windows(Endpoint::from_static("http://stage")).connect_with_connector(service_fn(connect)).await
 }
 
 /// A connection. Clones share it.
@@ -97,6 +135,12 @@ pub enum ConnectError {
         /// How long was waited.
         seconds: u64,
         /// The last attempt's failure.
+        cause: String,
+    },
+    /// Nobody listens at an address, or it is not who it should be.
+    #[error("{cause}")]
+    Unreachable {
+        /// What went wrong.
         cause: String,
     },
 }

@@ -19,7 +19,7 @@ use crate::encode::Encoder;
 use crate::output::Output;
 use crate::pending::{Pending, size};
 use crate::program::{Ending, Program};
-use crate::question::reason;
+use crate::question::{is_broken, reason};
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
     WireSchema, put_path,
@@ -151,6 +151,8 @@ impl FlightInstance {
             main: invocation.main_input,
             outputs: self.outputs.iter().map(output).collect::<Result<_, String>>()?,
             credit: CREDIT.into(),
+            memory: invocation.limits.memory,
+            timeout_ms: invocation.limits.timeout_ms,
             steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
@@ -170,7 +172,7 @@ impl FlightInstance {
         match (arrival, self.invocation.limits.timeout_ms) {
             (Some(arrival), _) => self.take(arrival),
             (None, Some(milliseconds)) => Err(self.error(StageFault::Timeout { milliseconds })),
-            (None, None) => Err(self.lost("the connection is closed".to_owned())),
+            (None, None) => Err(self.lost("the connection is closed".to_owned(), true)),
         }
     }
 
@@ -183,14 +185,14 @@ impl FlightInstance {
                 Ok(())
             }
             Arrival::OutputEnded { port: 0 } if !self.state.finished => {
-                Err(self.lost("the call ended without a word that it finished".to_owned()))
+                Err(self.lost("the call ended without a word that it finished".to_owned(), false))
             }
             Arrival::OutputEnded { .. } => {
                 self.state.ended += 1;
                 Ok(())
             }
             Arrival::Breach(what) => Err(self.error(StageFault::Contract(what))),
-            Arrival::Lost(status) => Err(self.lost(reason(&status))),
+            Arrival::Lost(status) => Err(self.lost(reason(&status), is_broken(&status))),
         }
     }
 
@@ -339,24 +341,30 @@ impl FlightInstance {
 
     /// The stage's own code failed. What it left behind in its process nobody knows.
     fn failed(&mut self, failure: WireFailure) -> StageError {
-        let WireFailure { message, detail, memory, breach } = failure;
+        let WireFailure { message, detail, memory, timeout, breach } = failure;
+        let limits = &self.invocation.limits;
         if breach {
             return self.error(StageFault::Contract(message));
         }
-        if let (true, Some(bytes)) = (memory, self.invocation.limits.memory) {
+        if let (true, Some(bytes)) = (memory, limits.memory) {
             return self.error(StageFault::Memory { bytes });
+        }
+        if let (true, Some(milliseconds)) = (timeout, limits.timeout_ms) {
+            return self.error(StageFault::Timeout { milliseconds });
         }
         let text = detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"));
         self.error(StageFault::Trap(text))
     }
 
-    /// The connection broke: because the program ended, or because it raised an error in the call.
-    fn lost(&mut self, what: String) -> StageError {
+    /// The call is over: because the program ended, the connection broke, or the program raised an error in the call.
+    fn lost(&mut self, what: String, broken: bool) -> StageError {
         let memory = self.invocation.limits.memory;
         let fault = match (self.program.as_mut().and_then(|program| program.ended()), memory) {
             (Some(Ending::Memory), Some(bytes)) => StageFault::Memory { bytes },
             (Some(Ending::Memory), None) => StageFault::Crashed("it ran out of memory".to_owned()),
             (Some(Ending::Other(how)), _) => StageFault::Crashed(how),
+            (Some(Ending::Unreachable(what)), _) => StageFault::Unreachable(what),
+            (None, _) if broken => StageFault::Unreachable(format!("the connection to the stage broke: {what}")),
             (None, _) => StageFault::Trap(what),
         };
         self.error(fault)

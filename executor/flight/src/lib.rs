@@ -14,6 +14,7 @@ mod output;
 mod pending;
 mod program;
 mod question;
+mod secured;
 pub mod serve;
 mod wire;
 
@@ -23,3 +24,5 @@ pub mod testing;
 pub use connection::{ConnectError, Connection, Network};
 pub use instance::{FlightInstance, Stages};
 pub use program::{Ending, Program};
+pub use question::Unanswered;
+pub use secured::{Identity, SERVER_NAME};

@@ -19,13 +19,15 @@ pub enum Ending {
     Memory,
     /// Otherwise: `exit status 3`, `killed by signal 11 (SIGSEGV)`.
     Other(String),
+    /// It may run or not: it can't be reached any more. Says which and why.
+    Unreachable(String),
 }
 
 impl std::fmt::Display for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Ending::Memory => f.write_str("it was killed for want of memory"),
-            Ending::Other(how) => f.write_str(how),
+            Ending::Other(how) | Ending::Unreachable(how) => f.write_str(how),
         }
     }
 }

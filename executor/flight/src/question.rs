@@ -2,25 +2,50 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Duration;
 
-use arrow_flight::Action;
+use arrow_flight::{Action, Empty};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::Purity;
+use flowc_planner::plan::{Limits, Purity};
 use flowc_runner::{check_ports, misdescribed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, causes};
+use crate::secured::HANDSHAKE;
 use crate::wire::{
-    Answer, AskDescribe, AskSignature, DESCRIBE, PROTOCOL, SIGNATURE, WireDescription, WireSchema, WireSignature,
+    Answer, AskComponent, AskDescribe, AskSignature, COMPONENT, DESCRIBE, Held, PROTOCOL, SIGNATURE, WireDescription,
+    WireSchema, WireSignature,
 };
 
 /// How long a stage may think about a question. Importing a big library takes many seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// The connection is broken; in words.
+    #[error("{0}")]
+    Broken(String),
+    /// What the stage itself finds wrong, or what is wrong with its answer.
+    #[error("{}", .0.message)]
+    Problem(Problem),
+}
+
+impl From<Unanswered> for Problem {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Broken(what) => Problem::new(what),
+            Unanswered::Problem(problem) => problem,
+        }
+    }
+}
 
 impl Connection {
     /// What a stage is. `runner` is what its environment adds to the key.
@@ -57,15 +82,61 @@ impl Connection {
         self.ask::<WireDescription>(DESCRIBE, &ask)?.decode().map_err(misdescribed)
     }
 
-    fn ask<T: DeserializeOwned>(&self, action: &str, body: &impl Serialize) -> Result<T, Problem> {
-        let body = serde_json::to_vec(body).map_err(|error| Problem::new(error.to_string()))?;
+    /// Has a program that takes components hold this one ready for invocations with such limits. `component` is asked for
+    /// its bytes if the program lacks it.
+    ///
+    /// # Errors
+    /// If the program can't be asked, or does not take it.
+    pub fn hold(
+        &self,
+        digest: StageDigest,
+        limits: &Limits,
+        component: impl FnOnce() -> Result<Vec<u8>, Problem>,
+    ) -> Result<(), Unanswered> {
+        let (stage, timeout_ms) = (digest.to_string(), limits.timeout_ms);
+        let mut ask = AskComponent { protocol: PROTOCOL, stage: stage.into(), timeout_ms, component: None };
+        if self.ask::<Held>(COMPONENT, &ask)?.held {
+            return Ok(());
+        }
+        ask.component = Some(STANDARD.encode(component().map_err(Unanswered::Problem)?));
+        match self.ask::<Held>(COMPONENT, &ask)?.held {
+            true => Ok(()),
+            false => Err(Unanswered::Problem(misdescribed("it was sent a component, and says that it has none"))),
+        }
+    }
+
+    /// Whether the other side answers at all.
+    ///
+    /// # Errors
+    /// What keeps it from that.
+    pub fn check(&self) -> Result<(), String> {
+        let mut client = self.client.clone();
+        let listed = async { timeout(HANDSHAKE, client.list_actions(Empty {})).await };
+        match self.runtime.block_on(listed) {
+            Ok(Err(status)) if is_broken(&status) => Err(reason(&status)),
+            // The protocol has no use for the list: any word will do.
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!("no answer within {} seconds", HANDSHAKE.as_secs())),
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(&self, action: &str, body: &impl Serialize) -> Result<T, Unanswered> {
+        let problem = |what: String| Unanswered::Problem(Problem::new(what));
+        let body = serde_json::to_vec(body).map_err(|error| problem(error.to_string()))?;
         let answer = self.runtime.block_on(async { timeout(PATIENCE, self.act(action, body.into())).await });
-        let silent = |_| Problem::new(format!("the stage gave no answer within {} seconds", PATIENCE.as_secs()));
-        let body = answer.map_err(silent)?.map_err(|status| Problem::new(reason(&status)))?;
+        let silent = |_| problem(format!("the stage gave no answer within {} seconds", PATIENCE.as_secs()));
+        let failed = |status: tonic::Status| match is_broken(&status) {
+            true => Unanswered::Broken(reason(&status)),
+            false => problem(reason(&status)),
+        };
+        let body = answer.map_err(silent)?.map_err(failed)?;
         match serde_json::from_slice(&body) {
             Ok(Answer::Good(answer)) => Ok(answer),
-            Ok(Answer::Problem { problem }) => Err(problem.into()),
-            Err(_) => Err(misdescribed(format!("its answer to `{action}` is not what the protocol says"))),
+            Ok(Answer::Problem { problem }) => Err(Unanswered::Problem(problem.into())),
+            Err(_) => {
+                let what = format!("its answer to `{action}` is not what the protocol says");
+                Err(Unanswered::Problem(misdescribed(what)))
+            }
         }
     }
 
@@ -77,9 +148,15 @@ impl Connection {
     }
 }
 
+/// Whether a call failed for the connection, and not because the other side said so.
+pub(crate) fn is_broken(status: &tonic::Status) -> bool {
+    status.source().is_some()
+}
+
 /// What a failed call says.
 pub(crate) fn reason(status: &tonic::Status) -> String {
     match status.message() {
+        _ if is_broken(status) => status.source().map(causes).unwrap_or_default(),
         "" => format!("the call failed: {}", status.code()),
         message => message.to_owned(),
     }

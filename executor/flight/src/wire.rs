@@ -18,6 +18,8 @@ pub(crate) const PROTOCOL: u64 = 1;
 pub(crate) const SIGNATURE: &str = "flowc.signature";
 /// Action: what a stage makes of a config and of schemas.
 pub(crate) const DESCRIBE: &str = "flowc.describe";
+/// Action: whether a component is held, or that it is to be.
+pub(crate) const COMPONENT: &str = "flowc.component";
 
 /// A schema as an IPC message in base64.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -55,6 +57,26 @@ pub(crate) struct AskDescribe<'a> {
     pub(crate) stage: Cow<'a, str>,
     pub(crate) config: Cow<'a, serde_json::Value>,
     pub(crate) inputs: Vec<WireSchema>,
+}
+
+/// Body of [`COMPONENT`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AskComponent<'a> {
+    pub(crate) protocol: u64,
+    /// The component's digest.
+    pub(crate) stage: Cow<'a, str>,
+    /// The limit of invocations to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_ms: Option<u64>,
+    /// Its bytes in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) component: Option<String>,
+}
+
+/// Answer to [`COMPONENT`].
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) held: bool,
 }
 
 /// What an action answers: what was asked for, or a problem.
@@ -223,6 +245,11 @@ pub(crate) struct Opening<'a> {
     pub(crate) main: Option<usize>,
     pub(crate) outputs: Vec<OpeningOutput>,
     pub(crate) credit: u64,
+    /// What an instance may take, where the server is to see to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_ms: Option<u64>,
     /// The stages of a chain; empty for a single one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<OpeningStep>,
@@ -329,6 +356,9 @@ pub(crate) struct WireFailure {
     pub(crate) detail: Option<String>,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) memory: bool,
+    /// It took longer than it may.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) timeout: bool,
     /// It broke the contract, as the server saw it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) breach: bool,

@@ -100,6 +100,11 @@ pub struct Lent<K, P> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
+    /// The way to it.
+    pub fn connection(&self) -> &Connection {
+        self.program.connection()
+    }
+
     /// Opens an invocation, after which the program waits again.
     ///
     /// # Errors

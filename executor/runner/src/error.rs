@@ -52,8 +52,10 @@ pub enum StageFault {
     },
     /// The code stopped: a panic, an unreachable instruction, a stack overflow.
     Trap(String),
-    /// The process that ran it ended: a crash, or a kill. It may be tried again.
+    /// The process that ran it ended: a crash, or a kill.
     Crashed(String),
+    /// What runs it can't be reached, or not any more; in words.
+    Unreachable(String),
     /// It broke the contract: read what it did not declare, gave wrong lengths, offsets or text.
     Contract(String),
     /// It took longer than the `timeout` that the pipeline states.
@@ -70,6 +72,13 @@ pub enum StageFault {
     Cancelled,
     /// What took its batches failed: the store, or the next stage. The cause is reported in its own place.
     Downstream(String),
+}
+
+impl StageFault {
+    /// Whether what ran the stage was lost. That says nothing of the stage or its data, so it may be tried again.
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::Crashed(_) | Self::Unreachable(_))
+    }
 }
 
 impl fmt::Display for StageFault {
@@ -90,7 +99,7 @@ impl fmt::Display for StageFault {
                 size(*bytes)
             ),
             StageFault::Cancelled => f.write_str("the run was stopped"),
-            StageFault::Downstream(what) => f.write_str(what),
+            StageFault::Unreachable(what) | StageFault::Downstream(what) => f.write_str(what),
         }
     }
 }

@@ -118,7 +118,7 @@ impl Served for Component {
         self.runner.describe(&Question { code, digest: self.served.digest, config, inputs })
     }
 
-    fn code(&self, _: &str) -> Result<ServedCode<'_>, Problem> {
+    fn code(&self, _: &str, _: &Limits) -> Result<ServedCode<'_>, Problem> {
         // Whoever started the process measures time, and ends it.
         let limits = Limits { memory: self.served.memory, ..Limits::default() };
         Ok(ServedCode { runner: &self.runner, digest: self.served.digest, limits })

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::plan::Limits;
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::component::{Loaded, compiled_name, load};
@@ -35,6 +36,7 @@ pub struct ComponentFiles {
 struct Entry {
     bytes: Cow<'static, [u8]>,
     digest: StageDigest,
+    content: OnceLock<StageDigest>,
     plain: OnceLock<Result<Arc<Loaded>, Problem>>,
     interruptible: OnceLock<Result<Arc<Loaded>, Problem>>,
     signature: OnceLock<Result<Signature, Problem>>,
@@ -57,6 +59,38 @@ impl WasmRunner {
     pub fn add(&self, component: impl Into<Cow<'static, [u8]>>, digest: StageDigest) {
         let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
         components.entry(digest).or_insert_with(|| Arc::new(Entry::new(component.into(), digest)));
+    }
+
+    /// Forgets a component. Instances that are open go on.
+    pub fn remove(&self, digest: &StageDigest) {
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        components.remove(digest);
+    }
+
+    /// The digest of a registered component's bytes, whatever digest it is registered under.
+    ///
+    /// # Errors
+    /// If it was never registered.
+    pub fn content(&self, digest: &StageDigest) -> Result<StageDigest, Problem> {
+        let entry = self.entry(digest)?;
+        Ok(*entry.content.get_or_init(|| Self::digest(&entry.bytes)))
+    }
+
+    /// A registered component itself.
+    ///
+    /// # Errors
+    /// If it was never registered.
+    pub fn bytes(&self, digest: &StageDigest) -> Result<Vec<u8>, Problem> {
+        Ok(self.entry(digest)?.bytes.to_vec())
+    }
+
+    /// Compiles a registered component for invocations with such limits, if it was not yet.
+    ///
+    /// # Errors
+    /// If it is no stage.
+    pub fn prepare(&self, digest: &StageDigest, limits: &Limits) -> Result<(), Problem> {
+        let entry = self.entry(digest)?;
+        self.loaded(&entry, needs_interrupts(limits)).map(|_| ())
     }
 
     /// The identity of a component.
@@ -134,6 +168,6 @@ impl Runner for WasmRunner {
 impl Entry {
     fn new(bytes: Cow<'static, [u8]>, digest: StageDigest) -> Self {
         let (plain, interruptible, signature) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { bytes, digest, plain, interruptible, signature }
+        Self { bytes, digest, content: OnceLock::new(), plain, interruptible, signature }
     }
 }

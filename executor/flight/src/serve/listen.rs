@@ -2,12 +2,13 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_flight::flight_service_server::FlightServiceServer;
 use futures::Stream;
 use futures::stream::unfold;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tonic::transport::Server;
@@ -15,10 +16,16 @@ use tonic::transport::server::Connected;
 
 use super::Served;
 use super::service::Service;
-use crate::connection::CREDIT;
+use crate::connection::{CREDIT, causes};
+use crate::secured::{Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
 
 /// The variable that says where to listen: `grpc+unix:///run/flowc/stage.sock`.
 pub const LISTEN: &str = "FLOWC_LISTEN";
+
+/// Threads that carry the connections of one client.
+const THREADS: usize = 2;
+/// How long to wait after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves stages at a location as [`LISTEN`] says it, until something has happened. What is at work then is given up.
 ///
@@ -27,15 +34,63 @@ pub const LISTEN: &str = "FLOWC_LISTEN";
 pub fn serve(stages: Arc<dyn Served>, location: &str, until: impl Future<Output = ()>) -> io::Result<()> {
     let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("{location} is no place to listen at"));
     let socket = location.strip_prefix("grpc+unix://").ok_or_else(unknown)?;
-    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("flowc-serve").enable_all().build()?;
-    let served = runtime.block_on(async {
+    let serving = async {
         let listener = UnixListener::bind(socket)?;
         let connections = unfold(listener, |listener| async {
             let accepted = listener.accept().await.map(|(connection, _)| connection);
             Some((accepted, listener))
         });
+        answer(Server::builder(), stages, connections).await
+    };
+    run(serving, until, THREADS)
+}
+
+/// Serves stages to other hosts until something has happened: over TLS alone, and to those alone whose certificate the
+/// identity's authority signed. What is at work then is given up.
+///
+/// # Errors
+/// If the identity or the listener can't be used.
+pub fn serve_secured(
+    stages: Arc<dyn Served>,
+    listener: std::net::TcpListener,
+    identity: &Identity,
+    until: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let server = Server::builder().tls_config(identity.server()).map_err(|error| io::Error::other(causes(&error)))?;
+    // What a client does that is gone without a word must not go on for ever.
+    let server = server.http2_keepalive_interval(Some(KEEP_ALIVE)).http2_keepalive_timeout(Some(KEEP_ALIVE_PATIENCE));
+    listener.set_nonblocking(true)?;
+    let serving = async {
+        let connections = unfold(TcpListener::from_std(listener)?, |listener| async {
+            Some((Ok::<_, io::Error>(accept(&listener).await), listener))
+        });
+        answer(server, stages, connections).await
+    };
+    run(serving, until, std::thread::available_parallelism().map_or(THREADS, usize::from))
+}
+
+/// The next connection. What fails is tried again: there may be too many for the moment.
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            // Messages are small where one side waits for the other.
+            Ok((connection, _)) if connection.set_nodelay(true).is_ok() => return connection,
+            Ok(_) => {}
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
+fn run(
+    serving: impl Future<Output = io::Result<()>>,
+    until: impl Future<Output = ()>,
+    threads: usize,
+) -> io::Result<()> {
+    let runtime =
+        Builder::new_multi_thread().worker_threads(threads).thread_name("flowc-serve").enable_all().build()?;
+    let served = runtime.block_on(async {
         tokio::select! {
-            served = answer(Server::builder(), stages, connections) => served,
+            served = serving => served,
             () = until => Ok(()),
         }
     });

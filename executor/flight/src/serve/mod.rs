@@ -26,7 +26,7 @@ use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
 use flowc_runner::Runner;
 
-pub use listen::{LISTEN, input_ended, serve};
+pub use listen::{LISTEN, input_ended, serve, serve_secured};
 
 /// The invocation that an opening asks for, if it can be followed. For fuzzing.
 #[cfg(feature = "testing")]
@@ -49,11 +49,19 @@ pub trait Served: Send + Sync + 'static {
     /// What the stage itself finds wrong, or what is wrong with it.
     fn describe(&self, stage: &str, config: serde_json::Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem>;
 
-    /// What executes a stage.
+    /// What executes a stage, for an invocation whose client asks for these limits.
     ///
     /// # Errors
     /// That there is none of this name.
-    fn code(&self, stage: &str) -> Result<ServedCode<'_>, Problem>;
+    fn code(&self, stage: &str, asked: &Limits) -> Result<ServedCode<'_>, Problem>;
+
+    /// Whether the component of this digest is held, ready for invocations with such limits; takes it if it comes along.
+    ///
+    /// # Errors
+    /// That it is not the one that is named, or no stage, or that no components are taken.
+    fn hold(&self, _digest: &str, _component: Option<Vec<u8>>, _limits: &Limits) -> Result<bool, Problem> {
+        Err(Problem::new("this program takes no components"))
+    }
 }
 
 /// What executes a stage that is served.
@@ -62,6 +70,6 @@ pub struct ServedCode<'a> {
     pub runner: &'a dyn Runner,
     /// The stage, which the runner knows.
     pub digest: StageDigest,
-    /// What an instance may take. Time is the client's to measure.
+    /// What an instance may take.
     pub limits: Limits,
 }

@@ -78,6 +78,11 @@ impl Opened {
         &self.opening.stage
     }
 
+    /// What its client asks for.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { memory: self.opening.memory, timeout_ms: self.opening.timeout_ms, ..Limits::default() }
+    }
+
     /// The inputs beside the main one.
     pub(super) fn others(&self) -> impl Iterator<Item = usize> {
         (0..self.inputs.len()).filter(|port| Some(*port) != self.main)

@@ -9,7 +9,10 @@ use arrow_flight::{
     PollInfo, PutResult, SchemaResult, Ticket,
 };
 use arrow_schema::Schema;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::Problem;
+use flowc_planner::plan::Limits;
 use futures::stream::{BoxStream, StreamExt, iter, unfold};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -24,8 +27,8 @@ use super::opening::{Opened, Refusal, request};
 use super::replies::{QUEUE, Replies};
 use super::work::Work;
 use crate::wire::{
-    Answer, AskDescribe, AskSignature, DESCRIBE, Note, OutputTicket, PROTOCOL, SIGNATURE, WireDescription,
-    WireSignature, read_put_path,
+    Answer, AskComponent, AskDescribe, AskSignature, COMPONENT, DESCRIBE, Held, Note, OutputTicket, PROTOCOL,
+    SIGNATURE, WireDescription, WireSignature, read_put_path,
 };
 
 /// Stack of a thread that works on an invocation: enough for an instance of any runner.
@@ -83,6 +86,7 @@ fn answer(stages: &dyn Served, action: &Action) -> Result<Vec<u8>, Status> {
     let answer = match action.r#type.as_str() {
         SIGNATURE => signature(stages, &action.body).map(json),
         DESCRIBE => describe(stages, &action.body).map(json),
+        COMPONENT => component(stages, &action.body).map(json),
         other => return Err(Status::unimplemented(format!("no action `{other}`"))),
     };
     match answer {
@@ -108,6 +112,14 @@ fn describe(stages: &dyn Served, body: &[u8]) -> Result<WireDescription, Refusal
     let inputs = inputs.iter().map(|schema| schema.decode()).collect::<Result<_, _>>().map_err(Refusal::invalid)?;
     let description = stages.describe(&stage, config.into_owned(), inputs).map_err(Refusal::Problem)?;
     WireDescription::of(description).map_err(|error| Refusal::Problem(Problem::new(error)))
+}
+
+fn component(stages: &dyn Served, body: &[u8]) -> Result<Held, Refusal> {
+    let AskComponent { stage, timeout_ms, component, .. } = request(body)?;
+    let invalid = |error| Refusal::invalid(format!("the component is no base64: {error}"));
+    let component = component.map(|text| STANDARD.decode(text)).transpose().map_err(invalid)?;
+    let limits = Limits { timeout_ms, ..Limits::default() };
+    stages.hold(&stage, component, &limits).map(|held| Held { held }).map_err(Refusal::Problem)
 }
 
 fn missing(what: &str) -> Status {

@@ -65,7 +65,7 @@ impl Work {
     }
 
     fn invoke(&mut self) -> Result<(), Stop> {
-        let code = self.stages.code(self.opened.stage())?;
+        let code = self.stages.code(self.opened.stage(), &self.opened.limits())?;
         let invocation = self.opened.invocation(code.digest, code.limits);
         let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies);
         let mut instance = code.runner.open(&invocation, Box::new(outlet))?;
@@ -197,6 +197,7 @@ impl From<StageError> for Stop {
             }
             StageFault::Contract(what) => WireFailure { breach: true, ..failure(what) },
             StageFault::Trap(what) => failure(what),
+            fault @ StageFault::Timeout { .. } => WireFailure { timeout: true, ..failure(fault.to_string()) },
             fault @ StageFault::Memory { .. } => WireFailure { memory: true, ..failure(fault.to_string()) },
             fault => failure(fault.to_string()),
         };

@@ -153,7 +153,7 @@ impl Served for FakeStages {
         })
     }
 
-    fn code(&self, stage: &str) -> Result<ServedCode<'_>, Problem> {
+    fn code(&self, stage: &str, _: &Limits) -> Result<ServedCode<'_>, Problem> {
         self.signature(stage)?;
         Ok(ServedCode { runner: &self.runner, digest: StageDigest::new([0; 32]), limits: Limits::default() })
     }

@@ -1,0 +1,38 @@
+//! `flowc worker`: executes components for runs on other hosts.
+
+use flowc_executor::{Worker, WorkerError};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::args::WorkerArgs;
+use crate::exit::{self, Exit};
+use crate::report::Failure;
+use crate::terminal;
+
+pub(super) fn run(args: &WorkerArgs) -> Result<Exit, Failure> {
+    // Before there is a file to be removed.
+    let ended = signal()?;
+    let failed = |error: WorkerError| Failure::command(format!("the worker does not run: {error}"));
+    let worker = Worker::listen(&args.listen, &args.credentials).map_err(failed)?;
+    let (address, credentials) = (worker.address(), args.credentials.display().to_string());
+    terminal::print(&match args.json {
+        true => format!("{}\n", json!({"address": address, "credentials": credentials})),
+        false => format!("listening at {address}; credentials in {credentials}\n"),
+    })?;
+    worker.serve(ended).map_err(failed)?;
+    Ok(exit::OK)
+}
+
+/// Comes with Ctrl-C or a termination signal.
+fn signal() -> Result<impl Future<Output = ()>, Failure> {
+    let (send, receive) = oneshot::channel();
+    let mut send = Some(send);
+    let caught = ctrlc::set_handler(move || {
+        // The worker may have ended by itself.
+        send.take().map(|send| send.send(()));
+    });
+    caught.map_err(|error| Failure::command(format!("signals cannot be caught: {error}")))?;
+    Ok(async {
+        let _ = receive.await;
+    })
+}

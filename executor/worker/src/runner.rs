@@ -1,0 +1,158 @@
+//! The runner: components on workers, by turns.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use flowc_flight::{Connection, Ending, Stages, Unanswered};
+use flowc_planner::key::StageDigest;
+use flowc_process::{Host, Lent, Pool, Server};
+use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_wasm::WasmRunner;
+
+use crate::Credentials;
+
+/// Runs components on workers. Cheap to make: nothing is read or connected to until it is needed.
+pub struct WorkerRunner {
+    host: Arc<Host>,
+    components: Arc<WasmRunner>,
+    files: Vec<PathBuf>,
+    workers: OnceLock<Result<Vec<Arc<Remote>>, String>>,
+    turn: AtomicUsize,
+    /// A connection serves one invocation at a time, as a process does: what is not read on one must not stop another.
+    pool: Pool<usize, Link>,
+}
+
+/// A worker, as it is known here.
+struct Remote {
+    number: usize,
+    file: PathBuf,
+    credentials: Credentials,
+    /// It could not be reached when that was tried last. The others are given its work.
+    is_lost: AtomicBool,
+}
+
+/// A connection to a worker.
+struct Link {
+    worker: Arc<Remote>,
+    connection: Connection,
+}
+
+impl WorkerRunner {
+    /// A runner of the components that are registered with another one, on the workers of these files of credentials.
+    pub fn new(host: Arc<Host>, components: Arc<WasmRunner>, files: Vec<PathBuf>) -> Self {
+        Self { host, components, files, workers: OnceLock::new(), turn: AtomicUsize::new(0), pool: Pool::default() }
+    }
+
+    /// Whether there are workers.
+    pub fn is_used(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Reads the credentials.
+    ///
+    /// # Errors
+    /// In words, if a file can't be read.
+    pub fn check(&self) -> Result<(), String> {
+        self.workers().map(|_| ())
+    }
+
+    /// Closes all connections that are not at work.
+    pub fn end_idle(&self) {
+        self.pool.end_idle();
+    }
+
+    fn workers(&self) -> Result<&[Arc<Remote>], String> {
+        let read = |(number, file): (usize, &PathBuf)| {
+            let (file, is_lost) = (file.clone(), AtomicBool::new(false));
+            Ok(Arc::new(Remote { number, credentials: Credentials::read(&file)?, file, is_lost }))
+        };
+        let workers = self.workers.get_or_init(|| self.files.iter().enumerate().map(read).collect());
+        workers.as_deref().map_err(Clone::clone)
+    }
+
+    /// The next one that is not lost. If all are, the next: it may be there again, and if not, it is the one to name.
+    fn choose(&self) -> Result<Arc<Remote>, String> {
+        let (workers, turn) = (self.workers()?, self.turn.fetch_add(1, Ordering::Relaxed));
+        let by_turns = || (0..workers.len()).map(|step| &workers[(turn.wrapping_add(step)) % workers.len()]);
+        let chosen = by_turns().find(|worker| !worker.is_lost.load(Ordering::Relaxed)).or_else(|| by_turns().next());
+        chosen.cloned().ok_or_else(|| "there is no worker".to_owned())
+    }
+
+    fn connect(&self, worker: &Arc<Remote>) -> Result<Link, StageFault> {
+        let network = self.host.network().map_err(|error| problem(error.to_string()))?;
+        let Credentials { address, identity } = &worker.credentials;
+        let connection = network.connect_secured(address, identity);
+        let connection = connection.map_err(|error| worker.lost(&error.to_string()))?;
+        Ok(Link { worker: worker.clone(), connection })
+    }
+
+    /// A connection to a worker that is ready for an invocation of this component.
+    fn ready(&self, invocation: &Invocation, content: StageDigest) -> Result<Lent<usize, Link>, StageFault> {
+        let worker = self.choose().map_err(problem)?;
+        let link = self.pool.lend(worker.number, |_| self.connect(&worker))?;
+        let component = || self.components.bytes(&invocation.digest);
+        match link.connection().hold(content, &invocation.limits, component) {
+            Ok(()) => {
+                worker.is_lost.store(false, Ordering::Relaxed);
+                Ok(link)
+            }
+            Err(Unanswered::Broken(what)) => Err(worker.lost(&what)),
+            Err(Unanswered::Problem(refused)) => Err(problem(format!("{}: {}", worker.name(), refused.message))),
+        }
+    }
+}
+
+fn problem(message: String) -> StageFault {
+    StageFault::Problem { message, config_path: None }
+}
+
+impl Remote {
+    fn name(&self) -> String {
+        format!("the worker at {}", self.credentials.address)
+    }
+
+    /// It can't be reached; in words.
+    fn unreachable(&self, what: &str) -> String {
+        self.is_lost.store(true, Ordering::Relaxed);
+        let (name, file) = (self.name(), self.file.display());
+        format!("{name} can't be reached: {what}; `flowc worker` has to run there, and {file} to be of its present run")
+    }
+
+    fn lost(&self, what: &str) -> StageFault {
+        StageFault::Unreachable(self.unreachable(what))
+    }
+}
+
+impl Server for Link {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The next question shows whether the worker still is there.
+    fn is_alive(&mut self) -> bool {
+        true
+    }
+
+    /// What a worker prints is not a stage's.
+    fn printed(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn ended(&mut self) -> Option<Ending> {
+        let what = self.connection.check().err()?;
+        Some(Ending::Unreachable(self.worker.unreachable(&what)))
+    }
+}
+
+impl Runner for WorkerRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let failed = |fault| StageError::new(&*invocation.stage, fault);
+        // Workers go by the bytes alone: that is what they can check.
+        let content = self.components.content(&invocation.digest).map_err(|none| failed(problem(none.message)))?;
+        let link = self.ready(invocation, content).map_err(failed)?;
+        let entries = vec![content.to_string()];
+        let invocations = std::slice::from_ref(invocation);
+        link.open(Stages { entries, invocations, between: Vec::new() }, outlet)
+    }
+}
