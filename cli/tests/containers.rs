@@ -130,7 +130,9 @@ fn an_image_is_found_by_its_id_and_by_a_name_that_the_lock_pins() {
     let note = std::fs::read_dir(notes).unwrap().map(|entry| entry.unwrap().path());
     let note = note.filter(|path| path.extension().is_some_and(|it| it == "json")).map(std::fs::read_to_string);
     let note: serde_json::Value = serde_json::from_str(&note.last().unwrap().unwrap()).unwrap();
-    let id = note["id"].as_str().unwrap();
+    let described = engine(&format!("GET /images/{}/json", note["image"].as_str().unwrap()));
+    let described: serde_json::Value = serde_json::from_str(described.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let id = described["Id"].as_str().unwrap();
 
     let by_id = project(&format!("image \"{id}\""));
     succeed(&by_id, &["run"]);
@@ -158,8 +160,11 @@ fn what_is_not_there_is_a_mistake_of_the_pipeline() {
     let digest = "0a".repeat(32);
     let missing = fail(&project(&format!("image \"flowc-none@sha256:{digest}\"")), &["plan"]);
     assert!(missing.contains("flow.kdl:2") && missing.contains("can't be fetched"), "{missing}");
-    let id = fail(&project(&format!("image \"sha256:{digest}\"")), &["plan"]);
+    let by_id = project(&format!("image \"sha256:{digest}\""));
+    let id = fail(&by_id, &["plan"]);
     assert!(id.contains("there is no image"), "{id}");
+    let refused = fail(&by_id, &["plan", "--no-build"]);
+    assert!(refused.contains("--no-build refuses to make or fetch images"), "{refused}");
     let folder = fail(&project("container \"stage\""), &["plan"]);
     assert!(folder.contains("has no Containerfile"), "{folder}");
     let project = project("container \"stage\"");

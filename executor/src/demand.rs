@@ -80,7 +80,7 @@ impl<'a> Demander<'a> {
     }
 
     /// Makes the task that gives a segment's missing columns, if any are missing. Those that a stage only passes on are
-    /// wanted where they are stored: it need not run for them.
+    /// wanted where they are stored: where its rows are known, it need not run for them.
     fn supply(&mut self, stream: StreamId, segment: usize, columns: Vec<usize>) -> Result<(), StoreError> {
         let Producer::Stage { stage, port } = self.plan().stream(stream).producer else { return Ok(()) };
         let mut missing = self.missing(stream, segment, &columns)?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
@@ -34,6 +35,8 @@ pub struct Planned {
     pub(crate) lock: PathBuf,
     /// Files and folders that decide whether a component is still the same.
     pub(crate) evidence: Vec<PathBuf>,
+    /// When it was begun: before anything was read.
+    pub(crate) began: SystemTime,
     /// The folder that relative paths start from.
     pub(crate) base: PathBuf,
     /// What it was planned from.
@@ -80,6 +83,7 @@ impl Planning<'_> {
     /// Reads the texts and plans them.
     pub(crate) fn plan(&self) -> Result<Planned, Error> {
         let _span = tracing::info_span!("plan").entered();
+        let began = SystemTime::now();
         let project = Project::load(self.options)?;
         let lock_path = project.lock_path();
         let lock_text = read_lock(&lock_path)?;
@@ -87,7 +91,7 @@ impl Planning<'_> {
         if !self.options.update_lock
             && let Some(planned) = self.remembered(&key, &project)?
         {
-            return Ok(planned);
+            return Ok(Planned { began, ..planned });
         }
         let lock = self.lock(&lock_path, &lock_text)?;
         let mut catalogue = StageCatalogue::new(self.components(&project, &lock.images), &lock, self.options.locked);
@@ -117,7 +121,7 @@ impl Planning<'_> {
             self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
         }
         let hash = memo.hash;
-        Ok(Planned { evidence, lock_changes, ..planned(plan, hash, &project, settings) })
+        Ok(Planned { began, evidence, lock_changes, ..planned(plan, hash, &project, settings) })
     }
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
@@ -177,6 +181,7 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project, settings: Settings) ->
         texts: project.files.clone(),
         lock: project.lock_path(),
         evidence: Vec::new(),
+        began: SystemTime::now(),
         base: project.base.clone(),
         written: Arc::clone(&project.texts),
         settings,

@@ -1,6 +1,7 @@
 //! What a run leaves behind for those after it: a record of what it made, and the evidence that nothing has changed since.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use flowc_planner::plan::Target;
 use flowc_platform::FileStamp;
@@ -55,8 +56,11 @@ impl Run<'_> {
         states: &BTreeMap<usize, SinkState>,
     ) -> Option<Vec<Evidence>> {
         let mut evidence = Vec::new();
+        // What changed since it was read is not what the run was made of.
+        let stands = |path: &PathBuf| FileStamp::of(path).ok().filter(|stamp| !stamp.is_racy(self.planned.began));
+        self.planned.texts.iter().try_for_each(|text| stands(text).map(drop))?;
         for path in &self.planned.evidence {
-            evidence.push(Evidence::Stamp(path.clone(), FileStamp::of(path).ok()?));
+            evidence.push(Evidence::Stamp(path.clone(), stands(path)?));
         }
         for source in inventory.sources.values() {
             let folders = source.directories.as_ref()?.iter();

@@ -51,7 +51,7 @@ impl Runners {
         let engines = Arc::new(Engines::default());
         let host = Arc::new(Host::new(helper.clone(), spool.clone()).with_containers(engines.clone()));
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
-        let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory);
+        let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory).building(options.build);
         let python = PythonRunner::new(host.clone(), home.clone(), memory);
         let workers = WorkerRunner::new(host.clone(), wasm.clone(), options.workers.clone());
         let wasm_process = WasmProcessRunner::new(host, wasm.clone());

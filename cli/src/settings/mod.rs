@@ -72,7 +72,7 @@ pub(crate) const DOCS: [SettingDoc; 8] = [
         "FLOWC_NO_BUILD",
         "no-build = true",
         "false",
-        "never build `rust` stages; use what has been built",
+        "build and fetch nothing (`rust` stages, Python packages, images); use what is there",
     ]),
     doc([
         "--worker",

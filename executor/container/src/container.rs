@@ -1,6 +1,6 @@
 //! A running container that serves stages.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -38,7 +38,7 @@ const FOLDER: &str = "/run/flowc";
 const SOCKET: &str = "s";
 /// A user without rights, where flowc itself runs as root: `nobody` on most systems.
 const NOBODY: u32 = 65534;
-/// A processor. Several containers run at once instead, so that sums of floats don't depend on how many threads there are.
+/// The time of one processor. Several containers run at once instead.
 const ONE_PROCESSOR: i64 = 1_000_000_000;
 
 /// What a container is made of.
@@ -54,6 +54,8 @@ pub(crate) struct Spec {
     pub(crate) env: BTreeMap<String, String>,
     /// What it may reach of this machine.
     pub(crate) mounts: Vec<Given>,
+    /// Folders that the image wants to write to; they are in memory.
+    pub(crate) volumes: Vec<String>,
     /// Bytes of memory for all of its processes.
     pub(crate) memory: Option<u64>,
     /// Processes and threads.
@@ -70,10 +72,11 @@ pub(crate) struct Given {
 
 impl Spec {
     /// A container of an image whose own program serves.
-    pub(crate) fn of_image(image: &str, folder: &Folder, memory: Option<u64>) -> Self {
+    pub(crate) fn of_image(image: &str, volumes: Vec<String>, folder: &Folder, memory: Option<u64>) -> Self {
         let listen = ("FLOWC_LISTEN".to_owned(), format!("grpc+unix://{FOLDER}/{SOCKET}"));
         Self {
             image: image.to_owned(),
+            volumes,
             env: [listen].into(),
             mounts: vec![Given { from: folder.path().to_owned(), to: FOLDER.into(), writable: true }],
             memory: memory.map(|bytes| bytes.saturating_add(PROGRAM)),
@@ -96,6 +99,7 @@ impl Spec {
             start: Some(sandbox.folder.clone()),
             env: sandbox.env.clone(),
             mounts: mounts.collect(),
+            volumes: Vec::new(),
             memory: sandbox.memory,
             processes: sandbox.processes,
         }
@@ -203,6 +207,8 @@ fn body(engine: &Engine, spec: &Spec, (user, group): (u32, u32)) -> ContainerCre
         working_dir: spec.start.as_ref().map(|start| start.to_string_lossy().into_owned()),
         env: Some(env.collect()),
         user: Some(format!("{user}:{group}")),
+        // By itself an engine gives it a name by chance.
+        hostname: Some("flowc".to_owned()),
         labels: Some(labels()),
         attach_stdin: Some(true),
         attach_stdout: Some(true),
@@ -228,9 +234,11 @@ fn host(engine: &Engine, spec: &Spec) -> HostConfig {
     };
     let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let temporary = format!("size={},mode=1777,nosuid,nodev,noexec", spec.memory.unwrap_or(TEMPORARY));
+    // What an image calls a volume would be a folder of the machine.
+    let folders = spec.volumes.iter().cloned().chain(["/tmp".to_owned()]);
     HostConfig {
         mounts: Some(spec.mounts.iter().map(mount).collect()),
-        tmpfs: Some(HashMap::from([("/tmp".to_owned(), temporary)])),
+        tmpfs: Some(folders.map(|folder| (folder, temporary.clone())).collect()),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         // Without root on the machine, its user is the same one inside.

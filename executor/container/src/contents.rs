@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use flowc_planner::key::KeyHasher;
+use sha2::{Digest, Sha256};
 
 use crate::ContainerError;
 use crate::recipe::{CopyStep, Recipe};
@@ -60,8 +61,10 @@ impl Contents {
                 Entry::Folder => hasher.number(0),
                 Entry::Link { to } => hasher.number(1).bytes(to.as_os_str().as_bytes()),
                 Entry::File { from, mode } => {
-                    let content = fs::read(from).map_err(ContainerError::io(from))?;
-                    hasher.number(2).number(u64::from(*mode)).bytes(&content)
+                    let mut content = Sha256::new();
+                    let mut file = fs::File::open(from).map_err(ContainerError::io(from))?;
+                    std::io::copy(&mut file, &mut content).map_err(ContainerError::io(from))?;
+                    hasher.number(2).number(u64::from(*mode)).bytes(&content.finalize())
                 }
             };
         }
@@ -75,17 +78,26 @@ impl Contents {
             return Err(ContainerError::NothingToCopy { folder, line, source_path });
         }
         // Of a folder, what is in it is copied.
+        let into = copy.into_folder || self.entries.get(copy.target.trim_matches('/')) == Some(&Entry::Folder);
         let target = match from.file_name() {
-            Some(name) if copy.into_folder && !from.is_dir() => format!("{}/{}", copy.target, name.to_string_lossy()),
+            Some(name) if into && !from.is_dir() => format!("{}/{}", copy.target, name.to_string_lossy()),
             _ => copy.target.clone(),
         };
-        self.add(&from, &target, copy.mode)
+        // A link is seen in its folder: what it leads to may be in the image alone.
+        self.seen.extend(from.parent().map(Path::to_owned));
+        self.add(&from, &target, copy.mode)?;
+        match self.below_a_file() {
+            Some(path) => Err(ContainerError::NoFolder { folder: folder.to_owned(), line: copy.line, path }),
+            None => Ok(()),
+        }
     }
 
     /// Adds a file, or all that is in a folder.
     fn add(&mut self, from: &Path, target: &str, mode: Option<u32>) -> Result<(), ContainerError> {
         let kind = from.symlink_metadata().map_err(ContainerError::io(from))?;
-        self.seen.push(from.to_owned());
+        if !kind.is_symlink() {
+            self.seen.push(from.to_owned());
+        }
         if kind.is_symlink() {
             let to = fs::read_link(from).map_err(ContainerError::io(from))?;
             self.put(target, Entry::Link { to });
@@ -98,6 +110,9 @@ impl Contents {
                     self.add(&path, &format!("{target}/{name}"), mode)?;
                 }
             }
+        } else if !kind.is_file() {
+            let odd = std::io::Error::other("it is neither a file nor a folder nor a link");
+            return Err(ContainerError::io(from)(odd));
         } else {
             // Who else may read or write depends on the user's umask, so it does not count.
             let is_executable = kind.permissions().mode() & 0o100 != 0;
@@ -105,6 +120,15 @@ impl Contents {
             self.put(target, Entry::File { from: from.to_owned(), mode });
         }
         Ok(())
+    }
+
+    /// Something that would lie below what is no folder.
+    fn below_a_file(&self) -> Option<String> {
+        let is_below = |path: &str| {
+            let mut above = path.match_indices('/').map(|(end, _)| &path[..end]);
+            above.any(|above| self.entries.get(above).is_some_and(|entry| *entry != Entry::Folder))
+        };
+        self.entries.keys().find(|path| is_below(path)).cloned()
     }
 
     /// Puts an entry in its place, and the folders above it.
@@ -151,11 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_goes_into_a_folder_that_is_there_and_never_becomes_one() {
+        let folder = project(&["stage", "lib/a"]);
+        let contents = find("FROM scratch\nWORKDIR /app\nCOPY stage /app", folder.path()).unwrap();
+        assert!(contents.entries.contains_key("app/stage") && contents.entries["app"] == Entry::Folder);
+        let error = find("FROM scratch\nCOPY stage /x\nCOPY lib /x/lib", folder.path()).err().unwrap().to_string();
+        assert!(error.contains("line 3") && error.contains("x/lib"), "{error}");
+    }
+
+    #[test]
     fn later_copies_replace_earlier_ones() {
         let folder = project(&["one/f", "two/f"]);
         let contents = find("FROM scratch\nCOPY one /x\nCOPY two /x/", folder.path()).unwrap();
         let Entry::File { from, .. } = &contents.entries["x/f"] else { panic!() };
         assert!(from.ends_with("two/f"));
-        assert_eq!(contents.seen.len(), 4);
     }
 }

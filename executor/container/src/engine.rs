@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -14,9 +15,17 @@ use tokio::task::JoinHandle;
 
 use crate::ContainerError;
 use crate::error::said;
+use crate::image::Image;
+
+/// How long an engine may be silent over a big image, which it unpacks before it says a word.
+const BIG: Duration = Duration::from_secs(3600);
 
 /// Bytes of an archive that are sent at once.
 const CHUNK: usize = 1 << 20;
+
+/// Why an engine that maps users can't be used.
+const MAPPED: &str = "it gives containers other users than this machine's (rootless or with userns-remap), who can't listen \
+                      on a socket that flowc can reach; use Docker as it is installed, or Podman";
 
 /// An engine that answers.
 pub(crate) struct Engine {
@@ -42,7 +51,7 @@ impl Engine {
         for socket in &sockets {
             match runtime.block_on(Self::ask(socket, runtime)) {
                 Ok(engine) => return Ok(engine),
-                Err(reason) if is_refusal(socket) => {
+                Err(reason) if reason == MAPPED || is_refusal(socket) => {
                     let socket = socket.display().to_string();
                     refused.get_or_insert(ContainerError::NoPermission { socket, reason });
                 }
@@ -61,10 +70,15 @@ impl Engine {
         let is_podman = version.components.iter().flatten().any(|component| component.name.starts_with("Podman"));
         let name = if is_podman { "Podman" } else { "Docker" };
         let options = info.security_options.unwrap_or_default();
+        let has = |word: &str| options.iter().any(|option| option.contains(word));
+        let (is_rootless, is_mapped) = (has("name=rootless"), has("name=userns"));
+        if !is_podman && (is_rootless || is_mapped) {
+            return Err(MAPPED.to_owned());
+        }
         Ok(Self {
             docker,
             runtime: runtime.clone(),
-            is_rootless: options.iter().any(|option| option.contains("rootless")),
+            is_rootless,
             description: format!("{name} {}", version.version.unwrap_or_default()),
             removals: Mutex::default(),
         })
@@ -87,13 +101,27 @@ impl Engine {
         }
     }
 
+    /// The folders that an image calls volumes.
+    ///
+    /// # Errors
+    /// If the engine doesn't answer, or does not have it.
+    pub(crate) fn volumes(&self, reference: &str) -> Result<Vec<String>, ContainerError> {
+        let image = self.runtime.block_on(self.docker.inspect_image(reference));
+        let image = image.map_err(ContainerError::engine("look for an image"))?;
+        Ok(image.config.and_then(|config| config.volumes).unwrap_or_default())
+    }
+
     /// Fetches an image from its registry. What the engine says of it goes to `log`.
     ///
     /// # Errors
     /// If there is none, or it can't be reached.
     pub(crate) fn pull(&self, reference: &str, log: &mut dyn FnMut(&str)) -> Result<(), ContainerError> {
-        let options = CreateImageOptions { from_image: Some(reference.to_owned()), ..Default::default() };
-        let mut progress = std::pin::pin!(self.docker.create_image(Some(options), None, None));
+        // Without a tag an engine fetches all of them.
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        let tag = (!name.contains([':', '@'])).then(|| "latest".to_owned());
+        let options = CreateImageOptions { from_image: Some(reference.to_owned()), tag, ..Default::default() };
+        let docker = self.patient();
+        let mut progress = std::pin::pin!(docker.create_image(Some(options), None, None));
         while let Some(step) = self.runtime.block_on(progress.next()) {
             let no_image = |error| ContainerError::NoImage { reference: reference.to_owned(), reason: said(&error) };
             let step = step.map_err(no_image)?;
@@ -110,7 +138,8 @@ impl Engine {
     /// If the engine fails, or the file can't be written.
     pub(crate) fn export(&self, reference: &str, spool: &Path) -> Result<File, ContainerError> {
         let mut file = tempfile::tempfile_in(spool).map_err(ContainerError::io(spool))?;
-        let mut chunks = std::pin::pin!(self.docker.export_image(reference));
+        let docker = self.patient();
+        let mut chunks = std::pin::pin!(docker.export_image(reference));
         while let Some(chunk) = self.runtime.block_on(chunks.next()) {
             let chunk = chunk.map_err(ContainerError::engine("export an image"))?;
             file.write_all(&chunk).map_err(ContainerError::io(spool))?;
@@ -118,17 +147,29 @@ impl Engine {
         Ok(file)
     }
 
-    /// Loads an image from an archive.
+    /// Has the engine have an image that was made here.
     ///
     /// # Errors
     /// If the engine refuses it.
-    pub(crate) fn load(&self, archive: File) -> Result<(), ContainerError> {
-        let chunks = futures::stream::iter(Chunks(archive));
-        let mut progress = std::pin::pin!(self.docker.import_image_stream(ImportImageOptions::default(), chunks, None));
+    pub(crate) fn load(&self, Image { name, archive }: Image) -> Result<String, ContainerError> {
+        if self.image(&name)?.is_some() {
+            return Ok(name);
+        }
+        let (docker, chunks) = (self.patient(), futures::stream::iter(Chunks(archive)));
+        let mut progress = std::pin::pin!(docker.import_image_stream(ImportImageOptions::default(), chunks, None));
         while let Some(step) = self.runtime.block_on(progress.next()) {
             step.map_err(ContainerError::engine("load an image"))?;
         }
-        Ok(())
+        let reason = "it does not have what it loaded".to_owned();
+        match self.image(&name)? {
+            Some(_) => Ok(name),
+            None => Err(ContainerError::Engine { step: "load an image", reason }),
+        }
+    }
+
+    /// For what takes as long as the image is big.
+    fn patient(&self) -> Docker {
+        self.docker.clone().with_timeout(BIG)
     }
 
     /// Takes care of something that goes on by itself.
@@ -182,7 +223,7 @@ fn sockets() -> Result<Vec<PathBuf>, ContainerError> {
         };
     }
     let own = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let own = own.iter().flat_map(|folder| [folder.join("docker.sock"), folder.join("podman/podman.sock")]);
+    let own = own.iter().flat_map(|folder| [folder.join("podman/podman.sock")]);
     let everyones = ["/var/run/docker.sock", "/run/podman/podman.sock"].map(PathBuf::from);
     Ok(everyones.into_iter().chain(own).collect())
 }

@@ -43,15 +43,11 @@ impl Engines {
         }
     }
 
-    /// The id of the empty image, which the engine has then.
+    /// The name of the empty image, which the engine has then.
     fn empty(&self, engine: &Engine) -> Result<String, ContainerError> {
         let broken = |error| ContainerError::Recipe { path: "Containerfile".into(), error };
         let recipe = Recipe::parse(EMPTY).map_err(broken)?;
-        let image = build(&recipe, &Contents::default(), None, &std::env::temp_dir())?;
-        if engine.image(&image.id)?.is_none() {
-            engine.load(image.archive)?;
-        }
-        Ok(image.id)
+        engine.load(build(&recipe, &Contents::default(), None, &std::env::temp_dir())?)
     }
 }
 

@@ -18,9 +18,9 @@ pub enum ContainerError {
         /// Where it was looked for.
         tried: String,
     },
-    /// The socket is another user's.
+    /// It is another user's, or of a kind that flowc can't work with.
     #[error(
-        "{socket} may not be used: {reason}; join the group that owns it (for Docker: `docker`), or use an engine without root"
+        "{socket} can't be used: {reason} (a socket that belongs to a group, for Docker `docker`, is for its members)"
     )]
     NoPermission {
         /// The engine's socket.
@@ -75,6 +75,28 @@ pub enum ContainerError {
         line: usize,
         /// As written.
         source_path: String,
+    },
+    /// It copies something below a file.
+    #[error("{}: after line {line} of the Containerfile `/{path}` would lie below what is no folder", .folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// From 1.
+        line: usize,
+        /// In the image.
+        path: String,
+    },
+    /// The engine does not have it, and may not get it.
+    #[error("the engine does not have the image `{image}`, and --no-build refuses to make or fetch images")]
+    Refused {
+        /// What it is.
+        image: String,
+    },
+    /// It was written to meanwhile.
+    #[error("{} changed while its image was made; run again", .folder.display())]
+    Changed {
+        /// The folder.
+        folder: PathBuf,
     },
     /// It does not say what to run.
     #[error("the image `{image}` has no program to start; give it an ENTRYPOINT that serves the stage protocol")]

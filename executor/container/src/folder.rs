@@ -10,7 +10,7 @@ use crate::ContainerError;
 use crate::base::BaseImage;
 use crate::contents::Contents;
 use crate::engine::Engine;
-use crate::image::build;
+use crate::image::{architecture, build};
 use crate::recipe::{Base, Recipe};
 
 /// What the text may be called.
@@ -29,7 +29,7 @@ pub struct ImageFolder {
 /// An image that was made before.
 #[derive(Serialize, Deserialize)]
 struct Made {
-    id: String,
+    image: String,
 }
 
 impl ImageFolder {
@@ -43,8 +43,8 @@ impl ImageFolder {
         let text = std::fs::read_to_string(&file).map_err(ContainerError::io(&file))?;
         let recipe = Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
         let contents = Contents::find(&recipe, path)?;
-        let mut hasher = KeyHasher::new("flowc image 1");
-        hasher.bytes(text.as_bytes()).digest(&contents.digest()?);
+        let mut hasher = KeyHasher::new("flowc image 2");
+        hasher.bytes(text.as_bytes()).bytes(architecture().as_bytes()).digest(&contents.digest()?);
         let digest = hasher.finish();
         // The folder too: a file of the first name may come to be.
         let evidence = contents.seen.iter().cloned().chain([file, path.to_owned()]).collect();
@@ -56,13 +56,13 @@ impl ImageFolder {
         &self.evidence
     }
 
-    /// The image's id, if it was made before. What was made is noted in `home`.
+    /// The image's name, if it was made before. What was made is noted in `home`.
     pub(crate) fn made(&self, home: &Path) -> Option<String> {
         let note = std::fs::read(self.note(home)).ok()?;
-        serde_json::from_slice::<Made>(&note).ok().map(|made| made.id)
+        serde_json::from_slice::<Made>(&note).ok().map(|made| made.image)
     }
 
-    /// Makes the image and gives it to the engine. Says its id.
+    /// Makes the image and gives it to the engine. Says its name.
     ///
     /// # Errors
     /// If the base can't be had, or the engine fails.
@@ -82,13 +82,15 @@ impl ImageFolder {
         };
         log(&format!("making the image of {}", self.path.display()));
         let image = build(&self.recipe, &self.contents, base, spool)?;
-        if engine.image(&image.id)?.is_none() {
-            engine.load(image.archive)?;
+        // It was read twice; what is noted must be true.
+        if Self::find(&self.path)?.digest != self.digest {
+            return Err(ContainerError::Changed { folder: self.path.clone() });
         }
-        let note = serde_json::to_vec(&Made { id: image.id.clone() }).unwrap_or_default();
+        let image = engine.load(image)?;
+        let note = serde_json::to_vec(&Made { image: image.clone() }).unwrap_or_default();
         let path = self.note(home);
         write_whole(&path, &note).map_err(ContainerError::io(&path))?;
-        Ok(image.id)
+        Ok(image)
     }
 
     fn note(&self, home: &Path) -> PathBuf {

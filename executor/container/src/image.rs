@@ -1,5 +1,5 @@
 //! Images that are made here, so that equal inputs give an equal image: an archive as `docker save` writes it, of files
-//! without owners or times. The engine that loads it gives it the id that is known beforehand: the digest of its config
+//! without owners or times. Its name, with the digest of its config, is known before any engine is asked
 //! (<https://github.com/moby/docker-image-spec>).
 
 use std::collections::BTreeMap;
@@ -19,8 +19,9 @@ use crate::recipe::Recipe;
 
 /// An image that was made.
 pub(crate) struct Image {
-    /// `sha256:…`: what engines call it.
-    pub(crate) id: String,
+    /// `flowc-image:…`, with the digest of its config: engines differ in what they call the id of an image, and don't remove
+    /// one that has a name.
+    pub(crate) name: String,
     /// What an engine loads, from its start.
     pub(crate) archive: File,
 }
@@ -37,9 +38,10 @@ pub(crate) fn build(
 ) -> Result<Image, ContainerError> {
     let layer = layer(contents, spool)?;
     let config = config(recipe, base.as_ref().map(|base| &base.config), &layer.digest)?;
-    let id = sha256(Sha256::new_with_prefix(&config));
-    let archive = archive(&id, &config, layer, base.as_mut(), spool);
-    Ok(Image { id, archive: archive.map_err(ContainerError::io(spool))? })
+    let digest = sha256(Sha256::new_with_prefix(&config));
+    let name = format!("flowc-image:{}", digest.trim_start_matches("sha256:"));
+    let archive = archive(&name, &config, layer, base.as_mut(), spool);
+    Ok(Image { name, archive: archive.map_err(ContainerError::io(spool))? })
 }
 
 /// What the image says of itself: what its base says, and the recipe on top.
@@ -73,7 +75,7 @@ fn config(recipe: &Recipe, base: Option<&Value>, layer: &str) -> Result<Vec<u8>,
 }
 
 /// The name that images have for this machine's processor.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -82,30 +84,29 @@ fn architecture() -> &'static str {
 }
 
 fn archive(
-    id: &str,
+    name: &str,
     config: &[u8],
     layer: Layer,
     mut base: Option<&mut BaseImage>,
     spool: &Path,
 ) -> std::io::Result<File> {
     let mut archive = Builder::new(tempfile::tempfile_in(spool)?);
-    let mut names = Vec::new();
+    let mut layers = Vec::new();
     let below: Vec<PathBuf> = base.as_ref().map_or_else(Vec::new, |base| base.layers.clone());
     for (number, path) in below.iter().enumerate() {
         let Some(base) = base.as_mut() else { break };
         let (file, length) = base.open(path).map_err(std::io::Error::other)?;
-        let name = format!("{number}.tar");
-        append(&mut archive, &name, length, file)?;
-        names.push(name);
+        let layer = format!("{number}.tar");
+        append(&mut archive, &layer, length, file)?;
+        layers.push(layer);
     }
     let Layer { mut file, size, .. } = layer;
     file.rewind()?;
-    let name = format!("{}.tar", names.len());
-    append(&mut archive, &name, size, file)?;
-    names.push(name);
-    let config_name = format!("{}.json", id.trim_start_matches("sha256:"));
-    append(&mut archive, &config_name, config.len() as u64, config)?;
-    let manifest = json!([{"Config": config_name, "RepoTags": null, "Layers": names}]).to_string();
+    let own = format!("{}.tar", layers.len());
+    append(&mut archive, &own, size, file)?;
+    layers.push(own);
+    append(&mut archive, "config.json", config.len() as u64, config)?;
+    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": layers}]).to_string();
     append(&mut archive, "manifest.json", manifest.len() as u64, manifest.as_bytes())?;
     let mut file = archive.into_inner()?;
     file.rewind()?;
@@ -135,9 +136,9 @@ mod tests {
 
     #[test]
     fn equal_inputs_give_an_equal_image() {
-        let [one, two] = [RECIPE, RECIPE].map(|recipe| built(recipe, &["stage", "unused"], None).id);
+        let [one, two] = [RECIPE, RECIPE].map(|recipe| built(recipe, &["stage", "unused"], None).name);
         assert_eq!(one, two);
-        assert_ne!(built(&RECIPE.replace("fast", "slow"), &["stage"], None).id, one);
+        assert_ne!(built(&RECIPE.replace("fast", "slow"), &["stage"], None).name, one);
     }
 
     #[test]

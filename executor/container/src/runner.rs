@@ -28,7 +28,7 @@ pub enum ImageSource {
 pub struct Launch {
     /// Where its image comes from, if the engine does not have it.
     pub source: ImageSource,
-    /// Its image: an id or a digest, `sha256:…`, or a reference with one.
+    /// Its image: one that was made here, by name; or an id or a digest, `sha256:…`, or a reference with one.
     pub image: String,
     /// Which of the stages that the program serves; empty where there is but one.
     pub entry: String,
@@ -44,7 +44,7 @@ impl Launch {
 
     /// What identifies its runner, for people; all that matters of it is in the digest.
     fn runner(&self) -> BTreeMap<String, String> {
-        let image = self.image_digest().trim_start_matches("sha256:");
+        let image = self.image_digest().rsplit(':').next().unwrap_or_default();
         [("image".to_owned(), image.get(..12).unwrap_or(image).to_owned())].into()
     }
 
@@ -72,6 +72,8 @@ pub struct ContainerRunner {
     spool: PathBuf,
     /// Bytes of memory for a container that is asked at plan time.
     memory: u64,
+    /// Whether images may be made and fetched.
+    build: bool,
     launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
 }
 
@@ -79,7 +81,14 @@ impl ContainerRunner {
     /// A runner that knows no stage yet. It notes in `home` which images were made; archives are put into `spool` for a
     /// while. `memory` is what a stage may have where the pipeline does not say.
     pub fn new(engines: Arc<Engines>, host: Arc<Host>, home: PathBuf, spool: PathBuf, memory: u64) -> Self {
-        Self { pool: Pool::default(), engines, host, home, spool, memory, launches: Mutex::default() }
+        let (pool, launches) = Default::default();
+        Self { pool, engines, host, home, spool, memory, build: true, launches }
+    }
+
+    /// Says whether images that the engine does not have may be made and fetched when a stage needs them.
+    #[must_use]
+    pub fn building(self, build: bool) -> Self {
+        Self { build, ..self }
     }
 
     /// Registers a stage.
@@ -172,14 +181,17 @@ impl ContainerRunner {
             if engine.image(&launch.image)?.is_none() {
                 self.fetch(&engine, launch)?;
             }
-            let folder = self.host.folder()?;
-            let spec = Spec::of_image(&launch.image, &folder, memory);
+            let (folder, volumes) = (self.host.folder()?, engine.volumes(&launch.image)?);
+            let spec = Spec::of_image(&launch.image, volumes, &folder, memory);
             Container::start(&engine, &spec, folder, self.host.network()?)
         })
     }
 
     /// Gives the engine an image that it does not have any more.
     fn fetch(&self, engine: &Engine, launch: &Launch) -> Result<(), ContainerError> {
+        if !self.build {
+            return Err(ContainerError::Refused { image: launch.image.clone() });
+        }
         let found = match &launch.source {
             ImageSource::Folder(folder) => folder.make(engine, &self.home, &self.spool, &mut |_| {})?,
             ImageSource::Reference(reference) => {
