@@ -158,3 +158,20 @@ fn a_table_that_changes_before_it_is_looked_up_in_fails_the_run() {
     project.run();
     assert_eq!(project.read("out/missing.txt"), "old 1 and more of it\nnew 1 and more of it\n");
 }
+
+#[test]
+fn a_pipeline_that_changes_while_it_runs_runs_as_it_is_now_next_time() {
+    let project = Project::new(FLOW);
+    project.write("text.txt", "a line\n");
+    settle();
+    let path = project.path("flow.kdl");
+    let observer = Arc::new(move |event: Event| {
+        if let Event::WorkPlanned { .. } = event {
+            fs::write(&path, FLOW.replace("out/counts.csv", "out/other.csv")).expect("the pipeline");
+        }
+    });
+    project.session().run(&RunRequest::default(), observer, Cancel::new()).expect("a run as it was");
+    assert!(!project.path("out/other.csv").exists());
+    project.run();
+    assert_eq!(project.read("out/other.csv"), project.read("out/counts.csv"));
+}
