@@ -118,9 +118,9 @@ impl Run<'_> {
         let counted = tally.lock();
         let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
         let report = RunReport { plan: self.planned.hash, stages, outputs };
-        self.tell_verified(&goal, &counted);
         self.save_logs(&counted)?;
         if errors.is_empty() {
+            self.tell_verified(&goal, &counted);
             let states = results.states.into_inner().unwrap_or_else(PoisonError::into_inner);
             self.remember(&sinks, &goal, &report, &states)?;
         }

@@ -27,6 +27,28 @@ const CHUNK: usize = 1 << 20;
 const MAPPED: &str = "it gives containers other users than this machine's (rootless or with userns-remap), who can't listen \
                       on a socket that flowc can reach; use Docker as it is installed, or Podman";
 
+/// An image that an engine has.
+pub(crate) struct KnownImage {
+    /// What the engine calls it.
+    pub(crate) id: String,
+    /// Folders that it wants to write to.
+    pub(crate) volumes: Vec<String>,
+}
+
+/// Why an engine can't be used.
+enum Unusable {
+    /// It maps users.
+    Mapped,
+    /// It doesn't answer; in words.
+    Silent(String),
+}
+
+impl From<Error> for Unusable {
+    fn from(error: Error) -> Self {
+        Unusable::Silent(said(&error))
+    }
+}
+
 /// An engine that answers.
 pub(crate) struct Engine {
     pub(crate) docker: Docker,
@@ -49,31 +71,30 @@ impl Engine {
         let sockets = sockets()?;
         let mut refused = None;
         for socket in &sockets {
-            match runtime.block_on(Self::ask(socket, runtime)) {
+            let reason = match runtime.block_on(Self::ask(socket, runtime)) {
                 Ok(engine) => return Ok(engine),
-                Err(reason) if reason == MAPPED || is_refusal(socket) => {
-                    let socket = socket.display().to_string();
-                    refused.get_or_insert(ContainerError::NoPermission { socket, reason });
-                }
-                Err(_) => {}
-            }
+                Err(Unusable::Mapped) => MAPPED.to_owned(),
+                Err(Unusable::Silent(reason)) if is_refusal(socket) => reason,
+                Err(Unusable::Silent(_)) => continue,
+            };
+            let socket = socket.display().to_string();
+            refused.get_or_insert(ContainerError::NoPermission { socket, reason });
         }
         let tried = sockets.iter().map(|socket| socket.display().to_string()).collect::<Vec<_>>().join(", ");
         Err(refused.unwrap_or(ContainerError::NoEngine { tried }))
     }
 
-    async fn ask(socket: &Path, runtime: &Handle) -> Result<Self, String> {
+    async fn ask(socket: &Path, runtime: &Handle) -> Result<Self, Unusable> {
         let connect = Docker::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION);
-        let docker = connect.map_err(|error| said(&error))?.negotiate_version().await.map_err(|error| said(&error))?;
-        let version = docker.version().await.map_err(|error| said(&error))?;
-        let info = docker.info().await.map_err(|error| said(&error))?;
+        let docker = connect?.negotiate_version().await?;
+        let (version, info) = (docker.version().await?, docker.info().await?);
         let is_podman = version.components.iter().flatten().any(|component| component.name.starts_with("Podman"));
         let name = if is_podman { "Podman" } else { "Docker" };
         let options = info.security_options.unwrap_or_default();
         let has = |word: &str| options.iter().any(|option| option.contains(word));
         let (is_rootless, is_mapped) = (has("name=rootless"), has("name=userns"));
         if !is_podman && (is_rootless || is_mapped) {
-            return Err(MAPPED.to_owned());
+            return Err(Unusable::Mapped);
         }
         Ok(Self {
             docker,
@@ -89,26 +110,19 @@ impl Engine {
         &self.description
     }
 
-    /// The id of an image, if the engine has it.
+    /// What the engine knows of an image, if it has it.
     ///
     /// # Errors
     /// If it doesn't answer.
-    pub(crate) fn image(&self, reference: &str) -> Result<Option<String>, ContainerError> {
+    pub(crate) fn image(&self, reference: &str) -> Result<Option<KnownImage>, ContainerError> {
         match self.runtime.block_on(self.docker.inspect_image(reference)) {
-            Ok(image) => Ok(image.id),
+            Ok(image) => {
+                let volumes = image.config.and_then(|config| config.volumes).unwrap_or_default();
+                Ok(Some(KnownImage { id: image.id.unwrap_or_default(), volumes }))
+            }
             Err(Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(error) => Err(ContainerError::engine("look for an image")(error)),
         }
-    }
-
-    /// The folders that an image calls volumes.
-    ///
-    /// # Errors
-    /// If the engine doesn't answer, or does not have it.
-    pub(crate) fn volumes(&self, reference: &str) -> Result<Vec<String>, ContainerError> {
-        let image = self.runtime.block_on(self.docker.inspect_image(reference));
-        let image = image.map_err(ContainerError::engine("look for an image"))?;
-        Ok(image.config.and_then(|config| config.volumes).unwrap_or_default())
     }
 
     /// Fetches an image from its registry. What the engine says of it goes to `log`.

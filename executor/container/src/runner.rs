@@ -1,18 +1,18 @@
 //! The runner: stages by digest, in containers that are started when they are needed and used again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_process::{Host, Lent, Pool};
+use flowc_process::{Host, Lent, Pool, Registry};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::ContainerError;
 use crate::container::{Container, Spec};
-use crate::engine::Engine;
+use crate::engine::{Engine, KnownImage};
 use crate::engines::Engines;
 use crate::folder::ImageFolder;
 
@@ -74,7 +74,7 @@ pub struct ContainerRunner {
     memory: u64,
     /// Whether images may be made and fetched.
     build: bool,
-    launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
+    launches: Registry<Launch>,
 }
 
 impl ContainerRunner {
@@ -94,8 +94,7 @@ impl ContainerRunner {
     /// Registers a stage.
     pub fn add(&self, launch: Launch) -> StageDigest {
         let digest = launch.digest();
-        let mut launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
-        launches.entry(digest).or_insert_with(|| Arc::new(launch));
+        self.launches.add(digest, launch);
         digest
     }
 
@@ -117,7 +116,7 @@ impl ContainerRunner {
     /// # Errors
     /// If there is no engine.
     pub fn find(&self, reference: &str) -> Result<Option<String>, ContainerError> {
-        self.engine()?.image(reference)
+        Ok(self.engine()?.image(reference)?.map(|image| image.id))
     }
 
     /// Fetches an image, and says its id.
@@ -128,7 +127,8 @@ impl ContainerRunner {
         let engine = self.engine()?;
         engine.pull(reference, log)?;
         let reason = "the engine does not have what it fetched".to_owned();
-        engine.image(reference)?.ok_or_else(|| ContainerError::NoImage { reference: reference.to_owned(), reason })
+        let found = engine.image(reference)?.map(|image| image.id);
+        found.ok_or_else(|| ContainerError::NoImage { reference: reference.to_owned(), reason })
     }
 
     /// What a registered stage is, before any config.
@@ -159,15 +159,9 @@ impl ContainerRunner {
         digest: &StageDigest,
         question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let launch = self.launch(digest).map_err(Problem::new)?;
+        let launch = self.launches.get(digest).map_err(Problem::new)?;
         let container = self.container(&launch, Some(self.memory)).map_err(|error| Problem::new(error.to_string()))?;
         container.ask(|connection| question(connection, &launch))
-    }
-
-    fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
-        let launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
-        let launch = launches.get(digest).cloned();
-        launch.ok_or_else(|| format!("the container stage {} was never registered", digest.short()))
     }
 
     fn engine(&self) -> Result<Arc<Engine>, ContainerError> {
@@ -178,17 +172,18 @@ impl ContainerRunner {
         let kind = Kind { image: launch.image.clone(), memory };
         self.pool.lend(kind, |_| {
             let engine = self.engine()?;
-            if engine.image(&launch.image)?.is_none() {
-                self.fetch(&engine, launch)?;
-            }
-            let (folder, volumes) = (self.host.folder()?, engine.volumes(&launch.image)?);
-            let spec = Spec::of_image(&launch.image, volumes, &folder, memory);
+            let image = match engine.image(&launch.image)? {
+                Some(image) => image,
+                None => self.fetch(&engine, launch)?,
+            };
+            let folder = self.host.folder()?;
+            let spec = Spec::of_image(&launch.image, image.volumes, &folder, memory);
             Container::start(&engine, &spec, folder, self.host.network()?)
         })
     }
 
     /// Gives the engine an image that it does not have any more.
-    fn fetch(&self, engine: &Engine, launch: &Launch) -> Result<(), ContainerError> {
+    fn fetch(&self, engine: &Engine, launch: &Launch) -> Result<KnownImage, ContainerError> {
         if !self.build {
             return Err(ContainerError::Refused { image: launch.image.clone() });
         }
@@ -196,13 +191,11 @@ impl ContainerRunner {
             ImageSource::Folder(folder) => folder.make(engine, &self.home, &self.spool, &mut |_| {})?,
             ImageSource::Reference(reference) => {
                 engine.pull(reference, &mut |_| {})?;
-                engine.image(reference)?.unwrap_or_default()
+                engine.image(reference)?.map_or_else(String::new, |image| image.id)
             }
         };
-        match engine.image(&launch.image)? {
-            Some(_) => Ok(()),
-            None => Err(ContainerError::OtherDigest { reference: launch.image.clone(), found }),
-        }
+        let due = || ContainerError::OtherDigest { reference: launch.image.clone(), found };
+        engine.image(&launch.image)?.ok_or_else(due)
     }
 }
 
@@ -220,13 +213,13 @@ impl ChainRunner for ContainerRunner {
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError> {
         let first = &stages[0];
-        let failed =
-            |message: String| StageError::new(&*first.stage, StageFault::Problem { message, config_path: None });
-        let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
-        let launches = launches.map_err(failed)?;
+        let launches = self.launches.of(stages)?;
         let container = self.container(&launches[0], first.limits.memory).map_err(|error| match error {
             ContainerError::Process(error) => error.of_stage(&first.stage),
-            other => failed(other.to_string()),
+            other => {
+                let fault = StageFault::Problem { message: other.to_string(), config_path: None };
+                StageError::new(&*first.stage, fault)
+            }
         })?;
         let entries = launches.iter().map(|launch| launch.entry.clone()).collect();
         container.open(Stages { entries, invocations: stages, between }, outlet)

@@ -1,6 +1,7 @@
 //! Programs that serve stages: how they are started, wait for work, and are lent to invocations.
 //!
 //! - [`Host`] starts programs in sandboxes ([`Process`]), each with a [`Folder`] of its own for its socket;
+//! - [`Registry`] holds how each stage is started;
 //! - [`Pool`] keeps those that wait, by what makes them alike, and lends them ([`Lent`]). Whatever is a [`Server`] can be
 //!   kept so: a process, or something else that runs a program.
 
@@ -10,6 +11,7 @@ mod folder;
 mod host;
 mod pool;
 mod process;
+mod registry;
 
 pub use contain::{Contain, Enclosure};
 pub use error::ProcessError;
@@ -17,3 +19,4 @@ pub use folder::Folder;
 pub use host::Host;
 pub use pool::{Lent, Pool, Server};
 pub use process::{PROCESSES, Process};
+pub use registry::Registry;

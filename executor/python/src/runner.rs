@@ -1,13 +1,12 @@
 //! The runner: stages by digest, in processes that are started when they are needed and used again.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_process::{Enclosure, Host, Lent, Pool, Server};
+use flowc_process::{Enclosure, Host, Lent, Pool, Registry, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::launch::{Kind, Launch, sandbox};
@@ -20,7 +19,7 @@ pub struct PythonRunner {
     home: PathBuf,
     /// Bytes of memory for a process that is asked at plan time.
     memory: u64,
-    launches: Mutex<HashMap<StageDigest, Arc<Launch>>>,
+    launches: Registry<Launch>,
     pool: Pool<Kind, Box<dyn Server>>,
 }
 
@@ -28,14 +27,13 @@ impl PythonRunner {
     /// A runner that knows no stage yet. `home` is for environments and the SDK; `memory` is what a stage may have where
     /// the pipeline does not say.
     pub fn new(host: Arc<Host>, home: PathBuf, memory: u64) -> Self {
-        Self { host, home, memory, launches: Mutex::default(), pool: Pool::default() }
+        Self { host, home, memory, launches: Registry::default(), pool: Pool::default() }
     }
 
     /// Registers a stage.
     pub fn add(&self, launch: Launch) -> StageDigest {
         let digest = launch.project.digest(&launch.entry);
-        let mut launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
-        launches.entry(digest).or_insert_with(|| Arc::new(launch));
+        self.launches.add(digest, launch);
         digest
     }
 
@@ -61,7 +59,7 @@ impl PythonRunner {
         digest: &StageDigest,
         question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let launch = self.launch(digest).map_err(Problem::new)?;
+        let launch = self.launches.get(digest).map_err(Problem::new)?;
         let process = self
             .process(&launch, Some(self.memory), Enclosure::Sandbox)
             .map_err(|error| Problem::new(error.to_string()))?;
@@ -71,12 +69,6 @@ impl PythonRunner {
     /// Ends all processes that are not at work.
     pub fn end_idle(&self) {
         self.pool.end_idle();
-    }
-
-    fn launch(&self, digest: &StageDigest) -> Result<Arc<Launch>, String> {
-        let launches = self.launches.lock().unwrap_or_else(PoisonError::into_inner);
-        let launch = launches.get(digest).cloned();
-        launch.ok_or_else(|| format!("the Python stage {} was never registered", digest.short()))
     }
 
     fn process(
@@ -106,14 +98,14 @@ impl ChainRunner for PythonRunner {
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError> {
         let first = &stages[0];
-        let failed =
-            |message: String| StageError::new(&*first.stage, StageFault::Problem { message, config_path: None });
-        let launches = stages.iter().map(|stage| self.launch(&stage.digest)).collect::<Result<Vec<_>, _>>();
-        let launches = launches.map_err(failed)?;
+        let launches = self.launches.of(stages)?;
         let (memory, enclosure) = (first.limits.memory, first.limits.isolate.into());
         let process = self.process(&launches[0], memory, enclosure).map_err(|error| match error {
             PythonError::Process(error) => error.of_stage(&first.stage),
-            other => failed(other.to_string()),
+            other => {
+                let fault = StageFault::Problem { message: other.to_string(), config_path: None };
+                StageError::new(&*first.stage, fault)
+            }
         })?;
         let entries = launches.iter().map(|launch| launch.entry.clone()).collect();
         process.open(Stages { entries, invocations: stages, between }, outlet)

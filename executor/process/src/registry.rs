@@ -1,0 +1,45 @@
+//! Stages by their digests, as those who know how to start them have registered them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowc_planner::key::StageDigest;
+use flowc_runner::{Invocation, StageError, StageFault};
+
+/// How each stage is started that a runner knows.
+pub struct Registry<L>(Mutex<HashMap<StageDigest, Arc<L>>>);
+
+impl<L> Default for Registry<L> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<L> Registry<L> {
+    /// Registers a stage, unless it is registered already.
+    pub fn add(&self, digest: StageDigest, launch: L) {
+        let mut launches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        launches.entry(digest).or_insert_with(|| Arc::new(launch));
+    }
+
+    /// How a stage is started.
+    ///
+    /// # Errors
+    /// In words, if nobody registered it.
+    pub fn get(&self, digest: &StageDigest) -> Result<Arc<L>, String> {
+        let launch = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        launch.ok_or_else(|| format!("the stage {} was never registered", digest.short()))
+    }
+
+    /// How each of these stages is started.
+    ///
+    /// # Errors
+    /// If nobody registered one of them.
+    pub fn of(&self, stages: &[Invocation]) -> Result<Vec<Arc<L>>, StageError> {
+        let launch = |stage: &Invocation| {
+            let failed = |message| StageFault::Problem { message, config_path: None };
+            self.get(&stage.digest).map_err(|message| StageError::new(&*stage.stage, failed(message)))
+        };
+        stages.iter().map(launch).collect()
+    }
+}
