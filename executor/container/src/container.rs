@@ -35,7 +35,6 @@ const PROGRAM: u64 = 512 << 20;
 const TEMPORARY: u64 = 256 << 20;
 /// Where the socket's folder is in a container.
 const FOLDER: &str = "/run/flowc";
-const SOCKET: &str = "s";
 /// A user without rights, where flowc itself runs as root: `nobody` on most systems.
 const NOBODY: u32 = 65534;
 /// The time of one processor. Several containers run at once instead.
@@ -73,11 +72,10 @@ pub(crate) struct Given {
 impl Spec {
     /// A container of an image whose own program serves.
     pub(crate) fn of_image(image: &str, volumes: Vec<String>, folder: &Folder, memory: Option<u64>) -> Self {
-        let listen = ("FLOWC_LISTEN".to_owned(), format!("grpc+unix://{FOLDER}/{SOCKET}"));
         Self {
             image: image.to_owned(),
             volumes,
-            env: [listen].into(),
+            env: folder.variables(Path::new(FOLDER)),
             mounts: vec![Given { from: folder.path().to_owned(), to: FOLDER.into(), writable: true }],
             memory: memory.map(|bytes| bytes.saturating_add(PROGRAM)),
             processes: PROCESSES,
@@ -131,7 +129,7 @@ impl Container {
         let removal = Removal { engine, id: &id };
         let (printed, ended) = (Printed::default(), Arc::new(AtomicBool::new(false)));
         listen(engine, output, &printed, ended.clone()).map_err(ContainerError::io(folder.path()))?;
-        let connection = network.connect(&folder.socket(), PATIENCE, || !ended.load(Ordering::Acquire));
+        let connection = folder.connect(network, PATIENCE, || !ended.load(Ordering::Acquire));
         let connection = connection.map_err(|error| {
             let how = how_it_ended(engine, &id).map_or_else(String::new, |ending| format!(" ({ending})"));
             let words = printed.take().join("\n");

@@ -59,7 +59,7 @@ impl Call {
     /// Nothing is called yet.
     pub(crate) fn new(connection: &Connection) -> Self {
         let (arrive, arrivals) = mpsc::channel(QUEUE);
-        let Connection { client, runtime } = connection.clone();
+        let Connection { client, runtime, .. } = connection.clone();
         Self { client, runtime, arrivals, arrive, tasks: JoinSet::new() }
     }
 

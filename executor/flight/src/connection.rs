@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
+use crate::memory::{Meeting, Memory};
 use crate::secured::{HANDSHAKE, Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
 
 /// Bytes that may be on their way in one stream, in each direction.
@@ -40,13 +41,14 @@ impl Network {
         self.runtime.handle()
     }
 
-    /// Connects to a program that listens on a Unix socket, or soon will.
+    /// Connects to a program that listens on a Unix socket, or soon will. If it has asked for shared memory by then, it gets it.
     ///
     /// # Errors
     /// If nobody listens in time, or `is_alive` says that nobody will.
     pub fn connect(
         &self,
         socket: &Path,
+        meeting: Option<&Meeting>,
         patience: Duration,
         mut is_alive: impl FnMut() -> bool,
     ) -> Result<Connection, ConnectError> {
@@ -54,7 +56,7 @@ impl Network {
         let start = Instant::now();
         loop {
             match self.runtime.block_on(channel(socket.clone())) {
-                Ok(channel) => return Ok(self.connection(channel)),
+                Ok(channel) => return Ok(self.connection(channel, meeting.and_then(Meeting::share))),
                 Err(_) if !is_alive() => return Err(ConnectError::Ended),
                 Err(error) if start.elapsed() > patience => {
                     let (seconds, cause) = (patience.as_secs(), error.to_string());
@@ -78,13 +80,13 @@ impl Network {
         let endpoint = endpoint.http2_keep_alive_interval(KEEP_ALIVE).keep_alive_timeout(KEEP_ALIVE_PATIENCE);
         let endpoint = windows(endpoint.connect_timeout(HANDSHAKE));
         let channel = self.runtime.block_on(endpoint.connect()).map_err(unreachable)?;
-        Ok(self.connection(channel))
+        Ok(self.connection(channel, None))
     }
 
-    fn connection(&self, channel: Channel) -> Connection {
+    fn connection(&self, channel: Channel, memory: Option<Memory>) -> Connection {
         let client = Client::new(channel).max_decoding_message_size(usize::MAX);
         let client = client.max_encoding_message_size(usize::MAX);
-        Connection { client, runtime: self.runtime.handle().clone() }
+        Connection { client, runtime: self.runtime.handle().clone(), memory: memory.map(Arc::new) }
     }
 }
 
@@ -121,6 +123,8 @@ async fn channel(socket: Arc<PathBuf>) -> Result<Channel, tonic::transport::Erro
 pub struct Connection {
     pub(crate) client: Client,
     pub(crate) runtime: Handle,
+    /// Shared with the program, if it is on this host and wants it.
+    pub(crate) memory: Option<Arc<Memory>>,
 }
 
 /// Why there is no connection.

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_buffer::Buffer;
 use arrow_flight::FlightData;
-use arrow_ipc::reader::{read_dictionary, read_record_batch};
+use arrow_ipc::reader::{StreamDecoder, read_dictionary, read_record_batch};
 use arrow_ipc::{Message, MessageHeader, root_as_message};
 use arrow_schema::{Schema, SchemaRef};
 use flowc_platform::guarded;
 
+use crate::memory::{Block, Memory};
 use crate::wire::Note;
 
 /// What one message says.
@@ -26,23 +27,46 @@ pub(crate) struct Decoder {
     due: SchemaRef,
     begun: bool,
     dictionaries: HashMap<i64, ArrayRef>,
+    memory: Option<Arc<Memory>>,
 }
 
 impl Decoder {
     /// For a stream of these columns.
-    pub(crate) fn new(due: SchemaRef) -> Self {
-        Self { due, begun: false, dictionaries: HashMap::new() }
+    pub(crate) fn new(due: SchemaRef, memory: Option<Arc<Memory>>) -> Self {
+        Self { due, begun: false, dictionaries: HashMap::new(), memory }
     }
 
     /// Decodes a message. Errors are breaches of the contract, in words.
     pub(crate) fn decode(&mut self, data: FlightData) -> Result<Decoded, String> {
         let note = Note::read(&data.app_metadata)?;
-        if data.data_header.is_empty() {
-            return Ok(Decoded { note, batch: None });
-        }
         // arrow-ipc panics on some well-formed messages that make no sense. After a panic the stream is given up.
-        let batch = guarded(|| self.payload(data)).unwrap_or_else(|panic| Err(self.broken(panic)));
+        let batch = guarded(|| self.batch(data, note.block)).unwrap_or_else(|panic| Err(self.broken(panic)));
         Ok(Decoded { note, batch: batch? })
+    }
+
+    /// The batch that a message holds or stands for. Where it stands for one it may hold an empty one, since some libraries
+    /// can't send metadata alone.
+    fn batch(&mut self, data: FlightData, block: Option<Block>) -> Result<Option<RecordBatch>, String> {
+        let batch = match data.data_header.is_empty() {
+            true => None,
+            false => self.payload(data)?,
+        };
+        match (block, &batch) {
+            (None, _) => Ok(batch),
+            (Some(_), Some(batch)) if batch.num_rows() > 0 => Err(self.broken("it holds a batch, and a block as well")),
+            (Some(block), _) => self.block(block).map(Some),
+        }
+    }
+
+    fn block(&self, block: Block) -> Result<RecordBatch, String> {
+        let memory = self.memory.as_ref().ok_or_else(|| self.broken("no memory is shared that it could lie in"))?;
+        let mut stream = memory.take(block).ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
+        let read = StreamDecoder::new().decode(&mut stream).map_err(|error| self.broken(error))?;
+        let batch = read.ok_or_else(|| self.broken("its block holds no batch"))?;
+        expect_schema(batch.schema_ref(), &self.due)?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let columns = batch.columns().to_vec();
+        RecordBatch::try_new_with_options(self.due.clone(), columns, &options).map_err(|error| self.broken(error))
     }
 
     fn payload(&mut self, data: FlightData) -> Result<Option<RecordBatch>, String> {
@@ -107,13 +131,13 @@ mod tests {
     use crate::encode::Encoder;
 
     fn decode_all(messages: Vec<FlightData>, due: SchemaRef) -> Result<Vec<RecordBatch>, String> {
-        let mut decoder = Decoder::new(due);
+        let mut decoder = Decoder::new(due, None);
         let decoded = messages.into_iter().map(|message| decoder.decode(message));
         decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
     }
 
     fn messages(batches: &[RecordBatch]) -> Vec<FlightData> {
-        let mut encoder = Encoder::new(batches[0].schema(), None);
+        let mut encoder = Encoder::new(batches[0].schema(), None, None);
         let mut messages: Vec<FlightData> = encoder.begin().into_iter().collect();
         batches.iter().for_each(|batch| messages.extend(encoder.encode(batch).unwrap()));
         messages
@@ -158,5 +182,14 @@ mod tests {
         bad[last].data_body = body.into();
         let error = decode_all(bad, batch.schema()).unwrap_err();
         assert!(error.contains("`text`"), "{error}");
+    }
+
+    #[test]
+    fn a_block_is_read_only_where_memory_is_shared() {
+        let batch = words(&["a"]);
+        let note = Note { block: Some([0, 64]), ..Note::default() };
+        let message = FlightData { app_metadata: note.write(), ..FlightData::default() };
+        let error = decode_all(vec![message], batch.schema()).unwrap_err();
+        assert!(error.contains("no memory is shared"), "{error}");
     }
 }

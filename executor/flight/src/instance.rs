@@ -16,6 +16,7 @@ use crate::connection::{CREDIT, Connection};
 use crate::credit::Credit;
 use crate::decode::{Decoded, Decoder};
 use crate::encode::Encoder;
+use crate::memory::Memory;
 use crate::output::Output;
 use crate::pending::{Pending, size};
 use crate::program::{Ending, Program};
@@ -44,6 +45,7 @@ pub struct FlightInstance {
     names: Vec<Arc<str>>,
     between: Vec<Box<dyn Between>>,
     call: Call,
+    memory: Option<Arc<Memory>>,
     invocation: Invocation,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
@@ -97,7 +99,8 @@ impl FlightInstance {
             names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
             between,
             call: Call::new(connection),
-            inputs: inputs(invocation, &outputs, &name)?,
+            memory: connection.memory.clone(),
+            inputs: inputs(invocation, &outputs, &name, connection.memory.as_ref())?,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
             invocation: invocation.clone(),
             outputs,
@@ -115,7 +118,7 @@ impl FlightInstance {
     }
 
     fn begin(&mut self, name: &str, stage: &str, opening: Vec<u8>) -> Result<(), StageError> {
-        let first = Decoder::new(self.outputs[0].sent().clone());
+        let first = Decoder::new(self.outputs[0].sent().clone(), self.memory.clone());
         let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
         match self.invocation.main_input {
             Some(main) => self.inputs[main].messages = Some(messages),
@@ -129,7 +132,7 @@ impl FlightInstance {
             let (stage, invocation) = (stage.into(), name.into());
             let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
-            let decoder = Decoder::new(self.outputs[port].sent().clone());
+            let decoder = Decoder::new(self.outputs[port].sent().clone(), self.memory.clone());
             self.call.get(port, Ticket::new(ticket), decoder);
         }
         Ok(())
@@ -222,8 +225,9 @@ impl FlightInstance {
                 let message =
                     problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
                 let error = self.error(StageFault::Problem { message, config_path: problem.config_path });
-                // A stage that says so itself is ready for another invocation.
-                self.give_back(true);
+                // A stage that says so itself is ready for another invocation, unless something of this one is on its way.
+                let is_whole = self.memory.as_ref().is_none_or(|memory| memory.is_whole());
+                self.give_back(is_whole && self.outputs.len() == 1);
                 Err(error)
             }
             (None, Some(failure)) => Err(self.failed(failure)),
@@ -329,7 +333,7 @@ impl FlightInstance {
         while !self.inputs[port].credit.admits(bytes) {
             self.wait()?;
         }
-        let encoded = self.inputs[port].encoder.encode(batch).map(Iterator::collect::<Vec<_>>);
+        let encoded = self.inputs[port].encoder.encode(batch);
         let encoded = encoded.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
         self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
         encoded.into_iter().try_for_each(|message| self.send(port, message))?;
@@ -394,14 +398,19 @@ fn new_name() -> String {
     format!("{:016x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec<Input>, StageError> {
+fn inputs(
+    invocation: &Invocation,
+    outputs: &[Output],
+    name: &str,
+    memory: Option<&Arc<Memory>>,
+) -> Result<Vec<Input>, StageError> {
     let input = |(port, input): (usize, &flowc_runner::InputPort)| {
         let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
         let path = || FlightDescriptor::new_path(put_path(name, port));
         let descriptor = (Some(port) != invocation.main_input).then(path);
         let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
         Ok(Input {
-            encoder: Encoder::new(schema, descriptor),
+            encoder: Encoder::new(schema, descriptor, memory.cloned()),
             messages: None,
             credit: Credit::new(CREDIT.into()),
             is_kept,

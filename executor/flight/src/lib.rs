@@ -10,6 +10,7 @@ mod credit;
 mod decode;
 mod encode;
 mod instance;
+mod memory;
 mod output;
 mod pending;
 mod program;
@@ -23,6 +24,7 @@ pub mod testing;
 
 pub use connection::{ConnectError, Connection, Network};
 pub use instance::{FlightInstance, Stages};
+pub use memory::{MEMORY, Meeting};
 pub use program::{Ending, Program};
 pub use question::Unanswered;
 pub use secured::{Identity, SERVER_NAME};

@@ -14,7 +14,7 @@ use crate::wire::{Answer, WireDescription};
 /// # Errors
 /// What is wrong with the first message that is not as it must be.
 pub fn batches(due: SchemaRef, messages: Vec<FlightData>) -> Result<Vec<RecordBatch>, String> {
-    let mut decoder = Decoder::new(due);
+    let mut decoder = Decoder::new(due, None);
     let decoded = messages.into_iter().map(|message| decoder.decode(message));
     decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
 }

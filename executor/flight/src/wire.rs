@@ -11,6 +11,8 @@ use flowc_planner::plan::{Class, OutputColumn, Rows};
 use flowc_runner::schema;
 use serde::{Deserialize, Serialize};
 
+use crate::memory::Block;
+
 /// The version of the protocol that is spoken here.
 pub(crate) const PROTOCOL: u64 = 1;
 
@@ -332,6 +334,9 @@ pub(crate) struct Note {
     pub(crate) consumed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) settled: Option<u64>,
+    /// Where the batch lies that this message stands for: offset and length in the sender's region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) block: Option<Block>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log: Vec<(String, String)>,
     #[serde(skip_serializing_if = "is_false")]

@@ -1,7 +1,11 @@
 //! Folders of running programs: a socket, and what they write.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use flowc_flight::serve::LISTEN;
+use flowc_flight::{ConnectError, Connection, MEMORY, Meeting, Network};
 use tempfile::TempDir;
 
 use crate::ProcessError;
@@ -11,9 +15,18 @@ const PREFIX: &str = "flowc-stage-";
 /// What a Unix socket's path may have, less its name.
 const LONGEST: usize = 75;
 
+/// The name of the socket where the program listens.
+const SOCKET: &str = "s";
+/// The name of the one where it may ask for shared memory.
+const MEETING: &str = "m";
+
 /// A folder of one program. Dropping it removes it.
 #[derive(Debug)]
-pub struct Folder(TempDir);
+pub struct Folder {
+    folder: TempDir,
+    /// Not where the machine can't have it: then there is no shared memory.
+    meeting: Option<Meeting>,
+}
 
 impl Folder {
     /// A folder in `spool`, unless that makes the socket's path too long. It is named after this process, so that others can
@@ -21,22 +34,35 @@ impl Folder {
     pub(crate) fn make(spool: &Path) -> Result<Self, ProcessError> {
         let parent = parent(spool)?;
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map(Self).map_err(ProcessError::io(&parent))
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(ProcessError::io(&parent))?;
+        let meeting = Meeting::at(&folder.path().join(MEETING)).ok();
+        Ok(Self { folder, meeting })
     }
 
     /// Its path.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
     }
 
-    /// Where the program listens.
-    pub fn socket(&self) -> PathBuf {
-        self.path().join("s")
+    /// What the program's environment says of where to listen, if it sees the folder under this path.
+    pub fn variables(&self, path: &Path) -> BTreeMap<String, String> {
+        let at = |name: &str| path.join(name).to_string_lossy().into_owned();
+        let listen = (LISTEN.to_owned(), format!("grpc+unix://{}", at(SOCKET)));
+        let memory = self.meeting.as_ref().map(|_| (MEMORY.to_owned(), at(MEETING)));
+        [listen].into_iter().chain(memory).collect()
     }
 
-    /// The same, as `FLOWC_LISTEN` says it.
-    pub fn location(&self) -> String {
-        format!("grpc+unix://{}", self.socket().to_string_lossy())
+    /// Connects to the program, which listens or soon will.
+    ///
+    /// # Errors
+    /// If it does not listen in time, or `is_alive` says that it will not.
+    pub fn connect(
+        &self,
+        network: &Network,
+        patience: Duration,
+        is_alive: impl FnMut() -> bool,
+    ) -> Result<Connection, ConnectError> {
+        network.connect(&self.path().join(SOCKET), self.meeting.as_ref(), patience, is_alive)
     }
 }
 

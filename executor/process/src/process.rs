@@ -39,7 +39,7 @@ impl Process {
         let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
         let listen = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));
         listen.map_err(ProcessError::io(helper))?;
-        let connection = network.connect(&folder.socket(), PATIENCE, || matches!(child.try_wait(), Ok(None)));
+        let connection = folder.connect(network, PATIENCE, || matches!(child.try_wait(), Ok(None)));
         match connection {
             Ok(connection) => Ok(Self { child, connection, printed, _folder: folder }),
             Err(error) => {

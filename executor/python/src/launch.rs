@@ -77,7 +77,6 @@ fn variables(environment: &Path, folder: &Folder, sdk: &Path) -> BTreeMap<String
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (folder_text, sdk) = (text(folder.path()), text(sdk));
     let path = format!("{}:/usr/bin:/bin", text(&environment.join("bin")));
-    let listen = folder.location();
     let fixed = [
         ("LANG", "C.UTF-8"),
         ("TZ", "UTC"),
@@ -90,13 +89,8 @@ fn variables(environment: &Path, folder: &Folder, sdk: &Path) -> BTreeMap<String
         ("MKL_NUM_THREADS", "1"),
         ("POLARS_MAX_THREADS", "1"),
     ];
-    let own = [
-        ("PATH", &path),
-        ("HOME", &folder_text),
-        ("TMPDIR", &folder_text),
-        ("PYTHONPATH", &sdk),
-        ("FLOWC_LISTEN", &listen),
-    ];
+    let own = [("PATH", &path), ("HOME", &folder_text), ("TMPDIR", &folder_text), ("PYTHONPATH", &sdk)];
     let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-    own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let own = own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    own.chain(folder.variables(folder.path())).collect()
 }

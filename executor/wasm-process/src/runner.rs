@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use flowc_flight::Stages;
-use flowc_flight::serve::LISTEN;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_process::{Enclosure, Folder, Host, PROCESSES, Pool, Server};
@@ -50,7 +49,7 @@ impl WasmProcessRunner {
         let files = served.files().map(ToOwned::to_owned);
         Ok(Sandbox {
             args,
-            env: [(LISTEN.to_owned(), folder.location())].into(),
+            env: folder.variables(folder.path()),
             folder: folder.path().to_owned(),
             readable: files.into_iter().chain([program.clone()]).collect(),
             writable: vec![folder.path().to_owned()],

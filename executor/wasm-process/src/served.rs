@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use flowc_flight::serve::{LISTEN, Served, ServedCode, input_ended, serve};
+use flowc_flight::serve::{Location, Served, ServedCode, input_ended, serve};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 /// The argument by which a program knows that it is to serve a component.
 const SERVE: &str = "serve-component";
 
-/// A component, and what a process needs to know to serve it. Where it listens is in the variable
-/// [`LISTEN`](flowc_flight::serve::LISTEN).
+/// A component, and what a process needs to know to serve it. Where it listens is in the
+/// environment ([`Location`]).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServedComponent {
     /// The component's file.
@@ -72,9 +72,9 @@ pub fn main() {
 
 fn run(served: &str) -> Result<(), String> {
     let served: ServedComponent = serde_json::from_str(served).map_err(|error| error.to_string())?;
-    let location = std::env::var(LISTEN).map_err(|error| format!("{LISTEN}: {error}"))?;
+    let location = Location::of_environment().map_err(|error| format!("where to listen: {error}"))?;
     let component = Component::load(served)?;
-    serve(Arc::new(component), &location, input_ended()).map_err(|error| format!("{location}: {error}"))
+    serve(Arc::new(component), &location, input_ended()).map_err(|error| format!("{}: {error}", location.listen))
 }
 
 /// A runner with one component.

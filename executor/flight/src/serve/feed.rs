@@ -1,5 +1,7 @@
 //! The rows of an input, as they come from the client.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, PutResult};
 use arrow_schema::SchemaRef;
@@ -9,6 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::replies::Gone;
 use crate::decode::Decoder;
+use crate::memory::Memory;
 use crate::wire::Note;
 
 /// A stream of batches.
@@ -50,8 +53,9 @@ impl Feed {
         first: Option<FlightData>,
         messages: Streaming<FlightData>,
         runtime: Handle,
+        memory: Option<Arc<Memory>>,
     ) -> Self {
-        Self { runtime, first, messages, decoder: Decoder::new(due) }
+        Self { runtime, first, messages, decoder: Decoder::new(due, memory) }
     }
 
     /// The next batch; waits for it. None at the end.

@@ -1,6 +1,8 @@
 //! Where a server listens, and until when.
 
+use std::env::VarError;
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,30 +19,53 @@ use tonic::transport::server::Connected;
 use super::Served;
 use super::service::Service;
 use crate::connection::{CREDIT, causes};
+use crate::memory::{MEMORY, Memory};
 use crate::secured::{Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
 
 /// The variable that says where to listen: `grpc+unix:///run/flowc/stage.sock`.
 pub const LISTEN: &str = "FLOWC_LISTEN";
+
+/// Where a program is to serve.
+#[derive(Clone, Debug)]
+pub struct Location {
+    /// What [`LISTEN`] holds.
+    pub listen: String,
+    /// What [`MEMORY`] holds, if flowc would share memory.
+    pub memory: Option<PathBuf>,
+}
+
+impl Location {
+    /// What the environment of this process says.
+    ///
+    /// # Errors
+    /// If it does not say it.
+    pub fn of_environment() -> Result<Self, VarError> {
+        Ok(Self { listen: std::env::var(LISTEN)?, memory: std::env::var_os(MEMORY).map(PathBuf::from) })
+    }
+}
 
 /// Threads that carry the connections of one client.
 const THREADS: usize = 2;
 /// How long to wait after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves stages at a location as [`LISTEN`] says it, until something has happened. What is at work then is given up.
+/// Serves stages at a location until something has happened. What is at work then is given up.
 ///
 /// # Errors
 /// If it can't listen there.
-pub fn serve(stages: Arc<dyn Served>, location: &str, until: impl Future<Output = ()>) -> io::Result<()> {
-    let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("{location} is no place to listen at"));
-    let socket = location.strip_prefix("grpc+unix://").ok_or_else(unknown)?;
+pub fn serve(stages: Arc<dyn Served>, location: &Location, until: impl Future<Output = ()>) -> io::Result<()> {
+    let Location { listen, memory } = location;
+    let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("{listen} is no place to listen at"));
+    let socket = listen.strip_prefix("grpc+unix://").ok_or_else(unknown)?;
+    // Before it listens, by when flowc shares memory with those who asked. Without, all goes through the socket.
+    let memory = memory.as_ref().and_then(|socket| Memory::join(socket).ok());
     let serving = async {
         let listener = UnixListener::bind(socket)?;
         let connections = unfold(listener, |listener| async {
             let accepted = listener.accept().await.map(|(connection, _)| connection);
             Some((accepted, listener))
         });
-        answer(Server::builder(), stages, connections).await
+        answer(Server::builder(), Service::new(stages, memory), connections).await
     };
     run(serving, until, THREADS)
 }
@@ -64,7 +89,7 @@ pub fn serve_secured(
         let connections = unfold(TcpListener::from_std(listener)?, |listener| async {
             Some((Ok::<_, io::Error>(accept(&listener).await), listener))
         });
-        answer(server, stages, connections).await
+        answer(server, Service::new(stages, None), connections).await
     };
     run(serving, until, std::thread::available_parallelism().map_or(THREADS, usize::from))
 }
@@ -99,15 +124,11 @@ fn run(
 }
 
 /// Answers what comes over connections of any kind. `server` says how these are secured, if they are.
-async fn answer<C>(
-    server: Server,
-    stages: Arc<dyn Served>,
-    connections: impl Stream<Item = io::Result<C>>,
-) -> io::Result<()>
+async fn answer<C>(server: Server, service: Service, connections: impl Stream<Item = io::Result<C>>) -> io::Result<()>
 where
     C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
 {
-    let service = FlightServiceServer::new(Service::new(stages)).max_decoding_message_size(usize::MAX);
+    let service = FlightServiceServer::new(service).max_decoding_message_size(usize::MAX);
     let service = service.max_encoding_message_size(usize::MAX);
     // All streams of a connection serve one invocation.
     let server = server.initial_stream_window_size(CREDIT).initial_connection_window_size(4 * CREDIT);

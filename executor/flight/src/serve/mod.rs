@@ -26,7 +26,7 @@ use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
 use flowc_runner::Runner;
 
-pub use listen::{LISTEN, input_ended, serve, serve_secured};
+pub use listen::{LISTEN, Location, input_ended, serve, serve_secured};
 
 /// The invocation that an opening asks for, if it can be followed. For fuzzing.
 #[cfg(feature = "testing")]

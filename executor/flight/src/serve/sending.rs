@@ -1,5 +1,7 @@
 //! Where the batches of an instance go: to the client.
 
+use std::sync::Arc;
+
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::plan::Rows;
@@ -8,6 +10,7 @@ use flowc_runner::{Batch, Outlet, StageError, StageFault};
 use super::numbers::Numbers;
 use super::replies::{Gone, Replies};
 use crate::encode::Encoder;
+use crate::memory::Memory;
 use crate::wire::Note;
 
 /// The outlet of an instance.
@@ -24,9 +27,9 @@ struct Output {
 
 impl Sending {
     /// Sends these columns on these streams, one per output.
-    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies]) -> Self {
+    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies], memory: Option<&Arc<Memory>>) -> Self {
         let output = |((sent, rows), replies): ((&SchemaRef, &Rows), &Replies)| Output {
-            encoder: Encoder::new(sent.clone(), None),
+            encoder: Encoder::new(sent.clone(), None, memory.cloned()),
             picks: matches!(rows, Rows::Subset { .. }),
             replies: replies.clone(),
         };

@@ -26,6 +26,7 @@ use super::invocations::{Invocations, Output, Streams};
 use super::opening::{Opened, Refusal, request};
 use super::replies::{QUEUE, Replies};
 use super::work::Work;
+use crate::memory::Memory;
 use crate::wire::{
     Answer, AskComponent, AskDescribe, AskSignature, COMPONENT, DESCRIBE, Held, Note, OutputTicket, PROTOCOL,
     SIGNATURE, WireDescription, WireSignature, read_put_path,
@@ -38,11 +39,13 @@ const STACK: usize = 8 << 20;
 pub(super) struct Service {
     stages: Arc<dyn Served>,
     invocations: Invocations,
+    /// Shared with the one client of a socket.
+    memory: Option<Arc<Memory>>,
 }
 
 impl Service {
-    pub(super) fn new(stages: Arc<dyn Served>) -> Self {
-        Self { stages, invocations: Invocations::default() }
+    pub(super) fn new(stages: Arc<dyn Served>, memory: Option<Memory>) -> Self {
+        Self { stages, invocations: Invocations::default(), memory: memory.map(Arc::new) }
     }
 
     /// Starts an invocation, and gives what it answers.
@@ -62,10 +65,10 @@ impl Service {
             taken.push(ended);
         }
         let open = self.invocations.open(&opened.name, streams)?;
-        let (stages, runtime) = (self.stages.clone(), Handle::current());
+        let (stages, memory, runtime) = (self.stages.clone(), self.memory.clone(), Handle::current());
         let due = opened.main.map_or_else(|| Arc::new(Schema::empty()), |main| opened.inputs[main].clone());
-        let main = Feed::new(due, None, messages, runtime.clone());
-        let work = Work { stages, opened, main, others, replies, taken, runtime };
+        let main = Feed::new(due, None, messages, runtime.clone(), memory.clone());
+        let work = Work { stages, opened, main, others, replies, taken, runtime, memory };
         let thread = std::thread::Builder::new().name("flowc-invocation".to_owned()).stack_size(STACK);
         let started = thread.spawn(move || work.run());
         started.map_err(|error| Status::resource_exhausted(format!("no thread for an invocation: {error}")))?;

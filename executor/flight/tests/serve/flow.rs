@@ -12,6 +12,8 @@ use crate::support::{FLOOD, Fakes, MEGABYTE, Server, below, invocation, numbers,
 
 /// Batches of a megabyte that a credit of 8 MiB allows.
 const CREDIT: u64 = 8;
+/// Batches of a megabyte that a region of shared memory holds.
+const REGION: u64 = 32;
 /// What may be under way beside it: in the queues of both sides, in the connection, and in hand.
 const QUEUES: u64 = 16;
 
@@ -40,7 +42,17 @@ impl Outlet for Stalled {
 
 #[test]
 fn a_stalled_consumer_stalls_the_stage() {
-    let server = Server::start();
+    assert!(runs_ahead_by(&Server::start()) <= CREDIT + QUEUES);
+}
+
+#[test]
+fn a_stalled_consumer_stalls_a_stage_that_shares_its_memory() {
+    let farthest = runs_ahead_by(&Server::sharing());
+    assert!(farthest <= REGION + CREDIT + QUEUES, "the stage was ahead by {farthest} megabytes");
+}
+
+/// The most megabytes that a stage is ahead of who takes them.
+fn runs_ahead_by(server: &Server) -> u64 {
     let farthest = Arc::new(AtomicU64::new(0));
     let stalled = Stalled { fakes: server.fakes.clone(), taken: 0, farthest: farthest.clone() };
     let invocation = invocation("flood", 1, &[(Rows::New, OutputColumn::Written)]);
@@ -48,14 +60,16 @@ fn a_stalled_consumer_stalls_the_stage() {
     instance.push(0, numbers(0..1)).unwrap();
     instance.end_of_input(0).unwrap();
     instance.finish().unwrap();
-    let farthest = farthest.load(Ordering::SeqCst);
-    assert!(farthest <= CREDIT + QUEUES, "the stage was ahead by {farthest} megabytes");
+    farthest.load(Ordering::SeqCst)
 }
 
 #[test]
 fn a_stalled_stage_stalls_what_feeds_it() {
+    [Server::start(), Server::sharing()].iter().for_each(feed_a_stalled_stage);
+}
+
+fn feed_a_stalled_stage(server: &Server) {
     const BATCHES: u64 = 60;
-    let server = Server::start();
     let (permit, permits) = channel();
     *server.fakes.permits.lock().unwrap() = Some(permits);
     let invocation = invocation("gate", 1, &[(Rows::New, OutputColumn::Written)]);

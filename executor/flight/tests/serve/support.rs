@@ -1,7 +1,7 @@
 //! A server in this process, with stages of this file, and a client of it.
 #![allow(unreachable_pub, reason = "the other modules use it")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flowc_flight::serve::{Served, ServedCode, serve};
-use flowc_flight::{Connection, Ending, FlightInstance, Network, Program, Stages};
+use flowc_flight::serve::{Location, Served, ServedCode, serve};
+use flowc_flight::{Connection, Ending, FlightInstance, Meeting, Network, Program, Stages};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows};
@@ -171,12 +171,25 @@ pub struct Server {
 }
 
 impl Server {
+    /// One whose batches go through its socket.
     pub fn start() -> Self {
+        Self::start_with(|_| None)
+    }
+
+    /// One that shares memory with its client.
+    pub fn sharing() -> Self {
+        Self::start_with(|folder| Some(folder.join("m")))
+    }
+
+    fn start_with(memory: impl FnOnce(&Path) -> Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let memory = memory(folder.path());
+        let meeting = memory.as_ref().map(|socket| Meeting::at(socket).unwrap());
         let (socket, fakes) = (folder.path().join("s"), Arc::new(Fakes::default()));
         let (end, ended) = channel::<()>();
         let stages = Arc::new(FakeStages { runner: FakeRunner(fakes.clone()) });
-        let location = format!("grpc+unix://{}", socket.display());
+        let location = Location { listen: format!("grpc+unix://{}", socket.display()), memory };
+        // It is given its memory when it listens, which it does after it has asked.
         let served = std::thread::spawn(move || {
             serve(stages, &location, async {
                 // A thread that waits, since what tells the server to end is no future.
@@ -184,7 +197,7 @@ impl Server {
             })
         });
         let network = Network::new().unwrap();
-        let connection = network.connect(&socket, Duration::from_secs(60), || true).unwrap();
+        let connection = network.connect(&socket, meeting.as_ref(), Duration::from_secs(60), || true).unwrap();
         Self { fakes, connection, socket, end: Some(end), served: Some(served), _network: network, _folder: folder }
     }
 }

@@ -1,0 +1,198 @@
+//! Memory that is shared with the other side of a connection on one host, so that batches need not travel through its socket
+//! (`docs/flight-protocol.md`, "Shared memory").
+//!
+//! - [`Meeting`] is where flowc waits for a program that wants it, and [`Memory::join`] how the program comes by it;
+//! - `region` is the memory, `blocks` which parts of it are lent.
+//!
+//! Both sides treat it alike: each writes to one region and copies out of the other before it looks at what is there.
+
+mod blocks;
+mod meeting;
+mod region;
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::writer::StreamEncoder;
+use arrow_schema::ArrowError;
+
+pub use meeting::{MEMORY, Meeting};
+
+use blocks::Blocks;
+use region::Region;
+
+/// Batches with fewer bytes are better sent through the socket.
+const SMALL: u64 = 64 << 10;
+/// Bytes of an offset on the socket.
+const OFFSET: usize = size_of::<u64>();
+
+/// A place in a region: offset and length in bytes.
+pub(crate) type Block = [u64; 2];
+
+/// Memory shared with another process.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    given: Region,
+    taken: Region,
+    books: Mutex<Books>,
+}
+
+/// What is lent, and what is said about it.
+#[derive(Debug)]
+struct Books {
+    lent: Blocks,
+    socket: UnixStream,
+    /// Bytes that the socket did not take yet.
+    unsaid: Vec<u8>,
+    /// The beginning of an offset whose rest did not come yet.
+    heard: Vec<u8>,
+}
+
+impl Memory {
+    /// `given` is written here. The socket must not block.
+    fn new(given: Region, taken: Region, socket: UnixStream) -> Self {
+        let books = Books { lent: Blocks::new(given.size()), socket, unsaid: Vec::new(), heard: Vec::new() };
+        Self { given, taken, books: Mutex::new(books) }
+    }
+
+    /// Lends the other side a batch. None if it is small, or there is no room.
+    ///
+    /// # Errors
+    /// If it can't be encoded.
+    pub(crate) fn lend(&self, batch: &RecordBatch) -> Result<Option<Block>, ArrowError> {
+        if crate::pending::size(batch.columns().iter()) < SMALL {
+            return Ok(None);
+        }
+        let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;
+        let length = stream.iter().map(|buffer| buffer.len() as u64).sum();
+        let Some(offset) = self.books().lend(length) else { return Ok(None) };
+        self.given.write(offset as usize, &stream);
+        Ok(Some([offset, length]))
+    }
+
+    /// A copy of what the other side has lent, which is given back. None if there is no such place.
+    pub(crate) fn take(&self, [offset, length]: Block) -> Option<Buffer> {
+        let copy = self.taken.read(offset..offset.checked_add(length)?);
+        self.books().give_back(offset);
+        copy
+    }
+
+    /// Whether the other side holds nothing that it was lent.
+    pub(crate) fn is_whole(&self) -> bool {
+        let mut books = self.books();
+        books.hear();
+        books.lent.is_whole()
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Books {
+    fn lend(&mut self, bytes: u64) -> Option<u64> {
+        self.hear();
+        self.lent.lend(bytes)
+    }
+
+    /// Reads which blocks have come back. Of a socket that is closed nothing comes any more.
+    fn hear(&mut self) {
+        let mut bytes = [0; 64 * OFFSET];
+        while let Ok(count @ 1..) = self.socket.read(&mut bytes) {
+            self.heard.extend_from_slice(&bytes[..count]);
+            let (offsets, rest) = self.heard.as_chunks::<OFFSET>();
+            offsets.iter().for_each(|offset| self.lent.take_back(u64::from_le_bytes(*offset)));
+            self.heard = rest.to_vec();
+        }
+    }
+
+    /// Says that a block is not needed any more; later, if the other side does not listen.
+    fn give_back(&mut self, offset: u64) {
+        self.unsaid.extend_from_slice(&offset.to_le_bytes());
+        match self.socket.write(&self.unsaid) {
+            Ok(count) => drop(self.unsaid.drain(..count)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            // Nobody is there to be told.
+            Err(_) => self.unsaid.clear(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_ipc::reader::StreamDecoder;
+
+    use super::*;
+
+    /// Both sides: flowc's, and the program's.
+    fn sides() -> (Memory, Memory) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("m");
+        let meeting = Meeting::at(&socket).unwrap();
+        let program = std::thread::spawn(move || Memory::join(&socket).unwrap());
+        loop {
+            if let Some(memory) = meeting.share() {
+                return (memory, program.join().unwrap());
+            }
+        }
+    }
+
+    fn megabyte() -> RecordBatch {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..1 << 17));
+        RecordBatch::try_from_iter([("n", numbers)]).unwrap()
+    }
+
+    fn read(memory: &Memory, block: Block) -> RecordBatch {
+        StreamDecoder::new().decode(&mut memory.take(block).unwrap()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn batches_go_both_ways() {
+        let (ours, theirs) = sides();
+        let batch = megabyte().slice(1000, 100_000);
+        for (from, to) in [(&ours, &theirs), (&theirs, &ours)] {
+            let blocks: Vec<Block> = (0..3).map(|_| from.lend(&batch).unwrap().unwrap()).collect();
+            assert!(!from.is_whole());
+            assert!(blocks.iter().rev().all(|block| read(to, *block) == batch));
+            assert!(from.is_whole());
+        }
+    }
+
+    #[test]
+    fn a_full_region_lends_no_more_until_something_comes_back() {
+        let (ours, theirs) = sides();
+        let blocks: Vec<Block> = std::iter::from_fn(|| ours.lend(&megabyte()).unwrap()).collect();
+        assert!(blocks.len() > 8, "more than may be on its way at once");
+        assert_eq!(read(&theirs, blocks[1]), megabyte());
+        assert_eq!(ours.lend(&megabyte()).unwrap(), Some(blocks[1]));
+        assert_eq!(ours.lend(&megabyte()).unwrap(), None);
+    }
+
+    #[test]
+    fn small_batches_and_places_elsewhere_are_not_shared() {
+        let (ours, theirs) = sides();
+        assert_eq!(ours.lend(&megabyte().slice(0, 100)).unwrap(), None);
+        let size = theirs.taken.size();
+        assert!([[size, 1], [u64::MAX, 1], [0, u64::MAX]].iter().all(|block| theirs.take(*block).is_none()));
+        assert!(theirs.take([size - 1, 1]).is_some());
+    }
+
+    #[test]
+    fn offsets_come_in_any_pieces() {
+        let (ours, theirs) = sides();
+        let blocks = [(); 2].map(|()| ours.lend(&megabyte()).unwrap().unwrap());
+        let offsets = blocks.map(|[offset, _]| offset.to_le_bytes()).concat();
+        let mut socket = &theirs.books().socket;
+        for byte in offsets {
+            assert!(!ours.is_whole());
+            socket.write_all(&[byte]).unwrap();
+        }
+        assert!(ours.is_whole());
+    }
+}
