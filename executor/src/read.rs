@@ -1,11 +1,12 @@
 //! Reads segments: columns from the store and from source files, side by side.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Plan, Producer, StreamId};
-use flowc_runner::Batch;
+use flowc_runner::{Batch, StoredFile};
 use flowc_sources::SegmentReader;
 use flowc_store::ColumnReader;
 
@@ -41,6 +42,8 @@ pub(crate) struct SegmentBatches<'a> {
     width: usize,
     rows_left: u64,
     stored: Option<(Vec<usize>, ColumnReader)>,
+    /// The one file that holds all that is stored, and how many of its batches were read.
+    object: Option<(Arc<StoredFile>, usize)>,
     source: Option<(Vec<usize>, SourceBatches<'a>)>,
 }
 
@@ -84,7 +87,7 @@ impl<'a> Reading<'a> {
             Some((index, segment)) => Some((source_at, self.source(index, segment, source)?)),
         };
         let width = self.homes.plan.stream(stream).schema.fields().len();
-        Ok(SegmentBatches { width, rows_left, stored, source })
+        Ok(SegmentBatches::new(width, rows_left, stored, source))
     }
 
     /// The batches of a partial, all columns.
@@ -94,7 +97,7 @@ impl<'a> Reading<'a> {
             found.ok_or_else(|| Error::Request("a partial result is gone from the store. Run again".into()))?;
         let (width, rows_left) = (stored.len(), stored.first().map_or(0, |column| column.rows));
         let stored = Some(((0..width).collect(), self.homes.store.read(&stored)?));
-        Ok(SegmentBatches { width, rows_left, stored, source: None })
+        Ok(SegmentBatches::new(width, rows_left, stored, None))
     }
 
     /// Makes sure that the source file, if any of these columns come from one, is still the one that was scanned.
@@ -142,7 +145,17 @@ impl Iterator for SegmentBatches<'_> {
     }
 }
 
-impl SegmentBatches<'_> {
+impl<'a> SegmentBatches<'a> {
+    fn new(
+        width: usize,
+        rows_left: u64,
+        stored: Option<(Vec<usize>, ColumnReader)>,
+        source: Option<(Vec<usize>, SourceBatches<'a>)>,
+    ) -> Self {
+        let object = stored.as_ref().and_then(|(places, reader)| Some((object(width, places, reader)?, 0)));
+        Self { width, rows_left, stored, object, source }
+    }
+
     fn read_cut(&mut self) -> Result<Batch, Error> {
         let rows = self.rows_left.min(flowc_columns::BATCH_ROWS as u64) as usize;
         self.rows_left -= rows as u64;
@@ -154,8 +167,20 @@ impl SegmentBatches<'_> {
         if let Some((places, batches)) = &mut self.source {
             place(&mut columns, places, batches.next_arrays()?, rows)?;
         }
-        Ok(Batch::new(rows, columns))
+        let batch = Batch::new(rows, columns);
+        let Some((file, read)) = &mut self.object else { return Ok(batch) };
+        *read += 1;
+        Ok(batch.stored(file.clone(), *read - 1))
     }
+}
+
+/// The file that a reader reads, if it holds nothing else.
+fn object(width: usize, places: &[usize], reader: &ColumnReader) -> Option<Arc<StoredFile>> {
+    let (path, found) = reader.object()?;
+    let mut columns = vec![None; width];
+    places.iter().zip(&found).for_each(|(&place, &column)| columns[place] = Some(column));
+    let width = found.iter().collect::<BTreeSet<_>>().len();
+    Some(Arc::new(StoredFile { path, columns, width }))
 }
 
 fn place(columns: &mut [Option<ArrayRef>], places: &[usize], arrays: Vec<ArrayRef>, rows: usize) -> Result<(), Error> {

@@ -49,7 +49,8 @@ impl Runners {
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
         let engines = Arc::new(Engines::default());
-        let host = Arc::new(Host::new(helper.clone(), spool.clone()).with_containers(engines.clone()));
+        let host = Host::new(helper.clone(), spool.clone()).with_containers(engines.clone());
+        let host = Arc::new(host.with_stored_files(absolute(&store.objects())?));
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
         let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory).building(options.build);
         let python = PythonRunner::new(host.clone(), home.clone(), memory);

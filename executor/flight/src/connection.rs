@@ -53,10 +53,12 @@ impl Network {
         mut is_alive: impl FnMut() -> bool,
     ) -> Result<Connection, ConnectError> {
         let socket: Arc<PathBuf> = Arc::new(socket.to_owned());
-        let start = Instant::now();
+        let (start, mut memory) = (Instant::now(), None);
         loop {
+            // A program that asks for memory listens when it has it.
+            memory = memory.or_else(|| meeting.and_then(Meeting::share));
             match self.runtime.block_on(channel(socket.clone())) {
-                Ok(channel) => return Ok(self.connection(channel, meeting.and_then(Meeting::share))),
+                Ok(channel) => return Ok(self.connection(channel, memory)),
                 Err(_) if !is_alive() => return Err(ConnectError::Ended),
                 Err(error) if start.elapsed() > patience => {
                     let (seconds, cause) = (patience.as_secs(), error.to_string());

@@ -7,23 +7,22 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
-use arrow_schema::SchemaRef;
 use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 
-use crate::call::{Arrival, Call, Messages, Sent};
+use crate::call::{Arrival, Call, Sent};
 use crate::chain::{Chain, FrameColumn, Step};
 use crate::connection::{CREDIT, Connection};
-use crate::credit::Credit;
 use crate::decode::{Decoded, Decoder};
-use crate::encode::Encoder;
+use crate::input::Input;
 use crate::memory::Memory;
 use crate::output::Output;
 use crate::pending::{Pending, size};
 use crate::program::{Ending, Program};
 use crate::question::{is_broken, reason};
+use crate::stored::StoredRun;
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
-    WireSchema, put_path,
+    WireSchema,
 };
 
 /// Lines of a log that one invocation may have.
@@ -70,15 +69,6 @@ struct State {
     ended: usize,
 }
 
-/// An input of an invocation.
-struct Input {
-    encoder: Encoder,
-    messages: Option<Messages>,
-    credit: Credit,
-    /// Whether an output passes on columns of its rows, or picks them.
-    is_kept: bool,
-}
-
 impl FlightInstance {
     /// Opens an invocation on a program.
     ///
@@ -100,7 +90,7 @@ impl FlightInstance {
             between,
             call: Call::new(connection),
             memory: connection.memory.clone(),
-            inputs: inputs(invocation, &outputs, &name, connection.memory.as_ref())?,
+            inputs: Input::all(invocation, &outputs, &name, connection.memory.as_ref())?,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
             invocation: invocation.clone(),
             outputs,
@@ -328,15 +318,33 @@ impl FlightInstance {
         }
     }
 
-    fn write(&mut self, port: usize, batch: &RecordBatch) -> Result<(), StageError> {
-        let bytes = size(batch.columns().iter());
-        while !self.inputs[port].credit.admits(bytes) {
-            self.wait()?;
-        }
+    fn write(&mut self, port: usize, batch: &RecordBatch, bytes: u64) -> Result<(), StageError> {
+        self.await_credit(port, bytes)?;
         let encoded = self.inputs[port].encoder.encode(batch);
         let encoded = encoded.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
         self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
         encoded.into_iter().try_for_each(|message| self.send(port, message))?;
+        self.take_ready()
+    }
+
+    /// Sends what is stored and waits for company.
+    fn flush(&mut self, port: usize) -> Result<(), StageError> {
+        let Some(run) = self.inputs[port].stored.take() else { return Ok(()) };
+        self.await_credit(port, run.bytes())?;
+        let credit = &mut self.inputs[port].credit;
+        run.sizes().iter().for_each(|(rows, bytes)| credit.send(*rows, *bytes));
+        self.send(port, run.message())?;
+        self.take_ready()
+    }
+
+    fn await_credit(&mut self, port: usize, bytes: u64) -> Result<(), StageError> {
+        while !self.inputs[port].credit.admits(bytes) {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    fn take_ready(&mut self) -> Result<(), StageError> {
         while let Some(arrival) = self.call.ready() {
             self.take(arrival)?;
         }
@@ -398,28 +406,6 @@ fn new_name() -> String {
     format!("{:016x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn inputs(
-    invocation: &Invocation,
-    outputs: &[Output],
-    name: &str,
-    memory: Option<&Arc<Memory>>,
-) -> Result<Vec<Input>, StageError> {
-    let input = |(port, input): (usize, &flowc_runner::InputPort)| {
-        let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
-        let path = || FlightDescriptor::new_path(put_path(name, port));
-        let descriptor = (Some(port) != invocation.main_input).then(path);
-        let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
-        Ok(Input {
-            encoder: Encoder::new(schema, descriptor, memory.cloned()),
-            messages: None,
-            credit: Credit::new(CREDIT.into()),
-            is_kept,
-        })
-    };
-    let inputs = invocation.inputs.iter().enumerate().map(input).collect::<Result<_, arrow_schema::ArrowError>>();
-    inputs.map_err(|error| StageError::new(&*invocation.stage, StageFault::Contract(format!("its input: {error}"))))
-}
-
 /// A chain as the program is told of it.
 fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Result<Vec<OpeningStep>, String> {
     let column = |column: &FrameColumn| match *column {
@@ -447,14 +433,28 @@ impl Instance for FlightInstance {
         let reads = &self.invocation.inputs[port].reads;
         let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
         let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        let (bytes, reads) = (size(read.columns().iter()), &self.invocation.inputs[port].reads);
+        let stored = self.memory.as_ref().and_then(|memory| StoredRun::of(&batch, reads, bytes, memory));
         if self.inputs[port].is_kept {
             self.keep(port, batch)?;
         }
-        self.write(port, &read)
+        let waiting = self.inputs[port].stored.as_mut();
+        if let (Some(waiting), Some(next)) = (waiting, &stored)
+            && waiting.extend(next)
+        {
+            return Ok(());
+        }
+        self.flush(port)?;
+        self.inputs[port].stored = stored;
+        match self.inputs[port].stored {
+            Some(_) => Ok(()),
+            None => self.write(port, &read, bytes),
+        }
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
         self.start(port)?;
+        self.flush(port)?;
         self.inputs[port].messages = None;
         while Some(port) != self.invocation.main_input && !self.state.taken.contains(&port) {
             self.wait()?;

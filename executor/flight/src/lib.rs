@@ -9,6 +9,7 @@ mod connection;
 mod credit;
 mod decode;
 mod encode;
+mod input;
 mod instance;
 mod memory;
 mod output;
@@ -17,6 +18,7 @@ mod program;
 mod question;
 mod secured;
 pub mod serve;
+mod stored;
 mod wire;
 
 #[cfg(feature = "testing")]
@@ -24,7 +26,7 @@ pub mod testing;
 
 pub use connection::{ConnectError, Connection, Network};
 pub use instance::{FlightInstance, Stages};
-pub use memory::{MEMORY, Meeting};
+pub use memory::{MEMORY, Meeting, OpenFiles};
 pub use program::{Ending, Program};
 pub use question::Unanswered;
 pub use secured::{Identity, SERVER_NAME};

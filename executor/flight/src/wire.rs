@@ -337,6 +337,9 @@ pub(crate) struct Note {
     /// Where the batch lies that this message stands for: offset and length in the sender's region.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) block: Option<Block>,
+    /// To the stage: the batches of a file that this message stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stored: Option<WireStored>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) log: Vec<(String, String)>,
     #[serde(skip_serializing_if = "is_false")]
@@ -351,6 +354,16 @@ pub(crate) struct Note {
     pub(crate) problem: Option<WireProblem>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed: Option<WireFailure>,
+}
+
+/// Batches of a stored file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct WireStored {
+    pub(crate) file: u64,
+    /// Per column of the stream: its place in the file.
+    pub(crate) columns: Vec<usize>,
+    /// The first one, and the one after the last.
+    pub(crate) batches: [usize; 2],
 }
 
 /// How a stage's code failed.

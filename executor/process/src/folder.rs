@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flowc_flight::serve::LISTEN;
-use flowc_flight::{ConnectError, Connection, MEMORY, Meeting, Network};
+use flowc_flight::{ConnectError, Connection, MEMORY, Meeting, Network, OpenFiles};
 use tempfile::TempDir;
 
 use crate::ProcessError;
@@ -31,11 +32,11 @@ pub struct Folder {
 impl Folder {
     /// A folder in `spool`, unless that makes the socket's path too long. It is named after this process, so that others can
     /// tell when nobody needs it any more.
-    pub(crate) fn make(spool: &Path) -> Result<Self, ProcessError> {
+    pub(crate) fn make(spool: &Path, files: Option<Arc<dyn OpenFiles>>) -> Result<Self, ProcessError> {
         let parent = parent(spool)?;
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(ProcessError::io(&parent))?;
-        let meeting = Meeting::at(&folder.path().join(MEETING)).ok();
+        let meeting = Meeting::at(&folder.path().join(MEETING), files).ok();
         Ok(Self { folder, meeting })
     }
 

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once, OnceLock};
 
-use flowc_flight::Network;
+use flowc_flight::{Network, OpenFiles};
 use flowc_sandbox::Sandbox;
 
+use crate::door::StoredFiles;
 use crate::folder::sweep;
 use crate::{Contain, Enclosure, Folder, Process, ProcessError, Server};
 
@@ -15,6 +16,8 @@ pub struct Host {
     spool: PathBuf,
     /// Before the network, which carries its requests.
     containers: Option<Arc<dyn Contain>>,
+    /// Stored files that programs may map.
+    files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
     swept: Once,
 }
@@ -22,13 +25,20 @@ pub struct Host {
 impl Host {
     /// `helper` is a program that calls [`flowc_sandbox::main`] first thing; sockets and temporary files go to `spool`.
     pub fn new(helper: PathBuf, spool: PathBuf) -> Self {
-        Self { helper, spool, containers: None, network: OnceLock::new(), swept: Once::new() }
+        Self { helper, spool, containers: None, files: None, network: OnceLock::new(), swept: Once::new() }
     }
 
     /// Gives it what starts programs in containers.
     #[must_use]
     pub fn with_containers(self, containers: Arc<dyn Contain>) -> Self {
         Self { containers: Some(containers), ..self }
+    }
+
+    /// Has programs map the files of this folder, which never change, where they read all that is in one.
+    #[must_use]
+    pub fn with_stored_files(self, folder: PathBuf) -> Self {
+        let files = StoredFiles::new(self.helper.clone(), folder);
+        Self { files: Some(Arc::new(files)), ..self }
     }
 
     /// The program that plays the part of a helper.
@@ -42,7 +52,7 @@ impl Host {
     /// If it can't be made.
     pub fn folder(&self) -> Result<Folder, ProcessError> {
         self.swept.call_once(|| sweep(&self.spool));
-        Folder::make(&self.spool)
+        Folder::make(&self.spool, self.files.clone())
     }
 
     /// What carries all connections.

@@ -6,6 +6,7 @@
 //!   kept so: a process, or something else that runs a program.
 
 mod contain;
+mod door;
 mod error;
 mod folder;
 mod host;

@@ -1,5 +1,6 @@
 //! Batches between instances.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
@@ -10,6 +11,18 @@ use arrow_schema::{ArrowError, SchemaRef};
 pub struct Batch {
     rows: usize,
     columns: Arc<[Option<ArrayRef>]>,
+    stored: Option<(Arc<StoredFile>, usize)>,
+}
+
+/// An Arrow IPC file whose batches those of a stream are. It never changes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Per column of the stream: its place in the file, if it is there.
+    pub columns: Vec<Option<usize>>,
+    /// Number of columns of the file.
+    pub width: usize,
 }
 
 /// Rows picked from a batch.
@@ -29,7 +42,18 @@ impl Batch {
     pub fn new(rows: usize, columns: impl Into<Arc<[Option<ArrayRef>]>>) -> Self {
         let columns = columns.into();
         assert!(columns.iter().flatten().all(|column| column.len() == rows), "a column of another length");
-        Self { rows, columns }
+        Self { rows, columns, stored: None }
+    }
+
+    /// Says that it is the batch of this number in a file.
+    #[must_use]
+    pub fn stored(self, file: Arc<StoredFile>, number: usize) -> Self {
+        Self { stored: Some((file, number)), ..self }
+    }
+
+    /// The file that it is a batch of, if it is, and its number there.
+    pub fn place(&self) -> Option<(&Arc<StoredFile>, usize)> {
+        self.stored.as_ref().map(|(file, number)| (file, *number))
     }
 
     /// A batch with all columns of a record batch.
@@ -66,7 +90,7 @@ impl Batch {
     /// Rows from `offset` on; no copy.
     pub fn slice(&self, offset: usize, rows: usize) -> Self {
         let columns = self.columns.iter().map(|c| c.as_ref().map(|c| c.slice(offset, rows)));
-        Self { rows, columns: columns.collect() }
+        Self { rows, columns: columns.collect(), stored: None }
     }
 
     /// The rows that a selection picks.
@@ -77,7 +101,7 @@ impl Batch {
             Selection::Take(indices) => arrow_select::take::take(column, indices, None),
         };
         let columns = self.columns.iter().map(|column| column.as_ref().map(pick).transpose());
-        Ok(Self { rows, columns: columns.collect::<Result<_, _>>()? })
+        Ok(Self { rows, columns: columns.collect::<Result<_, _>>()?, stored: None })
     }
 
     /// Bytes of memory that the columns hold.

@@ -12,7 +12,7 @@ mod described;
 mod error;
 pub mod schema;
 
-pub use batch::{Batch, Selection};
+pub use batch::{Batch, Selection, StoredFile};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
 

@@ -43,16 +43,18 @@ pub(crate) fn system() -> impl Iterator<Item = PathBuf> {
     SYSTEM.iter().map(PathBuf::from)
 }
 
-/// Takes new namespaces: of users, so that no privilege is needed, and with it of networks, processes, mounts and such. The
-/// next process that is started is the first of its process namespace.
-pub(crate) fn unshare() -> std::io::Result<()> {
+/// All kinds of namespaces that a program gets of its own.
+pub(crate) const NAMESPACES: UnshareFlags = UnshareFlags::NEWUSER
+    .union(UnshareFlags::NEWNET)
+    .union(UnshareFlags::NEWPID)
+    .union(UnshareFlags::NEWNS)
+    .union(UnshareFlags::NEWIPC)
+    .union(UnshareFlags::NEWUTS);
+
+/// Takes new namespaces: of users, so that no privilege is needed, and with it of others. If processes are among them, the
+/// next one that is started is the first of its namespace.
+pub(crate) fn unshare(flags: UnshareFlags) -> std::io::Result<()> {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
-    let flags = UnshareFlags::NEWUSER
-        | UnshareFlags::NEWNET
-        | UnshareFlags::NEWPID
-        | UnshareFlags::NEWNS
-        | UnshareFlags::NEWIPC
-        | UnshareFlags::NEWUTS;
     // SAFETY: only `FILES` is dangerous, and it is not among them.
     unsafe { unshare_unsafe(flags) }?;
     std::fs::write("/proc/self/setgroups", "deny")?;

@@ -14,6 +14,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod confine;
+mod door;
 mod inner;
 mod outer;
 mod printed;
@@ -27,6 +28,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use door::Door;
 pub use printed::Printed;
 pub use probe::{Isolation, isolation};
 pub use status::{describe, describe_code};
@@ -34,6 +36,7 @@ pub use status::{describe, describe_code};
 /// The argument by which a helper knows what it is asked for.
 const OUTER: &str = "sandboxed-program";
 const INNER: &str = "sandboxed-program-inner";
+const DOOR: &str = "read-only-files";
 
 /// A program and what it may reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,17 +81,18 @@ const NOT_STARTED: i32 = 126;
 pub fn main() {
     let mut args = std::env::args().skip(1);
     let (Some(part), Some(sandbox)) = (args.next(), args.next()) else { return };
-    let run = match part.as_str() {
-        OUTER => outer::run,
-        INNER => inner::run,
+    let status = match part.as_str() {
+        OUTER => described(&sandbox).and_then(|sandbox| outer::run(&sandbox)),
+        INNER => described(&sandbox).and_then(|sandbox| inner::run(&sandbox)),
+        DOOR => door::serve(&sandbox),
         _ => return,
-    };
-    let status = match serde_json::from_str::<Sandbox>(&sandbox) {
-        Ok(sandbox) => run(&sandbox),
-        Err(error) => Err(SandboxError::at("its description")(error)),
     };
     std::process::exit(status.unwrap_or_else(|error| {
         eprintln!("{error}");
         NOT_STARTED
     }));
+}
+
+fn described(sandbox: &str) -> Result<Sandbox, SandboxError> {
+    serde_json::from_str(sandbox).map_err(SandboxError::at("its description"))
 }

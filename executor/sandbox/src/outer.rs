@@ -9,14 +9,14 @@ use rustix::process::{
     wait,
 };
 
-use crate::confine::unshare;
+use crate::confine::{NAMESPACES, unshare};
 use crate::status::passed_on;
 use crate::{INNER, Sandbox, SandboxError};
 
 /// Runs the inner helper to its end.
 pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
     // Without namespaces, what the program leaves behind becomes this process's child, which ends it.
-    let is_alone = unshare().is_err();
+    let is_alone = unshare(NAMESPACES).is_err();
     if is_alone {
         set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
     }

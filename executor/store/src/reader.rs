@@ -1,5 +1,7 @@
 //! Reads stored columns side by side.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -51,6 +53,16 @@ impl ColumnReader {
         }
         let cuts = parts.first().map_or(0, |part| part.segment.cuts());
         Ok(Self { shared, parts, columns: columns.len(), cuts, next: 0 })
+    }
+
+    /// The object that holds these columns and nothing else, if there is one: its file, and the place in it of each of them.
+    pub fn object(&self) -> Option<(PathBuf, Vec<usize>)> {
+        let [part] = self.parts.as_slice() else { return None };
+        let is_all = part.columns.iter().collect::<BTreeSet<_>>().len() == part.segment.columns();
+        let path = self.shared.object(&part.location).filter(|_| is_all)?;
+        let mut columns = vec![0; self.columns];
+        part.places.iter().zip(&part.columns).for_each(|(&place, &column)| columns[place] = column);
+        Some((path, columns))
     }
 
     /// Number of cuts.

@@ -220,6 +220,11 @@ impl Store {
         dir.join(area.folder())
     }
 
+    /// The folder of objects, which never change.
+    pub fn objects(&self) -> PathBuf {
+        self.shared.dir.join("objects")
+    }
+
     /// A folder for files that last no longer than this process.
     pub fn spool(&self) -> PathBuf {
         self.shared.dir.join("tmp")
@@ -381,6 +386,13 @@ impl Shared {
     }
 
     /// Opens the segment file that holds a column.
+    /// The file of a segment that is on disk, with no other in the same object.
+    pub(crate) fn object(&self, place: &Location) -> Option<PathBuf> {
+        let path = self.objects.path(place.object);
+        let length = (place.offset == 0).then(|| std::fs::metadata(&path).ok())??.len();
+        (length == place.length).then_some(path)
+    }
+
     pub(crate) fn segment(&self, place: &Location) -> Result<Arc<Segment>, StoreError> {
         if let Some(segment) = self.objects.open_segment(place) {
             return Ok(segment);

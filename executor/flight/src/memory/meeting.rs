@@ -1,19 +1,15 @@
 //! How two processes come by shared memory.
 
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
-
-use super::Memory;
 use super::region::{Region, Writer};
+use super::socket::{receive, send};
+use super::{Files, Handed, Memory, OpenFiles, Received};
 
 /// The variable that says where a program can ask for shared memory: the path of a socket.
 pub const MEMORY: &str = "FLOWC_MEMORY";
@@ -27,29 +23,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A socket where a program may ask for shared memory before it listens.
 #[derive(Debug)]
-pub struct Meeting(UnixListener);
+pub struct Meeting {
+    listener: UnixListener,
+    /// What opens stored segments for programs, if they are to have them.
+    files: Option<Arc<dyn OpenFiles>>,
+}
 
 impl Meeting {
     /// Listens. Who may reach the socket's folder may ask.
     ///
     /// # Errors
     /// If that is not possible there.
-    pub fn at(socket: &Path) -> io::Result<Self> {
+    pub fn at(socket: &Path, files: Option<Arc<dyn OpenFiles>>) -> io::Result<Self> {
         use std::os::unix::fs::PermissionsExt;
         let listener = UnixListener::bind(socket)?;
         listener.set_nonblocking(true)?;
         std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o666))?;
-        Ok(Self(listener))
+        Ok(Self { listener, files })
     }
 
     /// Shares memory with the program, if it has asked. One that does not get it works without.
     pub(crate) fn share(&self) -> Option<Memory> {
-        let (socket, _) = self.0.accept().ok()?;
+        let (socket, _) = self.listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
         let (given, to_read) = Region::make(SIZE, Writer::This).ok()?;
         let (taken, to_write) = Region::make(SIZE, Writer::Other).ok()?;
-        send(&socket, [to_read, to_write]).ok()?;
-        Some(Memory::new(given, taken, socket))
+        send(&socket, &[VERSION], &[to_read.as_fd(), to_write.as_fd()]).ok()?;
+        let files = self.files.clone().map_or(Files::None, |files| Files::Handed(Handed::new(files)));
+        Some(Memory::new(given, taken, socket, files))
     }
 }
 
@@ -61,30 +62,13 @@ impl Memory {
     pub(crate) fn join(socket: &Path) -> io::Result<Self> {
         let socket = UnixStream::connect(socket)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        let [to_read, to_write] = receive(&socket)?;
+        let mut version = [0];
+        let (_, regions) = receive(&socket, &mut version)?;
         socket.set_nonblocking(true)?;
-        Ok(Self::new(Region::map(&to_write, Writer::This)?, Region::map(&to_read, Writer::Other)?, socket))
+        let regions: Option<[OwnedFd; 2]> = regions.try_into().ok().filter(|_| version == [VERSION]);
+        let unknown = || io::Error::new(ErrorKind::InvalidData, "not what this version shares");
+        let [to_read, to_write] = regions.ok_or_else(unknown)?;
+        let (given, taken) = (Region::map(&to_write, Writer::This)?, Region::map(&to_read, Writer::Other)?);
+        Ok(Self::new(given, taken, socket, Files::Received(Received::default())))
     }
-}
-
-fn send(socket: &UnixStream, files: [OwnedFd; 2]) -> io::Result<()> {
-    let files = [files[0].as_fd(), files[1].as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&files));
-    sendmsg(socket, &[IoSlice::new(&[VERSION])], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
-}
-
-fn receive(socket: &UnixStream) -> io::Result<[OwnedFd; 2]> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let (mut control, mut version) = (RecvAncillaryBuffer::new(&mut space), [0]);
-    recvmsg(socket, &mut [IoSliceMut::new(&mut version)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let files = control.drain().flat_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(files) => files.collect(),
-        _ => Vec::new(),
-    });
-    let files = files.collect::<Vec<_>>().try_into();
-    let unknown = || io::Error::new(ErrorKind::InvalidData, "not what this version shares");
-    files.ok().filter(|_| version == [VERSION]).ok_or_else(unknown)
 }

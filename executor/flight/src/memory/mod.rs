@@ -2,27 +2,38 @@
 //! (`docs/flight-protocol.md`, "Shared memory").
 //!
 //! - [`Meeting`] is where flowc waits for a program that wants it, and [`Memory::join`] how the program comes by it;
-//! - `region` is the memory, `blocks` which parts of it are lent.
+//! - `region` is the memory, `blocks` which parts of it are lent;
+//! - `handed` and `received` are the two sides of files that programs map.
 //!
 //! Both sides treat it alike: each writes to one region and copies out of the other before it looks at what is there.
 
 mod blocks;
+mod handed;
 mod meeting;
+mod received;
 mod region;
+mod socket;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, SchemaRef};
 
+pub use handed::OpenFiles;
 pub use meeting::{MEMORY, Meeting};
 
 use blocks::Blocks;
+use handed::{FILE, Handed};
+use received::Received;
 use region::Region;
+use socket::receive;
+
+use crate::wire::WireStored;
 
 /// Batches with fewer bytes are better sent through the socket.
 const SMALL: u64 = 64 << 10;
@@ -49,12 +60,24 @@ struct Books {
     unsaid: Vec<u8>,
     /// The beginning of an offset whose rest did not come yet.
     heard: Vec<u8>,
+    files: Files,
+}
+
+/// Stored segments that the program maps.
+#[derive(Debug)]
+enum Files {
+    None,
+    /// On flowc's side.
+    Handed(Handed),
+    /// On the program's.
+    Received(Received),
 }
 
 impl Memory {
     /// `given` is written here. The socket must not block.
-    fn new(given: Region, taken: Region, socket: UnixStream) -> Self {
-        let books = Books { lent: Blocks::new(given.size()), socket, unsaid: Vec::new(), heard: Vec::new() };
+    fn new(given: Region, taken: Region, socket: UnixStream, files: Files) -> Self {
+        let lent = Blocks::new(given.size());
+        let books = Books { lent, socket, unsaid: Vec::new(), heard: Vec::new(), files };
         Self { given, taken, books: Mutex::new(books) }
     }
 
@@ -80,6 +103,34 @@ impl Memory {
         copy
     }
 
+    /// The number by which the program knows a stored file; it is handed over if need be. None if that can't be done.
+    pub(crate) fn hand(&self, path: &Path) -> Option<u64> {
+        let books = &mut *self.books();
+        match &mut books.files {
+            // What is to be said first is cut in the middle.
+            _ if !books.unsaid.is_empty() => None,
+            Files::Handed(handed) => handed.number(path, &books.socket).ok(),
+            Files::None | Files::Received(_) => None,
+        }
+    }
+
+    /// Batches of a file that flowc has handed over.
+    ///
+    /// # Errors
+    /// If there is no such file, or they are not in it.
+    pub(crate) fn stored(&self, stored: &WireStored, due: &SchemaRef) -> Result<Vec<RecordBatch>, String> {
+        let file = {
+            let mut books = self.books();
+            books.hear();
+            match &books.files {
+                Files::Received(received) => received.get(stored.file),
+                Files::None | Files::Handed(_) => None,
+            }
+        };
+        let file = file.ok_or_else(|| format!("no file {} was handed over", stored.file))?;
+        file.batches(stored, due).map_err(|error| error.to_string())
+    }
+
     /// Whether the other side holds nothing that it was lent.
     pub(crate) fn is_whole(&self) -> bool {
         let mut books = self.books();
@@ -98,13 +149,22 @@ impl Books {
         self.lent.lend(bytes)
     }
 
-    /// Reads which blocks have come back. Of a socket that is closed nothing comes any more.
+    /// Reads which blocks have come back, and takes what files are handed over. Of a socket that is closed nothing comes any
+    /// more.
     fn hear(&mut self) {
         let mut bytes = [0; 64 * OFFSET];
-        while let Ok(count @ 1..) = self.socket.read(&mut bytes) {
+        while let Ok((count @ 1.., files)) = receive(&self.socket, &mut bytes) {
+            let mut files = files.into_iter();
             self.heard.extend_from_slice(&bytes[..count]);
-            let (offsets, rest) = self.heard.as_chunks::<OFFSET>();
-            offsets.iter().for_each(|offset| self.lent.take_back(u64::from_le_bytes(*offset)));
+            let (words, rest) = self.heard.as_chunks::<OFFSET>();
+            for word in words.iter().map(|word| u64::from_le_bytes(*word)) {
+                match &mut self.files {
+                    Files::Received(received) if word & FILE != 0 => {
+                        files.next().map(|file| received.put(word & !FILE, &file));
+                    }
+                    _ => self.lent.take_back(word),
+                }
+            }
             self.heard = rest.to_vec();
         }
     }
@@ -134,7 +194,7 @@ mod tests {
     fn sides() -> (Memory, Memory) {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("m");
-        let meeting = Meeting::at(&socket).unwrap();
+        let meeting = Meeting::at(&socket, None).unwrap();
         let program = std::thread::spawn(move || Memory::join(&socket).unwrap());
         loop {
             if let Some(memory) = meeting.share() {

@@ -21,6 +21,10 @@ pub(super) struct Feed {
     first: Option<FlightData>,
     messages: Streaming<FlightData>,
     decoder: Decoder,
+    due: SchemaRef,
+    memory: Option<Arc<Memory>>,
+    /// Batches of the last message, the next one last.
+    read: Vec<RecordBatch>,
 }
 
 /// An input beside the main one, as a call brings it.
@@ -55,19 +59,26 @@ impl Feed {
         runtime: Handle,
         memory: Option<Arc<Memory>>,
     ) -> Self {
-        Self { runtime, first, messages, decoder: Decoder::new(due, memory) }
+        let decoder = Decoder::new(due.clone(), memory.clone());
+        Self { runtime, first, messages, decoder, due, memory, read: Vec::new() }
     }
 
     /// The next batch; waits for it. None at the end.
     pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, Lost> {
         loop {
+            if let Some(batch) = self.read.pop() {
+                return Ok(Some(batch));
+            }
             let message = match self.first.take() {
                 Some(first) => Some(first),
                 None => self.runtime.block_on(self.messages.message()).map_err(|_| Lost::Gone)?,
             };
             let Some(message) = message else { return Ok(None) };
-            if let Some(batch) = self.decoder.decode(message).map_err(Lost::Breach)?.batch {
-                return Ok(Some(batch));
+            let decoded = self.decoder.decode(message).map_err(Lost::Breach)?;
+            self.read.extend(decoded.batch);
+            if let (Some(memory), Some(stored)) = (&self.memory, decoded.note.stored) {
+                self.read = memory.stored(&stored, &self.due).map_err(Lost::Breach)?;
+                self.read.reverse();
             }
         }
     }

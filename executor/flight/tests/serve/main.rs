@@ -4,4 +4,5 @@
 mod calls;
 mod flow;
 mod hostile;
+mod stored;
 mod support;

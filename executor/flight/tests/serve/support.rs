@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use arrow_array::{ArrayRef, BooleanArray, Int64Array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_flight::serve::{Location, Served, ServedCode, serve};
-use flowc_flight::{Connection, Ending, FlightInstance, Meeting, Network, Program, Stages};
+use flowc_flight::{Connection, Ending, FlightInstance, Meeting, Network, OpenFiles, Program, Stages};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows};
@@ -173,18 +173,23 @@ pub struct Server {
 impl Server {
     /// One whose batches go through its socket.
     pub fn start() -> Self {
-        Self::start_with(|_| None)
+        Self::start_with(|_| None, None)
     }
 
     /// One that shares memory with its client.
     pub fn sharing() -> Self {
-        Self::start_with(|folder| Some(folder.join("m")))
+        Self::start_with(|folder| Some(folder.join("m")), None)
     }
 
-    fn start_with(memory: impl FnOnce(&Path) -> Option<PathBuf>) -> Self {
+    /// One that is handed stored files besides.
+    pub fn mapping(files: Arc<dyn OpenFiles>) -> Self {
+        Self::start_with(|folder| Some(folder.join("m")), Some(files))
+    }
+
+    fn start_with(memory: impl FnOnce(&Path) -> Option<PathBuf>, files: Option<Arc<dyn OpenFiles>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let memory = memory(folder.path());
-        let meeting = memory.as_ref().map(|socket| Meeting::at(socket).unwrap());
+        let meeting = memory.as_ref().map(|socket| Meeting::at(socket, files.clone()).unwrap());
         let (socket, fakes) = (folder.path().join("s"), Arc::new(Fakes::default()));
         let (end, ended) = channel::<()>();
         let stages = Arc::new(FakeStages { runner: FakeRunner(fakes.clone()) });

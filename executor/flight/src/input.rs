@@ -1,0 +1,49 @@
+//! Inputs of an invocation, on their way to the stage.
+
+use std::sync::Arc;
+
+use arrow_flight::FlightDescriptor;
+use arrow_schema::{ArrowError, SchemaRef};
+use flowc_runner::{InputPort, Invocation, StageError, StageFault};
+
+use crate::call::Messages;
+use crate::connection::CREDIT;
+use crate::credit::Credit;
+use crate::encode::Encoder;
+use crate::memory::Memory;
+use crate::output::Output;
+use crate::stored::StoredRun;
+use crate::wire::put_path;
+
+/// An input of an invocation.
+pub(crate) struct Input {
+    pub(crate) encoder: Encoder,
+    pub(crate) messages: Option<Messages>,
+    pub(crate) credit: Credit,
+    /// Whether an output passes on columns of its rows, or picks them.
+    pub(crate) is_kept: bool,
+    /// Batches of a stored file that wait for those that follow them.
+    pub(crate) stored: Option<StoredRun>,
+}
+
+impl Input {
+    /// All inputs. `name` is that of the invocation.
+    pub(crate) fn all(
+        invocation: &Invocation,
+        outputs: &[Output],
+        name: &str,
+        memory: Option<&Arc<Memory>>,
+    ) -> Result<Vec<Self>, StageError> {
+        let input = |(port, input): (usize, &InputPort)| {
+            let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
+            let path = || FlightDescriptor::new_path(put_path(name, port));
+            let descriptor = (Some(port) != invocation.main_input).then(path);
+            let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
+            let encoder = Encoder::new(schema, descriptor, memory.cloned());
+            Ok(Self { encoder, messages: None, credit: Credit::new(CREDIT.into()), is_kept, stored: None })
+        };
+        let inputs = invocation.inputs.iter().enumerate().map(input).collect::<Result<_, ArrowError>>();
+        let failed = |error| StageError::new(&*invocation.stage, StageFault::Contract(format!("its input: {error}")));
+        inputs.map_err(failed)
+    }
+}

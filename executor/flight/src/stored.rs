@@ -1,0 +1,69 @@
+//! Batches of stored files on their way to a stage, as messages that stand for several.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_flight::FlightData;
+use flowc_runner::{Batch, StoredFile};
+
+use crate::memory::Memory;
+use crate::wire::{Note, WireStored};
+
+/// Bytes of batches that one message stands for; a part of the credit, so that the stage works while the next ones come.
+const MOST: u64 = 2 << 20;
+
+/// Batches of a file that follow each other and are not sent yet.
+#[derive(Debug)]
+pub(crate) struct StoredRun {
+    file: Arc<StoredFile>,
+    /// By which the program knows it.
+    number: u64,
+    columns: Vec<usize>,
+    batches: Range<usize>,
+    /// Of each batch: rows and bytes.
+    sizes: Vec<(u64, u64)>,
+}
+
+impl StoredRun {
+    /// A batch of a file that holds what a stage reads and nothing else, and that the program has, or is handed. None if it
+    /// is no such batch.
+    pub(crate) fn of(batch: &Batch, reads: &[usize], bytes: u64, memory: &Memory) -> Option<Self> {
+        let (file, place) = batch.place()?;
+        let columns: Vec<usize> =
+            reads.iter().map(|&column| file.columns.get(column).copied()?).collect::<Option<_>>()?;
+        let is_all = columns.iter().collect::<BTreeSet<_>>().len() == file.width;
+        let number = is_all.then(|| memory.hand(&file.path))??;
+        let sizes = vec![(batch.rows() as u64, bytes)];
+        Some(Self { file: file.clone(), number, columns, batches: place..place + 1, sizes })
+    }
+
+    /// Adds the batches of another run, if they follow these and there is room.
+    pub(crate) fn extend(&mut self, next: &StoredRun) -> bool {
+        let follows = Arc::ptr_eq(&self.file, &next.file) && self.batches.end == next.batches.start;
+        let fits = follows && self.bytes() + next.bytes() <= MOST;
+        if fits {
+            self.batches.end = next.batches.end;
+            self.sizes.extend(&next.sizes);
+        }
+        fits
+    }
+
+    /// Bytes of all batches.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.sizes.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Rows and bytes of each batch.
+    pub(crate) fn sizes(&self) -> &[(u64, u64)] {
+        &self.sizes
+    }
+
+    /// The message that stands for them.
+    pub(crate) fn message(&self) -> FlightData {
+        let batches = [self.batches.start, self.batches.end];
+        let stored = WireStored { file: self.number, columns: self.columns.clone(), batches };
+        let note = Note { stored: Some(stored), ..Note::default() };
+        FlightData { app_metadata: note.write(), ..FlightData::default() }
+    }
+}

@@ -1,0 +1,46 @@
+//! Stored files for programs, through a door that is opened when the first one is asked for.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use flowc_flight::OpenFiles;
+use flowc_sandbox::Door;
+
+/// Opens the files of one folder for programs, which can't change them.
+#[derive(Debug)]
+pub(crate) struct StoredFiles {
+    helper: PathBuf,
+    folder: PathBuf,
+    door: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Unused,
+    Open(Door),
+    /// This machine allows none.
+    Closed,
+}
+
+impl StoredFiles {
+    /// `helper` is a program that calls [`flowc_sandbox::main`] first thing.
+    pub(crate) fn new(helper: PathBuf, folder: PathBuf) -> Self {
+        Self { helper, folder, door: Mutex::new(State::Unused) }
+    }
+}
+
+impl OpenFiles for StoredFiles {
+    fn open(&self, path: &Path) -> io::Result<OwnedFd> {
+        let elsewhere = || io::Error::from(io::ErrorKind::NotFound);
+        let path = std::path::absolute(path)?;
+        let name = path.strip_prefix(&self.folder).ok().and_then(Path::to_str).ok_or_else(elsewhere)?;
+        let mut state = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*state, State::Unused) {
+            *state = Door::new(&self.helper, &self.folder).map_or(State::Closed, State::Open);
+        }
+        let State::Open(door) = &mut *state else { return Err(io::ErrorKind::Unsupported.into()) };
+        door.file(name).inspect_err(|_| *state = State::Closed)
+    }
+}
