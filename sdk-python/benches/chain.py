@@ -35,7 +35,7 @@ def main() -> None:
     megabyte = batch(8500)
     with served(HERE) as server:
         rounds = [
-            [throughput(of_chain(server, megabyte.schema, length), megabyte) for length in LENGTHS]
+            [throughput(of_chain(server, megabyte.schema, length), server.memory, megabyte) for length in LENGTHS]
             for _ in range(ROUNDS)
         ]
     rates = [statistics.median(measured) for measured in zip(*rounds, strict=True)]

@@ -1,4 +1,4 @@
-"""What the SDK costs: a stage that gives its input, against a bare exchange of pyarrow, in one run.
+"""What the SDK costs: a stage that gives its input, in shared memory and not, against a bare exchange, in one run.
 
 python benches/identity.py
 """
@@ -14,12 +14,15 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
+from flowc.memory import Memory
 from flowc.testing import Server, served
+from flowc.testing.client import send, taken
 
 HERE = Path(__file__).parent
 ROUNDS = 5
 ROWS = 2000
 BATCHES = 1000
+REGION = 64 << 20
 
 Exchange = tuple[Any, Any]
 
@@ -45,38 +48,39 @@ def of_bare(server: Server, schema: pa.Schema) -> Exchange:
     return writer, reader
 
 
-def read(reader: Any) -> bool:
+def read(reader: Any, memory: Memory) -> bool:
     """Reads up to the next batch; whether there was one."""
-    return any(chunk.data is not None for chunk in reader)
+    return any(taken(chunk, memory) is not None for chunk in reader)
 
 
-def latency(exchange: Exchange, row: pa.RecordBatch) -> float:
+def latency(exchange: Exchange, memory: Memory, row: pa.RecordBatch) -> float:
     """Median seconds from one row to its answer."""
     writer, reader = exchange
     times = []
     for _ in range(ROWS):
         start = time.perf_counter()
         writer.write_batch(row)
-        read(reader)
+        read(reader, memory)
         times.append(time.perf_counter() - start)
     end(exchange)
     return statistics.median(times)
 
 
-def throughput(exchange: Exchange, one: pa.RecordBatch) -> float:
+def throughput(exchange: Exchange, memory: Memory, one: pa.RecordBatch) -> float:
     """Bytes a second, one way, while as much comes back."""
     writer, reader = exchange
+    outbox = memory.outbox(one.schema)
 
-    def send() -> None:
+    def send_all() -> None:
         for _ in range(BATCHES):
-            writer.write_batch(one)
+            send(writer, outbox, one)
         writer.done_writing()
 
-    thread = threading.Thread(target=send)
+    thread = threading.Thread(target=send_all)
     start = time.perf_counter()
     thread.start()
     for _ in range(BATCHES):
-        read(reader)
+        read(reader, memory)
     seconds = time.perf_counter() - start
     thread.join()
     end(exchange)
@@ -87,26 +91,35 @@ def end(exchange: Exchange) -> None:
     """Closes our side and reads what is left."""
     writer, reader = exchange
     writer.done_writing()
-    read(reader)
+    read(reader, Memory())
     writer.close()
+
+
+def measured(
+    server: Server, open_: Callable[[Server, pa.Schema], Exchange], row: pa.RecordBatch, megabyte: pa.RecordBatch
+) -> tuple[float, float]:
+    """Latency and throughput."""
+    return (
+        latency(open_(server, row.schema), server.memory, row),
+        throughput(open_(server, row.schema), server.memory, megabyte),
+    )
 
 
 def main() -> None:
     """Measures both in turns, and prints the medians."""
     row, megabyte = batch(1), batch(8500)
     print(f"batches of {megabyte.nbytes / 1e6:.2f} MB")
-    with served(HERE) as stage, served(HERE, [sys.executable, "bare.py"]) as bare:
-        ways: dict[str, Callable[[], Exchange]] = {
-            "bare exchange": lambda: of_bare(bare, row.schema),
-            "stage of the SDK": lambda: of_stage(stage, row.schema),
+    bare_server = [sys.executable, "bare.py"]
+    with served(HERE) as stage, served(HERE, memory=REGION) as shared, served(HERE, bare_server) as bare:
+        ways: dict[str, tuple[Server, Callable[[Server, pa.Schema], Exchange]]] = {
+            "bare exchange": (bare, of_bare),
+            "stage of the SDK": (stage, of_stage),
+            "in shared memory": (shared, of_stage),
         }
-        rounds = [
-            {name: (latency(open_(), row), throughput(open_(), megabyte)) for name, open_ in ways.items()}
-            for _ in range(ROUNDS)
-        ]
+        rounds = [{name: measured(*way, row, megabyte) for name, way in ways.items()} for _ in range(ROUNDS)]
         for name in ways:
-            seconds = statistics.median(measured[name][0] for measured in rounds)
-            rate = statistics.median(measured[name][1] for measured in rounds)
+            seconds = statistics.median(found[name][0] for found in rounds)
+            rate = statistics.median(found[name][1] for found in rounds)
             print(f"{name:18} {seconds * 1e6:6.0f} us a row  {rate / 1e9:5.2f} GB/s each way")
 
 

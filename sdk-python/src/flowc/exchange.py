@@ -9,23 +9,26 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .problem import Cancelled
-from .wire import both_json, consumed_json, dumps, settled_json
+from .wire import dumps, progress_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .description import Opening
+    from .memory import Memory
+    from .regions import Block
 
 
 class Exchange:
     """Reads and writes in the thread of its handler, straight from and to the stream."""
 
-    def __init__(self, reader: Any, writer: Any, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, reader: Any, writer: Any, is_cancelled: Callable[[], bool], memory: Memory) -> None:
         self.schema = pa.schema([])
         self.rows = 0
         self.is_cancelled = is_cancelled
         self._reader = reader
         self._writer = writer
+        self._memory = memory
         self._is_opened = False
         self._early: list[dict[str, Any]] = []
         self._consumed = 0
@@ -40,6 +43,7 @@ class Exchange:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
         self._is_picking = opening.outputs[0].rows.relation == "subset"
+        self._outbox = self._memory.outbox(opening.outputs[0].written)
         with self._writing:
             self._tell({"opened": True})
             self._tell_early()
@@ -51,7 +55,7 @@ class Exchange:
         with self._reading:
             while True:
                 try:
-                    batch: pa.RecordBatch | None = self._reader.read_chunk().data
+                    batch = self._memory.batch(self._reader.read_chunk())
                 except StopIteration:
                     break
                 if batch is not None:
@@ -68,16 +72,19 @@ class Exchange:
     def flush(self) -> None:
         """Says how far the stage has come, if it was not said yet."""
         with self._writing:
-            progress = self._progress()
+            progress = self._progress(None)
             if progress is not None:
                 self._write(self._writer.write_metadata, progress)
 
     def write(self, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch of the first output."""
+        block = self._outbox.put(batch)
         with self._writing:
             self.settle(settled or 0)
-            progress = self._progress()
-            if progress is not None:
+            progress = self._progress(block)
+            if block is not None:
+                self._write(self._writer.write_metadata, progress)
+            elif progress is not None:
                 self._write(self._writer.write_with_metadata, batch, progress)
             else:
                 self._write(self._writer.write_batch, batch)
@@ -115,19 +122,17 @@ class Exchange:
     def _drain(self) -> None:
         try:
             while True:
-                self._reader.read_chunk()
+                # What lies in a block is given back.
+                self._memory.batch(self._reader.read_chunk())
         except StopIteration:
             pass
 
-    def _progress(self) -> bytes | None:
-        """Metadata that says how many rows are consumed and settled, if that is news."""
+    def _progress(self, block: Block | None) -> bytes | None:
+        """Metadata that says how many rows are consumed and settled, if that is news, and where the batch lies."""
         consumed, settled = self._consumed, self._settled
         told, self._told = self._told, (consumed, settled)
-        if (consumed, settled) == told:
-            return None
-        if settled == told[1]:
-            return consumed_json(consumed)
-        return settled_json(settled) if consumed == told[0] else both_json(consumed, settled)
+        is_news = consumed != told[0], settled != told[1]
+        return progress_json(consumed if is_news[0] else None, settled if is_news[1] else None, block)
 
     def _tell_early(self) -> None:
         """Sends what was said before anything could be."""

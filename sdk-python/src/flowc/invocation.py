@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from .streams import LaterInlet, Stream, StreamInlet
-from .wire import settled_json
+from .wire import progress_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
     from .description import Opening
     from .exchange import Exchange
+    from .regions import Outbox
     from .work import Inlet
 
 
-Sendable: TypeAlias = "pa.RecordBatch | tuple[pa.RecordBatch, bytes]"
+Settling: TypeAlias = "tuple[pa.RecordBatch, int | None]"
+"""A batch, and how many rows are settled with it, if that is to be said."""
+Message: TypeAlias = "pa.RecordBatch | tuple[pa.RecordBatch, bytes]"
 """A batch, or one with metadata."""
 
 
@@ -30,7 +35,7 @@ class Invocation:
             number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others
         }
         sent = list(enumerate(opening.outputs[1:], 1))
-        self.outputs: dict[int, Stream[Sendable]] = {
+        self.outputs: dict[int, Stream[Settling]] = {
             number: Stream(output.written, exchange.is_cancelled) for number, output in sent
         }
         self._picking = {number for number, output in sent if output.rows.relation == "subset"}
@@ -50,10 +55,8 @@ class Invocation:
         """Sends a batch."""
         if output == 0:
             self.exchange.write(batch, settled)
-        elif settled is not None and output in self._picking:
-            self.outputs[output].put((batch, settled_json(settled)))
         else:
-            self.outputs[output].put(batch)
+            self.outputs[output].put((batch, settled if output in self._picking else None))
 
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""
@@ -68,3 +71,12 @@ class Invocation:
             stream.give_up()
         for output in self.outputs.values():
             output.give_up()
+
+
+def messages(stream: Stream[Settling], outbox: Outbox) -> Iterator[Message]:
+    """An output as its reader is sent it. A batch that lies in a block leaves a message without rows."""
+    for batch, settled in stream.all():
+        block = outbox.put(batch)
+        metadata = progress_json(settled=settled, block=block)
+        rows = batch if block is None else outbox.empty
+        yield rows if metadata is None else (rows, metadata)

@@ -10,6 +10,7 @@ import sys
 import threading
 
 from .log import capture
+from .memory import shared_memory
 from .server import StageServer
 
 
@@ -22,7 +23,9 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, os.path.abspath(arguments[0]))
     threading.Thread(target=_end_with, args=[_take_standard_input()], daemon=True).start()
     capture()
-    StageServer(location).serve()
+    # Before it listens: whoever finds it listening knows whether it shares memory.
+    memory = shared_memory(os.environ.get("FLOWC_MEMORY"))
+    StageServer(location, memory).serve()
     return 0
 
 

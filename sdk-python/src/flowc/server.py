@@ -11,15 +11,15 @@ from .chain import Chain
 from .describe import describe
 from .exchange import Exchange
 from .failure import failed_json, last_frames, said
-from .invocation import Invocation
+from .invocation import Invocation, messages
 from .load import load
 from .problem import Cancelled, Problem, StepFailed
 from .wire import (
-    consumed_json,
     description_json,
     dumps,
     opening_from_json,
     problem_json,
+    progress_json,
     request,
     schema_from_text,
     signature_json,
@@ -28,12 +28,14 @@ from .wire import (
 
 if TYPE_CHECKING:
     from .description import Opening
+    from .memory import Memory
 
 
 class StageServer(flight.FlightServerBase):
     """Answers what flowc asks about the stages that can be imported, and runs them."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, memory: Memory) -> None:
+        self._memory = memory
         # Calls may come as soon as it listens, which the base class starts.
         self._invocations: dict[str, Invocation] = {}
         super().__init__(location)
@@ -44,7 +46,7 @@ class StageServer(flight.FlightServerBase):
 
     def do_exchange(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """An invocation."""
-        exchange = Exchange(reader, writer, context.is_cancelled)
+        exchange = Exchange(reader, writer, context.is_cancelled, self._memory)
         try:
             exchange.end(self._outcome(descriptor.command, exchange))
         except Cancelled:
@@ -92,9 +94,11 @@ class StageServer(flight.FlightServerBase):
         rows = 0
         try:
             for chunk in reader:
-                stream.put(chunk.data)
-                rows += chunk.data.num_rows
-                writer.write(consumed_json(rows))
+                batch = self._memory.batch(chunk)
+                if batch is not None:
+                    stream.put(batch)
+                    rows += batch.num_rows
+                    writer.write(progress_json(consumed=rows))
         except Cancelled:
             return
         except BaseException:
@@ -108,8 +112,9 @@ class StageServer(flight.FlightServerBase):
     def do_get(self, _context: Any, ticket: Any) -> flight.FlightDataStream:
         """An output beside the first one."""
         fields = json.loads(ticket.ticket)
-        stream: Any = self._invocation(fields["invocation"]).outputs[fields["output"]]
-        return flight.GeneratorStream(stream.schema, stream.all())
+        stream = self._invocation(fields["invocation"]).outputs[fields["output"]]
+        found: Any = messages(stream, self._memory.outbox(stream.schema))
+        return flight.GeneratorStream(stream.schema, found)
 
     def _invocation(self, name: str) -> Invocation:
         if name not in self._invocations:

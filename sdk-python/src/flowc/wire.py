@@ -35,19 +35,21 @@ def dumps(message: Json) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def consumed_json(rows: int) -> bytes:
-    """That the first rows have been taken."""
-    return b'{"consumed":%d}' % rows
+def progress_json(
+    consumed: int | None = None, settled: int | None = None, block: tuple[int, int] | None = None
+) -> bytes | None:
+    """What goes with a batch: how many rows have been taken, and will not be picked any more, and where it lies.
 
-
-def settled_json(rows: int) -> bytes:
-    """That none of the first rows will be picked any more."""
-    return b'{"settled":%d}' % rows
-
-
-def both_json(consumed: int, settled: int) -> bytes:
-    """Both."""
-    return b'{"consumed":%d,"settled":%d}' % (consumed, settled)
+    None if that is nothing.
+    """
+    fields = []
+    if consumed is not None:
+        fields.append(b'"consumed":%d' % consumed)
+    if settled is not None:
+        fields.append(b'"settled":%d' % settled)
+    if block is not None:
+        fields.append(b'"block":[%d,%d]' % block)
+    return b"{%b}" % b",".join(fields) if fields else None
 
 
 def request(body: bytes) -> dict[str, Json]:

@@ -277,3 +277,39 @@ def soon(rows: pa.RecordBatch):
 @flowc.stage(reads=["id"], picks=True, batch=flowc.Batching(rows=3, seconds=0))
 def gathered_masks(rows: pa.RecordBatch):
     return [id_ % 3 > 0 for id_ in rows["id"].to_pylist()]
+
+
+@flowc.stage(output=lambda schema: schema)
+def echo(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Gives its input."""
+    return rows
+
+
+@flowc.stage(output=lambda schema: schema)
+def at_last(rows: Iterator[pa.RecordBatch]):
+    """Gives its input when it has seen all of it."""
+    yield from list(rows)
+
+
+@flowc.stage(adds={"shared": bool})
+def shared(rows: pa.RecordBatch):
+    """Whether the rows lie in memory that is shared with flowc, and can't be written."""
+    _, data = rows.column(0).buffers()
+    return [any(start <= data.address < end for start, end in shared_places())] * rows.num_rows
+
+
+def shared_places() -> Iterator[tuple[int, int]]:
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "memfd:" in line and "r--s" in line:
+            start, _, end = line.split()[0].partition("-")
+            yield int(start, 16), int(end, 16)
+
+
+KEPT = []
+
+
+@flowc.stage(reads=["id"], adds={"n": int})
+def keeps(rows: pa.RecordBatch):
+    """Keeps its rows for good, and tells the sum of all that it has."""
+    KEPT.append(rows)
+    return [sum(pc.sum(kept["id"]).as_py() for kept in KEPT)] * rows.num_rows

@@ -7,15 +7,19 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyarrow import flight
 
 from ..description import InputDescription, Opening
+from ..memory import Memory
 from ..problem import Problem
-from ..wire import PROTOCOL, description_from_json, dumps, opening_json, schema_to_text
+from ..wire import PROTOCOL, description_from_json, dumps, opening_json, progress_json, schema_to_text
 from .credit import Credit
+
+if TYPE_CHECKING:
+    from ..regions import Outbox
 
 NAMES = itertools.count()
 
@@ -53,9 +57,10 @@ class Ended:
 class Client:
     """Asks a server about its stages, and runs them."""
 
-    def __init__(self, location: str, stage: str = "") -> None:
+    def __init__(self, location: str, stage: str = "", memory: Memory | None = None) -> None:
         self.flight = flight.connect(location)
         self.stage = stage
+        self.memory = memory or Memory()
 
     def signature(self) -> dict[str, Any]:
         """What the stage is."""
@@ -122,6 +127,23 @@ def _main(inputs: Sequence[InputDescription]) -> int | None:
     return driving[0] if driving else len(inputs) - 1 if inputs else None
 
 
+def send(writer: Any, outbox: Outbox, batch: pa.RecordBatch) -> None:
+    """Sends a batch, in a block if there is room."""
+    block = outbox.put(batch)
+    if block is None:
+        writer.write_batch(batch)
+    else:
+        writer.write_metadata(progress_json(block=block))
+
+
+def taken(chunk: Any, memory: Memory) -> pa.RecordBatch | None:
+    """The batch of a message. What lies in a block is copied, so that the block is given back, as flowc does it."""
+    batch = memory.batch(chunk)
+    if not batch or chunk.data:
+        return batch
+    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)
+
+
 class _Invoked:
     def __init__(
         self, client: Client, opening: Opening, inputs: Sequence[pa.Table], credit: int, exchange: tuple[Any, Any]
@@ -152,8 +174,9 @@ class _Invoked:
     def _messages(self) -> Any:
         """Metadata of the exchange, until the last one; batches are kept."""
         for chunk in self.reader:
-            if chunk.data is not None:
-                self.result.outputs[0].append(chunk.data)
+            batch = taken(chunk, self.client.memory)
+            if batch is not None:
+                self.result.outputs[0].append(batch)
             if chunk.app_metadata is not None:
                 message = json.loads(chunk.app_metadata.to_pybytes())
                 self.result.messages.append(message)
@@ -168,10 +191,11 @@ class _Invoked:
                 if number != self.opening.main:
                     self._put(number, table)
             if self.opening.main is not None:
+                outbox = self.client.memory.outbox(self.opening.main_schema())
                 for batch in self.inputs[self.opening.main].to_batches():
                     if not self.credit.take(batch):
                         return
-                    self.writer.write_batch(batch)
+                    send(self.writer, outbox, batch)
             self.writer.done_writing()
         except (flight.FlightError, pa.ArrowException):
             pass  # the stage has ended before its input
@@ -179,8 +203,9 @@ class _Invoked:
     def _put(self, number: int, table: pa.Table) -> None:
         path = flight.FlightDescriptor.for_path("flowc", self.opening.invocation, "input", str(number))
         writer, answers = self.client.flight.do_put(path, table.schema)
+        outbox = self.client.memory.outbox(table.schema)
         for batch in table.to_batches():
-            writer.write_batch(batch)
+            send(writer, outbox, batch)
             answers.read()  # type: ignore[attr-defined]  # the stubs name another class
         writer.done_writing()
         writer.close()
@@ -188,4 +213,5 @@ class _Invoked:
     def _take(self, number: int) -> None:
         ticket = {"protocol": PROTOCOL, "stage": "", "invocation": self.opening.invocation, "output": number}
         reader = self.client.flight.do_get(flight.Ticket(dumps(ticket)))
-        self.result.outputs[number].extend(chunk.data for chunk in reader if chunk.data is not None)
+        batches = (taken(chunk, self.client.memory) for chunk in reader)
+        self.result.outputs[number].extend(batch for batch in batches if batch is not None)
