@@ -25,19 +25,24 @@ const MEETING: &str = "m";
 #[derive(Debug)]
 pub struct Folder {
     folder: TempDir,
-    /// Not where the machine can't have it: then there is no shared memory.
+    /// Where memory is shared, if it is.
     meeting: Option<Meeting>,
 }
 
 impl Folder {
     /// A folder in `spool`, unless that makes the socket's path too long. It is named after this process, so that others can
     /// tell when nobody needs it any more.
-    pub(crate) fn make(spool: &Path, files: Option<Arc<dyn OpenFiles>>) -> Result<Self, ProcessError> {
+    pub(crate) fn make(spool: &Path) -> Result<Self, ProcessError> {
         let parent = parent(spool)?;
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(ProcessError::io(&parent))?;
-        let meeting = Meeting::at(&folder.path().join(MEETING), files).ok();
-        Ok(Self { folder, meeting })
+        Ok(Self { folder, meeting: None })
+    }
+
+    /// Has the program find shared memory there, and these files, where the machine can have it.
+    pub(crate) fn with_shared_memory(self, files: Option<Arc<dyn OpenFiles>>) -> Self {
+        let meeting = Meeting::at(&self.path().join(MEETING), files).ok();
+        Self { meeting, ..self }
     }
 
     /// Its path.

@@ -16,6 +16,7 @@ pub struct Host {
     spool: PathBuf,
     /// Before the network, which carries its requests.
     containers: Option<Arc<dyn Contain>>,
+    shares_memory: bool,
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
@@ -25,7 +26,15 @@ pub struct Host {
 impl Host {
     /// `helper` is a program that calls [`flowc_sandbox::main`] first thing; sockets and temporary files go to `spool`.
     pub fn new(helper: PathBuf, spool: PathBuf) -> Self {
-        Self { helper, spool, containers: None, files: None, network: OnceLock::new(), swept: Once::new() }
+        Self {
+            helper,
+            spool,
+            containers: None,
+            shares_memory: true,
+            files: None,
+            network: OnceLock::new(),
+            swept: Once::new(),
+        }
     }
 
     /// Gives it what starts programs in containers.
@@ -41,6 +50,12 @@ impl Host {
         Self { files: Some(Arc::new(files)), ..self }
     }
 
+    /// Has batches go through sockets alone. For comparison.
+    #[must_use]
+    pub fn without_shared_memory(self) -> Self {
+        Self { shares_memory: false, ..self }
+    }
+
     /// The program that plays the part of a helper.
     pub fn helper(&self) -> &Path {
         &self.helper
@@ -52,7 +67,8 @@ impl Host {
     /// If it can't be made.
     pub fn folder(&self) -> Result<Folder, ProcessError> {
         self.swept.call_once(|| sweep(&self.spool));
-        Folder::make(&self.spool, self.files.clone())
+        let folder = Folder::make(&self.spool)?;
+        Ok(if self.shares_memory { folder.with_shared_memory(self.files.clone()) } else { folder })
     }
 
     /// What carries all connections.

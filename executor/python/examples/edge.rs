@@ -1,25 +1,22 @@
 //! What an isolated edge costs: batches through a stage that gives its input, one row there and back, and two such stages
-//! in one process against two processes. Prints JSON.
+//! in one process against two processes; through the socket alone, and with shared memory. Prints JSON.
 //!
 //! `cargo run --release --example edge -- PROJECT` with the project of such a stage; `cargo xtask bench isolated` does
 //! it, and compares.
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 
+mod support;
+
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow_schema::SchemaRef;
-use flowc_planner::catalogue::Question;
-use flowc_planner::key::Phase;
-use flowc_planner::plan::{Code, Limits};
+use arrow_array::RecordBatch;
 use flowc_process::Host;
-use flowc_python::{Environments, Launch, Project, PythonRunner};
-use flowc_runner::{
-    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError,
-};
+use flowc_python::PythonRunner;
+use flowc_runner::{Batch, Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError};
+
+use support::{Seen, Stage, batch, bytes, median};
 
 const BATCHES: usize = 1000;
 const ROWS: usize = 5000;
@@ -29,72 +26,43 @@ fn main() {
     flowc_sandbox::main();
     let project = std::env::args().nth(1).expect("the folder of a project with a stage `identity`");
     let home = tempfile::tempdir().unwrap();
-    let project = Project::find(Path::new(&project), home.path()).unwrap();
-    let environment = Environments { home: home.path().to_owned() }.install(&project, &mut |_| ()).unwrap();
-    let host = Arc::new(Host::new(std::env::current_exe().unwrap(), home.path().to_owned()));
-    let runner = PythonRunner::new(host, home.path().to_owned(), 512 << 20);
-    let digest = runner.add(Launch { project, environment, entry: String::new() });
     let megabyte = batch(8500);
-    let invocation = invocation(&runner, digest, megabyte.schema());
-    let bytes: usize = megabyte.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap()).sum();
-    let rate = |open: &dyn Fn(Seen) -> Box<dyn Instance>| (bytes * BATCHES) as f64 / throughput(open, &megabyte) / 1e9;
-    let single = |seen: Seen| runner.open(&invocation, Box::new(seen)).unwrap();
-    let collapsed = |seen: Seen| {
-        let stages = [invocation.clone(), invocation.clone()];
-        runner.open_chain(&stages, vec![Box::new(Unheard)], Box::new(seen)).unwrap()
+    let stage = |host: Host| Stage::new(Path::new(&project), home.path(), host, &megabyte.schema());
+    let host = || Host::new(std::env::current_exe().unwrap(), home.path().to_owned());
+    let (shared, sent) = (stage(host()), stage(host().without_shared_memory()));
+    let rate = |open: &dyn Fn(Seen) -> Box<dyn Instance>| {
+        (bytes(&megabyte) * BATCHES) as f64 / throughput(open, &megabyte) / 1e9
     };
-    let separate = |seen: Seen| runner.open(&invocation, Box::new(Handover(Some(single(seen))))).unwrap();
-    let mut rates = [Vec::new(), Vec::new(), Vec::new()];
+    let mut rates: [Vec<f64>; 6] = Default::default();
     for _ in 0..ROUNDS {
-        let round = [rate(&single), rate(&collapsed), rate(&separate)];
-        rates.iter_mut().zip(round).for_each(|(rates, rate)| rates.push(rate));
+        let figures = [&sent, &shared].map(|Stage { runner, invocation, .. }| {
+            let single = |seen: Seen| runner.open(invocation, Box::new(seen)).unwrap();
+            let collapsed = |seen: Seen| {
+                let stages = [invocation.clone(), invocation.clone()];
+                runner.open_chain(&stages, vec![Box::new(Unheard)], Box::new(seen)).unwrap()
+            };
+            let separate = |seen: Seen| runner.open(invocation, Box::new(Handover(Some(single(seen))))).unwrap();
+            [rate(&single), rate(&collapsed), rate(&separate)]
+        });
+        rates.iter_mut().zip(figures.concat()).for_each(|(rates, rate)| rates.push(rate));
     }
-    let [single, collapsed, separate] = rates.map(median);
-    let mut times = latencies(&runner, &invocation, &batch(1));
+    let [sent_single, sent_collapsed, sent_separate, single, collapsed, separate] = rates.map(median);
+    let mut times = latencies(&shared.runner, &shared.invocation, &batch(1));
     times.sort_by(f64::total_cmp);
     let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize] * 1e6;
     println!(
         "{}",
         serde_json::json!({
-            "gigabytes_a_second": single,
-            "pair_collapsed": collapsed,
-            "pair_separate": separate,
+            "gigabytes_a_second": sent_single,
+            "pair_collapsed": sent_collapsed,
+            "pair_separate": sent_separate,
+            "shared": single,
+            "shared_collapsed": collapsed,
+            "shared_separate": separate,
             "row_us": at(0.5),
             "row_p99_us": at(0.99),
         })
     );
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// Whole numbers, floating numbers, and texts of 100 bytes.
-fn batch(rows: usize) -> RecordBatch {
-    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
-    let xs: ArrayRef = Arc::new(Float64Array::from_iter_values((0..rows).map(|row| row as f64)));
-    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("{row:0100}"))));
-    RecordBatch::try_from_iter([("id", ids), ("x", xs), ("text", texts)]).unwrap()
-}
-
-fn invocation(runner: &PythonRunner, digest: flowc_planner::key::StageDigest, schema: SchemaRef) -> Invocation {
-    runner.signature(&digest).unwrap();
-    let code = Code::Python { dir: String::new(), entry: String::new() };
-    let question = Question { code, digest, config: serde_json::json!({}), inputs: vec![schema.clone()] };
-    let output = runner.describe(&question).unwrap().outputs.remove(0);
-    let needed = vec![true; output.columns.len()];
-    Invocation {
-        stage: "identity".into(),
-        digest,
-        config: "{}".into(),
-        phase: Phase::Run,
-        part: 0,
-        inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema }]),
-        main_input: Some(0),
-        outputs: Arc::new([OutputPort { schema: output.schema, rows: output.rows, columns: output.columns, needed }]),
-        limits: Limits::default(),
-    }
 }
 
 /// Seconds for all batches, one after the other, while as much comes back.
@@ -122,23 +90,6 @@ fn latencies(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) 
         start.elapsed().as_secs_f64()
     };
     (0..ROWS).map(once).collect()
-}
-
-/// Counts rows.
-#[derive(Clone, Default)]
-struct Seen(Arc<AtomicU64>);
-
-impl Outlet for Seen {
-    fn emit(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
-        self.0.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn close(self: Box<Self>) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn log(&mut self, _: &str, _: &str) {}
 }
 
 /// Hands batches on to another process.
