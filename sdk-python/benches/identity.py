@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROUNDS = 5
 ROWS = 2000
 BATCHES = 1000
-REGION = 64 << 20
+REGION = 8 << 20
 
 Exchange = tuple[Any, Any]
 

@@ -78,10 +78,10 @@ class Releases:
 
     def _receive(self) -> None:
         try:
-            while received := self._peer.recv(4096):
-                self._received += received
-            self._is_over = True
+            received = self._peer.recv(64 << 10)
         except BlockingIOError:
             return
         except OSError:
-            self._is_over = True
+            received = b""
+        self._received += received
+        self._is_over = not received

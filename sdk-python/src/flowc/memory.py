@@ -39,7 +39,7 @@ class Memory:
         metadata = chunk.app_metadata
         if metadata is None or (batch is not None and batch.num_rows):
             return batch
-        block = json.loads(metadata.to_pybytes()).get("block")
+        block = json.loads(metadata.to_pybytes().decode()).get("block")
         return batch if block is None else self._inbox.batch(*block)
 
     def outbox(self, schema: pa.Schema) -> Outbox:

@@ -20,6 +20,9 @@ LEAST = 64 << 10
 PATIENCE_SECONDS = 0.2
 """How long one who needs room waits for the next block that is given back."""
 
+WRITING = pa.ipc.IpcWriteOptions()
+"""Those that it has anyway. Looking for them in the environment takes longer than a small batch."""
+
 Block: TypeAlias = "tuple[int, int]"
 """Offset and length."""
 
@@ -114,7 +117,7 @@ class Outbox:
         if offset is None:
             return None
         sink = pa.FixedSizeBufferWriter(self._region.bytes(offset, length))
-        pa.ipc.new_stream(sink, self._schema).write_batch(batch)
+        pa.ipc.new_stream(sink, self._schema, options=WRITING).write_batch(batch)
         return offset, length
 
     def _has_dictionaries(self) -> bool:

@@ -178,7 +178,7 @@ def waiting() -> flowc.Batch[Count]:
 
 def is_waiting(frame) -> bool:
     while frame is not None:
-        if frame.f_code.co_filename.endswith(("streams.py", "exchange.py", "concurrent.py", "gather.py")):
+        if frame.f_code.co_filename.endswith(("streams.py", "exchange.py", "regions.py", "concurrent.py", "gather.py")):
             return True
         frame = frame.f_back
     return False
