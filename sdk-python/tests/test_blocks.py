@@ -46,6 +46,11 @@ def fill(memory):
     return list(iter(lambda: outbox.put(ROWS), None))
 
 
+def only(memory, chunk):
+    (batch,) = memory.batches(chunk, ROWS.schema)
+    return batch
+
+
 def test_places_are_the_first_that_are_long_enough():
     room = Room(1000)
     assert [room.take(100), room.take(64), room.take(700), room.take(1)] == [0, 128, 192, 896]
@@ -70,7 +75,7 @@ def test_a_block_is_as_the_protocol_says():
     assert outbox.put(ROWS) == (first, length)
 
     read[320 : 320 + length] = written[:length]
-    batch = memory.batch(message([320, length]))
+    batch = only(memory, message([320, length]))
     assert batch.equals(ROWS)
     del batch
     assert theirs.recv(100) == bytes([64, 1, 0, 0, 0, 0, 0, 0])
@@ -79,15 +84,15 @@ def test_a_block_is_as_the_protocol_says():
 def test_a_block_may_come_with_a_batch_without_rows(sides):
     ours, theirs = sides
     outbox = ours.outbox(ROWS.schema)
-    assert theirs.batch(message(outbox.put(ROWS), outbox.empty)).equals(ROWS)
+    assert only(theirs, message(outbox.put(ROWS), outbox.empty)).equals(ROWS)
     plain = SimpleNamespace(data=outbox.empty, app_metadata=pa.py_buffer(b'{"settled":3}'))
-    assert theirs.batch(plain).equals(outbox.empty)
-    assert theirs.batch(SimpleNamespace(data=ROWS, app_metadata=None)) is ROWS
+    assert only(theirs, plain).equals(outbox.empty)
+    assert only(theirs, SimpleNamespace(data=ROWS, app_metadata=None)) is ROWS
 
 
 def test_a_block_is_lent_while_anything_refers_to_its_rows(sides):
     ours, theirs = sides
-    batch = theirs.batch(message(ours.outbox(ROWS.schema).put(ROWS)))
+    batch = only(theirs, message(ours.outbox(ROWS.schema).put(ROWS)))
     column = batch.slice(5)["id"]
     del batch
     assert lent(ours) == 1
@@ -116,7 +121,7 @@ def test_what_is_small_or_has_dictionaries_travels(sides):
 def test_where_there_is_no_room_a_batch_travels(sides, patience):
     ours, theirs = sides
     patience(0)
-    held = [theirs.batch(message(block)) for block in fill(ours)]
+    held = [only(theirs, message(block)) for block in fill(ours)]
     assert len(held) > 2
     assert all(batch.equals(ROWS) for batch in held)
     assert ours.outbox(ROWS.schema).put(ROWS) is None
@@ -127,7 +132,7 @@ def test_where_there_is_no_room_a_batch_travels(sides, patience):
 def test_who_finds_no_room_waits_for_it(sides, patience):
     ours, theirs = sides
     patience(0)
-    held = [theirs.batch(message(block)) for block in fill(ours)]
+    held = [only(theirs, message(block)) for block in fill(ours)]
     patience(60)
     blocks = []
     large = pa.record_batch([pa.concat_arrays([column] * 2) for column in ROWS.columns], schema=ROWS.schema)
@@ -141,7 +146,7 @@ def test_who_finds_no_room_waits_for_it(sides, patience):
         held.pop(0)
     for thread in threads:
         thread.join()
-    assert sorted(theirs.batch(message(block)).num_rows for block in blocks) == [10_000, 20_000]
+    assert sorted(only(theirs, message(block)).num_rows for block in blocks) == [10_000, 20_000]
 
 
 def test_what_never_fits_does_not_wait(sides, patience):
@@ -195,7 +200,8 @@ ours = shared_memory(path)
 thread.join()
 rows = pa.record_batch({"id": range(50_000)})
 block = theirs[0].outbox(rows.schema).put(rows)
-batch = ours.batch(SimpleNamespace(data=None, app_metadata=pa.py_buffer(b'{"block":[%d,%d]}' % block)))
+chunk = SimpleNamespace(data=None, app_metadata=pa.py_buffer(b'{"block":[%d,%d]}' % block))
+(batch,) = ours.batches(chunk, rows.schema)
 child = os.fork()
 if not child:
     del batch

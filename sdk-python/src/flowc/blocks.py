@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import threading
 from bisect import bisect_left
 from collections import deque
+from mmap import ACCESS_READ, mmap
 from select import select
 
 ALIGNMENT = 64
+FILE = 1 << 63
+"""Marks a number that brings a file."""
 
 
 class Room:
@@ -36,13 +41,19 @@ class Room:
 
 
 class Releases:
-    """The socket on which both sides say which blocks they need no more: an offset is a number of 8 bytes."""
+    """The socket on which both sides say which blocks they need no more: an offset is a number of 8 bytes.
+
+    A number whose highest bit is set brings a file.
+    """
 
     def __init__(self, peer: socket.socket) -> None:
         peer.setblocking(False)
         self._peer = peer
         self._unsaid: deque[int] = deque()
+        self._hearing = threading.Lock()
         self._received = b""
+        self._offsets: list[int] = []
+        self._files: list[tuple[int, mmap]] = []
         self._is_over = False
 
     def say(self, offset: int) -> None:
@@ -66,22 +77,50 @@ class Releases:
                 return
 
     def heard(self) -> list[int]:
-        """The blocks that were given back since this was asked last. Not for several threads at once."""
-        self._receive()
-        whole = len(self._received) // 8 * 8
-        offsets, self._received = self._received[:whole], self._received[whole:]
-        return [int.from_bytes(offsets[at : at + 8], "little") for at in range(0, whole, 8)]
+        """The blocks that were given back since this was asked last."""
+        with self._hearing:
+            self._receive()
+            offsets, self._offsets = self._offsets, []
+            return offsets
+
+    def files(self) -> list[tuple[int, mmap]]:
+        """The files that came since this was asked last, with their numbers."""
+        with self._hearing:
+            self._receive()
+            files, self._files = self._files, []
+            return files
 
     def wait(self, seconds: float) -> bool:
         """Waits until there is more to hear. False if there was not in this time."""
-        return bool(select([] if self._is_over else [self._peer], [], [], seconds)[0])
+        return bool(self._offsets or select([] if self._is_over else [self._peer], [], [], seconds)[0])
 
     def _receive(self) -> None:
-        try:
-            received = self._peer.recv(64 << 10)
-        except BlockingIOError:
-            return
-        except OSError:
-            received = b""
+        """One message may end before a file that comes after it, so all are received."""
+        while not self._is_over:
+            try:
+                received, descriptors, _, _ = socket.recv_fds(self._peer, 64 << 10, 1)
+            except BlockingIOError:
+                return
+            except OSError:
+                received, descriptors = b"", []
+            self._is_over = not received
+            self._sort(received, descriptors)
+
+    def _sort(self, received: bytes, descriptors: list[int]) -> None:
+        """A descriptor comes with the last number of what is received."""
         self._received += received
-        self._is_over = not received
+        whole = len(self._received) // 8 * 8
+        numbers, self._received = self._received[:whole], self._received[whole:]
+        for at in range(0, whole, 8):
+            number = int.from_bytes(numbers[at : at + 8], "little")
+            if number & FILE:
+                self._files.append((number ^ FILE, _mapped(descriptors.pop())))
+            else:
+                self._offsets.append(number)
+
+
+def _mapped(descriptor: int) -> mmap:
+    try:
+        return mmap(descriptor, 0, access=ACCESS_READ)
+    finally:
+        os.close(descriptor)

@@ -12,7 +12,7 @@ from .problem import Cancelled
 from .wire import dumps, progress_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from .description import Opening
     from .memory import Memory
@@ -29,6 +29,7 @@ class Exchange:
         self._reader = reader
         self._writer = writer
         self._memory = memory
+        self._read: Iterator[pa.RecordBatch] = iter(())
         self._is_opened = False
         self._early: list[dict[str, Any]] = []
         self._consumed = 0
@@ -54,13 +55,13 @@ class Exchange:
         self.flush()
         with self._reading:
             while True:
-                try:
-                    batch = self._memory.batch(self._reader.read_chunk())
-                except StopIteration:
-                    break
-                if batch is not None:
+                for batch in self._read:
                     self.rows += batch.num_rows
                     return batch
+                try:
+                    self._read = self._memory.batches(self._reader.read_chunk(), self.schema)
+                except StopIteration:
+                    break
         if self.is_cancelled():
             raise Cancelled
         return None
@@ -123,7 +124,7 @@ class Exchange:
         try:
             while True:
                 # What lies in a block is given back.
-                self._memory.batch(self._reader.read_chunk())
+                self._memory.batches(self._reader.read_chunk(), self.schema)
         except StopIteration:
             pass
 

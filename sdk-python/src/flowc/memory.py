@@ -12,6 +12,8 @@ from .blocks import Releases
 from .regions import Inbox, Outbox, Region
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
 
 VERSION = b"\1"
@@ -30,17 +32,19 @@ class Memory:
         releases = Releases(peer)
         return cls(Inbox(read, releases), Region(written, releases))
 
-    def batch(self, chunk: Any) -> pa.RecordBatch | None:
-        """The batch of a message, wherever it is; None if there is none."""
+    def batches(self, chunk: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The batches of a message on a stream of these columns, wherever they are."""
         batch: pa.RecordBatch | None = chunk.data
         if self._inbox is None:
-            return batch
+            return iter([] if batch is None else [batch])
         self._inbox.catch_up()
-        metadata = chunk.app_metadata
-        if metadata is None or (batch is not None and batch.num_rows):
-            return batch
-        block = json.loads(metadata.to_pybytes().decode()).get("block")
-        return batch if block is None else self._inbox.batch(*block)
+        is_elsewhere = chunk.app_metadata is not None and (batch is None or not batch.num_rows)
+        said = json.loads(chunk.app_metadata.to_pybytes()) if is_elsewhere else {}
+        if "block" in said:
+            return iter([self._inbox.batch(*said["block"])])
+        if "stored" in said:
+            return self._inbox.stored(said["stored"], schema)
+        return iter([] if batch is None else [batch])
 
     def outbox(self, schema: pa.Schema) -> Outbox:
         """For the batches of one stream."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from .blocks import Room
+from .files import Files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from mmap import mmap
 
     from .blocks import Releases
@@ -33,11 +35,18 @@ class Inbox:
     def __init__(self, mapping: mmap, releases: Releases) -> None:
         self._region = pa.py_buffer(mapping)
         self._releases = releases
+        self._files = Files()
 
     def batch(self, offset: int, length: int) -> pa.RecordBatch:
         """The batch of a block, which is given back when nothing refers to its rows any more."""
         buffer = pa.foreign_buffer(self._region.address + offset, length, _Lent(self, offset))
         return pa.ipc.open_stream(buffer).read_next_batch()
+
+    def stored(self, stored: dict[str, Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Batches of a file that was handed over."""
+        for number, mapping in self._releases.files():
+            self._files.put(number, mapping)
+        return self._files.batches(stored, schema)
 
     def give_back(self, offset: int) -> None:
         """A block is needed no more."""

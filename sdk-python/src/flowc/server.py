@@ -94,8 +94,7 @@ class StageServer(flight.FlightServerBase):
         rows = 0
         try:
             for chunk in reader:
-                batch = self._memory.batch(chunk)
-                if batch is not None:
+                for batch in self._memory.batches(chunk, stream.schema):
                     stream.put(batch)
                     rows += batch.num_rows
                     writer.write(progress_json(consumed=rows))

@@ -138,7 +138,7 @@ def send(writer: Any, outbox: Outbox, batch: pa.RecordBatch) -> None:
 
 def taken(chunk: Any, memory: Memory) -> pa.RecordBatch | None:
     """The batch of a message. What lies in a block is copied, so that the block is given back, as flowc does it."""
-    batch = memory.batch(chunk)
+    batch = next(memory.batches(chunk, pa.schema([])), None)
     if not batch or chunk.data:
         return batch
     return pa.ipc.read_record_batch(batch.serialize(), batch.schema)

@@ -1,0 +1,30 @@
+"""Stored segments: files of flowc's store that are mapped here, and read where they lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from mmap import mmap
+
+
+class Files:
+    """The files that flowc has handed over, by their numbers."""
+
+    def __init__(self) -> None:
+        self._readers: dict[int, Any] = {}
+
+    def put(self, number: int, mapping: mmap) -> None:
+        """Takes a file, in place of one of the same number. That stays mapped while anything refers to its rows."""
+        self._readers[number] = pa.ipc.open_file(pa.py_buffer(mapping))
+
+    def batches(self, stored: dict[str, Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """The batches that a message stands for, as those of a stream of these columns."""
+        reader = self._readers[stored["file"]]
+        for number in range(*stored["batches"]):
+            batch = reader.get_batch(number)
+            columns = [batch.column(place) for place in stored["columns"]]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
