@@ -11,7 +11,7 @@ use crate::memory::Memory;
 use crate::wire::{Note, WireStored};
 
 /// Bytes of batches that one message stands for; a part of the credit, so that the stage works while the next ones come.
-const MOST: u64 = 2 << 20;
+const MOST: u64 = 4 << 20;
 
 /// Batches of a file that follow each other and are not sent yet.
 #[derive(Debug)]

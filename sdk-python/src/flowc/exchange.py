@@ -52,12 +52,13 @@ class Exchange:
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch of the main input."""
-        self.flush()
         with self._reading:
             while True:
                 for batch in self._read:
                     self.rows += batch.num_rows
                     return batch
+                # Not for each batch of a message: who waits for word of them sends no less than a message.
+                self.flush()
                 try:
                     self._read = self._memory.batches(self._reader.read_chunk(), self.schema)
                 except StopIteration:
