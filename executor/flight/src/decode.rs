@@ -9,6 +9,8 @@ use arrow_flight::FlightData;
 use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_ipc::{Message, MessageHeader, root_as_message};
 use arrow_schema::{Schema, SchemaRef};
+use flowc_codec::Codec;
+use flowc_planner::plan::Serialization;
 use flowc_platform::guarded;
 
 use crate::wire::Note;
@@ -22,16 +24,20 @@ pub(crate) struct Decoded {
 
 /// Decodes the messages of one stream.
 pub(crate) struct Decoder {
-    /// The columns that are due.
+    /// The columns of the messages.
     due: SchemaRef,
+    /// Gets batches out of those, where they do not travel as they are.
+    codec: Option<Codec>,
     begun: bool,
     dictionaries: HashMap<i64, ArrayRef>,
 }
 
 impl Decoder {
     /// For a stream of these columns.
-    pub(crate) fn new(due: SchemaRef) -> Self {
-        Self { due, begun: false, dictionaries: HashMap::new() }
+    pub(crate) fn new(due: SchemaRef, serialization: Serialization) -> Self {
+        let codec = Codec::new(serialization, &due);
+        let due = codec.as_ref().map_or(due, |codec| codec.packed().clone());
+        Self { due, codec, begun: false, dictionaries: HashMap::new() }
     }
 
     /// Decodes a message. Errors are breaches of the contract, in words.
@@ -42,7 +48,11 @@ impl Decoder {
         }
         // arrow-ipc panics on some well-formed messages that make no sense. After a panic the stream is given up.
         let batch = guarded(|| self.payload(data)).unwrap_or_else(|panic| Err(self.broken(panic)));
-        Ok(Decoded { note, batch: batch? })
+        let batch = match (batch?, &self.codec) {
+            (Some(packed), Some(codec)) => Some(codec.unpack(&packed)?),
+            (batch, _) => batch,
+        };
+        Ok(Decoded { note, batch })
     }
 
     fn payload(&mut self, data: FlightData) -> Result<Option<RecordBatch>, String> {
@@ -107,13 +117,13 @@ mod tests {
     use crate::encode::Encoder;
 
     fn decode_all(messages: Vec<FlightData>, due: SchemaRef) -> Result<Vec<RecordBatch>, String> {
-        let mut decoder = Decoder::new(due);
+        let mut decoder = Decoder::new(due, Serialization::Arrow);
         let decoded = messages.into_iter().map(|message| decoder.decode(message));
         decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
     }
 
     fn messages(batches: &[RecordBatch]) -> Vec<FlightData> {
-        let mut encoder = Encoder::new(batches[0].schema(), None);
+        let mut encoder = Encoder::new(batches[0].schema(), None, Serialization::Arrow);
         let mut messages: Vec<FlightData> = encoder.begin().into_iter().collect();
         batches.iter().for_each(|batch| messages.extend(encoder.encode(batch).unwrap()));
         messages

@@ -115,7 +115,7 @@ impl FlightInstance {
     }
 
     fn begin(&mut self, name: &str, stage: &str, opening: Vec<u8>) -> Result<(), StageError> {
-        let first = Decoder::new(self.outputs[0].sent().clone());
+        let first = self.decoder(0);
         let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
         match self.invocation.main_input {
             Some(main) => self.inputs[main].messages = Some(messages),
@@ -129,10 +129,14 @@ impl FlightInstance {
             let (stage, invocation) = (stage.into(), name.into());
             let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
-            let decoder = Decoder::new(self.outputs[port].sent().clone());
+            let decoder = self.decoder(port);
             self.call.get(port, Ticket::new(ticket), decoder);
         }
         Ok(())
+    }
+
+    fn decoder(&self, port: usize) -> Decoder {
+        Decoder::new(self.outputs[port].sent().clone(), self.invocation.limits.serialization)
     }
 
     fn opening(&self, name: &str, stage: &str, steps: Vec<OpeningStep>) -> Result<Vec<u8>, String> {
@@ -153,6 +157,7 @@ impl FlightInstance {
             credit: CREDIT.into(),
             memory: invocation.limits.memory,
             timeout_ms: invocation.limits.timeout_ms,
+            serialization: invocation.limits.serialization,
             steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
@@ -330,7 +335,7 @@ impl FlightInstance {
             self.wait()?;
         }
         let encoded = self.inputs[port].encoder.encode(batch).map(Iterator::collect::<Vec<_>>);
-        let encoded = encoded.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        let encoded = encoded.map_err(|error| self.error(error.fault("its input")))?;
         self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
         encoded.into_iter().try_for_each(|message| self.send(port, message))?;
         while let Some(arrival) = self.call.ready() {
@@ -401,7 +406,7 @@ fn inputs(invocation: &Invocation, outputs: &[Output], name: &str) -> Result<Vec
         let descriptor = (Some(port) != invocation.main_input).then(path);
         let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
         Ok(Input {
-            encoder: Encoder::new(schema, descriptor),
+            encoder: Encoder::new(schema, descriptor, invocation.limits.serialization),
             messages: None,
             credit: Credit::new(CREDIT.into()),
             is_kept,

@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Description;
+use flowc_planner::plan::Serialization;
 use flowc_runner::Invocation;
 
 use crate::decode::Decoder;
@@ -14,7 +15,7 @@ use crate::wire::{Answer, WireDescription};
 /// # Errors
 /// What is wrong with the first message that is not as it must be.
 pub fn batches(due: SchemaRef, messages: Vec<FlightData>) -> Result<Vec<RecordBatch>, String> {
-    let mut decoder = Decoder::new(due);
+    let mut decoder = Decoder::new(due, Serialization::Arrow);
     let decoded = messages.into_iter().map(|message| decoder.decode(message));
     decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
 }

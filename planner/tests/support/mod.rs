@@ -8,7 +8,7 @@ use flowc_planner::catalogue::{
     Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, SourceSpec};
+use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, Serialization, SourceSpec};
 use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
@@ -42,6 +42,7 @@ fn signature(name: &str) -> Option<Signature> {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Some(Signature {
         chains: false,
+        serializations: vec![Serialization::Arrow, Serialization::Json],
         digest: StageDigest::new(KeyHasher::new(name).finish()),
         doc: String::new(),
         inputs: owned(inputs),

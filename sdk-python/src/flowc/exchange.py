@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .problem import Cancelled
+from .serialization import ARROW, Codec
 from .wire import both_json, consumed_json, dumps, settled_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Exchange:
 
     def __init__(self, reader: Any, writer: Any, is_cancelled: Callable[[], bool]) -> None:
         self.schema = pa.schema([])
+        self._inbound = self._outbound = Codec(ARROW, self.schema)
         self.rows = 0
         self.is_cancelled = is_cancelled
         self._reader = reader
@@ -39,11 +41,13 @@ class Exchange:
     def open(self, opening: Opening) -> None:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
+        self._inbound = Codec(opening.serialization, self.schema)
+        self._outbound = Codec(opening.serialization, opening.outputs[0].written)
         self._is_picking = opening.outputs[0].rows.relation == "subset"
         with self._writing:
             self._tell({"opened": True})
             self._tell_early()
-            self._write(self._writer.begin, opening.outputs[0].written)
+            self._write(self._writer.begin, self._outbound.schema)
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch of the main input."""
@@ -55,6 +59,7 @@ class Exchange:
                 except StopIteration:
                     break
                 if batch is not None:
+                    batch = self._inbound.unpack(batch)
                     self.rows += batch.num_rows
                     return batch
         if self.is_cancelled():
@@ -74,6 +79,7 @@ class Exchange:
 
     def write(self, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch of the first output."""
+        batch = self._outbound.pack(batch)
         with self._writing:
             self.settle(settled or 0)
             progress = self._progress()

@@ -88,12 +88,13 @@ class StageServer(flight.FlightServerBase):
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """An input beside the main one."""
         _, name, _, number = (part.decode() for part in descriptor.path)
-        stream = self._invocation(name).inputs[int(number)]
+        stream, codec = self._invocation(name).put(int(number))
         rows = 0
         try:
             for chunk in reader:
-                stream.put(chunk.data)
-                rows += chunk.data.num_rows
+                batch = codec.unpack(chunk.data)
+                stream.put(batch)
+                rows += batch.num_rows
                 writer.write(consumed_json(rows))
         except Cancelled:
             return

@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, PutResult};
 use arrow_schema::SchemaRef;
+use flowc_planner::plan::Serialization;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tonic::{Status, Streaming};
@@ -47,11 +48,12 @@ impl Feed {
     /// Of these columns.
     pub(super) fn new(
         due: SchemaRef,
+        serialization: Serialization,
         first: Option<FlightData>,
         messages: Streaming<FlightData>,
         runtime: Handle,
     ) -> Self {
-        Self { runtime, first, messages, decoder: Decoder::new(due) }
+        Self { runtime, first, messages, decoder: Decoder::new(due, serialization) }
     }
 
     /// The next batch; waits for it. None at the end.

@@ -2,12 +2,12 @@
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_planner::plan::Rows;
+use flowc_planner::plan::{Rows, Serialization};
 use flowc_runner::{Batch, Outlet, StageError, StageFault};
 
 use super::numbers::Numbers;
 use super::replies::{Gone, Replies};
-use crate::encode::Encoder;
+use crate::encode::{EncodeError, Encoder};
 use crate::wire::Note;
 
 /// The outlet of an instance.
@@ -24,9 +24,9 @@ struct Output {
 
 impl Sending {
     /// Sends these columns on these streams, one per output.
-    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies]) -> Self {
+    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies], serialization: Serialization) -> Self {
         let output = |((sent, rows), replies): ((&SchemaRef, &Rows), &Replies)| Output {
-            encoder: Encoder::new(sent.clone(), None),
+            encoder: Encoder::new(sent.clone(), None, serialization),
             picks: matches!(rows, Rows::Subset { .. }),
             replies: replies.clone(),
         };
@@ -36,8 +36,8 @@ impl Sending {
 
 impl Output {
     fn send(&mut self, batch: &Batch) -> Result<(), StageFault> {
-        let broken = |error: ArrowError| StageFault::Contract(format!("a batch does not fit its output: {error}"));
-        let batch = self.record(batch).map_err(broken)?;
+        let broken = |error: EncodeError| error.fault("a batch of its output");
+        let batch = self.record(batch).map_err(|error| broken(error.into()))?;
         let schema = self.encoder.begin();
         let messages = schema.into_iter().chain(self.encoder.encode(&batch).map_err(broken)?);
         let mut messages = messages.map(|message| self.replies.send(message));

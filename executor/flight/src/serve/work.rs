@@ -67,12 +67,14 @@ impl Work {
     fn invoke(&mut self) -> Result<(), Stop> {
         let code = self.stages.code(self.opened.stage(), &self.opened.limits())?;
         let invocation = self.opened.invocation(code.digest, code.limits);
-        let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies);
+        let serialization = self.opened.serialization();
+        let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies, serialization);
         let mut instance = code.runner.open(&invocation, Box::new(outlet))?;
         self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;
         for (port, put) in std::mem::take(&mut self.others) {
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
-            let mut feed = Feed::new(self.opened.inputs[port].clone(), Some(first), messages, self.runtime.clone());
+            let due = self.opened.inputs[port].clone();
+            let mut feed = Feed::new(due, serialization, Some(first), messages, self.runtime.clone());
             let mut input = Input::new(port, &self.opened, &self.replies, Some(acknowledge));
             input.pass(&mut feed, instance.as_mut())?;
         }

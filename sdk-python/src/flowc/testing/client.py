@@ -14,6 +14,7 @@ from pyarrow import flight
 
 from ..description import InputDescription, Opening
 from ..problem import Problem
+from ..serialization import Codec
 from ..wire import PROTOCOL, description_from_json, dumps, opening_json, schema_to_text
 from .credit import Credit
 
@@ -87,7 +88,7 @@ class Client:
         """Opens an invocation: a writer and a reader. Whoever uses them does the rest. `steps` are those of a chain."""
         request = opening_json(opening) | {"protocol": PROTOCOL, "stage": self.stage, "credit": credit, "steps": steps}
         writer, reader = self.flight.do_exchange(flight.FlightDescriptor.for_command(dumps(request)))
-        writer.begin(opening.main_schema())
+        writer.begin(Codec(opening.serialization, opening.main_schema()).schema)
         return writer, reader
 
     def run(
@@ -153,7 +154,7 @@ class _Invoked:
         """Metadata of the exchange, until the last one; batches are kept."""
         for chunk in self.reader:
             if chunk.data is not None:
-                self.result.outputs[0].append(chunk.data)
+                self.result.outputs[0].append(self._codec(self.opening.outputs[0].written).unpack(chunk.data))
             if chunk.app_metadata is not None:
                 message = json.loads(chunk.app_metadata.to_pybytes())
                 self.result.messages.append(message)
@@ -168,19 +169,21 @@ class _Invoked:
                 if number != self.opening.main:
                     self._put(number, table)
             if self.opening.main is not None:
+                codec = self._codec(self.opening.main_schema())
                 for batch in self.inputs[self.opening.main].to_batches():
                     if not self.credit.take(batch):
                         return
-                    self.writer.write_batch(batch)
+                    self.writer.write_batch(codec.pack(batch))
             self.writer.done_writing()
         except (flight.FlightError, pa.ArrowException):
             pass  # the stage has ended before its input
 
     def _put(self, number: int, table: pa.Table) -> None:
         path = flight.FlightDescriptor.for_path("flowc", self.opening.invocation, "input", str(number))
-        writer, answers = self.client.flight.do_put(path, table.schema)
+        codec = self._codec(table.schema)
+        writer, answers = self.client.flight.do_put(path, codec.schema)
         for batch in table.to_batches():
-            writer.write_batch(batch)
+            writer.write_batch(codec.pack(batch))
             answers.read()  # type: ignore[attr-defined]  # the stubs name another class
         writer.done_writing()
         writer.close()
@@ -188,4 +191,8 @@ class _Invoked:
     def _take(self, number: int) -> None:
         ticket = {"protocol": PROTOCOL, "stage": "", "invocation": self.opening.invocation, "output": number}
         reader = self.client.flight.do_get(flight.Ticket(dumps(ticket)))
-        self.result.outputs[number].extend(chunk.data for chunk in reader if chunk.data is not None)
+        codec = self._codec(self.opening.outputs[number].written)
+        self.result.outputs[number].extend(codec.unpack(chunk.data) for chunk in reader if chunk.data is not None)
+
+    def _codec(self, schema: pa.Schema) -> Codec:
+        return Codec(self.opening.serialization, schema)
