@@ -172,7 +172,8 @@ fn describe(question: &Question) -> Result<Description, Problem> {
         }
         "marked@1" => {
             description.inputs = vec![input(Class::RowWise, vec![0])];
-            let (schema, columns) = (Arc::new(Schema::new(vec![field("row", DataType::Utf8)])), vec![OutputColumn::Written]);
+            let (schema, columns) =
+                (Arc::new(Schema::new(vec![field("row", DataType::Utf8)])), vec![OutputColumn::Written]);
             description.outputs = vec![OutputDescription { schema, rows: Rows::Subset { input: 0 }, columns }];
         }
         _ => {

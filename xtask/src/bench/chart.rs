@@ -194,12 +194,8 @@ mod tests {
             Plot::Bars(vec![1.0, 20.0], vec![("both".to_owned(), 2)]),
             Plot::Lines(vec![vec![(1.0, 1.0), (10.0, 5.0)], vec![(1.0, 2.0)]]),
         ];
-        let panel = |plot| Panel {
-            title: "t".to_owned(),
-            below: "b".to_owned(),
-            unit: |number| number.to_string(),
-            plot,
-        };
+        let panel =
+            |plot| Panel { title: "t".to_owned(), below: "b".to_owned(), unit: |number| number.to_string(), plot };
         let text = svg(&[look("a"), look("b")], &plots.map(panel));
         assert_eq!((text.matches("<rect").count(), text.matches("<circle").count()), (2, 3));
         assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n"));

@@ -55,7 +55,11 @@ const ALL: [(&str, &str, Run); 9] = [
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
-    ("interconnect", "an edge as JSON, Parquet and Arrow, over TLS, over a Unix socket and collapsed", interconnect::run),
+    (
+        "interconnect",
+        "an edge as JSON, Parquet and Arrow, over TLS, over a Unix socket and collapsed",
+        interconnect::run,
+    ),
     ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
 ];
 
