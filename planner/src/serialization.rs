@@ -55,21 +55,32 @@ fn check_columns(number: usize, place: Place, resolved: &Resolved, known: &Descr
         input.reads.iter().filter_map(move |&column| fields?.get(column))
     });
     let serialization = stage.limits.serialization;
-    let unfit = |field: &FieldRef| Some((field.name().clone(), unfit(field, serialization)?));
-    let found = read.find_map(|field| Some(("reads", unfit(field)?)));
-    let found = found.or_else(|| written(&described.description).find_map(|field| Some(("writes", unfit(field)?))));
-    let found = found.or_else(|| Some(("writes", clash(&described.description, serialization)?)));
-    if let Some((does, (column, why))) = found {
-        let stage = stage.name.text.clone();
-        problems.at(place, StageProblem::NotCarried { stage, does, column, why, serialization });
+    let found = read.find_map(|field| Some(("reads", unfit(field, serialization)?)));
+    let written = || written(&described.description).find_map(|field| unfit(field, serialization));
+    let clash = || clash(&described.description, serialization);
+    let found = found.or_else(|| Some(("writes", written().or_else(clash)?)));
+    if let Some((does, Unfit { column, why, help })) = found {
+        let (stage, help) = (stage.name.text.clone(), help.to_owned());
+        problems.at(place, StageProblem::NotCarried { stage, does, column, why, help });
     }
 }
 
-/// Why a column does not travel, if it does not.
-fn unfit(field: &FieldRef, serialization: Serialization) -> Option<String> {
-    let data_type = field.data_type();
-    let why = || format!("{data_type} does not travel as {serialization} without a change");
-    (!serialization.carries(data_type)).then(why)
+/// A column that does not travel, and why.
+struct Unfit {
+    column: String,
+    why: String,
+    help: &'static str,
+}
+
+/// Why a column's type does not travel, if it does not.
+fn unfit(field: &FieldRef, serialization: Serialization) -> Option<Unfit> {
+    let (column, data_type) = (field.name().clone(), field.data_type());
+    let why = format!("{data_type} does not travel as {serialization} without a change");
+    let help = match serialization {
+        Serialization::Json => "name another serialization: parquet has more types, arrow has all",
+        Serialization::Arrow | Serialization::Parquet => "leave `serialization` out: arrow has all types",
+    };
+    (!serialization.carries(data_type)).then_some(Unfit { column, why, help })
 }
 
 /// The columns that are written, those of partials included.
@@ -83,10 +94,14 @@ fn written_of(output: &OutputDescription) -> impl Iterator<Item = &FieldRef> {
     columns.filter(|(origin, _)| **origin == OutputColumn::Written).map(|(_, field)| field)
 }
 
-/// A written column that has the name of the numbers of rows, beside which it would travel; and what is wrong with that.
-fn clash(description: &Description, serialization: Serialization) -> Option<(String, String)> {
+/// A written column that has the name of the numbers of rows, beside which it would travel.
+fn clash(description: &Description, serialization: Serialization) -> Option<Unfit> {
     let picking = description.outputs.iter().filter(|output| matches!(output.rows, Rows::Subset { .. }));
     let field = picking.flat_map(written_of).find(|field| field.name() == ROW && !serialization.is_default())?;
     let why = format!("in {serialization} the numbers of the rows that it picks travel under this name");
-    Some((field.name().clone(), why))
+    Some(Unfit {
+        column: field.name().clone(),
+        why,
+        help: "leave `serialization` out, or give the column another name",
+    })
 }

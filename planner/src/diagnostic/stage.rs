@@ -65,13 +65,7 @@ pub enum StageProblem {
     },
     /// A column would not come back as it was.
     #[error("the stage `{stage}` {does} `{column}`: {why}")]
-    #[diagnostic(
-        code(flowc::serialization),
-        help("{}; or make it another type in a stage of its own", match serialization {
-            Serialization::Json => "`serialization \"parquet\"` has more types, arrow all",
-            _ => "leave `serialization` out: arrow has all types",
-        })
-    )]
+    #[diagnostic(code(flowc::serialization))]
     NotCarried {
         /// The stage.
         stage: String,
@@ -81,8 +75,9 @@ pub enum StageProblem {
         column: String,
         /// Why not.
         why: String,
-        /// What the text asks for.
-        serialization: Serialization,
+        /// What to do.
+        #[help]
+        help: String,
     },
     /// The code cannot be had.
     #[error("{code}: {message}")]
