@@ -8,7 +8,7 @@ const HEIGHT: f64 = 400.0;
 const WIDTH: f64 = 460.0;
 /// What is left around the plot of a panel, for its words.
 const LEFT: f64 = 90.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 32.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 64.0;
 /// The height of a row of the legend, and how many names are in one.
@@ -70,48 +70,51 @@ impl Panel {
     fn draw(&self, looks: &[Look], text: &mut String) {
         words(text, (LEFT + WIDTH - RIGHT) / 2.0, 22.0, "middle", &self.title);
         words(text, (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 14.0, "middle", &self.below);
-        let scale = Scale::around(self.plot.heights(), HEIGHT - BOTTOM, TOP);
+        let scale = self.plot.scale();
         for power in scale.powers() {
             let y = scale.place(power);
             line(text, [LEFT, y, WIDTH - RIGHT, y], INK, 0.4, "");
             words(text, LEFT - 8.0, y + 4.0, "end", &(self.unit)(power));
         }
         match &self.plot {
-            Plot::Bars(numbers, groups) => bars(numbers, groups, looks, &scale, text),
+            Plot::Bars(numbers, groups) => self.bars(numbers, groups, looks, &scale, text),
             Plot::Lines(lines) => curves(lines, looks, &scale, text),
+        }
+    }
+
+    fn bars(&self, numbers: &[f64], groups: &[(String, usize)], looks: &[Look], scale: &Scale, text: &mut String) {
+        let slots = numbers.len() + groups.len();
+        let (step, floor) = ((WIDTH - LEFT - RIGHT) / slots as f64, HEIGHT - BOTTOM);
+        let (mut x, mut bars) = (LEFT + step / 2.0, numbers.iter().zip(looks));
+        for (name, length) in groups {
+            words(text, x + step * *length as f64 / 2.0, floor + 18.0, "middle", name);
+            for (number, look) in bars.by_ref().take(*length) {
+                let y = scale.place(*number);
+                push(
+                    text,
+                    format_args!(
+                        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>\n",
+                        step * 0.84,
+                        floor - y,
+                        look.color
+                    ),
+                );
+                words(text, x + step * 0.42, y - 4.0, "middle", &(self.unit)(*number));
+                x += step;
+            }
+            x += step;
         }
     }
 }
 
 impl Plot {
-    fn heights(&self) -> Vec<f64> {
-        match self {
-            Plot::Bars(numbers, _) => numbers.clone(),
+    /// Of what is up and down. The least bar is seen to be one.
+    fn scale(&self) -> Scale {
+        let heights = match self {
+            Plot::Bars(numbers, _) => numbers.iter().flat_map(|number| [*number, number / 3.0]).collect(),
             Plot::Lines(lines) => lines.iter().flatten().map(|(_, y)| *y).collect(),
-        }
-    }
-}
-
-fn bars(numbers: &[f64], groups: &[(String, usize)], looks: &[Look], scale: &Scale, text: &mut String) {
-    let slots = numbers.len() + groups.len();
-    let (step, floor) = ((WIDTH - LEFT - RIGHT) / slots as f64, HEIGHT - BOTTOM);
-    let (mut x, mut bars) = (LEFT + step / 2.0, numbers.iter().zip(looks));
-    for (name, length) in groups {
-        words(text, x + step * *length as f64 / 2.0, floor + 18.0, "middle", name);
-        for (number, look) in bars.by_ref().take(*length) {
-            let y = scale.place(*number);
-            push(
-                text,
-                format_args!(
-                    "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{}\"/>\n",
-                    step * 0.84,
-                    floor - y,
-                    look.color
-                ),
-            );
-            x += step;
-        }
-        x += step;
+        };
+        Scale::around(heights, HEIGHT - BOTTOM, TOP)
     }
 }
 

@@ -185,6 +185,7 @@ fn time(seconds: f64) -> String {
 fn count(number: f64) -> String {
     match number {
         small if small < 0.999e6 => format!("{:.0} k", number / 1e3),
-        _ => format!("{:.1} M", number / 1e6),
+        large if large < 99.9e6 => format!("{:.1} M", number / 1e6),
+        _ => format!("{:.0} M", number / 1e6),
     }
 }
