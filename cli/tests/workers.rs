@@ -102,6 +102,22 @@ fn on_another_host_the_results_are_the_same() {
 }
 
 #[test]
+fn what_batches_are_made_of_changes_no_result() {
+    let hosts = Hosts::new();
+    let due = outputs(&pipeline("isolate #false"));
+    for serialization in ["parquet", "json"] {
+        let project = pipeline(&format!("isolate #false; serialization \"{serialization}\""));
+        let worker = Worker::start(&hosts, &project, "one.json");
+        assert_eq!(written(&run(&hosts, &project, &[&worker]).output().unwrap()), due, "{serialization}");
+        // Without a worker it says something that can't be.
+        project.write("cities.csv", "name,country\nRome,Italy\n");
+        let output = project.flowc(&["run"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("runs in flowc's process, where batches are not serialised"), "{said}");
+    }
+}
+
+#[test]
 fn a_worker_that_is_killed_is_replaced_by_another() {
     let hosts = Hosts::new();
     let project = rows("isolate #false");

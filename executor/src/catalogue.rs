@@ -131,7 +131,7 @@ fn remember(store: &Store, kind: Memo, key: &[u8; 32], answer: &impl Serialize) 
 }
 
 fn signature_key(digest: &StageDigest) -> [u8; 32] {
-    KeyHasher::new("signature 2").digest(digest.as_bytes()).finish()
+    KeyHasher::new("signature 3").digest(digest.as_bytes()).finish()
 }
 
 fn question_key(question: &Question) -> [u8; 32] {
@@ -152,7 +152,7 @@ mod tests {
 
     use arrow_schema::{DataType, Field, Schema};
     use flowc_planner::catalogue::{InputDescription, OutputDescription};
-    use flowc_planner::plan::{Class, OutputColumn, Purity, Rows};
+    use flowc_planner::plan::{Class, OutputColumn, Purity, Rows, Serialization};
 
     use super::*;
 
@@ -169,6 +169,7 @@ mod tests {
             purity: Purity::Sandboxed,
             runner: [("python".to_owned(), "3.11".to_owned())].into(),
             chains: true,
+            serializations: vec![Serialization::Arrow, Serialization::Parquet],
         };
         let nested = DataType::new_list(DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true);
         let description = Description {

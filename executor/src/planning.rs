@@ -126,8 +126,10 @@ impl Planning<'_> {
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
     fn memo_key(&self, project: &Project, lock_text: &str) -> [u8; 32] {
-        let mut hasher = KeyHasher::new("plan 2");
-        hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked)).finish()
+        let mut hasher = KeyHasher::new("plan 3");
+        hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked));
+        // What may be said of a stage depends on whether it can run elsewhere.
+        hasher.number(u64::from(self.runners.workers.is_used())).finish()
     }
 
     /// The plan of equal texts and an equal lock, if all code is still the same.
@@ -146,7 +148,8 @@ impl Planning<'_> {
     }
 
     fn settings(&self) -> Settings {
-        Settings { params: self.options.params.clone(), ambient: self.options.ambient.clone() }
+        let (params, ambient) = (self.options.params.clone(), self.options.ambient.clone());
+        Settings { params, ambient, remote: self.runners.workers.is_used() }
     }
 
     fn components<'p>(&'p self, project: &'p Project, images: &'p BTreeMap<String, String>) -> Components<'p> {

@@ -10,6 +10,7 @@ mod arrays;
 mod bytes;
 mod flight;
 mod lock;
+mod packed;
 mod plan;
 mod read;
 mod recipe;
@@ -36,6 +37,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "lines", run: read::lines },
     Target { name: "lock", run: lock::parse },
     Target { name: "opening", run: flight::opening },
+    Target { name: "packed-json", run: packed::json },
+    Target { name: "packed-parquet", run: packed::parquet },
     Target { name: "parquet", run: read::parquet },
     Target { name: "plan", run: plan::plan },
     Target { name: "sink", run: sink::state },

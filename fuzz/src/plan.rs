@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::catalogue::{Catalogue, Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Code, Plan, Purity, SourceSpec};
+use flowc_planner::plan::{Code, Plan, Purity, Serialization, SourceSpec};
 use flowc_planner::render::{Format, graph, plan_text};
 use flowc_planner::{Settings, Texts, units};
 
@@ -59,6 +59,7 @@ impl Catalogue for Given {
             };
             Ok(Signature {
                 chains: false,
+                serializations: Serialization::ALL.to_vec(),
                 digest: StageDigest::new([1; 32]),
                 doc: String::new(),
                 inputs: inputs.iter().map(|name| (*name).to_owned()).collect(),

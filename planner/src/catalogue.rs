@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use crate::key::StageDigest;
-use crate::plan::{Class, Code, OutputColumn, Purity, Rows, SourceSpec};
+use crate::plan::{Class, Code, OutputColumn, Purity, Rows, Serialization, SourceSpec};
 
 /// Answers the planner's questions. Each method takes a batch, so that an implementation may work in parallel.
 /// Answers come in the order of the questions.
@@ -41,6 +41,8 @@ pub struct Signature {
     pub runner: BTreeMap<String, String>,
     /// Whether its program runs adjacent stages in one invocation.
     pub chains: bool,
+    /// What its program can make batches of.
+    pub serializations: Vec<Serialization>,
 }
 
 /// A describe question.

@@ -303,6 +303,7 @@ mod tests {
         };
         let signature = Signature {
             chains: false,
+            serializations: Vec::new(),
             digest: crate::key::StageDigest::new([0; 32]),
             doc: String::new(),
             inputs: ports(inputs.len()),

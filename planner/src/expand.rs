@@ -17,6 +17,8 @@ pub struct Settings {
     pub params: BTreeMap<String, String>,
     /// Names among them that the pipeline need not declare: what many pipelines share has names for others.
     pub ambient: BTreeSet<String>,
+    /// Whether components run on other hosts, unless their text isolates them on this one.
+    pub remote: bool,
 }
 
 /// The top-level nodes of a pipeline, without `include`, `foreach` and `param`, and without `${...}`.

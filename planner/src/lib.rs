@@ -22,6 +22,7 @@ pub mod plan;
 pub mod quantity;
 mod read;
 pub mod render;
+mod serialization;
 mod syntax;
 mod targets;
 mod text;
@@ -84,6 +85,7 @@ fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, pr
     }
     let resolved = Resolved::new(pipeline, catalogue, problems);
     let mut descriptions = Descriptions::new(&resolved, catalogue, problems);
+    serialization::check(&resolved, &descriptions, settings, problems);
     targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {
         return None;

@@ -6,6 +6,7 @@
 
 mod format;
 mod limits;
+mod serialization;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use format::{Compression, CsvDialect, Format};
 pub use limits::{Isolate, Limits};
+pub use serialization::Serialization;
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 

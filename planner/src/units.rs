@@ -94,6 +94,8 @@ pub enum OwnProcess {
     Single,
     /// Their limits differ, or one has a `timeout`: limits are those of a process.
     Limits,
+    /// Their serializations differ: an invocation has one.
+    Serialization,
     /// The reader has several inputs or outputs: within a process, batches go straight from one stage to the next.
     Ports,
 }
@@ -104,6 +106,7 @@ impl std::fmt::Display for OwnProcess {
             OwnProcess::Program => "another program",
             OwnProcess::Single => "the program runs one stage at a time",
             OwnProcess::Limits => "other limits",
+            OwnProcess::Serialization => "another serialization",
             OwnProcess::Ports => "it has several inputs or outputs",
         })
     }
@@ -119,6 +122,8 @@ fn own_process(producer: &Stage, reader: &Stage) -> Option<OwnProcess> {
         Some(OwnProcess::Single)
     } else if memory != reader.limits.memory || timeout.is_some() {
         Some(OwnProcess::Limits)
+    } else if producer.limits.serialization != reader.limits.serialization {
+        Some(OwnProcess::Serialization)
     } else if reader.inputs.len() != 1 || reader.outputs.len() != 1 {
         Some(OwnProcess::Ports)
     } else {

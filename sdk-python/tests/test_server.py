@@ -32,6 +32,7 @@ def test_a_stage_says_what_it_is(stage):
         "outputs": ["out"],
         "config_schema": {"type": "object", "properties": {}, "additionalProperties": False},
         "chains": True,
+        "serializations": ["arrow", "parquet", "json"],
     }
     description = stage("lengths").describe({}, [ROWS.schema])
     assert description.inputs[0].reads == (1,)

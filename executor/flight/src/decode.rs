@@ -9,9 +9,11 @@ use arrow_flight::FlightData;
 use arrow_ipc::reader::{StreamDecoder, read_dictionary, read_record_batch};
 use arrow_ipc::{Message, MessageHeader, root_as_message};
 use arrow_schema::{Schema, SchemaRef};
+use flowc_codec::Codec;
 use flowc_platform::guarded;
 
 use crate::memory::{Block, Memory};
+use crate::transport::Transport;
 use crate::wire::Note;
 
 /// What one message says.
@@ -23,8 +25,10 @@ pub(crate) struct Decoded {
 
 /// Decodes the messages of one stream.
 pub(crate) struct Decoder {
-    /// The columns that are due.
+    /// The columns of the messages.
     due: SchemaRef,
+    /// Gets batches out of those, where they do not travel as they are.
+    codec: Option<Codec>,
     begun: bool,
     dictionaries: HashMap<i64, ArrayRef>,
     memory: Option<Arc<Memory>>,
@@ -32,8 +36,10 @@ pub(crate) struct Decoder {
 
 impl Decoder {
     /// For a stream of these columns.
-    pub(crate) fn new(due: SchemaRef, memory: Option<Arc<Memory>>) -> Self {
-        Self { due, begun: false, dictionaries: HashMap::new(), memory }
+    pub(crate) fn new(due: SchemaRef, transport: &Transport) -> Self {
+        let codec = Codec::new(transport.serialization, &due);
+        let due = codec.as_ref().map_or(due, |codec| codec.packed().clone());
+        Self { due, codec, begun: false, dictionaries: HashMap::new(), memory: transport.memory.clone() }
     }
 
     /// Decodes a message. Errors are breaches of the contract, in words.
@@ -41,7 +47,11 @@ impl Decoder {
         let note = Note::read(&data.app_metadata)?;
         // arrow-ipc panics on some well-formed messages that make no sense. After a panic the stream is given up.
         let batch = guarded(|| self.batch(data, note.block)).unwrap_or_else(|panic| Err(self.broken(panic)));
-        Ok(Decoded { note, batch: batch? })
+        let batch = match (batch?, &self.codec) {
+            (Some(packed), Some(codec)) => Some(codec.unpack(&packed)?),
+            (batch, _) => batch,
+        };
+        Ok(Decoded { note, batch })
     }
 
     /// The batch that a message holds or stands for. Where it stands for one it may hold an empty one, since some libraries
@@ -131,13 +141,13 @@ mod tests {
     use crate::encode::Encoder;
 
     fn decode_all(messages: Vec<FlightData>, due: SchemaRef) -> Result<Vec<RecordBatch>, String> {
-        let mut decoder = Decoder::new(due, None);
+        let mut decoder = Decoder::new(due, &Transport::default());
         let decoded = messages.into_iter().map(|message| decoder.decode(message));
         decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
     }
 
     fn messages(batches: &[RecordBatch]) -> Vec<FlightData> {
-        let mut encoder = Encoder::new(batches[0].schema(), None, None);
+        let mut encoder = Encoder::new(batches[0].schema(), None, &Transport::default());
         let mut messages: Vec<FlightData> = encoder.begin().into_iter().collect();
         batches.iter().for_each(|batch| messages.extend(encoder.encode(batch).unwrap()));
         messages

@@ -1,7 +1,5 @@
 //! Inputs of an invocation, on their way to the stage.
 
-use std::sync::Arc;
-
 use arrow_flight::FlightDescriptor;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_runner::{InputPort, Invocation, StageError, StageFault};
@@ -10,9 +8,9 @@ use crate::call::Messages;
 use crate::connection::CREDIT;
 use crate::credit::Credit;
 use crate::encode::Encoder;
-use crate::memory::Memory;
 use crate::output::Output;
 use crate::stored::StoredRun;
+use crate::transport::Transport;
 use crate::wire::put_path;
 
 /// An input of an invocation.
@@ -32,14 +30,14 @@ impl Input {
         invocation: &Invocation,
         outputs: &[Output],
         name: &str,
-        memory: Option<&Arc<Memory>>,
+        transport: &Transport,
     ) -> Result<Vec<Self>, StageError> {
         let input = |(port, input): (usize, &InputPort)| {
             let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
             let path = || FlightDescriptor::new_path(put_path(name, port));
             let descriptor = (Some(port) != invocation.main_input).then(path);
             let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
-            let encoder = Encoder::new(schema, descriptor, memory.cloned());
+            let encoder = Encoder::new(schema, descriptor, transport);
             Ok(Self { encoder, messages: None, credit: Credit::new(CREDIT.into()), is_kept, stored: None })
         };
         let inputs = invocation.inputs.iter().enumerate().map(input).collect::<Result<_, ArrowError>>();

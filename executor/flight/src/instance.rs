@@ -14,12 +14,12 @@ use crate::chain::{Chain, FrameColumn, Step};
 use crate::connection::{CREDIT, Connection};
 use crate::decode::{Decoded, Decoder};
 use crate::input::Input;
-use crate::memory::Memory;
 use crate::output::Output;
 use crate::pending::{Pending, size};
 use crate::program::{Ending, Program};
 use crate::question::{is_broken, reason};
 use crate::stored::StoredRun;
+use crate::transport::Transport;
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
     WireSchema,
@@ -44,7 +44,7 @@ pub struct FlightInstance {
     names: Vec<Arc<str>>,
     between: Vec<Box<dyn Between>>,
     call: Call,
-    memory: Option<Arc<Memory>>,
+    transport: Transport,
     invocation: Invocation,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
@@ -85,12 +85,14 @@ impl FlightInstance {
         let invocation = chain.as_ref().map_or(&invocations[0], |chain| &chain.invocation);
         let outputs: Vec<Output> = (0..invocation.outputs.len()).map(|port| Output::new(invocation, port)).collect();
         let name = new_name();
+        let (serialization, memory) = (invocation.limits.serialization, connection.memory.clone());
+        let transport = Transport { serialization, memory };
         let mut instance = Self {
             names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
             between,
             call: Call::new(connection),
-            memory: connection.memory.clone(),
-            inputs: Input::all(invocation, &outputs, &name, connection.memory.as_ref())?,
+            inputs: Input::all(invocation, &outputs, &name, &transport)?,
+            transport,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
             invocation: invocation.clone(),
             outputs,
@@ -108,7 +110,7 @@ impl FlightInstance {
     }
 
     fn begin(&mut self, name: &str, stage: &str, opening: Vec<u8>) -> Result<(), StageError> {
-        let first = Decoder::new(self.outputs[0].sent().clone(), self.memory.clone());
+        let first = self.decoder(0);
         let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
         match self.invocation.main_input {
             Some(main) => self.inputs[main].messages = Some(messages),
@@ -122,10 +124,14 @@ impl FlightInstance {
             let (stage, invocation) = (stage.into(), name.into());
             let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
-            let decoder = Decoder::new(self.outputs[port].sent().clone(), self.memory.clone());
+            let decoder = self.decoder(port);
             self.call.get(port, Ticket::new(ticket), decoder);
         }
         Ok(())
+    }
+
+    fn decoder(&self, port: usize) -> Decoder {
+        Decoder::new(self.outputs[port].sent().clone(), &self.transport)
     }
 
     fn opening(&self, name: &str, stage: &str, steps: Vec<OpeningStep>) -> Result<Vec<u8>, String> {
@@ -146,6 +152,7 @@ impl FlightInstance {
             credit: CREDIT.into(),
             memory: invocation.limits.memory,
             timeout_ms: invocation.limits.timeout_ms,
+            serialization: invocation.limits.serialization,
             steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
@@ -216,7 +223,7 @@ impl FlightInstance {
                     problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
                 let error = self.error(StageFault::Problem { message, config_path: problem.config_path });
                 // A stage that says so itself is ready for another invocation, unless something of this one is on its way.
-                let is_whole = self.memory.as_ref().is_none_or(|memory| memory.is_whole());
+                let is_whole = self.transport.memory.as_ref().is_none_or(|memory| memory.is_whole());
                 self.give_back(is_whole && self.outputs.len() == 1);
                 Err(error)
             }
@@ -321,7 +328,7 @@ impl FlightInstance {
     fn write(&mut self, port: usize, batch: &RecordBatch, bytes: u64) -> Result<(), StageError> {
         self.await_credit(port, bytes)?;
         let encoded = self.inputs[port].encoder.encode(batch);
-        let encoded = encoded.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        let encoded = encoded.map_err(|error| self.error(error.fault("its input")))?;
         self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
         encoded.into_iter().try_for_each(|message| self.send(port, message))?;
         self.take_ready()
@@ -434,7 +441,7 @@ impl Instance for FlightInstance {
         let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
         let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
         let (bytes, reads) = (size(read.columns().iter()), &self.invocation.inputs[port].reads);
-        let stored = self.memory.as_ref().and_then(|memory| StoredRun::of(&batch, reads, bytes, memory));
+        let stored = self.transport.arrow_memory().and_then(|memory| StoredRun::of(&batch, reads, bytes, memory));
         if self.inputs[port].is_kept {
             self.keep(port, batch)?;
         }

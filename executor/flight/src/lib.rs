@@ -19,6 +19,7 @@ mod question;
 mod secured;
 pub mod serve;
 mod stored;
+mod transport;
 mod wire;
 
 #[cfg(feature = "testing")]

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Limits, Purity};
+use flowc_planner::plan::{Limits, Purity, Serialization};
 use flowc_runner::{check_ports, misdescribed};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -66,8 +66,11 @@ impl Connection {
             )));
         }
         check_ports(&wire.inputs, &wire.outputs)?;
-        let WireSignature { doc, inputs, outputs, config_schema, chains, .. } = wire;
-        Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Sandboxed, runner, chains })
+        let WireSignature { doc, inputs, outputs, config_schema, chains, serializations, .. } = wire;
+        let is_offered = |known: &Serialization| known.is_default() || serializations.iter().any(|s| s == known.name());
+        let serializations = Serialization::ALL.into_iter().filter(is_offered).collect();
+        let purity = Purity::Sandboxed;
+        Ok(Signature { digest, doc, inputs, outputs, config_schema, purity, runner, chains, serializations })
     }
 
     /// What a stage makes of a config and of its inputs' schemas.

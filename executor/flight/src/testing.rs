@@ -7,6 +7,7 @@ use flowc_planner::catalogue::Description;
 use flowc_runner::Invocation;
 
 use crate::decode::Decoder;
+use crate::transport::Transport;
 use crate::wire::{Answer, WireDescription};
 
 /// The batches in a stream of messages that is to have these columns.
@@ -14,7 +15,7 @@ use crate::wire::{Answer, WireDescription};
 /// # Errors
 /// What is wrong with the first message that is not as it must be.
 pub fn batches(due: SchemaRef, messages: Vec<FlightData>) -> Result<Vec<RecordBatch>, String> {
-    let mut decoder = Decoder::new(due, None);
+    let mut decoder = Decoder::new(due, &Transport::default());
     let decoded = messages.into_iter().map(|message| decoder.decode(message));
     decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
 }

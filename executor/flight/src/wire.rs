@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem};
 use flowc_planner::key::Phase;
-use flowc_planner::plan::{Class, OutputColumn, Rows};
+use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
 use flowc_runner::schema;
 use serde::{Deserialize, Serialize};
 
@@ -126,6 +126,9 @@ pub(crate) struct WireSignature {
     /// Whether openings may hold `steps`.
     #[serde(default)]
     pub(crate) chains: bool,
+    /// What openings may say of batches, beside `arrow`. There may be others than are known here.
+    #[serde(default)]
+    pub(crate) serializations: Vec<String>,
 }
 
 /// What a stage does with a config and schemas.
@@ -252,6 +255,9 @@ pub(crate) struct Opening<'a> {
     pub(crate) memory: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) timeout_ms: Option<u64>,
+    /// What batches are made of, on all streams.
+    #[serde(default, skip_serializing_if = "Serialization::is_default")]
+    pub(crate) serialization: Serialization,
     /// The stages of a chain; empty for a single one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<OpeningStep>,

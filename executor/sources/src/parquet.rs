@@ -6,6 +6,7 @@ use std::ops::Range;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
+use flowc_codec::promise::{RowGroup, Takes, check_footer};
 use flowc_planner::key::{KeyHasher, RawDigest};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
@@ -16,7 +17,6 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::BATCH_ROWS;
 use crate::columnar::{Conform, guarded, match_columns, unknown_columns};
 use crate::error::SourceError;
-use crate::promise::{RowGroup, check_footer};
 use crate::segment::RawSegment;
 use crate::view::{Cursor, View};
 
@@ -183,7 +183,8 @@ impl ParquetFile {
         let columns = self.metadata.parquet_schema();
         let mask = ProjectionMask::roots(columns, projection.iter().map(|&column| self.positions[column]));
         let levels = parquet_to_arrow_field_levels(columns, mask, Some(self.metadata.schema().fields()))?;
-        let group = RowGroup { view: self.view.clone(), metadata: self.metadata.metadata().clone(), group };
+        let (file, metadata) = (self.view.clone(), self.metadata.metadata().clone());
+        let group = RowGroup { file, metadata, group, takes: Takes::All };
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
     }
 }

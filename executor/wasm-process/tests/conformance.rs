@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Code, Limits};
+use flowc_planner::plan::{Code, Limits, Serialization};
 use flowc_process::Host;
 use flowc_runner::conformance::{Subject, batch, failures, invocation, run};
 use flowc_runner::{Batch, Runner};
@@ -75,13 +75,17 @@ fn results_are_those_of_the_wasm_runner() {
         [("good", "same"), ("slices", "same"), ("filter", "subset"), ("take", "subset"), ("late", "subset")]
     {
         let config = format!(r#"{{"do": "{mode}", "rows": "{rows}"}}"#);
-        let invocation = invocation(&*HOSTILE, &config, Limits::default()).unwrap();
-        let of = |runner: &dyn Runner| {
+        let of = |runner: &dyn Runner, serialization| {
+            let limits = Limits { serialization, ..Limits::default() };
+            let invocation = invocation(&*HOSTILE, &config, limits).unwrap();
             let (outcome, kept) = run(runner, &invocation, [batch(0, 10), batch(10, 5)]);
             outcome.unwrap();
             kept.batches.into_iter().map(|(port, batch)| (port, batch.columns().to_vec())).collect::<Vec<_>>()
         };
-        assert_eq!(of(&HOSTILE.runner), of(&*HOSTILE.components), "{mode}");
+        let due = of(&*HOSTILE.components, Serialization::Arrow);
+        for serialization in Serialization::ALL {
+            assert_eq!(of(&HOSTILE.runner, serialization), due, "{mode} {serialization}");
+        }
     }
 }
 

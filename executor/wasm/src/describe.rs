@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Class, OutputColumn, Purity, Rows};
+use flowc_planner::plan::{Class, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{check_ports, misdescribed, schema};
 
 use crate::contract::{
@@ -21,7 +21,18 @@ pub(crate) fn signature(wire: WireSignature, digest: StageDigest, uses_wasi: boo
     let runner =
         if uses_wasi { BTreeMap::from([("wasi".to_owned(), wasi::VERSION.to_owned())]) } else { BTreeMap::new() };
     let WireSignature { doc, inputs, outputs, .. } = wire;
-    Ok(Signature { digest, doc, inputs, outputs, config_schema, purity: Purity::Proven, runner, chains: false })
+    Ok(Signature {
+        digest,
+        doc,
+        inputs,
+        outputs,
+        config_schema,
+        purity: Purity::Proven,
+        runner,
+        chains: false,
+        // What runs components elsewhere is flowc itself.
+        serializations: Serialization::ALL.to_vec(),
+    })
 }
 
 /// A problem that the stage itself reports.

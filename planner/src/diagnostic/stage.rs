@@ -1,5 +1,7 @@
 //! A stage's code, and what it says of its config and inputs.
 
+use crate::plan::Serialization;
+
 /// What is wrong with a stage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum StageProblem {
@@ -36,6 +38,46 @@ pub enum StageProblem {
     InContainer {
         /// The stage.
         stage: String,
+    },
+    /// Batches are handed on as they are.
+    #[error("the stage `{stage}` runs in flowc's process, where batches are not serialised")]
+    #[diagnostic(
+        code(flowc::serialization),
+        help("leave `serialization` out, or run the stage elsewhere: `isolate \"process\"`, or on a worker")
+    )]
+    NotSerialised {
+        /// The stage.
+        stage: String,
+    },
+    /// The program can't make that of batches.
+    #[error("the program of the stage `{stage}` does not take batches as {serialization}")]
+    #[diagnostic(
+        code(flowc::serialization),
+        help("it takes {offered}; name one of these, or leave `serialization` out")
+    )]
+    NotOffered {
+        /// The stage.
+        stage: String,
+        /// What the text asks for.
+        serialization: Serialization,
+        /// What there is, in words.
+        offered: String,
+    },
+    /// A column would not come back as it was.
+    #[error("the stage `{stage}` {does} `{column}`: {why}")]
+    #[diagnostic(code(flowc::serialization))]
+    NotCarried {
+        /// The stage.
+        stage: String,
+        /// What it does with the column: `reads`, `writes`.
+        does: &'static str,
+        /// The column.
+        column: String,
+        /// Why not.
+        why: String,
+        /// What to do.
+        #[help]
+        help: String,
     },
     /// The code cannot be had.
     #[error("{code}: {message}")]

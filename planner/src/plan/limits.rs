@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Serialization;
+
 /// What the text says of running a stage. None of it is in a key: it decides whether there is a result, never which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -13,6 +15,9 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// Bytes of memory for one instance, batches held by handle included.
     pub memory: Option<u64>,
+    /// What batches are made of on their way to the program that runs it. Written only where the text says it.
+    #[serde(default, skip_serializing_if = "Serialization::is_default")]
+    pub serialization: Serialization,
 }
 
 /// How far a stage is kept from others, each further than the one before.

@@ -2,7 +2,7 @@
 
 use super::{Name, Taken, form};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Isolate, Limits, is_server};
+use crate::plan::{Code, Isolate, Limits, Serialization, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -25,6 +25,7 @@ const FORM: Form = Form {
         "cache",
         "timeout",
         "memory",
+        "serialization",
         "std",
         "wasm",
         "rust",
@@ -46,6 +47,8 @@ pub(crate) struct StageDecl {
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
+    /// Where the text says what batches are made of, if it does.
+    pub(crate) serialization: Option<Place>,
 }
 
 /// A stream that a stage reads, by name.
@@ -66,11 +69,12 @@ impl StageDecl {
         let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
         let limits = limits(&node, problems);
         check_isolation(&node, label, code.as_ref().map(|(code, _)| code), limits.isolate, problems);
+        let serialization = node.child("serialization").and_then(|child| child.args.first()).map(|arg| arg.place);
         let config = node.children.as_mut().and_then(|children| {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, config, limits })
+        Some(Self { name: name?, inputs, code, config, limits, serialization })
     }
 }
 
@@ -189,7 +193,17 @@ fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let cache = form::child_flag(node, "cache", "cache #true", problems);
     let timeout_ms = TIMEOUT.read(node, problems);
     let memory = MEMORY.read(node, problems);
-    Limits { isolate, cache, timeout_ms, memory }
+    let serialization = serialization(node, problems);
+    Limits { isolate, cache, timeout_ms, memory, serialization }
+}
+
+fn serialization(node: &Node, problems: &mut Problems) -> Serialization {
+    let read = form::child_string(node, "serialization", "serialization \"parquet\"", problems);
+    let Some((name, arg)) = read else { return Serialization::default() };
+    Serialization::named(name).unwrap_or_else(|| {
+        form::bad_value("serialization", arg, "\"arrow\", \"parquet\" or \"json\"", problems);
+        Serialization::default()
+    })
 }
 
 fn isolate(node: &Node, problems: &mut Problems) -> Isolate {

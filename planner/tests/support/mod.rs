@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use flowc_planner::catalogue::{
     Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, SourceSpec};
+use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, Serialization, SourceSpec};
 use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
-/// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options` and the faulty `liar`.
+/// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options`, `times`, `marked` and the
+/// faulty `liar`.
 pub(crate) struct Table;
 
 fn signature(name: &str) -> Option<Signature> {
@@ -36,12 +37,14 @@ fn signature(name: &str) -> Option<Signature> {
             (&[], &["rows"], object(json!({"rows": rows, "parts": {"type": "integer", "minimum": 1}}), json!(["rows"])))
         }
         "options@1" => (&["rows"], &["rows"], options()),
+        "times@1" | "marked@1" => (&["rows"], &["rows"], object(json!({}), json!([]))),
         "liar@1" => (&["rows"], &["rows"], json!({"type": "object"})),
         _ => return None,
     };
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Some(Signature {
         chains: false,
+        serializations: vec![Serialization::Arrow, Serialization::Json],
         digest: StageDigest::new(KeyHasher::new(name).finish()),
         doc: String::new(),
         inputs: owned(inputs),
@@ -161,6 +164,17 @@ fn describe(question: &Question) -> Result<Description, Problem> {
         "options@1" => {
             description.inputs = vec![input(Class::PerSegment, vec![0])];
             description.outputs = vec![new_rows(vec![field("x", DataType::Float64)])];
+        }
+        "times@1" => {
+            description.inputs = vec![input(Class::RowWise, vec![0])];
+            let time = DataType::Timestamp(TimeUnit::Microsecond, None);
+            description.outputs = vec![new_rows(vec![field("time", time)])];
+        }
+        "marked@1" => {
+            description.inputs = vec![input(Class::RowWise, vec![0])];
+            let (schema, columns) =
+                (Arc::new(Schema::new(vec![field("row", DataType::Utf8)])), vec![OutputColumn::Written]);
+            description.outputs = vec![OutputDescription { schema, rows: Rows::Subset { input: 0 }, columns }];
         }
         _ => {
             description.inputs = vec![input(Class::RowWise, vec![99])];

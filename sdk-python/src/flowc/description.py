@@ -75,6 +75,8 @@ class Opening:
     outputs: tuple[Sent, ...]
     main: int | None = None
     invocation: str = ""
+    serialization: str = "arrow"
+    """What batches are made of, on all streams."""
 
     def main_schema(self) -> pa.Schema:
         """Columns of the main input; none if there are no inputs."""

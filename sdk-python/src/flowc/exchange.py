@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from .problem import Cancelled
+from .serialization import ARROW, Codec
 from .wire import dumps, progress_json
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Exchange:
 
     def __init__(self, reader: Any, writer: Any, is_cancelled: Callable[[], bool], memory: Memory) -> None:
         self.schema = pa.schema([])
+        self._inbound = self._outbound = Codec(ARROW, self.schema)
         self.rows = 0
         self.is_cancelled = is_cancelled
         self._reader = reader
@@ -43,24 +45,26 @@ class Exchange:
     def open(self, opening: Opening) -> None:
         """Says that the inputs may come."""
         self.schema = opening.main_schema()
+        self._inbound = Codec(opening.serialization, self.schema)
+        self._outbound = Codec(opening.serialization, opening.outputs[0].written)
         self._is_picking = opening.outputs[0].rows.relation == "subset"
-        self._outbox = self._memory.outbox(opening.outputs[0].written)
+        self._outbox = self._memory.outbox(self._outbound.schema)
         with self._writing:
             self._tell({"opened": True})
             self._tell_early()
-            self._write(self._writer.begin, opening.outputs[0].written)
+            self._write(self._writer.begin, self._outbound.schema)
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch of the main input."""
         with self._reading:
             while True:
-                for batch in self._read:
+                for batch in map(self._inbound.unpack, self._read):
                     self.rows += batch.num_rows
                     return batch
                 # Not for each batch of a message: who waits for word of them sends no less than a message.
                 self.flush()
                 try:
-                    self._read = self._memory.batches(self._reader.read_chunk(), self.schema)
+                    self._read = self._memory.batches(self._reader.read_chunk(), self._inbound.schema)
                 except StopIteration:
                     break
         if self.is_cancelled():
@@ -80,6 +84,7 @@ class Exchange:
 
     def write(self, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch of the first output."""
+        batch = self._outbound.pack(batch)
         block = self._outbox.put(batch)
         with self._writing:
             self.settle(settled or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from .serialization import Codec
 from .streams import LaterInlet, Stream, StreamInlet
 from .wire import progress_json
 
@@ -30,14 +31,16 @@ class Invocation:
     def __init__(self, opening: Opening, exchange: Exchange) -> None:
         self.exchange = exchange
         self.main = opening.main
+        self._serialization = opening.serialization
         others = [number for number in range(len(opening.inputs)) if number != opening.main]
         self.inputs: dict[int, Stream[pa.RecordBatch]] = {
             number: Stream(opening.inputs[number], exchange.is_cancelled) for number in others
         }
         sent = list(enumerate(opening.outputs[1:], 1))
         self.outputs: dict[int, Stream[Settling]] = {
-            number: Stream(output.written, exchange.is_cancelled) for number, output in sent
+            number: Stream(self._codec(output.written).schema, exchange.is_cancelled) for number, output in sent
         }
+        self._packing = {number: self._codec(output.written) for number, output in sent}
         self._picking = {number for number, output in sent if output.rows.relation == "subset"}
 
     def inlets(self) -> list[Inlet]:
@@ -51,12 +54,21 @@ class Invocation:
             inlets[self.main] = LaterInlet(self.exchange, before) if before else self.exchange
         return [inlets[number] for number in sorted(inlets)]
 
+    def put(self, number: int) -> tuple[Stream[pa.RecordBatch], Codec]:
+        """An input beside the main one, and what its batches are unpacked with."""
+        stream = self.inputs[number]
+        return stream, self._codec(stream.schema)
+
+    def _codec(self, schema: pa.Schema) -> Codec:
+        return Codec(self._serialization, schema)
+
     def write(self, output: int, batch: pa.RecordBatch, settled: int | None) -> None:
         """Sends a batch."""
         if output == 0:
             self.exchange.write(batch, settled)
-        else:
-            self.outputs[output].put((batch, settled if output in self._picking else None))
+            return
+        batch = self._packing[output].pack(batch)
+        self.outputs[output].put((batch, settled if output in self._picking else None))
 
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""

@@ -90,11 +90,11 @@ class StageServer(flight.FlightServerBase):
     def do_put(self, context: Any, descriptor: Any, reader: Any, writer: Any) -> None:
         """An input beside the main one."""
         _, name, _, number = (part.decode() for part in descriptor.path)
-        stream = self._invocation(name).inputs[int(number)]
+        stream, codec = self._invocation(name).put(int(number))
         rows = 0
         try:
             for chunk in reader:
-                for batch in self._memory.batches(chunk, stream.schema):
+                for batch in map(codec.unpack, self._memory.batches(chunk, codec.schema)):
                     stream.put(batch)
                     rows += batch.num_rows
                     writer.write(progress_json(consumed=rows))

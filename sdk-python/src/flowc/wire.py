@@ -21,6 +21,7 @@ from .description import (
     Step,
 )
 from .problem import Problem
+from .serialization import ARROW, OFFERED
 
 if TYPE_CHECKING:
     from .model import Stage
@@ -85,6 +86,7 @@ def signature_json(stage: Stage) -> dict[str, Json]:
         "outputs": [port.name for port in stage.outputs],
         "config_schema": stage.config.schema(),
         "chains": True,
+        "serializations": list(OFFERED),
     }
 
 
@@ -145,6 +147,7 @@ def opening_json(opening: Opening) -> dict[str, Json]:
         "part": opening.part,
         "inputs": [{"schema": schema_to_text(schema)} for schema in opening.inputs],
         "main": opening.main,
+        "serialization": opening.serialization,
         "outputs": [
             {"rows": rows_json(port.rows), "written": schema_to_text(port.written)} for port in opening.outputs
         ],
@@ -163,7 +166,14 @@ def opening_from_json(fields: dict[str, Json]) -> Opening:
         ),
         main=fields["main"],
         invocation=fields["invocation"],
+        serialization=_serialization(fields.get("serialization", ARROW)),
     )
+
+
+def _serialization(name: str) -> str:
+    if name not in OFFERED:
+        raise Problem(f"the stage takes batches as {', '.join(OFFERED)}, not as {name}")
+    return name
 
 
 def steps_from_json(fields: dict[str, Json], opening: Opening) -> list[Step]:

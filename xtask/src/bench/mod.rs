@@ -4,9 +4,11 @@
 //! compared take turns, so that what disturbs the machine disturbs all of them.
 
 mod changed;
+mod chart;
 mod containers;
 mod edges;
 mod first_run;
+mod interconnect;
 mod isolated;
 mod measure;
 mod native;
@@ -41,7 +43,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 8] = [
+const ALL: [(&str, &str, Run); 9] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -53,12 +55,17 @@ const ALL: [(&str, &str, Run); 8] = [
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
+    (
+        "interconnect",
+        "an edge as JSON, Parquet and Arrow, over TLS, over a Unix socket and collapsed",
+        interconnect::run,
+    ),
     ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
 ];
 
 /// `cargo xtask bench --help`.
 pub(crate) fn help() -> String {
-    let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<10} {what}\n")).collect();
+    let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<12} {what}\n")).collect();
     format!(
         "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
          [--flowc FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \

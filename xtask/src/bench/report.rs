@@ -27,26 +27,31 @@ pub(super) struct Section {
     pub(super) findings: Vec<Finding>,
 }
 
-/// A target and what was found.
+/// A target and what was found; or a figure that has none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Finding {
-    /// What is wanted.
+    /// What is wanted, or what was looked at.
     pub(super) target: String,
     /// What was measured.
     pub(super) found: String,
-    /// Whether that is good enough.
-    pub(super) met: bool,
+    /// Whether that is good enough, where something is wanted.
+    pub(super) met: Option<bool>,
 }
 
 impl Finding {
     /// A measured number that is to be at most a limit.
     pub(super) fn at_most(target: impl Into<String>, found: f64, limit: f64, unit: &str) -> Self {
-        Self { target: target.into(), found: format!("{found:.2}{unit}"), met: found <= limit }
+        Self { target: target.into(), found: format!("{found:.2}{unit}"), met: Some(found <= limit) }
     }
 
     /// A measured number that is to be at least a limit.
     pub(super) fn at_least(target: impl Into<String>, found: f64, limit: f64, unit: &str) -> Self {
-        Self { target: target.into(), found: format!("{found:.2}{unit}"), met: found >= limit }
+        Self { target: target.into(), found: format!("{found:.2}{unit}"), met: Some(found >= limit) }
+    }
+
+    /// A figure for those who ask, without a target.
+    pub(super) fn figure(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { target: what.into(), found: found.into(), met: None }
     }
 }
 
@@ -106,16 +111,25 @@ fn kept(workspace: &Workspace) -> BTreeMap<String, Kept> {
     fs::read(file(workspace)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
+/// A table in Markdown.
+pub(super) fn table(head: &[String], rows: &[Vec<String>]) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let ruler = vec!["---".to_owned(); head.len()];
+    let rows = rows.iter().map(|row| line(row));
+    [line(head), line(&ruler)].into_iter().chain(rows).collect()
+}
+
 fn section_text(name: &str, section: &Section) -> String {
     let mut text = format!("\n## {}\n\n{}\n\n", section.title, section.text);
-    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    text.push_str(&line(&section.head));
-    text.push_str(&line(&vec!["---".to_owned(); section.head.len()]));
-    section.rows.iter().for_each(|row| text.push_str(&line(row)));
+    text.push_str(&table(&section.head, &section.rows));
     text.push('\n');
     for Finding { target, found, met } in &section.findings {
-        let verdict = if *met { "met" } else { "**missed**" };
-        text.push_str(&format!("- {target}: {found}, {verdict}\n"));
+        let verdict = match met {
+            Some(true) => ", met",
+            Some(false) => ", **missed**",
+            None => "",
+        };
+        text.push_str(&format!("- {target}: {found}{verdict}\n"));
     }
     text + &format!("\nRepeat: `cargo xtask bench {name}`\n")
 }
@@ -150,13 +164,14 @@ mod tests {
             findings: vec![
                 Finding::at_most("at most 2x", 2.5, 2.0, "x"),
                 Finding::at_least("at least 1x", 1.5, 1.0, "x"),
+                Finding::figure("a figure", "7"),
             ],
         };
         let text = section_text("things", &section);
         assert_eq!(
             text,
             "\n## Things\n\nHow.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\n- at most 2x: 2.50x, **missed**\n- at least \
-             1x: 1.50x, met\n\nRepeat: `cargo xtask bench things`\n"
+             1x: 1.50x, met\n- a figure: 7\n\nRepeat: `cargo xtask bench things`\n"
         );
     }
 }

@@ -12,6 +12,7 @@ use tonic::{Status, Streaming};
 use super::replies::Gone;
 use crate::decode::Decoder;
 use crate::memory::Memory;
+use crate::transport::Transport;
 use crate::wire::Note;
 
 /// A stream of batches.
@@ -57,10 +58,10 @@ impl Feed {
         first: Option<FlightData>,
         messages: Streaming<FlightData>,
         runtime: Handle,
-        memory: Option<Arc<Memory>>,
+        transport: &Transport,
     ) -> Self {
-        let decoder = Decoder::new(due.clone(), memory.clone());
-        Self { runtime, first, messages, decoder, due, memory, read: Vec::new() }
+        let decoder = Decoder::new(due.clone(), transport);
+        Self { runtime, first, messages, decoder, due, memory: transport.memory.clone(), read: Vec::new() }
     }
 
     /// The next batch; waits for it. None at the end.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::{StageDigest, canonical_json};
-use flowc_planner::plan::{Limits, OutputColumn, Rows};
+use flowc_planner::plan::{Limits, OutputColumn, Rows, Serialization};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 use serde::Deserialize;
 use tonic::Status;
@@ -76,6 +76,11 @@ impl Opened {
     /// The name of the stage.
     pub(super) fn stage(&self) -> &str {
         &self.opening.stage
+    }
+
+    /// What batches are made of, both ways.
+    pub(super) fn serialization(&self) -> Serialization {
+        self.opening.serialization
     }
 
     /// What its client asks for.

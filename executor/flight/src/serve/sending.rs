@@ -1,7 +1,5 @@
 //! Where the batches of an instance go: to the client.
 
-use std::sync::Arc;
-
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::plan::Rows;
@@ -9,8 +7,8 @@ use flowc_runner::{Batch, Outlet, StageError, StageFault};
 
 use super::numbers::Numbers;
 use super::replies::{Gone, Replies};
-use crate::encode::Encoder;
-use crate::memory::Memory;
+use crate::encode::{EncodeError, Encoder};
+use crate::transport::Transport;
 use crate::wire::Note;
 
 /// The outlet of an instance.
@@ -27,9 +25,9 @@ struct Output {
 
 impl Sending {
     /// Sends these columns on these streams, one per output.
-    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies], memory: Option<&Arc<Memory>>) -> Self {
+    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies], transport: &Transport) -> Self {
         let output = |((sent, rows), replies): ((&SchemaRef, &Rows), &Replies)| Output {
-            encoder: Encoder::new(sent.clone(), None, memory.cloned()),
+            encoder: Encoder::new(sent.clone(), None, transport),
             picks: matches!(rows, Rows::Subset { .. }),
             replies: replies.clone(),
         };
@@ -39,8 +37,8 @@ impl Sending {
 
 impl Output {
     fn send(&mut self, batch: &Batch) -> Result<(), StageFault> {
-        let broken = |error: ArrowError| StageFault::Contract(format!("a batch does not fit its output: {error}"));
-        let batch = self.record(batch).map_err(broken)?;
+        let broken = |error: EncodeError| error.fault("a batch of its output");
+        let batch = self.record(batch).map_err(|error| broken(error.into()))?;
         let schema = self.encoder.begin();
         let messages = schema.into_iter().chain(self.encoder.encode(&batch).map_err(broken)?);
         let mut messages = messages.map(|message| self.replies.send(message));

@@ -12,7 +12,7 @@ use arrow_schema::Schema;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::Problem;
-use flowc_planner::plan::Limits;
+use flowc_planner::plan::{Limits, Serialization};
 use futures::stream::{BoxStream, StreamExt, iter, unfold};
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -27,6 +27,7 @@ use super::opening::{Opened, Refusal, request};
 use super::replies::{QUEUE, Replies};
 use super::work::Work;
 use crate::memory::Memory;
+use crate::transport::Transport;
 use crate::wire::{
     Answer, AskComponent, AskDescribe, AskSignature, COMPONENT, DESCRIBE, Held, Note, OutputTicket, PROTOCOL,
     SIGNATURE, WireDescription, WireSignature, read_put_path,
@@ -67,8 +68,9 @@ impl Service {
         let open = self.invocations.open(&opened.name, streams)?;
         let (stages, memory, runtime) = (self.stages.clone(), self.memory.clone(), Handle::current());
         let due = opened.main.map_or_else(|| Arc::new(Schema::empty()), |main| opened.inputs[main].clone());
-        let main = Feed::new(due, None, messages, runtime.clone(), memory.clone());
-        let work = Work { stages, opened, main, others, replies, taken, runtime, memory };
+        let transport = Transport { serialization: opened.serialization(), memory };
+        let main = Feed::new(due, None, messages, runtime.clone(), &transport);
+        let work = Work { stages, opened, main, others, replies, taken, runtime, transport };
         let thread = std::thread::Builder::new().name("flowc-invocation".to_owned()).stack_size(STACK);
         let started = thread.spawn(move || work.run());
         started.map_err(|error| Status::resource_exhausted(format!("no thread for an invocation: {error}")))?;
@@ -107,7 +109,9 @@ fn signature(stages: &dyn Served, body: &[u8]) -> Result<WireSignature, Refusal>
     let AskSignature { stage, .. } = request(body)?;
     let signature = stages.signature(&stage).map_err(Refusal::Problem)?;
     let (inputs, outputs, config_schema) = (signature.inputs, signature.outputs, signature.config_schema);
-    Ok(WireSignature { protocol: PROTOCOL, doc: signature.doc, inputs, outputs, config_schema, chains: false })
+    let serializations = Serialization::ALL.map(|serialization| serialization.name().to_owned()).to_vec();
+    let (protocol, doc, chains) = (PROTOCOL, signature.doc, false);
+    Ok(WireSignature { protocol, doc, inputs, outputs, config_schema, chains, serializations })
 }
 
 fn describe(stages: &dyn Served, body: &[u8]) -> Result<WireDescription, Refusal> {

@@ -19,7 +19,7 @@ use super::numbers::Numbers;
 use super::opening::Opened;
 use super::replies::{Gone, Replies};
 use super::sending::Sending;
-use crate::memory::Memory;
+use crate::transport::Transport;
 use crate::wire::{Note, WireFailure, WireProblem};
 
 /// Everything that an invocation takes.
@@ -35,8 +35,7 @@ pub(super) struct Work {
     /// Of outputs beside the first: ready when the client has read it.
     pub(super) taken: Vec<oneshot::Receiver<()>>,
     pub(super) runtime: Handle,
-    /// Shared with the client.
-    pub(super) memory: Option<Arc<Memory>>,
+    pub(super) transport: Transport,
 }
 
 /// Why an invocation ends early.
@@ -70,13 +69,13 @@ impl Work {
     fn invoke(&mut self) -> Result<(), Stop> {
         let code = self.stages.code(self.opened.stage(), &self.opened.limits())?;
         let invocation = self.opened.invocation(code.digest, code.limits);
-        let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies, self.memory.as_ref());
+        let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies, &self.transport);
         let mut instance = code.runner.open(&invocation, Box::new(outlet))?;
         self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;
         for (port, put) in std::mem::take(&mut self.others) {
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
-            let (due, memory) = (self.opened.inputs[port].clone(), self.memory.clone());
-            let mut feed = Feed::new(due, Some(first), messages, self.runtime.clone(), memory);
+            let due = self.opened.inputs[port].clone();
+            let mut feed = Feed::new(due, Some(first), messages, self.runtime.clone(), &self.transport);
             let mut input = Input::new(port, &self.opened, &self.replies, Some(acknowledge));
             input.pass(&mut feed, instance.as_mut())?;
         }

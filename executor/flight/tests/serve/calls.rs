@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use flowc_planner::catalogue::Question;
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Class, Code, OutputColumn, Rows};
+use flowc_planner::plan::{Class, Code, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept, ids, run};
 use flowc_runner::{Runner, StageFault};
 
@@ -20,6 +20,7 @@ fn a_stage_says_what_it_is_and_does() {
     let signature = server.connection.signature("flood", StageDigest::new([7; 32]), [].into()).unwrap();
     assert_eq!((signature.doc.as_str(), &signature.inputs[..]), ("Does as `flood` does.", &["in".to_owned()][..]));
     assert_eq!(signature.config_schema, serde_json::json!({"type": "object"}));
+    assert_eq!(signature.serializations, Serialization::ALL);
     let problem = server.connection.signature("none", StageDigest::new([7; 32]), [].into()).unwrap_err();
     assert_eq!((problem.message.as_str(), problem.help.as_deref()), ("no such stage", Some("name another")));
 
@@ -37,8 +38,14 @@ fn a_stage_says_what_it_is_and_does() {
 
 #[test]
 fn inputs_come_one_after_the_other_and_outputs_at_once() {
+    Serialization::ALL.into_iter().for_each(inputs_and_outputs);
+}
+
+/// The same whatever batches are made of.
+fn inputs_and_outputs(serialization: Serialization) {
     let server = Server::start();
-    let invocation = invocation("pick", 2, &[(Rows::Subset { input: 1 }, PASSED), (Rows::New, WRITTEN)]);
+    let mut invocation = invocation("pick", 2, &[(Rows::Subset { input: 1 }, PASSED), (Rows::New, WRITTEN)]);
+    invocation.limits.serialization = serialization;
     let kept = Arc::new(Mutex::new(Kept::default()));
     let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
     let mut instance = server.open(&invocation, Box::new(keeper)).unwrap();

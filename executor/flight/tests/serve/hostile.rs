@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, LargeBinaryArray, RecordBatch};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightData, FlightDescriptor, SchemaAsIpc, Ticket};
-use arrow_ipc::writer::IpcWriteOptions;
+use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_select::concat::concat;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flowc_planner::plan::{OutputColumn, Rows};
@@ -142,6 +144,7 @@ fn openings_that_make_no_sense_are_refused() {
         with("a", "outputs", json!([])),
         with("a", "outputs", json!([{"rows": {"same": 7}, "written": wire_schema(&schema())}])),
         with("a", "outputs", numbers),
+        with("a", "serialization", json!("yaml")),
         vec![FlightData::default()],
         vec![described(FlightDescriptor::new_cmd("{"))],
         vec![],
@@ -194,4 +197,30 @@ fn garbage_in_place_of_batches_ends_the_invocation() {
         assert_eq!(status.code(), Code::InvalidArgument, "{number}: {status}");
     }
     hostile.is_well();
+}
+
+#[test]
+fn garbage_within_a_batch_ends_the_invocation() {
+    let hostile = Hostile::new();
+    let options = IpcWriteOptions::default();
+    for serialization in ["json", "parquet"] {
+        let bytes: ArrayRef = Arc::new(LargeBinaryArray::from_vec(vec![&b"{\"n\": no number}"[..]]));
+        let two = RecordBatch::try_from_iter([("batch", concat(&[&bytes, &bytes]).unwrap())]).unwrap();
+        for batch in [RecordBatch::try_from_iter([("batch", bytes)]).unwrap(), two] {
+            let schema = FlightData::from(SchemaAsIpc::new(batch.schema_ref(), &options));
+            let messages = flight_data(&batch);
+            let first = with(serialization, "serialization", json!(serialization));
+            let messages = first.into_iter().chain([schema, messages]).collect();
+            let status = hostile.exchange(messages).unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument, "{serialization}: {status}");
+        }
+    }
+    hostile.is_well();
+}
+
+fn flight_data(batch: &RecordBatch) -> FlightData {
+    let generator = IpcDataGenerator::default();
+    let (options, mut tracker) = (IpcWriteOptions::default(), DictionaryTracker::new(false));
+    let encoded = generator.encode(batch, &mut tracker, &options, &mut IpcWriteContext::default());
+    encoded.unwrap().1.into()
 }

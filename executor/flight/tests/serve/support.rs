@@ -13,7 +13,7 @@ use flowc_flight::serve::{Location, Served, ServedCode, serve};
 use flowc_flight::{Connection, Ending, FlightInstance, Meeting, Network, OpenFiles, Program, Stages};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
 use flowc_planner::key::{Phase, StageDigest};
-use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows};
+use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{
     Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Selection, StageError, StageFault,
 };
@@ -128,6 +128,7 @@ impl Served for FakeStages {
             "none" => Err(Problem::new("no such stage").with_help("name another")),
             _ => Ok(Signature {
                 chains: false,
+                serializations: Serialization::ALL.to_vec(),
                 digest: StageDigest::new([0; 32]),
                 doc: format!("Does as `{stage}` does."),
                 inputs: vec!["in".to_owned()],

@@ -15,6 +15,7 @@ from pyarrow import flight
 from ..description import InputDescription, Opening
 from ..memory import Memory
 from ..problem import Problem
+from ..serialization import Codec
 from ..wire import PROTOCOL, description_from_json, dumps, opening_json, progress_json, schema_to_text
 from .credit import Credit
 
@@ -92,7 +93,7 @@ class Client:
         """Opens an invocation: a writer and a reader. Whoever uses them does the rest. `steps` are those of a chain."""
         request = opening_json(opening) | {"protocol": PROTOCOL, "stage": self.stage, "credit": credit, "steps": steps}
         writer, reader = self.flight.do_exchange(flight.FlightDescriptor.for_command(dumps(request)))
-        writer.begin(opening.main_schema())
+        writer.begin(Codec(opening.serialization, opening.main_schema()).schema)
         return writer, reader
 
     def run(
@@ -176,7 +177,7 @@ class _Invoked:
         for chunk in self.reader:
             batch = taken(chunk, self.client.memory)
             if batch is not None:
-                self.result.outputs[0].append(batch)
+                self.result.outputs[0].append(self._codec(self.opening.outputs[0].written).unpack(batch))
             if chunk.app_metadata is not None:
                 message = json.loads(chunk.app_metadata.to_pybytes())
                 self.result.messages.append(message)
@@ -191,21 +192,23 @@ class _Invoked:
                 if number != self.opening.main:
                     self._put(number, table)
             if self.opening.main is not None:
-                outbox = self.client.memory.outbox(self.opening.main_schema())
+                codec = self._codec(self.opening.main_schema())
+                outbox = self.client.memory.outbox(codec.schema)
                 for batch in self.inputs[self.opening.main].to_batches():
                     if not self.credit.take(batch):
                         return
-                    send(self.writer, outbox, batch)
+                    send(self.writer, outbox, codec.pack(batch))
             self.writer.done_writing()
         except (flight.FlightError, pa.ArrowException):
             pass  # the stage has ended before its input
 
     def _put(self, number: int, table: pa.Table) -> None:
         path = flight.FlightDescriptor.for_path("flowc", self.opening.invocation, "input", str(number))
-        writer, answers = self.client.flight.do_put(path, table.schema)
-        outbox = self.client.memory.outbox(table.schema)
+        codec = self._codec(table.schema)
+        writer, answers = self.client.flight.do_put(path, codec.schema)
+        outbox = self.client.memory.outbox(codec.schema)
         for batch in table.to_batches():
-            send(writer, outbox, batch)
+            send(writer, outbox, codec.pack(batch))
             answers.read()  # type: ignore[attr-defined]  # the stubs name another class
         writer.done_writing()
         writer.close()
@@ -213,5 +216,9 @@ class _Invoked:
     def _take(self, number: int) -> None:
         ticket = {"protocol": PROTOCOL, "stage": "", "invocation": self.opening.invocation, "output": number}
         reader = self.client.flight.do_get(flight.Ticket(dumps(ticket)))
+        codec = self._codec(self.opening.outputs[number].written)
         batches = (taken(chunk, self.client.memory) for chunk in reader)
-        self.result.outputs[number].extend(batch for batch in batches if batch is not None)
+        self.result.outputs[number].extend(codec.unpack(batch) for batch in batches if batch is not None)
+
+    def _codec(self, schema: pa.Schema) -> Codec:
+        return Codec(self.opening.serialization, schema)

@@ -21,7 +21,10 @@ const SCHEMA: i64 = 2;
 const CHILDREN: i64 = 5;
 
 /// Checks that no list of a footer is longer than the footer, and that columns nest no deeper than can be decoded.
-pub(crate) fn check_footer(bytes: &[u8]) -> Result<(), String> {
+///
+/// # Errors
+/// What it states that can't be.
+pub fn check_footer(bytes: &[u8]) -> Result<(), String> {
     let mut walk = Walk { rest: bytes, fault: None };
     // Where the walk can't go on, neither can the decoder.
     let _ = walk.fields(|walk, id, kind| match (id, kind) {

@@ -7,31 +7,41 @@ use parquet::basic::Encoding;
 use parquet::column::page::{Page, PageIterator, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::reader::ChunkReader;
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use crate::view::View;
-
 /// A row group whose pages are looked at before a decoder gets them.
-pub(crate) struct RowGroup {
+pub struct RowGroup<F> {
     /// The file.
-    pub(crate) view: View,
+    pub file: F,
     /// Its footer.
-    pub(crate) metadata: Arc<ParquetMetaData>,
+    pub metadata: Arc<ParquetMetaData>,
     /// The row group's number.
-    pub(crate) group: usize,
+    pub group: usize,
+    /// What is taken.
+    pub takes: Takes,
 }
 
-impl RowGroups for RowGroup {
+/// Which pages are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// All of which a decoder can make something.
+    All,
+    /// Those whose values stand there one by one, and are not compressed: they take no more memory than they are long.
+    Plain,
+}
+
+impl<F: ChunkReader + Clone + 'static> RowGroups for RowGroup<F> {
     fn num_rows(&self) -> usize {
         usize::try_from(self.metadata.row_group(self.group).num_rows()).unwrap_or(0)
     }
 
     fn column_chunks(&self, column: usize) -> ParquetResult<Box<dyn PageIterator>> {
         let chunk = self.metadata.row_group(self.group).column(column);
-        let pages = SerializedPageReader::new(Arc::new(self.view.clone()), chunk, self.num_rows(), None)?;
+        let pages = SerializedPageReader::new(Arc::new(self.file.clone()), chunk, self.num_rows(), None)?;
         let column = chunk.column_descr();
         let levels = [column.max_rep_level(), column.max_def_level()];
-        Ok(Box::new(Chunk(Some(Box::new(Pages { pages, levels })))))
+        Ok(Box::new(Chunk(Some(Box::new(Pages { pages, levels, takes: self.takes })))))
     }
 
     fn row_groups(&self) -> Box<dyn Iterator<Item = &RowGroupMetaData> + '_> {
@@ -57,13 +67,14 @@ impl Iterator for Chunk {
 impl PageIterator for Chunk {}
 
 /// The pages of a chunk.
-struct Pages {
-    pages: SerializedPageReader<View>,
+struct Pages<F: ChunkReader> {
+    pages: SerializedPageReader<F>,
     /// The highest repetition and definition level.
     levels: [i16; 2],
+    takes: Takes,
 }
 
-impl Iterator for Pages {
+impl<F: ChunkReader> Iterator for Pages<F> {
     type Item = ParquetResult<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -71,10 +82,10 @@ impl Iterator for Pages {
     }
 }
 
-impl PageReader for Pages {
+impl<F: ChunkReader> PageReader for Pages<F> {
     fn get_next_page(&mut self) -> ParquetResult<Option<Page>> {
         let page = self.pages.get_next_page()?;
-        page.map(|page| check(&page, self.levels).map(|()| page)).transpose()
+        page.map(|page| self.takes.check(&page).and_then(|()| check(&page, self.levels)).map(|()| page)).transpose()
     }
 
     fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
@@ -87,6 +98,17 @@ impl PageReader for Pages {
 
     fn at_record_boundary(&mut self) -> ParquetResult<bool> {
         self.pages.at_record_boundary()
+    }
+}
+
+impl Takes {
+    fn check(self, page: &Page) -> ParquetResult<()> {
+        match page.encoding() {
+            _ if self == Self::All => Ok(()),
+            // Of truth values, 8 to a byte.
+            Encoding::PLAIN | Encoding::RLE if page.is_data_page() => Ok(()),
+            other => Err(ParquetError::General(format!("a page is in encoding {other}, and PLAIN is due"))),
+        }
     }
 }
 
