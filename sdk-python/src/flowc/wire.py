@@ -21,6 +21,7 @@ from .description import (
     Step,
 )
 from .problem import Problem
+from .secrets import Secrets
 
 if TYPE_CHECKING:
     from .model import Stage
@@ -139,6 +140,7 @@ def opening_json(opening: Opening) -> dict[str, Json]:
     return {
         "invocation": opening.invocation,
         "config": opening.config,
+        "secrets": dict(opening.secrets),
         "phase": opening.phase,
         "part": opening.part,
         "inputs": [{"schema": schema_to_text(schema)} for schema in opening.inputs],
@@ -161,7 +163,12 @@ def opening_from_json(fields: dict[str, Json]) -> Opening:
         ),
         main=fields["main"],
         invocation=fields["invocation"],
+        secrets=_secrets(fields),
     )
+
+
+def _secrets(fields: dict[str, Json]) -> Secrets:
+    return Secrets(fields.get("secrets"))
 
 
 def steps_from_json(fields: dict[str, Json], opening: Opening) -> list[Step]:
@@ -207,6 +214,7 @@ def _opening_of_step(fields: dict[str, Json], first: Opening | None) -> Opening:
     written = schema_from_text(fields["written"])
     sent = Sent(rows, pa.schema([ROW, *written]) if rows.relation == "subset" else written)
     if first is None or first.main is None:
-        return Opening(fields["config"], fields["phase"], 0, (schema,), (sent,), main=0)
+        return Opening(fields["config"], fields["phase"], 0, (schema,), (sent,), main=0, secrets=_secrets(fields))
     inputs = (*first.inputs[: first.main], schema, *first.inputs[first.main + 1 :])
-    return replace(first, config=fields["config"], phase=fields["phase"], inputs=inputs, outputs=(sent,))
+    config, phase, secrets = fields["config"], fields["phase"], _secrets(fields)
+    return replace(first, config=config, phase=phase, inputs=inputs, outputs=(sent,), secrets=secrets)
