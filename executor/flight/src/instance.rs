@@ -23,7 +23,7 @@ use crate::program::{Ending, Program};
 use crate::question::{is_broken, reason};
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
-    WireSchema, put_path,
+    WireSchema, WireSecrets, put_path,
 };
 
 /// Lines of a log that one invocation may have.
@@ -156,6 +156,7 @@ impl FlightInstance {
             credit: CREDIT.into(),
             memory: invocation.limits.memory,
             timeout_ms: invocation.limits.timeout_ms,
+            secrets: WireSecrets(invocation.secrets.clone()),
             steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
@@ -436,6 +437,7 @@ fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Resul
             rows: step.rows.into(),
             written: WireSchema::of(&step.written)?,
             frame: step.frame.iter().map(column).collect(),
+            secrets: WireSecrets(invocation.secrets.clone()),
         })
     };
     chain.steps.iter().zip(entries).zip(invocations).map(step).collect()

@@ -18,7 +18,7 @@ use flowc_planner::plan::{Code, Limits};
 use flowc_process::Host;
 use flowc_python::{Environments, Launch, Project, PythonRunner};
 use flowc_runner::{
-    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError,
+    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, StageError,
 };
 
 const BATCHES: usize = 1000;
@@ -94,6 +94,7 @@ fn invocation(runner: &PythonRunner, digest: flowc_planner::key::StageDigest, sc
         main_input: Some(0),
         outputs: Arc::new([OutputPort { schema: output.schema, rows: output.rows, columns: output.columns, needed }]),
         limits: Limits::default(),
+        secrets: Secrets::default(),
     }
 }
 

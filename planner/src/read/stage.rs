@@ -1,8 +1,10 @@
 //! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`.
 
-use super::{Name, Taken, form};
+use std::collections::BTreeMap;
+
+use super::{Name, Taken, form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Isolate, Limits, is_server};
+use crate::plan::{Code, Isolate, Limits, SecretSource, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -18,22 +20,25 @@ const IMAGE: Form =
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::Once(&[
-        "in",
-        "config",
-        "isolate",
-        "cache",
-        "timeout",
-        "memory",
-        "std",
-        "wasm",
-        "rust",
-        "python",
-        "container",
-        "image",
-        "wgsl",
-        "sql",
-    ]),
+    children: Children::OnceAndMany(
+        &[
+            "in",
+            "config",
+            "isolate",
+            "cache",
+            "timeout",
+            "memory",
+            "std",
+            "wasm",
+            "rust",
+            "python",
+            "container",
+            "image",
+            "wgsl",
+            "sql",
+        ],
+        &["secret"],
+    ),
 };
 
 /// A stage, as declared.
@@ -46,6 +51,7 @@ pub(crate) struct StageDecl {
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
+    pub(crate) secrets: BTreeMap<String, SecretSource>,
 }
 
 /// A stream that a stage reads, by name.
@@ -65,12 +71,14 @@ impl StageDecl {
         let label = name.as_ref().map_or("?", |name| &name.text);
         let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
         let limits = limits(&node, problems);
-        check_isolation(&node, label, code.as_ref().map(|(code, _)| code), limits.isolate, problems);
+        let runs = code.as_ref().map(|(code, _)| code);
+        check_isolation(&node, label, runs, limits.isolate, problems);
+        let secrets = secret::read_all(&node, label, runs, problems);
         let config = node.children.as_mut().and_then(|children| {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, config, limits })
+        Some(Self { name: name?, inputs, code, config, limits, secrets })
     }
 }
 
