@@ -247,25 +247,30 @@ fn a_stage_that_fails_does_not_tell() {
     assert!(said(&output).contains(help), "{}", said(&output));
 }
 
-/// Processes but flowc itself that could be asked for the secret by anybody who may look at them.
-fn telling(flowc: u32) -> Vec<i32> {
+/// Processes but flowc itself that tell a secret to anybody who may look at them.
+fn telling(flowc: u32, token: &str) -> Vec<i32> {
     let numbers = command_lines().into_iter().filter(|(number, _)| *number != flowc as i32);
     let tells = |number: i32| {
         let told = |name: &str| std::fs::read(format!("/proc/{number}/{name}")).unwrap_or_default();
-        ["environ", "cmdline"].iter().any(|name| told(name).windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()))
+        ["environ", "cmdline"].iter().any(|name| told(name).windows(token.len()).any(|part| part == token.as_bytes()))
     };
     numbers.map(|(number, _)| number).filter(|number| tells(*number)).collect()
 }
 
-/// Has the stage wait, looks at what there is meanwhile, and has it go on.
-fn look_at_work(project: &Project, is_at_work: impl Fn(u32) -> bool, look: impl FnOnce(u32)) {
-    let child = flowc(project, &["run"], Some(TOKEN)).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+/// Has the stage wait, looks at what there is meanwhile, and has it go on. `name` tells the secret from those of other tests.
+fn look_at_work(project: &Project, name: &str, is_at_work: impl Fn(u32) -> bool, look: impl FnOnce()) {
+    let token = format!("{TOKEN}-{name}");
+    let mut run = flowc(project, &["run"], Some(&token));
+    let child = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let number = child.id();
     wait_until("the stage is at work", || is_at_work(number));
-    look(number);
+    // Long enough for the opening to be there.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    look();
+    assert_eq!(telling(number, &token), [0; 0]);
     project.write("signing/go", "");
     succeeds(&child.wait_with_output().unwrap());
-    assert_eq!(rows(project), due(TOKEN));
+    assert_eq!(rows(project), due(&token));
     assert_unseen(project);
 }
 
@@ -275,40 +280,26 @@ fn processes_are_given_it_in_their_opening_alone() {
     succeeds(&flowc(&project, &["plan"], None).output().unwrap());
     let folder = project.folder().join("signing");
     let is_server = |(_, words): (i32, Vec<String>)| {
-        words.iter().any(|word| word == "flowc.serve")
-            && words.iter().any(|word| word.contains(folder.to_str().unwrap()))
+        let has = |part: &str| words.iter().any(|word| word.contains(part));
+        has("flowc.serve") && has(folder.to_str().unwrap())
     };
-    let is_at_work = |_| command_lines().into_iter().any(is_server);
-    look_at_work(&project, is_at_work, |number| {
-        // Long enough for the opening to be there.
-        std::thread::sleep(std::time::Duration::from_secs(1));
-        assert_eq!(telling(number), [0; 0]);
-    });
+    look_at_work(&project, "in-a-process", |_| command_lines().into_iter().any(is_server), || ());
 }
 
 /// Needs a container engine; `cargo xtask test` sets one up.
 #[test]
-fn an_engine_that_is_asked_for_a_container_does_not_know_it() {
-    let text = CHAIN.replace("do \"\"", "do \"wait\"").replace("python", "isolate \"container\"; python");
-    let project = project(&text);
+fn the_engine_of_a_container_does_not_know_it() {
+    let project = project(&CHAIN.replace("do \"\"", "do \"wait\"").replace("python", "isolate \"container\"; python"));
     succeeds(&flowc(&project, &["plan"], None).output().unwrap());
-    look_at_work(
-        &project,
-        |number| containers_of(number) > 0,
-        |number| {
-            std::thread::sleep(std::time::Duration::from_secs(1));
-            let all = answer("GET /containers/json?all=1");
-            for container in all.as_array().unwrap() {
-                let id = container["Id"].as_str().unwrap();
-                for look in ["json", "logs?stdout=1&stderr=1", "changes"] {
-                    assert_clean(engine(&format!("GET /containers/{id}/{look}")).as_bytes(), look);
-                }
+    let is_at_work = |number| containers_of(number) > 0;
+    look_at_work(&project, "in-a-container", is_at_work, || {
+        let all = engine("GET /containers/json?all=1");
+        let all: serde_json::Value = serde_json::from_str(all.split_once("\r\n\r\n").unwrap().1.trim()).unwrap();
+        for container in all.as_array().unwrap() {
+            let id = container["Id"].as_str().unwrap();
+            for look in ["json", "logs?stdout=1&stderr=1", "top"] {
+                assert_clean(engine(&format!("GET /containers/{id}/{look}")).as_bytes(), look);
             }
-            assert_eq!(telling(number), [0; 0]);
-        },
-    );
-}
-
-fn answer(request: &str) -> serde_json::Value {
-    serde_json::from_str(engine(request).split_once("\r\n\r\n").unwrap().1.trim()).unwrap()
+        }
+    });
 }

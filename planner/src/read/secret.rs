@@ -44,7 +44,7 @@ fn name<'a>(child: &'a Node, problems: &mut Problems) -> Option<(&'a str, Place)
         && !name.is_empty()
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {
-        form::bad_value("name of a secret", arg, "letters, digits and `_`: \"API_TOKEN\"", problems);
+        form::bad_value("name of a secret", arg, "letters, digits and `_`, no digit first: \"API_TOKEN\"", problems);
         return None;
     }
     Some((name, arg.place))
