@@ -38,7 +38,7 @@ pub(crate) const ALL: [Exit; 7] = [OK, FAILED, MISTAKE, STORE, LOCKED, INTERNAL,
 /// The code for one failure of the engine.
 pub(crate) fn of_error(error: &Error) -> Exit {
     match error {
-        Error::Pipeline(_) | Error::Request(_) => MISTAKE,
+        Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => MISTAKE,
         Error::Locked { .. } => LOCKED,
         Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } | Error::File { .. } => FAILED,
         Error::Store(_) => STORE,

@@ -1,6 +1,6 @@
 //! Failures as text for people and as JSON lines for programs, with their exit codes.
 
-use flowc_executor::{Error, Part, Place, RunFailure};
+use flowc_executor::{Error, MissingSecret, Part, Place, RunFailure};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use serde_json::{Value, json};
 
@@ -152,6 +152,7 @@ fn error_events(error: &Error) -> Vec<Value> {
         Error::Locked { problems, .. } if !problems.is_empty() => {
             return problems.iter().map(|one| diagnostic_event(one)).collect();
         }
+        Error::Secrets(missing) => return missing.iter().map(missing_event).collect(),
         Error::Source { source_name, .. } => one["source"] = json!(source_name),
         Error::Stage { stage, place, .. } => {
             one["stage"] = json!(stage);
@@ -164,12 +165,20 @@ fn error_events(error: &Error) -> Vec<Value> {
     vec![one]
 }
 
+fn missing_event(missing: &MissingSecret) -> Value {
+    let mut one = event("flowc::secret", &missing.to_string());
+    one["stage"] = json!(missing.stage);
+    one["secret"] = json!(missing.secret);
+    one
+}
+
 fn error_code(error: &Error) -> &'static str {
     match error {
         Error::Pipeline(_) => "flowc::pipeline",
         Error::Locked { .. } => "flowc::locked",
         Error::Source { .. } => "flowc::source",
         Error::Stage { .. } => "flowc::stage",
+        Error::Secrets(_) => "flowc::secret",
         Error::Sink { .. } => "flowc::sink",
         Error::Store(_) => "flowc::store",
         Error::File { .. } => "flowc::file",

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use flowc_planner::key::{Phase, canonical_json};
-use flowc_planner::plan::{OutputColumn, Rows, Stage};
-use flowc_runner::{
-    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, StageError, StageFault,
-};
+use flowc_planner::key::Phase;
+use flowc_planner::plan::Stage;
+use flowc_runner::{Batch, Between, ChainRunner, Instance, Invocation, Outlet, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
+use crate::invocation::phase;
 use crate::left::{Said, Shared};
 use crate::pass::{Pass, settled};
 use crate::place::Place;
 use crate::read::Reading;
 use crate::runners::Runners;
+use crate::secrets::Held;
 use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
 
@@ -44,12 +44,25 @@ pub(crate) struct Chains<'a> {
     pub cancel: &'a Cancel,
     /// Bytes of memory of an instance where the pipeline does not say.
     pub memory: u64,
+    /// What stages are given that must not be seen.
+    pub secrets: &'a Held,
 }
 
 impl Chains<'_> {
     /// Runs a task to its end, anew where what ran a stage crashed or was lost: that says nothing of the data. On an error
-    /// nothing of it is kept but what the stages said.
+    /// nothing of it is kept but what the stages said. All words of stages come through here, and leave without secrets.
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
+        let result = self.patiently(task, said);
+        said.iter_mut().for_each(|(_, _, message)| *message = self.secrets.mask(std::mem::take(message)));
+        match result {
+            Err(Error::Stage { stage, place, message }) => {
+                Err(Error::Stage { stage, place, message: self.secrets.mask(message) })
+            }
+            other => other,
+        }
+    }
+
+    fn patiently(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
         for pause in PAUSES {
             let (stage, fault) = match self.attempt(task, said) {
                 Err(ChainError::Stage(StageError { stage, fault, .. })) if fault.is_loss() => (stage, fault),
@@ -110,7 +123,8 @@ impl Chains<'_> {
         }
     }
 
-    fn plan_stage(&self, stage: usize) -> &Stage {
+    /// A stage of the plan.
+    pub(crate) fn plan_stage(&self, stage: usize) -> &Stage {
         &self.reading.homes.plan.stages[stage]
     }
 
@@ -246,80 +260,6 @@ impl Chains<'_> {
 
     fn check_cancel(&self) -> Result<(), ChainError> {
         if self.cancel.is_cancelled() { Err(ChainError::Other(Error::Cancelled)) } else { Ok(()) }
-    }
-
-    fn invocation(&self, task: &Task, link: &Link, phase: Phase) -> Invocation {
-        let stage = self.plan_stage(link.stage);
-        let part = match task.id.work {
-            Work::Segment(segment) if stage.driving().is_none() => segment as u64,
-            _ => 0,
-        };
-        let mut limits = stage.limits.clone();
-        limits.memory = limits.memory.or(Some(self.memory));
-        Invocation {
-            stage: stage.name.as_str().into(),
-            digest: stage.digest,
-            config: canonical_json(&stage.config).into(),
-            phase,
-            part,
-            inputs: self.input_ports(stage, phase),
-            main_input: main_input(stage, phase),
-            outputs: self.output_ports(stage, link, phase),
-            limits,
-        }
-    }
-
-    fn input_ports(&self, stage: &Stage, phase: Phase) -> Arc<[InputPort]> {
-        if let (Phase::Merge | Phase::Finish, Some(schema)) = (phase, &stage.partial) {
-            let reads = (0..schema.fields().len()).collect();
-            return Arc::new([InputPort { schema: schema.clone(), reads }]);
-        }
-        let plan = self.reading.homes.plan;
-        let port = |input: &flowc_planner::plan::Input| InputPort {
-            schema: plan.stream(input.stream).schema.clone(),
-            reads: input.reads.clone(),
-        };
-        stage.inputs.iter().map(port).collect()
-    }
-
-    fn output_ports(&self, stage: &Stage, link: &Link, phase: Phase) -> Arc<[OutputPort]> {
-        if let (Phase::Partial | Phase::Merge, Some(schema)) = (phase, &stage.partial) {
-            let width = schema.fields().len();
-            let columns = vec![OutputColumn::Written; width];
-            return Arc::new([OutputPort {
-                schema: schema.clone(),
-                rows: Rows::New,
-                columns,
-                needed: vec![true; width],
-            }]);
-        }
-        let plan = self.reading.homes.plan;
-        let ports = stage.outputs.iter().zip(&link.needed).map(|(output, needed)| OutputPort {
-            schema: plan.stream(output.stream).schema.clone(),
-            rows: output.rows,
-            columns: output.columns.clone(),
-            needed: needed.clone(),
-        });
-        ports.collect()
-    }
-}
-
-/// Which part of its life the last stage of a chain is in.
-fn phase(stage: &Stage, work: Work) -> Phase {
-    match work {
-        Work::Segment(_) if stage.is_combining() => Phase::Partial,
-        Work::Segment(_) => Phase::Run,
-        Work::Merge { .. } => Phase::Merge,
-        Work::Finish => Phase::Finish,
-    }
-}
-
-/// The input that is fed last.
-fn main_input(stage: &Stage, phase: Phase) -> Option<usize> {
-    match (phase, stage.driving()) {
-        (Phase::Merge | Phase::Finish, _) => Some(0),
-        (_, Some((port, _))) => Some(port),
-        (_, None) => stage.inputs.len().checked_sub(1),
     }
 }
 

@@ -6,6 +6,7 @@ use flowc_planner::Diagnostic;
 use flowc_planner::quantity::count;
 
 use crate::place::Place;
+use crate::secrets::MissingSecret;
 
 /// A failure of planning or running.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// Stages that have work need secrets that have no value. Nothing has run.
+    #[error("nothing was run: {} {} no value{}", count(.0.len(), "secret"), if .0.len() == 1 { "has" } else { "have" }, lines(.0))]
+    Secrets(Vec<MissingSecret>),
     /// A sink could not be written.
     #[error("sink `{sink}`: {message}")]
     Sink {
@@ -64,6 +68,10 @@ pub enum Error {
     /// The run was stopped. What was finished is kept.
     #[error("stopped; what was finished is kept, and the next run goes on from there")]
     Cancelled,
+}
+
+fn lines(missing: &[MissingSecret]) -> String {
+    missing.iter().map(|one| format!("\n  {one}")).collect()
 }
 
 /// Several parts of a run can fail, each on its own.

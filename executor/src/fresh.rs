@@ -20,6 +20,7 @@ use crate::known::Known;
 use crate::read::{Fresh, Reading};
 use crate::runners::Runners;
 use crate::scan::Decoded;
+use crate::secrets::Held;
 use crate::task::{Task, Work};
 use crate::{Cancel, Error, Observer};
 
@@ -53,6 +54,8 @@ pub(crate) struct Ahead<'a> {
     pub cancel: &'a Cancel,
     /// Bytes of memory of an instance where the pipeline does not say.
     pub memory: u64,
+    /// What stages are given that must not be seen.
+    pub secrets: &'a Held,
     /// The plan.
     pub plan: &'a flowc_planner::plan::Plan,
 }
@@ -61,7 +64,9 @@ impl Ahead<'_> {
     /// Runs the stages that the segment drives.
     pub(crate) fn run(&self, decoded: &Decoded<'_>) -> Result<(), Error> {
         let stages = &self.driven[decoded.source];
-        if stages.is_empty() || stages.iter().any(|stage| self.forced.contains(stage)) {
+        // Where a secret is missing, the run may have to be refused, and that before anything has run.
+        let is_refusable = !self.secrets.is_whole();
+        if stages.is_empty() || is_refusable || stages.iter().any(|stage| self.forced.contains(stage)) {
             return Ok(());
         }
         let inventory = self.inventory(decoded);
@@ -83,7 +88,8 @@ impl Ahead<'_> {
         let demand = demander.resolve()?;
         let fresh = Some(Fresh { source: decoded.source, file: decoded.file, batches: decoded.batches });
         let reading = Reading { homes, files: self.files, fresh };
-        let chains = Chains { reading, runners: self.runners, cancel: self.cancel, memory: self.memory };
+        let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.memory, self.secrets);
+        let chains = Chains { reading, runners, cancel, memory, secrets };
         let execution = Execution {
             chains,
             contents: Contents { reading, deriver: self.deriver },

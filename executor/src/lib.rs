@@ -11,8 +11,8 @@
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
-//!    the stages (`pass` stands in for those that need not be called), fed by `read`, `whole` and `groups`; `place` says
-//!    where one failed;
+//!    the stages (`invocation` says what they are opened with, `pass` stands in for those that need not be called), fed by
+//!    `read`, `whole` and `groups`; `place` says where one failed, and `secrets` keeps values out of that;
 //! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -34,6 +34,7 @@ mod groups;
 mod history;
 mod homes;
 mod inventory;
+mod invocation;
 mod keys;
 mod known;
 mod left;
@@ -53,6 +54,7 @@ mod run;
 mod runners;
 mod scan;
 mod schedule;
+mod secrets;
 mod session;
 mod status;
 mod task;
@@ -76,5 +78,6 @@ pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};
 pub use planning::Planned;
 pub use preview::Preview;
+pub use secrets::MissingSecret;
 pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};

@@ -157,6 +157,9 @@ impl<'a> Look<'a> {
             reasons.push(Reason::Code { before: before.digest.short(), now: stage.digest.short() });
         }
         config_changes("", Some(&before.config), Some(&stage.config), &mut reasons);
+        if before.secrets != stage.secrets {
+            reasons.push(Reason::Secrets { before: secrets(before), now: secrets(stage) });
+        }
         for (input, input_before) in stage.inputs.iter().zip(&before.inputs) {
             self.input_changes(last, input, input_before, &mut reasons);
         }
@@ -266,6 +269,11 @@ fn numbered(files: Vec<String>, segments: usize) -> Vec<String> {
         if *number == 1 { name } else { format!("{name} #{number}") }
     });
     numbered.collect()
+}
+
+/// The secrets of a stage, as in the text.
+fn secrets(stage: &Stage) -> Vec<String> {
+    stage.secrets.iter().map(|(name, source)| format!("{name} {source}")).collect()
 }
 
 /// The values that differ between two configs, by JSON pointer.

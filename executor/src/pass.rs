@@ -102,6 +102,7 @@ mod tests {
             partial: None,
             parts: 1,
             limits: Limits::default(),
+            secrets: [].into(),
         }
     }
 

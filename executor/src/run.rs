@@ -28,6 +28,7 @@ use crate::read::Reading;
 use crate::runners::Runners;
 use crate::scan::{Scanner, Unreadable};
 use crate::schedule::{Outcome, Schedule};
+use crate::secrets::Held;
 use crate::task::{TaskId, Work};
 use crate::{
     Cancel, Error, Event, Observer, Options, OutputReport, RunFailure, RunReport, RunRequest, StageReport, StageStatus,
@@ -50,6 +51,8 @@ pub(crate) struct Run<'a> {
     pub observer: &'a dyn Observer,
     /// Stops it.
     pub cancel: &'a Cancel,
+    /// What stages are given that must not be seen.
+    pub secrets: &'a Held,
 }
 
 /// Sinks that are committed together: each that is a folder holds a file open until then.
@@ -94,6 +97,7 @@ impl Run<'_> {
         let known = Known::of_last_run(self.store, &self.planned.texts[0]);
         let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
         let demand = self.demand(homes, &goal, &stored)?;
+        self.secrets.check(&demand.tasks)?;
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }
@@ -195,6 +199,7 @@ impl Run<'_> {
                 observer: self.observer,
                 cancel: self.cancel,
                 memory: self.options.memory,
+                secrets: self.secrets,
                 plan,
             };
             let on_decoded = |decoded: crate::scan::Decoded<'_>| match ahead.run(&decoded) {
@@ -253,7 +258,8 @@ impl Run<'_> {
         results: &Results,
     ) -> Vec<Outcome> {
         let reading = outputs.reading;
-        let chains = Chains { reading, runners: self.runners, cancel: self.cancel, memory: self.options.memory };
+        let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.options.memory, self.secrets);
+        let chains = Chains { reading, runners, cancel, memory, secrets };
         let contents = Contents { reading, deriver };
         let (observer, forced, verified) = (self.observer, &goal.forced, &goal.verified);
         let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };

@@ -14,6 +14,7 @@ use crate::preview::{Preview, preview};
 use crate::reach::{Goal, stage_named};
 use crate::run::Run;
 use crate::runners::Runners;
+use crate::secrets::Held;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, StageOutlook, Status, noop};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
@@ -101,7 +102,8 @@ impl Session {
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
         let (store, runners) = (self.store()?, self.runners()?);
-        let run = Run { options: &self.options, request, planned, store, runners, observer, cancel };
+        let secrets = &Held::find(&planned.plan, &planned.base);
+        let run = Run { options: &self.options, request, planned, store, runners, observer, cancel, secrets };
         for _ in 0..REPAIRS {
             let failure = match run.run() {
                 Ok(report) => return Ok(report),

@@ -65,6 +65,13 @@ pub enum Reason {
         /// The value now; none if it is gone.
         now: Option<String>,
     },
+    /// It is given other secrets than in the last run, by their names and places.
+    Secrets {
+        /// Those then, as in the text.
+        before: Vec<String>,
+        /// Those now.
+        now: Vec<String>,
+    },
     /// A column that it reads is another than in the last run.
     Column {
         /// The input port.

@@ -101,6 +101,7 @@ fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams)
         partial: described.description.partial,
         parts: described.description.parts,
         limits: declared.limits.clone(),
+        secrets: declared.secrets.clone(),
     })
 }
 

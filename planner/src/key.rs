@@ -10,6 +10,8 @@ use std::sync::Arc;
 use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::SecretSource;
+
 macro_rules! digest_newtype {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
@@ -214,12 +216,14 @@ impl FieldDigest {
 impl StageKey {
     /// `runner` names what identifies the runner where that matters for the bytes (an interpreter, a GPU adapter, the
     /// version of a host kernel); it is empty for a proven stage. `reads` are the columns that it reads, input by
-    /// input: a stage knows their names, types and metadata, which a [`ColumnKey`] does not hold.
+    /// input: a stage knows their names, types and metadata, which a [`ColumnKey`] does not hold. `secrets` enter by what
+    /// they are and never by their values: a hash of a value would give it away to whoever guesses it.
     pub fn derive(
         code: &StageDigest,
         config: &serde_json::Value,
         runner: &BTreeMap<String, String>,
         reads: &[Vec<&Field>],
+        secrets: &BTreeMap<String, SecretSource>,
     ) -> Self {
         let mut hasher = KeyHasher::new("flowc stage 1");
         hasher.digest(code.as_bytes()).bytes(canonical_json(config).as_bytes()).number(runner.len() as u64);
@@ -232,6 +236,13 @@ impl StageKey {
             fields.iter().for_each(|field| {
                 hasher.field(field);
             });
+        }
+        for (name, source) in secrets {
+            let (kind, place) = match source {
+                SecretSource::Env(variable) => ("env", variable),
+                SecretSource::File(path) => ("file", path),
+            };
+            hasher.bytes(name.as_bytes()).bytes(kind.as_bytes()).bytes(place.as_bytes());
         }
         Self(hasher.finish())
     }
@@ -314,13 +325,14 @@ mod tests {
     }
 
     fn stage() -> StageKey {
-        StageKey::derive(&StageDigest::new([1; 32]), &json!({"a": 1}), &BTreeMap::new(), &[])
+        StageKey::derive(&StageDigest::new([1; 32]), &json!({"a": 1}), &BTreeMap::new(), &[], &BTreeMap::new())
     }
 
     #[test]
     fn members_in_any_order_give_the_same_stage_key() {
         let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("valid JSON");
-        let key = |config| StageKey::derive(&StageDigest::new([1; 32]), &config, &BTreeMap::new(), &[]);
+        let none = BTreeMap::new();
+        let key = |config| StageKey::derive(&StageDigest::new([1; 32]), &config, &BTreeMap::new(), &[], &none);
         assert_eq!(key(parse(r#"{"a":1,"b":{"c":2,"d":3}}"#)), key(parse(r#"{"b":{"d":3,"c":2},"a":1}"#)));
         assert_ne!(key(parse(r#"{"a":1}"#)), key(parse(r#"{"a":2}"#)));
     }
@@ -358,9 +370,29 @@ mod tests {
             let metadata = pairs.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
             Field::new("x", DataType::Int64, true).with_metadata(metadata)
         };
-        let key = |f: &Field| StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[vec![f]]);
+        let none = BTreeMap::new();
+        let key =
+            |f: &Field| StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[vec![f]], &none);
         assert_eq!(key(&field([("a", "1"), ("b", "2")])), key(&field([("b", "2"), ("a", "1")])));
         assert_ne!(key(&field([("a", "1"), ("b", "2")])), key(&field([("a", "1"), ("b", "3")])));
+    }
+
+    #[test]
+    fn what_a_secret_is_enters_a_stage_key() {
+        let key = |secrets: &[(&str, SecretSource)]| {
+            let secrets = secrets.iter().map(|(name, source)| ((*name).to_owned(), source.clone())).collect();
+            StageKey::derive(&StageDigest::new([1; 32]), &json!({}), &BTreeMap::new(), &[], &secrets)
+        };
+        let (one, other) = (SecretSource::Env("A".to_owned()), SecretSource::File("A".to_owned()));
+        let keys = [
+            key(&[]),
+            key(&[("A", one.clone())]),
+            key(&[("B", one.clone())]),
+            key(&[("A", other.clone())]),
+            key(&[("A", one), ("B", other)]),
+        ];
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
 //! why, is the status, which the executor makes from a plan, the store and the sources.
 
+mod code;
 mod format;
 mod limits;
+mod secret;
 mod serialization;
 
 use std::collections::BTreeMap;
@@ -14,8 +16,10 @@ use std::sync::Arc;
 use arrow_schema::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+pub use code::{Code, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use limits::{Isolate, Limits};
+pub use secret::SecretSource;
 pub use serialization::Serialization;
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
@@ -69,7 +73,7 @@ impl Plan {
             input.reads.iter().map(|&column| schema.field(column)).collect()
         };
         let reads: Vec<Vec<&Field>> = stage.inputs.iter().map(fields).collect();
-        StageKey::derive(&stage.digest, &stage.config, &stage.runner, &reads)
+        StageKey::derive(&stage.digest, &stage.config, &stage.runner, &reads, &stage.secrets)
     }
 
     /// The stage that produces a stream, with the output port, unless a source does.
@@ -193,6 +197,9 @@ pub struct Stage {
     pub parts: u64,
     /// What the text says of running it.
     pub limits: Limits,
+    /// The secrets that it is given, by name. Their values are in no plan and in no key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretSource>,
 }
 
 impl Stage {
@@ -209,92 +216,6 @@ impl Stage {
     /// Whether it has partials.
     pub fn is_combining(&self) -> bool {
         self.inputs.iter().any(|input| input.class == Class::Combining)
-    }
-}
-
-/// What a stage runs, as the text names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Code {
-    /// A standard stage: `name@version`.
-    Std(String),
-    /// A component file, relative to the pipeline's folder unless absolute.
-    Wasm(String),
-    /// A Rust crate that is built to a component, relative to the pipeline's folder unless absolute.
-    Rust(String),
-    /// A stage of a Python project.
-    Python {
-        /// The project's folder, relative to the pipeline's unless absolute.
-        dir: String,
-        /// Which of its stages: `module:name`, `module`, or nothing where there is but one, in the module `stage`. Or a
-        /// file of the project that serves the stage protocol by itself: `server.py`.
-        entry: String,
-    },
-    /// A stage of a program in an image that is made from a folder.
-    Container {
-        /// The folder, relative to the pipeline's unless absolute. It holds a `Containerfile`.
-        dir: String,
-        /// Which of the program's stages; nothing where there is but one.
-        entry: String,
-    },
-    /// A stage of a program in an image that exists.
-    Image {
-        /// What engines know it by: `name:tag`, `name@sha256:…`, `sha256:…`.
-        reference: String,
-        /// Which of the program's stages; nothing where there is but one.
-        entry: String,
-    },
-}
-
-impl Code {
-    /// The runner that executes it. Two adjacent stages collapse when these are equal and nothing forbids it.
-    pub fn runner(&self) -> &'static str {
-        match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
-            Code::Python { .. } => "python",
-            Code::Container { .. } | Code::Image { .. } => "container",
-        }
-    }
-
-    /// What the program that it is a stage of is found by, if that is not flowc itself.
-    pub fn program(&self) -> Option<&str> {
-        match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
-            Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
-            Code::Image { reference, .. } => Some(reference),
-        }
-    }
-
-    /// Whether it is a wasm component, however that comes about.
-    pub fn is_component(&self) -> bool {
-        matches!(self, Code::Std(_) | Code::Wasm(_) | Code::Rust(_))
-    }
-}
-
-/// One of a program's stages, as it follows the program.
-struct Entry<'a>(&'a str);
-
-impl std::fmt::Display for Entry<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, " {}", self.0) }
-    }
-}
-
-/// Whether the entry of a Python stage is a program that serves the stage protocol by itself, and not a stage's name.
-pub fn is_server(entry: &str) -> bool {
-    entry.ends_with(".py")
-}
-
-impl std::fmt::Display for Code {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Code::Std(name) => write!(f, "std {name}"),
-            Code::Wasm(path) => write!(f, "wasm {path}"),
-            Code::Rust(path) => write!(f, "rust {path}"),
-            Code::Python { dir, entry } => write!(f, "python {dir}{}", Entry(entry)),
-            Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
-            Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
-        }
     }
 }
 

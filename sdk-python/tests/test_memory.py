@@ -16,7 +16,7 @@ from flowc.testing import served
 from flowc.testing.client import send
 
 HERE = Path(__file__).parent
-ROWS = 30_000
+ROWS = 60_000
 IDS = pa.table({"id": range(10 * ROWS)})
 NAMES = [None if number % 7 == 0 else f"a text with the number {number}" for number in range(ROWS)]
 COLUMNS = {

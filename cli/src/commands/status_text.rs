@@ -120,6 +120,7 @@ fn because(reason: &Reason) -> String {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
         }
+        Reason::Secrets { before, now } => format!("its secrets changed: {} -> {}", all(before), all(now)),
         Reason::Column { input, column, segments } => {
             let many = count(segments.len(), "segment");
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
@@ -137,6 +138,10 @@ fn because(reason: &Reason) -> String {
 
 fn value(value: &Option<String>) -> &str {
     value.as_deref().unwrap_or("not set")
+}
+
+fn all(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 fn segments(input: &str, added: usize, removed: usize) -> String {
@@ -246,6 +251,8 @@ Plan: 1 stage: 1 to run; 1 sink to write.
         assert_eq!(text(2, 1), "input `in` has 2 new segments and lost 1");
         let config = Reason::Config { path: "/where/0/op".into(), before: None, now: Some("\"<\"".into()) };
         assert_eq!(because(&config), "config `where.0.op` changed: not set -> \"<\"");
+        let secrets = Reason::Secrets { before: vec![], now: vec!["KEY env=\"KEY\"".into()] };
+        assert_eq!(because(&secrets), "its secrets changed: none -> KEY env=\"KEY\"");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
 use bollard::query_parameters::{
     AttachContainerOptions, CreateContainerOptions, InspectContainerOptions, RemoveContainerOptions,
     StartContainerOptions,
@@ -251,6 +251,8 @@ fn host(engine: &Engine, spec: &Spec) -> HostConfig {
         pids_limit: i64::try_from(spec.processes).ok(),
         nano_cpus: Some(ONE_PROCESSOR),
         init: Some(true),
+        // flowc takes what is printed. An engine would keep it in a file, and secrets with it.
+        log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),
         ..Default::default()
     }
 }

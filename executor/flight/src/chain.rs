@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::plan::{OutputColumn, Rows};
-use flowc_runner::{InputPort, Invocation, OutputPort};
+use flowc_runner::{InputPort, Invocation, OutputPort, Secrets};
 
 /// Where a column of a stream within the chain comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +79,9 @@ impl Chain {
             columns: streams[stages.len()].iter().map(origin).collect(),
             ..last.outputs[0].clone()
         };
-        let invocation = Invocation { inputs: inputs.into(), outputs: Arc::new([output]), ..first.clone() };
+        // Each step has secrets of its own.
+        let secrets = Secrets::default();
+        let invocation = Invocation { inputs: inputs.into(), outputs: Arc::new([output]), secrets, ..first.clone() };
         Self { invocation, steps }
     }
 }
@@ -182,6 +184,7 @@ mod tests {
                 needed: vec![true; columns.len()],
             }]),
             limits: Limits::default(),
+            secrets: Secrets::default(),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::stored::StoredRun;
 use crate::transport::Transport;
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
-    WireSchema,
+    WireSchema, WireSecrets,
 };
 
 /// Lines of a log that one invocation may have.
@@ -153,6 +153,7 @@ impl FlightInstance {
             memory: invocation.limits.memory,
             timeout_ms: invocation.limits.timeout_ms,
             serialization: invocation.limits.serialization,
+            secrets: WireSecrets(invocation.secrets.clone()),
             steps,
         };
         serde_json::to_vec(&opening).map_err(|error| error.to_string())
@@ -429,6 +430,7 @@ fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Resul
             rows: step.rows.into(),
             written: WireSchema::of(&step.written)?,
             frame: step.frame.iter().map(column).collect(),
+            secrets: WireSecrets(invocation.secrets.clone()),
         })
     };
     chain.steps.iter().zip(entries).zip(invocations).map(step).collect()

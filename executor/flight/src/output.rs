@@ -214,6 +214,7 @@ mod tests {
             outputs: Arc::new([OutputPort { schema, rows, columns, needed }]),
             main_input: Some(0),
             limits: Limits::default(),
+            secrets: flowc_runner::Secrets::default(),
         };
         Output::new(&invocation, 0)
     }

@@ -1,6 +1,7 @@
 //! The messages of the stage protocol (`docs/flight-protocol.md`), as JSON.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use arrow_schema::{Schema, SchemaRef};
 use base64::Engine;
@@ -8,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
-use flowc_runner::schema;
-use serde::{Deserialize, Serialize};
+use flowc_runner::{Secrets, schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::memory::Block;
 
@@ -258,6 +259,8 @@ pub(crate) struct Opening<'a> {
     /// What batches are made of, on all streams.
     #[serde(default, skip_serializing_if = "Serialization::is_default")]
     pub(crate) serialization: Serialization,
+    #[serde(default, skip_serializing_if = "WireSecrets::is_empty")]
+    pub(crate) secrets: WireSecrets,
     /// The stages of a chain; empty for a single one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) steps: Vec<OpeningStep>,
@@ -276,6 +279,30 @@ pub(crate) struct OpeningStep {
     pub(crate) rows: WireRows,
     pub(crate) written: WireSchema,
     pub(crate) frame: Vec<WireFrameColumn>,
+    #[serde(default, skip_serializing_if = "WireSecrets::is_empty")]
+    pub(crate) secrets: WireSecrets,
+}
+
+/// The secrets of a stage in an [`Opening`]. They can be written there and nowhere else.
+#[derive(Default)]
+pub(crate) struct WireSecrets(pub(crate) Secrets);
+
+impl WireSecrets {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for WireSecrets {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for WireSecrets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeMap::<String, String>::deserialize(deserializer).map(|values| Self(values.into_iter().collect()))
+    }
 }
 
 /// A column of a frame.

@@ -11,10 +11,12 @@ pub mod conformance;
 mod described;
 mod error;
 pub mod schema;
+mod secrets;
 
 pub use batch::{Batch, Selection, StoredFile};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
+pub use secrets::{Secrets, mask};
 
 use std::sync::Arc;
 
@@ -97,6 +99,8 @@ pub struct Invocation {
     pub outputs: Arc<[OutputPort]>,
     /// What the text says of running it.
     pub limits: Limits,
+    /// The secrets that it is given.
+    pub secrets: Secrets,
 }
 
 /// An input as an instance sees it.

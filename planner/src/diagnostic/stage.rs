@@ -79,6 +79,24 @@ pub enum StageProblem {
         #[help]
         help: String,
     },
+    /// Its code can do nothing with a secret.
+    #[error(
+        "the stage `{stage}` can't be given secrets: {code} is a component, and those see nothing but their inputs"
+    )]
+    #[diagnostic(
+        code(flowc::no_secrets),
+        help("leave `secret` out; stages that are programs can have some: `python`, `container` and `image`")
+    )]
+    NoSecrets {
+        /// The stage.
+        stage: String,
+        /// As in the text.
+        code: String,
+    },
+    /// The value of a secret would come from two places.
+    #[error("a secret comes from an environment variable or from a file, not from both")]
+    #[diagnostic(code(flowc::secret_source), help("keep `env` or `file`"))]
+    TwoSecretSources,
     /// The code cannot be had.
     #[error("{code}: {message}")]
     #[diagnostic(code(flowc::code))]

@@ -27,8 +27,22 @@ pub(crate) enum Children {
     Once(&'static [&'static str]),
     /// Any number of these.
     Many(&'static [&'static str]),
+    /// Those of the first list at most once, and any number of the others.
+    OnceAndMany(&'static [&'static str], &'static [&'static str]),
     /// Checked elsewhere.
     Unchecked,
+}
+
+impl Children {
+    /// Those that may be there at most once, and those that may be repeated.
+    fn known(self) -> (&'static [&'static str], &'static [&'static str]) {
+        match self {
+            Children::None | Children::Unchecked => (&[], &[]),
+            Children::Once(once) => (once, &[]),
+            Children::Many(many) => (&[], many),
+            Children::OnceAndMany(once, many) => (once, many),
+        }
+    }
 }
 
 impl Form {
@@ -65,19 +79,22 @@ impl Form {
 
     fn check_children(&self, node: &Node, within: &str, problems: &mut Problems) {
         let Some(children) = &node.children else { return };
-        let (known, once) = match self.children {
+        match self.children {
             Children::Unchecked => return,
             Children::None => {
                 return problems.at(node.place, ShapeProblem::ExtraBlock { node: node.name.clone() });
             }
-            Children::Once(known) => (known, true),
-            Children::Many(known) => (known, false),
-        };
+            _ => {}
+        }
+        let (once, many) = self.children.known();
         for (i, child) in children.iter().enumerate() {
             let name = || child.name.clone();
-            if !known.contains(&child.name.as_str()) {
-                problems.at(child.place, unknown_node(child, within, known));
-            } else if let Some(first) = children[..i].iter().find(|c| once && c.name == child.name) {
+            if many.contains(&child.name.as_str()) {
+                continue;
+            }
+            if !once.contains(&child.name.as_str()) {
+                problems.at(child.place, unknown_node(child, within, &[once, many].concat()));
+            } else if let Some(first) = children[..i].iter().find(|c| c.name == child.name) {
                 let problem = ShapeProblem::RepeatedNode { node: name() };
                 problems.with(child.place, problem, first.place, "first given here");
             }
@@ -99,7 +116,8 @@ pub(crate) fn unknown_node(node: &Node, within: &str, known: &[&str]) -> ShapePr
 
 /// Whether a child that is not known was meant to be one of the wanted: that it is missing has been said then.
 pub(crate) fn is_misspelt(node: &Node, children: Children, wanted: &[&str]) -> bool {
-    let (Children::Once(known) | Children::Many(known)) = children else { return false };
+    let (once, many) = children.known();
+    let known = [once, many].concat();
     let mut unknown = node.children.iter().flatten().filter(|child| !known.contains(&child.name.as_str()));
     unknown.any(|child| nearest(&child.name, known.iter().copied()).is_some_and(|name| wanted.contains(&name)))
 }

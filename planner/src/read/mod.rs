@@ -3,6 +3,7 @@
 pub(crate) mod form;
 mod format;
 mod schema;
+mod secret;
 mod sink;
 mod source;
 mod stage;

@@ -1,8 +1,10 @@
 //! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`.
 
-use super::{Name, Taken, form};
+use std::collections::BTreeMap;
+
+use super::{Name, Taken, form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Isolate, Limits, Serialization, is_server};
+use crate::plan::{Code, Isolate, Limits, SecretSource, Serialization, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -18,23 +20,26 @@ const IMAGE: Form =
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::Once(&[
-        "in",
-        "config",
-        "isolate",
-        "cache",
-        "timeout",
-        "memory",
-        "serialization",
-        "std",
-        "wasm",
-        "rust",
-        "python",
-        "container",
-        "image",
-        "wgsl",
-        "sql",
-    ]),
+    children: Children::OnceAndMany(
+        &[
+            "in",
+            "config",
+            "isolate",
+            "cache",
+            "timeout",
+            "memory",
+            "serialization",
+            "std",
+            "wasm",
+            "rust",
+            "python",
+            "container",
+            "image",
+            "wgsl",
+            "sql",
+        ],
+        &["secret"],
+    ),
 };
 
 /// A stage, as declared.
@@ -49,6 +54,7 @@ pub(crate) struct StageDecl {
     pub(crate) limits: Limits,
     /// Where the text says what batches are made of, if it does.
     pub(crate) serialization: Option<Place>,
+    pub(crate) secrets: BTreeMap<String, SecretSource>,
 }
 
 /// A stream that a stage reads, by name.
@@ -68,13 +74,15 @@ impl StageDecl {
         let label = name.as_ref().map_or("?", |name| &name.text);
         let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
         let limits = limits(&node, problems);
-        check_isolation(&node, label, code.as_ref().map(|(code, _)| code), limits.isolate, problems);
+        let runs = code.as_ref().map(|(code, _)| code);
+        check_isolation(&node, label, runs, limits.isolate, problems);
         let serialization = node.child("serialization").and_then(|child| child.args.first()).map(|arg| arg.place);
+        let secrets = secret::read_all(&node, label, runs, problems);
         let config = node.children.as_mut().and_then(|children| {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, config, limits, serialization })
+        Some(Self { name: name?, inputs, code, config, limits, serialization, secrets })
     }
 }
 

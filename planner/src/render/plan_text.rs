@@ -43,6 +43,7 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
         lines.push(format!("        config {}", crate::key::canonical_json(&stage.config)));
     }
     lines.extend(limits(stage).map(|limits| format!("        {limits}")));
+    lines.extend(stage.secrets.iter().map(|(name, source)| format!("        secret {name} {source}")));
     lines.extend(stage.inputs.iter().map(|input| input_line(plan, stage, input)));
     if stage.inputs.is_empty() {
         lines.push(format!("        makes its own rows in {}", quantity::count(stage.parts, "part")));

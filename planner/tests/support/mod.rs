@@ -13,7 +13,7 @@ use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
 /// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options`, `times`, `marked` and the
-/// faulty `liar`.
+/// faulty `liar`. Folders of these names are Python projects of such a stage.
 pub(crate) struct Table;
 
 fn signature(name: &str) -> Option<Signature> {
@@ -114,7 +114,9 @@ fn columns(schema: &Schema, names: Option<&Value>, path: &str) -> Result<Vec<usi
 }
 
 fn describe(question: &Question) -> Result<Description, Problem> {
-    let Code::Std(name) = &question.code else { return Err(Problem::new("only std stages are here")) };
+    let (Code::Std(name) | Code::Python { dir: name, .. }) = &question.code else {
+        return Err(Problem::new("only std and Python stages are here"));
+    };
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
     let mut description = Description { inputs: vec![], outputs: vec![], partial: None, parts: 1 };
@@ -187,7 +189,7 @@ fn describe(question: &Question) -> Result<Description, Problem> {
 impl Catalogue for Table {
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
         let find = |code: &Code| match code {
-            Code::Std(name) => signature(name),
+            Code::Std(name) | Code::Python { dir: name, .. } => signature(name),
             _ => None,
         };
         let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");

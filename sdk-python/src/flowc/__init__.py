@@ -5,6 +5,7 @@ from .declare import stage
 from .model import Adds, Batching, Keyed, Picks
 from .pipeline import RunError, plan, run
 from .problem import Problem
+from .secrets import secret
 
 __all__ = [
     "Adds",
@@ -19,5 +20,6 @@ __all__ = [
     "nullable",
     "plan",
     "run",
+    "secret",
     "stage",
 ]

@@ -13,6 +13,7 @@ from .load import load
 from .log import Log, logging_to
 from .passage import Passage
 from .problem import Cancelled, StepFailed
+from .secrets import giving
 from .work import Work
 
 if TYPE_CHECKING:
@@ -103,9 +104,11 @@ class _Link:
                 self._results.close()
 
     def _within(self, call: Callable[[], T]) -> T:
-        """Calls the author's code: what it says goes to its log, and what it raises is this step's failure."""
+        """Calls the author's code: what it says goes to its log, and what it raises is this step's failure.
+
+        It is given the secrets of its step."""
         try:
-            return logging_to(self.log, call)
+            return logging_to(self.log, partial(giving, self.step.opening.secrets, call))
         except (StepFailed, Cancelled):
             raise
         except BaseException as error:  # `sys.exit()` in a stage is a failure too

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+
+from .secrets import Secrets
 
 if TYPE_CHECKING:
     from .model import Class, Phase
@@ -77,6 +79,7 @@ class Opening:
     invocation: str = ""
     serialization: str = "arrow"
     """What batches are made of, on all streams."""
+    secrets: Secrets = field(default_factory=Secrets)
 
     def main_schema(self) -> pa.Schema:
         """Columns of the main input; none if there are no inputs."""

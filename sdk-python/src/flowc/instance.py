@@ -36,30 +36,30 @@ def open_instance(stage: Stage, opening: Opening) -> Instance:
         extra["part"] = opening.part
     if not stage.is_class:
         return Instance(call, functools.partial(stage.code, **extra), None)
-    made = _object(stage, config, opening.config)
+    made = _object(stage, config, opening)
     method = made if opening.phase == "run" else getattr(made, opening.phase)
     finish = getattr(made, "finish", None) if opening.phase == "run" else None
     return Instance(call, functools.partial(method, **extra), finish)
 
 
-def _object(stage: Stage, config: Any, config_json: Any) -> Any:
+def _object(stage: Stage, config: Any, opening: Opening) -> Any:
     names = inspect.signature(stage.code).parameters
     arguments = {"config": config} if "config" in names else {}
     if "loaded" in names:
-        arguments["loaded"] = LOADED.get(stage, config, config_json)
+        arguments["loaded"] = LOADED.get(stage, config, opening)
     return stage.code(**arguments)
 
 
 class Loaded:
-    """What `setup` of a class has loaded: once per config, for as long as the process lives."""
+    """What `setup` of a class has loaded: once per config and secrets, for as long as the process lives."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[tuple[Any, str], Any] = {}
+        self._values: dict[tuple[Any, str, Any], Any] = {}
 
-    def get(self, stage: Stage, config: Any, config_json: Any) -> Any:
+    def get(self, stage: Stage, config: Any, opening: Opening) -> Any:
         """Loads it, unless it is there; others wait meanwhile."""
-        key = (stage.code, json.dumps(config_json, sort_keys=True))
+        key = (stage.code, json.dumps(opening.config, sort_keys=True), frozenset(opening.secrets.items()))
         with self._lock:
             if key not in self._values:
                 setup = stage.code.setup

@@ -21,6 +21,7 @@ from .description import (
     Step,
 )
 from .problem import Problem
+from .secrets import Secrets
 from .serialization import ARROW, OFFERED
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def opening_json(opening: Opening) -> dict[str, Json]:
     return {
         "invocation": opening.invocation,
         "config": opening.config,
+        "secrets": dict(opening.secrets),
         "phase": opening.phase,
         "part": opening.part,
         "inputs": [{"schema": schema_to_text(schema)} for schema in opening.inputs],
@@ -167,6 +169,7 @@ def opening_from_json(fields: dict[str, Json]) -> Opening:
         main=fields["main"],
         invocation=fields["invocation"],
         serialization=_serialization(fields.get("serialization", ARROW)),
+        secrets=_secrets(fields),
     )
 
 
@@ -174,6 +177,10 @@ def _serialization(name: str) -> str:
     if name not in OFFERED:
         raise Problem(f"the stage takes batches as {', '.join(OFFERED)}, not as {name}")
     return name
+
+
+def _secrets(fields: dict[str, Json]) -> Secrets:
+    return Secrets(fields.get("secrets"))
 
 
 def steps_from_json(fields: dict[str, Json], opening: Opening) -> list[Step]:
@@ -219,6 +226,7 @@ def _opening_of_step(fields: dict[str, Json], first: Opening | None) -> Opening:
     written = schema_from_text(fields["written"])
     sent = Sent(rows, pa.schema([ROW, *written]) if rows.relation == "subset" else written)
     if first is None or first.main is None:
-        return Opening(fields["config"], fields["phase"], 0, (schema,), (sent,), main=0)
+        return Opening(fields["config"], fields["phase"], 0, (schema,), (sent,), main=0, secrets=_secrets(fields))
     inputs = (*first.inputs[: first.main], schema, *first.inputs[first.main + 1 :])
-    return replace(first, config=fields["config"], phase=fields["phase"], inputs=inputs, outputs=(sent,))
+    config, phase, secrets = fields["config"], fields["phase"], _secrets(fields)
+    return replace(first, config=config, phase=phase, inputs=inputs, outputs=(sent,), secrets=secrets)

@@ -15,7 +15,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::catalogue::{Description, Question};
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Limits, OutputColumn, Rows};
-use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, StageError};
+use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
 use flowc_wasm::{CompiledCache, WasmRunner};
 
 struct NoCache;
@@ -111,6 +111,7 @@ impl Stage {
             outputs: [output].into(),
             main_input: Some(0),
             limits: Limits::default(),
+            secrets: Secrets::default(),
         };
         runner.open(&invocation, outlet).unwrap()
     }

@@ -106,6 +106,7 @@ impl Opened {
             main_input: self.main,
             outputs: (0..self.outputs.len()).map(|output| self.output(output)).collect(),
             limits,
+            secrets: opening.secrets.0.clone(),
         }
     }
 

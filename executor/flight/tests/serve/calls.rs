@@ -7,7 +7,7 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, Code, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept, ids, run};
-use flowc_runner::{Runner, StageFault};
+use flowc_runner::{Invocation, Runner, StageFault};
 
 use crate::support::{MEGABYTE, Server, invocation, numbers, schema, wait_until};
 
@@ -34,6 +34,21 @@ fn a_stage_says_what_it_is_and_does() {
     assert_eq!(description.outputs[0].columns, [PASSED, WRITTEN]);
     assert_eq!((description.outputs[0].schema.clone(), description.partial), (schema(), Some(schema())));
     assert_eq!(ask(serde_json::json!({"blame": "/a"})).unwrap_err().config_path.as_deref(), Some("/a"));
+}
+
+#[test]
+fn a_stage_is_given_its_secrets_and_no_others() {
+    let server = Server::start();
+    let plain = invocation("keep", 1, &[(Rows::Subset { input: 0 }, PASSED)]);
+    let given = [("TOKEN".to_owned(), "a \"word\"\n".to_owned()), ("KEY".to_owned(), "b".to_owned())];
+    let secret = Invocation { secrets: given.clone().into_iter().collect(), ..plain.clone() };
+    for (invocation, due) in [(secret, &given[..]), (plain, &[])] {
+        run(&server, &invocation, [numbers(0..1)]).0.unwrap();
+        let secrets = server.fakes.secrets.lock().unwrap().clone();
+        let mut due: Vec<_> = due.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        due.sort_unstable();
+        assert_eq!(secrets.iter().collect::<Vec<_>>(), due);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use flowc_planner::catalogue::{Description, InputDescription, OutputDescription,
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{
-    Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Selection, StageError, StageFault,
+    Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection, StageError, StageFault,
 };
 
 /// Rows of a batch whose one column has a megabyte.
@@ -32,6 +32,8 @@ pub struct Fakes {
     pub open: AtomicU64,
     /// `gate` waits for one of these per batch.
     pub permits: Mutex<Option<Receiver<()>>>,
+    /// The secrets of the instance that was opened last.
+    pub secrets: Mutex<Secrets>,
 }
 
 /// The one column of everything.
@@ -65,6 +67,7 @@ impl Runner for FakeRunner {
         let (stage, fakes) = (invocation.stage.to_string(), self.0.clone());
         fakes.open.fetch_add(1, Ordering::SeqCst);
         let permits = fakes.permits.lock().unwrap().take();
+        *fakes.secrets.lock().unwrap() = invocation.secrets.clone();
         Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), outlet }))
     }
 }
@@ -259,6 +262,7 @@ pub fn invocation(stage: &str, inputs: usize, outputs: &[(Rows, OutputColumn)]) 
         main_input: inputs.checked_sub(1),
         outputs: outputs.iter().map(output).collect(),
         limits: Limits { memory: Some(64 << 20), ..Limits::default() },
+        secrets: Secrets::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Limits};
 use flowc_process::Host;
 use flowc_python::{Environments, Launch, Project, PythonRunner};
-use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, StageError};
+use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Secrets, StageError};
 
 /// The one stage of a project, ready to be opened.
 pub struct Stage {
@@ -69,6 +69,7 @@ fn invocation(runner: &PythonRunner, digest: StageDigest, schema: SchemaRef) -> 
         main_input: Some(0),
         outputs: Arc::new([OutputPort { schema: output.schema, rows: output.rows, columns: output.columns, needed }]),
         limits: Limits::default(),
+        secrets: Secrets::default(),
     }
 }
 

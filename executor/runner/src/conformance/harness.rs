@@ -9,7 +9,7 @@ use flowc_planner::key::Phase;
 use flowc_planner::plan::Limits;
 
 use super::Subject;
-use crate::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, StageError, StageFault};
+use crate::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, Secrets, StageError, StageFault};
 
 /// The columns of the input: `id`, `text` and `score`.
 pub fn input_schema() -> SchemaRef {
@@ -48,6 +48,7 @@ pub fn invocation(subject: &dyn Subject, config: &str, limits: Limits) -> Result
         main_input: Some(0),
         outputs: description.outputs.into_iter().map(output).collect(),
         limits,
+        secrets: Secrets::default(),
     })
 }
 

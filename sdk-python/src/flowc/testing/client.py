@@ -6,7 +6,7 @@ import itertools
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pyarrow import flight
 from ..description import InputDescription, Opening
 from ..memory import Memory
 from ..problem import Problem
+from ..secrets import Secrets
 from ..serialization import Codec
 from ..wire import PROTOCOL, description_from_json, dumps, opening_json, progress_json, schema_to_text
 from .credit import Credit
@@ -101,9 +102,11 @@ class Client:
         inputs: Sequence[pa.Table],
         config: Mapping[str, Any] | None = None,
         credit: int = 8 << 20,
+        secrets: Mapping[str, str] | None = None,
     ) -> Ended:
         """Runs an invocation over all columns that the stage reads of these inputs."""
         opening = self.opening(config or {}, [table.schema for table in inputs])
+        opening = replace(opening, secrets=Secrets(secrets))
         read = [table.select(schema.names) for table, schema in zip(inputs, opening.inputs, strict=True)]
         return self.invoke(opening, read, credit)
 

@@ -14,6 +14,7 @@ from ..declare import stage_of
 from ..describe import describe
 from ..description import Opening, Rows, Sent
 from ..model import Batching
+from ..secrets import Secrets, given
 from ..work import Work
 from .assemble import Assembly, recut, table_of
 from .shapes import check_agreement
@@ -30,6 +31,7 @@ def run(
     inputs: Mapping[str, Input] | None = None,
     config: Mapping[str, Any] | None = None,
     *,
+    secrets: Mapping[str, str] | None = None,
     batch_rows: int | None = None,
 ) -> dict[str, pa.Table]:
     """Runs a stage over these inputs; gives a table per output, as the stages below it would get them.
@@ -37,15 +39,16 @@ def run(
     The inputs count as one segment, and come in the batches that they are given in, or in batches of `batch_rows`. A
     combining stage gets each batch as a segment of its own; its partials are merged in trees of several shapes, which
     must agree. A stage that gathers its rows gets as many as it asks for, or `batch_rows` where that is less, whatever
-    the time. Of a stage without inputs, all parts are run. What the stage prints and logs is not caught.
+    the time. Of a stage without inputs, all parts are run. `secrets` are what `flowc.secret` gives. What the stage
+    prints and logs is not caught.
     """
     declared = stage_of(stage)
     if declared is None:
         raise TypeError(f"{stage!r} is no stage; decorate it with @flowc.stage")
     declared = replace(declared, batch=_timeless(declared.batch, batch_rows))
-    given = _named_inputs(declared, inputs or {}, batch_rows)
+    tables = _named_inputs(declared, inputs or {}, batch_rows)
     # Through JSON, so that a test has the values that a pipeline would give.
-    return _Tested(declared, json.loads(json.dumps(dict(config or {}))), given).run()
+    return _Tested(declared, json.loads(json.dumps(dict(config or {}))), tables, Secrets(secrets)).run()
 
 
 def _timeless(batch: Batching | None, batch_rows: int | None) -> Batching | None:
@@ -62,8 +65,8 @@ def _named_inputs(stage: Stage, inputs: Mapping[str, Input], batch_rows: int | N
 
 
 class _Tested:
-    def __init__(self, stage: Stage, config: dict[str, Any], inputs: list[pa.Table]) -> None:
-        self.stage, self.config, self.inputs = stage, config, inputs
+    def __init__(self, stage: Stage, config: dict[str, Any], inputs: list[pa.Table], secrets: Secrets) -> None:
+        self.stage, self.config, self.inputs, self.secrets = stage, config, inputs, secrets
         self.description: Description = describe(stage, config, [table.schema for table in inputs])
         self.read = [
             table.select(list(port.reads)) for table, port in zip(inputs, self.description.inputs, strict=True)
@@ -82,10 +85,12 @@ class _Tested:
         sent = tuple(port.sent() for port in described)
         if phase in ("partial", "merge"):
             sent = (Sent(Rows("new"), cast("pa.Schema", self.description.partial)),)
-        opening = Opening(self.config, phase, part, tuple(table.schema for table in inputs), sent)
+        schemas = tuple(table.schema for table in inputs)
+        opening = Opening(self.config, phase, part, schemas, sent, secrets=self.secrets)
         batches: list[list[pa.RecordBatch]] = [[] for _ in sent]
-        for output, batch, _ in Work(self.stage, opening).results([_Given(table) for table in inputs]):
-            batches[output].append(batch)
+        with given(self.secrets):
+            for output, batch, _ in Work(self.stage, opening).results([_Given(table) for table in inputs]):
+                batches[output].append(batch)
         if phase in ("partial", "merge"):
             return [pa.Table.from_batches(batches[0], sent[0].written)]
         return [Assembly(port, self.inputs).table(kept) for port, kept in zip(described, batches, strict=True)]

@@ -1,0 +1,88 @@
+//! What stages are opened with, out of the plan and a task.
+
+use std::sync::Arc;
+
+use flowc_planner::key::{Phase, canonical_json};
+use flowc_planner::plan::{OutputColumn, Rows, Stage};
+use flowc_runner::{InputPort, Invocation, OutputPort};
+
+use crate::chain::Chains;
+use crate::task::{Link, Task, Work};
+
+impl Chains<'_> {
+    /// What a stage of a task is opened with.
+    pub(crate) fn invocation(&self, task: &Task, link: &Link, phase: Phase) -> Invocation {
+        let stage = self.plan_stage(link.stage);
+        let part = match task.id.work {
+            Work::Segment(segment) if stage.driving().is_none() => segment as u64,
+            _ => 0,
+        };
+        let mut limits = stage.limits.clone();
+        limits.memory = limits.memory.or(Some(self.memory));
+        Invocation {
+            stage: stage.name.as_str().into(),
+            digest: stage.digest,
+            config: canonical_json(&stage.config).into(),
+            phase,
+            part,
+            inputs: self.input_ports(stage, phase),
+            main_input: main_input(stage, phase),
+            outputs: self.output_ports(stage, link, phase),
+            limits,
+            secrets: self.secrets.of(link.stage),
+        }
+    }
+
+    fn input_ports(&self, stage: &Stage, phase: Phase) -> Arc<[InputPort]> {
+        if let (Phase::Merge | Phase::Finish, Some(schema)) = (phase, &stage.partial) {
+            let reads = (0..schema.fields().len()).collect();
+            return Arc::new([InputPort { schema: schema.clone(), reads }]);
+        }
+        let plan = self.reading.homes.plan;
+        let port = |input: &flowc_planner::plan::Input| InputPort {
+            schema: plan.stream(input.stream).schema.clone(),
+            reads: input.reads.clone(),
+        };
+        stage.inputs.iter().map(port).collect()
+    }
+
+    fn output_ports(&self, stage: &Stage, link: &Link, phase: Phase) -> Arc<[OutputPort]> {
+        if let (Phase::Partial | Phase::Merge, Some(schema)) = (phase, &stage.partial) {
+            let width = schema.fields().len();
+            let columns = vec![OutputColumn::Written; width];
+            return Arc::new([OutputPort {
+                schema: schema.clone(),
+                rows: Rows::New,
+                columns,
+                needed: vec![true; width],
+            }]);
+        }
+        let plan = self.reading.homes.plan;
+        let ports = stage.outputs.iter().zip(&link.needed).map(|(output, needed)| OutputPort {
+            schema: plan.stream(output.stream).schema.clone(),
+            rows: output.rows,
+            columns: output.columns.clone(),
+            needed: needed.clone(),
+        });
+        ports.collect()
+    }
+}
+
+/// Which part of its life the last stage of a chain is in.
+pub(crate) fn phase(stage: &Stage, work: Work) -> Phase {
+    match work {
+        Work::Segment(_) if stage.is_combining() => Phase::Partial,
+        Work::Segment(_) => Phase::Run,
+        Work::Merge { .. } => Phase::Merge,
+        Work::Finish => Phase::Finish,
+    }
+}
+
+/// The input that is fed last.
+fn main_input(stage: &Stage, phase: Phase) -> Option<usize> {
+    match (phase, stage.driving()) {
+        (Phase::Merge | Phase::Finish, _) => Some(0),
+        (_, Some((port, _))) => Some(port),
+        (_, None) => stage.inputs.len().checked_sub(1),
+    }
+}
