@@ -6,7 +6,6 @@
 
 mod format;
 mod limits;
-mod serialization;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +14,7 @@ use arrow_schema::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use format::{Compression, CsvDialect, Format};
-pub use limits::{Isolate, Limits};
-pub use serialization::Serialization;
+pub use limits::{Isolate, Limits, Serialization};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 
