@@ -134,9 +134,9 @@ fn findings(edges: &[Edge]) -> Vec<Finding> {
     let ratio = |(transport, way, _): &(&str, &str, &str), (key, name, _): &(&str, &str, &str)| {
         let (arrow, other) = (find(transport, "arrow")?, find(transport, key)?);
         let rates = arrow.entities_a_second / other.entities_a_second;
-        let last = |edge: &Edge| edge.latencies.last().map_or(f64::NAN, |latency| latency.median);
-        let latencies = last(other) / last(arrow);
-        let found = format!("{rates:.1}x the entities a second, 1/{latencies:.1} of the latency of the largest batch");
+        let (least, most) = (arrow.latencies.last()?, other.latencies.last()?);
+        let (together, part) = (least.entities, most.median / least.median);
+        let found = format!("{rates:.1}x the entities a second; {together} together take 1/{part:.1} of the time");
         Some(Finding::figure(format!("Arrow against {name}, {way}"), found))
     };
     let others = &SERIALIZATIONS[..2];
