@@ -8,7 +8,6 @@ mod code;
 mod format;
 mod limits;
 mod secret;
-mod serialization;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use code::{Code, is_server};
 pub use format::{Compression, CsvDialect, Format};
-pub use limits::{Isolate, Limits};
+pub use limits::{Isolate, Limits, Serialization};
 pub use secret::SecretSource;
-pub use serialization::Serialization;
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 

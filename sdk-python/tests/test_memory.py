@@ -16,13 +16,13 @@ from flowc.testing import served
 from flowc.testing.client import send
 
 HERE = Path(__file__).parent
-ROWS = 60_000
+ROWS = 30_000
 IDS = pa.table({"id": range(10 * ROWS)})
 NAMES = [None if number % 7 == 0 else f"a text with the number {number}" for number in range(ROWS)]
 COLUMNS = {
     "none": pa.nulls(ROWS),
     "truth": pa.array([number % 3 == 0 for number in range(ROWS)]),
-    "number": pa.array([None if number % 5 == 0 else number % 1000 for number in range(ROWS)], pa.int16()),
+    "number": pa.array([None if number % 5 == 0 else number for number in range(ROWS)], pa.int16()),
     "decimal": pa.array([decimal.Decimal(number) / 100 for number in range(ROWS)], pa.decimal128(10, 2)),
     "time": pa.array(range(ROWS), pa.timestamp("ms", "Europe/Berlin")),
     "text": pa.array(NAMES),

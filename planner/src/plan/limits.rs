@@ -1,8 +1,10 @@
 //! What the text says of running a stage.
 
+mod serialization;
+
 use serde::{Deserialize, Serialize};
 
-use super::Serialization;
+pub use serialization::Serialization;
 
 /// What the text says of running a stage. None of it is in a key: it decides whether there is a result, never which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .blocks import Releases
 
-LEAST = 128 << 10
+LEAST = 64 << 10
 """Bytes of a batch that is worth a block."""
 PATIENCE_SECONDS = 0.2
 """How long one who needs room waits for the next block that is given back."""

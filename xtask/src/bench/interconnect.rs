@@ -20,8 +20,12 @@ const SERIALIZATIONS: [(&str, &str, &str); 3] =
     [("json", "JSON", "#d9822b"), ("parquet", "Parquet", "#4c8fd6"), ("arrow", "Arrow", "#2fa36b")];
 
 /// Ways in their order, with their names and how their lines are dashed.
-const TRANSPORTS: [(&str, &str, &str); 3] =
-    [("unix", "Unix socket", ""), ("tls", "TCP with TLS", "6 4"), ("collapsed", "collapsed", "2 3")];
+const TRANSPORTS: [(&str, &str, &str); 4] = [
+    ("unix", "Unix socket", ""),
+    ("tls", "TCP with TLS", "6 4"),
+    ("shared", "shared memory", "9 3 2 3"),
+    ("collapsed", "collapsed", "2 3"),
+];
 
 /// What the example finds of one edge.
 #[derive(Deserialize)]
@@ -84,7 +88,7 @@ fn text(edges: &[Edge]) -> String {
     format!(
         "One stage, a component that reads and writes all columns, through the same code with another `serialization`, and in \
          other places: collapsed in flowc's process, where batches are handed on as they are; in a process of this machine, \
-         behind a Unix socket; and on a worker (`flowc worker --listen` on this machine) behind TCP with TLS. An entity is an \
+         behind a Unix socket, also with memory that is shared; and on a worker (`flowc worker --listen` on this machine) behind TCP with TLS. An entity is an \
          id, a score, a name of 20 characters and a time. Everything is in memory, nothing is stored; programs are started and \
          connected before. Parquet is written as is fastest for it: plain, without compression, dictionaries and statistics. \
          JSON is read and written by arrow-json.\n\n![Entities a second, and median latency, of each edge]({CHART})\n\nHow \
@@ -134,9 +138,9 @@ fn findings(edges: &[Edge]) -> Vec<Finding> {
     let ratio = |(transport, way, _): &(&str, &str, &str), (key, name, _): &(&str, &str, &str)| {
         let (arrow, other) = (find(transport, "arrow")?, find(transport, key)?);
         let rates = arrow.entities_a_second / other.entities_a_second;
-        let last = |edge: &Edge| edge.latencies.last().map_or(f64::NAN, |latency| latency.median);
-        let latencies = last(other) / last(arrow);
-        let found = format!("{rates:.1}x the entities a second, 1/{latencies:.1} of the latency of the largest batch");
+        let (least, most) = (arrow.latencies.last()?, other.latencies.last()?);
+        let (together, part) = (least.entities, most.median / least.median);
+        let found = format!("{rates:.1}x the entities a second; {together} together take 1/{part:.1} of the time");
         Some(Finding::figure(format!("Arrow against {name}, {way}"), found))
     };
     let others = &SERIALIZATIONS[..2];

@@ -36,7 +36,7 @@ use socket::receive;
 use crate::wire::WireStored;
 
 /// Batches with fewer bytes are better sent through the socket.
-const SMALL: u64 = 128 << 10;
+const SMALL: u64 = 64 << 10;
 /// Bytes of an offset on the socket.
 const OFFSET: usize = size_of::<u64>();
 

@@ -12,7 +12,7 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Isolate, Limits, Serialization};
 use flowc_process::Host;
-use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, StageError};
+use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
 use flowc_wasm::{CompiledCache, WasmRunner};
 use flowc_wasm_process::WasmProcessRunner;
 use flowc_worker::WorkerRunner;
@@ -25,7 +25,10 @@ const MEMORY: u64 = 1 << 30;
 /// Where the stage runs.
 pub(crate) struct Places {
     pub(crate) inside: Arc<WasmRunner>,
+    /// Whose batches go through the socket.
     pub(crate) process: WasmProcessRunner,
+    /// Whose batches lie in shared memory.
+    pub(crate) sharing: WasmProcessRunner,
     pub(crate) worker: WorkerRunner,
     digest: StageDigest,
     _worker: Worker,
@@ -41,11 +44,13 @@ impl Places {
         let inside = Arc::new(WasmRunner::new(Arc::new(Folder(home.path().to_owned()))).unwrap());
         let digest = WasmRunner::digest(&component);
         inside.add(component, digest);
-        let host = Arc::new(Host::new(helper, home.path().to_owned()));
+        let host = || Host::new(helper.clone(), home.path().to_owned());
+        let (sharing, host) = (Arc::new(host()), Arc::new(host().without_shared_memory()));
         let credentials = home.path().join("worker.json");
         let worker = Worker::start(flowc, &credentials);
         Self {
             process: WasmProcessRunner::new(host.clone(), inside.clone()),
+            sharing: WasmProcessRunner::new(sharing, inside.clone()),
             worker: WorkerRunner::new(host, inside.clone(), vec![credentials]),
             inside,
             digest,
@@ -136,6 +141,7 @@ impl<'a> Edge<'a> {
                 needed,
             }]),
             limits,
+            secrets: Secrets::default(),
         };
         Self { transport, runner, invocation }
     }

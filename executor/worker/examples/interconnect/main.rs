@@ -1,5 +1,5 @@
 //! What an edge costs, by what batches are made of and by how they travel: the same component in flowc's process, in a process
-//! behind a Unix socket, and on a worker behind TLS. Nothing is stored; starting is no part of it. Prints JSON.
+//! behind a Unix socket, there with shared memory too, and on a worker behind TLS. Nothing is stored; starting is no part of it. Prints JSON.
 //!
 //! `cargo run --release --example interconnect -- FLOWC GUEST`, with the binary that a worker is started of, and the folder of
 //! the stage; `cargo xtask bench interconnect` does it, and draws what is found.
@@ -54,14 +54,16 @@ fn main() {
     println!("{}", serde_json::Value::Array(found.collect()));
 }
 
-/// Collapsed, batches are handed on: there is nothing to choose.
+/// Collapsed, batches are handed on: there is nothing to choose. Shared memory is for Arrow as it is.
 fn edges(places: &Places) -> Vec<Edge<'_>> {
     let apart: [(&str, &dyn Runner); 2] = [("unix", &places.process), ("tls", &places.worker)];
     let packed = [Serialization::Json, Serialization::Parquet, Serialization::Arrow];
     let apart = apart.into_iter().flat_map(|(transport, runner)| {
         packed.map(|serialization| Edge::new(places, transport, runner, serialization))
     });
-    apart.chain([Edge::new(places, "collapsed", &*places.inside, Serialization::Arrow)]).collect()
+    let as_they_are: [(&str, &dyn Runner); 2] = [("shared", &places.sharing), ("collapsed", &*places.inside)];
+    let as_they_are = as_they_are.map(|(transport, runner)| Edge::new(places, transport, runner, Serialization::Arrow));
+    apart.chain(as_they_are).collect()
 }
 
 /// What is found of each edge, taking turns: medians.
