@@ -1,14 +1,18 @@
-//! Platform calls: file stamps, durable writes, atomic exchanges, locks. What differs between systems lives here, and what
+//! Platform calls: file stamps, durable writes, atomic exchanges, locks, files and memory for other processes. What differs between systems lives here, and what
 //! belongs to the whole process: the hook that prints panics. Also folders of sources, as seen by those who build them.
 
+mod descriptors;
 mod files;
 mod guard;
+mod region;
 mod stamp;
 mod tree;
 
+pub use descriptors::{receive_files, send_files};
 pub use files::{
     Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::guarded;
+pub use region::{Region, Writer};
 pub use stamp::FileStamp;
 pub use tree::{SourceTree, TreeError, TreeHasher};

@@ -4,19 +4,15 @@
 //! it once more, by its number. Not so through a mount that is read-only. [`Door`] is a process that has such a mount,
 //! in namespaces of its own, and opens files there.
 
-use std::io::{self, BufRead, BufReader, IoSlice, IoSliceMut, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use flowc_platform::{receive_files, send_files};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, open, openat, statvfs};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 use rustix::thread::UnshareFlags;
 
 use crate::confine::unshare;
@@ -57,15 +53,9 @@ impl Door {
     /// If that is not possible, or if the mount is not.
     pub fn file(&mut self, name: &str) -> io::Result<OwnedFd> {
         self.socket.write_all(format!("{name}\n").as_bytes())?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let (mut control, mut answer) = (RecvAncillaryBuffer::new(&mut space), [NOT_OPENED]);
-        recvmsg(&self.socket, &mut [IoSliceMut::new(&mut answer)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
-        let opened = control.drain().filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-            _ => None,
-        });
+        let (_, mut opened) = receive_files(&self.socket, &mut [0])?;
         let unopened = || io::Error::other(format!("{name} can't be opened such that it can't be changed"));
-        opened.last().ok_or_else(unopened)
+        opened.pop().ok_or_else(unopened)
     }
 }
 
@@ -90,13 +80,7 @@ fn answer(mount: &OwnedFd, socket: &UnixStream) -> io::Result<()> {
     for name in BufReader::new(socket).lines() {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(mount, name?, flags, Mode::empty()) {
-            Ok(file) => {
-                let files = [file.as_fd()];
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                control.push(SendAncillaryMessage::ScmRights(&files));
-                sendmsg(socket, &[IoSlice::new(&[OPENED])], &mut control, SendFlags::NOSIGNAL)?;
-            }
+            Ok(file) => send_files(socket, &[OPENED], &[file.as_fd()])?,
             Err(_) => (&*socket).write_all(&[NOT_OPENED])?,
         }
     }

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::socket::send;
+use flowc_platform::send_files;
 
 /// Marks a message that brings a file, among those that give back blocks.
 pub(super) const FILE: u64 = 1 << 63;
@@ -44,7 +44,7 @@ impl Handed {
             return Ok(*number);
         }
         let (file, number) = (self.files.open(path)?, self.next % MOST);
-        send(socket, &(FILE | number).to_le_bytes(), &[file.as_fd()])?;
+        send_files(socket, &(FILE | number).to_le_bytes(), &[file.as_fd()])?;
         self.next += 1;
         self.numbers.retain(|_, taken| *taken != number);
         self.numbers.insert(path.to_owned(), number);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::region::{Region, Writer};
-use super::socket::{receive, send};
+use flowc_platform::{Region, Writer, receive_files, send_files};
+
 use super::{Files, Handed, Memory, OpenFiles, Received};
 
 /// The variable that says where a program can ask for shared memory: the path of a socket.
@@ -48,7 +48,7 @@ impl Meeting {
         socket.set_nonblocking(true).ok()?;
         let (given, to_read) = Region::make(SIZE, Writer::This).ok()?;
         let (taken, to_write) = Region::make(SIZE, Writer::Other).ok()?;
-        send(&socket, &[VERSION], &[to_read.as_fd(), to_write.as_fd()]).ok()?;
+        send_files(&socket, &[VERSION], &[to_read.as_fd(), to_write.as_fd()]).ok()?;
         let files = self.files.clone().map_or(Files::None, |files| Files::Handed(Handed::new(files)));
         Some(Memory::new(given, taken, socket, files))
     }
@@ -63,7 +63,7 @@ impl Memory {
         let socket = UnixStream::connect(socket)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let mut version = [0];
-        let (_, regions) = receive(&socket, &mut version)?;
+        let (_, regions) = receive_files(&socket, &mut version)?;
         socket.set_nonblocking(true)?;
         let regions: Option<[OwnedFd; 2]> = regions.try_into().ok().filter(|_| version == [VERSION]);
         let unknown = || io::Error::new(ErrorKind::InvalidData, "not what this version shares");

@@ -2,7 +2,7 @@
 //! (`docs/flight-protocol.md`, "Shared memory").
 //!
 //! - [`Meeting`] is where flowc waits for a program that wants it, and [`Memory::join`] how the program comes by it;
-//! - `region` is the memory, `blocks` which parts of it are lent;
+//! - `blocks` are the parts of a region that are lent;
 //! - `handed` and `received` are the two sides of files that programs map.
 //!
 //! Both sides treat it alike: each writes to one region and copies out of the other before it looks at what is there.
@@ -11,8 +11,6 @@ mod blocks;
 mod handed;
 mod meeting;
 mod received;
-mod region;
-mod socket;
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
@@ -23,6 +21,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, SchemaRef};
+use flowc_platform::{Region, receive_files};
 
 pub use handed::OpenFiles;
 pub use meeting::{MEMORY, Meeting};
@@ -30,8 +29,6 @@ pub use meeting::{MEMORY, Meeting};
 use blocks::Blocks;
 use handed::{FILE, Handed};
 use received::Received;
-use region::Region;
-use socket::receive;
 
 use crate::wire::WireStored;
 
@@ -92,7 +89,7 @@ impl Memory {
         let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;
         let length = stream.iter().map(|buffer| buffer.len() as u64).sum();
         let Some(offset) = self.books().lend(length) else { return Ok(None) };
-        self.given.write(offset as usize, &stream);
+        self.given.write(offset as usize, stream.iter().map(Buffer::as_slice));
         Ok(Some([offset, length]))
     }
 
@@ -100,7 +97,7 @@ impl Memory {
     pub(crate) fn take(&self, [offset, length]: Block) -> Option<Buffer> {
         let copy = self.taken.read(offset..offset.checked_add(length)?);
         self.books().give_back(offset);
-        copy
+        copy.map(Buffer::from_vec)
     }
 
     /// The number by which the program knows a stored file; it is handed over if need be. None if that can't be done.
@@ -153,14 +150,16 @@ impl Books {
     /// more.
     fn hear(&mut self) {
         let mut bytes = [0; 64 * OFFSET];
-        while let Ok((count @ 1.., files)) = receive(&self.socket, &mut bytes) {
+        while let Ok((count @ 1.., files)) = receive_files(&self.socket, &mut bytes) {
             let mut files = files.into_iter();
             self.heard.extend_from_slice(&bytes[..count]);
             let (words, rest) = self.heard.as_chunks::<OFFSET>();
             for word in words.iter().map(|word| u64::from_le_bytes(*word)) {
                 match &mut self.files {
                     Files::Received(received) if word & FILE != 0 => {
-                        files.next().map(|file| received.put(word & !FILE, &file));
+                        if let Some(file) = files.next() {
+                            received.put(word & !FILE, &file);
+                        }
                     }
                     _ => self.lent.take_back(word),
                 }

@@ -1,4 +1,4 @@
-//! Bytes and files on a Unix socket.
+//! Open files on a Unix socket.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -13,8 +13,11 @@ use rustix::net::{
 /// Files that one message brings.
 const FILES: usize = 2;
 
-/// Sends a few bytes with files: all of them, or none.
-pub(super) fn send(socket: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
+/// Sends a few bytes with up to two open files: all of them, or none.
+///
+/// # Errors
+/// If the socket does not take them; at once, if it does not block.
+pub fn send_files(socket: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(files));
@@ -25,7 +28,10 @@ pub(super) fn send(socket: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) 
 }
 
 /// Receives bytes, and the files that came with the last of them.
-pub(super) fn receive(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+///
+/// # Errors
+/// If nothing comes; at once, if the socket does not block.
+pub fn receive_files(socket: &UnixStream, bytes: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;

@@ -4,19 +4,18 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use arrow_buffer::{Buffer, MutableBuffer};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fstat, ftruncate, memfd_create};
 
 /// Mapped memory of a fixed size. The other process may write to it at any time, if this one only reads it.
 #[derive(Debug)]
-pub(super) struct Region {
+pub struct Region {
     map: MmapRaw,
 }
 
 /// Who writes to a region that is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub enum Writer {
     /// This process; the other can't.
     This,
     /// The other one.
@@ -26,7 +25,10 @@ pub(super) enum Writer {
 impl Region {
     /// Makes a region, and the file by which the other process maps it. Its size can't be changed: memory that is gone
     /// kills who touches it.
-    pub(super) fn make(size: u64, writer: Writer) -> io::Result<(Self, OwnedFd)> {
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn make(size: u64, writer: Writer) -> io::Result<(Self, OwnedFd)> {
         let file = memfd_create("flowc", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, size)?;
         let region = match writer {
@@ -42,7 +44,10 @@ impl Region {
     }
 
     /// Maps a region that the other process made.
-    pub(super) fn map(file: &OwnedFd, writer: Writer) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// If it is none, or may not be mapped so.
+    pub fn map(file: &OwnedFd, writer: Writer) -> io::Result<Self> {
         let size = usize::try_from(fstat(file)?.st_size).map_err(io::Error::other)?;
         let mut options = MmapOptions::new();
         options.len(size);
@@ -54,37 +59,37 @@ impl Region {
     }
 
     /// Bytes.
-    pub(super) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.map.len() as u64
     }
 
-    /// Writes buffers one after the other.
+    /// Writes parts one after the other.
     ///
     /// # Panics
     /// If they don't fit.
-    pub(super) fn write(&self, mut offset: usize, buffers: &[Buffer]) {
-        for buffer in buffers {
-            let end = offset.checked_add(buffer.len()).filter(|&end| end <= self.map.len());
+    pub fn write<'a>(&self, mut offset: usize, parts: impl IntoIterator<Item = &'a [u8]>) {
+        for part in parts {
+            let end = offset.checked_add(part.len()).filter(|&end| end <= self.map.len());
             let end = end.expect("a block holds what it was lent for");
             // SAFETY: the target is `offset..end` of the mapping, which only this process writes to, and here alone: whoever
             // holds the block is one thread. No reference into it is ever made.
-            unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), self.map.as_mut_ptr().add(offset), buffer.len()) };
+            unsafe { std::ptr::copy_nonoverlapping(part.as_ptr(), self.map.as_mut_ptr().add(offset), part.len()) };
             offset = end;
         }
     }
 
     /// A copy of some bytes. None if they are not all there.
-    pub(super) fn read(&self, bytes: Range<u64>) -> Option<Buffer> {
+    pub fn read(&self, bytes: Range<u64>) -> Option<Vec<u8>> {
         let (start, end) = (usize::try_from(bytes.start).ok()?, usize::try_from(bytes.end).ok()?);
         let length = end.checked_sub(start).filter(|_| end <= self.map.len())?;
-        let mut copy = MutableBuffer::with_capacity(length);
+        let mut copy = Vec::with_capacity(length);
         // SAFETY: the source is `start..end` of the mapping, the target has that capacity, and no reference into the mapping is
         // ever made. If the other process writes meanwhile, which it should not, the copy is some bytes, as any are.
         unsafe {
             std::ptr::copy_nonoverlapping(self.map.as_ptr().add(start), copy.as_mut_ptr(), length);
             copy.set_len(length);
         }
-        Some(copy.into())
+        Some(copy)
     }
 }
 
@@ -96,9 +101,13 @@ mod tests {
     fn what_one_side_writes_the_other_reads() {
         let (ours, file) = Region::make(4096, Writer::This).unwrap();
         let theirs = Region::map(&file, Writer::Other).unwrap();
-        ours.write(64, &[Buffer::from(b"one "), Buffer::from(b"two")]);
-        assert_eq!(theirs.read(64..71).unwrap().as_slice(), b"one two");
-        assert!(theirs.read(4095..4097).is_none() && theirs.read(9..8).is_none() && theirs.read(0..u64::MAX).is_none());
+        ours.write(64, [&b"one "[..], b"two"]);
+        assert_eq!(theirs.read(64..71).unwrap(), b"one two");
+        assert!(
+            theirs.read(4095..4097).is_none()
+                && theirs.read(4096..4097).is_none()
+                && theirs.read(0..u64::MAX).is_none()
+        );
     }
 
     #[test]
