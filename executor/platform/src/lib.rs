@@ -1,5 +1,7 @@
-//! Platform calls: file stamps, durable writes, atomic exchanges, locks, files and memory for other processes. What differs between systems lives here, and what
-//! belongs to the whole process: the hook that prints panics. Also folders of sources, as seen by those who build them.
+//! Platform calls: file stamps, durable writes, atomic exchanges, locks, files and memory for other processes. What differs
+//! between systems lives here, and what belongs to the whole process: the hook that prints panics. Also folders of sources,
+//! as seen by those who build them.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod descriptors;
 mod files;

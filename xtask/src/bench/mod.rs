@@ -18,6 +18,7 @@ mod peers;
 mod project;
 mod report;
 mod rewrite;
+mod stored;
 mod text;
 mod wordcount;
 
@@ -43,7 +44,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 9] = [
+const ALL: [(&str, &str, Run); 10] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -54,6 +55,7 @@ const ALL: [(&str, &str, Run); 9] = [
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
+    ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
     (
         "interconnect",
