@@ -23,8 +23,12 @@ class Files:
 
     def batches(self, stored: dict[str, Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The batches that a message stands for, as those of a stream of these columns."""
-        reader = self._readers[stored["file"]]
-        for number in range(*stored["batches"]):
-            batch = reader.get_batch(number)
-            columns = [batch.column(place) for place in stored["columns"]]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        reader, places = self._readers[stored["file"]], stored["columns"]
+        batches = map(reader.get_batch, range(*stored["batches"]))
+        if reader.schema.equals(schema) and places == list(range(len(schema))):
+            return batches
+        return (_picked(batch, places, schema) for batch in batches)
+
+
+def _picked(batch: pa.RecordBatch, places: list[int], schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([batch.column(place) for place in places], schema=schema)
