@@ -60,6 +60,15 @@ def test_a_number_may_come_again_for_another_file(sides, tmp_path):
     assert kept.to_pydict() == {"words": ["text 7", None], "n": [7, 8]}
 
 
+def test_a_file_that_could_not_be_mapped_is_missed_when_it_is_needed(sides, tmp_path):
+    memory, peer = sides
+    hand(peer, tmp_path / "one", 2, range(3))
+    assert read(memory, 2, 0, 1) == [0]
+    peer.send((FILE | 2).to_bytes(8, "little"))
+    with pytest.raises(OSError, match="could not be mapped"):
+        read(memory, 2, 0, 1)
+
+
 def test_files_and_blocks_come_in_any_order_and_in_pieces(sides, tmp_path):
     memory, peer = sides
     peer.send(bytes(8) + bytes(4))

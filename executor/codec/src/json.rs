@@ -8,7 +8,7 @@ use arrow_json::ReaderBuilder;
 use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
-use crate::{ROWS, joined};
+use crate::{MOST, ROWS, exact, joined};
 
 /// Batches of these columns, as lines.
 pub(crate) struct Lines {
@@ -33,15 +33,24 @@ impl Lines {
     }
 
     pub(crate) fn read(&self, mut lines: &[u8]) -> Result<RecordBatch, String> {
+        exact::check(lines, &self.due).map_err(|error| error.to_string())?;
         let mut read = || -> Result<RecordBatch, ArrowError> {
             let builder = ReaderBuilder::new(self.due.clone()).with_strict_mode(true).with_batch_size(ROWS);
             let mut decoder = builder.build_decoder()?;
-            let mut batches = Vec::new();
+            let (mut batches, mut size) = (Vec::new(), 0);
             loop {
                 let taken = decoder.decode(lines)?;
                 lines = &lines[taken..];
                 match decoder.flush()? {
-                    Some(batch) => batches.push(batch),
+                    // What is left out of a line takes room all the same.
+                    Some(batch) => {
+                        size += batch.get_array_memory_size();
+                        if size > MOST {
+                            let message = format!("its rows take more than {} MiB", MOST >> 20);
+                            return Err(ArrowError::JsonError(message));
+                        }
+                        batches.push(batch);
+                    }
                     None if lines.is_empty() => return joined(&self.due, batches),
                     None => return Err(ArrowError::JsonError("there is more than objects".to_owned())),
                 }

@@ -4,6 +4,7 @@
 //! What comes is not trusted: it is decoded within bounds, and has the columns that are due or is refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod exact;
 mod json;
 mod parquet;
 pub mod promise;
@@ -22,6 +23,8 @@ pub use values::OddValue;
 /// The one column of a stream of packed batches.
 pub const COLUMN: &str = "batch";
 
+/// Bytes of memory that the rows of one batch may take: nulls take next to none where they are packed.
+const MOST: usize = 1 << 30;
 /// Rows that are decoded at once.
 const ROWS: usize = 8192;
 

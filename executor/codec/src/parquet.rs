@@ -13,10 +13,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::promise::{RowGroup, Takes, check_footer};
-use crate::{ROWS, joined};
-
-/// Bytes of memory that the rows of one file may take: nulls take none in the file.
-const MOST: usize = 1 << 30;
+use crate::{MOST, ROWS, joined};
 
 /// The end of a file: the length of its footer, and four letters.
 const TAIL: usize = 8;

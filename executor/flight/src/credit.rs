@@ -26,6 +26,8 @@ impl Credit {
 
     /// Counts a batch.
     pub(crate) fn send(&mut self, rows: u64, bytes: u64) {
+        // Nobody says that no rows are consumed.
+        let bytes = if rows == 0 { 0 } else { bytes };
         let first = self.rows;
         self.rows += rows;
         self.outstanding += bytes;

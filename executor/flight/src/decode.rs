@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_buffer::Buffer;
 use arrow_flight::FlightData;
-use arrow_ipc::reader::{StreamDecoder, read_dictionary, read_record_batch};
-use arrow_ipc::{Message, MessageHeader, root_as_message};
+use arrow_ipc::reader::{read_dictionary, read_record_batch};
+use arrow_ipc::{BodyCompression, Message, MessageHeader, root_as_message};
 use arrow_schema::{Schema, SchemaRef};
 use flowc_codec::Codec;
 use flowc_platform::guarded;
@@ -68,36 +68,50 @@ impl Decoder {
         }
     }
 
+    /// The batch of a block, which is a stream of its own.
     fn block(&self, block: Block) -> Result<RecordBatch, String> {
         let memory = self.memory.as_ref().ok_or_else(|| self.broken("no memory is shared that it could lie in"))?;
-        let mut stream = memory.take(block).ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
-        let read = StreamDecoder::new().decode(&mut stream).map_err(|error| self.broken(error))?;
-        let batch = read.ok_or_else(|| self.broken("its block holds no batch"))?;
-        expect_schema(batch.schema_ref(), &self.due)?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let columns = batch.columns().to_vec();
-        RecordBatch::try_new_with_options(self.due.clone(), columns, &options).map_err(|error| self.broken(error))
+        let stream = memory.take(block).ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
+        let mut decoder = Decoder::new(self.due.clone(), &Transport::default());
+        let mut rest = stream;
+        while let Some((header, body, after)) = next_message(&rest) {
+            if let Some(batch) = decoder.message(&header, &body)? {
+                return Ok(batch);
+            }
+            rest = after;
+        }
+        Err(self.broken("its block holds no batch"))
     }
 
     fn payload(&mut self, data: FlightData) -> Result<Option<RecordBatch>, String> {
-        let message = root_as_message(&data.data_header).map_err(|error| self.broken(error))?;
-        let body = Buffer::from(data.data_body);
+        self.message(&data.data_header, &Buffer::from(data.data_body))
+    }
+
+    fn message(&mut self, header: &[u8], body: &Buffer) -> Result<Option<RecordBatch>, String> {
+        let message = root_as_message(header).map_err(|error| self.broken(error))?;
         match message.header_type() {
             MessageHeader::NONE => Ok(None),
             MessageHeader::Schema => self.schema(&message).map(|()| None),
             MessageHeader::DictionaryBatch if self.begun => {
                 let batch = message.header_as_dictionary_batch().ok_or_else(|| self.broken("it has no dictionary"))?;
-                let read = read_dictionary(&body, batch, &self.due, &mut self.dictionaries, &message.version());
+                self.expect_plain(batch.data().and_then(|values| values.compression()))?;
+                let read = read_dictionary(body, batch, &self.due, &mut self.dictionaries, &message.version());
                 read.map(|()| None).map_err(|error| self.broken(error))
             }
             MessageHeader::RecordBatch if self.begun => {
                 let batch = message.header_as_record_batch().ok_or_else(|| self.broken("it has no rows"))?;
+                self.expect_plain(batch.compression())?;
                 let (due, version) = (Arc::clone(&self.due), message.version());
-                let read = read_record_batch(&body, batch, due, &self.dictionaries, None, &version);
+                let read = read_record_batch(body, batch, due, &self.dictionaries, None, &version);
                 read.map(Some).map_err(|error| self.broken(error))
             }
             other => Err(self.broken(format!("it is {other:?}, which is not due"))),
         }
+    }
+
+    /// A few bytes that are compressed can claim to be more than there is memory.
+    fn expect_plain(&self, compression: Option<BodyCompression<'_>>) -> Result<(), String> {
+        compression.map_or(Ok(()), |_| Err(self.broken("it is compressed, which the protocol does not allow")))
     }
 
     fn schema(&mut self, message: &Message<'_>) -> Result<(), String> {
@@ -112,6 +126,18 @@ impl Decoder {
     fn broken(&self, error: impl std::fmt::Display) -> String {
         format!("a message can't be read as columns {}: {error}", names(&self.due))
     }
+}
+
+/// The next message of an IPC stream: its header, its body, and what comes after it.
+fn next_message(stream: &Buffer) -> Option<(Buffer, Buffer, Buffer)> {
+    const MARK: [u8; 4] = [0xff; 4];
+    let length = u32::from_le_bytes(stream.get(4..8)?.try_into().ok()?) as usize;
+    let (start, end) = (8, 8_usize.checked_add(length)?);
+    let header = (stream.get(..4)? == MARK && end <= stream.len() && length > 0)
+        .then(|| stream.slice_with_length(start, length))?;
+    let body = usize::try_from(root_as_message(&header).ok()?.bodyLength()).ok()?;
+    let after = end.checked_add(body).filter(|&after| after <= stream.len())?;
+    Some((header, stream.slice_with_length(end, body), stream.slice(after)))
 }
 
 /// Whether a stream has the columns that are due: their names and types. Whether there are nulls is seen in the batches.
@@ -135,6 +161,8 @@ fn names(schema: &Schema) -> String {
 #[cfg(test)]
 mod tests {
     use arrow_array::{DictionaryArray, Int32Array, StringArray, types::Int8Type};
+    use arrow_ipc::CompressionType;
+    use arrow_ipc::writer::{IpcWriteOptions, StreamEncoder};
     use arrow_schema::{DataType, Field};
 
     use super::*;
@@ -201,5 +229,48 @@ mod tests {
         let message = FlightData { app_metadata: note.write(), ..FlightData::default() };
         let error = decode_all(vec![message], batch.schema()).unwrap_err();
         assert!(error.contains("no memory is shared"), "{error}");
+    }
+
+    #[test]
+    fn compressed_messages_are_refused_unread() {
+        let batch = RecordBatch::try_from_iter([("n", Arc::new(Int32Array::from(vec![1; 1000])) as ArrayRef)]).unwrap();
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+        let mut encoder = StreamEncoder::try_new_with_options(&batch.schema(), options).unwrap();
+        let mut rest =
+            Buffer::from(encoder.encode(&batch).unwrap().iter().flat_map(|b| b.to_vec()).collect::<Vec<_>>());
+        let mut decoder = Decoder::new(batch.schema(), &Transport::default());
+        let mut said = Vec::new();
+        while let Some((header, body, after)) = next_message(&rest) {
+            said.push(decoder.message(&header, &body));
+            rest = after;
+        }
+        assert_eq!(said.len(), 2);
+        assert!(said[1].as_ref().unwrap_err().contains("it is compressed"), "{said:?}");
+    }
+
+    #[test]
+    fn a_stream_is_cut_into_its_messages() {
+        let batch = words(&["a", "b"]);
+        let stream: Vec<u8> = StreamEncoder::try_new(&batch.schema())
+            .unwrap()
+            .encode(&batch)
+            .unwrap()
+            .iter()
+            .flat_map(|b| b.to_vec())
+            .collect();
+        let whole = Buffer::from(stream.clone());
+        let mut decoder = Decoder::new(batch.schema(), &Transport::default());
+        let (mut rest, mut found) = (whole, None);
+        while let Some((header, body, after)) = next_message(&rest) {
+            found = decoder.message(&header, &body).unwrap().or(found);
+            rest = after;
+        }
+        assert_eq!(found, Some(batch));
+        for length in 0..stream.len() {
+            let mut rest = Buffer::from(stream[..length].to_vec());
+            while let Some((.., after)) = next_message(&rest) {
+                rest = after;
+            }
+        }
     }
 }

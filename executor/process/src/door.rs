@@ -41,6 +41,10 @@ impl OpenFiles for StoredFiles {
             *state = Door::new(&self.helper, &self.folder).map_or(State::Closed, State::Open);
         }
         let State::Open(door) = &mut *state else { return Err(io::ErrorKind::Unsupported.into()) };
-        door.file(name).inspect_err(|_| *state = State::Closed)
+        let opened = door.file(name);
+        if opened.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            *state = State::Closed;
+        }
+        opened
     }
 }

@@ -8,6 +8,8 @@ use zeroize::Zeroizing;
 
 /// The shortest value that is looked for in texts, in characters: shorter ones would be found everywhere.
 const SHORTEST: usize = 4;
+/// Bytes of a text that may be a line which was cut at 8 KiB, in the middle of a value too.
+const CUT: usize = (8 << 10) - 8;
 
 /// The secrets of a stage: values by name. Clones share them; with the last one, their memory is wiped.
 #[derive(Clone, Default)]
@@ -56,7 +58,20 @@ pub fn mask<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secrets>) -> S
         shown.push_str(&format!("[secret {name}]"));
         rest = &rest[at + length..];
     }
-    shown + rest
+    shown + &unfinished(rest, text.len(), &hidden)
+}
+
+/// The end of a text that is as long as cut lines are, without what a value begins with there.
+fn unfinished(rest: &str, length: usize, hidden: &[(&str, &str)]) -> String {
+    let starts = |(value, name): &(&str, &'_ str)| {
+        let ends = value.char_indices().map(|(at, _)| at).skip(SHORTEST);
+        let longest = ends.filter(|&end| rest.ends_with(&value[..end])).max()?;
+        Some((longest, (*name).to_owned()))
+    };
+    match hidden.iter().filter_map(starts).max().filter(|_| length >= CUT) {
+        Some((start, name)) => format!("{}[secret {name}]", &rest[..rest.len() - start]),
+        None => rest.to_owned(),
+    }
 }
 
 /// The first place where something hidden stands, its length and its name; the longest where several begin there.
@@ -101,5 +116,14 @@ mod tests {
     fn only_names_are_shown() {
         let shown = format!("{:?}", secrets(&[("TOKEN", "abcd1234"), ("KEY", "efgh")]));
         assert_eq!(shown, r#"{"KEY", "TOKEN"}"#);
+    }
+
+    #[test]
+    fn a_value_that_a_cut_line_ends_in_is_replaced() {
+        let some = secrets(&[("TOKEN", "abcd1234abcd5678")]);
+        let cut = format!("{}abcd1234ab", "x".repeat(8182));
+        let shown = mask(&cut, [&some]);
+        assert!(shown.ends_with("xx[secret TOKEN]"), "{}", &shown[8170..]);
+        assert_eq!(mask("it is abcd1234ab", [&some]), "it is abcd1234ab", "a short line is whole");
     }
 }

@@ -50,12 +50,12 @@ impl Door {
     /// Opens a file of the folder for reading.
     ///
     /// # Errors
-    /// If that is not possible, or if the mount is not.
+    /// `NotFound` if it can't be opened; another one if this machine allows no such mount.
     pub fn file(&mut self, name: &str) -> io::Result<OwnedFd> {
         self.socket.write_all(format!("{name}\n").as_bytes())?;
-        let (_, mut opened) = receive_files(&self.socket, &mut [0])?;
-        let unopened = || io::Error::other(format!("{name} can't be opened such that it can't be changed"));
-        opened.pop().ok_or_else(unopened)
+        let (answered, mut opened) = receive_files(&self.socket, &mut [0])?;
+        let kind = if answered == 0 { io::ErrorKind::Unsupported } else { io::ErrorKind::NotFound };
+        opened.pop().ok_or_else(|| kind.into())
     }
 }
 

@@ -79,8 +79,9 @@ impl Streams {
     fn add(&mut self, place: usize, bytes: &[u8]) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let line = &mut self.streams[place].line;
-            line.extend_from_slice(part);
-            if part.ends_with(b"\n") || line.len() >= WIDTH {
+            // The rest of a long line is left out.
+            line.extend_from_slice(&part[..part.len().min(WIDTH.saturating_sub(line.len()))]);
+            if part.ends_with(b"\n") {
                 self.end_line(place);
             }
         }

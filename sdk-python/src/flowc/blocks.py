@@ -53,7 +53,7 @@ class Releases:
         self._hearing = threading.Lock()
         self._received = b""
         self._offsets: list[int] = []
-        self._files: list[tuple[int, mmap]] = []
+        self._files: list[tuple[int, mmap | None]] = []
         self._is_over = False
 
     def say(self, offset: int) -> None:
@@ -83,7 +83,7 @@ class Releases:
             offsets, self._offsets = self._offsets, []
             return offsets
 
-    def files(self) -> list[tuple[int, mmap]]:
+    def files(self) -> list[tuple[int, mmap | None]]:
         """The files that came since this was asked last, with their numbers."""
         with self._hearing:
             self._receive()
@@ -114,13 +114,19 @@ class Releases:
         for at in range(0, whole, 8):
             number = int.from_bytes(numbers[at : at + 8], "little")
             if number & FILE:
-                self._files.append((number ^ FILE, _mapped(descriptors.pop())))
+                self._files.append((number ^ FILE, _mapped(descriptors)))
             else:
                 self._offsets.append(number)
 
 
-def _mapped(descriptor: int) -> mmap:
+def _mapped(descriptors: list[int]) -> mmap | None:
+    """The file that came; none if this process has no room for it, which is told when its batches are asked for."""
+    if not descriptors:
+        return None
+    descriptor = descriptors.pop()
     try:
         return mmap(descriptor, 0, access=ACCESS_READ)
+    except OSError:
+        return None
     finally:
         os.close(descriptor)

@@ -17,12 +17,18 @@ class Files:
     def __init__(self) -> None:
         self._readers: dict[int, Any] = {}
 
-    def put(self, number: int, mapping: mmap) -> None:
+    def put(self, number: int, mapping: mmap | None) -> None:
         """Takes a file, in place of one of the same number. That stays mapped while anything refers to its rows."""
-        self._readers[number] = pa.ipc.open_file(pa.py_buffer(mapping))
+        self._readers.pop(number, None)
+        if mapping is not None:
+            self._readers[number] = pa.ipc.open_file(pa.py_buffer(mapping))
 
     def batches(self, stored: dict[str, Any], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The batches that a message stands for, as those of a stream of these columns."""
+        if stored["file"] not in self._readers:
+            raise OSError(
+                "a file with stored rows could not be mapped: the stage has too many files open, or too little memory"
+            )
         reader, places = self._readers[stored["file"]], stored["columns"]
         batches = map(reader.get_batch, range(*stored["batches"]))
         if reader.schema.equals(schema) and places == list(range(len(schema))):

@@ -99,6 +99,9 @@ class StageServer(flight.FlightServerBase):
                     rows += batch.num_rows
                     writer.write(progress_json(consumed=rows))
         except Cancelled:
+            # What lies in blocks is given back.
+            for chunk in reader:
+                self._memory.batches(chunk, codec.schema)
             return
         except BaseException:
             stream.give_up()

@@ -61,12 +61,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     let bare = (before.gigabytes_a_second + after.gigabytes_a_second) / 2.0;
     let bare_row = (before.row_us + after.row_us) / 2.0;
     let mut rows = vec![
-        row([
-            "bare exchange".to_owned(),
-            number(bare),
-            us(bare_row),
-            us((before.row_p99_us + after.row_p99_us) / 2.0),
-        ]),
+        row(["bare exchange".to_owned(), number(bare), us(bare_row), us((before.row_p99_us + after.row_p99_us) / 2.0)]),
         row(["flowc".to_owned(), number(stage.shared), us(stage.row_us), us(stage.row_p99_us)]),
     ];
     let rates = [

@@ -34,6 +34,8 @@ use crate::wire::WireStored;
 
 /// Batches with fewer bytes are better sent through the socket.
 const SMALL: u64 = 64 << 10;
+/// How often the socket is read at once, 64 offsets each time.
+const ROUNDS: usize = 64;
 /// Bytes of an offset on the socket.
 const OFFSET: usize = size_of::<u64>();
 
@@ -150,7 +152,9 @@ impl Books {
     /// more.
     fn hear(&mut self) {
         let mut bytes = [0; 64 * OFFSET];
-        while let Ok((count @ 1.., files)) = receive_files(&self.socket, &mut bytes) {
+        // A program may write without end; no more blocks than these fit into a region.
+        for _ in 0..ROUNDS {
+            let Ok((count @ 1.., files)) = receive_files(&self.socket, &mut bytes) else { return };
             let mut files = files.into_iter();
             self.heard.extend_from_slice(&bytes[..count]);
             let (words, rest) = self.heard.as_chunks::<OFFSET>();

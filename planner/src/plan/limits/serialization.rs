@@ -74,7 +74,9 @@ fn is_parquet(data_type: &DataType) -> bool {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => true,
         DataType::Timestamp(unit, _) => *unit != TimeUnit::Second,
         DataType::Time32(unit) => *unit == TimeUnit::Millisecond,
-        DataType::Time64(_) | DataType::Decimal128(..) => true,
+        DataType::Time64(_) => true,
+        // pyarrow takes no other scales.
+        DataType::Decimal128(_, scale) => *scale >= 0,
         DataType::FixedSizeBinary(width) => *width > 0,
         DataType::List(item) | DataType::LargeList(item) => is_parquet(item.data_type()),
         DataType::Struct(fields) => is_group(fields) && fields.iter().all(|field| is_parquet(field.data_type())),
