@@ -16,6 +16,13 @@ pub(crate) fn messages(bytes: &[u8]) {
     each(bytes, |batch| batch.columns().iter().for_each(|column| column.to_data().validate_full().unwrap()));
 }
 
+/// What a stage may write into shared memory: an IPC stream.
+pub(crate) fn block(bytes: &[u8]) {
+    if let Ok(batch) = testing::block(schema(), bytes) {
+        batch.columns().iter().for_each(|column| column.to_data().validate_full().unwrap());
+    }
+}
+
 /// The opening of an invocation, as a client sends it. What is accepted makes sense to a runner.
 pub(crate) fn opening(bytes: &[u8]) {
     let Some(invocation) = testing::invocation(bytes) else { return };
@@ -72,6 +79,12 @@ fn schema() -> SchemaRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_seed_is_a_block() {
+        assert_eq!(testing::block(schema(), include_bytes!("../seeds/block/all-types")).unwrap().num_rows(), 3);
+        assert!(testing::block(schema(), include_bytes!("../seeds/block/compressed")).is_err());
+    }
 
     #[test]
     fn the_seed_holds_batches() {

@@ -29,6 +29,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "arrays", run: arrays::import },
     Target { name: "arrow", run: read::arrow },
+    Target { name: "block", run: flight::block },
     Target { name: "containerfile", run: recipe::parse },
     Target { name: "csv", run: read::csv },
     Target { name: "flight", run: flight::messages },

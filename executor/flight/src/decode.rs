@@ -72,8 +72,12 @@ impl Decoder {
     fn block(&self, block: Block) -> Result<RecordBatch, String> {
         let memory = self.memory.as_ref().ok_or_else(|| self.broken("no memory is shared that it could lie in"))?;
         let stream = memory.take(block).ok_or_else(|| self.broken("it lies outside of the shared memory"))?;
+        self.stream(stream)
+    }
+
+    /// The first batch of an IPC stream.
+    pub(crate) fn stream(&self, mut rest: Buffer) -> Result<RecordBatch, String> {
         let mut decoder = Decoder::new(self.due.clone(), &Transport::default());
-        let mut rest = stream;
         while let Some((header, body, after)) = next_message(&rest) {
             if let Some(batch) = decoder.message(&header, &body)? {
                 return Ok(batch);

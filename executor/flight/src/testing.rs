@@ -1,9 +1,11 @@
 //! What a stage and a client can send, as functions of bytes.
 
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_flight::FlightData;
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Description;
+use flowc_platform::guarded;
 use flowc_runner::Invocation;
 
 use crate::decode::Decoder;
@@ -18,6 +20,15 @@ pub fn batches(due: SchemaRef, messages: Vec<FlightData>) -> Result<Vec<RecordBa
     let mut decoder = Decoder::new(due, &Transport::default());
     let decoded = messages.into_iter().map(|message| decoder.decode(message));
     decoded.filter_map(|decoded| decoded.map(|decoded| decoded.batch).transpose()).collect()
+}
+
+/// The batch of a block that is to have these columns.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn block(due: SchemaRef, stream: &[u8]) -> Result<RecordBatch, String> {
+    let decoder = Decoder::new(due, &Transport::default());
+    guarded(|| decoder.stream(Buffer::from(stream))).unwrap_or_else(Err)
 }
 
 /// The description in an answer, unless that is a problem.
