@@ -1,12 +1,14 @@
 //! What stages are opened with, out of the plan and a task.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flowc_planner::key::{Phase, canonical_json};
-use flowc_planner::plan::{OutputColumn, Rows, Stage};
+use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 
 use crate::chain::Chains;
+use crate::demand::Demand;
 use crate::task::{Link, Task, Work};
 
 impl Chains<'_> {
@@ -17,8 +19,6 @@ impl Chains<'_> {
             Work::Segment(segment) if stage.driving().is_none() => segment as u64,
             _ => 0,
         };
-        let mut limits = stage.limits.clone();
-        limits.memory = limits.memory.or(Some(self.memory));
         Invocation {
             stage: stage.name.as_str().into(),
             digest: stage.digest,
@@ -28,8 +28,30 @@ impl Chains<'_> {
             inputs: self.input_ports(stage, phase),
             main_input: main_input(stage, phase),
             outputs: self.output_ports(stage, link, phase),
-            limits,
+            limits: self.limits(stage),
             secrets: self.secrets.of(link.stage),
+        }
+    }
+
+    /// What an invocation of a stage may take.
+    fn limits(&self, stage: &Stage) -> Limits {
+        let limits = stage.limits.clone();
+        Limits { memory: limits.memory.or(Some(self.memory)), ..limits }
+    }
+
+    /// Has programs started of the stages that can't begin yet, one after the other: those whose tasks all take in what others
+    /// give. The stages that begin at once start their own.
+    pub(crate) fn start_ahead(&self, demand: &Demand) {
+        let stages = |is_later: bool| {
+            let tasks = demand.tasks.iter().zip(&demand.after).filter(move |(_, after)| after.is_empty() != is_later);
+            tasks.flat_map(|(task, _)| &task.chain).map(|link| link.stage).collect::<BTreeSet<_>>()
+        };
+        for &stage in stages(true).difference(&stages(false)) {
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let stage = self.plan_stage(stage);
+            self.runners.of(stage).prepare(&stage.digest, &self.limits(stage));
         }
     }
 

@@ -27,7 +27,7 @@ use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
 use crate::runners::Runners;
 use crate::scan::{Scanner, Unreadable};
-use crate::schedule::{Outcome, Schedule};
+use crate::schedule::{Outcome, Schedule, spawn};
 use crate::secrets::Held;
 use crate::task::{TaskId, Work};
 use crate::{
@@ -276,7 +276,10 @@ impl Run<'_> {
             }
         };
         let (threads, stack, keep_going) = (self.options.jobs, self.stack(), self.request.keep_going);
-        Schedule { after: &after, threads, stack, keep_going }.run(&job)
+        std::thread::scope(|scope| {
+            spawn(scope, stack, || execution.chains.start_ahead(demand));
+            Schedule { after: &after, threads, stack, keep_going }.run(&job)
+        })
     }
 
     /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::plan::Limits;
 use flowc_process::{Host, Lent, Pool, Registry};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
@@ -170,16 +171,18 @@ impl ContainerRunner {
 
     fn container(&self, launch: &Launch, memory: Option<u64>) -> Result<Lent<Kind, Container>, ContainerError> {
         let kind = Kind { image: launch.image.clone(), memory };
-        self.pool.lend(kind, |_| {
-            let engine = self.engine()?;
-            let image = match engine.image(&launch.image)? {
-                Some(image) => image,
-                None => self.fetch(&engine, launch)?,
-            };
-            let folder = self.host.folder()?;
-            let spec = Spec::of_image(&launch.image, image.volumes, &folder, memory);
-            Container::start(&engine, &spec, folder, self.host.network()?)
-        })
+        self.pool.lend(kind, |_| self.start(launch, memory))
+    }
+
+    fn start(&self, launch: &Launch, memory: Option<u64>) -> Result<Container, ContainerError> {
+        let engine = self.engine()?;
+        let image = match engine.image(&launch.image)? {
+            Some(image) => image,
+            None => self.fetch(&engine, launch)?,
+        };
+        let folder = self.host.folder()?;
+        let spec = Spec::of_image(&launch.image, image.volumes, &folder, memory);
+        Container::start(&engine, &spec, folder, self.host.network()?)
     }
 
     /// Gives the engine an image that it does not have any more.
@@ -202,6 +205,12 @@ impl ContainerRunner {
 impl Runner for ContainerRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+
+    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
+        let Ok(launch) = self.launches.get(stage) else { return };
+        let kind = Kind { image: launch.image.clone(), memory: limits.memory };
+        self.pool.prepare(kind, |_| self.start(&launch, limits.memory));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages};
@@ -43,13 +44,18 @@ impl Server for Box<dyn Server> {
 
 /// Programs that wait for work, by their kind: any of a kind can do the work of any other of it. There are never more than
 /// invocations at once. Clones share them.
-pub struct Pool<K, P>(Arc<Mutex<Waiting<K, P>>>);
+pub struct Pool<K, P>(Arc<Mutex<Programs<K, P>>>);
 
-type Waiting<K, P> = HashMap<K, Vec<P>>;
+struct Programs<K, P> {
+    waiting: HashMap<K, Vec<P>>,
+    /// Those that are being started ahead of their work.
+    coming: HashMap<K, Receiver<P>>,
+}
 
 impl<K, P> Default for Pool<K, P> {
     fn default() -> Self {
-        Self(Arc::default())
+        let programs = Programs { waiting: HashMap::new(), coming: HashMap::new() };
+        Self(Arc::new(Mutex::new(programs)))
     }
 }
 
@@ -72,22 +78,48 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
         Ok(Lent { program, kind, pool: self.clone() })
     }
 
+    /// Starts one ahead of its work, if none waits: the next that is lent of its kind is this one. Where that fails, who needs it
+    /// starts another, and learns why.
+    pub fn prepare<E>(&self, kind: K, start: impl FnOnce(&K) -> Result<P, E>) {
+        let (ready, coming) = sync_channel(1);
+        {
+            let mut programs = self.lock();
+            let is_there = programs.waiting.get(&kind).is_some_and(|waiting| !waiting.is_empty());
+            if is_there || programs.coming.contains_key(&kind) {
+                return;
+            }
+            programs.coming.insert(kind.clone(), coming);
+        }
+        if let Ok(program) = start(&kind) {
+            // If nobody wants it any more it ends.
+            let _ = ready.send(program);
+        }
+    }
+
     /// Ends those that wait.
     pub fn end_idle(&self) {
-        let waiting = std::mem::take(&mut *self.lock());
-        drop(waiting);
+        let (waiting, coming) = {
+            let mut programs = self.lock();
+            (std::mem::take(&mut programs.waiting), std::mem::take(&mut programs.coming))
+        };
+        drop((waiting, coming));
     }
 
     fn take(&self, kind: &K) -> Option<P> {
-        loop {
-            let mut program = self.lock().get_mut(kind)?.pop()?;
+        while let Some(mut program) = self.waiting(kind) {
             if program.is_alive() {
                 return Some(program);
             }
         }
+        let coming = self.lock().coming.remove(kind)?;
+        coming.recv().ok().and_then(|mut program| program.is_alive().then_some(program))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting<K, P>> {
+    fn waiting(&self, kind: &K) -> Option<P> {
+        self.lock().waiting.get_mut(kind)?.pop()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Programs<K, P>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,7 +163,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
 
     fn wait_for_work(self) {
         let Self { program, kind, pool } = self;
-        pool.lock().entry(kind).or_default().push(program);
+        pool.lock().waiting.entry(kind).or_default().push(program);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Limits;
 use flowc_process::{Enclosure, Host, Lent, Pool, Registry, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
@@ -77,16 +78,29 @@ impl PythonRunner {
         memory: Option<u64>,
         enclosure: Enclosure,
     ) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
-        self.pool.lend(Kind::of(launch, memory, enclosure), |_| {
-            let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.home)?);
-            Ok(self.host.start(&sandbox(launch, memory, &folder, &sdk), folder, enclosure)?)
-        })
+        self.pool.lend(Kind::of(launch, memory, enclosure), |_| self.start(launch, memory, enclosure))
+    }
+
+    fn start(
+        &self,
+        launch: &Launch,
+        memory: Option<u64>,
+        enclosure: Enclosure,
+    ) -> Result<Box<dyn Server>, PythonError> {
+        let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.home)?);
+        Ok(self.host.start(&sandbox(launch, memory, &folder, &sdk), folder, enclosure)?)
     }
 }
 
 impl Runner for PythonRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+
+    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
+        let Ok(launch) = self.launches.get(stage) else { return };
+        let (memory, enclosure) = (limits.memory, limits.isolate.into());
+        self.pool.prepare(Kind::of(&launch, memory, enclosure), |_| self.start(&launch, memory, enclosure));
     }
 }
 

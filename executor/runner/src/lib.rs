@@ -30,6 +30,9 @@ use flowc_planner::plan::{Limits, OutputColumn, Rows};
 pub trait Runner: Send + Sync {
     /// Opens a fresh instance. It holds no history of earlier invocations.
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;
+
+    /// Starts what an invocation of this stage will need, so that it need not wait for that. Where it fails, opening says why.
+    fn prepare(&self, _stage: &StageDigest, _limits: &Limits) {}
 }
 
 /// A runner that can execute adjacent stages in one instance, so that batches pass between them without leaving it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flowc_flight::Stages;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Limits;
 use flowc_process::{Enclosure, Folder, Host, PROCESSES, Pool, Server};
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 use flowc_sandbox::Sandbox;
@@ -28,6 +29,12 @@ struct Kind {
     digest: StageDigest,
     memory: Option<u64>,
     enclosure: Enclosure,
+}
+
+impl Kind {
+    fn of(digest: StageDigest, limits: &Limits) -> Self {
+        Self { digest, memory: limits.memory, enclosure: limits.isolate.into() }
+    }
 }
 
 impl WasmProcessRunner {
@@ -74,10 +81,14 @@ impl WasmProcessRunner {
 impl Runner for WasmProcessRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         let limits = &invocation.limits;
-        let kind = Kind { digest: invocation.digest, memory: limits.memory, enclosure: limits.isolate.into() };
+        let kind = Kind::of(invocation.digest, limits);
         let process = self.pool.lend(kind, |kind| self.start(&invocation.stage, kind))?;
         let entries = vec![invocation.digest.to_string()];
         let invocations = std::slice::from_ref(invocation);
         process.open(Stages { entries, invocations, between: Vec::new() }, outlet)
+    }
+
+    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
+        self.pool.prepare(Kind::of(*stage, limits), |kind| self.start("", kind));
     }
 }

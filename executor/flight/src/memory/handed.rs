@@ -79,7 +79,7 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let mut handed = Handed::new(Arc::new(Null));
         let mut number = |file: u64| handed.number(Path::new(&file.to_string()), &ours).unwrap();
-        for file in 0..200 {
+        for file in 0..4 {
             let given = number(file);
             assert_eq!(number(file), given, "what has just been sent is not sent again");
             // Those that one invocation may add before it is read.

@@ -1,0 +1,70 @@
+//! Programs are started while other work runs.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use support::processes::{command_lines, wait_until};
+use support::project::Project;
+
+const SLOW: &str = r#"
+import time
+
+import flowc
+import pyarrow as pa
+
+
+@flowc.stage(reads=["line"], adds={"length": pa.int64()})
+def stage(lines: pa.RecordBatch) -> list[int]:
+    """Never comes to its end."""
+    time.sleep(600)
+    return [len(line) for line in lines["line"].to_pylist()]
+"#;
+
+const LATER: &str = r#"
+import flowc
+import pyarrow as pa
+
+
+@flowc.stage(reads=["length"], adds={"double": pa.int64()})
+def stage(lines: pa.Table) -> list[int]:
+    """Needs all rows, so it waits for them."""
+    return [2 * length for length in lines["length"].to_pylist()]
+"#;
+
+/// Whether a program serves the stages of this folder.
+fn is_served(project: &Project, folder: &str) -> bool {
+    let folder = project.folder().join(folder);
+    let serves = |words: &Vec<String>| words.iter().any(|word| word == folder.to_str().unwrap());
+    command_lines().iter().any(|(_, words)| words.iter().any(|word| word == "flowc.serve") && serves(words))
+}
+
+#[test]
+fn a_program_is_started_while_the_stages_before_it_work() {
+    let project = Project::new();
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for (folder, stage) in [("slow", SLOW), ("later", LATER)] {
+        for name in ["pyproject.toml", "uv.lock"] {
+            project.write(&format!("{folder}/{name}"), &std::fs::read_to_string(python.join(name)).unwrap());
+        }
+        project.write(&format!("{folder}/stage.py"), stage);
+    }
+    project.write("text.txt", "one\n");
+    project.write(
+        "flow.kdl",
+        "source \"lines\" { files \"text.txt\" }
+         stage \"slow\" { in \"lines\"; python \"slow\" }
+         stage \"later\" { in \"slow\"; python \"later\" }
+         sink \"out\" { in \"later\"; file \"out.csv\" }",
+    );
+    // What planning starts it ends, and the next run plans from what it found.
+    assert!(project.flowc(&["plan"]).output().unwrap().status.success());
+    let mut run = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("both programs run", || is_served(&project, "slow") && is_served(&project, "later"));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    wait_until("both have ended", || !is_served(&project, "slow") && !is_served(&project, "later"));
+}
