@@ -19,8 +19,8 @@ import pyarrow as pa
 
 @flowc.stage(reads=["line"], adds={"length": pa.int64()})
 def stage(lines: pa.RecordBatch) -> list[int]:
-    """Never comes to its end."""
-    time.sleep(600)
+    """Takes its time."""
+    time.sleep(SECONDS)
     return [len(line) for line in lines["line"].to_pylist()]
 "#;
 
@@ -46,7 +46,8 @@ fn is_served(project: &Project, folder: &str) -> bool {
 fn a_program_is_started_while_the_stages_before_it_work() {
     let project = Project::new();
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    for (folder, stage) in [("slow", SLOW), ("later", LATER)] {
+    let slow = |seconds: &str| SLOW.replace("SECONDS", seconds);
+    for (folder, stage) in [("slow", slow("0").as_str()), ("later", LATER)] {
         for name in ["pyproject.toml", "uv.lock"] {
             project.write(&format!("{folder}/{name}"), &std::fs::read_to_string(python.join(name)).unwrap());
         }
@@ -60,6 +61,8 @@ fn a_program_is_started_while_the_stages_before_it_work() {
          stage \"later\" { in \"slow\"; python \"later\" }
          sink \"out\" { in \"later\"; file \"out.csv\" }",
     );
+    assert!(project.flowc(&["run"]).output().unwrap().status.success());
+    project.write("slow/stage.py", &slow("600"));
     // What planning starts it ends, and the next run plans from what it found.
     assert!(project.flowc(&["plan"]).output().unwrap().status.success());
     let mut run = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
