@@ -58,17 +58,17 @@ pub fn mask<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secrets>) -> S
         shown.push_str(&format!("[secret {name}]"));
         rest = &rest[at + length..];
     }
-    shown + &unfinished(rest, text.len(), &hidden)
+    if text.len() < CUT { shown + rest } else { shown + &unfinished(rest, &hidden) }
 }
 
-/// The end of a text that is as long as cut lines are, without what a value begins with there.
-fn unfinished(rest: &str, length: usize, hidden: &[(&str, &str)]) -> String {
+/// The end of a text that may have been cut, without what a value begins with there.
+fn unfinished(rest: &str, hidden: &[(&str, &str)]) -> String {
     let starts = |(value, name): &(&str, &'_ str)| {
         let ends = value.char_indices().map(|(at, _)| at).skip(SHORTEST);
         let longest = ends.filter(|&end| rest.ends_with(&value[..end])).max()?;
         Some((longest, (*name).to_owned()))
     };
-    match hidden.iter().filter_map(starts).max().filter(|_| length >= CUT) {
+    match hidden.iter().filter_map(starts).max() {
         Some((start, name)) => format!("{}[secret {name}]", &rest[..rest.len() - start]),
         None => rest.to_owned(),
     }

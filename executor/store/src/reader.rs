@@ -59,7 +59,7 @@ impl ColumnReader {
     pub fn object(&self) -> Option<(PathBuf, Vec<usize>)> {
         let [part] = self.parts.as_slice() else { return None };
         let is_all = part.columns.iter().collect::<BTreeSet<_>>().len() == part.segment.columns();
-        let path = self.shared.object(&part.location).filter(|_| is_all)?;
+        let path = is_all.then(|| self.shared.object(&part.location))??;
         let mut columns = vec![0; self.columns];
         part.places.iter().zip(&part.columns).for_each(|(&place, &column)| columns[place] = column);
         Some((path, columns))
