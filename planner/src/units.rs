@@ -115,12 +115,13 @@ impl std::fmt::Display for OwnProcess {
 /// Why a reader can't run in its producer's process, where stages run in processes.
 fn own_process(producer: &Stage, reader: &Stage) -> Option<OwnProcess> {
     let (above, below) = (producer.code.program()?, reader.code.program()?);
-    let (memory, timeout) = (producer.limits.memory, producer.limits.timeout_ms.or(reader.limits.timeout_ms));
+    let room = |stage: &Stage| (stage.limits.memory, stage.limits.processors());
+    let timeout = producer.limits.timeout_ms.or(reader.limits.timeout_ms);
     if above != below || producer.runner != reader.runner {
         Some(OwnProcess::Program)
     } else if !(producer.chains && reader.chains) {
         Some(OwnProcess::Single)
-    } else if memory != reader.limits.memory || timeout.is_some() {
+    } else if room(producer) != room(reader) || timeout.is_some() {
         Some(OwnProcess::Limits)
     } else if producer.limits.serialization != reader.limits.serialization {
         Some(OwnProcess::Serialization)

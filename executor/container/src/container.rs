@@ -16,6 +16,8 @@ use bollard::query_parameters::{
     StartContainerOptions,
 };
 use flowc_flight::{Connection, Ending, Network};
+use flowc_planner::plan::Limits;
+use flowc_platform::processors;
 use flowc_process::{Folder, PROCESSES, ProcessError, Server};
 use flowc_sandbox::{Printed, Sandbox, describe_code};
 use futures::{Stream, StreamExt};
@@ -37,7 +39,7 @@ const TEMPORARY: u64 = 256 << 20;
 const FOLDER: &str = "/run/flowc";
 /// A user without rights, where flowc itself runs as root: `nobody` on most systems.
 const NOBODY: u32 = 65534;
-/// The time of one processor. Several containers run at once instead.
+/// The time of one processor, as engines count it.
 const ONE_PROCESSOR: i64 = 1_000_000_000;
 
 /// What a container is made of.
@@ -57,6 +59,8 @@ pub(crate) struct Spec {
     pub(crate) volumes: Vec<String>,
     /// Bytes of memory for all of its processes.
     pub(crate) memory: Option<u64>,
+    /// Processors whose time it may use.
+    pub(crate) processors: u32,
     /// Processes and threads.
     pub(crate) processes: u64,
 }
@@ -71,20 +75,21 @@ pub(crate) struct Given {
 
 impl Spec {
     /// A container of an image whose own program serves.
-    pub(crate) fn of_image(image: &str, volumes: Vec<String>, folder: &Folder, memory: Option<u64>) -> Self {
+    pub(crate) fn of_image(image: &str, volumes: Vec<String>, folder: &Folder, limits: &Limits) -> Self {
         Self {
             image: image.to_owned(),
             volumes,
             env: folder.variables(Path::new(FOLDER)),
             mounts: vec![Given { from: folder.path().to_owned(), to: FOLDER.into(), writable: true }],
-            memory: memory.map(|bytes| bytes.saturating_add(PROGRAM)),
+            memory: limits.memory.map(|bytes| bytes.saturating_add(PROGRAM)),
+            processors: limits.processors(),
             processes: PROCESSES,
             ..Self::default()
         }
     }
 
     /// A container that shows a program of this machine what its sandbox would.
-    pub(crate) fn of_sandbox(image: &str, sandbox: &Sandbox) -> Self {
+    pub(crate) fn of_sandbox(image: &str, sandbox: &Sandbox, processors: u32) -> Self {
         let is_writable = |real: &Path| sandbox.writable.iter().any(|folder| real.starts_with(folder));
         // These every container has of its own.
         let is_own = |path: &Path| ["/dev", "/sys"].iter().any(|own| path.starts_with(own));
@@ -99,6 +104,7 @@ impl Spec {
             mounts: mounts.collect(),
             volumes: Vec::new(),
             memory: sandbox.memory,
+            processors,
             processes: sandbox.processes,
         }
     }
@@ -230,6 +236,8 @@ fn host(engine: &Engine, spec: &Spec) -> HostConfig {
         read_only: Some(!writable),
         ..Default::default()
     };
+    // Engines refuse more than there are.
+    let processors = i64::from(spec.processors).min(processors().len().max(1) as i64);
     let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let temporary = format!("size={},mode=1777,nosuid,nodev,noexec", spec.memory.unwrap_or(TEMPORARY));
     // What an image calls a volume would be a folder of the machine.
@@ -249,7 +257,7 @@ fn host(engine: &Engine, spec: &Spec) -> HostConfig {
         // No more with swap than without.
         memory_swap: memory,
         pids_limit: i64::try_from(spec.processes).ok(),
-        nano_cpus: Some(ONE_PROCESSOR),
+        nano_cpus: Some(processors * ONE_PROCESSOR),
         init: Some(true),
         // flowc takes what is printed. An engine would keep it in a file, and secrets with it.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),

@@ -61,10 +61,16 @@ pub fn engine() -> Result<String, ContainerError> {
 }
 
 impl Contain for Engines {
-    fn start(&self, sandbox: &Sandbox, folder: Folder, network: &Network) -> Result<Box<dyn Server>, ProcessError> {
+    fn start(
+        &self,
+        sandbox: &Sandbox,
+        processors: u32,
+        folder: Folder,
+        network: &Network,
+    ) -> Result<Box<dyn Server>, ProcessError> {
         let started = self.get(network).and_then(|engine| {
             let image = self.empty(&engine)?;
-            Container::start(&engine, &Spec::of_sandbox(&image, sandbox), folder, network)
+            Container::start(&engine, &Spec::of_sandbox(&image, sandbox, processors), folder, network)
         });
         match started {
             Ok(container) => Ok(Box::new(container)),

@@ -59,6 +59,13 @@ impl Launch {
 struct Kind {
     image: String,
     memory: Option<u64>,
+    processors: u32,
+}
+
+impl Kind {
+    fn of(launch: &Launch, limits: &Limits) -> Self {
+        Self { image: launch.image.clone(), memory: limits.memory, processors: limits.processors() }
+    }
 }
 
 /// Runs stages in containers. Cheap to make: the engine is looked for when a stage is used.
@@ -161,7 +168,8 @@ impl ContainerRunner {
         question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
-        let container = self.container(&launch, Some(self.memory)).map_err(|error| Problem::new(error.to_string()))?;
+        let limits = Limits { memory: Some(self.memory), ..Limits::default() };
+        let container = self.container(&launch, &limits).map_err(|error| Problem::new(error.to_string()))?;
         container.ask(|connection| question(connection, &launch))
     }
 
@@ -169,19 +177,18 @@ impl ContainerRunner {
         self.engines.get(self.host.network()?)
     }
 
-    fn container(&self, launch: &Launch, memory: Option<u64>) -> Result<Lent<Kind, Container>, ContainerError> {
-        let kind = Kind { image: launch.image.clone(), memory };
-        self.pool.lend(kind, |_| self.start(launch, memory))
+    fn container(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Container>, ContainerError> {
+        self.pool.lend(Kind::of(launch, limits), |_| self.start(launch, limits))
     }
 
-    fn start(&self, launch: &Launch, memory: Option<u64>) -> Result<Container, ContainerError> {
+    fn start(&self, launch: &Launch, limits: &Limits) -> Result<Container, ContainerError> {
         let engine = self.engine()?;
         let image = match engine.image(&launch.image)? {
             Some(image) => image,
             None => self.fetch(&engine, launch)?,
         };
         let folder = self.host.folder()?;
-        let spec = Spec::of_image(&launch.image, image.volumes, &folder, memory);
+        let spec = Spec::of_image(&launch.image, image.volumes, &folder, limits);
         Container::start(&engine, &spec, folder, self.host.network()?)
     }
 
@@ -209,8 +216,7 @@ impl Runner for ContainerRunner {
 
     fn prepare(&self, stage: &StageDigest, limits: &Limits) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        let kind = Kind { image: launch.image.clone(), memory: limits.memory };
-        self.pool.prepare(kind, |_| self.start(&launch, limits.memory));
+        self.pool.prepare(Kind::of(&launch, limits), |_| self.start(&launch, limits));
     }
 }
 
@@ -223,7 +229,7 @@ impl ChainRunner for ContainerRunner {
     ) -> Result<Box<dyn Instance>, StageError> {
         let first = &stages[0];
         let launches = self.launches.of(stages)?;
-        let container = self.container(&launches[0], first.limits.memory).map_err(|error| match error {
+        let container = self.container(&launches[0], &first.limits).map_err(|error| match error {
             ContainerError::Process(error) => error.of_stage(&first.stage),
             other => {
                 let fault = StageFault::Problem { message: other.to_string(), config_path: None };

@@ -1,4 +1,4 @@
-//! Platform calls: file stamps, durable writes, atomic exchanges, locks, files and memory for other processes. What differs
+//! Platform calls: file stamps, durable writes, atomic exchanges, locks, files and memory for other processes, processors. What differs
 //! between systems lives here, and what belongs to the whole process: the hook that prints panics. Also folders of sources,
 //! as seen by those who build them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -6,6 +6,7 @@
 mod descriptors;
 mod files;
 mod guard;
+mod processors;
 mod region;
 mod stamp;
 mod tree;
@@ -15,6 +16,7 @@ pub use files::{
     Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::guarded;
+pub use processors::processors;
 pub use region::{Region, Writer};
 pub use stamp::FileStamp;
 pub use tree::{SourceTree, TreeError, TreeHasher};

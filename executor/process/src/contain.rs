@@ -26,9 +26,15 @@ impl From<Isolate> for Enclosure {
 
 /// Starts programs of this machine in containers that show them what their sandbox would.
 pub trait Contain: Send + Sync {
-    /// Starts one that listens on the socket of this folder, and waits until it does.
+    /// Starts one that listens on the socket of this folder, and waits until it does. It has the time of so many processors.
     ///
     /// # Errors
     /// If there is no engine, or the program does not come up.
-    fn start(&self, sandbox: &Sandbox, folder: Folder, network: &Network) -> Result<Box<dyn Server>, ProcessError>;
+    fn start(
+        &self,
+        sandbox: &Sandbox,
+        processors: u32,
+        folder: Folder,
+        network: &Network,
+    ) -> Result<Box<dyn Server>, ProcessError>;
 }

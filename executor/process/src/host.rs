@@ -8,6 +8,7 @@ use flowc_sandbox::Sandbox;
 
 use crate::door::StoredFiles;
 use crate::folder::sweep;
+use crate::processors::Processors;
 use crate::{Contain, Enclosure, Folder, Process, ProcessError, Server};
 
 /// Starts programs. Cheap to make: there are no threads until a program is started.
@@ -20,6 +21,7 @@ pub struct Host {
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
+    processors: Processors,
     swept: Once,
 }
 
@@ -33,6 +35,7 @@ impl Host {
             shares_memory: true,
             files: None,
             network: OnceLock::new(),
+            processors: Processors::of_machine(),
             swept: Once::new(),
         }
     }
@@ -80,20 +83,25 @@ impl Host {
         network.as_ref().map_err(|reason| ProcessError::Start { reason: reason.clone() })
     }
 
-    /// Starts a program that listens on the socket of this folder, and waits until it does.
+    /// Starts a program that listens on the socket of this folder, and waits until it does. It runs on so many processors.
     ///
     /// # Errors
     /// If it does not come up.
     pub fn start(
         &self,
-        sandbox: &Sandbox,
+        sandbox: Sandbox,
+        processors: u32,
         folder: Folder,
         enclosure: Enclosure,
     ) -> Result<Box<dyn Server>, ProcessError> {
         let network = self.network()?;
         match (enclosure, &self.containers) {
-            (Enclosure::Sandbox, _) => Ok(Box::new(Process::start(sandbox, &self.helper, folder, network)?)),
-            (Enclosure::Container, Some(containers)) => containers.start(sandbox, folder, network),
+            (Enclosure::Sandbox, _) => {
+                let lent = self.processors.lend(processors);
+                let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
+                Ok(Box::new(Process::start(&sandbox, lent, &self.helper, folder, network)?))
+            }
+            (Enclosure::Container, Some(containers)) => containers.start(&sandbox, processors, folder, network),
             (Enclosure::Container, None) => Err(ProcessError::Refused("nothing here starts containers".to_owned())),
         }
     }

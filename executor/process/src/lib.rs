@@ -12,6 +12,7 @@ mod folder;
 mod host;
 mod pool;
 mod process;
+mod processors;
 mod registry;
 
 pub use contain::{Contain, Enclosure};

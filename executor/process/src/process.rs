@@ -6,8 +6,9 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
-use flowc_sandbox::{Printed, Sandbox, describe};
+use flowc_sandbox::{Printed, Sandbox, describe, is_out_of_memory};
 
+use crate::processors::LentProcessors;
 use crate::{Folder, ProcessError, Server};
 
 /// How long a process may take until it listens.
@@ -24,12 +25,14 @@ pub struct Process {
     printed: Printed,
     /// Its socket and its temporary files.
     _folder: Folder,
+    _processors: LentProcessors,
 }
 
 impl Process {
     /// Starts one and waits until it listens.
     pub(crate) fn start(
         sandbox: &Sandbox,
+        processors: LentProcessors,
         helper: &Path,
         folder: Folder,
         network: &Network,
@@ -41,7 +44,7 @@ impl Process {
         listen.map_err(ProcessError::io(helper))?;
         let connection = folder.connect(network, PATIENCE, || matches!(child.try_wait(), Ok(None)));
         match connection {
-            Ok(connection) => Ok(Self { child, connection, printed, _folder: folder }),
+            Ok(connection) => Ok(Self { child, connection, printed, _folder: folder, _processors: processors }),
             Err(error) => {
                 let reason = error.to_string();
                 let status = end(&mut child);
@@ -70,6 +73,7 @@ impl Server for Process {
         let start = Instant::now();
         loop {
             match self.child.try_wait() {
+                Ok(Some(status)) if is_out_of_memory(status) => return Some(Ending::Memory),
                 Ok(Some(status)) => return Some(Ending::Other(describe(status))),
                 Ok(None) if start.elapsed() < AFTERWARDS => std::thread::sleep(Duration::from_millis(2)),
                 _ => return None,

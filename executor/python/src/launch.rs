@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flowc_planner::plan::is_server;
+use flowc_planner::plan::{Limits, is_server};
 use flowc_process::{Enclosure, Folder, PROCESSES};
 use flowc_sandbox::Sandbox;
 
@@ -32,23 +32,30 @@ pub(crate) struct Kind {
     environment: PathBuf,
     /// A program that serves by itself, if it is one.
     server: Option<String>,
-    /// The limit.
+    /// The limits.
     memory: Option<u64>,
+    processors: u32,
     /// What keeps it from the machine.
     enclosure: Enclosure,
 }
 
 impl Kind {
-    /// That of a stage's process which may have so much memory.
-    pub(crate) fn of(launch: &Launch, memory: Option<u64>, enclosure: Enclosure) -> Self {
+    /// That of a stage's process with these limits.
+    pub(crate) fn of(launch: &Launch, limits: &Limits) -> Self {
         let Launch { project, environment, entry } = launch;
-        let server = is_server(entry).then(|| entry.clone());
-        Self { dir: project.dir.clone(), environment: environment.clone(), server, memory, enclosure }
+        Self {
+            dir: project.dir.clone(),
+            environment: environment.clone(),
+            server: is_server(entry).then(|| entry.clone()),
+            memory: limits.memory,
+            processors: limits.processors(),
+            enclosure: limits.isolate.into(),
+        }
     }
 }
 
 /// What the process may reach: its interpreter, its packages, its sources, the SDK, and a folder for temporary files.
-pub(crate) fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Folder, sdk: &Path) -> Sandbox {
+pub(crate) fn sandbox(launch: &Launch, limits: &Limits, folder: &Folder, sdk: &Path) -> Sandbox {
     let Launch { project, environment, entry } = launch;
     let sources = project.dir.to_string_lossy().into_owned();
     let serve = match is_server(entry) {
@@ -62,18 +69,21 @@ pub(crate) fn sandbox(launch: &Launch, memory: Option<u64>, folder: &Folder, sdk
     Sandbox {
         program: environment.join("bin").join("python"),
         args: serve,
-        env: variables(environment, folder, sdk),
+        env: variables(environment, limits.processors(), folder, sdk),
         folder: folder.path().to_owned(),
         readable: readable.map(Path::to_owned).to_vec(),
         writable: vec![folder.path().to_owned()],
-        memory: memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
+        memory: limits.memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
+        processors: Vec::new(),
         processes: PROCESSES,
     }
 }
 
-/// The environment: nothing of the user's. One thread for libraries that have pools of them, since sums of floats depend
-/// on how many there are; flowc runs several processes instead.
-fn variables(environment: &Path, folder: &Folder, sdk: &Path) -> BTreeMap<String, String> {
+/// Variables that say how many threads a library's pool has. Some would take the number of the machine's processors.
+const POOLS: [&str; 4] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"];
+
+/// The environment: nothing of the user's.
+fn variables(environment: &Path, processors: u32, folder: &Folder, sdk: &Path) -> BTreeMap<String, String> {
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (folder_text, sdk) = (text(folder.path()), text(sdk));
     let path = format!("{}:/usr/bin:/bin", text(&environment.join("bin")));
@@ -84,13 +94,11 @@ fn variables(environment: &Path, folder: &Folder, sdk: &Path) -> BTreeMap<String
         ("PYTHONDONTWRITEBYTECODE", "1"),
         ("PYTHONFAULTHANDLER", "1"),
         ("PYTHONUNBUFFERED", "1"),
-        ("OMP_NUM_THREADS", "1"),
-        ("OPENBLAS_NUM_THREADS", "1"),
-        ("MKL_NUM_THREADS", "1"),
-        ("POLARS_MAX_THREADS", "1"),
     ];
     let own = [("PATH", &path), ("HOME", &folder_text), ("TMPDIR", &folder_text), ("PYTHONPATH", &sdk)];
     let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-    let own = own.chain(fixed).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let threads = processors.to_string();
+    let pools = POOLS.map(|name| (name, threads.as_str()));
+    let own = own.chain(fixed).chain(pools).map(|(name, value)| (name.to_owned(), value.to_owned()));
     own.chain(folder.variables(folder.path())).collect()
 }

@@ -7,7 +7,7 @@ use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
-use flowc_process::{Enclosure, Host, Lent, Pool, Registry, Server};
+use flowc_process::{Host, Lent, Pool, Registry, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::launch::{Kind, Launch, sandbox};
@@ -61,9 +61,8 @@ impl PythonRunner {
         question: impl FnOnce(&Connection, &Launch) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
-        let process = self
-            .process(&launch, Some(self.memory), Enclosure::Sandbox)
-            .map_err(|error| Problem::new(error.to_string()))?;
+        let limits = Limits { memory: Some(self.memory), ..Limits::default() };
+        let process = self.process(&launch, &limits).map_err(|error| Problem::new(error.to_string()))?;
         process.ask(|connection| question(connection, &launch))
     }
 
@@ -72,23 +71,14 @@ impl PythonRunner {
         self.pool.end_idle();
     }
 
-    fn process(
-        &self,
-        launch: &Launch,
-        memory: Option<u64>,
-        enclosure: Enclosure,
-    ) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
-        self.pool.lend(Kind::of(launch, memory, enclosure), |_| self.start(launch, memory, enclosure))
+    fn process(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
+        self.pool.lend(Kind::of(launch, limits), |_| self.start(launch, limits))
     }
 
-    fn start(
-        &self,
-        launch: &Launch,
-        memory: Option<u64>,
-        enclosure: Enclosure,
-    ) -> Result<Box<dyn Server>, PythonError> {
+    fn start(&self, launch: &Launch, limits: &Limits) -> Result<Box<dyn Server>, PythonError> {
         let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.home)?);
-        Ok(self.host.start(&sandbox(launch, memory, &folder, &sdk), folder, enclosure)?)
+        let sandbox = sandbox(launch, limits, &folder, &sdk);
+        Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into())?)
     }
 }
 
@@ -99,8 +89,7 @@ impl Runner for PythonRunner {
 
     fn prepare(&self, stage: &StageDigest, limits: &Limits) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        let (memory, enclosure) = (limits.memory, limits.isolate.into());
-        self.pool.prepare(Kind::of(&launch, memory, enclosure), |_| self.start(&launch, memory, enclosure));
+        self.pool.prepare(Kind::of(&launch, limits), |_| self.start(&launch, limits));
     }
 }
 
@@ -113,8 +102,7 @@ impl ChainRunner for PythonRunner {
     ) -> Result<Box<dyn Instance>, StageError> {
         let first = &stages[0];
         let launches = self.launches.of(stages)?;
-        let (memory, enclosure) = (first.limits.memory, first.limits.isolate.into());
-        let process = self.process(&launches[0], memory, enclosure).map_err(|error| match error {
+        let process = self.process(&launches[0], &first.limits).map_err(|error| match error {
             PythonError::Process(error) => error.of_stage(&first.stage),
             other => {
                 let fault = StageFault::Problem { message: other.to_string(), config_path: None };

@@ -7,7 +7,7 @@ use landlock::{
     Scope,
 };
 use rustix::process::{Pid, Resource, Rlimit, getgid, getpid, getuid, setrlimit};
-use rustix::thread::{UnshareFlags, set_no_new_privs, unshare_unsafe};
+use rustix::thread::{CpuSet, UnshareFlags, sched_setaffinity, unshare_unsafe};
 
 use crate::Sandbox;
 
@@ -74,12 +74,10 @@ pub(crate) fn limit(sandbox: &Sandbox) -> rustix::io::Result<()> {
     let set = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     set(Resource::Core, 0)?;
     set(Resource::Nproc, sandbox.processes)?;
-    sandbox.memory.map_or(Ok(()), |bytes| set(Resource::Data, bytes))
-}
-
-/// Gives up every way to more privileges.
-pub(crate) fn give_up_privileges() -> rustix::io::Result<()> {
-    set_no_new_privs(true)
+    sandbox.memory.map_or(Ok(()), |bytes| set(Resource::Data, bytes))?;
+    let mut processors = CpuSet::new();
+    sandbox.processors.iter().for_each(|number| processors.set(*number));
+    if sandbox.processors.is_empty() { Ok(()) } else { sched_setaffinity(None, &processors) }
 }
 
 /// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others.

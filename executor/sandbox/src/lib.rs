@@ -7,21 +7,24 @@
 //! left in the namespace, whatever the program started. `outer` ends `inner` when its standard input ends, so when
 //! the process that started it is gone, also by `kill -9`.
 //!
-//! Where the machine allows no namespaces, as in many containers, what is left of this is done: no files, no TCP, limits; and
-//! `outer` ends what the program started. [`isolation`] tells.
+//! Where the machine allows no namespaces, as in many containers, what is left of this is done: no files, no sockets but Unix
+//! ones, limits; and `outer` ends what the program started. [`isolation`] tells.
 //!
 //! The helper is any program that calls [`main`] first thing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod confine;
 mod door;
+mod family;
 mod inner;
 mod outer;
 mod printed;
+mod privileges;
 mod probe;
 mod root;
 mod spawn;
 mod status;
+mod syscalls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +34,7 @@ use serde::{Deserialize, Serialize};
 pub use door::Door;
 pub use printed::Printed;
 pub use probe::{Isolation, isolation};
-pub use status::{describe, describe_code};
+pub use status::{describe, describe_code, is_out_of_memory};
 
 /// The argument by which a helper knows what it is asked for.
 const OUTER: &str = "sandboxed-program";
@@ -53,8 +56,10 @@ pub struct Sandbox {
     pub readable: Vec<PathBuf>,
     /// Folders that it may write to.
     pub writable: Vec<PathBuf>,
-    /// Bytes of memory that each of its processes may have of its own.
+    /// Bytes of memory that its processes may take: each of its own, and all together.
     pub memory: Option<u64>,
+    /// The processors that it runs on, by their numbers; those of whoever starts it if there are none.
+    pub processors: Vec<usize>,
     /// Processes and threads that it may have at once.
     pub processes: u64,
 }

@@ -5,11 +5,12 @@ use std::process::{Command, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal, set_child_subreaper,
-    wait,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, wait,
 };
 
 use crate::confine::{NAMESPACES, unshare};
+use crate::family::kill_family;
+use crate::privileges;
 use crate::status::passed_on;
 use crate::{INNER, Sandbox, SandboxError};
 
@@ -19,6 +20,8 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
     let is_alone = unshare(NAMESPACES).is_err();
     if is_alone {
         set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
+    } else {
+        privileges::keep().map_err(SandboxError::at("the right to mount"))?;
     }
     let this = std::env::current_exe().map_err(SandboxError::at("the helper"))?;
     let text = serde_json::to_string(sandbox).map_err(SandboxError::at("its description"))?;
@@ -37,17 +40,8 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
 
 /// Ends all children, and those that become children by that.
 fn end_children() {
-    let this = getpid().as_raw_nonzero().get().to_string();
-    let is_child = |stat: &str| stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)) == Some(&this);
     loop {
-        let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let stat = |number: i32| std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        let children: Vec<i32> = numbers.filter(|number| is_child(&stat(*number))).collect();
-        children.iter().filter_map(|number| Pid::from_raw(*number)).for_each(|pid| {
-            // It may have ended by itself meanwhile.
-            let _ = kill_process(pid, Signal::KILL);
-        });
+        kill_family();
         if wait(WaitOptions::empty()).is_err() {
             return;
         }

@@ -34,6 +34,7 @@ pub fn isolation(helper: &Path) -> Isolation {
         readable: Vec::new(),
         writable: Vec::new(),
         memory: None,
+        processors: Vec::new(),
         processes: PROBED,
     };
     let probe = || {
@@ -56,7 +57,7 @@ fn missing(said: &str) -> Isolation {
     let says = |word: &str| said.lines().any(|line| line == word);
     let (is_open, is_seen) = (says("open"), says("seen"));
     let missing: Vec<&str> = [
-        (is_shared, "they share the network, see other processes and find sockets, since this machine allows no user namespaces"),
+        (is_shared, "they see other processes and can find the sockets of other programs, since this machine allows no user namespaces"),
         (is_seen && !is_shared, "they can find the sockets of other programs, since mounting is not allowed"),
         (is_open, "they can read all files, since Linux has Landlock from 5.13 on, and this one lacks it"),
         (

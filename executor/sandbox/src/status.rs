@@ -6,6 +6,14 @@ use std::process::ExitStatus;
 /// Added to a signal's number where a process passes on that another one was ended by it, as shells do.
 const SIGNALLED: i32 = 128;
 
+/// The exit status of a sandbox whose processes took more memory together than they may.
+pub(crate) const OUT_OF_MEMORY: i32 = 125;
+
+/// Whether a sandbox ended since its processes took more memory together than they may.
+pub fn is_out_of_memory(status: ExitStatus) -> bool {
+    status.code() == Some(OUT_OF_MEMORY)
+}
+
 /// The exit status that passes on how another process ended.
 pub(crate) fn passed_on(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| SIGNALLED + status.signal().unwrap_or_default())

@@ -4,11 +4,16 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Output};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use flowc_sandbox::{Isolation, Sandbox, describe, isolation};
+use flowc_platform::processors;
+use flowc_sandbox::{Isolation, Sandbox, describe, is_out_of_memory, isolation};
 
-const HELPER: &str = env!("CARGO_BIN_EXE_flowc-sandboxed");
+/// The helper; another copy of it where these tests run as another user.
+static HELPER: LazyLock<String> =
+    LazyLock::new(|| std::env::var(COPY).unwrap_or_else(|_| env!("CARGO_BIN_EXE_flowc-sandboxed").to_owned()));
+const COPY: &str = "FLOWC_TEST_SANDBOXED";
 
 fn sandbox(script: &str, writable: &Path) -> Sandbox {
     Sandbox {
@@ -19,12 +24,13 @@ fn sandbox(script: &str, writable: &Path) -> Sandbox {
         readable: Vec::new(),
         writable: vec![writable.into()],
         memory: None,
+        processors: Vec::new(),
         processes: 64,
     }
 }
 
 fn run(sandbox: &Sandbox) -> Output {
-    let mut child = sandbox.spawn(Path::new(HELPER)).unwrap();
+    let mut child = sandbox.spawn(Path::new(&*HELPER)).unwrap();
     // It lives as long as this.
     let _held = child.stdin.take();
     child.wait_with_output().unwrap()
@@ -51,7 +57,7 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 
 #[test]
 fn this_machine_isolates() {
-    assert_eq!(isolation(Path::new(HELPER)), Isolation::Full);
+    assert_eq!(isolation(Path::new(&*HELPER)), Isolation::Full);
 }
 
 #[test]
@@ -129,10 +135,71 @@ fn memory_has_a_limit() {
 }
 
 #[test]
+fn memory_has_a_limit_for_all_processes_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let take = "python3 -S -c 'import time; x = bytearray(40 << 20); time.sleep(9)'";
+    let script = format!("{take} & {take} & {take} & {take}; echo all");
+    let output = run(&Sandbox { memory: Some(120 << 20), ..sandbox(&script, folder.path()) });
+    assert!(is_out_of_memory(output.status), "{output:?}");
+    // What several processes share counts once.
+    let script = "python3 -S -c '\
+import os, time
+x = bytearray(40 << 20)
+forks = [os.fork() for _ in range(2)]
+time.sleep(0.6)
+'; echo all";
+    let output = run(&Sandbox { memory: Some(120 << 20), ..sandbox(script, folder.path()) });
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "all\n", "{output:?}");
+}
+
+#[test]
+fn files_in_memory_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "head -c 60M /dev/zero > /dev/shm/a; head -c 60M /dev/zero | tail -c 60M | sleep 9; echo all";
+    let output = run(&Sandbox { memory: Some(100 << 20), ..sandbox(script, folder.path()) });
+    assert!(is_out_of_memory(output.status), "{output:?}");
+}
+
+#[test]
+fn it_runs_on_the_processors_that_it_was_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let given: Vec<usize> = processors().into_iter().next_back().into_iter().collect();
+    let script = "python3 -S -c '\
+import os
+print(sorted(os.sched_getaffinity(0)), flush=True)
+os.sched_setaffinity(0, range(os.cpu_count()))
+' 2>&1";
+    let output = run(&Sandbox { processors: given.clone(), ..sandbox(script, folder.path()) });
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with(&format!("{given:?}\n")) && said.contains("not permitted"), "{said}");
+}
+
+#[test]
+fn it_has_no_privileges() {
+    let tries = "mount -t tmpfs none /tmp 2>&1 || echo no mount; unshare -Ur true 2>&1 || echo no namespace";
+    let said = said(&format!("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status; {tries}"));
+    let fields = |name: &str| -> Vec<String> {
+        let lines = said.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.split_whitespace().nth(1)).map(str::to_owned).collect()
+    };
+    assert!(fields("Cap").len() == 5 && fields("Cap").iter().all(|set| set.trim_matches('0').is_empty()), "{said}");
+    assert_eq!((fields("NoNewPrivs"), fields("Seccomp:")), (vec!["1".to_owned()], vec!["2".to_owned()]), "{said}");
+    assert!(said.contains("no mount\n") && said.ends_with("no namespace\n"), "{said}");
+}
+
+/// Sockets of other families than those of networks are not in any namespace.
+#[test]
+fn there_is_no_way_to_a_host_of_virtual_machines() {
+    let opened = |family: &str| said(&format!("python3 -S -c 'import socket; socket.socket(socket.{family})' 2>&1"));
+    assert_eq!((opened("AF_UNIX"), opened("AF_INET")), (String::new(), String::new()));
+    assert!(opened("AF_VSOCK").contains("not permitted"), "{}", opened("AF_VSOCK"));
+}
+
+#[test]
 fn a_program_that_forks_without_end_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let script = "f() { f | f & }; f 2> forks; sleep 1; cat forks";
-    let mut child = sandbox(script, folder.path()).spawn(Path::new(HELPER)).unwrap();
+    let mut child = sandbox(script, folder.path()).spawn(Path::new(&*HELPER)).unwrap();
     let _held = child.stdin.take();
     std::thread::sleep(Duration::from_secs(2));
     child.kill().unwrap();
@@ -176,12 +243,12 @@ fn started(folder: &Path, helper: &Path) -> (Child, Vec<u32>) {
 fn all_ends_with_its_starter() {
     let folder = tempfile::tempdir().unwrap();
     // As when the starter is gone: its end of the pipe is closed.
-    let (mut child, processes) = started(folder.path(), Path::new(HELPER));
+    let (mut child, processes) = started(folder.path(), Path::new(&*HELPER));
     drop(child.stdin.take());
     child.wait().unwrap();
     wait_until("they have ended with the pipe", || !processes.iter().any(|pid| is_alive(*pid)));
     // As when the helper itself is killed.
-    let (mut child, processes) = started(folder.path(), Path::new(HELPER));
+    let (mut child, processes) = started(folder.path(), Path::new(&*HELPER));
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("they have ended with the helper", || !processes.iter().any(|pid| is_alive(*pid)));
@@ -192,7 +259,8 @@ fn all_ends_with_its_starter() {
 fn without_namespaces(folder: &Path) -> std::path::PathBuf {
     let helper = folder.join("helper");
     let script = format!(
-        "#!/bin/sh\nexec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec {HELPER} \"$@\"' sh \"$@\"\n"
+        "#!/bin/sh\nexec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec {} \"$@\"' sh \"$@\"\n",
+        *HELPER
     );
     let mut write = std::process::Command::new("sh");
     write.args(["-c", "printf '%s' \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script]).arg(&helper);
@@ -205,17 +273,48 @@ fn without_namespaces_as_much_as_can_be_is_kept() {
     let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let helper = without_namespaces(place.path());
     let Isolation::Partial(missing) = isolation(&helper) else { panic!("there are namespaces") };
-    assert!(missing.contains("share the network") && !missing.contains("files"), "{missing}");
+    assert!(missing.contains("sockets of other programs") && !missing.contains("files"), "{missing}");
 
-    let script = "exec 2>&1; cat /etc/passwd; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'; echo own > own; cat own";
-    let mut child = sandbox(script, folder.path()).spawn(&helper).unwrap();
+    let udp = "python3 -S -c 'import socket; socket.socket(type=socket.SOCK_DGRAM)'";
+    let script =
+        format!("exec 2>&1; cat /etc/passwd; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'; {udp}; echo own > own; cat own");
+    let mut child = sandbox(&script, folder.path()).spawn(&helper).unwrap();
     let _held = child.stdin.take();
     let said = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout);
-    assert!(said.matches("ermission denied").count() >= 2 && said.ends_with("own\n"), "{said}");
+    assert!(
+        said.contains("ermission denied") && said.matches("not permitted").count() >= 2 && said.ends_with("own\n"),
+        "{said}"
+    );
 
     let (mut child, processes) = started(folder.path(), &helper);
     drop(child.stdin.take());
     child.wait().unwrap();
     assert!(!processes.iter().any(|pid| is_alive(*pid)), "something was left behind");
+}
+
+/// Privileges of root must not be what isolates: these tests run again as a user that has none. An ordinary user runs them so at
+/// once.
+#[test]
+fn all_of_this_holds_for_ordinary_users() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65534;
+    if std::env::var_os(COPY).is_some() || !rustix::process::getuid().is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (helper, tests, temporary) =
+        (place.path().join("helper"), place.path().join("tests"), place.path().join("tmp"));
+    // By another process: what other tests start meanwhile would hold them open for writing.
+    let mut copy = std::process::Command::new("sh");
+    copy.args(["-c", "cp \"$1\" \"$3\" && cp \"$2\" \"$4\" && mkdir -m 1777 \"$5\"", "sh", &HELPER]);
+    copy.arg(std::env::current_exe().unwrap()).args([&helper, &tests, &temporary]);
+    assert!(copy.status().unwrap().success());
+    let mut run = std::process::Command::new(&tests);
+    run.uid(NOBODY).gid(NOBODY).current_dir(&temporary).env(COPY, &helper).env("TMPDIR", &temporary);
+    let output = run.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("running 0 tests"), "{said}");
 }

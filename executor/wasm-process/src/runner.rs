@@ -16,6 +16,9 @@ use crate::ServedComponent;
 /// Bytes that a process may take beside the instance's own: code, batches on their way, and stacks of threads.
 const ENGINE: u64 = 256 << 20;
 
+/// Processors that a process may use: a component has one thread.
+const THREADS: u32 = 1;
+
 /// Runs components in processes or containers of their own. Cheap to make: nothing is started until a stage is used.
 pub struct WasmProcessRunner {
     host: Arc<Host>,
@@ -61,6 +64,7 @@ impl WasmProcessRunner {
             readable: files.into_iter().chain([program.clone()]).collect(),
             writable: vec![folder.path().to_owned()],
             memory: served.memory.map(|bytes| bytes.saturating_add(ENGINE)),
+            processors: Vec::new(),
             processes: PROCESSES,
             program,
         })
@@ -74,7 +78,7 @@ impl WasmProcessRunner {
         let served = ServedComponent::of(&self.components, kind.digest, kind.memory).map_err(failed)?;
         let folder = self.host.folder().map_err(|error| error.of_stage(stage))?;
         let sandbox = self.sandbox(&served, &folder).map_err(failed)?;
-        self.host.start(&sandbox, folder, kind.enclosure).map_err(|error| error.of_stage(stage))
+        self.host.start(sandbox, THREADS, folder, kind.enclosure).map_err(|error| error.of_stage(stage))
     }
 }
 

@@ -39,6 +39,18 @@ pub enum StageProblem {
         /// The stage.
         stage: String,
     },
+    /// It is asked to have several processors.
+    #[error("the stage `{stage}` can't use several processors: {code} is a component, which has one thread")]
+    #[diagnostic(
+        code(flowc::cpus),
+        help("leave `cpus` out; flowc runs as many instances at once as it has threads (`--jobs`)")
+    )]
+    OneThread {
+        /// The stage.
+        stage: String,
+        /// As in the text.
+        code: String,
+    },
     /// Batches are handed on as they are.
     #[error("the stage `{stage}` runs in flowc's process, where batches are not serialised")]
     #[diagnostic(

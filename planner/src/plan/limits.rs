@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use serialization::Serialization;
 
-/// What the text says of running a stage. None of it is in a key: it decides whether there is a result, never which.
+/// What the text says of running a stage. None of it is in a key: it decides whether there is a result, not which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// How far the stage is kept from others.
@@ -17,9 +17,20 @@ pub struct Limits {
     pub timeout_ms: Option<u64>,
     /// Bytes of memory for one instance, batches held by handle included.
     pub memory: Option<u64>,
+    /// Processors that its program may use at once, where the text says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
     /// What batches are made of on their way to the program that runs it. Written only where the text says it.
     #[serde(default, skip_serializing_if = "Serialization::is_default")]
     pub serialization: Serialization,
+}
+
+impl Limits {
+    /// Processors that its program may use at once: one where nothing is said, since what several threads add up depends on how
+    /// many they are.
+    pub fn processors(&self) -> u32 {
+        self.cpus.unwrap_or(1)
+    }
 }
 
 /// How far a stage is kept from others, each further than the one before.

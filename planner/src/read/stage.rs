@@ -11,6 +11,8 @@ use crate::syntax::{Arg, Node, Value};
 use crate::text::Place;
 
 const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
+/// More processors than machines have that run stages.
+const MOST_CPUS: u32 = 1024;
 const RESERVED: &[&str] = &["wgsl", "sql"];
 const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
 const CONTAINER: Form =
@@ -28,6 +30,7 @@ const FORM: Form = Form {
             "cache",
             "timeout",
             "memory",
+            "cpus",
             "serialization",
             "std",
             "wasm",
@@ -76,6 +79,7 @@ impl StageDecl {
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
+        check_cpus(&node, label, runs, problems);
         let serialization = node.child("serialization").and_then(|child| child.args.first()).map(|arg| arg.place);
         let secrets = secret::read_all(&node, label, runs, problems);
         let config = node.children.as_mut().and_then(|children| {
@@ -201,8 +205,19 @@ fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let cache = form::child_flag(node, "cache", "cache #true", problems);
     let timeout_ms = TIMEOUT.read(node, problems);
     let memory = MEMORY.read(node, problems);
+    let cpus = cpus(node, problems);
     let serialization = serialization(node, problems);
-    Limits { isolate, cache, timeout_ms, memory, serialization }
+    Limits { isolate, cache, timeout_ms, memory, cpus, serialization }
+}
+
+fn cpus(node: &Node, problems: &mut Problems) -> Option<u32> {
+    let arg = form::only_arg(node, "cpus", "cpus 4", problems)?;
+    let asked = form::integer("cpus", arg, problems)?;
+    let cpus = u32::try_from(asked).ok().filter(|cpus| (1..=MOST_CPUS).contains(cpus));
+    if cpus.is_none() {
+        form::bad_value("number of processors", arg, format!("a whole number from 1 to {MOST_CPUS}"), problems);
+    }
+    cpus
 }
 
 fn serialization(node: &Node, problems: &mut Problems) -> Serialization {
@@ -234,6 +249,13 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
     let arg = node.child("isolate").and_then(|child| child.args.first());
     if let (Isolate::Process, Some(Code::Container { .. } | Code::Image { .. }), Some(arg)) = (isolate, code, arg) {
         problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
+    }
+}
+
+/// Says that more processors are of no use to a stage.
+fn check_cpus(node: &Node, stage: &str, code: Option<&Code>, problems: &mut Problems) {
+    if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.is_component())) {
+        problems.at(child.place, StageProblem::OneThread { stage: stage.to_owned(), code: code.to_string() });
     }
 }
 

@@ -56,6 +56,7 @@ fn limits(stage: &Stage) -> Option<String> {
     let words: Vec<String> = [
         limits.timeout_ms.map(|limit| format!("at most {} a call", quantity::duration(limit))),
         limits.memory.map(|limit| format!("at most {} of memory", quantity::size(limit))),
+        limits.cpus.map(|cpus| format!("at most {} at once", quantity::count(cpus as usize, "processor"))),
         (!limits.serialization.is_default()).then(|| format!("batches travel as {}", limits.serialization)),
     ]
     .into_iter()

@@ -1,0 +1,106 @@
+//! The processes of a sandbox, and what they take together.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use rustix::fs::statvfs;
+use rustix::process::{Pid, Signal, getpid, kill_process};
+
+use crate::confine::SHARED_MEMORY;
+
+/// All processes that this one started, and those that these did; none where they can't be seen.
+fn family() -> Vec<Pid> {
+    let this = getpid().as_raw_nonzero().get();
+    // Of another namespace, numbers mean other processes.
+    if fs::read_link("/proc/self").ok().and_then(|itself| itself.to_str()?.parse().ok()) != Some(this) {
+        return Vec::new();
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+    for number in numbers {
+        if let Some(parent) = parent(number) {
+            children.entry(parent).or_default().push(number);
+        }
+    }
+    let mut found = Vec::new();
+    let mut open = vec![this];
+    while let Some(number) = open.pop() {
+        let below = children.remove(&number).unwrap_or_default();
+        found.extend(below.iter().filter_map(|number| Pid::from_raw(*number)));
+        open.extend(below);
+    }
+    found
+}
+
+fn parent(process: i32) -> Option<i32> {
+    // A program's name may hold anything, so what follows the last bracket counts.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Kills all of them.
+pub(crate) fn kill_family() {
+    family().into_iter().for_each(|pid| {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process(pid, Signal::KILL);
+    });
+}
+
+/// Whether they take more memory together than this. What several share counts once; what the machine's other processes share
+/// with them, in part.
+pub(crate) fn takes_more(than: u64) -> bool {
+    let family = family();
+    let shared = if getpid() == Pid::INIT { used(SHARED_MEMORY) } else { 0 };
+    // What is looked at first is quick to find, and never less than what is looked at then.
+    let most: u64 = family.iter().map(|pid| Taken::at_most(*pid).total()).sum();
+    if most + shared <= than {
+        return false;
+    }
+    let taken = family.into_iter().map(|pid| Taken::exactly(pid).unwrap_or_else(|| Taken::at_most(pid)));
+    let taken =
+        taken.fold(Taken::default(), |sum, one| Taken { own: sum.own + one.own, shared: sum.shared + one.shared });
+    taken.own + taken.shared.max(shared) > than
+}
+
+/// Bytes that a process takes.
+#[derive(Default)]
+struct Taken {
+    own: u64,
+    shared: u64,
+}
+
+impl Taken {
+    fn total(&self) -> u64 {
+        self.own + self.shared
+    }
+
+    /// All that it shares with others counted as its own.
+    fn at_most(process: Pid) -> Self {
+        let status = read(process, "status");
+        Self { own: bytes(&status, &["RssAnon:", "VmSwap:"]), shared: bytes(&status, &["RssShmem:"]) }
+    }
+
+    /// What it shares with others divided among them. None where the process does not let others look.
+    fn exactly(process: Pid) -> Option<Self> {
+        let rollup = read(process, "smaps_rollup");
+        let own = bytes(&rollup, &["Pss_Anon:", "SwapPss:"]);
+        (!rollup.is_empty()).then(|| Self { own, shared: bytes(&rollup, &["Pss_Shmem:"]) })
+    }
+}
+
+fn read(process: Pid, what: &str) -> String {
+    fs::read_to_string(format!("/proc/{}/{what}", process.as_raw_nonzero())).unwrap_or_default()
+}
+
+/// The sum of these fields, each of which is in KiB.
+fn bytes(text: &str, fields: &[&str]) -> u64 {
+    let kibibytes = |line: &str| line.split_whitespace().nth(1).and_then(|number| number.parse::<u64>().ok());
+    let lines = text.lines().filter(|line| fields.iter().any(|field| line.starts_with(field)));
+    lines.filter_map(kibibytes).sum::<u64>() * 1024
+}
+
+/// Bytes of files in a file system.
+fn used(path: &str) -> u64 {
+    statvfs(path).map_or(0, |found| (found.f_blocks - found.f_bfree) * found.f_frsize)
+}
