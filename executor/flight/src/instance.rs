@@ -28,6 +28,9 @@ use crate::wire::{
 /// Lines of a log that one invocation may have.
 const LINES: usize = 10_000;
 
+/// What a message of stored batches counts for: two of them may be on their way.
+const WINDOW: u64 = CREDIT as u64 / 2;
+
 /// Stages of a program that an instance runs: one, or several that are adjacent.
 pub struct Stages<'a> {
     /// Their names among those that the program serves.
@@ -338,9 +341,10 @@ impl FlightInstance {
     /// Sends what is stored and waits for company.
     fn flush(&mut self, port: usize) -> Result<(), StageError> {
         let Some(run) = self.inputs[port].stored.take() else { return Ok(()) };
-        self.await_credit(port, run.bytes())?;
-        let credit = &mut self.inputs[port].credit;
-        run.sizes().iter().for_each(|(rows, bytes)| credit.send(*rows, *bytes));
+        // They take no memory on their way, so what counts is that the stage has the next ones when it is done with these.
+        self.await_credit(port, WINDOW)?;
+        let share = WINDOW / run.rows().len() as u64;
+        run.rows().iter().for_each(|rows| self.inputs[port].credit.send(*rows, share));
         self.send(port, run.message())?;
         self.take_ready()
     }
@@ -459,6 +463,16 @@ impl Instance for FlightInstance {
             Some(_) => Ok(()),
             None => self.write(port, &read, bytes),
         }
+    }
+
+    fn settle(&mut self) -> Result<(), StageError> {
+        for port in 0..self.inputs.len() {
+            self.flush(port)?;
+            while self.inputs[port].credit.oldest().is_some() {
+                self.wait()?;
+            }
+        }
+        Ok(())
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {

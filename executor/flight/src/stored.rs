@@ -10,8 +10,8 @@ use flowc_runner::{Batch, StoredFile};
 use crate::memory::Memory;
 use crate::wire::{Note, WireStored};
 
-/// Bytes of batches that one message stands for; a part of the credit, so that the stage works while the next ones come.
-const MOST: u64 = 4 << 20;
+/// Bytes of batches that one message stands for: as much as a stage reads while many messages could come and go.
+const MOST: u64 = 64 << 20;
 
 /// Batches of a file that follow each other and are not sent yet.
 #[derive(Debug)]
@@ -21,8 +21,10 @@ pub(crate) struct StoredRun {
     number: u64,
     columns: Vec<usize>,
     batches: Range<usize>,
-    /// Of each batch: rows and bytes.
-    sizes: Vec<(u64, u64)>,
+    /// Rows of each batch.
+    rows: Vec<u64>,
+    /// Of all batches.
+    bytes: u64,
 }
 
 impl StoredRun {
@@ -34,29 +36,25 @@ impl StoredRun {
             reads.iter().map(|&column| file.columns.get(column).copied()?).collect::<Option<_>>()?;
         let is_all = columns.iter().collect::<BTreeSet<_>>().len() == file.width;
         let number = is_all.then(|| memory.hand(&file.path))??;
-        let sizes = vec![(batch.rows() as u64, bytes)];
-        Some(Self { file: file.clone(), number, columns, batches: place..place + 1, sizes })
+        let rows = vec![batch.rows() as u64];
+        Some(Self { file: file.clone(), number, columns, batches: place..place + 1, rows, bytes })
     }
 
     /// Adds the batches of another run, if they follow these and there is room.
     pub(crate) fn extend(&mut self, next: &StoredRun) -> bool {
         let follows = Arc::ptr_eq(&self.file, &next.file) && self.batches.end == next.batches.start;
-        let fits = follows && self.bytes() + next.bytes() <= MOST;
+        let fits = follows && self.bytes + next.bytes <= MOST;
         if fits {
             self.batches.end = next.batches.end;
-            self.sizes.extend(&next.sizes);
+            self.rows.extend(&next.rows);
+            self.bytes += next.bytes;
         }
         fits
     }
 
-    /// Bytes of all batches.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.sizes.iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    /// Rows and bytes of each batch.
-    pub(crate) fn sizes(&self) -> &[(u64, u64)] {
-        &self.sizes
+    /// Rows of each batch.
+    pub(crate) fn rows(&self) -> &[u64] {
+        &self.rows
     }
 
     /// The message that stands for them.

@@ -19,7 +19,7 @@ use flowc_runner::{Batch, Between, ChainRunner, Instance, Invocation, Outlet, Ru
 use support::{Seen, Stage, batch, bytes, median};
 
 const BATCHES: usize = 1000;
-const ROWS: usize = 5000;
+const ROWS: u64 = 5000;
 const ROUNDS: usize = 5;
 
 fn main() {
@@ -47,9 +47,10 @@ fn main() {
         rates.iter_mut().zip(figures.concat()).for_each(|(rates, rate)| rates.push(rate));
     }
     let [sent_single, sent_collapsed, sent_separate, single, collapsed, separate] = rates.map(median);
-    let mut times = latencies(&shared.runner, &shared.invocation, &batch(1));
-    times.sort_by(f64::total_cmp);
-    let at = |part: f64| times[(part * (times.len() - 1) as f64) as usize] * 1e6;
+    let Stage { runner, invocation, .. } = &shared;
+    let row = batch(1);
+    let (opened, within) =
+        (Times::of(invocations(runner, invocation, &row)), Times::of(rows(runner, invocation, &row)));
     println!(
         "{}",
         serde_json::json!({
@@ -59,8 +60,10 @@ fn main() {
             "shared": single,
             "shared_collapsed": collapsed,
             "shared_separate": separate,
-            "row_us": at(0.5),
-            "row_p99_us": at(0.99),
+            "row_us": within.at(0.5),
+            "row_p99_us": within.at(0.99),
+            "invocation_us": opened.at(0.5),
+            "invocation_p99_us": opened.at(0.99),
         })
     );
 }
@@ -79,8 +82,25 @@ fn throughput(open: &dyn Fn(Seen) -> Box<dyn Instance>, one: &RecordBatch) -> f6
     start.elapsed().as_secs_f64()
 }
 
-/// Seconds from one row to its answer, again and again: each is an invocation of its own, as a streaming source has them.
-fn latencies(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Vec<f64> {
+/// Seconds from one row to its answer, again and again, within an invocation that is open: as a streaming source has them.
+fn rows(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Vec<f64> {
+    let seen = Seen::default();
+    let mut instance = runner.open(invocation, Box::new(seen.clone())).unwrap();
+    let once = |number| {
+        let start = Instant::now();
+        instance.push(0, Batch::from_record_batch(row)).unwrap();
+        instance.settle().unwrap();
+        assert_eq!(seen.0.load(Ordering::Relaxed), number + 1);
+        start.elapsed().as_secs_f64()
+    };
+    let times = (0..ROWS).map(once).collect();
+    instance.end_of_input(0).unwrap();
+    instance.finish().unwrap();
+    times
+}
+
+/// The same where each row is an invocation of its own, opened and ended.
+fn invocations(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Vec<f64> {
     let once = |_| {
         let start = Instant::now();
         let mut instance = runner.open(invocation, Box::new(Seen::default())).unwrap();
@@ -90,6 +110,21 @@ fn latencies(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) 
         start.elapsed().as_secs_f64()
     };
     (0..ROWS).map(once).collect()
+}
+
+/// Times, in order.
+struct Times(Vec<f64>);
+
+impl Times {
+    fn of(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Self(seconds)
+    }
+
+    /// In microseconds, that which this part of them does not exceed.
+    fn at(&self, part: f64) -> f64 {
+        self.0[(part * (self.0.len() - 1) as f64) as usize] * 1e6
+    }
 }
 
 /// Hands batches on to another process.

@@ -61,6 +61,12 @@ pub trait Instance: Send {
     /// Hands over one batch of an input. Columns that the stage reads are present; others where an output needs them.
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
 
+    /// Waits until the stage has taken all that was pushed, and has given what it gives for that at once: for rows that come one
+    /// by one. A stage that runs in the caller's thread always has.
+    fn settle(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+
     /// Says that an input has no more rows in this invocation.
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError>;
 

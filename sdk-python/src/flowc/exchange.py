@@ -115,9 +115,10 @@ class Exchange:
 
         If the stream ended while the client still sends, some clients would not see the message.
         """
+        consumed = {"consumed": self._consumed} if self._consumed != self._told[0] else {}
         with self._writing:
             self._tell_early()
-            self._tell(last)
+            self._tell(consumed | last)
         with self._reading:
             self._drain()
 

@@ -30,6 +30,28 @@ struct Found {
     shared_separate: f64,
     row_us: f64,
     row_p99_us: f64,
+    invocation_us: f64,
+    invocation_p99_us: f64,
+}
+
+impl Found {
+    /// Times of single rows, as cells.
+    fn times(&self) -> [String; 4] {
+        [self.row_us, self.row_p99_us, self.invocation_us, self.invocation_p99_us].map(|us| format!("{us:.0} us"))
+    }
+
+    /// The mean of two.
+    fn mean(&self, other: &Self) -> Self {
+        let mean = |of: fn(&Self) -> f64| (of(self) + of(other)) / 2.0;
+        Self {
+            gigabytes_a_second: mean(|found| found.gigabytes_a_second),
+            row_us: mean(|found| found.row_us),
+            row_p99_us: mean(|found| found.row_p99_us),
+            invocation_us: mean(|found| found.invocation_us),
+            invocation_p99_us: mean(|found| found.invocation_p99_us),
+            ..Self::default()
+        }
+    }
 }
 
 /// A stage that gives its input, in Python, against a bare exchange, PySpark and Ray.
@@ -58,12 +80,12 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     let (before, stage) = (peer("flight_identity.py", FLIGHT)?, edge()?);
     let after = peer("flight_identity.py", FLIGHT)?;
     let (spark, ray) = (peer("spark_identity.py", SPARK)?, peer("ray_identity.py", RAY)?);
-    let bare = (before.gigabytes_a_second + after.gigabytes_a_second) / 2.0;
-    let bare_row = (before.row_us + after.row_us) / 2.0;
-    let mut rows = vec![
-        row(["bare exchange".to_owned(), number(bare), us(bare_row), us((before.row_p99_us + after.row_p99_us) / 2.0)]),
-        row(["flowc".to_owned(), number(stage.shared), us(stage.row_us), us(stage.row_p99_us)]),
-    ];
+    let bare = before.mean(&after);
+    let line = |name: &str, rate: f64, times: [String; 4]| {
+        [name.to_owned(), format!("{rate:.2}")].into_iter().chain(times).collect::<Vec<_>>()
+    };
+    let mut rows =
+        vec![line("bare exchange", bare.gigabytes_a_second, bare.times()), line("flowc", stage.shared, stage.times())];
     let rates = [
         ("flowc, through the socket alone", stage.gigabytes_a_second),
         ("flowc, a pair in one process", stage.shared_collapsed),
@@ -73,18 +95,18 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
         ("PySpark mapInArrow", spark.gigabytes_a_second),
         ("Ray Data map_batches", ray.gigabytes_a_second),
     ];
-    rows.extend(rates.map(|(name, rate)| row([name.to_owned(), number(rate), String::new(), String::new()])));
+    rows.extend(rates.map(|(name, rate)| line(name, rate, Default::default())));
     Ok(Section {
         title: "Stages in processes".to_owned(),
         text: "A Python stage that gives its input: a thousand batches of a megabyte (whole numbers, floats, texts of 100 \
-               bytes), in memory, nothing stored; then single rows, each an invocation of its own, opening and end \
-               included. The bare exchange is pyarrow on both sides of a Unix socket and nothing else. PySpark and Ray use \
+               bytes), in memory, nothing stored; then single rows, one after the other in an invocation that is open, \
+               and each an invocation of its own, opening and end included. The bare exchange is pyarrow on both sides of a Unix socket and nothing else. PySpark and Ray use \
                all processors, flowc here one process for the stage. A pair is two such stages, in one process or in two. \
                Batches lie in memory that both processes have mapped, unless the line says otherwise."
             .to_owned(),
-        head: row(["", "GB/s there and back", "one row", "p99"]),
+        head: row(["", "GB/s there and back", "one row", "p99", "an invocation of one row", "p99"]),
         rows,
-        findings: findings(&stage, bare, spark.gigabytes_a_second, ray.gigabytes_a_second),
+        findings: findings(&stage, bare.gigabytes_a_second, spark.gigabytes_a_second, ray.gigabytes_a_second),
     })
 }
 
@@ -94,6 +116,7 @@ fn findings(stage: &Found, bare: f64, spark: f64, ray: f64) -> Vec<Finding> {
         at_least("through the socket, at least 0.9x of a bare exchange", stage.gigabytes_a_second, bare, 0.9),
         at_least("in shared memory, at least 3x through the socket", stage.shared, stage.gigabytes_a_second, 3.0),
         Finding::at_most("one row there and back, p99, under 1 ms", stage.row_p99_us / 1e3, 1.0, " ms"),
+        Finding::at_most("the same as an invocation of its own", stage.invocation_p99_us / 1e3, 1.0, " ms"),
         at_least("at least 3x PySpark's mapInArrow", stage.shared, spark, 3.0),
         at_least("ahead of Ray Data's map_batches", stage.shared, ray, 1.0),
         at_least(
@@ -111,12 +134,4 @@ fn found(command: &mut Command) -> Result<Found> {
     let printed = process::output(command)?;
     let line = printed.lines().last().context("a benchmark printed nothing")?;
     serde_json::from_str(line).with_context(|| format!("a benchmark printed `{line}`"))
-}
-
-fn number(value: f64) -> String {
-    format!("{value:.2}")
-}
-
-fn us(value: f64) -> String {
-    format!("{value:.0} us")
 }
