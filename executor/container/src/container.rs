@@ -31,6 +31,8 @@ use crate::owner::labels;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the end of a container may come after that of its connection.
 const AFTERWARDS: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes that a program may take for itself, beside the stage's own: an interpreter with Arrow, its threads' stacks.
 const PROGRAM: u64 = 512 << 20;
 /// Bytes of temporary files; they count as memory.
@@ -162,10 +164,14 @@ impl Server for Container {
 
     fn ended(&mut self) -> Option<Ending> {
         let start = std::time::Instant::now();
-        while self.is_alive() && start.elapsed() < AFTERWARDS {
-            std::thread::sleep(Duration::from_millis(2));
+        loop {
+            // Podman learns of the end later than who listens to what is printed.
+            let ending = if self.is_alive() { None } else { how_it_ended(&self.engine, &self.id) };
+            if ending.is_some() || start.elapsed() > AFTERWARDS {
+                return ending;
+            }
+            std::thread::sleep(PAUSE);
         }
-        how_it_ended(&self.engine, &self.id)
     }
 }
 

@@ -6,6 +6,7 @@ mod support;
 use std::sync::LazyLock;
 
 use flowc_planner::plan::{Isolate, Limits};
+use flowc_platform::processors;
 use flowc_runner::conformance::{Kept, batch, invocation, run};
 use flowc_runner::{StageError, StageFault};
 use support::Python;
@@ -69,6 +70,18 @@ fn nothing_but_its_own_can_be_reached() {
     let (outcome, kept) = outcome("scratch", Limits::default());
     outcome.unwrap();
     assert_eq!(kept.ids().len(), 20);
+}
+
+#[test]
+fn a_container_has_the_time_of_as_many_processors_as_it_is_given() {
+    let said = |cpus| {
+        let (outcome, kept) = outcome("processors", Limits { cpus, ..Limits::default() });
+        outcome.unwrap();
+        kept.lines.into_iter().map(|(_, line)| line).nth(2).unwrap_or_default()
+    };
+    assert_eq!(said(None), "time of 1");
+    // More than there are is all of them.
+    assert_eq!(said(Some(1024)), format!("time of {}", processors().len()));
 }
 
 /// What a look inside shows: rights, users, networks, and what can be written.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use flowc_planner::plan::Limits;
+use flowc_platform::processors;
 use flowc_runner::conformance::{Kept, Subject, batch, input_schema, invocation, run};
 use flowc_runner::{InputRows, StageError, StageFault};
 use support::Python;
@@ -76,7 +77,20 @@ fn time_and_memory_have_limits() {
     assert_eq!(error("loop", limits).fault, StageFault::Timeout { milliseconds: 300 });
     let bytes = 256 << 20;
     let limits = Limits { memory: Some(bytes), ..Limits::default() };
-    assert_eq!(error("memory", limits).fault, StageFault::Memory { bytes });
+    assert_eq!(error("memory", limits.clone()).fault, StageFault::Memory { bytes });
+    assert_eq!(error("memory_of_several", limits).fault, StageFault::Memory { bytes });
+}
+
+#[test]
+fn a_process_runs_on_as_many_processors_as_it_is_given() {
+    let said = |cpus| {
+        let (outcome, kept) = outcome("processors", Limits { cpus, ..Limits::default() });
+        outcome.unwrap();
+        kept.lines.into_iter().map(|(_, line)| line).take(2).collect::<Vec<_>>()
+    };
+    assert_eq!(said(None), ["runs on 1", "threads 1"]);
+    let there = processors().len().min(2);
+    assert_eq!(said(Some(2)), [format!("runs on {there}"), "threads 2".to_owned()]);
 }
 
 #[test]

@@ -58,6 +58,13 @@ def memory(ids: pa.Array) -> pa.Array:
         hoard.append(bytearray(b"x" * (16 << 20)))
 
 
+def memory_of_several(ids: pa.Array) -> pa.Array:
+    """Each process takes less than the stage may, and all of them more."""
+    hoarder = [sys.executable, "-S", "-c", "x = bytearray(b'x' * (200 << 20)); import time; time.sleep(600)"]
+    children = [subprocess.Popen(hoarder) for _ in range(5)]
+    return ids[: children[0].wait()]
+
+
 def forks(ids: pa.Array) -> pa.Array:
     children = []
     while True:
@@ -94,6 +101,18 @@ def look(ids: pa.Array) -> pa.Array:
     print("networks", " ".join(name for _, name in socket.if_nameindex()))
     print("writable root", "yes" if os.access("/", os.W_OK) else "no")
     print("docker", "yes" if Path("/var/run/docker.sock").exists() else "no")
+    return ids
+
+
+def processors(ids: pa.Array) -> pa.Array:
+    """How many it runs on, and how much of their time a container has."""
+    print("runs on", len(os.sched_getaffinity(0)))
+    print("threads", os.environ["OMP_NUM_THREADS"])
+    newer, older = Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    quota, period = newer.read_text().split() if newer.exists() else ("max", "100000")
+    if older.exists():
+        quota, period = older.read_text(), older.with_name("cpu.cfs_period_us").read_text()
+    print("time of", quota if quota == "max" else int(quota) // int(period))
     return ids
 
 

@@ -18,7 +18,7 @@ type Verdict = Result<(), String>;
 pub(super) type Case = fn(&dyn Subject) -> Verdict;
 
 /// All of them.
-pub(super) const CASES: [(&str, Case); 17] = [
+pub(super) const CASES: [(&str, Case); 18] = [
     ("rows come out once, in order, with all their columns", rows_in_order),
     ("picked rows keep their columns", picked_rows),
     ("what nobody needs is left out, and need not be there", unneeded_columns),
@@ -27,6 +27,7 @@ pub(super) const CASES: [(&str, Case); 17] = [
     ("partials are made, merged and finished", combining),
     ("an input without rows has an end", no_rows),
     ("breaches of the contract are refused and named", breaches),
+    ("what is given for a batch is there once that has settled", settled),
     ("a problem comes in the stage's words, with its place", problem),
     ("describe blames a place in the config", describe_problem),
     ("a crash names the stage and the reason", crashes),
@@ -190,6 +191,19 @@ fn outlet_error(subject: &dyn Subject) -> Verdict {
 
 fn history(subject: &dyn Subject) -> Verdict {
     (0..3).try_for_each(|_| equal("ids", succeed(subject, "late", "subset", &[3])?.ids(), vec![0, 1, 2]))
+}
+
+fn settled(subject: &dyn Subject) -> Verdict {
+    let invocation = planned(subject, "good", "same", Limits::default())?;
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
+    let mut instance = subject.runner().open(&invocation, Box::new(keeper)).map_err(said)?;
+    for (number, batch) in batches(&[3, 1, 1]).into_iter().enumerate() {
+        instance.push(0, batch).and_then(|()| instance.settle()).map_err(said)?;
+        let there = kept.lock().unwrap_or_else(PoisonError::into_inner).ids();
+        equal("rows that are there", there, (0..3 + number as i64).collect())?;
+    }
+    instance.end_of_input(0).and_then(|()| instance.finish()).map_err(said)
 }
 
 fn dropped(subject: &dyn Subject) -> Verdict {
