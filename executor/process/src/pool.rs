@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages};
 use flowc_planner::catalogue::Problem;
 use flowc_runner::{Instance, Outlet, StageError};
+
+/// For how long a program that has just answered is held to be well.
+const WELL: Duration = Duration::from_secs(1);
 
 /// A running program that serves stages. Dropping it ends it.
 pub trait Server: Send + 'static {
@@ -47,9 +51,22 @@ impl Server for Box<dyn Server> {
 pub struct Pool<K, P>(Arc<Mutex<Programs<K, P>>>);
 
 struct Programs<K, P> {
-    waiting: HashMap<K, Vec<P>>,
+    waiting: HashMap<K, Vec<Waiting<P>>>,
     /// Those that are being started ahead of their work.
     coming: HashMap<K, Receiver<P>>,
+}
+
+/// A program without work.
+struct Waiting<P> {
+    program: P,
+    since: Instant,
+}
+
+impl<P: Server> Waiting<P> {
+    /// Whether it runs, and answers: one that waits may have been stopped, or have lost its way.
+    fn is_well(&mut self) -> bool {
+        self.program.is_alive() && (self.since.elapsed() < WELL || self.program.connection().check().is_ok())
+    }
 }
 
 impl<K, P> Default for Pool<K, P> {
@@ -66,7 +83,7 @@ impl<K, P> Clone for Pool<K, P> {
 }
 
 impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
-    /// Lends one of a kind that waits and still runs, or else a new one.
+    /// Lends one of a kind that waits and is well, or else a new one.
     ///
     /// # Errors
     /// Those of `start`.
@@ -106,16 +123,16 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
     }
 
     fn take(&self, kind: &K) -> Option<P> {
-        while let Some(mut program) = self.waiting(kind) {
-            if program.is_alive() {
-                return Some(program);
+        while let Some(mut waiting) = self.waiting(kind) {
+            if waiting.is_well() {
+                return Some(waiting.program);
             }
         }
         let coming = self.lock().coming.remove(kind)?;
         coming.recv().ok().and_then(|mut program| program.is_alive().then_some(program))
     }
 
-    fn waiting(&self, kind: &K) -> Option<P> {
+    fn waiting(&self, kind: &K) -> Option<Waiting<P>> {
         self.lock().waiting.get_mut(kind)?.pop()
     }
 
@@ -163,7 +180,8 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
 
     fn wait_for_work(self) {
         let Self { program, kind, pool } = self;
-        pool.lock().waiting.entry(kind).or_default().push(program);
+        let waiting = Waiting { program, since: Instant::now() };
+        pool.lock().waiting.entry(kind).or_default().push(waiting);
     }
 }
 

@@ -4,7 +4,9 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use flowc_planner::plan::Limits;
 use flowc_platform::processors;
@@ -79,6 +81,28 @@ fn time_and_memory_have_limits() {
     let limits = Limits { memory: Some(bytes), ..Limits::default() };
     assert_eq!(error("memory", limits.clone()).fault, StageFault::Memory { bytes });
     assert_eq!(error("memory_of_several", limits).fault, StageFault::Memory { bytes });
+}
+
+#[test]
+fn a_process_that_answers_no_more_is_replaced() {
+    let subject = Python::of("subject", "server.py");
+    let invocation = invocation(&subject, r#"{"do": "good", "rows": "same"}"#, Limits::default()).unwrap();
+    let works = || {
+        let (outcome, kept) = run(&subject.runner, &invocation, [batch(0, 10)]);
+        outcome.unwrap();
+        assert_eq!(kept.ids().len(), 10);
+    };
+    works();
+    std::thread::sleep(Duration::from_millis(1100));
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let serves = |line: Vec<u8>| line.ends_with(b"tests/subject/server.py\0");
+    let stopped = processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(serves));
+    let stopped: Vec<String> = stopped.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(!stopped.is_empty());
+    assert!(Command::new("kill").arg("-STOP").args(&stopped).status().unwrap().success());
+    works();
+    let has_ended = |process: &String| !Path::new("/proc").join(process).exists();
+    assert!(stopped.iter().any(has_ended), "what does not answer is ended");
 }
 
 #[test]
