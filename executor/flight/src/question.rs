@@ -18,7 +18,6 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use crate::connection::{Connection, causes};
-use crate::secured::HANDSHAKE;
 use crate::wire::{
     Answer, AskComponent, AskDescribe, AskSignature, COMPONENT, DESCRIBE, Held, PROTOCOL, SIGNATURE, WireDescription,
     WireSchema, WireSignature,
@@ -108,18 +107,18 @@ impl Connection {
         }
     }
 
-    /// Whether the other side answers at all.
+    /// Whether the other side answers at all, within this time.
     ///
     /// # Errors
     /// What keeps it from that.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self, patience: Duration) -> Result<(), String> {
         let mut client = self.client.clone();
-        let listed = async { timeout(HANDSHAKE, client.list_actions(Empty {})).await };
+        let listed = async { timeout(patience, client.list_actions(Empty {})).await };
         match self.runtime.block_on(listed) {
             Ok(Err(status)) if is_broken(&status) => Err(reason(&status)),
             // The protocol has no use for the list: any word will do.
             Ok(_) => Ok(()),
-            Err(_) => Err(format!("no answer within {} seconds", HANDSHAKE.as_secs())),
+            Err(_) => Err(format!("no answer within {} seconds", patience.as_secs())),
         }
     }
 

@@ -13,6 +13,9 @@ use flowc_runner::{Instance, Outlet, StageError};
 /// For how long a program that has just answered is held to be well.
 const WELL: Duration = Duration::from_secs(1);
 
+/// How long one that waited may take to answer. Another is soon started.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A running program that serves stages. Dropping it ends it.
 pub trait Server: Send + 'static {
     /// The way to it.
@@ -65,7 +68,7 @@ struct Waiting<P> {
 impl<P: Server> Waiting<P> {
     /// Whether it runs, and answers: one that waits may have been stopped, or have lost its way.
     fn is_well(&mut self) -> bool {
-        self.program.is_alive() && (self.since.elapsed() < WELL || self.program.connection().check().is_ok())
+        self.program.is_alive() && (self.since.elapsed() < WELL || self.program.connection().check(PATIENCE).is_ok())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use flowc_flight::{Connection, Ending, Stages, Unanswered};
 use flowc_planner::key::StageDigest;
@@ -11,6 +12,9 @@ use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault}
 use flowc_wasm::WasmRunner;
 
 use crate::Credentials;
+
+/// How long a worker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs components on workers. Cheap to make: nothing is read or connected to until it is needed.
 pub struct WorkerRunner {
@@ -140,7 +144,7 @@ impl Server for Link {
     }
 
     fn ended(&mut self) -> Option<Ending> {
-        let what = self.connection.check().err()?;
+        let what = self.connection.check(PATIENCE).err()?;
         Some(Ending::Unreachable(self.worker.unreachable(&what)))
     }
 }
