@@ -22,7 +22,7 @@ fn try_with(address: &str, identity: &Identity) -> Result<(), String> {
         Err(Unanswered::Broken(what)) => Err(what),
         other => {
             other.unwrap();
-            connection.check()
+            connection.check(std::time::Duration::from_secs(10))
         }
     }
 }
