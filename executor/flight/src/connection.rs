@@ -17,6 +17,9 @@ use crate::secured::{HANDSHAKE, Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
 /// Bytes that may be on their way in one stream, in each direction.
 pub(crate) const CREDIT: u32 = 8 << 20;
 
+/// Bytes of a message that may come in one piece: the 16 KiB that HTTP/2 starts with make many pieces of a batch.
+pub(crate) const FRAME: u32 = 1 << 20;
+
 /// How often a socket is tried that nobody listens on yet.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -94,7 +97,8 @@ impl Network {
 
 /// All streams of a connection serve one invocation.
 fn windows(endpoint: Endpoint) -> Endpoint {
-    endpoint.initial_stream_window_size(CREDIT).initial_connection_window_size(4 * CREDIT)
+    let endpoint = endpoint.initial_stream_window_size(CREDIT).initial_connection_window_size(4 * CREDIT);
+    endpoint.max_frame_size(FRAME)
 }
 
 /// An error with what it comes from, each once: the libraries below say little at the top.

@@ -18,7 +18,7 @@ use tonic::transport::server::Connected;
 
 use super::Served;
 use super::service::Service;
-use crate::connection::{CREDIT, causes};
+use crate::connection::{CREDIT, FRAME, causes};
 use crate::memory::{MEMORY, Memory};
 use crate::secured::{Identity, KEEP_ALIVE, KEEP_ALIVE_PATIENCE};
 
@@ -132,6 +132,7 @@ where
     let service = service.max_encoding_message_size(usize::MAX);
     // All streams of a connection serve one invocation.
     let server = server.initial_stream_window_size(CREDIT).initial_connection_window_size(4 * CREDIT);
+    let server = server.max_frame_size(FRAME);
     let served = { server }.add_service(service).serve_with_incoming(connections).await;
     served.map_err(io::Error::other)
 }
