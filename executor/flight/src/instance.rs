@@ -379,19 +379,16 @@ impl FlightInstance {
         self.error_of(self.stages.len() - 1, fault, None)
     }
 
-    /// Of a stage, which says itself what it was being given where that is not known here.
+    /// Of one of the stages. What the first was being given is known here, of the others they say it themselves.
     fn error_of(&mut self, step: usize, fault: StageFault, given: Option<[u64; 2]>) -> StageError {
         self.say_printed();
         let error = StageError::new(&*self.stages[step].stage, fault);
-        if let (1.., Some([first, end])) = (step, given)
-            && first < end
-        {
-            return error.at(0, first..end);
-        }
-        match self.invocation.main_input.and_then(|main| Some((main, self.inputs[main].credit.oldest()?))) {
-            Some((main, rows)) => error.at(main, rows),
-            None => error,
-        }
+        let given = match (step, self.invocation.main_input) {
+            (0, Some(main)) => self.inputs[main].credit.oldest().map(|rows| (main, rows)),
+            (0, None) => None,
+            _ => given.filter(|[first, end]| first < end).map(|[first, end]| (0, first..end)),
+        };
+        given.into_iter().fold(error, |error, (port, rows)| error.at(port, rows))
     }
 
     fn give_back(&mut self, sound: bool) {
