@@ -104,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn the_seed_is_a_chain() {
+        let steps = testing::invocations(include_bytes!("../seeds/opening/chain")).unwrap();
+        // To the second goes the frame and the numbers of rows, to the third what it reads, to the client the numbers alone.
+        assert_eq!(steps.iter().map(|(_, gives)| gives[0].len()).collect::<Vec<_>>(), [3, 2, 1]);
+        assert!(testing::invocations(include_bytes!("../seeds/opening/chain-misfit")).is_none());
+    }
+
+    #[test]
     fn the_seed_holds_batches() {
         let bytes = include_bytes!("../seeds/flight/all-types");
         let mut rows = 0;

@@ -61,7 +61,14 @@ struct Fake {
     main: Option<usize>,
     /// Those of the first output.
     columns: Vec<OutputColumn>,
-    outlet: Box<dyn Outlet>,
+    /// None when it is closed.
+    outlet: Option<Box<dyn Outlet>>,
+}
+
+impl Fake {
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.outlet.as_mut().unwrap().emit(port, batch)
+    }
 }
 
 struct FakeRunner(Arc<Fakes>);
@@ -73,7 +80,7 @@ impl Runner for FakeRunner {
         let permits = fakes.permits.lock().unwrap().take();
         fakes.opened.lock().unwrap().push(invocation.clone());
         let (main, columns) = (invocation.main_input, invocation.outputs[0].columns.clone());
-        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), main, columns, outlet }))
+        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), main, columns, outlet: Some(outlet) }))
     }
 }
 
@@ -82,7 +89,7 @@ impl Instance for Fake {
         match (self.stage.as_str(), port) {
             ("flood", _) => {
                 for _ in 0..FLOOD {
-                    self.outlet.emit(0, numbers(0..MEGABYTE as i64))?;
+                    self.emit(0, numbers(0..MEGABYTE as i64))?;
                     self.fakes.done.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -92,13 +99,13 @@ impl Instance for Fake {
             }
             // The other input's only column is read.
             ("pick", port) if self.main != Some(port) => {
-                self.outlet.emit(1, Batch::new(batch.rows(), vec![batch.column(0).cloned()]))?
+                self.emit(1, Batch::new(batch.rows(), vec![batch.column(0).cloned()]))?
             }
             ("pick", _) => {
                 let mask = BooleanArray::from_iter((0..batch.rows()).map(|row| Some(row % 2 == 1)));
                 let picked = batch.select(&Selection::Mask(mask)).unwrap();
-                self.outlet.log("info", "picks");
-                self.outlet.emit(0, passed(&picked, &self.columns))?;
+                self.outlet.as_mut().unwrap().log("info", "picks");
+                self.emit(0, passed(&picked, &self.columns))?;
             }
             ("keep", _) => self.kept.push(batch),
             other => panic!("no such stage: {other:?}"),
@@ -112,9 +119,9 @@ impl Instance for Fake {
 
     fn finish(mut self: Box<Self>) -> Result<(), StageError> {
         while let Some(batch) = self.kept.pop() {
-            self.outlet.emit(0, passed(&batch, &self.columns))?;
+            self.emit(0, passed(&batch, &self.columns))?;
         }
-        Ok(())
+        self.outlet.take().map_or(Ok(()), |outlet| outlet.close())
     }
 }
 
