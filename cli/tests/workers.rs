@@ -125,7 +125,7 @@ fn on_another_host_the_results_are_the_same() {
 fn neighbours_of_all_kinds_give_the_same_together() {
     let hosts = Hosts::new();
     let [local, remote] = [(); 2].map(|()| {
-        let project = pipeline("");
+        let project = pipeline("isolate #false");
         // Without a sink in between: a stage with a table, one that only passes columns on, and one that combines.
         let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
         project.write("flow.kdl", &text.replace("sink \"named\" { in \"named\"; file \"named.csv\" }", ""));
@@ -155,8 +155,8 @@ fn words(isolate: &str) -> Project {
 #[test]
 fn batches_do_not_come_back_between_neighbours() {
     let hosts = Hosts::new();
-    let due = outputs(&words(""));
-    let [together, apart] = ["", "isolate #true"].map(|isolate| {
+    let due = outputs(&words("isolate #false"));
+    let [together, apart] = ["isolate #false", "isolate #true"].map(|isolate| {
         let project = words(isolate);
         let worker = Worker::start(&hosts, &project, "one.json");
         let before = Worker::sent(&hosts);
