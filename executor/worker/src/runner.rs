@@ -96,13 +96,13 @@ impl WorkerRunner {
         let worker = self.choose().map_err(problem).map_err(failed)?;
         let link = self.pool.lend(worker.number, |_| self.connect(&worker)).map_err(failed)?;
         for _ in 0..ROUNDS {
-            let mut is_ready = true;
+            let mut brought = 0;
             for (stage, content) in stages.iter().zip(contents) {
-                let held = self.hold(&worker, link.connection(), stage, *content);
-                // While one is brought, the worker may let go of another.
-                is_ready &= !held.map_err(|fault| StageError::new(&*stage.stage, fault))? || stages.len() == 1;
+                let is_brought = self.hold(&worker, link.connection(), stage, *content);
+                brought += usize::from(is_brought.map_err(|fault| StageError::new(&*stage.stage, fault))?);
             }
-            if is_ready {
+            // While one is brought, the worker may let go of another.
+            if brought == 0 || stages.len() == 1 {
                 return Ok(link);
             }
         }
