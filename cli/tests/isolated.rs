@@ -35,14 +35,19 @@ def stage(lines: pa.RecordBatch, config: Config) -> list[int]:
     return [len(line) for line in lines["line"].to_pylist()]
 "#;
 
+/// Writes a Python project.
+fn python(project: &Project, name: &str, stages: &str) {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for file in ["pyproject.toml", "uv.lock"] {
+        project.write(&format!("{name}/{file}"), &std::fs::read_to_string(python.join(file)).unwrap());
+    }
+    project.write(&format!("{name}/stage.py"), stages);
+}
+
 /// A pipeline whose stage takes so many seconds for a segment.
 fn project(seconds: f64) -> Project {
     let project = Project::new();
-    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
-    for name in ["pyproject.toml", "uv.lock"] {
-        project.write(&format!("slow/{name}"), &std::fs::read_to_string(python.join(name)).unwrap());
-    }
-    project.write("slow/stage.py", STAGE);
+    python(&project, "slow", STAGE);
     project.write("text/a.txt", "one\nthree\n");
     project.write("text/b.txt", "fifteen\n");
     pipeline(&project, seconds, "");
@@ -189,4 +194,45 @@ fn collapsed_or_not_the_results_are_the_same() {
         assert_eq!(collapsed, isolated, "{isolate}");
     }
     assert_eq!(collapsed.as_array().unwrap().len(), 2);
+}
+
+const NUMBERS: &str = r#"
+from collections.abc import Iterator
+
+import flowc
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+class Total(flowc.Columns):
+    total: float
+
+
+@flowc.stage(parts=2)
+def numbers(part: int) -> Iterator[flowc.Batch[Total]]:
+    """Makes three rows a part."""
+    yield pa.record_batch({"total": [float(number) for number in range(part * 3, part * 3 + 3)]}, schema=Total.schema)
+
+
+@flowc.stage(reads=["total"], picks=True)
+def large(rows: pa.RecordBatch) -> pa.Array:
+    """Keeps large ones."""
+    return pc.greater(rows["total"], 1)
+"#;
+
+#[test]
+fn rows_out_of_nothing_go_to_a_neighbour() {
+    let project = Project::new();
+    python(&project, "made", NUMBERS);
+    let text = r#"
+        stage "numbers" { python "made" entry="stage:numbers" }
+        stage "large" { in "numbers"; python "made" entry="stage:large" }
+        sink "out" { in "large"; file "out.csv" }
+    "#;
+    project.write("flow.kdl", text);
+    assert_eq!(units(&project), 1);
+    let output = project.flowc(&["run"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+    assert_eq!(rows, "total\n2.0\n3.0\n4.0\n5.0\n");
 }

@@ -12,7 +12,7 @@ use support::components::{pipeline, rows};
 use support::hosts::Hosts;
 use support::processes::{kill, wait_until};
 use support::project::Project;
-use support::results::outputs;
+use support::results::{outputs, units};
 
 /// The hosts that workers and runs are on.
 const WORKERS: usize = 0;
@@ -38,6 +38,14 @@ impl Worker {
         let address = said["address"].as_str().unwrap().to_owned();
         assert!(address.starts_with(hosts.address(WORKERS)) && !address.ends_with(":0"), "{said}");
         Self { process, address, file }
+    }
+
+    /// Bytes that its host has sent.
+    fn sent(hosts: &Hosts) -> u64 {
+        let mut count = Command::new("cat");
+        count.arg("/sys/class/net/cable/statistics/tx_bytes");
+        let count = hosts.on(WORKERS, &count).output().unwrap();
+        String::from_utf8_lossy(&count.stdout).trim().parse().unwrap()
     }
 
     fn number(&self) -> i32 {
@@ -71,12 +79,24 @@ fn run(hosts: &Hosts, project: &Project, workers: &[&Worker]) -> Command {
     command
 }
 
-/// What a run that went well wrote.
-fn written(output: &Output) -> serde_json::Value {
+/// What a run that went well says last.
+fn finished(output: &Output) -> serde_json::Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
-    let last: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
-    last["outputs"].clone()
+    serde_json::from_str(said.lines().last().unwrap()).unwrap()
+}
+
+/// What a run that went well wrote.
+fn written(output: &Output) -> serde_json::Value {
+    finished(output)["outputs"].clone()
+}
+
+/// How many rows each stage gave.
+fn rows_of_stages(output: &Output) -> Vec<(String, u64)> {
+    let stages = finished(output)["stages"].as_array().unwrap().clone();
+    let rows =
+        |stage: &serde_json::Value| (stage["name"].as_str().unwrap().to_owned(), stage["rows_out"].as_u64().unwrap());
+    stages.iter().map(rows).collect()
 }
 
 #[test]
@@ -99,6 +119,51 @@ fn on_another_host_the_results_are_the_same() {
         assert!(worker.process.wait().unwrap().success());
     }
     assert!(files.iter().all(|file| !file.exists()));
+}
+
+#[test]
+fn neighbours_of_all_kinds_give_the_same_together() {
+    let hosts = Hosts::new();
+    let [local, remote] = [(); 2].map(|()| {
+        let project = pipeline("isolate #false");
+        // Without a sink in between: a stage with a table, one that only passes columns on, and one that combines.
+        let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
+        project.write("flow.kdl", &text.replace("sink \"named\" { in \"named\"; file \"named.csv\" }", ""));
+        project
+    });
+    assert_eq!(units(&remote), 2);
+    let worker = Worker::start(&hosts, &remote, "one.json");
+    let output = run(&hosts, &remote, &[&worker]).output().unwrap();
+    assert_eq!(written(&output), outputs(&local));
+    assert_eq!(rows_of_stages(&output), rows_of_stages(&local.flowc(&["run", "--json"]).output().unwrap()));
+}
+
+/// Many words, few of them different, with what keeps the stage that finds them from the one that counts them.
+fn words(isolate: &str) -> Project {
+    let project = Project::new();
+    project.write("words.txt", &"some words that are counted\n".repeat(100_000));
+    let text = format!(
+        "source \"lines\" {{ files \"words.txt\" }}
+         stage \"words\" {{ in \"lines\"; std \"tokenize@1\"; {isolate}; config {{ column \"line\" }} }}
+         stage \"counted\" {{ in \"words\"; std \"count@1\"; config {{ by \"word\" }} }}
+         sink \"counted\" {{ in \"counted\"; file \"counted.csv\" }}"
+    );
+    project.write("flow.kdl", &text);
+    project
+}
+
+#[test]
+fn batches_do_not_come_back_between_neighbours() {
+    let hosts = Hosts::new();
+    let due = outputs(&words("isolate #false"));
+    let [together, apart] = ["isolate #false", "isolate #true"].map(|isolate| {
+        let project = words(isolate);
+        let worker = Worker::start(&hosts, &project, "one.json");
+        let before = Worker::sent(&hosts);
+        assert_eq!(written(&run(&hosts, &project, &[&worker]).output().unwrap()), due);
+        Worker::sent(&hosts) - before
+    });
+    assert!(together * 10 < apart, "{together} bytes came back, {apart} of stages that are kept apart");
 }
 
 #[test]

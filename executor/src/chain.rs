@@ -9,12 +9,12 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::Stage;
-use flowc_runner::{Batch, Between, ChainRunner, Instance, Invocation, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::invocation::phase;
 use crate::left::{Said, Shared};
-use crate::pass::{Pass, settled};
+use crate::pass::{Pass, Port, settled};
 use crate::place::Place;
 use crate::read::Reading;
 use crate::runners::Runners;
@@ -92,35 +92,19 @@ impl Chains<'_> {
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
         let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
         let mut outlet: Box<dyn Outlet> = Box::new(leaf);
-        let first_stage = self.plan_stage(task.chain[0].stage);
-        if let (Some(runner), 2..) = (self.runners.chained(&first_stage.code), task.chain.len()) {
-            let instance = self.open_chain(runner, task, shared, counts, outlet)?;
-            return self.feed(task, instance);
-        }
-        let mut first = None;
-        for (place, link) in task.chain.iter().enumerate().rev() {
-            let last = place + 1 == task.chain.len();
-            let instance = self.open(task, link, last, outlet)?;
-            if place == 0 {
-                first = Some(instance);
-                break;
-            }
-            let port = self.plan_stage(link.stage).driving().map_or(0, |(port, _)| port);
-            let rows = counts[place - 1].clone();
-            let above = task.chain[place - 1].stage;
+        for stretch in self.stretches(task).into_iter().rev() {
+            let instance = self.open_stretch(task, stretch.clone(), shared, counts, outlet)?;
+            let Some(above) = stretch.start.checked_sub(1) else { return self.feed(task, instance) };
             outlet = Box::new(Handover {
                 next: instance,
-                port,
-                rows,
+                port: self.plan_stage(task.chain[stretch.start].stage).driving().map_or(0, |(port, _)| port),
+                rows: counts[above].clone(),
                 cancel: self.cancel.clone(),
                 shared: shared.clone(),
-                above,
+                above: task.chain[above].stage,
             });
         }
-        match first {
-            Some(instance) => self.feed(task, instance),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// A stage of the plan.
@@ -128,51 +112,49 @@ impl Chains<'_> {
         &self.reading.homes.plan.stages[stage]
     }
 
-    /// Opens an instance and gives it the inputs that do not drive it.
-    fn open(
+    /// Opens stages that run in one instance, and gives it the inputs that do not drive it.
+    fn open_stretch(
         &self,
         task: &Task,
-        link: &Link,
-        last: bool,
-        outlet: Box<dyn Outlet>,
-    ) -> Result<Box<dyn Instance>, ChainError> {
-        let stage = self.plan_stage(link.stage);
-        let width =
-            stage.inputs.first().map_or(0, |input| self.reading.homes.plan.stream(input.stream).schema.fields().len());
-        if let Some(ports) = settled(stage, &link.needed, width) {
-            return Ok(Box::new(Pass::new(ports, outlet)));
-        }
-        let phase = if last { phase(stage, task.id.work) } else { Phase::Run };
-        let invocation = self.invocation(task, link, phase);
-        let mut instance = self.runners.of(stage).open(&invocation, outlet)?;
-        if matches!(phase, Phase::Run | Phase::Partial) {
-            self.feed_whole(task, link, phase, instance.as_mut())?;
-        }
-        Ok(instance)
-    }
-
-    /// Opens all stages of a task as one instance.
-    fn open_chain(
-        &self,
-        runner: &dyn ChainRunner,
-        task: &Task,
+        stretch: Range<usize>,
         shared: &Shared,
         counts: &[Counts],
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, ChainError> {
-        let last = task.chain.len() - 1;
-        let invocation = |(place, link): (usize, &Link)| {
+        let (first, last) = (&task.chain[stretch.start], task.chain.len() - 1);
+        if let (1, Some(ports)) = (stretch.len(), self.settled(first)) {
+            return Ok(Box::new(Pass::new(ports, outlet)));
+        }
+        let invocation = |place: usize| {
+            let link = &task.chain[place];
             let phase = if place == last { phase(self.plan_stage(link.stage), task.id.work) } else { Phase::Run };
             self.invocation(task, link, phase)
         };
-        let invocations: Vec<Invocation> = task.chain.iter().enumerate().map(invocation).collect();
-        let unseen = |(link, rows): (&Link, &Counts)| -> Box<dyn Between> {
-            Box::new(Unseen { stage: link.stage, rows: rows.clone(), shared: shared.clone() })
+        let invocations: Vec<Invocation> = stretch.clone().map(invocation).collect();
+        let stage = self.plan_stage(first.stage);
+        let mut instance = match (&invocations[..], self.runners.chained(stage)) {
+            ([_, _, ..], Some(runner)) => {
+                let unseen = |place: usize| -> Box<dyn Between> {
+                    let (stage, rows) = (task.chain[place].stage, counts[place].clone());
+                    Box::new(Unseen { stage, rows, shared: shared.clone() })
+                };
+                let between = (stretch.start..stretch.end - 1).map(unseen).collect();
+                runner.open_chain(&invocations, between, outlet)?
+            }
+            _ => self.runners.of(stage).open(&invocations[0], outlet)?,
         };
-        let between = task.chain[..last].iter().zip(counts).map(unseen).collect();
-        let mut instance = runner.open_chain(&invocations, between, outlet)?;
-        self.feed_whole(task, &task.chain[0], Phase::Run, instance.as_mut())?;
+        let phase = invocations[0].phase;
+        if matches!(phase, Phase::Run | Phase::Partial) {
+            self.feed_whole(task, first, phase, instance.as_mut())?;
+        }
         Ok(instance)
+    }
+
+    /// What a stage does that need not be called.
+    pub(crate) fn settled(&self, link: &Link) -> Option<Vec<Port>> {
+        let (stage, plan) = (self.plan_stage(link.stage), self.reading.homes.plan);
+        let width = stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len());
+        settled(stage, &link.needed, width)
     }
 
     fn feed_whole(

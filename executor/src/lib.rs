@@ -57,6 +57,7 @@ mod schedule;
 mod secrets;
 mod session;
 mod status;
+mod stretch;
 mod task;
 mod whole;
 

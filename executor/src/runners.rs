@@ -83,9 +83,10 @@ impl Runners {
     }
 
     /// What runs adjacent stages in one instance, where that is cheaper than handing batches from one to the next.
-    pub(crate) fn chained(&self, code: &Code) -> Option<&dyn ChainRunner> {
-        match code {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+    pub(crate) fn chained(&self, stage: &Stage) -> Option<&dyn ChainRunner> {
+        match stage.code {
+            _ if stage.is_apart() => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => self.workers.is_used().then_some(&self.workers),
             Code::Python { .. } => Some(&self.python),
             Code::Container { .. } | Code::Image { .. } => Some(&self.containers),
         }

@@ -7,6 +7,7 @@ use arrow_flight::FlightData;
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use flowc_flight::testing;
 use flowc_planner::plan::OutputColumn;
+use flowc_runner::Invocation;
 
 /// A stream of messages: of each the lengths of its header, body and metadata, in two bytes each, and these. What is no
 /// message may be a description.
@@ -23,20 +24,36 @@ pub(crate) fn block(bytes: &[u8]) {
     }
 }
 
-/// The opening of an invocation, as a client sends it. What is accepted makes sense to a runner.
+/// The opening of an invocation, as a client sends it. What is accepted makes sense to a runner, and stages of a chain fit each
+/// other.
 pub(crate) fn opening(bytes: &[u8]) {
-    let Some(invocation) = testing::invocation(bytes) else { return };
-    let width = |input: usize| invocation.inputs[input].schema.fields().len();
+    let steps = testing::invocations(bytes).unwrap_or_default();
+    for (invocation, gives) in &steps {
+        makes_sense(invocation);
+        assert_eq!(gives.len(), invocation.outputs.len());
+    }
+    for ((above, gives), (below, _)) in steps.iter().zip(steps.iter().skip(1)) {
+        assert!(gives[0].iter().all(|&column| above.outputs[0].needed[column]));
+        let types = |schema: &Schema, columns: &[usize]| {
+            columns.iter().map(|&column| schema.field(column).data_type().clone()).collect::<Vec<_>>()
+        };
+        let due = &below.inputs[0].schema;
+        let all: Vec<usize> = (0..due.fields().len()).collect();
+        assert_eq!(types(&above.outputs[0].schema, &gives[0]), types(due, &all));
+    }
+}
+
+fn makes_sense(invocation: &Invocation) {
+    let fields = |input: usize| invocation.inputs[input].schema.fields();
     (0..invocation.inputs.len())
-        .for_each(|input| assert!(invocation.inputs[input].reads.iter().all(|c| *c < width(input))));
+        .for_each(|input| assert!(invocation.inputs[input].reads.iter().all(|c| *c < fields(input).len())));
     assert!(invocation.main_input.is_none_or(|main| main < invocation.inputs.len()));
     for output in &*invocation.outputs {
-        assert_eq!(output.columns.len(), output.schema.fields().len());
-        let passed = output.columns.iter().filter_map(|origin| match origin {
-            OutputColumn::Passed { column } => Some(*column),
-            OutputColumn::Written => None,
-        });
-        passed.for_each(|column| assert!(column < width(output.rows.input().unwrap())));
+        assert_eq!((output.columns.len(), output.needed.len()), (output.schema.fields().len(), output.columns.len()));
+        for (origin, field) in output.columns.iter().zip(output.schema.fields()) {
+            let OutputColumn::Passed { column } = *origin else { continue };
+            assert_eq!(fields(output.rows.input().unwrap())[column].data_type(), field.data_type());
+        }
     }
 }
 
@@ -84,6 +101,14 @@ mod tests {
     fn the_seed_is_a_block() {
         assert_eq!(testing::block(schema(), include_bytes!("../seeds/block/all-types")).unwrap().num_rows(), 3);
         assert!(testing::block(schema(), include_bytes!("../seeds/block/compressed")).is_err());
+    }
+
+    #[test]
+    fn the_seed_is_a_chain() {
+        let steps = testing::invocations(include_bytes!("../seeds/opening/chain")).unwrap();
+        // To the second goes the frame and the numbers of rows, to the third what it reads, to the client the numbers alone.
+        assert_eq!(steps.iter().map(|(_, gives)| gives[0].len()).collect::<Vec<_>>(), [3, 2, 1]);
+        assert!(testing::invocations(include_bytes!("../seeds/opening/chain-misfit")).is_none());
     }
 
     #[test]

@@ -141,7 +141,9 @@ fn sandbox() -> Result<String, Missing> {
     let missing = |reason: String| Missing { reason, remedy, needed: false };
     let helper = std::env::current_exe().map_err(|error| missing(error.to_string()))?;
     match flowc_executor::sandbox::isolation(&helper) {
-        Isolation::Full => Ok("no network, no files but given ones, limits on memory, processors and processes".to_owned()),
+        Isolation::Full => {
+            Ok("no network, no files but given ones, limits on memory, processors and processes".to_owned())
+        }
         Isolation::Partial(reason) => Err(missing(reason)),
     }
 }

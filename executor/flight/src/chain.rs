@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use flowc_planner::plan::{OutputColumn, Rows};
+use flowc_planner::plan::{Limits, OutputColumn, Rows};
 use flowc_runner::{InputPort, Invocation, OutputPort, Secrets};
+
+use crate::wire::{OpeningStep, WireFrameColumn, WireSchema, WireSecrets};
 
 /// Where a column of a stream within the chain comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,14 +77,20 @@ impl Chain {
             Place::Written { .. } => OutputColumn::Written,
         };
         let output = OutputPort {
-            rows: rows(stages, main),
+            rows: overall(stages.iter().map(|stage| stage.outputs[0].rows), main),
             columns: streams[stages.len()].iter().map(origin).collect(),
             ..last.outputs[0].clone()
         };
         // Each step has secrets of its own.
-        let secrets = Secrets::default();
-        let invocation = Invocation { inputs: inputs.into(), outputs: Arc::new([output]), secrets, ..first.clone() };
+        let (secrets, limits) = (Secrets::default(), limits(stages));
+        let (inputs, outputs) = (inputs.into(), Arc::new([output]));
+        let invocation = Invocation { inputs, outputs, limits, secrets, ..first.clone() };
         Self { invocation, steps }
+    }
+
+    /// As the program is told of it, which knows the stages by these names.
+    pub(crate) fn opening(&self, entries: &[String], stages: &[Invocation]) -> Result<Vec<OpeningStep>, String> {
+        self.steps.iter().zip(entries).zip(stages).map(|((step, entry), stage)| step.opening(entry, stage)).collect()
     }
 }
 
@@ -106,6 +114,26 @@ impl Step {
             written: Arc::new(Schema::new(written.collect::<Vec<_>>())),
             frame: frames[step + 1].iter().map(column).collect(),
         }
+    }
+
+    fn opening(&self, entry: &str, stage: &Invocation) -> Result<OpeningStep, String> {
+        let column = |column: &FrameColumn| match *column {
+            FrameColumn::Kept(place) => WireFrameColumn::Kept(place),
+            FrameColumn::Written(place) => WireFrameColumn::Written(place),
+        };
+        Ok(OpeningStep {
+            stage: entry.to_owned(),
+            config: serde_json::from_str(&stage.config).map_err(|error| format!("its config: {error}"))?,
+            phase: stage.phase,
+            reads: self.reads.clone(),
+            input: WireSchema::of(&self.input)?,
+            rows: self.rows.into(),
+            written: WireSchema::of(&self.written)?,
+            frame: self.frame.iter().map(column).collect(),
+            memory: stage.limits.memory,
+            timeout_ms: stage.limits.timeout_ms,
+            secrets: WireSecrets(stage.secrets.clone()),
+        })
     }
 }
 
@@ -139,9 +167,16 @@ fn frames(stages: &[Invocation], streams: &[Vec<Place>]) -> Vec<Vec<Place>> {
     frames
 }
 
-/// What becomes of the input's rows in all.
-fn rows(stages: &[Invocation], input: usize) -> Rows {
-    stages.iter().fold(Rows::Same { input }, |so_far, stage| match (so_far, stage.outputs[0].rows) {
+/// What is held here may be any stage's. Time is measured where each has its own.
+fn limits(stages: &[Invocation]) -> Limits {
+    let memory = stages.iter().map(|stage| stage.limits.memory);
+    let memory = memory.reduce(|one, other| Some(one?.max(other?))).flatten();
+    Limits { memory, timeout_ms: None, ..stages[0].limits.clone() }
+}
+
+/// What becomes of an input's rows in all, where stages do this to them one after the other.
+pub(crate) fn overall(rows: impl Iterator<Item = Rows>, input: usize) -> Rows {
+    rows.fold(Rows::Same { input }, |so_far, next| match (so_far, next) {
         (Rows::New, _) | (_, Rows::New) => Rows::New,
         (Rows::Same { .. }, Rows::Same { .. }) => Rows::Same { input },
         _ => Rows::Subset { input },

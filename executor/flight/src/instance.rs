@@ -1,16 +1,17 @@
 //! An instance of a stage behind a connection.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
+use flowc_planner::plan::Limits;
 use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 
 use crate::call::{Arrival, Call, Sent};
-use crate::chain::{Chain, FrameColumn, Step};
+use crate::chain::Chain;
 use crate::connection::{CREDIT, Connection};
 use crate::decode::{Decoded, Decoder};
 use crate::input::Input;
@@ -21,8 +22,8 @@ use crate::question::{is_broken, reason};
 use crate::stored::StoredRun;
 use crate::transport::Transport;
 use crate::wire::{
-    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireFrameColumn,
-    WireSchema, WireSecrets,
+    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireSchema,
+    WireSecrets,
 };
 
 /// Lines of a log that one invocation may have.
@@ -43,8 +44,8 @@ pub struct Stages<'a> {
 
 /// A stage's invocation, or that of a chain of stages.
 pub struct FlightInstance {
-    /// Names of the stages, in their order.
-    names: Vec<Arc<str>>,
+    /// The stages, in their order.
+    stages: Vec<Invocation>,
     between: Vec<Box<dyn Between>>,
     call: Call,
     transport: Transport,
@@ -91,7 +92,7 @@ impl FlightInstance {
         let (serialization, memory) = (invocation.limits.serialization, connection.memory.clone());
         let transport = Transport { serialization, memory };
         let mut instance = Self {
-            names: invocations.iter().map(|invocation| invocation.stage.clone()).collect(),
+            stages: invocations.to_vec(),
             between,
             call: Call::new(connection),
             inputs: Input::all(invocation, &outputs, &name, &transport)?,
@@ -105,7 +106,7 @@ impl FlightInstance {
             program: Some(program),
             lines: 0,
         };
-        let steps = chain.map_or(Ok(Vec::new()), |chain| steps(&chain, &entries, invocations));
+        let steps = chain.map_or(Ok(Vec::new()), |chain| chain.opening(&entries, invocations));
         let opening = steps.and_then(|steps| instance.opening(&name, &entries[0], steps));
         let opening = opening.map_err(|what| instance.error(StageFault::Contract(what)))?;
         instance.begin(&name, &entries[0], opening)?;
@@ -221,21 +222,22 @@ impl FlightInstance {
             self.state.finished = true;
             self.between.iter_mut().zip(note.rows).for_each(|(between, rows)| between.gave(rows));
         }
-        let result = match (note.problem, note.failed) {
+        let last = self.stages.len() - 1;
+        let step = note.step.map_or(last, |step| step.min(last));
+        let fault = match (note.problem, note.failed) {
             (Some(problem), _) => {
                 let message =
                     problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
-                let error = self.error(StageFault::Problem { message, config_path: problem.config_path });
                 // A stage that says so itself is ready for another invocation, unless something of this one is on its way.
                 let is_whole = self.transport.memory.as_ref().is_none_or(|memory| memory.is_whole());
+                self.say_printed();
                 self.give_back(is_whole && self.outputs.len() == 1);
-                Err(error)
+                StageFault::Problem { message, config_path: problem.config_path }
             }
-            (None, Some(failure)) => Err(self.failed(failure)),
-            (None, None) => Ok(()),
+            (None, Some(failure)) => fault(failure, &self.stages[step].limits),
+            (None, None) => return Ok(()),
         };
-        let name = note.step.and_then(|step| self.names.get(step));
-        result.map_err(|error| StageError { stage: name.map_or(error.stage, |name| name.to_string()), ..error })
+        Err(self.error_of(step, fault, note.given))
     }
 
     fn emit(&mut self, port: usize, sent: &RecordBatch) -> Result<(), StageError> {
@@ -363,23 +365,6 @@ impl FlightInstance {
         Ok(())
     }
 
-    /// The stage's own code failed. What it left behind in its process nobody knows.
-    fn failed(&mut self, failure: WireFailure) -> StageError {
-        let WireFailure { message, detail, memory, timeout, breach } = failure;
-        let limits = &self.invocation.limits;
-        if breach {
-            return self.error(StageFault::Contract(message));
-        }
-        if let (true, Some(bytes)) = (memory, limits.memory) {
-            return self.error(StageFault::Memory { bytes });
-        }
-        if let (true, Some(milliseconds)) = (timeout, limits.timeout_ms) {
-            return self.error(StageFault::Timeout { milliseconds });
-        }
-        let text = detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"));
-        self.error(StageFault::Trap(text))
-    }
-
     /// The call is over: because the program ended, the connection broke, or the program raised an error in the call.
     fn lost(&mut self, what: String, broken: bool) -> StageError {
         let memory = self.invocation.limits.memory;
@@ -395,13 +380,19 @@ impl FlightInstance {
     }
 
     fn error(&mut self, fault: StageFault) -> StageError {
+        self.error_of(self.stages.len() - 1, fault, None)
+    }
+
+    /// Of one of the stages. What the first was being given is known here, of the others they say it themselves.
+    fn error_of(&mut self, step: usize, fault: StageFault, given: Option<[u64; 2]>) -> StageError {
         self.say_printed();
-        let last = self.names.last().map_or("", |name| name);
-        let error = StageError::new(last, fault);
-        match self.invocation.main_input.and_then(|main| Some((main, self.inputs[main].credit.oldest()?))) {
-            Some((main, rows)) => error.at(main, rows),
-            None => error,
-        }
+        let error = StageError::new(&*self.stages[step].stage, fault);
+        let given = match (step, self.invocation.main_input) {
+            (0, Some(main)) => self.inputs[main].credit.oldest().map(|rows| (main, rows)),
+            (0, None) => None,
+            _ => given.filter(|[first, end]| first < end).map(|[first, end]| (0, first..end)),
+        };
+        given.into_iter().fold(error, |error, (port, rows)| error.at(port, rows))
     }
 
     fn give_back(&mut self, sound: bool) {
@@ -411,33 +402,22 @@ impl FlightInstance {
     }
 }
 
+/// How a stage's own code failed. What it left behind in its process nobody knows.
+fn fault(failure: WireFailure, limits: &Limits) -> StageFault {
+    let WireFailure { message, detail, memory, timeout, breach } = failure;
+    match (memory.then_some(limits.memory).flatten(), timeout.then_some(limits.timeout_ms).flatten()) {
+        _ if breach => StageFault::Contract(message),
+        (Some(bytes), _) => StageFault::Memory { bytes },
+        (None, Some(milliseconds)) => StageFault::Timeout { milliseconds },
+        (None, None) => StageFault::Trap(detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"))),
+    }
+}
+
 /// A name for an invocation that is not used twice, nor by other processes: a program may serve several of them.
 fn new_name() -> String {
     static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
     static NEXT: AtomicU64 = AtomicU64::new(1);
     format!("{:016x}-{}", *PROCESS, NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-/// A chain as the program is told of it.
-fn steps(chain: &Chain, entries: &[String], invocations: &[Invocation]) -> Result<Vec<OpeningStep>, String> {
-    let column = |column: &FrameColumn| match *column {
-        FrameColumn::Kept(place) => WireFrameColumn::Kept(place),
-        FrameColumn::Written(place) => WireFrameColumn::Written(place),
-    };
-    let step = |((step, stage), invocation): ((&Step, &String), &Invocation)| {
-        Ok(OpeningStep {
-            stage: stage.clone(),
-            config: serde_json::from_str(&invocation.config).map_err(|error| format!("its config: {error}"))?,
-            phase: invocation.phase,
-            reads: step.reads.clone(),
-            input: WireSchema::of(&step.input)?,
-            rows: step.rows.into(),
-            written: WireSchema::of(&step.written)?,
-            frame: step.frame.iter().map(column).collect(),
-            secrets: WireSecrets(invocation.secrets.clone()),
-        })
-    };
-    chain.steps.iter().zip(entries).zip(invocations).map(step).collect()
 }
 
 impl Instance for FlightInstance {

@@ -85,7 +85,7 @@ impl Connection {
     }
 
     /// Has a program that takes components hold this one ready for invocations with such limits. `component` is asked for
-    /// its bytes if the program lacks it.
+    /// its bytes if the program lacks it. Gives whether it did.
     ///
     /// # Errors
     /// If the program can't be asked, or does not take it.
@@ -94,15 +94,15 @@ impl Connection {
         digest: StageDigest,
         limits: &Limits,
         component: impl FnOnce() -> Result<Vec<u8>, Problem>,
-    ) -> Result<(), Unanswered> {
+    ) -> Result<bool, Unanswered> {
         let (stage, timeout_ms) = (digest.to_string(), limits.timeout_ms);
         let mut ask = AskComponent { protocol: PROTOCOL, stage: stage.into(), timeout_ms, component: None };
         if self.ask::<Held>(COMPONENT, &ask)?.held {
-            return Ok(());
+            return Ok(false);
         }
         ask.component = Some(STANDARD.encode(component().map_err(Unanswered::Problem)?));
         match self.ask::<Held>(COMPONENT, &ask)?.held {
-            true => Ok(()),
+            true => Ok(true),
             false => Err(Unanswered::Problem(misdescribed("it was sent a component, and says that it has none"))),
         }
     }

@@ -42,7 +42,8 @@ pub fn description(answer: &[u8]) -> Result<Option<Description>, String> {
     }
 }
 
-/// The invocation that a client's opening asks for, unless it is refused.
-pub fn invocation(opening: &[u8]) -> Option<Invocation> {
-    crate::serve::invocation(opening)
+/// The invocations of stages that a client's opening asks for, unless it is refused; each with the columns per output that go
+/// on to the next or to the client.
+pub fn invocations(opening: &[u8]) -> Option<Vec<(Invocation, Vec<Vec<usize>>)>> {
+    crate::serve::invocations(opening)
 }

@@ -279,6 +279,11 @@ pub(crate) struct OpeningStep {
     pub(crate) rows: WireRows,
     pub(crate) written: WireSchema,
     pub(crate) frame: Vec<WireFrameColumn>,
+    /// What its instance may take; as in the opening if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "WireSecrets::is_empty")]
     pub(crate) secrets: WireSecrets,
 }
@@ -311,6 +316,18 @@ impl<'de> Deserialize<'de> for WireSecrets {
 pub(crate) enum WireFrameColumn {
     Kept(usize),
     Written(usize),
+}
+
+impl WireFrameColumn {
+    /// Its place in the frame before, if it was there.
+    pub(crate) fn kept(&self) -> Option<usize> {
+        if let Self::Kept(place) = *self { Some(place) } else { None }
+    }
+
+    /// Its place among what the stage writes, if it does.
+    pub(crate) fn written(&self) -> Option<usize> {
+        if let Self::Written(place) = *self { Some(place) } else { None }
+    }
 }
 
 /// An input in an [`Opening`].
@@ -380,6 +397,10 @@ pub(crate) struct Note {
     /// Whose log, problem or failure it is, in a chain; the last stage's if nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) step: Option<usize>,
+    /// With a problem or failure of a step after the first: the rows of its input that it was being given, the first and the
+    /// one after the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) given: Option<[u64; 2]>,
     /// With `finished`: the rows that each stage of a chain but the last one gave.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rows: Vec<u64>,

@@ -35,10 +35,14 @@ pub trait Runner: Send + Sync {
     fn prepare(&self, _stage: &StageDigest, _limits: &Limits) {}
 }
 
+/// The most stages that an instance may hold: each may run on top of the one before, in one thread.
+pub const LONGEST_CHAIN: usize = 64;
+
 /// A runner that can execute adjacent stages in one instance, so that batches pass between them without leaving it.
 pub trait ChainRunner: Runner {
-    /// Opens such an instance. Each stage but the first has one input, which is the one output of the stage before it;
-    /// `between` has an entry for each stage but the last. Batches of the last one go to the outlet.
+    /// Opens such an instance, of [`LONGEST_CHAIN`] stages at most. Each but the first has one input, which is the one output
+    /// of the stage before it, and rows of no other input than the one that drives it; `between` has an entry for each stage
+    /// but the last. Batches of the last one go to the outlet.
     fn open_chain(
         &self,
         stages: &[Invocation],

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arrow_schema::SchemaRef;
 use flowc_flight::serve::{Served, ServedCode};
@@ -12,6 +13,9 @@ use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
 /// Bytes of components that are held at once. What they are compiled to takes a few times that.
 const MOST: usize = 256 << 20;
+/// One that was asked for so recently stays, whatever else is brought: its invocation is about to begin, perhaps with
+/// others that are still on their way.
+const GRACE: Duration = Duration::from_secs(60);
 
 /// Components of clients.
 pub(crate) struct Components {
@@ -19,9 +23,17 @@ pub(crate) struct Components {
     held: Mutex<Held>,
 }
 
-/// Digests and sizes; those that were asked for last stand last.
+/// Those that were asked for last stand last.
 #[derive(Default)]
-struct Held(Vec<(StageDigest, usize)>);
+struct Held(Vec<One>);
+
+/// A component that is held.
+#[derive(Clone, Copy)]
+struct One {
+    digest: StageDigest,
+    size: usize,
+    asked: Instant,
+}
 
 /// Compiled components are held in memory: a worker leaves nothing behind.
 struct Memory;
@@ -43,7 +55,7 @@ impl Components {
 
     fn find(&self, stage: &str) -> Result<StageDigest, Problem> {
         let none = || Problem::new(format!("the worker does not hold the component {stage}"));
-        digest(stage).ok().filter(|digest| self.lock().size(digest).is_some()).ok_or_else(none)
+        digest(stage).ok().filter(|digest| self.lock().has(digest)).ok_or_else(none)
     }
 
     /// Takes a component, in the place of those that were not asked for longest.
@@ -63,7 +75,7 @@ impl Components {
             self.runner.remove(&digest);
             return Err(problem);
         }
-        let gone = self.lock().add(digest, size);
+        let gone = self.lock().add(One { digest, size, asked: Instant::now() });
         gone.iter().for_each(|digest| self.runner.remove(digest));
         Ok(())
     }
@@ -74,21 +86,29 @@ impl Components {
 }
 
 impl Held {
-    fn size(&self, digest: &StageDigest) -> Option<usize> {
-        self.0.iter().find(|(held, _)| held == digest).map(|(_, size)| *size)
+    fn has(&self, digest: &StageDigest) -> bool {
+        self.0.iter().any(|held| held.digest == *digest)
+    }
+
+    /// Puts one last that is there, since it is asked for again; says whether it is.
+    fn ask(&mut self, digest: &StageDigest, asked: Instant) -> bool {
+        let Some(at) = self.0.iter().position(|held| held.digest == *digest) else { return false };
+        let held = self.0.remove(at);
+        self.0.push(One { asked, ..held });
+        true
     }
 
     /// Puts one last, and gives those that have to go for it.
-    fn add(&mut self, digest: StageDigest, size: usize) -> Vec<StageDigest> {
-        self.0.retain(|(held, _)| *held != digest);
-        self.0.push((digest, size));
+    fn add(&mut self, one: One) -> Vec<StageDigest> {
+        self.0.retain(|held| held.digest != one.digest);
+        self.0.push(one);
         let mut sum = 0;
-        let fits = |(_, size): &&(StageDigest, usize)| {
-            sum += size;
-            sum <= MOST
+        let stays = |held: &&One| {
+            sum += held.size;
+            sum <= MOST || one.asked.duration_since(held.asked) < GRACE
         };
-        let kept = self.0.iter().rev().take_while(fits).count();
-        self.0.drain(..self.0.len() - kept).map(|(digest, _)| digest).collect()
+        let kept = self.0.iter().rev().take_while(stays).count();
+        self.0.drain(..self.0.len() - kept).map(|held| held.digest).collect()
     }
 }
 
@@ -116,9 +136,10 @@ impl Served for Components {
             self.take(digest, component, limits)?;
             return Ok(true);
         }
-        let Some(size) = self.lock().size(&digest) else { return Ok(false) };
+        if !self.lock().ask(&digest, Instant::now()) {
+            return Ok(false);
+        }
         self.runner.prepare(&digest, limits)?;
-        self.lock().add(digest, size);
         Ok(true)
     }
 }
@@ -127,16 +148,35 @@ impl Served for Components {
 mod tests {
     use super::*;
 
+    fn digest(number: u8) -> StageDigest {
+        StageDigest::new([number; 32])
+    }
+
+    /// Which have to go for a component that is brought after so many minutes.
+    fn bring(held: &mut Held, start: Instant, minutes: u32, number: u8, size: usize) -> Vec<StageDigest> {
+        held.add(One { digest: digest(number), size, asked: start + minutes * GRACE })
+    }
+
     #[test]
     fn what_was_not_asked_for_longest_goes_first() {
-        let digest = |number| StageDigest::new([number; 32]);
-        let mut held = Held::default();
-        assert!(held.add(digest(1), MOST / 2).is_empty());
-        assert!(held.add(digest(2), MOST / 2).is_empty());
-        assert!(held.add(digest(1), MOST / 2).is_empty());
-        assert_eq!(held.add(digest(3), MOST / 2), [digest(2)]);
-        assert_eq!(held.add(digest(4), MOST), [digest(1), digest(3)]);
-        assert_eq!(held.0, [(digest(4), MOST)]);
+        let (mut held, start) = (Held::default(), Instant::now());
+        assert!(bring(&mut held, start, 0, 1, MOST / 2).is_empty());
+        assert!(bring(&mut held, start, 1, 2, MOST / 2).is_empty());
+        assert!(held.ask(&digest(1), start + 2 * GRACE));
+        assert_eq!(bring(&mut held, start, 3, 3, MOST / 2), [digest(2)]);
+        assert_eq!(bring(&mut held, start, 9, 4, MOST), [digest(1), digest(3)]);
+        assert!(held.has(&digest(4)) && !held.ask(&digest(3), start));
+    }
+
+    #[test]
+    fn what_was_just_asked_for_stays() {
+        let (mut held, start) = (Held::default(), Instant::now());
+        bring(&mut held, start, 0, 1, MOST);
+        bring(&mut held, start, 1, 2, MOST / 2);
+        assert!(held.has(&digest(2)) && !held.has(&digest(1)));
+        assert!(bring(&mut held, start, 1, 3, MOST).is_empty());
+        assert!(bring(&mut held, start, 1, 4, MOST).is_empty());
+        assert_eq!(bring(&mut held, start, 2, 5, MOST), [digest(2), digest(3), digest(4)]);
     }
 
     #[test]

@@ -8,13 +8,15 @@ use std::time::Duration;
 use flowc_flight::{Connection, Ending, Stages, Unanswered};
 use flowc_planner::key::StageDigest;
 use flowc_process::{Host, Lent, Pool, Server};
-use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 use flowc_wasm::WasmRunner;
 
 use crate::Credentials;
 
 /// How long a worker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a worker is asked for the components of a chain, until it holds all of them at once.
+const ROUNDS: usize = 3;
 
 /// Runs components on workers. Cheap to make: nothing is read or connected to until it is needed.
 pub struct WorkerRunner {
@@ -91,19 +93,48 @@ impl WorkerRunner {
         Ok(Link { worker: worker.clone(), connection })
     }
 
-    /// A connection to a worker that is ready for an invocation of this component.
-    fn ready(&self, invocation: &Invocation, content: StageDigest) -> Result<Lent<usize, Link>, StageFault> {
-        let worker = self.choose().map_err(problem)?;
-        let link = self.pool.lend(worker.number, |_| self.connect(&worker))?;
-        let component = || self.components.bytes(&invocation.digest);
-        match link.connection().hold(content, &invocation.limits, component) {
-            Ok(()) => {
+    /// A connection to a worker that is ready for an invocation of these components.
+    fn ready(&self, stages: &[Invocation], contents: &[StageDigest]) -> Result<Lent<usize, Link>, StageError> {
+        let failed = |fault| StageError::new(&*stages[0].stage, fault);
+        let worker = self.choose().map_err(problem).map_err(failed)?;
+        let link = self.pool.lend(worker.number, |_| self.connect(&worker)).map_err(failed)?;
+        for _ in 0..ROUNDS {
+            let mut brought = 0;
+            for (stage, content) in stages.iter().zip(contents) {
+                let is_brought = self.hold(&worker, link.connection(), stage, *content);
+                brought += usize::from(is_brought.map_err(|fault| StageError::new(&*stage.stage, fault))?);
+            }
+            // While one is brought, the worker may let go of another.
+            if brought == 0 || stages.len() == 1 {
+                return Ok(link);
+            }
+        }
+        let name = worker.name();
+        Err(failed(problem(format!("{name} lets go of components that it was just sent: others use it too much"))))
+    }
+
+    /// Has the worker hold a component. Gives whether it had to be brought.
+    fn hold(
+        &self,
+        worker: &Remote,
+        connection: &Connection,
+        stage: &Invocation,
+        content: StageDigest,
+    ) -> Result<bool, StageFault> {
+        match connection.hold(content, &stage.limits, || self.components.bytes(&stage.digest)) {
+            Ok(is_brought) => {
                 worker.is_lost.store(false, Ordering::Relaxed);
-                Ok(link)
+                Ok(is_brought)
             }
             Err(Unanswered::Broken(what)) => Err(worker.lost(&what)),
             Err(Unanswered::Problem(refused)) => Err(problem(format!("{}: {}", worker.name(), refused.message))),
         }
+    }
+
+    /// Workers go by the bytes alone: that is what they can check.
+    fn content(&self, stage: &Invocation) -> Result<StageDigest, StageError> {
+        let content = self.components.content(&stage.digest);
+        content.map_err(|none| StageError::new(&*stage.stage, problem(none.message)))
     }
 }
 
@@ -151,12 +182,20 @@ impl Server for Link {
 
 impl Runner for WorkerRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let failed = |fault| StageError::new(&*invocation.stage, fault);
-        // Workers go by the bytes alone: that is what they can check.
-        let content = self.components.content(&invocation.digest).map_err(|none| failed(problem(none.message)))?;
-        let link = self.ready(invocation, content).map_err(failed)?;
-        let entries = vec![content.to_string()];
-        let invocations = std::slice::from_ref(invocation);
-        link.open(Stages { entries, invocations, between: Vec::new() }, outlet)
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+}
+
+impl ChainRunner for WorkerRunner {
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn Between>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let contents = stages.iter().map(|stage| self.content(stage)).collect::<Result<Vec<_>, _>>()?;
+        let link = self.ready(stages, &contents)?;
+        let entries = contents.iter().map(ToString::to_string).collect();
+        link.open(Stages { entries, invocations: stages, between }, outlet)
     }
 }

@@ -2,14 +2,16 @@
 //!
 //! - `listen`: where, and until when;
 //! - `service`: the calls, and `invocations`: which of them belong together;
-//! - `opening`: what an invocation is to be;
+//! - `opening`: what an invocation is to be, and `steps`: its stages;
 //! - `work`: an invocation, in a thread of its own. It feeds an instance from the streams of its inputs (`feed`) and answers on
-//!   those of its outputs (`replies`), whose batches come from the instance's outlet (`sending`);
-//! - `numbers`: the numbers of an input's rows, which go through the instance like a column that is passed on.
+//!   those of its outputs (`replies`), whose batches come from the instance's outlet (`sending`). Where there are several
+//!   instances, each pushes into the next (`chain`);
+//! - `numbers`: the numbers of an input's rows, which go through the instances like a column that is passed on.
 //!
 //! Both directions are bounded, since every wait is one of that thread: it reads a batch when the instance has taken the last
 //! one, and it writes when HTTP/2 has room.
 
+mod chain;
 mod feed;
 mod invocations;
 mod listen;
@@ -18,6 +20,7 @@ mod opening;
 mod replies;
 mod sending;
 mod service;
+mod steps;
 mod work;
 
 use arrow_schema::SchemaRef;
@@ -28,11 +31,14 @@ use flowc_runner::Runner;
 
 pub use listen::{LISTEN, Location, input_ended, serve, serve_secured};
 
-/// The invocation that an opening asks for, if it can be followed. For fuzzing.
+/// The invocations of stages that an opening asks for, if it can be followed, each with the columns per output that go on to
+/// the next or to the client. For fuzzing.
 #[cfg(feature = "testing")]
-pub(crate) fn invocation(opening: &[u8]) -> Option<flowc_runner::Invocation> {
+pub(crate) fn invocations(opening: &[u8]) -> Option<Vec<(flowc_runner::Invocation, Vec<Vec<usize>>)>> {
     let opened = opening::Opened::read(opening).ok()?;
-    Some(opened.invocation(StageDigest::new([0; 32]), Limits::default()))
+    let invocation =
+        |step: &steps::Step| (step.invocation(StageDigest::new([0; 32]), Limits::default()), step.gives.clone());
+    Some(opened.steps.iter().map(invocation).collect())
 }
 
 /// The stages that a program serves.

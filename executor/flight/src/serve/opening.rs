@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flowc_planner::catalogue::Problem;
-use flowc_planner::key::{StageDigest, canonical_json};
+use flowc_planner::key::canonical_json;
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Serialization};
-use flowc_runner::{InputPort, Invocation, OutputPort};
+use flowc_runner::{InputPort, OutputPort};
 use serde::Deserialize;
 use tonic::Status;
 
 use super::numbers::Numbers;
+use super::steps::{Step, chain};
 use crate::wire::{Opening, PROTOCOL, ROW, Request, WireSchema};
 
 /// Why a request is not answered as asked.
@@ -52,16 +53,18 @@ pub(super) struct Opened {
     pub(super) rows: Vec<Rows>,
     /// The input that comes on the exchange.
     pub(super) main: Option<usize>,
-    opening: Opening<'static>,
+    /// What batches are made of, both ways.
+    pub(super) serialization: Serialization,
+    /// Per input: which of the columns that come are handed over, in their order. After those lie the numbers of its rows.
+    pub(super) takes: Vec<Vec<usize>>,
+    /// The stages, in their order.
+    pub(super) steps: Vec<Step>,
 }
 
 impl Opened {
     /// Reads the command of an exchange.
     pub(super) fn read(command: &[u8]) -> Result<Self, Refusal> {
         let opening: Opening<'static> = request(command)?;
-        if !opening.steps.is_empty() {
-            return Err(Refusal::Problem(Problem::new("this program runs stages one by one, not in chains")));
-        }
         let schema = |schema: &WireSchema| schema.decode().map_err(Refusal::invalid);
         let inputs = opening.inputs.iter().map(|input| schema(&input.schema)).collect::<Result<Vec<_>, _>>()?;
         let outputs = opening.outputs.iter().map(|output| schema(&output.written)).collect::<Result<Vec<_>, _>>()?;
@@ -69,23 +72,10 @@ impl Opened {
         check(&opening, &outputs, &rows)?;
         let is_picked = |input| rows.contains(&Rows::Subset { input });
         let numbered = (0..inputs.len()).map(is_picked).collect();
-        let (name, main) = (opening.invocation.clone().into_owned(), opening.main);
-        Ok(Self { name, inputs, outputs, numbered, rows, main, opening })
-    }
-
-    /// The name of the stage.
-    pub(super) fn stage(&self) -> &str {
-        &self.opening.stage
-    }
-
-    /// What batches are made of, both ways.
-    pub(super) fn serialization(&self) -> Serialization {
-        self.opening.serialization
-    }
-
-    /// What its client asks for.
-    pub(super) fn limits(&self) -> Limits {
-        Limits { memory: self.opening.memory, timeout_ms: self.opening.timeout_ms, ..Limits::default() }
+        let (name, main, serialization) =
+            (opening.invocation.clone().into_owned(), opening.main, opening.serialization);
+        let opened = Self { name, inputs, outputs, numbered, rows, main, serialization, takes: vec![], steps: vec![] };
+        opened.with_steps(&opening).map_err(Refusal::invalid)
     }
 
     /// The inputs beside the main one.
@@ -93,19 +83,30 @@ impl Opened {
         (0..self.inputs.len()).filter(|port| Some(*port) != self.main)
     }
 
-    /// As a runner knows it.
-    pub(super) fn invocation(&self, digest: StageDigest, limits: Limits) -> Invocation {
-        let opening = &self.opening;
-        Invocation {
-            stage: self.stage().into(),
-            digest,
+    fn with_steps(mut self, opening: &Opening<'_>) -> Result<Self, String> {
+        let whole = self.whole(opening);
+        self.takes = whole.inputs.iter().map(|input| (0..input.schema.fields().len()).collect()).collect();
+        if opening.steps.is_empty() {
+            return Ok(Self { steps: vec![whole], ..self });
+        }
+        let (takes, steps) = chain(&whole, &opening.steps)?;
+        self.main.into_iter().for_each(|main| self.takes[main].clone_from(&takes));
+        Ok(Self { steps, ..self })
+    }
+
+    /// All of it as if it were one stage, as it is where there are no steps.
+    fn whole(&self, opening: &Opening<'_>) -> Step {
+        let outputs: Arc<[OutputPort]> = (0..self.outputs.len()).map(|output| self.output(output)).collect();
+        Step {
+            stage: (&*opening.stage).into(),
+            limits: Limits { memory: opening.memory, timeout_ms: opening.timeout_ms, ..Limits::default() },
             config: canonical_json(&opening.config).into(),
             phase: opening.phase,
             part: opening.part,
             inputs: (0..self.inputs.len()).map(|input| self.input(input)).collect(),
-            main_input: self.main,
-            outputs: (0..self.outputs.len()).map(|output| self.output(output)).collect(),
-            limits,
+            main: self.main,
+            gives: outputs.iter().map(|output| (0..output.columns.len()).collect()).collect(),
+            outputs,
             secrets: opening.secrets.0.clone(),
         }
     }

@@ -1,12 +1,15 @@
 //! Where the batches of an instance go: to the client.
 
 use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::ArrowError;
 use flowc_planner::plan::Rows;
 use flowc_runner::{Batch, Outlet, StageError, StageFault};
 
+use super::chain::pick;
 use super::numbers::Numbers;
+use super::opening::Opened;
 use super::replies::{Gone, Replies};
+use super::steps::Step;
 use crate::encode::{EncodeError, Encoder};
 use crate::transport::Transport;
 use crate::wire::Note;
@@ -19,19 +22,22 @@ pub(super) struct Sending {
 
 struct Output {
     encoder: Encoder,
+    /// Which columns of the port are sent.
+    columns: Vec<usize>,
     picks: bool,
     replies: Replies,
 }
 
 impl Sending {
-    /// Sends these columns on these streams, one per output.
-    pub(super) fn new(sent: &[SchemaRef], rows: &[Rows], replies: &[Replies], transport: &Transport) -> Self {
-        let output = |((sent, rows), replies): ((&SchemaRef, &Rows), &Replies)| Output {
-            encoder: Encoder::new(sent.clone(), None, transport),
-            picks: matches!(rows, Rows::Subset { .. }),
+    /// Sends what the last stage gives on these streams, one per output.
+    pub(super) fn new(opened: &Opened, last: &Step, replies: &[Replies], transport: &Transport) -> Self {
+        let output = |(number, replies): (usize, &Replies)| Output {
+            encoder: Encoder::new(opened.outputs[number].clone(), None, transport),
+            columns: last.gives[number].clone(),
+            picks: matches!(opened.rows[number], Rows::Subset { .. }),
             replies: replies.clone(),
         };
-        Self { outputs: sent.iter().zip(rows).zip(replies).map(output).collect() }
+        Self { outputs: replies.iter().enumerate().map(output).collect() }
     }
 }
 
@@ -45,7 +51,7 @@ impl Output {
         messages.try_for_each(|sent| sent.map_err(|Gone| StageFault::Cancelled))
     }
 
-    /// The columns that are sent: all, the numbers of picked rows as numbers.
+    /// The columns that are sent, the numbers of picked rows as numbers.
     fn record(&self, batch: &Batch) -> Result<RecordBatch, ArrowError> {
         let absent = || ArrowError::InvalidArgumentError("a column is missing".to_owned());
         let column = |(place, column): (usize, &Option<_>)| match column {
@@ -53,7 +59,8 @@ impl Output {
             Some(column) => Ok(column.clone()),
             None => Err(absent()),
         };
-        let columns = batch.columns().iter().enumerate().map(column).collect::<Result<_, _>>()?;
+        let sent = pick(batch, &self.columns);
+        let columns = sent.columns().iter().enumerate().map(column).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.rows()));
         RecordBatch::try_new_with_options(self.encoder.schema().clone(), columns, &options)
     }

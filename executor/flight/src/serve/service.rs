@@ -35,6 +35,8 @@ use crate::wire::{
 
 /// Stack of a thread that works on an invocation: enough for an instance of any runner.
 const STACK: usize = 8 << 20;
+/// For each further stage of a chain, whose instance runs on top of the one before.
+const STACK_PER_STEP: usize = 2 << 20;
 
 /// Serves stages.
 pub(super) struct Service {
@@ -68,10 +70,11 @@ impl Service {
         let open = self.invocations.open(&opened.name, streams)?;
         let (stages, memory, runtime) = (self.stages.clone(), self.memory.clone(), Handle::current());
         let due = opened.main.map_or_else(|| Arc::new(Schema::empty()), |main| opened.inputs[main].clone());
-        let transport = Transport { serialization: opened.serialization(), memory };
+        let transport = Transport { serialization: opened.serialization, memory };
         let main = Feed::new(due, None, messages, runtime.clone(), &transport);
+        let stack = STACK + opened.steps.len() * STACK_PER_STEP;
         let work = Work { stages, opened, main, others, replies, taken, runtime, transport };
-        let thread = std::thread::Builder::new().name("flowc-invocation".to_owned()).stack_size(STACK);
+        let thread = std::thread::Builder::new().name("flowc-invocation".to_owned()).stack_size(stack);
         let started = thread.spawn(move || work.run());
         started.map_err(|error| Status::resource_exhausted(format!("no thread for an invocation: {error}")))?;
         Ok(stream(answers, open))
@@ -110,7 +113,7 @@ fn signature(stages: &dyn Served, body: &[u8]) -> Result<WireSignature, Refusal>
     let signature = stages.signature(&stage).map_err(Refusal::Problem)?;
     let (inputs, outputs, config_schema) = (signature.inputs, signature.outputs, signature.config_schema);
     let serializations = Serialization::ALL.map(|serialization| serialization.name().to_owned()).to_vec();
-    let (protocol, doc, chains) = (PROTOCOL, signature.doc, false);
+    let (protocol, doc, chains) = (PROTOCOL, signature.doc, true);
     Ok(WireSignature { protocol, doc, inputs, outputs, config_schema, chains, serializations })
 }
 

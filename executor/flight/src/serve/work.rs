@@ -7,18 +7,19 @@ use arrow_array::RecordBatch;
 use arrow_flight::PutResult;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::plan::Rows;
-use flowc_runner::{Batch, Instance, StageError, StageFault};
+use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::Served;
+use super::chain::{Course, Handover, Link, pick};
 use super::feed::{Feed, Lost, Put, acknowledge};
 use super::numbers::Numbers;
 use super::opening::Opened;
 use super::replies::{Gone, Replies};
 use super::sending::Sending;
+use super::{Served, ServedCode};
 use crate::transport::Transport;
 use crate::wire::{Note, WireFailure, WireProblem};
 
@@ -51,14 +52,14 @@ enum Stop {
 impl Work {
     /// Does all of it.
     pub(super) fn run(mut self) {
-        let exchange = self.replies[0].clone();
+        let (exchange, course) = (self.replies[0].clone(), Course::new(self.opened.steps.len()));
         // What can't be said any more is said to nobody.
-        let _ = match self.invoke() {
-            Ok(()) => exchange.note(&Note { finished: true, ..Note::default() }),
+        let _ = match self.invoke(&course) {
+            Ok(()) => exchange.note(&Note { finished: true, rows: course.rows(), ..Note::default() }),
             Err(Stop::Gone) => Ok(()),
             Err(Stop::Refused(status)) => exchange.refuse(status),
             Err(Stop::Words(note)) => {
-                let said = exchange.note(&note);
+                let said = exchange.note(&Note { step: course.failed(), ..*note });
                 // If the call ended while the client still sends, it might not see the message.
                 self.runtime.block_on(exchange.closed());
                 said
@@ -66,11 +67,8 @@ impl Work {
         };
     }
 
-    fn invoke(&mut self) -> Result<(), Stop> {
-        let code = self.stages.code(self.opened.stage(), &self.opened.limits())?;
-        let invocation = self.opened.invocation(code.digest, code.limits);
-        let outlet = Sending::new(&self.opened.outputs, &self.opened.rows, &self.replies, &self.transport);
-        let mut instance = code.runner.open(&invocation, Box::new(outlet))?;
+    fn invoke(&mut self, course: &Arc<Course>) -> Result<(), Stop> {
+        let mut instance = self.open(course)?;
         self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;
         for (port, put) in std::mem::take(&mut self.others) {
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
@@ -95,11 +93,32 @@ impl Work {
         }
         Ok(())
     }
+
+    /// Opens all stages, the last one first; gives the first.
+    fn open(&self, course: &Arc<Course>) -> Result<Box<Link>, Stop> {
+        let (steps, last) = (&self.opened.steps, self.opened.steps.len() - 1);
+        let sending = Sending::new(&self.opened, &steps[last], &self.replies, &self.transport);
+        let mut next = self.open_step(course, last, Box::new(sending))?;
+        for number in (0..last).rev() {
+            let (columns, replies) = (steps[number].gives[0].clone(), self.replies[0].clone());
+            next = self.open_step(course, number, Box::new(Handover { next, columns, replies }))?;
+        }
+        Ok(next)
+    }
+
+    fn open_step(&self, course: &Arc<Course>, number: usize, outlet: Box<dyn Outlet>) -> Result<Box<Link>, Stop> {
+        let step = &self.opened.steps[number];
+        let ServedCode { runner, digest, limits } = course.of(number, self.stages.code(&step.stage, &step.limits))?;
+        let instance = course.of(number, runner.open(&step.invocation(digest, limits), outlet))?;
+        Ok(Box::new(Link { instance, step: number, course: course.clone() }))
+    }
 }
 
 /// An input on its way into the instance.
 struct Input<'a> {
     port: usize,
+    /// Which columns are handed over.
+    takes: &'a [usize],
     numbers: Option<Numbers>,
     consumed: u64,
     settled: u64,
@@ -113,7 +132,7 @@ struct Input<'a> {
 impl<'a> Input<'a> {
     fn new(
         port: usize,
-        opened: &Opened,
+        opened: &'a Opened,
         replies: &'a [Replies],
         put: Option<Sender<Result<PutResult, Status>>>,
     ) -> Self {
@@ -121,6 +140,7 @@ impl<'a> Input<'a> {
         let picking = outputs.filter(|(_, (rows, _))| **rows == Rows::Subset { input: port });
         Self {
             port,
+            takes: &opened.takes[port],
             numbers: opened.numbered[port].then(Numbers::default),
             consumed: 0,
             settled: 0,
@@ -145,7 +165,7 @@ impl<'a> Input<'a> {
         let numbers = self.numbers.as_mut().map(|numbers| numbers.column(batch.num_rows())).transpose();
         let numbers = numbers.map_err(|error| Stop::Refused(Status::invalid_argument(error.to_string())))?;
         let columns = batch.columns().iter().cloned().chain(numbers).map(Some);
-        Ok(Batch::new(batch.num_rows(), columns.collect::<Vec<_>>()))
+        Ok(pick(&Batch::new(batch.num_rows(), columns.collect::<Vec<_>>()), self.takes))
     }
 
     /// Says how far the instance has come.
@@ -191,12 +211,13 @@ impl From<Problem> for Stop {
 
 impl From<StageError> for Stop {
     fn from(error: StageError) -> Self {
+        let given = error.rows.map(|given| [given.rows.start, given.rows.end]);
         let failure = |message| WireFailure { message, ..WireFailure::default() };
         let failure = match error.fault {
             StageFault::Cancelled => return Stop::Gone,
             StageFault::Problem { message, config_path } => {
                 let problem = Some(WireProblem { message, config_path, help: None });
-                return Stop::Words(Box::new(Note { problem, ..Note::default() }));
+                return Stop::Words(Box::new(Note { problem, given, ..Note::default() }));
             }
             StageFault::Contract(what) => WireFailure { breach: true, ..failure(what) },
             StageFault::Trap(what) => failure(what),
@@ -204,6 +225,6 @@ impl From<StageError> for Stop {
             fault @ StageFault::Memory { .. } => WireFailure { memory: true, ..failure(fault.to_string()) },
             fault => failure(fault.to_string()),
         };
-        Stop::Words(Box::new(Note { failed: Some(failure), ..Note::default() }))
+        Stop::Words(Box::new(Note { failed: Some(failure), given, ..Note::default() }))
     }
 }

@@ -20,7 +20,7 @@ fn a_stage_says_what_it_is_and_does() {
     let signature = server.connection.signature("flood", StageDigest::new([7; 32]), [].into()).unwrap();
     assert_eq!((signature.doc.as_str(), &signature.inputs[..]), ("Does as `flood` does.", &["in".to_owned()][..]));
     assert_eq!(signature.config_schema, serde_json::json!({"type": "object"}));
-    assert_eq!(signature.serializations, Serialization::ALL);
+    assert_eq!((signature.chains, &signature.serializations[..]), (true, &Serialization::ALL[..]));
     let problem = server.connection.signature("none", StageDigest::new([7; 32]), [].into()).unwrap_err();
     assert_eq!((problem.message.as_str(), problem.help.as_deref()), ("no such stage", Some("name another")));
 
@@ -44,7 +44,7 @@ fn a_stage_is_given_its_secrets_and_no_others() {
     let secret = Invocation { secrets: given.clone().into_iter().collect(), ..plain.clone() };
     for (invocation, due) in [(secret, &given[..]), (plain, &[])] {
         run(&server, &invocation, [numbers(0..1)]).0.unwrap();
-        let secrets = server.fakes.secrets.lock().unwrap().clone();
+        let secrets = server.fakes.opened.lock().unwrap().pop().unwrap().secrets;
         let mut due: Vec<_> = due.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         due.sort_unstable();
         assert_eq!(secrets.iter().collect::<Vec<_>>(), due);

@@ -7,6 +7,7 @@ use arrow_array::{ArrayRef, LargeBinaryArray, RecordBatch};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, FlightData, FlightDescriptor, SchemaAsIpc, Ticket};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_schema::{DataType, Field, Schema};
 use arrow_select::concat::concat;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -97,7 +98,7 @@ fn opened(opening: &Value) -> FlightData {
     described(FlightDescriptor::new_cmd(opening.to_string()))
 }
 
-fn wire_schema(schema: &arrow_schema::Schema) -> String {
+fn wire_schema(schema: &Schema) -> String {
     STANDARD.encode(flowc_runner::schema::encode(schema).unwrap())
 }
 
@@ -153,17 +154,56 @@ fn openings_that_make_no_sense_are_refused() {
         let status = hostile.exchange(case.clone()).unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{case:?}: {status}");
     }
-    for (field, value) in [("protocol", json!(2)), ("steps", json!([step()]))] {
-        let notes = hostile.exchange(with("a", field, value)).unwrap();
-        assert!(notes.last().unwrap().get("problem").is_some(), "{notes:?}");
-    }
+    let notes = hostile.exchange(with("a", "protocol", json!(2))).unwrap();
+    assert!(notes.last().unwrap().get("problem").is_some(), "{notes:?}");
     hostile.is_well();
 }
 
+/// A step between two frames of one column.
 fn step() -> Value {
     let schema = wire_schema(&schema());
-    json!({"stage": "keep", "config": {}, "phase": "run", "reads": [0], "input": schema, "rows": {"same": 0},
-        "written": schema, "frame": [{"kept": 0}]})
+    json!({"stage": "keep", "config": {}, "phase": "run", "reads": [0], "input": schema, "rows": "new",
+        "written": schema, "frame": [{"written": 0}]})
+}
+
+#[test]
+fn chains_that_make_no_sense_are_refused() {
+    let hostile = Hostile::new();
+    let text = Schema::new(vec![Field::new("n", DataType::Utf8, false)]);
+    let one = |field: &str, value: Value| {
+        let mut one = step();
+        one[field] = value;
+        one
+    };
+    let changed = |field: &str, value: Value| json!([step(), one(field, value), step()]);
+    let cases = [
+        (changed("phase", json!("partial")), "only the last step"),
+        (changed("phase", json!("dance")), "can't be read"),
+        (changed("reads", json!([1])), "there is no column 1 in the frame before it, which has 1"),
+        (changed("reads", json!([0, 0])), "not those that it reads"),
+        (changed("input", json!(wire_schema(&text))), "not those that it reads"),
+        (changed("input", json!("AAAA")), "a schema can't be read"),
+        (changed("frame", json!([{"written": 1}])), "there is no column 1 among those that it writes, which are 1"),
+        (changed("frame", json!([{"kept": 7}])), "there is no column 7 in the frame before it"),
+        (changed("frame", json!([{"kept": 0}])), "nothing of the frame before it can be kept"),
+        (changed("rows", json!({"same": 1})), "step 1: it has the rows of input 1"),
+        (json!([step(), {}]), "can't be read"),
+        (json!([one("rows", json!({"same": 0}))]), "not what the output says"),
+        (json!([one("frame", json!([]))]), "does not have the columns of the output"),
+        (json!(vec![step(); 65]), "64 steps at most, and this one has 65"),
+    ];
+    for (steps, what) in cases {
+        let status = hostile.exchange(with("a", "steps", steps)).unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(status.message().contains(what), "{what}: {status}");
+    }
+    let mut two = opening("a");
+    let output = two["outputs"][0].clone();
+    two["steps"] = json!([step()]);
+    two["outputs"] = json!([output.clone(), output]);
+    let status = hostile.exchange(vec![opened(&two)]).unwrap_err();
+    assert!(status.message().contains("a main input, and one output"), "{status}");
+    hostile.is_well();
 }
 
 #[test]
@@ -185,7 +225,7 @@ fn streams_of_no_invocation_are_refused() {
 fn garbage_in_place_of_batches_ends_the_invocation() {
     let hostile = Hostile::new();
     let schema_message = FlightData::from(SchemaAsIpc::new(&schema(), &IpcWriteOptions::default()));
-    let other = arrow_schema::Schema::new(vec![arrow_schema::Field::new("x", arrow_schema::DataType::Utf8, true)]);
+    let other = Schema::new(vec![Field::new("x", DataType::Utf8, true)]);
     let other = FlightData::from(SchemaAsIpc::new(&other, &IpcWriteOptions::default()));
     let garbage = FlightData { data_header: vec![0xff; 64].into(), ..FlightData::default() };
     let noted = FlightData { app_metadata: "{".into(), ..FlightData::default() };

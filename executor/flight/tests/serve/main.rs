@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod chains;
 mod flow;
 mod hostile;
 mod stored;

@@ -15,7 +15,8 @@ use flowc_planner::catalogue::{Description, InputDescription, OutputDescription,
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{
-    Batch, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection, StageError, StageFault,
+    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection,
+    StageError, StageFault,
 };
 
 /// Rows of a batch whose one column has a megabyte.
@@ -32,8 +33,8 @@ pub struct Fakes {
     pub open: AtomicU64,
     /// `gate` waits for one of these per batch.
     pub permits: Mutex<Option<Receiver<()>>>,
-    /// The secrets of the instance that was opened last.
-    pub secrets: Mutex<Secrets>,
+    /// What instances were opened with, in that order.
+    pub opened: Mutex<Vec<Invocation>>,
 }
 
 /// The one column of everything.
@@ -50,14 +51,24 @@ pub fn numbers(numbers: std::ops::Range<i64>) -> Batch {
 ///
 /// - `flood` emits new rows for every batch;
 /// - `gate` emits nothing, and takes a batch for each permit;
-/// - `pick` emits every second row of its main input, on the output beside the rows of the other one;
+/// - `pick` emits every second row of its main input, and on another output the rows of another input;
 /// - `keep` emits all rows of its input at the end, the last batch first.
 struct Fake {
     stage: String,
     fakes: Arc<Fakes>,
     permits: Option<Receiver<()>>,
     kept: Vec<Batch>,
-    outlet: Box<dyn Outlet>,
+    main: Option<usize>,
+    /// Those of the first output.
+    columns: Vec<OutputColumn>,
+    /// None when it is closed.
+    outlet: Option<Box<dyn Outlet>>,
+}
+
+impl Fake {
+    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        self.outlet.as_mut().unwrap().emit(port, batch)
+    }
 }
 
 struct FakeRunner(Arc<Fakes>);
@@ -67,8 +78,9 @@ impl Runner for FakeRunner {
         let (stage, fakes) = (invocation.stage.to_string(), self.0.clone());
         fakes.open.fetch_add(1, Ordering::SeqCst);
         let permits = fakes.permits.lock().unwrap().take();
-        *fakes.secrets.lock().unwrap() = invocation.secrets.clone();
-        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), outlet }))
+        fakes.opened.lock().unwrap().push(invocation.clone());
+        let (main, columns) = (invocation.main_input, invocation.outputs[0].columns.clone());
+        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), main, columns, outlet: Some(outlet) }))
     }
 }
 
@@ -77,7 +89,7 @@ impl Instance for Fake {
         match (self.stage.as_str(), port) {
             ("flood", _) => {
                 for _ in 0..FLOOD {
-                    self.outlet.emit(0, numbers(0..MEGABYTE as i64))?;
+                    self.emit(0, numbers(0..MEGABYTE as i64))?;
                     self.fakes.done.fetch_add(1, Ordering::SeqCst);
                 }
             }
@@ -85,12 +97,15 @@ impl Instance for Fake {
                 self.permits.as_ref().unwrap().recv().unwrap();
                 self.fakes.done.fetch_add(1, Ordering::SeqCst);
             }
-            // The other input's only column is read; of the main one, the numbers of the rows come along.
-            ("pick", 0) => self.outlet.emit(1, Batch::new(batch.rows(), vec![batch.column(0).cloned()]))?,
+            // The other input's only column is read.
+            ("pick", port) if self.main != Some(port) => {
+                self.emit(1, Batch::new(batch.rows(), vec![batch.column(0).cloned()]))?
+            }
             ("pick", _) => {
                 let mask = BooleanArray::from_iter((0..batch.rows()).map(|row| Some(row % 2 == 1)));
                 let picked = batch.select(&Selection::Mask(mask)).unwrap();
-                self.outlet.emit(0, passed(&picked))?;
+                self.outlet.as_mut().unwrap().log("info", "picks");
+                self.emit(0, passed(&picked, &self.columns))?;
             }
             ("keep", _) => self.kept.push(batch),
             other => panic!("no such stage: {other:?}"),
@@ -104,9 +119,9 @@ impl Instance for Fake {
 
     fn finish(mut self: Box<Self>) -> Result<(), StageError> {
         while let Some(batch) = self.kept.pop() {
-            self.outlet.emit(0, passed(&batch))?;
+            self.emit(0, passed(&batch, &self.columns))?;
         }
-        Ok(())
+        self.outlet.take().map_or(Ok(()), |outlet| outlet.close())
     }
 }
 
@@ -116,9 +131,13 @@ impl Drop for Fake {
     }
 }
 
-/// What an output of picked rows has that writes nothing: the numbers of rows.
-fn passed(batch: &Batch) -> Batch {
-    Batch::new(batch.rows(), vec![batch.column(1).cloned()])
+/// What an output has that writes nothing: columns of the input, and the numbers of rows are one of them.
+fn passed(batch: &Batch, columns: &[OutputColumn]) -> Batch {
+    let column = |column: &OutputColumn| match *column {
+        OutputColumn::Passed { column } => batch.column(column).cloned(),
+        OutputColumn::Written => panic!("it writes nothing"),
+    };
+    Batch::new(batch.rows(), columns.iter().map(column).collect::<Vec<_>>())
 }
 
 struct FakeStages {
@@ -157,9 +176,9 @@ impl Served for FakeStages {
         })
     }
 
-    fn code(&self, stage: &str, _: &Limits) -> Result<ServedCode<'_>, Problem> {
+    fn code(&self, stage: &str, asked: &Limits) -> Result<ServedCode<'_>, Problem> {
         self.signature(stage)?;
-        Ok(ServedCode { runner: &self.runner, digest: StageDigest::new([0; 32]), limits: Limits::default() })
+        Ok(ServedCode { runner: &self.runner, digest: StageDigest::new([0; 32]), limits: asked.clone() })
     }
 }
 
@@ -238,8 +257,19 @@ impl Program for Endless {
 
 impl Runner for Server {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let (entries, invocations) = (vec![invocation.stage.to_string()], std::slice::from_ref(invocation));
-        let stages = Stages { entries, invocations, between: Vec::new() };
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+}
+
+impl ChainRunner for Server {
+    fn open_chain(
+        &self,
+        invocations: &[Invocation],
+        between: Vec<Box<dyn Between>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let entries = invocations.iter().map(|invocation| invocation.stage.to_string()).collect();
+        let stages = Stages { entries, invocations, between };
         Ok(Box::new(FlightInstance::open(&self.connection, Box::new(Endless), stages, outlet)?))
     }
 }

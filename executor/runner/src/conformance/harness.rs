@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use flowc_planner::catalogue::{OutputDescription, Problem};
-use flowc_planner::key::Phase;
+use flowc_planner::catalogue::{Description, OutputDescription, Problem};
+use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::Limits;
 
 use super::Subject;
@@ -30,7 +30,18 @@ pub fn batch(start: i64, rows: usize) -> Batch {
 
 /// An invocation as the engine would make it of what the stage describes, in the phase `run`.
 pub fn invocation(subject: &dyn Subject, config: &str, limits: Limits) -> Result<Invocation, Problem> {
-    let description = subject.describe(config, input_schema())?;
+    let input = input_schema();
+    Ok(planned(subject.describe(config, input.clone())?, subject.digest(), config, input, limits))
+}
+
+/// The same of a stage that describes itself so, with an input of these columns.
+pub(super) fn planned(
+    description: Description,
+    digest: StageDigest,
+    config: &str,
+    input: SchemaRef,
+    limits: Limits,
+) -> Invocation {
     let output = |output: OutputDescription| OutputPort {
         needed: vec![true; output.columns.len()],
         schema: output.schema,
@@ -38,18 +49,18 @@ pub fn invocation(subject: &dyn Subject, config: &str, limits: Limits) -> Result
         columns: output.columns,
     };
     let reads = description.inputs.first().map_or(Vec::new(), |input| input.reads.clone());
-    Ok(Invocation {
+    Invocation {
         stage: "subject".into(),
-        digest: subject.digest(),
+        digest,
         config: config.into(),
         phase: Phase::Run,
         part: 0,
-        inputs: Arc::new([InputPort { schema: input_schema(), reads }]),
+        inputs: Arc::new([InputPort { schema: input, reads }]),
         main_input: Some(0),
         outputs: description.outputs.into_iter().map(output).collect(),
         limits,
         secrets: Secrets::default(),
-    })
+    }
 }
 
 /// What an outlet got.

@@ -30,6 +30,7 @@
 //! | `no-such-port` | emits it on port 9; where that can't be said, consumes rows of a port that it was not given |
 
 mod cases;
+mod chains;
 mod harness;
 
 use arrow_schema::SchemaRef;
@@ -37,6 +38,7 @@ use flowc_planner::catalogue::{Description, Problem};
 use flowc_planner::key::StageDigest;
 
 use crate::Runner;
+pub use chains::chain_failures;
 pub use harness::{Keeper, Kept, batch, drive, ids, input_schema, invocation, run};
 
 /// A runner with the stage that the suite is about.
@@ -65,14 +67,27 @@ pub fn failures(subject: &dyn Subject) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use flowc_planner::plan::Serialization;
+
     use super::*;
-    use crate::{Instance, Invocation, Outlet, StageError, StageFault};
+    use crate::{Between, ChainRunner, Instance, Invocation, Outlet, StageError, StageFault};
 
     /// A runner that does nothing right.
     struct Nothing;
 
     impl Runner for Nothing {
         fn open(&self, _: &Invocation, _: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+            Err(StageError::new("", StageFault::Cancelled))
+        }
+    }
+
+    impl ChainRunner for Nothing {
+        fn open_chain(
+            &self,
+            _: &[Invocation],
+            _: Vec<Box<dyn Between>>,
+            _: Box<dyn Outlet>,
+        ) -> Result<Box<dyn Instance>, StageError> {
             Err(StageError::new("", StageFault::Cancelled))
         }
     }
@@ -94,5 +109,6 @@ mod tests {
     #[test]
     fn a_runner_that_does_nothing_right_fails_in_every_case() {
         assert_eq!(failures(&Nothing).len(), cases::CASES.len());
+        assert_eq!(chain_failures(&Nothing, &Nothing, Serialization::Arrow).len(), chains::CASES.len());
     }
 }

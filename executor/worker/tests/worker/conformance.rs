@@ -2,10 +2,11 @@
 
 use std::sync::LazyLock;
 
-use flowc_planner::catalogue::{Description, Problem, Question};
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::{Description, Problem};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Code, Limits};
-use flowc_runner::conformance::{Subject, batch, failures, invocation, run};
+use flowc_planner::plan::{Limits, Serialization};
+use flowc_runner::conformance::{Subject, batch, chain_failures, failures, invocation, run};
 use flowc_runner::{Batch, Runner, StageFault};
 use flowc_worker::WorkerRunner;
 
@@ -32,10 +33,15 @@ impl Subject for Hostile {
         GUEST.digest
     }
 
-    fn describe(&self, config: &str, input: arrow_schema::SchemaRef) -> Result<Description, Problem> {
-        let config = config.parse().expect("JSON");
-        let (code, digest) = (Code::Wasm("hostile.wasm".to_owned()), GUEST.digest);
-        GUEST.components.describe(&Question { code, digest, config, inputs: vec![input] })
+    fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem> {
+        GUEST.describe(config, input)
+    }
+}
+
+#[test]
+fn chains_give_what_their_stages_give_one_by_one() {
+    for serialization in Serialization::ALL {
+        assert_eq!(chain_failures(&*GUEST, &HOSTILE.runner, serialization), [""; 0], "{serialization:?}");
     }
 }
 

@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, LazyLock};
 
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Code;
 use flowc_process::Host;
+use flowc_runner::Runner;
+use flowc_runner::conformance::Subject;
 use flowc_wasm::{CompiledCache, WasmRunner};
 use flowc_worker::{Credentials, Worker, WorkerError, WorkerRunner};
 
@@ -74,6 +79,23 @@ pub(crate) static GUEST: LazyLock<Guest> = LazyLock::new(|| {
     components.add(component, digest);
     Guest { components, digest, _folder: folder }
 });
+
+/// In this process.
+impl Subject for Guest {
+    fn runner(&self) -> &dyn Runner {
+        &*self.components
+    }
+
+    fn digest(&self) -> StageDigest {
+        self.digest
+    }
+
+    fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem> {
+        let config = config.parse().expect("JSON");
+        let (code, digest) = (Code::Wasm("hostile.wasm".to_owned()), self.digest);
+        self.components.describe(&Question { code, digest, config, inputs: vec![input] })
+    }
+}
 
 /// A runner on workers.
 pub(crate) fn runner(files: &[&Path]) -> WorkerRunner {

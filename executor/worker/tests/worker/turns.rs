@@ -1,8 +1,9 @@
 //! Several workers, of which some are gone.
 
-use flowc_planner::catalogue::{Description, Problem, Question};
+use arrow_schema::SchemaRef;
+use flowc_planner::catalogue::{Description, Problem};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::{Code, Limits};
+use flowc_planner::plan::Limits;
 use flowc_runner::conformance::{Subject, batch, invocation, run};
 use flowc_runner::{Runner, StageError, StageFault};
 use flowc_worker::WorkerRunner;
@@ -20,9 +21,8 @@ impl Subject for On {
         GUEST.digest
     }
 
-    fn describe(&self, config: &str, input: arrow_schema::SchemaRef) -> Result<Description, Problem> {
-        let (code, digest) = (Code::Wasm("hostile.wasm".to_owned()), GUEST.digest);
-        GUEST.components.describe(&Question { code, digest, config: config.parse().unwrap(), inputs: vec![input] })
+    fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem> {
+        GUEST.describe(config, input)
     }
 }
 
