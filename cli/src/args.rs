@@ -308,7 +308,10 @@ pub(crate) struct StoreUnpinArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc store gc --dry-run    what would go
-  flowc store gc")]
+  flowc store gc
+
+Packages of Python stages and components that were compiled or built go by the
+same rule as results; a run that needs them makes them again.")]
 pub(crate) struct StoreGcArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
