@@ -1,5 +1,5 @@
-//! `flowc show OUTPUT`: rows of a stream. They are written as they are read, so that any number of them takes no more memory;
-//! only a table needs all that it shows.
+//! `flowc show OUTPUT`: rows of a stream. They are written as they are read, so that any number of them takes no more
+//! memory; only a table needs all that it shows.
 
 use std::io::ErrorKind;
 

@@ -1,8 +1,8 @@
 //! Garbage collection: removes what nobody wants to keep, and gives the room back.
 //!
 //! What earlier runs found is forgotten first, then the index lets go, then files are removed: killed in between, it leaves
-//! files that nothing names, and the next collection removes them. A pack of which little is kept is copied anew: the copy is complete and synced before the
-//! index speaks of it.
+//! files that nothing names, and the next collection removes them. A pack of which little is kept is copied anew: the copy
+//! is complete and synced before the index speaks of it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;

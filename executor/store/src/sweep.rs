@@ -30,8 +30,8 @@ impl Collection {
     pub fn area(&self, area: Area, keep: impl Fn(&str) -> bool) -> Result<Swept, StoreError> {
         let folder = Store::area(self.store().dir(), area);
         let mut swept = Swept::default();
-        // A store that an earlier flowc made lacks the areas that came later. One that is a link is shared with other stores,
-        // whose needs are not known here.
+        // A store that an earlier flowc made lacks areas that came later. One that is a link is shared with other stores, whose
+        // needs are not known here.
         if !fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir()) {
             return Ok(swept);
         }
