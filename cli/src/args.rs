@@ -195,20 +195,27 @@ pub(crate) enum GraphFormat {
 #[command(after_help = "Examples:
   flowc show words                  the first rows as a table
   flowc show words --rows 100 --csv
-  flowc show parts.rejects --json   one of several outputs, or bad rows")]
+  flowc show parts.rejects --json   one of several outputs, or bad rows
+  flowc show words --arrow > words.arrows    all rows, for programs")]
 pub(crate) struct ShowArgs {
     /// A stream (`name` or `name.port`) or a sink
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: String,
-    /// At most so many rows
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) rows: usize,
+    /// At most so many rows, or `all` [default: 20; `all` with --arrow]
+    #[arg(long, value_name = "N", value_parser = parse_rows)]
+    pub(crate) rows: Option<u64>,
     /// Print one JSON object a row
-    #[arg(long, conflicts_with = "csv")]
+    #[arg(long, group = "form")]
     pub(crate) json: bool,
     /// Print CSV
-    #[arg(long)]
+    #[arg(long, group = "form")]
     pub(crate) csv: bool,
+    /// Write an Arrow IPC stream, with the columns' own types
+    #[arg(long, group = "form")]
+    pub(crate) arrow: bool,
+    /// Refuse rows other than those that a run told of by this key, in `streams` of its last event
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 }
@@ -308,7 +315,10 @@ pub(crate) struct StoreUnpinArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc store gc --dry-run    what would go
-  flowc store gc")]
+  flowc store gc
+
+Packages of Python stages and components that were compiled or built go by the
+same rule as results; a run that needs them makes them again.")]
 pub(crate) struct StoreGcArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -365,6 +375,14 @@ pub(crate) fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
     text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
 }
 
+/// A number of rows as clap reads it.
+pub(crate) fn parse_rows(text: &str) -> Result<u64, String> {
+    match text {
+        "all" => Ok(u64::MAX),
+        number => number.parse().map_err(|_| "write a whole number, or `all`".to_owned()),
+    }
+}
+
 /// A number of bytes as clap reads it.
 pub(crate) fn parse_size(text: &str) -> Result<ByteSize, String> {
     text.parse()
@@ -398,6 +416,13 @@ mod tests {
             command.get_subcommands().for_each(check);
         }
         check(&Args::command());
+    }
+
+    #[test]
+    fn rows_are_a_number_or_all() {
+        assert_eq!(parse_rows("7"), Ok(7));
+        assert_eq!(parse_rows("all"), Ok(u64::MAX));
+        assert!(parse_rows("-1").is_err() && parse_rows("most").is_err());
     }
 
     #[test]

@@ -91,8 +91,13 @@ mod tests {
     }
 
     fn report(stages: Vec<StageReport>) -> RunReport {
-        let outputs = vec![OutputReport { name: "top".into(), digest: ContentDigest::new([1; 32]), rows: 30 }];
-        RunReport { plan: PlanHash::new([0; 32]), stages, outputs }
+        let outputs = vec![OutputReport {
+            name: "top".into(),
+            stream: "top".into(),
+            digest: ContentDigest::new([1; 32]),
+            rows: 30,
+        }];
+        RunReport { plan: PlanHash::new([0; 32]), stages, outputs, streams: vec![] }
     }
 
     #[test]

@@ -37,11 +37,22 @@ pub(crate) fn is_watched() -> bool {
 
 /// Writes to standard output. A reader that has gone is no failure: it has what it wanted.
 pub(crate) fn print(text: &str) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
+}
+
+/// Writes a part of something longer to standard output.
+pub(crate) fn write(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Whether standard output is read by a person.
+pub(crate) fn prints_to_person() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Writes to standard error. If that cannot be done, there is nobody to tell.

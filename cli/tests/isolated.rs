@@ -115,6 +115,30 @@ fn when_flowc_is_killed_its_stages_end_and_the_next_run_works() {
 }
 
 #[test]
+fn garbage_collection_waits_for_stages_at_work_and_what_it_removes_is_installed_again() {
+    let project = project(600.0);
+    let environments = || {
+        let entries = std::fs::read_dir(project.root().join("home/.cache/flowc/builds/python")).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().file_name().len() == 64).count()
+    };
+    let mut run = start(&project);
+    wait_for_work(&project);
+    let mut gc = project.flowc(&["store", "gc"]).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(gc.try_wait().unwrap().is_none(), "it waits");
+    assert_eq!(environments(), 1);
+    kill(run.id() as i32);
+    run.wait().unwrap();
+    assert!(gc.wait().unwrap().success());
+    assert_eq!(environments(), 0, "no good run used it");
+
+    pipeline(&project, 0.0, "");
+    let output = project.flowc(&["run"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(environments(), 1);
+}
+
+#[test]
 fn when_flowc_is_killed_the_next_run_removes_its_containers() {
     let project = project(600.0);
     pipeline(&project, 600.0, "isolate \"container\";");

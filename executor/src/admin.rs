@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use flowc_store::{Damage, GcReport, Info, Store};
+use flowc_python::Environments;
+use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
 
 use crate::Error;
 use crate::history::{self, Pin, kept};
@@ -30,8 +31,59 @@ pub fn pins(store: &Path) -> Result<Vec<Pin>, Error> {
     history::pins(&Store::open(store)?)
 }
 
-/// Removes all results but those of each pipeline's last good run and of pinned runs. Waits for runs that are under way.
-pub fn gc(store: &Path, dry_run: bool) -> Result<GcReport, Error> {
-    let (columns, rows) = kept(&Store::open(store)?)?;
-    Ok(Store::gc(store, &columns, &rows, dry_run)?)
+/// What garbage collection removed, or would remove.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Results.
+    pub results: GcReport,
+    /// Environments of Python stages. What else lies beside them is in the bytes.
+    pub environments: Count,
+    /// Components that were compiled, or built from source trees.
+    pub components: Count,
+}
+
+/// How much of a kind stays and goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many are still there.
+    pub kept: u64,
+    /// How many were removed.
+    pub removed: u64,
+    /// Bytes given back.
+    pub bytes: u64,
+}
+
+impl Count {
+    fn of(swept: &[Swept], is_one: impl Fn(&str) -> bool) -> Self {
+        let count = |names: &[String]| names.iter().filter(|name| is_one(name)).count() as u64;
+        Self {
+            kept: swept.iter().map(|one| count(&one.kept)).sum(),
+            removed: swept.iter().map(|one| count(&one.removed)).sum(),
+            bytes: swept.iter().map(|one| one.bytes).sum(),
+        }
+    }
+}
+
+/// Folders among builds that have rules of their own: environments, and notes of images.
+const APART: [&str; 2] = ["python", "images"];
+
+/// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
+/// compiled or built. Waits for runs that are under way.
+///
+/// # Errors
+/// If the store can't be read or written.
+pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
+    let collection = Collection::begin(store, dry_run)?;
+    let kept = kept(collection.store())?;
+    let results = collection.results(&kept.columns, &kept.rows)?;
+    let is_built = |name: &str| kept.builds.contains(name);
+    let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
+    let builds = collection.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
+    let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
+    let compiled = collection.area(Area::Cwasm, is_compiled)?;
+    Ok(Collected {
+        results,
+        environments: Count::of(&[environments], Environments::is_whole),
+        components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),
+    })
 }

@@ -27,20 +27,23 @@ pub(crate) struct StageCatalogue<'a> {
     pub schemas: BTreeMap<String, SchemaRef>,
     /// Files that decide whether a component is still the same.
     pub evidence: Vec<PathBuf>,
+    /// The names of what was built for the code.
+    pub builds: Vec<String>,
 }
 
 impl<'a> StageCatalogue<'a> {
     /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made anew.
     pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
-        let (codes, images, schemas, evidence) = Default::default();
-        Self { components, lock, locked, codes, images, schemas, evidence }
+        let (codes, images, schemas, evidence, builds) = Default::default();
+        Self { components, lock, locked, codes, images, schemas, evidence, builds }
     }
 
     fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
-        let Located { digest, evidence, image } = self.components.locate(code)?;
+        let Located { digest, evidence, builds, image } = self.components.locate(code)?;
         self.check_lock(code, &digest)?;
         self.images.extend(image);
         self.evidence.extend(evidence);
+        self.builds.extend(builds);
         self.codes.insert(code.clone(), digest);
         let store = self.components.store;
         if let Some(known) = remembered(store, Memo::Signature, &signature_key(&digest)) {

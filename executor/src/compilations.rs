@@ -1,8 +1,9 @@
-//! Compiled components in the store, and the telling of compilations: they take seconds.
+//! Compiled components in the store, and the telling of compilations and builds: they take seconds.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
@@ -11,7 +12,7 @@ use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
 use crate::{Event, Observer};
 
-/// Who hears of compilations, and what the components are called.
+/// Who hears of compilations and builds, and what the stages are called.
 #[derive(Default)]
 pub(crate) struct Compilations(Mutex<Told>);
 
@@ -32,13 +33,30 @@ impl Compilations {
         self.lock().codes.insert(digest, code.to_string());
     }
 
-    fn started(&self, digest: &StageDigest) {
-        let told = self.lock();
-        let code = told.codes.get(digest).cloned().unwrap_or_else(|| digest.short());
-        let observer = told.observer.clone();
-        drop(told);
+    /// What a stage is called.
+    pub(crate) fn called(&self, digest: &StageDigest) -> String {
+        self.lock().codes.get(digest).cloned().unwrap_or_else(|| digest.short())
+    }
+
+    /// Builds something, and tells of it.
+    pub(crate) fn built<T, E>(
+        &self,
+        code: String,
+        build: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.observe(Event::BuildStarted { code: code.clone() });
+        let start = Instant::now();
+        let built = build(&mut |line: &str| {
+            self.observe(Event::BuildLog { code: code.clone(), message: line.to_owned() });
+        })?;
+        self.observe(Event::BuildFinished { code, seconds: start.elapsed().as_secs_f64() });
+        Ok(built)
+    }
+
+    fn observe(&self, event: Event) {
+        let observer = self.lock().observer.clone();
         if let Some(observer) = observer {
-            observer.observe(Event::CompileStarted { code });
+            observer.observe(event);
         }
     }
 
@@ -64,7 +82,8 @@ impl CompiledCache for StoreCache {
     }
 
     fn compiling(&self, digest: &StageDigest) {
-        self.compilations.started(digest);
+        let code = self.compilations.called(digest);
+        self.compilations.observe(Event::CompileStarted { code });
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use flowc_container::{ImageFolder, ImageSource, is_pinned};
 use flowc_planner::catalogue::Problem;
@@ -14,9 +14,12 @@ use flowc_store::{Area, Memo, Store};
 use flowc_wasm::WasmRunner;
 use serde::{Deserialize, Serialize};
 
+use crate::Observer;
 use crate::compilations::Compilations;
 use crate::runners::Runners;
-use crate::{Event, Observer};
+
+/// Where Cargo keeps what builds of `rust` stages have in common.
+const TARGET: &str = "target";
 
 /// Finds, builds and registers components.
 pub(crate) struct Components<'a> {
@@ -42,13 +45,15 @@ pub(crate) struct Located {
     pub digest: StageDigest,
     /// Files and folders whose stamps say "unchanged".
     pub evidence: Vec<PathBuf>,
+    /// The names of what was built for it, and is kept as long as a run needs it.
+    pub builds: Vec<String>,
     /// The image that a reference means which does not pin one: both.
     pub image: Option<(String, String)>,
 }
 
 impl Located {
     fn new(digest: StageDigest, evidence: Vec<PathBuf>) -> Self {
-        Self { digest, evidence, image: None }
+        Self { digest, evidence, builds: Vec::new(), image: None }
     }
 }
 
@@ -66,7 +71,7 @@ impl Components<'_> {
             Code::Std(name) => self.standard(name),
             Code::Wasm(path) => self.file(path),
             Code::Rust(dir) => self.built(code, dir),
-            Code::Python { dir, entry } => self.python(code, dir, entry),
+            Code::Python { dir, entry } => self.python(dir, entry),
             Code::Container { dir, entry } => self.container(code, dir, entry),
             Code::Image { reference, entry } => self.image(code, reference, entry),
         }?;
@@ -119,21 +124,18 @@ impl Components<'_> {
         let digest = WasmRunner::digest(&component);
         self.runners.wasm.add(component, digest);
         let SourceTree { files, directories, .. } = tree;
-        Ok(Located::new(digest, files.into_iter().chain(directories).collect()))
+        let evidence = files.into_iter().chain(directories).collect();
+        Ok(Located { builds: vec![name, TARGET.to_owned()], ..Located::new(digest, evidence) })
     }
 
-    fn python(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
+    fn python(&self, dir: &str, entry: &str) -> Result<Located, Problem> {
         self.runners.warn_of_isolation(self.observer);
-        let environments = &self.runners.environments;
-        let project = Project::find(&self.base.join(dir), &environments.home);
+        let project = Project::find(&self.base.join(dir), &Store::area(self.store.dir(), Area::Environments));
         let project = project.map_err(|error| Problem::new(error.to_string()))?;
-        let environment = match environments.kept(&project) {
-            Some(environment) => environment,
-            None => self.told(code, |log| environments.install(&project, log))?,
-        };
-        let evidence = project.evidence();
-        let digest = self.runners.python.add(Launch { project, environment, entry: entry.to_owned() });
-        Ok(Located::new(digest, evidence))
+        let (evidence, builds) = (project.evidence(), project.kept().into());
+        // Its packages are installed when it is started, which what is known of it may spare.
+        let digest = self.runners.python.add(Launch { project, entry: entry.to_owned() });
+        Ok(Located { builds, ..Located::new(digest, evidence) })
     }
 
     fn container(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
@@ -167,7 +169,7 @@ impl Components<'_> {
     }
 
     fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {
-        let target = self.store.cached_file(Area::Builds, "target");
+        let target = self.store.cached_file(Area::Builds, TARGET);
         let component = self.told(code, |log| flowc_componentize::build(dir, &target, log))?;
         self.store
             .put_file(Area::Builds, name, &component)
@@ -185,15 +187,7 @@ impl Components<'_> {
             let message = "it is not built, and --no-build refuses native builds";
             return Err(Problem::new(message).with_help("run once without --no-build, on a machine where you trust it"));
         }
-        let code = code.to_string();
-        self.observer.observe(Event::BuildStarted { code: code.clone() });
-        let start = Instant::now();
-        let mut log = |line: &str| {
-            self.observer.observe(Event::BuildLog { code: code.clone(), message: line.to_owned() });
-        };
-        let built = build(&mut log).map_err(|error| Problem::new(error.to_string()))?;
-        self.observer.observe(Event::BuildFinished { code, seconds: start.elapsed().as_secs_f64() });
-        Ok(built)
+        self.compilations.built(code.to_string(), build).map_err(|error| Problem::new(error.to_string()))
     }
 }
 

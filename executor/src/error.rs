@@ -80,7 +80,7 @@ pub struct RunFailure {
     /// All that failed; at least one.
     pub errors: Vec<Error>,
     /// What was done nevertheless, where the run got so far as to have a plan.
-    pub report: Option<crate::RunReport>,
+    pub report: Option<Box<crate::RunReport>>,
 }
 
 impl From<Error> for RunFailure {

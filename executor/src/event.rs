@@ -151,6 +151,8 @@ pub struct RunReport {
     pub stages: Vec<StageReport>,
     /// One per sink, in the plan's order; those that were not reached are left out.
     pub outputs: Vec<OutputReport>,
+    /// One per stream, in the plan's order; those whose sources were not read are left out.
+    pub streams: Vec<StreamReport>,
 }
 
 impl RunReport {
@@ -196,8 +198,19 @@ pub enum StageStatus {
 pub struct OutputReport {
     /// The sink.
     pub name: String,
+    /// The stream that it holds.
+    pub stream: String,
     /// Digest of the logical content: columns and rows, whatever the file format.
     pub digest: ContentDigest,
     /// How many rows.
     pub rows: u64,
+}
+
+/// A stream as a run left it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct StreamReport {
+    /// The stream.
+    pub name: String,
+    /// What identifies its rows: whoever shows them by it gets these or none.
+    pub key: String,
 }

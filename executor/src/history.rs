@@ -7,11 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_store::{Memo, Store};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Error;
 use crate::inventory::Inventory;
 use crate::keys::Datasets;
+use crate::planning::Planned;
 
 /// A pipeline's last good run.
 #[derive(Serialize, Deserialize)]
@@ -28,6 +29,14 @@ pub(crate) struct RunRecord {
     pub files: Vec<Vec<String>>,
     /// The keys of partials and merges.
     pub partials: Vec<SegmentKeys>,
+    /// The names of what was built for its stages: environments, components. Last, since records of earlier versions end
+    /// before it: they name none.
+    #[serde(deserialize_with = "or_none")]
+    pub builds: Vec<String>,
+}
+
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Vec::deserialize(deserializer).unwrap_or_default())
 }
 
 /// A line of a stage's log.
@@ -43,14 +52,15 @@ pub struct LogLine {
 
 impl RunRecord {
     /// A record of a run that ends now.
-    pub(crate) fn new(pipeline: &Path, plan: &Plan, inventory: &Inventory, datasets: &Datasets) -> Self {
+    pub(crate) fn new(planned: &Planned, inventory: &Inventory, datasets: &Datasets) -> Self {
+        let plan = &planned.plan;
         let files = inventory
             .sources
             .values()
             .map(|source| source.segments.iter().map(|segment| source.files[segment.file].name().to_owned()).collect());
         let partials = datasets.partials.values().flat_map(|tree| tree.levels.iter().flatten().cloned());
         Self {
-            pipeline: pipeline.to_string_lossy().into_owned(),
+            pipeline: planned.texts[0].to_string_lossy().into_owned(),
             finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             plan: plan.canonical(),
             streams: (0..plan.streams.len())
@@ -58,6 +68,7 @@ impl RunRecord {
                 .collect(),
             files: files.collect(),
             partials: partials.collect(),
+            builds: planned.builds.clone(),
         }
     }
 
@@ -126,17 +137,33 @@ pub(crate) fn pins(store: &Store) -> Result<Vec<Pin>, Error> {
     Ok(pins)
 }
 
-/// The results that some pipeline's last good run needs, or one that is pinned.
-pub(crate) fn kept(store: &Store) -> Result<(HashSet<ColumnKey>, HashSet<RowsKey>), Error> {
-    let (mut columns, mut rows) = (HashSet::new(), HashSet::new());
+/// What some pipeline's last good run needs, or one that is pinned.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Results.
+    pub columns: HashSet<ColumnKey>,
+    /// Numbers of rows.
+    pub rows: HashSet<RowsKey>,
+    /// Names of what was built.
+    pub builds: HashSet<String>,
+    /// Digests of stages, as names of compiled components begin.
+    pub stages: HashSet<String>,
+}
+
+/// Looks through all records.
+pub(crate) fn kept(store: &Store) -> Result<Kept, Error> {
+    let mut kept = Kept::default();
     let pinned = store.memos::<PinnedRun>(Memo::Pin)?.into_iter().map(|(_, pinned)| pinned.run);
     for record in store.memos(Memo::Run)?.into_iter().map(|(_, record): (_, RunRecord)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
-            columns.extend(keys.columns.iter());
-            rows.insert(keys.rows);
+            kept.columns.extend(keys.columns.iter());
+            kept.rows.insert(keys.rows);
         }
+        let stages = record.plan().map_or_else(Vec::new, |plan| plan.stages);
+        kept.stages.extend(stages.iter().map(|stage| stage.digest.to_string()));
+        kept.builds.extend(record.builds);
     }
-    Ok((columns, rows))
+    Ok(kept)
 }
 
 /// Remembers what stages said, for those that ran.
@@ -176,4 +203,64 @@ fn pin_key(name: &str) -> [u8; 32] {
 
 fn log_key(pipeline: &Path, stage: &str) -> [u8; 32] {
     KeyHasher::new("log 1").bytes(pipeline.as_os_str().as_encoded_bytes()).bytes(stage.as_bytes()).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as versions wrote it that named no builds.
+    #[derive(Serialize, Clone)]
+    struct Earlier {
+        pipeline: String,
+        finished: u64,
+        plan: String,
+        streams: Vec<Vec<SegmentKeys>>,
+        files: Vec<Vec<String>>,
+        partials: Vec<SegmentKeys>,
+    }
+
+    fn keys(seed: u8) -> SegmentKeys {
+        SegmentKeys { rows: RowsKey::new([seed; 32]), columns: vec![ColumnKey::new([seed; 32])].into() }
+    }
+
+    #[test]
+    fn records_of_earlier_versions_keep_what_they_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let run = Earlier {
+            pipeline: "flow.kdl".to_owned(),
+            finished: 7,
+            plan: String::new(),
+            streams: vec![vec![keys(1)]],
+            files: vec![],
+            partials: vec![keys(2)],
+        };
+        store.remember(Memo::Run, &[1; 32], &run).unwrap();
+        let pinned = ("paper", Earlier { streams: vec![vec![keys(3)]], ..run });
+        store.remember(Memo::Pin, &[2; 32], &pinned).unwrap();
+        let kept = kept(&store).unwrap();
+        assert_eq!(kept.columns, [1, 2, 3].map(|seed| ColumnKey::new([seed; 32])).into());
+        assert!(kept.builds.is_empty());
+        assert_eq!(pins(&store).unwrap()[0].finished, 7);
+    }
+
+    #[test]
+    fn a_record_keeps_the_builds_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let run = |build: &str| RunRecord {
+            pipeline: String::new(),
+            finished: 0,
+            plan: String::new(),
+            streams: vec![],
+            files: vec![],
+            partials: vec![],
+            builds: vec![build.to_owned()],
+        };
+        store.remember(Memo::Run, &[1; 32], &run("last")).unwrap();
+        let pinned = PinnedRun { name: "paper".to_owned(), run: run("pinned") };
+        store.remember(Memo::Pin, &[2; 32], &pinned).unwrap();
+        assert_eq!(kept(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
+    }
 }

@@ -7,8 +7,9 @@ use arrow_schema::Schema;
 use flowc_planner::key::{
     ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
 };
-use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, Stream, StreamId};
 
+use crate::StreamReport;
 use crate::groups::of_group;
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
@@ -48,6 +49,32 @@ pub(crate) struct Datasets {
     pub streams: HashMap<StreamId, Vec<SegmentKeys>>,
     /// The partials of each combining stage.
     pub partials: HashMap<usize, Partials>,
+}
+
+impl Datasets {
+    /// What identifies the rows of a stream, with the names and types of its columns; none while they are not known.
+    pub(crate) fn key(&self, plan: &Plan, stream: StreamId) -> Option<String> {
+        let segments = self.streams.get(&stream)?;
+        let mut hasher = KeyHasher::new("flowc stream 1");
+        plan.stream(stream).schema.fields().iter().for_each(|field| {
+            hasher.field(field);
+        });
+        for keys in segments {
+            hasher.digest(keys.rows.as_bytes());
+            keys.columns.iter().for_each(|column| {
+                hasher.digest(column.as_bytes());
+            });
+        }
+        Some(blake3::Hash::from_bytes(hasher.finish()).to_hex().to_string())
+    }
+
+    /// The keys of all streams that are known.
+    pub(crate) fn stream_reports(&self, plan: &Plan) -> Vec<StreamReport> {
+        let report = |(id, stream): (usize, &Stream)| {
+            Some(StreamReport { name: stream.name.clone(), key: self.key(plan, StreamId(id))? })
+        };
+        plan.streams.iter().enumerate().filter_map(report).collect()
+    }
 }
 
 /// The partials of a combining stage and the tree that merges them.

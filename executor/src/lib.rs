@@ -45,11 +45,11 @@ mod output;
 mod pass;
 mod place;
 mod planning;
-mod preview;
 mod project;
 mod reach;
 mod read;
 mod remember;
+mod rows;
 mod run;
 mod runners;
 mod scan;
@@ -69,7 +69,7 @@ pub fn play_part() {
 }
 
 pub use error::{Error, RunFailure};
-pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus};
+pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
 pub use flowc_sandbox as sandbox;
@@ -78,7 +78,7 @@ pub use history::{LogLine, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};
 pub use planning::Planned;
-pub use preview::Preview;
+pub use rows::{Rows, table};
 pub use secrets::MissingSecret;
 pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};

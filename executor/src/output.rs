@@ -232,7 +232,8 @@ impl Outputs<'_> {
             }
         }
         let rows = held.iter().map(|held| held.rows).sum();
-        Ok(OutputReport { name: sink.name.clone(), digest: ContentDigest::new(hasher.finish()), rows })
+        let stream = self.reading.homes.plan.stream(sink.stream).name.clone();
+        Ok(OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows })
     }
 
     /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.

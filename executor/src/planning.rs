@@ -35,6 +35,8 @@ pub struct Planned {
     pub(crate) lock: PathBuf,
     /// Files and folders that decide whether a component is still the same.
     pub(crate) evidence: Vec<PathBuf>,
+    /// The names of what was built for its stages.
+    pub(crate) builds: Vec<String>,
     /// When it was begun: before anything was read.
     pub(crate) began: SystemTime,
     /// The folder that relative paths start from.
@@ -102,7 +104,7 @@ impl Planning<'_> {
             _ => return Err(refused(outcome.problems, &lock_path)),
         };
         check_sinks(&plan)?;
-        let StageCatalogue { codes, images, schemas, evidence, .. } = catalogue;
+        let StageCatalogue { codes, images, schemas, evidence, builds, .. } = catalogue;
         let new_lock = Lock {
             components: codes.iter().map(|(code, digest)| (code.to_string(), *digest)).collect(),
             images: images.clone(),
@@ -121,7 +123,7 @@ impl Planning<'_> {
             self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
         }
         let hash = memo.hash;
-        Ok(Planned { began, evidence, lock_changes, ..planned(plan, hash, &project, settings) })
+        Ok(Planned { began, evidence, builds, lock_changes, ..planned(plan, hash, &project, settings) })
     }
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
@@ -136,15 +138,18 @@ impl Planning<'_> {
     fn remembered(&self, key: &[u8; 32], project: &Project) -> Result<Option<Planned>, Error> {
         let Some(memo) = self.store.memo::<PlanMemo>(Memo::Plan, key)? else { return Ok(None) };
         let components = self.components(project, &memo.images);
-        let mut evidence = Vec::new();
+        let (mut evidence, mut builds) = (Vec::new(), Vec::new());
         for (code, digest) in &memo.codes {
             match components.locate(code) {
-                Ok(located) if located.digest == *digest => evidence.extend(located.evidence),
+                Ok(located) if located.digest == *digest => {
+                    evidence.extend(located.evidence);
+                    builds.extend(located.builds);
+                }
                 _ => return Ok(None),
             }
         }
         let Ok(plan) = serde_json::from_str(&memo.plan) else { return Ok(None) };
-        Ok(Some(Planned { evidence, ..planned(plan, memo.hash, project, self.settings()) }))
+        Ok(Some(Planned { evidence, builds, ..planned(plan, memo.hash, project, self.settings()) }))
     }
 
     fn settings(&self) -> Settings {
@@ -184,6 +189,7 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project, settings: Settings) ->
         texts: project.files.clone(),
         lock: project.lock_path(),
         evidence: Vec::new(),
+        builds: Vec::new(),
         began: SystemTime::now(),
         base: project.base.clone(),
         written: Arc::clone(&project.texts),

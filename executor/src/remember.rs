@@ -28,8 +28,8 @@ impl Run<'_> {
         if !self.request.only.is_empty() || !self.request.until.is_empty() {
             return Ok(());
         }
-        let Homes { plan, inventory, datasets, store } = sinks.reading.homes;
-        RunRecord::new(&self.planned.texts[0], plan, inventory, datasets).save(store, &self.planned.texts[0])?;
+        let Homes { inventory, datasets, store, .. } = sinks.reading.homes;
+        RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
         store.save(&self.planned.texts[0]);
         if let Some(evidence) = self.evidence(inventory, goal, states) {
             let cached = report.stages.iter().map(|stage| StageReport {

@@ -121,7 +121,8 @@ impl Run<'_> {
         let outputs: Vec<OutputReport> = outputs.into_iter().map(|(_, report)| report).collect();
         let counted = tally.lock();
         let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
-        let report = RunReport { plan: self.planned.hash, stages, outputs };
+        let streams = datasets.stream_reports(plan);
+        let report = RunReport { plan: self.planned.hash, stages, outputs, streams };
         self.save_logs(&counted)?;
         if errors.is_empty() {
             self.tell_verified(&goal, &counted);
@@ -129,7 +130,7 @@ impl Run<'_> {
             self.remember(&sinks, &goal, &report, &states)?;
         }
         self.store.flush().map_err(Error::from)?;
-        if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(report) }) }
+        if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(Box::new(report)) }) }
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -400,8 +401,9 @@ impl Run<'_> {
         let homes = Homes { plan: self.plan(), inventory, datasets: &datasets, store: &known };
         let skipped = goal.stages.iter().copied().filter(|stage| !failed.contains(stage)).collect();
         let stages = self.stage_reports(homes, goal, &tally.lock(), &failed, &skipped);
-        let report = stages.ok().map(|stages| RunReport { plan: self.planned.hash, stages, outputs: Vec::new() });
-        RunFailure { errors, report }
+        let streams = datasets.stream_reports(self.plan());
+        let report = |stages| Box::new(RunReport { plan: self.planned.hash, stages, outputs: Vec::new(), streams });
+        RunFailure { errors, report: stages.ok().map(report) }
     }
 
     fn stage_reports(

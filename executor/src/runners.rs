@@ -1,14 +1,14 @@
 //! What runs the stages of a session, by what their code is.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use flowc_container::{ContainerRunner, Engines};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Stage};
 use flowc_process::Host;
-use flowc_python::{Environments, PythonRunner};
+use flowc_python::{Environments, Project, PythonError, PythonRunner};
 use flowc_runner::{ChainRunner, Runner};
 use flowc_sandbox::{Isolation, isolation};
 use flowc_store::{Area, Store};
@@ -31,8 +31,6 @@ pub(crate) struct Runners {
     pub python: PythonRunner,
     /// Stages in containers.
     pub containers: ContainerRunner,
-    /// The packages of Python stages.
-    pub environments: Environments,
     helper: PathBuf,
     warned: Once,
 }
@@ -42,10 +40,10 @@ impl Runners {
     pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, options: &Options) -> Result<Self, Error> {
         let memory = options.memory;
         let failed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
-        let wasm = wasm_runner(store, compilations).map_err(|error| failed(&error))?;
+        let wasm = wasm_runner(store, compilations.clone()).map_err(|error| failed(&error))?;
         // Programs that start in other folders are told of these.
         let absolute = |path: &Path| std::path::absolute(path).map_err(|error| failed(&error));
-        let home = absolute(&store.cached_file(Area::Builds, "python"))?;
+        let environments = Environments { home: absolute(&Store::area(store.dir(), Area::Environments))? };
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(|error| failed(&error))?;
         let engines = Arc::new(Engines::default());
@@ -53,11 +51,11 @@ impl Runners {
         let host = Arc::new(host.with_stored_files(absolute(&store.objects())?));
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
         let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory).building(options.build);
-        let python = PythonRunner::new(host.clone(), home.clone(), memory);
+        let python = PythonRunner::new(host.clone(), environments.clone(), memory);
+        let python = python.installing(installer(environments, compilations, options.build));
         let workers = WorkerRunner::new(host.clone(), wasm.clone(), options.workers.clone());
         let wasm_process = WasmProcessRunner::new(host, wasm.clone());
-        let environments = Environments { home };
-        Ok(Self { wasm, wasm_process, workers, python, containers, environments, helper, warned: Once::new() })
+        Ok(Self { wasm, wasm_process, workers, python, containers, helper, warned: Once::new() })
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
@@ -115,6 +113,24 @@ impl Runners {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => self.wasm.describe(question),
             Code::Python { .. } => self.python.describe(question),
             Code::Container { .. } | Code::Image { .. } => self.containers.describe(question),
+        }
+    }
+}
+
+/// Installs the packages of Python stages that are not there, if that is allowed, and tells of it.
+fn installer(
+    environments: Environments,
+    compilations: Arc<Compilations>,
+    build: bool,
+) -> impl Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync + 'static {
+    let turn = Mutex::new(());
+    move |digest, project| {
+        // Told of once, by whoever comes first; the others find it done.
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        match environments.kept(project) {
+            Some(environment) => Ok(environment),
+            None if !build => Err(PythonError::Refused { dir: project.dir.clone() }),
+            None => compilations.built(compilations.called(digest), |log| environments.install(project, log)),
         }
     }
 }

@@ -10,8 +10,8 @@ use crate::compilations::Compilations;
 use crate::history::{LogLine, Pin, load_log, pin};
 use crate::outlook::Look;
 use crate::planning::{Planned, Planning};
-use crate::preview::{Preview, preview};
 use crate::reach::{Goal, stage_named};
+use crate::rows::Rows;
 use crate::run::Run;
 use crate::runners::Runners;
 use crate::secrets::Held;
@@ -85,7 +85,7 @@ impl Session {
         self.runners()?.end_idle();
         let report = match &result {
             Ok(report) => Some(report),
-            Err(failure) => failure.report.as_ref(),
+            Err(failure) => failure.report.as_deref(),
         };
         if let Some(report) = report {
             observer.observe(Event::RunFinished(report.clone()));
@@ -129,10 +129,11 @@ impl Session {
         Ok(status.stages.swap_remove(index))
     }
 
-    /// The first rows of a sink or a stream, from the store and the sources alone.
-    pub fn show(&self, output: &str, limit: usize) -> Result<Preview, Error> {
+    /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
+    /// those that a run told of by it.
+    pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
         let planned = self.plan(Arc::new(|_: Event| ()))?;
-        preview(&planned, self.store()?, output, limit)
+        Rows::find(&planned, self.store()?, output, key)
     }
 
     /// What a stage said when it last ran.

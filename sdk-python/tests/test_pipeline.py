@@ -1,6 +1,5 @@
 """Pipelines run from Python: what the program is asked, and what is made of its answers."""
 
-import gzip
 import json
 import os
 import signal
@@ -11,18 +10,17 @@ import time
 
 import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 import flowc
 
 COUNTS = pa.table({"word": ["a", "b"], "n": [2, 1]})
 STAGE = {"name": "counts", "status": "ran", "segments_ran": 1, "segments_cached": 2, "rows_out": 2, "seconds": 0.5}
-CSV = {"header": True, "delimiter": ",", "quote": '"', "escape": None, "comment": None, "null": ""}
 SINKS = {
-    "arrow": ("counts.arrow", "arrow"),
-    "parquet": ("counts.parquet", "parquet"),
-    "csv": ("counts.csv.gz", {"csv": CSV}),
-    "lines": ("counts.txt", "lines"),
+    "arrow": ({"file": "counts.arrow"}, "arrow"),
+    "parquet": ({"file": "counts.parquet"}, "parquet"),
+    "csv": ({"file": "counts.csv.gz"}, {"csv": {"header": True}}),
+    "folder": ({"directory": "out"}, "arrow"),
+    "printed": ("stdout", "arrow"),
 }
 STARTED = {"event": "run-started", "plan": "f7be", "pipeline": "flow"}
 RAN = {"event": "segment-ran", "stages": ["counts"], "segment": 0, "rows": 3, "seconds": 0.5, "new": "field"}
@@ -30,15 +28,15 @@ FINISHED = {
     "event": "run-finished",
     "plan": "f7be",
     "stages": [STAGE | {"new": "field"}],
-    "outputs": [{"name": name, "digest": "1c53", "rows": 2} for name in [*SINKS, "folder"]],
+    "outputs": [{"name": name, "stream": "counts", "digest": "1c53", "rows": 2} for name in SINKS],
+    "streams": [{"name": "lines", "key": "0a11"}, {"name": "counts", "key": "b2c5"}],
 }
 ERROR = {"event": "error", "code": "flowc::stage", "message": "it broke", "help": "mend it", "stage": "counts"}
 
 
 def document():
-    specs = {name: {"target": {"file": file}, "format": format_} for name, (file, format_) in SINKS.items()}
-    specs["folder"] = {"target": {"directory": "out"}, "format": "arrow"}
-    sinks = [{"name": name, "spec": spec | {"compression": "auto"}} for name, spec in specs.items()]
+    specs = {name: {"target": target, "format": format_} for name, (target, format_) in SINKS.items()}
+    sinks = [{"name": name, "spec": spec} for name, spec in specs.items()]
     stages = [{"name": "counts", "to_run": 1, "cached": 2, "reasons": ["config"]}]
     return {"plan": {"sinks": sinks}, "hash": "f7be", "status": {"stages": stages}}
 
@@ -52,6 +50,8 @@ here = sys.argv[0].rpartition("/")[0]
 with open(f"{here}/called", "a") as called:
     called.write(json.dumps(sys.argv[1:]) + "\\n")
 told = json.load(open(f"{here}/{sys.argv[1]}.json"))
+if "rows" in told:
+    sys.stdout.buffer.write(open(told["rows"], "rb").read())
 sys.stdout.write(told["stdout"])
 sys.stdout.flush()
 try:
@@ -67,8 +67,8 @@ sys.exit(told["code"])
     place.chmod(0o755)
     monkeypatch.setenv("FLOWC_BIN", str(place))
 
-    def say(what, *messages, stderr="", code=0, waits=0):
-        told = {
+    def say(what, *messages, stderr="", code=0, waits=0, **more):
+        told = more | {
             "stdout": "".join(json.dumps(one) + "\n" for one in messages),
             "stderr": stderr,
             "code": code,
@@ -118,22 +118,47 @@ def test_a_plan(program):
     assert called(folder) == [["plan", "--json", "--store", "s", str(folder)]]
 
 
-def test_results_are_read_from_where_they_were_written(program):
+@pytest.fixture
+def stored(program, tmp_path):
+    """A run whose rows `flowc show` gives."""
     folder = program("run", FINISHED)
     program("plan", document())
-    with pa.ipc.new_file(str(folder / "counts.arrow"), COUNTS.schema) as file:
-        file.write_table(COUNTS)
-    parquet.write_table(COUNTS, folder / "counts.parquet")
-    with gzip.open(folder / "counts.csv.gz", "wt") as file:
-        file.write("word,n\na,2\nb,1\n")
-    outputs = flowc.run(folder).outputs
-    for name in ("arrow", "parquet", "csv"):
-        assert outputs[name].table().equals(COUNTS)
-        assert [batch.num_rows for batch in outputs[name].batches()] == [2]
-    with pytest.raises(ValueError, match="`lines` writes lines; `arrow`, `parquet`, `csv` can be read"):
-        outputs["lines"].table()
-    with pytest.raises(ValueError, match="`folder` writes no single file"):
-        outputs["folder"].table()
+    with pa.ipc.new_stream(str(tmp_path / "rows"), COUNTS.schema) as file:
+        file.write_table(COUNTS, max_chunksize=1)
+    program("show", rows=str(tmp_path / "rows"))
+    return folder
+
+
+def test_the_rows_of_any_stream_and_sink(stored):
+    run = flowc.run(stored, params={"day": 1}, jobs=2)
+    assert run.streams.keys() == {"lines", "counts"}
+    for rows in (run.streams["counts"], run.outputs["parquet"], run.outputs["folder"], run.outputs["printed"]):
+        assert rows.table().equals(COUNTS)
+        assert [batch.to_pydict() for batch in rows.batches()] == [{"word": ["a"], "n": [2]}, {"word": ["b"], "n": [1]}]
+    shown = [call for call in called(stored) if call[0] == "show"]
+    settings = ["--param", "day=1", "--jobs", "2"]
+    assert shown == [["show", "counts", "--arrow", "--key", "b2c5", *settings, str(stored)]] * 8
+
+
+def test_rows_are_mapped_and_leave_no_file(stored, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    run = flowc.run(stored)
+    before = pa.total_allocated_bytes()
+    table, batches = run.streams["counts"].table(), run.streams["counts"].batches()
+    first = next(batches)
+    assert pa.total_allocated_bytes() == before
+    assert list(temporary.iterdir()) == []
+    del batches
+    assert (table["n"].to_pylist(), first["n"].to_pylist()) == ([2, 1], [2])
+
+
+def test_rows_that_are_not_to_be_had(stored, program):
+    program("show", stderr="error: `counts` is not as that run left it any more", code=2)
+    run = flowc.run(stored)
+    with pytest.raises(flowc.RunError, match=r"^`counts` is not as that run left it any more$"):
+        run.streams["counts"].table()
 
 
 def test_an_arrow_file_is_not_copied(program):
@@ -141,7 +166,9 @@ def test_an_arrow_file_is_not_copied(program):
     program("plan", document())
     with pa.ipc.new_file(str(folder / "counts.arrow"), COUNTS.schema) as file:
         file.write_table(COUNTS)
-    (batch,) = flowc.run(folder).outputs["arrow"].batches()
+    output = flowc.run(folder).outputs["arrow"]
+    assert output.table().equals(COUNTS)
+    (batch,) = output.batches()
     with (folder / "counts.arrow").open("r+b") as file:
         file.seek(file.read().index(struct.pack("<qq", 2, 1)))
         file.write(struct.pack("<q", 7))
@@ -215,3 +242,38 @@ def test_with_the_program(tmp_path):
     (tmp_path / "flow.kdl").write_text("bad {")
     with pytest.raises(flowc.RunError, match="never closed"):
         flowc.run(tmp_path)
+
+
+FLOW = """
+param "least" type="integer"
+source "people" { files "people.csv" }
+stage "grown" { in "people"; std "filter@1"; config { where { column "age"; op ">="; value "${least}" } } }
+stage "cities" { in "grown"; std "count@1"; config { by "city" } }
+sink "cities" { in "grown"; file "cities.jsonl" }
+sink "folder" { in "cities"; directory "out"; format "csv" }
+"""
+
+
+def test_the_rows_of_streams_with_the_program(tmp_path):
+    """Needs flowc, too."""
+    (tmp_path / "people.csv").write_text("name,age,city\nAda,36,Rome\nBob,12,Oslo\nEve,20,Rome\n")
+    (tmp_path / "flow.kdl").write_text(FLOW)
+    settings = {"store": tmp_path / "store", "progress": False}
+    run = flowc.run(tmp_path, params={"least": 18}, **settings)
+    grown = {"name": ["Ada", "Eve"], "age": [36, 20], "city": ["Rome", "Rome"]}
+    assert run.streams["grown"].table().to_pydict() == grown
+    # A sink may have the name of another stream.
+    assert run.outputs["cities"].table().to_pydict() == grown
+    cities = {"city": ["Rome"], "count": [2]}
+    assert run.streams["cities"].table().to_pydict() == run.outputs["folder"].table().to_pydict() == cities
+    assert sum(batch.num_rows for batch in run.streams["people"].batches()) == 3
+
+    other = flowc.run(tmp_path, params={"least": 1}, **settings)
+    assert other.streams["grown"].table().num_rows == 3
+    assert run.streams["grown"].table().to_pydict() == grown, "the values of its own params"
+
+    (tmp_path / "people.csv").write_text("name,age,city\nAda,37,Rome\n")
+    again = flowc.run(tmp_path, params={"least": 18}, **settings)
+    with pytest.raises(flowc.RunError, match="`grown` is not as that run left it any more"):
+        run.streams["grown"].table()
+    assert again.streams["grown"].table()["age"].to_pylist() == [37]

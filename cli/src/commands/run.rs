@@ -48,7 +48,7 @@ struct Ending<'a> {
 fn close(outcome: Result<RunReport, RunFailure>, ending: &Ending<'_>) -> Exit {
     let (report, failure) = match outcome {
         Ok(report) => (Some(report), None),
-        Err(RunFailure { errors, report }) => (report, Some(Failure::Run(errors))),
+        Err(RunFailure { errors, report }) => (report.map(|report| *report), Some(Failure::Run(errors))),
     };
     let exit = failure.map_or(exit::OK, |failure| failed(&failure, ending.mode));
     if let Some(report) = report {

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use flowc_executor::admin::{Collected, Count};
 use flowc_executor::{Pin, admin};
 use flowc_planner::quantity::count;
 use flowc_store::{Damage, GcReport, Info, Usage};
@@ -57,6 +58,7 @@ fn info_json(folder: &Path, info: &Info, pins: &[Pin]) -> Value {
         "index": usage(&info.index),
         "compiled": usage(&info.cwasm),
         "built": usage(&info.builds),
+        "environments": usage(&info.environments),
         "temporary": usage(&info.temporary),
         "pins": pins.iter().map(pin_json).collect::<Vec<_>>(),
     })
@@ -68,11 +70,12 @@ fn pin_json(pin: &Pin) -> Value {
 
 fn info_text(folder: &Path, info: &Info, pins: &[Pin]) -> String {
     let mut text = format!("{}, format version {}\n", folder.display(), info.version);
-    let parts: [(&str, &Usage); 5] = [
+    let parts: [(&str, &Usage); 6] = [
         ("results", &info.objects),
         ("index", &info.index),
         ("compiled components", &info.cwasm),
         ("built components", &info.builds),
+        ("Python packages", &info.environments),
         ("being written", &info.temporary),
     ];
     for (name, usage) in parts {
@@ -138,18 +141,31 @@ fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = folder(args.store.store.as_deref(), context)?;
     let report = admin::gc(&folder, args.dry_run)?;
     if args.store.json {
-        let GcReport { kept, removed, objects, repacked, temporary, bytes } = report;
+        let GcReport { kept, removed, objects, repacked, temporary, bytes } = report.results;
         return printed_json(&json!({
             "dry_run": args.dry_run, "kept": kept, "removed": removed, "objects": objects,
             "repacked": repacked, "temporary": temporary, "bytes": bytes,
+            "environments": count_json(report.environments), "components": count_json(report.components),
         }));
     }
     printed(&gc_text(&report, args.dry_run))
 }
 
-fn gc_text(report: &GcReport, dry_run: bool) -> String {
+fn count_json(count: Count) -> Value {
+    json!({ "kept": count.kept, "removed": count.removed, "bytes": count.bytes })
+}
+
+/// Results, and of the rest what there is.
+fn gc_text(report: &Collected, dry_run: bool) -> String {
     let verb = if dry_run { "would remove" } else { "removed" };
-    let removed = count(report.removed, "column");
-    let files = count(report.objects + report.temporary, "file");
-    format!("{verb} {removed} in {files}, {}; kept {}\n", ByteSize(report.bytes), count(report.kept, "column"))
+    let GcReport { kept, removed, objects, temporary, bytes, .. } = report.results;
+    let (removed, files) = (count(removed, "column"), count(objects + temporary, "file"));
+    let mut text = format!("{verb} {removed} in {files}, {}; kept {}\n", ByteSize(bytes), count(kept, "column"));
+    for (of, what) in [(report.environments, "Python environment"), (report.components, "component")] {
+        if of != Count::default() {
+            let Count { kept, removed, bytes } = of;
+            let _ = writeln!(text, "{verb} {}, {}; kept {kept}", count(removed, what), ByteSize(bytes));
+        }
+    }
+    text
 }

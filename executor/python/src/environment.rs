@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use flowc_platform::{lock_exclusive, rename_new};
 
 use crate::interpreter::{no_uv, uv};
-use crate::{Project, PythonError};
+use crate::{Project, PythonError, sdk};
 
 /// A folder of environments, shared by several processes. Each is named after what is in it.
 #[derive(Clone, Debug)]
@@ -17,10 +17,24 @@ pub struct Environments {
 }
 
 impl Environments {
+    /// Where the environment of a project is, or would be.
+    pub fn place(&self, project: &Project) -> PathBuf {
+        self.home.join(project.environment())
+    }
+
     /// The environment of a project, if it is there.
     pub fn kept(&self, project: &Project) -> Option<PathBuf> {
-        let place = self.home.join(project.environment());
-        place.is_dir().then_some(place)
+        Some(self.place(project)).filter(|place| place.is_dir())
+    }
+
+    /// Whether a name in the folder is that of an environment with all its packages.
+    pub fn is_whole(name: &str) -> bool {
+        name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
+    /// Whether a name in the folder is that of what this version of flowc needs for any project: its SDK.
+    pub fn is_sdk(name: &str) -> bool {
+        name == sdk::folder()
     }
 
     /// Installs the packages of a project. What uv says goes to `log`, line by line.
@@ -36,7 +50,7 @@ impl Environments {
             return Ok(place);
         }
         // Under a name of its own until it is whole: what a kill leaves is made again.
-        let (building, place) = (self.home.join(format!("{name}.building")), self.home.join(&name));
+        let (building, place) = (self.home.join(format!("{name}.building")), self.place(project));
         if building.exists() {
             std::fs::remove_dir_all(&building).map_err(PythonError::io(&building))?;
         }

@@ -34,6 +34,12 @@ pub enum PythonError {
         /// What uv or the interpreter said.
         reason: String,
     },
+    /// The packages are not there, and may not be installed.
+    #[error("the packages of {} are not installed, and --no-build refuses that; run once without --no-build, on a machine where you trust it", .dir.display())]
+    Refused {
+        /// The project.
+        dir: PathBuf,
+    },
     /// The packages can't be installed.
     #[error("the packages of {} can't be installed:\n{output}", .dir.display())]
     Install {

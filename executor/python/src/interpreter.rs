@@ -34,13 +34,12 @@ pub struct Interpreter {
 
 impl Interpreter {
     /// The interpreter for a project: the one that was picked before, as long as nothing that decides it has changed. Picking
-    /// takes a fifth of a second. What was picked is kept in a file of `home`.
+    /// takes a fifth of a second. What was picked is kept in a file.
     ///
     /// # Errors
     /// If there is no uv, no interpreter that fits, or it does not run.
-    pub(crate) fn find(dir: &Path, home: &Path) -> Result<Self, PythonError> {
-        let kept = home.join(format!("interpreter-{}.json", asked_for(dir)));
-        let known = std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice::<Picked>(&bytes).ok());
+    pub(crate) fn find(dir: &Path, kept: &Path) -> Result<Self, PythonError> {
+        let known = std::fs::read(kept).ok().and_then(|bytes| serde_json::from_slice::<Picked>(&bytes).ok());
         if let Some(known) = known
             && FileStamp::of(&known.interpreter.path).is_ok_and(|stamp| stamp == known.stamp)
         {
@@ -50,7 +49,7 @@ impl Interpreter {
         let stamp = FileStamp::of(&interpreter.path).map_err(PythonError::io(&interpreter.path))?;
         let picked = Picked { interpreter, stamp };
         // What can't be kept is picked again next time.
-        let _ = serde_json::to_vec(&picked).map(|bytes| write_whole(&kept, &bytes));
+        let _ = serde_json::to_vec(&picked).map(|bytes| write_whole(kept, &bytes));
         Ok(picked.interpreter)
     }
 
@@ -75,8 +74,9 @@ struct Picked {
     stamp: FileStamp,
 }
 
-/// Everything that decides which interpreter is picked, but for what is installed.
-fn asked_for(dir: &Path) -> String {
+/// The name of the file that keeps which interpreter was picked for a project: everything that decides it is in the name,
+/// but for what is installed.
+pub(crate) fn picked_name(dir: &Path) -> String {
     let mut hasher = KeyHasher::new("flowc python interpreter 1");
     for name in ["pyproject.toml", ".python-version"] {
         hasher.bytes(&std::fs::read(dir.join(name)).unwrap_or_default());
@@ -84,7 +84,7 @@ fn asked_for(dir: &Path) -> String {
     for name in ["PATH", "FLOWC_UV", "UV_PYTHON", "UV_PYTHON_PREFERENCE"] {
         hasher.bytes(std::env::var_os(name).unwrap_or_default().as_encoded_bytes());
     }
-    StageDigest::new(hasher.finish()).short()
+    format!("interpreter-{}.json", StageDigest::new(hasher.finish()).short())
 }
 
 /// The command `uv`: the one that `FLOWC_UV` names, or the first on the `PATH`.

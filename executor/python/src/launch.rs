@@ -17,8 +17,6 @@ const INTERPRETER: u64 = 512 << 20;
 pub struct Launch {
     /// Its sources and its interpreter.
     pub project: Project,
-    /// Its packages.
-    pub environment: PathBuf,
     /// `module:name`, `module`, or nothing for the module `stage`; or a program that serves the protocol by itself.
     pub entry: String,
 }
@@ -41,11 +39,11 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// That of a stage's process with these limits.
-    pub(crate) fn of(launch: &Launch, limits: &Limits) -> Self {
-        let Launch { project, environment, entry } = launch;
+    pub(crate) fn of(launch: &Launch, environment: PathBuf, limits: &Limits) -> Self {
+        let Launch { project, entry } = launch;
         Self {
             dir: project.dir.clone(),
-            environment: environment.clone(),
+            environment,
             server: is_server(entry).then(|| entry.clone()),
             memory: limits.memory,
             processors: limits.processors(),
@@ -55,8 +53,8 @@ impl Kind {
 }
 
 /// What the process may reach: its interpreter, its packages, its sources, the SDK, and a folder for temporary files.
-pub(crate) fn sandbox(launch: &Launch, limits: &Limits, folder: &Folder, sdk: &Path) -> Sandbox {
-    let Launch { project, environment, entry } = launch;
+pub(crate) fn sandbox(launch: &Launch, environment: &Path, limits: &Limits, folder: &Folder, sdk: &Path) -> Sandbox {
+    let Launch { project, entry } = launch;
     let sources = project.dir.to_string_lossy().into_owned();
     let serve = match is_server(entry) {
         true => vec!["-s".to_owned(), format!("{sources}/{entry}")],
@@ -65,7 +63,7 @@ pub(crate) fn sandbox(launch: &Launch, limits: &Limits, folder: &Folder, sdk: &P
     let interpreter = &project.interpreter;
     // Its file may be known by another name.
     let alias = interpreter.path.ancestors().nth(2).unwrap_or(&interpreter.path);
-    let readable = [&interpreter.prefix, alias, environment, &project.dir, sdk];
+    let readable = [interpreter.prefix.as_path(), alias, environment, &project.dir, sdk];
     Sandbox {
         program: environment.join("bin").join("python"),
         args: serve,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_platform::{SourceTree, TreeHasher};
 
+use crate::interpreter::picked_name;
 use crate::{Interpreter, PythonError, sdk};
 
 /// Folders that hold no sources.
@@ -19,6 +20,8 @@ pub struct Project {
     pub dir: PathBuf,
     /// What runs it.
     pub interpreter: Interpreter,
+    /// The file that keeps which interpreter was picked.
+    picked: String,
     tree: SourceTree,
     lock: [u8; 32],
 }
@@ -43,8 +46,9 @@ impl Project {
         let mut pins = TreeHasher::new(IGNORED);
         pins.file("uv.lock", &lock)?;
         pins.file("pyproject.toml", &manifest)?;
-        let interpreter = Interpreter::find(&dir, home)?;
-        Ok(Self { interpreter, tree: tree.finish(), lock: pins.finish().digest, dir })
+        let picked = picked_name(&dir);
+        let interpreter = Interpreter::find(&dir, &home.join(&picked))?;
+        Ok(Self { interpreter, picked, tree: tree.finish(), lock: pins.finish().digest, dir })
     }
 
     /// The name of its environment: equal for equal packages under an equal interpreter.
@@ -58,6 +62,11 @@ impl Project {
         // Not in any key of results: it says only where this machine's interpreter lies.
         hasher.bytes(prefix.as_os_str().as_encoded_bytes());
         blake3_hex(hasher.finish())
+    }
+
+    /// The names of what is kept for it among environments.
+    pub fn kept(&self) -> [String; 2] {
+        [self.environment(), self.picked.clone()]
     }
 
     /// Identity of one of its stages: its sources, its packages, the interpreter, and the SDK that serves it.

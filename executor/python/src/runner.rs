@@ -11,13 +11,17 @@ use flowc_process::{Host, Lent, Pool, Registry, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::launch::{Kind, Launch, sandbox};
-use crate::{PythonError, sdk};
+use crate::{Environments, Project, PythonError, sdk};
 
-/// Runs stages that are written in Python. Cheap to make: nothing is started until a stage is used.
+/// Gives the environment of a stage, which is installed if it is not there.
+type Installer = Box<dyn Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync>;
+
+/// Runs stages that are written in Python. Cheap to make: nothing is installed or started until a stage is used.
 pub struct PythonRunner {
     host: Arc<Host>,
-    /// Environments, and the SDK.
-    home: PathBuf,
+    /// The SDK is there too.
+    environments: Environments,
+    installer: Installer,
     /// Bytes of memory for a process that is asked at plan time.
     memory: u64,
     launches: Registry<Launch>,
@@ -25,10 +29,21 @@ pub struct PythonRunner {
 }
 
 impl PythonRunner {
-    /// A runner that knows no stage yet. `home` is for environments and the SDK; `memory` is what a stage may have where
-    /// the pipeline does not say.
-    pub fn new(host: Arc<Host>, home: PathBuf, memory: u64) -> Self {
-        Self { host, home, memory, launches: Registry::default(), pool: Pool::default() }
+    /// A runner that knows no stage yet, and installs packages without a word. `memory` is what a stage may have where the
+    /// pipeline does not say.
+    pub fn new(host: Arc<Host>, environments: Environments, memory: u64) -> Self {
+        let own = environments.clone();
+        let installer = Box::new(move |_: &StageDigest, project: &Project| own.install(project, &mut |_| ()));
+        Self { host, environments, installer, memory, launches: Registry::default(), pool: Pool::default() }
+    }
+
+    /// Has somebody else install packages, who may tell of it or refuse to.
+    #[must_use]
+    pub fn installing(
+        self,
+        installer: impl Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { installer: Box::new(installer), ..self }
     }
 
     /// Registers a stage.
@@ -72,12 +87,18 @@ impl PythonRunner {
     }
 
     fn process(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
-        self.pool.lend(Kind::of(launch, limits), |_| self.start(launch, limits))
+        self.pool.lend(self.kind(launch, limits), |_| self.start(launch, limits))
+    }
+
+    fn kind(&self, launch: &Launch, limits: &Limits) -> Kind {
+        Kind::of(launch, self.environments.place(&launch.project), limits)
     }
 
     fn start(&self, launch: &Launch, limits: &Limits) -> Result<Box<dyn Server>, PythonError> {
-        let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.home)?);
-        let sandbox = sandbox(launch, limits, &folder, &sdk);
+        let Launch { project, entry } = launch;
+        let environment = (self.installer)(&project.digest(entry), project)?;
+        let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.environments.home)?);
+        let sandbox = sandbox(launch, &environment, limits, &folder, &sdk);
         Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into())?)
     }
 }
@@ -89,7 +110,7 @@ impl Runner for PythonRunner {
 
     fn prepare(&self, stage: &StageDigest, limits: &Limits) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        self.pool.prepare(Kind::of(&launch, limits), |_| self.start(&launch, limits));
+        self.pool.prepare(self.kind(&launch, limits), |_| self.start(&launch, limits));
     }
 }
 

@@ -22,9 +22,14 @@ pub(crate) fn digest() -> [u8; 32] {
     })
 }
 
+/// The name of its folder.
+pub(crate) fn folder() -> String {
+    format!("sdk-{}", flowc_planner::key::StageDigest::new(digest()).short())
+}
+
 /// Puts the SDK into a folder of `home` that is named after it, once. Gives the folder for Python's path.
 pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
-    let name = format!("sdk-{}", flowc_planner::key::StageDigest::new(digest()).short());
+    let name = folder();
     let place = home.join(&name);
     if place.is_dir() {
         return Ok(place);

@@ -1,8 +1,8 @@
 //! Garbage collection: removes what nobody wants to keep, and gives the room back.
 //!
-//! What earlier runs found is forgotten first, then the index lets go, then files are removed: killed in between, it leaves files that nothing names, and the next
-//! collection removes them. A pack of which little is kept is copied anew: the copy is complete and synced before the
-//! index speaks of it.
+//! What earlier runs found is forgotten first, then the index lets go, then files are removed: killed in between, it leaves
+//! files that nothing names, and the next collection removes them. A pack of which little is kept is copied anew: the copy
+//! is complete and synced before the index speaks of it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -13,7 +13,9 @@ use flowc_planner::key::{ColumnKey, RowsKey};
 use crate::error::io_at;
 use crate::group::Pack;
 use crate::index::Moved;
-use crate::{Location, ObjectId, Store, StoreError};
+use crate::info::usage_of;
+use crate::sweep::remove;
+use crate::{Location, ObjectId, Store, StoreError, Usage};
 
 /// What garbage collection removed, or would remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,20 +37,42 @@ pub struct GcReport {
 /// Segment files of an object that are kept: offset to length.
 type Parts = BTreeMap<u64, u64>;
 
-impl Store {
-    /// Removes every result but those to keep, under whatever keys they are known: equal inputs find them by others. What
-    /// is removed leaves a tombstone. Waits until nobody else has the store open; with `dry_run` nothing is removed, and
-    /// nobody is waited for.
-    pub fn gc(
-        dir: &Path,
-        keep: &HashSet<ColumnKey>,
-        keep_rows: &HashSet<RowsKey>,
-        dry_run: bool,
-    ) -> Result<GcReport, StoreError> {
+/// A garbage collection under way: nobody else has the store open, so nothing is in use and nothing is added.
+pub struct Collection {
+    store: Store,
+    dry_run: bool,
+}
+
+impl Collection {
+    /// Waits until nobody else has the store open. With `dry_run` nothing is removed, and nobody is waited for.
+    ///
+    /// # Errors
+    /// If the store can't be opened, or not written.
+    pub fn begin(dir: &Path, dry_run: bool) -> Result<Self, StoreError> {
         let store = if dry_run { Store::open(dir)? } else { Store::open_alone(dir)? };
         if !dry_run {
             store.shared.writable()?;
         }
+        Ok(Self { store, dry_run })
+    }
+
+    /// The store, to find out what is to be kept.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Whether it only says what would be removed.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+
+    /// Removes every result but those to keep, under whatever keys they are known: equal inputs find them by others. What
+    /// is removed leaves a tombstone. Removes what killed processes left, too.
+    ///
+    /// # Errors
+    /// If the index or a file can't be written.
+    pub fn results(&self, keep: &HashSet<ColumnKey>, keep_rows: &HashSet<RowsKey>) -> Result<GcReport, StoreError> {
+        let (store, dry_run) = (&self.store, self.dry_run);
         let all = store.shared.with_index(|index| index.all())?.unwrap_or_default();
         let named = all.iter().filter(|(key, _)| keep.contains(key));
         let places: HashSet<Location> = named.map(|(_, column)| column.location).collect();
@@ -73,7 +97,9 @@ impl Store {
         }
         Ok(report)
     }
+}
 
+impl Store {
     fn sweep_objects(
         &self,
         kept: &BTreeMap<ObjectId, Parts>,
@@ -123,11 +149,12 @@ impl Store {
     }
 
     fn sweep_temporary(&self, dry_run: bool, report: &mut GcReport) -> Result<(), StoreError> {
-        for (path, bytes) in files(&self.dir().join("tmp"))? {
-            report.temporary += 1;
+        for (path, _) in files(&self.spool())? {
+            let Usage { files, bytes } = usage_of(&path);
+            report.temporary += files;
             report.bytes += bytes;
             if !dry_run {
-                fs::remove_file(&path).map_err(io_at("remove", &path))?;
+                remove(&path)?;
             }
         }
         Ok(())

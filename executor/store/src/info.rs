@@ -32,8 +32,10 @@ pub struct Info {
     pub objects: Usage,
     /// Compiled components.
     pub cwasm: Usage,
-    /// Components built from source trees.
+    /// Components built from source trees, and what their builds need again.
     pub builds: Usage,
+    /// Environments of Python stages.
+    pub environments: Usage,
     /// What is being written, or was when a process was killed.
     pub temporary: Usage,
     /// The index.
@@ -45,6 +47,8 @@ impl Store {
     pub fn info(&self) -> Result<Info, StoreError> {
         let counts = self.shared.with_index(|index| index.counts())?.unwrap_or_default();
         let usage = |folder: &str| usage(&self.dir().join(folder), "");
+        let [builds, environments] =
+            [Area::Builds, Area::Environments].map(|area| usage_of(&Store::area(self.dir(), area)));
         Ok(Info {
             version: STORE_VERSION,
             columns: counts[0],
@@ -53,11 +57,27 @@ impl Store {
             tombstones: counts[3],
             objects: usage("objects")?,
             cwasm: usage(Area::Cwasm.folder())?,
-            builds: usage(Area::Builds.folder())?,
+            builds: Usage {
+                files: builds.files.saturating_sub(environments.files),
+                bytes: builds.bytes.saturating_sub(environments.bytes),
+            },
+            environments,
             temporary: usage("tmp")?,
             index: self::usage(self.dir(), "index.sqlite")?,
         })
     }
+}
+
+/// A file, or all files in a folder and below. What is gone by now is not counted.
+pub(crate) fn usage_of(path: &Path) -> Usage {
+    let Ok(metadata) = fs::symlink_metadata(path) else { return Usage::default() };
+    if !metadata.is_dir() {
+        return Usage { files: 1, bytes: metadata.len() };
+    }
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|entry| usage_of(&entry.path()))
+        .fold(Usage::default(), |all, one| Usage { files: all.files + one.files, bytes: all.bytes + one.bytes })
 }
 
 /// The files of a folder whose names begin so.

@@ -7,13 +7,13 @@
 //! live.lock        held shared by every open store, exclusively by garbage collection
 //! index.sqlite     column key -> {content digest, rows, place}; rows key -> rows; tombstones; memos  (+ -wal, -shm)
 //! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another
-//! cwasm/ builds/ noop/ facts/ found/   files kept under a name, see [`Area`]
+//! cwasm/ builds/ noop/ facts/ found/   files and folders kept under a name, see [`Area`]
 //! tmp/             what is being written; renamed into place when complete
 //! ```
 //!
 //! The order of a commit makes it safe under several processes and under kill -9: objects are complete before they get
 //! their name, synced before the index speaks of them, and the index changes in one transaction. What a killed process
-//! leaves behind is an unnamed file, which garbage collection removes.
+//! leaves behind is an unnamed file, which garbage collection removes. Of `cwasm/` and `builds/` it leaves what it is told to.
 //!
 //! What is read is checked: a segment file's structure when it is opened, each cut of a column against its content
 //! digest when it is first read in a process. Damage is an error and the result is forgotten; nothing wrong is served.
@@ -33,15 +33,17 @@ mod objects;
 mod reader;
 mod segment;
 mod store;
+mod sweep;
 mod types;
 mod verify;
 mod writer;
 
 pub use error::StoreError;
-pub use gc::GcReport;
+pub use gc::{Collection, GcReport};
 pub use info::{Info, Usage};
 pub use reader::ColumnReader;
 pub use store::Store;
+pub use sweep::Swept;
 pub use types::{Area, Location, Memo, ObjectId, Record, StagedSegment, StoredColumn};
 pub use verify::Damage;
 pub use writer::SegmentWriter;

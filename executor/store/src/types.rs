@@ -136,6 +136,8 @@ pub enum Area {
     Cwasm,
     /// Components built from source trees.
     Builds,
+    /// Environments of Python stages.
+    Environments,
     /// What the no-op path reads.
     Noop,
     /// Big facts.
@@ -146,13 +148,15 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub(crate) const ALL: [Area; 5] = [Area::Cwasm, Area::Builds, Area::Noop, Area::Facts, Area::Found];
+    pub(crate) const ALL: [Area; 6] =
+        [Area::Cwasm, Area::Builds, Area::Environments, Area::Noop, Area::Facts, Area::Found];
 
     /// The folder's name.
     pub(crate) fn folder(self) -> &'static str {
         match self {
             Area::Cwasm => "cwasm",
             Area::Builds => "builds",
+            Area::Environments => "builds/python",
             Area::Noop => "noop",
             Area::Facts => "facts",
             Area::Found => "found",

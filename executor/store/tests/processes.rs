@@ -71,7 +71,7 @@ fn a_killed_writer_leaves_whole_results_only() {
         }
         check_all(folder.path(), 200);
     }
-    let report = Store::gc(folder.path(), &HashSet::new(), &HashSet::new(), false).unwrap();
+    let report = gc(folder.path(), &HashSet::new(), &HashSet::new(), false);
     assert_eq!(report.kept, 0);
     let info = Store::open(folder.path()).unwrap().info().unwrap();
     assert_eq!((info.objects.files, info.temporary.files, info.columns, info.rows), (0, 0, 0, 0));
@@ -91,9 +91,9 @@ fn garbage_collection_keeps_what_it_is_told_and_remembers_the_rest() {
 
     let keep: HashSet<_> = [key(3, 0), key(3, 1), key(7, 0)].into();
     let keep_rows: HashSet<_> = [rows_key(3), rows_key(7)].into();
-    let foreseen = Store::gc(folder.path(), &keep, &keep_rows, true).unwrap();
+    let foreseen = gc(folder.path(), &keep, &keep_rows, true);
     assert_eq!(Store::open(folder.path()).unwrap().info().unwrap().columns, 2 * segments + 2);
-    let report = Store::gc(folder.path(), &keep, &keep_rows, false).unwrap();
+    let report = gc(folder.path(), &keep, &keep_rows, false);
     assert_eq!(report, foreseen);
     assert_eq!((report.kept, report.removed, report.objects, report.repacked), (3, 2 * segments - 1, 1, 1));
 

@@ -11,7 +11,7 @@ use arrow_schema::{Field, Schema};
 use common::*;
 use flowc_columns::BATCH_ROWS;
 use flowc_columns::testing::{array, data_types, every_type, values};
-use flowc_store::{Area, Memo, Store};
+use flowc_store::{Area, Collection, Memo, Store};
 use proptest::prelude::*;
 
 #[test]
@@ -154,9 +154,9 @@ fn what_runs_found_goes_with_any_result() {
     store.put_sealed(Area::Found, "run", b"found").unwrap();
     assert_eq!(store.sealed(Area::Found, "run").as_deref(), Some(&b"found"[..]));
     drop(store);
-    Store::gc(folder.path(), &Default::default(), &Default::default(), true).unwrap();
+    gc(folder.path(), &Default::default(), &Default::default(), true);
     assert!(Store::open(folder.path()).unwrap().sealed(Area::Found, "run").is_some(), "a dry run leaves it");
-    Store::gc(folder.path(), &Default::default(), &Default::default(), false).unwrap();
+    gc(folder.path(), &Default::default(), &Default::default(), false);
     assert_eq!(Store::open(folder.path()).unwrap().sealed(Area::Found, "run"), None);
 }
 
@@ -169,6 +169,39 @@ fn files_are_kept_under_a_name() {
     assert_eq!(path, store.cached_file(Area::Cwasm, "a"));
     assert_eq!(std::fs::read(path).unwrap(), b"two");
     assert_eq!(store.info().unwrap().temporary.files, 0);
+}
+
+#[test]
+fn what_nothing_needs_of_an_area_goes_with_all_that_is_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    for name in ["wanted", "old"] {
+        std::fs::create_dir_all(store.cached_file(Area::Environments, name).join("lib")).unwrap();
+        std::fs::write(store.cached_file(Area::Environments, name).join("lib/module"), "12345").unwrap();
+    }
+    std::os::unix::fs::symlink("/", store.cached_file(Area::Environments, "old").join("outside")).unwrap();
+    // What a kill between the renaming and the deleting leaves.
+    std::fs::create_dir_all(store.spool().join("rest/lib")).unwrap();
+    assert_eq!(store.info().unwrap().environments.files, 3);
+    assert_eq!(store.info().unwrap().builds, Default::default(), "counted apart");
+    drop(store);
+
+    let swept = |dry_run| {
+        let collection = Collection::begin(folder.path(), dry_run).unwrap();
+        collection.results(&Default::default(), &Default::default()).unwrap();
+        collection.area(Area::Environments, |name| name == "wanted").unwrap()
+    };
+    let foreseen = swept(true);
+    assert_eq!((&foreseen.kept[..], &foreseen.removed[..]), (&["wanted".to_owned()][..], &["old".to_owned()][..]));
+    assert_eq!(foreseen.bytes, 5 + 1, "a link is as long as its target's name");
+    let store = Store::open(folder.path()).unwrap();
+    assert!(store.cached_file(Area::Environments, "old/lib/module").exists(), "a dry run leaves it");
+    drop(store);
+    assert_eq!(swept(false), foreseen);
+    let store = Store::open(folder.path()).unwrap();
+    let left = |path: std::path::PathBuf| std::fs::read_dir(path).unwrap().count();
+    assert_eq!((left(store.cached_file(Area::Environments, "")), left(store.spool())), (1, 0));
+    assert!(store.cached_file(Area::Environments, "wanted/lib/module").exists());
 }
 
 /// Stores a column, reads it in this process and in the next, and compares the content.

@@ -14,8 +14,10 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from .progress import progress_line
-from .results import Output, Sink
+from .results import Output, Sink, Stream, mapped_file, mapped_stream
 
 T = TypeVar("T")
 
@@ -62,6 +64,8 @@ class Run:
     stages: dict[str, StageRun]
     outputs: dict[str, Output]
     """What the sinks hold."""
+    streams: dict[str, Stream]
+    """What sources and stages gave: under the name of a stage, or `name.port` where it has several outputs."""
 
 
 @dataclass(frozen=True)
@@ -128,10 +132,7 @@ class _Call:
 
     @cached_property
     def plan(self) -> Plan:
-        called = subprocess.run(self._command("plan"), capture_output=True, text=True, encoding="utf-8", check=False)
-        if called.returncode:
-            raise RunError([{"message": called.stderr.strip() or f"flowc ended with {called.returncode}"}])
-        document = json.loads(called.stdout)
+        document = json.loads(_called(self._command("plan"), subprocess.PIPE))
         stages = {stage["name"]: _made(StagePlan, stage) for stage in document["status"]["stages"]}
         return Plan(document["hash"], stages, document, self.file if self.file.is_dir() else self.file.parent)
 
@@ -154,19 +155,28 @@ class _Call:
     def _made(self, finished: Mapping[str, Any]) -> Run:
         hash_ = finished["plan"]
         stages = {stage["name"]: _made(StageRun, stage) for stage in finished["stages"]}
-        outputs = {
-            output["name"]: Output(
-                output["name"], output["digest"], output["rows"], partial(self._sink, output["name"], hash_)
-            )
-            for output in finished["outputs"]
-        }
-        return Run(hash_, stages, outputs)
+        keys = {stream["name"]: stream["key"] for stream in finished["streams"]}
+        streams = {name: Stream(name, key, partial(self._stream, name, key)) for name, key in keys.items()}
+        outputs = {output["name"]: self._output(output, hash_, streams) for output in finished["outputs"]}
+        return Run(hash_, stages, outputs, streams)
 
-    def _sink(self, name: str, hash_: str) -> Sink:
-        """Where an output was written; only the plan says that."""
-        if self.plan.hash != hash_:
-            raise ValueError(f"{self.file} is another pipeline now than the one whose output `{name}` this is")
-        return self.plan.sink(name)
+    def _output(self, said: Mapping[str, Any], hash_: str, streams: Mapping[str, Stream]) -> Output:
+        def rows() -> pa.RecordBatchReader:
+            # Only the plan says where an output was written.
+            if self.plan.hash != hash_:
+                raise ValueError(
+                    f"{self.file} is another pipeline now than the one whose output `{said['name']}` this is"
+                )
+            file = self.plan.sink(said["name"]).arrow_file()
+            return mapped_file(file) if file else self._stream(said["stream"], streams[said["stream"]].key)
+
+        return Output(said["name"], said["stream"], said["digest"], said["rows"], rows)
+
+    def _stream(self, name: str, key: str) -> pa.RecordBatchReader:
+        """The rows that a run told of by this key, in a file that is gone when nobody uses them any more."""
+        with tempfile.NamedTemporaryFile(prefix="flowc-", suffix=".arrows") as file:
+            _called([_program(), "show", name, "--arrow", "--key", key, *self.settings, str(self.file)], file)
+            return mapped_stream(file.name)
 
 
 def _program() -> str:
@@ -176,6 +186,15 @@ def _program() -> str:
         where = f"FLOWC_BIN names {named}, which is no program" if named else "there is no program `flowc` on the PATH"
         raise FileNotFoundError(f"{where}; install flowc, or set FLOWC_BIN to where it is")
     return found
+
+
+def _called(command: Sequence[str], output: Any) -> str:
+    """What a command prints, unless that goes into a file."""
+    called = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, encoding="utf-8", check=False)
+    if called.returncode:
+        said = called.stderr.strip().removeprefix("error: ")
+        raise RunError([{"message": said or f"flowc ended with {called.returncode}"}])
+    return called.stdout
 
 
 def _settings(

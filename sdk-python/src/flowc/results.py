@@ -1,4 +1,4 @@
-"""What a run of a pipeline has written, as pyarrow's tables and batches."""
+"""The rows of what a run of a pipeline has made, as pyarrow's tables and batches."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-Rows = tuple[pa.Schema, Iterator[pa.RecordBatch]]
-
-ENDINGS = {".gz": "gzip", ".zst": "zstd"}
+Rows = Callable[[], pa.RecordBatchReader]
 
 
 @dataclass(frozen=True)
@@ -23,85 +21,57 @@ class Sink:
     """Of the pipeline."""
     spec: Mapping[str, Any]
 
-    def file(self) -> Path:
-        """Its file; a sink of a directory has none."""
+    def arrow_file(self) -> Path | None:
+        """Its file, if it is one of Arrow: what is there can be used as it is."""
         target = self.spec["target"]
-        if not isinstance(target, dict) or "file" not in target:
-            raise ValueError(f"sink `{self.name}` writes no single file, which could be read as a table")
-        return self.folder / str(target["file"])
+        is_file = isinstance(target, dict) and "file" in target and self.spec["format"] == "arrow"
+        return self.folder / str(target["file"]) if is_file else None
 
-    def format(self) -> tuple[str, Mapping[str, Any]]:
-        """The format, and its properties."""
-        format_ = self.spec["format"]
-        name, properties = (format_, {}) if isinstance(format_, str) else next(iter(format_.items()))
-        if name not in READERS:
-            raise ValueError(f"sink `{self.name}` writes {name}; `{'`, `'.join(READERS)}` can be read as tables")
-        return name, properties
 
-    def compression(self) -> Any:
-        """How the whole file is compressed."""
-        stated = self.spec["compression"]
-        found = ENDINGS.get(self.file().suffix) if stated == "auto" else stated
-        return None if found == "none" else found
+class Readable:
+    """What has rows."""
+
+    _rows: Rows
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows in batches, which are mapped into memory."""
+        return iter(self._rows())
+
+    def table(self) -> pa.Table:
+        """All rows, mapped into memory."""
+        return self._rows().read_all()
 
 
 @dataclass(frozen=True)
-class Output:
+class Stream(Readable):
+    """A stream as a run left it."""
+
+    name: str
+    key: str
+    """Identifies the rows, by all that they depend on."""
+    _rows: Rows = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Output(Readable):
     """What a run has written into a sink."""
 
     name: str
+    stream: str
+    """The stream that it holds."""
     digest: str
-    """Of the rows, whatever the file's format."""
+    """Of the rows, whatever the sink's form."""
     rows: int
-    _sink: Callable[[], Sink] = field(repr=False, compare=False)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows in batches, read while they are drawn. Those of an Arrow file are mapped, not copied."""
-        _, batches = self._read()
-        return batches
-
-    def table(self) -> pa.Table:
-        """All rows."""
-        schema, batches = self._read()
-        return pa.Table.from_batches(batches, schema)
-
-    def _read(self) -> Rows:
-        sink = self._sink()
-        name, properties = sink.format()
-        return READERS[name](sink, properties)
+    _rows: Rows = field(repr=False, compare=False)
 
 
-def _arrow(sink: Sink, _properties: Mapping[str, Any]) -> Rows:
-    reader = pa.ipc.open_file(pa.memory_map(str(sink.file())))
-    return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+def mapped_file(path: str | Path) -> pa.RecordBatchReader:
+    """The rows of an Arrow file."""
+    reader = pa.ipc.open_file(pa.memory_map(str(path)))
+    batches = map(reader.get_batch, range(reader.num_record_batches))
+    return pa.RecordBatchReader.from_batches(reader.schema, batches)
 
 
-def _parquet(sink: Sink, _properties: Mapping[str, Any]) -> Rows:
-    from pyarrow import parquet
-
-    file = parquet.ParquetFile(sink.file(), memory_map=True)
-    return file.schema_arrow, file.iter_batches()
-
-
-def _csv(sink: Sink, properties: Mapping[str, Any]) -> Rows:
-    """Types are guessed by pyarrow, since CSV has none."""
-    from pyarrow import csv
-
-    stream: Any = pa.input_stream(str(sink.file()), compression=sink.compression())
-    reader = csv.open_csv(
-        stream,
-        csv.ReadOptions(autogenerate_column_names=not properties["header"]),
-        csv.ParseOptions(
-            delimiter=properties["delimiter"],
-            quote_char=properties["quote"],
-            escape_char=properties["escape"] or False,
-            newlines_in_values=True,
-        ),
-        csv.ConvertOptions(
-            null_values=[properties["null"]], strings_can_be_null=True, quoted_strings_can_be_null=False
-        ),
-    )
-    return reader.schema, iter(reader)
-
-
-READERS = {"arrow": _arrow, "parquet": _parquet, "csv": _csv}
+def mapped_stream(path: str | Path) -> pa.RecordBatchReader:
+    """The rows of a file that holds an Arrow stream. It may be removed while they are in use."""
+    return pa.ipc.open_stream(pa.memory_map(str(path)))

@@ -26,10 +26,10 @@ impl Stage {
     /// The stage of this folder, for batches of these columns. `home` keeps its environment.
     pub fn new(project: &Path, home: &Path, host: Host, schema: &SchemaRef) -> Self {
         let project = Project::find(project, home).unwrap();
-        let environment = Environments { home: home.to_owned() }.install(&project, &mut |_| ()).unwrap();
-        let python = environment.join("bin/python");
-        let runner = PythonRunner::new(Arc::new(host), home.to_owned(), 512 << 20);
-        let digest = runner.add(Launch { project, environment, entry: String::new() });
+        let environments = Environments { home: home.to_owned() };
+        let python = environments.install(&project, &mut |_| ()).unwrap().join("bin/python");
+        let runner = PythonRunner::new(Arc::new(host), environments, 512 << 20);
+        let digest = runner.add(Launch { project, entry: String::new() });
         let invocation = invocation(&runner, digest, schema.clone());
         Self { runner, python, invocation }
     }

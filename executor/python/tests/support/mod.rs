@@ -37,13 +37,11 @@ impl Python {
     fn started_by(dir: &Path, entry: &str, host: impl FnOnce(Host) -> Host) -> Self {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
         let project = Project::find(dir, &home).unwrap_or_else(|error| panic!("{error}"));
-        let environment = Environments { home: home.clone() }.install(&project, &mut |_| ());
-        let environment = environment.unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
         let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));
-        let runner = PythonRunner::new(host, home, 512 << 20);
-        let digest = runner.add(Launch { project, environment, entry: entry.to_owned() });
+        let runner = PythonRunner::new(host, Environments { home }, 512 << 20);
+        let digest = runner.add(Launch { project, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }
     }
 

@@ -2,11 +2,13 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
 
+use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use flowc_planner::key::{ColumnKey, RowsKey};
-use flowc_store::{Record, StagedSegment, Store, StoreError};
+use flowc_store::{Collection, GcReport, Record, StagedSegment, Store, StoreError};
 
 /// Numbers from `first` on, and words with nulls.
 pub fn table(first: i64, rows: i64) -> RecordBatch {
@@ -38,6 +40,11 @@ pub fn key(segment: u64, column: usize) -> ColumnKey {
 /// The rows key of a numbered segment.
 pub fn rows_key(segment: u64) -> RowsKey {
     RowsKey::new(*key(segment, 255).as_bytes())
+}
+
+/// Collects garbage among results.
+pub fn gc(dir: &Path, keep: &HashSet<ColumnKey>, keep_rows: &HashSet<RowsKey>, dry_run: bool) -> GcReport {
+    Collection::begin(dir, dry_run).unwrap().results(keep, keep_rows).unwrap()
 }
 
 /// Writes and records a numbered segment.

@@ -1,95 +1,129 @@
-//! The first rows of a stream, from the store and the sources alone.
+//! The rows of a stream as they are now, from the store and the sources alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::plan::{Location, Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
-use flowc_sinks::Stagings;
 use flowc_store::Store;
 
+use crate::Error;
 use crate::files::OpenFiles;
 use crate::history::RunRecord;
 use crate::homes::{Home, Homes, source_home};
 use crate::inventory::Inventory;
 use crate::keys::{Datasets, Deriver};
 use crate::known::Known;
-use crate::output::Outputs;
 use crate::planning::Planned;
 use crate::read::Reading;
-use crate::{Cancel, Error};
 
-/// The first rows of a stream.
-#[derive(Debug)]
-pub struct Preview {
-    /// The stream's name.
-    pub name: String,
-    /// Its columns.
-    pub schema: SchemaRef,
-    /// Rows, up to the number that was asked for.
-    pub batches: Vec<RecordBatch>,
-    /// How many rows there are in all.
-    pub rows: u64,
+/// The rows of a stream, all of them at hand.
+pub struct Rows<'a> {
+    plan: Arc<Plan>,
+    store: &'a Store,
+    inventory: Inventory,
+    datasets: Datasets,
+    stream: StreamId,
+    /// How many there are.
+    pub count: u64,
 }
 
-impl Preview {
-    /// The rows as a table with the columns' types.
+impl<'a> Rows<'a> {
+    /// Those of a sink or a stream. With `key`, those that a run told of by it.
     ///
     /// # Errors
-    /// If a type can't be shown.
-    pub fn table(&self) -> Result<String, ArrowError> {
-        flowc_sinks::table(&self.schema, &self.batches, "null", true)
+    /// If there is no such output, it is not as that run left it, or its rows are not to be had without running something:
+    /// with what to do.
+    pub(crate) fn find(planned: &Planned, store: &'a Store, output: &str, key: Option<&str>) -> Result<Self, Error> {
+        let plan = Arc::clone(&planned.plan);
+        let named = named(&plan, output)?;
+        let inventory = Inventory::survey(planned, store)?;
+        let mut datasets = Deriver::new(&plan).datasets(&|producer| inventory.keys(producer));
+        if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
+            add_last_run(&mut datasets, planned, store)?;
+        }
+        let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
+        let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
+        let known = Known::new(store);
+        let homes = Homes { plan: &plan, inventory: &inventory, datasets: &datasets, store: &known };
+        let count = rows(homes, stream)?;
+        Ok(Self { plan, store, inventory, datasets, stream, count })
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.plan.stream(self.stream).name
+    }
+
+    /// The stream's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.plan.stream(self.stream).schema
+    }
+
+    /// Hands on the first rows, batch by batch.
+    ///
+    /// # Errors
+    /// If they can't be read, or `take` fails.
+    pub fn each<E: From<Error>>(
+        &self,
+        limit: u64,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let known = Known::new(self.store);
+        let homes = Homes { plan: &self.plan, inventory: &self.inventory, datasets: &self.datasets, store: &known };
+        let files = OpenFiles::new(&self.store.spool());
+        let reading = Reading { homes, files: &files, fresh: None };
+        let all: Vec<usize> = (0..self.schema().fields().len()).collect();
+        let unfit = |error| Error::Request(format!("stored rows do not fit their schema: {error}"));
+        let mut left = limit;
+        for segment in 0..homes.segments(self.stream) {
+            for batch in reading.segment(self.stream, segment, &all)? {
+                if left == 0 {
+                    break;
+                }
+                let batch = batch?.project(self.schema().clone(), &all).map_err(unfit)?;
+                let taken = left.min(batch.num_rows() as u64);
+                left -= taken;
+                take(&batch.slice(0, taken as usize))?;
+            }
+            reading.verify(self.stream, segment, &all)?;
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
-/// At most `limit` rows of a sink or a stream.
+/// Rows as a table with the columns' types, for people.
 ///
 /// # Errors
-/// If there is no such output, or its rows are not to be had without running something: with what to do.
-pub(crate) fn preview(planned: &Planned, store: &Store, output: &str, limit: usize) -> Result<Preview, Error> {
-    let plan = planned.plan.as_ref();
-    let stream = find(plan, output)?;
-    let inventory = Inventory::survey(planned, store)?;
-    let deriver = Deriver::new(plan);
-    let mut datasets = deriver.datasets(&|producer| inventory.keys(producer));
-    if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
-        add_last_run(&mut datasets, planned, store)?;
-    }
-    let known = Known::new(store);
-    let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
-    let rows = rows(homes, stream)?;
-    let files = OpenFiles::new(&store.spool());
-    let reading = Reading { homes, files: &files, fresh: None };
-    let cancel = Cancel::new();
-    let stagings = Stagings::default();
-    let outputs = Outputs { reading, base: &planned.base, stagings: &stagings, threads: 1, cancel: &cancel };
-    let mut batches = Vec::new();
-    let mut left = limit;
-    for segment in 0..homes.segments(stream) {
-        if left == 0 {
-            break;
-        }
-        outputs.each_batch(stream, segment, &mut |batch| {
-            let taken = batch.num_rows().min(left);
-            left -= taken;
-            batches.extend((taken > 0).then(|| batch.slice(0, taken)));
-            Ok(())
-        })?;
-    }
-    Ok(Preview { name: plan.stream(stream).name.clone(), schema: plan.stream(stream).schema.clone(), batches, rows })
+/// If a type can't be shown.
+pub fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String, ArrowError> {
+    flowc_sinks::table(schema, batches, "null", true)
 }
 
-/// The stream of an output: sinks first.
-fn find(plan: &Plan, output: &str) -> Result<StreamId, Error> {
+/// The streams that an output's name may mean: that of a sink first.
+fn named(plan: &Plan, output: &str) -> Result<Vec<StreamId>, Error> {
     let sink = plan.sinks.iter().find(|sink| sink.name == output).map(|sink| sink.stream);
-    let stream = || plan.streams.iter().position(|stream| stream.name == output).map(StreamId);
-    sink.or_else(stream).ok_or_else(|| {
+    let stream = plan.streams.iter().position(|stream| stream.name == output).map(StreamId);
+    let named: Vec<StreamId> = sink.into_iter().chain(stream).collect();
+    if named.is_empty() {
         let streams = plan.streams.iter().map(|stream| stream.name.as_str());
         let known: BTreeSet<&str> = streams.chain(plan.sinks.iter().map(|sink| sink.name.as_str())).collect();
         let help = suggest(output, known).map_or_else(String::new, |help| format!("; {help}"));
-        Error::Request(format!("there is no sink or stream `{output}`{help}"))
-    })
+        return Err(Error::Request(format!("there is no sink or stream `{output}`{help}")));
+    }
+    Ok(named)
+}
+
+fn changed(output: &str) -> Error {
+    Error::Request(format!(
+        "`{output}` is not as that run left it any more: its sources, code or config have changed since; run the \
+         pipeline again"
+    ))
 }
 
 /// Standard input is not there any more. What was made of it in the last good run of this very plan has keys, though.
