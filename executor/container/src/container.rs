@@ -17,7 +17,6 @@ use bollard::query_parameters::{
 };
 use flowc_flight::{Connection, Ending, Network};
 use flowc_planner::plan::Limits;
-use flowc_platform::processors;
 use flowc_process::{Folder, PROCESSES, ProcessError, Server};
 use flowc_sandbox::{Printed, Sandbox, describe_code};
 use futures::{Stream, StreamExt};
@@ -139,7 +138,10 @@ impl Container {
         listen(engine, output, &printed, ended.clone()).map_err(ContainerError::io(folder.path()))?;
         let connection = folder.connect(network, PATIENCE, || !ended.load(Ordering::Acquire));
         let connection = connection.map_err(|error| {
-            let how = how_it_ended(engine, &id).map_or_else(String::new, |ending| format!(" ({ending})"));
+            let how = match state(engine, &id) {
+                Ok(State::Ended(ending)) => format!(" ({ending})"),
+                Ok(State::Running) | Err(_) => String::new(),
+            };
             let words = printed.take().join("\n");
             ProcessError::Start { reason: format!("{error}{how}\n{words}").trim_end().to_owned() }
         })?;
@@ -165,12 +167,12 @@ impl Server for Container {
     fn ended(&mut self) -> Option<Ending> {
         let start = std::time::Instant::now();
         loop {
-            // Podman learns of the end later than who listens to what is printed.
-            let ending = if self.is_alive() { None } else { how_it_ended(&self.engine, &self.id) };
-            if ending.is_some() || start.elapsed() > AFTERWARDS {
-                return ending;
+            match state(&self.engine, &self.id) {
+                // Podman learns of the end later than who listens to what is printed.
+                Ok(State::Running) if start.elapsed() < AFTERWARDS => std::thread::sleep(PAUSE),
+                Ok(State::Ended(ending)) => return Some(ending),
+                Ok(State::Running) | Err(_) => return None,
             }
-            std::thread::sleep(PAUSE);
         }
     }
 }
@@ -243,7 +245,7 @@ fn host(engine: &Engine, spec: &Spec) -> HostConfig {
         ..Default::default()
     };
     // Engines refuse more than there are.
-    let processors = i64::from(spec.processors).min(processors().len().max(1) as i64);
+    let processors = i64::from(spec.processors).min(engine.processors.max(1));
     let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let temporary = format!("size={},mode=1777,nosuid,nodev,noexec", spec.memory.unwrap_or(TEMPORARY));
     // What an image calls a volume would be a folder of the machine.
@@ -309,19 +311,24 @@ fn listen(engine: &Engine, mut output: Output, printed: &Printed, ended: Arc<Ato
     Ok(())
 }
 
-fn how_it_ended(engine: &Engine, id: &str) -> Option<Ending> {
+/// What an engine says of a container.
+enum State {
+    Running,
+    Ended(Ending),
+}
+
+fn state(engine: &Engine, id: &str) -> Result<State, Error> {
     let inspected = engine.runtime.block_on(engine.docker.inspect_container(id, None::<InspectContainerOptions>));
     let state = match inspected {
-        Ok(container) => container.state?,
+        Ok(container) => container.state.unwrap_or_default(),
         Err(Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Some(Ending::Other("its container was removed".to_owned()));
+            return Ok(State::Ended(Ending::Other("its container was removed".to_owned())));
         }
-        Err(_) => return None,
+        Err(error) => return Err(error),
     };
-    match (state.running, state.oom_killed, state.exit_code) {
-        (Some(true), ..) => None,
-        (_, Some(true), _) => Some(Ending::Memory),
-        (_, _, Some(code)) => Some(Ending::Other(describe_code(i32::try_from(code).unwrap_or(-1)))),
-        _ => None,
-    }
+    Ok(match (state.running, state.oom_killed, state.exit_code) {
+        (Some(true), ..) | (_, _, None) => State::Running,
+        (_, Some(true), _) => State::Ended(Ending::Memory),
+        (_, _, Some(code)) => State::Ended(Ending::Other(describe_code(i32::try_from(code).unwrap_or(-1)))),
+    })
 }

@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     pub(crate) runtime: Handle,
     /// Whether the users of containers are not those of the machine.
     pub(crate) is_rootless: bool,
+    /// Processors of the machine that it runs on.
+    pub(crate) processors: i64,
     /// Its name and version.
     description: String,
     /// Containers that are being removed.
@@ -100,6 +102,7 @@ impl Engine {
             docker,
             runtime: runtime.clone(),
             is_rootless,
+            processors: info.ncpu.unwrap_or(1),
             description: format!("{name} {}", version.version.unwrap_or_default()),
             removals: Mutex::default(),
         })

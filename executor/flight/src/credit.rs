@@ -26,8 +26,10 @@ impl Credit {
 
     /// Counts a batch.
     pub(crate) fn send(&mut self, rows: u64, bytes: u64) {
-        // Nobody says that no rows are consumed.
-        let bytes = if rows == 0 { 0 } else { bytes };
+        // Nobody says that no rows are consumed: they are with those before them.
+        if rows == 0 {
+            return;
+        }
         let first = self.rows;
         self.rows += rows;
         self.outstanding += bytes;
@@ -68,6 +70,8 @@ mod tests {
         credit.consume(20).unwrap();
         assert_eq!(credit.oldest(), None);
         assert!(credit.admits(1000));
+        credit.send(0, 8);
+        assert_eq!(credit.oldest(), None, "nobody says that no rows are consumed");
         assert!(credit.consume(21).unwrap_err().contains("consumed 21 rows, and was given 20"));
     }
 }

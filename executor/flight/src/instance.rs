@@ -29,7 +29,7 @@ use crate::wire::{
 /// Lines of a log that one invocation may have.
 const LINES: usize = 10_000;
 
-/// What a message of stored batches counts for: two of them may be on their way.
+/// The most that a message of stored batches counts for: two of them may be on their way.
 const WINDOW: u64 = CREDIT as u64 / 2;
 
 /// Stages of a program that an instance runs: one, or several that are adjacent.
@@ -344,8 +344,9 @@ impl FlightInstance {
     fn flush(&mut self, port: usize) -> Result<(), StageError> {
         let Some(run) = self.inputs[port].stored.take() else { return Ok(()) };
         // They take no memory on their way, so what counts is that the stage has the next ones when it is done with these.
-        self.await_credit(port, WINDOW)?;
-        let share = WINDOW / run.rows().len() as u64;
+        let counted = run.bytes().min(WINDOW);
+        self.await_credit(port, counted)?;
+        let share = counted / run.rows().len() as u64;
         run.rows().iter().for_each(|rows| self.inputs[port].credit.send(*rows, share));
         self.send(port, run.message())?;
         self.take_ready()

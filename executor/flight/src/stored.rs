@@ -52,6 +52,11 @@ impl StoredRun {
         fits
     }
 
+    /// Bytes of all batches.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Rows of each batch.
     pub(crate) fn rows(&self) -> &[u64] {
         &self.rows

@@ -1,13 +1,18 @@
 //! Which processors programs run on.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowc_platform::processors;
 
 /// The processors of this machine, and how many programs have each. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Processors(Arc<Mutex<BTreeMap<usize, usize>>>);
+pub(crate) struct Processors(Arc<Mutex<Vec<Processor>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Processor {
+    number: usize,
+    programs: usize,
+}
 
 /// Processors that a program may use, till this is dropped.
 #[derive(Debug)]
@@ -17,29 +22,35 @@ pub(crate) struct LentProcessors {
 }
 
 impl Processors {
-    /// Those that this process may use.
+    /// Those that this process may use. Others of it begin elsewhere.
     pub(crate) fn of_machine() -> Self {
-        Self::of(processors())
+        let mut numbers = processors();
+        let begin = std::process::id() as usize % numbers.len().max(1);
+        numbers.rotate_left(begin);
+        Self::of(numbers)
     }
 
     fn of(numbers: Vec<usize>) -> Self {
-        Self(Arc::new(Mutex::new(numbers.into_iter().map(|number| (number, 0)).collect())))
+        let processors = numbers.into_iter().map(|number| Processor { number, programs: 0 });
+        Self(Arc::new(Mutex::new(processors.collect())))
     }
 
     /// So many of them, or all if there are fewer: those that the fewest programs have.
     pub(crate) fn lend(&self, count: u32) -> LentProcessors {
-        let mut lent = self.lock();
-        let mut numbers: Vec<usize> = lent.keys().copied().collect();
-        numbers.sort_by_key(|number| lent[number]);
-        numbers.truncate(usize::try_from(count).unwrap_or(usize::MAX));
-        for number in &numbers {
-            lent.entry(*number).and_modify(|programs| *programs += 1);
-        }
-        drop(lent);
+        let mut all = self.lock();
+        let mut least: Vec<&mut Processor> = all.iter_mut().collect();
+        least.sort_by_key(|processor| processor.programs);
+        let lent = least.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX));
+        let lend = |processor: &mut Processor| {
+            processor.programs += 1;
+            processor.number
+        };
+        let numbers = lent.map(lend).collect();
+        drop(all);
         LentProcessors { numbers, all: self.clone() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, usize>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Processor>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -53,10 +64,9 @@ impl LentProcessors {
 
 impl Drop for LentProcessors {
     fn drop(&mut self) {
-        let mut lent = self.all.lock();
-        for number in &self.numbers {
-            lent.entry(*number).and_modify(|programs| *programs -= 1);
-        }
+        let mut all = self.all.lock();
+        let lent = all.iter_mut().filter(|processor| self.numbers.contains(&processor.number));
+        lent.for_each(|processor| processor.programs -= 1);
     }
 }
 
@@ -75,6 +85,6 @@ mod tests {
         assert_eq!(all.lend(1).numbers(), [5]);
         assert_eq!(all.lend(9).numbers().len(), 3);
         drop(second);
-        assert!(all.lock().values().all(|programs| *programs == 0));
+        assert!(all.lock().iter().all(|processor| processor.programs == 0));
     }
 }

@@ -95,7 +95,8 @@ fn variables(environment: &Path, processors: u32, folder: &Folder, sdk: &Path) -
     ];
     let own = [("PATH", &path), ("HOME", &folder_text), ("TMPDIR", &folder_text), ("PYTHONPATH", &sdk)];
     let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-    let threads = processors.to_string();
+    let there = flowc_platform::processors().len().max(1);
+    let threads = there.min(processors as usize).to_string();
     let pools = POOLS.map(|name| (name, threads.as_str()));
     let own = own.chain(fixed).chain(pools).map(|(name, value)| (name.to_owned(), value.to_owned()));
     own.chain(folder.variables(folder.path())).collect()

@@ -81,7 +81,7 @@ fn a_container_has_the_time_of_as_many_processors_as_it_is_given() {
     };
     assert_eq!(said(None), "time of 1");
     // More than there are is all of them.
-    assert_eq!(said(Some(1024)), format!("time of {}", processors().len()));
+    assert_eq!(said(Some(256)), format!("time of {}", processors().len()));
 }
 
 /// What a look inside shows: rights, users, networks, and what can be written.

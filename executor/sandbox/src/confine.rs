@@ -1,12 +1,14 @@
 //! The means of the kernel: namespaces, Landlock, limits.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     Scope,
 };
-use rustix::process::{Pid, Resource, Rlimit, getgid, getpid, getuid, setrlimit};
+use rustix::process::{Resource, Rlimit, getgid, getrlimit, getuid, setrlimit};
+use rustix::system::uname;
 use rustix::thread::{CpuSet, UnshareFlags, sched_setaffinity, unshare_unsafe};
 
 use crate::Sandbox;
@@ -25,7 +27,6 @@ const SYSTEM: &[&str] = &[
     "/proc",
     "/sys/devices/system/cpu",
     "/dev/null",
-    "/dev/zero",
     "/dev/urandom",
     "/dev/random",
 ];
@@ -35,6 +36,9 @@ const LANDLOCK: ABI = ABI::V6;
 
 /// Where programs share memory. The namespace has its own.
 pub(crate) const SHARED_MEMORY: &str = "/dev/shm";
+
+/// Files that a process may have open.
+const FILES: u64 = 4096;
 
 pub(crate) const PID_MAX: &str = "/proc/sys/kernel/pid_max";
 
@@ -62,26 +66,53 @@ pub(crate) fn unshare(flags: UnshareFlags) -> std::io::Result<()> {
     std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1"))
 }
 
-/// Bounds the numbers of the processes in this namespace, and so how many there can be: since Linux 6.14 the bound is the
-/// namespace's own. It holds for root too, whom the limit per user does not.
-pub(crate) fn bound_processes(processes: u64) {
-    // The kernel takes no less than this.
-    let _ = std::fs::write(PID_MAX, processes.max(301).to_string());
+/// The least bound that kernels take on machines with few processors.
+const FEWEST: u64 = 301;
+
+/// Bounds the numbers of the processes in this namespace, and so how many there can be. It holds for root too, whom the limit per
+/// user does not. `proc` is where the namespace's own processes are seen.
+pub(crate) fn bound_processes(proc: &Path, processes: u64) {
+    if !has_own_bound() {
+        return;
+    }
+    let path = proc.join(PID_MAX.trim_start_matches("/proc/"));
+    let mut bound = processes.max(FEWEST);
+    // Machines with many processors take no small ones. What is not bounded in the end, `isolation` tells.
+    while std::fs::write(&path, bound.to_string()).is_err_and(|e| e.kind() == ErrorKind::InvalidInput)
+        && bound < 1 << 22
+    {
+        bound *= 2;
+    }
+}
+
+/// Whether the bound is the namespace's own, since Linux 6.14. Before, it is the machine's.
+fn has_own_bound() -> bool {
+    let release = uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(14))
 }
 
 /// Sets the limits of this process, which all that it starts inherit.
 pub(crate) fn limit(sandbox: &Sandbox) -> rustix::io::Result<()> {
     let set = |resource, most| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     set(Resource::Core, 0)?;
+    // What pipes and sockets hold is nobody's memory.
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(FILES);
+    set(Resource::Nofile, files.min(FILES))?;
     set(Resource::Nproc, sandbox.processes)?;
     sandbox.memory.map_or(Ok(()), |bytes| set(Resource::Data, bytes))?;
     let mut processors = CpuSet::new();
     sandbox.processors.iter().for_each(|number| processors.set(*number));
-    if sandbox.processors.is_empty() { Ok(()) } else { sched_setaffinity(None, &processors) }
+    if !sandbox.processors.is_empty() {
+        // Where none of them is there any more, it runs where it may.
+        let _ = sched_setaffinity(None, &processors);
+    }
+    Ok(())
 }
 
 /// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others.
-pub(crate) fn give_up_files(sandbox: &Sandbox) -> Result<(), RulesetError> {
+pub(crate) fn give_up_files(sandbox: &Sandbox, has_own_root: bool) -> Result<(), RulesetError> {
     let (read, all) = (AccessFs::from_read(LANDLOCK), AccessFs::from_all(LANDLOCK));
     let ruleset = Ruleset::default()
         .handle_access(all)?
@@ -92,7 +123,7 @@ pub(crate) fn give_up_files(sandbox: &Sandbox) -> Result<(), RulesetError> {
     let rules = readable.map(|path| (path, read));
     let rules = rules.chain([("/dev/null".into(), all)]);
     // Of the namespace's own: what there was before belongs to others.
-    let shared = (getpid() == Pid::INIT).then(|| (SHARED_MEMORY.into(), all));
+    let shared = has_own_root.then(|| (SHARED_MEMORY.into(), all));
     let rules = rules.chain(shared).chain(sandbox.writable.iter().map(|path| (path.clone(), all)));
     // What is not there needs no rule.
     let rules = rules.filter_map(|(path, access)| {

@@ -39,54 +39,39 @@ fn parent(process: i32) -> Option<i32> {
     stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Kills all of them.
-pub(crate) fn kill_family() {
-    family().into_iter().for_each(|pid| {
-        // It may have ended by itself meanwhile.
-        let _ = kill_process(pid, Signal::KILL);
-    });
-}
-
-/// Whether they take more memory together than this. What several share counts once; what the machine's other processes share
-/// with them, in part.
-pub(crate) fn takes_more(than: u64) -> bool {
+/// Kills all of them. Says whether there were any.
+pub(crate) fn kill_family() -> bool {
     let family = family();
-    let shared = if getpid() == Pid::INIT { used(SHARED_MEMORY) } else { 0 };
-    // What is looked at first is quick to find, and never less than what is looked at then.
-    let most: u64 = family.iter().map(|pid| Taken::at_most(*pid).total()).sum();
-    if most + shared <= than {
-        return false;
-    }
-    let taken = family.into_iter().map(|pid| Taken::exactly(pid).unwrap_or_else(|| Taken::at_most(pid)));
-    let taken =
-        taken.fold(Taken::default(), |sum, one| Taken { own: sum.own + one.own, shared: sum.shared + one.shared });
-    taken.own + taken.shared.max(shared) > than
+    family.iter().for_each(|pid| {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process(*pid, Signal::KILL);
+    });
+    !family.is_empty()
 }
 
-/// Bytes that a process takes.
-#[derive(Default)]
-struct Taken {
-    own: u64,
-    shared: u64,
+/// Whether they take more memory together than this, with the files in memory that are the sandbox's own. What several share
+/// counts once.
+pub(crate) fn takes_more(than: u64, has_own_files: bool) -> bool {
+    let files = if has_own_files { used(SHARED_MEMORY) } else { 0 };
+    let family = family();
+    let sum = |of: fn(Pid) -> u64| files + family.iter().map(|pid| of(*pid)).sum::<u64>();
+    // What is looked at first is quick to find, and about as much or more.
+    sum(at_most) > than && sum(exactly) > than
 }
 
-impl Taken {
-    fn total(&self) -> u64 {
-        self.own + self.shared
-    }
+/// Bytes that a process takes, with all that it shares with others.
+fn at_most(process: Pid) -> u64 {
+    bytes(&read(process, "status"), &["RssAnon:", "VmSwap:", "VmPTE:"])
+}
 
-    /// All that it shares with others counted as its own.
-    fn at_most(process: Pid) -> Self {
-        let status = read(process, "status");
-        Self { own: bytes(&status, &["RssAnon:", "VmSwap:"]), shared: bytes(&status, &["RssShmem:"]) }
+/// Bytes that a process takes, with its part of what it shares with others.
+fn exactly(process: Pid) -> u64 {
+    let rollup = read(process, "smaps_rollup");
+    // It may not let others look.
+    if rollup.is_empty() {
+        return at_most(process);
     }
-
-    /// What it shares with others divided among them. None where the process does not let others look.
-    fn exactly(process: Pid) -> Option<Self> {
-        let rollup = read(process, "smaps_rollup");
-        let own = bytes(&rollup, &["Pss_Anon:", "SwapPss:"]);
-        (!rollup.is_empty()).then(|| Self { own, shared: bytes(&rollup, &["Pss_Shmem:"]) })
-    }
+    bytes(&rollup, &["Pss_Anon:", "SwapPss:"]) + bytes(&read(process, "status"), &["VmPTE:"])
 }
 
 fn read(process: Pid, what: &str) -> String {

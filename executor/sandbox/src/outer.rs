@@ -40,12 +40,7 @@ pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
 
 /// Ends all children, and those that become children by that.
 fn end_children() {
-    loop {
-        kill_family();
-        if wait(WaitOptions::empty()).is_err() {
-            return;
-        }
-    }
+    while kill_family() && wait(WaitOptions::empty()).is_ok() {}
 }
 
 /// Waits for the end of a process, and kills it when this one's standard input ends. There is no thread for that: the kernel

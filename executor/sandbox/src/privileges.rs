@@ -20,10 +20,9 @@ pub(crate) fn keep() -> io::Result<()> {
 pub(crate) fn give_up() -> io::Result<()> {
     let none = CapabilitySet::empty();
     clear_ambient_capability_set()?;
-    for capability in CapabilitySet::all().iter() {
-        // Without privileges there is nothing to remove, and none to be had by what follows.
-        let _ = remove_capability_from_bounding_set(capability);
-    }
+    // All that the kernel knows. Without privileges there is nothing to remove, and none to be had by what follows.
+    let all = (0..u64::BITS).map(|number| CapabilitySet::from_bits_retain(1 << number));
+    let _ = all.map(remove_capability_from_bounding_set).take_while(Result::is_ok).count();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     Ok(set_no_new_privs(true)?)
 }

@@ -19,10 +19,11 @@ pub enum Isolation {
 /// A number of processes that no machine has as its limit by itself.
 const PROBED: u64 = 307;
 
-/// Prints the network that it is in, the bound on processes, `open` if it can read what it was not given, and `seen` if it
-/// can see that.
+/// Prints the network that it is in, the bound on processes, `open` if it can read what it was not given, `seen` if it can see
+/// that, `unfiltered` if it may call all of the kernel, and `unwatched` if its processes can't be told apart.
 const SCRIPT: &str = "readlink /proc/self/ns/net; cat $PID_MAX; head -c 0 /etc/passwd 2> /dev/null && echo open; \
-                      test -e /etc/passwd && echo seen; exit 0";
+                      test -e /etc/passwd && echo seen; grep -q '^Seccomp:.*2' /proc/self/status || echo unfiltered; \
+                      read -r pid rest < /proc/self/stat; test $pid = $$ || echo unwatched; exit 0";
 
 /// Finds out, with a helper as for [`Sandbox::spawn`].
 pub fn isolation(helper: &Path) -> Isolation {
@@ -53,7 +54,8 @@ pub fn isolation(helper: &Path) -> Isolation {
 fn missing(said: &str) -> Isolation {
     let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
     let is_shared = said.lines().next() == network.to_str();
-    let is_bounded = !getuid().is_root() || said.lines().any(|line| line == PROBED.to_string());
+    let machine = std::fs::read_to_string(PID_MAX).unwrap_or_default();
+    let is_bounded = !getuid().is_root() || said.lines().nth(1) != Some(machine.trim());
     let says = |word: &str| said.lines().any(|line| line == word);
     let (is_open, is_seen) = (says("open"), says("seen"));
     let missing: Vec<&str> = [
@@ -64,6 +66,8 @@ fn missing(said: &str) -> Isolation {
             !is_bounded && !is_shared,
             "their number of processes is not limited: flowc runs as root, on Linux before 6.14",
         ),
+        (says("unfiltered"), "they may call all of the kernel, which here has no filters for that"),
+        (says("unwatched"), "what their processes take together is not limited, since mounting `proc` is not allowed"),
     ]
     .into_iter()
     .filter_map(|(is_so, what)| is_so.then_some(what))

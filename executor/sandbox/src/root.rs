@@ -7,11 +7,11 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
-use rustix::mount::{mount, mount_bind_recursive, mount_change, unmount};
+use rustix::mount::{mount, mount_bind_recursive, mount_change, mount_remount, unmount};
 use rustix::process::{chdir, pivot_root};
 
 use crate::Sandbox;
-use crate::confine::{SHARED_MEMORY, system};
+use crate::confine::{SHARED_MEMORY, bound_processes, system};
 
 /// A folder that every system has. What it holds is not covered for long.
 const BASE: &str = "/tmp";
@@ -87,10 +87,17 @@ fn below(root: &str, path: &Path) -> PathBuf {
 /// What the namespace has of its own: its processes, and shared memory.
 fn own(sandbox: &Sandbox) -> io::Result<()> {
     let flags = FLAGS | MountFlags::NOEXEC;
-    fs::create_dir_all("/new/proc")?;
-    mount("proc", "/new/proc", "proc", flags, None).or_else(|_| mount_bind_recursive("/old/proc", "/new/proc"))?;
+    let proc = Path::new("/new/proc");
+    fs::create_dir_all(proc)?;
+    match mount("proc", proc, "proc", flags, None) {
+        Ok(()) => bound_processes(proc, sandbox.processes),
+        Err(_) => mount_bind_recursive("/old/proc", proc)?,
+    }
+    // Root could change the kernel's settings there.
+    mount_remount(proc, flags | MountFlags::BIND | MountFlags::RDONLY, "")?;
     let shared = below("/new", Path::new(SHARED_MEMORY));
     fs::create_dir_all(&shared)?;
-    let size = CString::new(format!("size={}", sandbox.memory.unwrap_or(SHARED)))?;
+    // Names take memory too.
+    let size = CString::new(format!("size={},nr_inodes=16k", sandbox.memory.unwrap_or(SHARED)))?;
     Ok(mount("tmpfs", &shared, "tmpfs", flags, &*size)?)
 }

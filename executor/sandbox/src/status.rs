@@ -6,8 +6,10 @@ use std::process::ExitStatus;
 /// Added to a signal's number where a process passes on that another one was ended by it, as shells do.
 const SIGNALLED: i32 = 128;
 
-/// The exit status of a sandbox whose processes took more memory together than they may.
+/// The exit status of a sandbox whose processes took more memory together than they may. A program's own is passed on as
+/// [`OTHER`], so that it can't be taken for this.
 pub(crate) const OUT_OF_MEMORY: i32 = 125;
+pub(crate) const OTHER: i32 = 124;
 
 /// Whether a sandbox ended since its processes took more memory together than they may.
 pub fn is_out_of_memory(status: ExitStatus) -> bool {
@@ -21,6 +23,9 @@ pub(crate) fn passed_on(status: ExitStatus) -> i32 {
 
 /// How a program in a sandbox ended, in words.
 pub fn describe(status: ExitStatus) -> String {
+    if is_out_of_memory(status) {
+        return "its processes took more memory together than they may".to_owned();
+    }
     describe_code(passed_on(status))
 }
 

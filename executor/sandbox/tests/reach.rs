@@ -128,7 +128,7 @@ fn other_processes_can_not_be_seen_or_ended() {
 #[test]
 fn memory_has_a_limit() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "python3 -S -c 'x = bytearray(1 << 30)' 2>&1 || head -c 1G /dev/zero | tail | wc -c";
+    let script = "python3 -S -c 'x = bytearray(1 << 30)' 2>&1 || head -c 1G /dev/urandom | tail | wc -c";
     let output = run(&Sandbox { memory: Some(64 << 20), ..sandbox(script, folder.path()) });
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("MemoryError") || said.contains("memory exhausted"), "{said}");
@@ -155,7 +155,7 @@ time.sleep(0.6)
 #[test]
 fn files_in_memory_count() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "head -c 60M /dev/zero > /dev/shm/a; head -c 60M /dev/zero | tail -c 60M | sleep 9; echo all";
+    let script = "head -c 60M /dev/urandom > /dev/shm/a; head -c 60M /dev/urandom | tail -c 60M | sleep 9; echo all";
     let output = run(&Sandbox { memory: Some(100 << 20), ..sandbox(script, folder.path()) });
     assert!(is_out_of_memory(output.status), "{output:?}");
 }
@@ -187,6 +187,25 @@ fn it_has_no_privileges() {
     assert!(said.contains("no mount\n") && said.ends_with("no namespace\n"), "{said}");
 }
 
+#[test]
+fn the_kernel_refuses_what_leads_around_limits() {
+    let tried = |what: &str| said(&format!("python3 -S -c 'import ctypes, mmap, os, resource\n{what}' 2>&1"));
+    // Who watches the program runs as the same user.
+    for of_others in ["resource.prlimit(1, resource.RLIMIT_NOFILE, (0, 0))", "os.setpriority(os.PRIO_PROCESS, 1, 19)"] {
+        assert!(tried(of_others).contains("PermissionError"), "{of_others}: {}", tried(of_others));
+    }
+    assert_eq!(tried("resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99)); os.nice(1)"), "");
+    // Memory of nobody's.
+    assert!(tried("mmap.mmap(-1, 4096)").contains("PermissionError"));
+    assert_eq!(tried("mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE)"), "");
+    assert!(tried("os.memfd_create(\"a\")").contains("Function not implemented"));
+    // The numbers of a second kind of programs.
+    let getpid = "f = ctypes.CDLL(None, use_errno=True).syscall; print(f(0x40000000 + 39), ctypes.get_errno())";
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(tried(getpid), "-1 38\n");
+    }
+}
+
 /// Sockets of other families than those of networks are not in any namespace.
 #[test]
 fn there_is_no_way_to_a_host_of_virtual_machines() {
@@ -213,6 +232,7 @@ fn its_end_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let end = |script: &str| describe(run(&sandbox(script, folder.path())).status);
     assert_eq!(end("exit 3"), "exit status 3");
+    assert_eq!(end("exit 125"), "exit status 124", "its own must not be taken for another's");
     assert_eq!(end("kill -SEGV $$"), "killed by signal 11 (SIGSEGV, a bad memory access)");
     let missing = Sandbox { program: "/no/such/program".into(), ..sandbox("", folder.path()) };
     let output = run(&missing);

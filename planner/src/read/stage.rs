@@ -12,7 +12,7 @@ use crate::text::Place;
 
 const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
 /// More processors than machines have that run stages.
-const MOST_CPUS: u32 = 1024;
+const MOST_CPUS: u32 = 256;
 const RESERVED: &[&str] = &["wgsl", "sql"];
 const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
 const CONTAINER: Form =

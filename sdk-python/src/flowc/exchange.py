@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from .description import Opening
     from .memory import Memory
     from .regions import Block
+
+
+WORD_SECONDS = 0.01
+"""How often it is said within a message how far the stage has come."""
 
 
 class Exchange:
@@ -38,6 +43,7 @@ class Exchange:
         self._is_picking = False
         self._settled = 0
         self._told = (0, 0)
+        self._told_at = time.monotonic()
         # The code may print in other threads, and batches of an async stage are read in another one.
         self._writing = threading.RLock()
         self._reading = threading.Lock()
@@ -58,10 +64,12 @@ class Exchange:
         """The next batch of the main input."""
         with self._reading:
             while True:
+                # A message may stand for many batches. If the process ends in one of them, flowc says which.
+                if time.monotonic() > self._told_at + WORD_SECONDS:
+                    self.flush()
                 for batch in map(self._inbound.unpack, self._read):
                     self.rows += batch.num_rows
                     return batch
-                # Not for each batch of a message: who waits for word of them sends no less than a message.
                 self.flush()
                 try:
                     self._read = self._memory.batches(self._reader.read_chunk(), self._inbound.schema)
@@ -139,6 +147,7 @@ class Exchange:
         """Metadata that says how many rows are consumed and settled, if that is news, and where the batch lies."""
         consumed, settled = self._consumed, self._settled
         told, self._told = self._told, (consumed, settled)
+        self._told_at = time.monotonic()
         is_news = consumed != told[0], settled != told[1]
         return progress_json(consumed if is_news[0] else None, settled if is_news[1] else None, block)
 
