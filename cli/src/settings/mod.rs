@@ -160,9 +160,11 @@ impl Settings {
         let is_named = |name: &String| flags.params.contains_key(name) || below.params.contains_key(name);
         let ambient = environment.params.keys().filter(|name| !is_named(name)).cloned().collect();
         let layer = flags.over(environment).over(below);
+        let store = layer.store.or_else(|| env.default_store()).ok_or(SettingsError::NoStore)?;
         Ok(Self {
             ambient,
-            store: layer.store.or_else(|| env.default_store()).ok_or(SettingsError::NoStore)?,
+            // What builds stages runs in other folders.
+            store: env.absolute(&store),
             jobs: layer.jobs.map_or_else(all_cores, NonZeroUsize::get),
             memory: layer.memory.map_or(DEFAULT_MEMORY, |size| size.0),
             params: layer.params,
@@ -244,6 +246,7 @@ mod tests {
         assert_eq!(store(None, &[]), place.folder.path().join("project/here"), "relative to its file");
         assert_eq!(store(None, &[("FLOWC_STORE", "/env")]), Path::new("/env"));
         assert_eq!(store(Some("/flag"), &[("FLOWC_STORE", "/env")]), Path::new("/flag"));
+        assert!(store(Some("flag"), &[]).is_absolute());
     }
 
     #[test]

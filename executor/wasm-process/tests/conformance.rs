@@ -10,22 +10,8 @@ use flowc_planner::plan::{Code, Limits, Serialization};
 use flowc_process::Host;
 use flowc_runner::conformance::{Subject, batch, failures, invocation, run};
 use flowc_runner::{Batch, Runner};
-use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm::{CompiledFolder, WasmRunner};
 use flowc_wasm_process::WasmProcessRunner;
-
-/// Keeps compiled components in a folder.
-struct Folder(PathBuf);
-
-impl CompiledCache for Folder {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.join(name)).filter(|path| path.exists())
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        std::fs::write(self.0.join(name), bytes).ok()?;
-        self.path(name)
-    }
-}
 
 /// The guest of the wasm runner's own tests.
 struct Hostile {
@@ -40,7 +26,7 @@ static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/tests/guests/hostile");
     let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
     let folder = tempfile::tempdir().expect("a folder");
-    let components = Arc::new(WasmRunner::new(Arc::new(Folder(folder.path().to_owned()))).expect("a runner"));
+    let components = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner"));
     let digest = WasmRunner::digest(&component);
     components.add(component, digest);
     let helper = env!("CARGO_BIN_EXE_flowc-served-component").into();

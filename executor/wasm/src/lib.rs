@@ -20,6 +20,7 @@ mod data;
 mod describe;
 mod engine;
 mod fault;
+mod folder;
 mod handles;
 mod held;
 mod host;
@@ -38,6 +39,7 @@ use flowc_planner::key::StageDigest;
 
 pub use budget::DEFAULT_MEMORY;
 pub use engine::STACK_PER_INSTANCE;
+pub use folder::CompiledFolder;
 pub use log::{LOG_LINE_BYTES, LOG_LINES};
 pub use runner::{ComponentFiles, WasmRunner};
 

@@ -9,8 +9,8 @@ use arrow_array::cast::AsArray;
 use flowc_planner::plan::Limits;
 use flowc_runner::StageFault;
 use flowc_runner::conformance::{failures, input_schema};
-use flowc_wasm::WasmRunner;
-use support::{Folder, HOSTILE, describe, fault, invocation, run};
+use flowc_wasm::{CompiledFolder, WasmRunner};
+use support::{HOSTILE, describe, fault, invocation, run};
 
 #[test]
 fn the_runner_does_what_every_runner_must() {
@@ -147,7 +147,7 @@ fn what_is_no_component_is_named_for_what_it_is() {
 fn a_damaged_file_in_the_cache_is_compiled_again() {
     let folder = tempfile::tempdir().unwrap();
     let ask = || {
-        let runner = WasmRunner::new(Arc::new(Folder(folder.path().to_owned()))).unwrap();
+        let runner = WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).unwrap();
         runner.add(HOSTILE.component.clone(), HOSTILE.digest);
         runner.signature(&HOSTILE.digest).unwrap()
     };

@@ -10,24 +10,7 @@ use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
 use flowc_runner::conformance::{self, Kept, Subject, input_schema};
 use flowc_runner::{Invocation, Runner, StageError, StageFault};
-use flowc_wasm::{CompiledCache, WasmRunner};
-
-/// Keeps compiled components in a folder.
-pub struct Folder(pub PathBuf);
-
-impl CompiledCache for Folder {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.join(name)).filter(|path| path.exists())
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        let (path, temporary) =
-            (self.0.join(name), self.0.join(format!("{name}.{:?}.tmp", std::thread::current().id())));
-        std::fs::write(&temporary, bytes).ok()?;
-        std::fs::rename(&temporary, &path).ok()?;
-        Some(path)
-    }
-}
+use flowc_wasm::{CompiledFolder, WasmRunner};
 
 /// A runner and the hostile guest's component, built once for all tests of a file.
 pub struct Hostile {
@@ -42,7 +25,7 @@ pub static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/hostile");
     let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
     let folder = tempfile::tempdir().expect("a folder");
-    let runner = WasmRunner::new(Arc::new(Folder(folder.path().to_owned()))).expect("a runner");
+    let runner = WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner");
     let digest = WasmRunner::digest(&component);
     runner.add(component.clone(), digest);
     Hostile { runner, component, digest, _folder: folder }

@@ -13,7 +13,7 @@ use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Isolate, Limits, Serialization};
 use flowc_process::Host;
 use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
-use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm::{CompiledFolder, WasmRunner};
 use flowc_wasm_process::WasmProcessRunner;
 use flowc_worker::WorkerRunner;
 
@@ -41,7 +41,7 @@ impl Places {
         let home = tempfile::tempdir().unwrap();
         let helper = std::env::current_exe().unwrap();
         let component = flowc_componentize::build(guest, &compiled(&helper), &mut |_| ()).unwrap();
-        let inside = Arc::new(WasmRunner::new(Arc::new(Folder(home.path().to_owned()))).unwrap());
+        let inside = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(home.path().to_owned()))).unwrap());
         let digest = WasmRunner::digest(&component);
         inside.add(component, digest);
         let host = || Host::new(helper.clone(), home.path().to_owned());
@@ -63,20 +63,6 @@ impl Places {
 /// Where what the stage is built of stays, as that of tests does: below the target folder.
 fn compiled(example: &Path) -> PathBuf {
     example.ancestors().nth(3).unwrap().join("tmp/guests")
-}
-
-/// Keeps compiled components in a folder.
-struct Folder(PathBuf);
-
-impl CompiledCache for Folder {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.join(name)).filter(|path| path.exists())
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        std::fs::write(self.0.join(name), bytes).ok()?;
-        self.path(name)
-    }
 }
 
 /// `flowc worker` on this host. Dropping it ends it.

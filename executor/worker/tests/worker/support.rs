@@ -11,7 +11,7 @@ use flowc_planner::plan::Code;
 use flowc_process::Host;
 use flowc_runner::Runner;
 use flowc_runner::conformance::Subject;
-use flowc_wasm::{CompiledCache, WasmRunner};
+use flowc_wasm::{CompiledFolder, WasmRunner};
 use flowc_worker::{Credentials, Worker, WorkerError, WorkerRunner};
 
 /// A worker that listens on this host. Dropping it ends it.
@@ -48,20 +48,6 @@ impl Drop for Running {
     }
 }
 
-/// Keeps compiled components in a folder.
-struct Folder(PathBuf);
-
-impl CompiledCache for Folder {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.join(name)).filter(|path| path.exists())
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        std::fs::write(self.0.join(name), bytes).ok()?;
-        self.path(name)
-    }
-}
-
 /// The guest of the wasm runner's own tests.
 pub(crate) struct Guest {
     pub(crate) components: Arc<WasmRunner>,
@@ -74,7 +60,7 @@ pub(crate) static GUEST: LazyLock<Guest> = LazyLock::new(|| {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/tests/guests/hostile");
     let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
     let folder = tempfile::tempdir().expect("a folder");
-    let components = Arc::new(WasmRunner::new(Arc::new(Folder(folder.path().to_owned()))).expect("a runner"));
+    let components = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner"));
     let digest = WasmRunner::digest(&component);
     components.add(component, digest);
     Guest { components, digest, _folder: folder }
