@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -174,6 +176,33 @@ fn what_is_not_there_is_a_mistake_of_the_pipeline() {
     project.write("stage/Containerfile", "FROM scratch\nCOPY Containerfile /stage\nENTRYPOINT [\"/stage\"]\n");
     let broken = fail(&project, &["plan"]);
     assert!(broken.contains("it ended before it listened") && broken.contains("Permission denied"), "{broken}");
+}
+
+/// A socket that nobody may connect to, and an engine on another machine. Root may connect to any, so flowc runs as a user who is
+/// not root.
+#[test]
+fn an_engine_that_may_not_be_asked_is_named() {
+    const NOBODY: u32 = 65534;
+    let project = project("container \"stage\"");
+    let socket = project.root().join("engine.sock");
+    let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut prepare = Command::new("sh");
+    let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    // Copied by another process: what other tests start meanwhile would hold it open for writing.
+    prepare.args(["-c", "cp \"$1\" \"$2/flowc\" && chmod 0 \"$3\" && if $4; then chown -R 65534 \"$2\"; fi", "sh"]);
+    prepare.arg(env!("CARGO_BIN_EXE_flowc")).arg(project.root()).arg(&socket).arg(is_root.to_string());
+    assert!(prepare.status().unwrap().success());
+    let told = |host: &str| {
+        let mut command = project.program(project.root().join("flowc"));
+        if is_root {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        said(&command.arg("doctor").env("DOCKER_HOST", host).output().unwrap())
+    };
+    let refused = told(&format!("unix://{}", socket.display()));
+    assert!(refused.contains("can't be used") && refused.contains("is for its members"), "{refused}");
+    let remote = told("tcp://10.0.0.9:2375");
+    assert!(remote.contains("the engine at tcp://10.0.0.9:2375 is not on this machine"), "{remote}");
 }
 
 #[test]

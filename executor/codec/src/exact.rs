@@ -9,12 +9,18 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unex
 /// Checks lines of JSON against the columns that are due.
 ///
 /// # Errors
-/// What is wrong first, and where.
-pub(crate) fn check(lines: &[u8], due: &SchemaRef) -> Result<(), serde_json::Error> {
+/// What is wrong first, and where; in words.
+pub(crate) fn check(lines: &[u8], due: &SchemaRef) -> Result<(), String> {
     let row = DataType::Struct(due.fields().clone());
-    let mut rows = serde_json::Deserializer::from_slice(lines);
-    while rows.end().is_err() {
-        Exactly(&row).deserialize(&mut rows)?;
+    let lines = lines.split(|byte| *byte == b'\n').zip(1..).filter(|(line, _)| !line.trim_ascii().is_empty());
+    for (line, number) in lines {
+        let mut found = serde_json::Deserializer::from_slice(line);
+        let checked = Exactly(&row).deserialize(&mut found).and_then(|()| found.end());
+        checked.map_err(|error| {
+            let (said, column) = (error.to_string(), error.column());
+            let what = said.rsplit_once(" at line ").map_or(&*said, |(what, _)| what);
+            format!("{what} at line {number} column {column}")
+        })?;
     }
     Ok(())
 }
@@ -148,10 +154,14 @@ mod tests {
             r#"{"i":true}"#,
             "[1]",
             "7",
+            "{}{}",
+            "{\"i\":\n1}",
             r#"{"i":1"#,
         ];
         for bad in bad {
             assert!(check(bad.as_bytes(), &due()).is_err(), "{bad}");
         }
+        let second = check(b"{\"i\":1}\n{\"i\":true}\n", &due()).unwrap_err();
+        assert!(second.ends_with("at line 2 column 9"), "{second}");
     }
 }

@@ -33,7 +33,7 @@ impl Lines {
     }
 
     pub(crate) fn read(&self, mut lines: &[u8]) -> Result<RecordBatch, String> {
-        exact::check(lines, &self.due).map_err(|error| error.to_string())?;
+        exact::check(lines, &self.due)?;
         let mut read = || -> Result<RecordBatch, ArrowError> {
             let builder = ReaderBuilder::new(self.due.clone()).with_strict_mode(true).with_batch_size(ROWS);
             let mut decoder = builder.build_decoder()?;

@@ -33,7 +33,7 @@ impl Folder {
     /// A folder in `spool`, unless that makes the socket's path too long. It is named after this process, so that others can
     /// tell when nobody needs it any more.
     pub(crate) fn make(spool: &Path) -> Result<Self, ProcessError> {
-        let parent = parent(spool)?;
+        let parent = parent(spool, std::env::temp_dir())?;
         let prefix = format!("{PREFIX}{}-", std::process::id());
         let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent).map_err(ProcessError::io(&parent))?;
         Ok(Self { folder, meeting: None })
@@ -72,8 +72,8 @@ impl Folder {
     }
 }
 
-fn parent(spool: &Path) -> Result<PathBuf, ProcessError> {
-    let fallback = std::env::temp_dir();
+/// The first of these whose path leaves room for a socket's name.
+fn parent(spool: &Path, fallback: PathBuf) -> Result<PathBuf, ProcessError> {
     let is_short = |folder: &Path| folder.as_os_str().len() < LONGEST;
     match (is_short(spool), is_short(&fallback)) {
         (true, _) => Ok(spool.to_owned()),
@@ -84,7 +84,7 @@ fn parent(spool: &Path) -> Result<PathBuf, ProcessError> {
 
 /// Removes the folders of processes that were killed.
 pub(crate) fn sweep(spool: &Path) {
-    let entries = parent(spool).ok().and_then(|parent| std::fs::read_dir(parent).ok());
+    let entries = parent(spool, std::env::temp_dir()).ok().and_then(|parent| std::fs::read_dir(parent).ok());
     for entry in entries.into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let owner = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).filter(|pid| !pid.is_empty());
@@ -92,5 +92,19 @@ pub(crate) fn sweep(spool: &Path) {
             // Another process may be about the same.
             let _ = std::fs::remove_dir_all(entry.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_too_long_for_a_socket_is_not_used() {
+        let (short, long) = (Path::new("/tmp/spool"), PathBuf::from(format!("/{}", "a".repeat(LONGEST))));
+        assert_eq!(parent(short, long.clone()).unwrap(), short);
+        assert_eq!(parent(&long, short.to_owned()).unwrap(), short);
+        let error = parent(&long, long.clone()).unwrap_err().to_string();
+        assert!(error.contains("more than 75 bytes; set TMPDIR to a shorter one") && error.contains("/aaa"), "{error}");
     }
 }

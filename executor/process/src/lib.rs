@@ -4,6 +4,7 @@
 //! - [`Registry`] holds how each stage is started;
 //! - [`Pool`] keeps those that wait, by what makes them alike, and lends them ([`Lent`]). Whatever is a [`Server`] can be
 //!   kept so: a process, or something else that runs a program.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod contain;
 mod door;

@@ -1,7 +1,7 @@
 //! What every runner must do, done by a component in a process of its own, behind the stage protocol.
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use flowc_planner::catalogue::{Description, Problem, Question};

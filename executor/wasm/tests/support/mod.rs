@@ -1,7 +1,7 @@
 //! A runner with the hostile guest, which is the subject of the conformance suite too.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow_schema::SchemaRef;
