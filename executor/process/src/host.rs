@@ -1,7 +1,7 @@
 //! What starting programs takes on this machine.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once, OnceLock};
+use std::sync::{Arc, LazyLock, Once, OnceLock};
 
 use flowc_flight::{Network, OpenFiles};
 use flowc_sandbox::Sandbox;
@@ -21,7 +21,7 @@ pub struct Host {
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
-    processors: Processors,
+    processors: LazyLock<Processors>,
     swept: Once,
 }
 
@@ -35,7 +35,7 @@ impl Host {
             shares_memory: true,
             files: None,
             network: OnceLock::new(),
-            processors: Processors::of_machine(),
+            processors: LazyLock::new(Processors::of_machine),
             swept: Once::new(),
         }
     }
