@@ -1,6 +1,7 @@
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -118,3 +119,37 @@ def test_a_stage_without_config_takes_none():
 def test_a_type_that_is_no_config_is_refused():
     with pytest.raises(TypeError, match="it is a dataclass, a pydantic model, or a dict"):
         config_type(int)
+
+
+@pytest.mark.parametrize("annotation", [dict, Mapping, dict[str, Any], Mapping[str, object], Any])
+def test_a_dict_takes_any_key(annotation):
+    config = config_type(annotation)
+    assert config.schema() == {"type": "object", "additionalProperties": {}}
+    given = {"v": 1, "w": ["a", "b"], "x": {"y": None}}
+    assert config.read(given) == given
+
+
+def test_a_dict_may_say_what_it_holds():
+    config = config_type(dict[str, list[int]])
+    assert config.schema()["additionalProperties"] == {"type": "array", "items": {"type": "integer"}}
+    assert config.read({"a": [1]}) == {"a": [1]}
+    with pytest.raises(flowc.Problem) as raised:
+        config.read({"a": ["x"]})
+    assert raised.value.config_path == "/a/0"
+
+
+@dataclass
+class Open:
+    anything: Any
+    members: dict = field(default_factory=dict)
+    items: list = field(default_factory=list)
+
+
+def test_fields_of_any_type():
+    config = config_type(Open)
+    assert config.schema()["properties"] == {
+        "anything": {},
+        "members": {"type": "object", "additionalProperties": {}, "default": {}},
+        "items": {"type": "array", "items": {}, "default": []},
+    }
+    assert config.read({"anything": [1], "members": {"a": None}}) == Open([1], {"a": None}, [])

@@ -45,11 +45,14 @@ def test_what_keeps_every_value_is_converted(value, type_, due):
     [
         (np.array([1.5]), pa.int64(), "does not fit int64: .*truncated"),
         (np.array([300]), pa.int8(), "does not fit int8: .*300"),
-        (np.array([0.1]), pa.float32(), r"is double, and declared float; convert it, such as by .*\"float\""),
+        (
+            np.array([0.1]),
+            pa.float32(),
+            r"is double, and declared float: row 1 is 0.1; convert it, such as by .*\"float\"",
+        ),
         (pa.array(["1"]), pa.int64(), "is string, and declared int64"),
         (pa.array([1]), pa.string(), "is int64, and declared string"),
-        (["x"], pa.int64(), "list makes no column of int64"),
-        (None, pa.int64(), "nothing was returned"),
+        (["x"], pa.int64(), r"column `n`: row 1 is a str \('x'\), where int64 is declared"),
         (7, pa.int64(), "int was returned, which is no batch of the columns n: int64"),
     ],
 )
@@ -72,7 +75,7 @@ def test_columns_are_matched_by_name():
 
 def test_nulls_are_only_where_they_are_declared():
     assert made([1, None], pa.int64(), nullable=True).null_count == 1
-    with pytest.raises(Breach, match="column `n` holds 1 nulls, and is declared without"):
+    with pytest.raises(Breach, match=r"column `n` holds 1 nulls \(the first in row 2\), and is declared int64 without"):
         made([1, None], pa.int64())
 
 

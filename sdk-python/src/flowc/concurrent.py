@@ -142,16 +142,14 @@ class _Calls:
         )
         return await _without_exit(_all(value))
 
-    def _first(self) -> Iterator[Result]:
+    def _first(self) -> list[Result]:
         """What the first call has given, which has finished."""
         task, rows = self.running.popleft()
-        self.inlet.release(rows)
         self.rows += rows
         with self.work.naming_rows(self.parameter, self.rows - rows, self.rows):
-            for value in task.result():
-                yield from self.work.given(value)
-            if self.work.instance.finish is None:
-                self.work.emitters.check(self.rows)
+            results = self.work.checked(task.result(), self.rows)
+        self.inlet.release(rows)
+        return results
 
 
 async def _all(value: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, get_origin
 
@@ -26,8 +27,8 @@ def config_type(annotation: Any) -> ConfigType:
     """What the annotation of `config` declares. `None` stands for a stage without config."""
     if annotation is None:
         return NoConfig()
-    if annotation is dict or get_origin(annotation) is dict or annotation is Any:
-        return AnyConfig()
+    if annotation in (dict, Mapping, Any) or get_origin(annotation) in (dict, Mapping):
+        return DictConfig(form_of(dict if annotation is Any else annotation))
     if dataclasses.is_dataclass(annotation):
         return DataclassConfig(form_of(annotation))
     if hasattr(annotation, "model_json_schema") and hasattr(annotation, "model_validate"):
@@ -48,16 +49,20 @@ class NoConfig:
             raise Problem("this stage has no config", pointer("", name))
 
 
-class AnyConfig:
-    """A dict that the stage looks into itself."""
+@dataclass(frozen=True)
+class DictConfig:
+    """A dict, of any keys."""
+
+    form: Form
 
     def schema(self) -> Json:
-        """Any object."""
-        return {"type": "object"}
+        """An object that may have any key."""
+        return self.form.schema()
 
     def read(self, value: Json) -> dict[str, Any]:
-        """The object as it is."""
-        return dict(value or {})
+        """The object, with values of the type that is declared."""
+        members: dict[str, Any] = self.form.read(value or {}, "")
+        return members
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as kinds
 
+from . import misfit
+from .exact import keeps_all
 from .frames import is_frame
+from .index import by_rows
 from .problem import Breach
-from .texts import is_text
+from .texts import is_text, shown
 
 FAMILIES = (
     lambda type_: kinds.is_integer(type_) or kinds.is_floating(type_),
@@ -26,42 +29,46 @@ FAMILIES = (
 """Types that may stand for one another where every value fits."""
 
 
-def to_batches(value: Any, schema: pa.Schema) -> list[pa.RecordBatch]:
-    """Rows of the declared columns, in as many batches as the code made."""
-    if isinstance(value, pa.RecordBatch):
-        return [to_batch(value, schema)]
-    if isinstance(value, pa.Table):
-        return [to_batch(batch, schema) for batch in value.to_batches()]
-    return [to_batch(value, schema)]
+def to_batches(value: Any, schema: pa.Schema, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """Rows of the declared columns, in as many batches as the code made; `first` rows come before them."""
+    parts = value.to_batches() if isinstance(value, pa.Table) and value.num_rows else [value]
+    for part in parts:
+        batch = to_batch(part, schema, first)
+        first += batch.num_rows
+        yield batch
 
 
-def to_batch(value: Any, schema: pa.Schema) -> pa.RecordBatch:
-    """The same, in one batch."""
+def to_batch(value: Any, schema: pa.Schema, first: int = 0, *, of_input: bool = False) -> pa.RecordBatch:
+    """The same, in one batch. Rows `of_input` have its order, which an index of pandas tells."""
     if isinstance(value, pa.RecordBatch) and value.schema.equals(schema):
         batch = value
+    elif _is_nothing(value):
+        batch = batch_of([_no_values(field.type) for field in schema], schema, 0)
     else:
-        columns = _columns(value, schema)
+        columns = _columns(value, schema, first)
         _check_names(list(columns), schema, value)
-        arrays = [_column(columns[field.name], field) for field in schema]
+        arrays = [_column(columns[field.name], field, first, of_input) for field in schema]
         if len({len(array) for array in arrays}) > 1:
             lengths = ", ".join(f"`{name}` has {len(array)}" for name, array in zip(schema.names, arrays, strict=True))
             raise Breach(f"the columns differ in length: {lengths}")
         batch = batch_of(arrays, schema, value.num_rows if isinstance(value, pa.RecordBatch | pa.Table) else 0)
-    for number, field in enumerate(schema):
-        if not field.nullable and (nulls := batch.column(number).null_count):
+    for field, column in zip(schema, batch.columns, strict=True):
+        if not field.nullable and (nulls := column.null_count):
+            row = column.is_null().index(True).as_py()
             raise Breach(
-                f"column `{field.name}` holds {nulls} nulls, and is declared without; "
-                "declare it with `| None` or flowc.nullable(...), or fill them (pandas writes them as NaN)"
+                f"column `{field.name}` holds {nulls} nulls (the first in row {first + row + 1}), and is declared "
+                f"{field.type} without; declare it with `| None` or flowc.nullable(...), or fill them (pandas writes "
+                "them as NaN)"
             )
     return batch
 
 
-def to_mask(value: Any) -> pa.Array[Any]:
-    """A mask of rows."""
-    mask = _array(value, pa.bool_())
-    if not kinds.is_boolean(mask.type):
+def to_mask(value: Any, first: int = 0) -> pa.Array[Any]:
+    """A mask of rows of an input."""
+    mask = _located(value, pa.bool_(), "the mask", first, of_input=True)
+    if not kinds.is_boolean(mask.type) and len(mask):
         raise Breach(f"the mask is {mask.type}; compare the values, so that each row has true or false")
-    return mask
+    return mask if len(mask) else _no_values(pa.bool_())
 
 
 def batch_of(arrays: list[pa.Array[Any]], schema: pa.Schema, rows: int) -> pa.RecordBatch:
@@ -71,7 +78,18 @@ def batch_of(arrays: list[pa.Array[Any]], schema: pa.Schema, rows: int) -> pa.Re
     return pa.RecordBatch.from_struct_array(pa.nulls(rows, pa.struct([])))
 
 
-def _columns(value: Any, schema: pa.Schema) -> dict[str, Any]:
+def _is_nothing(value: Any) -> bool:
+    """Whether this has neither rows nor columns, so that it says nothing of its columns either."""
+    if value is None:
+        return True
+    if is_frame(value, "pandas") or is_frame(value, "polars"):
+        return bool(value.shape == (0, 0))
+    if isinstance(value, pa.RecordBatch | pa.Table):
+        return value.num_rows == value.num_columns == 0
+    return isinstance(value, list | tuple | Mapping) and not value
+
+
+def _columns(value: Any, schema: pa.Schema, first: int) -> dict[str, Any]:
     """Columns by name."""
     if isinstance(value, pa.RecordBatch | pa.Table):
         return {name: value.column(number) for number, name in enumerate(value.schema.names)}
@@ -81,53 +99,103 @@ def _columns(value: Any, schema: pa.Schema) -> dict[str, Any]:
         return {str(name): value[name] for name in value.columns}
     if is_frame(value, "polars"):
         return {series.name: series for series in value.get_columns()}
-    if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-        return {name: [row.get(name) for row in value] for name in dict.fromkeys(name for row in value for name in row)}
+    if isinstance(value, list) and isinstance(value[0], Mapping):
+        return _columns_of_rows(value, first)
     if len(schema) == 1 and (hasattr(value, "__len__") and not isinstance(value, str | bytes | tuple)):
         return {schema.names[0]: value}
-    raise Breach(f"{_named(value)} was returned, which is no batch of the columns {_listed(schema)}")
+    raise Breach(f"{misfit.kind(value)} was returned, which is no batch of the columns {_listed(schema)}")
+
+
+def _columns_of_rows(rows: list[Any], first: int) -> dict[str, Any]:
+    odd = next((number for number, row in enumerate(rows) if not isinstance(row, Mapping)), None)
+    if odd is not None:
+        raise Breach(f"row {first + odd + 1} is {misfit.kind(rows[odd])} ({shown(rows[odd])}), where others are dicts")
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
 
 def _check_names(found: Sequence[str], schema: pa.Schema, value: Any) -> None:
     missing = [name for name in schema.names if name not in found]
     surplus = [name for name in found if name not in schema.names]
     if missing or surplus:
-        first = f"`{missing[0]}` is missing" if missing else f"`{surplus[0]}` is not declared"
+        wrong = f"`{missing[0]}` is missing" if missing else f"`{surplus[0]}` is not declared"
         given = _listed(value.schema) if isinstance(value, pa.RecordBatch | pa.Table) else ", ".join(found) or "none"
-        raise Breach(f"column {first}; returned: {given}; declared: {_listed(schema)}")
+        raise Breach(f"column {wrong}; returned: {given}; declared: {_listed(schema)}")
 
 
-def _column(value: Any, field: pa.Field[Any]) -> pa.Array[Any]:
-    array = _array(value, field.type)
+def _column(value: Any, field: pa.Field[Any], first: int, of_input: bool) -> pa.Array[Any]:
+    array = _located(value, field.type, f"column `{field.name}`", first, of_input)
     if array.type.equals(field.type):
         return array
     if not _may_stand_for(array.type, field.type):
-        raise Breach(f"column `{field.name}` is {array.type}, and declared {field.type}; {_advice(field)}")
+        wrong = misfit.typed(array, field.type, first)
+        raise Breach(f"column `{field.name}` {wrong}; {_advice(field)}")
     try:
         return array.cast(field.type)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise Breach(f"column `{field.name}` is {array.type}, and does not fit {field.type}: {error}") from error
+    except pa.ArrowException as error:
+        raise Breach(f"column `{field.name}` {misfit.cast(array, field.type, first, error)}") from error
 
 
 def _advice(field: pa.Field[Any]) -> str:
     return f'convert it, such as by `pyarrow.compute.cast(column, "{field.type}", safe=False)`, or declare another type'
 
 
+def _located(value: Any, wanted: pa.DataType, name: str, first: int, of_input: bool) -> pa.Array[Any]:
+    """One array; what goes wrong says of which column, and in which row."""
+    try:
+        return _array(by_rows(value) if of_input and _has_index(value) else value, wanted)
+    except MemoryError:
+        raise
+    except Breach as breach:
+        raise Breach(f"{name}: {breach}") from breach
+    except Exception as error:  # values may be objects of any library, which raise what they like
+        raise Breach(f"{name}: {misfit.untyped(value, wanted, first, error)}") from error
+
+
+def _has_index(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "pandas" and hasattr(value, "index")
+
+
 def _array(value: Any, wanted: pa.DataType) -> pa.Array[Any]:
     """One array; what has no type of its own gets the wanted one."""
     if type(value).__module__.startswith("polars"):
         value = value.to_arrow()
-    if isinstance(value, pa.ChunkedArray):
-        value = value.combine_chunks() if value.num_chunks != 1 else value.chunk(0)
-    if isinstance(value, pa.ChunkedArray):
-        value = pa.concat_arrays(value.chunks)
-    if isinstance(value, pa.Array):
-        return value
-    typed = getattr(getattr(value, "dtype", None), "kind", "O") in "biufmM"
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return _joined(value)
+    if hasattr(value, "__len__") and not len(value):
+        return _no_values(wanted)
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and str(dtype) != "object" and getattr(dtype, "kind", "O") not in "SV":
+        return _joined(pa.array(value))
+    values = value if hasattr(value, "__len__") else list(value)
+    array = _joined(pa.array(values, type=wanted))
+    if not keeps_all(values, wanted):
+        raise TypeError(f"a value can't be kept in {wanted}")
+    return array
+
+
+def _no_values(type_: pa.DataType) -> pa.Array[Any]:
+    return pa.array([], type=type_)
+
+
+def _joined(array: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    """All values in one array. Offsets of 32 bits don't reach beyond 2 GiB, so that some arrays can't be joined."""
+    if isinstance(array, pa.Array):
+        return array
+    joined = array.chunk(0) if array.num_chunks == 1 else _combined(array)
+    if isinstance(joined, pa.Array):
+        return joined
+    raise Breach(
+        f"{array.nbytes / 2**30:.1f} GiB of {array.type} are too much for one batch; give fewer rows at a time, or "
+        f"declare a type with longer offsets, such as large_{array.type}"
+    )
+
+
+def _combined(array: pa.ChunkedArray[Any]) -> pa.Array[Any] | pa.ChunkedArray[Any]:
+    """In one array, if one can hold them."""
     try:
-        return pa.array(value) if typed else pa.array(value, type=wanted)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise Breach(f"{_named(value)} makes no column of {wanted}: {error}") from error
+        return array.combine_chunks()
+    except pa.ArrowInvalid:
+        return array
 
 
 def _may_stand_for(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -146,14 +214,3 @@ def _may_stand_for(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 def _listed(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name}: {field.type}{'?' if field.nullable else ''}" for field in schema) or "none"
-
-
-def _named(value: Any) -> str:
-    kind = type(value)
-    return (
-        "nothing"
-        if value is None
-        else kind.__name__
-        if kind.__module__ == "builtins"
-        else f"{kind.__module__}.{kind.__name__}"
-    )

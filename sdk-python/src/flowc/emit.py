@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .convert import to_batch, to_batches, to_mask
+from .pieces import pieces
 from .problem import Breach
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 class Emitter(Protocol):
     """Checks and converts what the code gives for an output."""
+
+    rows: int
+    """How many were given so far: new ones, or the input's that values were for."""
 
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """What is to be sent of it."""
@@ -35,11 +39,13 @@ class NewRows:
     """The stage's own rows."""
 
     def __init__(self, name: str, sent: Sent) -> None:
-        self.name, self.schema = name, sent.written
+        self.name, self.schema, self.rows = name, sent.written, 0
 
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """The rows as they are."""
-        yield from to_batches(value, self.schema)
+        for batch in to_batches(value, self.schema, self.rows):
+            self.rows += batch.num_rows
+            yield batch
 
     def settled(self) -> None:
         """They refer to none."""
@@ -56,7 +62,7 @@ class SameRows:
 
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """The columns of the next rows."""
-        batch = to_batch(value, self.schema)
+        batch = to_batch(value, self.schema, self.rows, of_input=True)
         self.rows += batch.num_rows
         yield batch
 
@@ -67,6 +73,8 @@ class SameRows:
     def check(self, rows: int) -> None:
         """Every row must have its values."""
         if self.rows != rows:
+            if not self.rows:
+                raise Breach(f"output `{self.name}`: nothing was returned; it adds columns to {rows} rows")
             raise Breach(f"output `{self.name}` adds columns to {rows} rows, and {self.rows} values were returned")
 
 
@@ -78,7 +86,7 @@ class PickedRows:
 
     def batches(self, value: Any) -> Iterator[pa.RecordBatch]:
         """The numbers of the rows that are picked among the next ones."""
-        mask = to_mask(value)
+        mask = to_mask(value, self.rows)
         numbers = pc.indices_nonzero(mask)
         if self.rows:
             numbers = pc.add(numbers, pa.scalar(self.rows, pa.uint64()))
@@ -92,6 +100,8 @@ class PickedRows:
     def check(self, rows: int) -> None:
         """Every row must be picked or not."""
         if self.rows != rows:
+            if not self.rows:
+                raise Breach(f"output `{self.name}`: nothing was returned; it picks among {rows} rows")
             raise Breach(f"output `{self.name}` picks among {rows} rows, and masks for {self.rows} were returned")
 
 
@@ -111,10 +121,19 @@ class Emitters:
         """What is to be sent of one value that the code gave: output, batch, and what is settled with it."""
         for number, part in self._parts(value):
             try:
-                emitter = self.emitters[number]
-                yield from ((number, batch, emitter.settled()) for batch in emitter.batches(part))
+                for batch, settled in self._settling(self.emitters[number], part):
+                    yield number, batch, settled
             except Breach as breach:
                 raise Breach(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
+
+    def _settling(self, emitter: Emitter, value: Any) -> Iterator[tuple[pa.RecordBatch, int | None]]:
+        """What is to be sent, in pieces that can be, of which the last settles what it concerns."""
+        before, first = emitter.settled(), emitter.rows
+        for batch in emitter.batches(value):
+            *others, last = pieces(batch, first)
+            yield from ((piece, before) for piece in others)
+            before, first = emitter.settled(), emitter.rows
+            yield last, before
 
     def check(self, rows: int) -> None:
         """All that concerns this many rows of the input must have been given."""
@@ -122,12 +141,8 @@ class Emitters:
             emitter.check(rows)
 
     def _parts(self, value: Any) -> Iterator[tuple[int, Any]]:
-        """The value, per output; an output that has nothing is left out."""
-        for number, (port, part) in enumerate(zip(self.outputs, self._by_output(value), strict=True)):
-            if part is not None:
-                yield number, part
-            elif not port.is_optional:
-                raise Breach(f"output `{port.name}`: nothing was returned; return a batch, even if it has no rows")
+        """The value, per output. Nothing is no rows, which an output may have at any time."""
+        return ((number, part) for number, part in enumerate(self._by_output(value)) if part is not None)
 
     def _by_output(self, value: Any) -> Sequence[Any]:
         if len(self.outputs) == 1 and not (isinstance(value, tuple) and hasattr(value, "_fields")):

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sysconfig
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .problem import Breach
+from .texts import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = str(Path(__file__).parent)
 IMPORTLIB = str(Path(importlib.__file__).parent)
+LIBRARIES = tuple({f"{path}{os.sep}" for name, path in sysconfig.get_paths().items() if "lib" in name})
+"""Where code lies that is not the stage's author's."""
+
+LONGEST_MESSAGE = 2000
+"""Characters of a message. Some libraries put the data into theirs."""
+LONGEST_LINE = 8 << 10
+"""Characters of a line of a traceback, as of one of a log."""
+FIRST_LINES, LAST_LINES = 50, 150
+"""Lines of a traceback."""
 
 
 def failed_json(error: BaseException) -> dict[str, Any]:
@@ -22,14 +34,30 @@ def failed_json(error: BaseException) -> dict[str, Any]:
     if isinstance(error, MemoryError):
         # What fills the memory may hang on the frames, and telling of it takes some.
         traceback.clear_frames(error.__traceback__)
-    detail = "" if isinstance(error, Breach) else "".join(_trimmed(error).format())
+    detail = "" if isinstance(error, Breach) else _traceback(error)
     return {"failed": {"message": said(error), "detail": detail, "memory": isinstance(error, MemoryError)}}
 
 
 def said(error: BaseException) -> str:
     """The error in a line or so."""
-    words = str(error) if isinstance(error, Breach) else ": ".join(filter(None, [type(error).__name__, str(error)]))
-    return " ".join([words, *(f"({note})" for note in getattr(error, "__notes__", []))])
+    notes = [f"({note})" for note in getattr(error, "__notes__", [])]
+    return " ".join([shortened(_words(error), LONGEST_MESSAGE), *notes])
+
+
+def _words(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception as other:
+        text = f"its message can't be had: {type(other).__name__}"
+    return text if isinstance(error, Breach) else ": ".join(filter(None, [type(error).__name__, text]))
+
+
+def _traceback(error: BaseException) -> str:
+    lines = "".join(_trimmed(error).format()).splitlines()
+    between = len(lines) - FIRST_LINES - LAST_LINES
+    if between > 0:
+        lines[FIRST_LINES:-LAST_LINES] = [f"  … {between} lines are left out"]
+    return "".join(f"{shortened(line, LONGEST_LINE)}\n" for line in lines)
 
 
 @contextmanager
@@ -44,9 +72,14 @@ def naming(where: str) -> Iterator[None]:
 
 
 def last_frames(error: BaseException, most: int = 3) -> str:
-    """Where it happened: the last places of the author's code."""
-    frames = _trimmed(error).stack[-most:]
-    return "; ".join(f"{Path(frame.filename).name}, line {frame.lineno}: {frame.line}" for frame in frames)
+    """Where it happened: the last places of the author's code, or of a library's if none of the author's led there."""
+    frames = _trimmed(error).stack
+    authors = [frame for frame in frames if not _is_library(frame.filename)]
+    return "; ".join(f"{Path(one.filename).name}, line {one.lineno}: {one.line}" for one in (authors or frames)[-most:])
+
+
+def _is_library(filename: str) -> bool:
+    return filename.startswith((*LIBRARIES, "<")) or "site-packages" in Path(filename).parts
 
 
 def _trimmed(error: BaseException) -> traceback.TracebackException:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from .convert import batch_of
+from .problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,5 +140,10 @@ def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch | None:
     """The same rows in one batch; copied only where they came in several."""
     if len(parts) < 2:
         return parts[0] if parts else None
-    columns = [pa.concat_arrays(arrays) for arrays in zip(*(part.columns for part in parts), strict=True)]
+    try:
+        columns = [pa.concat_arrays(arrays) for arrays in zip(*(part.columns for part in parts), strict=True)]
+    except pa.ArrowInvalid as error:
+        total = sum(part.nbytes for part in parts) / 2**30
+        message = f"the {total:.1f} GiB of the rows that a call is to get don't fit into one batch: {error}"
+        raise Problem(message, help="ask for fewer `rows` in `Batching`") from error
     return batch_of(columns, parts[0].schema, sum(part.num_rows for part in parts))

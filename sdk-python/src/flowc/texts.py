@@ -1,4 +1,4 @@
-"""Texts have several types in Arrow. A stage gets them as the one that it declares."""
+"""Texts: their types in Arrow, of which a stage gets the one that it declares; and how much of a long one is shown."""
 
 from __future__ import annotations
 
@@ -43,3 +43,18 @@ class _Cast:
     def read(self) -> pa.RecordBatch | None:
         batch = self._inlet.read()
         return None if batch is None else batch.cast(self.schema)
+
+
+def shortened(text: str, most: int) -> str:
+    """The text; of a long one the beginning, and how long it is."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters in all)"
+
+
+def shown(value: object) -> str:
+    """A value of somebody's, as a message may show it."""
+    try:
+        text = repr(value[:60]) if isinstance(value, str | bytes) else repr(value)
+    except Exception as error:
+        return f"which can't be shown: {type(error).__name__}"
+    is_cut = len(text) > 60 or (isinstance(value, str | bytes) and len(value) > 60)
+    return f"{text[:57]}..." if is_cut else text

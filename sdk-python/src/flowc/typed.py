@@ -35,8 +35,8 @@ def pointer(at: str, key: str | int) -> str:
 def form_of(annotation: Any) -> Form:
     """How this type looks in JSON."""
     origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation in SCALARS:
-        return SCALARS[annotation]
+    if annotation in PLAIN:
+        return PLAIN[annotation]
     if origin is Annotated:
         return form_of(arguments[0])
     if origin is Literal:
@@ -54,6 +54,19 @@ def form_of(annotation: Any) -> Form:
     if dataclasses.is_dataclass(annotation):
         return record_of(annotation)
     raise TypeError(f"{annotation!r} is no type of a config")
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Whatever the stage makes of it."""
+
+    def schema(self) -> Json:
+        """One that everything fits."""
+        return {}
+
+    def read(self, value: Json, _at: str) -> Any:
+        """The value as it is."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,18 @@ class Members:
         """All members."""
         members = _object(value, at)
         return {name: self.value.read(member, pointer(at, name)) for name, member in members.items()}
+
+
+ANYTHING, ANY_MEMBERS, ANY_ITEMS = Anything(), Members(Anything()), Items(Anything(), list)
+PLAIN: dict[Any, Form] = SCALARS | {
+    Any: ANYTHING,
+    object: ANYTHING,
+    dict: ANY_MEMBERS,
+    Mapping: ANY_MEMBERS,
+    list: ANY_ITEMS,
+    Sequence: ANY_ITEMS,
+}
+"""Types without arguments."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ from .description import (
     Sent,
     Step,
 )
+from .failure import LONGEST_MESSAGE
 from .problem import Problem
 from .secrets import Secrets
 from .serialization import ARROW, OFFERED
+from .texts import shortened
 
 if TYPE_CHECKING:
     from .model import Stage
@@ -75,7 +77,8 @@ def schema_from_text(text: str) -> pa.Schema:
 def problem_json(problem: Problem) -> dict[str, Json]:
     """A problem; fields that are not there are left out."""
     fields = {"message": problem.message, "config_path": problem.config_path, "help": problem.help}
-    return {"problem": {name: value for name, value in fields.items() if value is not None}}
+    texts = {name: shortened(str(value), LONGEST_MESSAGE) for name, value in fields.items() if value is not None}
+    return {"problem": texts}
 
 
 def signature_json(stage: Stage) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from .frames import to_frame
 from .gather import gathered
 from .instance import Instance, open_instance
 from .model import Given
+from .problem import Problem
 from .texts import as_declared
 
 if TYPE_CHECKING:
@@ -66,10 +67,11 @@ class Work:
         inlets = [as_declared(inlet, parameter.columns) for parameter, inlet in pairs]
         arguments, by_batch = self._arguments(inlets)
         yield from self._called(arguments, by_batch)
-        for unread in filter(inspect.isgenerator, arguments.values()):
-            unread.close()
+        for argument in arguments.values():
+            if isinstance(argument, Batches):
+                argument.release()
         for inlet in inlets:
-            for _ in batches(inlet):
+            for _ in Batches(inlet):
                 pass
         if self.instance.finish is not None:
             yield from self.given(self.instance.finish())
@@ -92,14 +94,26 @@ class Work:
 
     def _called_with(self, arguments: dict[str, Any], inlet: Inlet, rows: int) -> Iterator[Result]:
         value = self.instance.work(**arguments)
+        # Rows are released when what they gave was found good: flowc blames the first that are not.
         if inspect.isgenerator(value):
             yield from self.given(value)
+            self.check(inlet.rows)
             inlet.release(rows)
         else:
+            results = self.checked([value], inlet.rows)
             inlet.release(rows)
-            yield from self.given(value)
+            yield from results
+
+    def checked(self, values: Sequence[Any], rows: int) -> list[Result]:
+        """The results of calls for so many rows of the input in all, which are what they should be."""
+        results = [result for value in values for result in self.given(value)]
+        self.check(rows)
+        return results
+
+    def check(self, rows: int) -> None:
+        """All that concerns so many rows must have been given, unless the rest comes at the end."""
         if self.instance.finish is None:
-            self.emitters.check(inlet.rows)
+            self.emitters.check(rows)
 
     def naming_rows(self, parameter: Parameter, first: int, end: int) -> AbstractContextManager[None]:
         """What goes wrong in a call with gathered rows says which they are: they are in no batch that anybody sent."""
@@ -123,19 +137,37 @@ class Work:
             yield from self.emitters.batches(one)
 
 
-def batches(inlet: Inlet, frame: Frame = "arrow") -> Generator[Any, None, None]:
-    """The batches of an inlet; each is released when the next one is asked for, or none any more."""
-    while (batch := inlet.read()) is not None:
-        try:
-            yield to_frame(batch, frame)
-        finally:
-            inlet.release(batch.num_rows)
+class Batches:
+    """The batches of an inlet; each is released when the next one is asked for.
+
+    Not when nobody asks any more: who fails has not taken the last one.
+    """
+
+    def __init__(self, inlet: Inlet, frame: Frame = "arrow") -> None:
+        self._inlet, self._frame = inlet, frame
+        self._held = 0
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Any:
+        self.release()
+        batch = self._inlet.read()
+        if batch is None:
+            raise StopIteration
+        self._held = batch.num_rows
+        return to_frame(batch, self._frame)
+
+    def release(self) -> None:
+        """The last one has been taken."""
+        self._inlet.release(self._held)
+        self._held = 0
 
 
 def _argument(parameter: Parameter, inlet: Inlet) -> Any:
     if parameter.given is Given.BATCHES:
-        return batches(inlet, parameter.frame)
-    table = pa.Table.from_batches(batches(inlet), inlet.schema)
+        return Batches(inlet, parameter.frame)
+    table = pa.Table.from_batches(Batches(inlet), inlet.schema)
     if parameter.given is Given.ONE and parameter.frame == "arrow":
         return one_batch(table)
     return to_frame(table, parameter.frame)
@@ -144,4 +176,10 @@ def _argument(parameter: Parameter, inlet: Inlet) -> Any:
 def one_batch(table: pa.Table) -> pa.RecordBatch:
     """All rows of a table in one batch."""
     whole = table.combine_chunks().to_batches()
+    if len(whole) > 1:
+        # A column of texts or bytes has at most 2 GiB in one array: it stays in several.
+        raise Problem(
+            f"all rows are to come in one batch, and their {table.nbytes / 2**30:.1f} GiB don't fit into one",
+            help="annotate the input as an Iterator[pyarrow.RecordBatch] or a pyarrow.Table",
+        )
     return whole[0] if whole else pa.RecordBatch.from_pylist([], table.schema)

@@ -313,3 +313,49 @@ def keeps(rows: pa.RecordBatch):
     """Keeps its rows for good, and tells the sum of all that it has."""
     KEPT.append(rows)
     return [sum(pc.sum(kept["id"]).as_py() for kept in KEPT)] * rows.num_rows
+
+
+def one_by_one(rows: pa.RecordBatch, config: Config):
+    """A value for each row; from the row whose number `do` says, it is wrong in the way that `do` says."""
+    way, number = config.do.split()
+    numbers = rows["id"].to_pylist()
+    if way == "raises" and int(number) in numbers:
+        raise ValueError(f"no {number}")
+    if way == "lacks" and int(number) in numbers:
+        return []
+    return [str(one) if one >= int(number) and way == "mistakes" else one for one in numbers]
+
+
+@flowc.stage(adds={"again": int})
+def by_batch(rows: pa.RecordBatch, config: Config):
+    return one_by_one(rows, config)
+
+
+@flowc.stage(adds={"again": int})
+def by_batch_in_parts(rows: pa.RecordBatch, config: Config):
+    half = rows.num_rows // 2
+    yield one_by_one(rows.slice(0, half), config)
+    yield one_by_one(rows.slice(half), config)
+
+
+@flowc.stage(adds={"again": int})
+def by_iterator(rows: Iterator[pa.RecordBatch], config: Config):
+    for batch in rows:
+        yield one_by_one(batch, config)
+
+
+@flowc.stage(adds={"again": int}, concurrency=3)
+async def by_call(rows: pa.RecordBatch, config: Config):
+    await asyncio.sleep(0)
+    return one_by_one(rows, config)
+
+
+@flowc.stage(adds={"again": int})
+class ByObject:
+    def __call__(self, rows: pa.RecordBatch, config: Config):
+        return one_by_one(rows, config)
+
+
+@flowc.stage(output=Count)
+def by_batch_anew(rows: pa.RecordBatch, config: Config):
+    return one_by_one(rows, config)
