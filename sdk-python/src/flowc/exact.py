@@ -19,15 +19,15 @@ LARGEST = {16: 65504.0, 32: 3.4028234663852886e38}
 
 def keeps_all(values: Iterable[Any], wanted: pa.DataType) -> bool:
     """Whether each of these values is kept."""
-    return _is_sure(wanted, set(map(type, values))) or all(keeps(value, wanted) for value in values)
+    return _is_sure(values, wanted) or all(keeps(value, wanted) for value in values)
 
 
-def _is_sure(wanted: pa.DataType, types: set[type]) -> bool:
-    """Whether nothing of these types can lose anything, so that the values need not be looked at."""
+def _is_sure(values: Iterable[Any], wanted: pa.DataType) -> bool:
+    """Whether nothing can be lost, so that the values need not be looked at one by one."""
     if kinds.is_integer(wanted):
-        return types <= {int, NONE}
+        return set(map(type, values)) <= {int, NONE}
     if kinds.is_floating(wanted):
-        return wanted.bit_width == 64 and types <= {float, int, NONE}
+        return wanted.bit_width == 64
     return not (kinds.is_temporal(wanted) or kinds.is_nested(wanted) or kinds.is_dictionary(wanted))
 
 
@@ -40,7 +40,7 @@ def keeps(value: Any, wanted: pa.DataType) -> bool:
     if kinds.is_integer(wanted):
         return type(value) is int or bool(value == int(value))
     if kinds.is_floating(wanted):
-        return type(value) is not bool and (math.isinf(value) or abs(value) <= LARGEST.get(wanted.bit_width, math.inf))
+        return math.isinf(value) or abs(value) <= LARGEST.get(wanted.bit_width, math.inf)
     if kinds.is_temporal(wanted):
         return _keeps_time(value, wanted)
     if kinds.is_dictionary(wanted):

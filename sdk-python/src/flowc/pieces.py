@@ -20,20 +20,18 @@ MOST_OF_A_ROW = (2 << 30) - (1 << 20)
 
 def pieces(batch: pa.RecordBatch, first: int = 0) -> Iterator[pa.RecordBatch]:
     """The rows of a batch in batches that can be sent; `first` rows of the output come before them."""
-    if size(batch) > MOST:
-        batch = _compact(batch)
-    bytes_ = size(batch)
-    if bytes_ <= MOST:
+    # What all buffers hold is told at once, and is no less than what the rows take.
+    if batch.get_total_buffer_size() <= MOST or size(batch) <= MOST or size(batch := _compact(batch)) <= MOST:
         yield batch
     elif batch.num_rows > 1:
         half = batch.num_rows // 2
         yield from pieces(batch.slice(0, half), first)
         yield from pieces(batch.slice(half), first + half)
-    elif bytes_ <= MOST_OF_A_ROW:
+    elif size(batch) <= MOST_OF_A_ROW:
         yield batch
     else:
         raise Breach(
-            f"row {first + 1} takes {bytes_ / 2**30:.1f} GiB, and a row has at most 2 GiB on its way; "
+            f"row {first + 1} takes {size(batch) / 2**30:.1f} GiB, and a row has at most 2 GiB on its way; "
             "give it as several rows, or write it to a file and give the file's name"
         )
 
