@@ -30,7 +30,7 @@ pub(crate) struct Args {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write a small working pipeline to start from
+    /// Write a small working pipeline, or a stage in Rust or Python, to start from
     Init(InitArgs),
     /// Show what a run would do, and why
     Plan(PlanArgs),
@@ -87,14 +87,30 @@ pub(crate) struct PipelineArgs {
 /// `flowc init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  flowc init              here
-  flowc init words        in the new folder `words`
+  flowc init                           a pipeline, here
+  flowc init words                     a pipeline, in the new folder `words`
+  flowc init --stage rust shout        a stage in `shout`, as a Rust crate
+  flowc init --stage python my/tone    a stage in `my/tone`, in Python
 
+A stage comes with a lock file, a test and the SDK, and runs at once. A pipeline
+that uses it is written too, or its lines are printed where there is one.
 It refuses to overwrite anything.")]
 pub(crate) struct InitArgs {
-    /// The folder to write to; made if it is not there
+    /// Write a stage in this language instead of a pipeline
+    #[arg(long, value_enum, value_name = "LANGUAGE")]
+    pub(crate) stage: Option<StageLanguage>,
+    /// The folder to write to; made if it is not there. A stage is called by its folder's name
     #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) directory: PathBuf,
+}
+
+/// A language that there is an SDK for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StageLanguage {
+    /// A crate that flowc builds to a WebAssembly component
+    Rust,
+    /// A project whose functions run in a sandboxed process
+    Python,
 }
 
 /// `flowc plan`.

@@ -72,6 +72,8 @@ pub use error::{Error, RunFailure};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
+/// The modules of the Python SDK that serves stages, by their paths within the package.
+pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
 pub use flowc_worker::{Worker, WorkerError};
 pub use history::{LogLine, Pin};

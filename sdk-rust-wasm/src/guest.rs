@@ -135,7 +135,8 @@ fn schemas(messages: &[Vec<u8>]) -> Result<Vec<SchemaRef>> {
     messages.iter().map(|bytes| Ok(Arc::new(try_schema_from_ipc_buffer(bytes)?))).collect()
 }
 
-fn message(schema: &Schema) -> Result<Vec<u8>> {
+/// A schema as an IPC message.
+pub(crate) fn message(schema: &Schema) -> Result<Vec<u8>> {
     let (options, mut tracker) = (IpcWriteOptions::default(), DictionaryTracker::new(false));
     let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
     let mut bytes = Vec::new();

@@ -147,3 +147,33 @@ fn gather(emitted: Vec<(usize, RecordBatch)>, outputs: &[Output]) -> Result<Vec<
     };
     outputs.iter().enumerate().map(port).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::arrow::array::Float64Array;
+    use crate::prelude::*;
+
+    /// Declares one type, and writes another.
+    #[derive(serde::Deserialize, JsonSchema)]
+    struct Liar {}
+
+    impl MapColumns for Liar {
+        const DOC: &'static str = "Writes another type than it declares.";
+
+        fn describe(&self, input: &Columns) -> Result<crate::Mapping> {
+            Ok(crate::Mapping::new().read(input.find("/", "n")?).write(field("n", DataType::Int64, true)))
+        }
+
+        fn map(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+            Ok(vec![Arc::new(Float64Array::from(vec![1.5; columns[0].len()]))])
+        }
+    }
+
+    #[test]
+    fn a_test_refuses_the_types_that_a_run_refuses() {
+        let numbers: ArrayRef = Arc::new(crate::arrow::array::Int64Array::from(vec![1, 2]));
+        let rows = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+        let problem = super::run::<crate::Map<Liar>>(&serde_json::json!({}), &[vec![rows]]).unwrap_err();
+        assert_eq!(problem.message, "column `n`: declared as Int64, but given as Float64");
+    }
+}

@@ -46,7 +46,7 @@ impl<'a> Cargo<'a> {
         let held = Held::new(self.target_dir)?;
         held.refresh(&self.sources.packages, |stale| self.clean(stale))?;
         let mut command = self.command("build");
-        command.args(["--lib", "--message-format", "json-render-diagnostics"]).args(select);
+        command.args(["--lib", "--message-format", "json"]).args(select);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
         Ok((self.watch(child, log)?, held))
@@ -60,10 +60,7 @@ impl<'a> Cargo<'a> {
             command.output().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
         match output.status.success() {
             true => Ok(()),
-            false => Err(BuildError::Compile {
-                dir: self.sources.dir().to_owned(),
-                output: String::from_utf8_lossy(&output.stderr).into_owned(),
-            }),
+            false => Err(self.failure("", &String::from_utf8_lossy(&output.stderr))),
         }
     }
 
@@ -76,24 +73,59 @@ impl<'a> Cargo<'a> {
         command
     }
 
-    /// Cargo's messages for people come on stderr, those about artifacts on stdout.
+    /// Cargo tells what it does on stderr, and what the compiler says and makes on stdout. Warnings are logged once all is
+    /// built; errors are in the error alone.
     fn watch(&self, mut child: Child, log: &mut dyn FnMut(&str)) -> Result<Vec<Module>, BuildError> {
         let stdout = child.stdout.take();
-        let artifacts = std::thread::spawn(move || stdout.map(modules).unwrap_or_default());
-        let mut output = String::new();
+        let said = std::thread::spawn(move || stdout.map(Said::read).unwrap_or_default());
+        let mut told = String::new();
         if let Some(stderr) = child.stderr.take() {
             for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
-                log(&line);
-                output.push_str(&line);
-                output.push('\n');
+                // Advice to leave out what flowc adds is no use to anyone.
+                if !line.contains("--locked") {
+                    log(&line);
+                }
+                told.push_str(&line);
+                told.push('\n');
             }
         }
         let status = child.wait().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
+        let said = said.join().unwrap_or_default();
         match status.success() {
-            true => Ok(artifacts.join().unwrap_or_default()),
-            false => Err(BuildError::Compile { dir: self.sources.dir().to_owned(), output }),
+            true => {
+                said.warnings.lines().for_each(|line| log(line));
+                Ok(said.modules)
+            }
+            false => Err(self.failure(&said.errors, &told)),
         }
+    }
+
+    /// Why cargo failed: what the compiler says, or else what cargo itself does.
+    fn failure(&self, errors: &str, told: &str) -> BuildError {
+        if told.contains("--locked") {
+            return BuildError::StaleLock { dir: self.sources.workspace.clone() };
+        }
+        let dir = self.sources.dir().to_owned();
+        BuildError::Compile { dir, output: beginning(if errors.is_empty() { told } else { errors }) }
+    }
+}
+
+/// Of a compiler's errors, so much is shown.
+const SHOWN: usize = 8 << 10;
+
+/// The first lines of a text, and how many more there are.
+fn beginning(text: &str) -> String {
+    let text = text.trim_end();
+    let mut end = 0;
+    let lines = text.split_inclusive('\n').take_while(|line| {
+        end += line.len();
+        end <= SHOWN
+    });
+    let shown: String = lines.collect();
+    match text[shown.len()..].lines().count() {
+        0 => shown,
+        more => format!("{shown}({more} more lines: `cargo build` in the crate's folder shows them)"),
     }
 }
 
@@ -164,14 +196,50 @@ fn remap(sources: &Sources, target_dir: &Path, sysroot: &Path, home: &Path) -> S
     pairs.iter().map(|(from, to)| format!("{}={to}\n", from.display())).collect()
 }
 
+/// What cargo says on stdout.
+#[derive(Default)]
+struct Said {
+    modules: Vec<Module>,
+    errors: String,
+    warnings: String,
+}
+
+impl Said {
+    fn read(stdout: impl Read) -> Self {
+        let mut said = Self::default();
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|message| said.add(message));
+        said
+    }
+
+    fn add(&mut self, message: Message) {
+        match message.message {
+            Some(Diagnostic { rendered: Some(text), .. }) if text.starts_with("error: aborting due to") => {}
+            Some(Diagnostic { level, rendered: Some(text) }) if level.starts_with("error") => {
+                self.errors.push_str(&text)
+            }
+            Some(Diagnostic { rendered: Some(text), .. }) => self.warnings.push_str(&text),
+            _ => self.modules.extend(module(message)),
+        }
+    }
+}
+
 /// The part of cargo's messages that matters.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
+    message: Option<Diagnostic>,
     manifest_path: Option<PathBuf>,
     target: Option<Target>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+}
+
+/// What the compiler says, in words for people.
+#[derive(Deserialize)]
+struct Diagnostic {
+    level: String,
+    rendered: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -180,15 +248,26 @@ struct Target {
     crate_types: Vec<String>,
 }
 
-fn modules(stdout: impl Read) -> Vec<Module> {
-    let lines = BufReader::new(stdout).lines().map_while(Result::ok);
-    lines.filter_map(|line| module(serde_json::from_str(&line).ok()?)).collect()
-}
-
 fn module(message: Message) -> Option<Module> {
     let target = message.target?;
     let built = message.reason == "compiler-artifact" && target.crate_types.iter().any(|t| t == "cdylib");
     let path = message.filenames.into_iter().find(|file| file.extension().is_some_and(|e| e == "wasm"))?;
     let package_dir = message.manifest_path?.parent()?.to_owned();
     built.then_some(Module { package: target.name, package_dir, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_text_the_first_lines_are_shown() {
+        assert_eq!(beginning("one\ntwo\n"), "one\ntwo");
+        let long: String = (0..10_000).map(|i| format!("line {i}\n")).collect();
+        let shown = beginning(&long);
+        assert!(shown.starts_with("line 0\nline 1\n") && shown.len() < SHOWN + 100);
+        assert!(shown.ends_with(" more lines: `cargo build` in the crate's folder shows them)"), "{shown}");
+        let line = "x".repeat(1 << 20);
+        assert!(beginning(&line).starts_with("(1 more line"));
+    }
 }

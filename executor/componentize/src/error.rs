@@ -25,6 +25,16 @@ pub enum BuildError {
         /// The crate's workspace.
         dir: PathBuf,
     },
+    /// The lock file is not that of the manifests.
+    #[error(
+        "{}/Cargo.lock does not fit Cargo.toml any more: run `cargo update --workspace` there, which adds what is missing \
+         and leaves all other versions as they are",
+        .dir.display()
+    )]
+    StaleLock {
+        /// The crate's workspace.
+        dir: PathBuf,
+    },
     /// The crate makes no module.
     #[error("{} makes no module: add `crate-type = [\"cdylib\"]` under `[lib]`", .manifest.display())]
     NoCdylib {

@@ -118,7 +118,27 @@ fn the_compilers_words_are_passed_through() {
     let mut log = Vec::new();
     let error = build(&stage, &dir.path().join("out"), &mut |line: &str| log.push(line.to_owned())).unwrap_err();
     assert!(matches!(&error, BuildError::Compile { output, .. } if output.contains("mismatched types")), "{error}");
-    assert!(log.iter().any(|line| line.contains("mismatched types")));
+    assert_eq!(error.to_string().matches("mismatched types").count(), 1, "{error}");
+    assert!(!log.iter().any(|line| line.contains("mismatched types")), "told once, in the error: {log:?}");
+    fs::write(stage.join("src/lib.rs"), "fn unused() {}\n").unwrap();
+    let _ = build(&stage, &dir.path().join("out"), &mut |line: &str| log.push(line.to_owned()));
+    assert!(log.iter().any(|line| line.contains("never used")), "warnings are logged: {log:?}");
+}
+
+#[test]
+fn a_lock_that_does_not_fit_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = write_crates(dir.path());
+    let manifest = fs::read_to_string(stage.join("Cargo.toml")).unwrap();
+    fs::write(stage.join("Cargo.toml"), manifest.replace("version = \"0.1.0\"", "version = \"0.2.0\"")).unwrap();
+    let error = build(&stage, &dir.path().join("out"), &mut quiet()).unwrap_err();
+    assert!(matches!(error, BuildError::StaleLock { .. }), "{error}");
+    assert!(error.to_string().contains("run `cargo update --workspace` there"), "{error}");
+    assert!(!error.to_string().contains("--locked"), "{error}");
+    let mut update = std::process::Command::new("cargo");
+    update.args(["update", "--workspace", "--offline"]).current_dir(&stage);
+    assert!(update.status().unwrap().success());
+    assert!(!module(&stage, &dir.path().join("out")).is_empty());
 }
 
 #[test]

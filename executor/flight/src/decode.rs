@@ -205,6 +205,26 @@ mod tests {
     }
 
     #[test]
+    fn no_type_stands_for_another() {
+        use flowc_columns::testing::{array, every_type};
+        let item = |name: &str, nullable| DataType::List(Arc::new(Field::new(name, DataType::Int64, nullable)));
+        let near_misses = [item("item", true), item("item", false), item("element", true), DataType::Decimal128(9, 1)];
+        let types = [every_type(), near_misses.to_vec()].concat();
+        let column = |data_type: &DataType| Arc::new(Schema::new(vec![Field::new("x", data_type.clone(), true)]));
+        for given in &types {
+            let batch = RecordBatch::try_new(column(given), vec![array(given, 3, 1, 1)]).unwrap();
+            let messages = messages(&[batch]);
+            for due in &types {
+                let decoded = decode_all(messages.clone(), column(due));
+                match decoded {
+                    Ok(batches) => assert!(due == given && batches[0].column(0).data_type() == due, "{due}, {given}"),
+                    Err(error) => assert!(due != given && error.contains("is due"), "{due}, {given}: {error}"),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn damaged_messages_are_errors() {
         let texts: ArrayRef = Arc::new(StringArray::from(vec!["one", "two", "three"]));
         let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();

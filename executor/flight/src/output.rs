@@ -68,6 +68,7 @@ impl Output {
     /// The batches of the stream that a batch of the stage gives. Errors are breaches, in words.
     pub(crate) fn accept(&mut self, sent: &RecordBatch, pending: &[Pending]) -> Result<Vec<Batch>, String> {
         self.check_nulls(sent)?;
+        self.check_values(sent)?;
         match self.rows() {
             Rows::New => Ok(vec![self.batch(sent.num_rows(), sent.columns().to_vec(), |_| Ok(None))?]),
             Rows::Same { input } => self.accept_same(sent, &pending[input], input),
@@ -165,6 +166,16 @@ impl Output {
             Some((field, _)) => {
                 Err(self.says(format!("has a null in `{}`, which is declared to have none", field.name())))
             }
+        }
+    }
+
+    /// Values that the columnar format can hold, but their type can't.
+    fn check_values(&self, sent: &RecordBatch) -> Result<(), String> {
+        let columns = self.sent.fields().iter().zip(sent.columns());
+        let mut checked = columns.map(|(field, column)| (field, flowc_arrays::check_values(&column.to_data())));
+        match checked.find_map(|(field, checked)| Some((field, checked.err()?))) {
+            None => Ok(()),
+            Some((field, fault)) => Err(self.says(format!("has a wrong value in `{}`: {fault}", field.name()))),
         }
     }
 
@@ -298,6 +309,19 @@ mod tests {
         output.settle(3);
         pending[0].release(3);
         assert!(output.accept(&sent(&output, 1, pick(&[1])), &pending).unwrap_err().contains("row 1, which it said"));
+    }
+
+    #[test]
+    fn values_that_their_type_cannot_have_are_refused() {
+        let mut output = output(Rows::New, vec![OutputColumn::Written]);
+        let time: ArrayRef = Arc::new(arrow_array::Time32SecondArray::from(vec![90_000]));
+        let batch = RecordBatch::try_from_iter([("c0", time.clone())]).unwrap();
+        output.sent = batch.schema();
+        let error = output.accept(&batch, &[]).unwrap_err();
+        assert_eq!(
+            error,
+            "output port 0 has a wrong value in `c0`: 90000 is no value of Time32(s): it has to lie within a day"
+        );
     }
 
     #[test]

@@ -76,16 +76,21 @@ fn sync(project: &Project, place: &Path, log: &mut dyn FnMut(&str)) -> Result<()
     }
 }
 
-/// Hands on what a process complains of, and gives all of it.
+/// Hands on what uv does, line by line, and gives what it fails for: that is told once, in the error.
 fn tell(child: &mut Child, log: &mut dyn FnMut(&str)) -> std::io::Result<String> {
-    let mut output = String::new();
+    let (mut done, mut failure) = (String::new(), String::new());
     if let Some(stderr) = child.stderr.take() {
         for line in BufReader::new(stderr).lines() {
             let line = line?;
-            log(&line);
+            let fails = !failure.is_empty() || line.starts_with("error") || line.trim_start().starts_with('\u{d7}');
+            if !fails {
+                log(&line);
+            }
+            let output = if fails { &mut failure } else { &mut done };
             output.push_str(&line);
             output.push('\n');
         }
     }
+    let output = if failure.is_empty() { done } else { failure };
     Ok(output.trim_end().to_owned())
 }

@@ -19,3 +19,4 @@ pub use interpreter::Interpreter;
 pub use launch::Launch;
 pub use project::Project;
 pub use runner::PythonRunner;
+pub use sdk::modules as sdk_modules;

@@ -51,8 +51,9 @@ pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
     Ok(place)
 }
 
-/// Its modules by path, in order. Tests and what Python leaves behind are not among them.
-fn modules() -> Vec<(&'static Path, &'static [u8])> {
+/// The SDK's modules by their paths within the package `flowc`, in order. Tests, and what Python leaves behind, are not
+/// among them.
+pub fn modules() -> Vec<(&'static Path, &'static [u8])> {
     let mut modules = Vec::new();
     let mut open = vec![&SDK];
     while let Some(dir) = open.pop() {

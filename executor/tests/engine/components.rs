@@ -71,7 +71,7 @@ fn what_is_no_component_of_this_contract_is_refused_at_plan_time() {
         (b"no wasm at all".to_vec(), "not a wasm component"),
         (b"\0asm\x01\0\0\0".to_vec(), "a core wasm module, not a component"),
         (released("stage.wasm")[..5000].to_vec(), "can't be compiled"),
-        (replaced(b"@0.1.0", b"@0.2.0"), "speaks version 0.2.0 of the stage contract"),
+        (replaced(b"@0.1.0", b"@0.9.0"), "speaks version 0.9.0 of the stage contract"),
         (replaced(b"flowc:stage/data", b"acmes:cloud/keys"), "imports `acmes:cloud/keys@0.1.0`"),
     ];
     for (bytes, what) in cases {

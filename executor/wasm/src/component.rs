@@ -8,7 +8,7 @@ use flowc_planner::key::StageDigest;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::CompiledCache;
-use crate::contract::{DATA, PACKAGE, STAGE, VERSION};
+use crate::contract::{PACKAGE, VERSIONS, Version};
 use crate::engine::Machine;
 use crate::host::Host;
 
@@ -40,12 +40,13 @@ pub(crate) fn load(
     check_kind(bytes)?;
     let component = compiled(machine, cache, bytes, digest)?;
     let uses_wasi = check_imports(machine, &component)?;
-    check_exports(machine, &component)?;
+    let version = version(machine, &component)?;
     let linker = if uses_wasi { &machine.wasi } else { &machine.bare };
     let pre = linker.instantiate_pre(&component);
     let pre = pre.map_err(|error| Problem::new(format!("the component does not fit flowc: {error:#}")))?;
-    let exports = Exports::find(&component).ok_or_else(|| {
-        Problem::new(format!("the component's `{STAGE}` lacks functions")).with_help("build it with this version's SDK")
+    let exports = Exports::find(&component, version.stage).ok_or_else(|| {
+        let message = format!("the component's `{}` lacks functions", version.stage);
+        Problem::new(message).with_help("build it with this version's SDK")
     })?;
     Ok(Loaded { pre, exports, uses_wasi })
 }
@@ -99,47 +100,47 @@ fn check_imports(machine: &Machine, component: &Component) -> Result<bool, Probl
     let component_type = component.component_type();
     let mut uses_wasi = false;
     for (name, _) in component_type.imports(&machine.engine) {
-        if let Some(version) = other_version(name, DATA) {
-            return Err(wrong_version(version));
+        if let Some(number) = unknown_version(name) {
+            return Err(wrong_version(number));
         } else if name.starts_with("wasi:") {
             uses_wasi = true;
-        } else if name != DATA {
+        } else if !VERSIONS.iter().any(|version| version.data == name) {
             return Err(Problem::new(format!("the component imports `{name}`, which stages may not have")));
         }
     }
     Ok(uses_wasi)
 }
 
-fn check_exports(machine: &Machine, component: &Component) -> Result<(), Problem> {
+/// The version of the contract that the component's exports are of.
+fn version(machine: &Machine, component: &Component) -> Result<&'static Version, Problem> {
     let component_type = component.component_type();
     let names: Vec<&str> = component_type.exports(&machine.engine).map(|(name, _)| name).collect();
-    if names.contains(&STAGE) {
-        return Ok(());
+    if let Some(version) = VERSIONS.iter().find(|version| names.contains(&version.stage)) {
+        return Ok(version);
     }
-    match names.iter().find_map(|name| other_version(name, STAGE)) {
-        Some(version) => Err(wrong_version(version)),
-        None => Err(Problem::new(format!("the component is no stage: it does not export `{STAGE}`"))
+    match names.iter().find_map(|name| unknown_version(name)) {
+        Some(number) => Err(wrong_version(number)),
+        None => Err(Problem::new(format!("the component is no stage: it does not export `{}`", VERSIONS[0].stage))
             .with_help("build it with the SDK `flowc-sdk`")),
     }
 }
 
-/// The version in the name of an interface of ours, if it is not the one spoken here.
-fn other_version<'a>(name: &'a str, ours: &str) -> Option<&'a str> {
-    if !name.starts_with(PACKAGE) || name == ours {
-        return None;
-    }
-    let (_, version) = name.split_once('@')?;
-    (version != VERSION).then_some(version)
+/// The version in the name of an interface of ours, if it is none that is spoken here.
+fn unknown_version(name: &str) -> Option<&str> {
+    let (_, number) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+    (!VERSIONS.iter().any(|version| version.number == number)).then_some(number)
 }
 
-fn wrong_version(version: &str) -> Problem {
-    Problem::new(format!("the component speaks version {version} of the stage contract, this flowc speaks {VERSION}"))
+fn wrong_version(number: &str) -> Problem {
+    let known: Vec<&str> = VERSIONS.iter().map(|version| version.number).collect();
+    let known = known.join(" and ");
+    Problem::new(format!("the component speaks version {number} of the stage contract, this flowc speaks {known}"))
         .with_help("build it with the SDK of this version of flowc")
 }
 
 impl Exports {
-    fn find(component: &Component) -> Option<Self> {
-        let stage = component.get_export_index(None, STAGE)?;
+    fn find(component: &Component, interface: &str) -> Option<Self> {
+        let stage = component.get_export_index(None, interface)?;
         let find = |name: &str| component.get_export_index(Some(&stage), name);
         Some(Self {
             signature: find("signature")?,

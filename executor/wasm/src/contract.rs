@@ -9,12 +9,25 @@ use wasmtime::component::{ComponentType, Lift, Lower, WasmList};
 
 /// The package that stages speak, without version.
 pub(crate) const PACKAGE: &str = "flowc:stage/";
-/// The version of the contract.
-pub(crate) const VERSION: &str = "0.1.0";
-/// What the host gives to a stage.
-pub(crate) const DATA: &str = "flowc:stage/data@0.1.0";
-/// What a stage gives to the host.
-pub(crate) const STAGE: &str = "flowc:stage/stage@0.1.0";
+
+/// A version of the contract.
+pub(crate) struct Version {
+    /// Its number.
+    pub(crate) number: &'static str,
+    /// What the host gives to a stage.
+    pub(crate) data: &'static str,
+    /// What a stage gives to the host.
+    pub(crate) stage: &'static str,
+    /// Whether a stage states the types of the columns that it writes. Where it does not, other types of the same layout
+    /// can't be told from the declared ones.
+    pub(crate) states_types: bool,
+}
+
+/// All versions that are spoken here, the newest first.
+pub(crate) const VERSIONS: [Version; 2] = [
+    Version { number: "0.2.0", data: "flowc:stage/data@0.2.0", stage: "flowc:stage/stage@0.2.0", states_types: true },
+    Version { number: "0.1.0", data: "flowc:stage/data@0.1.0", stage: "flowc:stage/stage@0.1.0", states_types: false },
+];
 
 #[derive(Clone, Copy, ComponentType, Lift, Lower)]
 #[component(record)]

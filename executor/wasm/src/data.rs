@@ -7,16 +7,22 @@ use flowc_arrays::Node;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType, WasmList, WasmStr};
 
-use crate::contract::{ArraysIn, ArraysOut, DATA, Level};
+use crate::contract::{ArraysIn, ArraysOut, Level, VERSIONS, Version};
 use crate::held::{Held, Rows};
 use crate::host::{Host, Written};
 
 type Cx<'a> = StoreContextMut<'a, Host>;
 type Handle = Resource<Held>;
 
-/// Defines the imports.
+const DERIVE: &str = "[method]batch.derive";
+
+/// Defines the imports, of every version of the contract.
 pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
-    let mut data = linker.instance(DATA)?;
+    VERSIONS.iter().try_for_each(|version| link_version(linker, version))
+}
+
+fn link_version(linker: &mut Linker<Host>, version: &Version) -> wasmtime::Result<()> {
+    let mut data = linker.instance(version.data)?;
     data.resource("batch", ResourceType::host::<Held>(), |mut cx, number| {
         let host = cx.data_mut();
         // A handle that was emitted is gone already.
@@ -24,10 +30,37 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
         Ok(())
     })?;
     link_rows(&mut data)?;
-    data.func_wrap("[method]batch.derive", derive)?;
-    data.func_wrap("make", make)?;
+    link_written(&mut data, version)?;
     data.func_wrap("emit", emit)?;
     data.func_wrap("log", log)
+}
+
+/// What takes columns in. The types that a stage states come last.
+fn link_written(data: &mut LinkerInstance<'_, Host>, version: &Version) -> wasmtime::Result<()> {
+    type Derived = (Handle, u32, ArraysIn);
+    type Made = (u32, u64, ArraysIn);
+    if version.states_types {
+        data.func_wrap(
+            DERIVE,
+            |mut cx: Cx<'_>, (batch, port, arrays, types): (Handle, u32, ArraysIn, WasmList<u8>)| {
+                let written = copy(&mut cx, &arrays, Some(types))?;
+                derive(cx, &batch, port, written)
+            },
+        )?;
+        data.func_wrap("make", |mut cx: Cx<'_>, (port, rows, arrays, types): (u32, u64, ArraysIn, WasmList<u8>)| {
+            let written = copy(&mut cx, &arrays, Some(types))?;
+            make(cx, port, rows, written)
+        })
+    } else {
+        data.func_wrap(DERIVE, |mut cx: Cx<'_>, (batch, port, arrays): Derived| {
+            let written = copy(&mut cx, &arrays, None)?;
+            derive(cx, &batch, port, written)
+        })?;
+        data.func_wrap("make", |mut cx: Cx<'_>, (port, rows, arrays): Made| {
+            let written = copy(&mut cx, &arrays, None)?;
+            make(cx, port, rows, written)
+        })
+    }
 }
 
 fn link_rows(data: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
@@ -63,23 +96,22 @@ fn pick(
     Ok((Resource::new_own(host.hold(Held::Input(picked))?),))
 }
 
-fn derive(mut cx: Cx<'_>, (batch, port, arrays): (Handle, u32, ArraysIn)) -> wasmtime::Result<(Handle,)> {
-    let written = copy(&mut cx, &arrays)?;
+fn derive(mut cx: Cx<'_>, batch: &Handle, port: u32, written: Written) -> wasmtime::Result<(Handle,)> {
     Ok((Resource::new_own(cx.data_mut().derive(batch.rep(), port, written)?),))
 }
 
-fn make(mut cx: Cx<'_>, (port, rows, arrays): (u32, u64, ArraysIn)) -> wasmtime::Result<(Handle,)> {
-    let written = copy(&mut cx, &arrays)?;
+fn make(mut cx: Cx<'_>, port: u32, rows: u64, written: Written) -> wasmtime::Result<(Handle,)> {
     Ok((Resource::new_own(cx.data_mut().make(port, rows, written)?),))
 }
 
 /// Copies a guest's buffers, once, into aligned ones. The same memory may be named many times: the sum counts.
-fn copy(cx: &mut Cx<'_>, arrays: &ArraysIn) -> wasmtime::Result<Written> {
-    let memory = arrays.buffers.iter().map(WasmList::len).fold(0, usize::saturating_add);
+fn copy(cx: &mut Cx<'_>, arrays: &ArraysIn, types: Option<WasmList<u8>>) -> wasmtime::Result<Written> {
+    let memory = arrays.buffers.iter().chain(&types).map(WasmList::len).fold(0, usize::saturating_add);
     cx.data().budget.afford(memory)?;
     let buffers = arrays.buffers.iter().map(|buffer| Buffer::from(buffer.as_le_slice(&*cx))).collect();
     let nodes = arrays.nodes.iter().copied().map(Node::from).collect();
-    Ok(Written { nodes, buffers, variadic_counts: arrays.variadic_counts.clone(), memory })
+    let types = types.map(|types| types.as_le_slice(&*cx).to_vec());
+    Ok(Written { nodes, buffers, variadic_counts: arrays.variadic_counts.clone(), types, memory })
 }
 
 fn emit(mut cx: Cx<'_>, (port, batch): (u32, Handle)) -> wasmtime::Result<()> {

@@ -12,7 +12,7 @@ use crate::fault::Stop;
 use crate::handles::Handles;
 use crate::held::{Finished, Held, Rows, check_rows};
 use crate::log::Log;
-use crate::ports::Ports;
+use crate::ports::{Output, Ports};
 use crate::wasi::Wasi;
 
 /// The host's side of one instance.
@@ -34,7 +34,9 @@ pub(crate) struct Written {
     pub(crate) nodes: Vec<Node>,
     pub(crate) buffers: Vec<Buffer>,
     pub(crate) variadic_counts: Vec<u32>,
-    /// Bytes of the buffers.
+    /// The schema message that states their types, where the contract has it.
+    pub(crate) types: Option<Vec<u8>>,
+    /// Bytes of all this.
     pub(crate) memory: usize,
 }
 
@@ -91,7 +93,9 @@ impl Host {
             rows.column(column, room)?
                 .ok_or_else(|| Stop::contract(format!("column `{name}` is read, which was not handed over")))
         };
-        let arrays = input.reads(columns)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let columns = input.reads(columns)?;
+        let arrays = columns.iter().copied().map(read).collect::<Result<Vec<_>, _>>()?;
+        input.check_types(&columns, &arrays)?;
         self.handles.settle(number, &mut self.budget)?;
         let flat = flatten(&arrays).map_err(|error| Stop::contract(format!("columns can't be read: {error}")))?;
         Ok(flat.into())
@@ -99,10 +103,10 @@ impl Host {
 
     /// A batch of an output from rows of an input.
     pub(crate) fn derive(&mut self, number: u32, port: u32, written: Written) -> Result<u32, Stop> {
-        let output = self.ports.output(port)?;
+        let output = self.ports.output_mut(port)?;
         let rows = self.handles.get_mut(number)?.input()?;
         let memory = written.memory;
-        let arrays = written.arrays(port, &output.written, rows.rows())?;
+        let arrays = written.arrays(output, rows.rows())?;
         let finished = output.derive(rows, arrays, memory, &self.budget)?;
         self.handles.settle(number, &mut self.budget)?;
         self.hold(Held::Output(finished))
@@ -111,9 +115,9 @@ impl Host {
     /// A batch of an output, of the stage's own making.
     pub(crate) fn make(&mut self, port: u32, rows: u64, written: Written) -> Result<u32, Stop> {
         check_rows(rows)?;
-        let output = self.ports.output(port)?;
+        let output = self.ports.output_mut(port)?;
         let memory = written.memory;
-        let arrays = written.arrays(port, &output.written, rows as usize)?;
+        let arrays = written.arrays(output, rows as usize)?;
         let finished = output.make(rows as usize, arrays, memory)?;
         self.hold(Held::Output(finished))
     }
@@ -161,9 +165,12 @@ impl Host {
 
 impl Written {
     /// Checked arrays of the columns that an output port has written.
-    fn arrays(self, port: u32, fields: &[arrow_schema::FieldRef], rows: usize) -> Result<Vec<ArrayRef>, Stop> {
-        let Self { nodes, buffers, variadic_counts, .. } = self;
-        rebuild(fields, &nodes, buffers, &variadic_counts, rows, Trust::Checked)
-            .map_err(|error| Stop::contract(format!("output port {port}: {error}")))
+    fn arrays(self, output: &mut Output, rows: usize) -> Result<Vec<ArrayRef>, Stop> {
+        let Self { nodes, buffers, variadic_counts, types, .. } = self;
+        if let Some(types) = types {
+            output.check_types(types)?;
+        }
+        rebuild(&output.written, &nodes, buffers, &variadic_counts, rows, Trust::Checked)
+            .map_err(|error| output.says(error))
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
-use arrow_schema::FieldRef;
+use arrow_schema::{DataType, FieldRef};
+use flowc_arrays::check_types;
 use flowc_planner::{plan, quantity};
-use flowc_runner::{Batch, InputPort, Invocation, OutputPort};
+use flowc_runner::{Batch, InputPort, Invocation, OutputPort, schema};
 
 use crate::budget::Budget;
 use crate::fault::Stop;
@@ -33,6 +34,8 @@ pub(crate) struct Output {
     number: usize,
     /// Fields of the columns that the stage writes.
     pub(crate) written: Vec<FieldRef>,
+    /// The last statement of their types, which was right.
+    stated: Option<Vec<u8>>,
     /// Whether the columns are the input's, all of them in order, and all needed.
     is_identity: bool,
     emitted: u64,
@@ -52,6 +55,12 @@ impl Ports {
     pub(crate) fn output(&self, port: u32) -> Result<&Output, Stop> {
         let missing = || Stop::contract(format!("there is no output port {port}"));
         self.outputs.get(port as usize).ok_or_else(missing)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn output_mut(&mut self, port: u32) -> Result<&mut Output, Stop> {
+        let missing = || Stop::contract(format!("there is no output port {port}"));
+        self.outputs.get_mut(port as usize).ok_or_else(missing)
     }
 
     /// Counts a batch that leaves by an output, and holds its place against the input's rows.
@@ -117,6 +126,13 @@ impl Input {
         start
     }
 
+    /// Compares columns that are about to be read with the types that the stage was told.
+    pub(crate) fn check_types(&self, columns: &[usize], arrays: &[ArrayRef]) -> Result<(), Stop> {
+        let due: Vec<FieldRef> = columns.iter().map(|&column| self.port().schema.fields()[column].clone()).collect();
+        let found: Vec<DataType> = arrays.iter().map(|array| array.data_type().clone()).collect();
+        check_types(&due, &found).map_err(|error| Stop::contract(format!("input port {}: {error}", self.number)))
+    }
+
     /// The name of a column, for messages.
     pub(crate) fn column_name(&self, column: usize) -> &str {
         self.port().schema.fields().get(column).map_or("?", |field| field.name())
@@ -134,6 +150,7 @@ impl Output {
             all: all.clone(),
             number,
             written: written.map(|(_, field)| field.clone()).collect(),
+            stated: None,
             is_identity: width == Some(port.columns.len())
                 && port.columns.iter().enumerate().all(passed)
                 && port.needed.iter().all(|needed| *needed),
@@ -143,6 +160,26 @@ impl Output {
 
     fn port(&self) -> &OutputPort {
         &self.all[self.number]
+    }
+
+    /// Compares the types that a stage states of the columns that it writes, as a schema message, with the described
+    /// ones. A stage states the same with each batch, so what was right before is not read again.
+    pub(crate) fn check_types(&mut self, stated: Vec<u8>) -> Result<(), Stop> {
+        let states_nothing = stated.is_empty() && self.written.is_empty();
+        if states_nothing || self.stated.as_ref() == Some(&stated) {
+            return Ok(());
+        }
+        let unreadable = |error| self.says(format!("the types of its columns can't be read: {error}"));
+        let schema = schema::decode(&stated).map_err(unreadable)?;
+        let given: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+        check_types(&self.written, &given).map_err(|error| self.says(error))?;
+        self.stated = Some(stated);
+        Ok(())
+    }
+
+    /// A breach of the contract on this port.
+    pub(crate) fn says(&self, what: impl std::fmt::Display) -> Stop {
+        Stop::contract(format!("output port {}: {what}", self.number))
     }
 
     /// A batch of rows of the stage's own making.

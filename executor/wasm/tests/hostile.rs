@@ -32,6 +32,10 @@ fn breaches_of_the_contract_are_named() {
         ("read-twice", "same", "2 columns are read at once from the 1 of input port 0"),
         ("derive-lying", "same", "output port 0: column `extra`"),
         ("derive-nothing", "same", "output port 0: column `extra`"),
+        ("derive-untyped", "same", "output port 0: the types of its columns can't be read"),
+        ("derive-garbage-types", "same", "output port 0: the types of its columns can't be read"),
+        ("derive-other-type", "same", "output port 0: column `extra`: declared as Int64, but given as Float64"),
+        ("derive-two-types", "same", "output port 0: columns given: 2, columns declared: 1"),
         ("offsets-outside", "same", "output port 1: column `word`"),
         ("make-long", "same", "a batch of 18446744073709551615 rows"),
         ("wrong-port", "same", "a batch made for output port 0 is emitted on output port 1"),
@@ -134,7 +138,7 @@ fn what_is_no_component_is_named_for_what_it_is() {
         (b"hello".to_vec(), "not a wasm component"),
         (module.to_vec(), "a core wasm module, not a component"),
         (broken, "can't be compiled"),
-        (b"\0asm\x0d\0\x01\0".to_vec(), "it does not export `flowc:stage/stage@0.1.0`"),
+        (b"\0asm\x0d\0\x01\0".to_vec(), "it does not export `flowc:stage/stage@0.2.0`"),
     ] {
         let digest = WasmRunner::digest(&bytes);
         HOSTILE.runner.add(bytes, digest);

@@ -13,9 +13,13 @@ use flowc_runner::conformance::{self, Kept, Subject};
 use flowc_runner::{Batch, InputPort, Invocation, Runner, StageFault};
 use flowc_wasm::{CompiledCache, WasmRunner};
 
+/// The versions of the contract that were released.
+const VERSIONS: [&str; 2] = ["0.1.0", "0.2.0"];
+
 /// A component as it was built then.
-fn released(name: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released/0.1.0").join(name)).unwrap()
+fn released(version: &str, name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released");
+    std::fs::read(folder.join(version).join(name)).unwrap()
 }
 
 /// Compiles each time: these components are small.
@@ -90,31 +94,43 @@ fn port(kept: &Kept, port: usize) -> Vec<i64> {
 }
 
 #[test]
-fn a_component_of_contract_0_1_0_runs() {
-    let component = Component::new(released("stage.wasm"));
-    let signature = component.runner.signature(&component.digest).unwrap();
-    assert_eq!((signature.inputs, signature.outputs), (vec!["in".to_owned()], vec!["odd".into(), "made".into()]));
-    assert!(signature.runner.is_empty(), "it imports nothing but the contract");
-    let kept = component.run(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    assert_eq!(port(&kept, 0), [1, 3, 5, 7, 9]);
-    assert_eq!(port(&kept, 1), [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]);
-    assert!(kept.closed);
-    let line = |level: &str, text: &str| (level.to_owned(), text.to_owned());
-    assert_eq!(kept.lines, [line("info", "opened for Phase::Run"), line("debug", "10 rows on port 0")]);
+fn components_of_every_released_contract_run() {
+    for version in VERSIONS {
+        let component = Component::new(released(version, "stage.wasm"));
+        let signature = component.runner.signature(&component.digest).unwrap();
+        assert_eq!((signature.inputs, signature.outputs), (vec!["in".to_owned()], vec!["odd".into(), "made".into()]));
+        assert!(signature.runner.is_empty(), "it imports nothing but the contract");
+        let kept = component.run(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        assert_eq!(port(&kept, 0), [1, 3, 5, 7, 9], "{version}");
+        assert_eq!(port(&kept, 1), [2, 4, 6, 8, 10, 12, 14, 16, 18, 20], "{version}");
+        assert!(kept.closed);
+        let line = |level: &str, text: &str| (level.to_owned(), text.to_owned());
+        assert_eq!(kept.lines, [line("info", "opened for Phase::Run"), line("debug", "10 rows on port 0")]);
+    }
 }
 
 #[test]
-fn a_component_of_contract_0_1_0_reports_its_problems() {
-    let component = Component::new(released("stage.wasm"));
-    let (outcome, kept) = conformance::run(&component.runner, &component.invocation(), [batch(&[1]), batch(&[-1])]);
-    let message = "minus one is not to be had".to_owned();
-    assert_eq!(outcome.unwrap_err().fault, StageFault::Problem { message, config_path: None });
-    assert!(!kept.closed);
+fn components_of_every_released_contract_report_their_problems() {
+    for version in VERSIONS {
+        let component = Component::new(released(version, "stage.wasm"));
+        let (outcome, kept) = conformance::run(&component.runner, &component.invocation(), [batch(&[1]), batch(&[-1])]);
+        let message = "minus one is not to be had".to_owned();
+        assert_eq!(outcome.unwrap_err().fault, StageFault::Problem { message, config_path: None });
+        assert!(!kept.closed);
+    }
+}
+
+#[test]
+fn the_contract_of_today_is_the_last_released_one() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| std::fs::read_to_string(folder.join(path)).unwrap();
+    let last = format!("tests/released/{}/stage.wit", VERSIONS[VERSIONS.len() - 1]);
+    assert_eq!(text("../../sdk-rust-wasm/wit/stage.wit"), text(&last), "a changed contract gets another version");
 }
 
 #[test]
 fn a_component_with_wasi_finds_it_empty_and_always_the_same() {
-    let kept = Component::new(released("stage-wasi.wasm")).run(&[1, 2]);
+    let kept = Component::new(released("0.1.0", "stage-wasi.wasm")).run(&[1, 2]);
     let [double, quadruple, clock, passed, random, environment, 0] = port(&kept, 1)[..] else {
         panic!("{:?}", port(&kept, 1));
     };
@@ -127,14 +143,14 @@ fn a_component_with_wasi_finds_it_empty_and_always_the_same() {
         assert!(lines.contains(&format!("{what}: refused").as_str()), "{what}: {lines:?}");
     }
     assert!(lines.contains(&"said aloud"), "{lines:?}");
-    let again = Component::new(released("stage-wasi.wasm")).run(&[1, 2]);
+    let again = Component::new(released("0.1.0", "stage-wasi.wasm")).run(&[1, 2]);
     assert_eq!(port(&again, 1), port(&kept, 1), "random numbers too");
     assert_eq!(again.lines, kept.lines);
 }
 
 #[test]
 fn wasi_is_in_the_key_of_those_who_import_it() {
-    let component = Component::new(released("stage-wasi.wasm"));
+    let component = Component::new(released("0.1.0", "stage-wasi.wasm"));
     let signature = component.runner.signature(&component.digest).unwrap();
     assert_eq!(signature.runner.keys().collect::<Vec<_>>(), ["wasi"]);
 }
@@ -142,7 +158,7 @@ fn wasi_is_in_the_key_of_those_who_import_it() {
 /// The component with one name written in the place of another of the same length, wherever it is.
 fn renamed(from: &str, to: &str) -> Component {
     assert_eq!(from.len(), to.len());
-    let mut bytes = released("stage.wasm");
+    let mut bytes = released("0.1.0", "stage.wasm");
     let places: Vec<usize> =
         (0..bytes.len() - from.len()).filter(|&at| bytes[at..].starts_with(from.as_bytes())).collect();
     assert!(!places.is_empty());
@@ -152,8 +168,9 @@ fn renamed(from: &str, to: &str) -> Component {
 
 #[test]
 fn a_component_of_another_contract_version_is_refused() {
-    let message = renamed("@0.1.0", "@0.2.0").refusal();
-    assert_eq!(message, "the component speaks version 0.2.0 of the stage contract, this flowc speaks 0.1.0");
+    let message = renamed("@0.1.0", "@0.9.0").refusal();
+    let expected = "the component speaks version 0.9.0 of the stage contract, this flowc speaks 0.2.0 and 0.1.0";
+    assert_eq!(message, expected);
 }
 
 #[test]

@@ -13,6 +13,14 @@ pub enum ArraysError {
         /// What is wrong with it.
         fault: Fault,
     },
+    /// Another number of columns than is declared.
+    #[error("columns given: {given}, columns declared: {declared}")]
+    Count {
+        /// How many are declared.
+        declared: usize,
+        /// How many were given.
+        given: usize,
+    },
     /// More was given than the columns take.
     #[error("{count} more {what} than the columns take")]
     Leftover {
@@ -40,13 +48,33 @@ pub enum Fault {
     /// No array may be that long.
     #[error("a node claims {0} values, more than a batch can hold")]
     TooLong(u64),
-    /// A bitmap that does not cover its values.
-    #[error("a validity bitmap has {found} bytes where {expected} are due")]
-    Bitmap {
+    /// A buffer that is not as long as its values: they are of another type.
+    #[error("a buffer of {data_type} has {found} bytes where {expected} are due")]
+    Buffer {
+        /// The type of the values.
+        data_type: String,
         /// Bytes due.
         expected: usize,
         /// Bytes given.
         found: usize,
+    },
+    /// A column of another type than is declared.
+    #[error("declared as {declared}, but given as {given}")]
+    OtherType {
+        /// The declared type.
+        declared: String,
+        /// The type that was given.
+        given: String,
+    },
+    /// A value that no value of the type can be.
+    #[error("{value} is no value of {data_type}: {reason}")]
+    Value {
+        /// The value as it is stored.
+        value: String,
+        /// The type.
+        data_type: String,
+        /// What values have to be.
+        reason: &'static str,
     },
     /// A null count that its bitmap does not confirm.
     #[error("a node claims {claimed} nulls, its bitmap has {found}")]

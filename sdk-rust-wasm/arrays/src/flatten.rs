@@ -89,9 +89,15 @@ impl Flattener<'_> {
         children.iter().try_for_each(|child| self.array(child, depth))
     }
 
-    /// Primitives and fixed-size binary: their values lie in one buffer, already cut to the array.
+    /// Primitives and fixed-size binary: their values lie in one buffer. It begins with the array, and may be longer.
     fn fixed_width(&mut self, array: &dyn Array) {
-        self.0.buffers.extend(array.to_data().buffers().first().cloned());
+        let width = array.data_type().primitive_width().or(match array.data_type() {
+            DataType::FixedSizeBinary(width) => usize::try_from(*width).ok(),
+            _ => None,
+        });
+        let length = array.len() * width.unwrap_or(0);
+        let data = array.to_data();
+        self.0.buffers.extend(data.buffers().first().map(|values| values.slice_with_length(0, length)));
     }
 
     fn bytes<T: ByteArrayType>(&mut self, array: &GenericByteArray<T>) {

@@ -2,16 +2,21 @@
 //!
 //! [`flatten`] writes down the type tree in pre-order, offsets from zero and bitmaps aligned; [`rebuild`] reads it back.
 //! What comes from a guest is rebuilt with [`Trust::Checked`]: whatever the bytes are, the answer is a valid array or an
-//! error that says what is wrong with which column.
+//! error that says what is wrong with which column. The bytes do not say of which type they are: [`check_types`] compares
+//! the types that a guest states with the declared ones.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod error;
 mod flatten;
 mod rebuild;
+mod types;
+mod values;
 
 pub use error::{ArraysError, Fault};
 pub use flatten::flatten;
 pub use rebuild::{Trust, rebuild};
+pub use types::check_types;
+pub use values::check_values;
 
 /// One node of the type tree of an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_data::{ArrayData, BufferSpec, DataTypeLayout, layout};
 use arrow_schema::{DataType, Field, FieldRef, UnionMode};
 
-use crate::{ArraysError, Fault, MAX_DEPTH, MAX_LENGTH, Node};
+use crate::{ArraysError, Fault, MAX_DEPTH, MAX_LENGTH, Node, check_values};
 
 /// Whether the bytes may be believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,11 @@ type Child<'a> = (&'a DataType, Option<u64>);
 
 impl Input<'_> {
     fn column(&mut self, field: &Field, rows: u64) -> Result<ArrayRef, Fault> {
-        let array = make_array(self.node(field.data_type(), Some(rows), 0)?);
+        let data = self.node(field.data_type(), Some(rows), 0)?;
+        if self.trust == Trust::Checked {
+            check_values(&data)?;
+        }
+        let array = make_array(data);
         if self.trust == Trust::Checked && !field.is_nullable() {
             match array.logical_null_count() {
                 0 => {}
@@ -76,7 +80,9 @@ impl Input<'_> {
             false => no_nulls(&node, data_type)?,
         };
         let mut buffers = self.take_buffers(layout.buffers.len(), layout.variadic)?;
-        trim(&layout, &mut buffers);
+        if self.trust == Trust::Checked {
+            check_lengths(data_type, &layout, length, &buffers)?;
+        }
         allow_empty_offsets(data_type, length, &mut buffers);
         let children = children(data_type, node.length)?.into_iter();
         let children = children.map(|(child, due)| self.node(child, due, depth + 1)).collect::<Result<_, _>>()?;
@@ -107,8 +113,9 @@ impl Input<'_> {
             return if node.null_count == 0 { Ok(None) } else { Err(null_count(node, 0)) };
         }
         let expected = length.div_ceil(8);
-        if bitmap.len() < expected {
-            return Err(Fault::Bitmap { expected, found: bitmap.len() });
+        let is_due = if self.trust == Trust::Checked { bitmap.len() == expected } else { bitmap.len() >= expected };
+        if !is_due {
+            return Err(Fault::Buffer { data_type: "validity".to_owned(), expected, found: bitmap.len() });
         }
         let bits = BooleanBuffer::new(bitmap, 0, length);
         if self.trust == Trust::Trusted {
@@ -209,20 +216,38 @@ fn check_child_nulls(data_type: &DataType, children: &[ArrayData]) -> Result<(),
     }
 }
 
-/// Cuts off what is no whole value at a buffer's end: arrow's own validation panics at it.
-fn trim(layout: &DataTypeLayout, buffers: &mut [Buffer]) {
-    for (buffer, spec) in buffers.iter_mut().zip(&layout.buffers) {
-        if let BufferSpec::FixedWidth { byte_width: width @ 1.., .. } = spec {
-            *buffer = buffer.slice_with_length(0, buffer.len() - buffer.len() % width);
+/// Refuses buffers that are not as long as their values: arrow takes the first bytes of a longer one for the values,
+/// whatever type was written there.
+fn check_lengths(
+    data_type: &DataType,
+    layout: &DataTypeLayout,
+    length: usize,
+    buffers: &[Buffer],
+) -> Result<(), Fault> {
+    for (buffer, spec) in buffers.iter().zip(&layout.buffers) {
+        let expected = match spec {
+            BufferSpec::FixedWidth { .. } if has_offsets(data_type) && length == 0 && buffer.is_empty() => 0,
+            BufferSpec::FixedWidth { byte_width, .. } if has_offsets(data_type) => (length + 1) * byte_width,
+            BufferSpec::FixedWidth { byte_width, .. } => length.saturating_mul(*byte_width),
+            BufferSpec::BitMap => length.div_ceil(8),
+            BufferSpec::VariableWidth | BufferSpec::AlwaysNull => continue,
+        };
+        if buffer.len() != expected {
+            return Err(Fault::Buffer { data_type: data_type.to_string(), expected, found: buffer.len() });
         }
     }
+    Ok(())
+}
+
+/// Whether a type's first buffer has one offset more than there are values.
+fn has_offsets(data_type: &DataType) -> bool {
+    use DataType::*;
+    matches!(data_type, Utf8 | Binary | LargeUtf8 | LargeBinary | List(_) | LargeList(_) | Map(..))
 }
 
 /// An empty array may come without even its first offset.
 fn allow_empty_offsets(data_type: &DataType, length: usize, buffers: &mut [Buffer]) {
-    use DataType::*;
-    let offsets = matches!(data_type, Utf8 | Binary | LargeUtf8 | LargeBinary | List(_) | LargeList(_) | Map(..));
-    if let (true, 0, Some(first)) = (offsets, length, buffers.first_mut())
+    if let (true, 0, Some(first)) = (has_offsets(data_type), length, buffers.first_mut())
         && first.is_empty()
     {
         *first = Buffer::from_slice_ref([0_i64]);

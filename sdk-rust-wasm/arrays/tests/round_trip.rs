@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int32Array, StringArray};
 use arrow_buffer::Buffer;
+use arrow_data::BufferSpec;
 use arrow_schema::{DataType, Field, FieldRef};
 use flowc_arrays::{Flat, Node, Trust, flatten, rebuild};
-use generator::{Random, array, can_be_required, data_type};
+use generator::{Random, array, can_be_required, data_type, plain_types};
 use proptest::prelude::*;
 
 /// A random column, cut out of a longer one.
@@ -147,4 +148,29 @@ fn a_long_list_of_nothing_is_refused() {
         variadic_counts: Vec::new(),
     };
     assert!(rebuilt(&field, flat, 1, Trust::Checked).unwrap_err().contains("more than a batch can hold"));
+}
+
+/// How a plain type's values lie in memory.
+fn shape(data_type: &DataType) -> (bool, Vec<Option<usize>>, bool) {
+    let layout = arrow_data::layout(data_type);
+    let width = |spec: &BufferSpec| match spec {
+        BufferSpec::FixedWidth { byte_width, .. } => Some(*byte_width),
+        BufferSpec::BitMap => Some(0),
+        BufferSpec::VariableWidth | BufferSpec::AlwaysNull => None,
+    };
+    (layout.can_contain_null_mask, layout.buffers.iter().map(width).collect(), layout.variadic)
+}
+
+#[test]
+fn columns_of_another_layout_are_refused_by_their_bytes_alone() {
+    let types = plain_types();
+    for given in &types {
+        let column = array(&mut Random(7), given, 9, false);
+        let flat = flatten(std::slice::from_ref(&column)).unwrap();
+        for declared in types.iter().filter(|declared| shape(declared) != shape(given)) {
+            let field = Arc::new(Field::new("x", declared.clone(), true));
+            let outcome = rebuilt(&field, flat.clone(), 9, Trust::Checked);
+            assert!(outcome.is_err(), "{given} passes for {declared}");
+        }
+    }
 }

@@ -1,11 +1,16 @@
 //! The host as a component sees it.
 
-use arrow::array::ArrayRef;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use arrow::array::{Array, ArrayRef};
 use arrow::buffer::Buffer;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use flowc_arrays::{Flat, Node, Trust, flatten, rebuild};
 
 use crate::bindings::flowc::stage::data;
+use crate::guest::message;
+use crate::hash::HashMap;
 use crate::log::Level;
 use crate::problem::Result;
 
@@ -42,12 +47,12 @@ impl Handle {
     }
 
     pub(crate) fn derive(&self, port: u32, written: &[ArrayRef]) -> Result<Self> {
-        with_flat(written, |arrays| Self(self.0.derive(port, arrays)))
+        with_flat(port, written, |arrays, types| Self(self.0.derive(port, arrays, types)))
     }
 }
 
 pub(crate) fn make(port: u32, rows: u64, written: &[ArrayRef]) -> Result<Handle> {
-    with_flat(written, |arrays| Handle(data::make(port, rows, arrays)))
+    with_flat(port, written, |arrays, types| Handle(data::make(port, rows, arrays, types)))
 }
 
 pub(crate) fn emit(port: u32, batch: Handle) -> Result<()> {
@@ -66,10 +71,37 @@ pub(crate) fn log(level: Level, message: &str) {
     data::log(level, message);
 }
 
-fn with_flat<T>(arrays: &[ArrayRef], give: impl FnOnce(data::ArraysParam<'_>) -> T) -> Result<T> {
+/// Hands columns over, with a statement of their types that the host compares with the described ones.
+fn with_flat<T>(port: u32, arrays: &[ArrayRef], give: impl FnOnce(data::ArraysParam<'_>, &[u8]) -> T) -> Result<T> {
+    let types = stated_types(port, arrays)?;
     let Flat { nodes, buffers, variadic_counts } = flatten(arrays)?;
     let node = |node: &Node| data::Node { length: node.length, null_count: node.null_count };
     let nodes: Vec<data::Node> = nodes.iter().map(node).collect();
     let buffers: Vec<&[u8]> = buffers.iter().map(Buffer::as_slice).collect();
-    Ok(give(data::ArraysParam { nodes: &nodes, buffers: &buffers, variadic_counts: &variadic_counts }))
+    let arrays = data::ArraysParam { nodes: &nodes, buffers: &buffers, variadic_counts: &variadic_counts };
+    Ok(give(arrays, &types))
+}
+
+/// The types of columns, and the message that states them.
+type Stated = (Vec<DataType>, Rc<[u8]>);
+
+thread_local! {
+    /// The last statement for each port: batches of a port mostly have the same types.
+    static STATED: RefCell<HashMap<u32, Stated>> = RefCell::default();
+}
+
+/// A schema message with the types of these columns.
+fn stated_types(port: u32, arrays: &[ArrayRef]) -> Result<Rc<[u8]>> {
+    let types = || arrays.iter().map(|array| array.data_type());
+    let known = STATED.with_borrow(|stated| {
+        let known = stated.get(&port).filter(|(known, _)| known.iter().eq(types()));
+        known.map(|(_, message)| message.clone())
+    });
+    if let Some(message) = known {
+        return Ok(message);
+    }
+    let field = |data_type: &DataType| Field::new("", data_type.clone(), true);
+    let message: Rc<[u8]> = message(&Schema::new(types().map(field).collect::<Vec<_>>()))?.into();
+    STATED.with_borrow_mut(|stated| stated.insert(port, (types().cloned().collect(), message.clone())));
+    Ok(message)
 }

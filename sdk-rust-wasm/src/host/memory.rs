@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::buffer::{BooleanBuffer, Buffer};
 use arrow::compute::{filter_record_batch, take_record_batch};
-use arrow::datatypes::FieldRef;
-use flowc_arrays::{Flat, Trust, flatten, rebuild};
+use arrow::datatypes::{DataType, FieldRef};
+use flowc_arrays::{Flat, Trust, check_types, flatten, rebuild};
 
 use crate::description::{Origin, Output, Rows};
 use crate::log::Level;
@@ -134,15 +134,8 @@ fn record_batch(output: &Output, columns: Vec<ArrayRef>, rows: usize) -> Result<
 
 /// Columns as they arrive after crossing the component's boundary.
 fn round_trip(columns: &[ArrayRef], fields: &[FieldRef], rows: usize, trust: Trust) -> Result<Vec<ArrayRef>> {
-    if columns.len() != fields.len() {
-        return Err(Problem::new(format!("{} columns where {} are due", columns.len(), fields.len())));
-    }
-    let mut pairs = columns.iter().zip(fields);
-    if let Some((column, field)) = pairs.find(|(column, field)| column.data_type() != field.data_type()) {
-        let name = field.name();
-        let message = format!("column `{name}` is {}, but described as {}", column.data_type(), field.data_type());
-        return Err(Problem::new(message));
-    }
+    let given: Vec<DataType> = columns.iter().map(|column| column.data_type().clone()).collect();
+    check_types(fields, &given)?;
     let Flat { nodes, buffers, variadic_counts } = flatten(columns)?;
     Ok(rebuild(fields, &nodes, buffers, &variadic_counts, rows, trust)?)
 }

@@ -1,4 +1,4 @@
-//! A runner with the hostile guest, which is the subject of the conformance suite too.
+//! Runners with the guests of these tests. The hostile one is the subject of the conformance suite too.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::path::Path;
@@ -12,26 +12,30 @@ use flowc_runner::conformance::{self, Kept, Subject, input_schema};
 use flowc_runner::{Invocation, Runner, StageError, StageFault};
 use flowc_wasm::{CompiledFolder, WasmRunner};
 
-/// A runner and the hostile guest's component, built once for all tests of a file.
-pub struct Hostile {
+/// A runner and a guest's component, built once for all tests of a file.
+pub struct Guest {
     pub runner: WasmRunner,
     pub component: Vec<u8>,
     pub digest: StageDigest,
     _folder: tempfile::TempDir,
 }
 
-pub static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
-    let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/hostile");
-    let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
-    let folder = tempfile::tempdir().expect("a folder");
-    let runner = WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner");
-    let digest = WasmRunner::digest(&component);
-    runner.add(component.clone(), digest);
-    Hostile { runner, component, digest, _folder: folder }
-});
+pub static HOSTILE: LazyLock<Guest> = LazyLock::new(|| Guest::build("hostile"));
 
-impl Subject for Hostile {
+impl Guest {
+    pub fn build(name: &str) -> Self {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
+        let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(name);
+        let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
+        let folder = tempfile::tempdir().expect("a folder");
+        let runner = WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner");
+        let digest = WasmRunner::digest(&component);
+        runner.add(component.clone(), digest);
+        Self { runner, component, digest, _folder: folder }
+    }
+}
+
+impl Subject for Guest {
     fn runner(&self) -> &dyn Runner {
         &self.runner
     }
@@ -42,7 +46,7 @@ impl Subject for Hostile {
 
     fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem> {
         let config = config.parse().expect("JSON");
-        let (code, digest) = (Code::Wasm("hostile.wasm".to_owned()), self.digest);
+        let (code, digest) = (Code::Wasm("guest.wasm".to_owned()), self.digest);
         self.runner.describe(&Question { code, digest, config, inputs: vec![input] })
     }
 }

@@ -42,7 +42,7 @@ impl Random {
 }
 
 /// All types without children.
-fn plain_types() -> Vec<DataType> {
+pub(crate) fn plain_types() -> Vec<DataType> {
     use DataType::*;
     let mut types = vec![
         Null,
@@ -175,10 +175,22 @@ pub(crate) fn array(random: &mut Random, data_type: &DataType, length: usize, nu
 
 fn fixed_width(random: &mut Random, data_type: &DataType, length: usize, nullable: bool) -> ArrayRef {
     let [BufferSpec::FixedWidth { byte_width, .. }] = layout(data_type).buffers[..] else { panic!("{data_type}") };
-    let values = Buffer::from(random.bytes(length * byte_width));
+    let values = Buffer::from(match data_type {
+        DataType::Date64 => multiples(random, length, byte_width, 86_400_000),
+        DataType::Time32(_) | DataType::Time64(_) => multiples(random, length, byte_width, 1),
+        decimal if decimal.is_decimal() => multiples(random, length, byte_width, 1),
+        _ => random.bytes(length * byte_width),
+    });
     let nulls = random.nulls(length, nullable);
     let data = ArrayData::builder(data_type.clone()).len(length).nulls(nulls).add_buffer(values);
     make_array(data.align_buffers(true).build().unwrap())
+}
+
+/// Small multiples of a unit, for types that can't hold any number.
+fn multiples(random: &mut Random, length: usize, width: usize, unit: u64) -> Vec<u8> {
+    let value = |random: &mut Random| (random.below(100) as u64 * unit).to_le_bytes();
+    let padded = |bytes: [u8; 8]| bytes.into_iter().chain([0; 24]).take(width);
+    (0..length).flat_map(|_| padded(value(random))).collect()
 }
 
 fn texts(random: &mut Random, length: usize, nullable: bool) -> Vec<Option<String>> {

@@ -96,7 +96,12 @@ fn bend(lie: &str, mut truth: wit::Description) -> wit::Description {
     truth
 }
 
-fn message(schema: &Schema) -> Vec<u8> {
+/// The statement of one column's type.
+pub(crate) fn column_type(data_type: DataType) -> Vec<u8> {
+    message(&Schema::new(vec![Field::new("", data_type, true)]))
+}
+
+pub(crate) fn message(schema: &Schema) -> Vec<u8> {
     let (options, mut tracker) = (IpcWriteOptions::default(), DictionaryTracker::new(false));
     let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
     let mut bytes = Vec::new();

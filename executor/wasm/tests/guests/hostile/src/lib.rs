@@ -4,11 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 
+use flowc_sdk::arrow::datatypes::{DataType, Field, Schema};
 use flowc_sdk::bindings::exports::flowc::stage::stage as wit;
 use flowc_sdk::bindings::flowc::stage::data::{ArraysParam, Batch, Level, Node, emit, log, make};
 use flowc_sdk::serde_json::Value;
 
 mod answers;
+
+use answers::column_type;
 
 struct Hostile;
 
@@ -60,7 +63,7 @@ impl wit::Guest for Hostile {
     fn finish() -> Result<(), wit::Problem> {
         called("finish");
         if let Some(sum) = SUM.get() {
-            emit(0, make(0, 1, column(&[sum]).param()));
+            emit(0, make(0, 1, column(&[sum]).param(), &column_type(DataType::Int64)));
         }
         let held = HELD.take();
         for batch in held.iter().rev() {
@@ -99,17 +102,28 @@ fn misbehave(mode: &str, batch: Batch) -> Result<(), wit::Problem> {
         "problem" => return Err(answers::problem("this row is not to my taste")),
         "read-undeclared" => drop(batch.read(&[1])),
         "read-twice" => drop(batch.read(&[0, 0])),
-        "derive-short" => drop(batch.derive(0, numbers(rows - 1).param())),
-        "derive-lying" => drop(batch.derive(0, Numbers { claimed: rows, ..numbers(rows - 1) }.param())),
-        "derive-nothing" => drop(batch.derive(0, ArraysParam { nodes: &[], buffers: &[], variadic_counts: &[] })),
+        "derive-short" => drop(derive(&batch, numbers(rows - 1).param())),
+        "derive-lying" => drop(derive(&batch, Numbers { claimed: rows, ..numbers(rows - 1) }.param())),
+        "derive-nothing" => drop(derive(&batch, NOTHING)),
+        "derive-untyped" => drop(batch.derive(0, numbers(rows).param(), &[])),
+        "derive-garbage-types" => drop(batch.derive(0, numbers(rows).param(), &[7; 99])),
+        "derive-other-type" => {
+            // Twice: the right statement before must not stand for a wrong one after it.
+            drop(extra(&batch));
+            drop(batch.derive(0, numbers(rows).param(), &column_type(DataType::Float64)));
+        }
+        "derive-two-types" => {
+            let two = [Field::new("a", DataType::Int64, true), Field::new("b", DataType::Int64, true)];
+            drop(batch.derive(0, numbers(rows).param(), &answers::message(&Schema::new(two.to_vec()))));
+        }
         "bad-offsets" => drop(words(&[0, 3, 1], b"abc", 2, &[])),
         "offsets-outside" => drop(words(&[0, 1, 300], b"abc", 2, &[])),
         "bad-text" => drop(words(&[0, 1, 3], b"a\xff\xfe", 2, &[])),
         "nulls" => drop(words(&[0, 1, 3], b"abc", 2, &[0b01])),
-        "make-long" => drop(make(1, u64::MAX, ArraysParam { nodes: &[], buffers: &[], variadic_counts: &[] })),
+        "make-long" => drop(make(1, u64::MAX, NOTHING, &column_type(DataType::Utf8))),
         "wrong-port" => emit(1, extra(&batch)),
         "no-such-port" => emit(9, extra(&batch)),
-        "make-same" => drop(make(0, rows, numbers(rows).param())),
+        "make-same" => drop(make(0, rows, numbers(rows).param(), &column_type(DataType::Int64))),
         "emit-input" => emit(0, batch),
         "refilter-output" => drop(extra(&batch).filter(&[0xff])),
         "skip" => {}
@@ -161,14 +175,22 @@ impl Numbers {
     }
 }
 
+const NOTHING: ArraysParam<'static> = ArraysParam { nodes: &[], buffers: &[], variadic_counts: &[] };
+
 fn extra(batch: &Batch) -> Batch {
-    batch.derive(0, numbers(batch.rows()).param())
+    derive(batch, numbers(batch.rows()).param())
+}
+
+/// A batch of output `out` with this column, whatever is in it.
+fn derive(batch: &Batch, column: ArraysParam<'_>) -> Batch {
+    batch.derive(0, column, &column_type(DataType::Int64))
 }
 
 fn words(offsets: &[i32], text: &[u8], rows: u64, validity: &[u8]) -> Batch {
     let offsets: Vec<u8> = offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect();
     let nodes = [Node { length: rows, null_count: u64::from(!validity.is_empty()) }];
-    make(1, rows, ArraysParam { nodes: &nodes, buffers: &[validity, &offsets, text], variadic_counts: &[] })
+    let arrays = ArraysParam { nodes: &nodes, buffers: &[validity, &offsets, text], variadic_counts: &[] };
+    make(1, rows, arrays, &column_type(DataType::Utf8))
 }
 
 #[expect(unconditional_recursion, reason = "this is what the test is of")]
@@ -201,10 +223,10 @@ fn hoard_handles(batch: &Batch) {
 fn same_memory(batch: &Batch) {
     let megabyte = vec![0u8; 1 << 20];
     let buffers = vec![megabyte.as_slice(); 1 << 16];
-    drop(batch.derive(0, ArraysParam { nodes: &[], buffers: &buffers, variadic_counts: &[] }));
+    drop(derive(batch, ArraysParam { buffers: &buffers, ..NOTHING }));
 }
 
 /// Takes one row so often that its text alone would fill any memory.
 fn explode(batch: &Batch) {
-    drop(batch.take(&vec![0; 4 << 20]).derive(0, numbers(4 << 20).param()));
+    drop(derive(&batch.take(&vec![0; 4 << 20]), numbers(4 << 20).param()));
 }
