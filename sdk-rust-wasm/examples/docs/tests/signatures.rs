@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LISTED: [(&str, &[&str]); 9] = [
     ("map.rs", &["pub trait MapColumns", "impl Mapping"]),
     ("filter.rs", &["pub trait FilterRows"]),
-    ("combine.rs", &["pub trait Combine"]),
+    ("combine.rs", &["pub trait Combine", "pub struct Combination"]),
     ("stage.rs", &["pub trait Stage", "pub struct Opening", "impl Opening"]),
     ("batch.rs", &["impl Batch"]),
     ("outputs.rs", &["impl Outputs"]),
@@ -44,35 +44,36 @@ fn listing() -> String {
     items.collect::<Vec<_>>().join("\n")
 }
 
-/// The head of an item and its public functions, types, constants and fields, each with the first line of what it says.
+/// The head of an item and its public functions, types, constants and fields, each with the first sentence of its comment.
 fn signatures(text: &str, item: &str) -> String {
     let start = text.lines().position(|line| line == format!("{item} {{") || line.starts_with(&format!("{item}:")));
     let mut lines = text.lines().skip(start.unwrap_or_else(|| panic!("there is no `{item}`")));
     let is_trait = item.contains("trait");
     let mut listed = format!("{}\n", lines.next().unwrap());
-    let (mut says, mut signature) = (None, String::new());
+    let (mut says, mut signature) = (String::new(), String::new());
     for line in lines.take_while(|line| *line != "}") {
         let inner = line.strip_prefix("    ").unwrap_or(line);
         let begins = ["pub fn", "pub "].iter().any(|word| inner.starts_with(word))
             || (is_trait && ["fn ", "const ", "type "].iter().any(|word| inner.starts_with(word)));
         if let Some(text) = inner.strip_prefix("/// ") {
-            says.get_or_insert(text);
+            says.push_str(text);
+            says.push(' ');
         } else if begins || !signature.is_empty() {
             signature.push_str(if signature.is_empty() { "" } else { "\n    " });
             signature.push_str(inner);
             if inner.ends_with(['{', ';', ',']) && !inner.starts_with("    ") {
-                listed.push_str(&entry(says.take(), &signature));
+                listed.push_str(&entry(&std::mem::take(&mut says), &signature));
                 signature.clear();
             }
         } else if inner.starts_with('}') || inner.is_empty() {
-            says = None;
+            says.clear();
         }
     }
     format!("{listed}}}\n")
 }
 
-fn entry(says: Option<&str>, signature: &str) -> String {
-    let says = says.map_or(String::new(), |text| format!("    /// {text}\n"));
+fn entry(says: &str, signature: &str) -> String {
+    let says = says.split_once(". ").map_or(String::new(), |(sentence, _)| format!("    /// {sentence}.\n"));
     let ended = signature.strip_suffix(" {").map_or_else(|| signature.to_owned(), |bare| format!("{bare};"));
     format!("{says}    {ended}\n")
 }
