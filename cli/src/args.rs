@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Run what is not in the store yet, and write the sinks
     Run(RunArgs),
-    /// Say why a stage would run again
+    /// Say why a stage would run again, and why it last ran
     Why(WhyArgs),
     /// Draw the pipeline
     Graph(GraphArgs),
@@ -333,8 +333,9 @@ pub(crate) struct StoreUnpinArgs {
   flowc store gc --dry-run    what would go
   flowc store gc
 
-Packages of Python stages and components that were compiled or built go by the
-same rule as results; a run that needs them makes them again.")]
+The last run of a pipeline whose file is not there any more keeps nothing; a
+pinned run does. Packages of Python stages and components that were compiled or
+built go by the same rule as results; a run that needs them makes them again.")]
 pub(crate) struct StoreGcArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,

@@ -1,6 +1,6 @@
 //! Exit codes: what a script can tell from a run. They are part of the interface and do not change.
 
-use flowc_executor::Error;
+use flowc_executor::{Error, ErrorClass};
 
 /// A number and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +17,11 @@ const fn exit(number: u8, meaning: &'static str) -> Exit {
 
 /// All went well.
 pub(crate) const OK: Exit = exit(0, "all went well");
-/// The run itself failed.
-pub(crate) const FAILED: Exit = exit(1, "a stage, a source, a sink or a check failed");
+/// The run itself failed, or the machine refused something.
+pub(crate) const FAILED: Exit = exit(
+    1,
+    "a stage, a source, a sink or a check failed, or the machine refused something: a file, a thread, a process",
+);
 /// The user has something to put right before anything can run.
 pub(crate) const MISTAKE: Exit = exit(2, "a mistake in the command line, the settings or the pipeline");
 /// The store cannot be used or is damaged.
@@ -35,31 +38,88 @@ pub(crate) const STOPPED: Exit = exit(130, "stopped by Ctrl-C or a signal");
 #[cfg(test)]
 pub(crate) const ALL: [Exit; 7] = [OK, FAILED, MISTAKE, STORE, LOCKED, INTERNAL, STOPPED];
 
-/// The code for one failure of the engine.
-pub(crate) fn of_error(error: &Error) -> Exit {
-    match error {
-        Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => MISTAKE,
-        Error::Locked { .. } => LOCKED,
-        Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } | Error::File { .. } => FAILED,
-        Error::Store(_) => STORE,
-        Error::Cancelled => STOPPED,
+/// The code for a class of failures.
+pub(crate) fn of_class(class: ErrorClass) -> Exit {
+    match class {
+        ErrorClass::User => MISTAKE,
+        ErrorClass::Lock => LOCKED,
+        ErrorClass::Run | ErrorClass::Environment => FAILED,
+        ErrorClass::Store => STORE,
+        ErrorClass::Internal => INTERNAL,
+        ErrorClass::Stopped => STOPPED,
     }
 }
 
-/// The code for several failures: that of the stop if there was one, else of the first.
+/// The code for several failures: that of the stop if there was one, of a bug if there was one, else of the first.
 pub(crate) fn of_errors(errors: &[Error]) -> Exit {
-    let codes: Vec<Exit> = errors.iter().map(of_error).collect();
-    if codes.contains(&STOPPED) { STOPPED } else { codes.first().copied().unwrap_or(FAILED) }
+    let codes: Vec<Exit> = errors.iter().map(|error| of_class(error.class())).collect();
+    let outranking = [STOPPED, INTERNAL].into_iter().find(|exit| codes.contains(exit));
+    outranking.or_else(|| codes.first().copied()).unwrap_or(FAILED)
 }
 
 #[cfg(test)]
 mod tests {
+    use flowc_store::StoreError;
+
     use super::*;
 
     #[test]
     fn a_stop_outranks_what_failed_because_of_it() {
         let stage = Error::Stage { stage: "a".into(), place: Box::default(), message: "cancelled".into() };
         assert_eq!(of_errors(&[stage, Error::Cancelled]), STOPPED);
+    }
+
+    /// Every variant, with its class and its exit code. A variant that is added must be listed: the match has no default.
+    #[test]
+    fn every_error_has_its_class_and_code() {
+        fn expected(error: &Error) -> (ErrorClass, u8) {
+            match error {
+                Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => (ErrorClass::User, 2),
+                Error::Locked { .. } => (ErrorClass::Lock, 4),
+                Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
+                Error::File { .. } | Error::System { .. } | Error::Changed(_) => (ErrorClass::Environment, 1),
+                Error::Store(store) => match store {
+                    StoreError::Io { .. }
+                    | StoreError::DiskFull(_)
+                    | StoreError::ReadOnly(_)
+                    | StoreError::Version { .. }
+                    | StoreError::NotAStore(_)
+                    | StoreError::Damaged { .. }
+                    | StoreError::Index { .. } => (ErrorClass::Store, 3),
+                    StoreError::Columns(_) | StoreError::Rows { .. } | StoreError::Encode(_) => {
+                        (ErrorClass::Internal, 70)
+                    }
+                },
+                Error::Internal { .. } => (ErrorClass::Internal, 70),
+                Error::Cancelled => (ErrorClass::Stopped, 130),
+            }
+        }
+        let refused = || std::io::Error::other("refused");
+        let text = String::new;
+        let errors = [
+            Error::Pipeline(vec![]),
+            Error::Secrets(vec![]),
+            Error::Request(text()),
+            Error::Locked { message: text(), problems: vec![] },
+            Error::Source { source_name: text(), message: text(), cause: None },
+            Error::Stage { stage: text(), place: Box::default(), message: text() },
+            Error::Sink { sink: text(), message: text(), cause: None },
+            Error::File { path: "a".into(), cause: refused() },
+            Error::System { action: text(), cause: refused().into() },
+            Error::Changed(text()),
+            Error::Internal { task: text(), cause: refused().into() },
+            Error::Cancelled,
+            StoreError::Io { action: "read", path: "a".into(), source: refused() }.into(),
+            StoreError::DiskFull("a".into()).into(),
+            StoreError::ReadOnly("a".into()).into(),
+            StoreError::Version { path: "a".into(), found: text(), expected: 1 }.into(),
+            StoreError::NotAStore("a".into()).into(),
+            StoreError::Rows { first: 1, other: 2 }.into(),
+        ];
+        for error in errors {
+            let (class, code) = (error.class(), of_class(error.class()).number);
+            assert_eq!((class, code), expected(&error), "{error:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! Ctrl-C and termination signals: the first asks the run to stop, the second stops at once.
+//! Ctrl-C and termination signals: the first asks the run to stop, the second ends it as it is, the third ends the process.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flowc_executor::{Cancel, Session};
 
+use crate::commands::Ending;
 use crate::exit;
-use crate::progress::Progress;
 
 const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C again to stop at once)";
 
@@ -15,21 +15,23 @@ const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C 
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Lets signals stop a run of this session.
-pub(crate) fn install(session: Arc<Session>, cancel: Cancel, progress: Arc<Progress>) {
-    let asked = AtomicBool::new(false);
+pub(crate) fn install(session: Arc<Session>, cancel: Cancel, ending: Arc<Ending>) {
+    let signals = AtomicUsize::new(0);
     let handler = move || {
-        if asked.swap(true, Ordering::SeqCst) {
-            stop();
-        }
+        let patience = match signals.fetch_add(1, Ordering::SeqCst) {
+            0 => PATIENCE,
+            1 => Duration::ZERO,
+            _ => std::process::exit(i32::from(exit::STOPPED.number)),
+        };
         cancel.cancel();
-        progress.say(STOPPING);
-        let session = Arc::clone(&session);
+        if !patience.is_zero() {
+            ending.progress().say(STOPPING);
+        }
+        let (session, ending) = (Arc::clone(&session), Arc::clone(&ending));
+        // The next signal must find this handler free.
         std::thread::spawn(move || {
-            std::thread::sleep(PATIENCE);
-            if let Err(error) = session.flush() {
-                tracing::warn!(%error, "what was finished last could not be saved");
-            }
-            stop();
+            std::thread::sleep(patience);
+            abandon(&session, &ending);
         });
     };
     if let Err(error) = ctrlc::set_handler(handler) {
@@ -37,6 +39,8 @@ pub(crate) fn install(session: Arc<Session>, cancel: Cancel, progress: Arc<Progr
     }
 }
 
-fn stop() {
-    std::process::exit(i32::from(exit::STOPPED.number));
+/// Ends the process in the middle of a run, with the end that the run would have told.
+fn abandon(session: &Session, ending: &Ending) {
+    let exit = ending.abandon(session.abandon());
+    std::process::exit(i32::from(exit.number));
 }

@@ -1,8 +1,7 @@
 //! Failures as text for people and as JSON lines for programs, with their exit codes.
 
-use flowc_executor::{Error, MissingSecret, Part, Place, RunFailure};
+use flowc_executor::{Cause, Error, ErrorClass, ErrorReport, RunFailure};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
-use serde_json::{Value, json};
 
 use crate::exit::{self, Exit};
 use crate::settings::SettingsError;
@@ -23,11 +22,20 @@ pub(crate) enum Failure {
     /// Standard output could not be written.
     #[error("standard output cannot be written: {0}")]
     Output(#[from] std::io::Error),
-    /// A file that the command writes could not be written.
+    /// The command asks for what cannot be.
     #[error("{message}")]
     Command {
         /// Place, reason, and what to do.
         message: String,
+    },
+    /// The machine refused something that the command needs.
+    #[error("{message}: {cause}")]
+    System {
+        /// What was tried.
+        message: String,
+        /// The machine's answer.
+        #[source]
+        cause: Cause,
     },
 }
 
@@ -43,13 +51,25 @@ impl Failure {
         Self::Command { message: message.into() }
     }
 
+    /// The machine refused what the message says.
+    pub(crate) fn system<E: Into<Cause>>(message: impl Into<String>) -> impl FnOnce(E) -> Self {
+        move |cause| Self::System { message: message.into(), cause: cause.into() }
+    }
+
     /// The exit code.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Failure::Settings(_) | Failure::Command { .. } => exit::MISTAKE,
-            Failure::Engine(error) => exit::of_error(error),
             Failure::Run(errors) => exit::of_errors(errors),
-            Failure::Output(_) => exit::FAILED,
+            other => exit::of_class(other.class()),
+        }
+    }
+
+    fn class(&self) -> ErrorClass {
+        match self {
+            Failure::Settings(_) | Failure::Command { .. } => ErrorClass::User,
+            Failure::Engine(error) => error.class(),
+            Failure::Run(errors) => errors.first().map_or(ErrorClass::Internal, Error::class),
+            Failure::Output(_) | Failure::System { .. } => ErrorClass::Environment,
         }
     }
 
@@ -62,12 +82,12 @@ impl Failure {
         }
     }
 
-    /// What programs read: one `error` event a line.
-    pub(crate) fn events(&self) -> Vec<Value> {
+    /// What programs read: one `error` event each.
+    pub(crate) fn reports(&self) -> Vec<ErrorReport> {
         match self {
-            Failure::Engine(error) => error_events(error),
-            Failure::Run(errors) => errors.iter().flat_map(error_events).collect(),
-            other => vec![event(other.code(), &other.to_string())],
+            Failure::Engine(error) => error.reports(),
+            Failure::Run(errors) => errors.iter().flat_map(Error::reports).collect(),
+            other => vec![ErrorReport::new(other.code(), other.class(), other.to_string())],
         }
     }
 
@@ -77,6 +97,7 @@ impl Failure {
             Failure::Engine(_) | Failure::Run(_) => "flowc::run",
             Failure::Output(_) => "flowc::output",
             Failure::Command { .. } => "flowc::command",
+            Failure::System { .. } => "flowc::system",
         }
     }
 }
@@ -124,90 +145,6 @@ fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> St
     text
 }
 
-fn event(code: &str, message: &str) -> Value {
-    json!({ "event": "error", "code": code, "message": message })
-}
-
-fn add_place(event: &mut Value, place: &Place) {
-    match &place.part {
-        Some(Part::OfFile { segment, file, .. }) => {
-            event["segment"] = json!(segment);
-            event["file"] = json!(file);
-        }
-        Some(Part::OfStream { segment: number, .. } | Part::Group(number) | Part::Part(number)) => {
-            event["segment"] = json!(number);
-        }
-        None => {}
-    }
-    if let Some((input, rows)) = &place.rows {
-        event["rows"] = json!({ "input": input, "first": rows.start + 1, "last": rows.end });
-    }
-}
-
-fn error_events(error: &Error) -> Vec<Value> {
-    let message = error.to_string();
-    let mut one = event(error_code(error), &message);
-    match error {
-        Error::Pipeline(problems) => return problems.iter().map(|one| diagnostic_event(one)).collect(),
-        Error::Locked { problems, .. } if !problems.is_empty() => {
-            return problems.iter().map(|one| diagnostic_event(one)).collect();
-        }
-        Error::Secrets(missing) => return missing.iter().map(missing_event).collect(),
-        Error::Source { source_name, .. } => one["source"] = json!(source_name),
-        Error::Stage { stage, place, .. } => {
-            one["stage"] = json!(stage);
-            add_place(&mut one, place);
-        }
-        Error::Sink { sink, .. } => one["sink"] = json!(sink),
-        Error::File { path, .. } => one["file"] = json!(path.display().to_string()),
-        Error::Locked { .. } | Error::Store(_) | Error::Request(_) | Error::Cancelled => {}
-    }
-    vec![one]
-}
-
-fn missing_event(missing: &MissingSecret) -> Value {
-    let mut one = event("flowc::secret", &missing.to_string());
-    one["stage"] = json!(missing.stage);
-    one["secret"] = json!(missing.secret);
-    one
-}
-
-fn error_code(error: &Error) -> &'static str {
-    match error {
-        Error::Pipeline(_) => "flowc::pipeline",
-        Error::Locked { .. } => "flowc::locked",
-        Error::Source { .. } => "flowc::source",
-        Error::Stage { .. } => "flowc::stage",
-        Error::Secrets(_) => "flowc::secret",
-        Error::Sink { .. } => "flowc::sink",
-        Error::Store(_) => "flowc::store",
-        Error::File { .. } => "flowc::file",
-        Error::Request(_) => "flowc::request",
-        Error::Cancelled => "flowc::stopped",
-    }
-}
-
-/// A diagnostic with its first place: file, and line and column from 1.
-fn diagnostic_event(diagnostic: &dyn Diagnostic) -> Value {
-    let code = diagnostic.code().map_or_else(|| "flowc::pipeline".to_owned(), |code| code.to_string());
-    let mut one = event(&code, &diagnostic.to_string());
-    if let Some(help) = diagnostic.help() {
-        one["help"] = json!(help.to_string());
-    }
-    if let Some((file, line, column)) = place(diagnostic) {
-        one["file"] = json!(file);
-        one["line"] = json!(line);
-        one["column"] = json!(column);
-    }
-    one
-}
-
-fn place(diagnostic: &dyn Diagnostic) -> Option<(String, usize, usize)> {
-    let label = diagnostic.labels()?.next()?;
-    let contents = diagnostic.source_code()?.read_span(label.inner(), 0, 0).ok()?;
-    Some((contents.name()?.to_owned(), contents.line() + 1, contents.column() + 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,35 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn a_diagnostic_gives_file_line_and_column() {
-        let expected = json!({
-            "event": "error", "code": "flowc::unknown_stream", "message": "unknown stream `b`",
-            "help": "did you mean `a`?", "file": "flow.kdl", "line": 2, "column": 3,
-        });
-        assert_eq!(diagnostic_event(&sample()), expected);
-    }
-
-    #[test]
     fn a_diagnostic_shows_its_text_without_colour_when_piped() {
         let text = rendered(&handler(Paint::PLAIN), &sample());
         assert!(text.contains("did you mean `a`?") && text.contains("flow.kdl:2:3"), "{text}");
         assert!(!text.contains('\x1b'));
-    }
-
-    #[test]
-    fn a_stage_failure_names_stage_segment_file_and_rows() {
-        let part = Part::OfFile { segment: 2, stream: "lines".into(), file: "a.txt".into() };
-        let place = Box::new(Place { part: Some(part), rows: Some(("lines".into(), 0..10)) });
-        let error = Error::Stage { stage: "words".into(), place, message: "out of memory".into() };
-        let expected = json!({
-            "event": "error",
-            "code": "flowc::stage",
-            "message": "stage `words`, segment 2 of a.txt, rows 1 to 10: out of memory",
-            "stage": "words",
-            "segment": 2,
-            "file": "a.txt",
-            "rows": { "input": "lines", "first": 1, "last": 10 }
-        });
-        assert_eq!(error_events(&error), [expected]);
     }
 }

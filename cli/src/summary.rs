@@ -3,13 +3,17 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use flowc_executor::{RunReport, StageReport, StageStatus};
+use flowc_executor::{Reason, RunReport, StageReport, StageStatus};
 use flowc_planner::quantity::count;
 
-use crate::terminal::Paint;
+use crate::commands::because;
+use crate::terminal::{Paint, harmless};
 
 /// Above so many stages, those that were cached are only counted.
 const ALL_SHOWN: usize = 50;
+
+/// The reasons of so many stages are shown.
+const REASONS_SHOWN: usize = 10;
 
 /// The summary as lines.
 pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
@@ -20,7 +24,28 @@ pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
         let more = format!("and {}, all cached", count(hidden, "more stage"));
         let _ = writeln!(text, "{}", paint.dim(&more));
     }
+    text.push_str(&reasons(&report.stages, paint));
     let _ = writeln!(text, "{}", closing(report, took, paint));
+    text
+}
+
+/// Why stages ran, where something changed: that they never ran before needs no line. The most telling reason of each.
+fn reasons(stages: &[StageReport], paint: Paint) -> String {
+    let telling = stages.iter().filter(|stage| stage.reasons.first().is_some_and(|first| *first != Reason::NeverRan));
+    let told: Vec<&StageReport> = telling.collect();
+    let mut text = String::new();
+    for stage in told.iter().take(REASONS_SHOWN) {
+        let more = match stage.reasons.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {}", count(more, "more reason")),
+        };
+        let line = format!("{} ran because {}{more}", stage.name, because(&stage.reasons[0]));
+        let _ = writeln!(text, "{}", paint.dim(&harmless(&line)));
+    }
+    if let Some(more) = told.len().checked_sub(REASONS_SHOWN).filter(|more| *more > 0) {
+        let line = format!("and {}: `flowc why STAGE` says why each ran", count(more, "more stage"));
+        let _ = writeln!(text, "{}", paint.dim(&line));
+    }
     text
 }
 
@@ -87,7 +112,16 @@ mod tests {
     use super::*;
 
     fn stage(name: &str, status: StageStatus) -> StageReport {
-        StageReport { name: name.into(), status, segments_ran: 1, segments_cached: 2, rows_out: 30, seconds: 0.5 }
+        let reasons = vec![];
+        StageReport {
+            name: name.into(),
+            status,
+            segments_ran: 1,
+            segments_cached: 2,
+            rows_out: 30,
+            seconds: 0.5,
+            reasons,
+        }
     }
 
     fn report(stages: Vec<StageReport>) -> RunReport {
@@ -110,6 +144,20 @@ count  cached           1          2            30      0.500
 2 stages: 1 ran, 1 cached; 1 sink; 1.25 s
 ";
         assert_eq!(text(&report, Duration::from_millis(1250), Paint::PLAIN), expected);
+    }
+
+    #[test]
+    fn why_stages_ran_is_told_briefly() {
+        let mut words = stage("words", StageStatus::Ran);
+        words.reasons = vec![Reason::Evicted, Reason::Upstream { stage: "lines".into() }];
+        let mut count = stage("count", StageStatus::Ran);
+        count.reasons = vec![Reason::NeverRan];
+        let text = text(&report(vec![words.clone(), count]), Duration::ZERO, Paint::PLAIN);
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("because")).collect();
+        assert_eq!(told, ["words ran because `flowc store gc` removed its results, and 1 more reason"]);
+        let many = report(vec![words; 12]);
+        let text = super::text(&many, Duration::ZERO, Paint::PLAIN);
+        assert!(text.contains("and 2 more stages: `flowc why STAGE` says why each ran"), "{text}");
     }
 
     #[test]

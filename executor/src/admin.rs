@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use flowc_python::Environments;
-use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
+use flowc_store::{Area, Collection, Damage, GcReport, Info, Memo, Store, Swept};
 
 use crate::Error;
-use crate::history::{self, Pin, kept};
+use crate::history::{self, PastRun, Pin, kept};
 
 /// What a store holds.
 pub fn info(store: &Path) -> Result<Info, Error> {
@@ -31,9 +31,19 @@ pub fn pins(store: &Path) -> Result<Vec<Pin>, Error> {
     history::pins(&Store::open(store)?)
 }
 
+/// The last good run of every pipeline, by the pipelines' files: results stay that these need.
+///
+/// # Errors
+/// If the store can't be read.
+pub fn runs(store: &Path) -> Result<Vec<PastRun>, Error> {
+    history::runs(&Store::open(store)?)
+}
+
 /// What garbage collection removed, or would remove.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
+    /// Runs whose pipelines are not there any more.
+    pub runs: Vec<PastRun>,
     /// Results.
     pub results: GcReport,
     /// Environments of Python stages. What else lies beside them is in the bytes.
@@ -68,7 +78,7 @@ impl Count {
 const APART: [&str; 2] = ["python", "images"];
 
 /// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
-/// compiled or built. Waits for runs that are under way.
+/// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
 ///
 /// # Errors
 /// If the store can't be read or written.
@@ -81,7 +91,12 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let builds = collection.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
     let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
     let compiled = collection.area(Area::Cwasm, is_compiled)?;
+    if !dry_run {
+        kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(Memo::Run, key));
+        collection.store().flush()?;
+    }
     Ok(Collected {
+        runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
         results,
         environments: Count::of(&[environments], Environments::is_whole),
         components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),

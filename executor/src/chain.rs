@@ -12,6 +12,7 @@ use flowc_planner::plan::Stage;
 use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
+use crate::budget::Budget;
 use crate::invocation::phase;
 use crate::left::{Said, Shared};
 use crate::pass::{Pass, Port, settled};
@@ -46,13 +47,16 @@ pub(crate) struct Chains<'a> {
     pub memory: u64,
     /// What stages are given that must not be seen.
     pub secrets: &'a Held,
+    /// Bytes of memory for all tasks that run at once.
+    pub budget: &'a Budget,
 }
 
 impl Chains<'_> {
     /// Runs a task to its end, anew where what ran a stage crashed or was lost: that says nothing of the data. On an error
     /// nothing of it is kept but what the stages said. All words of stages come through here, and leave without secrets.
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
-        let result = self.patiently(task, said);
+        let room = self.budget.take(self.memory_of(task), self.cancel)?;
+        let result = flowc_wasm::within(room.bytes, || self.patiently(task, said));
         said.iter_mut().for_each(|(_, _, message)| *message = self.secrets.mask(std::mem::take(message)));
         match result {
             Err(Error::Stage { stage, place, message }) => {
@@ -386,7 +390,7 @@ impl Leaf {
         let port = &mut self.ports[port];
         let batch: RecordBatch = batch
             .project(port.schema.clone(), &port.columns)
-            .map_err(|error| Error::Request(format!("a stage's output does not fit its schema: {error}")))?;
+            .map_err(Error::internal("fitting a stage's output to its schema"))?;
         Ok(port.writer.write(&batch)?)
     }
 }

@@ -66,5 +66,5 @@ fn refusal(sink: &Sink, source: &str, file: &str) -> Error {
         ),
         _ => format!("its file is, under another path, {file}, which the source `{source}` reads; name another file"),
     };
-    Error::Sink { sink: sink.name.clone(), message }
+    Error::Sink { sink: sink.name.clone(), message, cause: None }
 }

@@ -9,7 +9,8 @@ use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
 use flowc_store::StoreError;
 
-use crate::homes::{Homes, row_origin};
+use crate::homes::Homes;
+use crate::lineage::row_origin;
 use crate::task::{Kept, Link, Root, Task, TaskId, Work, flags, input_columns};
 
 /// What is to run: tasks, each after those that it depends on.
@@ -206,15 +207,19 @@ impl<'a> Demander<'a> {
     fn chain(&mut self, id: TaskId, segment: usize, outputs: Vec<Kept>) -> Result<(Task, Vec<TaskId>), StoreError> {
         let partial = self.plan().stages[id.stage].is_combining();
         let needed = outputs.iter().map(|kept| flags(kept.schema.fields().len(), &kept.columns)).collect();
+        // From the last stage up.
         let mut chain = vec![Link { stage: id.stage, needed }];
         let mut after = Vec::new();
         let root = loop {
-            let head = chain[0].clone();
+            let head = &chain[chain.len() - 1];
             // The outputs of a partial phase are partials: they pass nothing on.
             let passes = if partial && chain.len() == 1 { &[][..] } else { &head.needed[..] };
-            after.extend(self.want_whole_inputs(head.stage, passes)?);
-            let Some((driving, input)) = self.plan().stages[head.stage].driving() else { break Root::Nothing };
-            let (stream, columns) = (input.stream, input_columns(self.plan(), head.stage, driving, passes));
+            let stage = head.stage;
+            let whole = self.whole_inputs(stage, passes);
+            let driving = self.plan().stages[stage].driving();
+            let driving = driving.map(|(port, input)| (input.stream, input_columns(self.plan(), stage, port, passes)));
+            after.extend(self.want_whole_inputs(whole)?);
+            let Some((stream, columns)) = driving else { break Root::Nothing };
             if self.is_root(stream, segment, &columns)? {
                 self.want(stream, segment, &columns);
                 after.extend(self.tasks_for(stream, segment));
@@ -222,8 +227,9 @@ impl<'a> Demander<'a> {
             }
             let Some((above, _)) = self.plan().producing_stage(stream) else { break Root::Nothing };
             let needed = vec![flags(self.plan().stream(stream).schema.fields().len(), &columns)];
-            chain.insert(0, Link { stage: above, needed });
+            chain.push(Link { stage: above, needed });
         };
+        chain.reverse();
         Ok((Task { id, chain, root, outputs }, after))
     }
 
@@ -235,19 +241,25 @@ impl<'a> Demander<'a> {
         Ok(has_rows && !self.is_forced_edge(stream) && self.missing(stream, segment, columns)?.is_empty())
     }
 
-    /// Wants all segments of the inputs that do not drive the stage; gives the tasks that may make them.
-    fn want_whole_inputs(&mut self, stage: usize, needed: &[Vec<bool>]) -> Result<Vec<TaskId>, StoreError> {
-        let mut tasks = Vec::new();
-        for (index, input) in self.plan().stages[stage].inputs.iter().enumerate() {
-            if input.class.is_driving() {
-                continue;
-            }
+    /// The inputs that do not drive the stage, with the columns that are needed of them.
+    fn whole_inputs(&self, stage: usize, needed: &[Vec<bool>]) -> Vec<(StreamId, Vec<usize>)> {
+        let inputs = self.plan().stages[stage].inputs.iter().enumerate();
+        let whole = inputs.filter(|(_, input)| !input.class.is_driving()).map(|(index, input)| {
             let mut columns = input_columns(self.plan(), stage, index, needed);
             columns.extend(input.key_columns());
             columns.sort_unstable();
             columns.dedup();
-            self.want_all(input.stream, &columns)?;
-            tasks.extend((0..self.homes.segments(input.stream)).flat_map(|s| self.tasks_for(input.stream, s)));
+            (input.stream, columns)
+        });
+        whole.collect()
+    }
+
+    /// Wants all segments of these streams; gives the tasks that may make them.
+    fn want_whole_inputs(&mut self, inputs: Vec<(StreamId, Vec<usize>)>) -> Result<Vec<TaskId>, StoreError> {
+        let mut tasks = Vec::new();
+        for (stream, columns) in inputs {
+            self.want_all(stream, &columns)?;
+            tasks.extend((0..self.homes.segments(stream)).flat_map(|segment| self.tasks_for(stream, segment)));
         }
         Ok(tasks)
     }

@@ -4,6 +4,8 @@ use flowc_planner::Pin;
 use flowc_planner::key::{ContentDigest, PlanHash};
 use serde::Serialize;
 
+use crate::{ErrorReport, Reason};
+
 /// Takes events as they happen, from any thread.
 pub trait Observer: Send + Sync {
     /// One event.
@@ -138,6 +140,8 @@ pub enum Event {
         /// What, and what to do.
         message: String,
     },
+    /// Something went wrong. All of it is told before the last event.
+    Error(ErrorReport),
     /// The last event.
     RunFinished(RunReport),
 }
@@ -177,6 +181,9 @@ pub struct StageReport {
     pub rows_out: u64,
     /// Time spent in the units that ran it, over all threads, shared evenly by the stages of a unit.
     pub seconds: f64,
+    /// Why it ran, most telling first; empty if it did not.
+    #[serde(with = "crate::status::reasons")]
+    pub reasons: Vec<Reason>,
 }
 
 /// The states in which a stage can end.

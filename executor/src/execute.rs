@@ -11,7 +11,7 @@ use crate::chain::{Chains, Ran};
 use crate::cutoff::{Contents, LinkKeys};
 use crate::left::Said;
 use crate::task::{Root, Task, Work};
-use crate::{Error, Event, Observer};
+use crate::{Error, Event, Observer, OutputReport, Reason};
 
 /// What stages did in a run, counted by all threads.
 #[derive(Default)]
@@ -28,8 +28,28 @@ pub(crate) struct Counted {
     pub verified: BTreeMap<usize, u64>,
     /// Stages with a merge or finish phase that ran.
     pub merged: BTreeSet<usize>,
+    /// Stages that failed.
+    pub failed: BTreeSet<usize>,
+    /// Per stage, the tasks that are still to be done.
+    pub open: BTreeMap<usize, usize>,
+    /// Per stage that runs, why.
+    pub reasons: BTreeMap<usize, Vec<Reason>>,
+    /// What sinks hold that stand, by their index.
+    pub outputs: BTreeMap<usize, OutputReport>,
     /// Per stage, lines of its log: segment, level, message.
     pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
+}
+
+impl Counted {
+    /// Why a stage ran.
+    pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
+        self.reasons.get(&stage).cloned().unwrap_or_default()
+    }
+
+    /// Stages that ran, or tried to.
+    pub(crate) fn worked(&self) -> BTreeSet<usize> {
+        self.ran.keys().chain(&self.merged).chain(self.logs.keys()).chain(&self.failed).copied().collect()
+    }
 }
 
 impl Tally {
@@ -75,8 +95,25 @@ pub(crate) struct Execution<'a> {
 }
 
 impl Execution<'_> {
+    /// What is done for a task, in words.
+    pub(crate) fn described(&self, task: &Task) -> String {
+        let stage = self.stage_name(task.id.stage);
+        match task.id.work {
+            Work::Segment(_) => format!("running stage `{stage}`, segment {}", self.segment(task)),
+            Work::Merge { level, index } => format!("merging partials of stage `{stage}`, {index} of level {level}"),
+            Work::Finish => format!("finishing stage `{stage}`"),
+        }
+    }
+
     /// Brings a task's results into the store.
+    ///
+    /// # Errors
+    /// If a stage or what it needs fails. A panic of the engine or a runner is one too.
     pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
+        Error::catch(|| self.described(task), || self.perform(task))
+    }
+
+    fn perform(&self, task: &Task) -> Result<(), Error> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents

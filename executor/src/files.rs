@@ -54,7 +54,7 @@ impl OpenFiles {
     fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
         let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
         let schema = &plan.stream(of.stream).schema;
-        let failed = |error: flowc_sources::SourceError| source_error(&of.name, &error);
+        let failed = |error: flowc_sources::SourceError| source_error(&of.name, error);
         let opened = match &entry.file {
             Some(file) => OpenFile::open(file, &of.spec, schema, &self.spool).map_err(failed)?,
             None => OpenFile::stdin(&of.spec, schema, &self.spool).map_err(failed)?,
@@ -88,14 +88,14 @@ impl OpenFiles {
         let file = self.get(plan, inventory, source, segment.file)?;
         if of.files[segment.file].stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
-            return Err(Error::Source { source_name: name.clone(), message });
+            return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
-        file.verify_unchanged().map_err(|error| source_error(name, &error))?;
-        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(name, &error))
+        file.verify_unchanged().map_err(|error| source_error(name, error))?;
+        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(name, error))
     }
 }
 
 /// An error of a source, with its name.
-pub(crate) fn source_error(source: &str, error: &flowc_sources::SourceError) -> Error {
-    Error::Source { source_name: source.to_owned(), message: error.to_string() }
+pub(crate) fn source_error(source: &str, error: flowc_sources::SourceError) -> Error {
+    Error::source(source, error)
 }

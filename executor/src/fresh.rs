@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use flowc_planner::plan::Producer;
 
+use crate::budget::Budget;
 use crate::chain::Chains;
 use crate::cutoff::Contents;
 use crate::demand::Demander;
@@ -56,6 +57,8 @@ pub(crate) struct Ahead<'a> {
     pub memory: u64,
     /// What stages are given that must not be seen.
     pub secrets: &'a Held,
+    /// Bytes of memory for all tasks that run at once.
+    pub budget: &'a Budget,
     /// The plan.
     pub plan: &'a flowc_planner::plan::Plan,
 }
@@ -72,7 +75,8 @@ impl Ahead<'_> {
         let inventory = self.inventory(decoded);
         let datasets = self.datasets(decoded, &inventory);
         let known = Known::new(self.store);
-        let homes = Homes { plan: self.plan, inventory: &inventory, datasets: &datasets, store: &known };
+        let (plan, lineage) = (self.plan, self.deriver.lineage());
+        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
         let mut demander = Demander::new(homes, self.stored, self.forced);
         for &stage in stages {
             if self.plan.stages[stage].is_combining() {
@@ -89,7 +93,7 @@ impl Ahead<'_> {
         let fresh = Some(Fresh { source: decoded.source, file: decoded.file, batches: decoded.batches });
         let reading = Reading { homes, files: self.files, fresh };
         let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.memory, self.secrets);
-        let chains = Chains { reading, runners, cancel, memory, secrets };
+        let chains = Chains { reading, runners, cancel, memory, secrets, budget: self.budget };
         let execution = Execution {
             chains,
             contents: Contents { reading, deriver: self.deriver },

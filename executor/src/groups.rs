@@ -14,8 +14,8 @@ use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
 
-use crate::Error;
 use crate::read::Reading;
+use crate::{Cause, Error};
 
 /// The group of a key, from its bytes in Arrow's row format: FNV-1a, folded and multiplied once more, since the low bits
 /// of FNV know the low bits of each byte alone. It decides which rows meet in an invocation: the name that
@@ -130,8 +130,8 @@ impl Keyed<'_> {
     }
 }
 
-fn misfit(error: impl std::fmt::Display) -> Error {
-    Error::Request(format!("an input can't be parted by its key: {error}"))
+fn misfit(error: impl Into<Cause>) -> Error {
+    Error::internal("dividing an input by its key")(error)
 }
 
 #[cfg(test)]

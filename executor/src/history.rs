@@ -1,18 +1,19 @@
 //! What is remembered of a pipeline's last good run: for `why`, for `log`, and for what `store gc` keeps.
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::key::{ColumnKey, KeyHasher, PlanHash, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_store::{Memo, Store};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Error;
 use crate::inventory::Inventory;
 use crate::keys::Datasets;
 use crate::planning::Planned;
+use crate::{Error, StageRan};
 
 /// A pipeline's last good run.
 #[derive(Serialize, Deserialize)]
@@ -29,14 +30,17 @@ pub(crate) struct RunRecord {
     pub files: Vec<Vec<String>>,
     /// The keys of partials and merges.
     pub partials: Vec<SegmentKeys>,
-    /// The names of what was built for its stages: environments, components. Last, since records of earlier versions end
-    /// before it: they name none.
+    /// The names of what was built for its stages: environments, components. From here on, fields may be missing: records of
+    /// earlier versions end before them.
     #[serde(deserialize_with = "or_none")]
     pub builds: Vec<String>,
+    /// The hash of the plan.
+    #[serde(deserialize_with = "or_none")]
+    pub plan_hash: Option<PlanHash>,
 }
 
-fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    Ok(Vec::deserialize(deserializer).unwrap_or_default())
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Ok(T::deserialize(deserializer).unwrap_or_default())
 }
 
 /// A line of a stage's log.
@@ -61,7 +65,7 @@ impl RunRecord {
         let partials = datasets.partials.values().flat_map(|tree| tree.levels.iter().flatten().cloned());
         Self {
             pipeline: planned.texts[0].to_string_lossy().into_owned(),
-            finished: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            finished: now(),
             plan: plan.canonical(),
             streams: (0..plan.streams.len())
                 .map(|id| datasets.streams.get(&StreamId(id)).cloned().unwrap_or_default())
@@ -69,6 +73,7 @@ impl RunRecord {
             files: files.collect(),
             partials: partials.collect(),
             builds: planned.builds.clone(),
+            plan_hash: Some(planned.hash),
         }
     }
 
@@ -82,10 +87,39 @@ impl RunRecord {
         Ok(store.memo(Memo::Run, &pipeline_key(pipeline))?)
     }
 
+    /// Whether its pipeline is not there any more: a project that was deleted, moved, or is a work tree that is gone.
+    fn is_abandoned(&self) -> bool {
+        // A path that is not text was not kept whole, so it can't be looked for.
+        let is_whole = !self.pipeline.contains(char::REPLACEMENT_CHARACTER);
+        let found = std::fs::symlink_metadata(&self.pipeline);
+        is_whole && found.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+    }
+
+    fn summary(&self) -> PastRun {
+        PastRun { pipeline: self.pipeline.clone(), finished: self.finished }
+    }
+
     /// The plan of that run, unless its form is another version's.
     pub(crate) fn plan(&self) -> Option<Plan> {
         serde_json::from_str(&self.plan).ok()
     }
+}
+
+/// A pipeline's last good run, whose results stay while the pipeline is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PastRun {
+    /// The pipeline's main file.
+    pub pipeline: String,
+    /// When the run ended, in seconds since 1970.
+    pub finished: u64,
+}
+
+/// The last good run of every pipeline, by the pipelines' files.
+pub(crate) fn runs(store: &Store) -> Result<Vec<PastRun>, Error> {
+    let records: Vec<([u8; 32], RunRecord)> = store.memos(Memo::Run)?;
+    let mut runs: Vec<PastRun> = records.iter().map(|(_, record)| record.summary()).collect();
+    runs.sort();
+    Ok(runs)
 }
 
 /// A good run whose results stay, whatever runs come after it.
@@ -148,13 +182,19 @@ pub(crate) struct Kept {
     pub builds: HashSet<String>,
     /// Digests of stages, as names of compiled components begin.
     pub stages: HashSet<String>,
+    /// Runs of pipelines that are not there any more, with the keys of their records. They keep nothing.
+    pub abandoned: Vec<([u8; 32], PastRun)>,
 }
 
 /// Looks through all records.
 pub(crate) fn kept(store: &Store) -> Result<Kept, Error> {
-    let mut kept = Kept::default();
+    let records: Vec<([u8; 32], RunRecord)> = store.memos(Memo::Run)?;
+    let (abandoned, last): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| record.is_abandoned());
+    let mut abandoned: Vec<_> = abandoned.into_iter().map(|(key, record)| (key, record.summary())).collect();
+    abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
+    let mut kept = Kept { abandoned, ..Kept::default() };
     let pinned = store.memos::<PinnedRun>(Memo::Pin)?.into_iter().map(|(_, pinned)| pinned.run);
-    for record in store.memos(Memo::Run)?.into_iter().map(|(_, record): (_, RunRecord)| record).chain(pinned) {
+    for record in last.into_iter().map(|(_, record)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
             kept.columns.extend(keys.columns.iter());
             kept.rows.insert(keys.rows);
@@ -193,6 +233,21 @@ pub(crate) fn load_log(store: &Store, pipeline: &Path, stage: &str) -> Result<Op
     Ok(store.memo(Memo::Log, &log_key(pipeline, stage))?)
 }
 
+/// Keeps what became of a stage that ran, and why it ran.
+pub(crate) fn save_ran(store: &Store, pipeline: &Path, stage: &str, ran: &StageRan) -> Result<(), Error> {
+    Ok(store.remember(Memo::Ran, &ran_key(pipeline, stage), ran)?)
+}
+
+/// What became of a stage when it last ran; none if it never did.
+pub(crate) fn load_ran(store: &Store, pipeline: &Path, stage: &str) -> Result<Option<StageRan>, Error> {
+    Ok(store.memo(Memo::Ran, &ran_key(pipeline, stage))?)
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
 fn pipeline_key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("pipeline 1").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
 }
@@ -203,6 +258,10 @@ fn pin_key(name: &str) -> [u8; 32] {
 
 fn log_key(pipeline: &Path, stage: &str) -> [u8; 32] {
     KeyHasher::new("log 1").bytes(pipeline.as_os_str().as_encoded_bytes()).bytes(stage.as_bytes()).finish()
+}
+
+fn ran_key(pipeline: &Path, stage: &str) -> [u8; 32] {
+    KeyHasher::new("ran 1").bytes(pipeline.as_os_str().as_encoded_bytes()).bytes(stage.as_bytes()).finish()
 }
 
 #[cfg(test)]
@@ -229,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let run = Earlier {
-            pipeline: "flow.kdl".to_owned(),
+            pipeline: folder.path().to_string_lossy().into_owned(),
             finished: 7,
             plan: String::new(),
             streams: vec![vec![keys(1)]],
@@ -245,22 +304,46 @@ mod tests {
         assert_eq!(pins(&store).unwrap()[0].finished, 7);
     }
 
-    #[test]
-    fn a_record_keeps_the_builds_that_it_names() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let run = |build: &str| RunRecord {
-            pipeline: String::new(),
+    fn run(pipeline: &Path, build: &str) -> RunRecord {
+        RunRecord {
+            pipeline: pipeline.to_string_lossy().into_owned(),
             finished: 0,
             plan: String::new(),
             streams: vec![],
             files: vec![],
             partials: vec![],
             builds: vec![build.to_owned()],
-        };
-        store.remember(Memo::Run, &[1; 32], &run("last")).unwrap();
-        let pinned = PinnedRun { name: "paper".to_owned(), run: run("pinned") };
+            plan_hash: None,
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_the_builds_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.remember(Memo::Run, &[1; 32], &run(folder.path(), "last")).unwrap();
+        let pinned = PinnedRun { name: "paper".to_owned(), run: run(folder.path(), "pinned") };
         store.remember(Memo::Pin, &[2; 32], &pinned).unwrap();
         assert_eq!(kept(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
+    }
+
+    #[test]
+    fn of_a_pipeline_that_is_gone_only_a_pin_keeps_something() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let file = folder.path().join("version");
+        let gone = [folder.path().join("gone/flow.kdl"), file.join("flow.kdl")];
+        for (key, pipeline) in (1..).zip(&gone) {
+            store.remember(Memo::Run, &[key; 32], &run(pipeline, "gone")).unwrap();
+        }
+        let unreadable = Path::new("not \u{fffd} text");
+        store.remember(Memo::Run, &[3; 32], &run(unreadable, "unknown")).unwrap();
+        store
+            .remember(Memo::Pin, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") })
+            .unwrap();
+        let kept = kept(&store).unwrap();
+        assert_eq!(kept.builds, ["unknown", "pinned"].map(str::to_owned).into());
+        let abandoned: Vec<_> = kept.abandoned.iter().map(|(_, run)| Path::new(&run.pipeline)).collect();
+        assert_eq!(abandoned, gone.each_ref().map(std::path::PathBuf::as_path));
     }
 }

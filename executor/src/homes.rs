@@ -1,12 +1,13 @@
 //! Where the columns of a segment can be had from: the store, or the source file that they come from.
 
 use flowc_planner::key::{ColumnKey, RowsKey, SegmentKeys};
-use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Plan, Producer, StreamId};
 use flowc_store::{StoreError, StoredColumn};
 
 use crate::inventory::Inventory;
 use crate::keys::Datasets;
 use crate::known::Known;
+use crate::lineage::{Lineage, SourceColumn};
 
 /// Where a column can be had from.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Home {
 pub(crate) struct Homes<'a> {
     /// The plan.
     pub plan: &'a Plan,
+    /// Where its streams come from.
+    pub lineage: &'a Lineage,
     /// The sources' segments.
     pub inventory: &'a Inventory,
     /// All keys.
@@ -42,7 +45,7 @@ impl Homes<'_> {
     /// one go.
     pub(crate) fn are_there(&self, stream: StreamId, columns: &[usize]) -> Result<Vec<bool>, StoreError> {
         let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
-        let made = columns.iter().filter(|&&column| source_home(self.plan, stream, 0, column).is_none());
+        let made = columns.iter().filter(|&&column| self.lineage.source_column(stream, column).is_none());
         let made: Vec<usize> = made.copied().collect();
         let keys = segments.iter().flat_map(|keys| made.iter().map(|&column| keys.columns[column]));
         let mut found = self.store.find_columns(&keys.collect::<Vec<_>>())?.into_iter();
@@ -72,7 +75,7 @@ impl Homes<'_> {
     ) -> Result<Vec<Option<Home>>, StoreError> {
         let Some(keys) = self.keys(stream, segment) else { return Ok(vec![None; columns.len()]) };
         let mut homes: Vec<Option<Home>> =
-            columns.iter().map(|&column| source_home(self.plan, stream, segment, column)).collect();
+            columns.iter().map(|&column| self.source_home(stream, segment, column)).collect();
         let open: Vec<usize> = (0..columns.len()).filter(|&i| homes[i].is_none()).collect();
         let wanted: Vec<ColumnKey> = open.iter().map(|&i| keys.columns[columns[i]]).collect();
         if wanted.is_empty() {
@@ -89,10 +92,10 @@ impl Homes<'_> {
         if let Producer::Source { source } = self.plan.stream(stream).producer {
             return Ok(self.inventory.source(source).segments.get(segment).map(|segment| segment.rows));
         }
-        match self.keys(stream, segment) {
-            Some(keys) => self.known_rows(stream, segment, &keys.rows),
-            None => Ok(None),
-        }
+        let Some(keys) = self.keys(stream, segment) else { return Ok(None) };
+        let found = self.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
+        // A stream with the same rows has the same key for them: only a source knows more.
+        Ok(found.or_else(|| self.source_rows(stream)?.nth(segment)))
     }
 
     /// As [`Homes::rows`], for every segment of a stream.
@@ -103,39 +106,22 @@ impl Homes<'_> {
         let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
         let keys: Vec<RowsKey> = segments.iter().map(|keys| keys.rows).collect();
         let mut rows = self.store.find_rows(&keys)?;
-        if let Some(above) = row_origin(self.plan, stream).filter(|_| rows.contains(&None)) {
-            let above = self.rows_of_all(above)?;
-            rows.iter_mut().zip(above).for_each(|(rows, above)| *rows = rows.or(above));
+        if rows.contains(&None)
+            && let Some(above) = self.source_rows(stream)
+        {
+            rows.iter_mut().zip(above).for_each(|(rows, above)| *rows = rows.or(Some(above)));
         }
         Ok(rows)
     }
 
-    fn known_rows(&self, stream: StreamId, segment: usize, key: &RowsKey) -> Result<Option<u64>, StoreError> {
-        if let Some(rows) = self.store.find_rows(&[*key])?.into_iter().next().flatten() {
-            return Ok(Some(rows));
-        }
-        match row_origin(self.plan, stream) {
-            Some(above) => self.rows(above, segment),
-            None => Ok(None),
-        }
+    /// The rows of each segment, if they are exactly those of a source.
+    fn source_rows(&self, stream: StreamId) -> Option<impl Iterator<Item = u64>> {
+        let Producer::Source { source } = self.plan.stream(self.lineage.rows(stream)).producer else { return None };
+        Some(self.inventory.source(source).segments.iter().map(|segment| segment.rows))
     }
-}
 
-/// The source column that a column is, unchanged and row for row, if it is one.
-pub(crate) fn source_home(plan: &Plan, stream: StreamId, segment: usize, column: usize) -> Option<Home> {
-    match plan.stream(stream).producer {
-        Producer::Source { source } => Some(Home::Source { source, segment, column }),
-        Producer::Rejects { .. } => None,
-        Producer::Stage { stage, port } => match plan.stages[stage].outputs[port].columns[column] {
-            OutputColumn::Passed { column } => source_home(plan, row_origin(plan, stream)?, segment, column),
-            OutputColumn::Written => None,
-        },
+    fn source_home(&self, stream: StreamId, segment: usize, column: usize) -> Option<Home> {
+        let SourceColumn { source, column } = self.lineage.source_column(stream, column)?;
+        Some(Home::Source { source, segment, column })
     }
-}
-
-/// The stream whose rows, segment by segment, are exactly this stream's rows.
-pub(crate) fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
-    let (stage, port) = plan.producing_stage(stream)?;
-    let (driving, input) = plan.stages[stage].driving()?;
-    (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)
 }

@@ -176,17 +176,18 @@ impl SourceInventory {
             let stdin = FileEntry { file: None, stamp: None, scans: None };
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
-        let failed = |error: &dyn std::fmt::Display| planned.source_error(&of.name, &error.to_string());
         let memo: SourceMemo<'_> = store.memo(Memo::Files, &memo_key(plan, source, base))?.unwrap_or_default();
         let (listing, trusted) = match memo.listing(patterns, base) {
             Some(listing) => (listing, true),
-            None => list(patterns, base).map_err(|error| failed(&error))?,
+            None => list(patterns, base).map_err(|error| planned.source_error(&of.name, &error.to_string(), error))?,
         };
         let mut known: HashMap<Cow<'_, str>, FileMemo<'_>> =
             memo.files.into_iter().map(|file| (file.name.clone(), file)).collect();
         let mut files = Vec::with_capacity(listing.files.len());
         for file in listing.files {
-            let unseen = |cause: std::io::Error| failed(&format!("{}: cannot look at it: {cause}", file.name));
+            let unseen = |cause: std::io::Error| {
+                planned.source_error(&of.name, &format!("{}: cannot stat it: {cause}", file.name), cause)
+            };
             let stamp = FileStamp::of(&file.path).map_err(unseen)?;
             let known = known.remove(file.name.as_str()).filter(|memo| memo.stamp == stamp);
             let scans = known.and_then(|memo| memo.scans).map(Cow::into_owned);

@@ -1,6 +1,6 @@
 //! What stages are opened with, out of the plan and a task.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flowc_planner::key::{Phase, canonical_json};
@@ -34,24 +34,32 @@ impl Chains<'_> {
     }
 
     /// What an invocation of a stage may take.
-    fn limits(&self, stage: &Stage) -> Limits {
+    pub(crate) fn limits(&self, stage: &Stage) -> Limits {
         let limits = stage.limits.clone();
         Limits { memory: limits.memory.or(Some(self.memory)), ..limits }
     }
 
     /// Has programs started of the stages that can't begin yet, one after the other: those whose tasks all take in what others
-    /// give. The stages that begin at once start their own.
-    pub(crate) fn start_ahead(&self, demand: &Demand) {
-        let stages = |is_later: bool| {
-            let tasks = demand.tasks.iter().zip(&demand.after).filter(move |(_, after)| after.is_empty() != is_later);
-            tasks.flat_map(|(task, _)| &task.chain).map(|link| link.stage).collect::<BTreeSet<_>>()
-        };
-        for &stage in stages(true).difference(&stages(false)) {
-            if self.cancel.is_cancelled() {
-                return;
+    /// give. The stages that begin at once start their own. A stage whose tasks are all settled needs no program any more, nor
+    /// does any stage of a run that was stopped.
+    pub(crate) fn start_ahead(&self, demand: &Demand, is_settled: &dyn Fn(usize) -> bool) {
+        let mut later: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let mut at_once = BTreeSet::new();
+        for (number, (task, after)) in demand.tasks.iter().zip(&demand.after).enumerate() {
+            for link in &task.chain {
+                match after.is_empty() {
+                    true => drop(at_once.insert(link.stage)),
+                    false => later.entry(link.stage).or_default().push(number),
+                }
             }
-            let stage = self.plan_stage(stage);
-            self.runners.of(stage).prepare(&stage.digest, &self.limits(stage));
+        }
+        later.retain(|stage, _| !at_once.contains(stage));
+        for (stage, tasks) in later {
+            let is_wanted = || !self.cancel.is_cancelled() && !tasks.iter().all(|&task| is_settled(task));
+            if is_wanted() {
+                let stage = self.plan_stage(stage);
+                self.runners.of(stage).prepare(&stage.digest, &self.limits(stage), &is_wanted);
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, Stream, Str
 
 use crate::StreamReport;
 use crate::groups::of_group;
+use crate::lineage::Lineage;
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
 pub(crate) const MERGE_FAN_IN: usize = 16;
@@ -18,6 +19,7 @@ pub(crate) const MERGE_FAN_IN: usize = 16;
 /// The formulas of keys, for one plan.
 pub(crate) struct Deriver<'a> {
     plan: &'a Plan,
+    lineage: Lineage,
     stages: Vec<StageFormulas>,
 }
 
@@ -102,7 +104,13 @@ impl Partials {
 impl<'a> Deriver<'a> {
     /// What all segments share is made once.
     pub(crate) fn new(plan: &'a Plan) -> Self {
-        Self { plan, stages: (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, stage)).collect() }
+        let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, stage)).collect();
+        Self { plan, lineage: Lineage::of(plan), stages }
+    }
+
+    /// Where the plan's streams come from.
+    pub(crate) fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// The key of one invocation.

@@ -105,11 +105,32 @@ impl Deref for Known<'_> {
     }
 }
 
+/// Keys that this thread has looked up, found or not.
+#[cfg(test)]
+pub(crate) mod lookups {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(keys: usize) {
+        COUNT.set(COUNT.get() + keys);
+    }
+
+    /// How many there were since this was asked last.
+    pub(crate) fn take() -> usize {
+        COUNT.take()
+    }
+}
+
 fn find<K: Copy + Eq + Hash, V: Copy>(
     known: &Mutex<Found<K, V>>,
     keys: &[K],
     look_up: impl Fn(&[K]) -> Result<Vec<Option<V>>, StoreError>,
 ) -> Result<Vec<Option<V>>, StoreError> {
+    #[cfg(test)]
+    lookups::add(keys.len());
     let mut found: Vec<Option<V>> = {
         let mut known = lock(known);
         keys.iter().map(|key| known.get(key)).collect()

@@ -7,25 +7,29 @@
 //!    `compilations` tells of what takes long there;
 //! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
 //!    runs ahead over what is in memory meanwhile;
-//! 4. `keys` derives the keys of every stream, `homes` says where each column can be had from (`known` is
+//! 4. `keys` derives the keys of every stream, `lineage` finds what their rows and columns are, `homes` says where each column can be had from (`known` is
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
-//! 6. `schedule` runs the tasks in parallel: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
+//! 6. `schedule` runs the tasks in parallel, as far as `budget` has memory for them: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
 //!    the stages (`invocation` says what they are opened with, `pass` stands in for those that need not be called), fed by
 //!    `read`, `whole` and `groups`; `place` says where one failed, and `secrets` keeps values out of that;
-//! 7. `output` writes the sinks, `history` remembers the run; `outlook` tells beforehand what all that would do.
+//! 7. `output` writes the sinks, which `delivery` commits, `underway` makes the report of what has been done, `history` remembers the run; `outlook`
+//!    tells beforehand what all that would do.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod admin;
+mod budget;
 mod catalogue;
 mod chain;
 mod clash;
 mod compilations;
 mod components;
 mod cutoff;
+mod delivery;
 mod demand;
 mod error;
+mod error_report;
 mod event;
 mod execute;
 mod files;
@@ -38,6 +42,7 @@ mod invocation;
 mod keys;
 mod known;
 mod left;
+mod lineage;
 mod noop;
 mod options;
 mod outlook;
@@ -48,6 +53,7 @@ mod planning;
 mod project;
 mod reach;
 mod read;
+mod reasons;
 mod remember;
 mod rows;
 mod run;
@@ -59,6 +65,7 @@ mod session;
 mod status;
 mod stretch;
 mod task;
+mod underway;
 mod whole;
 
 /// Plays the part that this process was started for, if a stage in a process of its own needs it; does not return then. The
@@ -68,7 +75,9 @@ pub fn play_part() {
     flowc_wasm_process::main();
 }
 
-pub use error::{Error, RunFailure};
+pub use budget::default_budget;
+pub use error::{Cause, Error, ErrorClass, RunFailure};
+pub use error_report::{ErrorReport, RowsReport};
 pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
@@ -76,11 +85,11 @@ pub use flowc_container as containers;
 pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
 pub use flowc_worker::{Worker, WorkerError};
-pub use history::{LogLine, Pin};
+pub use history::{LogLine, PastRun, Pin};
 pub use options::{Cancel, Options, RunRequest};
 pub use place::{Part, Place};
 pub use planning::Planned;
 pub use rows::{Rows, table};
 pub use secrets::MissingSecret;
 pub use session::Session;
-pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};
+pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Options, RunReport};
 
 /// The version of the file's form; part of its name.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// All that a report depends on.
 #[derive(Serialize, Deserialize)]

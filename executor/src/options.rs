@@ -26,6 +26,8 @@ pub struct Options {
     pub update_lock: bool,
     /// Bytes of memory for one stage instance where the pipeline does not say.
     pub memory: u64,
+    /// Bytes of memory for all stage instances and programs that run at once.
+    pub budget: u64,
     /// Files of credentials of workers: they execute components in the place of this process.
     pub workers: Vec<PathBuf>,
 }

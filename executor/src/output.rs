@@ -12,7 +12,7 @@ use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, Staging
 use flowc_store::Memo;
 
 use crate::homes::Home;
-use crate::read::{Reading, file_of};
+use crate::read::Reading;
 use crate::{Cancel, Error, OutputReport, SinkOutlook};
 
 /// Writes the sinks of one plan.
@@ -56,7 +56,7 @@ struct Held {
 impl Outputs<'_> {
     /// Writes what differs. Nothing is to be seen of it before the commit.
     pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
-        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
         let schema = self.schema(sink.stream);
         let held = self.held(sink)?.ok_or_else(|| self.incomplete(sink))?;
         let segments = self.segments(sink, &held);
@@ -126,7 +126,7 @@ impl Outputs<'_> {
     }
 
     fn write_file(&self, sink: &Sink, preparation: &Preparation, job: usize) -> Result<Finished, Error> {
-        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
         let mut writer = preparation.writer(job).map_err(failed)?;
         for &segment in &preparation.jobs()[job].segments {
             self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
@@ -141,14 +141,14 @@ impl Outputs<'_> {
         preparation: Preparation,
         written: Vec<Finished>,
     ) -> Result<SinkState, Error> {
-        let state = preparation.commit(written).map_err(|error| sink_error(sink, &error))?;
+        let state = preparation.commit(written).map_err(|error| Error::sink(&sink.name, error))?;
         self.reading.homes.store.remember(Memo::Sink, &self.memo_key(sink), &state)?;
         Ok(state)
     }
 
     /// Prints the rows of a sink to standard output.
     pub(crate) fn print(&self, sink: &Sink) -> Result<OutputReport, Error> {
-        let failed = |error: flowc_sinks::SinkError| sink_error(sink, &error);
+        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
         let stdout = std::io::stdout();
         let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
         for segment in 0..self.reading.homes.segments(sink.stream) {
@@ -172,7 +172,7 @@ impl Outputs<'_> {
                 return Err(Error::Cancelled);
             }
             let batch = batch?.project(schema.clone(), &all);
-            take(batch.map_err(|error| Error::Request(format!("stored rows do not fit their schema: {error}")))?)?;
+            take(batch.map_err(Error::internal("fitting stored rows to their schema"))?)?;
         }
         self.reading.verify(stream, segment, &all)
     }
@@ -200,7 +200,7 @@ impl Outputs<'_> {
     /// The dataset of a sink as it identifies what is written.
     fn segments(&self, sink: &Sink, held: &[Held]) -> Vec<SinkSegment> {
         let homes = &self.reading.homes;
-        let source = file_of(homes.plan, sink.stream).map(|source| homes.inventory.source(source));
+        let source = homes.lineage.file(sink.stream).map(|source| homes.inventory.source(source));
         let segment = |(segment, held): (usize, &Held)| {
             let mut hasher = KeyHasher::new("flowc sink segment 1");
             hasher.number(held.rows);
@@ -257,7 +257,7 @@ impl Outputs<'_> {
             let batch = batch?;
             let Some(array) = batch.column(column) else { continue };
             let cut = flowc_columns::canonical(array)
-                .map_err(|error| Error::Request(format!("column `{}` has no digest: {error}", field.name())))?;
+                .map_err(Error::internal(format!("digesting the column `{}`", field.name())))?;
             digest.update(&cut);
         }
         self.reading.verify(sink.stream, segment, &[column])?;
@@ -285,12 +285,8 @@ impl Outputs<'_> {
 
     fn incomplete(&self, sink: &Sink) -> Error {
         let message = "rows that it needs are not there, though all stages ran; run `flowc store verify`".to_owned();
-        Error::Sink { sink: sink.name.clone(), message }
+        Error::Sink { sink: sink.name.clone(), message, cause: None }
     }
-}
-
-fn sink_error(sink: &Sink, error: &flowc_sinks::SinkError) -> Error {
-    Error::Sink { sink: sink.name.clone(), message: error.to_string() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,6 +1,6 @@
 //! Stages that are not called: all that they do is pass columns on, and their description says which.
 
-use flowc_planner::plan::{Class, Code, Output, OutputColumn, Rows, Stage};
+use flowc_planner::plan::{Class, Code, Output, OutputColumn, Plan, Rows, Stage};
 use flowc_runner::{Batch, Instance, Outlet, StageError};
 
 /// In the place of a stage's instance.
@@ -28,6 +28,14 @@ pub(crate) fn settled(stage: &Stage, needed: &[Vec<bool>], width: usize) -> Opti
         return None;
     }
     stage.outputs.iter().zip(needed).map(|(output, needed)| port(output, needed, width)).collect()
+}
+
+/// Whether a stage is never called, whatever is needed of what it gives.
+pub(crate) fn passes_all(plan: &Plan, stage: usize) -> bool {
+    let stage = &plan.stages[stage];
+    let needed: Vec<Vec<bool>> = stage.outputs.iter().map(|output| vec![true; output.columns.len()]).collect();
+    let width = stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len());
+    settled(stage, &needed, width).is_some()
 }
 
 fn port(output: &Output, needed: &[bool], width: usize) -> Option<Port> {

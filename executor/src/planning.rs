@@ -16,7 +16,7 @@ use crate::compilations::Compilations;
 use crate::components::Components;
 use crate::project::Project;
 use crate::runners::Runners;
-use crate::{Error, Observer, Options};
+use crate::{Cause, Error, Observer, Options};
 
 /// A plan, and what was noticed on the way to it.
 #[derive(Clone, Debug)]
@@ -48,10 +48,14 @@ pub struct Planned {
 
 impl Planned {
     /// What is wrong with the files of a source, with the place in the text that names them.
-    pub(crate) fn source_error(&self, source: &str, message: &str) -> Error {
+    pub(crate) fn source_error(&self, source: &str, message: &str, cause: impl Into<Cause>) -> Error {
         let place = flowc_planner::source_place(&self.written, &self.settings, source);
         let place = place.map_or_else(String::new, |place| format!(" (named in {place})"));
-        Error::Source { source_name: source.to_owned(), message: format!("{message}{place}") }
+        Error::Source {
+            source_name: source.to_owned(),
+            message: format!("{message}{place}"),
+            cause: Some(cause.into()),
+        }
     }
 }
 
@@ -210,7 +214,7 @@ fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
 fn check_sinks(plan: &Plan) -> Result<(), Error> {
     for sink in &plan.sinks {
         flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema)
-            .map_err(|error| Error::Sink { sink: sink.name.clone(), message: error.to_string() })?;
+            .map_err(|error| Error::sink(&sink.name, error))?;
     }
     Ok(())
 }

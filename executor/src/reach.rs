@@ -9,6 +9,7 @@ use crate::task::input_columns;
 use crate::{Error, RunRequest};
 
 /// The part of a plan that a request is about.
+#[derive(Clone)]
 pub(crate) struct Goal {
     /// Stages that may have to run.
     pub stages: BTreeSet<usize>,

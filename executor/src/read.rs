@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_planner::plan::StreamId;
 use flowc_runner::{Batch, StoredFile};
 use flowc_sources::SegmentReader;
 use flowc_store::ColumnReader;
@@ -94,7 +94,7 @@ impl<'a> Reading<'a> {
     pub(crate) fn partial(&self, keys: &SegmentKeys) -> Result<SegmentBatches<'a>, Error> {
         let found = self.homes.store.find_columns(&keys.columns)?.into_iter().collect::<Option<Vec<_>>>();
         let stored =
-            found.ok_or_else(|| Error::Request("a partial result is gone from the store. Run again".into()))?;
+            found.ok_or_else(|| Error::Changed("a partial result is gone from the store. Run again".into()))?;
         let (width, rows_left) = (stored.len(), stored.first().map_or(0, |column| column.rows));
         let stored = Some(((0..width).collect(), self.homes.store.read(&stored)?));
         Ok(SegmentBatches::new(width, rows_left, stored, None))
@@ -109,7 +109,7 @@ impl<'a> Reading<'a> {
                 let file = self.homes.inventory.source(source).segments[segment].file;
                 let file = self.files.get(self.homes.plan, self.homes.inventory, source, file)?;
                 let name = &self.homes.plan.sources[source].name;
-                return file.verify_unchanged().map_err(|error| source_error(name, &error));
+                return file.verify_unchanged().map_err(|error| source_error(name, error));
             }
         }
         Ok(())
@@ -126,7 +126,7 @@ impl<'a> Reading<'a> {
 
     /// What is to be said where a segment is not there any more.
     pub(crate) fn lost(&self, stream: StreamId, segment: usize) -> Error {
-        Error::Request(format!(
+        Error::Changed(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
              collected garbage. Run again",
             self.homes.plan.stream(stream).name
@@ -186,7 +186,7 @@ fn object(width: usize, places: &[usize], reader: &ColumnReader) -> Option<Arc<S
 fn place(columns: &mut [Option<ArrayRef>], places: &[usize], arrays: Vec<ArrayRef>, rows: usize) -> Result<(), Error> {
     if arrays.len() != places.len() || arrays.iter().any(|array| array.len() != rows) {
         let message = "a segment has fewer rows than were recorded for it; its file changed during the run. Run again";
-        return Err(Error::Request(message.to_owned()));
+        return Err(Error::Changed(message.to_owned()));
     }
     places.iter().zip(arrays).for_each(|(&place, array)| columns[place] = Some(array));
     Ok(())
@@ -197,25 +197,13 @@ impl SourceBatches<'_> {
         match self {
             SourceBatches::File { reader, name } => match reader.next() {
                 Some(Ok(batch)) => Ok(batch.columns().to_vec()),
-                Some(Err(error)) => Err(Error::Source { source_name: name.clone(), message: error.to_string() }),
+                Some(Err(error)) => Err(Error::source(name, error)),
                 None => Ok(Vec::new()),
             },
             SourceBatches::Memory { batches, columns } => Ok(batches
                 .next()
                 .map(|batch| columns.iter().map(|&column| Arc::clone(batch.column(column))).collect())
                 .unwrap_or_default()),
-        }
-    }
-}
-
-/// The name of the file that a segment comes from, row for row or through stages that take segment by segment.
-pub(crate) fn file_of(plan: &Plan, stream: StreamId) -> Option<usize> {
-    match plan.stream(stream).producer {
-        Producer::Source { source } | Producer::Rejects { source } => Some(source),
-        Producer::Stage { stage, .. } => {
-            let stage = &plan.stages[stage];
-            let (_, input) = stage.driving().filter(|_| !stage.is_combining())?;
-            file_of(plan, input.stream)
         }
     }
 }

@@ -37,6 +37,7 @@ impl Run<'_> {
                 segments_cached: stage.segments_cached + stage.segments_ran,
                 segments_ran: 0,
                 seconds: 0.0,
+                reasons: Vec::new(),
                 ..stage.clone()
             });
             let report = RunReport { stages: cached.collect(), ..report.clone() };

@@ -12,16 +12,18 @@ use flowc_store::Store;
 use crate::Error;
 use crate::files::OpenFiles;
 use crate::history::RunRecord;
-use crate::homes::{Home, Homes, source_home};
+use crate::homes::{Home, Homes};
 use crate::inventory::Inventory;
 use crate::keys::{Datasets, Deriver};
 use crate::known::Known;
+use crate::lineage::Lineage;
 use crate::planning::Planned;
 use crate::read::Reading;
 
 /// The rows of a stream, all of them at hand.
 pub struct Rows<'a> {
     plan: Arc<Plan>,
+    lineage: Lineage,
     store: &'a Store,
     inventory: Inventory,
     datasets: Datasets,
@@ -47,9 +49,10 @@ impl<'a> Rows<'a> {
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
         let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
         let known = Known::new(store);
-        let homes = Homes { plan: &plan, inventory: &inventory, datasets: &datasets, store: &known };
+        let lineage = Lineage::of(&plan);
+        let homes = Homes { plan: &plan, lineage: &lineage, inventory: &inventory, datasets: &datasets, store: &known };
         let count = rows(homes, stream)?;
-        Ok(Self { plan, store, inventory, datasets, stream, count })
+        Ok(Self { plan, lineage, store, inventory, datasets, stream, count })
     }
 
     /// The stream's name.
@@ -72,11 +75,12 @@ impl<'a> Rows<'a> {
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let known = Known::new(self.store);
-        let homes = Homes { plan: &self.plan, inventory: &self.inventory, datasets: &self.datasets, store: &known };
+        let Self { plan, lineage, inventory, datasets, .. } = self;
+        let homes = Homes { plan, lineage, inventory, datasets, store: &known };
         let files = OpenFiles::new(&self.store.spool());
         let reading = Reading { homes, files: &files, fresh: None };
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
-        let unfit = |error| Error::Request(format!("stored rows do not fit their schema: {error}"));
+        let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
         let mut left = limit;
         for segment in 0..homes.segments(self.stream) {
             for batch in reading.segment(self.stream, segment, &all)? {
@@ -139,7 +143,7 @@ fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Re
 
 /// How many rows a stream has, all of them at hand.
 fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
-    if has_stdin(homes.plan, stream) {
+    if has_stdin(homes.plan, homes.lineage, stream) {
         return Err(not_kept(homes.plan, stream));
     }
     if !homes.datasets.streams.contains_key(&stream) {
@@ -167,11 +171,9 @@ fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
 }
 
 /// Whether a column of the stream is one of standard input, unchanged and row for row: such columns are in no store.
-fn has_stdin(plan: &Plan, stream: StreamId) -> bool {
-    (0..plan.stream(stream).schema.fields().len()).any(|column| match source_home(plan, stream, 0, column) {
-        Some(Home::Source { source, .. }) => plan.sources[source].spec.location == Location::Stdin,
-        _ => false,
-    })
+fn has_stdin(plan: &Plan, lineage: &Lineage, stream: StreamId) -> bool {
+    let homes = (0..plan.stream(stream).schema.fields().len()).filter_map(|c| lineage.source_column(stream, c));
+    homes.map(|home| &plan.sources[home.source]).any(|source| source.spec.location == Location::Stdin)
 }
 
 fn not_kept(plan: &Plan, stream: StreamId) -> Error {

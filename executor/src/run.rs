@@ -1,39 +1,37 @@
 //! One run, from sources to sinks.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use flowc_planner::plan::{Plan, Target};
+use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
 use flowc_platform::FileStamp;
-use flowc_sinks::{Finished, Preparation, SinkState, Stagings};
+use flowc_sinks::Stagings;
 use flowc_store::Store;
 
+use crate::budget::Budget;
 use crate::chain::Chains;
 use crate::cutoff::Contents;
+use crate::delivery::Delivery;
 use crate::demand::{Demand, Demander};
 use crate::execute::{Counted, Execution, Tally};
 use crate::files::OpenFiles;
 use crate::fresh::Ahead;
-use crate::history::save_logs;
-use crate::homes::{Homes, row_origin};
+use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::keys::Deriver;
 use crate::known::Known;
-use crate::output::{Outputs, Standing};
+use crate::output::Outputs;
+use crate::pass::passes_all;
 use crate::planning::Planned;
 use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
 use crate::runners::Runners;
 use crate::scan::{Scanner, Unreadable};
-use crate::schedule::{Outcome, Schedule, spawn};
+use crate::schedule::{Limits, Outcome, Schedule, spawn};
 use crate::secrets::Held;
-use crate::task::{TaskId, Work};
-use crate::{
-    Cancel, Error, Event, Observer, Options, OutputReport, RunFailure, RunReport, RunRequest, StageReport, StageStatus,
-    clash,
-};
+use crate::underway::{Current, Underway};
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, clash};
 
 /// A run of one plan.
 pub(crate) struct Run<'a> {
@@ -42,7 +40,7 @@ pub(crate) struct Run<'a> {
     /// Which part.
     pub request: &'a RunRequest,
     /// The plan.
-    pub planned: &'a Planned,
+    pub planned: &'a Arc<Planned>,
     /// The store.
     pub store: &'a Store,
     /// What runs stages.
@@ -53,95 +51,130 @@ pub(crate) struct Run<'a> {
     pub cancel: &'a Cancel,
     /// What stages are given that must not be seen.
     pub secrets: &'a Held,
+    /// Bytes of memory for all tasks that run at once.
+    pub budget: &'a Budget,
+    /// Where it is told of while it goes on.
+    pub current: &'a Current,
 }
-
-/// Sinks that are committed together: each that is a folder holds a file open until then.
-const SINKS_AT_ONCE: usize = 200;
-
-/// What the jobs of a run leave behind.
-#[derive(Default)]
-struct Results {
-    outputs: Mutex<Vec<(usize, OutputReport)>>,
-    pending: Mutex<Vec<Pending>>,
-    /// What sinks hold, by their index.
-    states: Mutex<BTreeMap<usize, SinkState>>,
-}
-
-/// A sink that is written beside its place.
-type Pending = (usize, Preparation, Vec<Finished>);
 
 impl Run<'_> {
     /// Runs it. What is finished is kept, also when something fails.
+    ///
+    /// # Errors
+    /// All that failed, with what was done nevertheless.
     pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
         let plan = self.plan();
         let _span = tracing::info_span!("run", pipeline = plan.pipeline, plan = %self.planned.hash).entered();
-        let mut goal = Goal::new(plan, self.request)?;
+        let goal = Goal::new(plan, self.request)?;
+        let underway = Arc::new(Underway::new(Arc::clone(self.planned), Arc::new(goal.clone())));
+        self.current.begin(&underway);
+        let mut errors = match self.perform(goal, &underway) {
+            Ok(report) => return Ok(report),
+            Err(errors) => errors,
+        };
+        errors.extend(underway.save(self.store).err());
+        errors.extend(self.store.flush().err().map(Error::from));
+        let report = underway.report(&Known::new(self.store)).map_err(|error| errors.push(error));
+        Err(RunFailure { errors, report: report.ok().map(Box::new) })
+    }
+
+    fn perform(&self, mut goal: Goal, underway: &Underway) -> Result<RunReport, Vec<Error>> {
+        if self.cancel.is_cancelled() {
+            return Err(alone(Error::Cancelled));
+        }
+        let plan = self.plan();
         let deriver = Deriver::new(plan);
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
         let files = OpenFiles::new(&self.store.spool());
-        let tally = Tally::default();
-        let (mut inventory, mut unreadable) = self.survey()?;
-        clash::check(plan, &goal.sinks, &self.planned.base, &inventory)?;
-        match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &tally) {
+        let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;
+        clash::check(plan, &goal.sinks, &self.planned.base, &inventory).map_err(alone)?;
+        match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &underway.tally) {
             Ok(more) => unreadable.extend(more),
             Err(error) => {
-                self.save_logs(&tally.lock())?;
-                self.store.flush().map_err(Error::from)?;
-                return Err(self.failure(vec![error], &goal, &tally, &inventory, &deriver));
+                self.tell_failed(underway, &error);
+                let known = self.end_of_scan(goal, inventory, &deriver, underway);
+                return Err(std::iter::once(error).chain(known.err()).collect());
             }
         }
         unreadable.retain(|source, _| goal.sources.contains(source));
         let lost = goal.give_up(plan, &unreadable.keys().copied().collect());
         lost.into_iter().for_each(|sink| self.tell_left(sink));
-        let datasets = deriver.datasets(&|producer| inventory.keys(producer));
+        let (goal, inventory) = (Arc::new(goal), Arc::new(inventory));
+        let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
+        underway.found(&goal, &inventory, &datasets);
         let known = Known::of_last_run(self.store, &self.planned.texts[0]);
-        let homes = Homes { plan, inventory: &inventory, datasets: &datasets, store: &known };
-        let demand = self.demand(homes, &goal, &stored)?;
+        let lineage = deriver.lineage();
+        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
+        let reading = Reading { homes, files: &files, fresh: None };
+        let stagings = Stagings::default();
+        let delivery = Delivery::new(self, self.outputs(reading, &stagings), underway);
+        let worked = self.work(&delivery, &deriver, &goal, &stored, underway);
+        stagings.clear();
+        let mut errors: Vec<Error> = unreadable.into_values().collect();
+        match worked {
+            Ok(more) => errors.extend(more),
+            Err(error) => errors.push(error),
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        self.finish(delivery, &goal, underway).map_err(alone)
+    }
+
+    /// Takes in how far a run came whose sources could not all be read.
+    fn end_of_scan(
+        &self,
+        goal: Goal,
+        inventory: Inventory,
+        deriver: &Deriver<'_>,
+        underway: &Underway,
+    ) -> Result<(), Error> {
+        let (goal, inventory) = (Arc::new(goal), Arc::new(inventory));
+        let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
+        underway.found(&goal, &inventory, &datasets);
+        let (plan, lineage, known) = (self.plan(), deriver.lineage(), Known::new(self.store));
+        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
+        underway.find_reasons(homes, &Demand::default(), &goal.forced)
+    }
+
+    /// Finds out what is missing and does it. Gives what failed of it.
+    fn work(
+        &self,
+        delivery: &Delivery<'_>,
+        deriver: &Deriver<'_>,
+        goal: &Goal,
+        stored: &[bool],
+        underway: &Underway,
+    ) -> Result<Vec<Error>, Error> {
+        let demand = self.demand(delivery.outputs.reading.homes, goal, stored)?;
         self.secrets.check(&demand.tasks)?;
+        underway.plan_tasks(&demand);
+        underway.find_reasons(delivery.outputs.reading.homes, &demand, &goal.forced)?;
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }
-        let reading = Reading { homes, files: &files, fresh: None };
-        let specs = self.file_sinks(&goal).into_iter().map(|sink| &plan.sinks[sink].spec);
+        let specs = delivery.file_sinks(goal).into_iter().map(|sink| &self.plan().sinks[sink].spec);
         flowc_sinks::remove_leftovers(specs, &self.planned.base)
-            .map_err(|error| Error::Request(format!("what a killed run left can't be removed: {error}")))?;
-        let (results, stagings) = (Results::default(), Stagings::default());
-        let sinks = self.outputs(reading, &stagings);
-        let outcomes = self.run_jobs(&sinks, &deriver, &goal, &demand, &tally, &results);
-        let pending = std::mem::take(&mut *lock(&results.pending));
-        let committed = self.commit(&sinks, pending, &results);
-        stagings.clear();
-        let mut errors: Vec<Error> = unreadable.into_values().chain(committed.err()).collect();
-        let (failed, skipped) = self.sort_outcomes(outcomes, &demand, &goal, &mut errors);
-        let mut outputs = results.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if errors.is_empty() {
-            outputs.extend(self.print(&sinks, &goal)?);
-        }
-        outputs.sort_by_key(|(sink, _)| *sink);
-        let outputs: Vec<OutputReport> = outputs.into_iter().map(|(_, report)| report).collect();
-        let counted = tally.lock();
-        let stages = self.stage_reports(homes, &goal, &counted, &failed, &skipped)?;
-        let streams = datasets.stream_reports(plan);
-        let report = RunReport { plan: self.planned.hash, stages, outputs, streams };
-        self.save_logs(&counted)?;
-        if errors.is_empty() {
-            self.tell_verified(&goal, &counted);
-            let states = results.states.into_inner().unwrap_or_else(PoisonError::into_inner);
-            self.remember(&sinks, &goal, &report, &states)?;
-        }
-        self.store.flush().map_err(Error::from)?;
-        if errors.is_empty() { Ok(report) } else { Err(RunFailure { errors, report: Some(Box::new(report)) }) }
+            .map_err(Error::system("clean up after an interrupted run"))?;
+        let outcomes = self.run_jobs(delivery, deriver, goal, &demand, underway);
+        let committed = delivery.commit_all();
+        let failed = self.failures(outcomes, &demand, &delivery.file_sinks(goal), underway);
+        Ok(failed.into_iter().chain(committed.err()).collect())
+    }
+
+    /// What a good run does at its end.
+    fn finish(&self, delivery: Delivery<'_>, goal: &Goal, underway: &Underway) -> Result<RunReport, Error> {
+        delivery.print(goal)?;
+        let report = underway.report(delivery.outputs.reading.homes.store)?;
+        underway.save(self.store)?;
+        self.tell_verified(goal, &underway.tally.lock());
+        self.remember(&delivery.outputs, goal, &report, &delivery.states())?;
+        self.store.flush()?;
+        Ok(report)
     }
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.planned.plan
-    }
-
-    /// Keeps what stages said, for those that ran or tried to.
-    fn save_logs(&self, counted: &Counted) -> Result<(), Error> {
-        let ran: BTreeSet<usize> =
-            counted.ran.keys().chain(&counted.merged).chain(counted.logs.keys()).copied().collect();
-        save_logs(self.store, &self.planned.texts[0], self.plan(), &counted.logs, ran.into_iter())
     }
 
     /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
@@ -201,6 +234,7 @@ impl Run<'_> {
                 cancel: self.cancel,
                 memory: self.options.memory,
                 secrets: self.secrets,
+                budget: self.budget,
                 plan,
             };
             let on_decoded = |decoded: crate::scan::Decoded<'_>| match ahead.run(&decoded) {
@@ -251,48 +285,41 @@ impl Run<'_> {
     /// Runs the tasks, and prepares each sink as soon as its rows are there.
     fn run_jobs(
         &self,
-        outputs: &Outputs<'_>,
+        delivery: &Delivery<'_>,
         deriver: &Deriver<'_>,
         goal: &Goal,
         demand: &Demand,
-        tally: &Tally,
-        results: &Results,
+        underway: &Underway,
     ) -> Vec<Outcome> {
-        let reading = outputs.reading;
+        let reading = delivery.outputs.reading;
         let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.options.memory, self.secrets);
-        let chains = Chains { reading, runners, cancel, memory, secrets };
+        let chains = Chains { reading, runners, cancel, memory, secrets, budget: self.budget };
         let contents = Contents { reading, deriver };
-        let (observer, forced, verified) = (self.observer, &goal.forced, &goal.verified);
+        let (observer, forced, verified, tally) = (self.observer, &goal.forced, &goal.verified, &underway.tally);
         let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };
-        let files = self.file_sinks(goal);
+        let files = delivery.file_sinks(goal);
         let mut after = demand.after.clone();
-        after.extend(files.iter().map(|&sink| self.tasks_of(sink, demand)));
+        after.extend(files.iter().map(|&sink| delivery.tasks_of(sink, demand)));
+        let name = |job: usize| match demand.tasks.get(job) {
+            Some(task) => execution.described(task),
+            None => delivery.described(files[job - demand.tasks.len()]),
+        };
         let job = |job: usize| {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            match demand.tasks.get(job) {
-                Some(task) => execution.execute(task),
-                None => self.prepare(outputs, files[job - demand.tasks.len()], results),
-            }
+            let Some(task) = demand.tasks.get(job) else { return delivery.prepare(files[job - demand.tasks.len()]) };
+            let result = execution.execute(task);
+            underway.settle(task, &result);
+            result
         };
         let (threads, stack, keep_going) = (self.options.jobs, self.stack(), self.request.keep_going);
+        let schedule = Schedule::new(&after, Limits { threads, stack, keep_going });
         std::thread::scope(|scope| {
-            spawn(scope, stack, || execution.chains.start_ahead(demand));
-            Schedule { after: &after, threads, stack, keep_going }.run(&job)
+            // Without the thread, programs start when they are needed.
+            let _ = spawn(scope, stack, || execution.chains.start_ahead(demand, &|task| schedule.is_settled(task)));
+            schedule.run(&name, &job)
         })
-    }
-
-    /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before.
-    fn stack(&self) -> usize {
-        const OWN: usize = 4 << 20;
-        let longest = self.planned.units.iter().map(|unit| unit.stages.len()).max().unwrap_or(0);
-        OWN + (longest + 1) * flowc_wasm::STACK_PER_INSTANCE
-    }
-
-    /// Sinks that write files, in order.
-    fn file_sinks(&self, goal: &Goal) -> Vec<usize> {
-        goal.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
     }
 
     fn outputs<'r>(&'r self, reading: Reading<'r>, stagings: &'r Stagings) -> Outputs<'r> {
@@ -300,142 +327,47 @@ impl Run<'_> {
         Outputs { reading, base, stagings, threads, cancel: self.cancel }
     }
 
-    /// The tasks that may give rows of a sink, or columns that are passed on to it.
-    fn tasks_of(&self, sink: usize, demand: &Demand) -> Vec<usize> {
-        let plan = self.plan();
-        let streams = std::iter::successors(Some(plan.sinks[sink].stream), |&stream| row_origin(plan, stream));
-        let tasks = |stage: usize| {
-            let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
-            let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
-            first..last
+    /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before. A stage that only
+    /// passes columns on has no instance.
+    fn stack(&self) -> usize {
+        const OWN: usize = (4 << 20) + flowc_wasm::STACK_PER_INSTANCE;
+        const PASSED: usize = 16 << 10;
+        let of_stage = |&stage: &usize| match passes_all(self.plan(), stage) {
+            true => PASSED,
+            false => flowc_wasm::STACK_PER_INSTANCE,
         };
-        streams.filter_map(|stream| plan.producing_stage(stream)).flat_map(|(stage, _)| tasks(stage)).collect()
+        let of_units = self.planned.units.iter().map(|unit| unit.stages.iter().map(of_stage).sum::<usize>());
+        OWN + of_units.max().unwrap_or(0)
     }
 
-    fn prepare(&self, outputs: &Outputs<'_>, sink: usize, results: &Results) -> Result<(), Error> {
-        let _span = tracing::info_span!("sink", sink = self.plan().sinks[sink].name).entered();
-        let prepared = outputs.prepare(&self.plan().sinks[sink])?;
-        lock(&results.outputs).push((sink, prepared.report));
-        let (preparation, written) = match prepared.standing {
-            Standing::Yes(state) => {
-                lock(&results.states).insert(sink, state);
-                return Ok(());
-            }
-            Standing::No(preparation, written) => (*preparation, written),
-        };
-        let mut pending = lock(&results.pending);
-        pending.push((sink, preparation, written));
-        match pending.len() >= SINKS_AT_ONCE {
-            true => self.commit(outputs, std::mem::take(&mut *pending), results),
-            false => Ok(()),
-        }
-    }
-
-    /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
-    fn commit(&self, outputs: &Outputs<'_>, pending: Vec<Pending>, results: &Results) -> Result<(), Error> {
-        self.store.flush()?;
-        Preparation::sync(pending.iter().map(|(_, preparation, _)| preparation))
-            .map_err(|error| Error::Request(format!("the sinks can't be made durable: {error}")))?;
-        for (index, preparation, written) in pending {
-            let sink = &self.plan().sinks[index];
-            let files = written.iter().map(Finished::files).sum();
-            let state = outputs.commit(sink, preparation, written)?;
-            let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
-            lock(&results.states).insert(index, state);
-            self.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
-        }
-        Ok(())
-    }
-
-    /// Standard output comes last, in the order of the text.
-    fn print(&self, outputs: &Outputs<'_>, goal: &Goal) -> Result<Vec<(usize, OutputReport)>, Error> {
-        let print = |&sink: &usize| Ok((sink, outputs.print(&self.plan().sinks[sink])?));
-        let is_stdout = |sink: &&usize| self.plan().sinks[**sink].spec.target == Target::Stdout;
-        goal.sinks.iter().filter(is_stdout).map(print).collect()
-    }
-
-    /// Stages that failed, and stages that were not reached for it. Errors are added to the list.
-    fn sort_outcomes(
-        &self,
-        outcomes: Vec<Outcome>,
-        demand: &Demand,
-        goal: &Goal,
-        errors: &mut Vec<Error>,
-    ) -> (BTreeSet<usize>, BTreeSet<usize>) {
-        let (mut failed, mut skipped) = (BTreeSet::new(), BTreeSet::new());
-        let sinks = self.file_sinks(goal);
+    /// What failed, once each; tells of stages that failed and of sinks that were left.
+    fn failures(&self, outcomes: Vec<Outcome>, demand: &Demand, sinks: &[usize], underway: &Underway) -> Vec<Error> {
+        let mut errors: Vec<Error> = Vec::new();
         for (job, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
                 Outcome::Done => {}
+                Outcome::Failed(Error::Cancelled) if errors.iter().any(|error| matches!(error, Error::Cancelled)) => {}
                 Outcome::Failed(error) => {
-                    failed.extend(self.failed_stage(&error));
+                    self.tell_failed(underway, &error);
                     errors.push(error);
                 }
-                Outcome::Skipped => match demand.tasks.get(job) {
-                    Some(task) => skipped.extend(task.chain.iter().map(|link| link.stage)),
-                    None => self.tell_left(sinks[job - demand.tasks.len()]),
-                },
+                Outcome::Skipped if job < demand.tasks.len() => {}
+                Outcome::Skipped => self.tell_left(sinks[job - demand.tasks.len()]),
             }
         }
-        (failed, skipped)
+        errors
     }
 
-    fn failed_stage(&self, error: &Error) -> Option<usize> {
-        let Error::Stage { stage, .. } = error else { return None };
-        self.observer.observe(Event::StageFailed { stage: stage.clone(), message: error.to_string() });
-        self.plan().stages.iter().position(|candidate| candidate.name == *stage)
+    fn tell_failed(&self, underway: &Underway, error: &Error) {
+        let Some(stage) = underway.failed_stage(error) else { return };
+        underway.tally.lock().failed.insert(stage);
+        let stage = self.plan().stages[stage].name.clone();
+        self.observer.observe(Event::StageFailed { stage, message: error.to_string() });
     }
+}
 
-    /// The report of a run that ended while sources were read.
-    fn failure(
-        &self,
-        errors: Vec<Error>,
-        goal: &Goal,
-        tally: &Tally,
-        inventory: &Inventory,
-        deriver: &Deriver<'_>,
-    ) -> RunFailure {
-        let failed: BTreeSet<usize> = errors.iter().filter_map(|error| self.failed_stage(error)).collect();
-        let datasets = deriver.datasets(&|producer| inventory.keys(producer));
-        let known = Known::new(self.store);
-        let homes = Homes { plan: self.plan(), inventory, datasets: &datasets, store: &known };
-        let skipped = goal.stages.iter().copied().filter(|stage| !failed.contains(stage)).collect();
-        let stages = self.stage_reports(homes, goal, &tally.lock(), &failed, &skipped);
-        let streams = datasets.stream_reports(self.plan());
-        let report = |stages| Box::new(RunReport { plan: self.planned.hash, stages, outputs: Vec::new(), streams });
-        RunFailure { errors, report: stages.ok().map(report) }
-    }
-
-    fn stage_reports(
-        &self,
-        homes: Homes<'_>,
-        goal: &Goal,
-        counted: &Counted,
-        failed: &BTreeSet<usize>,
-        skipped: &BTreeSet<usize>,
-    ) -> Result<Vec<StageReport>, Error> {
-        let report = |index: usize| {
-            let total = invocations(homes, index);
-            let ran = counted.ran.get(&index).copied().unwrap_or(0);
-            let worked = ran > 0 || counted.merged.contains(&index);
-            let status = match () {
-                () if failed.contains(&index) => StageStatus::Failed,
-                () if skipped.contains(&index) || !goal.stages.contains(&index) => StageStatus::Skipped,
-                () if worked => StageStatus::Ran,
-                () => StageStatus::Cached,
-            };
-            let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
-            Ok(StageReport {
-                name: self.plan().stages[index].name.clone(),
-                status,
-                segments_ran: ran,
-                segments_cached: if done { total.saturating_sub(ran) } else { 0 },
-                rows_out: rows_out(homes, index)?,
-                seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
-            })
-        };
-        (0..self.plan().stages.len()).map(report).collect()
-    }
+fn alone(error: Error) -> Vec<Error> {
+    vec![error]
 }
 
 /// Waits until no file that is about to be read can change without its stamp moving, so that what is read can be
@@ -448,25 +380,4 @@ fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
     if unread.iter().any(is_racy) {
         std::thread::sleep(FileStamp::TICK);
     }
-}
-
-/// Over how many segments a stage runs in all, as far as is known.
-pub(crate) fn invocations(homes: Homes<'_>, stage: usize) -> u64 {
-    let of = &homes.plan.stages[stage];
-    match of.driving() {
-        Some((_, input)) => homes.segments(input.stream) as u64,
-        None => of.outputs.first().map_or(0, |output| homes.segments(output.stream) as u64),
-    }
-}
-
-fn rows_out(homes: Homes<'_>, stage: usize) -> Result<u64, Error> {
-    let mut total = 0;
-    for output in &homes.plan.stages[stage].outputs {
-        total += homes.rows_of_all(output.stream)?.into_iter().flatten().sum::<u64>();
-    }
-    Ok(total)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

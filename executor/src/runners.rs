@@ -39,13 +39,12 @@ impl Runners {
     /// Runners that keep what they make in a store.
     pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, options: &Options) -> Result<Self, Error> {
         let memory = options.memory;
-        let failed = |error: &dyn std::fmt::Display| Error::Request(error.to_string());
-        let wasm = wasm_runner(store, compilations.clone()).map_err(|error| failed(&error))?;
+        let wasm = wasm_runner(store, compilations.clone()).map_err(Error::system("start the WebAssembly engine"))?;
         // Programs that start in other folders are told of these.
-        let absolute = |path: &Path| std::path::absolute(path).map_err(|error| failed(&error));
+        let absolute = |path: &Path| std::path::absolute(path).map_err(Error::system("find the store's folder"));
         let environments = Environments { home: absolute(&Store::area(store.dir(), Area::Environments))? };
         let spool = absolute(&store.spool())?;
-        let helper = std::env::current_exe().map_err(|error| failed(&error))?;
+        let helper = std::env::current_exe().map_err(Error::system("find flowc's own program"))?;
         let engines = Arc::new(Engines::default());
         let host = Host::new(helper.clone(), spool.clone()).with_containers(engines.clone());
         let host = Arc::new(host.with_stored_files(absolute(&store.objects())?));

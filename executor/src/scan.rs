@@ -110,18 +110,24 @@ impl Scanner<'_> {
         let (found, unreadable, failure) = (Found::default(), Mutex::default(), Mutex::new(None));
         let (sender, receiver) = bounded(self.jobs);
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.min(unread.len().max(2)) {
+            for thread in 0..self.jobs.min(unread.len().max(2)) {
                 let (sender, receiver) = (sender.clone(), receiver.clone());
                 let (queue, found, unreadable, failure) = (&queue, &found, &unreadable, &failure);
-                spawn(scope, self.stack, move || {
+                let started = spawn(scope, self.stack, move || {
                     let results = Results { found, unreadable };
-                    if let Err(error) = self.work(inventory, queue, sender, &receiver, results) {
+                    let work = || self.work(inventory, queue, sender, &receiver, results);
+                    if let Err(error) = Error::catch(|| "reading sources".to_owned(), work) {
                         // The rest of the work is dropped: whoever fails empties the queue.
                         lock(queue).clear();
                         receiver.try_iter().for_each(drop);
                         lock(failure).get_or_insert(error);
                     }
                 });
+                // With fewer threads the work takes longer, with none it would not be done.
+                if let (0, Err(error)) = (thread, started) {
+                    lock(failure).get_or_insert(Error::system("start a thread")(error));
+                    break;
+                }
             }
             drop(sender);
         });
@@ -152,13 +158,22 @@ impl Scanner<'_> {
         results: Results<'_>,
     ) -> Result<(), Error> {
         while let Some(place) = pop(queue) {
-            self.settle(place, self.scan_file(inventory, place, &sender, results.found), results)?;
+            let scan = || self.scan_file(inventory, place, &sender, results.found);
+            self.settle(place, Error::catch(|| self.described(inventory, place), scan), results)?;
         }
         drop(sender);
         for job in receiver {
-            self.settle(job.place, self.decode(job, results.found), results)?;
+            let place = job.place;
+            let decode = || self.decode(job, results.found);
+            self.settle(place, Error::catch(|| self.described(inventory, place), decode), results)?;
         }
         Ok(())
+    }
+
+    /// What is done for a file, in words.
+    fn described(&self, inventory: &Inventory, place: FileIndex) -> String {
+        let file = inventory.source(place.source).files[place.file].name();
+        format!("reading {file} of the source `{}`", self.plan.sources[place.source].name)
     }
 
     /// What is a source's own fault need not stop the others.
@@ -185,11 +200,11 @@ impl Scanner<'_> {
         let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
         if entry.stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", entry.name());
-            return Err(Error::Source { source_name: name.clone(), message });
+            return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
         let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
-        let unknown = file.unknown_columns().map_err(|error| source_error(name, &error))?;
+        let unknown = file.unknown_columns().map_err(|error| source_error(name, error))?;
         if self.plan.sources[place.source].spec.declared.is_none() && !unknown.is_empty() {
             lock(found).unknown.insert(place, unknown);
         }
@@ -197,7 +212,7 @@ impl Scanner<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let (raw, bytes) = segment.map_err(|error| source_error(name, &error))?;
+            let (raw, bytes) = segment.map_err(|error| source_error(name, error))?;
             if let Some(facts) = self.known_facts(&raw, place, &file)? {
                 lock(found).scans.push((place, SegmentScan { raw, facts }));
                 continue;
@@ -207,7 +222,7 @@ impl Scanner<'_> {
                 self.decode(job.into_inner(), found)?;
             }
         }
-        file.verify_unchanged().map_err(|error| source_error(name, &error))?;
+        file.verify_unchanged().map_err(|error| source_error(name, error))?;
         if file.is_spooled() {
             self.files.keep(place.source, place.file, file);
         }
@@ -272,7 +287,7 @@ impl Scanner<'_> {
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
-        let failed = |error: flowc_sources::SourceError| source_error(&of.name, &error);
+        let failed = |error: flowc_sources::SourceError| source_error(&of.name, error);
         let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let bad_rows = reader.rejected();
@@ -316,7 +331,7 @@ fn digests(fields: &arrow_schema::Fields, batches: &[RecordBatch]) -> Result<Vec
         let mut digest = ColumnDigest::new(field);
         for batch in batches {
             let cut = flowc_columns::canonical(batch.column(index))
-                .map_err(|error| Error::Request(format!("column `{}` has no digest: {error}", field.name())))?;
+                .map_err(Error::internal(format!("digesting the column `{}`", field.name())))?;
             digest.update(&cut);
         }
         Ok(digest.finish())

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use flowc_planner::plan::Isolate;
+use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
+use crate::budget::Budget;
 use crate::compilations::Compilations;
-use crate::history::{LogLine, Pin, load_log, pin};
+use crate::history::{LogLine, Pin, load_log, load_ran, pin};
+use crate::known::Known;
 use crate::outlook::Look;
 use crate::planning::{Planned, Planning};
 use crate::reach::{Goal, stage_named};
@@ -15,7 +18,8 @@ use crate::rows::Rows;
 use crate::run::Run;
 use crate::runners::Runners;
 use crate::secrets::Held;
-use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, StageOutlook, Status, noop};
+use crate::underway::{Current, Underway};
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, noop};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
@@ -26,12 +30,14 @@ pub struct Session {
     store: OnceLock<Store>,
     runners: OnceLock<Runners>,
     compilations: Arc<Compilations>,
+    current: Current,
 }
 
 impl Session {
     /// A session over what the options name.
     pub fn new(options: Options) -> Self {
-        Self { options, store: OnceLock::new(), runners: OnceLock::new(), compilations: Arc::default() }
+        let (store, runners) = (OnceLock::new(), OnceLock::new());
+        Self { options, store, runners, compilations: Arc::default(), current: Current::default() }
     }
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
@@ -53,57 +59,102 @@ impl Session {
         Look::new(&self.options, planned, self.store()?)?.status()
     }
 
-    /// Runs the pipeline.
+    /// Runs the pipeline. Errors are events too; the last event is the report, where there is one.
+    ///
+    /// # Errors
+    /// All that failed, with what was done nevertheless. A run that was abandoned meanwhile is a run that was stopped.
     pub fn run(
         &self,
         request: &RunRequest,
         observer: Arc<dyn Observer>,
         cancel: Cancel,
     ) -> Result<RunReport, RunFailure> {
-        if request.is_plain()
-            && !self.options.update_lock
-            && let Some(report) = noop::standing_report(&self.options)
-        {
-            observer.observe(Event::RunFinished(report.clone()));
-            return Ok(report);
+        let result = flowc_platform::caught(|| self.run_caught(request, &observer, &cancel));
+        let result = result.unwrap_or_else(|panic| Err(self.failed_within(panic)));
+        if !self.current.end() {
+            return Err(Error::Cancelled.into());
         }
-        noop::forget(&self.options);
-        let planned = self.plan_pinning(Arc::clone(&observer), true)?;
-        if !planned.lock_changes.is_empty() {
-            let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
-        }
-        // What does not fit the plan is refused before anything begins.
-        Goal::new(&planned.plan, request)?;
-        self.runners()?.workers.check().map_err(Error::Request)?;
-        let pipeline = planned.plan.pipeline.clone();
-        observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
-        if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
-            self.runners()?.warn_of_isolation(observer.as_ref());
-        }
-        let result = self.run_repairing(&planned, request, observer.as_ref(), &cancel);
-        self.runners()?.end_idle();
-        let report = match &result {
-            Ok(report) => Some(report),
-            Err(failure) => failure.report.as_deref(),
+        let (errors, report) = match &result {
+            Ok(report) => (&[][..], Some(report)),
+            Err(failure) => (&failure.errors[..], failure.report.as_deref()),
         };
+        errors.iter().flat_map(Error::reports).for_each(|error| observer.observe(Event::Error(error)));
         if let Some(report) = report {
             observer.observe(Event::RunFinished(report.clone()));
         }
         result
     }
 
+    /// What is to be said of a run that met a fault of flowc outside of any task.
+    fn failed_within(&self, panic: Panic) -> RunFailure {
+        let mut failure = RunFailure::from(Error::internal("running the pipeline")(panic));
+        match self.flush() {
+            Ok(()) => failure.report = self.current.running().and_then(|run| self.report(&run)).map(Box::new),
+            Err(error) => failure.errors.push(error),
+        }
+        failure
+    }
+
+    fn report(&self, run: &Underway) -> Option<RunReport> {
+        run.report(&Known::new(self.store.get()?)).ok()
+    }
+
+    /// Gives up a run that was stopped and does not return: makes durable what it has finished, and says what that is, where
+    /// there is a plan. It is for whoever ends the process next to tell of it; [`Session::run`] does not any more.
+    pub fn abandon(&self) -> Option<RunReport> {
+        let run = self.current.abandon();
+        let saved = run.as_ref().zip(self.store.get()).map_or(Ok(()), |(run, store)| run.save(store));
+        if let Err(error) = saved.and_then(|()| self.flush()) {
+            tracing::warn!(%error, "what was finished last could not be saved");
+        }
+        self.report(&*run?)
+    }
+
+    fn run_caught(
+        &self,
+        request: &RunRequest,
+        observer: &Arc<dyn Observer>,
+        cancel: &Cancel,
+    ) -> Result<RunReport, RunFailure> {
+        if request.is_plain()
+            && !self.options.update_lock
+            && let Some(report) = noop::standing_report(&self.options)
+        {
+            return Ok(report);
+        }
+        noop::forget(&self.options);
+        let planned = Arc::new(self.plan_pinning(Arc::clone(observer), true)?);
+        if !planned.lock_changes.is_empty() {
+            let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
+        }
+        // What does not fit the plan is refused before anything begins.
+        Goal::new(&planned.plan, request)?;
+        Budget::new(self.options.budget).check(&planned.plan, self.options.memory)?;
+        self.runners()?.workers.check().map_err(Error::Request)?;
+        let pipeline = planned.plan.pipeline.clone();
+        observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
+        if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
+            self.runners()?.warn_of_isolation(observer.as_ref());
+        }
+        let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
+        self.runners()?.end_idle();
+        result
+    }
+
     /// Runs, and starts over where a stored result turns out to be damaged: it is dropped and made again.
     fn run_repairing(
         &self,
-        planned: &Planned,
+        planned: &Arc<Planned>,
         request: &RunRequest,
         observer: &dyn Observer,
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
         let (store, runners) = (self.store()?, self.runners()?);
         let secrets = &Held::find(&planned.plan, &planned.base);
-        let run = Run { options: &self.options, request, planned, store, runners, observer, cancel, secrets };
+        let (options, current) = (&self.options, &self.current);
+        let budget = &Budget::new(options.budget);
+        let run = Run { options, request, planned, store, runners, observer, cancel, secrets, budget, current };
         for _ in 0..REPAIRS {
             let failure = match run.run() {
                 Ok(report) => return Ok(report),
@@ -116,17 +167,21 @@ impl Session {
         run.run()
     }
 
-    /// Makes durable what runs of this session have finished so far. For whoever ends the process in the middle of one.
-    pub fn flush(&self) -> Result<(), Error> {
+    /// Makes durable what runs of this session have finished so far.
+    fn flush(&self) -> Result<(), Error> {
         Ok(self.store.get().map_or(Ok(()), Store::flush)?)
     }
 
-    /// Why a stage would run, or that it would not.
-    pub fn why(&self, stage: &str) -> Result<StageOutlook, Error> {
+    /// Why a stage would run, or that it would not; and why it ran when it last did.
+    ///
+    /// # Errors
+    /// If the pipeline can't be planned, or has no such stage.
+    pub fn why(&self, stage: &str) -> Result<Why, Error> {
         let planned = self.plan(Arc::new(|_: Event| ()))?;
         let index = stage_named(&planned.plan, stage)?;
         let mut status = self.status(&planned)?;
-        Ok(status.stages.swap_remove(index))
+        let ran = load_ran(self.store()?, &planned.texts[0], stage)?;
+        Ok(Why { next: status.stages.swap_remove(index), ran })
     }
 
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are

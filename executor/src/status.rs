@@ -1,6 +1,6 @@
 //! The plan held against store and sources: what is cached, what is to run, and why.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a run would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,8 +43,8 @@ pub struct StageOutlook {
     pub reasons: Vec<Reason>,
 }
 
-/// Why a segment would run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// Why a stage runs or would run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 pub enum Reason {
     /// The pipeline has not run in this store, or the stage is new in it.
@@ -55,6 +55,9 @@ pub enum Reason {
         before: String,
         /// The digest now.
         now: String,
+        /// The files that differ, where they are known.
+        #[serde(default)]
+        files: Vec<String>,
     },
     /// A value of its config is another than in the last run.
     Config {
@@ -81,6 +84,13 @@ pub enum Reason {
         /// Segments in which it differs, by the names of their files where they have one.
         segments: Vec<String>,
     },
+    /// The rows of an input of which it reads no column are others than in the last run.
+    Rows {
+        /// The input port.
+        input: String,
+        /// Segments in which they differ, by the names of their files where they have one.
+        segments: Vec<String>,
+    },
     /// Segments came or went.
     Segments {
         /// The input port.
@@ -89,6 +99,12 @@ pub enum Reason {
         added: usize,
         /// How many are gone.
         removed: usize,
+        /// The new ones, by the names of their files where they have one.
+        #[serde(default)]
+        new: Vec<String>,
+        /// The ones that are gone.
+        #[serde(default)]
+        gone: Vec<String>,
     },
     /// Files of a source are new or were changed, and must be read first.
     UnreadFiles {
@@ -99,9 +115,14 @@ pub enum Reason {
     },
     /// The result was there and has been removed by `store gc`.
     Evicted,
-    /// The stage above it will run, and its result may differ.
+    /// The stage above it runs too, and what it takes from there has other keys than in the last run.
     Upstream {
         /// The stage above.
+        stage: String,
+    },
+    /// It is as in the last run, but its rows are passed on to a stage that runs, and are not kept.
+    NotKept {
+        /// The stage that takes them.
         stage: String,
     },
     /// `--force`.
@@ -131,4 +152,87 @@ pub enum SinkOutlook {
     Restore,
     /// Standard output is always written.
     Print,
+}
+
+/// What became of a stage when it last ran, and why it ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRan {
+    /// When the run ended, in seconds since 1970.
+    pub finished: u64,
+    /// Segments that it ran over.
+    pub segments: u64,
+    /// Whether it failed.
+    pub failed: bool,
+    /// Why it ran, most telling first.
+    #[serde(with = "reasons")]
+    pub reasons: Vec<Reason>,
+}
+
+/// Why a stage would run, and why it last did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Why {
+    /// What the next run would do with it.
+    #[serde(flatten)]
+    pub next: StageOutlook,
+    /// What became of it when it last ran; none if it never did here.
+    pub ran: Option<StageRan>,
+}
+
+/// Reasons in a compact form that says nothing of itself: as their JSON. What tells them apart is a field of each.
+pub(crate) mod reasons {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Reason;
+
+    pub(crate) fn serialize<S: Serializer>(reasons: &[Reason], to: S) -> Result<S::Ok, S::Error> {
+        match (to.is_human_readable(), reasons) {
+            (true, _) => reasons.serialize(to),
+            (false, []) => to.serialize_str(""),
+            (false, _) => to.serialize_str(&serde_json::to_string(reasons).map_err(S::Error::custom)?),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Reason>, D::Error> {
+        if from.is_human_readable() {
+            return Vec::deserialize(from);
+        }
+        match String::deserialize(from)?.as_str() {
+            "" => Ok(Vec::new()),
+            text => serde_json::from_str(text).map_err(D::Error::custom),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_remembered_as_they_were() {
+        let names = || vec!["a.csv".to_owned()];
+        let all = vec![
+            Reason::NeverRan,
+            Reason::Code { before: "a".into(), now: "b".into(), files: names() },
+            Reason::Config { path: "/a".into(), before: None, now: Some("1".into()) },
+            Reason::Secrets { before: vec![], now: names() },
+            Reason::Column { input: "in".into(), column: "x".into(), segments: names() },
+            Reason::Rows { input: "in".into(), segments: names() },
+            Reason::Segments { input: "in".into(), added: 1, removed: 0, new: names(), gone: vec![] },
+            Reason::UnreadFiles { source: "s".into(), files: names() },
+            Reason::Evicted,
+            Reason::Upstream { stage: "a".into() },
+            Reason::NotKept { stage: "a".into() },
+            Reason::Forced,
+            Reason::Unneeded,
+        ];
+        for reasons in [Vec::new(), all] {
+            let ran = StageRan { finished: 7, segments: 3, failed: false, reasons };
+            let bytes = postcard::to_stdvec(&ran).unwrap();
+            assert_eq!(postcard::from_bytes::<StageRan>(&bytes).unwrap(), ran);
+            let text = serde_json::to_string(&ran).unwrap();
+            assert_eq!(serde_json::from_str::<StageRan>(&text).unwrap(), ran);
+        }
+    }
 }

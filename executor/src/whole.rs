@@ -9,10 +9,10 @@ use flowc_columns::Recut;
 use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::Batch;
 
-use crate::Error;
 use crate::chain::ChainError;
 use crate::groups::Keyed;
 use crate::read::Reading;
+use crate::{Cause, Error};
 
 /// An input that is read from its first segment to its last.
 pub(crate) struct WholeInput<'a> {
@@ -93,6 +93,6 @@ impl<'a> WholeInput<'a> {
     }
 }
 
-fn misfit(error: impl std::fmt::Display) -> Error {
-    Error::Request(format!("an input does not fit its schema: {error}"))
+fn misfit(error: impl Into<Cause>) -> Error {
+    Error::internal("fitting an input to its schema")(error)
 }

@@ -26,6 +26,9 @@ use crate::settings::{self, ColorChoice, Environment, Settings, SettingsArgs};
 use crate::telemetry::Telemetry;
 use crate::terminal;
 
+pub(crate) use self::run::Ending;
+pub(crate) use self::status_text::because;
+
 /// What every command gets.
 pub(crate) struct Context {
     /// The process's environment.
@@ -85,8 +88,8 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, params, ambient, locked, build, workers, .. } = settings;
-    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory, workers }
+    let Settings { store, jobs, memory, budget, params, ambient, locked, build, workers, .. } = settings;
+    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory, budget, workers }
 }
 
 /// Plans for a command that only looks, with builds told on standard error.

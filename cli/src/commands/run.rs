@@ -1,9 +1,9 @@
 //! `flowc run`: does what is to be done.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use flowc_executor::{Cancel, RunFailure, RunReport, RunRequest};
+use flowc_executor::{Cancel, Error, Event, RunFailure, RunReport, RunRequest, StageStatus};
 
 use super::Context;
 use crate::args::RunArgs;
@@ -14,7 +14,7 @@ use crate::{interrupt, summary, terminal};
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mode = mode(&args);
-    perform(args, mode, context).or_else(|failure| Ok(failed(&failure, mode)))
+    perform(args, mode, context).or_else(|failure| Ok(refused(&failure, mode)))
 }
 
 fn mode(args: &RunArgs) -> Mode {
@@ -31,39 +31,66 @@ fn perform(args: RunArgs, mode: Mode, context: &Context) -> Result<Exit, Failure
     let request = RunRequest { only, until, force, verify, keep_going, stdout_taken: mode == Mode::Json };
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
-    interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&progress));
-    let started = Instant::now();
-    let outcome = session.run(&request, Arc::clone(&progress) as _, cancel);
-    progress.clear();
-    Ok(close(outcome, &Ending { mode, started, progress: &progress }))
+    let ending =
+        Arc::new(Ending { mode, started: Instant::now(), progress: Arc::clone(&progress), told: Mutex::new(None) });
+    interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&ending));
+    Ok(ending.close(session.run(&request, progress, cancel)))
 }
 
-/// What the end of a run needs to know.
-struct Ending<'a> {
+/// The end of a run, which is told once: when it returns, or when it is abandoned.
+pub(crate) struct Ending {
     mode: Mode,
     started: Instant,
-    progress: &'a Progress,
+    progress: Arc<Progress>,
+    told: Mutex<Option<Exit>>,
 }
 
-fn close(outcome: Result<RunReport, RunFailure>, ending: &Ending<'_>) -> Exit {
-    let (report, failure) = match outcome {
-        Ok(report) => (Some(report), None),
-        Err(RunFailure { errors, report }) => (report.map(|report| *report), Some(Failure::Run(errors))),
-    };
-    let exit = failure.map_or(exit::OK, |failure| failed(&failure, ending.mode));
-    if let Some(report) = report {
-        if ending.mode == Mode::People {
-            terminal::eprint(&summary::text(&report, ending.started.elapsed(), terminal::stderr_paint()));
-        }
-        ending.progress.finish(report);
+impl Ending {
+    /// What shows the run.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
-    exit
+
+    /// Tells the end of a run that has returned, unless one was told before. Gives the exit code that was told.
+    pub(crate) fn close(&self, outcome: Result<RunReport, RunFailure>) -> Exit {
+        self.once(|| self.tell(outcome))
+    }
+
+    /// Tells the end of a run that was stopped and does not return.
+    pub(crate) fn abandon(&self, report: Option<RunReport>) -> Exit {
+        self.once(|| {
+            let stopped = Error::Cancelled.reports().into_iter().map(Event::Error);
+            self.progress.end(stopped.chain(report.clone().map(Event::RunFinished)));
+            self.tell(Err(RunFailure { errors: vec![Error::Cancelled], report: report.map(Box::new) }))
+        })
+    }
+
+    fn once(&self, tell: impl FnOnce() -> Exit) -> Exit {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(tell)
+    }
+
+    fn tell(&self, outcome: Result<RunReport, RunFailure>) -> Exit {
+        let (errors, report) = match outcome {
+            Ok(report) => (Vec::new(), Some(report)),
+            Err(RunFailure { errors, report }) => (errors, report.map(|report| *report)),
+        };
+        self.progress.clear();
+        let was_stopped = errors.iter().any(|error| matches!(error, Error::Cancelled));
+        let exit = if errors.is_empty() { exit::OK } else { report::show(&Failure::Run(errors)) };
+        // Of a run that could not begin there is nothing to sum up.
+        let has_begun = |report: &RunReport| report.stages.iter().any(|stage| stage.status != StageStatus::Skipped);
+        let report = report.filter(|report| exit == exit::OK || was_stopped || has_begun(report));
+        if let (Some(report), Mode::People) = (report, self.mode) {
+            terminal::eprint(&summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
+        }
+        exit
+    }
 }
 
-/// Tells a failure: to people always, and as `error` events under `--json`.
-fn failed(failure: &Failure, mode: Mode) -> Exit {
+/// Tells why a run could not begin: to people always, and as `error` events under `--json`.
+fn refused(failure: &Failure, mode: Mode) -> Exit {
     if mode == Mode::Json {
-        failure.events().iter().for_each(print_json);
+        failure.reports().into_iter().map(Event::Error).for_each(|event| print_json(&event));
     }
     report::show(failure)
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use flowc_executor::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, Status};
+use flowc_executor::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status};
 use flowc_planner::Pin;
 use flowc_planner::quantity::count;
 
@@ -50,6 +50,16 @@ pub(super) fn status(status: &Status, pins: &[Pin], paint: Paint) -> String {
 pub(super) fn outlook(outlook: &StageOutlook, paint: Paint) -> String {
     let mut text = String::new();
     stage(&mut text, outlook, usize::MAX, paint);
+    text
+}
+
+/// Why a stage ran when it last did.
+pub(super) fn ran(ran: &StageRan, paint: Paint) -> String {
+    let outcome = if ran.failed { "failed" } else { "ran" };
+    let mut text = format!("  last time it {outcome}, over {}\n", count(ran.segments, "segment"));
+    for reason in &ran.reasons {
+        let _ = writeln!(text, "      {}", paint.dim(&format!("because {}", harmless(&because(reason)))));
+    }
     text
 }
 
@@ -111,11 +121,12 @@ fn sink(text: &mut String, sink: &SinkStatus, paint: Paint) {
     let _ = writeln!(text, "  {} sink {}: {words}", mark(does, false, paint), sink.name);
 }
 
-/// A reason as the end of "it would run because ...".
-fn because(reason: &Reason) -> String {
+/// A reason as the end of "it would run because ..." or "it ran because ...".
+pub(crate) fn because(reason: &Reason) -> String {
     match reason {
         Reason::NeverRan => "this store has no results of it".to_owned(),
-        Reason::Code { before, now } => format!("its code changed: {before} -> {now}"),
+        Reason::Code { before, now, files } if files.is_empty() => format!("its code changed: {before} -> {now}"),
+        Reason::Code { files, .. } => format!("its code changed: {}", some_of(files)),
         Reason::Config { path, before, now } => {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
@@ -125,12 +136,22 @@ fn because(reason: &Reason) -> String {
             let many = count(segments.len(), "segment");
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
         }
-        Reason::Segments { input, added, removed } => segments(input, *added, *removed),
+        Reason::Rows { input, segments } => {
+            format!("the rows of input `{input}` differ in {}: {}", count(segments.len(), "segment"), some_of(segments))
+        }
+        Reason::Segments { input, added, removed, new, gone } => {
+            let names: Vec<String> = new.iter().chain(gone).cloned().collect();
+            let named = if names.is_empty() { String::new() } else { format!(": {}", some_of(&names)) };
+            format!("{}{named}", segments(input, *added, *removed))
+        }
         Reason::UnreadFiles { source, files } => {
             format!("{} of source `{source}` must be read first: {}", count(files.len(), "file"), some_of(files))
         }
         Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
-        Reason::Upstream { stage } => format!("stage `{stage}` above it runs, and may give something else"),
+        Reason::Upstream { stage } => format!("of what upstream stage `{stage}` gives it when that runs"),
+        Reason::NotKept { stage } => format!(
+            "stage `{stage}` takes its rows at once and they are not kept: it runs when that does (`cache #true` keeps them)"
+        ),
         Reason::Forced => "of --force".to_owned(),
         Reason::Unneeded => "no sink needs it; `flowc run --only` with its name runs it".to_owned(),
     }
@@ -202,7 +223,7 @@ mod tests {
     #[test]
     fn a_plan_says_what_and_why() {
         let column = Reason::Column { input: "in".into(), column: "line".into(), segments: vec!["data/0.txt".into()] };
-        let code = Reason::Code { before: "aa".into(), now: "bb".into() };
+        let code = Reason::Code { before: "aa".into(), now: "bb".into(), files: vec![] };
         let text = status(&whole(vec![outlook_of(1, 8, vec![code, column])]), &[], Paint::PLAIN);
         let expected = "\
 A run would do this (+ do, = nothing to do, ? known later):
@@ -245,7 +266,10 @@ Plan: 1 stage: 1 to run; 1 sink to write.
 
     #[test]
     fn reasons_say_what_changed() {
-        let text = |added, removed| because(&Reason::Segments { input: "in".into(), added, removed });
+        let (new, gone) = (vec![], vec![]);
+        let text = |added, removed| {
+            because(&Reason::Segments { input: "in".into(), added, removed, new: new.clone(), gone: gone.clone() })
+        };
         assert_eq!(text(1, 0), "input `in` has 1 new segment");
         assert_eq!(text(0, 2), "input `in` lost 2 segments");
         assert_eq!(text(2, 1), "input `in` has 2 new segments and lost 1");

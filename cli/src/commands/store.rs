@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use flowc_executor::admin::{Collected, Count};
-use flowc_executor::{Pin, admin};
+use flowc_executor::{PastRun, Pin, admin};
 use flowc_planner::quantity::count;
 use flowc_store::{Damage, GcReport, Info, Usage};
 use serde_json::{Value, json};
@@ -39,14 +39,14 @@ fn folder(store: Option<&Path>, context: &Context) -> Result<PathBuf, Failure> {
 
 fn info(args: StoreInfoArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = folder(args.store.store.as_deref(), context)?;
-    let (info, pins) = (admin::info(&folder)?, admin::pins(&folder)?);
+    let (info, runs, pins) = (admin::info(&folder)?, admin::runs(&folder)?, admin::pins(&folder)?);
     if args.store.json {
-        return printed_json(&info_json(&folder, &info, &pins));
+        return printed_json(&info_json(&folder, &info, &runs, &pins));
     }
-    printed(&info_text(&folder, &info, &pins))
+    printed(&info_text(&folder, &info, &runs, &pins))
 }
 
-fn info_json(folder: &Path, info: &Info, pins: &[Pin]) -> Value {
+fn info_json(folder: &Path, info: &Info, runs: &[PastRun], pins: &[Pin]) -> Value {
     let usage = |usage: &Usage| json!({ "files": usage.files, "bytes": usage.bytes });
     json!({
         "folder": folder.display().to_string(),
@@ -60,15 +60,20 @@ fn info_json(folder: &Path, info: &Info, pins: &[Pin]) -> Value {
         "built": usage(&info.builds),
         "environments": usage(&info.environments),
         "temporary": usage(&info.temporary),
+        "runs": runs.iter().map(run_json).collect::<Vec<_>>(),
         "pins": pins.iter().map(pin_json).collect::<Vec<_>>(),
     })
+}
+
+fn run_json(run: &PastRun) -> Value {
+    json!({ "pipeline": run.pipeline, "finished": run.finished })
 }
 
 fn pin_json(pin: &Pin) -> Value {
     json!({ "name": pin.name, "pipeline": pin.pipeline, "finished": pin.finished })
 }
 
-fn info_text(folder: &Path, info: &Info, pins: &[Pin]) -> String {
+fn info_text(folder: &Path, info: &Info, runs: &[PastRun], pins: &[Pin]) -> String {
     let mut text = format!("{}, format version {}\n", folder.display(), info.version);
     let parts: [(&str, &Usage); 6] = [
         ("results", &info.objects),
@@ -84,6 +89,9 @@ fn info_text(folder: &Path, info: &Info, pins: &[Pin]) -> String {
     }
     let (columns, removed) = (count(info.columns, "column"), info.tombstones);
     let _ = writeln!(text, "  {columns} of results, {} remembered, {removed} removed by gc", count(info.memos, "fact"));
+    for run in runs {
+        let _ = writeln!(text, "  kept: the last good run of {}", harmless(&run.pipeline));
+    }
     for pin in pins {
         let _ = writeln!(text, "  pinned: {}, a run of {}", harmless(&pin.name), harmless(&pin.pipeline));
     }
@@ -143,7 +151,7 @@ fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
     if args.store.json {
         let GcReport { kept, removed, objects, repacked, temporary, bytes } = report.results;
         return printed_json(&json!({
-            "dry_run": args.dry_run, "kept": kept, "removed": removed, "objects": objects,
+            "dry_run": args.dry_run, "runs": report.runs.iter().map(run_json).collect::<Vec<_>>(), "kept": kept, "removed": removed, "objects": objects,
             "repacked": repacked, "temporary": temporary, "bytes": bytes,
             "environments": count_json(report.environments), "components": count_json(report.components),
         }));
@@ -160,7 +168,12 @@ fn gc_text(report: &Collected, dry_run: bool) -> String {
     let verb = if dry_run { "would remove" } else { "removed" };
     let GcReport { kept, removed, objects, temporary, bytes, .. } = report.results;
     let (removed, files) = (count(removed, "column"), count(objects + temporary, "file"));
-    let mut text = format!("{verb} {removed} in {files}, {}; kept {}\n", ByteSize(bytes), count(kept, "column"));
+    let let_go = if dry_run { "would let go of" } else { "let go of" };
+    let mut text = String::new();
+    for PastRun { pipeline, .. } in &report.runs {
+        let _ = writeln!(text, "{let_go} the last run of {}, which is not there any more", harmless(pipeline));
+    }
+    let _ = writeln!(text, "{verb} {removed} in {files}, {}; kept {}", ByteSize(bytes), count(kept, "column"));
     for (of, what) in [(report.environments, "Python environment"), (report.components, "component")] {
         if of != Count::default() {
             let Count { kept, removed, bytes } = of;

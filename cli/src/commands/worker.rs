@@ -12,7 +12,13 @@ use crate::terminal;
 pub(super) fn run(args: &WorkerArgs) -> Result<Exit, Failure> {
     // Before there is a file to be removed.
     let ended = signal()?;
-    let failed = |error: WorkerError| Failure::command(format!("the worker does not run: {error}"));
+    let failed = |error: WorkerError| match error {
+        // The address was typed.
+        WorkerError::Listen { .. } | WorkerError::Unspecified(_) => {
+            Failure::command(format!("the worker does not run: {error}"))
+        }
+        refused => Failure::system("the worker does not run")(refused),
+    };
     let worker = Worker::listen(&args.listen, &args.credentials).map_err(failed)?;
     let (address, credentials) = (worker.address(), args.credentials.display().to_string());
     terminal::print(&match args.json {
@@ -31,7 +37,7 @@ fn signal() -> Result<impl Future<Output = ()>, Failure> {
         // The worker may have ended by itself.
         send.take().map(|send| send.send(()));
     });
-    caught.map_err(|error| Failure::command(format!("signals cannot be caught: {error}")))?;
+    caught.map_err(Failure::system("signals cannot be caught"))?;
     Ok(async {
         let _ = receive.await;
     })

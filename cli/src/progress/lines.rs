@@ -54,9 +54,11 @@ impl Lines {
             }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
             // Failures are told at the end, all of them, with what to do.
-            Event::StageFailed { .. } | Event::RunStarted { .. } | Event::FileRead { .. } | Event::RunFinished(_) => {
-                None
-            }
+            Event::StageFailed { .. }
+            | Event::Error(_)
+            | Event::RunStarted { .. }
+            | Event::FileRead { .. }
+            | Event::RunFinished(_) => None,
         }
     }
 

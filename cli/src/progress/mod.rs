@@ -1,11 +1,12 @@
-//! What a run shows while it goes on: JSON lines, a live bar, plain lines, or nothing.
+//! What a run shows while it goes on: JSON lines, a live bar, plain lines, or nothing. After the end that is told once,
+//! nothing more is shown.
 
 mod bar;
 mod lines;
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flowc_executor::{Event, Observer, RunReport};
+use flowc_executor::{Event, Observer};
 use serde::Serialize;
 
 use self::bar::Bar;
@@ -28,13 +29,14 @@ pub(crate) struct Progress {
     mode: Mode,
     lines: Mutex<Lines>,
     bar: Option<Bar>,
+    ended: Mutex<bool>,
 }
 
 impl Progress {
     /// Nothing is drawn before the first event.
     pub(crate) fn new(mode: Mode) -> Self {
         let bar = (mode == Mode::People && terminal::is_watched()).then(Bar::new);
-        Self { mode, lines: Mutex::new(Lines::new(bar.is_none())), bar }
+        Self { mode, lines: Mutex::new(Lines::new(bar.is_none())), bar, ended: Mutex::new(false) }
     }
 
     /// A line for people, above the bar.
@@ -54,10 +56,23 @@ impl Progress {
         }
     }
 
-    /// The last event, after all others. The engine sends it too; it is printed here alone, since errors come before it.
-    pub(crate) fn finish(&self, report: RunReport) {
-        if self.mode == Mode::Json {
-            print_json(&Event::RunFinished(report));
+    /// Shows these events and none after them, unless that was done before.
+    pub(crate) fn end(&self, last: impl IntoIterator<Item = Event>) {
+        let mut ended = self.ended();
+        if !std::mem::replace(&mut *ended, true) {
+            last.into_iter().for_each(|event| self.print(&event));
+        }
+    }
+
+    fn ended(&self) -> MutexGuard<'_, bool> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn print(&self, event: &Event) {
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Json => print_json(event),
+            Mode::People => self.show(event),
         }
     }
 
@@ -65,7 +80,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.observe(event);
         }
-        let line = self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).of(event);
+        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).of(event);
         if let Some(line) = line {
             self.say(&line);
         }
@@ -74,10 +89,9 @@ impl Progress {
 
 impl Observer for Progress {
     fn observe(&self, event: Event) {
-        match (self.mode, &event) {
-            (Mode::Quiet, _) | (_, Event::RunFinished(_)) => {}
-            (Mode::Json, event) => print_json(event),
-            (Mode::People, event) => self.show(event),
+        let ended = self.ended();
+        if !*ended {
+            self.print(&event);
         }
     }
 }

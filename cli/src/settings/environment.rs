@@ -85,6 +85,7 @@ pub(super) fn layer(env: &Environment) -> Result<Layer, SettingsError> {
         store: env.get("FLOWC_STORE").map(PathBuf::from),
         jobs: env.parse("FLOWC_JOBS", "a whole number, 1 or more", parse)?,
         memory: env.parse("FLOWC_MEMORY", "a size such as 512MiB", parse)?,
+        budget: env.parse("FLOWC_BUDGET", "a size such as 8GiB", parse)?,
         params: env.params()?,
         locked: env.parse("FLOWC_LOCKED", "true or false", parse_bool)?,
         no_build: env.parse("FLOWC_NO_BUILD", "true or false", parse_bool)?,

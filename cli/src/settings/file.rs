@@ -22,6 +22,7 @@ struct Form {
     store: Option<PathBuf>,
     jobs: Option<NonZeroUsize>,
     memory: Option<ByteSize>,
+    budget: Option<ByteSize>,
     #[serde(default)]
     params: BTreeMap<String, Scalar>,
     locked: Option<bool>,
@@ -67,6 +68,7 @@ impl Form {
             store: self.store.map(|store| folder.join(store)),
             jobs: self.jobs,
             memory: self.memory,
+            budget: self.budget,
             params: self.params.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
             locked: self.locked,
             no_build: self.no_build,

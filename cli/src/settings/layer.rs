@@ -36,6 +36,9 @@ pub(crate) struct SettingsArgs {
     /// Memory for one instance of a stage [env: FLOWC_MEMORY] [default: 512MiB]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) memory: Option<ByteSize>,
+    /// Memory for all that runs at once [env: FLOWC_BUDGET] [default: 3/4 of what there is]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) budget: Option<ByteSize>,
     /// Value of a param of the pipeline (repeatable) [env: FLOWC_PARAM_name]
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_param)]
     pub(crate) params: Vec<(String, String)>,
@@ -60,6 +63,7 @@ impl SettingsArgs {
             store: self.store.clone(),
             jobs: self.jobs,
             memory: self.memory,
+            budget: self.budget,
             params: self.params.iter().cloned().collect(),
             locked: self.locked.then_some(true),
             no_build: self.no_build.then_some(true),
@@ -75,6 +79,7 @@ pub(super) struct Layer {
     pub(super) store: Option<PathBuf>,
     pub(super) jobs: Option<NonZeroUsize>,
     pub(super) memory: Option<ByteSize>,
+    pub(super) budget: Option<ByteSize>,
     pub(super) params: BTreeMap<String, String>,
     pub(super) locked: Option<bool>,
     pub(super) no_build: Option<bool>,
@@ -91,6 +96,7 @@ impl Layer {
             store: self.store.or(weaker.store),
             jobs: self.jobs.or(weaker.jobs),
             memory: self.memory.or(weaker.memory),
+            budget: self.budget.or(weaker.budget),
             params,
             locked: self.locked.or(weaker.locked),
             no_build: self.no_build.or(weaker.no_build),

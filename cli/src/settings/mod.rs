@@ -37,7 +37,7 @@ const fn doc(row: [&'static str; 5]) -> SettingDoc {
 
 /// Every setting, for the reference.
 #[cfg(test)]
-pub(crate) const DOCS: [SettingDoc; 8] = [
+pub(crate) const DOCS: [SettingDoc; 9] = [
     doc([
         "--store",
         "FLOWC_STORE",
@@ -58,6 +58,13 @@ pub(crate) const DOCS: [SettingDoc; 8] = [
         "memory = \"1GiB\"",
         "512MiB",
         "memory for one instance of a stage, where the pipeline does not say `memory`",
+    ]),
+    doc([
+        "--budget",
+        "FLOWC_BUDGET",
+        "budget = \"8GiB\"",
+        "three quarters of the memory of the machine, or of the control group",
+        "memory for all instances and programs of stages that run at once: fewer run at once where more would not fit",
     ]),
     doc([
         "--param",
@@ -99,6 +106,8 @@ pub(crate) struct Settings {
     pub(crate) jobs: usize,
     /// Bytes of memory for one stage instance where the pipeline does not say.
     pub(crate) memory: u64,
+    /// Bytes of memory for all instances and programs that run at once.
+    pub(crate) budget: u64,
     /// Values for the pipeline's params.
     pub(crate) params: BTreeMap<String, String>,
     /// Names of params that the environment alone gives: the pipeline need not declare them.
@@ -167,6 +176,7 @@ impl Settings {
             store: env.absolute(&store),
             jobs: layer.jobs.map_or_else(all_cores, NonZeroUsize::get),
             memory: layer.memory.map_or(DEFAULT_MEMORY, |size| size.0),
+            budget: layer.budget.map_or_else(flowc_executor::default_budget, |size| size.0),
             params: layer.params,
             locked: layer.locked.unwrap_or(false),
             build: !layer.no_build.unwrap_or(false),
@@ -276,13 +286,14 @@ mod tests {
         let variables = [
             ("FLOWC_JOBS", "3"),
             ("FLOWC_MEMORY", "1MiB"),
+            ("FLOWC_BUDGET", "1GiB"),
             ("FLOWC_LOCKED", "1"),
             ("FLOWC_NO_BUILD", "true"),
             ("FLOWC_COLOR", "never"),
             ("FLOWC_WORKER", "/one:two"),
         ];
         let settings = place.resolve(&SettingsArgs::default(), &variables).unwrap();
-        assert_eq!((settings.jobs, settings.memory), (3, 1 << 20));
+        assert_eq!((settings.jobs, settings.memory, settings.budget), (3, 1 << 20, 1 << 30));
         assert_eq!((settings.locked, settings.build, settings.color), (true, false, ColorChoice::Never));
         assert_eq!(settings.workers, [Path::new("/one"), Path::new("two")]);
     }

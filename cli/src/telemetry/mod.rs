@@ -52,7 +52,7 @@ impl Telemetry {
     fn export_layer(&mut self) -> Result<BoxedLayer, Failure> {
         let client = UreqClient::new(Arc::clone(&self.trouble));
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
-        let exporter = exporter.map_err(|error| Failure::command(format!("spans cannot be exported: {error}")))?;
+        let exporter = exporter.map_err(Failure::system("spans cannot be exported"))?;
         let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("flowc"));
         self.provider = Some(provider);

@@ -124,19 +124,20 @@ pub(crate) struct Container {
 }
 
 impl Container {
-    /// Starts one, and waits until it listens on the socket of its folder.
+    /// Starts one, and waits until it listens on the socket of its folder, while it is wanted.
     pub(crate) fn start(
         engine: &Arc<Engine>,
         spec: &Spec,
         folder: Folder,
         network: &Network,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Self, ContainerError> {
         let user = user(folder.path()).map_err(ContainerError::io(folder.path()))?;
         let Begun { id, output, input } = engine.runtime.block_on(begin(engine, body(engine, spec, user)))?;
         let removal = Removal { engine, id: &id };
         let (printed, ended) = (Printed::default(), Arc::new(AtomicBool::new(false)));
         listen(engine, output, &printed, ended.clone()).map_err(ContainerError::io(folder.path()))?;
-        let connection = folder.connect(network, PATIENCE, || !ended.load(Ordering::Acquire));
+        let connection = folder.connect(network, PATIENCE, || is_wanted() && !ended.load(Ordering::Acquire));
         let connection = connection.map_err(|error| {
             let how = match state(engine, &id) {
                 Ok(State::Ended(ending)) => format!(" ({ending})"),

@@ -67,10 +67,12 @@ impl Contain for Engines {
         processors: u32,
         folder: Folder,
         network: &Network,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError> {
         let started = self.get(network).and_then(|engine| {
             let image = self.empty(&engine)?;
-            Container::start(&engine, &Spec::of_sandbox(&image, sandbox, processors), folder, network)
+            let spec = Spec::of_sandbox(&image, sandbox, processors);
+            Container::start(&engine, &spec, folder, network, is_wanted)
         });
         match started {
             Ok(container) => Ok(Box::new(container)),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use bollard::models::ContainerSummaryStateEnum as State;
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions};
 
 use crate::engine::Engine;
@@ -22,7 +23,8 @@ pub(crate) fn sweep(engine: &Engine) {
     let containers = engine.runtime.block_on(engine.docker.list_containers(Some(options))).unwrap_or_default();
     for container in containers {
         let owner = container.labels.as_ref().and_then(|labels| Owner::read(labels.get(OWNER)?));
-        if let (Some(id), true) = (container.id, owner.is_some_and(|owner| owner.is_gone())) {
+        let has_ended = matches!(container.state, Some(State::EXITED | State::DEAD));
+        if let (Some(id), true) = (container.id, owner.is_some_and(|owner| owner.is_gone(has_ended))) {
             let docker = engine.docker.clone();
             engine.later(async move {
                 let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
@@ -58,12 +60,13 @@ impl Owner {
         Some(Self { boot, namespace, number: number.parse().ok()?, started })
     }
 
-    /// Whether it ended. Of another namespace nothing can be known.
-    fn is_gone(&self) -> bool {
-        if self.boot != boot() {
-            return true;
+    /// Whether it ended. Of a process of another namespace, or of another machine that uses the same engine, nothing can be known
+    /// by its number: its container tells, which ends when its owner does.
+    fn is_gone(&self, container_has_ended: bool) -> bool {
+        match self.boot == boot() && self.namespace == namespace() {
+            true => started(self.number).as_ref() != Some(&self.started),
+            false => container_has_ended,
         }
-        self.namespace == namespace() && started(self.number).as_ref() != Some(&self.started)
     }
 }
 
@@ -97,9 +100,20 @@ mod tests {
     fn an_owner_is_gone_when_its_process_is_another() {
         let own = Owner::own();
         assert_eq!(Owner::read(&own.to_string()).as_ref(), Some(&own));
-        assert!(!own.is_gone());
-        assert!(Owner { started: "1".to_owned(), ..Owner::own() }.is_gone());
-        assert!(Owner { boot: "another".to_owned(), ..Owner::own() }.is_gone());
-        assert!(!Owner { namespace: "pid:[1]".to_owned(), number: 1, ..Owner::own() }.is_gone());
+        for has_ended in [false, true] {
+            assert!(!own.is_gone(has_ended));
+            assert!(Owner { started: "1".to_owned(), ..Owner::own() }.is_gone(has_ended));
+        }
+    }
+
+    #[test]
+    fn elsewhere_a_number_says_nothing() {
+        let elsewhere = [
+            Owner { boot: "another".to_owned(), ..Owner::own() },
+            Owner { namespace: "pid:[1]".to_owned(), number: 1, ..Owner::own() },
+        ];
+        for owner in elsewhere {
+            assert_eq!([false, true].map(|has_ended| owner.is_gone(has_ended)), [false, true]);
+        }
     }
 }

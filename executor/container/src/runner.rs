@@ -178,10 +178,15 @@ impl ContainerRunner {
     }
 
     fn container(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Container>, ContainerError> {
-        self.pool.lend(Kind::of(launch, limits), |_| self.start(launch, limits))
+        self.pool.lend(Kind::of(launch, limits), |_| self.start(launch, limits, &|| true))
     }
 
-    fn start(&self, launch: &Launch, limits: &Limits) -> Result<Container, ContainerError> {
+    fn start(
+        &self,
+        launch: &Launch,
+        limits: &Limits,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Container, ContainerError> {
         let engine = self.engine()?;
         let image = match engine.image(&launch.image)? {
             Some(image) => image,
@@ -189,7 +194,7 @@ impl ContainerRunner {
         };
         let folder = self.host.folder()?;
         let spec = Spec::of_image(&launch.image, image.volumes, &folder, limits);
-        Container::start(&engine, &spec, folder, self.host.network()?)
+        Container::start(&engine, &spec, folder, self.host.network()?, is_wanted)
     }
 
     /// Gives the engine an image that it does not have any more.
@@ -214,9 +219,9 @@ impl Runner for ContainerRunner {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
     }
 
-    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
+    fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        self.pool.prepare(Kind::of(&launch, limits), |_| self.start(&launch, limits));
+        self.pool.prepare(Kind::of(&launch, limits), |_| self.start(&launch, limits, is_wanted));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Durable writes, atomic exchanges, locks.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
@@ -44,7 +45,16 @@ pub fn may_write(path: &Path) -> bool {
 /// A lock on a file, given back when dropped or when the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Whether the file that is locked is the one at this path: it may have been removed before the lock was taken.
+    pub fn is_of(&self, path: &Path) -> bool {
+        let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let locked = self.file.metadata().map(identity).ok();
+        locked.is_some() && locked == std::fs::metadata(path).map(identity).ok()
+    }
 }
 
 /// Takes a lock that others may share. Waits if `wait`, else gives `None` when it is taken exclusively.
@@ -65,7 +75,7 @@ fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Lock>> {
         opened => opened?,
     };
     match flock(&file, operation) {
-        Ok(()) => Ok(Some(Lock { _file: file })),
+        Ok(()) => Ok(Some(Lock { file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -6,6 +6,7 @@
 mod descriptors;
 mod files;
 mod guard;
+mod memory;
 mod processors;
 mod region;
 mod stamp;
@@ -15,7 +16,8 @@ pub use descriptors::{receive_files, send_files};
 pub use files::{
     Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole,
 };
-pub use guard::guarded;
+pub use guard::{Panic, caught, guarded};
+pub use memory::memory;
 pub use processors::processors;
 pub use region::{Region, Writer};
 pub use stamp::FileStamp;

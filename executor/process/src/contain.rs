@@ -26,15 +26,17 @@ impl From<Isolate> for Enclosure {
 
 /// Starts programs of this machine in containers that show them what their sandbox would.
 pub trait Contain: Send + Sync {
-    /// Starts one that listens on the socket of this folder, and waits until it does. It has the time of so many processors.
+    /// Starts one that listens on the socket of this folder, and waits until it does, while it is wanted. It has the time of so
+    /// many processors.
     ///
     /// # Errors
-    /// If there is no engine, or the program does not come up.
+    /// If there is no engine, or the program does not come up, or is not wanted any more.
     fn start(
         &self,
         sandbox: &Sandbox,
         processors: u32,
         folder: Folder,
         network: &Network,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError>;
 }

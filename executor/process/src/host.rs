@@ -83,25 +83,29 @@ impl Host {
         network.as_ref().map_err(|reason| ProcessError::Start { reason: reason.clone() })
     }
 
-    /// Starts a program that listens on the socket of this folder, and waits until it does. It runs on so many processors.
+    /// Starts a program that listens on the socket of this folder, and waits until it does, while it is wanted. It runs on so
+    /// many processors.
     ///
     /// # Errors
-    /// If it does not come up.
+    /// If it does not come up, or is not wanted any more.
     pub fn start(
         &self,
         sandbox: Sandbox,
         processors: u32,
         folder: Folder,
         enclosure: Enclosure,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError> {
         let network = self.network()?;
         match (enclosure, &self.containers) {
             (Enclosure::Sandbox, _) => {
                 let lent = self.processors.lend(processors);
                 let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
-                Ok(Box::new(Process::start(&sandbox, lent, &self.helper, folder, network)?))
+                Ok(Box::new(Process::start(&sandbox, lent, &self.helper, folder, network, is_wanted)?))
             }
-            (Enclosure::Container, Some(containers)) => containers.start(&sandbox, processors, folder, network),
+            (Enclosure::Container, Some(containers)) => {
+                containers.start(&sandbox, processors, folder, network, is_wanted)
+            }
             (Enclosure::Container, None) => Err(ProcessError::Refused("nothing here starts containers".to_owned())),
         }
     }

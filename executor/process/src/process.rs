@@ -29,20 +29,21 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts one and waits until it listens.
+    /// Starts one and waits until it listens, while it is wanted.
     pub(crate) fn start(
         sandbox: &Sandbox,
         processors: LentProcessors,
         helper: &Path,
         folder: Folder,
         network: &Network,
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Self, ProcessError> {
         let mut child = sandbox.spawn(helper).map_err(ProcessError::io(helper))?;
         let printed = Printed::default();
         let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
         let listen = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));
         listen.map_err(ProcessError::io(helper))?;
-        let connection = folder.connect(network, PATIENCE, || matches!(child.try_wait(), Ok(None)));
+        let connection = folder.connect(network, PATIENCE, || is_wanted() && matches!(child.try_wait(), Ok(None)));
         match connection {
             Ok(connection) => Ok(Self { child, connection, printed, _folder: folder, _processors: processors }),
             Err(error) => {

@@ -87,19 +87,24 @@ impl PythonRunner {
     }
 
     fn process(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
-        self.pool.lend(self.kind(launch, limits), |_| self.start(launch, limits))
+        self.pool.lend(self.kind(launch, limits), |_| self.start(launch, limits, &|| true))
     }
 
     fn kind(&self, launch: &Launch, limits: &Limits) -> Kind {
         Kind::of(launch, self.environments.place(&launch.project), limits)
     }
 
-    fn start(&self, launch: &Launch, limits: &Limits) -> Result<Box<dyn Server>, PythonError> {
+    fn start(
+        &self,
+        launch: &Launch,
+        limits: &Limits,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Server>, PythonError> {
         let Launch { project, entry } = launch;
         let environment = (self.installer)(&project.digest(entry), project)?;
         let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.environments.home)?);
         let sandbox = sandbox(launch, &environment, limits, &folder, &sdk);
-        Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into())?)
+        Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into(), is_wanted)?)
     }
 }
 
@@ -108,9 +113,9 @@ impl Runner for PythonRunner {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
     }
 
-    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
+    fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        self.pool.prepare(self.kind(&launch, limits), |_| self.start(&launch, limits));
+        self.pool.prepare(self.kind(&launch, limits), |_| self.start(&launch, limits, is_wanted));
     }
 }
 

@@ -31,8 +31,9 @@ pub trait Runner: Send + Sync {
     /// Opens a fresh instance. It holds no history of earlier invocations.
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;
 
-    /// Starts what an invocation of this stage will need, so that it need not wait for that. Where it fails, opening says why.
-    fn prepare(&self, _stage: &StageDigest, _limits: &Limits) {}
+    /// Starts what an invocation of this stage will need, so that it need not wait for that, and gives up as soon as it is not
+    /// wanted any more. Where it fails, opening says why.
+    fn prepare(&self, _stage: &StageDigest, _limits: &Limits, _is_wanted: &dyn Fn() -> bool) {}
 }
 
 /// The most stages that an instance may hold: each may run on top of the one before, in one thread.

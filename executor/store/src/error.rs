@@ -71,6 +71,22 @@ pub enum StoreError {
     Encode(#[from] postcard::Error),
 }
 
+impl StoreError {
+    /// Whether the fault is flowc's own: it asked for what no store can do.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Columns(_) | Self::Rows { .. } | Self::Encode(_) => true,
+            Self::Io { .. }
+            | Self::DiskFull(_)
+            | Self::ReadOnly(_)
+            | Self::Version { .. }
+            | Self::NotAStore(_)
+            | Self::Damaged { .. }
+            | Self::Index { .. } => false,
+        }
+    }
+}
+
 impl From<arrow_schema::ArrowError> for StoreError {
     fn from(error: arrow_schema::ArrowError) -> Self {
         Self::Columns(error.into())

@@ -114,6 +114,8 @@ pub enum Memo {
     Pin = 11,
     /// The files of a source, and what reading them found.
     Files = 12,
+    /// What became of a stage when it last ran, and why it ran.
+    Ran = 13,
 }
 
 impl Memo {

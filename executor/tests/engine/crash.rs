@@ -30,6 +30,7 @@ fn run_in(folder: &Path) {
         build: true,
         update_lock: false,
         memory: 512 << 20,
+        budget: 8 << 30,
         workers: Vec::new(),
     };
     // Killed at any instant, it may also meet its own half-changed input: an error is as good as an end.

@@ -80,6 +80,7 @@ impl Project {
             build: true,
             update_lock: false,
             memory: 512 << 20,
+            budget: 8 << 30,
             workers: Vec::new(),
         })
     }

@@ -70,7 +70,7 @@ impl WasmProcessRunner {
         })
     }
 
-    fn start(&self, stage: &str, kind: &Kind) -> Result<Box<dyn Server>, StageError> {
+    fn start(&self, stage: &str, kind: &Kind, is_wanted: &dyn Fn() -> bool) -> Result<Box<dyn Server>, StageError> {
         let failed = |problem: Problem| {
             let fault = StageFault::Problem { message: problem.message, config_path: None };
             StageError::new(stage, fault)
@@ -78,7 +78,8 @@ impl WasmProcessRunner {
         let served = ServedComponent::of(&self.components, kind.digest, kind.memory).map_err(failed)?;
         let folder = self.host.folder().map_err(|error| error.of_stage(stage))?;
         let sandbox = self.sandbox(&served, &folder).map_err(failed)?;
-        self.host.start(sandbox, THREADS, folder, kind.enclosure).map_err(|error| error.of_stage(stage))
+        let started = self.host.start(sandbox, THREADS, folder, kind.enclosure, is_wanted);
+        started.map_err(|error| error.of_stage(stage))
     }
 }
 
@@ -86,13 +87,13 @@ impl Runner for WasmProcessRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         let limits = &invocation.limits;
         let kind = Kind::of(invocation.digest, limits);
-        let process = self.pool.lend(kind, |kind| self.start(&invocation.stage, kind))?;
+        let process = self.pool.lend(kind, |kind| self.start(&invocation.stage, kind, &|| true))?;
         let entries = vec![invocation.digest.to_string()];
         let invocations = std::slice::from_ref(invocation);
         process.open(Stages { entries, invocations, between: Vec::new() }, outlet)
     }
 
-    fn prepare(&self, stage: &StageDigest, limits: &Limits) {
-        self.pool.prepare(Kind::of(*stage, limits), |kind| self.start("", kind));
+    fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
+        self.pool.prepare(Kind::of(*stage, limits), |kind| self.start("", kind, is_wanted));
     }
 }

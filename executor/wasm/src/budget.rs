@@ -1,5 +1,7 @@
 //! The memory of one instance: what its linear memories and tables hold and what it keeps in the host by handle.
 
+use std::cell::Cell;
+
 use wasmtime::ResourceLimiter;
 
 use crate::fault::Stop;
@@ -10,7 +12,25 @@ pub const DEFAULT_MEMORY: u64 = 512 << 20;
 /// Host bytes for an element of a table.
 const TABLE_ELEMENT: usize = 16;
 
-/// Counts bytes against a limit.
+thread_local! {
+    /// Bytes that the instances of this thread may still take together. A chain of instances has one thread.
+    static ROOM: Cell<u64> = const { Cell::new(u64::MAX) };
+}
+
+/// Makes a call whose instances may take so much memory together, beside the limit of each.
+pub fn within<T>(bytes: u64, call: impl FnOnce() -> T) -> T {
+    /// Also a call that panics leaves the room as it was.
+    struct Before(u64);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            ROOM.set(self.0);
+        }
+    }
+    let _before = Before(ROOM.replace(bytes));
+    call()
+}
+
+/// Counts bytes against a limit, and against the room that is left for all instances of the thread.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: u64,
@@ -28,27 +48,40 @@ impl Budget {
 
     /// Bytes that are left.
     pub(crate) fn room(&self) -> u64 {
-        self.limit.saturating_sub(self.used)
+        self.limit.saturating_sub(self.used).min(ROOM.get())
     }
 
     /// Whether these bytes could be had; they are not taken.
     pub(crate) fn afford(&self, bytes: usize) -> Result<(), Stop> {
-        if bytes as u64 > self.room() { Err(Stop::Memory) } else { Ok(()) }
+        match bytes as u64 {
+            bytes if bytes > self.limit.saturating_sub(self.used) => Err(Stop::Memory),
+            bytes if bytes > ROOM.get() => Err(Stop::Room),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn charge(&mut self, bytes: usize) -> Result<(), Stop> {
         self.afford(bytes)?;
         self.used += bytes as u64;
+        ROOM.set(ROOM.get() - bytes as u64);
         Ok(())
     }
 
     pub(crate) fn release(&mut self, bytes: usize) {
-        self.used = self.used.saturating_sub(bytes as u64);
+        let released = self.used.min(bytes as u64);
+        self.used -= released;
+        ROOM.set(ROOM.get().saturating_add(released));
     }
 
     fn grow(&mut self, current: usize, desired: usize) -> wasmtime::Result<bool> {
         self.charge(desired.saturating_sub(current))?;
         Ok(true)
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        ROOM.set(ROOM.get().saturating_add(self.used));
     }
 }
 
@@ -66,6 +99,24 @@ impl ResourceLimiter for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn instances_of_a_thread_share_its_room() {
+        within(150, || {
+            let (mut one, mut other) = (Budget::new(Some(100)), Budget::new(Some(100)));
+            one.charge(90).unwrap();
+            assert!(matches!(other.charge(61), Err(Stop::Room)));
+            other.charge(60).unwrap();
+            one.release(40);
+            other.charge(40).unwrap();
+            assert_eq!((one.room(), other.room()), (0, 0));
+            drop(one);
+            assert_eq!(ROOM.get(), 50);
+            assert!(std::panic::catch_unwind(|| within(7, || panic!("no"))).is_err());
+            assert_eq!(ROOM.get(), 50);
+        });
+        assert_eq!(ROOM.get(), u64::MAX);
+    }
 
     #[test]
     fn what_is_released_can_be_charged_again_and_the_limit_holds() {

@@ -12,6 +12,9 @@ pub(crate) enum Stop {
     /// The guest wanted more memory than it may have.
     #[error("the memory limit is reached")]
     Memory,
+    /// The guest and those that run with it wanted more memory than they may have together.
+    #[error("the memory of the run is taken")]
+    Room,
     /// The outlet failed; its error is kept by the host.
     #[error("the outlet failed")]
     Outlet,
@@ -29,6 +32,11 @@ pub(crate) fn fault(error: &wasmtime::Error, complaint: Option<String>, memory: 
     match error.downcast_ref::<Stop>() {
         Some(Stop::Contract(what)) => return StageFault::Contract(what.clone()),
         Some(Stop::Memory) => return StageFault::Memory { bytes: memory },
+        Some(Stop::Room) => {
+            let message = "the stages that run together need more memory than the whole run may take; raise `--budget`, or state \
+                           `isolate #true` in one of them, so that they run one after the other";
+            return StageFault::Problem { message: message.to_owned(), config_path: None };
+        }
         Some(Stop::Outlet) => return StageFault::Downstream("what takes the stage's batches failed".to_owned()),
         None => {}
     }

@@ -37,7 +37,7 @@ use std::path::PathBuf;
 
 use flowc_planner::key::StageDigest;
 
-pub use budget::DEFAULT_MEMORY;
+pub use budget::{DEFAULT_MEMORY, within};
 pub use engine::STACK_PER_INSTANCE;
 pub use folder::CompiledFolder;
 pub use log::{LOG_LINE_BYTES, LOG_LINES};

@@ -68,6 +68,35 @@ impl Diagnostic {
     }
 }
 
+/// A place in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPlace {
+    /// The text's name.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1.
+    pub column: usize,
+}
+
+impl Diagnostic {
+    /// The name of its kind.
+    pub fn code_name(&self) -> Option<String> {
+        miette::Diagnostic::code(self).map(|code| code.to_string())
+    }
+
+    /// What to do.
+    pub fn help_text(&self) -> Option<String> {
+        miette::Diagnostic::help(self).map(|help| help.to_string())
+    }
+
+    /// The place that it is about.
+    pub fn first_place(&self) -> Option<TextPlace> {
+        let contents = self.source.as_deref()?.read_span(self.labels.first()?.inner(), 0, 0).ok()?;
+        Some(TextPlace { file: contents.name()?.to_owned(), line: contents.line() + 1, column: contents.column() + 1 })
+    }
+}
+
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.kind.fmt(f)

@@ -74,10 +74,13 @@ pub enum SyntaxProblem {
         /// How deep they may be.
         limit: usize,
     },
-    /// The text is too long for its places to be counted.
-    #[error("the file is longer than 1 GiB")]
+    /// The text is longer than the parser is trusted with.
+    #[error("the file is longer than {} MiB", limit >> 20)]
     #[diagnostic(code(flowc::too_long), help("split it with `include`"))]
-    TooLong,
+    TooLong {
+        /// Bytes that a text may have.
+        limit: usize,
+    },
     /// `(u8)1`.
     #[error("the type annotation `({name})` means nothing in a pipeline")]
     #[diagnostic(code(flowc::annotation), help("leave it out"))]

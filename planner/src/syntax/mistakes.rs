@@ -9,6 +9,9 @@ use miette::SourceSpan;
 use super::nesting;
 use crate::diagnostic::SyntaxProblem;
 
+/// So many mistakes are told: in what is no KDL at all, the parser finds one at every character.
+const MOST: usize = 20;
+
 /// The mistakes behind what the parser reports; at least one if it reports any.
 pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSpan, SyntaxProblem)> {
     let balances = nesting::balances(text);
@@ -16,9 +19,7 @@ pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSp
     let all_echo = found.iter().all(|(_, problem)| is_echo(problem, balances));
     let kept = found.into_iter().filter(|(_, problem)| all_echo || !is_echo(problem, balances));
     let mut kept: Vec<_> = kept.collect();
-    if all_echo {
-        kept.truncate(1);
-    }
+    kept.truncate(if all_echo { 1 } else { MOST });
     kept
 }
 

@@ -6,14 +6,20 @@ mod slips;
 
 use std::collections::HashMap;
 
-use kdl::{KdlDocument, KdlEntry, KdlNode, KdlValue};
+use kdl::{KdlDocument, KdlEntry, KdlError, KdlNode, KdlValue};
 use miette::SourceSpan;
 
 use crate::diagnostic::{Problems, SyntaxProblem};
 use crate::text::Place;
 
-/// Places count bytes in 32 bits.
-const LONGEST: usize = 1 << 30;
+/// Bytes of the longest text. A pipeline of a hundred thousand stages has fewer.
+const LONGEST: usize = 16 << 20;
+
+/// Bytes of stack for the parser, beside those for the text.
+const STACK: usize = 4 << 20;
+/// Bytes of stack for each byte of the text: at what it does not expect, and at each star and slash in a comment, the parser
+/// calls itself and goes on with the rest.
+const STACK_PER_BYTE: usize = 1 << 10;
 
 /// A node of a document.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,14 +115,18 @@ impl Node {
 pub(crate) fn parse(text: &str, file: u32, problems: &mut Problems) -> Vec<Node> {
     let reader = Reader { text, file };
     if text.len() > LONGEST {
-        problems.at(Place { file, start: 0, end: 0 }, SyntaxProblem::TooLong);
+        problems.at(Place { file, start: 0, end: 0 }, SyntaxProblem::TooLong { limit: LONGEST });
         return Vec::new();
     }
     if let Some(at) = nesting::too_deep(text) {
         problems.at(reader.place(at, 1), SyntaxProblem::TooDeep { limit: nesting::DEEPEST });
         return Vec::new();
     }
-    match KdlDocument::parse(text) {
+    let Some(parsed) = on_stack(text) else {
+        problems.at(Place { file, start: 0, end: 0 }, SyntaxProblem::TooLong { limit: LONGEST });
+        return Vec::new();
+    };
+    match parsed {
         Ok(document) => {
             let nodes = reader.nodes(document, problems);
             let before = problems.len();
@@ -130,6 +140,16 @@ pub(crate) fn parse(text: &str, file: u32, problems: &mut Problems) -> Vec<Node>
             Vec::new()
         }
     }
+}
+
+/// Parses a text with as much stack as it may need; none if the system does not give so much.
+fn on_stack(text: &str) -> Option<Result<KdlDocument, KdlError>> {
+    let stack = STACK + text.len() * STACK_PER_BYTE;
+    std::thread::scope(|scope| {
+        let parse = move || KdlDocument::parse(text);
+        let thread = std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, parse).ok()?;
+        thread.join().map_err(|panic| std::panic::resume_unwind(panic)).ok()
+    })
 }
 
 struct Reader<'a> {
@@ -199,5 +219,46 @@ fn repeated_properties(props: &[Prop], problems: &mut Problems) {
             let problem = SyntaxProblem::RepeatedProperty { name: prop.name.clone() };
             problems.with(prop.arg.place, problem, first, "first given here");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts at which the parser goes one call deeper for each piece: it would overflow a thread's usual stack.
+    #[test]
+    fn no_text_takes_more_stack_than_there_is() {
+        const MANY: usize = 20_000;
+        let pieces = [
+            "(", ")", "{", "}", "()", "[", "]", "=", ";", ",", "\\", "/-", "/- a ", "*", "/", "#", "\"", "\"a\"", "(a",
+            "a=", "a=(", "\u{feff}", "r\"", "\\\n", "/*", "*/", "//", "-", "+", "0x", "#true", "@",
+        ];
+        for piece in pieces {
+            let many = piece.repeat(MANY);
+            let closing = ")".repeat(MANY);
+            let texts = [many.clone(), format!("a {many}"), format!("a {many}{closing}"), format!("a /* {many} */ b")];
+            for text in texts {
+                let mut problems = Problems::default();
+                parse(&text, 0, &mut problems);
+            }
+        }
+    }
+
+    #[test]
+    fn parentheses_without_end_are_a_mistake() {
+        for many in [10_000, 50_000] {
+            let mut problems = Problems::default();
+            let text = format!("a {}{}", "(".repeat(many), ")".repeat(many));
+            assert!(parse(&text, 0, &mut problems).is_empty());
+            assert!(!problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_refused() {
+        let mut problems = Problems::default();
+        assert!(parse(&"a\n".repeat(LONGEST / 2 + 1), 0, &mut problems).is_empty());
+        assert_eq!(problems.len(), 1);
     }
 }

@@ -50,7 +50,7 @@ fn write(path: &Path, content: &[u8]) -> Result<(), Failure> {
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         OpenOptions::new().write(true).create_new(true).open(path)?.write_all(content)
     };
-    write().map_err(|error| Failure::command(format!("{} cannot be written: {error}", path.display())))
+    write().map_err(Failure::system(format!("{} cannot be written", path.display())))
 }
 
 #[cfg(test)]

@@ -1,0 +1,135 @@
+//! Where the rows and the columns of streams come from. Found once for a plan, from the sources down, so that a long chain of
+//! stages costs a step for each of them, whoever asks how often.
+
+use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, StreamId};
+
+/// A column of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SourceColumn {
+    /// Index of the source.
+    pub source: usize,
+    /// Index of the column in the source's schema.
+    pub column: usize,
+}
+
+/// The origins of all streams of a plan.
+#[derive(Default)]
+pub(crate) struct Lineage {
+    rows: Vec<StreamId>,
+    columns: Vec<Vec<Option<SourceColumn>>>,
+    files: Vec<Option<usize>>,
+}
+
+impl Lineage {
+    /// Those of this plan, whose streams come after those that they are made of.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let mut lineage = Self::default();
+        for id in (0..plan.streams.len()).map(StreamId) {
+            let above = row_origin(plan, id);
+            let rows = above.map_or(id, |above| lineage.rows[above.0]);
+            let width = plan.stream(id).schema.fields().len();
+            let columns = (0..width).map(|column| lineage.column_of(plan, id, above, column)).collect();
+            let file = lineage.file_of(plan, id);
+            lineage.rows.push(rows);
+            lineage.columns.push(columns);
+            lineage.files.push(file);
+        }
+        lineage
+    }
+
+    /// The first of the streams whose rows, segment by segment, are exactly this stream's rows: all of them have one key.
+    pub(crate) fn rows(&self, stream: StreamId) -> StreamId {
+        self.rows[stream.0]
+    }
+
+    /// The source column that a column is, unchanged and row for row, if it is one.
+    pub(crate) fn source_column(&self, stream: StreamId, column: usize) -> Option<SourceColumn> {
+        self.columns[stream.0][column]
+    }
+
+    /// The source whose files a stream's segments come from, row for row or through stages that take segment by segment.
+    pub(crate) fn file(&self, stream: StreamId) -> Option<usize> {
+        self.files[stream.0]
+    }
+
+    fn column_of(&self, plan: &Plan, id: StreamId, above: Option<StreamId>, column: usize) -> Option<SourceColumn> {
+        match plan.stream(id).producer {
+            Producer::Source { source } => Some(SourceColumn { source, column }),
+            Producer::Rejects { .. } => None,
+            Producer::Stage { stage, port } => match plan.stages[stage].outputs[port].columns[column] {
+                OutputColumn::Passed { column } => self.source_column(above?, column),
+                OutputColumn::Written => None,
+            },
+        }
+    }
+
+    fn file_of(&self, plan: &Plan, id: StreamId) -> Option<usize> {
+        match plan.stream(id).producer {
+            Producer::Source { source } | Producer::Rejects { source } => Some(source),
+            Producer::Stage { stage, .. } => {
+                let stage = &plan.stages[stage];
+                let (_, input) = stage.driving().filter(|_| !stage.is_combining())?;
+                self.file(input.stream)
+            }
+        }
+    }
+}
+
+/// The stream above whose rows, segment by segment, are exactly this stream's rows.
+pub(crate) fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
+    let (stage, port) = plan.producing_stage(stream)?;
+    let (driving, input) = plan.stages[stage].driving()?;
+    (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::sync::Arc;
+
+    use crate::known::lookups;
+    use crate::{Cancel, Event, Options, RunRequest, Session};
+
+    /// Keys that are looked up for a run of so many stages that each pass all columns on, and for a look at what a second one
+    /// would do.
+    fn lookups_of_a_chain(stages: usize) -> [usize; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut flow = "source \"s0\" { files \"in.csv\" }\n".to_owned();
+        for stage in 1..=stages {
+            let above = stage - 1;
+            writeln!(flow, "stage \"s{stage}\" {{ in \"s{above}\"; std \"select@1\"; config {{ columns \"x\" }} }}")
+                .unwrap();
+        }
+        writeln!(flow, "sink \"o\" {{ in \"s{stages}\"; file \"out.csv\" }}").unwrap();
+        std::fs::write(folder.path().join("flow.kdl"), flow).unwrap();
+        std::fs::write(folder.path().join("in.csv"), "x\n1\n").unwrap();
+        let session = Session::new(Options {
+            pipeline: folder.path().join("flow.kdl"),
+            store: folder.path().join("store"),
+            jobs: 1,
+            params: Default::default(),
+            ambient: Default::default(),
+            locked: false,
+            build: true,
+            update_lock: false,
+            memory: 512 << 20,
+            budget: 8 << 30,
+            workers: Vec::new(),
+        });
+        lookups::take();
+        session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
+        let of_run = lookups::take();
+        let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
+        session.status(&planned).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
+        [of_run, lookups::take()]
+    }
+
+    #[test]
+    fn work_grows_with_the_length_of_a_chain_and_not_with_its_square() {
+        let (short, long) = (lookups_of_a_chain(20), lookups_of_a_chain(80));
+        for (short, long) in short.into_iter().zip(long) {
+            assert!(long <= 4 * short + 16, "{short} keys for 20 stages, {long} for 80");
+        }
+    }
+}
