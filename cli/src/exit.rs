@@ -29,6 +29,9 @@ pub(crate) const STORE: Exit = exit(3, "the store cannot be used, or is damaged"
 /// `--locked` found a difference, or the lock cannot be read.
 pub(crate) const LOCKED: Exit =
     exit(4, "the pipeline does not fit `flow.lock` under `--locked`, or the lock cannot be read");
+/// `--require-isolation` found less.
+pub(crate) const ISOLATION: Exit =
+    exit(5, "this machine can't isolate stages in full, which `--require-isolation` asks for");
 /// A bug.
 pub(crate) const INTERNAL: Exit = exit(70, "a bug in flowc");
 /// Ctrl-C or a termination signal.
@@ -36,13 +39,14 @@ pub(crate) const STOPPED: Exit = exit(130, "stopped by Ctrl-C or a signal");
 
 /// Every code, for the reference.
 #[cfg(test)]
-pub(crate) const ALL: [Exit; 7] = [OK, FAILED, MISTAKE, STORE, LOCKED, INTERNAL, STOPPED];
+pub(crate) const ALL: [Exit; 8] = [OK, FAILED, MISTAKE, STORE, LOCKED, ISOLATION, INTERNAL, STOPPED];
 
 /// The code for a class of failures.
 pub(crate) fn of_class(class: ErrorClass) -> Exit {
     match class {
         ErrorClass::User => MISTAKE,
         ErrorClass::Lock => LOCKED,
+        ErrorClass::Isolation => ISOLATION,
         ErrorClass::Run | ErrorClass::Environment => FAILED,
         ErrorClass::Store => STORE,
         ErrorClass::Internal => INTERNAL,

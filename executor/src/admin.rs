@@ -1,12 +1,14 @@
 //! Looking after a store.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use flowc_python::Environments;
-use flowc_store::{Area, Collection, Damage, GcReport, Info, Memo, Store, Swept};
+use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
 
 use crate::Error;
 use crate::history::{self, PastRun, Pin, kept};
+use crate::remembered::RUN;
 
 /// What a store holds.
 pub fn info(store: &Path) -> Result<Info, Error> {
@@ -74,8 +76,8 @@ impl Count {
     }
 }
 
-/// Folders among builds that have rules of their own: environments, and notes of images.
-const APART: [&str; 2] = ["python", "images"];
+/// Folders among builds that have rules of their own: environments, notes of images, and code.
+const APART: [&str; 3] = ["python", "images", "code"];
 
 /// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
 /// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
@@ -88,17 +90,22 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let results = collection.results(&kept.columns, &kept.rows)?;
     let is_built = |name: &str| kept.builds.contains(name);
     let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
+    let code = collection.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
+    // What a snapshot holds has another name there.
+    let files = Store::area(store, Area::CodeFiles);
+    let is_held = |name: &str| std::fs::metadata(files.join(name)).is_ok_and(|file| file.nlink() > 1);
+    let contents = collection.area(Area::CodeFiles, is_held)?;
     let builds = collection.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
     let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
     let compiled = collection.area(Area::Cwasm, is_compiled)?;
     if !dry_run {
-        kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(Memo::Run, key));
+        kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(RUN, key));
         collection.store().flush()?;
     }
     Ok(Collected {
         runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
         results,
         environments: Count::of(&[environments], Environments::is_whole),
-        components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),
+        components: Count::of(&[builds, compiled, code, contents], |name| name.ends_with("wasm")),
     })
 }

@@ -1,11 +1,11 @@
 //! Answers the planner from components, source files, the lock, and what is remembered of earlier answers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use arrow_schema::SchemaRef;
+use flowc_code::Evidence;
 use flowc_planner::Lock;
-use flowc_planner::catalogue::{Catalogue, Description, Problem, Question, Signature};
+use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
 use flowc_planner::plan::{Code, Location, SourceSpec};
 use flowc_store::{Memo, Store};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::components::{Components, Located};
+use crate::remembered::{DESCRIPTION, SIGNATURE};
 
 /// The planner's view of the world, for one planning.
 pub(crate) struct StageCatalogue<'a> {
@@ -25,8 +26,8 @@ pub(crate) struct StageCatalogue<'a> {
     pub images: BTreeMap<String, String>,
     /// The columns of each source that does not declare them. Goes into the lock.
     pub schemas: BTreeMap<String, SchemaRef>,
-    /// Files that decide whether a component is still the same.
-    pub evidence: Vec<PathBuf>,
+    /// By what a later run sees that all code is the same.
+    pub evidence: Evidence,
     /// The names of what was built for the code.
     pub builds: Vec<String>,
 }
@@ -39,19 +40,25 @@ impl<'a> StageCatalogue<'a> {
     }
 
     fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
-        let Located { digest, evidence, builds, image } = self.components.locate(code)?;
+        let Located { digest, evidence, parts, builds, image } = self.components.locate(code)?;
+        if let Some(parts) = parts {
+            self.components.code.remember(&digest, &parts);
+        }
         self.check_lock(code, &digest)?;
         self.images.extend(image);
         self.evidence.extend(evidence);
         self.builds.extend(builds);
         self.codes.insert(code.clone(), digest);
-        let store = self.components.store;
-        if let Some(known) = remembered(store, Memo::Signature, &signature_key(&digest)) {
-            return Ok(known);
-        }
-        let signature = self.components.runners.signature(code, &digest)?;
-        remember(store, Memo::Signature, &signature_key(&digest), &signature);
-        Ok(signature)
+        let (store, runners) = (self.components.store, self.components.runners);
+        let signature: Signature = match recall(store, SIGNATURE, &signature_key(&digest)) {
+            Some(known) => known,
+            None => {
+                let signature = runners.signature(code, &digest)?;
+                remember(store, SIGNATURE, &signature_key(&digest), &signature);
+                signature
+            }
+        };
+        Ok(runners.on_machine(code).add_to(signature))
     }
 
     fn check_lock(&self, code: &Code, digest: &StageDigest) -> Result<(), Problem> {
@@ -72,11 +79,11 @@ impl<'a> StageCatalogue<'a> {
     fn describe_one(&self, question: &Question) -> Result<Description, Problem> {
         let key = question_key(question);
         let store = self.components.store;
-        if let Some(known) = remembered(store, Memo::Describe, &key) {
+        if let Some(known) = recall(store, DESCRIPTION, &key) {
             return Ok(known);
         }
         let description = self.components.runners.describe(question)?;
-        remember(store, Memo::Describe, &key, &description);
+        remember(store, DESCRIPTION, &key, &description);
         Ok(description)
     }
 
@@ -107,6 +114,10 @@ impl<'a> StageCatalogue<'a> {
 }
 
 impl Catalogue for StageCatalogue<'_> {
+    fn leave_out(&mut self, own: &OwnFiles) {
+        self.components.code.leave_out(own);
+    }
+
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
         codes.iter().map(|code| self.signature(code)).collect()
     }
@@ -121,7 +132,7 @@ impl Catalogue for StageCatalogue<'_> {
 }
 
 /// An earlier answer. Answers are kept as JSON: the schema of a config is of no fixed form.
-fn remembered<T: DeserializeOwned>(store: &Store, kind: Memo, key: &[u8; 32]) -> Option<T> {
+fn recall<T: DeserializeOwned>(store: &Store, kind: Memo, key: &[u8; 32]) -> Option<T> {
     let answer: String = store.memo(kind, key).ok()??;
     serde_json::from_str(&answer).ok()
 }
@@ -134,11 +145,11 @@ fn remember(store: &Store, kind: Memo, key: &[u8; 32], answer: &impl Serialize) 
 }
 
 fn signature_key(digest: &StageDigest) -> [u8; 32] {
-    KeyHasher::new("signature 3").digest(digest.as_bytes()).finish()
+    KeyHasher::new("signature").digest(digest.as_bytes()).finish()
 }
 
 fn question_key(question: &Question) -> [u8; 32] {
-    let mut hasher = KeyHasher::new("describe 1");
+    let mut hasher = KeyHasher::new("describe");
     hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
     for schema in &question.inputs {
         hasher.number(schema.fields().len() as u64);
@@ -171,6 +182,7 @@ mod tests {
             config_schema: serde_json::json!({"type": "object", "properties": {"least": {"type": "integer"}}}),
             purity: Purity::Sandboxed,
             runner: [("python".to_owned(), "3.11".to_owned())].into(),
+            unenforced: None,
             chains: true,
             serializations: vec![Serialization::Arrow, Serialization::Parquet],
         };
@@ -185,11 +197,11 @@ mod tests {
             partial: None,
             parts: 1,
         };
-        remember(&store, Memo::Signature, &[1; 32], &signature);
-        remember(&store, Memo::Describe, &[2; 32], &description);
+        remember(&store, SIGNATURE, &[1; 32], &signature);
+        remember(&store, DESCRIPTION, &[2; 32], &description);
         store.flush().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        assert_eq!(remembered(&store, Memo::Signature, &[1; 32]), Some(signature));
-        assert_eq!(remembered(&store, Memo::Describe, &[2; 32]), Some(description));
+        assert_eq!(recall(&store, SIGNATURE, &[1; 32]), Some(signature));
+        assert_eq!(recall(&store, DESCRIPTION, &[2; 32]), Some(description));
     }
 }

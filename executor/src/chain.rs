@@ -57,11 +57,11 @@ impl Chains<'_> {
     pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
         let room = self.budget.take(self.memory_of(task), self.cancel)?;
         let result = flowc_wasm::within(room.bytes, || self.patiently(task, said));
-        said.iter_mut().for_each(|(_, _, message)| *message = self.secrets.mask(std::mem::take(message)));
+        // Files have the names that their author gave them.
+        let told = |text: String| self.secrets.mask(self.runners.python.shown(text));
+        said.iter_mut().for_each(|(_, _, message)| *message = told(std::mem::take(message)));
         match result {
-            Err(Error::Stage { stage, place, message }) => {
-                Err(Error::Stage { stage, place, message: self.secrets.mask(message) })
-            }
+            Err(Error::Stage { stage, place, message }) => Err(Error::Stage { stage, place, message: told(message) }),
             other => other,
         }
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_store::{Area, Store};
-use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
+use flowc_wasm::{CompiledCache, Kept, WasmError, WasmRunner};
 
 use crate::{Event, Observer};
 
@@ -72,13 +72,12 @@ struct StoreCache {
 }
 
 impl CompiledCache for StoreCache {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        let path = self.store.cached_file(Area::Cwasm, name);
-        path.exists().then_some(path)
+    fn find(&self, name: &str) -> Option<Kept> {
+        Kept::read(self.store.cached_file(Area::Cwasm, name))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        self.store.put_file(Area::Cwasm, name, bytes).ok()
+        self.store.put_sealed(Area::Cwasm, name, bytes).ok()
     }
 
     fn compiling(&self, digest: &StageDigest) {

@@ -1,20 +1,20 @@
 //! From the name of a stage's code to a component that the runner knows.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::Path;
 
+use flowc_code::{Evidence, Parts, Reader, normal};
+use flowc_componentize::{BuildError, Built, Known, Source};
 use flowc_container::{ImageFolder, ImageSource, is_pinned};
 use flowc_planner::catalogue::Problem;
-use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
-use flowc_platform::{FileStamp, SourceTree};
 use flowc_python::{Launch, Project};
-use flowc_store::{Area, Memo, Store};
+use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
-use serde::{Deserialize, Serialize};
 
 use crate::Observer;
+use crate::code::CodeReading;
 use crate::compilations::Compilations;
 use crate::runners::Runners;
 
@@ -29,6 +29,8 @@ pub(crate) struct Components<'a> {
     pub store: &'a Store,
     /// Get what they are to run.
     pub runners: &'a Runners,
+    /// Reads their code.
+    pub code: CodeReading<'a>,
     /// Ids of images that are pinned, by their references.
     pub images: &'a BTreeMap<String, String>,
     /// Whether native builds are allowed.
@@ -43,8 +45,10 @@ pub(crate) struct Components<'a> {
 pub(crate) struct Located {
     /// Identity of the code.
     pub digest: StageDigest,
-    /// Files and folders whose stamps say "unchanged".
-    pub evidence: Vec<PathBuf>,
+    /// By what a later run sees that it is the same.
+    pub evidence: Evidence,
+    /// What it consists of, where that is known.
+    pub parts: Option<Parts>,
     /// The names of what was built for it, and is kept as long as a run needs it.
     pub builds: Vec<String>,
     /// The image that a reference means which does not pin one: both.
@@ -52,16 +56,9 @@ pub(crate) struct Located {
 }
 
 impl Located {
-    fn new(digest: StageDigest, evidence: Vec<PathBuf>) -> Self {
-        Self { digest, evidence, builds: Vec::new(), image: None }
+    fn new(digest: StageDigest, evidence: Evidence) -> Self {
+        Self { digest, evidence, parts: None, builds: Vec::new(), image: None }
     }
-}
-
-/// A component file's digest, while its stamp holds.
-#[derive(Serialize, Deserialize)]
-struct StampedDigest {
-    stamp: FileStamp,
-    digest: StageDigest,
 }
 
 impl Components<'_> {
@@ -86,7 +83,7 @@ impl Components<'_> {
             .parse()
             .map_err(|_| Problem::new(format!("the standard stage `{name}` has a damaged digest in this binary")))?;
         self.runners.wasm.add(stage.component, digest);
-        Ok(Located::new(digest, Vec::new()))
+        Ok(Located::new(digest, Evidence::default()))
     }
 
     fn file(&self, path: &str) -> Result<Located, Problem> {
@@ -95,60 +92,62 @@ impl Components<'_> {
             Problem::new(format!("{} can't be read: {cause}", path.display()))
                 .with_help("build it first, or correct the path; it is taken from the pipeline's folder")
         };
-        let stamp = FileStamp::of(&path).map_err(unreadable)?;
+        // The digest of the bytes that will run: what a stamp says of them may be out of date by now.
         let bytes = std::fs::read(&path).map_err(unreadable)?;
-        let key = KeyHasher::new("component file").bytes(path.as_os_str().as_encoded_bytes()).finish();
-        let known: Option<StampedDigest> = self.store.memo(Memo::Stamp, &key).unwrap_or_default();
-        let digest = match known {
-            Some(known) if known.stamp == stamp => known.digest,
-            _ => WasmRunner::digest(&bytes),
-        };
-        if !stamp.is_racy(SystemTime::now()) {
-            // A digest that can't be remembered is computed again next time.
-            let _ = self.store.remember(Memo::Stamp, &key, &StampedDigest { stamp, digest });
-        }
+        let digest = WasmRunner::digest(&bytes);
         self.runners.wasm.add(bytes, digest);
-        Ok(Located::new(digest, vec![path]))
+        let mut evidence = Evidence::default();
+        evidence.look(path);
+        Ok(Located::new(digest, evidence))
     }
 
     fn built(&self, code: &Code, dir: &str) -> Result<Located, Problem> {
-        let dir = self.base.join(dir);
-        let problem = |error: flowc_componentize::BuildError| Problem::new(error.to_string());
-        let tree = flowc_componentize::sources_digest(&dir).map_err(problem)?;
-        let name = format!("{}.wasm", blake3::Hash::from_bytes(tree.digest).to_hex());
-        let kept = self.store.cached_file(Area::Builds, &name);
-        let component = match std::fs::read(kept) {
-            Ok(component) => component,
-            Err(_) => self.build(code, &dir, &name)?,
-        };
+        let dir = normal(&self.base.join(dir));
+        let (Known { digest: made_of, evidence, parts, .. }, component) =
+            self.code.read_in_place(&dir, |reader| match self.kept(&dir, reader)? {
+                Some(kept) => Ok(kept),
+                None => self.build(code, &dir, reader),
+            })?;
         let digest = WasmRunner::digest(&component);
         self.runners.wasm.add(component, digest);
-        let SourceTree { files, directories, .. } = tree;
-        let evidence = files.into_iter().chain(directories).collect();
-        Ok(Located { builds: vec![name, TARGET.to_owned()], ..Located::new(digest, evidence) })
+        let builds = vec![component_name(&made_of), TARGET.to_owned()];
+        Ok(Located { builds, parts: Some(parts), ..Located::new(digest, evidence) })
+    }
+
+    /// A component that was built before of the crate as it is now. What its build read besides is remembered.
+    fn kept(&self, dir: &Path, reader: &Reader<'_>) -> Result<Option<(Known, Vec<u8>)>, Problem> {
+        let source = Source::find(dir, reader).map_err(unbuilt)?;
+        let Some(reads) = self.code.reads(&source, dir) else { return Ok(None) };
+        let known = source.with(&reads, self.base, reader).map_err(unbuilt)?;
+        let component = self.store.sealed(Area::Builds, &component_name(&known.digest));
+        Ok(component.map(|component| (known, component)))
     }
 
     fn python(&self, dir: &str, entry: &str) -> Result<Located, Problem> {
         self.runners.warn_of_isolation(self.observer);
-        let project = Project::find(&self.base.join(dir), &Store::area(self.store.dir(), Area::Environments));
+        let (dir, home) = (self.base.join(dir), Store::area(self.store.dir(), Area::Environments));
+        let project = self.code.read(&dir, |reader| Project::find(&dir, &home, reader));
         let project = project.map_err(|error| Problem::new(error.to_string()))?;
-        let (evidence, builds) = (project.evidence(), project.kept().into());
+        let (evidence, builds) = (project.evidence().clone(), project.kept().into());
+        let parts = Some(project.parts(self.base));
         // Its packages are installed when it is started, which what is known of it may spare.
         let digest = self.runners.python.add(Launch { project, entry: entry.to_owned() });
-        Ok(Located { builds, ..Located::new(digest, evidence) })
+        Ok(Located { builds, parts, ..Located::new(digest, evidence) })
     }
 
     fn container(&self, code: &Code, dir: &str, entry: &str) -> Result<Located, Problem> {
         let containers = &self.runners.containers;
-        let folder = ImageFolder::find(&self.base.join(dir)).map_err(|error| Problem::new(error.to_string()))?;
+        let dir = self.base.join(dir);
+        let folder = self.code.read(&dir, |reader| ImageFolder::find(&dir, reader));
+        let folder = folder.map_err(|error| Problem::new(error.to_string()))?;
         let image = match containers.made(&folder) {
             Some(image) => image,
             None => self.told(code, |log| containers.make(&folder, log))?,
         };
-        let evidence = folder.evidence().to_vec();
+        let (evidence, parts) = (folder.evidence().clone(), folder.parts());
         let launch =
             flowc_container::Launch { source: ImageSource::Folder(Box::new(folder)), image, entry: entry.to_owned() };
-        Ok(Located::new(containers.add(launch), evidence))
+        Ok(Located { parts: Some(parts), ..Located::new(containers.add(launch), evidence) })
     }
 
     /// A reference that does not pin an image means the one that the lock pins, or else the one that the engine has now.
@@ -165,16 +164,18 @@ impl Components<'_> {
         let pin = (!is_pinned(reference)).then(|| (reference.to_owned(), image.clone()));
         let source = ImageSource::Reference(reference.to_owned());
         let digest = containers.add(flowc_container::Launch { source, image, entry: entry.to_owned() });
-        Ok(Located { image: pin, ..Located::new(digest, Vec::new()) })
+        Ok(Located { image: pin, ..Located::new(digest, Evidence::default()) })
     }
 
-    fn build(&self, code: &Code, dir: &Path, name: &str) -> Result<Vec<u8>, Problem> {
+    fn build(&self, code: &Code, dir: &Path, reader: &Reader<'_>) -> Result<(Known, Vec<u8>), Problem> {
         let target = self.store.cached_file(Area::Builds, TARGET);
-        let component = self.told(code, |log| flowc_componentize::build(dir, &target, log))?;
+        let built = self.told(code, |log| flowc_componentize::build(dir, self.base, &target, reader, log))?;
+        let Built { component, source, reads, known } = built;
         self.store
-            .put_file(Area::Builds, name, &component)
+            .put_sealed(Area::Builds, &component_name(&known.digest), &component)
             .map_err(|error| Problem::new(format!("the built component can't be kept: {error}")))?;
-        Ok(component)
+        self.code.remember_reads(&source, dir, &reads);
+        Ok((known, component))
     }
 
     /// Builds something natively, if that is allowed, and tells of it.
@@ -189,6 +190,15 @@ impl Components<'_> {
         }
         self.compilations.built(code.to_string(), build).map_err(|error| Problem::new(error.to_string()))
     }
+}
+
+/// The name of a component, by the digest of what it is built from.
+fn component_name(digest: &[u8; 32]) -> String {
+    format!("{}.wasm", blake3::Hash::from_bytes(*digest).to_hex())
+}
+
+fn unbuilt(error: BuildError) -> Problem {
+    Problem::new(error.to_string())
 }
 
 /// What is looked for under another name than it has here.

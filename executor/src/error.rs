@@ -85,6 +85,17 @@ pub enum Error {
         #[source]
         cause: Cause,
     },
+    /// This machine can't isolate stages as the caller asks. Nothing has run.
+    #[error(
+        "nothing was run, since isolation is required: `{stages}` would run in processes that are not isolated in full: \
+         {missing}. Allow it (`flowc doctor` says what is missing), or run the stages with `isolate \"container\"`"
+    )]
+    Isolation {
+        /// The stages, by name.
+        stages: String,
+        /// What is missing, in words.
+        missing: String,
+    },
     /// Something outside changed what a run was using: another process, or the user.
     #[error("{0}")]
     Changed(String),
@@ -110,6 +121,8 @@ pub enum ErrorClass {
     User,
     /// The pipeline does not fit its lock.
     Lock,
+    /// The machine can't isolate stages as the caller asks.
+    Isolation,
     /// A stage, a source or a sink failed.
     Run,
     /// The machine refused something, or something outside interfered.
@@ -155,6 +168,7 @@ impl Error {
         match self {
             Self::Pipeline(_) | Self::Secrets(_) | Self::Request(_) => ErrorClass::User,
             Self::Locked { .. } => ErrorClass::Lock,
+            Self::Isolation { .. } => ErrorClass::Isolation,
             Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } => ErrorClass::Run,
             Self::File { .. } | Self::System { .. } | Self::Changed(_) => ErrorClass::Environment,
             Self::Store(error) if error.is_internal() => ErrorClass::Internal,
@@ -169,6 +183,7 @@ impl Error {
         match self {
             Self::Pipeline(_) => "flowc::pipeline",
             Self::Locked { .. } => "flowc::locked",
+            Self::Isolation { .. } => "flowc::isolation",
             Self::Source { .. } => "flowc::source",
             Self::Stage { .. } => "flowc::stage",
             Self::Secrets(_) => "flowc::secret",

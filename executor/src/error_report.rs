@@ -135,6 +135,7 @@ impl Error {
             Error::File { path, .. } => ErrorReport { file: Some(path.display().to_string()), ..report },
             Error::Locked { .. }
             | Error::Store(_)
+            | Error::Isolation { .. }
             | Error::Request(_)
             | Error::System { .. }
             | Error::Changed(_)

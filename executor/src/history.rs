@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowc_planner::key::{ColumnKey, KeyHasher, PlanHash, RowsKey, SegmentKeys};
-use flowc_planner::plan::{Plan, StreamId};
-use flowc_store::{Memo, Store};
+use flowc_planner::plan::{PLAN_VERSION, Plan, StreamId};
+use flowc_store::Store;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::inventory::Inventory;
 use crate::keys::Datasets;
 use crate::planning::Planned;
+use crate::remembered::{LOG, PIN, RAN, RUN};
 use crate::{Error, StageRan};
 
 /// A pipeline's last good run.
@@ -79,12 +80,12 @@ impl RunRecord {
 
     /// Remembers it as the pipeline's last.
     pub(crate) fn save(&self, store: &Store, pipeline: &Path) -> Result<(), Error> {
-        Ok(store.remember(Memo::Run, &pipeline_key(pipeline), self)?)
+        Ok(store.remember(RUN, &pipeline_key(pipeline), self)?)
     }
 
     /// The pipeline's last good run in this store.
     pub(crate) fn load(store: &Store, pipeline: &Path) -> Result<Option<Self>, Error> {
-        Ok(store.memo(Memo::Run, &pipeline_key(pipeline))?)
+        Ok(store.memo(RUN, &pipeline_key(pipeline))?)
     }
 
     /// Whether its pipeline is not there any more: a project that was deleted, moved, or is a work tree that is gone.
@@ -101,7 +102,7 @@ impl RunRecord {
 
     /// The plan of that run, unless its form is another version's.
     pub(crate) fn plan(&self) -> Option<Plan> {
-        serde_json::from_str(&self.plan).ok()
+        serde_json::from_str(&self.plan).ok().filter(|plan: &Plan| plan.version == PLAN_VERSION)
     }
 }
 
@@ -116,7 +117,7 @@ pub struct PastRun {
 
 /// The last good run of every pipeline, by the pipelines' files.
 pub(crate) fn runs(store: &Store) -> Result<Vec<PastRun>, Error> {
-    let records: Vec<([u8; 32], RunRecord)> = store.memos(Memo::Run)?;
+    let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
     let mut runs: Vec<PastRun> = records.iter().map(|(_, record)| record.summary()).collect();
     runs.sort();
     Ok(runs)
@@ -151,22 +152,22 @@ pub(crate) fn pin(store: &Store, pipeline: &Path, name: &str) -> Result<Pin, Err
     let run =
         run.ok_or_else(|| Error::Request("there is no good run to keep yet; run the pipeline first".to_owned()))?;
     let pinned = PinnedRun { name: name.to_owned(), run };
-    store.remember(Memo::Pin, &pin_key(name), &pinned)?;
+    store.remember(PIN, &pin_key(name), &pinned)?;
     Ok(pinned.pin())
 }
 
 /// Lets go of a run that was kept.
 pub(crate) fn unpin(store: &Store, name: &str) -> Result<(), Error> {
-    if store.memo::<PinnedRun>(Memo::Pin, &pin_key(name))?.is_none() {
+    if store.memo::<PinnedRun>(PIN, &pin_key(name))?.is_none() {
         return Err(Error::Request(format!("no run is pinned as `{name}`; `flowc store info` lists the pins")));
     }
-    store.forget(Memo::Pin, &pin_key(name));
+    store.forget(PIN, &pin_key(name));
     Ok(())
 }
 
 /// All pins, by name.
 pub(crate) fn pins(store: &Store) -> Result<Vec<Pin>, Error> {
-    let mut pins: Vec<Pin> = store.memos::<PinnedRun>(Memo::Pin)?.iter().map(|(_, pinned)| pinned.pin()).collect();
+    let mut pins: Vec<Pin> = store.memos::<PinnedRun>(PIN)?.iter().map(|(_, pinned)| pinned.pin()).collect();
     pins.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(pins)
 }
@@ -188,12 +189,12 @@ pub(crate) struct Kept {
 
 /// Looks through all records.
 pub(crate) fn kept(store: &Store) -> Result<Kept, Error> {
-    let records: Vec<([u8; 32], RunRecord)> = store.memos(Memo::Run)?;
+    let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
     let (abandoned, last): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| record.is_abandoned());
     let mut abandoned: Vec<_> = abandoned.into_iter().map(|(key, record)| (key, record.summary())).collect();
     abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
     let mut kept = Kept { abandoned, ..Kept::default() };
-    let pinned = store.memos::<PinnedRun>(Memo::Pin)?.into_iter().map(|(_, pinned)| pinned.run);
+    let pinned = store.memos::<PinnedRun>(PIN)?.into_iter().map(|(_, pinned)| pinned.run);
     for record in last.into_iter().map(|(_, record)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
             kept.columns.extend(keys.columns.iter());
@@ -223,24 +224,24 @@ pub(crate) fn save_logs(
         });
         let mut lines: Vec<LogLine> = lines.collect();
         lines.sort_by_key(|line| line.segment);
-        store.remember(Memo::Log, &log_key(pipeline, &plan.stages[stage].name), &lines)?;
+        store.remember(LOG, &log_key(pipeline, &plan.stages[stage].name), &lines)?;
     }
     Ok(())
 }
 
 /// What a stage said when it last ran; none if it never did.
 pub(crate) fn load_log(store: &Store, pipeline: &Path, stage: &str) -> Result<Option<Vec<LogLine>>, Error> {
-    Ok(store.memo(Memo::Log, &log_key(pipeline, stage))?)
+    Ok(store.memo(LOG, &log_key(pipeline, stage))?)
 }
 
 /// Keeps what became of a stage that ran, and why it ran.
 pub(crate) fn save_ran(store: &Store, pipeline: &Path, stage: &str, ran: &StageRan) -> Result<(), Error> {
-    Ok(store.remember(Memo::Ran, &ran_key(pipeline, stage), ran)?)
+    Ok(store.remember(RAN, &ran_key(pipeline, stage), ran)?)
 }
 
 /// What became of a stage when it last ran; none if it never did.
 pub(crate) fn load_ran(store: &Store, pipeline: &Path, stage: &str) -> Result<Option<StageRan>, Error> {
-    Ok(store.memo(Memo::Ran, &ran_key(pipeline, stage))?)
+    Ok(store.memo(RAN, &ran_key(pipeline, stage))?)
 }
 
 /// Seconds since 1970.
@@ -295,9 +296,9 @@ mod tests {
             files: vec![],
             partials: vec![keys(2)],
         };
-        store.remember(Memo::Run, &[1; 32], &run).unwrap();
+        store.remember(RUN, &[1; 32], &run).unwrap();
         let pinned = ("paper", Earlier { streams: vec![vec![keys(3)]], ..run });
-        store.remember(Memo::Pin, &[2; 32], &pinned).unwrap();
+        store.remember(PIN, &[2; 32], &pinned).unwrap();
         let kept = kept(&store).unwrap();
         assert_eq!(kept.columns, [1, 2, 3].map(|seed| ColumnKey::new([seed; 32])).into());
         assert!(kept.builds.is_empty());
@@ -321,9 +322,9 @@ mod tests {
     fn a_record_keeps_the_builds_that_it_names() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.remember(Memo::Run, &[1; 32], &run(folder.path(), "last")).unwrap();
+        store.remember(RUN, &[1; 32], &run(folder.path(), "last")).unwrap();
         let pinned = PinnedRun { name: "paper".to_owned(), run: run(folder.path(), "pinned") };
-        store.remember(Memo::Pin, &[2; 32], &pinned).unwrap();
+        store.remember(PIN, &[2; 32], &pinned).unwrap();
         assert_eq!(kept(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
     }
 
@@ -334,12 +335,12 @@ mod tests {
         let file = folder.path().join("version");
         let gone = [folder.path().join("gone/flow.kdl"), file.join("flow.kdl")];
         for (key, pipeline) in (1..).zip(&gone) {
-            store.remember(Memo::Run, &[key; 32], &run(pipeline, "gone")).unwrap();
+            store.remember(RUN, &[key; 32], &run(pipeline, "gone")).unwrap();
         }
         let unreadable = Path::new("not \u{fffd} text");
-        store.remember(Memo::Run, &[3; 32], &run(unreadable, "unknown")).unwrap();
+        store.remember(RUN, &[3; 32], &run(unreadable, "unknown")).unwrap();
         store
-            .remember(Memo::Pin, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") })
+            .remember(PIN, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") })
             .unwrap();
         let kept = kept(&store).unwrap();
         assert_eq!(kept.builds, ["unknown", "pinned"].map(str::to_owned).into());

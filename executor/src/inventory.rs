@@ -13,11 +13,12 @@ use flowc_planner::pattern::is_glob;
 use flowc_planner::plan::{Location, Plan, Producer};
 use flowc_platform::FileStamp;
 use flowc_sources::{Listing, RawSegment, SourceError, SourceFile};
-use flowc_store::{Memo, Store};
+use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::planning::Planned;
+use crate::remembered::FILES;
 use crate::scan::Unreadable;
 
 /// Sources of a plan, all of them or those at hand.
@@ -176,7 +177,7 @@ impl SourceInventory {
             let stdin = FileEntry { file: None, stamp: None, scans: None };
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
-        let memo: SourceMemo<'_> = store.memo(Memo::Files, &memo_key(plan, source, base))?.unwrap_or_default();
+        let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
         let (listing, trusted) = match memo.listing(patterns, base) {
             Some(listing) => (listing, true),
             None => list(patterns, base).map_err(|error| planned.source_error(&of.name, &error.to_string(), error))?,
@@ -249,7 +250,7 @@ impl SourceInventory {
         });
         let directories = self.directories.as_deref().map(Cow::Borrowed);
         let memo = SourceMemo { directories, files: files.collect() };
-        Ok(store.remember(Memo::Files, &memo_key(plan, source, base), &memo)?)
+        Ok(store.remember(FILES, &memo_key(plan, source, base), &memo)?)
     }
 }
 

@@ -10,6 +10,7 @@ use flowc_planner::key::{
 use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, Stream, StreamId};
 
 use crate::StreamReport;
+use crate::freshness::Marks;
 use crate::groups::of_group;
 use crate::lineage::Lineage;
 
@@ -33,11 +34,12 @@ struct StageFormulas {
 }
 
 impl StageFormulas {
-    fn new(plan: &Plan, stage: usize) -> Self {
+    fn new(plan: &Plan, marks: &Marks, stage: usize) -> Self {
         let fields = |schema: &Schema| schema.fields().iter().map(|field| FieldDigest::of(field)).collect();
         let of = &plan.stages[stage];
+        let key = plan.stage_key(stage);
         Self {
-            key: plan.stage_key(stage),
+            key: marks.get(&stage).map_or(key, |mark| key.marked(&mark.value)),
             outputs: of.outputs.iter().map(|output| fields(&plan.stream(output.stream).schema)).collect(),
             partial: of.partial.as_deref().map(fields).unwrap_or_default(),
         }
@@ -103,8 +105,8 @@ impl Partials {
 
 impl<'a> Deriver<'a> {
     /// What all segments share is made once.
-    pub(crate) fn new(plan: &'a Plan) -> Self {
-        let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, stage)).collect();
+    pub(crate) fn new(plan: &'a Plan, marks: &Marks) -> Self {
+        let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, marks, stage)).collect();
         Self { plan, lineage: Lineage::of(plan), stages }
     }
 

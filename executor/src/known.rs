@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
-use flowc_store::{Area, Store, StoreError, StoredColumn};
+use flowc_store::{Store, StoreError, StoredColumn};
 
-/// The version of the file's form; part of its name.
-const VERSION: u64 = 1;
+use crate::remembered::FOUND;
 
 /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
 pub(crate) type Turn = Arc<Mutex<()>>;
@@ -66,8 +65,8 @@ impl<'a> Known<'a> {
 
     /// What a pipeline's last good run found is known.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
-        let found = store.sealed(Area::Found, &file_name(pipeline));
-        let (columns, rows) = found.and_then(|found| postcard::from_bytes(&found).ok()).unwrap_or_default();
+        let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
+        let (columns, rows) = found.unwrap_or_default();
         let (columns, rows) = (Found::of_last_run(columns), Found::of_last_run(rows));
         Self { store, columns, rows, turns: Mutex::default() }
     }
@@ -75,10 +74,8 @@ impl<'a> Known<'a> {
     /// Keeps what this run found for the next one of the pipeline.
     pub(crate) fn save(&self, pipeline: &Path) {
         let (columns, rows) = (lock(&self.columns), lock(&self.rows));
-        if let Ok(found) = postcard::to_stdvec(&(&columns.now, &rows.now)) {
-            // Without the file the next run asks the index.
-            let _ = self.store.put_sealed(Area::Found, &file_name(pipeline), &found);
-        }
+        // Without it the next run asks the index.
+        let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now));
     }
 
     /// As [`Store::find_columns`]. Asking for many at once is faster than asking for each.
@@ -151,9 +148,8 @@ fn find<K: Copy + Eq + Hash, V: Copy>(
     Ok(found)
 }
 
-fn file_name(pipeline: &Path) -> String {
-    let name = KeyHasher::new("found").number(VERSION).bytes(pipeline.as_os_str().as_encoded_bytes()).finish();
-    blake3::Hash::from_bytes(name).to_hex().to_string()
+fn key(pipeline: &Path) -> [u8; 32] {
+    KeyHasher::new("found").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

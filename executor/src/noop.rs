@@ -1,22 +1,22 @@
 //! Sees at a glance that there is nothing to do.
 //!
 //! After a run that left everything as it should be, one file in the store lists all that the outcome depends on: the
-//! texts, and a stamp for every source file, listed folder, sink file and component. While all of that holds the run's
+//! texts, a stamp for every source file, listed folder, sink file and file of code, and the variables that decide about code. While all of that holds the run's
 //! report holds too. Beside it the store's version is looked at, and nothing else is opened: no KDL is parsed, no
 //! database, no component.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use flowc_code::Evidence;
 use flowc_planner::key::KeyHasher;
 use flowc_platform::FileStamp;
-use flowc_store::{Area, Store};
+use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
+use crate::remembered::STANDSTILL;
 use crate::{Options, RunReport};
-
-/// The version of the file's form; part of its name.
-const VERSION: u32 = 3;
 
 /// All that a report depends on.
 #[derive(Serialize, Deserialize)]
@@ -27,45 +27,57 @@ pub(crate) struct Standstill {
     stamps: Vec<(PathBuf, FileStamp)>,
     /// Files that were written so shortly before that their stamps prove nothing: BLAKE3 of their bytes.
     racy: Vec<(PathBuf, [u8; 32])>,
+    /// Paths that led nowhere, where something would have counted.
+    absent: Vec<PathBuf>,
+    /// Variables of the environment, and their values.
+    variables: Vec<(String, Option<OsString>)>,
     /// What the run said.
     report: RunReport,
 }
 
 /// What a file is known by, where its stamp alone may not be trusted.
-pub(crate) enum Evidence {
+pub(crate) enum Stamped {
     /// A source, a folder or a component.
-    Stamp(PathBuf, FileStamp),
+    At(PathBuf, FileStamp),
     /// A file that was written by us, and BLAKE3 of its bytes.
     Written(PathBuf, FileStamp, [u8; 32]),
 }
 
 impl Standstill {
     /// Puts the evidence together; none if it can't be trusted.
-    pub(crate) fn new(texts: &[PathBuf], evidence: Vec<Evidence>, report: RunReport) -> Option<Self> {
+    pub(crate) fn new(
+        texts: Vec<(PathBuf, [u8; 32])>,
+        files: Vec<Stamped>,
+        code: &Evidence,
+        report: RunReport,
+    ) -> Option<Self> {
         let now = SystemTime::now();
-        let texts = texts.iter().map(|path| Some((path.clone(), hash_file(path)?))).collect::<Option<_>>()?;
         let (mut stamps, mut racy) = (Vec::new(), Vec::new());
-        for item in evidence {
+        for item in files {
             match item {
-                Evidence::Stamp(_, stamp) if stamp.is_racy(now) => return None,
-                Evidence::Written(path, stamp, hash) if stamp.is_racy(now) => racy.push((path, hash)),
-                Evidence::Stamp(path, stamp) | Evidence::Written(path, stamp, _) => stamps.push((path, stamp)),
+                Stamped::At(_, stamp) if stamp.is_racy(now) => return None,
+                Stamped::Written(path, stamp, hash) if stamp.is_racy(now) => racy.push((path, hash)),
+                Stamped::At(path, stamp) | Stamped::Written(path, stamp, _) => stamps.push((path, stamp)),
             }
         }
-        Some(Self { texts, stamps, racy, report })
+        let absent = code.absent.iter().cloned().collect();
+        let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Some(Self { texts, stamps, racy, absent, variables, report })
     }
 
     /// Keeps it for the next run of the same pipeline with the same options.
     pub(crate) fn save(&self, store: &Store, options: &Options) {
-        if let (Ok(bytes), Some(name)) = (postcard::to_stdvec(self), file_name(options)) {
-            // Without the file the next run takes the longer way, to the same end.
-            let _ = store.put_file(Area::Noop, &name, &bytes);
+        if let Some(key) = key(options) {
+            // Without it the next run takes the longer way, to the same end.
+            let _ = store.remember(STANDSTILL, &key, self);
         }
     }
 
     fn holds(&self, threads: usize) -> bool {
         self.texts.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
+            && self.variables.iter().all(|(name, value)| std::env::var_os(name) == *value)
             && all_hold(&self.stamps, threads)
+            && !self.absent.iter().any(|path| path.exists())
             && self.racy.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
     }
 }
@@ -75,16 +87,14 @@ pub(crate) fn standing_report(options: &Options) -> Option<RunReport> {
     if !Store::is_current(&options.store) {
         return None;
     }
-    let path = Store::area(&options.store, Area::Noop).join(file_name(options)?);
-    let bytes = std::fs::read(path).ok()?;
-    let standstill: Standstill = postcard::from_bytes(&bytes).ok()?;
+    let standstill: Standstill = STANDSTILL.read(&options.store, &key(options)?)?;
     standstill.holds(options.jobs).then_some(standstill.report)
 }
 
 /// Forgets it, so that the next run looks closely.
 pub(crate) fn forget(options: &Options) {
-    if let Some(name) = file_name(options) {
-        let _ = std::fs::remove_file(Store::area(&options.store, Area::Noop).join(name));
+    if let Some(key) = key(options) {
+        let _ = std::fs::remove_file(STANDSTILL.file(&options.store, &key));
     }
 }
 
@@ -106,14 +116,13 @@ fn hash_file(path: &Path) -> Option<[u8; 32]> {
     Some(*blake3::hash(&std::fs::read(path).ok()?).as_bytes())
 }
 
-/// Named after the pipeline and what else decides about its plan.
-fn file_name(options: &Options) -> Option<String> {
+/// Under what it is kept: the pipeline, and what else decides about its plan.
+fn key(options: &Options) -> Option<[u8; 32]> {
     let pipeline = std::fs::canonicalize(&options.pipeline).ok()?;
     let mut hasher = KeyHasher::new("standstill");
-    hasher.number(u64::from(VERSION)).bytes(env!("CARGO_PKG_VERSION").as_bytes());
     hasher.bytes(pipeline.as_os_str().as_encoded_bytes()).number(u64::from(options.locked));
     for (name, value) in &options.params {
         hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
     }
-    Some(blake3::Hash::from_bytes(hasher.finish()).to_hex().to_string())
+    Some(hasher.finish())
 }

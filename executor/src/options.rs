@@ -28,6 +28,8 @@ pub struct Options {
     pub memory: u64,
     /// Bytes of memory for all stage instances and programs that run at once.
     pub budget: u64,
+    /// Whether stages are run only if this machine isolates their processes in full.
+    pub require_isolation: bool,
     /// Files of credentials of workers: they execute components in the place of this process.
     pub workers: Vec<PathBuf>,
 }

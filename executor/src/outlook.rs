@@ -63,7 +63,7 @@ impl<'a> Look<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
         let inventory = Inventory::survey(planned, store)?;
-        let datasets = Deriver::new(&planned.plan).datasets(&|producer| inventory.keys(producer));
+        let datasets = Deriver::new(&planned.plan, &planned.marks).datasets(&|producer| inventory.keys(producer));
         let last = LastRun::load(store, planned)?;
         let lineage = Lineage::of(&planned.plan);
         Ok(Self { options, planned, store: Known::new(store), inventory, datasets, lineage, last })
@@ -74,7 +74,7 @@ impl<'a> Look<'a> {
         let goal = Goal::new(self.plan(), &RunRequest::default())?;
         let work = work(&self.demand(&goal)?);
         let working = work.keys().copied().collect();
-        let reasons = Reasons::new(self.homes(), &self.planned.units, self.last.as_ref(), &working);
+        let reasons = Reasons::new(self.homes(), self.planned, self.last.as_ref(), &working);
         let stages = (0..self.plan().stages.len()).map(|stage| match goal.stages.contains(&stage) {
             true => self.stage(stage, &work, &reasons),
             false => Ok(self.unneeded(stage)),

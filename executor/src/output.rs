@@ -9,10 +9,10 @@ use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId, Target};
 use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, Stagings, StdoutWriter};
-use flowc_store::Memo;
 
 use crate::homes::Home;
 use crate::read::Reading;
+use crate::remembered::{CONTENT, SINK};
 use crate::{Cancel, Error, OutputReport, SinkOutlook};
 
 /// Writes the sinks of one plan.
@@ -142,7 +142,7 @@ impl Outputs<'_> {
         written: Vec<Finished>,
     ) -> Result<SinkState, Error> {
         let state = preparation.commit(written).map_err(|error| Error::sink(&sink.name, error))?;
-        self.reading.homes.store.remember(Memo::Sink, &self.memo_key(sink), &state)?;
+        self.reading.homes.store.remember(SINK, &self.memo_key(sink), &state)?;
         Ok(state)
     }
 
@@ -248,7 +248,7 @@ impl Outputs<'_> {
             return Ok(contents[source_column]);
         }
         let key = facts.keys.columns[source_column];
-        if let Some(known) = homes.store.memo(Memo::Content, key.as_bytes())? {
+        if let Some(known) = homes.store.memo(CONTENT, key.as_bytes())? {
             return Ok(known);
         }
         let field = self.schema(sink.stream).fields()[column].clone();
@@ -262,13 +262,13 @@ impl Outputs<'_> {
         }
         self.reading.verify(sink.stream, segment, &[column])?;
         let content = digest.finish();
-        homes.store.remember(Memo::Content, key.as_bytes(), &content)?;
+        homes.store.remember(CONTENT, key.as_bytes(), &content)?;
         Ok(content)
     }
 
     /// What an earlier commit of the sink left behind.
     fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
-        Ok(self.reading.homes.store.memo(Memo::Sink, &self.memo_key(sink))?)
+        Ok(self.reading.homes.store.memo(SINK, &self.memo_key(sink))?)
     }
 
     fn memo_key(&self, sink: &Sink) -> [u8; 32] {

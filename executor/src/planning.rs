@@ -5,17 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use flowc_code::Evidence;
+use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
 use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
-use flowc_store::{Memo, Store};
+use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::StageCatalogue;
+use crate::code::CodeReading;
 use crate::compilations::Compilations;
 use crate::components::Components;
-use crate::project::Project;
-use crate::runners::Runners;
+use crate::freshness::Marks;
+use crate::project::{self, Project};
+use crate::remembered::PLAN;
+use crate::runners::{OnMachine, Runners};
 use crate::{Cause, Error, Observer, Options};
 
 /// A plan, and what was noticed on the way to it.
@@ -33,14 +38,18 @@ pub struct Planned {
     pub(crate) texts: Vec<PathBuf>,
     /// The lock.
     pub(crate) lock: PathBuf,
-    /// Files and folders that decide whether a component is still the same.
-    pub(crate) evidence: Vec<PathBuf>,
+    /// BLAKE3 of each text as it was read, and of the lock as it was read or written.
+    pub(crate) read: Vec<(PathBuf, [u8; 32])>,
+    /// By what a later run sees that all code is the same.
+    pub(crate) evidence: Evidence,
     /// The names of what was built for its stages.
     pub(crate) builds: Vec<String>,
     /// When it was begun: before anything was read.
     pub(crate) began: SystemTime,
     /// The folder that relative paths start from.
     pub(crate) base: PathBuf,
+    /// What tells the results of open stages from earlier ones.
+    pub(crate) marks: Marks,
     /// What it was planned from.
     written: Arc<Texts>,
     settings: Settings,
@@ -67,6 +76,8 @@ struct PlanMemo {
     hash: PlanHash,
     codes: Vec<(Code, StageDigest)>,
     images: BTreeMap<String, String>,
+    /// What of the machine is in it.
+    machine: Vec<OnMachine>,
 }
 
 /// Plans a pipeline.
@@ -95,7 +106,7 @@ impl Planning<'_> {
         let lock_text = read_lock(&lock_path)?;
         let key = self.memo_key(&project, &lock_text);
         if !self.options.update_lock
-            && let Some(planned) = self.remembered(&key, &project)?
+            && let Some(planned) = self.remembered(&key, &project, &lock_text)?
         {
             return Ok(Planned { began, ..planned });
         }
@@ -120,29 +131,35 @@ impl Planning<'_> {
         if self.pin && !self.options.locked && new_text != lock_text {
             write_lock(&lock_path, &new_text)?;
         }
-        let codes = codes.into_iter().collect();
-        let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes, images };
+        let codes: Vec<(Code, StageDigest)> = codes.into_iter().collect();
+        let machine = codes.iter().map(|(code, _)| self.runners.on_machine(code)).collect();
+        let memo = PlanMemo { plan: plan.canonical(), hash: plan.hash(), codes, images, machine };
+        let pinned = if self.options.locked { &lock_text } else { &new_text };
         if new_text == lock_text || self.pin || self.options.locked {
-            let text = if self.options.locked { &lock_text } else { &new_text };
-            self.store.remember(Memo::Plan, &self.memo_key(&project, text), &memo)?;
+            self.store.remember(PLAN, &self.memo_key(&project, pinned), &memo)?;
         }
         let hash = memo.hash;
-        Ok(Planned { began, evidence, builds, lock_changes, ..planned(plan, hash, &project, settings) })
+        Ok(Planned { began, evidence, builds, lock_changes, ..planned(plan, hash, &project, pinned, settings) })
     }
 
     /// Under what a plan is remembered: its texts, and the lock as it will be when it is asked for again.
     fn memo_key(&self, project: &Project, lock_text: &str) -> [u8; 32] {
-        let mut hasher = KeyHasher::new("plan 3");
+        let mut hasher = KeyHasher::new("plan");
         hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked));
         // What may be said of a stage depends on whether it can run elsewhere.
         hasher.number(u64::from(self.runners.workers.is_used())).finish()
     }
 
     /// The plan of equal texts and an equal lock, if all code is still the same.
-    fn remembered(&self, key: &[u8; 32], project: &Project) -> Result<Option<Planned>, Error> {
-        let Some(memo) = self.store.memo::<PlanMemo>(Memo::Plan, key)? else { return Ok(None) };
+    fn remembered(&self, key: &[u8; 32], project: &Project, lock: &str) -> Result<Option<Planned>, Error> {
+        let Some(memo) = self.store.memo::<PlanMemo>(PLAN, key)? else { return Ok(None) };
+        let Ok(plan) = serde_json::from_str(&memo.plan) else { return Ok(None) };
+        if !memo.codes.iter().map(|(code, _)| self.runners.on_machine(code)).eq(memo.machine) {
+            return Ok(None);
+        }
         let components = self.components(project, &memo.images);
-        let (mut evidence, mut builds) = (Vec::new(), Vec::new());
+        components.code.leave_out(&OwnFiles::of(&plan));
+        let (mut evidence, mut builds) = (Evidence::default(), Vec::new());
         for (code, digest) in &memo.codes {
             match components.locate(code) {
                 Ok(located) if located.digest == *digest => {
@@ -152,8 +169,7 @@ impl Planning<'_> {
                 _ => return Ok(None),
             }
         }
-        let Ok(plan) = serde_json::from_str(&memo.plan) else { return Ok(None) };
-        Ok(Some(Planned { evidence, builds, ..planned(plan, memo.hash, project, self.settings()) }))
+        Ok(Some(Planned { evidence, builds, ..planned(plan, memo.hash, project, lock, self.settings()) }))
     }
 
     fn settings(&self) -> Settings {
@@ -162,10 +178,12 @@ impl Planning<'_> {
     }
 
     fn components<'p>(&'p self, project: &'p Project, images: &'p BTreeMap<String, String>) -> Components<'p> {
+        let texts = project.files.iter().cloned().chain([project.lock_path()]).collect();
         Components {
             base: &project.base,
             store: self.store,
             runners: self.runners,
+            code: CodeReading::new(self.store, &self.runners.snapshots, &project.base, texts),
             images,
             build: self.options.build,
             observer: self.observer,
@@ -184,18 +202,21 @@ impl Planning<'_> {
     }
 }
 
-fn planned(plan: Plan, hash: PlanHash, project: &Project, settings: Settings) -> Planned {
+fn planned(plan: Plan, hash: PlanHash, project: &Project, lock: &str, settings: Settings) -> Planned {
+    let read = project.read.iter().cloned().chain([(project.lock_path(), project::hash(lock))]);
     Planned {
+        read: read.collect(),
         units: units(&plan),
         plan: Arc::new(plan),
         hash,
         lock_changes: Vec::new(),
         texts: project.files.clone(),
         lock: project.lock_path(),
-        evidence: Vec::new(),
+        evidence: Evidence::default(),
         builds: Vec::new(),
         began: SystemTime::now(),
         base: project.base.clone(),
+        marks: Marks::new(),
         written: Arc::clone(&project.texts),
         settings,
     }

@@ -16,6 +16,8 @@ pub(crate) struct Project {
     pub texts: Arc<Texts>,
     /// The files behind the texts, as opened.
     pub files: Vec<PathBuf>,
+    /// BLAKE3 of each of these files, as it was read.
+    pub read: Vec<(PathBuf, [u8; 32])>,
     /// Hash of all texts and parameters: equal for equal plans, as far as the texts decide.
     pub digest: [u8; 32],
 }
@@ -33,6 +35,7 @@ impl Project {
         for (param, value) in &options.params {
             hasher.bytes(param.as_bytes()).bytes(value.as_bytes());
         }
+        let mut read = vec![(main.clone(), hash(&text))];
         let (mut texts, mut files) = (Texts::new(&name, text), vec![main]);
         loop {
             let missing = texts.missing_includes();
@@ -44,6 +47,7 @@ impl Project {
                 match std::fs::read_to_string(&path) {
                     Ok(text) => {
                         hasher.bytes(request.path.as_bytes()).bytes(text.as_bytes());
+                        read.push((path.clone(), hash(&text)));
                         texts.add(&request.path, text);
                     }
                     Err(cause) => texts.add_unreadable(&request.path, &cause.to_string()),
@@ -51,11 +55,16 @@ impl Project {
                 files.push(path);
             }
         }
-        Ok(Self { base, texts: Arc::new(texts), files, digest: hasher.finish() })
+        Ok(Self { base, texts: Arc::new(texts), files, read, digest: hasher.finish() })
     }
 
     /// Where the lock lies: beside the pipeline, under its name.
     pub(crate) fn lock_path(&self) -> PathBuf {
         self.files[0].with_extension("lock")
     }
+}
+
+/// BLAKE3 of a text.
+pub(crate) fn hash(text: &str) -> [u8; 32] {
+    *blake3::hash(text.as_bytes()).as_bytes()
 }

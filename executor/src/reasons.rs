@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use flowc_planner::Unit;
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
 use flowc_store::Store;
 use serde_json::Value;
 
+use crate::code::changed_parts;
+use crate::freshness::Marks;
 use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::lineage::Lineage;
@@ -50,6 +51,7 @@ impl LastRun {
 pub(crate) struct Reasons<'a> {
     homes: Homes<'a>,
     last: Option<&'a LastRun>,
+    marks: &'a Marks,
     /// Stages that run, or will.
     working: &'a BTreeSet<usize>,
     /// Per stage, the next one of its unit: it takes the rows at once, and they are not kept.
@@ -61,15 +63,15 @@ impl<'a> Reasons<'a> {
     /// Against the last good run, if there was one.
     pub(crate) fn new(
         homes: Homes<'a>,
-        units: &[Unit],
+        planned: &'a Planned,
         last: Option<&'a LastRun>,
         working: &'a BTreeSet<usize>,
     ) -> Self {
         let mut next = vec![None; homes.plan.stages.len()];
-        for pair in units.iter().flat_map(|unit| unit.stages.windows(2)) {
+        for pair in planned.units.iter().flat_map(|unit| unit.stages.windows(2)) {
             next[pair[0]] = Some(pair[1]);
         }
-        let mut reasons = Self { homes, last, working, next, unknown: Vec::new() };
+        let mut reasons = Self { homes, last, marks: &planned.marks, working, next, unknown: Vec::new() };
         reasons.unknown = (0..homes.plan.stages.len()).map(|stage| reasons.has_unread_inputs(stage)).collect();
         for stage in (0..homes.plan.stages.len()).rev() {
             reasons.unknown[stage] |= reasons.next[stage].is_some_and(|next| reasons.unknown[next]);
@@ -97,8 +99,11 @@ impl<'a> Reasons<'a> {
         let Some((last, before)) = self.before(stage) else { return Ok(vec![Reason::NeverRan]) };
         let mut reasons = Vec::new();
         if before.digest != stage.digest {
-            let (before, now) = (before.digest.short(), stage.digest.short());
-            reasons.push(Reason::Code { before, now, files: Vec::new() });
+            let parts = changed_parts(&self.homes.store, &before.digest, &stage.digest);
+            reasons.push(Reason::Code { before: before.digest.short(), now: stage.digest.short(), parts });
+        }
+        if self.marks.get(&index).is_some_and(|mark| mark.is_new) {
+            reasons.push(Reason::Open { without: stage.runner.get("without").cloned().unwrap_or_default() });
         }
         config_changes("", Some(&before.config), Some(&stage.config), &mut reasons);
         if before.secrets != stage.secrets {

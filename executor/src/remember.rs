@@ -7,10 +7,11 @@ use flowc_planner::plan::Target;
 use flowc_platform::FileStamp;
 use flowc_sinks::SinkState;
 
+use crate::freshness::is_uncertain;
 use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
-use crate::noop::{Evidence, Standstill};
+use crate::noop::{Stamped, Standstill};
 use crate::output::Outputs;
 use crate::reach::Goal;
 use crate::run::Run;
@@ -41,8 +42,9 @@ impl Run<'_> {
                 ..stage.clone()
             });
             let report = RunReport { stages: cached.collect(), ..report.clone() };
-            let texts = [self.planned.texts.as_slice(), std::slice::from_ref(&self.planned.lock)].concat();
-            if let Some(standstill) = Standstill::new(&texts, evidence, report) {
+            // Texts and lock as they were read: what they are by now may be something else.
+            let read = self.planned.read.clone();
+            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report) {
                 standstill.save(store, self.options);
             }
         }
@@ -55,20 +57,23 @@ impl Run<'_> {
         inventory: &Inventory,
         goal: &Goal,
         states: &BTreeMap<usize, SinkState>,
-    ) -> Option<Vec<Evidence>> {
+    ) -> Option<Vec<Stamped>> {
+        // What may not be taken again has to be made again.
+        if self.plan().stages.iter().any(is_uncertain) {
+            return None;
+        }
         let mut evidence = Vec::new();
         // What changed since it was read is not what the run was made of.
         let stands = |path: &PathBuf| FileStamp::of(path).ok().filter(|stamp| !stamp.is_racy(self.planned.began));
-        self.planned.texts.iter().try_for_each(|text| stands(text).map(drop))?;
-        for path in &self.planned.evidence {
-            evidence.push(Evidence::Stamp(path.clone(), stands(path)?));
+        for path in &self.planned.evidence.paths {
+            evidence.push(Stamped::At(path.clone(), stands(path)?));
         }
         for source in inventory.sources.values() {
             let folders = source.directories.as_ref()?.iter();
-            evidence.extend(folders.map(|(path, stamp)| Evidence::Stamp(path.clone(), *stamp)));
+            evidence.extend(folders.map(|(path, stamp)| Stamped::At(path.clone(), *stamp)));
         }
         for entry in inventory.sources.values().flat_map(|source| &source.files) {
-            evidence.push(Evidence::Stamp(entry.file.as_ref()?.path.clone(), entry.stamp?));
+            evidence.push(Stamped::At(entry.file.as_ref()?.path.clone(), entry.stamp?));
         }
         for sink in &goal.sinks {
             let folder = match &self.plan().sinks[*sink].spec.target {
@@ -77,8 +82,7 @@ impl Run<'_> {
                 Target::Stdout => return None,
             };
             let files = states.get(sink)?.files.iter();
-            evidence
-                .extend(files.map(|file| Evidence::Written(folder.join(&file.path), file.stamp, file.bytes_digest)));
+            evidence.extend(files.map(|file| Stamped::Written(folder.join(&file.path), file.stamp, file.bytes_digest)));
         }
         Some(evidence)
     }

@@ -42,7 +42,7 @@ impl<'a> Rows<'a> {
         let plan = Arc::clone(&planned.plan);
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
-        let mut datasets = Deriver::new(&plan).datasets(&|producer| inventory.keys(producer));
+        let mut datasets = Deriver::new(&plan, &planned.marks).datasets(&|producer| inventory.keys(producer));
         if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
             add_last_run(&mut datasets, planned, store)?;
         }

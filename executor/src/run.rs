@@ -83,7 +83,7 @@ impl Run<'_> {
             return Err(alone(Error::Cancelled));
         }
         let plan = self.plan();
-        let deriver = Deriver::new(plan);
+        let deriver = Deriver::new(plan, &self.planned.marks);
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
         let files = OpenFiles::new(&self.store.spool());
         let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;

@@ -13,10 +13,11 @@ use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
 use flowc_sources::{OpenFile, RawSegment};
-use flowc_store::{Memo, Record, Store};
+use flowc_store::{Record, Store};
 
 use crate::files::{OpenFiles, source_error};
 use crate::inventory::{Inventory, SegmentFacts, SegmentScan};
+use crate::remembered::SEGMENT;
 use crate::schedule::spawn;
 use crate::{Cancel, Error, Event, Observer};
 
@@ -249,7 +250,7 @@ impl Scanner<'_> {
         if let Some(facts) = self.facts_of_chunks(raw, place.source) {
             return Ok(Some(facts));
         }
-        let facts: Option<SegmentFacts> = self.store.memo(Memo::Scan, &self.facts_key(raw, place, file))?;
+        let facts: Option<SegmentFacts> = self.store.memo(SEGMENT, &self.facts_key(raw, place, file))?;
         let Some(facts) = facts else { return Ok(None) };
         let rejects = facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()).collect::<Vec<_>>();
         let lost = self.store.find_columns(&rejects)?.iter().any(Option::is_none);
@@ -302,7 +303,7 @@ impl Scanner<'_> {
             columns: contents.iter().map(ColumnKey::of_content).collect(),
         };
         let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects };
-        self.store.remember(Memo::Scan, &self.facts_key(&raw, place, &file), &facts)?;
+        self.store.remember(SEGMENT, &self.facts_key(&raw, place, &file), &facts)?;
         let scan = SegmentScan { raw, facts };
         (self.on_decoded)(Decoded { source: place.source, file: file.name(), scan: &scan, batches: &batches })?;
         lock(found).scans.push((place, scan));

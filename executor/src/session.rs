@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use flowc_planner::plan::Isolate;
+use flowc_planner::plan::{Code, Isolate, Plan, Stage};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
 use crate::budget::Budget;
 use crate::compilations::Compilations;
+use crate::freshness::{self, Purpose};
 use crate::history::{LogLine, Pin, load_log, load_ran, pin};
 use crate::known::Known;
 use crate::outlook::Look;
@@ -42,16 +43,21 @@ impl Session {
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
     pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
-        self.plan_pinning(observer, false)
+        self.plan_for(observer, Purpose::Look)
     }
 
-    fn plan_pinning(&self, observer: Arc<dyn Observer>, pin: bool) -> Result<Planned, Error> {
+    fn plan_for(&self, observer: Arc<dyn Observer>, purpose: Purpose) -> Result<Planned, Error> {
         let (store, runners, compilations) = (self.store()?, self.runners()?, &*self.compilations);
         compilations.tell(Arc::clone(&observer));
         let observer = observer.as_ref();
+        let pin = purpose == Purpose::Run;
         let planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
+        if purpose == Purpose::Run {
+            self.check_isolation(&planned.plan)?;
+        }
+        let marks = freshness::marks(&planned.plan, store, &planned.texts[0], purpose)?;
         store.flush()?;
-        Ok(planned)
+        Ok(Planned { marks, ..planned })
     }
 
     /// Holds a plan against store and sources.
@@ -123,7 +129,7 @@ impl Session {
             return Ok(report);
         }
         noop::forget(&self.options);
-        let planned = Arc::new(self.plan_pinning(Arc::clone(observer), true)?);
+        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run)?);
         if !planned.lock_changes.is_empty() {
             let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
@@ -140,6 +146,25 @@ impl Session {
         let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
         self.runners()?.end_idle();
         result
+    }
+
+    /// Refuses to run stages that this machine can't isolate in full, where the caller asks for that.
+    fn check_isolation(&self, plan: &Plan) -> Result<(), Error> {
+        let is_in_process = |stage: &Stage| match stage.limits.isolate {
+            Isolate::Container => false,
+            Isolate::Process => true,
+            Isolate::No | Isolate::Unit => matches!(stage.code, Code::Python { .. }),
+        };
+        let in_processes: Vec<&str> =
+            plan.stages.iter().filter(|stage| is_in_process(stage)).map(|stage| stage.name.as_str()).collect();
+        if !self.options.require_isolation || in_processes.is_empty() {
+            return Ok(());
+        }
+        let isolation = self.runners()?.isolation();
+        match isolation.unenforced() {
+            Some(_) => Err(Error::Isolation { stages: in_processes.join("`, `"), missing: isolation.to_string() }),
+            None => Ok(()),
+        }
     }
 
     /// Runs, and starts over where a stored result turns out to be damaged: it is dropped and made again.
@@ -187,7 +212,7 @@ impl Session {
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
     /// those that a run told of by it.
     pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
-        let planned = self.plan(Arc::new(|_: Event| ()))?;
+        let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show)?;
         Rows::find(&planned, self.store()?, output, key)
     }
 

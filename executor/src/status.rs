@@ -55,9 +55,9 @@ pub enum Reason {
         before: String,
         /// The digest now.
         now: String,
-        /// The files that differ, where they are known.
+        /// The files that differ, and what else does; none where that is not known.
         #[serde(default)]
-        files: Vec<String>,
+        parts: Vec<String>,
     },
     /// A value of its config is another than in the last run.
     Config {
@@ -74,6 +74,11 @@ pub enum Reason {
         before: Vec<String>,
         /// Those now.
         now: Vec<String>,
+    },
+    /// Its results are `open`, and the pipeline does not say that they may be taken again.
+    Open {
+        /// What of isolation is missing, by names.
+        without: String,
     },
     /// A column that it reads is another than in the last run.
     Column {
@@ -214,7 +219,7 @@ mod tests {
         let names = || vec!["a.csv".to_owned()];
         let all = vec![
             Reason::NeverRan,
-            Reason::Code { before: "a".into(), now: "b".into(), files: names() },
+            Reason::Code { before: "a".into(), now: "b".into(), parts: names() },
             Reason::Config { path: "/a".into(), before: None, now: Some("1".into()) },
             Reason::Secrets { before: vec![], now: names() },
             Reason::Column { input: "in".into(), column: "x".into(), segments: names() },

@@ -178,7 +178,7 @@ impl Underway {
             return Ok(());
         }
         let last = LastRun::load(homes.store, &self.planned)?;
-        let reasons = Reasons::new(homes, &self.planned.units, last.as_ref(), &working);
+        let reasons = Reasons::new(homes, self.planned, last.as_ref(), &working);
         for &stage in &working {
             let of_stage = if forced.contains(&stage) { vec![Reason::Forced] } else { reasons.of(stage)? };
             self.tally.lock().reasons.insert(stage, of_stage);

@@ -58,6 +58,7 @@ impl Catalogue for Given {
                 _ => return Err(Problem::new("there is no such stage")),
             };
             Ok(Signature {
+                unenforced: None,
                 chains: false,
                 serializations: Serialization::ALL.to_vec(),
                 digest: StageDigest::new([1; 32]),

@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use flowc_columns::testing::array;
 use flowc_columns::{Leaf, canonical, leaf};
 use flowc_planner::key::ColumnKey;
-use flowc_store::{Memo, Record, Store, StoreError};
+use flowc_store::{Memo, Place, Record, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::bytes::Choices;
@@ -17,6 +17,7 @@ use crate::bytes::Choices;
 /// A store, and what is in it.
 static MADE: LazyLock<(TempDir, RecordBatch)> = LazyLock::new(make);
 
+const RUN: Memo = Memo { number: 7, version: 1, build: None, place: Place::Index };
 const MEMO: [u8; 32] = [9; 32];
 
 pub(crate) fn damage(bytes: &[u8]) {
@@ -31,7 +32,7 @@ pub(crate) fn damage(bytes: &[u8]) {
         if let Ok(Some(columns)) = read(&store, batch.num_columns()) {
             assert!(columns.iter().map(content).eq(batch.columns().iter().map(content)));
         }
-        let _ = store.memo::<Vec<String>>(Memo::Run, &MEMO);
+        let _ = store.memo::<Vec<String>>(RUN, &MEMO);
         let _ = store.verify(true);
         let _ = store.info();
     }
@@ -49,7 +50,7 @@ fn make() -> (TempDir, RecordBatch) {
     let staged = writer.finish().unwrap();
     let columns = staged.columns.iter().enumerate().map(|(i, column)| (key(i), *column)).collect();
     store.record(Record { rows: Vec::new(), columns });
-    store.remember(Memo::Run, &MEMO, &vec!["a fact"; 3]).unwrap();
+    store.remember(RUN, &MEMO, &vec!["a fact"; 3]).unwrap();
     store.flush().unwrap();
     (folder, batch)
 }

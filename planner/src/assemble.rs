@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::describe::{Described, Descriptions};
+use crate::grade::graded;
 use crate::plan::{Input, KeyGroups, Output, PLAN_VERSION, Plan, Producer, Sink, Source, Stage, Stream, StreamId};
 use crate::wiring::{Origin, Resolved};
 
@@ -88,14 +89,16 @@ fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams)
         let stream = streams.id(Origin::Stage { stage: i, port: at })?;
         Some(Output { port: port.clone(), stream, rows: output.rows, columns: output.columns })
     });
+    let code = declared.code.as_ref()?.0.clone();
+    let (purity, runner) = graded(signature, &code, &declared.limits);
     Some(Stage {
         name: declared.name.text.clone(),
-        code: declared.code.as_ref()?.0.clone(),
+        code,
         digest: signature.digest,
         config: described.config,
-        runner: signature.runner.clone(),
+        runner,
         chains: signature.chains,
-        purity: signature.purity,
+        purity,
         inputs: inputs.collect::<Option<_>>()?,
         outputs: outputs.collect::<Option<_>>()?,
         partial: described.description.partial,

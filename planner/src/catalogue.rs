@@ -7,11 +7,16 @@ use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
 use crate::key::StageDigest;
-use crate::plan::{Class, Code, OutputColumn, Purity, Rows, Serialization, SourceSpec};
+use crate::plan::{
+    Class, Code, Location, OutputColumn, Plan, Purity, Rows, Serialization, SinkSpec, SourceSpec, Target,
+};
 
 /// Answers the planner's questions. Each method takes a batch, so that an implementation may work in parallel.
 /// Answers come in the order of the questions.
 pub trait Catalogue {
+    /// Told before any question: files of the pipeline itself, which are no code of its stages.
+    fn leave_out(&mut self, _own: &OwnFiles) {}
+
     /// What is behind each code reference: identity, ports, config schema.
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>>;
 
@@ -20,6 +25,35 @@ pub trait Catalogue {
 
     /// The columns of each source that does not declare them. `name` is the source's name, the key in the lock.
     fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>>;
+}
+
+/// What a pipeline itself reads and writes, as in the text: relative to its folder, unless absolute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnFiles {
+    /// Paths and patterns of source files.
+    pub read: Vec<String>,
+    /// Files and folders of sinks.
+    pub written: Vec<String>,
+}
+
+impl OwnFiles {
+    /// Those of some sources and sinks.
+    pub fn new<'a>(sources: impl Iterator<Item = &'a SourceSpec>, sinks: impl Iterator<Item = &'a SinkSpec>) -> Self {
+        let read = sources.flat_map(|source| match &source.location {
+            Location::Files(patterns) => patterns.as_slice(),
+            Location::Stdin => &[],
+        });
+        let written = sinks.filter_map(|sink| match &sink.target {
+            Target::File(path) | Target::Directory(path) => Some(path.clone()),
+            Target::Stdout => None,
+        });
+        Self { read: read.cloned().collect(), written: written.collect() }
+    }
+
+    /// Those of a plan.
+    pub fn of(plan: &Plan) -> Self {
+        Self::new(plan.sources.iter().map(|source| &source.spec), plan.sinks.iter().map(|sink| &sink.spec))
+    }
 }
 
 /// What a stage is, before any config.
@@ -39,6 +73,10 @@ pub struct Signature {
     pub purity: Purity,
     /// What its runner adds to the key.
     pub runner: BTreeMap<String, String>,
+    /// What would have to keep its program from the machine, and can't here: its results may depend on more than is known. By
+    /// names; not remembered, since it is the machine's.
+    #[serde(skip)]
+    pub unenforced: Option<String>,
     /// Whether its program runs adjacent stages in one invocation.
     pub chains: bool,
     /// What its program can make batches of.

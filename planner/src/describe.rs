@@ -302,6 +302,7 @@ mod tests {
             parts: 1,
         };
         let signature = Signature {
+            unenforced: None,
             chains: false,
             serializations: Vec::new(),
             digest: crate::key::StageDigest::new([0; 32]),

@@ -248,6 +248,14 @@ impl StageKey {
     }
 }
 
+impl StageKey {
+    /// The same stage, with a mark that tells its results from those of its other runs: they may depend on more than is in the key.
+    #[must_use]
+    pub fn marked(&self, mark: &[u8; 32]) -> Self {
+        Self(KeyHasher::new("flowc marked stage 1").digest(&self.0).digest(mark).finish())
+    }
+}
+
 impl InvocationKey {
     /// `part` numbers the invocations of a stage without inputs; it is 0 elsewhere.
     pub fn derive(stage: &StageKey, phase: Phase, part: u64, inputs: &[ReadKeys<'_>]) -> Self {

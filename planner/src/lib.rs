@@ -14,6 +14,7 @@ mod describe;
 mod diagnostic;
 pub mod digest_form;
 mod expand;
+mod grade;
 pub mod key;
 pub mod lock;
 pub mod pattern;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use code::{Code, is_server};
 pub use format::{Compression, CsvDialect, Format};
-pub use limits::{Isolate, Limits, Serialization};
+pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use secret::SecretSource;
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};

@@ -167,7 +167,7 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
         .then(|| slow.max_by_key(|class| (*class == Class::Combining, *class == Class::Keyed)))
         .flatten();
     match (after, &readers.stages[..]) {
-        _ if producer.limits.cache => Some(Boundary::Cache),
+        _ if producer.limits.cache.is_stored() => Some(Boundary::Cache),
         _ if count == 0 => None,
         _ if producer.outputs.len() > 1 => Some(Boundary::SeveralOutputs),
         (Some(class), _) => Some(Boundary::Producer { class }),

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::rc::Rc;
 
-use crate::catalogue::{Catalogue, Problem, Signature};
+use crate::catalogue::{Catalogue, OwnFiles, Problem, Signature};
 use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
 use crate::plan::Code;
 use crate::read::{Pipeline, StageDecl, Wire};
@@ -30,6 +30,9 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     pub(crate) fn new(pipeline: Pipeline, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Self {
+        let (sources, sinks) = (&pipeline.sources, &pipeline.sinks);
+        let sources = sources.iter().filter_map(|source| source.spec.as_ref());
+        catalogue.leave_out(&OwnFiles::new(sources, sinks.iter().filter_map(|sink| sink.spec.as_ref())));
         let signatures = signatures(&pipeline.stages, catalogue, problems);
         let names = Names::new(&pipeline, &signatures);
         let wired = pipeline.stages.iter().zip(&signatures).map(|(stage, signature)| match signature {

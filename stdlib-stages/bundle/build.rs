@@ -42,8 +42,7 @@ fn shared(out: &Path) -> PathBuf {
 
 /// Rebuilds when a source changes: of the stages, of the SDK, of the contract.
 fn watch(stages: &Path) -> Result<(), Box<dyn Error>> {
-    let tree = flowc_componentize::sources_digest(stages)?;
-    for path in tree.files.iter().chain(&tree.directories) {
+    for path in flowc_componentize::sources(stages)? {
         println!("cargo:rerun-if-changed={}", path.display());
     }
     Ok(())

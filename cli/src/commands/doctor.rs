@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use flowc_executor::sandbox::Isolation;
-
 use super::{Context, printed};
 use crate::args::DoctorArgs;
 use crate::exit::{self, Exit};
@@ -140,11 +138,10 @@ fn sandbox() -> Result<String, Missing> {
     let remedy = "only `python` stages need it: allow user namespaces, and use Linux 6.14 or later as root";
     let missing = |reason: String| Missing { reason, remedy, needed: false };
     let helper = std::env::current_exe().map_err(|error| missing(error.to_string()))?;
-    match flowc_executor::sandbox::isolation(&helper) {
-        Isolation::Full => {
-            Ok("no network, no files but given ones, limits on memory, processors and processes".to_owned())
-        }
-        Isolation::Partial(reason) => Err(missing(reason)),
+    let isolation = flowc_executor::sandbox::isolation(&helper);
+    match isolation.is_full() {
+        true => Ok("no network, no files but given ones, limits on memory, processors and processes".to_owned()),
+        false => Err(missing(isolation.to_string())),
     }
 }
 

@@ -88,8 +88,21 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, budget, params, ambient, locked, build, workers, .. } = settings;
-    Options { pipeline, store, jobs, params, ambient, locked, build, update_lock, memory, budget, workers }
+    let Settings { store, jobs, memory, budget, params, ambient, locked, build, require_isolation, workers, .. } = settings;
+    Options {
+        pipeline,
+        store,
+        jobs,
+        params,
+        ambient,
+        locked,
+        build,
+        update_lock,
+        memory,
+        budget,
+        require_isolation,
+        workers,
+    }
 }
 
 /// Plans for a command that only looks, with builds told on standard error.

@@ -125,13 +125,16 @@ fn sink(text: &mut String, sink: &SinkStatus, paint: Paint) {
 pub(crate) fn because(reason: &Reason) -> String {
     match reason {
         Reason::NeverRan => "this store has no results of it".to_owned(),
-        Reason::Code { before, now, files } if files.is_empty() => format!("its code changed: {before} -> {now}"),
-        Reason::Code { files, .. } => format!("its code changed: {}", some_of(files)),
+        Reason::Code { before, now, parts } if parts.is_empty() => format!("its code changed: {before} -> {now}"),
+        Reason::Code { parts, .. } => format!("its code changed: {}", some_of(parts)),
         Reason::Config { path, before, now } => {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
         }
         Reason::Secrets { before, now } => format!("its secrets changed: {} -> {}", all(before), all(now)),
+        Reason::Open { without } => {
+            format!("its results are open (without {without}), and `cache` does not say that they may be taken again")
+        }
         Reason::Column { input, column, segments } => {
             let many = count(segments.len(), "segment");
             format!("column `{column}` of input `{input}` differs in {many}: {}", some_of(segments))
@@ -223,13 +226,13 @@ mod tests {
     #[test]
     fn a_plan_says_what_and_why() {
         let column = Reason::Column { input: "in".into(), column: "line".into(), segments: vec!["data/0.txt".into()] };
-        let code = Reason::Code { before: "aa".into(), now: "bb".into(), files: vec![] };
+        let code = Reason::Code { before: "aa".into(), now: "bb".into(), parts: vec!["py/stage.py".into()] };
         let text = status(&whole(vec![outlook_of(1, 8, vec![code, column])]), &[], Paint::PLAIN);
         let expected = "\
 A run would do this (+ do, = nothing to do, ? known later):
   + source text: 9 files, 7 to read: data/0.txt, data/1.txt, data/2.txt, data/3.txt, data/4.txt and 2 more
   + stage words: 1 segment to run, 8 cached
-      because its code changed: aa -> bb
+      because its code changed: py/stage.py
       because column `line` of input `in` differs in 1 segment: data/0.txt
   + sink top: restore from the store: it was deleted or altered
 

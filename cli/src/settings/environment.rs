@@ -89,6 +89,7 @@ pub(super) fn layer(env: &Environment) -> Result<Layer, SettingsError> {
         params: env.params()?,
         locked: env.parse("FLOWC_LOCKED", "true or false", parse_bool)?,
         no_build: env.parse("FLOWC_NO_BUILD", "true or false", parse_bool)?,
+        require_isolation: env.parse("FLOWC_REQUIRE_ISOLATION", "true or false", parse_bool)?,
         workers: env.get("FLOWC_WORKER").map(|files| std::env::split_paths(files).collect()).unwrap_or_default(),
         color: color.or_else(|| env.get("NO_COLOR").map(|_| ColorChoice::Never)),
     })

@@ -27,6 +27,7 @@ struct Form {
     params: BTreeMap<String, Scalar>,
     locked: Option<bool>,
     no_build: Option<bool>,
+    require_isolation: Option<bool>,
     #[serde(default)]
     workers: Vec<PathBuf>,
     color: Option<ColorChoice>,
@@ -72,6 +73,7 @@ impl Form {
             params: self.params.into_iter().map(|(name, value)| (name, value.to_string())).collect(),
             locked: self.locked,
             no_build: self.no_build,
+            require_isolation: self.require_isolation,
             workers: self.workers.iter().map(|file| folder.join(file)).collect(),
             color: self.color,
         }

@@ -48,6 +48,9 @@ pub(crate) struct SettingsArgs {
     /// Never build `rust` stages; use what has been built [env: FLOWC_NO_BUILD]
     #[arg(long)]
     pub(crate) no_build: bool,
+    /// Run no stage in a process that is not isolated in full [env: FLOWC_REQUIRE_ISOLATION]
+    #[arg(long)]
+    pub(crate) require_isolation: bool,
     /// Run components on the worker of this file of credentials (repeatable) [env: FLOWC_WORKER]
     #[arg(long = "worker", value_name = "FILE")]
     pub(crate) workers: Vec<PathBuf>,
@@ -67,6 +70,7 @@ impl SettingsArgs {
             params: self.params.iter().cloned().collect(),
             locked: self.locked.then_some(true),
             no_build: self.no_build.then_some(true),
+            require_isolation: self.require_isolation.then_some(true),
             workers: self.workers.clone(),
             color: self.color,
         }
@@ -83,6 +87,7 @@ pub(super) struct Layer {
     pub(super) params: BTreeMap<String, String>,
     pub(super) locked: Option<bool>,
     pub(super) no_build: Option<bool>,
+    pub(super) require_isolation: Option<bool>,
     pub(super) workers: Vec<PathBuf>,
     pub(super) color: Option<ColorChoice>,
 }
@@ -100,6 +105,7 @@ impl Layer {
             params,
             locked: self.locked.or(weaker.locked),
             no_build: self.no_build.or(weaker.no_build),
+            require_isolation: self.require_isolation.or(weaker.require_isolation),
             workers: if self.workers.is_empty() { weaker.workers } else { self.workers },
             color: self.color.or(weaker.color),
         }

@@ -82,6 +82,13 @@ pub(crate) const DOCS: [SettingDoc; 9] = [
         "build and fetch nothing (`rust` stages, Python packages, images); use what is there",
     ]),
     doc([
+        "--require-isolation",
+        "FLOWC_REQUIRE_ISOLATION",
+        "require-isolation = true",
+        "false",
+        "run no stage in a process that this machine can't isolate in full; the exit code is 5",
+    ]),
+    doc([
         "--worker",
         "FLOWC_WORKER",
         "workers = [\"file\"]",
@@ -116,6 +123,8 @@ pub(crate) struct Settings {
     pub(crate) locked: bool,
     /// Whether `rust` stages may be built.
     pub(crate) build: bool,
+    /// Whether stages are run only if their processes can be isolated in full.
+    pub(crate) require_isolation: bool,
     /// Files of credentials of workers.
     pub(crate) workers: Vec<PathBuf>,
     /// Colour.
@@ -180,6 +189,7 @@ impl Settings {
             params: layer.params,
             locked: layer.locked.unwrap_or(false),
             build: !layer.no_build.unwrap_or(false),
+            require_isolation: layer.require_isolation.unwrap_or(false),
             workers: layer.workers,
             color: layer.color.unwrap_or_default(),
             files,

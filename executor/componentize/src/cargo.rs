@@ -6,17 +6,30 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::environment::{cargo_home, command, passed};
 use crate::fresh::Held;
 use crate::manifest::Sources;
+use crate::reads::reads;
+use crate::source::{Reads, Source};
 use crate::{BuildError, RUSTFLAGS, TARGET, wrapper};
 
 /// Cargo, ready to build some sources.
 pub(crate) struct Cargo<'a> {
+    source: &'a Source,
     sources: &'a Sources,
     target_dir: &'a Path,
     wrapper: PathBuf,
     remap: String,
     home: PathBuf,
+    sysroot: PathBuf,
+}
+
+/// What cargo says that it made.
+#[derive(Default)]
+pub(crate) struct Artifacts {
+    pub(crate) modules: Vec<Module>,
+    /// Files with what build scripts of the author's packages printed.
+    scripts: Vec<PathBuf>,
 }
 
 /// A module that cargo built.
@@ -28,8 +41,8 @@ pub(crate) struct Module {
 
 impl<'a> Cargo<'a> {
     /// Makes sure that all is there that a build needs.
-    pub(crate) fn new(sources: &'a Sources, target_dir: &'a Path) -> Result<Self, BuildError> {
-        sources.lock()?;
+    pub(crate) fn new(source: &'a Source, target_dir: &'a Path) -> Result<Self, BuildError> {
+        let sources = &source.sources;
         let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], sources.dir())?.trim());
         if !sysroot.join("lib/rustlib").join(TARGET).is_dir() {
             return Err(BuildError::NoTarget { target: TARGET });
@@ -37,19 +50,30 @@ impl<'a> Cargo<'a> {
         std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
         let home = cargo_home();
         let remap = remap(sources, target_dir, &sysroot, &home);
-        Ok(Self { sources, target_dir, wrapper: wrapper::compile(target_dir, sources.dir())?, remap, home })
+        let wrapper = wrapper::compile(target_dir, sources.dir())?;
+        Ok(Self { source, sources, target_dir, wrapper, remap, home, sysroot })
     }
 
     /// Builds the packages that `select` names, and gives their modules: they stay as they are while the target folder
     /// is held.
-    pub(crate) fn build(&self, select: &[&str], log: &mut dyn FnMut(&str)) -> Result<(Vec<Module>, Held), BuildError> {
-        let held = Held::new(self.target_dir)?;
-        held.refresh(&self.sources.packages, |stale| self.clean(stale))?;
+    pub(crate) fn build(
+        &self,
+        held: &Held,
+        select: &[&str],
+        log: &mut dyn FnMut(&str),
+    ) -> Result<Artifacts, BuildError> {
+        held.refresh(self.source.packages(), |stale| self.clean(stale))?;
         let mut command = self.command("build");
         command.args(["--lib", "--message-format", "json"]).args(select);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
-        Ok((self.watch(child, log)?, held))
+        self.watch(child, log)
+    }
+
+    /// What the build of a module read beside what is hashed with its packages.
+    pub(crate) fn reads(&self, module: &Module, artifacts: &Artifacts) -> Reads {
+        let made = [self.target_dir, &self.home, &self.sysroot];
+        reads(self.source, &module.path, &artifacts.scripts, &made)
     }
 
     /// Removes what was built of these packages.
@@ -70,12 +94,14 @@ impl<'a> Cargo<'a> {
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("CARGO_INCREMENTAL", "0");
         command.env("RUSTC_WRAPPER", &self.wrapper).env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env(wrapper::REMAP, &self.remap).env(wrapper::HOME, &self.home);
+        // The program itself: what rustup puts before it needs variables that the compiler is not to see.
+        command.env("RUSTC", self.sysroot.join("bin/rustc")).env(wrapper::PASSED, passed().join("\n"));
         command
     }
 
     /// Cargo tells what it does on stderr, and what the compiler says and makes on stdout. Warnings are logged once all is
     /// built; errors are in the error alone.
-    fn watch(&self, mut child: Child, log: &mut dyn FnMut(&str)) -> Result<Vec<Module>, BuildError> {
+    fn watch(&self, mut child: Child, log: &mut dyn FnMut(&str)) -> Result<Artifacts, BuildError> {
         let stdout = child.stdout.take();
         let said = std::thread::spawn(move || stdout.map(Said::read).unwrap_or_default());
         let mut told = String::new();
@@ -95,7 +121,7 @@ impl<'a> Cargo<'a> {
         match status.success() {
             true => {
                 said.warnings.lines().for_each(|line| log(line));
-                Ok(said.modules)
+                Ok(said.artifacts)
             }
             false => Err(self.failure(&said.errors, &told)),
         }
@@ -144,45 +170,6 @@ pub(crate) fn ask(tool: &'static str, args: &[&str], dir: &Path) -> Result<Strin
     }
 }
 
-/// A tool in this folder, where its toolchain may be named, with what may reach it of the environment.
-pub(crate) fn command(tool: &str, dir: &Path) -> Command {
-    let mut command = Command::new(tool);
-    command.current_dir(dir);
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_leak) {
-            command.env_remove(name);
-        }
-    }
-    command
-}
-
-/// Variables that would change what is built: settings of cargo and rustc, and what cargo tells a build script. Where
-/// packages come from stays.
-fn is_leak(name: &str) -> bool {
-    const KEPT: [&str; 4] = ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR"];
-    const LEAKS: [&str; 12] = [
-        "RUSTFLAGS",
-        "RUSTDOCFLAGS",
-        "RUSTC",
-        "RUSTDOC",
-        "TARGET",
-        "HOST",
-        "OUT_DIR",
-        "PROFILE",
-        "OPT_LEVEL",
-        "DEBUG",
-        "NUM_JOBS",
-        "SOURCE_DATE_EPOCH",
-    ];
-    let prefixed = ["CARGO", "RUSTC_", "DEP_"].iter().any(|prefix| name.starts_with(prefix));
-    LEAKS.contains(&name) || (prefixed && !KEPT.iter().any(|kept| name.starts_with(kept)))
-}
-
-fn cargo_home() -> PathBuf {
-    let home = || std::env::home_dir().unwrap_or_default().join(".cargo");
-    std::env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from)
-}
-
 /// Pairs of a real path and the one that is written in its place, a line each; the later ones are the more special.
 fn remap(sources: &Sources, target_dir: &Path, sysroot: &Path, home: &Path) -> String {
     let crates = sources.packages.iter().map(|package| (package.dir.clone(), format!("/src/{}", package.name)));
@@ -199,7 +186,7 @@ fn remap(sources: &Sources, target_dir: &Path, sysroot: &Path, home: &Path) -> S
 /// What cargo says on stdout.
 #[derive(Default)]
 struct Said {
-    modules: Vec<Module>,
+    artifacts: Artifacts,
     errors: String,
     warnings: String,
 }
@@ -219,7 +206,10 @@ impl Said {
                 self.errors.push_str(&text)
             }
             Some(Diagnostic { rendered: Some(text), .. }) => self.warnings.push_str(&text),
-            _ => self.modules.extend(module(message)),
+            _ => {
+                self.artifacts.scripts.extend(script(&message));
+                self.artifacts.modules.extend(module(message));
+            }
         }
     }
 }
@@ -233,6 +223,8 @@ struct Message {
     target: Option<Target>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    package_id: Option<String>,
+    out_dir: Option<PathBuf>,
 }
 
 /// What the compiler says, in words for people.
@@ -246,6 +238,13 @@ struct Diagnostic {
 struct Target {
     name: String,
     crate_types: Vec<String>,
+}
+
+/// Where cargo keeps what a build script of a package on this machine printed.
+fn script(message: &Message) -> Option<PathBuf> {
+    let is_script = message.reason == "build-script-executed";
+    let is_local = message.package_id.as_ref().is_some_and(|id| id.starts_with("path+") || id.contains("(path+"));
+    Some(message.out_dir.as_ref().filter(|_| is_script && is_local)?.parent()?.join("output"))
 }
 
 fn module(message: Message) -> Option<Module> {

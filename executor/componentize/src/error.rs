@@ -69,6 +69,15 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is built does not stay as it is.
+    #[error("{} changes while the crate is built; save everything and run again. If a build script writes it, have it write to OUT_DIR", .path.display())]
+    Changing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Code can't be read.
+    #[error(transparent)]
+    Code(#[from] flowc_code::CodeError),
     /// A file can't be read or written.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -83,11 +92,5 @@ impl BuildError {
     /// An error with a file.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
-    }
-}
-
-impl From<flowc_platform::TreeError> for BuildError {
-    fn from(error: flowc_platform::TreeError) -> Self {
-        Self::Io { path: error.path, source: error.cause }
     }
 }

@@ -1,41 +1,113 @@
 //! Builds a Rust stage crate into a WASM component, the same bytes from any folder.
 //!
-//! [`sources_digest`] says whether a crate has changed, [`build`] compiles it and [`encode`]s the module as a component.
+//! [`Source`] says whether a crate has changed, [`build`] compiles it and [`encode`]s the module as a component.
 //! Nothing of the machine enters the bytes: paths are mapped away, cargo's hashes of folders are replaced (see
-//! [`wrapper`]), the lock file must be there, and the caller's environment does not reach the compiler.
+//! [`wrapper`]), the lock file must be there, and the caller's environment does not reach the compiler (see [`environment`]).
+//!
+//! A crate is built where it lies, since only the build tells which files it reads. What it read beside the packages' folders
+//! ([`Reads`]) is remembered, and belongs to the crate from then on.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cargo;
+mod environment;
 mod error;
 mod fresh;
 mod manifest;
-mod tree;
+mod reads;
+mod source;
 mod wrapper;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use flowc_code::{Digests, PipelineFiles, Reader};
+use flowc_platform::FileStamp;
 
 pub use error::BuildError;
-pub use tree::sources_digest;
+pub use source::{Known, Reads, Source};
 
 use cargo::Cargo;
-use manifest::Sources;
+use fresh::Held;
+use source::changed_since;
 
-/// What the compiler is told beside the crate's own profile. Part of [`sources_digest`].
+/// What the compiler is told beside the crate's own profile. Part of [`Source::digest`].
 const RUSTFLAGS: &str = "-Ctarget-feature=+simd128";
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// How often a crate is built that changes meanwhile.
+const TRIES: usize = 5;
+
+/// A component that was built, and what it was built from.
+pub struct Built {
+    /// The component.
+    pub component: Vec<u8>,
+    /// The crate as it was built.
+    pub source: Source,
+    /// What the build read besides.
+    pub reads: Reads,
+    /// The crate with what the build read.
+    pub known: Known,
+}
+
 /// Builds the crate in `dir` and gives its component. Compiled dependencies stay in `target_dir`. What cargo says goes
-/// to `log`, line by line.
+/// to `log`, line by line. The sources are read before the build, and nothing that the build read has changed since: else the
+/// crate is built again. Files are told by their paths from `base`.
 ///
 /// # Errors
-/// If the crate, its lock file or the toolchain lacks something, if it does not compile, or if it is no component.
-pub fn build(dir: &Path, target_dir: &Path, log: &mut dyn FnMut(&str)) -> Result<Vec<u8>, BuildError> {
-    let sources = Sources::find(dir)?;
-    sources.expect_cdylib()?;
-    let cargo = Cargo::new(&sources, target_dir)?;
-    let (modules, _held) = cargo.build(&["--package", sources.name()], log)?;
-    let module = modules.into_iter().find(|module| module.package_dir == sources.dir());
-    encode_file(&module.ok_or_else(|| BuildError::NoCdylib { manifest: sources.dir().join("Cargo.toml") })?.path)
+/// If the crate, its lock file or the toolchain lacks something, if it does not compile, if it is no component, or if its files
+/// change all the time.
+pub fn build(
+    dir: &Path,
+    base: &Path,
+    target_dir: &Path,
+    reader: &Reader<'_>,
+    log: &mut dyn FnMut(&str),
+) -> Result<Built, BuildError> {
+    std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
+    let held = Held::new(target_dir)?;
+    let mut changed = None;
+    for _ in 0..TRIES {
+        // What was written just before can be written again without a trace: not after a moment.
+        std::thread::sleep(FileStamp::TICK);
+        let began = SystemTime::now();
+        let source = Source::find(dir, reader)?;
+        source.sources.expect_cdylib()?;
+        let cargo = Cargo::new(&source, target_dir)?;
+        let artifacts = cargo.build(&held, &["--package", source.sources.name()], log)?;
+        let module = artifacts.modules.iter().find(|module| module.package_dir == source.sources.dir());
+        let manifest = || source.sources.dir().join("Cargo.toml");
+        let module = module.ok_or_else(|| BuildError::NoCdylib { manifest: manifest() })?;
+        let reads = cargo.reads(module, &artifacts);
+        let component = encode_file(&module.path)?;
+        let known = source.with(&reads, base, reader)?;
+        match changed_since(&known.files, began) {
+            None => {
+                held.note(source.packages())?;
+                return Ok(Built { component, source, reads, known });
+            }
+            Some(path) => changed = Some(path.clone()),
+        }
+    }
+    Err(BuildError::Changing { path: changed.unwrap_or_else(|| dir.to_owned()) })
+}
+
+/// Builds the crate in `dir` as [`build`] does, and gives the component alone.
+///
+/// # Errors
+/// As for [`build`].
+pub fn component(dir: &Path, target_dir: &Path) -> Result<Vec<u8>, BuildError> {
+    let files = PipelineFiles::default();
+    Ok(build(dir, dir, target_dir, &Reader::new(&files, None, Digests::default()), &mut |_| ())?.component)
+}
+
+/// Files and folders that the crates in `dir` are read from.
+///
+/// # Errors
+/// If one of them can't be read, there is no `Cargo.lock`, or no toolchain.
+pub fn sources(dir: &Path) -> Result<Vec<PathBuf>, BuildError> {
+    let files = PipelineFiles::default();
+    let source = Source::find(dir, &Reader::new(&files, None, Digests::default()))?;
+    Ok(source.paths().cloned().collect())
 }
 
 /// Builds all crates of the workspace in `dir` that are stages; gives their package names with their components.
@@ -47,10 +119,14 @@ pub fn build_workspace(
     target_dir: &Path,
     log: &mut dyn FnMut(&str),
 ) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
-    let sources = Sources::find(dir)?;
-    let (modules, _held) = Cargo::new(&sources, target_dir)?.build(&["--workspace"], log)?;
+    std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
+    let held = Held::new(target_dir)?;
+    let files = PipelineFiles::default();
+    let source = Source::find(dir, &Reader::new(&files, None, Digests::default()))?;
+    let artifacts = Cargo::new(&source, target_dir)?.build(&held, &["--workspace"], log)?;
+    held.note(source.packages())?;
     let component = |module: cargo::Module| Ok((module.package, encode_file(&module.path)?));
-    modules.into_iter().map(component).collect()
+    artifacts.modules.into_iter().map(component).collect()
 }
 
 /// Makes a core module with embedded interface descriptions, as wit-bindgen leaves it, a component.

@@ -1,8 +1,9 @@
 //! Finds what a crate is made of from its manifests, without asking cargo.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use flowc_code::normal;
 use toml::{Table, Value};
 
 use crate::BuildError;
@@ -21,7 +22,7 @@ pub(crate) struct Sources {
 pub(crate) struct Package {
     pub(crate) dir: PathBuf,
     pub(crate) name: String,
-    manifest: Table,
+    pub(crate) manifest: Table,
     /// The workspace root that it inherits from, if it does.
     pub(crate) inherits: Option<PathBuf>,
 }
@@ -193,18 +194,4 @@ fn fault(dir: &Path, reason: &str) -> BuildError {
 
 fn absolute(dir: &Path) -> Result<PathBuf, BuildError> {
     Ok(normal(&std::path::absolute(dir).map_err(BuildError::io(dir))?))
-}
-
-/// A path without `.` and `..`, by its text alone, as cargo does it.
-fn normal(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut normal, part| {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-        normal
-    })
 }

@@ -2,18 +2,22 @@
 //!
 //! Cargo gives every crate a hash (`-C metadata`) that goes into symbol names, type ids and thereby into the order of
 //! functions. For crates that lie outside of the workspace's folder it is a hash of their absolute paths. The wrapper
-//! puts another in its place, of the package's name, version, kind and features, and maps away all paths. It is a
+//! puts another in its place, of the package's name, version, kind and features, and maps away all paths. Variables of the
+//! caller's that cargo needs are taken away, so that `env!` finds none of them. It is a
 //! program of its own since cargo runs it; it is compiled once per target folder.
 
 use std::path::{Path, PathBuf};
 
 use crate::BuildError;
-use crate::cargo::command;
+use crate::environment::command;
 
 /// The variable with pairs of paths to map, a line each.
 pub(crate) const REMAP: &str = "FLOWC_REMAP";
 /// The variable with cargo's home: crates in there keep their hash, which is of their registry and version.
 pub(crate) const HOME: &str = "FLOWC_CARGO_HOME";
+
+/// The variable with the names of variables that the compiler is not to see, a line each.
+pub(crate) const PASSED: &str = "FLOWC_PASSED";
 
 const SOURCE: &str = include_str!("wrapper/main.rs");
 

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flowc_componentize::{BuildError, build, build_workspace, encode, sources_digest};
+use flowc_code::{Digests, PipelineFiles, Reader};
+use flowc_componentize::{BuildError, Built, Source, build_workspace, component, encode, sources};
 
 /// A crate that depends on another by path; both have messages that hold the path of their source.
 fn write_crates(dir: &Path) -> PathBuf {
@@ -35,13 +36,19 @@ fn write_crates(dir: &Path) -> PathBuf {
     dir.join("stage")
 }
 
-fn quiet() -> impl FnMut(&str) {
-    |_: &str| ()
+fn build(stage: &Path, target: &Path, log: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
+    let files = PipelineFiles::default();
+    flowc_componentize::build(stage, stage, target, &Reader::new(&files, None, Digests::default()), log)
+}
+
+fn source(stage: &Path) -> Source {
+    let files = PipelineFiles::default();
+    Source::find(stage, &Reader::new(&files, None, Digests::default())).unwrap()
 }
 
 /// The module as it comes out of cargo: these crates are no stages.
 fn module(stage: &Path, target: &Path) -> Vec<u8> {
-    let result = build(stage, target, &mut quiet());
+    let result = component(stage, target);
     assert!(matches!(result, Err(BuildError::NotAComponent { .. }) | Ok(_)), "{result:?}");
     fs::read(target.join("wasm32-unknown-unknown/release/stage.wasm")).unwrap()
 }
@@ -73,7 +80,7 @@ fn two_crates_of_one_name_may_share_a_target_folder() {
 fn sources_are_what_makes_the_digest() {
     let dir = tempfile::tempdir().unwrap();
     let stage = write_crates(dir.path());
-    let digest = || sources_digest(&stage).unwrap().digest;
+    let digest = || source(&stage).digest();
     let before = digest();
     fs::create_dir_all(stage.join("target/release")).unwrap();
     fs::write(stage.join("target/release/x"), "built").unwrap();
@@ -83,22 +90,22 @@ fn sources_are_what_makes_the_digest() {
     assert_ne!(with_file, before, "a path dependency's files are");
     fs::rename(dir.path().join("helper/src/more.rs"), dir.path().join("helper/src/other.rs")).unwrap();
     assert_ne!(digest(), with_file, "and their names");
-    let tree = sources_digest(&stage).unwrap();
-    assert!(tree.files.iter().any(|file| file.ends_with("stage/Cargo.lock")));
-    assert!(tree.directories.iter().any(|dir| dir.ends_with("helper/src")));
+    let read = sources(&stage).unwrap();
+    assert!(read.iter().any(|file| file.ends_with("stage/Cargo.lock")));
+    assert!(read.iter().any(|dir| dir.ends_with("helper/src")));
 }
 
 #[test]
 fn the_digest_does_not_depend_on_the_folder() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let digest = |dir: &Path| sources_digest(&write_crates(dir)).unwrap().digest;
+    let digest = |dir: &Path| source(&write_crates(dir)).digest();
     assert_eq!(digest(a.path()), digest(b.path()));
 }
 
 #[test]
 fn what_is_missing_is_said_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let error = |stage: &Path| build(stage, &dir.path().join("out"), &mut quiet()).unwrap_err().to_string();
+    let error = |stage: &Path| component(stage, &dir.path().join("out")).unwrap_err().to_string();
     assert!(error(dir.path()).contains("has no Cargo.toml"));
     let stage = write_crates(dir.path());
     fs::remove_file(stage.join("Cargo.lock")).unwrap();
@@ -116,7 +123,7 @@ fn the_compilers_words_are_passed_through() {
     let stage = write_crates(dir.path());
     fs::write(stage.join("src/lib.rs"), "fn f() -> u32 { \"text\" }\n").unwrap();
     let mut log = Vec::new();
-    let error = build(&stage, &dir.path().join("out"), &mut |line: &str| log.push(line.to_owned())).unwrap_err();
+    let error = build(&stage, &dir.path().join("out"), &mut |line: &str| log.push(line.to_owned())).err().unwrap();
     assert!(matches!(&error, BuildError::Compile { output, .. } if output.contains("mismatched types")), "{error}");
     assert_eq!(error.to_string().matches("mismatched types").count(), 1, "{error}");
     assert!(!log.iter().any(|line| line.contains("mismatched types")), "told once, in the error: {log:?}");
@@ -150,10 +157,11 @@ fn a_workspace_elsewhere_gives_the_lock_and_what_is_inherited() {
     fs::write(dir.path().join("Cargo.toml"), root).unwrap();
     let manifest = fs::read_to_string(stage.join("Cargo.toml")).unwrap();
     fs::write(stage.join("Cargo.toml"), manifest.replace("{ path = \"../helper\" }", "{ workspace = true }")).unwrap();
-    let tree = sources_digest(&stage).unwrap();
-    assert!(tree.files.iter().any(|file| file.ends_with("helper/src/lib.rs")));
+    assert!(sources(&stage).unwrap().iter().any(|file| file.ends_with("helper/src/lib.rs")));
     assert!(!module(&stage, &dir.path().join("out")).is_empty());
-    assert!(build_workspace(dir.path(), &dir.path().join("out"), &mut quiet()).is_ok_and(|built| built.len() == 1));
+    assert!(
+        build_workspace(dir.path(), &dir.path().join("out"), &mut |_: &str| ()).is_ok_and(|built| built.len() == 1)
+    );
 }
 
 #[test]

@@ -17,13 +17,14 @@ use bollard::query_parameters::{
 };
 use flowc_flight::{Connection, Ending, Network};
 use flowc_planner::plan::Limits;
-use flowc_process::{Folder, PROCESSES, ProcessError, Server};
+use flowc_process::{Folder, LentProcessors, PROCESSES, ProcessError, Server};
 use flowc_sandbox::{Printed, Sandbox, describe_code};
 use futures::{Stream, StreamExt};
 use tokio::io::AsyncWrite;
 
 use crate::ContainerError;
 use crate::engine::Engine;
+use crate::files::Files;
 use crate::owner::labels;
 
 /// How long a container may take until it listens.
@@ -40,8 +41,6 @@ const TEMPORARY: u64 = 256 << 20;
 const FOLDER: &str = "/run/flowc";
 /// A user without rights, where flowc itself runs as root: `nobody` on most systems.
 const NOBODY: u32 = 65534;
-/// The time of one processor, as engines count it.
-const ONE_PROCESSOR: i64 = 1_000_000_000;
 
 /// What a container is made of.
 #[derive(Clone, Debug, Default)]
@@ -60,8 +59,6 @@ pub(crate) struct Spec {
     pub(crate) volumes: Vec<String>,
     /// Bytes of memory for all of its processes.
     pub(crate) memory: Option<u64>,
-    /// Processors whose time it may use.
-    pub(crate) processors: u32,
     /// Processes and threads.
     pub(crate) processes: u64,
 }
@@ -83,14 +80,13 @@ impl Spec {
             env: folder.variables(Path::new(FOLDER)),
             mounts: vec![Given { from: folder.path().to_owned(), to: FOLDER.into(), writable: true }],
             memory: limits.memory.map(|bytes| bytes.saturating_add(PROGRAM)),
-            processors: limits.processors(),
             processes: PROCESSES,
             ..Self::default()
         }
     }
 
     /// A container that shows a program of this machine what its sandbox would.
-    pub(crate) fn of_sandbox(image: &str, sandbox: &Sandbox, processors: u32) -> Self {
+    pub(crate) fn of_sandbox(image: &str, sandbox: &Sandbox) -> Self {
         let is_writable = |real: &Path| sandbox.writable.iter().any(|folder| real.starts_with(folder));
         // These every container has of its own.
         let is_own = |path: &Path| ["/dev", "/sys"].iter().any(|own| path.starts_with(own));
@@ -105,7 +101,6 @@ impl Spec {
             mounts: mounts.collect(),
             volumes: Vec::new(),
             memory: sandbox.memory,
-            processors,
             processes: sandbox.processes,
         }
     }
@@ -120,7 +115,9 @@ pub(crate) struct Container {
     ended: Arc<AtomicBool>,
     /// The program ends with it, also when flowc is killed.
     _input: Pin<Box<dyn AsyncWrite + Send>>,
-    _folder: Folder,
+    /// Its socket, and what it was started with.
+    _files: (Folder, Files),
+    _processors: LentProcessors,
 }
 
 impl Container {
@@ -128,12 +125,15 @@ impl Container {
     pub(crate) fn start(
         engine: &Arc<Engine>,
         spec: &Spec,
+        processors: LentProcessors,
         folder: Folder,
         network: &Network,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Self, ContainerError> {
         let user = user(folder.path()).map_err(ContainerError::io(folder.path()))?;
-        let Begun { id, output, input } = engine.runtime.block_on(begin(engine, body(engine, spec, user)))?;
+        let files = Files::new(engine, processors.numbers().len())?;
+        let body = body(engine, spec, user, &processors, &files);
+        let Begun { id, output, input } = engine.runtime.block_on(begin(engine, body))?;
         let removal = Removal { engine, id: &id };
         let (printed, ended) = (Printed::default(), Arc::new(AtomicBool::new(false)));
         listen(engine, output, &printed, ended.clone()).map_err(ContainerError::io(folder.path()))?;
@@ -148,7 +148,16 @@ impl Container {
         })?;
         std::mem::forget(removal);
         let engine = Arc::clone(engine);
-        Ok(Self { engine, id, connection, printed, ended, _input: input, _folder: folder })
+        Ok(Self {
+            engine,
+            id,
+            connection,
+            printed,
+            ended,
+            _input: input,
+            _files: (folder, files),
+            _processors: processors,
+        })
     }
 }
 
@@ -212,7 +221,13 @@ fn user(folder: &Path) -> std::io::Result<(u32, u32)> {
     Ok((NOBODY, NOBODY))
 }
 
-fn body(engine: &Engine, spec: &Spec, (user, group): (u32, u32)) -> ContainerCreateBody {
+fn body(
+    engine: &Engine,
+    spec: &Spec,
+    (user, group): (u32, u32),
+    processors: &LentProcessors,
+    files: &Files,
+) -> ContainerCreateBody {
     let env = spec.env.iter().map(|(name, value)| format!("{name}={value}"));
     ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -230,43 +245,43 @@ fn body(engine: &Engine, spec: &Spec, (user, group): (u32, u32)) -> ContainerCre
         // Standard input ends with the connection to the engine, so when flowc is killed.
         stdin_once: Some(true),
         network_disabled: Some(true),
-        host_config: Some(host(engine, spec)),
+        host_config: Some(host(engine, spec, processors, files)),
         ..Default::default()
     }
 }
 
 /// What the container may reach: its image and what it was given, to read; a temporary folder; nothing else.
-fn host(engine: &Engine, spec: &Spec) -> HostConfig {
+fn host(engine: &Engine, spec: &Spec, processors: &LentProcessors, files: &Files) -> HostConfig {
     let text = |path: &Path| Some(path.to_string_lossy().into_owned());
-    let mount = |Given { from, to, writable }: &Given| Mount {
+    let mount = |Given { from, to, writable }: Given| Mount {
         typ: Some(MountType::BIND),
-        source: text(from),
-        target: text(to),
+        source: text(&from),
+        target: text(&to),
         read_only: Some(!writable),
         ..Default::default()
     };
-    // Engines refuse more than there are.
-    let processors = i64::from(spec.processors).min(engine.processors.max(1));
+    let processors: Vec<String> = processors.numbers().iter().map(ToString::to_string).collect();
     let memory = spec.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
     let temporary = format!("size={},mode=1777,nosuid,nodev,noexec", spec.memory.unwrap_or(TEMPORARY));
     // What an image calls a volume would be a folder of the machine.
     let folders = spec.volumes.iter().cloned().chain(["/tmp".to_owned()]);
     HostConfig {
-        mounts: Some(spec.mounts.iter().map(mount).collect()),
+        mounts: Some(spec.mounts.iter().cloned().chain(files.given()).map(mount).collect()),
         tmpfs: Some(folders.map(|folder| (folder, temporary.clone())).collect()),
         network_mode: Some("none".to_owned()),
         ipc_mode: Some("private".to_owned()),
         // Without root on the machine, its user is the same one inside.
-        userns_mode: (engine.is_rootless && engine.description().starts_with("Podman")).then(|| "keep-id".to_owned()),
+        userns_mode: (engine.is_rootless && engine.is_podman).then(|| "keep-id".to_owned()),
         readonly_rootfs: Some(true),
         privileged: Some(false),
         cap_drop: Some(vec!["ALL".to_owned()]),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        security_opt: Some(vec!["no-new-privileges".to_owned(), files.seccomp.clone()]),
         memory,
         // No more with swap than without.
         memory_swap: memory,
         pids_limit: i64::try_from(spec.processes).ok(),
-        nano_cpus: Some(processors * ONE_PROCESSOR),
+        // Not their time alone: a library that counts processors is to find as many as there are for it.
+        cpuset_cpus: Some(processors.join(",")),
         init: Some(true),
         // flowc takes what is printed. An engine would keep it in a file, and secrets with it.
         log_config: Some(HostConfigLogConfig { typ: Some("none".to_owned()), config: None }),

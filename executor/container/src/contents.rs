@@ -3,75 +3,87 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use flowc_code::{Evidence, Reader};
 use flowc_planner::key::KeyHasher;
-use sha2::{Digest, Sha256};
 
 use crate::ContainerError;
 use crate::recipe::{CopyStep, Recipe};
-
-/// Folders that are left out.
-const IGNORED: &[&str] =
-    &[".git", ".flowc", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".ipynb_checkpoints"];
 
 /// What is added to an image.
 #[derive(Default)]
 pub(crate) struct Contents {
     /// By path in the image, without the first slash. Folders come before what is in them.
     pub(crate) entries: BTreeMap<String, Entry>,
-    /// Files and folders that were looked at.
-    pub(crate) seen: Vec<PathBuf>,
+    /// By what a later run sees that they are the same.
+    pub(crate) evidence: Evidence,
 }
 
 /// Something in an image.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Folder,
-    File { from: PathBuf, mode: u32 },
-    Link { to: PathBuf },
+    File {
+        /// Where its content is kept as it was hashed.
+        from: PathBuf,
+        /// BLAKE3 of it.
+        digest: [u8; 32],
+        mode: u32,
+    },
+    Link {
+        to: PathBuf,
+    },
+}
+
+impl Entry {
+    /// What it is, to be told from others.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        match self {
+            Entry::Folder => Vec::new(),
+            Entry::Link { to } => to.as_os_str().as_bytes().to_vec(),
+            Entry::File { digest, mode, .. } => [&digest[..], &mode.to_le_bytes()].concat(),
+        }
+    }
 }
 
 impl Contents {
-    /// Looks for what a recipe copies.
+    /// Reads what a recipe copies.
     ///
     /// # Errors
     /// If something is not there, or can't be read.
-    pub(crate) fn find(recipe: &Recipe, folder: &Path) -> Result<Self, ContainerError> {
+    pub(crate) fn find(recipe: &Recipe, folder: &Path, reader: &Reader<'_>) -> Result<Self, ContainerError> {
         let mut contents = Self::default();
         if let Some(start) = &recipe.folder {
             contents.put(start, Entry::Folder);
         }
         for copy in &recipe.copies {
-            copy.sources.iter().try_for_each(|source| contents.copy(copy, source, folder))?;
+            copy.sources.iter().try_for_each(|source| contents.copy(copy, source, folder, reader))?;
         }
         Ok(contents)
     }
 
     /// A digest of all of it.
-    ///
-    /// # Errors
-    /// If a file can't be read.
-    pub(crate) fn digest(&self) -> Result<[u8; 32], ContainerError> {
-        let mut hasher = KeyHasher::new("flowc image contents 1");
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut hasher = KeyHasher::new("flowc image contents 2");
         for (path, entry) in &self.entries {
             hasher.bytes(path.as_bytes());
             match entry {
                 Entry::Folder => hasher.number(0),
                 Entry::Link { to } => hasher.number(1).bytes(to.as_os_str().as_bytes()),
-                Entry::File { from, mode } => {
-                    let mut content = Sha256::new();
-                    let mut file = fs::File::open(from).map_err(ContainerError::io(from))?;
-                    std::io::copy(&mut file, &mut content).map_err(ContainerError::io(from))?;
-                    hasher.number(2).number(u64::from(*mode)).bytes(&content.finalize())
-                }
+                Entry::File { digest, mode, .. } => hasher.number(2).number(u64::from(*mode)).digest(digest),
             };
         }
-        Ok(hasher.finish())
+        hasher.finish()
     }
 
-    fn copy(&mut self, copy: &CopyStep, source: &str, folder: &Path) -> Result<(), ContainerError> {
+    fn copy(
+        &mut self,
+        copy: &CopyStep,
+        source: &str,
+        folder: &Path,
+        reader: &Reader<'_>,
+    ) -> Result<(), ContainerError> {
         let from = folder.join(source);
         if from.symlink_metadata().is_err() {
             let (folder, line, source_path) = (folder.to_owned(), copy.line, source.to_owned());
@@ -84,19 +96,25 @@ impl Contents {
             _ => copy.target.clone(),
         };
         // A link is seen in its folder: what it leads to may be in the image alone.
-        self.seen.extend(from.parent().map(Path::to_owned));
-        self.add(&from, &target, copy.mode)?;
+        self.evidence.paths.extend(from.parent().map(Path::to_owned));
+        let kind = from.symlink_metadata().map_err(ContainerError::io(&from))?;
+        if !(kind.is_symlink() || kind.is_dir() || kind.is_file()) {
+            let odd = std::io::Error::other("it is neither a file nor a folder nor a link");
+            return Err(ContainerError::io(&from)(odd));
+        }
+        self.add(&from, &target, copy.mode, reader)?;
         match self.below_a_file() {
             Some(path) => Err(ContainerError::NoFolder { folder: folder.to_owned(), line: copy.line, path }),
             None => Ok(()),
         }
     }
 
-    /// Adds a file, or all that is in a folder.
-    fn add(&mut self, from: &Path, target: &str, mode: Option<u32>) -> Result<(), ContainerError> {
+    /// Adds a file, or all that is in a folder but for what tools make, what the pipeline itself reads and writes, and pipes and
+    /// sockets.
+    fn add(&mut self, from: &Path, target: &str, mode: Option<u32>, reader: &Reader<'_>) -> Result<(), ContainerError> {
         let kind = from.symlink_metadata().map_err(ContainerError::io(from))?;
         if !kind.is_symlink() {
-            self.seen.push(from.to_owned());
+            self.evidence.paths.insert(from.to_owned());
         }
         if kind.is_symlink() {
             let to = fs::read_link(from).map_err(ContainerError::io(from))?;
@@ -106,18 +124,15 @@ impl Contents {
             for entry in fs::read_dir(from).map_err(ContainerError::io(from))? {
                 let path = entry.map_err(ContainerError::io(from))?.path();
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if !(path.is_dir() && IGNORED.contains(&&*name)) {
-                    self.add(&path, &format!("{target}/{name}"), mode)?;
+                if !reader.passes_over(&path) {
+                    self.add(&path, &format!("{target}/{name}"), mode, reader)?;
                 }
             }
-        } else if !kind.is_file() {
-            let odd = std::io::Error::other("it is neither a file nor a folder nor a link");
-            return Err(ContainerError::io(from)(odd));
-        } else {
+        } else if let Some(flowc_code::Entry::File { digest, executable, .. }) = reader.file(from)? {
             // Who else may read or write depends on the user's umask, so it does not count.
-            let is_executable = kind.permissions().mode() & 0o100 != 0;
-            let mode = mode.unwrap_or(if is_executable { 0o755 } else { 0o644 });
-            self.put(target, Entry::File { from: from.to_owned(), mode });
+            let mode = mode.unwrap_or(if executable { 0o755 } else { 0o644 });
+            let from = reader.kept(&digest, executable).unwrap_or_else(|| from.to_owned());
+            self.put(target, Entry::File { from, digest, mode });
         }
         Ok(())
     }
@@ -146,10 +161,10 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::project;
+    use crate::testing::{project, reading};
 
     fn find(recipe: &str, folder: &Path) -> Result<Contents, ContainerError> {
-        Contents::find(&Recipe::parse(recipe).unwrap(), folder)
+        reading(|reader| Contents::find(&Recipe::parse(recipe).unwrap(), folder, reader))
     }
 
     #[test]
@@ -169,7 +184,7 @@ mod tests {
             std::os::unix::fs::symlink(to, &link).unwrap();
             let contents = find(recipe, folder.path()).unwrap();
             assert_eq!(contents.entries["x/link"], Entry::Link { to: to.into() });
-            contents.digest().unwrap()
+            contents.digest()
         });
         assert_ne!(digests[0], digests[1]);
     }
@@ -181,6 +196,17 @@ mod tests {
         assert!(contents.entries.contains_key("app/stage") && contents.entries["app"] == Entry::Folder);
         let error = find("FROM scratch\nCOPY stage /x\nCOPY lib /x/lib", folder.path()).err().unwrap().to_string();
         assert!(error.contains("line 3") && error.contains("x/lib"), "{error}");
+    }
+
+    #[test]
+    fn of_a_folder_what_tools_make_is_left_out_and_pipes_are_never_opened() {
+        let folder = project(&["lib/a", "lib/.a.swp", "lib/.git/config"]);
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("lib/pipe")).status();
+        assert!(made.unwrap().success());
+        let contents = find("FROM scratch\nCOPY lib /x", folder.path()).unwrap();
+        assert_eq!(contents.entries.keys().collect::<Vec<_>>(), ["x", "x/a"]);
+        let error = find("FROM scratch\nCOPY lib/pipe /x", folder.path()).err().unwrap().to_string();
+        assert!(error.contains("lib/pipe") && error.contains("neither a file"), "{error}");
     }
 
     #[test]

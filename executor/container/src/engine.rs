@@ -27,6 +27,14 @@ const CHUNK: usize = 1 << 20;
 const MAPPED: &str = "it gives containers other users than this machine's (rootless or with userns-remap), who can't listen \
                       on a socket that flowc can reach; use Docker as it is installed, or Podman";
 
+/// Why an engine that has no filters of system calls can't be used.
+const UNFILTERED: &str = "it can't refuse system calls (it lists no `seccomp` among its security options), so that stages \
+                          could reach what is not theirs; use an engine, and a kernel, that have such filters";
+
+/// Why an engine that can't give a container processors of its own can't be used.
+const UNCOUNTED: &str = "it can't say on which processors a container runs, and results may depend on their number; without \
+                         root, have systemd delegate the controller `cpuset` to your user (`Delegate=cpuset`)";
+
 /// An image that an engine has.
 pub(crate) struct KnownImage {
     /// What the engine calls it.
@@ -39,6 +47,8 @@ pub(crate) struct KnownImage {
 enum Unusable {
     /// It maps users.
     Mapped,
+    /// It can't keep a container from something.
+    Lacks(&'static str),
     /// It doesn't answer; in words.
     Silent(String),
 }
@@ -55,8 +65,8 @@ pub(crate) struct Engine {
     pub(crate) runtime: Handle,
     /// Whether the users of containers are not those of the machine.
     pub(crate) is_rootless: bool,
-    /// Processors of the machine that it runs on.
-    pub(crate) processors: i64,
+    /// Whether it is Podman, which answers as Docker does, but for some things.
+    pub(crate) is_podman: bool,
     /// Its name and version.
     description: String,
     /// Containers that are being removed.
@@ -76,6 +86,7 @@ impl Engine {
             let reason = match runtime.block_on(Self::ask(socket, runtime)) {
                 Ok(engine) => return Ok(engine),
                 Err(Unusable::Mapped) => MAPPED.to_owned(),
+                Err(Unusable::Lacks(what)) => what.to_owned(),
                 Err(Unusable::Silent(reason)) if is_refusal(socket) => reason,
                 Err(Unusable::Silent(_)) => continue,
             };
@@ -98,11 +109,17 @@ impl Engine {
         if !is_podman && (is_rootless || is_mapped) {
             return Err(Unusable::Mapped);
         }
+        if !has("name=seccomp") {
+            return Err(Unusable::Lacks(UNFILTERED));
+        }
+        if info.cpu_set == Some(false) {
+            return Err(Unusable::Lacks(UNCOUNTED));
+        }
         Ok(Self {
             docker,
             runtime: runtime.clone(),
             is_rootless,
-            processors: info.ncpu.unwrap_or(1),
+            is_podman,
             description: format!("{name} {}", version.version.unwrap_or_default()),
             removals: Mutex::default(),
         })

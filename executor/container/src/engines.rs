@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_flight::Network;
-use flowc_process::{Contain, Folder, ProcessError, Server};
+use flowc_process::{Contain, Folder, LentProcessors, ProcessError, Server};
 use flowc_sandbox::Sandbox;
 
 use crate::ContainerError;
@@ -64,15 +64,15 @@ impl Contain for Engines {
     fn start(
         &self,
         sandbox: &Sandbox,
-        processors: u32,
+        processors: LentProcessors,
         folder: Folder,
         network: &Network,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError> {
         let started = self.get(network).and_then(|engine| {
             let image = self.empty(&engine)?;
-            let spec = Spec::of_sandbox(&image, sandbox, processors);
-            Container::start(&engine, &spec, folder, network, is_wanted)
+            let spec = Spec::of_sandbox(&image, sandbox);
+            Container::start(&engine, &spec, processors, folder, network, is_wanted)
         });
         match started {
             Ok(container) => Ok(Box::new(container)),

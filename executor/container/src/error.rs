@@ -92,12 +92,15 @@ pub enum ContainerError {
         /// What it is.
         image: String,
     },
-    /// It was written to meanwhile.
-    #[error("{} changed while its image was made; run again", .folder.display())]
+    /// A file is not what was hashed.
+    #[error("{} changed while its image was made; run again", .path.display())]
     Changed {
-        /// The folder.
-        folder: PathBuf,
+        /// The file.
+        path: PathBuf,
     },
+    /// A file can't be read or kept.
+    #[error(transparent)]
+    Code(#[from] flowc_code::CodeError),
     /// It does not say what to run.
     #[error("the image `{image}` has no program to start; give it an ENTRYPOINT that serves the stage protocol")]
     NoProgram {

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use flowc_code::{Evidence, Parts, Reader};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_platform::{lock_exclusive, write_whole};
+use flowc_platform::{lock_exclusive, read_sealed, write_sealed};
 use serde::{Deserialize, Serialize};
 
 use crate::ContainerError;
@@ -19,11 +20,12 @@ const NAMES: &[&str] = &["Containerfile", "Dockerfile"];
 /// A folder with a `Containerfile`.
 pub struct ImageFolder {
     path: PathBuf,
+    text: Vec<u8>,
     recipe: Recipe,
     contents: Contents,
     /// Of everything that decides what is in the image.
     digest: [u8; 32],
-    evidence: Vec<PathBuf>,
+    evidence: Evidence,
 }
 
 /// An image that was made before.
@@ -37,28 +39,36 @@ impl ImageFolder {
     ///
     /// # Errors
     /// If there is no recipe, a mistake in it, or a file can't be read.
-    pub fn find(path: &Path) -> Result<Self, ContainerError> {
+    pub fn find(path: &Path, reader: &Reader<'_>) -> Result<Self, ContainerError> {
         let named = NAMES.iter().map(|name| path.join(name)).find(|text| text.is_file());
         let file = named.ok_or_else(|| ContainerError::NoRecipe { folder: path.to_owned() })?;
         let text = std::fs::read_to_string(&file).map_err(ContainerError::io(&file))?;
         let recipe = Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
-        let contents = Contents::find(&recipe, path)?;
-        let mut hasher = KeyHasher::new("flowc image 2");
-        hasher.bytes(text.as_bytes()).bytes(architecture().as_bytes()).digest(&contents.digest()?);
+        let contents = Contents::find(&recipe, path, reader)?;
+        let mut hasher = KeyHasher::new("flowc image 3");
+        hasher.bytes(text.as_bytes()).bytes(architecture().as_bytes()).digest(&contents.digest());
         let digest = hasher.finish();
-        // The folder too: a file of the first name may come to be.
-        let evidence = contents.seen.iter().cloned().chain([file, path.to_owned()]).collect();
-        Ok(Self { path: path.to_owned(), recipe, contents, digest, evidence })
+        let mut evidence = contents.evidence.clone();
+        evidence.look(file);
+        // A file of the first name may come to be.
+        evidence.look(path);
+        Ok(Self { path: path.to_owned(), text: text.into_bytes(), recipe, contents, digest, evidence })
     }
 
-    /// Files and folders whose stamps say "unchanged".
-    pub fn evidence(&self) -> &[PathBuf] {
+    /// By what a later run sees that it is the same.
+    pub fn evidence(&self) -> &Evidence {
         &self.evidence
+    }
+
+    /// What the image consists of: files by their paths in it.
+    pub fn parts(&self) -> Parts {
+        let parts = Parts::default().with("the Containerfile", &self.text);
+        self.contents.entries.iter().fold(parts, |parts, (path, entry)| parts.with(&format!("/{path}"), &entry.bytes()))
     }
 
     /// The image's name, if it was made before. What was made is noted in `home`.
     pub(crate) fn made(&self, home: &Path) -> Option<String> {
-        let note = std::fs::read(self.note(home)).ok()?;
+        let note = read_sealed(&self.note(home))?;
         serde_json::from_slice::<Made>(&note).ok().map(|made| made.image)
     }
 
@@ -82,14 +92,10 @@ impl ImageFolder {
         };
         log(&format!("making the image of {}", self.path.display()));
         let image = build(&self.recipe, &self.contents, base, spool)?;
-        // It was read twice; what is noted must be true.
-        if Self::find(&self.path)?.digest != self.digest {
-            return Err(ContainerError::Changed { folder: self.path.clone() });
-        }
         let image = engine.load(image)?;
         let note = serde_json::to_vec(&Made { image: image.clone() }).unwrap_or_default();
         let path = self.note(home);
-        write_whole(&path, &note).map_err(ContainerError::io(&path))?;
+        write_sealed(&path, &note).map_err(ContainerError::io(&path))?;
         Ok(image)
     }
 

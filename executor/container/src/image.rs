@@ -124,11 +124,11 @@ fn append(archive: &mut Builder<File>, name: &str, size: u64, content: impl Read
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::project;
+    use crate::testing::{project, reading};
 
     fn built(text: &str, files: &[&str], base: Option<BaseImage>) -> Image {
         let (folder, recipe) = (project(files), Recipe::parse(text).unwrap());
-        let contents = Contents::find(&recipe, folder.path()).unwrap();
+        let contents = reading(|reader| Contents::find(&recipe, folder.path(), reader)).unwrap();
         build(&recipe, &contents, base, &std::env::temp_dir()).unwrap()
     }
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn an_image_without_a_program_is_refused() {
         let (folder, recipe) = (project(&["a"]), Recipe::parse("FROM scratch\nCOPY a /a").unwrap());
-        let contents = Contents::find(&recipe, folder.path()).unwrap();
+        let contents = reading(|reader| Contents::find(&recipe, folder.path(), reader)).unwrap();
         let error = build(&recipe, &contents, None, &std::env::temp_dir()).err().unwrap();
         assert!(error.to_string().contains("ENTRYPOINT"), "{error}");
     }

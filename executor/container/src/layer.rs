@@ -1,7 +1,7 @@
 //! The files that are added to an image, as an archive: equal files, equal bytes.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -64,13 +64,32 @@ fn append(archive: &mut Builder<impl Write>, path: &str, entry: &Entry) -> Resul
             header.set_mode(0o777);
             archive.append_link(&mut header, path, to).map_err(ContainerError::io(Path::new(path)))
         }
-        Entry::File { from, mode } => {
+        Entry::File { from, digest, mode } => {
             let file = File::open(from).map_err(ContainerError::io(from))?;
             header.set_size(file.metadata().map_err(ContainerError::io(from))?.len());
             header.set_entry_type(EntryType::Regular);
             header.set_mode(*mode);
-            archive.append_data(&mut header, path, file).map_err(ContainerError::io(from))
+            let mut checked = Checked { from: file, hasher: blake3::Hasher::new() };
+            archive.append_data(&mut header, path, &mut checked).map_err(ContainerError::io(from))?;
+            match checked.hasher.finalize() == *digest {
+                true => Ok(()),
+                false => Err(ContainerError::Changed { path: from.clone() }),
+            }
         }
+    }
+}
+
+/// Reads on, and digests what it reads.
+struct Checked {
+    from: File,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
     }
 }
 
@@ -97,15 +116,15 @@ impl<W: Write> Write for Hashing<W> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::{Read, Seek};
+    use std::io::Seek;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::recipe::Recipe;
-    use crate::testing::project;
+    use crate::testing::{project, reading};
 
     fn made(recipe: &str, folder: &Path) -> (String, Vec<String>) {
-        let contents = Contents::find(&Recipe::parse(recipe).unwrap(), folder).unwrap();
+        let contents = reading(|reader| Contents::find(&Recipe::parse(recipe).unwrap(), folder, reader)).unwrap();
         let mut layer = layer(&contents, &std::env::temp_dir()).unwrap();
         layer.file.rewind().unwrap();
         let mut bytes = Vec::new();
@@ -132,7 +151,10 @@ mod tests {
         assert_eq!(names[..6], due);
         assert_eq!(names[6..], ["opt/lib/deep/b 644", "work/ 755"]);
         assert_eq!(made(recipe, two.path()).0, digest);
+        let read = reading(|reader| Contents::find(&Recipe::parse(recipe).unwrap(), two.path(), reader)).unwrap();
         fs::write(two.path().join("stage"), "another").unwrap();
+        let changed = layer(&read, &std::env::temp_dir()).err().unwrap().to_string();
+        assert!(changed.contains("stage changed while its image was made"), "{changed}");
         assert_ne!(made(recipe, two.path()).0, digest);
     }
 }

@@ -10,6 +10,7 @@ mod contents;
 mod engine;
 mod engines;
 mod error;
+mod files;
 mod folder;
 mod image;
 mod layer;

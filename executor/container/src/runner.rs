@@ -192,9 +192,9 @@ impl ContainerRunner {
             Some(image) => image,
             None => self.fetch(&engine, launch)?,
         };
-        let folder = self.host.folder()?;
+        let (folder, processors) = (self.host.folder()?, self.host.lend(limits.processors())?);
         let spec = Spec::of_image(&launch.image, image.volumes, &folder, limits);
-        Container::start(&engine, &spec, folder, self.host.network()?, is_wanted)
+        Container::start(&engine, &spec, processors, folder, self.host.network()?, is_wanted)
     }
 
     /// Gives the engine an image that it does not have any more.

@@ -69,7 +69,19 @@ impl Connection {
         let is_offered = |known: &Serialization| known.is_default() || serializations.iter().any(|s| s == known.name());
         let serializations = Serialization::ALL.into_iter().filter(is_offered).collect();
         let purity = Purity::Sandboxed;
-        Ok(Signature { digest, doc, inputs, outputs, config_schema, purity, runner, chains, serializations })
+        let unenforced = None;
+        Ok(Signature {
+            digest,
+            doc,
+            inputs,
+            outputs,
+            config_schema,
+            purity,
+            runner,
+            unenforced,
+            chains,
+            serializations,
+        })
     }
 
     /// What a stage makes of a config and of its inputs' schemas.

@@ -6,19 +6,21 @@
 mod descriptors;
 mod files;
 mod guard;
+mod machine;
 mod memory;
 mod processors;
 mod region;
+mod sealed;
 mod stamp;
-mod tree;
 
 pub use descriptors::{receive_files, send_files};
 pub use files::{
     Lock, exchange, lock_exclusive, lock_shared, may_write, rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::{Panic, caught, guarded};
+pub use machine::processor_kind;
 pub use memory::memory;
 pub use processors::processors;
 pub use region::{Region, Writer};
+pub use sealed::{read_sealed, seal, unseal, write_sealed};
 pub use stamp::FileStamp;
-pub use tree::{SourceTree, TreeError, TreeHasher};

@@ -4,7 +4,7 @@ use flowc_flight::Network;
 use flowc_planner::plan::Isolate;
 use flowc_sandbox::Sandbox;
 
-use crate::{Folder, ProcessError, Server};
+use crate::{Folder, LentProcessors, ProcessError, Server};
 
 /// What keeps a program from the rest of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,15 +26,15 @@ impl From<Isolate> for Enclosure {
 
 /// Starts programs of this machine in containers that show them what their sandbox would.
 pub trait Contain: Send + Sync {
-    /// Starts one that listens on the socket of this folder, and waits until it does, while it is wanted. It has the time of so
-    /// many processors.
+    /// Starts one that listens on the socket of this folder, and waits until it does, while it is wanted. It runs on these
+    /// processors.
     ///
     /// # Errors
     /// If there is no engine, or the program does not come up, or is not wanted any more.
     fn start(
         &self,
         sandbox: &Sandbox,
-        processors: u32,
+        processors: LentProcessors,
         folder: Folder,
         network: &Network,
         is_wanted: &dyn Fn() -> bool,

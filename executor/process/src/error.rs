@@ -19,6 +19,17 @@ pub enum ProcessError {
         /// How it ended, and what it printed.
         reason: String,
     },
+    /// There are fewer processors than it is to have.
+    #[error(
+        "`cpus {asked}` asks for more processors than the {there} that flowc may use here, and results may depend on their \
+         number; write a smaller one, or run it on a machine that has them"
+    )]
+    Processors {
+        /// How many it is to have.
+        asked: usize,
+        /// How many there are.
+        there: usize,
+    },
     /// What is to start it can't; in words.
     #[error("{0}")]
     Refused(String),

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Once, OnceLock};
 
 use flowc_flight::{Network, OpenFiles};
-use flowc_sandbox::Sandbox;
+use flowc_sandbox::{Isolation, Sandbox, isolation};
 
 use crate::door::StoredFiles;
 use crate::folder::sweep;
 use crate::processors::Processors;
-use crate::{Contain, Enclosure, Folder, Process, ProcessError, Server};
+use crate::{Contain, Enclosure, Folder, LentProcessors, Process, ProcessError, Server};
 
 /// Starts programs. Cheap to make: there are no threads until a program is started.
 pub struct Host {
@@ -21,6 +21,7 @@ pub struct Host {
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
+    isolation: OnceLock<Isolation>,
     processors: LazyLock<Processors>,
     swept: Once,
 }
@@ -35,6 +36,7 @@ impl Host {
             shares_memory: true,
             files: None,
             network: OnceLock::new(),
+            isolation: OnceLock::new(),
             processors: LazyLock::new(Processors::of_machine),
             swept: Once::new(),
         }
@@ -96,17 +98,28 @@ impl Host {
         enclosure: Enclosure,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError> {
-        let network = self.network()?;
+        let (network, lent) = (self.network()?, self.lend(processors)?);
+        let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
         match (enclosure, &self.containers) {
             (Enclosure::Sandbox, _) => {
-                let lent = self.processors.lend(processors);
-                let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
-                Ok(Box::new(Process::start(&sandbox, lent, &self.helper, folder, network, is_wanted)?))
+                let helper = (self.helper.as_path(), self.isolation().required());
+                Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
             }
-            (Enclosure::Container, Some(containers)) => {
-                containers.start(&sandbox, processors, folder, network, is_wanted)
-            }
+            (Enclosure::Container, Some(containers)) => containers.start(&sandbox, lent, folder, network, is_wanted),
             (Enclosure::Container, None) => Err(ProcessError::Refused("nothing here starts containers".to_owned())),
         }
+    }
+
+    /// How far this machine lets programs be isolated. What it was found to allow, every program gets.
+    pub fn isolation(&self) -> &Isolation {
+        self.isolation.get_or_init(|| isolation(&self.helper))
+    }
+
+    /// Processors for a program: those that the fewest have.
+    ///
+    /// # Errors
+    /// If this machine has fewer.
+    pub fn lend(&self, processors: u32) -> Result<LentProcessors, ProcessError> {
+        self.processors.lend(processors)
     }
 }

@@ -22,4 +22,5 @@ pub use folder::Folder;
 pub use host::Host;
 pub use pool::{Lent, Pool, Server};
 pub use process::{PROCESSES, Process};
+pub use processors::LentProcessors;
 pub use registry::Registry;

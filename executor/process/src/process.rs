@@ -6,7 +6,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
-use flowc_sandbox::{Printed, Sandbox, describe, is_out_of_memory};
+use flowc_sandbox::{Mechanism, Printed, Sandbox, describe, is_out_of_memory};
 
 use crate::processors::LentProcessors;
 use crate::{Folder, ProcessError, Server};
@@ -33,12 +33,12 @@ impl Process {
     pub(crate) fn start(
         sandbox: &Sandbox,
         processors: LentProcessors,
-        helper: &Path,
+        (helper, required): (&Path, Vec<Mechanism>),
         folder: Folder,
         network: &Network,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Self, ProcessError> {
-        let mut child = sandbox.spawn(helper).map_err(ProcessError::io(helper))?;
+        let mut child = sandbox.spawn(helper, required).map_err(ProcessError::io(helper))?;
         let printed = Printed::default();
         let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
         let listen = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowc_platform::processors;
 
+use crate::ProcessError;
+
 /// The processors of this machine, and how many programs have each. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Processors(Arc<Mutex<Vec<Processor>>>);
@@ -16,7 +18,7 @@ struct Processor {
 
 /// Processors that a program may use, till this is dropped.
 #[derive(Debug)]
-pub(crate) struct LentProcessors {
+pub struct LentProcessors {
     numbers: Vec<usize>,
     all: Processors,
 }
@@ -35,19 +37,25 @@ impl Processors {
         Self(Arc::new(Mutex::new(processors.collect())))
     }
 
-    /// So many of them, or all if there are fewer: those that the fewest programs have.
-    pub(crate) fn lend(&self, count: u32) -> LentProcessors {
+    /// So many of them: those that the fewest programs have.
+    ///
+    /// # Errors
+    /// If there are fewer. What several threads add up depends on how many they are, so fewer would give other results.
+    pub(crate) fn lend(&self, count: u32) -> Result<LentProcessors, ProcessError> {
         let mut all = self.lock();
+        let (asked, there) = (usize::try_from(count).unwrap_or(usize::MAX), all.len());
+        if there < asked {
+            return Err(ProcessError::Processors { asked, there });
+        }
         let mut least: Vec<&mut Processor> = all.iter_mut().collect();
         least.sort_by_key(|processor| processor.programs);
-        let lent = least.into_iter().take(usize::try_from(count).unwrap_or(usize::MAX));
         let lend = |processor: &mut Processor| {
             processor.programs += 1;
             processor.number
         };
-        let numbers = lent.map(lend).collect();
+        let numbers = least.into_iter().take(asked).map(lend).collect();
         drop(all);
-        LentProcessors { numbers, all: self.clone() }
+        Ok(LentProcessors { numbers, all: self.clone() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Processor>> {
@@ -57,7 +65,7 @@ impl Processors {
 
 impl LentProcessors {
     /// Their numbers.
-    pub(crate) fn numbers(&self) -> &[usize] {
+    pub fn numbers(&self) -> &[usize] {
         &self.numbers
     }
 }
@@ -77,14 +85,21 @@ mod tests {
     #[test]
     fn those_that_the_fewest_have_are_lent_first() {
         let all = Processors::of(vec![2, 5, 7]);
-        let first = all.lend(2);
+        let first = all.lend(2).unwrap();
         assert_eq!(first.numbers(), [2, 5]);
-        let second = all.lend(2);
+        let second = all.lend(2).unwrap();
         assert_eq!(second.numbers(), [7, 2]);
         drop(first);
-        assert_eq!(all.lend(1).numbers(), [5]);
-        assert_eq!(all.lend(9).numbers().len(), 3);
+        assert_eq!(all.lend(1).unwrap().numbers(), [5]);
+        assert_eq!(all.lend(3).unwrap().numbers().len(), 3);
         drop(second);
+        assert!(all.lock().iter().all(|processor| processor.programs == 0));
+    }
+    #[test]
+    fn fewer_than_asked_for_are_not_lent() {
+        let all = Processors::of(vec![2, 5, 7]);
+        let refused = all.lend(4).unwrap_err().to_string();
+        assert!(refused.contains("`cpus 4`") && refused.contains("the 3 that"), "{refused}");
         assert!(all.lock().iter().all(|processor| processor.programs == 0));
     }
 }

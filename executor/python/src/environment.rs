@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use flowc_platform::{lock_exclusive, rename_new};
+use flowc_code::Snapshots;
+use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
 
-use crate::interpreter::{no_uv, uv};
+use crate::uv::{no_uv, uv};
 use crate::{Project, PythonError, sdk};
 
 /// A folder of environments, shared by several processes. Each is named after what is in it.
@@ -14,6 +15,8 @@ use crate::{Project, PythonError, sdk};
 pub struct Environments {
     /// The folder.
     pub home: PathBuf,
+    /// Copies of projects as they were hashed.
+    pub snapshots: Snapshots,
 }
 
 impl Environments {
@@ -37,7 +40,7 @@ impl Environments {
         name == sdk::folder()
     }
 
-    /// Installs the packages of a project. What uv says goes to `log`, line by line.
+    /// Installs the packages of a project, from a copy of what was hashed. What uv says goes to `log`, line by line.
     ///
     /// # Errors
     /// If uv fails, or the folder can't be written.
@@ -49,24 +52,45 @@ impl Environments {
         if let Some(place) = self.kept(project) {
             return Ok(place);
         }
-        // Under a name of its own until it is whole: what a kill leaves is made again.
+        // Under a name of its own until it is whole: what a kill leaves is made again. Packages know where they were built, so
+        // that the copy has a name that depends on nothing but what is in it.
         let (building, place) = (self.home.join(format!("{name}.building")), self.place(project));
-        if building.exists() {
-            std::fs::remove_dir_all(&building).map_err(PythonError::io(&building))?;
-        }
-        sync(project, &building, log)?;
+        let copy = self.home.join(format!("{name}.sources"));
+        remove(&building)?;
+        remove(&copy)?;
+        std::fs::create_dir_all(&copy).map_err(PythonError::io(&copy))?;
+        self.snapshots.copy(project.tree(), |path| project.is_installed(path), &copy)?;
+        let dir = project.within(&copy);
+        std::fs::create_dir_all(&dir).map_err(PythonError::io(&dir))?;
+        // People know the files by where they were copied from.
+        let (copied, base) = (copy.to_string_lossy(), project.tree().base.to_string_lossy());
+        let shown = |text: &str| text.replace(&*copied, &base);
+        sync(project, &dir, &building, &mut |line| log(&shown(line))).map_err(|error| match error {
+            PythonError::Install { dir, output } => PythonError::Install { dir, output: shown(&output) },
+            other => other,
+        })?;
+        remove(&copy)?;
+        sync_filesystem(&building).map_err(PythonError::io(&building))?;
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
 }
 
+fn remove(folder: &Path) -> Result<(), PythonError> {
+    match folder.exists() {
+        true => std::fs::remove_dir_all(folder).map_err(PythonError::io(folder)),
+        false => Ok(()),
+    }
+}
+
 /// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules
-/// are read from where they are.
-fn sync(project: &Project, place: &Path, log: &mut dyn FnMut(&str)) -> Result<(), PythonError> {
-    let mut command = uv();
+/// are read from its snapshot. Packages that lie on this machine are built from their copies, never taken from uv's cache,
+/// which goes by the times of few of their files.
+fn sync(project: &Project, dir: &Path, place: &Path, log: &mut dyn FnMut(&str)) -> Result<(), PythonError> {
+    let mut command = uv(dir);
     command.args(["sync", "--locked", "--no-dev", "--no-install-project", "--no-editable", "--compile-bytecode"]);
-    command.args(["--no-progress", "--color", "never", "--python"]).arg(&project.interpreter.path);
-    command.arg("--project").arg(&project.dir).env("UV_PROJECT_ENVIRONMENT", place);
+    command.args(project.packages().iter().flat_map(|package| ["--refresh-package", package]));
+    command.arg("--python").arg(&project.interpreter.path).env("UV_PROJECT_ENVIRONMENT", place);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(no_uv)?;
     let output = tell(&mut child, log).map_err(no_uv)?;
     let status = child.wait().map_err(no_uv)?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_platform::TreeError;
+use flowc_code::CodeError;
 use flowc_process::ProcessError;
 
 /// Why a Python stage can't be run.
@@ -20,6 +20,17 @@ pub enum PythonError {
         /// The folder.
         dir: PathBuf,
     },
+    /// A file that has to be TOML.
+    #[error("{}: {reason}", .path.display())]
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The project can't be read, or not kept.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// The tool is missing or does not start.
     #[error("`uv` can't be run ({reason}): `python` stages need it, `pip install uv` or https://docs.astral.sh/uv")]
     NoUv {
@@ -65,11 +76,5 @@ impl PythonError {
     /// An error with a file.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
-    }
-}
-
-impl From<TreeError> for PythonError {
-    fn from(error: TreeError) -> Self {
-        Self::Io { path: error.path, source: error.cause }
     }
 }

@@ -7,7 +7,7 @@ use flowc_planner::plan::{Limits, is_server};
 use flowc_process::{Enclosure, Folder, PROCESSES};
 use flowc_sandbox::Sandbox;
 
-use crate::Project;
+use crate::{Environments, Project};
 
 /// Bytes that an interpreter with Arrow may take for itself, beside the stage's own: code, and stacks of some 30 threads.
 const INTERPRETER: u64 = 512 << 20;
@@ -24,8 +24,8 @@ pub struct Launch {
 /// What makes processes alike: any of them can do the work of any other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Kind {
-    /// The sources.
-    dir: PathBuf,
+    /// The snapshot of the sources.
+    sources: PathBuf,
     /// The packages.
     environment: PathBuf,
     /// A program that serves by itself, if it is one.
@@ -39,11 +39,11 @@ pub(crate) struct Kind {
 
 impl Kind {
     /// That of a stage's process with these limits.
-    pub(crate) fn of(launch: &Launch, environment: PathBuf, limits: &Limits) -> Self {
+    pub(crate) fn of(launch: &Launch, environments: &Environments, limits: &Limits) -> Self {
         let Launch { project, entry } = launch;
         Self {
-            dir: project.dir.clone(),
-            environment,
+            sources: environments.snapshots.place(project.tree()),
+            environment: environments.place(project),
             server: is_server(entry).then(|| entry.clone()),
             memory: limits.memory,
             processors: limits.processors(),
@@ -52,10 +52,21 @@ impl Kind {
     }
 }
 
+/// What was made for a stage's process.
+pub(crate) struct Made {
+    /// Its packages.
+    pub(crate) environment: PathBuf,
+    /// The snapshot of its sources.
+    pub(crate) snapshot: PathBuf,
+    /// The SDK.
+    pub(crate) sdk: PathBuf,
+}
+
 /// What the process may reach: its interpreter, its packages, its sources, the SDK, and a folder for temporary files.
-pub(crate) fn sandbox(launch: &Launch, environment: &Path, limits: &Limits, folder: &Folder, sdk: &Path) -> Sandbox {
+pub(crate) fn sandbox(launch: &Launch, made: &Made, limits: &Limits, folder: &Folder) -> Sandbox {
     let Launch { project, entry } = launch;
-    let sources = project.dir.to_string_lossy().into_owned();
+    let Made { environment, snapshot, sdk } = made;
+    let sources = project.within(snapshot).to_string_lossy().into_owned();
     let serve = match is_server(entry) {
         true => vec!["-s".to_owned(), format!("{sources}/{entry}")],
         false => vec!["-s".to_owned(), "-m".to_owned(), "flowc.serve".to_owned(), sources],
@@ -63,7 +74,7 @@ pub(crate) fn sandbox(launch: &Launch, environment: &Path, limits: &Limits, fold
     let interpreter = &project.interpreter;
     // Its file may be known by another name.
     let alias = interpreter.path.ancestors().nth(2).unwrap_or(&interpreter.path);
-    let readable = [interpreter.prefix.as_path(), alias, environment, &project.dir, sdk];
+    let readable = [interpreter.prefix.as_path(), alias, environment, snapshot, sdk];
     Sandbox {
         program: environment.join("bin").join("python"),
         args: serve,
@@ -78,7 +89,14 @@ pub(crate) fn sandbox(launch: &Launch, environment: &Path, limits: &Limits, fold
 }
 
 /// Variables that say how many threads a library's pool has. Some would take the number of the machine's processors.
-const POOLS: [&str; 4] = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"];
+const POOLS: [&str; 6] = [
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "PYTHON_CPU_COUNT",
+];
 
 /// The environment: nothing of the user's.
 fn variables(environment: &Path, processors: u32, folder: &Folder, sdk: &Path) -> BTreeMap<String, String> {
@@ -95,8 +113,7 @@ fn variables(environment: &Path, processors: u32, folder: &Folder, sdk: &Path) -
     ];
     let own = [("PATH", &path), ("HOME", &folder_text), ("TMPDIR", &folder_text), ("PYTHONPATH", &sdk)];
     let own = own.into_iter().map(|(name, value)| (name, value.as_str()));
-    let there = flowc_platform::processors().len().max(1);
-    let threads = there.min(processors as usize).to_string();
+    let threads = processors.to_string();
     let pools = POOLS.map(|name| (name, threads.as_str()));
     let own = own.chain(fixed).chain(pools).map(|(name, value)| (name.to_owned(), value.to_owned()));
     own.chain(folder.variables(folder.path())).collect()

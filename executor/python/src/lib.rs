@@ -1,17 +1,19 @@
 //! The runner for Python stages.
 //!
 //! A stage is a folder with a `pyproject.toml`, a `uv.lock` and modules ([`Project`]). Its packages are installed by `uv`
-//! into an environment that is kept ([`Environments`]). It runs in a process in a sandbox, behind the stage protocol
-//! ([`PythonRunner`]).
+//! into an environment that is kept ([`Environments`]). It runs from a snapshot of the folder as it was hashed, in a process in
+//! a sandbox, behind the stage protocol ([`PythonRunner`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod environment;
 mod error;
 mod interpreter;
 mod launch;
+mod lock;
 mod project;
 mod runner;
 mod sdk;
+mod uv;
 
 pub use environment::Environments;
 pub use error::PythonError;

@@ -1,19 +1,19 @@
-//! The folder of a Python stage.
+//! The folder of a Python stage, and all that it is made of.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use flowc_code::{Evidence, Parts, Reader, Root, Rules, Snapshots, Tree};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_platform::{SourceTree, TreeHasher};
+use toml::{Table, Value};
 
-use crate::interpreter::picked_name;
+use crate::interpreter::Search;
+use crate::lock::{Lock, PathSources, read};
 use crate::{Interpreter, PythonError, sdk};
 
-/// Folders that hold no sources.
-const IGNORED: &[&str] =
-    &[".git", ".flowc", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".ipynb_checkpoints"];
-
-/// A folder with a `pyproject.toml`, a `uv.lock` and modules, and the interpreter that runs them.
+/// A folder with a `pyproject.toml`, a lock and modules, the packages of this machine that it needs, and the interpreter that
+/// runs them.
 #[derive(Clone, Debug)]
 pub struct Project {
     /// The folder, absolute.
@@ -22,8 +22,17 @@ pub struct Project {
     pub interpreter: Interpreter,
     /// The file that keeps which interpreter was picked.
     picked: String,
-    tree: SourceTree,
-    lock: [u8; 32],
+    /// The project, the packages that lie on this machine, and what uv reads.
+    tree: Arc<Tree>,
+    /// Where the project is in the tree.
+    place: PathBuf,
+    /// What of the tree decides about the environment: folders and files.
+    installed: Vec<PathBuf>,
+    /// Names of packages that lie on this machine.
+    packages: Vec<String>,
+    /// Of what is installed.
+    pins: [u8; 32],
+    evidence: Evidence,
 }
 
 impl Project {
@@ -31,31 +40,39 @@ impl Project {
     ///
     /// # Errors
     /// If it is no project, its packages are not pinned, or there is no interpreter for it.
-    pub fn find(dir: &Path, home: &Path) -> Result<Self, PythonError> {
-        let manifest = dir.join("pyproject.toml");
-        if !manifest.is_file() {
+    pub fn find(dir: &Path, home: &Path, reader: &Reader<'_>) -> Result<Self, PythonError> {
+        let manifest_path = dir.join("pyproject.toml");
+        if !manifest_path.is_file() {
             return Err(PythonError::NotAProject { dir: dir.to_owned() });
         }
         let dir = dir.canonicalize().map_err(PythonError::io(dir))?;
-        let lock = dir.join("uv.lock");
-        if !lock.is_file() {
-            return Err(PythonError::NoLock { dir });
-        }
-        let mut tree = TreeHasher::new(IGNORED);
-        tree.directory(&dir)?;
-        let mut pins = TreeHasher::new(IGNORED);
-        pins.file("uv.lock", &lock)?;
-        pins.file("pyproject.toml", &manifest)?;
-        let picked = picked_name(&dir);
-        let interpreter = Interpreter::find(&dir, &home.join(&picked))?;
-        Ok(Self { interpreter, picked, tree: tree.finish(), lock: pins.finish().digest, dir })
+        let manifest = read(&manifest_path)?;
+        let lock = Lock::find(&dir, &manifest)?;
+        let sources = lock.sources(&dir);
+        let manifests = manifests(&dir, &lock.folder, &sources);
+        let tree = Tree::read(&roots(&dir, &manifest, &manifests, &sources)?, reader)?;
+        let within = |path: &Path| path.strip_prefix(&tree.base).unwrap_or(path).to_owned();
+        let installed = sources.folders.values().chain(&sources.files).chain(&manifests);
+        // Packages that are found by running the project's own code depend on all of it.
+        let own = is_dynamic(&manifest).then_some(&dir);
+        let installed: Vec<PathBuf> = installed.chain(own).map(|path| within(path)).collect();
+        let pins = tree.digest_of(|path| installed.iter().any(|installed| path.starts_with(installed)));
+        let search = Search::new(&dir, &manifests);
+        let interpreter = Interpreter::find(&search, home)?;
+        let mut evidence = tree.evidence.clone();
+        evidence.look_above(&dir, &["pyproject.toml"]);
+        evidence.look(&interpreter.path);
+        evidence.extend(search.evidence);
+        let (place, packages) = (within(&dir), sources.folders.into_keys().collect());
+        let (picked, tree) = (search.name, Arc::new(tree));
+        Ok(Self { dir, interpreter, picked, tree, place, installed, packages, pins, evidence })
     }
 
     /// The name of its environment: equal for equal packages under an equal interpreter.
     pub fn environment(&self) -> String {
         let Interpreter { build, implementation, platform, prefix, .. } = &self.interpreter;
-        let mut hasher = KeyHasher::new("flowc python environment 1");
-        hasher.digest(&self.lock);
+        let mut hasher = KeyHasher::new("flowc python environment 2");
+        hasher.digest(&self.pins).bytes(self.place.as_os_str().as_encoded_bytes());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());
         }
@@ -64,35 +81,93 @@ impl Project {
         blake3_hex(hasher.finish())
     }
 
-    /// The names of what is kept for it among environments.
-    pub fn kept(&self) -> [String; 2] {
-        [self.environment(), self.picked.clone()]
+    /// Whether something of the tree decides about the environment.
+    pub(crate) fn is_installed(&self, path: &Path) -> bool {
+        self.installed.iter().any(|installed| path.starts_with(installed))
+    }
+
+    /// All that it is made of.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// Where it is in a copy of its tree.
+    pub(crate) fn within(&self, copy: &Path) -> PathBuf {
+        // `join` of nothing would add a slash.
+        copy.join(&self.place).components().collect()
+    }
+
+    /// Names of packages that lie on this machine.
+    pub(crate) fn packages(&self) -> &[String] {
+        &self.packages
+    }
+
+    /// The names of what is kept for it: among environments, and among snapshots.
+    pub fn kept(&self) -> [String; 3] {
+        [self.environment(), self.picked.clone(), Snapshots::name(&self.tree)]
     }
 
     /// Identity of one of its stages: its sources, its packages, the interpreter, and the SDK that serves it.
     pub fn digest(&self, entry: &str) -> StageDigest {
         let Interpreter { build, implementation, platform, .. } = &self.interpreter;
-        let mut hasher = KeyHasher::new("flowc python stage 1");
-        hasher.digest(&self.tree.digest).bytes(entry.as_bytes()).digest(&sdk::digest());
+        let mut hasher = KeyHasher::new("flowc python stage 2");
+        hasher.digest(&self.tree.digest()).bytes(self.place.as_os_str().as_encoded_bytes());
+        hasher.bytes(entry.as_bytes()).digest(&sdk::digest());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());
         }
         StageDigest::new(hasher.finish())
     }
 
+    /// What its stages consist of; files by their paths from `base`.
+    pub fn parts(&self, base: &Path) -> Parts {
+        let Interpreter { build, implementation, platform, .. } = &self.interpreter;
+        let interpreter = [build.as_str(), implementation, platform].join("\n");
+        let parts = Parts::default().with_tree(&self.tree, base);
+        parts.with("the Python interpreter", interpreter.as_bytes()).with("flowc's SDK", &sdk::digest())
+    }
+
     /// What identifies its runner, for people; all of it is in the digest.
     pub fn runner(&self) -> BTreeMap<String, String> {
         let Interpreter { version, platform, .. } = &self.interpreter;
-        let packages = blake3_hex(self.lock)[..12].to_owned();
+        let packages = blake3_hex(self.pins)[..12].to_owned();
         let parts = [("python", version.clone()), ("platform", platform.clone()), ("packages", packages)];
         parts.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
-    /// Files and folders whose stamps say "unchanged".
-    pub fn evidence(&self) -> Vec<PathBuf> {
-        let SourceTree { files, directories, .. } = &self.tree;
-        files.iter().chain(directories).cloned().chain([self.interpreter.path.clone()]).collect()
+    /// By what a later run sees that it is still the same.
+    pub fn evidence(&self) -> &Evidence {
+        &self.evidence
     }
+}
+
+/// What uv reads beside packages: manifests, the lock, settings.
+fn manifests(dir: &Path, folder: &Path, sources: &PathSources) -> Vec<PathBuf> {
+    let mut files = vec![dir.join("pyproject.toml"), dir.join("uv.toml")];
+    files.extend(["pyproject.toml", "uv.lock", "uv.toml"].map(|name| folder.join(name)));
+    files.extend(sources.others.iter().map(|other| other.join("pyproject.toml")));
+    files.sort();
+    files.dedup();
+    files
+}
+
+fn roots(dir: &Path, manifest: &Table, manifests: &[PathBuf], sources: &PathSources) -> Result<Vec<Root>, PythonError> {
+    let mut rules = Rules::of_project(&dir.join("pyproject.toml"), manifest)?;
+    if is_dynamic(manifest) {
+        // Building it reads its README and the like.
+        rules = Rules::default();
+    }
+    let own = Root::new(dir, rules);
+    let packages = sources.folders.values().map(|folder| Root::new(folder, Rules::default()));
+    let files = manifests.iter().chain(&sources.files).map(|file| Root::new(file, Rules::default()));
+    Ok([own].into_iter().chain(packages).chain(files).collect())
+}
+
+/// Whether the project's packages or version are known only by building it.
+fn is_dynamic(manifest: &Table) -> bool {
+    let dynamic = manifest.get("project").and_then(|project| project.get("dynamic")?.as_array());
+    dynamic.is_some_and(|dynamic| dynamic.iter().any(|field| field.as_str().is_some_and(|f| f != "readme")))
+        && manifest.get("project").and_then(Value::as_table).is_some()
 }
 
 fn blake3_hex(digest: [u8; 32]) -> String {

@@ -1,7 +1,8 @@
 //! The runner: stages by digest, in processes that are started when they are needed and used again.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
@@ -10,7 +11,7 @@ use flowc_planner::plan::Limits;
 use flowc_process::{Host, Lent, Pool, Registry, Server};
 use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
-use crate::launch::{Kind, Launch, sandbox};
+use crate::launch::{Kind, Launch, Made, sandbox};
 use crate::{Environments, Project, PythonError, sdk};
 
 /// Gives the environment of a stage, which is installed if it is not there.
@@ -25,6 +26,8 @@ pub struct PythonRunner {
     /// Bytes of memory for a process that is asked at plan time.
     memory: u64,
     launches: Registry<Launch>,
+    /// Where snapshots lie, and what they are of.
+    origins: Mutex<BTreeMap<String, String>>,
     pool: Pool<Kind, Box<dyn Server>>,
 }
 
@@ -34,7 +37,15 @@ impl PythonRunner {
     pub fn new(host: Arc<Host>, environments: Environments, memory: u64) -> Self {
         let own = environments.clone();
         let installer = Box::new(move |_: &StageDigest, project: &Project| own.install(project, &mut |_| ()));
-        Self { host, environments, installer, memory, launches: Registry::default(), pool: Pool::default() }
+        Self {
+            host,
+            environments,
+            installer,
+            memory,
+            launches: Registry::default(),
+            origins: Mutex::default(),
+            pool: Pool::default(),
+        }
     }
 
     /// Has somebody else install packages, who may tell of it or refuse to.
@@ -49,8 +60,21 @@ impl PythonRunner {
     /// Registers a stage.
     pub fn add(&self, launch: Launch) -> StageDigest {
         let digest = launch.project.digest(&launch.entry);
+        let tree = launch.project.tree();
+        let snapshot = self.environments.snapshots.place(tree);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        self.origins.lock().unwrap_or_else(PoisonError::into_inner).insert(text(&snapshot), text(&tree.base));
         self.launches.add(digest, launch);
         digest
+    }
+
+    /// What a stage said, with the paths of its files as its author knows them.
+    pub fn shown(&self, text: String) -> String {
+        if !text.contains(&*self.environments.snapshots.home().to_string_lossy()) {
+            return text;
+        }
+        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        origins.iter().fold(text, |text, (snapshot, origin)| text.replace(snapshot, origin))
     }
 
     /// What a registered stage is, before any config.
@@ -87,11 +111,7 @@ impl PythonRunner {
     }
 
     fn process(&self, launch: &Launch, limits: &Limits) -> Result<Lent<Kind, Box<dyn Server>>, PythonError> {
-        self.pool.lend(self.kind(launch, limits), |_| self.start(launch, limits, &|| true))
-    }
-
-    fn kind(&self, launch: &Launch, limits: &Limits) -> Kind {
-        Kind::of(launch, self.environments.place(&launch.project), limits)
+        self.pool.lend(Kind::of(launch, &self.environments, limits), |_| self.start(launch, limits, &|| true))
     }
 
     fn start(
@@ -102,8 +122,10 @@ impl PythonRunner {
     ) -> Result<Box<dyn Server>, PythonError> {
         let Launch { project, entry } = launch;
         let environment = (self.installer)(&project.digest(entry), project)?;
-        let (folder, sdk) = (self.host.folder()?, sdk::unpack(&self.environments.home)?);
-        let sandbox = sandbox(launch, &environment, limits, &folder, &sdk);
+        let snapshot = self.environments.snapshots.make(project.tree())?;
+        let made = Made { environment, snapshot, sdk: sdk::unpack(&self.environments.home)? };
+        let folder = self.host.folder()?;
+        let sandbox = sandbox(launch, &made, limits, &folder);
         Ok(self.host.start(sandbox, limits.processors(), folder, limits.isolate.into(), is_wanted)?)
     }
 }
@@ -115,7 +137,8 @@ impl Runner for PythonRunner {
 
     fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
         let Ok(launch) = self.launches.get(stage) else { return };
-        self.pool.prepare(self.kind(&launch, limits), |_| self.start(&launch, limits, is_wanted));
+        let kind = Kind::of(&launch, &self.environments, limits);
+        self.pool.prepare(kind, |_| self.start(&launch, limits, is_wanted));
     }
 }
 

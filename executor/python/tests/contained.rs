@@ -73,15 +73,17 @@ fn nothing_but_its_own_can_be_reached() {
 }
 
 #[test]
-fn a_container_has_the_time_of_as_many_processors_as_it_is_given() {
+fn a_container_runs_on_as_many_processors_as_it_is_given() {
     let said = |cpus| {
         let (outcome, kept) = outcome("processors", Limits { cpus, ..Limits::default() });
         outcome.unwrap();
-        kept.lines.into_iter().map(|(_, line)| line).nth(2).unwrap_or_default()
+        kept.lines.into_iter().map(|(_, line)| line).take(3).collect::<Vec<_>>()
     };
-    assert_eq!(said(None), "time of 1");
-    // More than there are is all of them.
-    assert_eq!(said(Some(256)), format!("time of {}", processors().len()));
+    assert_eq!(said(None), ["runs on 1", "threads 1", "counts 1"]);
+    let there = u32::try_from(processors().len()).unwrap();
+    assert_eq!(said(Some(there)), ["runs on", "threads", "counts"].map(|what| format!("{what} {there}")));
+    let more = fault("processors", Limits { cpus: Some(there + 1), ..Limits::default() });
+    assert!(matches!(&more, StageFault::Problem { message, .. } if message.contains("asks for more")), "{more:?}");
 }
 
 /// What a look inside shows: rights, users, networks, and what can be written.

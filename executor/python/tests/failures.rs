@@ -118,11 +118,13 @@ fn a_process_runs_on_as_many_processors_as_it_is_given() {
     let said = |cpus| {
         let (outcome, kept) = outcome("processors", Limits { cpus, ..Limits::default() });
         outcome.unwrap();
-        kept.lines.into_iter().map(|(_, line)| line).take(2).collect::<Vec<_>>()
+        kept.lines.into_iter().map(|(_, line)| line).take(3).collect::<Vec<_>>()
     };
-    assert_eq!(said(None), ["runs on 1", "threads 1"]);
-    let there = processors().len().min(2);
-    assert_eq!(said(Some(2)), [format!("runs on {there}"), format!("threads {there}")]);
+    assert_eq!(said(None), ["runs on 1", "threads 1", "counts 1"]);
+    let there = u32::try_from(processors().len()).unwrap();
+    assert_eq!(said(Some(there)), ["runs on", "threads", "counts"].map(|what| format!("{what} {there}")));
+    let more = error("processors", Limits { cpus: Some(there + 1), ..Limits::default() }).to_string();
+    assert!(more.contains(&format!("`cpus {}` asks for more", there + 1)), "{more}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    Scope,
+    RulesetStatus, Scope,
 };
 use rustix::process::{Resource, Rlimit, getgid, getrlimit, getuid, setrlimit};
 use rustix::system::uname;
@@ -70,19 +70,21 @@ pub(crate) fn unshare(flags: UnshareFlags) -> std::io::Result<()> {
 const FEWEST: u64 = 301;
 
 /// Bounds the numbers of the processes in this namespace, and so how many there can be. It holds for root too, whom the limit per
-/// user does not. `proc` is where the namespace's own processes are seen.
-pub(crate) fn bound_processes(proc: &Path, processes: u64) {
+/// user does not. `proc` is where the namespace's own processes are seen. Says whether there is a bound.
+pub(crate) fn bound_processes(proc: &Path, processes: u64) -> bool {
     if !has_own_bound() {
-        return;
+        return false;
     }
     let path = proc.join(PID_MAX.trim_start_matches("/proc/"));
     let mut bound = processes.max(FEWEST);
-    // Machines with many processors take no small ones. What is not bounded in the end, `isolation` tells.
-    while std::fs::write(&path, bound.to_string()).is_err_and(|e| e.kind() == ErrorKind::InvalidInput)
-        && bound < 1 << 22
-    {
-        bound *= 2;
+    while bound < 1 << 22 {
+        match std::fs::write(&path, bound.to_string()) {
+            // Machines with many processors take no small ones.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => bound *= 2,
+            written => return written.is_ok(),
+        }
     }
+    false
 }
 
 /// Whether the bound is the namespace's own, since Linux 6.14. Before, it is the machine's.
@@ -111,8 +113,9 @@ pub(crate) fn limit(sandbox: &Sandbox) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others.
-pub(crate) fn give_up_files(sandbox: &Sandbox, has_own_root: bool) -> Result<(), RulesetError> {
+/// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others. Says whether the
+/// kernel has the means for files.
+pub(crate) fn give_up_files(sandbox: &Sandbox, has_own_root: bool) -> Result<bool, RulesetError> {
     let (read, all) = (AccessFs::from_read(LANDLOCK), AccessFs::from_all(LANDLOCK));
     let ruleset = Ruleset::default()
         .handle_access(all)?
@@ -130,6 +133,6 @@ pub(crate) fn give_up_files(sandbox: &Sandbox, has_own_root: bool) -> Result<(),
         let access = if path.is_dir() { access } else { access & AccessFs::from_file(LANDLOCK) };
         Some(Ok::<_, RulesetError>(PathBeneath::new(PathFd::new(path).ok()?, access)))
     });
-    ruleset.add_rules(rules)?.restrict_self()?;
-    Ok(())
+    let restriction = ruleset.add_rules(rules)?.restrict_self()?;
+    Ok(restriction.ruleset != RulesetStatus::NotEnforced)
 }

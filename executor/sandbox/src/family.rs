@@ -8,11 +8,16 @@ use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use crate::confine::SHARED_MEMORY;
 
+/// Whether its processes can be seen: of another namespace, numbers mean other processes.
+pub(crate) fn can_watch() -> bool {
+    let this = getpid().as_raw_nonzero().get();
+    fs::read_link("/proc/self").ok().and_then(|itself| itself.to_str()?.parse().ok()) == Some(this)
+}
+
 /// All processes that this one started, and those that these did; none where they can't be seen.
 fn family() -> Vec<Pid> {
     let this = getpid().as_raw_nonzero().get();
-    // Of another namespace, numbers mean other processes.
-    if fs::read_link("/proc/self").ok().and_then(|itself| itself.to_str()?.parse().ok()) != Some(this) {
+    if !can_watch() {
         return Vec::new();
     }
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

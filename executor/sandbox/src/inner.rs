@@ -7,30 +7,67 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, set_parent_process_death_signal, wait};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, getuid, set_child_subreaper, set_parent_process_death_signal, wait,
+};
 
 use crate::confine::{give_up_files, limit};
-use crate::family::{kill_family, takes_more};
+use crate::family::{can_watch, kill_family, takes_more};
+use crate::isolation::Mechanism;
+use crate::probe::report;
+use crate::spawn::Order;
 use crate::status::{OTHER, OUT_OF_MEMORY};
 use crate::{Sandbox, SandboxError, privileges, root, syscalls};
 
 /// How often it is looked at what the processes take together.
 const WATCH: Duration = Duration::from_millis(200);
 
-/// Runs the program to its end.
-pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
+/// Runs the program to its end, or says what is missing to isolate one.
+pub(crate) fn run(order: &Order) -> Result<i32, SandboxError> {
+    let sandbox = &order.sandbox;
     end_with_parent().map_err(SandboxError::at("the end with its parent"))?;
+    let isolated = isolate(sandbox)?;
+    match &order.required {
+        None => report(&isolated.missing),
+        Some(required) => match required.iter().find(|mechanism| isolated.missing.contains(mechanism)) {
+            Some(lost) => Err(SandboxError::at("what it was to have")(format!("{} is missing", lost.name()))),
+            None => start(sandbox, isolated.has_own_root),
+        },
+    }
+}
+
+/// What came of isolating this process.
+struct Isolated {
+    has_own_root: bool,
+    missing: Vec<Mechanism>,
+}
+
+/// Gives up all that a program may not reach, as far as this machine allows.
+fn isolate(sandbox: &Sandbox) -> Result<Isolated, SandboxError> {
     let is_first = getpid() == Pid::INIT;
-    let has_own_root = is_first && root::enter(sandbox).map_err(SandboxError::at("its root"))?;
+    let root = if is_first { root::enter(sandbox).map_err(SandboxError::at("its root"))? } else { None };
     if !is_first {
         // What the program leaves behind is counted with it.
         set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
     }
     limit(sandbox).map_err(SandboxError::at("limits"))?;
     privileges::give_up().map_err(SandboxError::at("privileges"))?;
-    give_up_files(sandbox, has_own_root).map_err(SandboxError::at("files"))?;
-    // Some machines have no such filters; `isolation` tells.
-    let _ = syscalls::refuse(is_first);
+    let has_landlock = give_up_files(sandbox, root.is_some()).map_err(SandboxError::at("files"))?;
+    let has_filter = syscalls::refuse(is_first).is_ok();
+    let is_bounded = root.as_ref().is_some_and(|root| root.bounds_processes) || !getuid().is_root();
+    let had = [
+        (Mechanism::Namespaces, is_first),
+        (Mechanism::Root, root.is_some()),
+        (Mechanism::Landlock, has_landlock),
+        (Mechanism::Filter, has_filter),
+        (Mechanism::ProcessBound, is_bounded),
+        (Mechanism::MemoryWatch, can_watch()),
+    ];
+    let missing = had.into_iter().filter(|(_, is_there)| !is_there).map(|(mechanism, _)| mechanism).collect();
+    Ok(Isolated { has_own_root: root.is_some(), missing })
+}
+
+fn start(sandbox: &Sandbox, has_own_root: bool) -> Result<i32, SandboxError> {
     let mut command = Command::new(&sandbox.program);
     command.args(&sandbox.args).env_clear().envs(&sandbox.env).current_dir(&sandbox.folder).stdin(Stdio::inherit());
     let program = command.spawn().map_err(SandboxError::at("the program"))?;

@@ -17,10 +17,13 @@ mod confine;
 mod door;
 mod family;
 mod inner;
+mod isolation;
 mod outer;
 mod printed;
 mod privileges;
 mod probe;
+mod profile;
+mod refused;
 mod root;
 mod spawn;
 mod status;
@@ -30,10 +33,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use spawn::Order;
 
 pub use door::Door;
+pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
-pub use probe::{Isolation, isolation};
+pub use probe::isolation;
+pub use profile::seccomp_profile;
+pub use root::{PROCESSOR_LISTS, PROCESSORS, counted};
 pub use status::{describe, describe_code, is_out_of_memory};
 
 /// The argument by which a helper knows what it is asked for.
@@ -87,8 +94,8 @@ pub fn main() {
     let mut args = std::env::args().skip(1);
     let (Some(part), Some(sandbox)) = (args.next(), args.next()) else { return };
     let status = match part.as_str() {
-        OUTER => described(&sandbox).and_then(|sandbox| outer::run(&sandbox)),
-        INNER => described(&sandbox).and_then(|sandbox| inner::run(&sandbox)),
+        OUTER => described(&sandbox).and_then(|order| outer::run(&order)),
+        INNER => described(&sandbox).and_then(|order| inner::run(&order)),
         DOOR => door::serve(&sandbox),
         _ => return,
     };
@@ -98,6 +105,6 @@ pub fn main() {
     }));
 }
 
-fn described(sandbox: &str) -> Result<Sandbox, SandboxError> {
-    serde_json::from_str(sandbox).map_err(SandboxError::at("its description"))
+fn described(order: &str) -> Result<Order, SandboxError> {
+    serde_json::from_str(order).map_err(SandboxError::at("its description"))
 }

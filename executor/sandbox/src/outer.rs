@@ -8,23 +8,33 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, pidfd_open, pidfd_send_signal, set_child_subreaper, wait,
 };
 
+use rustix::system::{setdomainname, sethostname};
+
 use crate::confine::{NAMESPACES, unshare};
 use crate::family::kill_family;
 use crate::privileges;
+use crate::spawn::Order;
 use crate::status::passed_on;
-use crate::{INNER, Sandbox, SandboxError};
+use crate::{INNER, SandboxError};
+
+/// The name of every sandbox's host.
+const HOST: &str = "flowc";
 
 /// Runs the inner helper to its end.
-pub(crate) fn run(sandbox: &Sandbox) -> Result<i32, SandboxError> {
+pub(crate) fn run(order: &Order) -> Result<i32, SandboxError> {
     // Without namespaces, what the program leaves behind becomes this process's child, which ends it.
     let is_alone = unshare(NAMESPACES).is_err();
     if is_alone {
         set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
     } else {
+        // A machine's name is nothing that results may depend on.
+        sethostname(HOST.as_bytes())
+            .and_then(|()| setdomainname(b"(none)"))
+            .map_err(SandboxError::at("its host's name"))?;
         privileges::keep().map_err(SandboxError::at("the right to mount"))?;
     }
     let this = std::env::current_exe().map_err(SandboxError::at("the helper"))?;
-    let text = serde_json::to_string(sandbox).map_err(SandboxError::at("its description"))?;
+    let text = serde_json::to_string(order).map_err(SandboxError::at("its description"))?;
     let mut command = Command::new(this);
     command.args([INNER, &text]).stdin(Stdio::piped());
     let mut inner = command.spawn().map_err(SandboxError::at("the inner helper"))?;

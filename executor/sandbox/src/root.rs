@@ -19,13 +19,19 @@ const BASE: &str = "/tmp";
 const SHARED: u64 = 64 << 20;
 const FLAGS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
-/// Makes the root and enters it. Says whether that is allowed here; in many containers it is not.
-pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<bool> {
+/// A root that was entered.
+pub(crate) struct Root {
+    /// Whether the number of processes has a bound of its own.
+    pub(crate) bounds_processes: bool,
+}
+
+/// Makes the root and enters it. None where that is not allowed, as in many containers.
+pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<Option<Root>> {
     let given = sandbox.given();
     let is_allowed = mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .and_then(|()| mount("tmpfs", BASE, "tmpfs", FLAGS, None));
     if is_allowed.is_err() {
-        return Ok(false);
+        return Ok(None);
     }
     // The old root goes below a first new one, so that all of it can be reached while the second one is filled.
     chdir(BASE)?;
@@ -37,12 +43,12 @@ pub(crate) fn enter(sandbox: &Sandbox) -> io::Result<bool> {
     for (path, real) in &given {
         place(path, real)?;
     }
-    own(sandbox)?;
+    let bounds_processes = own(sandbox)?;
     chdir("/new")?;
     pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     chdir("/")?;
-    Ok(true)
+    Ok(Some(Root { bounds_processes }))
 }
 
 impl Sandbox {
@@ -54,8 +60,8 @@ impl Sandbox {
         let real = |path: PathBuf| Some((path.clone(), fs::canonicalize(&path).ok()?));
         let named = paths.filter_map(real).flat_map(|(path, real)| [(path, real.clone()), (real.clone(), real)]);
         // These are made anew.
-        let mut given: Vec<_> =
-            named.filter(|(path, _)| !path.starts_with("/proc") && !path.starts_with(SHARED_MEMORY)).collect();
+        let own = ["/proc", SHARED_MEMORY, PROCESSORS];
+        let mut given: Vec<_> = named.filter(|(path, _)| !own.iter().any(|own| path.starts_with(own))).collect();
         given.sort();
         let mut seen: Vec<(PathBuf, PathBuf)> = Vec::new();
         for (path, real) in given {
@@ -84,20 +90,38 @@ fn below(root: &str, path: &Path) -> PathBuf {
     Path::new(root).join(parts.collect::<PathBuf>())
 }
 
-/// What the namespace has of its own: its processes, and shared memory.
-fn own(sandbox: &Sandbox) -> io::Result<()> {
+/// What the namespace has of its own: its processes, and shared memory. Says whether the number of processes is bounded.
+fn own(sandbox: &Sandbox) -> io::Result<bool> {
     let flags = FLAGS | MountFlags::NOEXEC;
     let proc = Path::new("/new/proc");
     fs::create_dir_all(proc)?;
-    match mount("proc", proc, "proc", flags, None) {
+    let is_bounded = match mount("proc", proc, "proc", flags, None) {
         Ok(()) => bound_processes(proc, sandbox.processes),
-        Err(_) => mount_bind_recursive("/old/proc", proc)?,
-    }
+        Err(_) => mount_bind_recursive("/old/proc", proc).map(|()| false)?,
+    };
     // Root could change the kernel's settings there.
     mount_remount(proc, flags | MountFlags::BIND | MountFlags::RDONLY, "")?;
     let shared = below("/new", Path::new(SHARED_MEMORY));
     fs::create_dir_all(&shared)?;
+    let processors = below("/new", Path::new(PROCESSORS));
+    fs::create_dir_all(&processors)?;
+    let counted = counted(sandbox.processors.len());
+    PROCESSOR_LISTS.iter().try_for_each(|name| fs::write(processors.join(name), &counted))?;
     // Names take memory too.
     let size = CString::new(format!("size={},nr_inodes=16k", sandbox.memory.unwrap_or(SHARED)))?;
-    Ok(mount("tmpfs", &shared, "tmpfs", flags, &*size)?)
+    mount("tmpfs", &shared, "tmpfs", flags, &*size)?;
+    Ok(is_bounded)
+}
+
+/// Files that list processors, for who asks how many there are and not on how many it runs.
+pub const PROCESSOR_LISTS: [&str; 3] = ["online", "present", "possible"];
+/// Their folder.
+pub const PROCESSORS: &str = "/sys/devices/system/cpu";
+
+/// What such a file says of so many processors: whatever their numbers are, a program sees as many as it has.
+pub fn counted(processors: usize) -> String {
+    match processors {
+        0 | 1 => "0\n".to_owned(),
+        several => format!("0-{}\n", several - 1),
+    }
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flowc_sandbox::{Door, Isolation, isolation};
+use flowc_sandbox::{Door, isolation};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_flowc-sandboxed");
 
@@ -19,7 +19,7 @@ fn files_are_read_and_can_not_be_changed() {
     std::fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
     let mut door = Door::new(Path::new(HELPER), folder.path()).unwrap();
     let opened = door.file("object");
-    if matches!(isolation(Path::new(HELPER)), Isolation::Partial(_)) && opened.is_err() {
+    if !isolation(Path::new(HELPER)).is_full() && opened.is_err() {
         // The machine allows no such mount: then nothing is handed over.
         return;
     }

@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use flowc_platform::processors;
-use flowc_sandbox::{Isolation, Sandbox, describe, is_out_of_memory, isolation};
+use flowc_sandbox::{Isolation, Mechanism, Sandbox, describe, is_out_of_memory, isolation};
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// The helper; another copy of it where these tests run as another user.
 static HELPER: LazyLock<String> =
@@ -30,7 +31,7 @@ fn sandbox(script: &str, writable: &Path) -> Sandbox {
 }
 
 fn run(sandbox: &Sandbox) -> Output {
-    let mut child = sandbox.spawn(Path::new(&*HELPER)).unwrap();
+    let mut child = sandbox.spawn(Path::new(&*HELPER), isolation(Path::new(&*HELPER)).required()).unwrap();
     // It lives as long as this.
     let _held = child.stdin.take();
     child.wait_with_output().unwrap()
@@ -57,7 +58,67 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 
 #[test]
 fn this_machine_isolates() {
-    assert_eq!(isolation(Path::new(&*HELPER)), Isolation::Full);
+    assert_eq!(isolation(Path::new(&*HELPER)), Isolation::default());
+}
+
+/// What a thread of such a machine, where these system calls are refused, finds; its helpers are refused them too.
+fn where_refused<T: Send>(calls: &[i64], found: impl FnOnce() -> T + Send) -> T {
+    let rules = calls.iter().map(|call| (*call, Vec::new())).collect();
+    let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32));
+    let filter = SeccompFilter::new(rules, allow, refuse, std::env::consts::ARCH.try_into().unwrap()).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    let there = move || {
+        apply_filter(&filter).unwrap();
+        found()
+    };
+    std::thread::scope(|scope| scope.spawn(there).join().unwrap())
+}
+
+#[test]
+fn what_is_missing_is_found_and_is_in_the_grade() {
+    let machines: [(&[i64], &[Mechanism]); 4] = [
+        (&[libc::SYS_unshare], &[Mechanism::Namespaces, Mechanism::Root]),
+        (&[libc::SYS_mount], &[Mechanism::Root]),
+        (&[libc::SYS_landlock_create_ruleset], &[Mechanism::Landlock]),
+        (&[libc::SYS_seccomp], &[Mechanism::Filter]),
+    ];
+    for (refused, missing) in machines {
+        let found = where_refused(refused, || isolation(Path::new(&*HELPER)));
+        assert!(found.failure.is_none() && found.missing.starts_with(missing), "{refused:?}: {found:?}");
+        let names: Vec<&str> = missing.iter().map(|mechanism| mechanism.name()).collect();
+        assert_eq!(found.unenforced(), Some(names.join(" ")));
+        // The program starts with what there is ...
+        let folder = tempfile::tempdir().unwrap();
+        let start = |required: Vec<Mechanism>| {
+            let mut child = sandbox("echo up", folder.path()).spawn(Path::new(&*HELPER), required).unwrap();
+            let _held = child.stdin.take();
+            child.wait_with_output().unwrap()
+        };
+        let output = where_refused(refused, || start(found.required()));
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "up\n", "{refused:?}: {output:?}");
+        // ... and not without what it was to have.
+        let output = where_refused(refused, || start(vec![missing[0]]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.stdout.is_empty() && said.contains(&format!("{} is missing", missing[0].name())), "{said}");
+    }
+}
+
+/// What a program sees of the machine is the same everywhere, as far as results could depend on it.
+#[test]
+fn what_is_seen_of_the_machine_is_the_same_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "hostname 2> /dev/null || cat /proc/sys/kernel/hostname; cat /proc/sys/kernel/domainname; \
+                  cat /sys/devices/system/cpu/online /sys/devices/system/cpu/possible; getconf _NPROCESSORS_ONLN; \
+                  ls /sys/devices/system; env | cut -d= -f1 | sort | tr '\\n' ' '";
+    for count in [1, processors().len()] {
+        let given = processors().into_iter().rev().take(count).collect();
+        let output = run(&Sandbox { processors: given, ..sandbox(script, folder.path()) });
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let list = if count == 1 { "0".to_owned() } else { format!("0-{}", count - 1) };
+        let expected = format!("flowc\n(none)\n{list}\n{list}\n{count}\ncpu\n");
+        assert!(said.starts_with(&expected), "{said}");
+        assert!(said.ends_with("PATH PWD SHLVL _ ") || said.ends_with("PATH PWD "), "{said}");
+    }
 }
 
 #[test]
@@ -218,7 +279,7 @@ fn there_is_no_way_to_a_host_of_virtual_machines() {
 fn a_program_that_forks_without_end_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let script = "f() { f | f & }; f 2> forks; sleep 1; cat forks";
-    let mut child = sandbox(script, folder.path()).spawn(Path::new(&*HELPER)).unwrap();
+    let mut child = sandbox(script, folder.path()).spawn(Path::new(&*HELPER), Vec::new()).unwrap();
     let _held = child.stdin.take();
     std::thread::sleep(Duration::from_secs(2));
     child.kill().unwrap();
@@ -243,7 +304,7 @@ fn its_end_is_told() {
 /// Starts something that leaves a process behind, and gives the numbers of all of its processes, as seen from outside.
 fn started(folder: &Path, helper: &Path) -> (Child, Vec<u32>) {
     let marker = format!("sleep 98{}", std::process::id());
-    let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(helper).unwrap();
+    let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(helper, Vec::new()).unwrap();
     let mut up = [0; 3];
     child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
     let wanted = marker.replace(' ', "\0");
@@ -292,13 +353,15 @@ fn without_namespaces(folder: &Path) -> std::path::PathBuf {
 fn without_namespaces_as_much_as_can_be_is_kept() {
     let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let helper = without_namespaces(place.path());
-    let Isolation::Partial(missing) = isolation(&helper) else { panic!("there are namespaces") };
+    let found = isolation(&helper);
+    assert!(found.missing.starts_with(&[Mechanism::Namespaces, Mechanism::Root]), "{found:?}");
+    let missing = found.to_string();
     assert!(missing.contains("sockets of other programs") && !missing.contains("files"), "{missing}");
 
     let udp = "python3 -S -c 'import socket; socket.socket(type=socket.SOCK_DGRAM)'";
     let script =
         format!("exec 2>&1; cat /etc/passwd; bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'; {udp}; echo own > own; cat own");
-    let mut child = sandbox(&script, folder.path()).spawn(&helper).unwrap();
+    let mut child = sandbox(&script, folder.path()).spawn(&helper, Vec::new()).unwrap();
     let _held = child.stdin.take();
     let said = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout);

@@ -11,6 +11,8 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
     let path = dir.join("version");
     match std::fs::read_to_string(&path) {
         Ok(found) if found.trim() == STORE_VERSION.to_string() => Ok(()),
+        // A power cut left it so.
+        Ok(found) if found.trim().is_empty() => create(dir),
         Ok(found) => {
             let found = found.trim().chars().take(20).collect();
             Err(StoreError::Version { path: dir.to_owned(), found, expected: STORE_VERSION })
@@ -46,7 +48,7 @@ fn create(dir: &Path) -> Result<(), StoreError> {
 
 fn is_ours(name: &str) -> bool {
     let folder = Area::ALL.iter().any(|area| area.folder() == name);
-    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.sqlite")
+    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.")
 }
 
 /// Whether an error says that something may be read but not written.

@@ -7,7 +7,7 @@ use arrow_buffer::Buffer;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
 
 use crate::damage::Extent;
-use crate::{Location, Memo, ObjectId, Record, StoredColumn};
+use crate::{Location, ObjectId, Record, StoredColumn};
 
 /// Segment files begin at multiples of this.
 pub(crate) const ALIGNMENT: u64 = 64;
@@ -17,8 +17,8 @@ pub(crate) const ALIGNMENT: u64 = 64;
 pub(crate) struct Group {
     pub(crate) columns: HashMap<ColumnKey, StoredColumn>,
     pub(crate) rows: HashMap<RowsKey, u64>,
-    /// `None` forgets.
-    pub(crate) memos: HashMap<(Memo, [u8; 32]), Option<Vec<u8>>>,
+    /// By kind and key, with their seals. `None` forgets.
+    pub(crate) memos: HashMap<(u8, [u8; 32]), Option<Vec<u8>>>,
 }
 
 impl Group {
@@ -93,7 +93,7 @@ impl Uncommitted {
     }
 
     /// Adds a fact, or its being forgotten.
-    pub(crate) fn remember(&mut self, kind: Memo, key: [u8; 32], value: Option<Vec<u8>>) {
+    pub(crate) fn remember(&mut self, kind: u8, key: [u8; 32], value: Option<Vec<u8>>) {
         self.since.get_or_insert_with(Instant::now);
         self.open.memos.insert((kind, key), value);
     }

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
 
 use crate::bulk;
 use crate::damage::Extent;
+use crate::error::io_at;
 use crate::group::Group;
-use crate::{Location, Memo, ObjectId, StoreError, StoredColumn};
+use crate::memo::Entry;
+use crate::{Location, ObjectId, StoreError, StoredColumn};
 
 const LAYOUT: &str = "
     CREATE TABLE IF NOT EXISTS columns (
@@ -33,8 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const COLUMN: &str = "content, rows, object, offset, length, place, checked";
 
-/// A fact's key and its encoded value.
-type MemoEntry = ([u8; 32], Vec<u8>);
+/// The version of facts that end with a seal. Those of 1 have none.
+const SEALED: u8 = 2;
 
 /// The open database.
 pub(crate) struct Index {
@@ -49,6 +52,32 @@ impl Index {
         let index = Self { connection, path: path.to_owned() };
         index.prepare().map_err(|e| at(path, e))?;
         Ok(index)
+    }
+
+    /// Puts an empty one in the place of one that is damaged, unless another process was faster.
+    pub(crate) fn replace(path: &Path) -> Result<Self, StoreError> {
+        let lock = path.with_extension("lock");
+        let _held = flowc_platform::lock_exclusive(&lock, true).map_err(io_at("lock", &lock))?;
+        if let Ok(index) = Self::open(path)
+            && index.is_sound()
+        {
+            return Ok(index);
+        }
+        for extension in ["sqlite", "sqlite-wal", "sqlite-shm"] {
+            let file = path.with_extension(extension);
+            match std::fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_at("remove", &file)(error));
+                }
+                _ => {}
+            }
+        }
+        Self::open(path)
+    }
+
+    fn is_sound(&self) -> bool {
+        let check = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        check.is_ok_and(|found| found == "ok") && self.counts().is_ok()
     }
 
     /// Opens it without writing anything; `None` if there is none.
@@ -97,9 +126,10 @@ impl Index {
     pub(crate) fn rows(&self, keys: &[&RowsKey]) -> Result<Vec<Option<u64>>, StoreError> {
         let keys: Vec<&[u8; 32]> = keys.iter().map(|key| key.as_bytes()).collect();
         let found = bulk::find(&self.connection, "SELECT rows, key FROM row_counts", &keys, |row| {
-            Ok((row.get(1)?, unsigned(row, 0)?))
+            let key = row.get(1)?;
+            Ok((key, counted(&key, row.get_ref(0)?)))
         });
-        found.map_err(|e| self.error(e))
+        Ok(found.map_err(|e| self.error(e))?.into_iter().map(Option::flatten).collect())
     }
 
     /// Any column with this content.
@@ -121,22 +151,20 @@ impl Index {
         query().map_err(|e| self.error(e))
     }
 
-    /// A remembered value, if it has the current version.
-    pub(crate) fn memo(&self, kind: Memo, key: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// A remembered fact.
+    pub(crate) fn memo(&self, kind: u8, key: &[u8; 32]) -> Result<Option<Entry>, StoreError> {
         let query = || {
-            let mut find =
-                self.connection.prepare_cached("SELECT value FROM memos WHERE kind = ? AND key = ? AND version = ?")?;
-            find.query_row(params![kind as u8, key, kind.version()], |row| row.get(0)).optional()
+            let sql = "SELECT version, value FROM memos WHERE kind = ? AND key = ?";
+            self.connection.prepare_cached(sql)?.query_row(params![kind, key], entry).optional()
         };
         query().map_err(|e| self.error(e))
     }
 
-    /// All remembered values of a kind and the current version.
-    pub(crate) fn memos(&self, kind: Memo) -> Result<Vec<MemoEntry>, StoreError> {
+    /// All remembered facts of a kind.
+    pub(crate) fn memos(&self, kind: u8) -> Result<Vec<([u8; 32], Entry)>, StoreError> {
         let query = || {
-            let mut find =
-                self.connection.prepare_cached("SELECT key, value FROM memos WHERE kind = ? AND version = ?")?;
-            let found = find.query_map(params![kind as u8, kind.version()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let mut find = self.connection.prepare_cached("SELECT version, value, key FROM memos WHERE kind = ?")?;
+            let found = find.query_map([kind], |row| Ok((row.get(2)?, entry(row)?)))?;
             found.collect::<rusqlite::Result<Vec<_>>>()
         };
         query().map_err(|e| self.error(e))
@@ -268,9 +296,10 @@ impl Index {
                 revive.execute([key.as_bytes()])?;
             }
         }
-        let mut count = self.connection.prepare_cached("INSERT OR IGNORE INTO row_counts VALUES (?, ?)")?;
+        // One that is damaged is not found, and gives way.
+        let mut count = self.connection.prepare_cached("INSERT OR REPLACE INTO row_counts VALUES (?, ?)")?;
         for (key, rows) in &group.rows {
-            count.execute(params![key.as_bytes(), *rows as i64])?;
+            count.execute(params![key.as_bytes(), count_of(key.as_bytes(), *rows)])?;
         }
         self.insert_memos(group)
     }
@@ -280,8 +309,8 @@ impl Index {
         let mut forget = self.connection.prepare_cached("DELETE FROM memos WHERE kind = ? AND key = ?")?;
         for ((kind, key), value) in &group.memos {
             match value {
-                Some(value) => remember.execute(params![*kind as u8, key, kind.version(), value])?,
-                None => forget.execute(params![*kind as u8, key])?,
+                Some(value) => remember.execute(params![kind, key, SEALED, value])?,
+                None => forget.execute(params![kind, key])?,
             };
         }
         Ok(())
@@ -296,6 +325,20 @@ pub(crate) struct Moved {
     pub(crate) to_offset: u64,
 }
 
+/// Whether an error shows that the index is not what SQLite wrote.
+pub(crate) fn is_damaged(error: &StoreError) -> bool {
+    use rusqlite::Error;
+    let StoreError::Index { source, .. } = error else { return false };
+    match source {
+        Error::InvalidColumnType(..) | Error::FromSqlConversionFailure(..) | Error::IntegralValueOutOfRange(..) => true,
+        // The last one: a table is not there.
+        other => matches!(
+            other.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+        ),
+    }
+}
+
 /// Names the place of an SQLite error, and tells "full" and "read-only" from the rest.
 fn at(path: &Path, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
@@ -303,6 +346,33 @@ fn at(path: &Path, source: rusqlite::Error) -> StoreError {
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly(path.to_owned()),
         _ => StoreError::Index { path: path.to_owned(), source },
     }
+}
+
+/// A number of rows with its check: nothing else would show that it is damaged.
+fn count_of(key: &[u8; 32], rows: u64) -> [u8; 16] {
+    let rows = rows.to_le_bytes();
+    let mut count = [0; 16];
+    count[..8].copy_from_slice(&rows);
+    count[8..].copy_from_slice(&blake3::keyed_hash(key, &rows).as_bytes()[..8]);
+    count
+}
+
+/// Reads a number of rows; none if it is damaged. Earlier versions of flowc kept it without a check.
+fn counted(key: &[u8; 32], value: ValueRef<'_>) -> Option<u64> {
+    match value {
+        ValueRef::Integer(rows) => Some(rows as u64),
+        ValueRef::Blob(count) => {
+            let rows = u64::from_le_bytes(count.get(..8)?.try_into().ok()?);
+            (count == count_of(key, rows)).then_some(rows)
+        }
+        _ => None,
+    }
+}
+
+/// Reads version and value of a fact.
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let kind = if row.get::<_, u8>(0)? == SEALED { Entry::Sealed } else { Entry::Unsealed };
+    row.get(1).map(kind)
 }
 
 /// Reads a non-negative number. SQLite's are signed.

@@ -7,7 +7,7 @@
 //! live.lock        held shared by every open store, exclusively by garbage collection
 //! index.sqlite     column key -> {content digest, rows, place}; rows key -> rows; tombstones; memos  (+ -wal, -shm)
 //! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another
-//! cwasm/ builds/ noop/ facts/ found/   files and folders kept under a name, see [`Area`]
+//! cwasm/ builds/ noop/ facts/ found/   files and folders kept under a name, see [`Area`]; files are sealed
 //! tmp/             what is being written; renamed into place when complete
 //! ```
 //!
@@ -23,12 +23,12 @@
 mod bulk;
 mod damage;
 mod error;
-mod facts;
 mod folder;
 mod gc;
 mod group;
 mod index;
 mod info;
+mod memo;
 mod objects;
 mod reader;
 mod segment;
@@ -41,10 +41,11 @@ mod writer;
 pub use error::StoreError;
 pub use gc::{Collection, GcReport};
 pub use info::{Info, Usage};
+pub use memo::{Memo, Place};
 pub use reader::ColumnReader;
 pub use store::Store;
 pub use sweep::Swept;
-pub use types::{Area, Location, Memo, ObjectId, Record, StagedSegment, StoredColumn};
+pub use types::{Area, Location, ObjectId, Record, StagedSegment, StoredColumn};
 pub use verify::Damage;
 pub use writer::SegmentWriter;
 

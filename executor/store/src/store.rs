@@ -1,12 +1,14 @@
 //! The store's calls.
 
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
-use flowc_platform::Lock;
+use flowc_platform::{Lock, read_sealed, seal, sync_directory};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,11 +16,12 @@ use crate::damage::Extent;
 use crate::error::io_at;
 use crate::folder::{is_read_only, prepare, refuses_writes};
 use crate::group::Uncommitted;
-use crate::index::Index;
-use crate::objects::Objects;
+use crate::index::{Index, is_damaged};
+use crate::memo::{Entry, decode};
+use crate::objects::{Objects, create};
 use crate::segment::{Segment, structure};
 use crate::writer::{Spill, Spilled};
-use crate::{Area, ColumnReader, Location, Memo, ObjectId, Record, SegmentWriter, StoreError, StoredColumn, facts};
+use crate::{Area, ColumnReader, Location, Memo, ObjectId, Place, Record, SegmentWriter, StoreError, StoredColumn};
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
@@ -149,54 +152,64 @@ impl Store {
         ColumnReader::open(self.shared.clone(), columns)
     }
 
-    /// A remembered fact; `None` if there is none, or if another version of flowc remembered it.
-    pub fn memo<T: DeserializeOwned>(&self, kind: Memo, key: &[u8; 32]) -> Result<Option<T>, StoreError> {
+    /// A remembered fact; `None` if there is none, or if it is not to be trusted ([`Memo`]).
+    ///
+    /// # Errors
+    /// If the index can't be read.
+    pub fn memo<T: DeserializeOwned>(&self, memo: Memo, key: &[u8; 32]) -> Result<Option<T>, StoreError> {
         let known = {
             let uncommitted = lock(&self.shared.uncommitted);
-            uncommitted.groups().find_map(|group| group.memos.get(&(kind, *key)).cloned())
+            uncommitted.groups().find_map(|group| group.memos.get(&(memo.number, *key)).cloned())
         };
-        let value = match known {
-            Some(value) => value,
-            None => self.shared.with_index(|index| index.memo(kind, key))?.flatten(),
+        let entry = match known {
+            Some(entry) => entry.map(Entry::Sealed),
+            None if matches!(memo.place, Place::File(_)) => None,
+            None => self.shared.with_index(|index| index.memo(memo.number, key))?.flatten(),
         };
-        match value {
-            Some(value) => Ok(decode(&value)),
-            None if kind.may_be_file() => {
-                Ok(self.sealed(Area::Facts, &facts::file_name(kind, key)).and_then(|value| decode(&value)))
-            }
-            None => Ok(None),
+        match entry {
+            Some(entry) => Ok(memo.open(key, entry).and_then(|fact| decode(&fact))),
+            None if memo.place == Place::Index => Ok(None),
+            None => Ok(memo.read(self.dir(), key)),
         }
     }
 
-    /// Remembers a fact, from the next flush on for other processes too.
-    pub fn remember<T: Serialize>(&self, kind: Memo, key: &[u8; 32], value: &T) -> Result<(), StoreError> {
-        let value = postcard::to_stdvec(value)?;
-        let in_file = kind.may_be_file() && value.len() > facts::BIG;
+    /// Remembers a fact, from the next flush on for other processes too; at once if it lies in a file.
+    ///
+    /// # Errors
+    /// If it can't be encoded, or its file not be written.
+    pub fn remember<T: Serialize>(&self, memo: Memo, key: &[u8; 32], fact: &T) -> Result<(), StoreError> {
+        let fact = memo.close(key, postcard::to_stdvec(fact)?);
+        let in_file = memo.is_file(fact.len());
         if in_file {
-            self.put_sealed(Area::Facts, &facts::file_name(kind, key), &value)?;
+            self.put(memo.area(), &memo.file_name(key), &[&fact])?;
         }
-        lock(&self.shared.uncommitted).remember(kind, *key, Some(value).filter(|_| !in_file));
+        if !matches!(memo.place, Place::File(_)) {
+            lock(&self.shared.uncommitted).remember(memo.number, *key, Some(fact).filter(|_| !in_file));
+        }
         Ok(())
     }
 
-    /// All facts of a kind, in no particular order.
-    pub fn memos<T: DeserializeOwned>(&self, kind: Memo) -> Result<Vec<([u8; 32], T)>, StoreError> {
-        let committed = self.shared.with_index(|index| index.memos(kind))?.unwrap_or_default();
-        let mut all: std::collections::HashMap<_, _> =
-            committed.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    /// All facts of a kind that lie in the index, in no particular order.
+    ///
+    /// # Errors
+    /// If the index can't be read.
+    pub fn memos<T: DeserializeOwned>(&self, memo: Memo) -> Result<Vec<([u8; 32], T)>, StoreError> {
+        let committed = self.shared.with_index(|index| index.memos(memo.number))?.unwrap_or_default();
+        let mut all: HashMap<_, _> = committed.into_iter().map(|(key, entry)| (key, Some(entry))).collect();
         let uncommitted = lock(&self.shared.uncommitted);
         for group in uncommitted.groups().collect::<Vec<_>>().into_iter().rev() {
-            let own = group.memos.iter().filter(|((k, _), _)| *k == kind);
-            all.extend(own.map(|((_, key), value)| (*key, value.clone())));
+            let own = group.memos.iter().filter(|((number, _), _)| *number == memo.number);
+            all.extend(own.map(|((_, key), fact)| (*key, fact.clone().map(Entry::Sealed))));
         }
-        Ok(all.into_iter().filter_map(|(key, value)| Some((key, decode(&value?)?))).collect())
+        let trusted = |(key, entry): ([u8; 32], Option<Entry>)| Some((key, decode(&memo.open(&key, entry?)?)?));
+        Ok(all.into_iter().filter_map(trusted).collect())
     }
 
     /// Forgets a fact.
-    pub fn forget(&self, kind: Memo, key: &[u8; 32]) {
-        lock(&self.shared.uncommitted).remember(kind, *key, None);
-        if kind.may_be_file() {
-            let _ = std::fs::remove_file(self.cached_file(Area::Facts, &facts::file_name(kind, key)));
+    pub fn forget(&self, memo: Memo, key: &[u8; 32]) {
+        lock(&self.shared.uncommitted).remember(memo.number, *key, None);
+        if memo.place != Place::Index {
+            let _ = std::fs::remove_file(memo.file(self.dir(), key));
         }
     }
 
@@ -230,38 +243,72 @@ impl Store {
         self.shared.dir.join("tmp")
     }
 
-    /// Keeps bytes under a name: whole or not at all, replacing what was there. Not synced: such files can be made again.
-    pub fn put_file(&self, area: Area, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+    /// Keeps bytes under a name: whole or not at all, replacing what was there. [`Store::sealed`] gives them just as they
+    /// are, or none: it is safe to trust what is found. Code is synced too, since it takes long to make again; for the rest a sync
+    /// would take longer than what it saves.
+    ///
+    /// # Errors
+    /// If the store can't be written.
+    pub fn put_sealed(&self, area: Area, name: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
+        self.put(area, name, &[bytes, &seal(name, bytes)])
+    }
+
+    fn put(&self, area: Area, name: &str, parts: &[&[u8]]) -> Result<PathBuf, StoreError> {
         self.shared.writable()?;
         let path = self.cached_file(area, name);
         // A store that an earlier flowc made lacks the areas that came later.
         let folder = Self::area(&self.shared.dir, area);
         std::fs::create_dir_all(&folder).map_err(io_at("create", &folder))?;
-        let temporary = self.shared.dir.join("tmp").join(ObjectId::random().to_string());
-        let written = std::fs::write(&temporary, bytes).map_err(io_at("write", &temporary));
+        let temporary = self.spool().join(ObjectId::random().to_string());
+        let write = || {
+            let mut file = create(&temporary)?;
+            parts.iter().try_for_each(|part| file.write_all(part))?;
+            if area.is_durable() { file.sync_all() } else { Ok(()) }
+        };
+        let written = write().map_err(io_at("write", &temporary));
         let placed = written.and_then(|()| std::fs::rename(&temporary, &path).map_err(io_at("rename", &path)));
-        match placed {
-            Ok(()) => Ok(path),
-            Err(error) => {
-                let _ = std::fs::remove_file(&temporary);
-                Err(error)
-            }
+        placed.inspect_err(|_| {
+            let _ = std::fs::remove_file(&temporary);
+        })?;
+        if area.is_durable() {
+            sync_directory(&folder).map_err(io_at("sync", &folder))?;
         }
+        Ok(path)
+    }
+
+    /// The bytes that were put under a name; none if there are none, or if they are not as they were.
+    pub fn sealed(&self, area: Area, name: &str) -> Option<Vec<u8>> {
+        read_sealed(&self.cached_file(area, name))
     }
 }
 
 impl Shared {
-    /// Runs a query. `None` where there is no index yet, in a store that can't be written.
+    /// Runs a query. `None` where there is no index yet, in a store that can't be written. A damaged index gives way to an
+    /// empty one: what it knew is made again.
     pub(crate) fn with_index<T>(
         &self,
-        query: impl FnOnce(&Index) -> Result<T, StoreError>,
+        query: impl Fn(&Index) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError> {
+        let path = self.dir.join("index.sqlite");
         let mut index = lock(&self.index);
-        if index.is_none() {
-            let path = self.dir.join("index.sqlite");
-            *index = if self.read_only { Index::open_read_only(&path)? } else { Some(Index::open(&path)?) };
+        let answer = self.open_index(&mut index, &path).and_then(|index| index.map(&query).transpose());
+        match answer {
+            Err(error) if !self.read_only && is_damaged(&error) => {
+                tracing::warn!(%error, "the index is damaged; it is made again");
+                *index = None;
+                *index = Some(Index::replace(&path)?);
+                self.forget_found()?;
+                index.as_ref().map(&query).transpose()
+            }
+            answer => answer,
         }
-        index.as_ref().map(query).transpose()
+    }
+
+    fn open_index<'i>(&self, index: &'i mut Option<Index>, path: &Path) -> Result<Option<&'i Index>, StoreError> {
+        if index.is_none() {
+            *index = if self.read_only { Index::open_read_only(path)? } else { Some(Index::open(path)?) };
+        }
+        Ok(index.as_ref())
     }
 
     /// Asks the index for what is not known yet.
@@ -412,8 +459,4 @@ impl Shared {
 
 fn unreadable(reason: String) -> StoreError {
     StoreError::Columns(arrow_schema::ArrowError::IpcError(reason).into())
-}
-
-fn decode<T: DeserializeOwned>(value: &[u8]) -> Option<T> {
-    postcard::from_bytes(value).ok()
 }

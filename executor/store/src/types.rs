@@ -86,51 +86,6 @@ pub struct Record {
     pub columns: Vec<(ColumnKey, StoredColumn)>,
 }
 
-/// Kinds of remembered facts. Numbers are part of the format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Memo {
-    /// What a file's stamp says of its content.
-    Stamp = 1,
-    /// What reading a segment of a source found.
-    Scan = 2,
-    /// What a stage is, by its code.
-    Signature = 3,
-    /// What a stage makes of a config and schemas.
-    Describe = 4,
-    /// A compiled plan.
-    Plan = 5,
-    /// The schema of a source.
-    Schema = 6,
-    /// A run.
-    Run = 7,
-    /// What a sink holds.
-    Sink = 8,
-    /// What a stage logged.
-    Log = 9,
-    /// Content keys that stand for derivation keys.
-    Content = 10,
-    /// A run that is kept under a name.
-    Pin = 11,
-    /// The files of a source, and what reading them found.
-    Files = 12,
-    /// What became of a stage when it last ran, and why it ran.
-    Ran = 13,
-}
-
-impl Memo {
-    /// Version of the values of this kind. Older ones are not found.
-    pub(crate) fn version(self) -> u8 {
-        1
-    }
-
-    /// Whether a big value lies in a file of its own. The index reads and writes such values page by page; but it is
-    /// durable, and lists all values of a kind.
-    pub(crate) fn may_be_file(self) -> bool {
-        matches!(self, Memo::Files | Memo::Sink)
-    }
-}
-
 /// Folders of files that are kept under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Area {
@@ -140,6 +95,10 @@ pub enum Area {
     Builds,
     /// Environments of Python stages.
     Environments,
+    /// Code as it was hashed, by its digest.
+    Code,
+    /// What the files of that code hold, each content once.
+    CodeFiles,
     /// What the no-op path reads.
     Noop,
     /// Big facts.
@@ -150,8 +109,21 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub(crate) const ALL: [Area; 6] =
-        [Area::Cwasm, Area::Builds, Area::Environments, Area::Noop, Area::Facts, Area::Found];
+    pub(crate) const ALL: [Area; 8] = [
+        Area::Cwasm,
+        Area::Builds,
+        Area::Environments,
+        Area::Code,
+        Area::CodeFiles,
+        Area::Noop,
+        Area::Facts,
+        Area::Found,
+    ];
+
+    /// Whether its files outlast a power cut.
+    pub(crate) fn is_durable(self) -> bool {
+        matches!(self, Area::Cwasm | Area::Builds)
+    }
 
     /// The folder's name.
     pub(crate) fn folder(self) -> &'static str {
@@ -159,6 +131,8 @@ impl Area {
             Area::Cwasm => "cwasm",
             Area::Builds => "builds",
             Area::Environments => "builds/python",
+            Area::Code => "builds/code",
+            Area::CodeFiles => "builds/code/files",
             Area::Noop => "noop",
             Area::Facts => "facts",
             Area::Found => "found",

@@ -10,8 +10,10 @@ use std::path::Path;
 use std::process::Command;
 
 use common::*;
-use flowc_store::{Memo, Store, StoreError};
+use flowc_store::{Memo, Place, Store, StoreError};
 use proptest::prelude::*;
+
+const RUN: Memo = Memo { number: 1, version: 1, build: None, place: Place::Index };
 
 /// A store with one small segment, and one that has an object of its own.
 fn filled(folder: &Path, rows: i64) -> Store {
@@ -165,7 +167,7 @@ fn read_only_child() {
     let store = Store::open(Path::new(&folder)).unwrap();
     assert!(store.is_read_only());
     assert_holds(&store, 1, &table(0, 10));
-    assert_eq!(store.memo::<u8>(Memo::Run, &[1; 32]).unwrap(), None);
+    assert_eq!(store.memo::<u8>(RUN, &[1; 32]).unwrap(), None);
     put(&store, 2, &table(5, 10)).unwrap();
     let error = store.flush().unwrap_err();
     assert!(matches!(error, StoreError::ReadOnly(_)), "{error}");

@@ -11,8 +11,12 @@ use arrow_schema::{Field, Schema};
 use common::*;
 use flowc_columns::BATCH_ROWS;
 use flowc_columns::testing::{array, data_types, every_type, values};
-use flowc_store::{Area, Collection, Memo, Store};
+use flowc_store::{Area, Collection, Memo, Place, Store};
 use proptest::prelude::*;
+
+const RUN: Memo = Memo { number: 1, version: 1, build: None, place: Place::Index };
+const PLAN: Memo = Memo { number: 2, version: 1, build: Some("build"), place: Place::Index };
+const SINK: Memo = Memo { number: 3, version: 1, build: None, place: Place::IndexOrFile };
 
 #[test]
 fn results_are_found_at_once_and_by_the_next_process() {
@@ -106,16 +110,16 @@ fn batches_that_do_not_fit_the_schema_are_an_error() {
 fn facts_are_remembered_and_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    store.remember(Memo::Run, &[1; 32], &("one".to_string(), 1u64)).unwrap();
-    store.remember(Memo::Run, &[2; 32], &("two".to_string(), 2u64)).unwrap();
+    store.remember(RUN, &[1; 32], &("one".to_string(), 1u64)).unwrap();
+    store.remember(RUN, &[2; 32], &("two".to_string(), 2u64)).unwrap();
     store.flush().unwrap();
-    store.forget(Memo::Run, &[1; 32]);
-    assert_eq!(store.memo::<(String, u64)>(Memo::Run, &[1; 32]).unwrap(), None);
+    store.forget(RUN, &[1; 32]);
+    assert_eq!(store.memo::<(String, u64)>(RUN, &[1; 32]).unwrap(), None);
     store.flush().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    assert_eq!(store.memos::<(String, u64)>(Memo::Run).unwrap(), [([2; 32], ("two".to_string(), 2))]);
-    assert_eq!(store.memo::<(String, u64)>(Memo::Plan, &[2; 32]).unwrap(), None);
-    assert_eq!(store.memo::<Vec<String>>(Memo::Run, &[2; 32]).unwrap(), None, "undecodable is not found");
+    assert_eq!(store.memos::<(String, u64)>(RUN).unwrap(), [([2; 32], ("two".to_string(), 2))]);
+    assert_eq!(store.memo::<(String, u64)>(PLAN, &[2; 32]).unwrap(), None);
+    assert_eq!(store.memo::<Vec<String>>(RUN, &[2; 32]).unwrap(), None, "undecodable is not found");
 }
 
 #[test]
@@ -125,20 +129,20 @@ fn a_big_fact_lies_in_a_file_of_its_own() {
     let (small, big) = (vec![7u8; 10], vec![7u8; 100_000]);
     let store = Store::open(folder.path()).unwrap();
     for (fact, files) in [(&small, 0), (&big, 1), (&small, 1), (&big, 1)] {
-        store.remember(Memo::Sink, &[1; 32], fact).unwrap();
-        assert_eq!(store.memo(Memo::Sink, &[1; 32]).unwrap().as_ref(), Some(fact));
+        store.remember(SINK, &[1; 32], fact).unwrap();
+        assert_eq!(store.memo(SINK, &[1; 32]).unwrap().as_ref(), Some(fact));
         store.flush().unwrap();
-        assert_eq!(Store::open(folder.path()).unwrap().memo(Memo::Sink, &[1; 32]).unwrap().as_ref(), Some(fact));
+        assert_eq!(Store::open(folder.path()).unwrap().memo(SINK, &[1; 32]).unwrap().as_ref(), Some(fact));
         assert_eq!(facts(&store), files);
     }
     let file = std::fs::read_dir(store.cached_file(Area::Facts, "")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[50_000] ^= 1;
     std::fs::write(&file, bytes).unwrap();
-    assert_eq!(store.memo::<Vec<u8>>(Memo::Sink, &[1; 32]).unwrap(), None, "damage is no fact");
-    store.remember(Memo::Sink, &[1; 32], &big).unwrap();
-    store.forget(Memo::Sink, &[1; 32]);
-    assert_eq!(store.memo::<Vec<u8>>(Memo::Sink, &[1; 32]).unwrap(), None);
+    assert_eq!(store.memo::<Vec<u8>>(SINK, &[1; 32]).unwrap(), None, "damage is no fact");
+    store.remember(SINK, &[1; 32], &big).unwrap();
+    store.forget(SINK, &[1; 32]);
+    assert_eq!(store.memo::<Vec<u8>>(SINK, &[1; 32]).unwrap(), None);
     assert_eq!(facts(&store), 0);
 }
 
@@ -164,10 +168,18 @@ fn what_runs_found_goes_with_any_result() {
 fn files_are_kept_under_a_name() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    store.put_file(Area::Cwasm, "a", b"one").unwrap();
-    let path = store.put_file(Area::Cwasm, "a", b"two").unwrap();
-    assert_eq!(path, store.cached_file(Area::Cwasm, "a"));
-    assert_eq!(std::fs::read(path).unwrap(), b"two");
+    for area in [Area::Cwasm, Area::Builds, Area::Noop, Area::Facts, Area::Found] {
+        store.put_sealed(area, "a", b"one").unwrap();
+        let path = store.put_sealed(area, "a", b"two").unwrap();
+        assert_eq!(path, store.cached_file(area, "a"));
+        assert_eq!(store.sealed(area, "a").as_deref(), Some(&b"two"[..]));
+        let whole = std::fs::read(&path).unwrap();
+        let altered = whole.iter().map(|byte| byte ^ 1).collect();
+        for other in [vec![], whole[..1].to_vec(), whole[..whole.len() - 1].to_vec(), altered] {
+            std::fs::write(&path, other).unwrap();
+            assert_eq!(store.sealed(area, "a"), None);
+        }
+    }
     assert_eq!(store.info().unwrap().temporary.files, 0);
 }
 

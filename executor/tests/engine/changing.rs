@@ -175,3 +175,31 @@ fn a_pipeline_that_changes_while_it_runs_runs_as_it_is_now_next_time() {
     project.run();
     assert_eq!(project.read("out/other.csv"), project.read("out/counts.csv"));
 }
+
+/// The run goes by the lock that it read. What that is by the end of the run, the next one has to look at.
+#[test]
+fn what_is_done_to_the_lock_during_a_run_is_seen_by_the_next() {
+    let project = Project::new(
+        r#"
+        source "prices" { files "prices.csv" }
+        stage "all" { in "prices"; std "select@1"; config { keep "price" } }
+        sink "all" { in "all"; file "all.csv" }
+        "#,
+    );
+    project.write("prices.csv", "price\n1.50\n");
+    project.run();
+    assert_eq!(project.read("all.csv"), "price\n1.5\n");
+    project.write("prices.csv", "price\n2.50\n");
+    let lock = project.path("flow.lock");
+    let edited = project.read("flow.lock").replace("Float64", "Utf8");
+    assert_ne!(edited, project.read("flow.lock"));
+    let edit = Arc::new(move |event: Event| {
+        if let Event::RunStarted { .. } = event {
+            std::fs::write(&lock, &edited).expect("a lock");
+        }
+    });
+    project.session().run(&RunRequest::default(), edit, Cancel::new()).expect("a run");
+    assert_eq!(project.read("all.csv"), "price\n2.5\n");
+    project.run();
+    assert_eq!(project.read("all.csv"), "price\n2.50\n", "as the lock says now");
+}

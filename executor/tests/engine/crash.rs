@@ -29,6 +29,7 @@ fn run_in(folder: &Path) {
         locked: false,
         build: true,
         update_lock: false,
+        require_isolation: false,
         memory: 512 << 20,
         budget: 8 << 30,
         workers: Vec::new(),

@@ -1,9 +1,11 @@
 //! Nothing stale, damaged or half-written is ever served.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
-use crate::support::{Project, all_cached, component, segments, stage};
+use crate::support::{Project, all_cached, component, segments, settle, stage};
 use flowc_executor::{Cancel, Event, RunRequest, StageStatus, admin};
 
 const COUNT: &str = r#"
@@ -265,4 +267,79 @@ fn locked_refuses_a_source_that_is_not_pinned_and_then_takes_it() {
     project.run();
     project.locked = true;
     assert!(all_cached(&project.run()));
+}
+
+/// What becomes of a file in a power cut, or by a bad disk.
+type Mishap = fn(Vec<u8>) -> Vec<u8>;
+const MISHAPS: [(&str, Mishap); 6] = [
+    ("empty", |_| Vec::new()),
+    ("cut to a byte", |bytes| bytes[..bytes.len().min(1)].to_vec()),
+    ("cut in the middle", |bytes| bytes[..bytes.len() / 2].to_vec()),
+    ("cut by a byte", |bytes| bytes[..bytes.len().saturating_sub(1)].to_vec()),
+    ("altered in the middle", |bytes| altered(bytes, 2)),
+    ("altered in a third", |bytes| altered(bytes, 3)),
+];
+
+fn altered(mut bytes: Vec<u8>, part: usize) -> Vec<u8> {
+    let place = bytes.len() / part;
+    if let Some(byte) = bytes.get_mut(place) {
+        *byte ^= 0x10;
+    }
+    bytes
+}
+
+/// The files below a folder that hold something.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+    let below = folders.iter().flat_map(|folder| files_below(folder));
+    files.into_iter().chain(below).filter(|path| std::fs::metadata(path).is_ok_and(|found| found.len() > 0)).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    let copied = std::process::Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp");
+    assert!(copied.success());
+}
+
+/// Whatever becomes of a file beside the results: the next run gives the right rows, and the one after it has nothing to do.
+#[test]
+fn no_file_that_is_remembered_is_trusted_unless_it_is_as_it_was_written() {
+    let project = counted();
+    // With its own compiled components.
+    std::fs::remove_file(project.store().join("cwasm")).expect("a link");
+    // Enough files for facts that lie in files of their own.
+    for file in 0..60 {
+        project.write_all(&format!("text/{file}.txt"), format!("word{file} the\n").repeat(5));
+    }
+    settle();
+    project.run();
+    let expected = project.read("out/counts.csv");
+    let pristine = project.path("pristine");
+    copy(&project.store(), &pristine);
+    let mut kinds = BTreeSet::new();
+    for file in files_below(&pristine) {
+        let name = file.strip_prefix(&pristine).expect("below").to_owned();
+        kinds.insert(name.components().next().expect("a name").as_os_str().to_string_lossy().into_owned());
+        let is_code = name.starts_with("cwasm");
+        for (what, mishap) in MISHAPS {
+            // Another version's number is another version.
+            if name == Path::new("version") && what.starts_with("altered") || is_code && what.ends_with("third") {
+                continue;
+            }
+            copy(&pristine, &project.store());
+            let damaged = project.store().join(&name);
+            let _ = std::fs::set_permissions(&damaged, std::fs::Permissions::from_mode(0o644));
+            std::fs::write(&damaged, mishap(std::fs::read(&file).expect("a file"))).expect("a mishap");
+            // Something has to be made of what is remembered.
+            std::fs::remove_file(project.path("out/counts.csv")).expect("a sink");
+            let run = project.try_run(&RunRequest::default());
+            run.unwrap_or_else(|failure| panic!("{} {what}: {:#?}", name.display(), failure.errors));
+            assert_eq!(project.read("out/counts.csv"), expected, "{} {what}", name.display());
+            assert!(all_cached(&project.run()), "{} {what}", name.display());
+        }
+    }
+    for kind in ["cwasm", "facts", "found", "index.sqlite", "noop", "objects", "version"] {
+        assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
+    }
 }

@@ -47,10 +47,15 @@ impl Project {
 
     /// Writes a file, and waits until its stamp can be trusted.
     pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        self.write_all(name, text);
+        settle();
+    }
+
+    /// Writes a file of several: who writes the last one waits.
+    pub(crate) fn write_all(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("a file");
-        settle();
     }
 
     /// Reads a text file.
@@ -81,6 +86,7 @@ impl Project {
             update_lock: false,
             memory: 512 << 20,
             budget: 8 << 30,
+            require_isolation: false,
             workers: Vec::new(),
         })
     }

@@ -8,7 +8,7 @@ use flowc_flight::serve::{Location, Served, ServedCode, input_ended, serve};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
-use flowc_wasm::{CompiledCache, ComponentFiles, WasmRunner};
+use flowc_wasm::{CompiledCache, ComponentFiles, Kept, WasmRunner};
 use serde::{Deserialize, Serialize};
 
 /// The argument by which a program knows that it is to serve a component.
@@ -18,9 +18,9 @@ const SERVE: &str = "serve-component";
 /// environment ([`Location`]).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ServedComponent {
-    /// The component's file.
+    /// The component's file, which is sealed.
     pub component: PathBuf,
-    /// What it is compiled to, under the name that [`WasmRunner::files`] gives it. One that does not fit the machine is
+    /// What it is compiled to, in a sealed file, under the name that [`WasmRunner::files`] gives it. One that does not fit the machine is
     /// compiled again, and not kept.
     pub compiled: PathBuf,
     /// Its identity.
@@ -86,10 +86,11 @@ struct Component {
 impl Component {
     fn load(served: ServedComponent) -> Result<Self, String> {
         let path = &served.component;
-        let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let component = Kept::read(path.clone());
+        let component = component.ok_or_else(|| format!("{} is not there, or damaged; run again", path.display()))?;
         let cache = Arc::new(Compiled(served.compiled.clone()));
         let runner = WasmRunner::new(cache).map_err(|error| error.to_string())?;
-        runner.add(bytes, served.digest);
+        runner.add(component.content, served.digest);
         Ok(Self { runner, served })
     }
 }
@@ -98,8 +99,8 @@ impl Component {
 struct Compiled(PathBuf);
 
 impl CompiledCache for Compiled {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        (self.0.file_name()? == name).then(|| self.0.clone())
+    fn find(&self, name: &str) -> Option<Kept> {
+        (self.0.file_name()? == name).then(|| Kept::read(self.0.clone()))?
     }
 
     fn put(&self, _: &str, _: &[u8]) -> Option<PathBuf> {

@@ -24,7 +24,7 @@ struct Hostile {
 static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wasm/tests/guests/hostile");
-    let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
+    let component = flowc_componentize::component(&guest, &target).expect("the guest builds");
     let folder = tempfile::tempdir().expect("a folder");
     let components = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner"));
     let digest = WasmRunner::digest(&component);

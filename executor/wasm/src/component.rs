@@ -1,8 +1,6 @@
 //! From a component's bytes to something that can be instantiated: what it imports is checked, its code is compiled or
 //! found compiled.
 
-use std::path::PathBuf;
-
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -68,18 +66,21 @@ fn compiled(
     digest: &StageDigest,
 ) -> Result<Component, Problem> {
     let name = compiled_name(machine, digest);
-    if let Some(component) = cache.path(&name).and_then(|path| load_file(machine, path)) {
+    if let Some(component) = cache.find(&name).and_then(|kept| loaded(machine, &kept.content, &name).ok()) {
         return Ok(component);
     }
     cache.compiling(digest);
+    let code = compile(machine, bytes)?;
+    // What can't be kept is compiled again next time.
+    let _ = cache.put(&name, &code);
+    loaded(machine, &code, &name)
+        .map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+}
+
+/// Compiles a component. Takes seconds.
+pub(crate) fn compile(machine: &Machine, bytes: &[u8]) -> Result<Vec<u8>, Problem> {
     let code = machine.engine.precompile_component(bytes);
-    let code = code.map_err(|error| Problem::new(format!("the component can't be compiled: {error:#}")))?;
-    if let Some(component) = cache.put(&name, &code).and_then(|path| load_file(machine, path)) {
-        return Ok(component);
-    }
-    // SAFETY: the engine itself made these bytes just now.
-    let component = unsafe { Component::deserialize(&machine.engine, &code) };
-    component.map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+    code.map_err(|error| Problem::new(format!("the component can't be compiled: {error:#}")))
 }
 
 /// The name of a compiled component in the cache.
@@ -87,12 +88,12 @@ pub(crate) fn compiled_name(machine: &Machine, digest: &StageDigest) -> String {
     format!("{digest}-{:016x}.cwasm", machine.compatibility)
 }
 
-/// `None` for a file that this engine does not accept: it is compiled again.
-fn load_file(machine: &Machine, path: PathBuf) -> Option<Component> {
-    // SAFETY: files of the cache are written by this function's caller alone and never changed in place, as the cache
-    // promises; the name carries the engine's version and settings, which wasmtime checks again.
-    let component = unsafe { Component::deserialize_file(&machine.engine, &path) };
-    component.inspect_err(|error| tracing::debug!("{} is compiled again: {error:#}", path.display())).ok()
+/// Machine code, copied: a file that is mapped could change under a program that runs it.
+fn loaded(machine: &Machine, code: &[u8], name: &str) -> wasmtime::Result<Component> {
+    // SAFETY: an engine made these bytes, and they are as it made them: the cache compares them with their digest. The name
+    // carries the engine's version and settings, which wasmtime checks again.
+    let component = unsafe { Component::deserialize(&machine.engine, code) };
+    component.inspect_err(|error| tracing::debug!("{name} is compiled again: {error:#}"))
 }
 
 /// Whether the component imports WASI; a problem if it imports what stages may not have.

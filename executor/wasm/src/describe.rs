@@ -29,6 +29,7 @@ pub(crate) fn signature(wire: WireSignature, digest: StageDigest, uses_wasi: boo
         config_schema,
         purity: Purity::Proven,
         runner,
+        unenforced: None,
         chains: false,
         // What runs components elsewhere is flowc itself.
         serializations: Serialization::ALL.to_vec(),

@@ -2,22 +2,21 @@
 
 use std::path::PathBuf;
 
-use crate::CompiledCache;
+use flowc_platform::write_sealed;
 
-/// Keeps compiled components as files of a folder, for those who have no store. A file appears when it is whole.
+use crate::{CompiledCache, Kept};
+
+/// Keeps compiled components as files of a folder, for those who have no store.
 #[derive(Clone, Debug)]
 pub struct CompiledFolder(pub PathBuf);
 
 impl CompiledCache for CompiledFolder {
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        Some(self.0.join(name)).filter(|path| path.exists())
+    fn find(&self, name: &str) -> Option<Kept> {
+        Kept::read(self.0.join(name))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
-        let (process, thread) = (std::process::id(), std::thread::current().id());
-        let (path, temporary) = (self.0.join(name), self.0.join(format!("{name}.{process}.{thread:?}.tmp")));
-        std::fs::write(&temporary, bytes).ok()?;
-        std::fs::rename(&temporary, &path).ok()?;
-        Some(path)
+        let path = self.0.join(name);
+        write_sealed(&path, bytes).ok().map(|()| path)
     }
 }

@@ -10,7 +10,7 @@ use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Limits;
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
-use crate::component::{Loaded, compiled_name, load};
+use crate::component::{Loaded, compile, compiled_name, load};
 use crate::engine::Machine;
 use crate::instance::{WasmInstance, needs_interrupts};
 use crate::{CompiledCache, WasmError, question};
@@ -23,7 +23,7 @@ pub struct WasmRunner {
     components: Mutex<HashMap<StageDigest, Arc<Entry>>>,
 }
 
-/// A component as files.
+/// A component as sealed files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComponentFiles {
     /// The component itself.
@@ -118,19 +118,24 @@ impl WasmRunner {
         question::describe(self.loaded(&entry, false)?, &signature, question)
     }
 
-    /// A registered component as files of the cache, for a process of its own. It is compiled if it was not yet.
+    /// A registered component as sealed files of the cache, for a process of its own. It is compiled if it was not yet.
     ///
     /// # Errors
     /// If it is no stage, or the cache can't keep it.
     pub fn files(&self, digest: &StageDigest) -> Result<ComponentFiles, Problem> {
         let entry = self.entry(digest)?;
         self.loaded(&entry, false)?;
-        let machine = self.plain.get().and_then(|machine| machine.as_ref().ok());
-        let compiled = machine.and_then(|machine| self.cache.path(&compiled_name(machine, digest)));
-        let name = format!("{digest}.wasm");
-        let component = self.cache.path(&name).or_else(|| self.cache.put(&name, &entry.bytes));
-        let files = component.zip(compiled).map(|(component, compiled)| ComponentFiles { component, compiled });
-        files.ok_or_else(|| Problem::new("the component can't be kept for a process of its own"))
+        let unkept = || Problem::new("the component can't be kept for a process of its own");
+        let machine = self.plain.get().and_then(|machine| machine.as_ref().ok()).ok_or_else(unkept)?;
+        let file = |name: String, make: &dyn Fn() -> Result<Vec<u8>, Problem>| -> Result<PathBuf, Problem> {
+            match self.cache.find(&name) {
+                Some(kept) => Ok(kept.path),
+                None => self.cache.put(&name, &make()?).ok_or_else(unkept),
+            }
+        };
+        let component = file(format!("{digest}.wasm"), &|| Ok(entry.bytes.to_vec()))?;
+        let compiled = file(compiled_name(machine, digest), &|| compile(machine, &entry.bytes))?;
+        Ok(ComponentFiles { component, compiled })
     }
 
     fn entry(&self, digest: &StageDigest) -> Result<Arc<Entry>, Problem> {

@@ -1,18 +1,21 @@
 //! What the text says of running a stage.
 
+mod cache;
 mod serialization;
 
 use serde::{Deserialize, Serialize};
 
+pub use cache::Cache;
 pub use serialization::Serialization;
 
-/// What the text says of running a stage. None of it is in a key: it decides whether there is a result, not which.
+/// What the text says of running a stage. None of it is in a key but the number of processors: the rest decides whether there is a
+/// result, not which.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// How far the stage is kept from others.
     pub isolate: Isolate,
-    /// Keeps its outputs in the store even where they need not be.
-    pub cache: bool,
+    /// Whether its results are kept, and for how long.
+    pub cache: Cache,
     /// Wall time for one invocation, in milliseconds.
     pub timeout_ms: Option<u64>,
     /// Bytes of memory for one instance, batches held by handle included.

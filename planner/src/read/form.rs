@@ -181,11 +181,6 @@ pub(crate) fn child_string<'a>(
     Some((string(child, arg, problems)?, arg))
 }
 
-/// A child with `#true` or `#false`; false when absent.
-pub(crate) fn child_flag(node: &Node, child: &str, example: &'static str, problems: &mut Problems) -> bool {
-    only_arg(node, child, example, problems).and_then(|arg| boolean(child, arg, problems)).unwrap_or(false)
-}
-
 /// A value of the right type that makes no sense.
 pub(crate) fn bad_value(what: &'static str, arg: &Arg, help: impl Into<String>, problems: &mut Problems) {
     let (value, help) = (arg.value.to_string(), Some(help.into()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Name, Taken, form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
-use crate::plan::{Code, Isolate, Limits, SecretSource, Serialization, is_server};
+use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -202,12 +202,28 @@ fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
 
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let isolate = isolate(node, problems);
-    let cache = form::child_flag(node, "cache", "cache #true", problems);
+    let cache = cache(node, problems);
     let timeout_ms = TIMEOUT.read(node, problems);
     let memory = MEMORY.read(node, problems);
     let cpus = cpus(node, problems);
     let serialization = serialization(node, problems);
     Limits { isolate, cache, timeout_ms, memory, cpus, serialization }
+}
+
+fn cache(node: &Node, problems: &mut Problems) -> Cache {
+    let Some(arg) = form::only_arg(node, "cache", "cache #true", problems) else { return Cache::default() };
+    let help = "`#true` keeps its results, \"1h\" keeps them for so long: a number and one of ms, s, m, h";
+    match &arg.value {
+        Value::Bool(kept) => return Cache::Flag(*kept),
+        Value::String(text) => match quantity::milliseconds(text) {
+            Some(ttl_ms) => return Cache::For { ttl_ms },
+            None => form::bad_value("duration", arg, help, problems),
+        },
+        _ => {
+            form::wrong_type("cache", "`#true`, `#false` or a duration in quotes", arg, Some(help.to_owned()), problems)
+        }
+    }
+    Cache::default()
 }
 
 fn cpus(node: &Node, problems: &mut Problems) -> Option<u32> {

@@ -37,7 +37,8 @@ fn heading(plan: &Plan, units: &[Unit]) -> String {
 
 fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
     let (digest, purity) = (stage.digest.short(), words::purity(stage.purity));
-    lines.push(format!("    {}  {}  {digest}  {purity}", stage.name, stage.code));
+    let without = stage.runner.get("without").map_or_else(String::new, |missing| format!(" (without {missing})"));
+    lines.push(format!("    {}  {}  {digest}  {purity}{without}", stage.name, stage.code));
     let empty = stage.config.as_object().is_some_and(serde_json::Map::is_empty);
     if !empty {
         lines.push(format!("        config {}", crate::key::canonical_json(&stage.config)));

@@ -43,6 +43,7 @@ fn signature(name: &str) -> Option<Signature> {
     };
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     Some(Signature {
+        unenforced: None,
         chains: false,
         serializations: vec![Serialization::Arrow, Serialization::Json],
         digest: StageDigest::new(KeyHasher::new(name).finish()),

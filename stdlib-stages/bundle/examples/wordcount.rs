@@ -21,7 +21,7 @@ use flowc_wasm::{CompiledCache, WasmRunner};
 struct NoCache;
 
 impl CompiledCache for NoCache {
-    fn path(&self, _: &str) -> Option<PathBuf> {
+    fn find(&self, _: &str) -> Option<flowc_wasm::Kept> {
         None
     }
 

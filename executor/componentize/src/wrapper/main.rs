@@ -15,10 +15,17 @@ fn main() -> ExitCode {
         }
     }
     let mut command = Command::new(rustc);
-    command.args(args);
+    command.args(&args);
     for pair in std::env::var("FLOWC_REMAP").unwrap_or_default().lines() {
         command.arg("--remap-path-prefix").arg(pair);
     }
+    // The linker of this machine, for build scripts, is looked for on the path; no module needs it.
+    let is_module = args.iter().any(|arg| arg.to_str().is_some_and(|arg| arg.starts_with("wasm32")));
+    let passed = std::env::var("FLOWC_PASSED").unwrap_or_default();
+    let hidden = passed.lines().filter(|name| is_module || *name != "PATH");
+    hidden.for_each(|name| drop(command.env_remove(name)));
+    let own = ["FLOWC_REMAP", "FLOWC_CARGO_HOME", "FLOWC_PASSED", "RUSTC", "RUSTC_WRAPPER"];
+    own.iter().for_each(|name| drop(command.env_remove(name)));
     match command.status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),

@@ -149,6 +149,7 @@ impl Served for FakeStages {
         match stage {
             "none" => Err(Problem::new("no such stage").with_help("name another")),
             _ => Ok(Signature {
+                unenforced: None,
                 chains: false,
                 serializations: Serialization::ALL.to_vec(),
                 digest: StageDigest::new([0; 32]),

@@ -105,14 +105,10 @@ def look(ids: pa.Array) -> pa.Array:
 
 
 def processors(ids: pa.Array) -> pa.Array:
-    """How many it runs on, and how much of their time a container has."""
+    """How many it runs on, and how many it may think that there are."""
     print("runs on", len(os.sched_getaffinity(0)))
-    print("threads", os.environ["OMP_NUM_THREADS"])
-    newer, older = Path("/sys/fs/cgroup/cpu.max"), Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-    quota, period = newer.read_text().split() if newer.exists() else ("max", "100000")
-    if older.exists():
-        quota, period = older.read_text(), older.with_name("cpu.cfs_period_us").read_text()
-    print("time of", quota if quota == "max" else int(quota) // int(period))
+    print("threads", os.environ.get("OMP_NUM_THREADS"))
+    print("counts", os.sysconf("SC_NPROCESSORS_ONLN"))
     return ids
 
 

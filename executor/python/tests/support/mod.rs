@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
+use flowc_code::{Digests, PipelineFiles, Reader, Snapshots};
 use flowc_container::Engines;
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
@@ -36,11 +37,14 @@ impl Python {
 
     fn started_by(dir: &Path, entry: &str, host: impl FnOnce(Host) -> Host) -> Self {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("environments");
-        let project = Project::find(dir, &home).unwrap_or_else(|error| panic!("{error}"));
+        let snapshots = Snapshots::new(home.join("code"));
+        let files = PipelineFiles::default();
+        let reader = Reader::new(&files, Some(&snapshots), Digests::default());
+        let project = Project::find(dir, &home, &reader).unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
         let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));
-        let runner = PythonRunner::new(host, Environments { home }, 512 << 20);
+        let runner = PythonRunner::new(host, Environments { home, snapshots }, 512 << 20);
         let digest = runner.add(Launch { project, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }
     }

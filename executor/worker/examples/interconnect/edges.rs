@@ -40,7 +40,7 @@ impl Places {
     pub(crate) fn new(flowc: &Path, guest: &Path) -> Self {
         let home = tempfile::tempdir().unwrap();
         let helper = std::env::current_exe().unwrap();
-        let component = flowc_componentize::build(guest, &compiled(&helper), &mut |_| ()).unwrap();
+        let component = flowc_componentize::component(guest, &compiled(&helper)).unwrap();
         let inside = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(home.path().to_owned()))).unwrap());
         let digest = WasmRunner::digest(&component);
         inside.add(component, digest);

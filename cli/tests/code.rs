@@ -1,0 +1,289 @@
+//! Code is edited at every step of a run, and undone: each run gives the rows of one version of the code, and the run after it
+//! those of the code as it is then. Moments are held by gates: a build that comes to one waits until the test lets it go on.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+mod support;
+
+use support::edits::{Gate, Kind, Moment, edited_at};
+use support::project::Project;
+
+/// A stage whose rows tell what it read of each file that its code consists of.
+const STAGE: &str = r#"
+from pathlib import Path
+
+import flowc
+import helpers
+import pyarrow as pa
+
+HERE = Path(__file__).parent
+OWN = "own-1"
+
+
+def told() -> str:
+    import late   # when it runs, not when it is planned
+
+    files = ["data.txt", "linked.txt", "outside/deep.txt", "latest/w.txt"]
+    return " ".join([OWN, late.LATE, helpers.TOLD, *((HERE / file).read_text().strip() for file in files)])
+
+
+@flowc.stage(adds={"told": str})
+def stage(rows: pa.RecordBatch):
+    """Tells what it consists of."""
+    return pa.array([told()] * rows.num_rows)
+"#;
+
+/// Builds a wheel, after waiting at the gate.
+const BACKEND: &str = r#"
+import os
+import time
+import zipfile
+from pathlib import Path
+
+HELD = Path("GATE")
+
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    if (HELD / "closed").exists():
+        (HELD / "waiting").touch()
+        while (HELD / "closed").exists():
+            time.sleep(0.01)
+    name, info = "helpers-0.1.0-py3-none-any.whl", "helpers-0.1.0.dist-info"
+    with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
+        wheel.writestr("helpers/__init__.py", Path("helpers/__init__.py").read_text())
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: helpers\nVersion: 0.1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", f"helpers/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+    return name
+"#;
+
+const PIPELINE: &str = r#"
+source "rows" { SOURCE; format "lines" }
+stage "told" { in "rows"; CODE }
+sink "out" { in "told"; file "out.csv" }
+"#;
+
+/// Writes the two pipelines: over a file, and over standard input, which holds a run between its plan and its work.
+fn pipelines(project: &Project, code: &str) {
+    let text = PIPELINE.replace("CODE", code);
+    project.write("flow.kdl", &text.replace("SOURCE", "files \"in.txt\""));
+    project.write("piped.kdl", &text.replace("SOURCE", "stdin"));
+    project.write("in.txt", "x\n");
+}
+
+/// How a project names a package of the same repository: its manifests and its lock.
+enum Naming {
+    Directory,
+    Editable,
+    Member,
+}
+
+impl Naming {
+    /// Writes the manifests and the lock of the stage's project.
+    fn write(&self, project: &Project) {
+        let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+        let read = |name: &str| std::fs::read_to_string(tests.join(name)).unwrap();
+        let (stages, helpers, entry) = match self {
+            Naming::Directory => ("virtual = \".\"", "directory = \"../helpers\"", "path = \"../helpers\""),
+            Naming::Editable => {
+                ("virtual = \".\"", "editable = \"../helpers\"", "path = \"../helpers\", editable = true")
+            }
+            Naming::Member => ("virtual = \"py\"", "editable = \"helpers\"", "workspace = true"),
+        };
+        let manifest = read("pyproject.toml").replace("\"pyarrow>=17\"", "\"helpers\", \"pyarrow>=17\"");
+        project.write("py/pyproject.toml", &format!("{manifest}\n[tool.uv.sources]\nhelpers = {{ {entry} }}\n"));
+        let package = format!("[[package]]\nname = \"helpers\"\nversion = \"0.1.0\"\nsource = {{ {helpers} }}\n\n");
+        let lock = read("uv.lock");
+        let (before, own) = lock.split_once("[[package]]\nname = \"stages\"").unwrap();
+        let own = own.replace("virtual = \".\"", stages);
+        let own = own.replace("dependencies = [\n", "dependencies = [\n    { name = \"helpers\" },\n");
+        let own = own.replace("requires-dist = [", &format!("requires-dist = [{{ name = \"helpers\", {helpers} }}, "));
+        let (head, rest) = before.split_once("[[package]]").unwrap();
+        let manifest = "[manifest]\nmembers = [\n    \"helpers\",\n    \"stages\",\n]\n\n";
+        let (place, members) = match self {
+            Naming::Member => ("uv.lock", manifest),
+            Naming::Directory | Naming::Editable => ("py/uv.lock", ""),
+        };
+        project.write(place, &format!("{head}{members}{package}[[package]]{rest}[[package]]\nname = \"stages\"{own}"));
+        if matches!(self, Naming::Member) {
+            project.write("pyproject.toml", "[tool.uv.workspace]\nmembers = [\"py\", \"helpers\"]\n");
+        }
+    }
+}
+
+/// A project with a stage in Python, and a package of the same repository that it needs.
+fn python(naming: &Naming) -> (Project, Gate) {
+    let project = Project::new();
+    let gate = Gate::new(&project);
+    pipelines(&project, "python \"py\"");
+    naming.write(&project);
+    project.write("py/stage.py", STAGE);
+    project.write("py/late.py", "LATE = \"late-1\"\n");
+    project.write("py/data.txt", "data-1\n");
+    project.write("shared/linked.txt", "linked-1\n");
+    project.write("shared/folder/deep.txt", "deep-1\n");
+    project.write("py/data_v1/w.txt", "turned-1\n");
+    project.write("py/data_v2/w.txt", "turned-2\n");
+    for (to, link) in [("../shared/linked.txt", "linked.txt"), ("../shared/folder", "outside"), ("data_v1", "latest")] {
+        std::os::unix::fs::symlink(to, project.folder().join("py").join(link)).unwrap();
+    }
+    let manifest = "[project]\nname = \"helpers\"\nversion = \"0.1.0\"\nrequires-python = \">=3.10\"\n";
+    let build = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    project.write("helpers/pyproject.toml", &format!("{manifest}{build}"));
+    project.write("helpers/backend.py", &BACKEND.replace("GATE", gate.path().to_str().unwrap()));
+    project.write("helpers/helpers/__init__.py", "TOLD = \"helpers-1\"\n");
+    (project, gate)
+}
+
+/// What the stage in Python consists of: a file, and the word in it that an edit changes.
+const PYTHON: [Kind; 7] = [
+    Kind::Text { file: "py/stage.py", word: "own" },
+    Kind::Text { file: "py/late.py", word: "late" },
+    Kind::Text { file: "helpers/helpers/__init__.py", word: "helpers" },
+    Kind::Text { file: "py/data.txt", word: "data" },
+    Kind::Text { file: "shared/linked.txt", word: "linked" },
+    Kind::Text { file: "shared/folder/deep.txt", word: "deep" },
+    Kind::Link { link: "py/latest", word: "turned", to: "data_v" },
+];
+
+#[test]
+fn a_python_stage_edited_before_and_after_its_plan() {
+    let (project, gate) = python(&Naming::Directory);
+    for kind in &PYTHON {
+        for moment in [Moment::Before, Moment::Planned] {
+            edited_at(&project, &gate, &PYTHON, kind, moment);
+        }
+    }
+}
+
+#[test]
+fn a_python_stage_edited_while_its_packages_are_installed() {
+    let (project, gate) = python(&Naming::Directory);
+    for kind in &PYTHON {
+        edited_at(&project, &gate, &PYTHON, kind, Moment::Built);
+    }
+}
+
+#[test]
+fn packages_of_the_repository_however_they_are_named() {
+    for naming in [Naming::Editable, Naming::Member] {
+        let (project, gate) = python(&naming);
+        for moment in [Moment::Before, Moment::Built] {
+            edited_at(&project, &gate, &PYTHON, &PYTHON[2], moment);
+        }
+    }
+}
+
+/// A stage in Rust whose rows tell what it read of each file that its code consists of.
+const CRATE: &str = r#"
+use flowc_sdk::prelude::*;
+use serde::Deserialize;
+
+const OWN: &str = "own-1";
+#[path = "../../outside/module.rs"]
+mod module;
+
+#[derive(Deserialize, JsonSchema)]
+pub struct Told {}
+
+impl MapColumns for Told {
+    const DOC: &'static str = "Tells what it consists of.";
+
+    fn describe(&self, input: &Columns) -> Result<Mapping> {
+        let column = input.text("", "line")?;
+        Ok(Mapping::new().write(field("line", DataType::Utf8, true)).read(column))
+    }
+
+    fn map(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        let files = [include_str!("data.txt"), include_str!("../../outside/included.txt"), include_str!("linked.txt")];
+        let told = [&[OWN, helper::TOLD, module::TOLD, env!("BUILT")], &files.map(str::trim)[..]].concat().join(" ");
+        let told = format!("{told} {}", option_env!("TAG_SUFFIX").unwrap_or("unset"));
+        let out: StringArray = text(&columns[0])?.iter().map(|_| Some(told.as_str())).collect();
+        Ok(vec![Arc::new(out)])
+    }
+}
+
+flowc_sdk::export!(Map<Told>);
+"#;
+
+/// Reads a file outside of the crate, after waiting at the gate.
+const SCRIPT: &str = r#"
+fn main() {
+    println!("cargo:rerun-if-changed=../outside/built.txt");
+    let gate = std::path::Path::new("GATE");
+    while gate.join("closed").exists() {
+        std::fs::write(gate.join("waiting"), "").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let built = std::fs::read_to_string("../outside/built.txt").unwrap();
+    let suffix = std::env::var("TAG_SUFFIX").unwrap_or_default();
+    println!("cargo:rustc-env=BUILT={}{suffix}", built.trim());
+}
+"#;
+
+/// What the stage in Rust consists of.
+const RUST: [Kind; 7] = [
+    Kind::Text { file: "tag/src/lib.rs", word: "own" },
+    Kind::Text { file: "helper/src/lib.rs", word: "helper" },
+    Kind::Text { file: "outside/module.rs", word: "module" },
+    Kind::Text { file: "outside/built.txt", word: "built" },
+    Kind::Text { file: "tag/src/data.txt", word: "data" },
+    Kind::Text { file: "outside/included.txt", word: "included" },
+    Kind::Text { file: "outside/linked.txt", word: "linked" },
+];
+
+fn rust() -> (Project, Gate) {
+    let project = Project::new();
+    let gate = Gate::new(&project);
+    pipelines(&project, "rust \"tag\"");
+    let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
+    let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    let sdk = checkout.join("sdk-rust-wasm");
+    let needs = format!(
+        "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\nhelper = {{ path = \"../helper\" }}\nflowc-sdk = {{ path = {sdk:?} }}\n\
+         serde = {{ version = \"1\", features = [\"derive\"] }}\n[workspace]\n"
+    );
+    project.write("tag/Cargo.toml", &format!("{}{needs}", package("tag")));
+    project.write("tag/src/lib.rs", CRATE);
+    project.write("tag/src/data.txt", "data-1\n");
+    project.write("tag/build.rs", &SCRIPT.replace("GATE", gate.path().to_str().unwrap()));
+    project.write("helper/Cargo.toml", &package("helper"));
+    project.write("helper/src/lib.rs", "pub const TOLD: &str = \"helper-1\";\n");
+    project.write("outside/module.rs", "pub const TOLD: &str = \"module-1\";\n");
+    for word in ["built", "included", "linked"] {
+        project.write(&format!("outside/{word}.txt"), &format!("{word}-1\n"));
+    }
+    std::os::unix::fs::symlink("../../outside/linked.txt", project.folder().join("tag/src/linked.txt")).unwrap();
+    // Versions that are on this machine already.
+    std::fs::copy(checkout.join("stdlib-stages/Cargo.lock"), project.folder().join("tag/Cargo.lock")).unwrap();
+    let mut cargo = std::process::Command::new("cargo");
+    cargo.args(["update", "--workspace", "--offline"]).current_dir(project.folder().join("tag"));
+    assert!(cargo.output().unwrap().status.success());
+    (project, gate)
+}
+
+#[test]
+fn a_rust_stage_edited_at_every_step() {
+    let (project, gate) = rust();
+    for kind in &RUST {
+        edited_at(&project, &gate, &RUST, kind, Moment::Before);
+    }
+    // A build is under way where the code is new: each kind has other words from here on.
+    for kind in [&RUST[0], &RUST[1], &RUST[2], &RUST[5]] {
+        edited_at(&project, &gate, &RUST, kind, Moment::Built);
+    }
+    edited_at(&project, &gate, &RUST, &RUST[0], Moment::Planned);
+}
+
+#[test]
+fn variables_of_the_caller_do_not_reach_the_compiler() {
+    let (project, _gate) = rust();
+    for suffix in [Some("mine"), None, Some("other")] {
+        let mut flowc = project.flowc(&["run", "--store", &format!("store-{suffix:?}")]);
+        flowc.env_remove("TAG_SUFFIX").envs(suffix.map(|suffix| ("TAG_SUFFIX", suffix)));
+        let output = flowc.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let told = std::fs::read_to_string(project.folder().join("out.csv")).unwrap();
+        assert!(told.contains(" built-1 ") && told.contains(" unset"), "{suffix:?}: {told}");
+    }
+}

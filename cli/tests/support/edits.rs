@@ -1,0 +1,154 @@
+//! Edits of code at exact moments of a run.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::processes::wait_until;
+use super::project::Project;
+
+/// A folder by which a build is held: it waits while `closed` is there, and says so by `waiting`.
+pub(crate) struct Gate(PathBuf);
+
+impl Gate {
+    pub(crate) fn new(project: &Project) -> Self {
+        let path = project.root().join("gate");
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn close(&self) {
+        let _ = std::fs::remove_file(self.0.join("waiting"));
+        std::fs::write(self.0.join("closed"), "").unwrap();
+    }
+
+    fn wait(&self) {
+        wait_until("a build comes to the gate", || self.0.join("waiting").exists());
+    }
+
+    fn open(&self) {
+        std::fs::remove_file(self.0.join("closed")).unwrap();
+    }
+}
+
+/// Something that code consists of: its content is a word with a number, which an edit changes.
+pub(crate) enum Kind {
+    Text { file: &'static str, word: &'static str },
+    Link { link: &'static str, word: &'static str, to: &'static str },
+}
+
+impl Kind {
+    fn word(&self) -> &'static str {
+        match self {
+            Kind::Text { word, .. } | Kind::Link { word, .. } => word,
+        }
+    }
+
+    /// Changes it from one number to another.
+    fn edit(&self, project: &Project, from: u32, to: u32) {
+        match self {
+            Kind::Text { file, word } => {
+                let text = std::fs::read_to_string(project.folder().join(file)).unwrap();
+                let (from, to) = (format!("{word}-{from}"), format!("{word}-{to}"));
+                assert!(text.contains(&from), "{file} holds {from}");
+                project.write(file, &text.replace(&from, &to));
+            }
+            Kind::Link { link, to: target, .. } => {
+                let link = project.folder().join(link);
+                std::fs::remove_file(&link).unwrap();
+                std::os::unix::fs::symlink(format!("{target}{to}"), link).unwrap();
+            }
+        }
+    }
+}
+
+/// When an edit happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// Between two runs.
+    Before,
+    /// While packages are installed, or a crate is built.
+    Built,
+    /// Between the plan and the work.
+    Planned,
+}
+
+/// Edits one kind at a moment, and undoes it. What a run gave that was under way may be of the code before or after the edit; the
+/// next one gives what the code is then, and so does the one after it was undone.
+pub(crate) fn edited_at(project: &Project, gate: &Gate, kinds: &[Kind], kind: &Kind, moment: Moment) {
+    let place = format!("{} edited {moment:?}", kind.word());
+    let store = format!("../store-{moment:?}");
+    let (before, after) = (word(kind, 1), word(kind, 2));
+    let other = |number| kinds.iter().filter(|other| other.word() != kind.word()).map(move |other| word(other, number));
+    let told = |now: &str, text: &str| {
+        assert!(text.contains(now), "{place}: {now} in {text}");
+        other(1).for_each(|word| assert!(text.contains(&word), "{place}: {word} in {text}"));
+    };
+    match moment {
+        Moment::Before => {
+            told(&before, &run(project, &store));
+            kind.edit(project, 1, 2);
+        }
+        Moment::Built => {
+            // Nothing is there, so that all is built.
+            let _ = std::fs::remove_dir_all(project.folder().join(&store));
+            gate.close();
+            let mut flowc = spawned(project.flowc(&["run", "--store", &store]), Stdio::null());
+            gate.wait();
+            kind.edit(project, 1, 2);
+            gate.open();
+            assert!(flowc.wait().unwrap().success(), "{place}");
+        }
+        Moment::Planned => {
+            let arguments = ["run", "piped.kdl", "--json", "--store", &store];
+            let mut flowc = spawned(project.flowc(&arguments), Stdio::piped());
+            let mut events = BufReader::new(flowc.stdout.take().unwrap()).lines().map_while(Result::ok);
+            assert!(events.any(|line| line.contains("run-started")), "{place}");
+            kind.edit(project, 1, 2);
+            flowc.stdin.take().unwrap().write_all(b"x\n").unwrap();
+            events.for_each(drop);
+            assert!(flowc.wait().unwrap().success(), "{place}");
+            told(&before, &rows(project));
+        }
+    }
+    told(&after, &run(project, &store));
+    kind.edit(project, 2, 1);
+    told(&before, &run(project, &store));
+    if moment == Moment::Planned {
+        // The same rows as the run that was under way.
+        let mut flowc = spawned(project.flowc(&["run", "piped.kdl", "--store", &store]), Stdio::piped());
+        flowc.stdin.take().unwrap().write_all(b"x\n").unwrap();
+        assert!(flowc.wait().unwrap().success(), "{place}");
+        told(&before, &rows(project));
+    }
+}
+
+fn word(kind: &Kind, number: u32) -> String {
+    format!("{}-{number}", kind.word())
+}
+
+fn spawned(mut command: Command, stdin: Stdio) -> Child {
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
+}
+
+/// What a run gives, and the same at a glance.
+fn run(project: &Project, store: &str) -> String {
+    // A user is not so fast that two edits fall into one tick of the file system's clock.
+    std::thread::sleep(Duration::from_millis(50));
+    let rows = [(), ()].map(|()| {
+        let output = project.flowc(&["run", "--store", store]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        rows(project)
+    });
+    assert_eq!(rows[0], rows[1]);
+    rows[0].clone()
+}
+
+fn rows(project: &Project) -> String {
+    std::fs::read_to_string(project.folder().join("out.csv")).unwrap()
+}

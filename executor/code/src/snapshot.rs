@@ -1,0 +1,163 @@
+//! Copies of trees that nobody changes, by their digests.
+//!
+//! ```text
+//! files/3f9a…      contents, each once, whatever trees hold them; `x` at the end of those that may be executed
+//! 7c01…/           a tree: folders, links, and hard links to contents
+//! ```
+//!
+//! Contents come here while they are hashed. A tree is put together when something is to run it, and is made durable before it gets
+//! its name. Files have one fixed time: one that was written to has another, and is not used.
+
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use flowc_platform::{rename_new, sync_filesystem};
+
+use crate::{CodeError, Entry, Tree};
+
+/// The folder of contents, beside the trees.
+pub const FILES: &str = "files";
+
+/// A folder of snapshots, shared by several processes.
+#[derive(Clone, Debug)]
+pub struct Snapshots {
+    home: PathBuf,
+}
+
+impl Snapshots {
+    /// Those below a folder, which is made when it is needed.
+    pub fn new(home: PathBuf) -> Self {
+        Self { home }
+    }
+
+    /// The folder.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The name of a tree's snapshot.
+    pub fn name(tree: &Tree) -> String {
+        hex(&tree.digest())
+    }
+
+    /// Where the snapshot of a tree is, or would be.
+    pub fn place(&self, tree: &Tree) -> PathBuf {
+        self.home.join(Self::name(tree))
+    }
+
+    /// The snapshot of a tree, whose files were read with these snapshots; it is put together if it is not there.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn make(&self, tree: &Tree) -> Result<PathBuf, CodeError> {
+        let place = self.place(tree);
+        if place.is_dir() {
+            if tree.entries.iter().all(|(path, entry)| is_sealed(&place.join(path), entry)) {
+                return Ok(place);
+            }
+            fs::remove_dir_all(&place).map_err(CodeError::io(&place))?;
+        }
+        let building = tempfile::tempdir_in(&self.home).map_err(CodeError::io(&self.home))?;
+        self.fill(tree, |_| true, building.path(), |kept, to, _| link(kept, to))?;
+        sync_filesystem(building.path()).map_err(CodeError::io(building.path()))?;
+        fs::set_permissions(building.path(), Permissions::from_mode(0o755)).map_err(CodeError::io(building.path()))?;
+        match rename_new(building.path(), &place) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            renamed => {
+                renamed.map_err(CodeError::io(&place))?;
+                let _ = building.keep();
+            }
+        }
+        Ok(place)
+    }
+
+    /// Copies the entries that are wanted into a folder, to be written to.
+    ///
+    /// # Errors
+    /// If a file can't be written.
+    pub fn copy(&self, tree: &Tree, is_wanted: impl Fn(&Path) -> bool, to: &Path) -> Result<(), CodeError> {
+        self.fill(tree, is_wanted, to, |kept, to, executable| {
+            fs::copy(kept, to)?;
+            let file = File::open(to)?;
+            file.set_permissions(Permissions::from_mode(if executable { 0o755 } else { 0o644 }))?;
+            file.set_modified(SystemTime::now())
+        })
+    }
+
+    fn fill(
+        &self,
+        tree: &Tree,
+        is_wanted: impl Fn(&Path) -> bool,
+        folder: &Path,
+        file: impl Fn(&Path, &Path, bool) -> io::Result<()>,
+    ) -> Result<(), CodeError> {
+        for (path, entry) in tree.entries.iter().filter(|(path, _)| is_wanted(path)) {
+            let to = folder.join(path);
+            let above = to.parent().unwrap_or(folder);
+            let made = fs::create_dir_all(above).and_then(|()| match entry {
+                Entry::Folder => fs::create_dir_all(&to),
+                Entry::Link { to: target } => symlink(target, &to),
+                Entry::File { digest, executable, .. } => file(&self.file(digest, *executable), &to, *executable),
+            });
+            made.map_err(CodeError::io(&to))?;
+        }
+        Ok(())
+    }
+
+    /// The folder of contents.
+    pub(crate) fn files(&self) -> Result<PathBuf, CodeError> {
+        let files = self.home.join(FILES);
+        fs::create_dir_all(&files).map_err(CodeError::io(&files))?;
+        Ok(files)
+    }
+
+    /// Where the content of a file is kept, or would be.
+    pub fn file(&self, digest: &[u8; 32], executable: bool) -> PathBuf {
+        self.home.join(FILES).join(format!("{}{}", hex(digest), if executable { "x" } else { "" }))
+    }
+
+    /// Whether the content of a file is kept.
+    pub(crate) fn has(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::File { digest, executable, .. } => is_sealed(&self.file(digest, *executable), entry),
+            Entry::Folder | Entry::Link { .. } => true,
+        }
+    }
+
+    /// The time of all files.
+    pub(crate) fn time() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1)
+    }
+}
+
+/// Hard links are cheap, but a file can have only so many.
+fn link(kept: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(kept, to) {
+        Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
+            fs::copy(kept, to)?;
+            File::open(to)?.set_modified(Snapshots::time())
+        }
+        linked => linked,
+    }
+}
+
+/// Whether something is as it was made.
+fn is_sealed(path: &Path, entry: &Entry) -> bool {
+    let Ok(metadata) = path.symlink_metadata() else { return false };
+    match entry {
+        Entry::Folder => metadata.is_dir(),
+        Entry::Link { to } => fs::read_link(path).is_ok_and(|found| found == *to),
+        Entry::File { size, .. } => {
+            let time = metadata.modified().ok();
+            metadata.is_file() && metadata.len() == *size && time == Some(Snapshots::time())
+        }
+    }
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    blake3::Hash::from_bytes(*digest).to_hex().to_string()
+}

@@ -1,0 +1,60 @@
+//! What of a machine's processors the results of numeric libraries can depend on.
+
+use std::io::Read;
+
+/// Bytes of the system's description that hold the first processor's.
+const FIRST: u64 = 16 << 10;
+
+/// The kind of this machine's processors: its maker's numbers for it, and a digest of what it can compute. Libraries pick their code
+/// by these, and so the last digits of what they add up.
+pub fn processor_kind() -> String {
+    let mut text = String::new();
+    let opened = std::fs::File::open("/proc/cpuinfo");
+    let _ = opened.and_then(|file| file.take(FIRST).read_to_string(&mut text));
+    kind(&text)
+}
+
+/// Fields that name a kind of processors, on x86-64 and on ARM.
+const NAMES: [&str; 6] = ["vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part"];
+/// Fields that list what a processor can do.
+const FEATURES: [&str; 2] = ["flags", "Features"];
+/// How the names of those begin that are for computing. Others come and go with versions of the kernel.
+const COMPUTING: [&str; 18] = [
+    "sse", "ssse", "pni", "avx", "fma", "f16c", "amx", "xop", "bmi", "abm", "popcnt", "gfni", "fp", "asimd", "neon",
+    "sve", "sme", "bf16",
+];
+
+fn kind(text: &str) -> String {
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let field =
+        |line: &'_ str| line.split_once(':').map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    let fields: Vec<(String, String)> = first.lines().filter_map(field).collect();
+    let value = |name: &str| fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
+    let names: Vec<&str> = NAMES.into_iter().filter_map(value).collect();
+    let listed = FEATURES.into_iter().filter_map(value).flat_map(str::split_whitespace);
+    let mut features: Vec<&str> =
+        listed.filter(|feature| COMPUTING.iter().any(|computing| feature.starts_with(computing))).collect();
+    features.sort_unstable();
+    let digest = blake3::hash(features.join(" ").as_bytes()).to_hex();
+    [names.join("/"), digest[..8].to_owned()].join(" ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTEL: &str = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: x\n\
+                         flags\t\t: fpu sse sse2 avx2 md_clear\n\nprocessor\t: 1\nvendor_id\t: Other\n";
+
+    #[test]
+    fn the_first_processor_tells_the_kind() {
+        let of = |text: &str| kind(text);
+        assert!(of(INTEL).starts_with("GenuineIntel/6/143 "), "{}", of(INTEL));
+        assert_ne!(of(INTEL), of(&INTEL.replace("avx2", "avx2 avx512f")), "what it can compute");
+        assert_ne!(of(INTEL), of(&INTEL.replace("143", "85")), "its model");
+        assert_eq!(of(INTEL), of(&INTEL.replace("md_clear", "ssbd")), "what a kernel does about it");
+        let arm = "processor : 0\nFeatures : fp asimd sve\nCPU implementer : 0x41\nCPU part : 0xd40\n";
+        assert!(of(arm).starts_with("0x41/0xd40 "), "{}", of(arm));
+        assert_eq!(processor_kind(), processor_kind());
+    }
+}

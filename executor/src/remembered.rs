@@ -1,0 +1,108 @@
+//! All that flowc remembers beside results, and the versions under which it is trusted.
+//!
+//! Results need no such version: their keys hold those of the readers, writers and kernels that shape bytes. What is remembered
+//! here is either a record, which every flowc trusts that knows its form, or what this flowc made of something: a plan, a
+//! description, the judgement that nothing has changed. No number says what of flowc's code shaped that, so it is
+//! trusted by the same build alone ([`BUILD`]).
+//!
+//! Whoever changes the form of a record gives it a new version here. Runners keep files of their own (machine code, which
+//! interpreter was picked, which image was made): sealed, and named by all that decides what is in them.
+
+use flowc_store::{Area, Memo, Place};
+
+/// The sources and the compiler that this flowc was built from.
+pub(crate) const BUILD: &str = env!("FLOWC_BUILD");
+
+/// What reading a segment of a source found. Its key holds the reader's version.
+pub(crate) const SEGMENT: Memo = record(2, 1, Place::Index);
+/// What a stage is, by its code.
+pub(crate) const SIGNATURE: Memo = made(3, Place::Index);
+/// What a stage makes of a config and schemas.
+pub(crate) const DESCRIPTION: Memo = made(4, Place::Index);
+/// A plan, by the texts and the lock.
+pub(crate) const PLAN: Memo = made(5, Place::Index);
+/// A pipeline's last good run.
+pub(crate) const RUN: Memo = record(7, 1, Place::Index);
+/// What a sink holds. The state says which writer wrote it.
+pub(crate) const SINK: Memo = record(8, 1, Place::IndexOrFile);
+/// What a stage logged.
+pub(crate) const LOG: Memo = record(9, 1, Place::Index);
+/// The content digest of a column that is known by its stored bytes.
+pub(crate) const CONTENT: Memo = record(10, 1, Place::Index);
+/// A run that is kept under a name.
+pub(crate) const PIN: Memo = record(11, 1, Place::Index);
+/// The files of a source, and what reading them found. Its key holds the reader's version.
+pub(crate) const FILES: Memo = record(12, 1, Place::IndexOrFile);
+/// What files of code hold, by their stamps; what a stage's code consists of.
+pub(crate) const CODE: Memo = made(13, Place::IndexOrFile);
+/// That nothing has changed since a pipeline's last run, and what that run said.
+pub(crate) const STANDSTILL: Memo = made(16, Place::File(Area::Noop));
+/// Results that a pipeline's last run found in the index.
+pub(crate) const FOUND: Memo = made(14, Place::File(Area::Found));
+/// What tells the results of an open stage from those of its other runs.
+pub(crate) const MARK: Memo = record(15, 1, Place::Index);
+/// What became of a stage when it last ran, and why it ran.
+pub(crate) const RAN: Memo = record(17, 1, Place::Index);
+
+/// A record.
+const fn record(number: u8, version: u32, place: Place) -> Memo {
+    Memo { number, version, build: None, place }
+}
+
+/// What this build of flowc made of something.
+const fn made(number: u8, place: Place) -> Memo {
+    Memo { number, version: 0, build: Some(BUILD), place }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use flowc_store::Store;
+
+    use super::*;
+
+    const ALL: [Memo; 15] =
+        [SEGMENT, SIGNATURE, DESCRIPTION, PLAN, RUN, SINK, LOG, CONTENT, PIN, FILES, CODE, STANDSTILL, FOUND, MARK, RAN];
+    const KEY: [u8; 32] = [7; 32];
+
+    /// What other versions of flowc would ask for.
+    fn of_others(memo: Memo) -> Vec<Memo> {
+        let newer = Memo { version: memo.version + 1, ..memo };
+        let other_build = memo.build.map(|_| Memo { build: Some("another build"), ..memo });
+        [newer].into_iter().chain(other_build).collect()
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let numbers: BTreeSet<u8> = ALL.iter().map(|memo| memo.number).collect();
+        assert_eq!(numbers.len(), ALL.len());
+    }
+
+    #[test]
+    fn what_another_version_remembered_is_not_trusted_and_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        // A small fact, and one that lies in a file where its kind may.
+        for fact in ["fact".to_owned(), "fact".repeat(10_000)] {
+            for memo in ALL {
+                for other in of_others(memo) {
+                    let store = Store::open(folder.path()).unwrap();
+                    store.remember(other, &KEY, &fact).unwrap();
+                    assert_eq!(store.memo::<String>(memo, &KEY).unwrap(), None, "{memo:?} before it is committed");
+                    store.flush().unwrap();
+                    let store = Store::open(folder.path()).unwrap();
+                    assert_eq!(store.memo::<String>(memo, &KEY).unwrap(), None, "{memo:?}");
+                    assert_eq!(store.memos::<String>(memo).unwrap(), [], "{memo:?} among all");
+                    assert_eq!(store.memo(other, &KEY).unwrap().as_ref(), Some(&fact), "{other:?}");
+                    store.remember(memo, &KEY, &fact).unwrap();
+                    store.flush().unwrap();
+                    let store = Store::open(folder.path()).unwrap();
+                    assert_eq!(store.memo(memo, &KEY).unwrap().as_ref(), Some(&fact), "{memo:?} is made again");
+                    assert_eq!(store.memo::<String>(other, &KEY).unwrap(), None, "{other:?} is replaced");
+                    store.forget(memo, &KEY);
+                    store.flush().unwrap();
+                }
+            }
+        }
+    }
+}
