@@ -196,7 +196,7 @@ pub enum StageStatus {
     Cached,
     /// It failed.
     Failed,
-    /// It was never reached.
+    /// It was not finished: the run ended before it was reached, or on the way.
     Skipped,
 }
 

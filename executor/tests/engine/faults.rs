@@ -1,11 +1,11 @@
 //! Faults of flowc itself, runs that end early, and what is told of why stages ran.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use flowc_executor::{Cancel, Error, ErrorClass, Event, Observer, Reason, RunFailure, RunRequest, StageStatus};
 
-use crate::support::Project;
+use crate::support::{Project, component};
 
 const FLOW: &str = r#"
 source "lines" { files "text/*.txt" }
@@ -77,7 +77,7 @@ fn a_panic_outside_of_tasks_ends_the_run_too() {
 fn errors_are_events_and_come_before_the_last_one() {
     let project = Project::new(FLOW);
     project.write("text/a.txt", [0xff, 0xfe, b'\n']);
-    let events = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let events = Arc::new(Mutex::new(Vec::new()));
     let seen = events.clone();
     let observer = Arc::new(move |event: Event| seen.lock().unwrap().push(event));
     project.session().run(&RunRequest::default(), observer, Cancel::new()).expect_err("a failure");
@@ -98,6 +98,43 @@ fn a_run_that_was_stopped_before_it_began_has_a_report() {
     assert!(matches!(failure.errors[..], [Error::Cancelled]), "{:?}", failure.errors);
     let stages = failure.report.expect("a report").stages;
     assert!(stages.iter().all(|stage| stage.status == StageStatus::Skipped && stage.reasons.is_empty()));
+}
+
+/// A stage that never returns from a call keeps the run from returning. Whoever ends the process then can tell what was done.
+#[test]
+fn a_run_that_does_not_return_can_be_abandoned() {
+    let project = Project::new(
+        r#"
+        source "lines" { files "text/*.txt" }
+        stage "words" { in "lines"; std "tokenize@1"; config { column "line" }; cache #true }
+        stage "stuck" { in "words"; wasm "endless.wasm"; timeout "5s" }
+        sink "out" { in "stuck"; file "out.csv" }
+        "#,
+    );
+    project.write("endless.wasm", component("endless"));
+    project.write("text/a.txt", "one\n");
+    let session = Arc::new(project.session());
+    let (cancel, events) = (Cancel::new(), Arc::new(Mutex::new(Vec::new())));
+    let (running, stop, seen) = (session.clone(), cancel.clone(), events.clone());
+    let run = std::thread::spawn(move || {
+        let observer = Arc::new(move |event: Event| seen.lock().unwrap().push(event));
+        running.run(&RunRequest::default(), observer, stop)
+    });
+    let has_ran = |event: &Event| matches!(event, Event::SegmentRan { stages, .. } if stages == &["words"]);
+    while !events.lock().unwrap().iter().any(has_ran) {
+        assert!(!run.is_finished(), "{:?}", events.lock().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    cancel.cancel();
+    let report = session.abandon().expect("there is a plan");
+    let stages: Vec<_> = report.stages.iter().map(|stage| (stage.status, stage.segments_ran)).collect();
+    assert_eq!(stages, [(StageStatus::Skipped, 1), (StageStatus::Skipped, 0)]);
+    let failure = run.join().unwrap().expect_err("it was stopped");
+    assert!(failure.report.is_none() && matches!(failure.errors[..], [Error::Cancelled]), "{:?}", failure.errors);
+    let last = |event: &Event| matches!(event, Event::Error(_) | Event::RunFinished(_));
+    assert!(!events.lock().unwrap().iter().any(last), "the end is for whoever abandoned it to tell");
+    let why = project.session().why("words").unwrap();
+    assert_eq!((why.next.to_run, why.ran.map(|ran| ran.segments)), (0, Some(1)), "what was finished is kept");
 }
 
 #[test]
