@@ -80,6 +80,7 @@ mod tests {
             match error {
                 Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => (ErrorClass::User, 2),
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
+                Error::Isolation { .. } => (ErrorClass::Isolation, 5),
                 Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
                 Error::File { .. } | Error::System { .. } | Error::Changed(_) => (ErrorClass::Environment, 1),
                 Error::Store(store) => match store {
@@ -105,6 +106,7 @@ mod tests {
             Error::Secrets(vec![]),
             Error::Request(text()),
             Error::Locked { message: text(), problems: vec![] },
+            Error::Isolation { stages: text(), missing: text() },
             Error::Source { source_name: text(), message: text(), cause: None },
             Error::Stage { stage: text(), place: Box::default(), message: text() },
             Error::Sink { sink: text(), message: text(), cause: None },
