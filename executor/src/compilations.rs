@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_store::{Area, Store};
@@ -20,6 +21,7 @@ pub(crate) struct Compilations(Mutex<Told>);
 struct Told {
     observer: Option<Arc<dyn Observer>>,
     codes: HashMap<StageDigest, String>,
+    failures: HashMap<String, Problem>,
 }
 
 impl Compilations {
@@ -51,6 +53,22 @@ impl Compilations {
         })?;
         self.observe(Event::BuildFinished { code, seconds: start.elapsed().as_secs_f64() });
         Ok(built)
+    }
+
+    /// Notes that this code can't be built: while a pipeline is planned it is asked for more than once.
+    pub(crate) fn failed(&self, code: String, problem: Problem) -> Problem {
+        self.lock().failures.insert(code, problem.clone());
+        problem
+    }
+
+    /// Why this code could not be built just now.
+    pub(crate) fn failure(&self, code: &str) -> Option<Problem> {
+        self.lock().failures.get(code).cloned()
+    }
+
+    /// From now on everything may be built again.
+    pub(crate) fn forget_failures(&self) {
+        self.lock().failures.clear();
     }
 
     fn observe(&self, event: Event) {

@@ -188,7 +188,12 @@ impl Components<'_> {
             let message = "it is not built, and --no-build refuses native builds";
             return Err(Problem::new(message).with_help("run once without --no-build, on a machine where you trust it"));
         }
-        self.compilations.built(code.to_string(), build).map_err(|error| Problem::new(error.to_string()))
+        let name = code.to_string();
+        if let Some(problem) = self.compilations.failure(&name) {
+            return Err(problem);
+        }
+        let built = self.compilations.built(name.clone(), build);
+        built.map_err(|error| self.compilations.failed(name, Problem::new(error.to_string())))
     }
 }
 

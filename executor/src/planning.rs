@@ -101,6 +101,7 @@ impl Planning<'_> {
     pub(crate) fn plan(&self) -> Result<Planned, Error> {
         let _span = tracing::info_span!("plan").entered();
         let began = SystemTime::now();
+        self.compilations.forget_failures();
         let project = Project::load(self.options)?;
         let lock_path = project.lock_path();
         let lock_text = read_lock(&lock_path)?;
