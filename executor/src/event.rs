@@ -78,6 +78,17 @@ pub enum Event {
         /// How many.
         rows: u64,
     },
+    /// Rows of a source were read without some of their members: no column takes these.
+    IgnoredMembers {
+        /// The source.
+        source: String,
+        /// The file.
+        file: String,
+        /// Which members, by their paths.
+        members: Vec<IgnoredMember>,
+        /// What to do.
+        help: String,
+    },
     /// How much is to be done, as far as is known now.
     WorkPlanned {
         /// Invocations that will run, unless their inputs turn out to be unchanged.
@@ -144,6 +155,15 @@ pub enum Event {
     Error(ErrorReport),
     /// The last event.
     RunFinished(RunReport),
+}
+
+/// A member of a file's records that no column takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IgnoredMember {
+    /// Its path: `user.name`, `items[].price`; `labels.*` for all members of an object that has very many.
+    pub member: String,
+    /// The rows that have it.
+    pub rows: u64,
 }
 
 /// The outcome of a run. Field names are fixed: other programs read them.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowc_planner::plan::Plan;
-use flowc_sources::{OpenFile, SegmentReader};
+use flowc_planner::plan::{Declared, Plan, Rest, Source, SourceSpec};
+use flowc_sources::{OpenFile, SegmentReader, SourceError};
 
 use crate::Error;
 use crate::inventory::Inventory;
@@ -54,7 +54,7 @@ impl OpenFiles {
     fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
         let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
         let schema = &plan.stream(of.stream).schema;
-        let failed = |error: flowc_sources::SourceError| source_error(&of.name, error);
+        let failed = |error: SourceError| source_error(of, error);
         let opened = match &entry.file {
             Some(file) => OpenFile::open(file, &of.spec, schema, &self.spool).map_err(failed)?,
             None => OpenFile::stdin(&of.spec, schema, &self.spool).map_err(failed)?,
@@ -84,18 +84,48 @@ impl OpenFiles {
     ) -> Result<SegmentReader, Error> {
         let of = inventory.source(source);
         let segment = &of.segments[segment];
-        let name = &plan.sources[source].name;
+        let read = &plan.sources[source];
         let file = self.get(plan, inventory, source, segment.file)?;
         if of.files[segment.file].stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
-            return Err(Error::Source { source_name: name.clone(), message, cause: None });
+            return Err(Error::Source { source_name: read.name.clone(), message, cause: None });
         }
-        file.verify_unchanged().map_err(|error| source_error(name, error))?;
-        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(name, error))
+        file.verify_unchanged().map_err(|error| source_error(read, error))?;
+        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(read, error))
     }
 }
 
-/// An error of a source, with its name.
-pub(crate) fn source_error(source: &str, error: flowc_sources::SourceError) -> Error {
-    Error::source(source, error)
+/// An error of a source, with its name and with what to do about columns that no longer are what they were.
+pub(crate) fn source_error(source: &Source, error: SourceError) -> Error {
+    let mut remedies = Vec::new();
+    if let Some(column) = error.column().filter(|column| is_pinned(&source.spec, column)) {
+        remedies.push(format!(
+            "the lock pins `{column}`, which was inferred: `flowc run --update` infers the columns again, \
+             `schema rest=\"infer\" {{ column \"{column}\" ... }}` declares this one"
+        ));
+    }
+    if matches!(error, SourceError::BadRow { .. }) {
+        remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
+    }
+    let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();
+    let message = format!("{error}{remedies}");
+    Error::Source { source_name: source.name.clone(), message, cause: Some(error.into()) }
+}
+
+/// Whether a column of a source was inferred, so that the lock says what it is.
+fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
+    let is_declared = |declared: &Declared| declared.columns.index_of(column).is_ok();
+    spec.is_inferred() && !spec.declared.as_ref().is_some_and(is_declared)
+}
+
+/// What to do where files have columns or members that a source does not have; none where the text says that it is meant so.
+pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
+    match spec.declared.as_ref().map(|declared| declared.rest) {
+        None => Some("`flowc run --update` pins the columns anew, `schema rest=\"infer\"` names columns beside those"),
+        Some(Rest::Infer) => Some("name them in `schema`, or let `flowc run --update` pin the columns anew"),
+        Some(Rest::Unsaid) => {
+            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid")
+        }
+        Some(Rest::Drop) => None,
+    }
 }

@@ -12,7 +12,7 @@ use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
 use flowc_planner::pattern::is_glob;
 use flowc_planner::plan::{Location, Plan, Producer};
 use flowc_platform::FileStamp;
-use flowc_sources::{Listing, RawSegment, SourceError, SourceFile};
+use flowc_sources::{Ignored, Listing, RawSegment, SourceError, SourceFile};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,8 @@ pub(crate) struct SegmentFacts {
     pub bad_rows: u64,
     /// Keys of those, where they go to a stream.
     pub rejects: Option<SegmentKeys>,
+    /// What the good rows have and no column takes.
+    pub ignored: Ignored,
 }
 
 /// What is remembered of a source.
@@ -238,6 +240,16 @@ impl SourceInventory {
     pub(crate) fn bad_rows(&self) -> impl Iterator<Item = (&str, u64)> {
         let count = |entry: &FileEntry| entry.scans.iter().flatten().map(|scan| scan.facts.bad_rows).sum();
         self.files.iter().map(move |entry| (entry.name(), count(entry))).filter(|(_, rows)| *rows > 0)
+    }
+
+    /// What no column takes, file by file.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = (&str, Ignored)> {
+        let all = |entry: &FileEntry| {
+            let mut all = Ignored::default();
+            entry.scans.iter().flatten().for_each(|scan| all.extend(&scan.facts.ignored));
+            all
+        };
+        self.files.iter().map(move |entry| (entry.name(), all(entry))).filter(|(_, ignored)| !ignored.is_empty())
     }
 
     /// Remembers the files, and the segments of every one whose stamp can be trusted.

@@ -81,7 +81,7 @@ pub fn play_part() {
 pub use budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, RunFailure};
 pub use error_report::{ErrorReport, RowsReport};
-pub use event::{Event, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
+pub use event::{Event, IgnoredMember, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
 /// The modules of the Python SDK that serves stages, by their paths within the package.

@@ -14,7 +14,7 @@ use flowc_store::{Area, Memo, Place};
 pub(crate) const BUILD: &str = env!("FLOWC_BUILD");
 
 /// What reading a segment of a source found. Its key holds the reader's version.
-pub(crate) const SEGMENT: Memo = record(2, 1, Place::Index);
+pub(crate) const SEGMENT: Memo = record(2, 2, Place::Index);
 /// What a stage is, by its code.
 pub(crate) const SIGNATURE: Memo = made(3, Place::Index);
 /// What a stage makes of a config and schemas.
@@ -32,7 +32,7 @@ pub(crate) const CONTENT: Memo = record(10, 1, Place::Index);
 /// A run that is kept under a name.
 pub(crate) const PIN: Memo = record(11, 1, Place::Index);
 /// The files of a source, and what reading them found. Its key holds the reader's version.
-pub(crate) const FILES: Memo = record(12, 1, Place::IndexOrFile);
+pub(crate) const FILES: Memo = record(12, 2, Place::IndexOrFile);
 /// What files of code hold, by their stamps; what a stage's code consists of.
 pub(crate) const CODE: Memo = made(13, Place::IndexOrFile);
 /// That nothing has changed since a pipeline's last run, and what that run said.

@@ -14,8 +14,9 @@ use crate::chain::Chains;
 use crate::cutoff::Contents;
 use crate::delivery::Delivery;
 use crate::demand::{Demand, Demander};
+use crate::event::IgnoredMember;
 use crate::execute::{Counted, Execution, Tally};
-use crate::files::OpenFiles;
+use crate::files::{OpenFiles, rest_help};
 use crate::fresh::Ahead;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
@@ -260,6 +261,7 @@ impl Run<'_> {
             }
         }
         self.tell_bad_rows(inventory);
+        self.tell_ignored(inventory);
         Ok(unreadable)
     }
 
@@ -268,6 +270,18 @@ impl Run<'_> {
             for (file, rows) in source.bad_rows() {
                 let name = self.plan().sources[index].name.clone();
                 self.observer.observe(Event::BadRows { source: name, file: file.to_owned(), rows });
+            }
+        }
+    }
+
+    fn tell_ignored(&self, inventory: &Inventory) {
+        for (&index, source) in &inventory.sources {
+            let of = &self.plan().sources[index];
+            let Some(help) = rest_help(&of.spec) else { continue };
+            for (file, ignored) in source.ignored() {
+                let members = ignored.members().map(|(member, rows)| IgnoredMember { member, rows }).collect();
+                let (source, file, help) = (of.name.clone(), file.to_owned(), help.to_owned());
+                self.observer.observe(Event::IgnoredMembers { source, file, members, help });
             }
         }
     }

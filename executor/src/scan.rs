@@ -12,10 +12,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
-use flowc_sources::{OpenFile, RawSegment};
+use flowc_sources::{Ignored, OpenFile, RawSegment};
 use flowc_store::{Record, Store};
 
-use crate::files::{OpenFiles, source_error};
+use crate::files::{OpenFiles, rest_help, source_error};
 use crate::inventory::{Inventory, SegmentFacts, SegmentScan};
 use crate::remembered::SEGMENT;
 use crate::schedule::spawn;
@@ -76,7 +76,7 @@ struct FileIndex {
 #[derive(Default)]
 struct Findings {
     scans: Vec<(FileIndex, SegmentScan)>,
-    /// Columns that a file has and the lock has not.
+    /// Columns that a file has and the source has not.
     unknown: BTreeMap<FileIndex, Vec<String>>,
 }
 
@@ -195,7 +195,8 @@ impl Scanner<'_> {
         sender: &Sender<Job>,
         found: &Found,
     ) -> Result<(), Error> {
-        let name = &self.plan.sources[place.source].name;
+        let of = &self.plan.sources[place.source];
+        let name = &of.name;
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
         let entry = &inventory.source(place.source).files[place.file];
         let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
@@ -205,15 +206,15 @@ impl Scanner<'_> {
         }
         let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
-        let unknown = file.unknown_columns().map_err(|error| source_error(name, error))?;
-        if self.plan.sources[place.source].spec.declared.is_none() && !unknown.is_empty() {
+        let unknown = file.unknown_columns().map_err(|error| source_error(of, error))?;
+        if !unknown.is_empty() {
             lock(found).unknown.insert(place, unknown);
         }
         for segment in file.segments() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let (raw, bytes) = segment.map_err(|error| source_error(name, error))?;
+            let (raw, bytes) = segment.map_err(|error| source_error(of, error))?;
             if let Some(facts) = self.known_facts(&raw, place, &file)? {
                 lock(found).scans.push((place, SegmentScan { raw, facts }));
                 continue;
@@ -223,7 +224,7 @@ impl Scanner<'_> {
                 self.decode(job.into_inner(), found)?;
             }
         }
-        file.verify_unchanged().map_err(|error| source_error(name, error))?;
+        file.verify_unchanged().map_err(|error| source_error(of, error))?;
         if file.is_spooled() {
             self.files.keep(place.source, place.file, file);
         }
@@ -234,12 +235,13 @@ impl Scanner<'_> {
     fn tell_unknown(&self, inventory: &Inventory, unknown: BTreeMap<FileIndex, Vec<String>>) {
         let mut told = BTreeSet::new();
         for (place, columns) in unknown.into_iter().filter(|(place, _)| told.insert(place.source)) {
-            let source = &self.plan.sources[place.source].name;
+            let of = &self.plan.sources[place.source];
+            let Some(help) = rest_help(&of.spec) else { continue };
+            let (source, known) = (&of.name, if of.spec.is_inferred() { "the lock" } else { "`schema`" });
             let file = inventory.source(place.source).files[place.file].name();
             let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
             let message = format!(
-                "source `{source}`: {file} has columns that the lock does not have: {columns}. Nothing reads them; \
-                 `flowc run --update` pins the columns anew"
+                "source `{source}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {help}"
             );
             self.observer.observe(Event::Warning { message });
         }
@@ -265,7 +267,14 @@ impl Scanner<'_> {
         let fields = self.plan.stream(of.stream).schema.fields();
         let columns = chunks.iter().zip(fields).map(|(chunk, field)| ColumnKey::of_raw(chunk, reader, field));
         let keys = SegmentKeys { rows: RowsKey::of_count(rows), columns: columns.collect() };
-        (of.rejects.is_none()).then_some(SegmentFacts { rows, keys, contents: None, bad_rows: 0, rejects: None })
+        (of.rejects.is_none()).then_some(SegmentFacts {
+            rows,
+            keys,
+            contents: None,
+            bad_rows: 0,
+            rejects: None,
+            ignored: Ignored::default(),
+        })
     }
 
     fn facts_key(&self, raw: &RawSegment, place: FileIndex, file: &OpenFile) -> [u8; 32] {
@@ -288,10 +297,10 @@ impl Scanner<'_> {
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
-        let failed = |error: flowc_sources::SourceError| source_error(&of.name, error);
+        let failed = |error: flowc_sources::SourceError| source_error(of, error);
         let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
-        let bad_rows = reader.rejected();
+        let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());
         let rejects = match of.rejects {
             Some(_) => Some(self.keep_rejects(&reader.rejects().map_err(failed)?)?),
             None => None,
@@ -302,7 +311,7 @@ impl Scanner<'_> {
             rows: RowsKey::of_count(rows),
             columns: contents.iter().map(ColumnKey::of_content).collect(),
         };
-        let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects };
+        let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects, ignored };
         self.store.remember(SEGMENT, &self.facts_key(&raw, place, &file), &facts)?;
         let scan = SegmentScan { raw, facts };
         (self.on_decoded)(Decoded { source: place.source, file: file.name(), scan: &scan, batches: &batches })?;

@@ -54,14 +54,17 @@ impl Descriptions {
             }
             let Some(spec) = &source.spec else { continue };
             match &spec.declared {
-                Some(schema) => drop(self.schemas.insert(Origin::Source(i), schema.clone())),
-                None => asked.push((i, (source.name.text.clone(), spec.clone()))),
+                Some(declared) if !spec.is_inferred() => {
+                    self.schemas.insert(Origin::Source(i), declared.columns.clone());
+                }
+                _ => asked.push((i, (source.name.text.clone(), spec.clone()))),
             }
         }
         let (indices, questions): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
-        for (i, answer) in indices.into_iter().zip(catalogue.source_schemas(&questions)) {
+        let answers = catalogue.source_schemas(&questions);
+        for ((i, answer), (_, spec)) in indices.into_iter().zip(answers).zip(&questions) {
             match answer {
-                Ok(schema) => drop(self.schemas.insert(Origin::Source(i), schema)),
+                Ok(inferred) => drop(self.schemas.insert(Origin::Source(i), spec.with_declared(inferred))),
                 Err(Problem { message, help, against_lock, .. }) => {
                     let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
                     problems.at(

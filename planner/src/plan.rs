@@ -12,7 +12,7 @@ mod secret;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::{Field, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use code::{Code, is_server};
@@ -141,8 +141,48 @@ pub struct SourceSpec {
     pub compression: Compression,
     /// What happens to rows that do not fit.
     pub bad_rows: BadRows,
-    /// The declared columns, where the text declares them. Otherwise they are inferred, and pinned in the lock.
-    pub declared: Option<SchemaRef>,
+    /// The columns that the text declares, if any. Others are inferred, and pinned in the lock.
+    pub declared: Option<Declared>,
+}
+
+/// The columns of a source that the text declares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Declared {
+    /// As in the text.
+    pub columns: SchemaRef,
+    /// What becomes of the others.
+    pub rest: Rest,
+}
+
+/// What becomes of columns that the files of a source have and its `schema` does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rest {
+    /// Nothing reads them, and runs warn of it.
+    Unsaid,
+    /// Nothing reads them.
+    Drop,
+    /// They are inferred, and pinned in the lock.
+    Infer,
+}
+
+impl SourceSpec {
+    /// Whether columns are inferred: all of them, or those that the text does not declare.
+    pub fn is_inferred(&self) -> bool {
+        self.declared.as_ref().is_none_or(|declared| declared.rest == Rest::Infer)
+    }
+
+    /// The columns, where these were inferred: a declared column has the type that the text gives it. One that was not
+    /// inferred comes last.
+    pub fn with_declared(&self, inferred: SchemaRef) -> SchemaRef {
+        let Some(declared) = &self.declared else { return inferred };
+        let columns = declared.columns.fields();
+        let of = |name: &str| columns.iter().find(|column| column.name() == name);
+        let named = inferred.fields().iter().map(|field| of(field.name()).unwrap_or(field).clone());
+        let added = columns.iter().filter(|column| inferred.index_of(column.name()).is_err()).cloned();
+        let fields: Vec<_> = named.chain(added).collect();
+        Arc::new(Schema::new_with_metadata(fields, inferred.metadata().clone()))
+    }
 }
 
 /// Where a source's bytes are.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flowc_executor::Event;
+use flowc_executor::{Event, IgnoredMember};
 use flowc_planner::Pin;
 use flowc_planner::quantity::count;
 
@@ -11,6 +11,8 @@ use crate::terminal::{self, Paint, harmless};
 
 /// Of each kind of line, so many are shown.
 const SHOWN: usize = 20;
+/// Of a file's members that no column takes, so many are named.
+const SHOWN_MEMBERS: usize = 12;
 /// Without a bar, a line says so often how far the work is.
 const PULSE: Duration = Duration::from_secs(10);
 
@@ -21,6 +23,7 @@ pub(super) struct Lines {
     alone: bool,
     sinks: usize,
     bad_files: usize,
+    ignoring_files: usize,
     tasks: usize,
     done: usize,
     last_pulse: Instant,
@@ -30,7 +33,7 @@ impl Lines {
     /// `alone`: there is no bar.
     pub(super) fn new(alone: bool) -> Self {
         let paint = terminal::stderr_paint();
-        Self { paint, alone, sinks: 0, bad_files: 0, tasks: 0, done: 0, last_pulse: Instant::now() }
+        Self { paint, alone, sinks: 0, bad_files: 0, ignoring_files: 0, tasks: 0, done: 0, last_pulse: Instant::now() }
     }
 
     /// The line of an event, if it deserves one.
@@ -42,6 +45,7 @@ impl Lines {
             Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", Pin::summary(pins))),
             Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
             Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
+            Event::IgnoredMembers { source, file, members, help } => self.ignored(source, file, members, help),
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
             Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
@@ -70,6 +74,25 @@ impl Lines {
             _ => return None,
         };
         Some(report::warning(&message, self.paint).trim_end().to_owned())
+    }
+
+    fn ignored(&mut self, source: &str, file: &str, members: &[IgnoredMember], help: &str) -> Option<String> {
+        self.ignoring_files += 1;
+        let message = match self.ignoring_files {
+            n if n <= SHOWN => {
+                let shown = members.iter().take(SHOWN_MEMBERS);
+                let mut all: Vec<String> = shown
+                    .map(|IgnoredMember { member, rows }| format!("`{member}` ({})", count(*rows, "row")))
+                    .collect();
+                if members.len() > SHOWN_MEMBERS {
+                    all.push(format!("{} more", members.len() - SHOWN_MEMBERS));
+                }
+                format!("source `{source}`: {file} has members that no column takes: {}; {help}", all.join(", "))
+            }
+            n if n == SHOWN + 1 => "more files have members that no column takes".to_owned(),
+            _ => return None,
+        };
+        Some(report::warning(&harmless(&message), self.paint).trim_end().to_owned())
     }
 
     fn sink(&mut self, sink: &str, (files, in_all): (usize, usize), rows: u64) -> Option<String> {

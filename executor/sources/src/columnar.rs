@@ -242,7 +242,7 @@ mod tests {
                 folder.read(&bytes, &spec(format.clone()), &schema(columns)).unwrap_err().to_string()
             };
             let types = error(&[("n", DataType::Int32, true)]);
-            assert!(types.contains("column `n` is Int64, but the source's schema says Int32"), "{types}");
+            assert!(types.contains("column `n` is Int64, where Int32 is expected"), "{types}");
             assert!(error(&[("n", DataType::Int64, false)]).contains("`n` has nulls"));
             assert!(error(&[("x", DataType::Int64, true)]).contains("the file has `n`, `t`, `s`"));
         }

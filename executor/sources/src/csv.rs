@@ -4,7 +4,8 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_csv::ReaderBuilder;
 use arrow_csv::reader::{Decoder, Format};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -12,12 +13,12 @@ use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::CsvDialect;
 
 use crate::BATCH_ROWS;
-use crate::dialect::{check_dialect, check_types, format, records};
+use crate::dialect::{check_dialect, format, records};
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
-use crate::parser::{BadRecord, Parser, conform, map_types, project, stand_in};
+use crate::parser::{BadRecord, NOT_UTF8, Parser, map_types, project};
 use crate::text::MOST_RECORD;
-use crate::times::Ticks;
+use crate::values::{has_infinity, is_value, read_texts};
 use crate::view::View;
 
 /// What is wrong with a record that takes in all that follows it.
@@ -46,7 +47,6 @@ impl CsvLayout {
         schema: &SchemaRef,
     ) -> Result<(Self, u64), SourceError> {
         check_dialect(dialect)?;
-        check_types(schema)?;
         let (names, start) = if dialect.header { read_header(view, start, dialect)? } else { (Vec::new(), start) };
         let (fields, positions) = if names.is_empty() {
             // Without a header fields are counted. An empty file has none, and no rows either.
@@ -55,7 +55,7 @@ impl CsvLayout {
             let positions = find_columns(view.name(), &names, schema)?;
             (spread(&names, schema, &positions), positions)
         };
-        let fields = map_types(&fields, stand_in);
+        let fields = map_types(&fields, decoded_type);
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -85,16 +85,26 @@ impl CsvLayout {
     }
 }
 
+/// What arrow-csv makes of a field: values of the types of which it takes the same spellings as [`read_texts`], and text
+/// of all others.
+fn decoded_type(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Boolean | DataType::Utf8View => data_type.clone(),
+        number if number.is_integer() || number.is_floating() => number.clone(),
+        _ => DataType::Utf8,
+    }
+}
+
 /// The names in the first record, and where the next one starts.
 pub(crate) fn read_header(view: &View, start: u64, dialect: &CsvDialect) -> Result<(Vec<String>, u64), SourceError> {
     let mut reader = records(dialect, view.cursor(start).take(MOST_RECORD as u64));
-    let mut header = csv::StringRecord::new();
+    let mut header = csv::ByteRecord::new();
     let damaged = |error: csv::Error| SourceError::Damaged {
         file: view.name().to_owned(),
         format: "csv",
         reason: format!("its header is unreadable: {error}"),
     };
-    reader.read_record(&mut header).map_err(damaged)?;
+    reader.read_byte_record(&mut header).map_err(damaged)?;
     if reader.position().byte() >= MOST_RECORD as u64 {
         return Err(SourceError::RecordTooLong { file: view.name().to_owned(), offset: start, limit: MOST_RECORD });
     }
@@ -103,7 +113,17 @@ pub(crate) fn read_header(view: &View, start: u64, dialect: &CsvDialect) -> Resu
     if end > 0 && end < view.length() && *view.read(end - 1, 2)? == *b"\r\n" {
         end += 1;
     }
-    Ok((header.iter().map(str::to_owned).collect(), end.min(view.length())))
+    Ok((names(view.name(), &header)?, end.min(view.length())))
+}
+
+/// The fields of a header as names of columns.
+pub(crate) fn names(file: &str, header: &csv::ByteRecord) -> Result<Vec<String>, SourceError> {
+    let name = |(place, field): (usize, &[u8])| {
+        let not_utf8 =
+            |_| SourceError::NotUtf8 { file: file.to_owned(), place: format!("header, field {}", place + 1) };
+        String::from_utf8(field.to_vec()).map_err(not_utf8)
+    };
+    header.iter().enumerate().map(name).collect()
 }
 
 /// Finds each of the schema's columns in a header.
@@ -146,9 +166,35 @@ pub(crate) struct CsvParser {
 }
 
 impl CsvParser {
-    fn new_decoder(layout: &CsvLayout, positions: &[usize]) -> Decoder {
-        let builder = ReaderBuilder::new(layout.fields.clone()).with_format(layout.format.clone());
-        builder.with_batch_size(BATCH_ROWS).with_projection(positions.to_vec()).build_decoder()
+    /// A decoder for at most a batch of records, with no more room than for as many as `bytes` can hold: it reserves all
+    /// of it at once. A record has a byte for each of its fields.
+    fn new_decoder(&self, fields: &SchemaRef, bytes: &[u8]) -> Decoder {
+        let rows = BATCH_ROWS.min(bytes.len() / fields.fields().len().max(1) + 1);
+        #[cfg(test)]
+        tests::RESERVED.with(|reserved| reserved.set(reserved.get() + rows * fields.fields().len()));
+        let builder = ReaderBuilder::new(fields.clone()).with_format(self.layout.format.clone());
+        builder.with_batch_size(rows).with_projection(self.positions.clone()).build_decoder()
+    }
+
+    /// Turns decoded columns into the schema's.
+    fn conform(&self, bytes: &[u8], decoded: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        // A number that is too large is infinity to the decoder: the texts tell.
+        if decoded.columns().iter().any(has_infinity) {
+            let texts = map_types(&self.layout.fields, |_| DataType::Utf8);
+            let (texts, _) = decode(&mut self.new_decoder(&texts, bytes), bytes)?;
+            return texts.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |texts| self.read(&texts));
+        }
+        self.read(decoded)
+    }
+
+    fn read(&self, decoded: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let read = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
+            true => Ok(column.clone()),
+            false => read_texts(column.as_string(), field.data_type()),
+        };
+        let columns = decoded.columns().iter().zip(self.schema.fields()).map(read).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(decoded.num_rows()));
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
     }
 
     /// Whether something follows the last record that may be a comment without a line end.
@@ -169,13 +215,18 @@ impl CsvParser {
         last
     }
 
-    /// The first column that this record can't fill.
-    fn faulty_column(&self, record: &[u8]) -> Option<usize> {
-        (0..self.positions.len()).find(|&column| {
-            let mut decoder = Self::new_decoder(&self.layout, &self.positions[column..=column]);
-            let decoded = decode(&mut decoder, record).map(|(batch, _)| batch);
-            let fits = |batch| conform(&batch, &project(&self.schema, &[column]), Ticks::Refused);
-            decoded.and_then(|batch| batch.map(fits).transpose()).is_err()
+    /// The first column that has no room for its field of this record, and why.
+    fn explain_fields(&self, fields: &csv::ByteRecord) -> Option<BadRecord> {
+        self.schema.fields().iter().zip(&self.positions).find_map(|(field, &position)| {
+            let text = String::from_utf8_lossy(&fields[position]);
+            let is_null = text == self.layout.dialect.null.as_str();
+            let reason = match is_null {
+                true if field.is_nullable() => return None,
+                true => "null in a column without nulls".to_owned(),
+                false if is_value(&text, field.data_type()) => return None,
+                false => format!("{text:?} is not a value of type {}", field.data_type()),
+            };
+            Some(BadRecord { column: Some(field.name().clone()), reason })
         })
     }
 }
@@ -183,7 +234,7 @@ impl CsvParser {
 impl Parser for CsvParser {
     fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
         let decoder = self.decoder.take();
-        let mut decoder = decoder.unwrap_or_else(|| Self::new_decoder(&self.layout, &self.positions));
+        let mut decoder = decoder.unwrap_or_else(|| self.new_decoder(&self.layout.fields, bytes));
         let (batch, used) = decode(&mut decoder, bytes)?;
         if used < bytes.len() {
             self.decoder = Some(decoder);
@@ -198,7 +249,7 @@ impl Parser for CsvParser {
         }
         let batch = batch.map_or_else(
             || Ok(RecordBatch::new_empty(self.schema.clone())),
-            |b| conform(&b, &self.schema, Ticks::Refused),
+            |decoded| self.conform(&bytes[..used], &decoded),
         )?;
         Ok((batch, used))
     }
@@ -219,26 +270,9 @@ impl Parser for CsvParser {
         }
         if let Some(place) = values.iter().position(|value| std::str::from_utf8(value).is_err()) {
             let column = Some(self.layout.fields.field(place).name().clone());
-            return BadRecord { column, reason: "not UTF-8".to_owned() };
+            return BadRecord { column, reason: NOT_UTF8.to_owned() };
         }
-        match self.faulty_column(record) {
-            Some(column) => {
-                let value = String::from_utf8_lossy(&values[self.positions[column]]);
-                self.explain_value(self.schema.field(column), &value)
-            }
-            None => BadRecord { column: None, reason: error.to_string() },
-        }
-    }
-}
-
-impl CsvParser {
-    fn explain_value(&self, field: &Field, value: &str) -> BadRecord {
-        let reason = if !field.is_nullable() && value == self.layout.dialect.null {
-            "null in a column without nulls".to_owned()
-        } else {
-            format!("{value:?} is not a value of type {}", field.data_type())
-        };
-        BadRecord { column: Some(field.name().clone()), reason }
+        self.explain_fields(&values).unwrap_or_else(|| BadRecord { column: None, reason: error.to_string() })
     }
 }
 
@@ -255,222 +289,4 @@ fn decode(decoder: &mut Decoder, bytes: &[u8]) -> Result<(Option<RecordBatch>, u
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow_array::cast::AsArray;
-    use arrow_schema::TimeUnit;
-    use flowc_planner::plan::{BadRows, Format as SourceFormat};
-
-    use super::*;
-    use crate::testing::{Folder, Table, csv, schema, segments, spec, with_bad_rows};
-
-    fn columns() -> SchemaRef {
-        schema(&[("id", DataType::Int64, false), ("name", DataType::Utf8, true)])
-    }
-
-    fn read(text: &str) -> Result<Table, SourceError> {
-        Folder::new().read(text, &spec(csv()), &columns())
-    }
-
-    fn rows(text: &str) -> Vec<String> {
-        read(text).unwrap().rows
-    }
-
-    #[test]
-    fn columns_are_found_by_name_wherever_they_are() {
-        assert_eq!(rows("name,other,id\na,x,1\n\"b,\"\"c\"\"\",y,2"), ["1|a", "2|b,\"c\""]);
-        assert_eq!(rows("\u{feff}id,name\r\n1,a\r\n2,\"x\r\ny\"\r\n"), ["1|a", "2|x\r\ny"]);
-        assert_eq!(rows("id,name\n\n1,\n\n"), ["1|~"]);
-    }
-
-    #[test]
-    fn a_file_without_records_has_no_rows() {
-        for text in ["", "\u{feff}", "\n\r\n", "id,name\n", "id,name"] {
-            assert!(rows(text).is_empty(), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn headers_that_do_not_fit_are_errors() {
-        let error = |text: &str| read(text).unwrap_err().to_string();
-        assert!(error("id,title\n").contains("no column `name`; the file has `id`, `title`"));
-        assert!(error("id,name,id\n").contains("`id` occurs more than once"));
-        assert_eq!(rows("x,id,name,x\n1,2,3,4\n"), ["2|3"], "a repeated name that nobody asked for");
-    }
-
-    #[test]
-    fn dialects() {
-        let dialect = CsvDialect {
-            header: false,
-            delimiter: ';',
-            quote: '\'',
-            escape: Some('\\'),
-            comment: Some('#'),
-            null: "NA".to_owned(),
-        };
-        let text = "# it's a comment\n1;'a\\';b'\nNA;x\n2;NA\n3;\n";
-        let read = Folder::new().read(text, &with_bad_rows(SourceFormat::Csv(dialect), BadRows::Stream), &columns());
-        let table = read.unwrap();
-        assert_eq!(table.rows, ["1|a';b", "2|~", "3|"]);
-        assert_eq!(table.rejects, ["input|2|column `id`: null in a column without nulls|NA;x"]);
-    }
-
-    #[test]
-    fn a_comment_at_the_very_end_is_no_row() {
-        let dialect = CsvDialect { comment: Some('#'), ..CsvDialect::default() };
-        let columns = schema(&[("t", DataType::Utf8, true)]);
-        let format = SourceFormat::Csv(dialect);
-        let rows = |text: &str| Folder::new().read(text, &spec(format.clone()), &columns).unwrap().rows;
-        assert_eq!(rows("t\na\n# end"), ["a"]);
-        assert_eq!(rows("t\na\r# end\r!"), ["a"]);
-        assert_eq!(rows("t\n\"a\n# b\""), ["a\n# b"]);
-    }
-
-    #[test]
-    fn types() {
-        let zone = |zone: &str| DataType::Timestamp(TimeUnit::Second, Some(zone.into()));
-        let columns = schema(&[
-            ("d", DataType::Date32, true),
-            ("t", zone("UTC"), true),
-            ("m", DataType::Decimal128(10, 2), true),
-            ("b", DataType::Boolean, true),
-            ("f", DataType::Float64, true),
-        ]);
-        let text = "d,t,m,b,f\n2024-02-29,2024-02-29T12:00:00Z,12.5,true,1e3\n,,,,\n";
-        let folder = Folder::new();
-        let open = folder.open(&folder.write("input", text), &spec(csv()), &columns).unwrap();
-        let batch = open.read(&segments(&open)[0], None, &[0, 2, 3, 4]).unwrap().next().unwrap().unwrap();
-        assert_eq!(crate::testing::text(&batch), ["2024-02-29|12.50|true|1000.0", "~|~|~|~"]);
-        let batch = open.read(&segments(&open)[0], None, &[1]).unwrap().next().unwrap().unwrap();
-        assert_eq!(batch.schema().field(0), columns.field(1));
-        let seconds = batch.column(0).as_primitive::<arrow_array::types::TimestampSecondType>();
-        assert_eq!(seconds.iter().collect::<Vec<_>>(), [Some(1_709_208_000), None]);
-        let list = DataType::new_list(DataType::Int64, true);
-        let error = Folder::new().read("l\n", &spec(csv()), &schema(&[("l", list, true)])).unwrap_err();
-        assert!(error.to_string().contains("column `l`"), "{error}");
-    }
-
-    #[test]
-    fn times_are_never_cut() {
-        let columns =
-            schema(&[("d", DataType::Date32, true), ("t", DataType::Timestamp(TimeUnit::Second, None), true)]);
-        let text = "d,t\n2024-02-29,2024-02-29T12:00:00.000Z\n1900-01-01,\n2024-02-29T01:00:00,\n,1969-12-31T23:59:59.5\n\
-                    ,2024-02-29T12:00:00.0000001\n";
-        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
-        assert_eq!(table.rows, ["2024-02-29|2024-02-29T12:00:00", "1900-01-01|~"]);
-        assert_eq!(table.rejects.len(), 3, "{:?}", table.rejects);
-        assert!(
-            table.rejects[1].contains("column `t`: \"1969-12-31T23:59:59.5\" is not a value"),
-            "{:?}",
-            table.rejects
-        );
-    }
-
-    #[test]
-    fn a_quote_that_is_never_closed_is_a_bad_row_and_not_a_long_field() {
-        let text = "id,name\n1,\"a\"\n2,\"b\n3,c\n4,d\n";
-        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
-        assert_eq!(table.rows, ["1|a"]);
-        assert_eq!(table.rejects, ["input|2|a quote is opened and never closed|2,\"b\n3,c\n4,d"]);
-        assert_eq!(rows("id,name\n1,\"a\"\"\"").as_slice(), ["1|a\""]);
-    }
-
-    #[test]
-    fn text_after_a_closing_quote_is_a_bad_row() {
-        let text = "id,name\n1,\"a\"\"b\"\n2,\"y\"z\n3,c\"d\" e\n4,\"f\" \n\"5\",\"g\"\r\n6,\"\"\"\"";
-        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
-        assert_eq!(table.rows, ["1|a\"b", "3|c\"d\" e", "5|g", "6|\""]);
-        assert_eq!(
-            table.rejects,
-            [
-                "input|2|text follows the closing quote of a field|2,\"y\"z",
-                "input|4|text follows the closing quote of a field|4,\"f\" ",
-            ]
-        );
-    }
-
-    #[test]
-    fn quotes_in_comments_are_no_quotes() {
-        let format = SourceFormat::Csv(CsvDialect { comment: Some('#'), ..CsvDialect::default() });
-        let read = |text: &str| Folder::new().read(text, &with_bad_rows(format.clone(), BadRows::Stream), &columns());
-        let table = read("id,name\n1,a\n#,\"b\"c\n#,\"d\n2,\"e\"f\n3,g\n").unwrap();
-        assert_eq!(table.rows, ["1|a", "3|g"]);
-        assert_eq!(table.rejects, ["input|2|text follows the closing quote of a field|2,\"e\"f"]);
-    }
-
-    #[test]
-    fn decimals_are_never_rounded() {
-        let columns = schema(&[("m", DataType::Decimal128(10, 2), true), ("d", DataType::Decimal32(3, 3), true)]);
-        let text = "m,d\n12.5,0.125\n-0.010,1e-3\n,\n0.125,0\n0,0.1234\n99999999.99,0\n100000000,0\n1.000000000000000000000000000000000001,0\n";
-        let table = Folder::new().read(text, &with_bad_rows(csv(), BadRows::Stream), &columns).unwrap();
-        assert_eq!(table.rows, ["12.50|0.125", "-0.01|0.001", "~|~", "99999999.99|0.000"]);
-        let reasons: Vec<_> = table.rejects.iter().map(|reject| reject.split('|').nth(2).unwrap()).collect();
-        let misfit = |column: &str, value: &str, data_type: &str| {
-            format!("column `{column}`: {value:?} is not a value of type {data_type}")
-        };
-        assert_eq!(
-            reasons,
-            [
-                misfit("m", "0.125", "Decimal128(10, 2)"),
-                misfit("d", "0.1234", "Decimal32(3, 3)"),
-                misfit("m", "100000000", "Decimal128(10, 2)"),
-                misfit("m", "1.000000000000000000000000000000000001", "Decimal128(10, 2)"),
-            ]
-        );
-    }
-
-    #[test]
-    fn bad_rows_are_named_counted_or_collected() {
-        let text = b"id,name\n1,a\nx,b\n3\n,d\n5,\xFF\n\n6,\"f\nf\",g\n7,h";
-        let with = |bad_rows| Folder::new().read(text, &with_bad_rows(csv(), bad_rows), &columns());
-        let error = with(BadRows::Fail).unwrap_err().to_string();
-        assert!(error.starts_with("input: row 2, column `id`: \"x\" is not a value of type Int64: x,b"), "{error}");
-        let skipped = with(BadRows::Skip).unwrap();
-        assert_eq!((skipped.rows, skipped.rejected, skipped.rejects), (vec!["1|a".into(), "7|h".into()], 5, vec![]));
-        assert_eq!(
-            with(BadRows::Stream).unwrap().rejects,
-            [
-                "input|2|column `id`: \"x\" is not a value of type Int64|x,b",
-                "input|3|2 fields expected, 1 found|3",
-                "input|4|column `id`: null in a column without nulls|,d",
-                "input|5|column `name`: not UTF-8|5,\u{fffd}",
-                "input|6|2 fields expected, 3 found|6,\"f\nf\",g",
-            ]
-        );
-    }
-
-    #[test]
-    fn rows_after_many_batches_are_numbered_right_and_batches_stay_full() {
-        let mut text = String::from("id,name\n");
-        (1..=30_000).for_each(|i| text += &if i % 9000 == 0 { "bad\n".to_owned() } else { format!("{i},n\n") });
-        let folder = Folder::new();
-        let file = folder.write("input", &text);
-        let open = folder.open(&file, &with_bad_rows(csv(), BadRows::Stream), &columns()).unwrap();
-        let mut reader = open.read(&segments(&open)[0], None, &[0]).unwrap();
-        let sizes: Vec<_> = reader.by_ref().map(|batch| batch.unwrap().num_rows()).collect();
-        assert_eq!(sizes, [8192, 8192, 8192, 30_000 - 3 - 3 * 8192]);
-        let rejects = reader.rejects().unwrap();
-        let rows = rejects[0].column(1).as_primitive::<arrow_array::types::UInt64Type>();
-        assert_eq!(rows.values(), &[9000, 18_000, 27_000]);
-    }
-
-    #[test]
-    fn renaming_a_column_that_nobody_reads_changes_no_digest() {
-        let folder = Folder::new();
-        let raw = |text: &str| {
-            let file = folder.write("input", text);
-            segments(&folder.open(&file, &spec(csv()), &columns()).unwrap())[0].raw
-        };
-        assert_eq!(raw("id,name,x\n1,a,b\n"), raw("id,name,longer\n1,a,b\n"));
-        assert_ne!(raw("id,name,x\n1,a,b\n"), raw("id,x,name\n1,a,b\n"));
-    }
-
-    #[test]
-    fn dialects_that_contradict_themselves_are_errors() {
-        let with = |delimiter, quote| {
-            check_dialect(&CsvDialect { delimiter, quote, ..CsvDialect::default() }).unwrap_err().to_string()
-        };
-        assert!(with('"', '"').contains("must differ"));
-        assert!(with('é', '"').contains("not one ASCII character"));
-        assert!(with('\n', '"').contains("line end"));
-    }
-}
+mod tests;

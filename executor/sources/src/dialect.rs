@@ -1,13 +1,14 @@
 //! What a dialect of CSV may say, in the words of the crates that read it, and which types its fields can be read as.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use arrow_csv::reader::Format;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Field, SchemaRef};
 use flowc_planner::plan::CsvDialect;
 
 use crate::error::SourceError;
-use crate::times::is_zone;
+use crate::values::unreadable;
 
 /// Everything of a dialect is one ASCII character, and each has one meaning.
 pub(crate) fn check_dialect(dialect: &CsvDialect) -> Result<(), SourceError> {
@@ -35,25 +36,19 @@ fn unfit(reason: String) -> SourceError {
 
 /// Says which types a CSV field can be read as.
 pub(crate) fn check_types(schema: &SchemaRef) -> Result<(), SourceError> {
-    match schema.fields().iter().find(|field| !is_readable(field.data_type())) {
+    let is_readable = |data_type: &DataType| match data_type {
+        DataType::Dictionary(_, value) => !value.is_nested(),
+        DataType::RunEndEncoded(_, values) => !values.data_type().is_nested(),
+        other => !other.is_nested(),
+    };
+    let misfit = |field: &&Arc<Field>| !is_readable(field.data_type()) || unreadable(field.data_type()).is_some();
+    match schema.fields().iter().find(misfit) {
         Some(field) => {
             let (name, data_type) = (field.name(), field.data_type());
             let reason = format!("column `{name}` is {data_type}, which no CSV field can be read as");
             Err(SourceError::UnfitSchema { format: "csv", reason })
         }
         None => Ok(()),
-    }
-}
-
-fn is_readable(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Boolean | DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
-        DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => true,
-        DataType::Decimal32(..) | DataType::Decimal64(..) => true,
-        DataType::Decimal128(..) | DataType::Decimal256(..) => true,
-        DataType::Timestamp(_, zone) => zone.as_ref().is_none_or(|zone| is_zone(zone)),
-        DataType::Dictionary(key, value) => key.is_integer() && **value == DataType::Utf8,
-        other => other.is_integer() || other.is_floating(),
     }
 }
 

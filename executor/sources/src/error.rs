@@ -77,6 +77,14 @@ pub enum SourceError {
         /// Which file.
         file: String,
     },
+    /// Text in some other encoding than UTF-8, where the whole file depends on it.
+    #[error("{file}: it is not UTF-8 ({place}); convert it to UTF-8, from Latin-1 with `iconv -f latin1 -t utf-8`")]
+    NotUtf8 {
+        /// Which file.
+        file: String,
+        /// Where in it.
+        place: String,
+    },
     /// Compressed bytes where text is expected.
     #[error(
         "{file}: it is compressed with {compression}; name it with the ending {ending}, or say `compression \"{compression}\"`"
@@ -108,7 +116,7 @@ pub enum SourceError {
         column: String,
     },
     /// A column of another type than the schema says. Nothing is cast silently.
-    #[error("{file}: the column `{column}` is {found}, but the source's schema says {expected}")]
+    #[error("{file}: the column `{column}` is {found}, where {expected} is expected")]
     TypeDiffers {
         /// Which file.
         file: String,
@@ -120,7 +128,7 @@ pub enum SourceError {
         found: Box<DataType>,
     },
     /// A null where the schema allows none, in a format that has no bad rows.
-    #[error("{file}: the column `{column}` has nulls, but the source's schema says that it has none")]
+    #[error("{file}: the column `{column}` has nulls, where none are expected")]
     UnexpectedNull {
         /// Which file.
         file: String,
@@ -142,8 +150,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A row that does not fit, under `bad-rows "fail"`.
-    #[error("{file}: row {row}{}: {reason}: {text}\n  (bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them)",
-        column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default())]
+    #[error("{file}: row {row}{}: {reason}: {text}", column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default())]
     BadRow {
         /// Which file.
         file: String,
@@ -182,6 +189,21 @@ pub enum SourceError {
         /// What happened to it.
         what: &'static str,
     },
+    /// More values in a column than its type has room for: more than a dictionary's keys can number.
+    #[error(
+        "{file}: the column `{column}` does not fit {data_type}: {reason}; declare it with wider keys, such as \
+             \"Dictionary(Int32, Utf8)\", or without a dictionary, such as \"Utf8\""
+    )]
+    ColumnTooLarge {
+        /// Which file.
+        file: String,
+        /// The column's name.
+        column: String,
+        /// Its type.
+        data_type: Box<DataType>,
+        /// What Arrow says.
+        reason: String,
+    },
     /// Arrow refused batches that were checked before.
     #[error("{file}: {reason}")]
     Arrow {
@@ -193,6 +215,18 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// The column that is not what the schema says, where that is what is wrong.
+    pub fn column(&self) -> Option<&str> {
+        match self {
+            Self::MissingColumn { column, .. }
+            | Self::TypeDiffers { column, .. }
+            | Self::UnexpectedNull { column, .. }
+            | Self::ColumnTooLarge { column, .. } => Some(column),
+            Self::BadRow { column, .. } => column.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Wraps a refusal of the system: `.map_err(SourceError::io(name, "open"))`.
     pub(crate) fn io(file: &str, action: &'static str) -> impl Fn(io::Error) -> SourceError {
         let file = file.to_owned();

@@ -20,8 +20,9 @@ use crate::reader::{Rows, SegmentReader};
 use crate::segment::RawSegment;
 use crate::spool::spool;
 use crate::text::{TextFile, TextFormat, bom_length};
+use crate::values::plain as plain_schema;
 use crate::view::View;
-use crate::{json, whole};
+use crate::{dialect, json, whole};
 
 /// The name of standard input in messages and rejects.
 const STDIN: &str = "standard input";
@@ -102,7 +103,7 @@ impl OpenFile {
     /// Columns that the file has and the schema has not: nothing reads them.
     pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
         match &self.content {
-            Content::Text(text) => text.unknown(),
+            Content::Text(text) => Ok(text.unknown()),
             Content::Parquet(parquet) => Ok(parquet.unknown()),
             Content::Ipc(ipc) => Ok(ipc.unknown()),
             Content::Whole => Ok(Vec::new()),
@@ -180,11 +181,13 @@ pub(crate) fn plain(file: &SourceFile, compression: Compression, folder: &Path) 
 
 impl Content {
     fn open(view: &View, spec: &SourceSpec, schema: &SchemaRef) -> Result<Self, SourceError> {
+        let plain = plain_schema(schema);
         let text =
-            |format, start| Content::Text(TextFile::new(view.clone(), schema.clone(), format, spec.bad_rows, start));
+            |format, start| Content::Text(TextFile::new(view.clone(), plain.clone(), format, spec.bad_rows, start));
         Ok(match &spec.format {
             Format::Csv(dialect) => {
-                let (layout, start) = CsvLayout::open(view, bom_length(view)?, dialect, schema)?;
+                dialect::check_types(schema)?;
+                let (layout, start) = CsvLayout::open(view, bom_length(view)?, dialect, &plain)?;
                 text(TextFormat::Csv(Arc::new(layout)), start)
             }
             Format::JsonLines => {

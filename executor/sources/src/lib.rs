@@ -14,12 +14,14 @@
 
 mod columnar;
 mod csv;
+mod csv_types;
 mod cut;
 mod dialect;
 mod digest;
 mod error;
 mod file;
 mod framing;
+mod ignored;
 mod infer;
 mod ipc;
 mod json;
@@ -37,12 +39,14 @@ mod spool;
 mod testing;
 mod text;
 mod times;
+mod values;
 mod view;
 mod whole;
 
 pub use digest::{reader_version, spec_digest};
 pub use error::SourceError;
 pub use file::OpenFile;
+pub use ignored::Ignored;
 pub use list::{Listing, SourceFile, list};
 pub use reader::SegmentReader;
 pub use schema::{fixed_schema, infer_schema};

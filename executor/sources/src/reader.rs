@@ -7,9 +7,11 @@ use arrow_schema::SchemaRef;
 use flowc_columns::{ColumnsError, Recut};
 
 use crate::error::SourceError;
+use crate::ignored::Ignored;
 use crate::ipc::IpcRows;
 use crate::parquet::ParquetRows;
 use crate::sift::Sift;
+use crate::values::{encode, plain};
 
 /// What a format gives: batches of any size.
 pub(crate) enum Rows {
@@ -47,7 +49,11 @@ pub struct SegmentReader {
 
 impl SegmentReader {
     pub(crate) fn new(file: &str, schema: SchemaRef, rows: Rows) -> Self {
-        let recut = Some(Recut::new(schema.clone()));
+        let batches = match &rows {
+            Rows::Text(_) => plain(&schema),
+            _ => schema.clone(),
+        };
+        let recut = Some(Recut::new(batches));
         Self { file: file.to_owned(), schema, rows, ready: VecDeque::new(), recut }
     }
 
@@ -73,10 +79,19 @@ impl SegmentReader {
         }
     }
 
+    /// Takes what the rows that were read so far have and no column takes, all of it after the last batch. Bad rows do not
+    /// count. Formats whose files name their columns have none.
+    pub fn take_ignored(&mut self) -> Ignored {
+        match &mut self.rows {
+            Rows::Text(sift) => sift.take_ignored(),
+            _ => Ignored::default(),
+        }
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
-                return Ok(Some(batch));
+                return self.encode(&batch).map(Some);
             }
             let Some(recut) = &mut self.recut else { return Ok(None) };
             match self.rows.batch()? {
@@ -87,6 +102,21 @@ impl SegmentReader {
                 }
             }
         }
+    }
+}
+
+impl SegmentReader {
+    fn encode(&self, batch: &RecordBatch) -> Result<RecordBatch, SourceError> {
+        encode(batch, &self.schema).map_err(|(column, error)| {
+            let (file, reason) = (self.file.clone(), error.to_string());
+            match self.schema.field_with_name(&column) {
+                Ok(field) => {
+                    let data_type = Box::new(field.data_type().clone());
+                    SourceError::ColumnTooLarge { file, column, data_type, reason }
+                }
+                Err(_) => SourceError::Arrow { file, reason },
+            }
+        })
     }
 }
 

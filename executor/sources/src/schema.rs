@@ -7,12 +7,14 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
-use crate::columnar::guarded;
-use crate::dialect::{check_dialect, format, records};
+use crate::csv::names;
+use crate::csv_types::CsvColumns;
+use crate::dialect::{check_dialect, records};
 use crate::error::SourceError;
 use crate::file::{no_source, plain};
 use crate::framing::{CsvFraming, Framing};
 use crate::infer::Shape;
+use crate::json::{Cursor, check};
 use crate::list::SourceFile;
 use crate::spool::{decompress, unreadable};
 use crate::text::skip_bom;
@@ -142,42 +144,20 @@ impl Sample {
 
 fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceError> {
     let framing = Framing::Csv(CsvFraming::new(dialect));
-    let records: Vec<_> = sample.records(framing).collect();
-    if records.is_empty() {
-        return Err(sample.without_columns(framing, "csv", "it is empty"));
-    }
-    // Bad rows are dealt with when rows are read: here, bytes that are not text must not be in the way.
-    let text = String::from_utf8_lossy(&records.concat()).into_owned();
-    let format = format(dialect)?.with_header(dialect.header).with_truncated_rows(true);
-    let inferred = guarded(|| format.infer_schema(text.as_bytes(), Some(SAMPLE_RECORDS)));
-    let (schema, _) =
-        inferred.map_err(|reason| SourceError::Damaged { file: sample.name.clone(), format: "csv", reason })?;
+    let parse = |record: &[u8]| records(dialect, record).byte_records().next()?.ok();
+    let mut rows = sample.records(framing).filter_map(parse);
+    let first = rows.next().ok_or_else(|| sample.without_columns(framing, "csv", "it is empty"))?;
+    let (names, first) = match dialect.header {
+        true => (names(&sample.name, &first)?, None),
+        false => ((1..=first.len()).map(|number| format!("column_{number}")).collect(), Some(first)),
+    };
+    let mut columns = CsvColumns::new(names.len(), &dialect.null);
+    first.into_iter().chain(rows).take(SAMPLE_RECORDS).for_each(|row| columns.add(&row));
+    let types = columns.types();
+    let fields = names.iter().zip(types).map(|(name, data_type)| Field::new(name, data_type, true));
+    let schema = Schema::new(fields.collect::<Vec<_>>());
     check_names(&sample.name, &schema)?;
-    let zoned = zoned_columns(&text, dialect);
-    let settle = |(place, field): (usize, &Arc<Field>)| settle(field, zoned.contains(&place));
-    Ok(Arc::new(Schema::new(schema.fields().iter().enumerate().map(settle).collect::<Vec<_>>())))
-}
-
-/// The types that arrow-csv leaves open: nothing but nulls is text, times with a zone are those of UTC.
-fn settle(field: &Field, is_zoned: bool) -> Field {
-    match field.data_type() {
-        DataType::Null => field.clone().with_data_type(DataType::Utf8),
-        DataType::Timestamp(unit, None) if is_zoned => {
-            field.clone().with_data_type(DataType::Timestamp(*unit, Some("UTC".into())))
-        }
-        _ => field.clone(),
-    }
-}
-
-/// Columns with text such as `2024-02-29T12:00:00Z` or `2024-02-29 12:00:00+01:00`.
-fn zoned_columns(text: &str, dialect: &CsvDialect) -> BTreeSet<usize> {
-    const TIME: usize = "2024-02-29T12:00:00".len();
-    let is_zoned = |field: &[u8]| field.get(TIME..).is_some_and(|rest| rest.iter().any(|byte| b"Zz+-".contains(byte)));
-    let mut zoned = BTreeSet::new();
-    for record in records(dialect, text.as_bytes()).byte_records().flatten() {
-        zoned.extend(record.iter().enumerate().filter(|(_, field)| is_zoned(field)).map(|(place, _)| place));
-    }
-    zoned
+    Ok(Arc::new(schema))
 }
 
 fn check_names(file: &str, schema: &Schema) -> Result<(), SourceError> {
@@ -190,13 +170,15 @@ fn check_names(file: &str, schema: &Schema) -> Result<(), SourceError> {
 
 fn infer_json(sample: &Sample) -> Result<SchemaRef, SourceError> {
     let mut shape = Shape::Nothing;
-    for record in sample.records(Framing::JsonLines) {
-        if let Ok(value @ serde_json::Value::Object(_)) = serde_json::from_slice(record) {
-            shape = shape.with(&value);
+    for record in sample.records(Framing::JsonLines).take(SAMPLE_RECORDS) {
+        // Bad rows say nothing of the columns.
+        if matches!(check(record), Ok(true)) {
+            let added = Cursor::new(record).and_then(|mut cursor| shape.add(&mut cursor));
+            added.map_err(|error| SourceError::Arrow { file: sample.name.clone(), reason: error.to_string() })?;
         }
     }
-    match shape.data_type() {
-        DataType::Struct(fields) if !fields.is_empty() => Ok(Arc::new(Schema::new(fields))),
+    match shape.columns() {
+        fields if !fields.is_empty() => Ok(Arc::new(Schema::new(fields))),
         _ => Err(sample.without_columns(Framing::JsonLines, "jsonl", &sample.no_object())),
     }
 }
@@ -284,10 +266,99 @@ mod tests {
     #[test]
     fn whole_numbers_keep_their_digits() {
         let types = |text: &str| infer("a", text.as_bytes(), Format::JsonLines).unwrap();
+        assert_eq!(types("{\"n\":1}\n{\"n\":123456789012345678901234567890}\n"), ["n Utf8"]);
+        assert_eq!(types("{\"n\":-9223372036854775809}\n"), ["n Utf8"]);
+        assert_eq!(types("{\"n\":1.5}\n{\"n\":18446744073709551616}\n"), ["n Utf8"]);
+        assert_eq!(types("{\"n\":[1,18446744073709551616]}\n"), [r#"n List(Utf8)"#]);
+        assert_eq!(types("{\"n\":1.5}\n{\"n\":1e400}\n"), ["n Utf8"]);
         assert_eq!(types("{\"n\":1}\n{\"n\":18446744073709551615}\n"), ["n UInt64"]);
         assert_eq!(types("{\"n\":-1}\n{\"n\":18446744073709551615}\n"), ["n Utf8"]);
         assert_eq!(types("{\"n\":-1}\n{\"n\":7}\n"), ["n Int64"]);
         assert_eq!(types("{\"n\":1.5}\n{\"n\":7}\n"), ["n Float64"]);
+    }
+
+    fn objects(number: usize, object: impl Fn(usize) -> String) -> String {
+        (0..number).map(|i| format!("{{\"id\":{i},\"m\":{}}}\n", object(i))).collect()
+    }
+
+    #[test]
+    fn objects_of_very_many_members_are_maps() {
+        let types = |text: String| infer("a", text.as_bytes(), Format::JsonLines).unwrap().remove(1);
+        let map = |value: &str| {
+            format!("m Map(\"entries\": non-null Struct(\"key\": non-null Utf8, \"value\": {value}), unsorted)")
+        };
+        assert!(types(objects(200, |i| format!("{{\"u{i}\":1}}"))).starts_with("m Struct("));
+        assert_eq!(types(objects(201, |i| format!("{{\"u{i}\":1}}"))), map("Int64"));
+        assert_eq!(types(objects(300, |i| format!("{{\"u{i}\":{}}}", ["null", "1", "1.5"][i % 3]))), map("Float64"));
+        assert_eq!(types(objects(300, |i| format!("{{\"u{i}\":[{{\"a\":{i}}}]}}"))), map("List(Struct(\"a\": Int64))"));
+        // Values of several kinds: columns while most of them are there, texts otherwise.
+        let mixed = |i: usize| format!("\"u{i}\":{}", if i < 150 { "1" } else { "\"x\"" });
+        assert_eq!(types(objects(300, |i| format!("{{{}}}", mixed(i)))), map("Utf8"));
+        let dense = (0..300).map(mixed).collect::<Vec<_>>().join(",");
+        assert!(types(objects(3, |_| format!("{{{dense}}}"))).starts_with("m Struct("));
+    }
+
+    #[test]
+    fn an_object_with_keys_that_never_recur_stays_as_small_as_its_text() {
+        let folder = Folder::new();
+        let file = folder.write("a.jsonl", objects(3000, |i| format!("{{\"u{i}\":1}}")));
+        let spec = spec(Format::JsonLines);
+        let schema = infer_schema(std::slice::from_ref(&file), &spec).unwrap();
+        let table = crate::testing::Table::read(&folder.open(&file, &spec, &schema).unwrap()).unwrap();
+        assert_eq!((table.rows.len(), table.rows[2999].as_str()), (3000, "2999|{u2999: 1}"));
+        assert!(table.rows.concat().len() < 100_000);
+    }
+
+    #[test]
+    fn inferred_columns_take_all_that_they_were_inferred_from() {
+        let folder = Folder::new();
+        let values = [
+            "null",
+            "true",
+            "1",
+            "-1",
+            "18446744073709551615",
+            "123456789012345678901234567890",
+            "1.5",
+            "1e400",
+            "\"x\"",
+            "[]",
+            "[1,\"x\"]",
+            "[[1],2]",
+            "{}",
+            "{\"a\":1}",
+            "{\"a\":[{}]}",
+            "{\"a\":{\"b\":null}}",
+        ];
+        let spec = spec(Format::JsonLines);
+        for first in values {
+            for second in values {
+                let file = folder.write("a.jsonl", format!("{{\"v\":{first}}}\n{{\"v\":{second},\"w\":1}}\n"));
+                let schema = infer_schema(std::slice::from_ref(&file), &spec).unwrap();
+                let table = crate::testing::Table::read(&folder.open(&file, &spec, &schema).unwrap());
+                assert!(table.is_ok(), "{first} and {second} are {}: {table:?}", schema.field(0).data_type());
+                let ignored = crate::testing::ignored(&folder.open(&file, &spec, &schema).unwrap());
+                assert!(ignored.is_empty(), "{first} and {second}: {ignored:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_in_another_encoding_are_no_columns() {
+        let error = infer("a.csv", b"id,pr\xE9nom\n1,Ren\xE9\n", csv()).unwrap_err().to_string();
+        let expected = "a.csv: it is not UTF-8 (header, field 2); convert it to UTF-8, from Latin-1 with `iconv -f latin1 -t utf-8`";
+        assert_eq!(error, expected);
+        let folder = Folder::new();
+        let columns = crate::testing::schema(&[("id", DataType::Int64, true)]);
+        let read = folder.read(b"id,pr\xE9nom\n1,Ren\xE9\n", &spec(csv()), &columns);
+        assert!(read.unwrap_err().to_string().contains("it is not UTF-8 (header, field 2)"));
+    }
+
+    #[test]
+    fn a_file_without_a_header_has_numbered_columns() {
+        let format = Format::Csv(CsvDialect { header: false, null: "NA".to_owned(), ..CsvDialect::default() });
+        assert_eq!(infer("a.csv", b"1,NA\n2,x\n", format.clone()).unwrap(), ["column_1 Int64", "column_2 Utf8"]);
+        assert_eq!(infer("a.csv", b"NA,\n", format).unwrap(), ["column_1 Utf8", "column_2 Utf8"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use flowc_planner::rejects_schema;
 
 use crate::BATCH_ROWS;
 use crate::error::SourceError;
+use crate::ignored::Ignored;
 use crate::parser::{BadRecord, Parser, project};
 use crate::text::TextFile;
 
@@ -66,6 +67,11 @@ impl Sift {
         self.rejects.take().map_err(|error| self.refused(&error))
     }
 
+    /// What the rows so far have that no column takes.
+    pub(crate) fn take_ignored(&mut self) -> Ignored {
+        self.parser.take_ignored()
+    }
+
     fn advance(&mut self) -> Result<(), SourceError> {
         let bytes = self.bytes.clone();
         match self.parser.parse(&bytes[self.at..]) {
@@ -103,8 +109,7 @@ impl Sift {
             Err(error) => error,
         };
         if records.len() == 1 {
-            let reason = self.parser.explain(text, &error);
-            return self.bad(text, reason);
+            return self.bad(text, &error);
         }
         let (left, right) = records.split_at(records.len() / 2);
         self.halve(bytes, left)?;
@@ -123,27 +128,22 @@ impl Sift {
         Ok(())
     }
 
-    fn bad(&mut self, record: &[u8], bad: BadRecord) -> Result<(), SourceError> {
+    fn bad(&mut self, record: &[u8], error: &ArrowError) -> Result<(), SourceError> {
         self.records += 1;
-        match self.file.bad_rows() {
-            BadRows::Skip => self.rejects.count += 1,
-            BadRows::Stream => {
-                let row = self.row()?;
-                let reason = bad.column.map_or(bad.reason.clone(), |name| format!("column `{name}`: {}", bad.reason));
-                self.rejects.push(self.file.name(), row, &reason, &String::from_utf8_lossy(trim(record)));
-            }
-            BadRows::Fail => {
-                let (file, row) = (self.file.name().to_owned(), self.row()?);
-                return Err(SourceError::BadRow {
-                    file,
-                    row,
-                    column: bad.column,
-                    reason: bad.reason,
-                    text: shown(record),
-                });
-            }
+        // Where nobody hears the reason, it is not looked for.
+        if self.file.bad_rows() == BadRows::Skip {
+            self.rejects.count += 1;
+            return Ok(());
         }
-        Ok(())
+        let BadRecord { column, reason } = self.parser.explain(record, error);
+        let row = self.row()?;
+        if self.file.bad_rows() == BadRows::Stream {
+            let reason = column.map_or(reason.clone(), |name| format!("column `{name}`: {reason}"));
+            self.rejects.push(self.file.name(), row, &reason, &String::from_utf8_lossy(trim(record)));
+            return Ok(());
+        }
+        let file = self.file.name().to_owned();
+        Err(SourceError::BadRow { file, row, column, reason, text: shown(record) })
     }
 
     /// The number in the file of the record that was counted last, from 1.

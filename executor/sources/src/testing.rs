@@ -110,6 +110,19 @@ impl Table {
     }
 }
 
+/// What no column of a file takes: paths with the numbers of rows.
+pub(crate) fn ignored(file: &OpenFile) -> Vec<String> {
+    let columns: Vec<_> = (0..file.schema().fields().len()).collect();
+    let mut ignored = crate::Ignored::default();
+    for segment in file.segments() {
+        let (segment, bytes) = segment.unwrap();
+        let mut reader = file.read(&segment, bytes, &columns).unwrap();
+        reader.by_ref().for_each(|batch| drop(batch.unwrap()));
+        ignored.extend(&reader.take_ignored());
+    }
+    ignored.members().map(|(path, rows)| format!("{path} {rows}")).collect()
+}
+
 pub(crate) fn text(batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("~");
     let columns: Vec<_> = batch.columns().iter().map(|c| ArrayFormatter::try_new(c, &options).unwrap()).collect();

@@ -24,9 +24,6 @@ pub(crate) const MOST_RECORD: usize = 256 << 20;
 /// How much is read at once when looking for a cut.
 const READ_SIZE: usize = 1 << 20;
 
-/// How much is looked at to find the first object's members.
-const FIRST_OBJECT: u64 = 64 << 10;
-
 /// UTF-8's byte order mark, which some editors write before the first record.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
@@ -131,15 +128,11 @@ impl TextFile {
         RawDigest::new(hasher.finish())
     }
 
-    /// Columns that the schema does not have. JSON lines show theirs in the first object.
-    pub(crate) fn unknown(&self) -> Result<Vec<String>, SourceError> {
+    /// Columns that the schema does not have. What lines of JSON have besides is known when they have been read.
+    pub(crate) fn unknown(&self) -> Vec<String> {
         match &self.format {
-            TextFormat::Csv(layout) => Ok(layout.unknown()),
-            TextFormat::JsonLines => {
-                let length = FIRST_OBJECT.min(self.view.length() - self.start);
-                Ok(json::unknown_members(&self.view.read(self.start, length)?, &self.schema))
-            }
-            TextFormat::Lines => Ok(Vec::new()),
+            TextFormat::Csv(layout) => layout.unknown(),
+            TextFormat::JsonLines | TextFormat::Lines => Vec::new(),
         }
     }
 

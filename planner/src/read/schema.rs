@@ -1,13 +1,14 @@
-//! The declared columns of a source: `schema { column "id" "Int64" nullable=#false }`.
+//! The declared columns of a source: `schema { column "id" "Int64" nullable=#false }`, `schema rest="infer" { ... }`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema};
 
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
+use crate::plan::{Declared, Rest};
 use crate::read::form::{self, Children, Form, Takes};
-use crate::syntax::Node;
+use crate::syntax::{Arg, Node};
 
 const COLUMN: &str = "column \"id\" \"Int64\" nullable=#false";
 
@@ -45,11 +46,12 @@ const SIMPLE: &[(&str, DataType)] = &[
 ];
 
 /// The columns that a source declares. The outer option says whether it does.
-pub(super) fn declared(node: &Node, problems: &mut Problems) -> Option<Option<SchemaRef>> {
+pub(super) fn declared(node: &Node, problems: &mut Problems) -> Option<Option<Declared>> {
     let child = node.child("schema")?;
-    let form = Form { children: Children::Many(&["column"]), ..Form::LEAF };
+    let form = Form { props: &["rest"], children: Children::Many(&["column"]), ..Form::LEAF };
     form.check(child, "a schema", problems);
     let before = problems.len();
+    let rest = child.prop("rest").map_or(Some(Rest::Unsaid), |arg| rest(arg, problems));
     let fields: Vec<Field> = child.all("column").filter_map(|column| field(column, problems)).collect();
     if child.all("column").next().is_none() {
         let within = "a schema".to_owned();
@@ -63,7 +65,21 @@ pub(super) fn declared(node: &Node, problems: &mut Problems) -> Option<Option<Sc
             problems.with(arg.place, problem, first, "first declared here");
         }
     }
-    Some((problems.len() == before).then(|| Arc::new(Schema::new(fields))))
+    let columns = Arc::new(Schema::new(fields));
+    Some(rest.filter(|_| problems.len() == before).map(|rest| Declared { columns, rest }))
+}
+
+/// What is to become of the columns that the schema does not name.
+fn rest(arg: &Arg, problems: &mut Problems) -> Option<Rest> {
+    match form::string("rest", arg, problems)? {
+        "infer" => Some(Rest::Infer),
+        "drop" => Some(Rest::Drop),
+        _ => {
+            let help = "`infer` infers the columns that the schema does not name, `drop` leaves them out";
+            form::bad_value("way to treat other columns", arg, help, problems);
+            None
+        }
+    }
 }
 
 fn field(node: &Node, problems: &mut Problems) -> Option<Field> {

@@ -29,7 +29,12 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
         BadRows::Skip => words.push("bad rows are left out".to_owned()),
         BadRows::Stream => words.push("bad rows have a stream".to_owned()),
     }
-    words.push(if spec.declared.is_some() { "columns declared" } else { "columns inferred" }.to_owned());
+    let columns = match (&spec.declared, spec.is_inferred()) {
+        (None, _) => "columns inferred",
+        (Some(_), true) => "some columns declared, others inferred",
+        (Some(_), false) => "columns declared",
+    };
+    words.push(columns.to_owned());
     words.join(", ")
 }
 

@@ -1,0 +1,402 @@
+//! JSON, read token by token. Numbers keep their digits, and a member that an object repeats can be noticed: parsers that
+//! give values round the one and drop the other.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use arrow_schema::ArrowError;
+use memchr::memchr2;
+
+/// How deep lists and objects may nest.
+const MOST_LEVELS: usize = 128;
+
+/// The start of a value, or all of a scalar.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Token<'a> {
+    Null,
+    Truth(bool),
+    /// As it is written.
+    Number(&'a str),
+    Text(Cow<'a, str>),
+    /// [`Cursor::next_item`] goes through it.
+    List,
+    /// [`Cursor::next_member`] goes through it.
+    Object,
+}
+
+/// A place in a text of JSON.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor<'a> {
+    text: &'a str,
+    at: usize,
+    levels: usize,
+    /// Whether a list or an object has just been opened: no comma comes before its first value.
+    opened: bool,
+}
+
+impl<'a> Cursor<'a> {
+    /// The start of a record.
+    ///
+    /// # Errors
+    /// The record is not UTF-8.
+    pub(crate) fn new(record: &'a [u8]) -> Result<Self, ArrowError> {
+        let text = std::str::from_utf8(record).map_err(|_| malformed("not UTF-8"))?;
+        Ok(Self { text, at: 0, levels: 0, opened: false })
+    }
+
+    /// What the next value begins with: all but white space.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Reads a scalar, or enters a list or an object.
+    ///
+    /// # Errors
+    /// No value is here.
+    pub(crate) fn token(&mut self) -> Result<Token<'a>, ArrowError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(Token::Text),
+            Some(b'[') => self.open().map(|()| Token::List),
+            Some(b'{') => self.open().map(|()| Token::Object),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Token::Number),
+            Some(b'n') => self.word("null").map(|()| Token::Null),
+            Some(b't') => self.word("true").map(|()| Token::Truth(true)),
+            Some(b'f') => self.word("false").map(|()| Token::Truth(false)),
+            _ => Err(malformed("a value is missing")),
+        }
+    }
+
+    /// Whether the list has one more item, which comes next. Otherwise the list has been left.
+    ///
+    /// # Errors
+    /// Neither an item nor the list's end is here.
+    pub(crate) fn next_item(&mut self) -> Result<bool, ArrowError> {
+        self.next_part(b']')
+    }
+
+    /// The name of the object's next member, whose value comes next. `None`: the object has been left.
+    ///
+    /// # Errors
+    /// Neither a member nor the object's end is here.
+    pub(crate) fn next_member(&mut self) -> Result<Option<Cow<'a, str>>, ArrowError> {
+        if !self.next_part(b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return Err(malformed("the name of a member is missing"));
+        }
+        let name = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(name))
+    }
+
+    /// Reads a value that nobody needs. In it, too, an object that repeats a member is an error.
+    ///
+    /// # Errors
+    /// The value is no JSON, or an object in it repeats a member.
+    pub(crate) fn skip(&mut self) -> Result<(), ArrowError> {
+        match self.token()? {
+            Token::List => {
+                while self.next_item()? {
+                    self.skip()?;
+                }
+            }
+            Token::Object => {
+                let mut names = HashSet::new();
+                while let Some(name) = self.next_member()? {
+                    self.skip()?;
+                    if let Some(name) = names.replace(name) {
+                        return Err(repeated(&name));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The text of the next value.
+    ///
+    /// # Errors
+    /// As [`Cursor::skip`].
+    pub(crate) fn raw(&mut self) -> Result<&'a str, ArrowError> {
+        self.peek();
+        let start = self.at;
+        self.skip()?;
+        Ok(&self.text[start..self.at])
+    }
+
+    /// Makes sure that nothing follows.
+    ///
+    /// # Errors
+    /// Something does.
+    pub(crate) fn end(&mut self) -> Result<(), ArrowError> {
+        self.peek().map_or(Ok(()), |_| Err(malformed("text follows the value")))
+    }
+
+    fn open(&mut self) -> Result<(), ArrowError> {
+        self.at += 1;
+        self.levels += 1;
+        self.opened = true;
+        if self.levels > MOST_LEVELS { Err(malformed("lists and objects nest too deep")) } else { Ok(()) }
+    }
+
+    fn next_part(&mut self, close: u8) -> Result<bool, ArrowError> {
+        let is_first = std::mem::take(&mut self.opened);
+        match self.peek() {
+            Some(byte) if byte == close => {
+                self.at += 1;
+                self.levels -= 1;
+                Ok(false)
+            }
+            Some(_) if is_first => Ok(true),
+            _ => self.expect(b',').map(|()| true),
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), ArrowError> {
+        if self.peek() != Some(byte) {
+            return Err(malformed("a comma, a colon or a bracket is missing"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), ArrowError> {
+        if !self.text[self.at..].starts_with(word) {
+            return Err(malformed("a value is missing"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<&'a str, ArrowError> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let digits = |from: usize| bytes[from..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let whole = start + usize::from(bytes[start] == b'-');
+        let mut end = whole + digits(whole);
+        let mut is_number = end == whole + 1 || (end > whole && bytes[whole] != b'0');
+        if bytes.get(end) == Some(&b'.') {
+            let fraction = digits(end + 1);
+            is_number &= fraction > 0;
+            end += 1 + fraction;
+        }
+        if let Some(b'e' | b'E') = bytes.get(end) {
+            let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
+            let exponent = digits((end + 1 + sign).min(bytes.len()));
+            is_number &= exponent > 0;
+            end += 1 + sign + exponent;
+        }
+        self.at = end;
+        if is_number { Ok(&self.text[start..end]) } else { Err(malformed("not a number")) }
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, ArrowError> {
+        self.at += 1;
+        let first = self.plain()?;
+        if self.text.as_bytes()[self.at] == b'"' {
+            self.at += 1;
+            return Ok(Cow::Borrowed(first));
+        }
+        let mut text = first.to_owned();
+        while self.text.as_bytes()[self.at] == b'\\' {
+            text.push(self.escape()?);
+            text.push_str(self.plain()?);
+        }
+        self.at += 1;
+        Ok(Cow::Owned(text))
+    }
+
+    /// The characters up to a quote or an escape.
+    fn plain(&mut self) -> Result<&'a str, ArrowError> {
+        let rest = &self.text[self.at..];
+        let length = memchr2(b'"', b'\\', rest.as_bytes()).ok_or_else(|| malformed("a text has no end"))?;
+        self.at += length;
+        match rest[..length].bytes().any(|byte| byte < b' ') {
+            true => Err(malformed("a control character in a text")),
+            false => Ok(&rest[..length]),
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, ArrowError> {
+        let wrong = || malformed("an escape that JSON does not have");
+        let escaped = *self.text.as_bytes().get(self.at + 1).ok_or_else(wrong)?;
+        self.at += 2;
+        Ok(match escaped {
+            b'"' | b'\\' | b'/' => char::from(escaped),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => return self.unit().and_then(|unit| self.character(unit)).ok_or_else(wrong),
+            _ => return Err(wrong()),
+        })
+    }
+
+    /// The character that a unit of UTF-16 stands for, together with the next one if it needs that.
+    fn character(&mut self, unit: u16) -> Option<char> {
+        let mut units = vec![unit];
+        if matches!(unit, 0xD800..=0xDBFF) && self.text[self.at..].starts_with("\\u") {
+            self.at += 2;
+            units.push(self.unit()?);
+        }
+        String::from_utf16(&units).ok()?.chars().next()
+    }
+
+    fn unit(&mut self) -> Option<u16> {
+        let digits =
+            self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        self.at += 4;
+        u16::from_str_radix(digits, 16).ok()
+    }
+}
+
+fn malformed(reason: &str) -> ArrowError {
+    ArrowError::JsonError(reason.to_owned())
+}
+
+/// What is wrong with an object that has a member twice.
+pub(crate) fn repeated(member: &str) -> ArrowError {
+    ArrowError::JsonError(format!("the member `{member}` occurs more than once"))
+}
+
+/// Checks a whole record. Gives whether it is an object.
+///
+/// # Errors
+/// It is no JSON, or an object in it repeats a member.
+pub(crate) fn check(record: &[u8]) -> Result<bool, ArrowError> {
+    let mut cursor = Cursor::new(record)?;
+    let is_object = cursor.peek() == Some(b'{');
+    cursor.skip()?;
+    cursor.end()?;
+    Ok(is_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// A value as `serde_json` has it; the last of repeated members stands.
+    fn value(cursor: &mut Cursor<'_>) -> Result<Value, ArrowError> {
+        Ok(match cursor.token()? {
+            Token::Null => Value::Null,
+            Token::Truth(truth) => truth.into(),
+            Token::Number(digits) => serde_json::from_str(digits).map_err(|error| malformed(&error.to_string()))?,
+            Token::Text(text) => text.into_owned().into(),
+            Token::List => {
+                let mut items = Vec::new();
+                while cursor.next_item()? {
+                    items.push(value(cursor)?);
+                }
+                items.into()
+            }
+            Token::Object => {
+                let mut members = serde_json::Map::new();
+                while let Some(name) = cursor.next_member()? {
+                    members.insert(name.into_owned(), value(cursor)?);
+                }
+                members.into()
+            }
+        })
+    }
+
+    fn read(text: &[u8]) -> Option<Value> {
+        let mut cursor = Cursor::new(text).ok()?;
+        let value = value(&mut cursor).ok()?;
+        cursor.end().ok().map(|()| value)
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let piece = proptest::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            " ",
+            "\"a\"",
+            "\"b\\n\\u00e9\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\\ud83d\"",
+            "\"",
+            "\\",
+            "0",
+            "-1",
+            "1.5",
+            "01",
+            "-",
+            ".",
+            "1e5",
+            "1E+",
+            "null",
+            "true",
+            "fals",
+            "é",
+            "\n",
+            "\u{1}",
+        ]);
+        proptest::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    }
+
+    fn nested() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
+            any::<String>().prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec(("[a-c]{1,2}", inner), 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_json_is_what_serde_takes(text in json()) {
+            prop_assert_eq!(read(text.as_bytes()), serde_json::from_str::<Value>(&text).ok());
+        }
+
+        #[test]
+        fn values_come_back(value in nested()) {
+            prop_assert_eq!(read(value.to_string().as_bytes()), Some(value.clone()));
+            let pretty = serde_json::to_string_pretty(&value).unwrap();
+            prop_assert!(check(pretty.as_bytes()).is_ok());
+            let mut cursor = Cursor::new(pretty.as_bytes()).unwrap();
+            prop_assert_eq!(cursor.raw().unwrap(), pretty.as_str());
+        }
+
+        #[test]
+        fn bytes_of_any_kind_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = check(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_repeated_member_is_found_at_any_depth() {
+        assert!(check(b"{\"a\":1,\"b\":{\"a\":[{\"a\":1},{\"a\":2}]}}").unwrap());
+        for text in ["{\"a\":1,\"a\":1}", "{\"x\":{\"a\":1,\"b\":2,\"a\":null}}", "[{},{\"a\":1,\"\\u0061\":2}]"] {
+            let error = check(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("the member `a` occurs more than once"), "{error}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(check("[".repeat(1 << 20).as_bytes()).is_err());
+        assert!(check(("[".repeat(128) + &"]".repeat(128)).as_bytes()).is_ok());
+        assert!(check(("[".repeat(129) + &"]".repeat(129)).as_bytes()).is_err());
+    }
+}
