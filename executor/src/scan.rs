@@ -78,6 +78,8 @@ struct Findings {
     scans: Vec<(FileIndex, SegmentScan)>,
     /// Columns that a file has and the source has not.
     unknown: BTreeMap<FileIndex, Vec<String>>,
+    /// Columns that the names of a file's folders have, and nothing reads.
+    folders: BTreeMap<FileIndex, Vec<String>>,
 }
 
 type Found = Mutex<Findings>;
@@ -135,8 +137,22 @@ impl Scanner<'_> {
         if let Some(error) = lock(&failure).take() {
             return Err(error);
         }
-        let Findings { scans: mut found, unknown } = std::mem::take(&mut *lock(&found));
-        self.tell_unknown(inventory, unknown);
+        let Findings { scans: mut found, unknown, folders } = std::mem::take(&mut *lock(&found));
+        self.warn(inventory, unknown, |source, file, columns| {
+            let known = if source.spec.is_inferred() { "the lock" } else { "`schema`" };
+            Some(format!(
+                "source `{}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {}",
+                source.name,
+                rest_help(&source.spec)?
+            ))
+        });
+        self.warn(inventory, folders, |source, file, columns| {
+            Some(format!(
+                "source `{}`: the folders of {file} have columns that nothing reads: {columns}. To read them, say \
+                 `files ... partitions=#true` and run `flowc run --update`; `partitions=#false` says that nothing shall",
+                source.name
+            ))
+        });
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
         let read = unread.iter().filter(|(source, _)| !unreadable.contains_key(source));
@@ -210,6 +226,9 @@ impl Scanner<'_> {
         if !unknown.is_empty() {
             lock(found).unknown.insert(place, unknown);
         }
+        if self.plan.sources[place.source].spec.declared.is_none() && !file.unread_folders().is_empty() {
+            lock(found).folders.insert(place, file.unread_folders().to_vec());
+        }
         for segment in file.segments() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -231,19 +250,22 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// Whoever added a column wants to hear why nothing sees it. Once a source: the files of a source are alike.
-    fn tell_unknown(&self, inventory: &Inventory, unknown: BTreeMap<FileIndex, Vec<String>>) {
+    /// Tells of columns that nothing sees: whoever added one wants to hear why. Once a source: the files of a source are
+    /// alike.
+    fn warn(
+        &self,
+        inventory: &Inventory,
+        unread: BTreeMap<FileIndex, Vec<String>>,
+        message: impl Fn(&Source, &str, &str) -> Option<String>,
+    ) {
         let mut told = BTreeSet::new();
-        for (place, columns) in unknown.into_iter().filter(|(place, _)| told.insert(place.source)) {
-            let of = &self.plan.sources[place.source];
-            let Some(help) = rest_help(&of.spec) else { continue };
-            let (source, known) = (&of.name, if of.spec.is_inferred() { "the lock" } else { "`schema`" });
+        for (place, columns) in unread.into_iter().filter(|(place, _)| told.insert(place.source)) {
+            let source = &self.plan.sources[place.source];
             let file = inventory.source(place.source).files[place.file].name();
             let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
-            let message = format!(
-                "source `{source}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {help}"
-            );
-            self.observer.observe(Event::Warning { message });
+            if let Some(message) = message(source, file, &columns) {
+                self.observer.observe(Event::Warning { message });
+            }
         }
     }
 
@@ -282,6 +304,9 @@ impl Scanner<'_> {
         let spec = flowc_sources::spec_digest(&of.spec, &self.plan.stream(of.stream).schema);
         let mut hasher = KeyHasher::new("segment facts 1");
         hasher.digest(raw.raw.as_bytes()).digest(&spec);
+        if let Some(folders) = file.folder_digest() {
+            hasher.digest(folders.as_bytes());
+        }
         // These rows hold their file's name.
         if of.spec.format == Format::Bytes || of.spec.bad_rows == BadRows::Stream {
             hasher.bytes(file.name().as_bytes()).number(raw.offset);

@@ -54,7 +54,7 @@ fn read(bytes: &[u8], format: Format, compression: Compression) {
     let file = SourceFile { path, name: "input".to_owned() };
     let read = |bad_rows| {
         let (format, location, declared) = (format.clone(), Location::Stdin, None);
-        table(&file, &SourceSpec { location, format, compression, bad_rows, declared }, folder.path())
+        table(&file, &SourceSpec { location, format, compression, bad_rows, declared, partitions: None }, folder.path())
     };
     let fail = read(BadRows::Fail);
     if !matches!(format, Format::Csv(_) | Format::JsonLines | Format::Lines) {

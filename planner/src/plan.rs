@@ -143,6 +143,9 @@ pub struct SourceSpec {
     pub bad_rows: BadRows,
     /// The columns that the text declares, if any. Others are inferred, and pinned in the lock.
     pub declared: Option<Declared>,
+    /// Whether the names of folders have columns (`column=value`); none where the text does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<bool>,
 }
 
 /// The columns of a source that the text declares.

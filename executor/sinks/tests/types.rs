@@ -43,6 +43,7 @@ fn read(path: &Path, format: &Format, written: &DataType) -> Result<ArrayRef, St
         compression: Compression::None,
         bad_rows: BadRows::Fail,
         declared: None,
+        partitions: None,
     };
     let file = SourceFile { path: path.to_owned(), name: "x".to_owned() };
     let text = |error: flowc_sources::SourceError| error.to_string();

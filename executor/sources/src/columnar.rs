@@ -1,17 +1,19 @@
 //! What Parquet and Arrow have in common: columns by name, types that must agree, decoders that must not be trusted.
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_schema::{Schema, SchemaRef};
+use arrow_cast::display::array_value_to_string;
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
+use crate::convert::{convert, converts};
 use crate::error::SourceError;
 use crate::parser::project;
 
-/// Per column of the source's schema, the file's column of that name and type.
+/// Per column of the source's schema, the file's column of that name. Its type is the schema's, or converts to it.
 pub(crate) fn match_columns(file: &str, found: &Schema, schema: &Schema) -> Result<Vec<usize>, SourceError> {
     schema.fields().iter().map(|field| match_column(file, found, field)).collect()
 }
 
-fn match_column(file: &str, found: &Schema, field: &arrow_schema::Field) -> Result<usize, SourceError> {
+fn match_column(file: &str, found: &Schema, field: &Field) -> Result<usize, SourceError> {
     let (file, column) = (file.to_owned(), field.name().clone());
     let mut places = found.fields().iter().enumerate().filter(|(_, own)| own.name() == field.name());
     let Some((place, own)) = places.next() else {
@@ -21,7 +23,7 @@ fn match_column(file: &str, found: &Schema, field: &arrow_schema::Field) -> Resu
     if places.next().is_some() {
         return Err(SourceError::RepeatedColumn { file, column });
     }
-    if own.data_type() != field.data_type() {
+    if !converts(own.data_type(), field.data_type()) {
         let (expected, found) = (Box::new(field.data_type().clone()), Box::new(own.data_type().clone()));
         return Err(SourceError::TypeDiffers { file, column, expected, found });
     }
@@ -39,33 +41,58 @@ pub(crate) fn guarded<T, E: std::fmt::Display>(call: impl FnOnce() -> Result<T, 
     flowc_platform::guarded(call)?.map_err(|error| error.to_string())
 }
 
-/// Gives a decoder's batches the source's schema: order, nullability, metadata.
+/// Gives a decoder's batches the source's schema: order, types, nullability, metadata.
 pub(crate) struct Conform {
     file: String,
     schema: SchemaRef,
+    /// Rows of the file before the next batch.
+    row: u64,
 }
 
 impl Conform {
-    /// For these columns of the source's schema.
-    pub(crate) fn new(file: &str, schema: &SchemaRef, projection: &[usize]) -> Self {
-        Self { file: file.to_owned(), schema: project(schema, projection) }
+    /// For these columns of the source's schema, from this row of the file on.
+    pub(crate) fn new(file: &str, schema: &SchemaRef, projection: &[usize], row: u64) -> Self {
+        Self { file: file.to_owned(), schema: project(schema, projection), row }
     }
 
     /// The batch in the source's schema. Columns are found by name.
-    pub(crate) fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, SourceError> {
+    pub(crate) fn apply(&mut self, batch: &RecordBatch) -> Result<RecordBatch, SourceError> {
         let refused = |reason: String| SourceError::Arrow { file: self.file.clone(), reason };
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
         for field in self.schema.fields() {
             let column = batch.column_by_name(field.name());
             let column = column.ok_or_else(|| refused(format!("the decoder lost column `{}`", field.name())))?;
-            if !field.is_nullable() && column.null_count() > 0 {
-                let (file, column) = (self.file.clone(), field.name().clone());
-                return Err(SourceError::UnexpectedNull { file, column });
-            }
-            columns.push(column.clone());
+            columns.push(self.column(column, field)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options).map_err(|e| refused(e.to_string()))
+        let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options);
+        let batch = batch.map_err(|error| refused(error.to_string()))?;
+        self.row += batch.num_rows() as u64;
+        Ok(batch)
+    }
+
+    fn column(&self, column: &ArrayRef, field: &Field) -> Result<ArrayRef, SourceError> {
+        let converted = convert(column, field.data_type()).map_err(|error| self.misfit(column, field, &error))?;
+        let nulls = converted.logical_nulls().filter(|nulls| !field.is_nullable() && nulls.null_count() > 0);
+        match nulls.and_then(|nulls| nulls.iter().position(|is_valid| !is_valid)) {
+            None => Ok(converted),
+            Some(row) => {
+                let (file, column) = (self.file.clone(), field.name().clone());
+                Err(SourceError::UnexpectedNull { file, row: self.row + row as u64 + 1, column })
+            }
+        }
+    }
+
+    /// Says which value does not fit.
+    fn misfit(&self, column: &ArrayRef, field: &Field, error: &ArrowError) -> SourceError {
+        let file = self.file.clone();
+        let misfits = |row: &usize| convert(&column.slice(*row, 1), field.data_type()).is_err();
+        let Some(row) = (0..column.len()).find(misfits) else {
+            return SourceError::Arrow { file, reason: format!("column `{}`: {error}", field.name()) };
+        };
+        let value = array_value_to_string(column, row).unwrap_or_default();
+        let expected = Box::new(field.data_type().clone());
+        SourceError::Misfit { file, row: self.row + row as u64 + 1, column: field.name().clone(), value, expected }
     }
 }
 

@@ -9,8 +9,8 @@ pub fn reader_version(format: &Format) -> &'static str {
     match format {
         Format::Csv(_) => "csv 4",
         Format::JsonLines => "jsonl 4",
-        Format::Parquet => "parquet 1",
-        Format::Arrow => "arrow 1",
+        Format::Parquet => "parquet 2",
+        Format::Arrow => "arrow 2",
         Format::Lines => "lines 1",
         Format::Bytes => "bytes 1",
         Format::Table => "table 1",
@@ -18,10 +18,13 @@ pub fn reader_version(format: &Format) -> &'static str {
 }
 
 /// A digest of everything that shapes the rows of a segment, given its raw digest: the reader, the dialect, what happens
-/// to bad rows, the schema. Neither where the file lies nor how it is compressed.
+/// to bad rows, the schema, whether folders have columns. Neither where the file lies nor how it is compressed.
 pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
     let mut hasher = KeyHasher::new("flowc source 1");
     hasher.bytes(reader_version(&spec.format).as_bytes());
+    if spec.partitions == Some(true) {
+        hasher.bytes(b"partitions 1");
+    }
     let format = serde_json::json!({ "format": spec.format, "bad_rows": spec.bad_rows });
     hasher.bytes(canonical_json(&format).as_bytes()).number(schema.fields().len() as u64);
     for field in schema.fields() {
@@ -46,6 +49,8 @@ mod tests {
         let quoted = Format::Csv(CsvDialect { quote: '\'', ..CsvDialect::default() });
         assert_ne!(digest(&base), digest(&SourceSpec { format: quoted, ..base.clone() }));
         assert_ne!(digest(&base), digest(&SourceSpec { bad_rows: BadRows::Skip, ..base.clone() }));
+        assert_ne!(digest(&base), digest(&SourceSpec { partitions: Some(true), ..base.clone() }));
+        assert_eq!(digest(&base), digest(&SourceSpec { partitions: Some(false), ..base.clone() }));
         assert_ne!(digest(&base), spec_digest(&base, &schema(&[("n", DataType::Int64, false)])));
         assert_eq!(digest(&base), digest(&SourceSpec { compression: Compression::Gzip, ..base.clone() }));
         let elsewhere = Location::Files(vec!["elsewhere".to_owned()]);

@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::DataType;
+use flowc_planner::plan::SourceSpec;
+
+use crate::partitions::has_folder;
 
 /// Why a source can't be listed, opened or read. `file` is the name as the pipeline's text matched it.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +74,16 @@ pub enum SourceError {
         /// What the decoder says.
         reason: String,
     },
+    /// A codec or a form that is not read here.
+    #[error("{file}: it is {what}, which flowc cannot read; write it anew {remedy}")]
+    Unreadable {
+        /// Which file.
+        file: String,
+        /// How it is written.
+        what: String,
+        /// How to write it instead.
+        remedy: &'static str,
+    },
     /// Text in another encoding than UTF-8.
     #[error("{file}: it is UTF-16; convert it to UTF-8 (`iconv -f utf-16 -t utf-8`)")]
     Utf16 {
@@ -107,16 +120,58 @@ pub enum SourceError {
         /// The file's columns.
         found: Vec<String>,
     },
+    /// A column that the file has not, and its folder's name has.
+    #[error(
+        "{file}: there is no column `{column}` in the file, but in its folder's name: `files` with the property \
+         partitions=#true reads it"
+    )]
+    ColumnInFolder {
+        /// Which file.
+        file: String,
+        /// The schema's column.
+        column: String,
+    },
+    /// A text in a folder's name that is no value of its column.
+    #[error("{file}: the folder's name says that `{column}` is `{value}`, which is no value of type {expected} there")]
+    FolderValue {
+        /// Which file.
+        file: String,
+        /// The column.
+        column: String,
+        /// What the folder's name has.
+        value: String,
+        /// The column's type.
+        expected: Box<DataType>,
+    },
+    /// Folders that name one column twice.
+    #[error("{file}: the names of its folders have the column `{column}` more than once; rename one of them")]
+    RepeatedFolder {
+        /// Which file.
+        file: String,
+        /// The column.
+        column: String,
+    },
+    /// Files in folders whose names have no columns.
+    #[error("{file}: partitions=#true, but no folder in a file's name is named `column=value`")]
+    NoFolders {
+        /// The first file.
+        file: String,
+    },
     /// A column name that the file has more than once.
-    #[error("{file}: the column `{column}` occurs more than once; rename one of them")]
+    #[error(
+        "{file}: the column `{column}` occurs more than once; rename one of them, or declare a `schema` without it to read the others"
+    )]
     RepeatedColumn {
         /// Which file.
         file: String,
         /// Its name.
         column: String,
     },
-    /// A column of another type than the schema says. Nothing is cast silently.
-    #[error("{file}: the column `{column}` is {found}, where {expected} is expected")]
+    /// A column of a type that does not convert to the expected one without loss.
+    #[error(
+        "{file}: the column `{column}` is {found}, where {expected} is expected, which does not hold all of its values; \
+         declare it with a type that does"
+    )]
     TypeDiffers {
         /// Which file.
         file: String,
@@ -128,12 +183,33 @@ pub enum SourceError {
         found: Box<DataType>,
     },
     /// A null where the schema allows none, in a format that has no bad rows.
-    #[error("{file}: the column `{column}` has nulls, where none are expected")]
+    #[error(
+        "{file}: row {row}: the column `{column}` has nulls, where none are expected; declare it without nullable=#false"
+    )]
     UnexpectedNull {
         /// Which file.
         file: String,
+        /// The first row with one, from 1.
+        row: u64,
         /// Its name.
         column: String,
+    },
+    /// A value that the column's type does not hold, in a format that has no bad rows.
+    #[error(
+        "{file}: row {row}, column `{column}`: {value} is no value of type {expected}, and nothing is rounded or cut; \
+         declare a type that holds it"
+    )]
+    Misfit {
+        /// Which file.
+        file: String,
+        /// The first row with such a value, from 1.
+        row: u64,
+        /// The column.
+        column: String,
+        /// The value, as text.
+        value: String,
+        /// The column's type.
+        expected: Box<DataType>,
     },
     /// A declared schema that the format can't give.
     #[error("the source's schema does not fit the format {format}: {reason}")]
@@ -215,12 +291,24 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Says of a missing column that the name of the file's folder has it, where nothing reads that.
+    pub(crate) fn in_folders(self, spec: &SourceSpec) -> Self {
+        match self {
+            Self::MissingColumn { file, column, .. } if spec.partitions.is_none() && has_folder(&file, &column) => {
+                Self::ColumnInFolder { file, column }
+            }
+            other => other,
+        }
+    }
+
     /// The column that is not what the schema says, where that is what is wrong.
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::MissingColumn { column, .. }
             | Self::TypeDiffers { column, .. }
+            | Self::FolderValue { column, .. }
             | Self::UnexpectedNull { column, .. }
+            | Self::Misfit { column, .. }
             | Self::ColumnTooLarge { column, .. } => Some(column),
             Self::BadRow { column, .. } => column.as_deref(),
             _ => None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
 use bytes::Bytes;
+use flowc_planner::key::RawDigest;
 use flowc_planner::plan::{Compression, Format, SourceSpec};
 use flowc_platform::FileStamp;
 
@@ -16,6 +17,7 @@ use crate::ipc::IpcFile;
 use crate::list::SourceFile;
 use crate::parquet::ParquetFile;
 use crate::parser::project;
+use crate::partitions::{Folders, unread_names};
 use crate::reader::{Rows, SegmentReader};
 use crate::segment::RawSegment;
 use crate::spool::spool;
@@ -32,12 +34,18 @@ const STDIN: &str = "standard input";
 pub struct OpenFile {
     view: View,
     schema: SchemaRef,
+    /// Which of the schema's columns are in the names of the file's folders.
+    folders: Folders,
+    /// Holds the other columns.
     content: Content,
     stamp: FileStamp,
     /// What was opened, to look at again; none for standard input.
     origin: Option<(File, PathBuf)>,
     /// Whether the plain bytes lie in a file of our own.
     spooled: bool,
+    /// Whether the pipeline's text says which columns there are.
+    /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
+    unread_folders: Vec<String>,
 }
 
 enum Content {
@@ -76,8 +84,15 @@ impl OpenFile {
         stamp: FileStamp,
         origin: Option<(File, PathBuf)>,
     ) -> Result<OpenFile, SourceError> {
-        let content = Content::open(&view, spec, schema)?;
-        Ok(OpenFile { view, schema: schema.clone(), content, stamp, spooled: origin.is_none(), origin })
+        let folders = match spec.partitions {
+            Some(true) => Folders::read(view.name(), schema)?,
+            _ => Folders::unread(schema),
+        };
+        let unread_folders = if spec.partitions.is_none() { unread_names(view.name(), schema) } else { Vec::new() };
+        let content = Content::open(&view, spec, &folders.own(schema));
+        let content = content.map_err(|error| error.in_folders(spec))?;
+        let (schema, spooled) = (schema.clone(), origin.is_none());
+        Ok(OpenFile { view, schema, folders, content, stamp, spooled, origin, unread_folders })
     }
 
     /// The file's name, as matched.
@@ -102,12 +117,25 @@ impl OpenFile {
 
     /// Columns that the file has and the schema has not: nothing reads them.
     pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
-        match &self.content {
-            Content::Text(text) => Ok(text.unknown()),
-            Content::Parquet(parquet) => Ok(parquet.unknown()),
-            Content::Ipc(ipc) => Ok(ipc.unknown()),
-            Content::Whole => Ok(Vec::new()),
-        }
+        let own = match &self.content {
+            Content::Text(text) => text.unknown()?,
+            Content::Parquet(parquet) => parquet.unknown(),
+            Content::Ipc(ipc) => ipc.unknown(),
+            Content::Whole => Vec::new(),
+        };
+        // A column that the folders have too is read from there.
+        let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
+        Ok(own.chain(self.folders.unknown().iter().cloned()).collect())
+    }
+
+    /// Columns that the names of the file's folders have, and nothing reads; none where the pipeline's text says so.
+    pub fn unread_folders(&self) -> &[String] {
+        &self.unread_folders
+    }
+
+    /// A digest of the values in the names of the file's folders: they are values of its rows.
+    pub fn folder_digest(&self) -> Option<RawDigest> {
+        self.folders.digest()
     }
 
     /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
@@ -120,7 +148,7 @@ impl OpenFile {
             Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
             Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
         };
-        segments
+        segments.map(|segment| segment.map(|(segment, bytes)| (self.folders.complete(segment), bytes)))
     }
 
     /// Reads a segment's rows: the columns of the schema that `projection` names, in its order. `bytes` is what came
@@ -134,13 +162,23 @@ impl OpenFile {
         bytes: Option<Bytes>,
         projection: &[usize],
     ) -> Result<SegmentReader, SourceError> {
-        let rows = match &self.content {
+        let own = self.folders.own_projection(projection);
+        let rows = self.rows(segment, bytes, &own)?;
+        let schema = project(&self.folders.own(&self.schema), &own);
+        let filler = self.folders.filler(&self.schema, projection);
+        Ok(SegmentReader::new(self.view.name(), schema, rows, filler))
+    }
+
+    fn rows(&self, segment: &RawSegment, bytes: Option<Bytes>, projection: &[usize]) -> Result<Rows, SourceError> {
+        Ok(match &self.content {
             Content::Text(text) => Rows::Text(Box::new(text.read(segment, bytes, projection)?)),
             Content::Parquet(parquet) => Rows::Parquet(Box::new(parquet.read(segment, projection)?)),
             Content::Ipc(ipc) => Rows::Ipc(Box::new(ipc.read(segment, projection)?)),
-            Content::Whole => Rows::One(Some(whole::read(&self.view, &self.schema, segment, bytes, projection)?)),
-        };
-        Ok(SegmentReader::new(self.view.name(), project(&self.schema, projection), rows))
+            Content::Whole => {
+                let own = self.folders.own(&self.schema);
+                Rows::One(Some(whole::read(&self.view, &own, segment, bytes, projection)?))
+            }
+        })
     }
 
     /// Fails if the file is no longer what was opened: written to, cut short, replaced or deleted. To be called when

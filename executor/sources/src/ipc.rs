@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{FileDecoder, read_footer_length};
-use arrow_ipc::{Block, Message, MessageHeader, MetadataVersion, root_as_footer, root_as_message};
+use arrow_ipc::{Block, Endianness, Message, MessageHeader, MetadataVersion, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_planner::key::{KeyHasher, RawDigest};
 
@@ -16,6 +16,7 @@ use crate::columnar::{Conform, guarded, match_columns, unknown_columns};
 use crate::error::SourceError;
 use crate::promise::check_buffers;
 use crate::segment::RawSegment;
+use crate::text::skip_bom;
 use crate::view::View;
 
 /// A segment holds record batches of this many bytes together, or more.
@@ -23,6 +24,18 @@ const LEAST_BODY: u64 = 8 << 20;
 
 /// What an IPC file starts and ends with.
 const MAGIC: &[u8] = b"ARROW1";
+
+/// What a file of Feather's first version starts with, which is no IPC file.
+const FEATHER_1: &[u8] = b"FEA1";
+
+/// Where the schema lies in a file: after [`MAGIC`], padded.
+const FIRST: u64 = 8;
+
+/// What may lie between a file's last message and its footer: the mark of a stream's end, and padding.
+const MOST_PADDING: u64 = 64;
+
+/// What ends a stream: the length of a message that is none, after [`CONTINUATION`].
+const END: i32 = 0;
 
 /// Marks the length of a message's metadata, in streams since Arrow 0.15.
 const CONTINUATION: [u8; 4] = [0xFF; 4];
@@ -48,8 +61,17 @@ pub(crate) struct Index {
 impl Index {
     /// Reads the metadata of all messages, no bodies.
     pub(crate) fn load(view: &View) -> Result<Self, SourceError> {
-        let index = || if is_file(view)? { Self::of_file(view) } else { Self::of_stream(view) };
-        guarded(index).map_err(|reason| damaged(view, reason))
+        let head = view.read(0, view.length().min(MAGIC.len() as u64))?;
+        if head.starts_with(FEATHER_1) {
+            let what = "in Feather's first version".to_owned();
+            return Err(SourceError::Unreadable { file: view.name().to_owned(), what, remedy: "as Arrow IPC" });
+        }
+        let index = || if head == MAGIC { Self::of_file(view) } else { Self::of_stream(view) };
+        match guarded(index) {
+            Ok(index) => Ok(index),
+            // Compressed bytes say what they are.
+            Err(reason) => skip_bom(view.name(), &head).and_then(|_| Err(damaged(view, reason))),
+        }
     }
 
     /// The file's columns.
@@ -65,6 +87,7 @@ impl Index {
         let bytes = fetch(view, (end - 10).checked_sub(length).ok_or_else(truncated)?, length)?;
         let footer = root_as_footer(&bytes).map_err(|error| ArrowError::IpcError(error.to_string()))?;
         let schema = footer.schema().ok_or_else(|| ArrowError::IpcError("the footer has no schema".to_owned()))?;
+        check_endianness(schema.endianness())?;
         let mut messages = Vec::new();
         for block in footer.dictionaries().iter().flatten() {
             messages.push(Place { block: *block, rows: None });
@@ -73,6 +96,7 @@ impl Index {
             let rows = rows_of(&metadata(view, block)?)?;
             messages.push(Place { block: *block, rows });
         }
+        check_reach(view, &messages, end - 10 - length)?;
         let schema = Arc::new(fb_to_schema(schema));
         let schema_hash = hash_schema(&schema);
         Ok(Self { schema, version: footer.version(), messages, schema_hash })
@@ -84,6 +108,7 @@ impl Index {
         let message = parse(&bytes)?;
         let schema =
             message.header_as_schema().ok_or_else(|| ArrowError::IpcError("no schema at its start".to_owned()))?;
+        check_endianness(schema.endianness())?;
         let schema = Arc::new(fb_to_schema(schema));
         let mut index =
             Self { schema_hash: hash_schema(&schema), schema, version: message.version(), messages: Vec::new() };
@@ -93,6 +118,7 @@ impl Index {
             let bytes = metadata(view, &block)?;
             let rows = match parse(&bytes)?.header_type() {
                 MessageHeader::DictionaryBatch => None,
+                MessageHeader::Schema => return Err(another_stream(&block)),
                 _ => rows_of(&bytes)?,
             };
             index.messages.push(Place { block, rows });
@@ -117,8 +143,40 @@ fn hash_schema(schema: &SchemaRef) -> blake3::Hash {
     blake3::Hash::from_bytes(hasher.finish())
 }
 
-fn is_file(view: &View) -> Result<bool, ArrowError> {
-    Ok(view.length() >= 8 && *fetch(view, 0, MAGIC.len() as u64)? == *MAGIC)
+/// Decoders take all numbers for little-endian.
+fn check_endianness(endianness: Endianness) -> Result<(), ArrowError> {
+    let refused = "its numbers are big-endian, which is not read; write it anew as little-endian";
+    if endianness == Endianness::Little { Ok(()) } else { Err(ArrowError::IpcError(refused.to_owned())) }
+}
+
+/// A footer that does not know what comes before it belongs to the last of several files: nothing may be left out.
+fn check_reach(view: &View, messages: &[Place], footer: u64) -> Result<(), ArrowError> {
+    let mut end = if messages.is_empty() { schema_end(view)? } else { FIRST };
+    for message in messages {
+        end = end.max(end_of(&message.block)?);
+    }
+    match footer.saturating_sub(end) {
+        0..=MOST_PADDING => Ok(()),
+        rest => Err(ArrowError::IpcError(format!(
+            "{rest} bytes before its footer belong to none of its batches; are these several files, one after the other? \
+             Take them apart"
+        ))),
+    }
+}
+
+/// The end of a file's schema, which lies behind the padding.
+fn schema_end(view: &View) -> Result<u64, ArrowError> {
+    for at in (FIRST..FIRST + MOST_PADDING).step_by(FIRST as usize) {
+        if *fetch(view, at, FIRST)? != [0; FIRST as usize] {
+            return next_message(view, at)?.map_or(Ok(at), |schema| end_of(&schema));
+        }
+    }
+    Ok(FIRST)
+}
+
+fn another_stream(schema: &Block) -> ArrowError {
+    let at = schema.offset();
+    ArrowError::IpcError(format!("another stream follows at byte {at}; a file holds one stream, so take them apart"))
 }
 
 fn fetch(view: &View, offset: u64, length: u64) -> Result<bytes::Bytes, ArrowError> {
@@ -140,8 +198,13 @@ fn next_message(view: &View, at: u64) -> Result<Option<Block>, ArrowError> {
         prefix_length = 8;
     }
     let length = i32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]);
-    if length == 0 {
-        return Ok(None);
+    if length == END {
+        return match view.length() - at - prefix_length as u64 {
+            0 => Ok(None),
+            rest => Err(ArrowError::IpcError(format!(
+                "{rest} bytes follow the end of the stream; a file holds one stream, so take them apart"
+            ))),
+        };
     }
     let length = length.checked_add(prefix_length).filter(|&length| length > prefix_length).ok_or_else(truncated)?;
     let offset = i64::try_from(at).map_err(|_| truncated())?;
@@ -264,7 +327,8 @@ impl IpcFile {
         positions.sort_unstable();
         positions.dedup();
         let decoder = FileDecoder::new(self.index.schema.clone(), self.index.version).with_projection(positions);
-        let conform = Conform::new(self.view.name(), &self.schema, projection);
+        let before = self.index.messages[..cut.start].iter().filter_map(|message| message.rows).sum();
+        let conform = Conform::new(self.view.name(), &self.schema, projection, before);
         Ok(IpcRows { view: self.view.clone(), index: self.index.clone(), decoder, next: 0, cut, conform })
     }
 }
@@ -315,7 +379,7 @@ impl IpcRows {
             let decoder = &mut self.decoder;
             let decoded = guarded(|| decode(decoder, &self.view, &message));
             if let Some(batch) = decoded.map_err(|reason| damaged(&self.view, reason))? {
-                return self.conform.apply(batch).map(Some);
+                return self.conform.apply(&batch).map(Some);
             }
         }
         Ok(None)
@@ -330,5 +394,86 @@ fn decode(decoder: &mut FileDecoder, view: &View, message: &Place) -> Result<Opt
     match message.rows {
         Some(_) => decoder.read_record_batch(&message.block, &buffer),
         None => decoder.read_dictionary(&message.block, &buffer).map(|()| None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_ipc::writer::{FileWriter, StreamWriter};
+    use flowc_planner::plan::Format;
+
+    use super::*;
+    use crate::infer_schema;
+    use crate::testing::{Folder, Table, spec};
+
+    fn numbers(rows: i64) -> RecordBatch {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        RecordBatch::try_from_iter([("n", column)]).unwrap()
+    }
+
+    fn stream(rows: i64) -> Vec<u8> {
+        let mut writer = StreamWriter::try_new(Vec::new(), &numbers(0).schema()).unwrap();
+        writer.write(&numbers(rows)).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    fn file(rows: i64) -> Vec<u8> {
+        let mut writer = FileWriter::try_new(Vec::new(), &numbers(0).schema()).unwrap();
+        (0..rows).for_each(|_| writer.write(&numbers(1)).unwrap());
+        writer.into_inner().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Table, SourceError> {
+        let (folder, spec) = (Folder::new(), spec(Format::Arrow));
+        let input = folder.write("input", bytes);
+        let schema = infer_schema(std::slice::from_ref(&input), &spec)?;
+        Table::read(&folder.open(&input, &spec, &schema)?)
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        read(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_follows_the_end_is_never_left_out() {
+        assert_eq!(read(&stream(3)).unwrap().rows.len(), 3);
+        let rest = stream(2).len();
+        let several = refusal(&[stream(3), stream(2)].concat());
+        assert!(several.contains(&format!("{rest} bytes follow the end of the stream; a file holds one")), "{several}");
+        assert!(refusal(&[stream(3), vec![0]].concat()).contains("1 bytes follow the end of the stream"));
+        // The mark of a stream's end may be left out.
+        let open = &stream(3)[..stream(3).len() - 8];
+        assert_eq!(read(open).unwrap().rows.len(), 3);
+        let several = refusal(&[open, &stream(2)].concat());
+        assert!(several.contains(&format!("another stream follows at byte {}", open.len())), "{several}");
+    }
+
+    #[test]
+    fn several_files_one_after_the_other_are_not_one() {
+        for (first, last) in [(3, 3), (1, 5), (5, 1), (0, 0), (2, 0), (0, 2)] {
+            assert_eq!(read(&file(first)).unwrap().rows.len(), first as usize);
+            let several = refusal(&[file(first), file(last)].concat());
+            assert!(several.contains("damaged or not Arrow IPC"), "{first} {last}: {several}");
+            if first >= last {
+                assert!(several.contains("belong to none of its batches"), "{first} {last}: {several}");
+            }
+        }
+        assert!(read(&[file(3), vec![0; 8]].concat()).is_err());
+    }
+
+    #[test]
+    fn forms_that_are_not_read_are_named() {
+        assert!(
+            refusal(b"FEA1\0\0\0\0").contains("it is in Feather's first version, which flowc cannot read; write it")
+        );
+        let gzip = crate::testing::gzip(&stream(3));
+        assert!(refusal(&gzip).contains("it is compressed with gzip; name it with the ending .gz"));
+    }
+
+    #[test]
+    fn big_endian_numbers_are_not_taken_for_little_endian() {
+        assert!(check_endianness(Endianness::Little).is_ok());
+        assert!(check_endianness(Endianness::Big).unwrap_err().to_string().contains("its numbers are big-endian"));
     }
 }

@@ -13,6 +13,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod columnar;
+mod convert;
 mod csv;
 mod csv_types;
 mod cut;
@@ -29,6 +30,7 @@ mod lines;
 mod list;
 mod parquet;
 mod parser;
+mod partitions;
 mod promise;
 mod reader;
 mod schema;

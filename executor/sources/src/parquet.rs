@@ -1,15 +1,22 @@
 //! Format `parquet`: a segment a row group, known by its columns' stored bytes without decoding them.
 
+mod footer;
+mod int96;
+mod misfit;
+mod types;
+
 use std::io::BufReader;
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, IntervalUnit, Schema, SchemaRef};
 use bytes::Bytes;
-use flowc_codec::promise::{RowGroup, Takes, check_footer};
+use flowc_codec::promise::{RowGroup, Takes};
 use flowc_planner::key::{KeyHasher, RawDigest};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowGroups};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
+use parquet::basic::Type;
+use parquet::data_type::{FixedLenByteArray, FixedLenByteArrayType, Int96, Int96Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
@@ -19,6 +26,10 @@ use crate::columnar::{Conform, guarded, match_columns, unknown_columns};
 use crate::error::SourceError;
 use crate::segment::RawSegment;
 use crate::view::{Cursor, View};
+use footer::{check_codecs, damaged, decoded, leaves, load};
+use misfit::{Misfit, find_misfit};
+
+pub(crate) use footer::columns;
 
 /// How much is read at once when bytes are digested.
 const READ_SIZE: u64 = 4 << 20;
@@ -28,6 +39,8 @@ pub(crate) struct ParquetFile {
     view: View,
     schema: SchemaRef,
     metadata: ArrowReaderMetadata,
+    /// The file's columns, in the types in which they are decoded.
+    found: Schema,
     /// Per column of the schema, the file's column.
     positions: Vec<usize>,
 }
@@ -50,38 +63,19 @@ impl ChunkReader for View {
     }
 }
 
-/// Reads the footer of a Parquet file.
-pub(crate) fn load(view: &View) -> Result<ArrowReaderMetadata, SourceError> {
-    if let Some(footer) = footer(view)? {
-        check_footer(&footer).map_err(|reason| damaged(view, reason))?;
-    }
-    guarded(|| ArrowReaderMetadata::load(view, ArrowReaderOptions::new())).map_err(|reason| damaged(view, reason))
-}
-
-/// The bytes of the footer, where the file's end says that there is one.
-fn footer(view: &View) -> Result<Option<Bytes>, SourceError> {
-    let Some(end) = view.length().checked_sub(8) else { return Ok(None) };
-    let tail = view.read(end, 8)?;
-    let length = u64::from(u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]));
-    let start = end.checked_sub(length).filter(|_| tail.ends_with(b"PAR1"));
-    start.map(|start| view.read(start, length)).transpose()
-}
-
-fn damaged(view: &View, reason: String) -> SourceError {
-    SourceError::Damaged { file: view.name().to_owned(), format: "Parquet", reason }
-}
-
 impl ParquetFile {
     /// Reads the footer and finds the schema's columns in it.
     pub(crate) fn open(view: View, schema: SchemaRef) -> Result<Self, SourceError> {
         let metadata = load(&view)?;
-        let positions = match_columns(view.name(), metadata.schema(), &schema)?;
-        Ok(Self { view, schema, metadata, positions })
+        let found = decoded(&metadata, Some(&schema));
+        let positions = match_columns(view.name(), &found, &schema)?;
+        check_codecs(&view, &metadata, |position| positions.contains(&position))?;
+        Ok(Self { view, schema, metadata, found, positions })
     }
 
     /// Columns that the schema does not have.
     pub(crate) fn unknown(&self) -> Vec<String> {
-        unknown_columns(self.metadata.schema(), &self.schema)
+        unknown_columns(&self.found, &self.schema)
     }
 
     /// One per row group; a file without any has one segment without rows.
@@ -121,22 +115,19 @@ impl ParquetFile {
         Ok(start..ranges.iter().map(|range| range.end).max().unwrap_or(start))
     }
 
-    /// A column's digest: the stored bytes of its chunks (several, if it is nested) and what the footer says of how
-    /// to decode them.
+    /// A column's digest: the stored bytes of its chunks (several, if it is nested), and what the footer and the writer's
+    /// note for Arrow say of how to decode them.
     fn column_digest(
         &self,
         position: usize,
         rows: u64,
         group: Option<&RowGroupMetaData>,
     ) -> Result<RawDigest, SourceError> {
-        let mut hasher = KeyHasher::new("flowc raw parquet column 1");
-        hasher.number(rows);
-        let descriptor = self.metadata.parquet_schema();
-        for (leaf, chunk) in group.iter().flat_map(|group| group.columns().iter().enumerate()) {
-            if descriptor.get_column_root_idx(leaf) == position {
-                hash_decoding(chunk, &mut hasher);
-                hasher.digest(self.hash_bytes(self.stored(chunk)?)?.as_bytes());
-            }
+        let mut hasher = KeyHasher::new("flowc raw parquet column 2");
+        hasher.number(rows).bytes(self.found.field(position).data_type().to_string().as_bytes());
+        for chunk in group.iter().flat_map(|group| leaves(&self.metadata, position).map(|leaf| group.column(leaf))) {
+            hash_decoding(chunk, &mut hasher);
+            hasher.digest(self.hash_bytes(self.stored(chunk)?)?.as_bytes());
         }
         Ok(RawDigest::new(hasher.finish()))
     }
@@ -167,13 +158,18 @@ impl ParquetFile {
 
     /// Decodes a row group's columns.
     pub(crate) fn read(&self, segment: &RawSegment, projection: &[usize]) -> Result<ParquetRows, SourceError> {
-        let conform = Conform::new(self.view.name(), &self.schema, projection);
         let group = segment.ordinal as usize;
-        if group >= self.metadata.metadata().num_row_groups() {
+        let groups = self.metadata.metadata().row_groups();
+        let before = groups.iter().take(group).filter_map(|group| u64::try_from(group.num_rows()).ok()).sum();
+        let conform = Conform::new(self.view.name(), &self.schema, projection, before);
+        if group >= groups.len() {
             return match segment.rows {
                 Some(0) => Ok(ParquetRows { view: self.view.clone(), reader: None, conform }),
                 _ => Err(self.view.changed("its row groups changed")),
             };
+        }
+        for &column in projection {
+            self.check_values(group, column, before)?;
         }
         let reader = guarded(|| self.reader(group, projection)).map_err(|reason| damaged(&self.view, reason))?;
         Ok(ParquetRows { view: self.view.clone(), reader: Some(reader), conform })
@@ -182,11 +178,69 @@ impl ParquetFile {
     fn reader(&self, group: usize, projection: &[usize]) -> ParquetResult<ParquetRecordBatchReader> {
         let columns = self.metadata.parquet_schema();
         let mask = ProjectionMask::roots(columns, projection.iter().map(|&column| self.positions[column]));
-        let levels = parquet_to_arrow_field_levels(columns, mask, Some(self.metadata.schema().fields()))?;
-        let (file, metadata) = (self.view.clone(), self.metadata.metadata().clone());
-        let group = RowGroup { file, metadata, group, takes: Takes::All };
-        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, BATCH_ROWS, None)
+        let levels = parquet_to_arrow_field_levels(columns, mask, Some(self.found.fields()))?;
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &self.group(group), BATCH_ROWS, None)
     }
+
+    fn group(&self, group: usize) -> RowGroup<View> {
+        let (file, metadata) = (self.view.clone(), self.metadata.metadata().clone());
+        RowGroup { file, metadata, group, takes: Takes::All }
+    }
+
+    /// Looks for values that the decoder would cut. `before`: rows before the row group.
+    fn check_values(&self, group: usize, column: usize, before: u64) -> Result<(), SourceError> {
+        let position = self.positions[column];
+        let types = types::leaves(self.found.field(position).data_type());
+        if !types.iter().any(|leaf| matches!(leaf, DataType::Timestamp(..) | DataType::Interval(_))) {
+            return Ok(());
+        }
+        for (leaf, data_type) in leaves(&self.metadata, position).zip(types) {
+            let misfit =
+                guarded(|| self.misfit(group, leaf, data_type)).map_err(|reason| damaged(&self.view, reason))?;
+            let Some(Misfit { row, value }) = misfit else { continue };
+            let (file, row) = (self.view.name().to_owned(), before + row + 1);
+            let column = self.schema.field(column).name().clone();
+            return Err(match data_type {
+                DataType::Interval(_) => {
+                    let what = format!("written with {value} (row {row}, column `{column}`)");
+                    SourceError::Unreadable {
+                        file,
+                        what,
+                        remedy: "with months or with days and milliseconds, not both",
+                    }
+                }
+                _ => SourceError::Misfit { file, row, column, value, expected: Box::new(data_type.clone()) },
+            });
+        }
+        Ok(())
+    }
+
+    /// The first value of a column chunk that its type can't say, where the type is one that has such values.
+    fn misfit(&self, group: usize, leaf: usize, data_type: &DataType) -> ParquetResult<Option<Misfit>> {
+        let descriptor = self.metadata.parquet_schema().column(leaf);
+        let pages = || self.group(group).column_chunks(leaf)?.next().transpose();
+        match (descriptor.physical_type(), data_type) {
+            (Type::INT96, DataType::Timestamp(unit, _)) => {
+                let told = |value: &Int96| int96::misfit(value, *unit);
+                pages()?.map_or(Ok(None), |pages| find_misfit::<Int96Type>(descriptor, pages, told))
+            }
+            (Type::FIXED_LEN_BYTE_ARRAY, DataType::Interval(unit)) => {
+                let told = |value: &FixedLenByteArray| interval_misfit(value.data(), *unit);
+                pages()?.map_or(Ok(None), |pages| find_misfit::<FixedLenByteArrayType>(descriptor, pages, told))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// An interval as text that has parts which its unit lacks. Stored are months, days and milliseconds.
+fn interval_misfit(bytes: &[u8], unit: IntervalUnit) -> Option<String> {
+    let (months, rest) = bytes.split_first_chunk::<4>()?;
+    let has_others = match unit {
+        IntervalUnit::YearMonth => rest.iter().any(|&byte| byte != 0),
+        IntervalUnit::DayTime | IntervalUnit::MonthDayNano => *months != [0; 4],
+    };
+    has_others.then(|| format!("intervals of {} months among others", u32::from_le_bytes(*months)))
 }
 
 /// Adds what is needed to decode a chunk and is in the footer, not in the chunk.
@@ -210,6 +264,69 @@ impl ParquetRows {
     pub(crate) fn batch(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         let Some(reader) = &mut self.reader else { return Ok(None) };
         let next = guarded(|| reader.next().transpose()).map_err(|reason| damaged(&self.view, reason))?;
-        next.map(|batch| self.conform.apply(batch)).transpose()
+        next.map(|batch| self.conform.apply(&batch)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Int64Array, RecordBatch};
+    use flowc_planner::plan::Format;
+    use parquet::arrow::ArrowWriter;
+
+    use crate::testing::{Folder, Table, spec};
+    use crate::{SourceError, infer_schema};
+
+    pub(super) fn numbers(rows: i64) -> Vec<u8> {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
+        written(&RecordBatch::try_from_iter([("n", column)]).unwrap())
+    }
+
+    pub(super) fn written(batch: &RecordBatch) -> Vec<u8> {
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    /// Reads a file in the columns that it says it has.
+    pub(super) fn read(bytes: &[u8]) -> Result<Table, SourceError> {
+        let (folder, spec) = (Folder::new(), spec(Format::Parquet));
+        let input = folder.write("input", bytes);
+        let schema = infer_schema(std::slice::from_ref(&input), &spec)?;
+        Table::read(&folder.open(&input, &spec, &schema)?)
+    }
+
+    pub(super) fn refusal(bytes: &[u8]) -> String {
+        read(bytes).unwrap_err().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+    use flowc_planner::plan::Format;
+
+    use super::testing::written;
+    use super::*;
+    use crate::testing::{Folder, Table, schema, segments, spec};
+
+    #[test]
+    fn a_column_is_known_by_the_type_that_it_is_read_as_too() {
+        let duration = |unit: &str| -> RecordBatch {
+            let ticks = Int64Array::from(vec![1000, 2000]);
+            let column = arrow_cast::cast(&ticks, &format!("Duration({unit})").parse().unwrap()).unwrap();
+            RecordBatch::try_from_iter([("d", column)]).unwrap()
+        };
+        let columns = schema(&[("d", "Duration(µs)".parse().unwrap(), true)]);
+        let folder = Folder::new();
+        let open = |unit: &str| {
+            let file = folder.write(unit, written(&duration(unit)));
+            folder.open(&file, &spec(Format::Parquet), &columns).unwrap()
+        };
+        let (fine, coarse) = (open("µs"), open("ms"));
+        assert_ne!(Table::read(&fine).unwrap().rows, Table::read(&coarse).unwrap().rows);
+        assert_ne!(segments(&fine)[0].columns, segments(&coarse)[0].columns);
     }
 }

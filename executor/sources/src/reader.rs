@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_schema::{ArrowError, SchemaRef};
 use flowc_columns::{ColumnsError, Recut};
 
 use crate::error::SourceError;
 use crate::ignored::Ignored;
 use crate::ipc::IpcRows;
 use crate::parquet::ParquetRows;
+use crate::partitions::Filler;
 use crate::sift::Sift;
 use crate::values::{encode, plain};
 
@@ -40,26 +41,29 @@ impl Rows {
 /// no batch. After an error it is at its end.
 pub struct SegmentReader {
     file: String,
+    /// Of the rows.
     schema: SchemaRef,
     rows: Rows,
     ready: VecDeque<RecordBatch>,
     /// `None` once the rows are at their end.
     recut: Option<Recut>,
+    /// Adds what the rows lack: the columns of the file's folders.
+    filler: Option<Filler>,
 }
 
 impl SegmentReader {
-    pub(crate) fn new(file: &str, schema: SchemaRef, rows: Rows) -> Self {
+    pub(crate) fn new(file: &str, schema: SchemaRef, rows: Rows, filler: Option<Filler>) -> Self {
         let batches = match &rows {
             Rows::Text(_) => plain(&schema),
             _ => schema.clone(),
         };
         let recut = Some(Recut::new(batches));
-        Self { file: file.to_owned(), schema, rows, ready: VecDeque::new(), recut }
+        Self { file: file.to_owned(), schema, rows, ready: VecDeque::new(), recut, filler }
     }
 
     /// The columns that were asked for, in that order.
     pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+        self.filler.as_ref().map_or(&self.schema, Filler::schema)
     }
 
     /// How many rows were left out so far because they do not fit.
@@ -88,10 +92,17 @@ impl SegmentReader {
         }
     }
 
+    /// Adds what the rows lack.
+    fn fill(&self, batch: RecordBatch) -> Result<RecordBatch, SourceError> {
+        let Some(filler) = &self.filler else { return Ok(batch) };
+        let refused = |error: ArrowError| SourceError::Arrow { file: self.file.clone(), reason: error.to_string() };
+        filler.fill(&batch).map_err(refused)
+    }
+
     fn advance(&mut self) -> Result<Option<RecordBatch>, SourceError> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
-                return self.encode(&batch).map(Some);
+                return self.fill(self.encode(&batch)?).map(Some);
             }
             let Some(recut) = &mut self.recut else { return Ok(None) };
             match self.rows.batch()? {

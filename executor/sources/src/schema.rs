@@ -16,6 +16,7 @@ use crate::framing::{CsvFraming, Framing};
 use crate::infer::Shape;
 use crate::json::{Cursor, check};
 use crate::list::SourceFile;
+use crate::partitions::with_folders;
 use crate::spool::{decompress, unreadable};
 use crate::text::skip_bom;
 use crate::view::View;
@@ -41,11 +42,17 @@ pub fn fixed_schema(format: &Format) -> Option<SchemaRef> {
 
 /// The columns of files. The first Parquet or Arrow file says them. The first CSV or JSON lines file with rows shows them
 /// in its first 10000 records, as far as these make sense; there every column may have nulls, and one that has nothing
-/// else is text.
+/// else is text. Where folders have columns, the names of all files tell these.
 ///
 /// # Errors
 /// Besides what is wrong with that file: that there is none.
 pub fn infer_schema(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
+    let own = infer_own(files, spec)?;
+    if spec.partitions == Some(true) { with_folders(&own, files) } else { Ok(own) }
+}
+
+/// The columns that are in the files.
+fn infer_own(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
     if let Some(schema) = fixed_schema(&spec.format) {
         return Ok(schema);
     }
@@ -57,15 +64,16 @@ pub fn infer_schema(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef
             infer_csv(&Sample::telling(files, spec, framing, usize::from(dialect.header))?, dialect)
         }
         Format::JsonLines => infer_json(&Sample::telling(files, spec, Framing::JsonLines, 0)?),
-        Format::Parquet => Ok(without_metadata(parquet::load(&seekable(first, spec)?)?.schema())),
-        Format::Arrow => Ok(without_metadata(ipc::Index::load(&seekable(first, spec)?)?.schema())),
+        Format::Parquet => own_columns(first, &parquet::columns(&seekable(first, spec)?)?),
+        Format::Arrow => own_columns(first, ipc::Index::load(&seekable(first, spec)?)?.schema()),
         Format::Lines | Format::Bytes | Format::Table => Err(no_source()),
     }
 }
 
-/// Metadata of a whole file (a writer's notes, pandas' index) belongs to no column.
-fn without_metadata(schema: &Schema) -> SchemaRef {
-    Arc::new(Schema::new(schema.fields().clone()))
+/// The columns that a file says it has. Metadata of a whole file (a writer's notes, pandas' index) belongs to none.
+fn own_columns(file: &SourceFile, schema: &Schema) -> Result<SchemaRef, SourceError> {
+    check_names(&file.name, schema)?;
+    Ok(Arc::new(Schema::new(schema.fields().clone())))
 }
 
 fn seekable(file: &SourceFile, spec: &SourceSpec) -> Result<View, SourceError> {
@@ -158,6 +166,13 @@ fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceE
     let schema = Schema::new(fields.collect::<Vec<_>>());
     check_names(&sample.name, &schema)?;
     Ok(Arc::new(schema))
+}
+
+/// The type that a column of CSV with these values gets.
+pub(crate) fn type_of_texts(texts: &BTreeSet<String>) -> DataType {
+    let mut columns = CsvColumns::new(1, "");
+    texts.iter().for_each(|text| columns.add(&csv::ByteRecord::from(vec![text.as_str()])));
+    columns.types().next().unwrap_or(DataType::Utf8)
 }
 
 fn check_names(file: &str, schema: &Schema) -> Result<(), SourceError> {

@@ -9,6 +9,9 @@ use flowc_planner::plan::Compression;
 
 use crate::error::SourceError;
 
+/// What zstd says where it would need more memory than it takes unasked.
+const LONG_WINDOW: &str = "requires too much memory";
+
 /// A reader of plain bytes.
 pub(crate) fn decompress<'a>(input: impl Read + Send + 'a, compression: Compression) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match compression {
@@ -49,5 +52,50 @@ pub(crate) fn unreadable(error: io::Error, compression: Compression, name: &str)
     if error.raw_os_error().is_some() {
         return SourceError::io(name, "read it")(error);
     }
-    SourceError::Damaged { file: name.to_owned(), format, reason: error.to_string() }
+    let reason = error.to_string();
+    if compression == Compression::Zstd && reason.contains(LONG_WINDOW) {
+        let what = "compressed with a window of more than 128 MiB (`zstd --long`)".to_owned();
+        return SourceError::Unreadable { file: name.to_owned(), what, remedy: "without `--long`" };
+    }
+    SourceError::Damaged { file: name.to_owned(), format, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::gzip;
+
+    fn read(bytes: &[u8], compression: Compression) -> Result<Vec<u8>, SourceError> {
+        let mut file = spool(bytes, compression, &std::env::temp_dir(), "input")?;
+        let mut plain = Vec::new();
+        io::Seek::rewind(&mut file).unwrap();
+        file.read_to_end(&mut plain).unwrap();
+        Ok(plain)
+    }
+
+    #[test]
+    fn what_follows_the_last_member_is_damage() {
+        for (bytes, compression) in
+            [(gzip(b"one\n"), Compression::Gzip), (zstd::encode_all(&b"one\n"[..], 1).unwrap(), Compression::Zstd)]
+        {
+            assert_eq!(read(&bytes, compression).unwrap(), b"one\n");
+            assert_eq!(read(&[&bytes[..], &bytes].concat(), compression).unwrap(), b"one\none\n");
+            for rest in [&b"x"[..], b"\0", b"\x1F", b"\x28\xB5", b"plain text after it\n"] {
+                let result = read(&[&bytes, rest].concat(), compression);
+                assert!(matches!(result, Err(SourceError::Damaged { .. })), "{compression:?} {rest:?}: {result:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_that_takes_much_memory_is_named() {
+        // A frame of one plain block; the byte after the flags is the window's size.
+        let frame = |log: u8| [b"\x28\xB5\x2F\xFD\x00", &[(log - 10) << 3][..], b"\x21\0\0one\n"].concat();
+        assert_eq!(read(&frame(27), Compression::Zstd).unwrap(), b"one\n");
+        let error = read(&frame(28), Compression::Zstd).unwrap_err().to_string();
+        assert!(
+            error.contains("with a window of more than 128 MiB (`zstd --long`), which flowc cannot read"),
+            "{error}"
+        );
+    }
 }

@@ -60,6 +60,7 @@ pub(crate) fn spec(format: Format) -> SourceSpec {
         compression: Compression::Auto,
         bad_rows: BadRows::Fail,
         declared: None,
+        partitions: None,
     }
 }
 

@@ -14,6 +14,8 @@ const FORM: Form = Form {
     props: &[],
     children: Children::Once(&["files", "stdin", "format", "compression", "schema", "bad-rows"]),
 };
+/// Says whether the names of folders have columns.
+const PARTITIONS: &str = "partitions";
 const HOLDER: Holder = Holder {
     what: "a source",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
@@ -46,6 +48,8 @@ impl SourceDecl {
         let compression = format::compression(node, problems);
         let bad_rows = bad_rows(node, format.as_ref(), problems);
         let declared = schema::declared(node, problems).flatten();
+        let partitions = node.child("files").and_then(|files| files.prop(PARTITIONS));
+        let partitions = partitions.and_then(|arg| form::boolean(PARTITIONS, arg, problems));
         fixed_schema(node, format.as_ref(), problems);
         let good = problems.len() == before;
         let (location, places) = location.unzip();
@@ -56,6 +60,7 @@ impl SourceDecl {
             compression,
             bad_rows,
             declared,
+            partitions,
         });
         Some(Self { name: name?, spec, places, rejects: bad_rows == BadRows::Stream })
     }
@@ -65,7 +70,8 @@ impl SourceDecl {
 fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     match (node.child("files"), node.child("stdin")) {
         (Some(files), None) => {
-            let form = Form { takes: Takes::AtLeast(1, "files \"data/*.csv\""), ..Form::LEAF };
+            let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
+            let form = Form { takes, props: &[PARTITIONS], ..Form::LEAF };
             form.check(files, "`files`", problems);
             let texts = files.args.iter().map(|arg| form::string("files", arg, problems));
             let patterns: Vec<String> = texts.collect::<Option<Vec<_>>>()?.into_iter().map(str::to_owned).collect();

@@ -29,6 +29,9 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
         BadRows::Skip => words.push("bad rows are left out".to_owned()),
         BadRows::Stream => words.push("bad rows have a stream".to_owned()),
     }
+    if spec.partitions == Some(true) {
+        words.push("partitions".to_owned());
+    }
     let columns = match (&spec.declared, spec.is_inferred()) {
         (None, _) => "columns inferred",
         (Some(_), true) => "some columns declared, others inferred",

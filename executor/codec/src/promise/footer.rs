@@ -20,6 +20,20 @@ const STRUCT: u8 = 12;
 const SCHEMA: i64 = 2;
 const CHILDREN: i64 = 5;
 
+/// The field of a footer that says how columns are encrypted.
+const ENCRYPTION: i64 = 8;
+
+/// Whether a footer says that columns are encrypted.
+pub fn is_encrypted(bytes: &[u8]) -> bool {
+    let mut found = false;
+    let mut walk = Walk { rest: bytes, fault: None };
+    let _ = walk.fields(|walk, id, kind| {
+        found |= id == ENCRYPTION;
+        walk.value(kind, 0)
+    });
+    found
+}
+
 /// Checks that no list of a footer is longer than the footer, and that columns nest no deeper than can be decoded.
 ///
 /// # Errors
@@ -185,6 +199,16 @@ mod tests {
         assert!(refused(&[1, 1 << 30, 0], &[0x00]).contains("more children"));
         assert!(refused(&[1; 1000], &[0x00]).contains("nest too deep"));
         assert!(check_footer(&[0x1C; 100_000]).unwrap_err().contains("footer nests too deep"));
+    }
+
+    #[test]
+    fn an_encrypted_footer_is_known_by_one_field() {
+        assert!(!is_encrypted(&footer(&[2, 0, 0], &[0x00])));
+        // After the last field, the eighth: an empty structure.
+        let mut bytes = footer(&[2, 0, 0], &[0x00]);
+        bytes.pop();
+        bytes.extend([0x4C, 0, 0]);
+        assert!(is_encrypted(&bytes));
     }
 
     proptest! {

@@ -6,5 +6,5 @@
 mod footer;
 mod pages;
 
-pub use footer::check_footer;
+pub use footer::{check_footer, is_encrypted};
 pub use pages::{RowGroup, Takes};
