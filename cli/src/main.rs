@@ -12,6 +12,7 @@ mod interrupt;
 mod progress;
 mod report;
 mod settings;
+mod shorten;
 mod summary;
 mod telemetry;
 mod terminal;
@@ -26,7 +27,7 @@ fn main() -> std::process::ExitCode {
     flowc_executor::play_part();
     let args = args::Args::parse();
     let code = std::panic::catch_unwind(|| commands::dispatch(args)).unwrap_or_else(|_| {
-        eprintln!("this is a bug in flowc: please report it with the lines above and what you ran");
+        terminal::eprint("this is a bug in flowc: please report it with the lines above and what you ran\n");
         exit::INTERNAL
     });
     std::process::ExitCode::from(code.number)

@@ -1,10 +1,13 @@
 //! Failures as text for people and as JSON lines for programs, with their exit codes.
 
+use std::borrow::Cow;
+
 use flowc_executor::{Cause, Error, ErrorClass, ErrorReport, RunFailure};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use crate::exit::{self, Exit};
 use crate::settings::SettingsError;
+use crate::shorten::shorten;
 use crate::terminal::{self, Paint};
 
 /// Why a command did not do what it was asked for.
@@ -110,11 +113,11 @@ pub(crate) fn show(failure: &Failure) -> Exit {
 
 /// A warning as people read it.
 pub(crate) fn warning(message: &str, paint: Paint) -> String {
-    format!("{} {}\n", paint.yellow("warning:"), terminal::harmless(message))
+    format!("{} {}\n", paint.yellow("warning:"), terminal::harmless(&shorten(message)))
 }
 
 fn labelled(message: &str, paint: Paint) -> String {
-    format!("{} {}\n", paint.red("error:"), terminal::harmless(message.trim_end()))
+    format!("{} {}\n", paint.red("error:"), terminal::harmless(&shorten(message.trim_end())))
 }
 
 fn error_text(error: &Error, paint: Paint) -> String {
@@ -126,7 +129,19 @@ fn error_text(error: &Error, paint: Paint) -> String {
             text
         }
         Error::Cancelled => format!("{}\n", paint.yellow(&error.to_string())),
-        other => labelled(&other.to_string(), paint),
+        other => labelled(&told(other), paint),
+    }
+}
+
+/// What an error says, cut to what people and programs read at once. All of what a stage says is in its log.
+fn told(error: &Error) -> String {
+    let said = error.to_string();
+    match (shorten(&said), error) {
+        (Cow::Borrowed(_), _) => said,
+        (Cow::Owned(short), Error::Stage { stage, .. }) => {
+            format!("{short}\nthis is cut: `flowc log {stage}` has more")
+        }
+        (Cow::Owned(short), _) => short,
     }
 }
 
@@ -142,7 +157,7 @@ fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> St
         text = format!("{diagnostic}\n");
     }
     text.push('\n');
-    text
+    terminal::harmless_painted(&text)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::sync::OnceLock;
 
+use flowc_planner::visible;
+
 use crate::settings::ColorChoice;
 
 static CHOICE: OnceLock<ColorChoice> = OnceLock::new();
@@ -37,17 +39,11 @@ pub(crate) fn is_watched() -> bool {
 
 /// Writes to standard output. A reader that has gone is no failure: it has what it wanted.
 pub(crate) fn print(text: &str) -> std::io::Result<()> {
-    match write(text.as_bytes()) {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
-}
-
-/// Writes a part of something longer to standard output.
-pub(crate) fn write(bytes: &[u8]) -> std::io::Result<()> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
 }
 
 /// Whether standard output is read by a person.
@@ -60,10 +56,21 @@ pub(crate) fn eprint(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Text from data or from guests with its control characters made harmless, but for line ends and tabs.
+/// Text from data or from guests with its control characters escaped, but for line ends and tabs.
 pub(crate) fn harmless(text: &str) -> String {
-    let replace = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
-    text.chars().map(replace).collect()
+    visible::lines(text).into_owned()
+}
+
+/// The same for text that is painted: sequences that colour stay.
+pub(crate) fn harmless_painted(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut shown = harmless(parts.next().unwrap_or_default());
+    for part in parts {
+        let codes = part.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(part.len());
+        shown.push_str(if part[codes..].starts_with('m') { "\x1b[" } else { "\\u{1b}[" });
+        shown.push_str(&harmless(part));
+    }
+    shown
 }
 
 /// Colours text, or leaves it as it is.
@@ -122,6 +129,8 @@ mod tests {
 
     #[test]
     fn escape_sequences_in_data_do_not_reach_the_terminal() {
-        assert_eq!(harmless("a\x1b[2Jb\tc\n"), "a\u{fffd}[2Jb\tc\n");
+        assert_eq!(harmless("a\x1b[2Jb\tc\n"), "a\\u{1b}[2Jb\tc\n");
+        let painted = "\x1b[1;31ma\x1b[0m \x1b[2Jb\x07\n";
+        assert_eq!(harmless_painted(painted), "\x1b[1;31ma\x1b[0m \\u{1b}[2Jb\\u{7}\n");
     }
 }

@@ -17,7 +17,7 @@ use flowc_store::{Record, SegmentWriter, StoredColumn};
 use crate::read::Reading;
 use crate::{Cause, Error};
 
-/// The group of a key, from its bytes in Arrow's row format: FNV-1a, folded and multiplied once more, since the low bits
+/// The group of a key, from its bytes in Arrow's row format, equal floats having equal bytes: FNV-1a, folded and multiplied once more, since the low bits
 /// of FNV know the low bits of each byte alone. It decides which rows meet in an invocation: the name that
 /// [`KeyGroups::hash`] has for it is to change with it.
 fn group(key: &[u8], groups: u64) -> u64 {
@@ -113,6 +113,7 @@ impl Keyed<'_> {
     /// The rows of each group.
     fn split(&self, batch: &Batch, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
         let keys: Vec<_> = self.key.columns.iter().filter_map(|&key| batch.column(key).cloned()).collect();
+        let keys = keys.iter().map(flowc_arrays::comparable).collect::<Result<Vec<_>, _>>()?;
         let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
         let groups: Vec<u64> = keys.iter().map(|key| group(key.as_ref(), self.key.groups)).collect();

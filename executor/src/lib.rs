@@ -87,6 +87,7 @@ pub use flowc_container as containers;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
+pub use flowc_sinks::{SinkError, StdoutWriter};
 pub use flowc_worker::{Worker, WorkerError};
 pub use history::{LogLine, PastRun, Pin};
 pub use options::{Cancel, Options, RunRequest};

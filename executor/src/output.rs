@@ -152,6 +152,9 @@ impl Outputs<'_> {
         let stdout = std::io::stdout();
         let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
         for segment in 0..self.reading.homes.segments(sink.stream) {
+            if writer.is_unread() {
+                break;
+            }
             self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
         }
         writer.finish().map_err(failed)?;

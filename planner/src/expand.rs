@@ -85,7 +85,8 @@ fn include_paths(texts: &Texts, file: usize, node: &Node, problems: &mut Problem
     INCLUDE.check(node, "include", problems);
     let mut paths = Vec::new();
     for arg in &node.args {
-        match form::string("include", arg, problems).map(|written| texts.file(file).include_path(written)) {
+        let remedy = "copy the text to this machine first, and name its path";
+        match form::path("include", arg, remedy, problems).map(|written| texts.file(file).include_path(written)) {
             Some(Some(path)) => paths.push((arg.place, path)),
             Some(None) => problems.at(arg.place, ExpansionProblem::IncludeParam),
             None => {}

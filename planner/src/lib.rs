@@ -28,6 +28,7 @@ mod syntax;
 mod targets;
 mod text;
 mod units;
+pub mod visible;
 mod wiring;
 
 pub use describe::rejects_schema;

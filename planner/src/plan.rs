@@ -344,7 +344,7 @@ pub struct KeyGroups {
 impl KeyGroups {
     /// Groups by these columns.
     pub fn new(columns: Vec<usize>) -> Self {
-        Self { columns, groups: 16, hash: "fnv1a-64 mixed 1".to_owned() }
+        Self { columns, groups: 16, hash: "fnv1a-64 mixed 2".to_owned() }
     }
 }
 

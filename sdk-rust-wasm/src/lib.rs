@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub use arrow;
+pub use flowc_arrays::comparable;
 pub use schemars;
 pub use serde;
 pub use serde_json;

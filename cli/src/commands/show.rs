@@ -4,10 +4,9 @@
 use std::io::ErrorKind;
 
 use arrow_array::RecordBatch;
-use arrow_ipc::writer::StreamWriter;
-use arrow_json::writer::{LineDelimited, WriterBuilder};
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_executor::Rows;
+use flowc_executor::{Rows, SinkError, StdoutWriter};
+use flowc_planner::plan::{CsvDialect, Format};
 use flowc_planner::quantity::count;
 
 use super::{Context, printed};
@@ -27,24 +26,35 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
     let session = context.session(&args.pipeline, false)?;
     let rows = session.show(&args.output, args.key.as_deref())?;
     let limit = args.rows.unwrap_or(if args.arrow { u64::MAX } else { FEW });
-    let form = match (args.json, args.csv, args.arrow) {
-        (true, _, _) => Ok(Form::Json),
-        (_, true, _) => Ok(Form::Csv { begun: false }),
-        (_, _, true) => Form::arrow(rows.schema()),
-        _ => return print_table(&rows, limit),
+    match (args.json, args.csv, args.arrow) {
+        (true, _, _) => write_rows(&rows, limit, &Format::JsonLines),
+        (_, true, _) => write_rows(&rows, limit, &Format::Csv(CsvDialect::default())),
+        (_, _, true) => write_rows(&rows, limit, &Format::Arrow),
+        _ => print_table(&rows, limit),
+    }
+}
+
+fn write_rows(rows: &Rows<'_>, limit: u64, format: &Format) -> Result<Exit, Failure> {
+    let unwritten = |error: SinkError| match error {
+        SinkError::Io { source, .. } => Failure::Output(source),
+        SinkError::DiskFull { .. } => Failure::Output(ErrorKind::StorageFull.into()),
+        other => {
+            let name = rows.name();
+            Failure::command(format!("`{name}` cannot be written so: {other}; try another form, or none for a table"))
+        }
     };
-    let unprintable = |error: ArrowError| {
-        let name = &args.output;
-        Failure::command(format!("`{name}` cannot be written so: {error}; try another form, or none for a table"))
-    };
-    let mut form = form.map_err(unprintable)?;
-    let write = |bytes: Result<Vec<u8>, ArrowError>| Ok(terminal::write(&bytes.map_err(unprintable)?)?);
-    let written = rows.each(limit, |batch| write(form.encode(batch))).and_then(|()| write(form.end(rows.schema())));
+    let mut writer = StdoutWriter::to_show(format, rows.schema().clone(), std::io::stdout()).map_err(unwritten)?;
+    let written = rows.each(limit, |batch| match writer.is_unread() {
+        true => Err(Failure::Output(ErrorKind::BrokenPipe.into())),
+        false => writer.write(batch).map_err(unwritten),
+    });
     match written {
         // A reader that has gone has what it wanted.
-        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(exit::OK),
-        written => written.map(|()| exit::OK),
+        Err(Failure::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
     }
+    writer.finish().map_err(unwritten)?;
+    Ok(exit::OK)
 }
 
 fn print_table(rows: &Rows<'_>, limit: u64) -> Result<Exit, Failure> {
@@ -66,60 +76,11 @@ fn table(name: &str, rows: u64, schema: &SchemaRef, batches: &[RecordBatch]) -> 
     Ok(format!("{table}\n{name}: {shown} of {}\n", count(rows, "row")))
 }
 
-/// A form in which rows go on one after another.
-enum Form {
-    Json,
-    Csv { begun: bool },
-    Arrow(Box<StreamWriter<Vec<u8>>>),
-}
-
-impl Form {
-    fn arrow(schema: &SchemaRef) -> Result<Self, ArrowError> {
-        Ok(Self::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)))
-    }
-
-    /// The bytes of some rows, and of what comes before the first.
-    fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
-        let mut bytes = Vec::new();
-        match self {
-            Form::Json => {
-                let builder = WriterBuilder::new().with_explicit_nulls(true);
-                let mut writer = builder.build::<_, LineDelimited>(&mut bytes);
-                writer.write(batch)?;
-                writer.finish()?;
-            }
-            Form::Csv { begun } => {
-                let builder = arrow_csv::WriterBuilder::new().with_header(!*begun);
-                builder.build(&mut bytes).write(batch)?;
-                *begun = true;
-            }
-            Form::Arrow(writer) => {
-                writer.write(batch)?;
-                bytes = std::mem::take(writer.get_mut());
-            }
-        }
-        Ok(bytes)
-    }
-
-    /// What comes after the last row. Without any, there are still the columns.
-    fn end(&mut self, schema: &SchemaRef) -> Result<Vec<u8>, ArrowError> {
-        match self {
-            Form::Json | Form::Csv { begun: true } => Ok(Vec::new()),
-            Form::Csv { begun: false } => self.encode(&RecordBatch::new_empty(schema.clone())),
-            Form::Arrow(writer) => {
-                writer.finish()?;
-                Ok(std::mem::take(writer.get_mut()))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{DictionaryArray, Int64Array, StringArray};
-    use arrow_ipc::reader::StreamReader;
+    use arrow_array::{Int64Array, StringArray};
     use arrow_schema::{DataType, Field, Schema};
 
     use super::*;
@@ -137,45 +98,14 @@ mod tests {
         vec![both.slice(0, 1), both.slice(1, 1)]
     }
 
-    fn written(mut form: Form, schema: &SchemaRef, batches: &[RecordBatch]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = batches.iter().flat_map(|batch| form.encode(batch).unwrap()).collect();
-        bytes.extend(form.end(schema).unwrap());
-        bytes
-    }
-
-    fn text(form: Form, batches: &[RecordBatch]) -> String {
-        String::from_utf8(written(form, &schema(), batches)).unwrap()
-    }
-
-    fn read(bytes: &[u8]) -> Vec<RecordBatch> {
-        StreamReader::try_new(bytes, None).unwrap().map(Result::unwrap).collect()
-    }
-
     #[test]
-    fn rows_are_shown_in_four_ways() {
-        assert_eq!(text(Form::Csv { begun: false }, &batches()), "word,n\n\"a,b\",1\n,2\n");
-        assert_eq!(text(Form::Json, &batches()), "{\"word\":\"a,b\",\"n\":1}\n{\"word\":null,\"n\":2}\n");
-        assert_eq!(read(&written(Form::arrow(&schema()).unwrap(), &schema(), &batches())), batches());
+    fn a_table_says_how_many_rows_there_are() {
         let table = table("words", 70, &schema(), &batches()).unwrap();
         assert!(table.contains("| a,b  | 1") && table.ends_with("words: 2 of 70 rows\n"), "{table}");
     }
 
     #[test]
     fn without_rows_the_columns_are_shown() {
-        assert_eq!(text(Form::Csv { begun: false }, &[]), "word,n\n");
-        assert_eq!(text(Form::Json, &[]), "");
-        let bytes = written(Form::arrow(&schema()).unwrap(), &schema(), &[]);
-        assert_eq!(StreamReader::try_new(&bytes[..], None).unwrap().schema(), schema());
         assert!(table("words", 0, &schema(), &[]).unwrap().contains("word"));
-    }
-
-    #[test]
-    fn batches_may_have_dictionaries_of_their_own() {
-        let column =
-            |words: [&str; 2]| Arc::new(words.into_iter().collect::<DictionaryArray<arrow_array::types::Int32Type>>());
-        let batch = |words| RecordBatch::try_from_iter([("word", column(words) as arrow_array::ArrayRef)]).unwrap();
-        let batches = [batch(["a", "b"]), batch(["c", "a"])];
-        let schema = batches[0].schema();
-        assert_eq!(read(&written(Form::arrow(&schema).unwrap(), &schema, &batches)), batches);
     }
 }

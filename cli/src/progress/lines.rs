@@ -164,7 +164,7 @@ mod tests {
     fn only_warnings_and_errors_of_stages_are_shown() {
         let log = |level: &str| Event::StageLog { stage: "a".into(), level: level.into(), message: "m\x07".into() };
         let mut lines = Lines::new(true);
-        assert_eq!(lines.of(&log("warn")).as_deref(), Some("a: warn: m\u{fffd}"));
+        assert_eq!(lines.of(&log("warn")).as_deref(), Some("a: warn: m\\u{7}"));
         assert_eq!(lines.of(&log("info")), None);
     }
 }

@@ -4,13 +4,15 @@
 mod bar;
 mod lines;
 
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flowc_executor::{Event, Observer};
+use flowc_executor::{ErrorReport, Event, Observer};
 use serde::Serialize;
 
 use self::bar::Bar;
 use self::lines::Lines;
+use crate::shorten::shorten;
 use crate::terminal;
 
 /// How a run is shown.
@@ -71,7 +73,7 @@ impl Progress {
     fn print(&self, event: &Event) {
         match self.mode {
             Mode::Quiet => {}
-            Mode::Json => print_json(event),
+            Mode::Json => print_json(&*shortened(event)),
             Mode::People => self.show(event),
         }
     }
@@ -93,6 +95,21 @@ impl Observer for Progress {
         if !*ended {
             self.print(&event);
         }
+    }
+}
+
+/// What a stage says as it fails may be longer than anybody reads.
+fn shortened(event: &Event) -> Cow<'_, Event> {
+    match event {
+        Event::StageFailed { stage, message } => {
+            let message = shorten(message).into_owned();
+            Cow::Owned(Event::StageFailed { stage: stage.clone(), message })
+        }
+        Event::Error(report) => {
+            let message = shorten(&report.message).into_owned();
+            Cow::Owned(Event::Error(ErrorReport { message, ..report.clone() }))
+        }
+        other => Cow::Borrowed(other),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod components;
 pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod hosts;
+pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod project;
 pub(crate) mod results;

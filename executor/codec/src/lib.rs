@@ -1,5 +1,5 @@
-//! Batches as bytes of other formats, one by one: a Parquet file or lines of JSON per batch ([`Codec`]). And what guards
-//! Parquet's decoders, whoever uses them ([`promise`]).
+//! Batches as bytes of other formats, one by one: a Parquet file or lines of JSON per batch ([`Codec`]). What guards
+//! Parquet's decoders, whoever uses them ([`promise`]), and what JSON and text have no words for ([`find_odd`]).
 //!
 //! What comes is not trusted: it is decoded within bounds, and has the columns that are due or is refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -18,7 +18,7 @@ use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::Serialization;
 
-pub use values::OddValue;
+pub use values::{OddValue, find_odd, odd_time};
 
 /// The one column of a stream of packed batches.
 pub const COLUMN: &str = "batch";
@@ -49,7 +49,7 @@ enum Format {
 pub enum PackError {
     /// A value that the format lacks.
     #[error(
-        "column `{}`, row {row}: {} is no number that JSON has; name another `serialization`, or leave it out", .odd.column, .odd.value
+        "column `{}`, row {row}: {}; name another `serialization`, or leave it out", .odd.column, .odd.reason
     )]
     Value {
         /// Which value.

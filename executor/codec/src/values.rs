@@ -1,68 +1,202 @@
-//! Values that JSON lacks: numbers that are none.
+//! Values that JSON lacks, or any text: numbers that are none, times that no calendar has, members of one name.
+
+use std::collections::BTreeSet;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
-use arrow_schema::DataType;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBatch};
+use arrow_cast::cast;
+use arrow_schema::{DataType, TimeUnit};
 
 /// A value that JSON lacks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OddValue {
     /// The column that holds it, perhaps deep within.
     pub column: String,
-    /// As text: `NaN`, `inf`.
-    pub value: String,
+    /// Why: `NaN is no number that JSON has`.
+    pub reason: String,
 }
 
-/// The first such value of a batch, with its row.
-pub(crate) fn find_odd(batch: &RecordBatch) -> Option<(usize, OddValue)> {
+/// Where one is, and why.
+type Odd = (usize, String);
+
+/// Days from 1970 that dates in text may be away: a little less than arrow knows, which is 262,000 years.
+const MOST_DAYS: i64 = 90_000_000;
+
+/// The first value of a batch that JSON lacks, with its row. Columns of dictionaries are not looked at.
+pub fn find_odd(batch: &RecordBatch) -> Option<(usize, OddValue)> {
     let columns = batch.schema_ref().fields().iter().zip(batch.columns());
     let odd = columns.filter_map(|(field, column)| {
-        let (row, value) = odd(column)?;
-        Some((row, OddValue { column: field.name().clone(), value: value.to_string() }))
+        let (row, reason) = odd(column)?;
+        Some((row, OddValue { column: field.name().clone(), reason }))
     });
     odd.min_by_key(|(row, _)| *row)
 }
 
-fn odd(array: &dyn Array) -> Option<(usize, f64)> {
+/// The first date or time of a column that no calendar or clock has: it would have no text.
+pub fn odd_time(array: &dyn Array) -> Option<(usize, String)> {
+    let (least, most) = bounds(array.data_type())?;
+    let data = array.to_data();
+    let odd = |value: i64| !(least..=most).contains(&value);
+    let row = match data.data_type().primitive_width() {
+        Some(4) => first(array, data.buffer::<i32>(0).iter().map(|&value| odd(value.into()))),
+        _ => first(array, data.buffer::<i64>(0).iter().map(|&value| odd(value))),
+    };
+    row.map(|row| (row, format!("its {} is one that no calendar or clock has", array.data_type())))
+}
+
+/// The least and the most that have text.
+fn bounds(data_type: &DataType) -> Option<(i64, i64)> {
+    const DAY: i64 = 86_400;
+    let a_second = |unit: &TimeUnit| match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    };
+    let around = |most: i64| (-most, most);
+    Some(match data_type {
+        DataType::Date32 => around(MOST_DAYS),
+        DataType::Date64 => around(MOST_DAYS * DAY * 1000),
+        DataType::Timestamp(unit, _) => around((MOST_DAYS * DAY).saturating_mul(a_second(unit))),
+        DataType::Time32(unit) | DataType::Time64(unit) => (0, DAY * a_second(unit) - 1),
+        _ => return None,
+    })
+}
+
+/// The first valid row for which it holds.
+fn first(array: &dyn Array, holds: impl Iterator<Item = bool>) -> Option<usize> {
+    holds.take(array.len()).enumerate().find(|(row, holds)| *holds && array.is_valid(*row)).map(|(row, _)| row)
+}
+
+fn odd(array: &dyn Array) -> Option<Odd> {
     match array.data_type() {
+        DataType::Float16 => odd_float::<Float16Type>(array.as_primitive()),
         DataType::Float32 => odd_float::<Float32Type>(array.as_primitive()),
         DataType::Float64 => odd_float::<Float64Type>(array.as_primitive()),
-        DataType::List(item) => nested(array, has_floats(item.data_type()), |row| array.as_list::<i32>().value(row)),
-        DataType::LargeList(item) => {
-            nested(array, has_floats(item.data_type()), |row| array.as_list::<i64>().value(row))
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            within(array, list.values(), |row| list.value(row))
         }
-        DataType::Struct(_) => {
-            let odd = array.as_struct().columns().iter().filter_map(odd_child(array));
-            odd.min_by_key(|(row, _)| *row)
+        DataType::LargeList(_) => {
+            let list = array.as_list::<i64>();
+            within(array, list.values(), |row| list.value(row))
         }
-        _ => None,
+        DataType::ListView(_) => {
+            let list = array.as_list_view::<i32>();
+            within(array, list.values(), |row| list.value(row))
+        }
+        DataType::LargeListView(_) => {
+            let list = array.as_list_view::<i64>();
+            within(array, list.values(), |row| list.value(row))
+        }
+        DataType::FixedSizeList(..) => {
+            let list = array.as_fixed_size_list();
+            within(array, list.values(), |row| list.value(row))
+        }
+        DataType::Map(..) => odd_map(array),
+        DataType::Struct(_) => array.as_struct().columns().iter().filter_map(|child| odd_child(array, child)).min(),
+        _ => odd_time(array),
     }
 }
 
-fn odd_float<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -> Option<(usize, f64)> {
-    let is_odd = |(row, value): &(usize, f64)| !value.is_finite() && array.is_valid(*row);
-    array.values().iter().map(|value| (*value).into()).enumerate().find(is_odd)
+fn odd_float<T: ArrowPrimitiveType<Native: Into<f64>>>(array: &PrimitiveArray<T>) -> Option<Odd> {
+    let values = || array.values().iter().map(|&value| -> f64 { value.into() });
+    let row = first(array, values().map(|value| !value.is_finite()))?;
+    Some((row, format!("{} is no number that JSON has", values().nth(row)?)))
 }
 
-/// What lies in each row by itself, since rows that are null may hide anything.
-fn nested<A: AsRef<dyn Array>>(array: &dyn Array, may: bool, value: impl Fn(usize) -> A) -> Option<(usize, f64)> {
-    let rows = (0..array.len()).filter(|row| may && array.is_valid(*row));
-    rows.filter_map(|row| Some((row, odd(value(row).as_ref())?.1))).next()
+/// In what lies within rows. Only what lies in a row that is not null is a value; most often there is nothing odd at all.
+fn within(array: &dyn Array, all: &dyn Array, of_row: impl Fn(usize) -> ArrayRef) -> Option<Odd> {
+    odd(all)?;
+    let rows = (0..array.len()).filter(|&row| array.is_valid(row));
+    rows.filter_map(|row| Some((row, odd(&of_row(row))?.1))).next()
 }
 
-/// The same for a field of a structure.
-fn odd_child<'a>(parent: &'a dyn Array) -> impl Fn(&'a arrow_array::ArrayRef) -> Option<(usize, f64)> {
-    move |child| match parent.null_count() {
+fn odd_child(parent: &dyn Array, child: &ArrayRef) -> Option<Odd> {
+    match parent.null_count() {
         0 => odd(child),
-        _ => nested(parent, has_floats(child.data_type()), |row| child.slice(row, 1)),
+        _ => within(parent, child, |row| child.slice(row, 1)),
     }
 }
 
-fn has_floats(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::List(item) | DataType::LargeList(item) => has_floats(item.data_type()),
-        DataType::Struct(fields) => fields.iter().any(|field| has_floats(field.data_type())),
-        other => other.is_floating(),
+/// A map is an object, whose members have names of their own.
+fn odd_map(array: &dyn Array) -> Option<Odd> {
+    let map = array.as_map();
+    let repeated = |row: &usize| map.is_valid(*row) && repeats(map.value(*row).column(0));
+    let key = (0..map.len()).find(repeated).map(|row| (row, "its map has a key twice".to_owned()));
+    let value = within(array, map.entries(), |row| std::sync::Arc::new(map.value(row)));
+    key.into_iter().chain(value).min()
+}
+
+fn repeats(keys: &ArrayRef) -> bool {
+    let Ok(texts) = cast(keys, &DataType::Utf8) else { return false };
+    let mut seen = BTreeSet::new();
+    !texts.as_string::<i32>().iter().all(|key| seen.insert(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::builder::{Int64Builder, MapBuilder, StringBuilder};
+    use arrow_array::{
+        Date32Array, Float64Array, Int64Array, ListArray, StructArray, Time32SecondArray, TimestampMicrosecondArray,
+    };
+    use arrow_buffer::{NullBuffer, OffsetBuffer};
+    use arrow_schema::Field;
+
+    use super::*;
+
+    fn found(column: ArrayRef) -> Option<(usize, String)> {
+        let batch = RecordBatch::try_from_iter([("c", column)]).unwrap();
+        find_odd(&batch).map(|(row, odd)| (row, odd.reason))
+    }
+
+    fn list(values: ArrayRef, lengths: [usize; 3], nulls: [bool; 3]) -> ArrayRef {
+        let item = Arc::new(Field::new_list_field(values.data_type().clone(), true));
+        Arc::new(ListArray::new(
+            item,
+            OffsetBuffer::from_lengths(lengths),
+            values,
+            Some(NullBuffer::from(nulls.to_vec())),
+        ))
+    }
+
+    #[test]
+    fn values_without_words_are_found_at_any_depth_but_not_under_nulls() {
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), None, Some(f64::NAN), Some(f64::INFINITY)]));
+        assert_eq!(found(floats.clone()), Some((2, "NaN is no number that JSON has".to_owned())));
+        let nested = list(floats.clone(), [2, 1, 1], [true, false, true]);
+        assert_eq!(found(nested.clone()), Some((2, "inf is no number that JSON has".to_owned())));
+        let fields = vec![Field::new("l", nested.data_type().clone(), true)];
+        let under = StructArray::new(fields.into(), vec![nested], Some(NullBuffer::from(vec![true, true, false])));
+        assert_eq!(found(Arc::new(under)), None);
+    }
+
+    #[test]
+    fn times_are_those_that_calendars_and_clocks_have() {
+        for (times, row) in [
+            (Arc::new(Date32Array::from(vec![Some(0), Some(MOST_DAYS as i32)])) as ArrayRef, None),
+            (Arc::new(Date32Array::from(vec![None, Some(i32::MIN)])), Some(1)),
+            (Arc::new(Time32SecondArray::from(vec![0, 86_399, 86_400])), Some(2)),
+            (Arc::new(Time32SecondArray::from(vec![-1])), Some(0)),
+            (Arc::new(TimestampMicrosecondArray::from(vec![0, i64::MAX])), Some(1)),
+            (Arc::new(TimestampMicrosecondArray::from(vec![i64::MAX, 0]).slice(1, 1)), None),
+            (Arc::new(Int64Array::from(vec![i64::MAX])), None),
+        ] {
+            assert_eq!(odd_time(&times).map(|(row, _)| row), row, "{times:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_twice_in_one_map_is_odd() {
+        let mut builder = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
+        for keys in [["a", "b"], ["b", "b"]] {
+            keys.map(|key| builder.keys().append_value(key));
+            [1, 2].map(|value| builder.values().append_value(value));
+            builder.append(true).unwrap();
+        }
+        assert_eq!(found(Arc::new(builder.finish())), Some((1, "its map has a key twice".to_owned())));
     }
 }

@@ -1,5 +1,6 @@
 //! Whether a sink can hold a stream: everything that can be said before anything is written.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,7 +30,22 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if spec.format == Format::Lines && written.fields().len() != 1 {
         return Err(refuse("format `lines` writes one column of text; select one in a stage before the sink"));
     }
-    written.fields().iter().try_for_each(|field| check_column(&spec.format, field))
+    written.fields().iter().try_for_each(|field| check_column(&spec.format, field))?;
+    check_repeated(&spec.format, &written)
+}
+
+/// Columns of one name: sources refuse a file that has some, or take one of them.
+fn check_repeated(format: &Format, schema: &Schema) -> Result<(), SinkError> {
+    let mut names = BTreeSet::new();
+    match schema.fields().iter().find(|field| !names.insert(field.name())) {
+        Some(field) if !matches!(format, Format::Table | Format::Arrow) => {
+            let (name, format) = (field.name(), format.name());
+            Err(refuse(format!(
+                "there are two columns `{name}`, which {format} can't tell apart; rename one before the sink"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse(message: impl Into<String>) -> SinkError {
@@ -93,11 +109,18 @@ fn check_dialect(dialect: &CsvDialect) -> Result<(), SinkError> {
             return Err(refuse(format!("csv: `{name}` must be one ASCII character and no line break")));
         }
     }
-    if dialect.delimiter == dialect.quote || dialect.escape == Some(dialect.delimiter) {
+    if dialect.delimiter == dialect.quote || [dialect.delimiter, dialect.quote].map(Some).contains(&dialect.escape) {
         return Err(refuse("csv: `delimiter`, `quote` and `escape` must differ"));
     }
     if dialect.comment.is_some() {
         return Err(refuse("csv: `comment` is for sources only; leave it out"));
+    }
+    let unquotable = |c: char| c == dialect.delimiter || c == dialect.quote || matches!(c, '\n' | '\r');
+    if dialect.null.contains(unquotable) || dialect.null.starts_with('\u{feff}') {
+        return Err(refuse(
+            "csv: the `null-text` stands without quotes, so it can't have a delimiter, a quote or a line break in it; name \
+             another",
+        ));
     }
     Ok(())
 }
@@ -111,7 +134,27 @@ fn check_column(format: &Format, field: &Field) -> Result<(), SinkError> {
         Format::Parquet => is_parquet(field.data_type()),
         Format::Bytes | Format::Table => return Ok(()),
     };
-    if fits && probe(format, field) { Ok(()) } else { Err(unfit(format, field)) }
+    if !fits || !probe(format, field) {
+        return Err(unfit(format, field));
+    }
+    match format {
+        Format::JsonLines | Format::Parquet => check_names(format, field.name(), children(field.data_type())),
+        _ => Ok(()),
+    }
+}
+
+/// Fields of one name: of two members of an object, readers take one.
+fn check_names(format: &Format, column: &str, fields: Vec<&Field>) -> Result<(), SinkError> {
+    if let Some((_, twice)) =
+        fields.iter().enumerate().find(|(i, field)| fields[..*i].iter().any(|f| f.name() == field.name()))
+    {
+        let (name, format) = (twice.name(), format.name());
+        return Err(refuse(format!(
+            "column `{column}` has the field `{name}` twice, of which readers of {format} would take one; write arrow, or \
+             rename it in a stage before the sink"
+        )));
+    }
+    fields.into_iter().try_for_each(|field| check_names(format, column, children(field.data_type())))
 }
 
 fn unfit(format: &Format, field: &Field) -> SinkError {
@@ -128,14 +171,16 @@ fn unfit(format: &Format, field: &Field) -> SinkError {
     }
 }
 
-/// Whether the encoder takes the column: tried on one null, since not every refusal is in its tables.
+/// Whether the encoder takes the column: tried on one null, since not every refusal is in its tables. That null may be
+/// one that the format has no place for.
 fn probe(format: &Format, field: &Field) -> bool {
     let schema: SchemaRef = Arc::new(Schema::new(vec![field.clone().with_nullable(true)]));
     let row = RecordBatch::try_new(schema.clone(), vec![new_null_array(field.data_type(), 1)]);
-    row.is_ok_and(|row| guarded(|| encode::probe(format, &schema, &row).is_ok()) == Ok(true))
+    let takes = |row| matches!(encode::probe(format, &schema, &row), Ok(()) | Err(SinkError::Value { .. }));
+    row.is_ok_and(|row| guarded(|| takes(row)) == Ok(true))
 }
 
-fn is_text(data_type: &DataType) -> bool {
+pub(crate) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
@@ -171,14 +216,17 @@ fn is_json(data_type: &DataType) -> bool {
 /// Whether a dictionary lies below the top level, where it can't be turned into plain values.
 fn has_dictionary_within(data_type: &DataType) -> bool {
     let is_dictionary = |data_type: &DataType| matches!(data_type, DataType::Dictionary(..));
-    children(data_type).into_iter().any(|child| has(child, &is_dictionary))
+    match data_type {
+        DataType::Dictionary(_, value) => has(value, &is_dictionary),
+        other => children(other).into_iter().any(|child| has(child.data_type(), &is_dictionary)),
+    }
 }
 
-/// Parquet has no unions. Its writer panics at values that have no bytes and at dictionaries of views, its reader at
-/// dictionaries of truth values.
+/// Parquet has no unions; of durations and intervals readers would see bare numbers and bytes. Its writer panics at values that have no bytes
+/// and at dictionaries of views, its reader at dictionaries of truth values.
 fn is_parquet(data_type: &DataType) -> bool {
     !has(data_type, &|data_type| match data_type {
-        DataType::Union(..) | DataType::FixedSizeBinary(0) => true,
+        DataType::Union(..) | DataType::Duration(_) | DataType::Interval(_) | DataType::FixedSizeBinary(0) => true,
         DataType::Dictionary(_, value) => {
             matches!(**value, DataType::Utf8View | DataType::BinaryView | DataType::Boolean)
         }
@@ -188,17 +236,19 @@ fn is_parquet(data_type: &DataType) -> bool {
 
 /// Whether a type or one within it is such a one.
 fn has(data_type: &DataType, such: &dyn Fn(&DataType) -> bool) -> bool {
-    such(data_type) || children(data_type).into_iter().any(|child| has(child, such))
+    let within = |data_type: &DataType| has(data_type, such);
+    such(data_type)
+        || matches!(data_type, DataType::Dictionary(_, value) if within(value))
+        || children(data_type).into_iter().any(|child| within(child.data_type()))
 }
 
-fn children(data_type: &DataType) -> Vec<&DataType> {
+fn children(data_type: &DataType) -> Vec<&Field> {
     match data_type {
-        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => vec![item.data_type()],
-        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => vec![item.data_type()],
-        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
-        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.data_type()).collect(),
-        DataType::RunEndEncoded(_, values) => vec![values.data_type()],
-        DataType::Dictionary(_, value) => vec![value],
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => vec![item.as_ref()],
+        DataType::ListView(item) | DataType::LargeListView(item) | DataType::Map(item, _) => vec![item.as_ref()],
+        DataType::Struct(fields) => fields.iter().map(AsRef::as_ref).collect(),
+        DataType::Union(fields, _) => fields.iter().map(|(_, field)| field.as_ref()).collect(),
+        DataType::RunEndEncoded(_, values) => vec![values.as_ref()],
         _ => Vec::new(),
     }
 }

@@ -9,14 +9,18 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{FileWriter as ArrowFile, StreamWriter as ArrowStream};
 use arrow_json::writer::{LineDelimited, Writer as JsonWriter, WriterBuilder as JsonBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use flowc_codec::find_odd;
 use flowc_columns::Recut;
-use flowc_planner::plan::{Compression, CsvDialect, Format};
+use flowc_planner::plan::{Compression, Format};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::coerce::{coerce, coerced_schema};
 use crate::compress::Compressor;
+use crate::csv::CsvWriter;
 use crate::error::SinkError;
+use crate::misfit::Misfit;
 use crate::plain::plain;
 
 /// Bytes of a Parquet row group: what a writer holds in memory at most.
@@ -25,11 +29,11 @@ const ROW_GROUP_BYTES: usize = 128 << 20;
 /// The version of a format's writer. It moves when the bytes for equal rows move.
 pub fn writer_version(format: &Format) -> &'static str {
     match format {
-        Format::Csv(_) => "csv 1",
-        Format::JsonLines => "jsonl 1",
-        Format::Parquet => "parquet 1",
+        Format::Csv(_) => "csv 2",
+        Format::JsonLines => "jsonl 2",
+        Format::Parquet => "parquet 2",
         Format::Arrow => "arrow 1",
-        Format::Lines => "lines 1",
+        Format::Lines => "lines 2",
         Format::Bytes => "bytes 1",
         Format::Table => "table 1",
     }
@@ -43,10 +47,18 @@ pub(crate) struct Encoder<W: Write + Send> {
 }
 
 enum Kind<W: Write + Send> {
-    Csv { builder: arrow_csv::WriterBuilder, text: Vec<u8>, out: Compressor<W> },
+    Csv {
+        writer: CsvWriter,
+        text: Vec<u8>,
+        out: Compressor<W>,
+    },
     Json(Box<JsonWriter<Compressor<W>, LineDelimited>>),
-    Lines { text: Vec<u8>, out: Compressor<W> },
-    Parquet(Recut, Box<ArrowWriter<W>>),
+    Lines {
+        text: Vec<u8>,
+        out: Compressor<W>,
+    },
+    /// With the columns as they are written.
+    Parquet(SchemaRef, Recut, Box<ArrowWriter<W>>),
     ArrowFile(Recut, Box<ArrowFile<W>>),
     ArrowStream(Recut, Box<ArrowStream<W>>),
 }
@@ -68,24 +80,18 @@ impl<W: Write + Send> Encoder<W> {
         path: &Path,
         out: W,
     ) -> Result<Self, SinkError> {
-        let kind = Kind::new(format, compression, framing, schema, out).map_err(|e| SinkError::encode(path, &*e))?;
+        let kind = Kind::new(format, compression, framing, schema, out);
+        let kind = kind.map_err(|error| SinkError::encode(path, 0, &*error))?;
         let mut encoder = Self { schema: schema.clone(), rows: 0, kind };
-        // So that the header is written even if no row comes.
+        // So that Arrow's and Parquet's writers have seen the columns even if no row comes.
         encoder.write(&RecordBatch::new_empty(schema.clone()), path)?;
         Ok(encoder)
     }
 
     /// Writes rows. The batch's columns must be the schema's.
     pub(crate) fn write(&mut self, batch: &RecordBatch, path: &Path) -> Result<(), SinkError> {
-        if let Kind::Lines { text, .. } = &mut self.kind {
-            text.clear();
-            lines(batch.column(0), text).map_err(|row| SinkError::Value {
-                path: path.to_owned(),
-                row: self.rows + row,
-                reason: LINE_BREAK,
-            })?;
-        }
-        self.kind.write(batch, &self.schema).map_err(|error| SinkError::encode(path, &*error))?;
+        let written = self.kind.write(batch, &self.schema, self.rows == 0);
+        written.map_err(|error| SinkError::encode(path, self.rows, &*error))?;
         self.rows += batch.num_rows() as u64;
         Ok(())
     }
@@ -97,7 +103,7 @@ impl<W: Write + Send> Encoder<W> {
 
     /// Writes the end and gives back what was written to.
     pub(crate) fn finish(self, path: &Path) -> Result<W, SinkError> {
-        self.kind.finish().map_err(|error| SinkError::encode(path, &*error))
+        self.kind.finish().map_err(|error| SinkError::encode(path, self.rows, &*error))
     }
 }
 
@@ -114,7 +120,11 @@ impl<W: Write + Send> Kind<W> {
     ) -> Result<Self, AnyError> {
         Ok(match format {
             Format::Csv(dialect) => {
-                Kind::Csv { builder: csv_builder(dialect), text: Vec::new(), out: Compressor::new(compression, out)? }
+                let (writer, mut text) = (CsvWriter::new(dialect), Vec::new());
+                writer.header(schema, &mut text);
+                let mut out = Compressor::new(compression, out)?;
+                out.write_all(&text)?;
+                Kind::Csv { writer, text, out }
             }
             Format::JsonLines => {
                 // A null is written out, so that a column without values is still seen.
@@ -122,8 +132,9 @@ impl<W: Write + Send> Kind<W> {
                 Kind::Json(Box::new(builder.build(Compressor::new(compression, out)?)))
             }
             Format::Parquet => {
-                let writer = ArrowWriter::try_new(out, schema.clone(), Some(parquet_properties(compression)?))?;
-                Kind::Parquet(Recut::new(schema.clone()), Box::new(writer))
+                let coerced = coerced_schema(schema);
+                let writer = ArrowWriter::try_new(out, coerced.clone(), Some(parquet_properties(compression)?))?;
+                Kind::Parquet(coerced.clone(), Recut::new(coerced), Box::new(writer))
             }
             Format::Arrow => {
                 let plain = plain_schema(schema);
@@ -139,18 +150,29 @@ impl<W: Write + Send> Kind<W> {
         })
     }
 
-    fn write(&mut self, batch: &RecordBatch, schema: &SchemaRef) -> Result<(), AnyError> {
+    /// `first`: no row has been written before.
+    fn write(&mut self, batch: &RecordBatch, schema: &SchemaRef, first: bool) -> Result<(), AnyError> {
         match self {
-            Kind::Csv { builder, text, out } => {
+            Kind::Csv { writer, text, out } => {
                 text.clear();
-                builder.clone().build(&mut *text).write(&plain(batch)?)?;
-                *builder = builder.clone().with_header(false);
+                writer.rows(&plain(batch)?, text)?;
                 out.write_all(text)?;
             }
-            Kind::Json(writer) => writer.write(&plain(batch)?)?,
-            Kind::Lines { text, out } => out.write_all(text)?,
-            Kind::Parquet(recut, writer) => {
-                for batch in recut.push(batch.clone())? {
+            Kind::Json(writer) => {
+                let batch = plain(batch)?;
+                if let Some((row, odd)) = find_odd(&batch) {
+                    let reason = format!("{}; write parquet or arrow, or null in a stage before the sink", odd.reason);
+                    return Err(Misfit::new(row, &odd.column, reason).into());
+                }
+                writer.write(&batch)?;
+            }
+            Kind::Lines { text, out } => {
+                text.clear();
+                lines(batch, first, text)?;
+                out.write_all(text)?;
+            }
+            Kind::Parquet(coerced, recut, writer) => {
+                for batch in recut.push(coerce(batch, coerced)?)? {
                     writer.write(&batch)?;
                 }
             }
@@ -175,7 +197,7 @@ impl<W: Write + Send> Kind<W> {
                 writer.finish()?;
                 writer.into_inner().finish()?
             }
-            Kind::Parquet(recut, mut writer) => {
+            Kind::Parquet(_, recut, mut writer) => {
                 if let Some(rest) = recut.finish()? {
                     writer.write(&rest)?;
                 }
@@ -194,20 +216,6 @@ impl<W: Write + Send> Kind<W> {
                 writer.into_inner()?
             }
         })
-    }
-}
-
-fn csv_builder(dialect: &CsvDialect) -> arrow_csv::WriterBuilder {
-    // `check` has seen to it that both are ASCII.
-    let byte = |c: char| u8::try_from(c).unwrap_or(b',');
-    let builder = arrow_csv::WriterBuilder::new()
-        .with_header(dialect.header)
-        .with_delimiter(byte(dialect.delimiter))
-        .with_quote(byte(dialect.quote))
-        .with_null(dialect.null.clone());
-    match dialect.escape {
-        Some(escape) => builder.with_escape(byte(escape)).with_double_quote(false),
-        None => builder,
     }
 }
 
@@ -247,21 +255,26 @@ fn plain_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
     RecordBatch::try_new_with_options(plain_schema(schema), columns, &options)
 }
 
-const LINE_BREAK: &str = "its text has a line break, so it would be read back as two rows; write csv or jsonl instead";
-
-/// Appends a column of text as lines; a null is an empty one. Gives the row whose text is more than one line.
-fn lines(column: &ArrayRef, text: &mut Vec<u8>) -> Result<(), u64> {
-    let mut line = |(row, value): (usize, Option<&str>)| {
-        let value = value.unwrap_or_default();
-        text.extend_from_slice(value.as_bytes());
+/// Appends a column of text as lines. `first`: they are the first of the file.
+fn lines(batch: &RecordBatch, first: bool, text: &mut Vec<u8>) -> Result<(), AnyError> {
+    let column = arrow_cast::cast(batch.column(0), &DataType::LargeUtf8)?;
+    for (row, line) in column.as_string::<i64>().iter().enumerate() {
+        let misfit = |reason: &str| {
+            let reason = format!("{reason}; write csv or jsonl instead");
+            Misfit::new(row, batch.schema_ref().field(0).name(), reason)
+        };
+        match line {
+            None => return Err(misfit("a null would be read back as an empty line").into()),
+            Some(line) if line.contains('\n') => return Err(misfit("a line break would make two lines of it").into()),
+            Some(line) if line.ends_with('\r') => return Err(misfit("its last character is part of a line end").into()),
+            Some(line) if first && row == 0 && line.starts_with('\u{feff}') => {
+                return Err(misfit("it starts with a mark that readers leave out of a file").into());
+            }
+            Some(line) => text.extend_from_slice(line.as_bytes()),
+        }
         text.push(b'\n');
-        if value.contains('\n') { Err(row as u64) } else { Ok(()) }
-    };
-    match column.data_type() {
-        DataType::LargeUtf8 => column.as_string::<i64>().iter().enumerate().try_for_each(&mut line),
-        DataType::Utf8View => column.as_string_view().iter().enumerate().try_for_each(&mut line),
-        _ => column.as_string::<i32>().iter().enumerate().try_for_each(&mut line),
     }
+    Ok(())
 }
 
 /// A sink that takes bytes and drops them, to try a format on a schema.

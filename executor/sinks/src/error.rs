@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::{ArrowError, DataType};
 
+use crate::misfit::Misfit;
+
 /// A sink could not be written. What was there before is still there, whole.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,14 +36,16 @@ pub enum SinkError {
         reason: String,
     },
     /// A value does not fit the format.
-    #[error("{path}: row {row} can't be written: {reason}")]
+    #[error("{path}: row {row}, column `{column}` can't be written: {reason}")]
     Value {
         /// The file that was being written.
         path: PathBuf,
-        /// Number of the row in the file, from 0.
+        /// Number of the row among those that the file gets, from 1.
         row: u64,
+        /// The column, at the top level.
+        column: String,
         /// Why not, and what to do.
-        reason: &'static str,
+        reason: String,
     },
     /// A batch does not have the columns that the sink was prepared for.
     #[error("{path}: a batch does not have the sink's columns: {reason}")]
@@ -109,9 +113,6 @@ pub enum SinkError {
         /// The most that a segment may have.
         limit: usize,
     },
-    /// Whoever read standard output has stopped.
-    #[error("standard output was closed by its reader")]
-    Closed,
     /// Not every file was written before the commit: a fault of the caller.
     #[error("the commit was given file {job} not exactly once; this is a fault of flowc")]
     Incomplete {
@@ -140,16 +141,21 @@ impl SinkError {
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::Denied { path, source },
             Kind::IsADirectory => Self::IsDirectory { path },
             Kind::NotADirectory => Self::NotADirectory { path },
-            Kind::BrokenPipe => Self::Closed,
             _ => Self::Io { path, action, source },
         }
     }
 
-    /// An encoder's error: the system call's that is behind it, where there is one.
-    pub(crate) fn encode(path: &Path, error: &(dyn Error + 'static)) -> Self {
+    /// An encoder's error: the value or the system call that is behind it, where there is one. `rows`: so many were
+    /// written before the batch.
+    pub(crate) fn encode(path: &Path, rows: u64, error: &(dyn Error + 'static)) -> Self {
+        let path_of = || path.to_owned();
+        if let Some(Misfit { row, column, reason }) = error.downcast_ref() {
+            let (row, column, reason) = (rows + *row as u64 + 1, column.clone(), reason.clone());
+            return Self::Value { path: path_of(), row, column, reason };
+        }
         match io_cause(error) {
             Some(cause) => Self::io(path, "writing", cause),
-            None => Self::Encode { path: path.to_owned(), reason: error.to_string() },
+            None => Self::Encode { path: path_of(), reason: error.to_string() },
         }
     }
 

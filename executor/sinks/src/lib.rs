@@ -10,11 +10,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod check;
+mod coerce;
 mod commit;
 mod compress;
+mod csv;
 mod encode;
 mod error;
 mod manifest;
+mod misfit;
 mod names;
 mod partition;
 mod plain;

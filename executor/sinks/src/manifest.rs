@@ -81,7 +81,7 @@ pub(crate) fn is_intact(folder: &Path, stamp: &FileStamp) -> bool {
 pub(crate) fn write(folder: &Path, scratch: &Path, state: &SinkState) -> Result<FileStamp, SinkError> {
     let path = folder.join(MANIFEST);
     let mut text = serde_json::to_vec_pretty(&Manifest { version: VERSION, state })
-        .map_err(|error| SinkError::encode(&path, &error))?;
+        .map_err(|error| SinkError::encode(&path, 0, &error))?;
     text.push(b'\n');
     let mut file = fs::File::create(scratch).at(&path, "writing")?;
     file.write_all(&text).at(&path, "writing")?;

@@ -4,20 +4,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch, UInt32Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
 use arrow_select::take::take_record_batch;
+use flowc_codec::odd_time;
 use flowc_planner::plan::SinkSpec;
 
 use crate::check::is_scalar;
 use crate::error::SinkError;
+use crate::plain::plain_array;
 
 /// Bytes that file systems take as a name.
 const LONGEST_NAME: usize = 255;
 
-/// The folder of rows without a value.
-const NULL: &str = "__null__";
+/// Stands for no value in the names of folders, as Hive began it; no reader knows another.
+const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Indices of the partition columns, outermost first.
 pub(crate) fn partition_columns(spec: &SinkSpec, schema: &Schema) -> Result<Vec<usize>, SinkError> {
@@ -72,29 +74,50 @@ fn folders(
     failed: &impl Fn(ArrowError) -> SinkError,
 ) -> Result<Vec<String>, SinkError> {
     let mut folders = vec![String::new(); batch.num_rows()];
-    let options = FormatOptions::new();
     for &column in columns {
-        let array = batch.column(column);
         let schema = batch.schema();
         let name = schema.field(column).name();
         let encoded = encode(name);
-        let (nulls, texts) = (array.logical_nulls(), ArrayFormatter::try_new(array, &options).map_err(failed)?);
-        for (row, folder) in folders.iter_mut().enumerate() {
-            let null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-            let text = if null { String::new() } else { texts.value(row).try_to_string().map_err(failed)? };
-            let value = if null { NULL.to_owned() } else { encode_value(&text) };
-            if encoded.len() + "=".len() + value.len() > LONGEST_NAME {
-                return Err(too_long(name, &text));
+        for (folder, value) in folders.iter_mut().zip(texts(name, batch.column(column), failed)?) {
+            let value = value.as_deref();
+            let text = value.map_or(NULL.to_owned(), encode);
+            if encoded.len() + "=".len() + text.len() > LONGEST_NAME {
+                return Err(too_long(name, value.unwrap_or_default()));
             }
             if !folder.is_empty() {
                 folder.push('/');
             }
             folder.push_str(&encoded);
             folder.push('=');
-            folder.push_str(&value);
+            folder.push_str(&text);
         }
     }
     Ok(folders)
+}
+
+/// The values of a column as texts.
+fn texts(
+    name: &str,
+    array: &ArrayRef,
+    failed: &impl Fn(ArrowError) -> SinkError,
+) -> Result<Vec<Option<String>>, SinkError> {
+    let refuse = |reason: String| SinkError::Partition { column: name.to_owned(), reason };
+    let array = plain_array(array).map_err(failed)?;
+    if let Some((_, reason)) = odd_time(&array) {
+        return Err(refuse(format!("has a value that can't name a folder: {reason}")));
+    }
+    let options = FormatOptions::new().with_display_error(false);
+    let (nulls, texts) = (array.logical_nulls(), ArrayFormatter::try_new(&array, &options).map_err(failed)?);
+    let text = |row: usize| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+        true => Ok(None),
+        false => texts.value(row).try_to_string().map(Some).map_err(failed),
+    };
+    let texts = (0..array.len()).map(text).collect::<Result<Vec<_>, _>>()?;
+    if texts.iter().flatten().any(|text| text == NULL) {
+        let reason = format!("has the text `{NULL}`, which names the folder of no value; change it before the sink");
+        return Err(refuse(reason));
+    }
+    Ok(texts)
 }
 
 fn too_long(column: &str, value: &str) -> SinkError {
@@ -105,11 +128,6 @@ fn too_long(column: &str, value: &str) -> SinkError {
          with shorter values"
     );
     SinkError::Partition { column: column.to_owned(), reason }
-}
-
-/// A value as a folder's name; the text `__null__` is kept apart from no value.
-fn encode_value(value: &str) -> String {
-    if value == NULL { "%5F_null__".to_owned() } else { encode(value) }
 }
 
 /// Percent-encodes all but ASCII letters, digits and `-_.~`.
@@ -147,8 +165,8 @@ mod tests {
     proptest! {
         #[test]
         fn encoding_has_an_inverse_and_never_leaves_the_folder(text in any::<String>()) {
-            let encoded = encode_value(&text);
-            prop_assert!(!encoded.contains('/') && encoded != NULL);
+            let encoded = encode(&text);
+            prop_assert!(!encoded.contains('/'));
             prop_assert_eq!(decode(&encoded), text);
         }
     }
@@ -163,9 +181,19 @@ mod tests {
         .unwrap();
         let parts = split(&batch, &[0], Path::new("o")).unwrap();
         let of = |folder: &str| parts[folder].column(0).clone();
-        assert_eq!(parts.keys().collect::<Vec<_>>(), ["k=", "k=__null__", "k=a%2Fb"]);
+        assert_eq!(parts.keys().collect::<Vec<_>>(), ["k=", "k=__HIVE_DEFAULT_PARTITION__", "k=a%2Fb"]);
         assert_eq!(of("k=a%2Fb").as_ref(), &Int32Array::from(vec![1, 3]) as &dyn Array);
-        assert_eq!(of("k=__null__").as_ref(), &Int32Array::from(vec![2]) as &dyn Array);
+        assert_eq!(of("k=__HIVE_DEFAULT_PARTITION__").as_ref(), &Int32Array::from(vec![2]) as &dyn Array);
+    }
+
+    #[test]
+    fn the_text_that_names_the_folder_of_no_value_is_refused() {
+        let batch = RecordBatch::try_from_iter([
+            ("k", Arc::new(StringArray::from(vec![NULL])) as _),
+            ("n", Arc::new(Int32Array::from(vec![1])) as _),
+        ]);
+        let error = split(&batch.unwrap(), &[0], Path::new("o")).unwrap_err().to_string();
+        assert!(error.starts_with("`partition-by` column `k` has the text `__HIVE_DEFAULT_PARTITION__`"), "{error}");
     }
 
     #[test]

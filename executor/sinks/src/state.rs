@@ -69,7 +69,7 @@ pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment])
 /// The part of [`result_digest`] that all segments share.
 pub(crate) fn form_digest(spec: &SinkSpec, schema: &Schema) -> [u8; 32] {
     let spec_json = serde_json::to_value(spec).unwrap_or_default();
-    let mut hasher = KeyHasher::new("flowc sink form 1");
+    let mut hasher = KeyHasher::new("flowc sink form 2");
     hasher.bytes(canonical_json(&spec_json).as_bytes()).bytes(writer_version(&spec.format).as_bytes());
     hasher.number(schema.fields().len() as u64);
     for field in schema.fields() {

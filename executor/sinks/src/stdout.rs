@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_columns::Recut;
-use flowc_planner::plan::{Format, SinkSpec};
+use flowc_planner::plan::{Compression, Format, SinkSpec};
 
 use crate::check::{check, resolved_compression};
 use crate::encode::{Encoder, Framing};
@@ -21,7 +21,26 @@ const NAME: &str = "standard output";
 pub struct StdoutWriter<W: Write> {
     schema: SchemaRef,
     kind: Kind,
+    out: Reader<W>,
+}
+
+/// Who reads what is written. One who has gone had what he wanted: that is no failure.
+struct Reader<W> {
     out: W,
+    gone: bool,
+}
+
+impl<W: Write> Reader<W> {
+    fn hand(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        if self.gone {
+            return Ok(());
+        }
+        match self.out.write_all(bytes).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.gone = true,
+            done => done.at(Path::new(NAME), "writing")?,
+        }
+        Ok(())
+    }
 }
 
 enum Kind {
@@ -54,19 +73,35 @@ impl Write for Handover {
 
 impl<W: Write> StdoutWriter<W> {
     /// # Errors
-    /// If the format can't hold the columns, or the reader is gone.
+    /// If the format can't hold the columns.
     pub fn new(spec: &SinkSpec, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
         check(spec, &schema)?;
-        let kind = match &spec.format {
+        Self::unchecked(&spec.format, resolved_compression(spec), schema, out)
+    }
+
+    /// For rows that somebody looks at: columns that no source could read back are shown as well.
+    ///
+    /// # Errors
+    /// If the format has no words for a column's type.
+    pub fn to_show(format: &Format, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
+        Self::unchecked(format, Compression::None, schema, out)
+    }
+
+    fn unchecked(format: &Format, compression: Compression, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
+        let kind = match format {
             Format::Table => Kind::Table { rows: Recut::new(schema.clone()), begun: false },
             format => {
-                let (compression, bytes) = (resolved_compression(spec), Handover::default());
-                let path = Path::new(NAME);
+                let (path, bytes) = (Path::new(NAME), Handover::default());
                 let encoder = Encoder::new(format, compression, Framing::Stream, &schema, path, bytes.clone())?;
                 Kind::Encoded(Box::new(encoder), bytes)
             }
         };
-        Ok(Self { schema, kind, out })
+        Ok(Self { schema, kind, out: Reader { out, gone: false } })
+    }
+
+    /// Whether nobody reads any more. What is written then is dropped.
+    pub fn is_unread(&self) -> bool {
+        self.out.gone
     }
 
     /// Writes rows, in order.
@@ -74,15 +109,15 @@ impl<W: Write> StdoutWriter<W> {
         let batch = conform(batch, &self.schema, Path::new(NAME))?;
         match &mut self.kind {
             Kind::Table { rows, begun } => {
-                let full = rows.push(batch).map_err(|error| SinkError::encode(Path::new(NAME), &error))?;
+                let full = rows.push(batch).map_err(|error| SinkError::encode(Path::new(NAME), 0, &error))?;
                 for batch in full {
-                    self.out.write_all(&table(&self.schema, &[batch])?).at(Path::new(NAME), "writing")?;
+                    self.out.hand(&table(&self.schema, &[batch])?)?;
                     *begun = true;
                 }
             }
             Kind::Encoded(encoder, bytes) => {
                 encoder.write(&batch, Path::new(NAME))?;
-                self.out.write_all(&bytes.take()).at(Path::new(NAME), "writing")?;
+                self.out.hand(&bytes.take())?;
             }
         }
         Ok(())
@@ -94,21 +129,20 @@ impl<W: Write> StdoutWriter<W> {
         let rest = match self.kind {
             Kind::Encoded(encoder, _) => encoder.finish(path)?.take(),
             Kind::Table { rows, begun } => {
-                let rest = rows.finish().map_err(|error| SinkError::encode(path, &error))?;
+                let rest = rows.finish().map_err(|error| SinkError::encode(path, 0, &error))?;
                 // Without rows there are still the names.
                 if rest.is_some() || !begun { table(&self.schema, rest.as_slice())? } else { Vec::new() }
             }
         };
-        self.out.write_all(&rest).at(path, "writing")?;
-        self.out.flush().at(path, "writing")?;
-        Ok(self.out)
+        self.out.hand(&rest)?;
+        Ok(self.out.out)
     }
 }
 
 /// Rows as a table with a line end.
 fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError> {
     let table = crate::table::table(schema, rows, "", false);
-    Ok(format!("{}\n", table.map_err(|error| SinkError::encode(Path::new(NAME), &error))?).into_bytes())
+    Ok(format!("{}\n", table.map_err(|error| SinkError::encode(Path::new(NAME), 0, &error))?).into_bytes())
 }
 
 /// Writes a whole dataset to standard output or to whatever stands for it.

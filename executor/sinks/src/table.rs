@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, Schema};
 use comfy_table::Table;
+use flowc_planner::visible::line;
 
 /// Characters of a value that a table shows: nobody reads more, and aligning them takes time that grows with their
 /// square.
@@ -13,15 +14,15 @@ const SHOWN: usize = 1000;
 const LINES: &str = "||--+-++|    ++++++";
 
 /// Draws a table of rows, without a line end. Nulls are shown as `null_text`; with `types`, each column has its type
-/// under its name. Long values are cut, and say so.
+/// under its name. Long values are cut, and say so; control characters are escaped, so that each row is a line.
 ///
 /// # Errors
 /// If a type can't be shown.
 pub fn table(schema: &Schema, rows: &[RecordBatch], null_text: &str, types: bool) -> Result<String, ArrowError> {
     let mut table = Table::new();
     table.load_preset(LINES).set_header(schema.fields().iter().map(|field| match types {
-        true => format!("{}\n{}", field.name(), field.data_type()),
-        false => field.name().clone(),
+        true => format!("{}\n{}", line(field.name()), line(&field.data_type().to_string())),
+        false => line(field.name()).into_owned(),
     }));
     let options = FormatOptions::new().with_null(null_text);
     for batch in rows {
@@ -29,7 +30,7 @@ pub fn table(schema: &Schema, rows: &[RecordBatch], null_text: &str, types: bool
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             // A value that its type can't have is shown as an error, in its place.
-            table.add_row(columns.iter().map(|column| cut(column.value(row).to_string())));
+            table.add_row(columns.iter().map(|column| cut(line(&column.value(row).to_string()).into_owned())));
         }
     }
     Ok(table.to_string())
@@ -46,7 +47,21 @@ fn cut(mut text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, StringArray};
+
     use super::*;
+
+    #[test]
+    fn a_terminal_obeys_neither_values_nor_names() {
+        let texts = StringArray::from(vec!["a\x1b[31m\tb\nc", "d"]);
+        let batch = RecordBatch::try_from_iter([("n\x07", Arc::new(texts) as ArrayRef)]).unwrap();
+        let table = table(&batch.schema(), std::slice::from_ref(&batch), "", true).unwrap();
+        assert_eq!(table.lines().count(), 7, "{table}");
+        assert!(table.contains("| n\\u{7} ") && table.contains("| a\\u{1b}[31m\\tb\\nc |"), "{table}");
+        assert!(!table.contains('\x1b'));
+    }
 
     #[test]
     fn long_values_are_cut_at_a_character_and_say_so() {

@@ -211,8 +211,8 @@ fn partitions_have_folders_with_encoded_names_and_leave_their_column_out() {
     let rows: &[(&str, &[RecordBatch])] = &[("in/a.csv", std::slice::from_ref(&batch))];
     let state = write(&spec, dir.path(), rows, None).unwrap();
     let out = dir.path().join("out");
-    assert_eq!(names(&out), [MANIFEST, "k=%5F_null__", "k=__null__", "k=a%2F..%2Fb"]);
-    assert_eq!(fs::read_to_string(out.join("k=__null__/a.csv")).unwrap(), "n\n2\n");
+    assert_eq!(names(&out), [MANIFEST, "k=__HIVE_DEFAULT_PARTITION__", "k=__null__", "k=a%2F..%2Fb"]);
+    assert_eq!(fs::read_to_string(out.join("k=__HIVE_DEFAULT_PARTITION__/a.csv")).unwrap(), "n\n2\n");
     let again =
         Preparation::new(&spec, batch.schema(), dir.path(), &segments_of(rows), Some(&state), &Stagings::default())
             .unwrap();

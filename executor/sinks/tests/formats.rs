@@ -141,7 +141,7 @@ fn a_line_break_in_a_line_is_refused_and_nothing_is_left() {
     let texts = StringArray::from(vec!["one", "two\nthree"]);
     let batch = RecordBatch::try_from_iter([("line", Arc::new(texts) as Arc<dyn Array>)]).unwrap();
     let refused = write(&file("x.txt", Format::Lines), dir.path(), &[("a", &[batch])], None);
-    assert!(matches!(refused, Err(SinkError::Value { row: 1, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(SinkError::Value { row: 2, .. })), "{refused:?}");
     assert!(names(dir.path()).is_empty());
 }
 

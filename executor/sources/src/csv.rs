@@ -17,6 +17,7 @@ use crate::dialect::{check_dialect, format, records};
 use crate::error::SourceError;
 use crate::framing::{CsvFraming, Framing};
 use crate::parser::{BadRecord, NOT_UTF8, Parser, map_types, project};
+use crate::quoted::{QuotedNulls, is_text};
 use crate::text::MOST_RECORD;
 use crate::values::{has_infinity, is_value, read_texts};
 use crate::view::View;
@@ -55,7 +56,7 @@ impl CsvLayout {
             let positions = find_columns(view.name(), &names, schema)?;
             (spread(&names, schema, &positions), positions)
         };
-        let fields = map_types(&fields, decoded_type);
+        let fields = nullable(&map_types(&fields, decoded_type));
         Ok((Self { dialect: dialect.clone(), format: format(dialect)?, fields, positions }, start))
     }
 
@@ -126,6 +127,13 @@ pub(crate) fn names(file: &str, header: &csv::ByteRecord) -> Result<Vec<String>,
     header.iter().enumerate().map(name).collect()
 }
 
+/// The fields, nulls allowed: which of them are none is not known before quotes have been looked at.
+fn nullable(fields: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(
+        fields.fields().iter().map(|field| Field::clone(field).with_nullable(true)).collect::<Vec<_>>(),
+    ))
+}
+
 /// Finds each of the schema's columns in a header.
 fn find_columns(file: &str, names: &[String], schema: &SchemaRef) -> Result<Vec<usize>, SourceError> {
     let find = |field: &Arc<Field>| {
@@ -177,17 +185,22 @@ impl CsvParser {
     }
 
     /// Turns decoded columns into the schema's.
-    fn conform(&self, bytes: &[u8], decoded: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn conform(&self, bytes: &[u8], decoded: RecordBatch) -> Result<RecordBatch, ArrowError> {
         // A number that is too large is infinity to the decoder: the texts tell.
         if decoded.columns().iter().any(has_infinity) {
             let texts = map_types(&self.layout.fields, |_| DataType::Utf8);
             let (texts, _) = decode(&mut self.new_decoder(&texts, bytes), bytes)?;
-            return texts.map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |texts| self.read(&texts));
+            return texts
+                .map_or_else(|| Ok(RecordBatch::new_empty(self.schema.clone())), |texts| self.read(bytes, texts));
         }
-        self.read(decoded)
+        self.read(bytes, decoded)
     }
 
-    fn read(&self, decoded: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn read(&self, bytes: &[u8], decoded: RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let (schema, positions) = (&self.schema, &self.positions[..]);
+        let quoted =
+            QuotedNulls { framing: self.layout.framing(), null: &self.layout.dialect.null, schema, positions };
+        let decoded = quoted.restore(decoded, bytes)?;
         let read = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
             true => Ok(column.clone()),
             false => read_texts(column.as_string(), field.data_type()),
@@ -216,10 +229,12 @@ impl CsvParser {
     }
 
     /// The first column that has no room for its field of this record, and why.
-    fn explain_fields(&self, fields: &csv::ByteRecord) -> Option<BadRecord> {
+    fn explain_fields(&self, record: &[u8], fields: &csv::ByteRecord) -> Option<BadRecord> {
+        let null = self.layout.dialect.null.as_str();
+        let quoted = self.layout.framing().quoted_fields(record, null.as_bytes());
         self.schema.fields().iter().zip(&self.positions).find_map(|(field, &position)| {
             let text = String::from_utf8_lossy(&fields[position]);
-            let is_null = text == self.layout.dialect.null.as_str();
+            let is_null = text == null && !(is_text(field.data_type()) && quoted.contains(&position));
             let reason = match is_null {
                 true if field.is_nullable() => return None,
                 true => "null in a column without nulls".to_owned(),
@@ -249,7 +264,7 @@ impl Parser for CsvParser {
         }
         let batch = batch.map_or_else(
             || Ok(RecordBatch::new_empty(self.schema.clone())),
-            |decoded| self.conform(&bytes[..used], &decoded),
+            |decoded| self.conform(&bytes[..used], decoded),
         )?;
         Ok((batch, used))
     }
@@ -272,7 +287,7 @@ impl Parser for CsvParser {
             let column = Some(self.layout.fields.field(place).name().clone());
             return BadRecord { column, reason: NOT_UTF8.to_owned() };
         }
-        self.explain_fields(&values).unwrap_or_else(|| BadRecord { column: None, reason: error.to_string() })
+        self.explain_fields(record, &values).unwrap_or_else(|| BadRecord { column: None, reason: error.to_string() })
     }
 }
 

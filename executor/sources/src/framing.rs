@@ -36,6 +36,15 @@ impl CsvFraming {
         }
     }
 
+    pub(crate) fn quote(&self) -> u8 {
+        self.quote
+    }
+
+    /// Whether a text is written in quotes as it is.
+    pub(crate) fn is_literal(&self, text: &[u8]) -> bool {
+        !text.iter().any(|&byte| byte == self.quote || Some(byte) == self.escape)
+    }
+
     /// Skips what lies between records. `None`: all of `bytes` does, or a comment has no end yet.
     fn start(&self, bytes: &[u8], mut at: usize) -> Option<usize> {
         loop {
@@ -74,6 +83,41 @@ impl CsvFraming {
                 _ if bytes[at] != self.quote => at += 2,
                 Some(&next) if next == self.quote => at += 2,
                 _ => return Some(at + 1),
+            }
+        }
+    }
+
+    /// The places, among the fields of a record, of those that say this text in quotes.
+    pub(crate) fn quoted_fields(&self, record: &[u8], text: &[u8]) -> Vec<usize> {
+        let (mut places, mut at) = (Vec::new(), 0);
+        for place in 0.. {
+            if record.get(at) == Some(&self.quote) {
+                let Some(end) = self.close(record, at + 1) else { break };
+                if self.says(&record[at + 1..end - 1], text) {
+                    places.push(place);
+                }
+                at = end;
+            }
+            match record.get(at..).and_then(|rest| memchr(self.delimiter, rest)) {
+                Some(next) => at += next + 1,
+                None => break,
+            }
+        }
+        places
+    }
+
+    /// Whether the content of a quoted field says this text: a quote or an escape stands before the byte that is meant.
+    fn says(&self, content: &[u8], text: &[u8]) -> bool {
+        let (mut content, mut text) = (content.iter(), text.iter());
+        loop {
+            let said = match content.next() {
+                Some(&mark) if mark == self.quote || Some(mark) == self.escape => content.next(),
+                said => said,
+            };
+            match (said, text.next()) {
+                (None, None) => return true,
+                (said, meant) if said != meant => return false,
+                _ => {}
             }
         }
     }

@@ -32,6 +32,7 @@ mod parquet;
 mod parser;
 mod partitions;
 mod promise;
+mod quoted;
 mod reader;
 mod schema;
 mod segment;

@@ -50,6 +50,16 @@ pub enum PlaceProblem {
         /// Names of formats.
         known: String,
     },
+    /// An address where a path should be.
+    #[error("`{scheme}://` is no place that flowc reads or writes: it knows the paths of this machine alone")]
+    #[diagnostic(code(flowc::address))]
+    Address {
+        /// What stands before `://`.
+        scheme: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
     /// A declared schema for a format that brings its own.
     #[error("the format `{format}` has columns of its own, so `schema` cannot be declared")]
     #[diagnostic(code(flowc::fixed_schema), help("leave out `schema`"))]

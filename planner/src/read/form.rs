@@ -1,6 +1,6 @@
 //! What a node may hold, as a table, and how values are taken from it with their types checked.
 
-use crate::diagnostic::{Problems, ShapeProblem, nearest, suggest};
+use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, nearest, suggest};
 use crate::syntax::{Arg, Node, Value};
 
 /// What a node may hold.
@@ -131,6 +131,26 @@ pub(crate) fn string<'a>(what: &str, arg: &'a Arg, problems: &mut Problems) -> O
     None
 }
 
+/// A text that names a file or a folder. `remedy` says what to do where it is the address of something elsewhere.
+pub(crate) fn path<'a>(what: &str, arg: &'a Arg, remedy: &str, problems: &mut Problems) -> Option<&'a str> {
+    let text = string(what, arg, problems)?;
+    let Some((scheme, rest)) = address(text) else { return Some(text) };
+    let help = match scheme.eq_ignore_ascii_case("file") && rest.starts_with('/') {
+        true => format!("name the path alone: \"{rest}\""),
+        false => remedy.to_owned(),
+    };
+    problems.at(arg.place, PlaceProblem::Address { scheme: scheme.to_owned(), help });
+    None
+}
+
+/// The scheme of an address, and what follows `://`.
+fn address(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once("://")?;
+    let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    named.then_some((scheme, rest))
+}
+
 /// An integer.
 pub(crate) fn integer(what: &str, arg: &Arg, problems: &mut Problems) -> Option<i128> {
     if let Value::Integer(number) = arg.value {
@@ -179,6 +199,18 @@ pub(crate) fn child_string<'a>(
 ) -> Option<(&'a str, &'a Arg)> {
     let arg = only_arg(node, child, example, problems)?;
     Some((string(child, arg, problems)?, arg))
+}
+
+/// A child with one path.
+pub(crate) fn child_path<'a>(
+    node: &'a Node,
+    child: &str,
+    example: &'static str,
+    remedy: &str,
+    problems: &mut Problems,
+) -> Option<(&'a str, &'a Arg)> {
+    let arg = only_arg(node, child, example, problems)?;
+    Some((path(child, arg, remedy, problems)?, arg))
 }
 
 /// A value of the right type that makes no sense.

@@ -53,7 +53,8 @@ fn name<'a>(child: &'a Node, problems: &mut Problems) -> Option<(&'a str, Place)
 /// Where its value is, if the text says so.
 fn source(child: &Node, problems: &mut Problems) -> Option<SecretSource> {
     let env = child.prop("env").and_then(|arg| Some((form::string("env", arg, problems)?, arg)));
-    let file = child.prop("file").and_then(|arg| Some((form::string("file", arg, problems)?, arg)));
+    let remedy = "name a file of this machine, or a variable of flowc's environment: env=\"API_TOKEN\"";
+    let file = child.prop("file").and_then(|arg| Some((form::path("file", arg, remedy, problems)?, arg)));
     if let (Some((_, first)), Some((_, second))) = (env, file) {
         problems.with(second.place, StageProblem::TwoSecretSources, first.place, "the other is here");
     }

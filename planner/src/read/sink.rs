@@ -95,7 +95,8 @@ fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Tar
         return Some((Target::Stdout, place.place));
     }
     let example = if place.name == "file" { "file \"out/words.csv\"" } else { "directory \"out/words\"" };
-    let (path, arg) = form::child_string(node, &place.name, example, problems)?;
+    let remedy = "name a place on this machine, and copy from there after the run";
+    let (path, arg) = form::child_path(node, &place.name, example, remedy, problems)?;
     if path.is_empty() || (place.name == "file" && path.ends_with('/')) {
         form::bad_value("path", arg, format!("for example: `{example}`"), problems);
         return None;

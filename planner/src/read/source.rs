@@ -16,6 +16,8 @@ const FORM: Form = Form {
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
+/// What to do about files that are elsewhere.
+const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
     what: "a source",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
@@ -73,8 +75,9 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
             let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
             let form = Form { takes, props: &[PARTITIONS], ..Form::LEAF };
             form.check(files, "`files`", problems);
-            let texts = files.args.iter().map(|arg| form::string("files", arg, problems));
-            let patterns: Vec<String> = texts.collect::<Option<Vec<_>>>()?.into_iter().map(str::to_owned).collect();
+            let path = |arg| form::path("files", arg, FETCH, problems).map(str::to_owned);
+            let patterns: Vec<Option<String>> = files.args.iter().map(path).collect();
+            let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
             files.args.iter().for_each(|arg| check_pattern(arg, problems));
             let places: Vec<Place> = files.args.iter().map(|arg| arg.place).collect();
             (!places.is_empty()).then_some((Location::Files(patterns), places))

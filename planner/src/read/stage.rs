@@ -13,6 +13,10 @@ use crate::text::Place;
 const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
+/// What to do about code that is elsewhere.
+const FETCH: &str = "copy the code to this machine first, and name its path";
+/// What to do about an image with a scheme.
+const REFER: &str = "name the image as Docker and Podman do, without a scheme: `registry.example/name:tag`";
 const RESERVED: &[&str] = &["wgsl", "sql"];
 const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
 const CONTAINER: Form =
@@ -141,7 +145,8 @@ fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code
         "python" => program(child, &PYTHON, problems)?,
         "container" => program(child, &CONTAINER, problems)?,
         "image" => program(child, &IMAGE, problems)?,
-        other => form::child_string(node, other, example(other), problems)?,
+        "std" => form::child_string(node, "std", example("std"), problems)?,
+        other => form::child_path(node, other, example(other), FETCH, problems)?,
     };
     if text.is_empty() {
         form::bad_value("code", arg, format!("for example: `{}`", example(&child.name)), problems);
@@ -162,7 +167,7 @@ fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code
 fn program<'a>(child: &'a Node, form: &Form, problems: &mut Problems) -> Option<(&'a str, &'a Arg)> {
     form.check(child, &format!("`{}`", child.name), problems);
     let arg = child.args.first()?;
-    Some((form::string(&child.name, arg, problems)?, arg))
+    Some((form::path(&child.name, arg, if child.name == "image" { REFER } else { FETCH }, problems)?, arg))
 }
 
 fn example(code: &str) -> &'static str {

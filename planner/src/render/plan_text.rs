@@ -4,6 +4,7 @@ use super::words;
 use crate::plan::{Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage};
 use crate::quantity;
 use crate::units::{Boundary, Unit};
+use crate::visible;
 
 /// What a run would do, for people. The last line ends with a line break.
 pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
@@ -22,7 +23,15 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
         lines.push(format!("\nsink {}  {}", sink.name, words::target(&sink.spec.target)));
         lines.push(format!("    {} <- {}", words::writing(&sink.spec), plan.stream(sink.stream).name));
     }
-    lines.join("\n") + "\n"
+    lines.iter().map(|text| shown(text) + "\n").collect()
+}
+
+/// A line, perhaps with a blank one before it.
+fn shown(text: &str) -> String {
+    match text.strip_prefix('\n') {
+        Some(text) => format!("\n{}", visible::line(text)),
+        None => visible::line(text).into_owned(),
+    }
 }
 
 fn heading(plan: &Plan, units: &[Unit]) -> String {

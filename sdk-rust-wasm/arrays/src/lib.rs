@@ -8,12 +8,14 @@
 
 mod error;
 mod flatten;
+mod floats;
 mod rebuild;
 mod types;
 mod values;
 
 pub use error::{ArraysError, Fault};
 pub use flatten::flatten;
+pub use floats::comparable;
 pub use rebuild::{Trust, rebuild};
 pub use types::check_types;
 pub use values::check_values;

@@ -58,7 +58,8 @@ impl Keys {
             (Keys::Text(_), [column]) => add_text(groups, column.as_string::<i32>(), count),
             (Keys::Nothing, _) => (0..rows).for_each(|row| groups.table.add(&[], 0, 0, count(row))),
             (Keys::Rows { converter, .. }, columns) => {
-                let keys = converter.convert_columns(columns)?;
+                let columns = columns.iter().map(flowc_sdk::comparable).collect::<std::result::Result<Vec<_>, _>>()?;
+                let keys = converter.convert_columns(&columns)?;
                 for (row, key) in keys.iter().enumerate() {
                     groups.table.add(key.as_ref(), 0, key.as_ref().len(), count(row));
                 }

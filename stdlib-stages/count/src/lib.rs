@@ -39,7 +39,8 @@ pub struct Count {
 impl Combine for Count {
     type Config = Config;
     const DOC: &'static str = "Counts the rows of each distinct value of some columns, null being a value. The result \
-                               is sorted by these columns, nulls first.";
+                               is sorted by these columns, nulls first. Of floats, -0.0 counts as 0.0, and NaN is one \
+                               value, above all numbers.";
 
     fn describe(config: &Config, input: &Columns) -> Result<Combination> {
         let by = match &config.by {

@@ -64,6 +64,19 @@ fn several_columns_of_any_type_are_counted_together() {
 }
 
 #[test]
+fn zeros_are_one_value_and_so_is_nan() {
+    let floats = |floats: Vec<f64>| {
+        RecordBatch::try_from_iter([("x", Arc::new(Float64Array::from(floats)) as ArrayRef)]).unwrap()
+    };
+    let segments = [vec![-0.0, f64::NAN, -1.5], vec![0.0, -f64::NAN], vec![-0.0]].map(floats).to_vec();
+    let result = run(json!({}), segments.clone());
+    let keys = result.column(0).as_primitive::<flowc_sdk::arrow::datatypes::Float64Type>();
+    assert_eq!(format!("{:?}", &keys.values()[..]), "[-1.5, 0.0, NaN]");
+    assert_eq!(counts(&result), [1, 3, 2]);
+    assert_eq!(run(json!({}), segments.into_iter().rev().collect()), result, "whichever comes first");
+}
+
+#[test]
 fn without_columns_all_rows_are_counted() {
     let result = run(json!({"by": []}), vec![texts(&[None, Some("a")]), texts(&[Some("b")])]);
     assert_eq!(counts(&result), [3]);

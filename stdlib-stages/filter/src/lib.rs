@@ -25,7 +25,8 @@ pub struct Where {
 
 impl FilterRows for Where {
     const DOC: &'static str = "Keeps the rows that meet all conditions, with all their columns. A comparison with null \
-                               is neither true nor false; rows stay where the conditions are true.";
+                               is neither true nor false; rows stay where the conditions are true. Of floats, -0.0 \
+                               equals 0.0, and NaN equals NaN and is above all numbers.";
 
     fn describe(&mut self, input: &Columns) -> Result<Vec<Column>> {
         let mut compiler = Compiler::new(input);

@@ -57,7 +57,7 @@ fn compare(column: &ArrayRef, op: Op, values: &[ArrayRef]) -> Result<BooleanArra
         Op::StartsWith => comparison::starts_with,
         Op::EndsWith => comparison::ends_with,
     };
-    any_of(column, values, kernel)
+    any_of(&flowc_sdk::comparable(column)?, values, kernel)
 }
 
 /// Whether the kernel holds for one of the values.
@@ -133,7 +133,8 @@ impl<'a> Compiler<'a> {
             (Some(value), _) => vec![value],
         };
         let literal = |value| literal(plain(column.data_type()), value).map_err(|problem| problem.blame(&path));
-        let values = values.into_iter().map(literal).collect::<Result<_>>()?;
+        let values = values.into_iter().map(literal).map(|value| Ok(flowc_sdk::comparable(&value?)?));
+        let values = values.collect::<Result<_>>()?;
         Ok(Test::Compare { column: self.place(column), op, values })
     }
 

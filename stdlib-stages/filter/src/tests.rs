@@ -59,6 +59,34 @@ fn values_are_compared_by_the_columns_type() {
 }
 
 #[test]
+fn zeros_are_equal_and_nan_is_above_all() {
+    let below = -f64::NAN;
+    let floats = Float64Array::from(vec![Some(-0.0), Some(0.0), Some(-1.5), Some(f64::NAN), Some(below), None]);
+    let columns: [(&str, ArrayRef); 3] = [
+        ("row", Arc::new(UInt64Array::from_iter_values(0..6))),
+        ("x", Arc::new(floats.clone())),
+        ("y", Arc::new(flowc_sdk::arrow::compute::cast(&floats, &DataType::Float32).unwrap())),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
+    for column in ["x", "y"] {
+        for zero in [json!(0), json!(-0.0)] {
+            let kept = |op: &str, value: &Value| {
+                let config = json!({"where": [{"column": column, "op": op, "value": value}]});
+                let kept = testing::run::<Filter<Where>>(&config, &[vec![batch.clone()]]).unwrap().remove(0);
+                kept.column(0).as_primitive::<UInt64Type>().values().to_vec()
+            };
+            assert_eq!(kept("<", &zero), [2]);
+            assert_eq!(kept("<=", &zero), [0, 1, 2]);
+            assert_eq!(kept("=", &zero), [0, 1]);
+            assert_eq!(kept("!=", &zero), [2, 3, 4]);
+            assert_eq!(kept(">=", &zero), [0, 1, 3, 4]);
+            assert_eq!(kept(">", &zero), [3, 4]);
+            assert_eq!(kept("in", &json!([zero, -1.5])), [0, 1, 2]);
+        }
+    }
+}
+
+#[test]
 fn text_is_searched() {
     assert_eq!(kept("name", "starts-with", json!("ann")), [0, 3]);
     assert_eq!(kept("name", "contains", json!("nn")), [0, 3]);

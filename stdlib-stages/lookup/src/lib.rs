@@ -69,7 +69,8 @@ const TABLE: usize = 1;
 impl Stage for Lookup {
     type Config = Config;
     const DOC: &'static str = "Adds columns of a table to the rows whose keys are equal, or keeps the rows that the table \
-                               does not have. The table is kept in memory.";
+                               does not have. The table is kept in memory. Of floats, -0.0 equals 0.0 and NaN equals \
+                               NaN; null equals nothing.";
     const INPUTS: &'static [&'static str] = &["rows", "table"];
 
     fn describe(config: &Config, inputs: &[Columns]) -> Result<Description> {

@@ -3,7 +3,7 @@
 use flowc_sdk::HashMap;
 use flowc_sdk::arrow::array::{UInt32Array, new_empty_array};
 use flowc_sdk::arrow::compute::{concat, take};
-use flowc_sdk::arrow::row::RowConverter;
+use flowc_sdk::arrow::row::{RowConverter, Rows};
 use flowc_sdk::prelude::*;
 
 use crate::join::Join;
@@ -29,7 +29,7 @@ impl Table {
     pub(crate) fn push(&mut self, join: &Join, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
         let of = |list: &[Column]| list.iter().map(|column| columns[column.index].clone()).collect::<Vec<_>>();
         let keys = of(&join.right);
-        let bytes = self.converter.convert_columns(&keys)?;
+        let bytes = self.bytes(&keys)?;
         for row in 0..rows {
             if keys.iter().all(|key| key.is_valid(row)) {
                 self.note(bytes.row(row).as_ref(), self.count + row as u32, || shown(join, &keys, row))?;
@@ -38,6 +38,12 @@ impl Table {
         self.count = u32::try_from(self.count as usize + rows)?;
         self.pieces.iter_mut().zip(of(&join.added)).for_each(|(pieces, piece)| pieces.push(piece));
         Ok(())
+    }
+
+    /// Keys as bytes: equal keys, equal bytes.
+    fn bytes(&self, keys: &[ArrayRef]) -> Result<Rows> {
+        let keys = keys.iter().map(flowc_sdk::comparable).collect::<std::result::Result<Vec<_>, _>>()?;
+        Ok(self.converter.convert_columns(&keys)?)
     }
 
     fn note(&mut self, key: &[u8], row: u32, shown: impl FnOnce() -> String) -> Result<()> {
@@ -64,7 +70,7 @@ impl Table {
 
     /// The table's row for each key; null where there is none. A key with a null in it has none.
     pub(crate) fn find(&self, keys: &[ArrayRef]) -> Result<UInt32Array> {
-        let bytes = self.converter.convert_columns(keys)?;
+        let bytes = self.bytes(keys)?;
         let find = |row: usize| match keys.iter().all(|key| key.is_valid(row)) {
             true => self.rows.get(bytes.row(row).as_ref()).copied(),
             false => None,

@@ -77,6 +77,21 @@ fn a_key_that_is_there_twice_is_an_error_unless_the_first_will_do() {
 }
 
 #[test]
+fn zeros_match_and_so_does_nan_but_null_does_not() {
+    let floats = |name: &str, floats: Vec<Option<f64>>| {
+        let column: ArrayRef = Arc::new(flowc_sdk::arrow::array::Float64Array::from(floats.clone()));
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..floats.len() as i64));
+        RecordBatch::try_from_iter_with_nullable([(name, column, true), (&format!("{name}_row"), numbers, false)]).unwrap()
+    };
+    let rows = floats("a", vec![Some(-0.0), Some(0.0), Some(f64::NAN), None, Some(-1.5)]);
+    let table = floats("b", vec![Some(-f64::NAN), Some(0.0), None]);
+    let config = json!({"on": [{"left": "a", "right": "b"}]});
+    let found = testing::run::<Lookup>(&config, &[vec![rows], vec![table]]).unwrap().remove(0);
+    assert_eq!(order(&found.project(&[1]).unwrap()), [0, 1, 2]);
+    assert_eq!(order(&found.project(&[2]).unwrap()), [1, 1, 0]);
+}
+
+#[test]
 fn an_empty_table_matches_nothing() {
     assert_eq!(run(json!({}), vec![customers(&[])]).unwrap().num_rows(), 0);
     assert_eq!(names(&run(json!({"mode": "left"}), vec![customers(&[])]).unwrap()), [None; 5]);
