@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Show the first rows of a source, a stage's output or a sink
     Show(ShowArgs),
-    /// Show what a stage logged when its present results were made
+    /// Show what a stage logged when its present results were made, or when it last failed
     Log(LogArgs),
     /// Look after the store of results
     #[command(subcommand)]

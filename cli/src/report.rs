@@ -1,8 +1,10 @@
 //! Failures as text for people and as JSON lines for programs, with their exit codes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use flowc_executor::{Cause, Error, ErrorClass, ErrorReport, RunFailure};
+use flowc_planner::quantity::count;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use crate::exit::{self, Exit};
@@ -80,7 +82,7 @@ impl Failure {
     pub(crate) fn text(&self, paint: Paint) -> String {
         match self {
             Failure::Engine(error) => error_text(error, paint),
-            Failure::Run(errors) => errors.iter().map(|error| error_text(error, paint)).collect(),
+            Failure::Run(errors) => run_text(errors, paint),
             other => labelled(&other.to_string(), paint),
         }
     }
@@ -118,6 +120,32 @@ pub(crate) fn warning(message: &str, paint: Paint) -> String {
 
 fn labelled(message: &str, paint: Paint) -> String {
     format!("{} {}\n", paint.red("error:"), terminal::harmless(&shorten(message.trim_end())))
+}
+
+/// Failures of one stage that are told one by one.
+const TOLD: usize = 10;
+
+/// All that failed. Of several failures of a stage the first is told with its traceback, and of many the first ones are told.
+fn run_text(errors: &[Error], paint: Paint) -> String {
+    let (mut told, mut text) = (BTreeMap::<&str, usize>::new(), String::new());
+    for error in errors {
+        let Error::Stage { stage, .. } = error else {
+            text.push_str(&error_text(error, paint));
+            continue;
+        };
+        let number = told.entry(stage).or_default();
+        *number += 1;
+        match *number {
+            1 => text.push_str(&error_text(error, paint)),
+            2..=TOLD => text.push_str(&labelled(error.to_string().lines().next().unwrap_or_default(), paint)),
+            _ => {}
+        }
+    }
+    for (stage, number) in told.into_iter().filter(|(_, number)| *number > TOLD) {
+        let more = count(number - TOLD, "more time");
+        text.push_str(&labelled(&format!("stage `{stage}` failed {more}; `flowc log {stage}` tells of all"), paint));
+    }
+    text
 }
 
 fn error_text(error: &Error, paint: Paint) -> String {
@@ -183,5 +211,21 @@ mod tests {
         let text = rendered(&handler(Paint::PLAIN), &sample());
         assert!(text.contains("did you mean `a`?") && text.contains("flow.kdl:2:3"), "{text}");
         assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn several_failures_of_a_stage_have_one_traceback() {
+        let failure = |segment| {
+            let part = Part::OfFile { segment: 0, stream: "lines".into(), file: format!("{segment}.txt") };
+            let place = Box::new(Place { part: Some(part), rows: None });
+            Error::Stage { stage: "words".into(), place, message: "it failed\nTraceback\n  line 1".into() }
+        };
+        let other = || Error::Request("other".to_owned());
+        let errors: Vec<Error> = (0..13).map(failure).chain([other()]).collect();
+        let text = Failure::Run(errors).text(Paint::PLAIN);
+        assert_eq!(text.matches("Traceback").count(), 1, "{text}");
+        assert_eq!(text.matches(".txt: it failed").count(), 10, "{text}");
+        assert!(text.contains("error: other\n"), "{text}");
+        assert!(text.ends_with("error: stage `words` failed 3 more times; `flowc log words` tells of all\n"), "{text}");
     }
 }

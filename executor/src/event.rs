@@ -197,7 +197,7 @@ pub struct StageReport {
     pub segments_ran: u64,
     /// Segments whose results were there.
     pub segments_cached: u64,
-    /// Rows of its outputs, cached ones included.
+    /// Rows of its outputs, cached ones included; of a stage that failed or was skipped those that it gave in this run.
     pub rows_out: u64,
     /// Time spent in the units that ran it, over all threads, shared evenly by the stages of a unit.
     pub seconds: f64,

@@ -9,6 +9,7 @@ use flowc_store::{Record, StoredColumn};
 
 use crate::chain::{Chains, Ran};
 use crate::cutoff::{Contents, LinkKeys};
+use crate::failing::{logged, shown};
 use crate::left::Said;
 use crate::task::{Root, Task, Work};
 use crate::{Error, Event, Observer, OutputReport, Reason};
@@ -22,6 +23,8 @@ pub(crate) struct Tally(Mutex<Counted>);
 pub(crate) struct Counted {
     /// Per stage, over how many segments it ran.
     pub ran: BTreeMap<usize, u64>,
+    /// Per stage, the rows that it gave there.
+    pub rows: BTreeMap<usize, u64>,
     /// Per stage, seconds of thread time.
     pub seconds: BTreeMap<usize, f64>,
     /// Per stage, over how many segments it gave again what it gave before.
@@ -58,10 +61,11 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, task: &Task, seconds: f64) {
+    fn add(&self, task: &Task, seconds: f64, ran: &Ran) {
         let mut counted = self.lock();
         let share = seconds / task.chain.len() as f64;
-        for link in &task.chain {
+        for (link, ports) in task.chain.iter().zip(&ran.rows) {
+            *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
             *counted.seconds.entry(link.stage).or_default() += share;
             match task.id.work {
                 Work::Segment(_) => {
@@ -130,12 +134,12 @@ impl Execution<'_> {
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
         self.report_log(task, said);
-        let ran = result?;
+        let ran = result.map_err(|error| self.keep_failure(task, error))?;
         self.verify_sources(task)?;
         self.verify_results(task, &derived, &ran)?;
         let seconds = start.elapsed().as_secs_f64();
         self.record(task, &derived, contents.as_ref(), &ran);
-        self.report(task, seconds, ran);
+        self.report(task, seconds, &ran);
         Ok(self.store().flush_if_due()?)
     }
 
@@ -187,9 +191,25 @@ impl Execution<'_> {
         }
     }
 
-    fn report(&self, task: &Task, seconds: f64, ran: Ran) {
+    /// Puts all that is known of a stage's failure into its log, and gives what is shown of it. A segment that is run ahead may
+    /// fail twice, and that is told once.
+    fn keep_failure(&self, task: &Task, error: Error) -> Error {
+        let Error::Stage { stage, place, message } = error else { return error };
         let segment = self.segment(task);
-        self.tally.add(task, seconds);
+        let lines: Vec<_> = logged(&message).map(|line| (segment, "error".to_owned(), line)).collect();
+        let failed = task.chain.iter().map(|link| link.stage).find(|&link| self.stage_name(link) == stage);
+        let mut counted = self.tally.lock();
+        let log = counted.logs.entry(failed.unwrap_or(task.id.stage)).or_default();
+        if !log.windows(lines.len().max(1)).any(|known| known == lines) {
+            log.extend(lines);
+        }
+        let message = shown(&message, &stage);
+        Error::Stage { stage, place, message }
+    }
+
+    fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
+        let segment = self.segment(task);
+        self.tally.add(task, seconds, ran);
         let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });

@@ -33,6 +33,7 @@ mod error;
 mod error_report;
 mod event;
 mod execute;
+mod failing;
 mod files;
 mod fresh;
 mod freshness;

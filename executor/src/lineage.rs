@@ -114,6 +114,7 @@ mod tests {
             update_lock: false,
             memory: 512 << 20,
             budget: 8 << 30,
+            require_isolation: false,
             workers: Vec::new(),
         });
         lookups::take();

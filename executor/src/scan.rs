@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::{BadRows, Format, Plan};
+use flowc_planner::plan::{BadRows, Format, Plan, Source};
 use flowc_sources::{Ignored, OpenFile, RawSegment};
 use flowc_store::{Record, Store};
 
@@ -138,19 +138,20 @@ impl Scanner<'_> {
             return Err(error);
         }
         let Findings { scans: mut found, unknown, folders } = std::mem::take(&mut *lock(&found));
-        self.warn(inventory, unknown, |source, file, columns| {
-            let known = if source.spec.is_inferred() { "the lock" } else { "`schema`" };
+        self.warn(inventory, unknown, |of, file, columns| {
+            let (source, help) = (&of.name, rest_help(&of.spec)?);
+            let known = if of.spec.is_inferred() { "the lock" } else { "`schema`" };
             Some(format!(
-                "source `{}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {}",
-                source.name,
-                rest_help(&source.spec)?
+                "source `{source}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {help}"
             ))
         });
-        self.warn(inventory, folders, |source, file, columns| {
+        self.warn(inventory, folders, |of, file, columns| {
+            rest_help(&of.spec)?;
             Some(format!(
                 "source `{}`: the folders of {file} have columns that nothing reads: {columns}. To read them, say \
-                 `files ... partitions=#true` and run `flowc run --update`; `partitions=#false` says that nothing shall",
-                source.name
+                 `files ... partitions=#true`, and declare them or run `flowc run --update`; `partitions=#false` says that \
+                 nothing shall",
+                of.name
             ))
         });
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
@@ -226,7 +227,7 @@ impl Scanner<'_> {
         if !unknown.is_empty() {
             lock(found).unknown.insert(place, unknown);
         }
-        if self.plan.sources[place.source].spec.declared.is_none() && !file.unread_folders().is_empty() {
+        if !file.unread_folders().is_empty() {
             lock(found).folders.insert(place, file.unread_folders().to_vec());
         }
         for segment in file.segments() {

@@ -51,13 +51,13 @@ impl Session {
         compilations.tell(Arc::clone(&observer));
         let observer = observer.as_ref();
         let pin = purpose == Purpose::Run;
-        let planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
+        let mut planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
         if purpose == Purpose::Run {
             self.check_isolation(&planned.plan)?;
         }
-        let marks = freshness::marks(&planned.plan, store, &planned.texts[0], purpose)?;
+        planned.marks = freshness::marks(&planned.plan, store, &planned.texts[0], purpose)?;
         store.flush()?;
-        Ok(Planned { marks, ..planned })
+        Ok(planned)
     }
 
     /// Holds a plan against store and sources.

@@ -178,7 +178,7 @@ impl Underway {
             return Ok(());
         }
         let last = LastRun::load(homes.store, &self.planned)?;
-        let reasons = Reasons::new(homes, self.planned, last.as_ref(), &working);
+        let reasons = Reasons::new(homes, &self.planned, last.as_ref(), &working);
         for &stage in &working {
             let of_stage = if forced.contains(&stage) { vec![Reason::Forced] } else { reasons.of(stage)? };
             self.tally.lock().reasons.insert(stage, of_stage);
@@ -198,12 +198,14 @@ fn stage_report(homes: Homes<'_>, goal: &Goal, counted: &Counted, index: usize) 
         () => StageStatus::Cached,
     };
     let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+    let part = counted.rows.get(&index).copied().unwrap_or(0);
     Ok(StageReport {
         name: homes.plan.stages[index].name.clone(),
         status,
         segments_ran: ran,
         segments_cached: if done { invocations(homes, index).saturating_sub(ran) } else { 0 },
-        rows_out: rows_out(homes, index)?,
+        // Of a stage that was not done, what it has done counts, and not what its results would be.
+        rows_out: if counted.failed.contains(&index) || is_open { part } else { rows_out(homes, index)? },
         seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
         reasons: if worked || status == StageStatus::Failed { counted.reasons_of(index) } else { Vec::new() },
     })

@@ -4,6 +4,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import flowc
@@ -74,9 +75,14 @@ def test_errors_that_can_not_say_what_they_are():
 def test_the_authors_frames_are_shown_and_not_the_librarys():
     assert any(Path(sysconfig.get_path("stdlib")) == Path(library) for library in LIBRARIES)
     error = raised(deep_in_a_library)
-    assert last_frames(error).endswith('test_failure.py, line 24: re.compile("(")')
+    assert last_frames(error).endswith('test_failure.py, line 25: re.compile("(")')
     error.__traceback__ = error.__traceback__.tb_next.tb_next
     assert "_parser.py" in last_frames(error)
+
+
+def test_compiled_code_is_a_library():
+    error = raised(lambda: pa.schema([]).field("zz"))
+    assert last_frames(error).endswith('raised(lambda: pa.schema([]).field("zz"))')
 
 
 @pytest.mark.parametrize("library", ["pyarrow", "pandas", "numpy"])

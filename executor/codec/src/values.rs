@@ -193,8 +193,8 @@ mod tests {
     fn a_key_twice_in_one_map_is_odd() {
         let mut builder = MapBuilder::new(None, StringBuilder::new(), Int64Builder::new());
         for keys in [["a", "b"], ["b", "b"]] {
-            keys.map(|key| builder.keys().append_value(key));
-            [1, 2].map(|value| builder.values().append_value(value));
+            keys.iter().for_each(|key| builder.keys().append_value(key));
+            [1, 2].iter().for_each(|value| builder.values().append_value(*value));
             builder.append(true).unwrap();
         }
         assert_eq!(found(Arc::new(builder.finish())), Some((1, "its map has a key twice".to_owned())));

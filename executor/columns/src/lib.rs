@@ -8,6 +8,7 @@
 
 mod canonical;
 mod digest;
+mod offsets;
 mod recut;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -32,6 +33,19 @@ pub enum ColumnsError {
     /// Arrow could not do it: values that don't fit their type's offsets, batches of different types.
     #[error("columns can't be put together: {0}")]
     Arrow(#[from] ArrowError),
+    /// The rows of a cut hold more than offsets of 32 bits reach.
+    #[error(
+        "{rows} rows of column `{column}` hold more than {data_type} can, which is 2 GiB of text or 2^31 items: have it as a \
+         type with longer offsets (LargeUtf8, LargeBinary, LargeList), or hold less in a row"
+    )]
+    TooFull {
+        /// The column.
+        column: String,
+        /// How many rows.
+        rows: usize,
+        /// The type whose offsets do not reach, of the column or of a part of it.
+        data_type: arrow_schema::DataType,
+    },
     /// A segment has more different values than its dictionary's keys can number.
     #[error("{values} different values need wider dictionary keys than {key}: use a wider key type, or no dictionary")]
     DictionaryFull {

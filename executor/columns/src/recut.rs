@@ -1,10 +1,11 @@
 //! Cuts batches anew at fixed row counts.
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 
 use crate::canonical::check_keys;
+use crate::offsets::too_full;
 use crate::{BATCH_ROWS, ColumnsError};
 
 /// Takes batches of any size and gives batches of exactly [`BATCH_ROWS`] rows, the last one shorter.
@@ -52,6 +53,13 @@ impl Recut {
     }
 
     fn concat(&self, pieces: &[RecordBatch]) -> Result<RecordBatch, ColumnsError> {
+        for (place, field) in self.schema.fields().iter().enumerate() {
+            let parts: Vec<ArrayRef> = pieces.iter().map(|piece| piece.column(place).clone()).collect();
+            if let Some(data_type) = too_full(&parts) {
+                let (column, rows) = (field.name().clone(), pieces.iter().map(RecordBatch::num_rows).sum());
+                return Err(ColumnsError::TooFull { column, rows, data_type });
+            }
+        }
         for column in (0..self.schema.fields().len()).filter(|&i| self.schema.field(i).data_type().is_nested()) {
             let parts: Vec<_> = pieces.iter().map(|piece| piece.column(column).to_data()).collect();
             check_keys(&parts.iter().collect::<Vec<_>>())?;
@@ -64,7 +72,9 @@ impl Recut {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Int64Array};
+    use arrow_array::{Int64Array, ListArray, NullArray};
+    use arrow_buffer::OffsetBuffer;
+    use arrow_schema::{DataType, Field};
 
     use super::*;
 
@@ -101,5 +111,19 @@ mod tests {
     #[test]
     fn no_rows_give_no_cut() {
         assert!(recut(vec![numbers(0..0)]).is_empty());
+    }
+
+    #[test]
+    fn what_one_cut_can_not_hold_is_an_error_with_its_column() {
+        let list = || {
+            let (item, many) = (Arc::new(Field::new("item", DataType::Null, true)), 1_500_000_000);
+            let list = ListArray::new(item, OffsetBuffer::from_lengths([many]), Arc::new(NullArray::new(many)), None);
+            RecordBatch::try_from_iter([("l", Arc::new(list) as ArrayRef)]).unwrap()
+        };
+        let mut recut = Recut::new(list().schema());
+        recut.push(list()).unwrap();
+        recut.push(list()).unwrap();
+        let said = recut.finish().unwrap_err().to_string();
+        assert!(said.starts_with("2 rows of column `l` hold more than List(") && said.contains("LargeList"), "{said}");
     }
 }

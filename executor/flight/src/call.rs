@@ -8,7 +8,6 @@ use tokio::task::JoinSet;
 use tonic::Status;
 
 use crate::connection::{Client, Connection};
-use crate::decode::{Decoded, Decoder};
 use crate::wire::Note;
 
 /// Messages that wait in this process, beside what HTTP/2 holds: enough that threads need not wait for each other.
@@ -17,8 +16,8 @@ const QUEUE: usize = 2;
 /// Something that a stage sent, or that became of a stream.
 #[derive(Debug)]
 pub(crate) enum Arrival {
-    /// A message of an output.
-    Message { port: usize, decoded: Decoded },
+    /// A message of an output, as it came.
+    Message { port: usize, message: FlightData },
     /// An output's stream is over.
     OutputEnded { port: usize },
     /// Metadata about an input that has a stream of its own.
@@ -56,22 +55,23 @@ pub(crate) struct Unsent {
 pub(crate) type Messages = Sender<FlightData>;
 
 impl Call {
-    /// Nothing is called yet.
-    pub(crate) fn new(connection: &Connection) -> Self {
+    /// Nothing is called yet. No message of the stage may have more than so many bytes: it is refused before they are taken.
+    pub(crate) fn new(connection: &Connection, most: u64) -> Self {
         let (arrive, arrivals) = mpsc::channel(QUEUE);
         let Connection { client, runtime, .. } = connection.clone();
+        let client = client.max_decoding_message_size(usize::try_from(most).unwrap_or(usize::MAX));
         Self { client, runtime, arrivals, arrive, tasks: JoinSet::new() }
     }
 
     /// Starts the exchange: the main input, and the first output.
-    pub(crate) fn exchange(&mut self, opening: FlightDescriptor, decoder: Decoder) -> Messages {
+    pub(crate) fn exchange(&mut self, opening: FlightDescriptor) -> Messages {
         let (send, receive) = mpsc::channel(QUEUE);
         let first = FlightData { flight_descriptor: Some(opening), ..FlightData::default() };
         let requests = futures::stream::iter([first]).chain(messages(receive));
         let (mut client, arrive) = (self.client.clone(), self.arrive.clone());
         let exchange = async move {
             match client.do_exchange(requests).await {
-                Ok(answer) => forward(answer.into_inner(), 0, decoder, arrive).await,
+                Ok(answer) => forward(answer.into_inner(), 0, arrive).await,
                 Err(status) => tell(&arrive, Arrival::Lost(status)).await,
             }
         };
@@ -80,11 +80,11 @@ impl Call {
     }
 
     /// Asks for an output beyond the first.
-    pub(crate) fn get(&mut self, port: usize, ticket: Ticket, decoder: Decoder) {
+    pub(crate) fn get(&mut self, port: usize, ticket: Ticket) {
         let (mut client, arrive) = (self.client.clone(), self.arrive.clone());
         let get = async move {
             match client.do_get(ticket).await {
-                Ok(answer) => forward(answer.into_inner(), port, decoder, arrive).await,
+                Ok(answer) => forward(answer.into_inner(), port, arrive).await,
                 Err(status) => tell(&arrive, Arrival::Lost(status)).await,
             }
         };
@@ -157,14 +157,12 @@ fn messages(receive: Receiver<FlightData>) -> impl futures::Stream<Item = Flight
     futures::stream::unfold(receive, |mut receive| async move { Some((receive.recv().await?, receive)) })
 }
 
-/// Hands on the messages of an output until it ends, or goes wrong.
-async fn forward(mut from: tonic::Streaming<FlightData>, port: usize, mut decoder: Decoder, to: Sender<Arrival>) {
+/// Hands on the messages of an output until it ends, or goes wrong. What they hold is looked at by the thread that waits for
+/// them: there are few threads here, and they serve all invocations.
+async fn forward(mut from: tonic::Streaming<FlightData>, port: usize, to: Sender<Arrival>) {
     loop {
         let arrival = match from.message().await {
-            Ok(Some(data)) => match decoder.decode(data) {
-                Ok(decoded) => Arrival::Message { port, decoded },
-                Err(breach) => Arrival::Breach(format!("output port {port}: {breach}")),
-            },
+            Ok(Some(message)) => Arrival::Message { port, message },
             Ok(None) => Arrival::OutputEnded { port },
             Err(status) => Arrival::Lost(status),
         };

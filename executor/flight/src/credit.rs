@@ -47,6 +47,11 @@ impl Credit {
         Ok(())
     }
 
+    /// How many rows were sent.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     /// The rows of the oldest batch that is not consumed.
     pub(crate) fn oldest(&self) -> Option<Range<u64>> {
         self.sent.front().map(|(batch, _)| batch.clone())

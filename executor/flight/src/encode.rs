@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_buffer::Buffer;
 use arrow_flight::{FlightData, FlightDescriptor, SchemaAsIpc};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use flowc_codec::{Codec, PackError};
-use flowc_runner::StageFault;
+use flowc_planner::quantity::size;
+use flowc_runner::{StageFault, row_bytes};
 
 use crate::memory::Memory;
 use crate::transport::Transport;
@@ -57,7 +60,7 @@ impl Encoder {
     /// A batch: where it lies in shared memory, or else itself after the dictionaries that it needs.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<FlightData>, EncodeError> {
         let packed = self.codec.as_mut().map(|codec| codec.pack(batch)).transpose()?;
-        let batch = packed.as_ref().unwrap_or(batch);
+        let batch = &compact(packed.as_ref().unwrap_or(batch))?;
         if let Some(memory) = &self.memory
             && let Some(block) = memory.lend(batch)?
         {
@@ -66,8 +69,43 @@ impl Encoder {
         }
         let (dictionaries, batch) =
             IpcDataGenerator::default().encode(batch, &mut self.dictionaries, &self.options, &mut self.context)?;
-        Ok(dictionaries.into_iter().chain([batch]).map(FlightData::from).collect())
+        let messages: Vec<FlightData> = dictionaries.into_iter().chain([batch]).map(FlightData::from).collect();
+        messages.iter().try_for_each(|message| expect_length(message.data_body.len(), LARGEST))?;
+        Ok(messages)
     }
+}
+
+/// The most bytes of a batch: programs take messages of less than 2 GiB, some of them without a word of why not.
+const LARGEST: usize = (2 << 30) - (1 << 20);
+
+fn expect_length(bytes: usize, most: usize) -> Result<(), EncodeError> {
+    if bytes <= most { Ok(()) } else { Err(EncodeError::TooLarge { bytes }) }
+}
+
+/// The same rows; some of an array of views refer to all its bytes, which would be sent with them.
+fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let is_loose = |buffers: &[Buffer], column: &ArrayRef| {
+        let held: usize = buffers.iter().map(Buffer::len).sum();
+        held as u64 > 2 * row_bytes(column)
+    };
+    let column = |column: &ArrayRef| -> Option<ArrayRef> {
+        match column.data_type() {
+            DataType::Utf8View if is_loose(column.as_string_view().data_buffers(), column) => {
+                Some(Arc::new(column.as_string_view().gc()))
+            }
+            DataType::BinaryView if is_loose(column.as_binary_view().data_buffers(), column) => {
+                Some(Arc::new(column.as_binary_view().gc()))
+            }
+            _ => None,
+        }
+    };
+    let compacted: Vec<Option<ArrayRef>> = batch.columns().iter().map(column).collect();
+    if compacted.iter().all(Option::is_none) {
+        return Ok(batch.clone());
+    }
+    let columns =
+        batch.columns().iter().zip(compacted).map(|(column, compact)| compact.unwrap_or_else(|| column.clone()));
+    RecordBatch::try_new(batch.schema(), columns.collect())
 }
 
 /// Why a batch is not sent.
@@ -77,6 +115,12 @@ pub(crate) enum EncodeError {
     Pack(#[from] PackError),
     #[error(transparent)]
     Arrow(#[from] ArrowError),
+    #[error(
+        "it takes {}, and a message has at most 2GiB; let the stage not read the column that is so large, or cut its \
+         values before",
+        size(*bytes as u64)
+    )]
+    TooLarge { bytes: usize },
 }
 
 impl EncodeError {
@@ -84,8 +128,41 @@ impl EncodeError {
     pub(crate) fn fault(&self, of: &str) -> StageFault {
         let message = format!("{of}: {self}");
         match self {
-            Self::Pack(PackError::Value { .. }) => StageFault::Problem { message, config_path: None },
+            Self::Pack(PackError::Value { .. }) | Self::TooLarge { .. } => {
+                StageFault::Problem { message, config_path: None }
+            }
             Self::Pack(PackError::Columns(_)) | Self::Arrow(_) => StageFault::Contract(message),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::StringViewArray;
+
+    use super::*;
+
+    #[test]
+    fn some_rows_of_views_travel_without_the_others() {
+        let views = StringViewArray::from_iter_values((0..1000).map(|row| format!("{row:0100}")));
+        let batch = RecordBatch::try_from_iter([("t", Arc::new(views) as ArrayRef)]).unwrap();
+        let length = |batch: &RecordBatch| {
+            let mut encoder = Encoder::new(batch.schema(), None, &Transport::default());
+            encoder.encode(batch).unwrap().iter().map(|message| message.data_body.len()).sum::<usize>()
+        };
+        assert!(length(&batch) > 100_000);
+        assert!(length(&batch.slice(5, 3)) < 1000);
+        assert_eq!(compact(&batch.slice(5, 3)).unwrap(), batch.slice(5, 3));
+    }
+
+    #[test]
+    fn what_no_message_holds_is_told() {
+        assert!(expect_length(10, 10).is_ok());
+        let error = expect_length(3 << 30, LARGEST).unwrap_err();
+        let StageFault::Problem { message, .. } = error.fault("its input") else { panic!("{error}") };
+        assert!(
+            message.starts_with("its input: it takes 3GiB, and a message has at most 2GiB; let the stage"),
+            "{message}"
+        );
     }
 }

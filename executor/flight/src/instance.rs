@@ -7,23 +7,24 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
-use flowc_planner::plan::Limits;
-use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
+use flowc_planner::catalogue::Problem;
+use flowc_runner::{
+    Batch, Between, Instance, Invocation, LONGEST_LINE, Outlet, PIECE_BYTES, StageError, StageFault, shortened,
+};
 
 use crate::call::{Arrival, Call, Sent};
 use crate::chain::Chain;
 use crate::connection::{CREDIT, Connection};
 use crate::decode::{Decoded, Decoder};
+use crate::failing::{fault, largest_message};
 use crate::input::Input;
 use crate::output::Output;
-use crate::pending::{Pending, size};
-use crate::program::{Ending, Program};
-use crate::question::{is_broken, reason};
+use crate::pending::{Pending, bytes_of};
+use crate::program::Program;
 use crate::stored::StoredRun;
 use crate::transport::Transport;
 use crate::wire::{
-    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireFailure, WireSchema,
-    WireSecrets,
+    Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireSchema, WireSecrets,
 };
 
 /// Lines of a log that one invocation may have.
@@ -45,12 +46,14 @@ pub struct Stages<'a> {
 /// A stage's invocation, or that of a chain of stages.
 pub struct FlightInstance {
     /// The stages, in their order.
-    stages: Vec<Invocation>,
+    pub(crate) stages: Vec<Invocation>,
     between: Vec<Box<dyn Between>>,
     call: Call,
+    /// One per output.
+    decoders: Vec<Decoder>,
     transport: Transport,
-    invocation: Invocation,
-    inputs: Vec<Input>,
+    pub(crate) invocation: Invocation,
+    pub(crate) inputs: Vec<Input>,
     outputs: Vec<Output>,
     /// Per input, the rows that outputs may still refer to.
     pending: Vec<Pending>,
@@ -58,7 +61,7 @@ pub struct FlightInstance {
     /// Time that may still be spent on waiting for the stage.
     time: Option<Duration>,
     outlet: Option<Box<dyn Outlet>>,
-    program: Option<Box<dyn Program>>,
+    pub(crate) program: Option<Box<dyn Program>>,
     lines: usize,
 }
 
@@ -94,7 +97,8 @@ impl FlightInstance {
         let mut instance = Self {
             stages: invocations.to_vec(),
             between,
-            call: Call::new(connection),
+            call: Call::new(connection, largest_message(&invocation.limits)),
+            decoders: outputs.iter().map(|output| Decoder::new(output.sent().clone(), &transport)).collect(),
             inputs: Input::all(invocation, &outputs, &name, &transport)?,
             transport,
             pending: invocation.inputs.iter().map(|_| Pending::default()).collect(),
@@ -114,8 +118,7 @@ impl FlightInstance {
     }
 
     fn begin(&mut self, name: &str, stage: &str, opening: Vec<u8>) -> Result<(), StageError> {
-        let first = self.decoder(0);
-        let messages = self.call.exchange(FlightDescriptor::new_cmd(opening), first);
+        let messages = self.call.exchange(FlightDescriptor::new_cmd(opening));
         match self.invocation.main_input {
             Some(main) => self.inputs[main].messages = Some(messages),
             None => drop(messages),
@@ -128,14 +131,9 @@ impl FlightInstance {
             let (stage, invocation) = (stage.into(), name.into());
             let ticket = OutputTicket { protocol: PROTOCOL, stage, invocation, output: port };
             let ticket = serde_json::to_vec(&ticket).map_err(|e| self.error(StageFault::Contract(e.to_string())))?;
-            let decoder = self.decoder(port);
-            self.call.get(port, Ticket::new(ticket), decoder);
+            self.call.get(port, Ticket::new(ticket));
         }
         Ok(())
-    }
-
-    fn decoder(&self, port: usize) -> Decoder {
-        Decoder::new(self.outputs[port].sent().clone(), &self.transport)
     }
 
     fn opening(&self, name: &str, stage: &str, steps: Vec<OpeningStep>) -> Result<Vec<u8>, String> {
@@ -183,7 +181,7 @@ impl FlightInstance {
 
     fn take(&mut self, arrival: Arrival) -> Result<(), StageError> {
         match arrival {
-            Arrival::Message { port, decoded } => self.message(port, decoded),
+            Arrival::Message { port, message } => self.message(port, message),
             Arrival::Acknowledged { port, note } => self.acknowledged(port, note),
             Arrival::InputTaken { port } => {
                 self.state.taken.push(port);
@@ -197,12 +195,14 @@ impl FlightInstance {
                 Ok(())
             }
             Arrival::Breach(what) => Err(self.error(StageFault::Contract(what))),
-            Arrival::Lost(status) => Err(self.lost(reason(&status), is_broken(&status))),
+            Arrival::Lost(status) => Err(self.broken(&status)),
         }
     }
 
-    fn message(&mut self, port: usize, decoded: Decoded) -> Result<(), StageError> {
-        let Decoded { note, batch } = decoded;
+    fn message(&mut self, port: usize, message: FlightData) -> Result<(), StageError> {
+        let decoded = self.decoders[port].decode(message);
+        let breach = |what| StageFault::Contract(format!("output port {port}: {what}"));
+        let Decoded { note, batch } = decoded.map_err(|what| self.error(breach(what)))?;
         if let Some(batch) = batch {
             self.emit(port, &batch)?;
         }
@@ -226,8 +226,8 @@ impl FlightInstance {
         let step = note.step.map_or(last, |step| step.min(last));
         let fault = match (note.problem, note.failed) {
             (Some(problem), _) => {
-                let message =
-                    problem.help.map_or(problem.message.clone(), |help| format!("{} ({help})", problem.message));
+                let Problem { message, help, .. } = problem.clone().into();
+                let message = help.map_or(message.clone(), |help| format!("{message} ({help})"));
                 // A stage that says so itself is ready for another invocation, unless something of this one is on its way.
                 let is_whole = self.transport.memory.as_ref().is_none_or(|memory| memory.is_whole());
                 self.say_printed();
@@ -287,6 +287,7 @@ impl FlightInstance {
         let Some(outlet) = &mut self.outlet else { return };
         let mut between = step.and_then(|step| self.between.get_mut(step));
         for (level, message) in lines {
+            let message = shortened(message, LONGEST_LINE);
             self.lines += 1;
             let (level, message) = match self.lines.cmp(&LINES) {
                 std::cmp::Ordering::Less => (level.as_str(), message.as_str()),
@@ -301,7 +302,7 @@ impl FlightInstance {
     }
 
     /// What the program printed, which can't be told apart by stage.
-    fn say_printed(&mut self) {
+    pub(crate) fn say_printed(&mut self) {
         let printed = self.program.as_mut().map_or_else(Vec::new, |program| program.printed());
         self.say(None, printed.into_iter().map(|line| ("info".to_owned(), line)).collect());
     }
@@ -331,10 +332,33 @@ impl FlightInstance {
         }
     }
 
+    fn push_piece(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        let reads = &self.invocation.inputs[port].reads;
+        let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
+        let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
+        let (bytes, reads) = (bytes_of(read.columns()), &self.invocation.inputs[port].reads);
+        let stored = self.transport.arrow_memory().and_then(|memory| StoredRun::of(&batch, reads, bytes, memory));
+        if self.inputs[port].is_kept {
+            self.keep(port, batch)?;
+        }
+        let waiting = self.inputs[port].stored.as_mut();
+        if let (Some(waiting), Some(next)) = (waiting, &stored)
+            && waiting.extend(next)
+        {
+            return Ok(());
+        }
+        self.flush(port)?;
+        self.inputs[port].stored = stored;
+        match self.inputs[port].stored {
+            Some(_) => Ok(()),
+            None => self.write(port, &read, bytes),
+        }
+    }
+
     fn write(&mut self, port: usize, batch: &RecordBatch, bytes: u64) -> Result<(), StageError> {
         self.await_credit(port, bytes)?;
         let encoded = self.inputs[port].encoder.encode(batch);
-        let encoded = encoded.map_err(|error| self.error(error.fault("its input")))?;
+        let encoded = encoded.map_err(|error| self.unsent(port, batch.num_rows(), &error))?;
         self.inputs[port].credit.send(batch.num_rows() as u64, bytes);
         encoded.into_iter().try_for_each(|message| self.send(port, message))?;
         self.take_ready()
@@ -366,51 +390,10 @@ impl FlightInstance {
         Ok(())
     }
 
-    /// The call is over: because the program ended, the connection broke, or the program raised an error in the call.
-    fn lost(&mut self, what: String, broken: bool) -> StageError {
-        let memory = self.invocation.limits.memory;
-        let fault = match (self.program.as_mut().and_then(|program| program.ended()), memory) {
-            (Some(Ending::Memory), Some(bytes)) => StageFault::Memory { bytes },
-            (Some(Ending::Memory), None) => StageFault::Crashed("it ran out of memory".to_owned()),
-            (Some(Ending::Other(how)), _) => StageFault::Crashed(how),
-            (Some(Ending::Unreachable(what)), _) => StageFault::Unreachable(what),
-            (None, _) if broken => StageFault::Unreachable(format!("the connection to the stage broke: {what}")),
-            (None, _) => StageFault::Trap(what),
-        };
-        self.error(fault)
-    }
-
-    fn error(&mut self, fault: StageFault) -> StageError {
-        self.error_of(self.stages.len() - 1, fault, None)
-    }
-
-    /// Of one of the stages. What the first was being given is known here, of the others they say it themselves.
-    fn error_of(&mut self, step: usize, fault: StageFault, given: Option<[u64; 2]>) -> StageError {
-        self.say_printed();
-        let error = StageError::new(&*self.stages[step].stage, fault);
-        let given = match (step, self.invocation.main_input) {
-            (0, Some(main)) => self.inputs[main].credit.oldest().map(|rows| (main, rows)),
-            (0, None) => None,
-            _ => given.filter(|[first, end]| first < end).map(|[first, end]| (0, first..end)),
-        };
-        given.into_iter().fold(error, |error, (port, rows)| error.at(port, rows))
-    }
-
     fn give_back(&mut self, sound: bool) {
         if let Some(program) = self.program.take() {
             program.give_back(sound);
         }
-    }
-}
-
-/// How a stage's own code failed. What it left behind in its process nobody knows.
-fn fault(failure: WireFailure, limits: &Limits) -> StageFault {
-    let WireFailure { message, detail, memory, timeout, breach } = failure;
-    match (memory.then_some(limits.memory).flatten(), timeout.then_some(limits.timeout_ms).flatten()) {
-        _ if breach => StageFault::Contract(message),
-        (Some(bytes), _) => StageFault::Memory { bytes },
-        (None, Some(milliseconds)) => StageFault::Timeout { milliseconds },
-        (None, None) => StageFault::Trap(detail.map_or(message.clone(), |detail| format!("{message}\n{detail}"))),
     }
 }
 
@@ -424,26 +407,8 @@ fn new_name() -> String {
 impl Instance for FlightInstance {
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         self.start(port)?;
-        let reads = &self.invocation.inputs[port].reads;
-        let read = batch.project(self.inputs[port].encoder.schema().clone(), reads);
-        let read = read.map_err(|error| self.error(StageFault::Contract(format!("its input: {error}"))))?;
-        let (bytes, reads) = (size(read.columns().iter()), &self.invocation.inputs[port].reads);
-        let stored = self.transport.arrow_memory().and_then(|memory| StoredRun::of(&batch, reads, bytes, memory));
-        if self.inputs[port].is_kept {
-            self.keep(port, batch)?;
-        }
-        let waiting = self.inputs[port].stored.as_mut();
-        if let (Some(waiting), Some(next)) = (waiting, &stored)
-            && waiting.extend(next)
-        {
-            return Ok(());
-        }
-        self.flush(port)?;
-        self.inputs[port].stored = stored;
-        match self.inputs[port].stored {
-            Some(_) => Ok(()),
-            None => self.write(port, &read, bytes),
-        }
+        let inputs = self.invocation.inputs.clone();
+        batch.each_piece(&inputs[port].reads, PIECE_BYTES, &mut |piece| self.push_piece(port, piece))
     }
 
     fn settle(&mut self) -> Result<(), StageError> {

@@ -9,6 +9,7 @@ mod connection;
 mod credit;
 mod decode;
 mod encode;
+mod failing;
 mod input;
 mod instance;
 mod memory;

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use arrow_array::{Array, ArrayRef};
-use flowc_runner::Batch;
+use arrow_array::ArrayRef;
+use flowc_runner::{Batch, row_bytes};
 
-/// Bytes of columns' own rows; a slice of a mapped file counts for what it shows, not for the file.
-pub(crate) fn size<'a>(columns: impl Iterator<Item = &'a ArrayRef>) -> u64 {
-    columns.map(|column| column.to_data().get_slice_memory_size().unwrap_or_default() as u64).sum()
+/// Bytes of columns' own rows.
+pub(crate) fn bytes_of<'a>(columns: impl IntoIterator<Item = &'a ArrayRef>) -> u64 {
+    columns.into_iter().map(|column| row_bytes(column)).sum()
 }
 
 /// The batches of an input that were sent and are not released yet, in order.
@@ -27,7 +27,7 @@ impl Pending {
         self.end += batch.rows() as u64;
         if batch.rows() > 0 {
             // What lies in a file takes no memory that could be given back.
-            let bytes = batch.place().map_or_else(|| size(batch.columns().iter().flatten()), |_| 0);
+            let bytes = batch.place().map_or_else(|| bytes_of(batch.columns().iter().flatten()), |_| 0);
             self.bytes += bytes;
             self.batches.push_back((start, batch, bytes));
         }

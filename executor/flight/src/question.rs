@@ -26,6 +26,9 @@ use crate::wire::{
 /// How long a stage may think about a question. Importing a big library takes many seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of an answer: there is room for the schemas of many thousand columns.
+const LONGEST_ANSWER: usize = 64 << 20;
+
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unanswered {
@@ -156,7 +159,8 @@ impl Connection {
 
     async fn act(&self, action: &str, body: Bytes) -> Result<Bytes, tonic::Status> {
         let action = Action { r#type: action.to_owned(), body };
-        let mut answers = self.client.clone().do_action(action).await?.into_inner();
+        let mut client = self.client.clone().max_decoding_message_size(LONGEST_ANSWER);
+        let mut answers = client.do_action(action).await?.into_inner();
         let answer = answers.message().await?;
         Ok(answer.map(|answer| answer.body).unwrap_or_default())
     }
@@ -165,6 +169,11 @@ impl Connection {
 /// Whether a call failed for the connection, and not because the other side said so.
 pub(crate) fn is_broken(status: &tonic::Status) -> bool {
     status.source().is_some()
+}
+
+/// Whether a message was refused for its length. The library knows no other reason for this code.
+pub(crate) fn is_too_large(status: &tonic::Status) -> bool {
+    status.code() == tonic::Code::OutOfRange && !is_broken(status)
 }
 
 /// What a failed call says.

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
-use flowc_runner::{Secrets, schema};
+use flowc_runner::{LONGEST_LINE, Secrets, schema, shortened};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::memory::Block;
@@ -110,6 +110,8 @@ impl From<Problem> for WireProblem {
 impl From<WireProblem> for Problem {
     fn from(wire: WireProblem) -> Self {
         let WireProblem { message, config_path, help } = wire;
+        let message = shortened(message, LONGEST_LINE);
+        let help = help.map(|help| shortened(help, LONGEST_LINE));
         Problem { message, config_path, help, ..Problem::default() }
     }
 }

@@ -10,13 +10,17 @@ mod batch;
 pub mod conformance;
 mod described;
 mod error;
+mod pieces;
 pub mod schema;
 mod secrets;
+mod text;
 
 pub use batch::{Batch, Selection, StoredFile};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
+pub use pieces::{PIECE_BYTES, row_bytes};
 pub use secrets::{Secrets, mask};
+pub use text::{LONGEST_LINE, shortened, shortened_lines};
 
 use std::sync::Arc;
 

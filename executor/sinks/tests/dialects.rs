@@ -35,6 +35,7 @@ fn read(path: &std::path::Path, dialect: &CsvDialect, like: &RecordBatch) -> Rec
         compression: Compression::None,
         bad_rows: BadRows::Fail,
         declared: None,
+        partitions: None,
     };
     let (file, schema) = (SourceFile { path: path.to_owned(), name: "x".to_owned() }, like.schema());
     let open = OpenFile::open(&file, &spec, &schema, &std::env::temp_dir()).unwrap();

@@ -15,7 +15,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_cast::cast_with_options;
 use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 
-use crate::parser::STRICT;
+use crate::values::STRICT;
 
 /// Whether values of one type may be values of another. What [`convert`] makes of no rows at all.
 pub(crate) fn converts(from: &DataType, to: &DataType) -> bool {

@@ -43,7 +43,6 @@ pub struct OpenFile {
     origin: Option<(File, PathBuf)>,
     /// Whether the plain bytes lie in a file of our own.
     spooled: bool,
-    /// Whether the pipeline's text says which columns there are.
     /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
     unread_folders: Vec<String>,
 }
@@ -118,7 +117,7 @@ impl OpenFile {
     /// Columns that the file has and the schema has not: nothing reads them.
     pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
         let own = match &self.content {
-            Content::Text(text) => text.unknown()?,
+            Content::Text(text) => text.unknown(),
             Content::Parquet(parquet) => parquet.unknown(),
             Content::Ipc(ipc) => ipc.unknown(),
             Content::Whole => Vec::new(),

@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn types_are_those_of_csv_and_hold_all_values() {
         let data_type =
-            |values: &[&str]| type_of(&values.iter().map(|value| (*value).to_owned()).collect()).to_string();
+            |values: &[&str]| type_of_texts(&values.iter().map(|value| (*value).to_owned()).collect()).to_string();
         assert_eq!(data_type(&["2023", "2024"]), "Int64");
         assert_eq!(data_type(&["2023", "2024.5"]), "Float64");
         assert_eq!(data_type(&["2024-01-31", "2024-02-29"]), "Date32");
@@ -282,7 +282,7 @@ mod tests {
             assert_eq!(data_type(values), "Utf8", "{values:?}");
         }
         let many: BTreeSet<String> = (0..20_000).map(|i| i.to_string()).chain(["x".to_owned()]).collect();
-        assert_eq!(type_of(&many), DataType::Utf8);
+        assert_eq!(type_of_texts(&many), DataType::Utf8);
     }
 
     fn parquet(values: &[i64]) -> Vec<u8> {

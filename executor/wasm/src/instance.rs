@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flowc_planner::plan::Limits;
-use flowc_runner::{Batch, Instance, Invocation, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, PIECE_BYTES, StageError, StageFault};
 use wasmtime::component::{Resource, TypedFunc};
 use wasmtime::{Store, Trap};
 
@@ -22,6 +22,7 @@ type Open<'a> = (&'a str, &'a [Vec<u8>], WirePhase, u64);
 /// A stage's instance with its store.
 pub(crate) struct WasmInstance {
     guest: Guest,
+    inputs: Arc<[InputPort]>,
     push: TypedFunc<(u32, Resource<Held>), Answer>,
     end_of_input: TypedFunc<(u32,), Answer>,
     finish: TypedFunc<(), Answer>,
@@ -51,19 +52,12 @@ impl WasmInstance {
         let (config, phase) = (&*invocation.config, WirePhase::from(invocation.phase));
         guest.ask(|store| open.call(store, (config, &schemas, phase, invocation.part)))?;
         let (push, end_of_input, finish) = instance;
-        Ok(Self { guest, push, end_of_input, finish })
+        Ok(Self { guest, inputs: invocation.inputs.clone(), push, end_of_input, finish })
     }
 }
 
-/// The schemas of the inputs as the stage sees them: the columns that it reads.
-fn schemas(invocation: &Invocation) -> Result<Vec<Vec<u8>>, StageFault> {
-    let failed = |error| StageFault::Contract(format!("the schema of an input can't be handed over: {error}"));
-    let encode = |input: &flowc_runner::InputPort| schema::encode(&input.schema.project(&input.reads)?);
-    invocation.inputs.iter().map(encode).collect::<Result<_, _>>().map_err(failed)
-}
-
-impl Instance for WasmInstance {
-    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+impl WasmInstance {
+    fn push_piece(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         let push = &self.push;
         self.guest.ask(|store| {
             let number = store.data_mut().pushed(port, batch.clone())?;
@@ -71,6 +65,20 @@ impl Instance for WasmInstance {
             store.data_mut().end_push(&batch)?;
             Ok(answer)
         })
+    }
+}
+
+/// The schemas of the inputs as the stage sees them: the columns that it reads.
+fn schemas(invocation: &Invocation) -> Result<Vec<Vec<u8>>, StageFault> {
+    let failed = |error| StageFault::Contract(format!("the schema of an input can't be handed over: {error}"));
+    let encode = |input: &InputPort| schema::encode(&input.schema.project(&input.reads)?);
+    invocation.inputs.iter().map(encode).collect::<Result<_, _>>().map_err(failed)
+}
+
+impl Instance for WasmInstance {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        let inputs = self.inputs.clone();
+        batch.each_piece(&inputs[port].reads, PIECE_BYTES, &mut |piece| self.push_piece(port, piece))
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {

@@ -79,7 +79,9 @@ def last_frames(error: BaseException, most: int = 3) -> str:
 
 
 def _is_library(filename: str) -> bool:
-    return filename.startswith((*LIBRARIES, "<")) or "site-packages" in Path(filename).parts
+    path = Path(filename)
+    # What is compiled names files that are not here.
+    return filename.startswith(LIBRARIES) or "site-packages" in path.parts or not path.is_file()
 
 
 def _trimmed(error: BaseException) -> traceback.TracebackException:

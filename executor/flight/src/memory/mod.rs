@@ -85,7 +85,7 @@ impl Memory {
     /// # Errors
     /// If it can't be encoded.
     pub(crate) fn lend(&self, batch: &RecordBatch) -> Result<Option<Block>, ArrowError> {
-        if crate::pending::size(batch.columns().iter()) < SMALL {
+        if crate::pending::bytes_of(batch.columns()) < SMALL {
             return Ok(None);
         }
         let stream = StreamEncoder::try_new(batch.schema_ref())?.encode(batch)?;

@@ -3,7 +3,7 @@
 use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::ArrowError;
 use flowc_planner::plan::Rows;
-use flowc_runner::{Batch, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, Outlet, PIECE_BYTES, StageError, StageFault};
 
 use super::chain::pick;
 use super::numbers::Numbers;
@@ -69,7 +69,10 @@ impl Output {
 impl Outlet for Sending {
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         let sent = match self.outputs.get_mut(port) {
-            Some(output) => output.send(&batch),
+            Some(output) => {
+                let columns = output.columns.clone();
+                batch.each_piece(&columns, PIECE_BYTES, &mut |piece| output.send(&piece))
+            }
             None => Err(StageFault::Contract(format!("there is no output port {port}"))),
         };
         sent.map_err(|fault| StageError::new("", fault))

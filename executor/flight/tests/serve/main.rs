@@ -5,5 +5,6 @@ mod calls;
 mod chains;
 mod flow;
 mod hostile;
+mod sizes;
 mod stored;
 mod support;

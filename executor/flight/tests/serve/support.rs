@@ -52,7 +52,8 @@ pub fn numbers(numbers: std::ops::Range<i64>) -> Batch {
 /// - `flood` emits new rows for every batch;
 /// - `gate` emits nothing, and takes a batch for each permit;
 /// - `pick` emits every second row of its main input, and on another output the rows of another input;
-/// - `keep` emits all rows of its input at the end, the last batch first.
+/// - `keep` emits all rows of its input at the end, the last batch first;
+/// - `large` and `larger` emit one batch of 10 or 100 megabytes for every batch.
 struct Fake {
     stage: String,
     fakes: Arc<Fakes>,
@@ -108,6 +109,8 @@ impl Instance for Fake {
                 self.emit(0, passed(&picked, &self.columns))?;
             }
             ("keep", _) => self.kept.push(batch),
+            ("large", _) => self.emit(0, numbers(0..10 * MEGABYTE as i64))?,
+            ("larger", _) => self.emit(0, numbers(0..100 * MEGABYTE as i64))?,
             other => panic!("no such stage: {other:?}"),
         }
         Ok(())

@@ -26,7 +26,7 @@ impl Guest {
     pub fn build(name: &str) -> Self {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guests");
         let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests").join(name);
-        let component = flowc_componentize::build(&guest, &target, &mut |_| ()).expect("the guest builds");
+        let component = flowc_componentize::component(&guest, &target).expect("the guest builds");
         let folder = tempfile::tempdir().expect("a folder");
         let runner = WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner");
         let digest = WasmRunner::digest(&component);
