@@ -339,9 +339,7 @@ mod tests {
         }
         let unreadable = Path::new("not \u{fffd} text");
         store.remember(RUN, &[3; 32], &run(unreadable, "unknown")).unwrap();
-        store
-            .remember(PIN, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") })
-            .unwrap();
+        store.remember(PIN, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") }).unwrap();
         let kept = kept(&store).unwrap();
         assert_eq!(kept.builds, ["unknown", "pinned"].map(str::to_owned).into());
         let abandoned: Vec<_> = kept.abandoned.iter().map(|(_, run)| Path::new(&run.pipeline)).collect();

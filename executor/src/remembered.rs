@@ -62,8 +62,23 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Memo; 15] =
-        [SEGMENT, SIGNATURE, DESCRIPTION, PLAN, RUN, SINK, LOG, CONTENT, PIN, FILES, CODE, STANDSTILL, FOUND, MARK, RAN];
+    const ALL: [Memo; 15] = [
+        SEGMENT,
+        SIGNATURE,
+        DESCRIPTION,
+        PLAN,
+        RUN,
+        SINK,
+        LOG,
+        CONTENT,
+        PIN,
+        FILES,
+        CODE,
+        STANDSTILL,
+        FOUND,
+        MARK,
+        RAN,
+    ];
     const KEY: [u8; 32] = [7; 32];
 
     /// What other versions of flowc would ask for.

@@ -88,7 +88,8 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, budget, params, ambient, locked, build, require_isolation, workers, .. } = settings;
+    let Settings { store, jobs, memory, budget, params, ambient, locked, build, require_isolation, workers, .. } =
+        settings;
     Options {
         pipeline,
         store,

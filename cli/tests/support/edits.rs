@@ -79,52 +79,64 @@ pub(crate) enum Moment {
 }
 
 /// Edits one kind at a moment, and undoes it. What a run gave that was under way may be of the code before or after the edit; the
-/// next one gives what the code is then, and so does the one after it was undone.
-pub(crate) fn edited_at(project: &Project, gate: &Gate, kinds: &[Kind], kind: &Kind, moment: Moment) {
+/// next one gives what the code is then, and so does the one after it was undone. `renew` changes what a build needs, so that one is
+/// under way.
+pub(crate) fn edited_at(
+    project: &Project,
+    gate: &Gate,
+    kinds: &[Kind],
+    kind: &Kind,
+    moment: Moment,
+    renew: impl Fn(&Project),
+) {
     let place = format!("{} edited {moment:?}", kind.word());
-    let store = format!("../store-{moment:?}");
-    let (before, after) = (word(kind, 1), word(kind, 2));
-    let other = |number| kinds.iter().filter(|other| other.word() != kind.word()).map(move |other| word(other, number));
+    let [one, two, three] = [1, 2, 3].map(|number| word(kind, number));
+    let others: Vec<_> = kinds.iter().filter(|other| other.word() != kind.word()).map(|other| word(other, 1)).collect();
     let told = |now: &str, text: &str| {
         assert!(text.contains(now), "{place}: {now} in {text}");
-        other(1).for_each(|word| assert!(text.contains(&word), "{place}: {word} in {text}"));
+        others.iter().for_each(|word| assert!(text.contains(word), "{place}: {word} in {text}"));
+    };
+    let edited = |from, to, now: &str| {
+        kind.edit(project, from, to);
+        told(now, &run(project));
     };
     match moment {
         Moment::Before => {
-            told(&before, &run(project, &store));
-            kind.edit(project, 1, 2);
+            told(&one, &run(project));
+            edited(1, 2, &two);
+            edited(2, 1, &one);
         }
         Moment::Built => {
-            // Nothing is there, so that all is built.
-            let _ = std::fs::remove_dir_all(project.folder().join(&store));
+            renew(project);
+            kind.edit(project, 1, 3);
             gate.close();
-            let mut flowc = spawned(project.flowc(&["run", "--store", &store]), Stdio::null());
+            let mut flowc = spawned(project.flowc(&["run"]), Stdio::null());
             gate.wait();
-            kind.edit(project, 1, 2);
+            kind.edit(project, 3, 2);
             gate.open();
             assert!(flowc.wait().unwrap().success(), "{place}");
+            told(&two, &run(project));
+            // As it was when the build began.
+            edited(2, 3, &three);
+            edited(3, 1, &one);
         }
         Moment::Planned => {
-            let arguments = ["run", "piped.kdl", "--json", "--store", &store];
-            let mut flowc = spawned(project.flowc(&arguments), Stdio::piped());
+            let mut flowc = spawned(project.flowc(&["run", "piped.kdl", "--json"]), Stdio::piped());
             let mut events = BufReader::new(flowc.stdout.take().unwrap()).lines().map_while(Result::ok);
             assert!(events.any(|line| line.contains("run-started")), "{place}");
             kind.edit(project, 1, 2);
             flowc.stdin.take().unwrap().write_all(b"x\n").unwrap();
             events.for_each(drop);
             assert!(flowc.wait().unwrap().success(), "{place}");
-            told(&before, &rows(project));
+            told(&one, &rows(project));
+            told(&two, &run(project));
+            edited(2, 1, &one);
+            // The same rows as the run that was under way.
+            let mut flowc = spawned(project.flowc(&["run", "piped.kdl"]), Stdio::piped());
+            flowc.stdin.take().unwrap().write_all(b"x\n").unwrap();
+            assert!(flowc.wait().unwrap().success(), "{place}");
+            told(&one, &rows(project));
         }
-    }
-    told(&after, &run(project, &store));
-    kind.edit(project, 2, 1);
-    told(&before, &run(project, &store));
-    if moment == Moment::Planned {
-        // The same rows as the run that was under way.
-        let mut flowc = spawned(project.flowc(&["run", "piped.kdl", "--store", &store]), Stdio::piped());
-        flowc.stdin.take().unwrap().write_all(b"x\n").unwrap();
-        assert!(flowc.wait().unwrap().success(), "{place}");
-        told(&before, &rows(project));
     }
 }
 
@@ -136,12 +148,12 @@ fn spawned(mut command: Command, stdin: Stdio) -> Child {
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap()
 }
 
-/// What a run gives, and the same at a glance.
-fn run(project: &Project, store: &str) -> String {
+/// What a run gives, and the same at a glance. No code sees the caller's variables.
+pub(crate) fn run(project: &Project) -> String {
     // A user is not so fast that two edits fall into one tick of the file system's clock.
     std::thread::sleep(Duration::from_millis(50));
     let rows = [(), ()].map(|()| {
-        let output = project.flowc(&["run", "--store", store]).output().unwrap();
+        let output = project.flowc(&["run"]).env("TAG_SUFFIX", "mine").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         rows(project)
     });
@@ -149,6 +161,6 @@ fn run(project: &Project, store: &str) -> String {
     rows[0].clone()
 }
 
-fn rows(project: &Project) -> String {
+pub(crate) fn rows(project: &Project) -> String {
     std::fs::read_to_string(project.folder().join("out.csv")).unwrap()
 }
