@@ -297,7 +297,7 @@ mod tests {
         let fixture = Fixture::new(&files);
         fixture.link("../shared/common.py", "py/common.py");
         fixture.link("../data", "py/data");
-        fixture.link("..", "data/up");
+        fixture.link("..", "data/deep/up");
         fixture.link("deep/table", "data/short");
         fixture.link(".venv/lib/m.py", "py/m.py");
         let tree = fixture.tree();
