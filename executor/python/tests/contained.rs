@@ -104,3 +104,12 @@ fn what_is_printed_goes_to_the_log() {
     let lines: Vec<&str> = kept.lines.iter().map(|(_, line)| line.as_str()).collect();
     assert!(lines.contains(&"printed in Python"), "{lines:?}");
 }
+
+/// The same list as in a sandbox.
+#[test]
+fn the_kernel_refuses_what_leads_out() {
+    let (outcome, kept) = outcome("refused", Limits::default());
+    outcome.unwrap();
+    let said: Vec<&str> = kept.lines.iter().map(|(_, line)| line.as_str()).take(support::REFUSED.len()).collect();
+    assert_eq!(said, support::REFUSED);
+}

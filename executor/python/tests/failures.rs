@@ -171,3 +171,12 @@ fn a_foreign_stage_needs_no_sdk() {
     assert_eq!(schema.field(3).name(), "length");
     assert_eq!((kept.batches.len(), kept.batches[0].1.columns().len()), (1, 4));
 }
+
+/// The same list as in a container.
+#[test]
+fn the_kernel_refuses_what_leads_out() {
+    let (outcome, kept) = outcome("refused", Limits::default());
+    outcome.unwrap();
+    let said: Vec<&str> = kept.lines.iter().map(|(_, line)| line.as_str()).take(support::REFUSED.len()).collect();
+    assert_eq!(said, support::REFUSED);
+}

@@ -75,3 +75,20 @@ impl Subject for Python {
         self.runner.describe(&Question { code, digest: self.digest, config, inputs: vec![input] })
     }
 }
+
+/// What the stage `failing` says with `refused`: numbers of errors. 1 is that it is not permitted, 38 that there is no such call.
+#[allow(dead_code, reason = "not every test asks for it")]
+pub const REFUSED: [&str; 12] = [
+    "ptrace 1",
+    "unshare 1",
+    "mount 1",
+    "setns 1",
+    "memfd_create 38",
+    "mmap 1",
+    "personality 1",
+    "AF_VSOCK 1",
+    "AF_ALG 1",
+    "AF_PACKET 1",
+    "AF_UNIX 0",
+    "AF_INET 0",
+];
