@@ -190,6 +190,8 @@ fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> St
 
 #[cfg(test)]
 mod tests {
+    use flowc_executor::{Part, Place};
+
     use super::*;
 
     #[derive(Debug, thiserror::Error, Diagnostic)]

@@ -37,7 +37,7 @@ const fn doc(row: [&'static str; 5]) -> SettingDoc {
 
 /// Every setting, for the reference.
 #[cfg(test)]
-pub(crate) const DOCS: [SettingDoc; 9] = [
+pub(crate) const DOCS: [SettingDoc; 10] = [
     doc([
         "--store",
         "FLOWC_STORE",

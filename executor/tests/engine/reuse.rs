@@ -165,7 +165,7 @@ fn a_parameter_changes_what_reads_it() {
 #[test]
 fn why_names_the_config_key_the_column_and_the_file() {
     let mut project = orders();
-    let reasons = |project: &Project| project.session().why("big").expect("an outlook").reasons;
+    let reasons = |project: &Project| project.session().why("big").expect("an outlook").next.reasons;
     assert_eq!(reasons(&project), vec![Reason::NeverRan]);
     project.run();
     assert!(reasons(&project).is_empty());
