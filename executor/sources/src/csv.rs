@@ -198,8 +198,7 @@ impl CsvParser {
 
     fn read(&self, bytes: &[u8], decoded: RecordBatch) -> Result<RecordBatch, ArrowError> {
         let (schema, positions) = (&self.schema, &self.positions[..]);
-        let quoted =
-            QuotedNulls { framing: self.layout.framing(), null: &self.layout.dialect.null, schema, positions };
+        let quoted = QuotedNulls { framing: self.layout.framing(), null: &self.layout.dialect.null, schema, positions };
         let decoded = quoted.restore(decoded, bytes)?;
         let read = |(column, field): (&ArrayRef, &Arc<Field>)| match column.data_type() == field.data_type() {
             true => Ok(column.clone()),
