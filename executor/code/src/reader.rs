@@ -114,6 +114,10 @@ impl<'a> Reader<'a> {
         let folder = snapshots.files()?;
         let mut kept = tempfile::NamedTempFile::new_in(&folder).map_err(CodeError::io(&folder))?;
         let digest = hashed(file, kept.as_file_mut()).map_err(CodeError::io(path))?;
+        let size = kept.as_file().metadata().map_err(CodeError::io(kept.path()))?.len();
+        if snapshots.has(&Entry::File { digest, size, executable }) {
+            return Ok(digest);
+        }
         let mode = if executable { 0o555 } else { 0o444 };
         let sealed = kept.as_file().set_permissions(Permissions::from_mode(mode));
         sealed.and_then(|()| kept.as_file().set_modified(Snapshots::time())).map_err(CodeError::io(kept.path()))?;

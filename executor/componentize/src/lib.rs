@@ -28,6 +28,7 @@ pub use source::{Known, Reads, Source};
 
 use cargo::Cargo;
 use fresh::Held;
+use manifest::Sources;
 use source::changed_since;
 
 /// What the compiler is told beside the crate's own profile. Part of [`Source::digest`].
@@ -63,6 +64,7 @@ pub fn build(
     reader: &Reader<'_>,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built, BuildError> {
+    Sources::find(dir)?.expect_cdylib()?;
     std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
     let held = Held::new(target_dir)?;
     let mut changed = None;
@@ -71,7 +73,6 @@ pub fn build(
         std::thread::sleep(FileStamp::TICK);
         let began = SystemTime::now();
         let source = Source::find(dir, reader)?;
-        source.sources.expect_cdylib()?;
         let cargo = Cargo::new(&source, target_dir)?;
         let artifacts = cargo.build(&held, &["--package", source.sources.name()], log)?;
         let module = artifacts.modules.iter().find(|module| module.package_dir == source.sources.dir());
