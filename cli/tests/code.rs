@@ -263,6 +263,12 @@ fn rust() -> (Project, Gate) {
         project.write(&format!("outside/{word}.txt"), &format!("{word}-1\n"));
     }
     std::os::unix::fs::symlink("../../outside/linked.txt", project.folder().join("tag/src/linked.txt")).unwrap();
+    // What the crates of all such tests depend on is built once.
+    let builds = project.root().join("home/.cache/flowc/builds");
+    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("stages");
+    std::fs::create_dir_all(&builds).unwrap();
+    std::fs::create_dir_all(&target).unwrap();
+    std::os::unix::fs::symlink(target, builds.join("target")).unwrap();
     // Versions that are on this machine already.
     std::fs::copy(checkout.join("stdlib-stages/Cargo.lock"), project.folder().join("tag/Cargo.lock")).unwrap();
     let mut cargo = std::process::Command::new("cargo");

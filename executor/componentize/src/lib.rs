@@ -74,7 +74,13 @@ pub fn build(
         let began = SystemTime::now();
         let source = Source::find(dir, reader)?;
         let cargo = Cargo::new(&source, target_dir)?;
-        let artifacts = cargo.build(&held, &["--package", source.sources.name()], log)?;
+        let built = cargo.build(&held, &["--package", source.sources.name()], log);
+        changed = changed_since(&source.files, began).cloned();
+        // What the compiler complains of may be there no more.
+        if matches!(built, Err(BuildError::Compile { .. })) && changed.is_some() {
+            continue;
+        }
+        let artifacts = built?;
         let module = artifacts.modules.iter().find(|module| module.package_dir == source.sources.dir());
         let manifest = || source.sources.dir().join("Cargo.toml");
         let module = module.ok_or_else(|| BuildError::NoCdylib { manifest: manifest() })?;

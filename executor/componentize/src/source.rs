@@ -26,7 +26,7 @@ pub struct Source {
     toolchain: String,
     digest: [u8; 32],
     /// By what is seen that its files are the same.
-    files: Evidence,
+    pub(crate) files: Evidence,
 }
 
 /// What a build read that is in no package's folder, or not known to be code: `include_str!`, `#[path]`, and what build
