@@ -102,7 +102,12 @@ fn a_process_that_answers_no_more_is_replaced() {
     works();
     std::thread::sleep(Duration::from_millis(1100));
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let serves = |line: Vec<u8>| line.ends_with(b"tests/subject/server.py\0");
+    // It runs from a snapshot, whose program is the one of the folder.
+    let own = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/subject/server.py")).unwrap();
+    let serves = |line: Vec<u8>| {
+        let program = String::from_utf8_lossy(&line).trim_end_matches('\0').rsplit('\0').next().map(str::to_owned);
+        program.is_some_and(|path| std::fs::read(path).is_ok_and(|program| program == own))
+    };
     let stopped = processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(serves));
     let stopped = stopped.map(|entry| entry.file_name().to_string_lossy().into_owned());
     let stopped: Vec<String> = stopped.filter(|process| is_ours(process)).collect();
