@@ -81,7 +81,8 @@ fn zeros_match_and_so_does_nan_but_null_does_not() {
     let floats = |name: &str, floats: Vec<Option<f64>>| {
         let column: ArrayRef = Arc::new(flowc_sdk::arrow::array::Float64Array::from(floats.clone()));
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(0..floats.len() as i64));
-        RecordBatch::try_from_iter_with_nullable([(name, column, true), (&format!("{name}_row"), numbers, false)]).unwrap()
+        RecordBatch::try_from_iter_with_nullable([(name, column, true), (&format!("{name}_row"), numbers, false)])
+            .unwrap()
     };
     let rows = floats("a", vec![Some(-0.0), Some(0.0), Some(f64::NAN), None, Some(-1.5)]);
     let table = floats("b", vec![Some(-f64::NAN), Some(0.0), None]);
