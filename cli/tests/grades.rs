@@ -54,8 +54,14 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Whether the stage ran, in a run that went well and gave the right rows.
-fn ran(project: &Project, mut command: Command) -> bool {
+/// Whether the stage ran, in a run that went well and gave the right rows. The sink is gone before it, so that there is something to do.
+fn ran(project: &Project, command: Command) -> bool {
+    let _ = std::fs::remove_file(project.folder().join("out.csv"));
+    ran_at_all(project, command)
+}
+
+/// The same, if nothing may be to do.
+fn ran_at_all(project: &Project, mut command: Command) -> bool {
     // Files that were written within one tick of the file system's clock are read again.
     std::thread::sleep(std::time::Duration::from_millis(50));
     let output = command.output().unwrap();
@@ -91,6 +97,13 @@ fn open_results_are_made_again_unless_the_pipeline_says_otherwise() {
         assert!(ran(&project, less()) || cache.contains("1h"));
         assert!(!ran(&project, less()), "{cache}");
     }
+    pipeline(&project, "cache #true");
+    assert!(!ran(&project, less()));
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(!ran_at_all(&project, less()), "and leaves it");
+    let planned = plan(project.flowc(&["plan"]));
+    assert!(planned.contains("  sandboxed\n"), "what was pinned here is not taken there: {planned}");
+    assert!(!ran(&project, full()), "but what was made there before");
     pipeline(&project, "cache \"1ms\"");
     assert!(ran(&project, less()) && ran(&project, less()));
 }
@@ -101,6 +114,8 @@ fn less_isolation_can_be_refused() {
     pipeline(&project, "");
     let run = ["run", "--require-isolation"];
     assert!(project.flowc(&run).output().unwrap().status.success());
+    // What is up to date is not run.
+    std::fs::remove_file(project.folder().join("out.csv")).unwrap();
     let refused = without_namespaces(&project, &run).output().unwrap();
     let words = said(&refused);
     assert_eq!(refused.status.code(), Some(5), "{words}");

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use flowc_code::Evidence;
 use flowc_planner::key::KeyHasher;
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, processor_kind};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub(crate) struct Standstill {
     absent: Vec<PathBuf>,
     /// Variables of the environment, and their values.
     variables: Vec<(String, Option<OsString>)>,
+    /// The kind of processors that programs ran on, if some did.
+    processor: Option<String>,
     /// What the run said.
     report: RunReport,
 }
@@ -62,7 +64,13 @@ impl Standstill {
         }
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Self { texts, stamps, racy, absent, variables, report })
+        Some(Self { texts, stamps, racy, absent, variables, processor: None, report })
+    }
+
+    /// The same, for a pipeline with programs: it holds on this kind of processors.
+    #[must_use]
+    pub(crate) fn with_programs(self) -> Self {
+        Self { processor: Some(processor_kind()), ..self }
     }
 
     /// Keeps it for the next run of the same pipeline with the same options.
@@ -75,6 +83,7 @@ impl Standstill {
 
     fn holds(&self, threads: usize) -> bool {
         self.texts.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
+            && self.processor.as_ref().is_none_or(|kind| *kind == processor_kind())
             && self.variables.iter().all(|(name, value)| std::env::var_os(name) == *value)
             && all_hold(&self.stamps, threads)
             && !self.absent.iter().any(|path| path.exists())

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flowc_planner::plan::Target;
+use flowc_planner::plan::{Purity, Target};
 use flowc_platform::FileStamp;
 use flowc_sinks::SinkState;
 
-use crate::freshness::is_uncertain;
 use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
@@ -45,6 +44,8 @@ impl Run<'_> {
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
             if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report) {
+                let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
+                let standstill = if has_programs { standstill.with_programs() } else { standstill };
                 standstill.save(store, self.options);
             }
         }
@@ -58,8 +59,8 @@ impl Run<'_> {
         goal: &Goal,
         states: &BTreeMap<usize, SinkState>,
     ) -> Option<Vec<Stamped>> {
-        // What may not be taken again has to be made again.
-        if self.plan().stages.iter().any(is_uncertain) {
+        // What may be taken of open results, and where, is not to be told by looking at files.
+        if self.plan().stages.iter().any(|stage| stage.purity == Purity::Open) {
             return None;
         }
         let mut evidence = Vec::new();

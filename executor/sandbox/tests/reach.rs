@@ -109,13 +109,13 @@ fn what_is_seen_of_the_machine_is_the_same_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let script = "hostname 2> /dev/null || cat /proc/sys/kernel/hostname; cat /proc/sys/kernel/domainname; \
                   cat /sys/devices/system/cpu/online /sys/devices/system/cpu/possible; getconf _NPROCESSORS_ONLN; \
-                  ls /sys/devices/system; env | cut -d= -f1 | sort | tr '\\n' ' '";
+                  env | cut -d= -f1 | sort | tr '\\n' ' '";
     for count in [1, processors().len()] {
         let given = processors().into_iter().rev().take(count).collect();
         let output = run(&Sandbox { processors: given, ..sandbox(script, folder.path()) });
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let list = if count == 1 { "0".to_owned() } else { format!("0-{}", count - 1) };
-        let expected = format!("flowc\n(none)\n{list}\n{list}\n{count}\ncpu\n");
+        let expected = format!("flowc\n(none)\n{list}\n{list}\n{count}\n");
         assert!(said.starts_with(&expected), "{said}");
         assert!(said.ends_with("PATH PWD SHLVL _ ") || said.ends_with("PATH PWD "), "{said}");
     }

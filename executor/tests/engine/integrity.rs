@@ -309,7 +309,7 @@ fn no_file_that_is_remembered_is_trusted_unless_it_is_as_it_was_written() {
     // With its own compiled components.
     std::fs::remove_file(project.store().join("cwasm")).expect("a link");
     // Enough files for facts that lie in files of their own.
-    for file in 0..60 {
+    for file in 0..200 {
         project.write_all(&format!("text/{file}.txt"), format!("word{file} the\n").repeat(5));
     }
     settle();
