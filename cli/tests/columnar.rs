@@ -60,7 +60,10 @@ fn what_is_odd_is_read_right_or_named() {
         ("flipped", "flipped.parquet: damaged or not Parquet"),
         ("intervals", "intervals.parquet: it is written with intervals of 3 months among others (row 2, column `i`)"),
     ] {
-        source(&format!("files \"{name}.parquet\""));
+        let text =
+            format!("source \"t\" {{ files \"{name}.parquet\" }}\nsink \"o\" {{ in \"t\"; file \"o.arrow\" }}\n");
+        project.write("flow.kdl", &text);
+        let _ = std::fs::remove_file(project.folder().join("flow.lock"));
         let said = refusal(&project);
         assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains(expected), "{said}");
     }

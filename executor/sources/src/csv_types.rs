@@ -8,7 +8,8 @@ use crate::values::read_texts;
 
 /// The columns of the rows so far.
 pub(crate) struct CsvColumns<'a> {
-    null: &'a str,
+    /// The text of no value, if there is one.
+    null: Option<&'a str>,
     columns: Vec<Column>,
 }
 
@@ -34,7 +35,7 @@ enum Kind {
 }
 
 impl<'a> CsvColumns<'a> {
-    pub(crate) fn new(number: usize, null: &'a str) -> Self {
+    pub(crate) fn new(number: usize, null: Option<&'a str>) -> Self {
         Self { null, columns: (0..number).map(|_| Column::default()).collect() }
     }
 
@@ -44,7 +45,7 @@ impl<'a> CsvColumns<'a> {
         let texts: Option<Vec<&str>> = row.iter().map(|field| std::str::from_utf8(field).ok()).collect();
         let Some(texts) = texts.filter(|texts| texts.len() == self.columns.len()) else { return };
         for (column, text) in self.columns.iter_mut().zip(texts) {
-            if text != self.null {
+            if Some(text) != self.null {
                 column.add(text);
             }
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use arrow_schema::DataType;
 use flowc_planner::plan::SourceSpec;
 
+use crate::parser::NOT_UTF8;
 use crate::partitions::has_folder;
 
 /// Why a source can't be listed, opened or read. `file` is the name as the pipeline's text matched it.
@@ -301,7 +302,7 @@ impl SourceError {
         }
     }
 
-    /// The column that is not what the schema says, where that is what is wrong.
+    /// The column that is not what the schema says, where that is what is wrong. Bytes that are no text are of no type.
     pub fn column(&self) -> Option<&str> {
         match self {
             Self::MissingColumn { column, .. }
@@ -310,7 +311,7 @@ impl SourceError {
             | Self::UnexpectedNull { column, .. }
             | Self::Misfit { column, .. }
             | Self::ColumnTooLarge { column, .. } => Some(column),
-            Self::BadRow { column, .. } => column.as_deref(),
+            Self::BadRow { column, reason, .. } if reason != NOT_UTF8 => column.as_deref(),
             _ => None,
         }
     }

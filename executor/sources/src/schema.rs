@@ -159,7 +159,7 @@ fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceE
         true => (names(&sample.name, &first)?, None),
         false => ((1..=first.len()).map(|number| format!("column_{number}")).collect(), Some(first)),
     };
-    let mut columns = CsvColumns::new(names.len(), &dialect.null);
+    let mut columns = CsvColumns::new(names.len(), Some(&dialect.null));
     first.into_iter().chain(rows).take(SAMPLE_RECORDS).for_each(|row| columns.add(&row));
     let types = columns.types();
     let fields = names.iter().zip(types).map(|(name, data_type)| Field::new(name, data_type, true));
@@ -168,9 +168,9 @@ fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceE
     Ok(Arc::new(schema))
 }
 
-/// The type that a column of CSV with these values gets.
+/// The type that a column of CSV with these values gets, none of which is null.
 pub(crate) fn type_of_texts(texts: &BTreeSet<String>) -> DataType {
-    let mut columns = CsvColumns::new(1, "");
+    let mut columns = CsvColumns::new(1, None);
     texts.iter().for_each(|text| columns.add(&csv::ByteRecord::from(vec![text.as_str()])));
     columns.types().next().unwrap_or(DataType::Utf8)
 }

@@ -77,7 +77,8 @@ fn readable(data_type: &DataType) -> DataType {
 /// What Arrow would take, and make another value of: finer texts, seconds 60, and for a time of day a number.
 fn is_no_time(text: &str, data_type: &DataType) -> bool {
     let is_time_of_day = matches!(data_type, DataType::Time32(_) | DataType::Time64(_));
-    text.contains(":60") || (is_time_of_day && !text.contains(':')) || is_finer(text, data_type)
+    let is_second_60 = text.as_bytes().windows(3).any(|part| matches!(part, b":60"));
+    is_second_60 || (is_time_of_day && !text.contains(':')) || is_finer(text, data_type)
 }
 
 fn ticks_a_second(data_type: &DataType) -> i64 {

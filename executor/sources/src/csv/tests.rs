@@ -245,10 +245,20 @@ fn numbers_too_large_for_floats_are_no_infinities() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_no_fault_of_the_columns_type() {
+    let read =
+        |bytes: &[u8]| Folder::new().read(bytes, &spec(csv()), &schema(&[("n", DataType::Int64, true)])).unwrap_err();
+    assert_eq!(read(b"n\nx\n").column(), Some("n"));
+    let error = read(b"n\n\xFF\n");
+    assert!(error.to_string().contains("row 1, column `n`: not UTF-8"), "{error}");
+    assert_eq!(error.column(), None);
+}
+
+#[test]
 fn blank_lines_are_no_rows_and_an_empty_field_in_quotes_is_one() {
     let columns = schema(&[("name", DataType::Utf8, true)]);
     let table = Folder::new().read("name\nAnn\n\nBob\n\"\"\n\n", &spec(csv()), &columns).unwrap();
-    assert_eq!(table.rows, ["Ann", "Bob", "~"]);
+    assert_eq!(table.rows, ["Ann", "Bob", ""]);
 }
 
 #[test]
