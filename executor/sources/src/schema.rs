@@ -152,8 +152,9 @@ impl Sample {
 
 fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceError> {
     let framing = Framing::Csv(CsvFraming::new(dialect));
-    let parse = |record: &[u8]| records(dialect, record).byte_records().next()?.ok();
-    let mut rows = sample.records(framing).filter_map(parse);
+    // One reader for all: to make one takes longer than to read a record.
+    let text = sample.records(framing).collect::<Vec<_>>().concat();
+    let mut rows = records(dialect, &text[..]).into_byte_records().filter_map(Result::ok);
     let first = rows.next().ok_or_else(|| sample.without_columns(framing, "csv", "it is empty"))?;
     let (names, first) = match dialect.header {
         true => (names(&sample.name, &first)?, None),
