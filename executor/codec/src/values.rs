@@ -1,6 +1,7 @@
 //! Values that JSON lacks, or any text: numbers that are none, times that no calendar has, members of one name.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
@@ -20,8 +21,8 @@ pub struct OddValue {
 /// Where one is, and why.
 type Odd = (usize, String);
 
-/// Days from 1970 that dates in text may be away: a little less than arrow knows, which is 262,000 years.
-const MOST_DAYS: i64 = 90_000_000;
+/// The days of the years 1 to 9999, from 1970: those that text says in a way that every reader knows.
+const DAYS: Range<i64> = -719_162..2_932_897;
 
 /// The first value of a batch that JSON lacks, with its row. Columns of dictionaries are not looked at.
 pub fn find_odd(batch: &RecordBatch) -> Option<(usize, OddValue)> {
@@ -33,7 +34,7 @@ pub fn find_odd(batch: &RecordBatch) -> Option<(usize, OddValue)> {
     odd.min_by_key(|(row, _)| *row)
 }
 
-/// The first date or time of a column that no calendar or clock has: it would have no text.
+/// The first date or time of a column that has no text: none in the years 1 to 9999, or none of a day.
 pub fn odd_time(array: &dyn Array) -> Option<(usize, String)> {
     let (least, most) = bounds(array.data_type())?;
     let data = array.to_data();
@@ -42,7 +43,9 @@ pub fn odd_time(array: &dyn Array) -> Option<(usize, String)> {
         Some(4) => first(array, data.buffer::<i32>(0).iter().map(|&value| odd(value.into()))),
         _ => first(array, data.buffer::<i64>(0).iter().map(|&value| odd(value))),
     };
-    row.map(|row| (row, format!("its {} is one that no calendar or clock has", array.data_type())))
+    row.map(|row| {
+        (row, format!("its {} is none of the years 1 to 9999 or of a day, and text has no others", array.data_type()))
+    })
 }
 
 /// The least and the most that have text.
@@ -54,11 +57,15 @@ fn bounds(data_type: &DataType) -> Option<(i64, i64)> {
         TimeUnit::Microsecond => 1_000_000,
         TimeUnit::Nanosecond => 1_000_000_000,
     };
-    let around = |most: i64| (-most, most);
+    let of_days = |days: Range<i64>, a_day: i64| {
+        (days.start.saturating_mul(a_day), days.end.checked_mul(a_day).map_or(i64::MAX, |end| end - 1))
+    };
     Some(match data_type {
-        DataType::Date32 => around(MOST_DAYS),
-        DataType::Date64 => around(MOST_DAYS * DAY * 1000),
-        DataType::Timestamp(unit, _) => around((MOST_DAYS * DAY).saturating_mul(a_second(unit))),
+        DataType::Date32 => of_days(DAYS, 1),
+        DataType::Date64 => of_days(DAYS, DAY * 1000),
+        DataType::Timestamp(unit, None) => of_days(DAYS, DAY * a_second(unit)),
+        // The day elsewhere may be the next one, or the one before.
+        DataType::Timestamp(unit, Some(_)) => of_days(DAYS.start + 1..DAYS.end - 1, DAY * a_second(unit)),
         DataType::Time32(unit) | DataType::Time64(unit) => (0, DAY * a_second(unit) - 1),
         _ => return None,
     })
@@ -177,7 +184,8 @@ mod tests {
     #[test]
     fn times_are_those_that_calendars_and_clocks_have() {
         for (times, row) in [
-            (Arc::new(Date32Array::from(vec![Some(0), Some(MOST_DAYS as i32)])) as ArrayRef, None),
+            (Arc::new(Date32Array::from(vec![-719_162, 2_932_896])) as ArrayRef, None),
+            (Arc::new(Date32Array::from(vec![0, 2_932_897])), Some(1)),
             (Arc::new(Date32Array::from(vec![None, Some(i32::MIN)])), Some(1)),
             (Arc::new(Time32SecondArray::from(vec![0, 86_399, 86_400])), Some(2)),
             (Arc::new(Time32SecondArray::from(vec![-1])), Some(0)),

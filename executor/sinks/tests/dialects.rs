@@ -59,7 +59,7 @@ fn text() -> impl Strategy<Value = String> {
 fn rows() -> impl Strategy<Value = Vec<Row>> {
     let some = || prop::option::weighted(0.8, text());
     let floats = prop_oneof![any::<f64>(), prop::sample::select(vec![0.0, -0.0, f64::NAN, f64::INFINITY])];
-    let row = (some(), any::<Option<i64>>(), some(), prop::option::of(-800_000..3_000_000), prop::option::of(floats));
+    let row = (some(), any::<Option<i64>>(), some(), prop::option::of(-719_162..2_932_897), prop::option::of(floats));
     prop::collection::vec(row, 0..20)
 }
 

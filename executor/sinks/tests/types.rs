@@ -108,7 +108,6 @@ fn in_type(column: &ArrayRef, written: &DataType) -> ArrayRef {
 
 #[test]
 fn a_column_of_nulls_of_every_type_is_refused_at_once_or_comes_back() {
-    let mut unread = Vec::new();
     for data_type in every_type() {
         let column = new_null_array(&data_type, 3);
         for format in formats() {
@@ -119,18 +118,13 @@ fn a_column_of_nulls_of_every_type_is_refused_at_once_or_comes_back() {
                 Ok(()) => {
                     let dir = tempfile::tempdir().unwrap();
                     write(&spec, dir.path(), &[("a", &[batch(&column)])], None).unwrap();
-                    match read(&dir.path().join("x"), &format, &data_type) {
-                        Ok(back) => {
-                            assert_eq!(values(&in_type(&back, &data_type)), values(&column), "{format:?} {data_type}")
-                        }
-                        Err(_) => unread.push(format!("{} {data_type}", format.name())),
-                    }
+                    let back = read(&dir.path().join("x"), &format, &data_type);
+                    let back = back.unwrap_or_else(|error| panic!("{format:?} {data_type}: {error}"));
+                    assert_eq!(values(&in_type(&back, &data_type)), values(&column), "{format:?} {data_type}");
                 }
             }
         }
     }
-    // It is written as a list of texts, and read as one.
-    assert_eq!(unread, ["jsonl List(Dictionary(Int32, LargeUtf8))"]);
 }
 
 #[test]
