@@ -86,8 +86,8 @@ fn what_is_odd_is_read_right_or_named() {
     std::fs::remove_file(project.folder().join("flow.lock")).unwrap();
     let said = refusal(&project);
     let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("text2.parquet: the column `n` is Int64, but the source's schema says Int16"), "{said}");
-    assert!(said.contains("flow.lock pins") && said.contains("`flowc run --update`"), "{said}");
+    assert!(said.contains("text2.parquet: the column `n` is Int64, where Int16 is expected"), "{said}");
+    assert!(said.contains("the lock pins `n`") && said.contains("`flowc run --update`"), "{said}");
 }
 
 #[test]
