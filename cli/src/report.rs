@@ -179,10 +179,30 @@ fn handler(paint: Paint) -> GraphicalReportHandler {
     GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false)
 }
 
+/// Whether a place is so far to the right, or so long, that a line can't show it.
+fn is_too_wide(diagnostic: &dyn Diagnostic) -> bool {
+    const WIDEST: usize = 4000;
+    let (Some(source), Some(labels)) = (diagnostic.source_code(), diagnostic.labels()) else { return false };
+    labels.into_iter().any(|label| {
+        let place = source.read_span(label.inner(), 0, 0);
+        label.len() > WIDEST || place.is_ok_and(|place| place.column() > WIDEST)
+    })
+}
+
+/// A diagnostic without a picture of its place.
+fn plain(diagnostic: &dyn Diagnostic) -> String {
+    let first = diagnostic.labels().and_then(|mut labels| labels.next());
+    let contents = first.as_ref().zip(diagnostic.source_code());
+    let contents = contents.and_then(|(label, source)| source.read_span(label.inner(), 0, 0).ok());
+    let place = contents.and_then(|at| Some(format!("{}:{}:{}: ", at.name()?, at.line() + 1, at.column() + 1)));
+    let help = diagnostic.help().map_or_else(String::new, |help| format!("  help: {help}\n"));
+    format!("{}{diagnostic}\n{help}", place.unwrap_or_default())
+}
+
 fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> String {
     let mut text = String::new();
-    if handler.render_report(&mut text, diagnostic).is_err() {
-        text = format!("{diagnostic}\n");
+    if is_too_wide(diagnostic) || handler.render_report(&mut text, diagnostic).is_err() {
+        text = plain(diagnostic);
     }
     text.push('\n');
     terminal::harmless_painted(&text)
@@ -206,6 +226,16 @@ mod tests {
 
     fn sample() -> Sample {
         Sample { text: miette::NamedSource::new("flow.kdl", "one\n  b two".to_owned()), span: (6, 1).into() }
+    }
+
+    #[test]
+    fn a_place_far_to_the_right_is_told_without_a_picture() {
+        let far = Sample { text: miette::NamedSource::new("flow.kdl", "x".repeat(70_000)), span: (69_999, 1).into() };
+        let long = Sample { text: miette::NamedSource::new("flow.kdl", "x".repeat(70_000)), span: (0, 70_000).into() };
+        for (sample, column) in [(far, 70_000), (long, 1)] {
+            let expected = format!("flow.kdl:1:{column}: unknown stream `b`\n  help: did you mean `a`?\n\n");
+            assert_eq!(rendered(&handler(Paint::PLAIN), &sample), expected);
+        }
     }
 
     #[test]

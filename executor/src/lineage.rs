@@ -97,7 +97,7 @@ mod tests {
         let mut flow = "source \"s0\" { files \"in.csv\" }\n".to_owned();
         for stage in 1..=stages {
             let above = stage - 1;
-            writeln!(flow, "stage \"s{stage}\" {{ in \"s{above}\"; std \"select@1\"; config {{ columns \"x\" }} }}")
+            writeln!(flow, "stage \"s{stage}\" {{ in \"s{above}\"; std \"select@1\"; config {{ keep \"x\" }} }}")
                 .unwrap();
         }
         writeln!(flow, "sink \"o\" {{ in \"s{stages}\"; file \"out.csv\" }}").unwrap();

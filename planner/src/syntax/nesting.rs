@@ -8,8 +8,8 @@ pub(super) const DEEPEST: usize = 64;
 enum Mark {
     Open,
     Close,
-    /// A block comment that holds too many others.
-    DeepComment,
+    /// A block comment that holds too many others, or too many `/-` in a row: each of them nests in the one before.
+    TooDeep,
 }
 
 /// Where blocks or block comments become too deep.
@@ -19,7 +19,7 @@ pub(super) fn too_deep(text: &str) -> Option<usize> {
         match mark {
             Mark::Open => depth += 1,
             Mark::Close => depth = depth.saturating_sub(1),
-            Mark::DeepComment => return Some(at),
+            Mark::TooDeep => return Some(at),
         }
         (depth > DEEPEST).then_some(at)
     })
@@ -32,7 +32,7 @@ pub(super) fn balances(text: &str) -> bool {
         match mark {
             Mark::Open => depth += 1,
             Mark::Close => depth -= 1,
-            Mark::DeepComment => {}
+            Mark::TooDeep => {}
         }
         depth >= 0
     });
@@ -54,13 +54,31 @@ fn marks(text: &str) -> impl Iterator<Item = (usize, Mark)> {
                 b'/' if rest.starts_with(b"//") => at = start + line_length(rest),
                 b'/' if rest.starts_with(b"/*") => match comment_length(rest) {
                     Some(length) => at = start + length,
-                    None => return Some((start, Mark::DeepComment)),
+                    None => return Some((start, Mark::TooDeep)),
                 },
+                b'/' if rest.starts_with(b"/-") => {
+                    let (length, many) = slashdashes(rest);
+                    at = start + length;
+                    if many > DEEPEST {
+                        return Some((start, Mark::TooDeep));
+                    }
+                }
                 _ => {}
             }
         }
         None
     })
+}
+
+/// Length and number of the `/-` that the bytes start with, and of the blanks between them.
+fn slashdashes(bytes: &[u8]) -> (usize, usize) {
+    let (mut at, mut many) = (0, 0);
+    while bytes[at..].starts_with(b"/-") {
+        at += 2;
+        many += 1;
+        at += bytes[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    }
+    (at, many)
 }
 
 fn line_length(bytes: &[u8]) -> usize {
@@ -133,7 +151,13 @@ mod tests {
 
     #[test]
     fn what_would_overflow_the_parser_is_found() {
-        for text in ["a {".repeat(100_000), "/*".repeat(100_000), "a { /- b {".repeat(100_000)] {
+        for text in [
+            "a {".repeat(100_000),
+            "/*".repeat(100_000),
+            "a { /- b {".repeat(100_000),
+            "/-".repeat(100),
+            format!("a {}", "/-\n".repeat(100)),
+        ] {
             assert!(too_deep(&text).is_some());
         }
     }
