@@ -92,12 +92,12 @@ impl Components<'_> {
             Problem::new(format!("{} can't be read: {cause}", path.display()))
                 .with_help("build it first, or correct the path; it is taken from the pipeline's folder")
         };
+        let mut evidence = Evidence::default();
+        evidence.look(&path);
         // The digest of the bytes that will run: what a stamp says of them may be out of date by now.
         let bytes = std::fs::read(&path).map_err(unreadable)?;
         let digest = WasmRunner::digest(&bytes);
         self.runners.wasm.add(bytes, digest);
-        let mut evidence = Evidence::default();
-        evidence.look(path);
         Ok(Located::new(digest, evidence))
     }
 

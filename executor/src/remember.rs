@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use flowc_planner::plan::{Purity, Target};
-use flowc_platform::FileStamp;
 use flowc_sinks::SinkState;
 
 use crate::history::RunRecord;
@@ -64,10 +63,12 @@ impl Run<'_> {
             return None;
         }
         let mut evidence = Vec::new();
-        // What changed since it was read is not what the run was made of.
-        let stands = |path: &PathBuf| FileStamp::of(path).ok().filter(|stamp| !stamp.is_racy(self.planned.began));
-        for path in &self.planned.evidence.paths {
-            evidence.push(Stamped::At(path.clone(), stands(path)?));
+        for (path, stamp) in &self.planned.evidence.paths {
+            // What changed after the plan was begun may not be what was read.
+            if stamp.is_racy(self.planned.began) {
+                return None;
+            }
+            evidence.push(Stamped::At(path.clone(), *stamp));
         }
         for source in inventory.sources.values() {
             let folders = source.directories.as_ref()?.iter();

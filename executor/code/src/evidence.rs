@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use flowc_platform::FileStamp;
+
 /// What an outcome depends on, of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    /// Files and folders whose stamps say "unchanged". Links are followed.
-    pub paths: BTreeSet<PathBuf>,
+    /// Files and folders, with their stamps before they were read: while these stand, they are unchanged. Links are followed. A
+    /// stamp of later would not do: another file may have been put in the place of the one that was read.
+    pub paths: BTreeMap<PathBuf, FileStamp>,
     /// Paths that lead nowhere: something there would have counted.
     pub absent: BTreeSet<PathBuf>,
     /// Environment variables with their values; none for one that is not set.
@@ -16,13 +19,13 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Adds a path: with what is there, or that nothing is.
+    /// Adds a path before it is read: with what is there, or that nothing is.
     pub fn look(&mut self, path: impl Into<PathBuf>) {
         let path = path.into();
-        match path.exists() {
-            true => self.paths.insert(path),
-            false => self.absent.insert(path),
-        };
+        match FileStamp::of(&path) {
+            Ok(stamp) => drop(self.paths.entry(path).or_insert(stamp)),
+            Err(_) => drop(self.absent.insert(path)),
+        }
     }
 
     /// Adds a variable of this process, and gives its value.
@@ -34,7 +37,10 @@ impl Evidence {
 
     /// Adds all of another.
     pub fn extend(&mut self, other: Evidence) {
-        self.paths.extend(other.paths);
+        // What was seen first counts, so that a change between the two is noticed.
+        for (path, stamp) in other.paths {
+            self.paths.entry(path).or_insert(stamp);
+        }
         self.absent.extend(other.absent);
         self.variables.extend(other.variables);
     }

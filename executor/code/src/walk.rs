@@ -84,7 +84,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Adds all that is in a folder. `below` is its path from the folder that the rules are for.
     fn folder(&mut self, path: &Path, place: &Path, below: &Path, rules: &Rules) -> Result<(), CodeError> {
-        self.tree.evidence.paths.insert(path.to_owned());
+        self.tree.evidence.look(path);
         if !place.as_os_str().is_empty() {
             self.tree.entries.entry(place.to_owned()).or_insert(Entry::Folder);
         }
@@ -129,8 +129,8 @@ impl Walk<'_> {
         if self.tree.entries.contains_key(&place) {
             return Ok(());
         }
+        self.tree.evidence.look(path);
         if let Some(file) = self.reader.file(path)? {
-            self.tree.evidence.paths.insert(path.to_owned());
             self.tree.entries.insert(place, file);
         }
         Ok(())
@@ -305,7 +305,7 @@ mod tests {
             assert_eq!(fixture.seen(&tree, name).as_deref(), Some(text), "{name}");
         }
         assert_eq!(tree.entries[Path::new("data/short")], Entry::Link { to: "deep/table".into() });
-        assert!(tree.evidence.paths.contains(&fixture.path("py/data/deep/table")));
+        assert!(tree.evidence.paths.contains_key(&fixture.path("py/data/deep/table")));
         for name in ["shared/common.py", "data/deep/table"] {
             let before = fixture.tree().digest();
             fixture.write(name, "edited");

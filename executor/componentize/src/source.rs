@@ -72,8 +72,8 @@ impl Source {
         };
         [VERSION, RUSTFLAGS, TARGET, &toolchain].iter().for_each(|text| add(text.as_bytes()));
         for text in &texts {
-            add(&std::fs::read(text).map_err(BuildError::io(text))?);
             files.look(text);
+            add(&std::fs::read(text).map_err(BuildError::io(text))?);
         }
         for (package, tree) in sources.packages.iter().zip(&trees) {
             add(package.name.as_bytes());
@@ -91,7 +91,7 @@ impl Source {
 
     /// Files and folders that it was read from.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        self.files.paths.iter()
+        self.files.paths.keys()
     }
 
     /// The digest of each package's own files, by its name, in hex.
@@ -145,8 +145,10 @@ impl Source {
 
 /// What has changed, or may have, at a time or after it. What a build read is what was hashed if both were read after that time.
 pub(crate) fn changed_since(files: &Evidence, time: SystemTime) -> Option<&PathBuf> {
-    let stands = |path: &&PathBuf| FileStamp::of(path).is_ok_and(|stamp| !stamp.is_racy(time));
-    let changed = files.paths.iter().find(|path| !stands(path));
+    let stands = |path: &PathBuf, stamp: &FileStamp| {
+        FileStamp::of(path).is_ok_and(|now| now == *stamp && !stamp.is_racy(time))
+    };
+    let changed = files.paths.iter().find(|(path, stamp)| !stands(path, stamp)).map(|(path, _)| path);
     changed.or_else(|| files.absent.iter().find(|path| path.exists()))
 }
 

@@ -96,7 +96,7 @@ impl Contents {
             _ => copy.target.clone(),
         };
         // A link is seen in its folder: what it leads to may be in the image alone.
-        self.evidence.paths.extend(from.parent().map(Path::to_owned));
+        from.parent().into_iter().for_each(|above| self.evidence.look(above));
         let kind = from.symlink_metadata().map_err(ContainerError::io(&from))?;
         if !(kind.is_symlink() || kind.is_dir() || kind.is_file()) {
             let odd = std::io::Error::other("it is neither a file nor a folder nor a link");
@@ -114,7 +114,7 @@ impl Contents {
     fn add(&mut self, from: &Path, target: &str, mode: Option<u32>, reader: &Reader<'_>) -> Result<(), ContainerError> {
         let kind = from.symlink_metadata().map_err(ContainerError::io(from))?;
         if !kind.is_symlink() {
-            self.evidence.paths.insert(from.to_owned());
+            self.evidence.look(from);
         }
         if kind.is_symlink() {
             let to = fs::read_link(from).map_err(ContainerError::io(from))?;

@@ -42,16 +42,17 @@ impl ImageFolder {
     pub fn find(path: &Path, reader: &Reader<'_>) -> Result<Self, ContainerError> {
         let named = NAMES.iter().map(|name| path.join(name)).find(|text| text.is_file());
         let file = named.ok_or_else(|| ContainerError::NoRecipe { folder: path.to_owned() })?;
+        let mut evidence = Evidence::default();
+        evidence.look(&file);
+        // A file of the first name may come to be.
+        evidence.look(path);
         let text = std::fs::read_to_string(&file).map_err(ContainerError::io(&file))?;
         let recipe = Recipe::parse(&text).map_err(|error| ContainerError::Recipe { path: file.clone(), error })?;
         let contents = Contents::find(&recipe, path, reader)?;
         let mut hasher = KeyHasher::new("flowc image 3");
         hasher.bytes(text.as_bytes()).bytes(architecture().as_bytes()).digest(&contents.digest());
         let digest = hasher.finish();
-        let mut evidence = contents.evidence.clone();
-        evidence.look(file);
-        // A file of the first name may come to be.
-        evidence.look(path);
+        evidence.extend(contents.evidence.clone());
         Ok(Self { path: path.to_owned(), text: text.into_bytes(), recipe, contents, digest, evidence })
     }
 

@@ -116,8 +116,8 @@ impl Search {
         let config = variable("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config"));
         let own = [pyenv.join("version"), config.join("uv/.python-version"), config.join("uv/uv.toml")];
         for path in asking.chain(own).chain(pinned.iter().cloned()) {
+            evidence.look(&path);
             hasher.bytes(&std::fs::read(&path).unwrap_or_default());
-            evidence.look(path);
         }
         let data = variable("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share"));
         let managed = variable("UV_PYTHON_INSTALL_DIR").unwrap_or_else(|| data.join("uv/python"));

@@ -27,7 +27,7 @@ pub(crate) const PICKING: [&str; 12] = [
 ];
 
 /// Variables that say where packages come from, and how they are fetched. What is installed is pinned by digests.
-const FETCHING: [&str; 44] = [
+const FETCHING: [&str; 43] = [
     "USER",
     "LOGNAME",
     "TMPDIR",
@@ -69,7 +69,6 @@ const FETCHING: [&str; 44] = [
     "UV_REQUEST_TIMEOUT",
     "UV_INSECURE_HOST",
     "UV_KEYRING_PROVIDER",
-    "UV_LINK_MODE",
     "UV_NATIVE_TLS",
     "UV_OFFLINE",
 ];
@@ -81,6 +80,8 @@ const CREDENTIALS: &str = "UV_INDEX_";
 pub(crate) fn uv(folder: &Path) -> Command {
     let mut command = within(std::env::var_os(PROGRAM).unwrap_or_else(program), folder);
     command.args(["--no-progress", "--color", "never"]);
+    // Links to uv's cache would change with it, and whoever edits a package in another environment edits it there.
+    command.env("UV_LINK_MODE", "copy");
     command
 }
 

@@ -1,13 +1,13 @@
 //! Sources that change while they are read: the run fails and says so, and nothing of it is served later.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flowc_executor::{Cancel, Error, Event, RunRequest};
 
-use crate::support::{Project, all_cached, settle};
+use crate::support::{Project, all_cached, component, settle};
 
 const FLOW: &str = r#"
 source "text" { files "text.txt" }
@@ -202,4 +202,42 @@ fn what_is_done_to_the_lock_during_a_run_is_seen_by_the_next() {
     assert_eq!(project.read("all.csv"), "price\n2.5\n");
     project.run();
     assert_eq!(project.read("all.csv"), "price\n2.50\n", "as the lock says now");
+}
+
+/// What is put in the place of code during a run may be older than the run: it counts all the same.
+#[test]
+fn older_code_that_comes_into_the_place_of_what_ran_is_seen_by_the_next() {
+    let turn: fn(&Path) = |folder| {
+        fs::remove_file(folder.join("current")).expect("a link");
+        std::os::unix::fs::symlink("other", folder.join("current")).expect("a link");
+    };
+    let exchange: fn(&Path) = |folder| {
+        fs::rename(folder.join("current"), folder.join("before")).expect("a folder");
+        fs::rename(folder.join("other"), folder.join("current")).expect("a folder");
+    };
+    for (is_link, swap) in [(true, turn), (false, exchange)] {
+        let project = Project::new(
+            r#"
+            source "visits" { files "visits.csv" }
+            stage "numbered" { in "visits"; wasm "current/stage.wasm"; config { by "who"; sum "spent" } }
+            sink "totals" { in "numbered.totals"; file "totals.csv" }
+            "#,
+        );
+        project.write("visits.csv", "who,spent\na,1\n");
+        project.write("other/stage.wasm", "no component");
+        let first = if is_link { "first" } else { "current" };
+        project.write(&format!("{first}/stage.wasm"), component("numbered"));
+        if is_link {
+            std::os::unix::fs::symlink(first, project.path("current")).expect("a link");
+        }
+        settle();
+        let folder = project.path("");
+        let observer = Arc::new(move |event: Event| {
+            if let Event::RunStarted { .. } = event {
+                swap(&folder);
+            }
+        });
+        project.session().run(&RunRequest::default(), observer, Cancel::new()).expect("a run with the code that was read");
+        assert!(project.failure().contains("stage.wasm"), "{}", project.failure());
+    }
 }
