@@ -4,10 +4,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 
-use support::processes::{command_lines, wait_until};
+use support::processes::{python_servers, wait_until};
 use support::project::Project;
 
 const SLOW: &str = r#"
@@ -35,11 +36,9 @@ def stage(lines: pa.Table) -> list[int]:
     return [2 * length for length in lines["length"].to_pylist()]
 "#;
 
-/// Whether a program serves the stages of this folder.
-fn is_served(project: &Project, folder: &str) -> bool {
-    let folder = project.folder().join(folder);
-    let serves = |words: &Vec<String>| words.iter().any(|word| word == folder.to_str().unwrap());
-    command_lines().iter().any(|(_, words)| words.iter().any(|word| word == "flowc.serve") && serves(words))
+/// How many projects are served.
+fn served(project: &Project) -> usize {
+    python_servers(project.root()).into_iter().map(|(_, copy)| copy).collect::<BTreeSet<_>>().len()
 }
 
 #[test]
@@ -66,8 +65,8 @@ fn a_program_is_started_while_the_stages_before_it_work() {
     // What planning starts it ends, and the next run plans from what it found.
     assert!(project.flowc(&["plan"]).output().unwrap().status.success());
     let mut run = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until("both programs run", || is_served(&project, "slow") && is_served(&project, "later"));
+    wait_until("both programs run", || served(&project) == 2);
     run.kill().unwrap();
     run.wait().unwrap();
-    wait_until("both have ended", || !is_served(&project, "slow") && !is_served(&project, "later"));
+    wait_until("both have ended", || served(&project) == 0);
 }

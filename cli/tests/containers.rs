@@ -24,7 +24,7 @@ fn image(project: &Project, folder: &str) {
         std::fs::copy(from, to).unwrap();
     };
     put(flowc, "flowc");
-    put(&component, "stage.wasm");
+    flowc_platform::write_sealed(&root.join("stage.wasm"), &std::fs::read(&component).unwrap()).unwrap();
     let libraries = Command::new("ldd").arg(flowc).output().unwrap();
     for path in String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
         put(Path::new(path), path);

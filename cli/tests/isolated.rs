@@ -70,8 +70,8 @@ fn start(project: &Project) -> Child {
 
 /// Processes that serve the stages of the project, helpers included.
 fn servers(project: &Project) -> Vec<i32> {
-    let folder = project.folder().join("slow");
-    let is_server = |line: &str| line.contains("flowc.serve") && line.contains(folder.to_str().unwrap());
+    let root = project.root().to_str().unwrap();
+    let is_server = |line: &str| line.contains("flowc.serve") && line.contains(root);
     let lines = command_lines().into_iter();
     lines
         .filter(|(_, words)| words.iter().any(|word| is_server(word)) || is_server(&words.join(" ")))

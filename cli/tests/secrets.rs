@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use support::engine::{containers_of, engine};
-use support::processes::{command_lines, wait_until};
+use support::processes::{python_servers, wait_until};
 use support::project::Project;
 
 const TOKEN: &str = "tok-5e8d1c97-of-the-caller";
@@ -265,7 +265,9 @@ fn look_at_work(project: &Project, name: &str, is_at_work: impl Fn(u32) -> bool,
     std::thread::sleep(std::time::Duration::from_secs(1));
     look();
     assert_eq!(telling(number, &token), [0; 0]);
-    project.write("signing/go", "");
+    for (_, copy) in python_servers(project.root()) {
+        std::fs::write(copy.join("go"), "").unwrap();
+    }
     succeeds(&child.wait_with_output().unwrap());
     assert_eq!(rows(project), due(&token));
     assert_unseen(project);
@@ -275,12 +277,7 @@ fn look_at_work(project: &Project, name: &str, is_at_work: impl Fn(u32) -> bool,
 fn processes_are_given_it_in_their_opening_alone() {
     let project = project(&CHAIN.replace("do \"\"", "do \"wait\""));
     succeeds(&flowc(&project, &["plan"], None).output().unwrap());
-    let folder = project.folder().join("signing");
-    let is_server = |(_, words): (i32, Vec<String>)| {
-        let has = |part: &str| words.iter().any(|word| word.contains(part));
-        has("flowc.serve") && has(folder.to_str().unwrap())
-    };
-    look_at_work(&project, "in-a-process", |_| command_lines().into_iter().any(is_server), || ());
+    look_at_work(&project, "in-a-process", |_| !python_servers(project.root()).is_empty(), || ());
 }
 
 /// Needs a container engine; `cargo xtask test` sets one up.

@@ -1,5 +1,6 @@
 //! Processes that flowc starts, as a test sees them.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// All processes, with the words of their command lines.
@@ -11,6 +12,15 @@ pub(crate) fn command_lines() -> Vec<(i32, Vec<String>)> {
         (number, line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
     };
     numbers.map(words).collect()
+}
+
+/// Programs that serve Python stages from copies of their code in a folder, a store for example, with the copies.
+pub(crate) fn python_servers(folder: &Path) -> Vec<(i32, PathBuf)> {
+    let copy = |words: Vec<String>| {
+        let module = words.iter().position(|word| word == "flowc.serve")?;
+        Some(PathBuf::from(words.get(module + 1)?)).filter(|copy| copy.starts_with(folder))
+    };
+    command_lines().into_iter().filter_map(|(number, words)| Some((number, copy(words)?))).collect()
 }
 
 /// Ends a process as nobody expects.
