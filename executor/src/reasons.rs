@@ -138,7 +138,9 @@ impl<'a> Reasons<'a> {
 
     /// Nothing differs, and yet the results are not there.
     fn without_change(&self, index: usize) -> Result<Reason, Error> {
-        if let Some(next) = self.next[index] {
+        if let Some(next) = self.next[index]
+            && (self.working.contains(&next) || self.unknown[next])
+        {
             return Ok(Reason::NotKept { stage: self.plan().stages[next].name.clone() });
         }
         for output in &self.plan().stages[index].outputs {
