@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use support::engine::{containers_of, engine};
-use support::processes::{python_servers, wait_until};
+use support::processes::{command_lines, python_servers, wait_until};
 use support::project::Project;
 
 const TOKEN: &str = "tok-5e8d1c97-of-the-caller";

@@ -96,7 +96,8 @@ impl<'a> Delivery<'a> {
     }
 
     /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
-    fn commit(&self, pending: Vec<Pending>) -> Result<(), Error> {
+    fn commit(&self, mut pending: Vec<Pending>) -> Result<(), Error> {
+        pending.sort_by_key(|pending| pending.sink);
         self.run.store.flush()?;
         Preparation::sync(pending.iter().map(|pending| &pending.preparation))
             .map_err(Error::system("make the sinks durable"))?;

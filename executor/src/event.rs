@@ -152,7 +152,7 @@ pub enum Event {
         message: String,
     },
     /// Something went wrong. All of it is told before the last event.
-    Error(ErrorReport),
+    Error(Box<ErrorReport>),
     /// The last event.
     RunFinished(RunReport),
 }

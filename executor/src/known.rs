@@ -102,25 +102,6 @@ impl Deref for Known<'_> {
     }
 }
 
-/// Keys that this thread has looked up, found or not.
-#[cfg(test)]
-pub(crate) mod lookups {
-    use std::cell::Cell;
-
-    thread_local! {
-        static COUNT: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(super) fn add(keys: usize) {
-        COUNT.set(COUNT.get() + keys);
-    }
-
-    /// How many there were since this was asked last.
-    pub(crate) fn take() -> usize {
-        COUNT.take()
-    }
-}
-
 fn find<K: Copy + Eq + Hash, V: Copy>(
     known: &Mutex<Found<K, V>>,
     keys: &[K],
@@ -154,4 +135,23 @@ fn key(pipeline: &Path) -> [u8; 32] {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keys that this thread has looked up, found or not.
+#[cfg(test)]
+pub(crate) mod lookups {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(keys: usize) {
+        COUNT.set(COUNT.get() + keys);
+    }
+
+    /// How many there were since this was asked last.
+    pub(crate) fn take() -> usize {
+        COUNT.take()
+    }
 }

@@ -99,7 +99,7 @@ impl<'a> Reasons<'a> {
         let Some((last, before)) = self.before(stage) else { return Ok(vec![Reason::NeverRan]) };
         let mut reasons = Vec::new();
         if before.digest != stage.digest {
-            let parts = changed_parts(&self.homes.store, &before.digest, &stage.digest);
+            let parts = changed_parts(self.homes.store, &before.digest, &stage.digest);
             reasons.push(Reason::Code { before: before.digest.short(), now: stage.digest.short(), parts });
         }
         if self.marks.get(&index).is_some_and(|mark| mark.is_new) {

@@ -1,7 +1,6 @@
 //! What a run leaves behind for those after it: a record of what it made, and the evidence that nothing has changed since.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use flowc_planner::plan::{Purity, Target};
 use flowc_sinks::SinkState;

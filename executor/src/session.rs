@@ -84,7 +84,7 @@ impl Session {
             Ok(report) => (&[][..], Some(report)),
             Err(failure) => (&failure.errors[..], failure.report.as_deref()),
         };
-        errors.iter().flat_map(Error::reports).for_each(|error| observer.observe(Event::Error(error)));
+        errors.iter().flat_map(Error::reports).for_each(|error| observer.observe(Event::Error(Box::new(error))));
         if let Some(report) = report {
             observer.observe(Event::RunFinished(report.clone()));
         }

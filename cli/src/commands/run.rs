@@ -59,7 +59,7 @@ impl Ending {
     /// Tells the end of a run that was stopped and does not return.
     pub(crate) fn abandon(&self, report: Option<RunReport>) -> Exit {
         self.once(|| {
-            let stopped = Error::Cancelled.reports().into_iter().map(Event::Error);
+            let stopped = Error::Cancelled.reports().into_iter().map(Box::new).map(Event::Error);
             self.progress.end(stopped.chain(report.clone().map(Event::RunFinished)));
             self.tell(Err(RunFailure { errors: vec![Error::Cancelled], report: report.map(Box::new) }))
         })
@@ -90,7 +90,7 @@ impl Ending {
 /// Tells why a run could not begin: to people always, and as `error` events under `--json`.
 fn refused(failure: &Failure, mode: Mode) -> Exit {
     if mode == Mode::Json {
-        failure.reports().into_iter().map(Event::Error).for_each(|event| print_json(&event));
+        failure.reports().into_iter().map(Box::new).map(Event::Error).for_each(|event| print_json(&event));
     }
     report::show(failure)
 }

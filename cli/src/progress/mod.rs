@@ -107,7 +107,7 @@ fn shortened(event: &Event) -> Cow<'_, Event> {
         }
         Event::Error(report) => {
             let message = shorten(&report.message).into_owned();
-            Cow::Owned(Event::Error(ErrorReport { message, ..report.clone() }))
+            Cow::Owned(Event::Error(Box::new(ErrorReport { message, ..(**report).clone() })))
         }
         other => Cow::Borrowed(other),
     }

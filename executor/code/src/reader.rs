@@ -8,8 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flowc_platform::FileStamp;
-use rustix::fs::{Mode, OFlags};
+use flowc_platform::{FileStamp, open_without_waiting};
 use serde::{Deserialize, Serialize};
 
 use crate::snapshot::Snapshots;
@@ -63,11 +62,10 @@ impl<'a> Reader<'a> {
     /// If it can't be read, can't be kept, or is written to all the time.
     pub fn file(&self, path: &Path) -> Result<Option<Entry>, CodeError> {
         for _ in 0..TRIES {
-            // A pipe that was put in the file's place must not be waited for.
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-            let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
-                Err(rustix::io::Errno::NOENT) => return Ok(None),
-                opened => File::from(opened.map_err(|error| CodeError::io(path)(error.into()))?),
+            // A pipe may have been put in the file's place.
+            let mut file = match open_without_waiting(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened.map_err(CodeError::io(path))?,
             };
             let began = SystemTime::now();
             let metadata = file.metadata().map_err(CodeError::io(path))?;

@@ -120,7 +120,7 @@ impl<'a> Cargo<'a> {
         let said = said.join().unwrap_or_default();
         match status.success() {
             true => {
-                said.warnings.lines().for_each(|line| log(line));
+                said.warnings.lines().for_each(&mut *log);
                 Ok(said.artifacts)
             }
             false => Err(self.failure(&said.errors, &told)),

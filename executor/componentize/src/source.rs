@@ -145,9 +145,8 @@ impl Source {
 
 /// What has changed, or may have, at a time or after it. What a build read is what was hashed if both were read after that time.
 pub(crate) fn changed_since(files: &Evidence, time: SystemTime) -> Option<&PathBuf> {
-    let stands = |path: &PathBuf, stamp: &FileStamp| {
-        FileStamp::of(path).is_ok_and(|now| now == *stamp && !stamp.is_racy(time))
-    };
+    let stands =
+        |path: &PathBuf, stamp: &FileStamp| FileStamp::of(path).is_ok_and(|now| now == *stamp && !stamp.is_racy(time));
     let changed = files.paths.iter().find(|(path, stamp)| !stands(path, stamp)).map(|(path, _)| path);
     changed.or_else(|| files.absent.iter().find(|path| path.exists()))
 }

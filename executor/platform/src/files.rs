@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
 
 /// Swaps two paths in one step; both must exist, on one file system.
 pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
@@ -84,4 +84,13 @@ fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Lock>> {
 /// Whether an error says that something may be read but not written. (A lock file can be locked all the same.)
 fn refuses_writes(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Opens a file for reading. A pipe is opened too, and not waited for until somebody writes to it.
+///
+/// # Errors
+/// If it can't be opened.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
 }

@@ -48,7 +48,7 @@ pub(crate) struct Encoder<W: Write + Send> {
 
 enum Kind<W: Write + Send> {
     Csv {
-        writer: CsvWriter,
+        writer: Box<CsvWriter>,
         text: Vec<u8>,
         out: Compressor<W>,
     },
@@ -120,7 +120,7 @@ impl<W: Write + Send> Kind<W> {
     ) -> Result<Self, AnyError> {
         Ok(match format {
             Format::Csv(dialect) => {
-                let (writer, mut text) = (CsvWriter::new(dialect), Vec::new());
+                let (writer, mut text) = (Box::new(CsvWriter::new(dialect)), Vec::new());
                 writer.header(schema, &mut text);
                 let mut out = Compressor::new(compression, out)?;
                 out.write_all(&text)?;

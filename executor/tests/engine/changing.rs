@@ -237,7 +237,10 @@ fn older_code_that_comes_into_the_place_of_what_ran_is_seen_by_the_next() {
                 swap(&folder);
             }
         });
-        project.session().run(&RunRequest::default(), observer, Cancel::new()).expect("a run with the code that was read");
+        project
+            .session()
+            .run(&RunRequest::default(), observer, Cancel::new())
+            .expect("a run with the code that was read");
         assert!(project.failure().contains("stage.wasm"), "{}", project.failure());
     }
 }

@@ -12,6 +12,9 @@ use crate::workspace::Workspace;
 const OUTSIDE: [&str; 8] =
     ["std::fs", "std::process", "std::net", "std::env", "std::thread", "std::time", "std::io::stdin", "std::os"];
 
+/// Where the parser of KDL gets a stack that is deep enough for its text: a thread of its own, waited for at once.
+const PARSER: &str = "planner/src/syntax/mod.rs";
+
 /// Crates that reach outside, or that run things.
 const RUNTIMES: [&str; 14] = [
     "async-std",
@@ -74,7 +77,8 @@ fn called(folder: &Path, problems: &mut Vec<String>) -> Result<()> {
             called(&path, problems)?;
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = fs::read_to_string(&path)?;
-            problems.extend(calls(&text).into_iter().map(|call| format!("{}: uses `{call}`", path.display())));
+            let calls = calls(&text).into_iter().filter(|call| !(*call == "std::thread" && path.ends_with(PARSER)));
+            problems.extend(calls.map(|call| format!("{}: uses `{call}`", path.display())));
         }
     }
     Ok(())
