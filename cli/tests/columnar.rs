@@ -109,12 +109,12 @@ fn folders_that_others_write_are_read() {
         .collect();
     project.write("flow.kdl", &text);
     output(&mut project.flowc(&["run", "--quiet"]));
-    for place in 0..sources.len() {
+    for (place, source) in sources.iter().enumerate() {
         let query = format!("select n, coalesce(city, '~'), year, day from 'out/{place}.parquet' order by n");
-        assert_eq!(python(&project, "duck.py", &[&query]), due, "{}", sources[place]);
+        assert_eq!(python(&project, "duck.py", &[&query]), due, "{source}");
         let types =
             format!("select distinct typeof(n), typeof(city), typeof(year), typeof(day) from 'out/{place}.parquet'");
-        assert_eq!(python(&project, "duck.py", &[&types]).trim(), "BIGINT|VARCHAR|BIGINT|DATE", "{}", sources[place]);
+        assert_eq!(python(&project, "duck.py", &[&types]).trim(), "BIGINT|VARCHAR|BIGINT|DATE", "{source}");
     }
 }
 

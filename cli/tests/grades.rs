@@ -67,7 +67,7 @@ fn ran_at_all(project: &Project, mut command: Command) -> bool {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert_eq!(std::fs::read_to_string(project.folder().join("out.csv")).unwrap(), "line,length\none,3\nthree,5\n");
-    let last = said(&output).lines().filter(|line| line.contains("\"run-finished\"")).next_back().unwrap().to_owned();
+    let last = said(&output).lines().rfind(|line| line.contains("\"run-finished\"")).unwrap().to_owned();
     let last: serde_json::Value = serde_json::from_str(&last).unwrap();
     let stage = last["stages"].as_array().unwrap().iter().find(|stage| stage["name"] == "lengths").unwrap();
     stage["segments_ran"] != 0

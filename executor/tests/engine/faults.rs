@@ -32,14 +32,17 @@ fn panicking(accepts: impl Fn(&Event) -> bool + Send + Sync + 'static) -> Arc<dy
     })
 }
 
-fn failure(project: &Project, keep_going: bool, accepts: fn(&Event) -> bool) -> RunFailure {
+/// Whether an event is the one to panic at.
+type Accepts = fn(&Event) -> bool;
+
+fn failure(project: &Project, keep_going: bool, accepts: Accepts) -> RunFailure {
     let request = RunRequest { keep_going, ..RunRequest::default() };
     project.session().run(&request, panicking(accepts), Cancel::new()).expect_err("a fault")
 }
 
 #[test]
 fn a_panic_in_a_task_ends_the_run_as_a_fault_of_flowc_and_what_was_finished_is_kept() {
-    let places: [(&str, fn(&Event) -> bool); 3] = [
+    let places: [(&str, Accepts); 3] = [
         ("reading text/", |event| matches!(event, Event::FileRead { file, .. } if file.ends_with("2.txt"))),
         ("stage `", |event| matches!(event, Event::SegmentRan { segment: 0, .. })),
         (
@@ -145,7 +148,7 @@ fn why_stages_ran_is_in_the_report_and_told_afterwards() {
     project.write("text/1.txt", "another word\n");
     let changed = Reason::Column { input: "in".into(), column: "line".into(), segments: vec!["text/1.txt".into()] };
     let second = project.run();
-    assert_eq!(second.stages[0].reasons, [changed.clone()]);
+    assert_eq!(second.stages[0].reasons, std::slice::from_ref(&changed));
     let upstream = Reason::Upstream { stage: "words".into() };
     assert!(second.stages[1].reasons.contains(&upstream), "{:?}", second.stages[1].reasons);
     let why = project.session().why("words").unwrap();
