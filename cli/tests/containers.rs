@@ -130,8 +130,9 @@ fn an_image_is_found_by_its_id_and_by_a_name_that_the_lock_pins() {
     succeed(&by_folder, &["run"]);
     let notes = by_folder.root().join("home/.cache/flowc/builds/images");
     let note = std::fs::read_dir(notes).unwrap().map(|entry| entry.unwrap().path());
-    let note = note.filter(|path| path.extension().is_some_and(|it| it == "json")).map(std::fs::read_to_string);
-    let note: serde_json::Value = serde_json::from_str(&note.last().unwrap().unwrap()).unwrap();
+    let note = note.filter(|path| path.extension().is_some_and(|it| it == "json"));
+    let note = flowc_platform::read_sealed(&note.last().unwrap()).unwrap();
+    let note: serde_json::Value = serde_json::from_slice(&note).unwrap();
     let described = engine(&format!("GET /images/{}/json", note["image"].as_str().unwrap()));
     let described: serde_json::Value = serde_json::from_str(described.split_once("\r\n\r\n").unwrap().1).unwrap();
     let id = described["Id"].as_str().unwrap();
