@@ -8,8 +8,9 @@ use std::time::Instant;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
+use flowc_platform::is_sealed;
 use flowc_store::{Area, Store};
-use flowc_wasm::{CompiledCache, Kept, WasmError, WasmRunner};
+use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
 use crate::{Event, Observer};
 
@@ -90,8 +91,8 @@ struct StoreCache {
 }
 
 impl CompiledCache for StoreCache {
-    fn find(&self, name: &str) -> Option<Kept> {
-        Kept::read(self.store.cached_file(Area::Cwasm, name))
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        Some(self.store.cached_file(Area::Cwasm, name)).filter(|path| is_sealed(path))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {

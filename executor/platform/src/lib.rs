@@ -23,5 +23,5 @@ pub use machine::processor_kind;
 pub use memory::memory;
 pub use processors::processors;
 pub use region::{Region, Writer};
-pub use sealed::{read_sealed, seal, unseal, write_sealed};
+pub use sealed::{is_sealed, read_sealed, seal, unseal, write_sealed};
 pub use stamp::FileStamp;

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use memmap2::MmapOptions;
+
 use crate::sync_directory;
 
 /// Bytes of a seal.
@@ -26,6 +28,19 @@ pub fn unseal(name: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
     }
     sealed.truncate(length);
     Some(sealed)
+}
+
+/// Whether a file is sealed, and just as it was written. It is mapped, not copied, so that machine code costs little.
+pub fn is_sealed(path: &Path) -> bool {
+    let whole = || -> Option<bool> {
+        let name = path.file_name()?.to_str()?;
+        let file = File::open(path).ok()?;
+        // SAFETY: a sealed file is replaced whole by another one, never written in its place.
+        let mapped = unsafe { MmapOptions::new().populate().map(&file) }.ok()?;
+        let (content, found) = mapped.split_at_checked(mapped.len().checked_sub(SEAL)?)?;
+        Some(seal(name, content) == *found)
+    };
+    whole().unwrap_or(false)
 }
 
 /// The content of a sealed file; none if there is none, or if it is not as it was written.
@@ -62,23 +77,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/it");
         assert_eq!(read_sealed(&path), None);
+        assert!(!is_sealed(&path));
         for content in [&b""[..], b"x", &[7; 1000]] {
             write_sealed(&path, content).unwrap();
             assert_eq!(read_sealed(&path).as_deref(), Some(content));
+            assert!(is_sealed(&path));
             let whole = std::fs::read(&path).unwrap();
             let other = folder.path().join("made/other");
             std::fs::write(&other, &whole).unwrap();
             assert_eq!(read_sealed(&other), None, "under another name");
+            assert!(!is_sealed(&other), "under another name");
+            std::fs::remove_file(&other).unwrap();
+            let damaged = |bytes: Vec<u8>, what: String| {
+                assert_eq!(unseal("it", bytes.clone()), None, "{what}");
+                std::fs::write(&path, bytes).unwrap();
+                assert!(!is_sealed(&path), "{what}");
+            };
             for length in 0..whole.len() {
-                assert_eq!(unseal("it", whole[..length].to_vec()), None, "cut to {length}");
+                damaged(whole[..length].to_vec(), format!("cut to {length}"));
             }
             for place in 0..whole.len() {
                 let mut altered = whole.clone();
                 altered[place] ^= 1;
-                assert_eq!(unseal("it", altered), None, "altered at {place}");
+                damaged(altered, format!("altered at {place}"));
             }
-            assert_eq!(unseal("it", [whole, vec![0]].concat()), None, "longer");
+            damaged([whole, vec![0]].concat(), "longer".to_owned());
         }
-        assert_eq!(std::fs::read_dir(folder.path().join("made")).unwrap().count(), 2, "nothing is left beside");
+        assert_eq!(std::fs::read_dir(folder.path().join("made")).unwrap().count(), 1, "nothing is left beside");
     }
 }

@@ -8,7 +8,8 @@ use flowc_flight::serve::{Location, Served, ServedCode, input_ended, serve};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
-use flowc_wasm::{CompiledCache, ComponentFiles, Kept, WasmRunner};
+use flowc_platform::{is_sealed, read_sealed};
+use flowc_wasm::{CompiledCache, ComponentFiles, WasmRunner};
 use serde::{Deserialize, Serialize};
 
 /// The argument by which a program knows that it is to serve a component.
@@ -86,11 +87,11 @@ struct Component {
 impl Component {
     fn load(served: ServedComponent) -> Result<Self, String> {
         let path = &served.component;
-        let component = Kept::read(path.clone());
+        let component = read_sealed(path);
         let component = component.ok_or_else(|| format!("{} is not there, or damaged; run again", path.display()))?;
         let cache = Arc::new(Compiled(served.compiled.clone()));
         let runner = WasmRunner::new(cache).map_err(|error| error.to_string())?;
-        runner.add(component.content, served.digest);
+        runner.add(component, served.digest);
         Ok(Self { runner, served })
     }
 }
@@ -99,8 +100,8 @@ impl Component {
 struct Compiled(PathBuf);
 
 impl CompiledCache for Compiled {
-    fn find(&self, name: &str) -> Option<Kept> {
-        (self.0.file_name()? == name).then(|| Kept::read(self.0.clone()))?
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        (self.0.file_name()? == name && is_sealed(&self.0)).then(|| self.0.clone())
     }
 
     fn put(&self, _: &str, _: &[u8]) -> Option<PathBuf> {

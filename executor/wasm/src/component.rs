@@ -1,6 +1,8 @@
 //! From a component's bytes to something that can be instantiated: what it imports is checked, its code is compiled or
 //! found compiled.
 
+use std::path::Path;
+
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
@@ -66,15 +68,24 @@ fn compiled(
     digest: &StageDigest,
 ) -> Result<Component, Problem> {
     let name = compiled_name(machine, digest);
-    if let Some(component) = cache.find(&name).and_then(|kept| loaded(machine, &kept.content, &name).ok()) {
+    if let Some(component) = cache.find(&name).and_then(|file| mapped(machine, &file)) {
         return Ok(component);
     }
     cache.compiling(digest);
     let code = compile(machine, bytes)?;
     // What can't be kept is compiled again next time.
     let _ = cache.put(&name, &code);
-    loaded(machine, &code, &name)
-        .map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+    // SAFETY: this engine made these bytes.
+    let component = unsafe { Component::deserialize(&machine.engine, code) };
+    component.map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+}
+
+/// The machine code of a kept file; none if it was made by another engine. It is mapped: processes share its pages.
+fn mapped(machine: &Machine, file: &Path) -> Option<Component> {
+    // SAFETY: an engine made the file, it is as it was made, and it is only ever replaced whole: the cache compares it with
+    // its digest. Its name carries the engine's version and settings, which wasmtime checks again.
+    let component = unsafe { Component::deserialize_file(&machine.engine, file) };
+    component.inspect_err(|error| tracing::debug!("{} is compiled again: {error:#}", file.display())).ok()
 }
 
 /// Compiles a component. Takes seconds.
@@ -86,14 +97,6 @@ pub(crate) fn compile(machine: &Machine, bytes: &[u8]) -> Result<Vec<u8>, Proble
 /// The name of a compiled component in the cache.
 pub(crate) fn compiled_name(machine: &Machine, digest: &StageDigest) -> String {
     format!("{digest}-{:016x}.cwasm", machine.compatibility)
-}
-
-/// Machine code, copied: a file that is mapped could change under a program that runs it.
-fn loaded(machine: &Machine, code: &[u8], name: &str) -> wasmtime::Result<Component> {
-    // SAFETY: an engine made these bytes, and they are as it made them: the cache compares them with their digest. The name
-    // carries the engine's version and settings, which wasmtime checks again.
-    let component = unsafe { Component::deserialize(&machine.engine, code) };
-    component.inspect_err(|error| tracing::debug!("{name} is compiled again: {error:#}"))
 }
 
 /// Whether the component imports WASI; a problem if it imports what stages may not have.

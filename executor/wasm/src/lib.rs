@@ -46,30 +46,14 @@ pub use runner::{ComponentFiles, WasmRunner};
 /// Keeps compiled components between runs, by name, in files that are sealed ([`flowc_platform::seal`]): machine code is run as
 /// it is found, so it must be what was compiled.
 pub trait CompiledCache: Send + Sync {
-    /// What was kept under a name; none if there is nothing, or if it is not just as it was kept.
-    fn find(&self, name: &str) -> Option<Kept>;
+    /// The file that was kept under a name; none if there is none, or if it is not just as it was kept.
+    fn find(&self, name: &str) -> Option<PathBuf>;
 
     /// Keeps it, in the place of what is there already. Gives its file; none if it can't be kept: the caller goes on without.
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf>;
 
     /// Told before a component is compiled, which takes seconds.
     fn compiling(&self, _component: &StageDigest) {}
-}
-
-/// A file of a [`CompiledCache`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The file, which is sealed.
-    pub path: PathBuf,
-    /// What was kept in it.
-    pub content: Vec<u8>,
-}
-
-impl Kept {
-    /// What is kept in a sealed file; none if it is not as it was written.
-    pub fn read(path: PathBuf) -> Option<Self> {
-        flowc_platform::read_sealed(&path).map(|content| Self { path, content })
-    }
 }
 
 /// Why there is no runner.

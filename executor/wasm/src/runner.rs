@@ -129,7 +129,7 @@ impl WasmRunner {
         let machine = self.plain.get().and_then(|machine| machine.as_ref().ok()).ok_or_else(unkept)?;
         let file = |name: String, make: &dyn Fn() -> Result<Vec<u8>, Problem>| -> Result<PathBuf, Problem> {
             match self.cache.find(&name) {
-                Some(kept) => Ok(kept.path),
+                Some(path) => Ok(path),
                 None => self.cache.put(&name, &make()?).ok_or_else(unkept),
             }
         };

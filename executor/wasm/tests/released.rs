@@ -26,7 +26,7 @@ fn released(version: &str, name: &str) -> Vec<u8> {
 struct Nowhere;
 
 impl CompiledCache for Nowhere {
-    fn find(&self, _: &str) -> Option<flowc_wasm::Kept> {
+    fn find(&self, _: &str) -> Option<std::path::PathBuf> {
         None
     }
 

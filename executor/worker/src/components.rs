@@ -9,7 +9,7 @@ use flowc_flight::serve::{Served, ServedCode};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Limits};
-use flowc_wasm::{CompiledCache, Kept, WasmError, WasmRunner};
+use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
 /// Bytes of components that are held at once. What they are compiled to takes a few times that.
 const MOST: usize = 256 << 20;
@@ -39,7 +39,7 @@ struct One {
 struct Memory;
 
 impl CompiledCache for Memory {
-    fn find(&self, _: &str) -> Option<Kept> {
+    fn find(&self, _: &str) -> Option<PathBuf> {
         None
     }
 
