@@ -332,6 +332,8 @@ Plan: 1 stage: 1 to run; 1 sink to write.
         for (reason, words) in all {
             assert!(because(&reason).contains(words), "{}", because(&reason));
             assert_eq!(serde_json::to_value(&reason).unwrap()["reason"], name(&reason));
+            let documented = include_str!("../../templates/events.md").split("A reason has").nth(1).unwrap();
+            assert!(documented.contains(&format!("`{}`", name(&reason))), "{}", name(&reason));
         }
     }
 
