@@ -143,6 +143,9 @@ pub struct Problem {
     /// Whether it is only that the lock says something else.
     #[serde(default)]
     pub against_lock: bool,
+    /// What else is wrong, told along with it.
+    #[serde(default)]
+    pub also: Vec<Problem>,
 }
 
 impl Problem {

@@ -102,11 +102,14 @@ impl Descriptions {
                     let code = question.code.to_string();
                     problems.at(declared.name.place, StageProblem::Contract { code, message });
                 }
-                Err(problem) => {
-                    let at = problem.config_path.as_deref().map(|path| config.place(path));
-                    let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
-                    let place = at.unwrap_or(declared.name.place);
-                    problems.at(place, StageProblem::Describe { stage, message, help });
+                Err(mut first) => {
+                    let also = std::mem::take(&mut first.also);
+                    for problem in std::iter::once(first).chain(also) {
+                        let at = problem.config_path.as_deref().map(|path| config.place(path));
+                        let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
+                        let place = at.unwrap_or(declared.name.place);
+                        problems.at(place, StageProblem::Describe { stage, message, help });
+                    }
                 }
             }
         }

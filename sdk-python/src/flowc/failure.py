@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .problem import Breach
+from .problem import Breach, Problem
 from .texts import shortened
 
 if TYPE_CHECKING:
@@ -58,6 +58,11 @@ def _traceback(error: BaseException) -> str:
     if between > 0:
         lines[FIRST_LINES:-LAST_LINES] = [f"  … {between} lines are left out"]
     return "".join(f"{shortened(line, LONGEST_LINE)}\n" for line in lines)
+
+
+def as_problem(error: Exception) -> Problem:
+    """The error as what is wrong with the stage before any row comes, with the lines of the author's code."""
+    return error if isinstance(error, Problem) else Problem(said(error), help=last_frames(error) or None)
 
 
 @contextmanager
