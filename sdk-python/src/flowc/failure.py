@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .advice import advice
 from .problem import Breach, Problem
 from .texts import shortened
 
@@ -35,7 +36,8 @@ def failed_json(error: BaseException) -> dict[str, Any]:
         # What fills the memory may hang on the frames, and telling of it takes some.
         traceback.clear_frames(error.__traceback__)
     detail = "" if isinstance(error, Breach) else _traceback(error)
-    return {"failed": {"message": said(error), "detail": detail, "memory": isinstance(error, MemoryError)}}
+    message = " ".join(filter(None, [said(error), f"({help_})" if (help_ := advice(error)) else ""]))
+    return {"failed": {"message": message, "detail": detail, "memory": isinstance(error, MemoryError)}}
 
 
 def said(error: BaseException) -> str:
@@ -62,7 +64,11 @@ def _traceback(error: BaseException) -> str:
 
 def as_problem(error: Exception) -> Problem:
     """The error as what is wrong with the stage before any row comes, with the lines of the author's code."""
-    return error if isinstance(error, Problem) else Problem(said(error), help=last_frames(error) or None)
+    return (
+        error
+        if isinstance(error, Problem)
+        else Problem(said(error), help="; ".join(filter(None, [advice(error), last_frames(error)])) or None)
+    )
 
 
 @contextmanager
