@@ -55,7 +55,7 @@ def test_all_columns_that_do_not_fit_are_told():
         "input `rows` has no column `scor`",
         "input `more` has no column `idd`",
         "column `text` of input `more` may hold nulls; the stage reads one without",
-        "column `score` of input `more` is double; the stage reads int64",
+        "column `score` of input `more` is float64; the stage reads int64",
     ]
 
 

@@ -13,7 +13,7 @@ from .description import Description, InputDescription, OutputDescription, Rows
 from .gathering import Gathering
 from .model import Adds, Input, Names, New, Output, Stage
 from .problem import Problem
-from .texts import is_text
+from .texts import is_text, type_name
 from .typed import pointer
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class _Describer:
             raise Problem(f"input `{port.name}` has no column `{name}`", _place(self.json, name), help_)
         found = schema.field(number)
         if wanted is not None and found.type != wanted.type and not (is_text(found.type) and is_text(wanted.type)):
-            raise Problem(f"column `{name}` of input `{port.name}` is {found.type}; the stage reads {wanted.type}")
+            message = f"column `{name}` of input `{port.name}` is {type_name(found.type)}"
+            raise Problem(f"{message}; the stage reads {type_name(wanted.type)}")
         if wanted is not None and found.nullable and not wanted.nullable:
             message = f"column `{name}` of input `{port.name}` may hold nulls; the stage reads one without"
             raise Problem(message, help=f"declare `{name}` with `| None` in the stage, or drop the nulls before it")

@@ -39,6 +39,10 @@ class Breach(Exception):
     """What a stage's code gave does not fit what the stage declares."""
 
 
+class WrongForm(Breach):
+    """It is not even of the form that is wanted: rows, a mask, values for each row."""
+
+
 class StepFailed(BaseException):
     """A stage cannot go on, and so none of its chain can: the number of its step (None for the last), and why.
 
