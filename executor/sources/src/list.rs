@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flowc_planner::pattern::{Part, is_glob};
@@ -51,7 +52,7 @@ fn named(pattern: &str, base: &Path) -> Result<SourceFile, SourceError> {
     match fs::metadata(&path) {
         Ok(metadata) if metadata.is_dir() => Err(SourceError::Folder { file: name }),
         Ok(_) => Ok(SourceFile { path, name }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(SourceError::Missing { pattern: pattern.to_owned(), path })
         }
         Err(error) => Err(SourceError::io(&name, "look at it")(error)),
@@ -106,7 +107,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Looks in a folder for what the parts say. A folder that is not there holds nothing.
     fn descend(&mut self, folder: &Path, name: &str, parts: &[Part]) -> Result<(), SourceError> {
-        let Ok(true_path) = fs::canonicalize(folder) else { return Ok(()) };
+        let Some(true_path) = present(fs::canonicalize(folder), name)? else { return Ok(()) };
         if parts.first().is_some_and(|part| matches!(part, Part::Deep)) && self.above.contains(&true_path) {
             return Ok(());
         }
@@ -118,10 +119,14 @@ impl Walk<'_> {
 
     fn entries(&mut self, folder: &Path, name: &str, parts: &[Part]) -> Result<(), SourceError> {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
-        let Some(metadata) = fs::metadata(folder).ok().filter(fs::Metadata::is_dir) else { return Ok(()) };
+        let Some(metadata) = present(fs::metadata(folder), name)?.filter(fs::Metadata::is_dir) else { return Ok(()) };
         self.directories.entry(folder.to_owned()).or_insert(FileStamp::from_metadata(&metadata));
         if let Part::Name(own) = part {
-            return self.visit(folder.join(own), join(name, own), None, rest);
+            let (path, name) = (folder.join(own), join(name, own));
+            return match present(fs::symlink_metadata(&path), &name)? {
+                Some(metadata) => self.visit(path, name, Some(metadata.file_type()), rest),
+                None => Ok(()),
+            };
         }
         if matches!(part, Part::Deep) && !rest.is_empty() {
             self.entries(folder, name, rest)?;
@@ -173,6 +178,16 @@ impl Walk<'_> {
             _ => self.found.push(SourceFile { path, name }),
         }
         Ok(())
+    }
+}
+
+/// What the system says of a path, if something is there. Only what is not there is no match: what may not be looked at
+/// could be one.
+fn present<T>(answer: io::Result<T>, name: &str) -> Result<Option<T>, SourceError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(SourceError::io(name, "look at it")(error)),
     }
 }
 
@@ -230,6 +245,31 @@ mod tests {
         assert_eq!(names(&folder, &["**/y/*"]), ["x/y/d.csv"]);
         assert_eq!(names(&folder, &["x/.git/*"]), ["x/.git/e.csv"]);
         assert_eq!(names(&folder, &[".*.csv"]), [".hidden.csv"]);
+    }
+
+    #[test]
+    fn a_name_after_a_glob_matches_where_it_is_there() {
+        let folder = Folder::new();
+        for name in ["a/b/x.txt", "a/c/y.txt", "a/d/e/x.txt", "a/file"] {
+            folder.write(name, "");
+        }
+        assert_eq!(names(&folder, &["a/*/x.txt"]), ["a/b/x.txt"]);
+        assert_eq!(names(&folder, &["a/{b,c,nowhere}/x.txt"]), ["a/b/x.txt"]);
+        assert_eq!(names(&folder, &["**/x.txt"]), ["a/b/x.txt", "a/d/e/x.txt"]);
+        assert_eq!(names(&folder, &["a/*/e/x.txt"]), ["a/d/e/x.txt"]);
+        assert_eq!(names(&folder, &["*/c/y.txt"]), ["a/c/y.txt"]);
+        let error = |pattern: &str| list(&[pattern.to_owned()], folder.path()).unwrap_err();
+        assert!(matches!(error("a/*/z.txt"), SourceError::NoMatch { .. }));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_an_error() {
+        let folder = folder();
+        std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+        let error = |pattern: &str| list(&[pattern.to_owned()], folder.path()).unwrap_err().to_string();
+        for pattern in ["*/c.csv", "*/y/*.csv"] {
+            assert!(error(pattern).starts_with("loop: cannot look at it"), "{}", error(pattern));
+        }
     }
 
     #[test]
