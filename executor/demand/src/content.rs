@@ -7,39 +7,68 @@ use std::borrow::Cow;
 
 use flowc_planner::key::{ColumnKey, Phase, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, StreamId};
-use flowc_store::StoreError;
 
-use crate::Error;
-use crate::groups::{Keyed, of_group};
-use crate::homes::{Home, Homes};
-use crate::keys::{Deriver, Taken};
-use crate::read::Reading;
-use crate::task::{Link, Root, Task, Work, input_columns};
+use crate::groups::group_keys;
+use crate::keys::{InvocationInputs, KeyDeriver};
+use crate::location::{ColumnLocation, Locator, Lookup, StoredContent};
+use crate::task::{ChainStage, Root, Task, Work, input_columns};
 
-/// Content keys of one plan.
+/// Parts the segments of keyed inputs into groups.
+pub trait PartedInputs {
+    /// A column that is stored.
+    type Column: StoredContent;
+    /// Why a segment can't be parted.
+    type Error;
+
+    /// The rows of a segment that are in a group; these columns, of which the key's are some. None if the segment is not
+    /// there.
+    ///
+    /// # Errors
+    /// If the segment can't be read, or what it is parted into can't be stored.
+    fn part(
+        &self,
+        stream: StreamId,
+        segment: usize,
+        columns: &[usize],
+        key: &KeyGroups,
+        group: u64,
+    ) -> Result<Option<StoredPart<Self::Column>>, Self::Error>;
+}
+
+/// The rows of a segment that are in a group, as they are stored.
+pub struct StoredPart<C> {
+    /// Number of rows.
+    pub rows: u64,
+    /// The columns that are wanted.
+    pub columns: Vec<C>,
+}
+
+/// Derives content keys of one plan.
 #[derive(Clone, Copy)]
-pub(crate) struct Contents<'a> {
-    /// Reads what is to be parted.
-    pub reading: Reading<'a>,
+pub struct ContentKeys<'a, L, P> {
+    /// Where columns are.
+    pub locator: Locator<'a, L>,
+    /// Parts keyed inputs.
+    pub parted: P,
     /// The formulas.
-    pub deriver: &'a Deriver<'a>,
+    pub deriver: &'a KeyDeriver<'a>,
 }
 
 /// Per stage of a chain, per output port.
-pub(crate) type LinkKeys = Vec<Vec<SegmentKeys>>;
+pub type ChainKeys = Vec<Vec<SegmentKeys>>;
 
-impl<'a> Contents<'a> {
-    /// Where columns are.
-    pub(crate) fn homes(&self) -> &Homes<'a> {
-        &self.reading.homes
-    }
-
+impl<'a, L, P> ContentKeys<'a, L, P>
+where
+    L: Lookup,
+    P: PartedInputs<Column = L::Column>,
+    P::Error: From<L::Error>,
+{
     fn plan(&self) -> &'a Plan {
-        self.reading.homes.plan
+        self.locator.plan
     }
 
     /// The keys of all that a task gives, made from contents. `None` if something that it takes in is not there.
-    pub(crate) fn of_task(&self, task: &Task) -> Result<Option<LinkKeys>, Error> {
+    pub fn of_task(&self, task: &Task) -> Result<Option<ChainKeys>, P::Error> {
         match &task.root {
             Root::Partials(partials) => Ok(self.of_partials(task, partials)?),
             Root::Nothing => self.of_chain(task, None),
@@ -51,18 +80,18 @@ impl<'a> Contents<'a> {
     }
 
     /// The keys of all that a task gives, derived as they are in the datasets.
-    pub(crate) fn derived(&self, task: &Task) -> LinkKeys {
-        let mut links: LinkKeys = Vec::new();
+    pub fn derived(&self, task: &Task) -> ChainKeys {
+        let mut links: ChainKeys = Vec::new();
         for link in &task.chain[..task.chain.len() - 1] {
             let outputs = &self.plan().stages[link.stage].outputs;
             let Work::Segment(segment) = task.id.work else { break };
-            links.push(outputs.iter().filter_map(|o| self.homes().keys(o.stream, segment).cloned()).collect());
+            links.push(outputs.iter().filter_map(|o| self.locator.keys(o.stream, segment).cloned()).collect());
         }
         links.push(task.outputs.iter().map(|kept| kept.keys.clone()).collect());
         links
     }
 
-    fn of_chain(&self, task: &Task, mut driving: Option<SegmentKeys>) -> Result<Option<LinkKeys>, Error> {
+    fn of_chain(&self, task: &Task, mut driving: Option<SegmentKeys>) -> Result<Option<ChainKeys>, P::Error> {
         let mut links = Vec::new();
         for link in &task.chain {
             let stage = &self.plan().stages[link.stage];
@@ -72,7 +101,7 @@ impl<'a> Contents<'a> {
             };
             let Some(others) = self.others(link, part)? else { return Ok(None) };
             let place = stage.driving().map(|(place, _)| place);
-            let taken = Taken { part, driving: place.zip(driving.as_ref()), others: &others };
+            let taken = InvocationInputs { part, driving: place.zip(driving.as_ref()), others: &others };
             let invocation = self.deriver.invocation(link.stage, &taken);
             if stage.is_combining() {
                 links.push(vec![self.deriver.partial(link.stage, &invocation)]);
@@ -87,7 +116,7 @@ impl<'a> Contents<'a> {
     }
 
     /// What a stage takes in beside what drives it, input by input.
-    fn others(&self, link: &Link, part: u64) -> Result<Option<Vec<Cow<'static, [SegmentKeys]>>>, Error> {
+    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<Vec<Cow<'static, [SegmentKeys]>>>, P::Error> {
         let mut others = Vec::new();
         for (index, input) in self.plan().stages[link.stage].inputs.iter().enumerate() {
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
@@ -104,8 +133,8 @@ impl<'a> Contents<'a> {
         Ok(Some(others))
     }
 
-    fn whole(&self, stream: StreamId, columns: &[usize]) -> Result<Option<Vec<SegmentKeys>>, Error> {
-        let segments = 0..self.homes().segments(stream);
+    fn whole(&self, stream: StreamId, columns: &[usize]) -> Result<Option<Vec<SegmentKeys>>, P::Error> {
+        let segments = 0..self.locator.segments(stream);
         Ok(segments.map(|segment| self.segment(stream, segment, columns)).collect::<Result<_, _>>()?)
     }
 
@@ -116,15 +145,14 @@ impl<'a> Contents<'a> {
         key: &KeyGroups,
         columns: &[usize],
         group: u64,
-    ) -> Result<Option<Vec<SegmentKeys>>, Error> {
-        let keyed = Keyed { reading: self.reading, stream, key, columns };
+    ) -> Result<Option<Vec<SegmentKeys>>, P::Error> {
         let mut parts = Vec::new();
-        for segment in 0..self.homes().segments(stream) {
-            let Some(part) = keyed.part(segment, group)? else { return Ok(None) };
-            let Some(keys) = self.homes().keys(stream, segment) else { return Ok(None) };
-            let mut contents = of_group(keys, key, group).columns.to_vec();
+        for segment in 0..self.locator.segments(stream) {
+            let Some(part) = self.parted.part(stream, segment, columns, key, group)? else { return Ok(None) };
+            let Some(keys) = self.locator.keys(stream, segment) else { return Ok(None) };
+            let mut contents = group_keys(keys, key, group).columns.to_vec();
             for (&column, stored) in columns.iter().zip(&part.columns) {
-                contents[column] = ColumnKey::of_content(&stored.content);
+                contents[column] = ColumnKey::of_content(&stored.content());
             }
             let keys = SegmentKeys { rows: RowsKey::of_count(part.rows), columns: contents.into() };
             parts.extend((part.rows > 0).then_some(keys));
@@ -133,29 +161,29 @@ impl<'a> Contents<'a> {
     }
 
     /// A segment's keys with these columns' replaced by their contents'.
-    fn segment(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<Option<SegmentKeys>, StoreError> {
-        let (Some(keys), Some(rows)) = (self.homes().keys(stream, segment), self.homes().rows(stream, segment)?) else {
+    fn segment(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<Option<SegmentKeys>, L::Error> {
+        let (Some(keys), Some(rows)) = (self.locator.keys(stream, segment), self.locator.rows(stream, segment)?) else {
             return Ok(None);
         };
         let mut contents = keys.columns.to_vec();
-        for (&column, home) in columns.iter().zip(self.homes().locate(stream, segment, columns)?) {
-            match home {
-                Some(Home::Stored(stored)) => contents[column] = ColumnKey::of_content(&stored.content),
+        for (&column, location) in columns.iter().zip(self.locator.locate(stream, segment, columns)?) {
+            match location {
+                Some(ColumnLocation::Stored(stored)) => contents[column] = ColumnKey::of_content(&stored.content()),
                 // A source's key is made from its content already.
-                Some(Home::Source { .. }) => {}
+                Some(ColumnLocation::Source { .. }) => {}
                 None => return Ok(None),
             }
         }
         Ok(Some(SegmentKeys { rows: RowsKey::of_count(rows), columns: contents.into() }))
     }
 
-    fn of_partials(&self, task: &Task, partials: &[SegmentKeys]) -> Result<Option<LinkKeys>, StoreError> {
+    fn of_partials(&self, task: &Task, partials: &[SegmentKeys]) -> Result<Option<ChainKeys>, L::Error> {
         let mut contents = Vec::new();
         for keys in partials {
-            let columns = self.homes().store.find_columns(&keys.columns)?;
+            let columns = self.locator.lookup.columns(&keys.columns)?;
             let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-            let rows = RowsKey::of_count(columns.first().map_or(0, |column| column.rows));
-            let columns = columns.iter().map(|column| ColumnKey::of_content(&column.content)).collect();
+            let rows = RowsKey::of_count(columns.first().map_or(0, StoredContent::rows));
+            let columns = columns.iter().map(|column| ColumnKey::of_content(&column.content())).collect();
             contents.push(SegmentKeys { rows, columns });
         }
         let stage = task.id.stage;
@@ -165,6 +193,6 @@ impl<'a> Contents<'a> {
         }
         let invocation = self.deriver.of_partials(stage, Phase::Finish, &contents);
         let ports = 0..self.plan().stages[stage].outputs.len();
-        Ok(Some(vec![ports.map(|port| self.deriver.output(stage, port, &invocation, &Taken::default())).collect()]))
+        Ok(Some(vec![ports.map(|port| self.deriver.output(stage, port, &invocation, &InvocationInputs::default())).collect()]))
     }
 }

@@ -1,4 +1,4 @@
-//! Finds what is missing for a goal, and makes the tasks that give it.
+//! Finds what is missing for a selection, and makes the tasks that give it.
 //!
 //! Works backwards over the streams: what a sink wants of a stored edge and is not to be had becomes a task; what that
 //! task takes in is wanted in turn. A stage whose results are all there is never reached.
@@ -7,27 +7,48 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
-use flowc_store::StoreError;
 
-use crate::homes::Homes;
+use crate::keys::{MERGE_FAN_IN, Partials};
 use crate::lineage::row_origin;
-use crate::task::{Kept, Link, Root, Task, TaskId, Work, flags, input_columns};
+use crate::location::{ColumnLocation, Locator, Lookup};
+use crate::selection::Selection;
+use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
 
 /// What is to run: tasks, each after those that it depends on.
 #[derive(Default)]
-pub(crate) struct Demand {
+pub struct Demand {
     /// In an order in which they can run.
     pub tasks: Vec<Task>,
     /// Per task, the tasks whose results it takes in.
     pub after: Vec<Vec<usize>>,
 }
 
+/// The tasks that give everything that a selection wants and that can't be had without running. `stored` says per stream
+/// whether its edge is stored.
+///
+/// # Errors
+/// If the look-up fails.
+pub fn demand<L: Lookup>(
+    locator: Locator<'_, L>,
+    stored: &[bool],
+    selection: &Selection,
+) -> Result<Demand, L::Error> {
+    let plan = locator.plan;
+    let mut planner = TaskPlanner::new(locator, stored, &selection.forced);
+    let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
+    for stream in of_sinks.chain(selection.streams.iter().copied()) {
+        let all: Vec<usize> = (0..plan.stream(stream).schema.fields().len()).collect();
+        planner.want_all(stream, &all)?;
+    }
+    planner.resolve()
+}
+
 /// What is wanted of one segment.
 type Wanted = BTreeMap<(StreamId, usize), BTreeSet<usize>>;
 
 /// Collects wants and turns them into tasks.
-pub(crate) struct Demander<'a> {
-    homes: Homes<'a>,
+pub struct TaskPlanner<'a, L> {
+    locator: Locator<'a, L>,
     /// Per stream, whether its edge is stored.
     stored: &'a [bool],
     /// Stages that run even if their results are there.
@@ -36,19 +57,19 @@ pub(crate) struct Demander<'a> {
     tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
 }
 
-impl<'a> Demander<'a> {
+impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
-    pub(crate) fn new(homes: Homes<'a>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
-        Self { homes, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
+    pub fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
+        Self { locator, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
     }
 
     /// Wants columns of every segment of a stream. Those that are all there want nothing more.
-    pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), StoreError> {
+    pub fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), L::Error> {
         if self.plan().producing_stage(stream).is_none() {
             return Ok(());
         }
         let forced = self.is_forced_edge(stream);
-        for (segment, there) in self.homes.are_there(stream, columns)?.into_iter().enumerate() {
+        for (segment, there) in self.locator.available(stream, columns)?.into_iter().enumerate() {
             if forced || !there {
                 self.want(stream, segment, columns);
             }
@@ -57,13 +78,13 @@ impl<'a> Demander<'a> {
     }
 
     /// Wants columns of one segment.
-    pub(crate) fn want(&mut self, stream: StreamId, segment: usize, columns: &[usize]) {
+    pub fn want(&mut self, stream: StreamId, segment: usize, columns: &[usize]) {
         self.wanted.entry((stream, segment)).or_default().extend(columns);
     }
 
     /// Wants the partial of one segment.
-    pub(crate) fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), StoreError> {
-        let Some(tree) = self.homes.datasets.partials.get(&stage).cloned() else { return Ok(()) };
+    pub fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), L::Error> {
+        let Some(tree) = self.locator.datasets.partials.get(&stage).cloned() else { return Ok(()) };
         if let Some(keys) = tree.levels[0].get(segment) {
             self.supply_partial(stage, &tree, 0, segment, keys)?;
         }
@@ -71,7 +92,7 @@ impl<'a> Demander<'a> {
     }
 
     /// All tasks for what is wanted.
-    pub(crate) fn resolve(mut self) -> Result<Demand, StoreError> {
+    pub fn resolve(mut self) -> Result<Demand, L::Error> {
         // Producers come before consumers in the plan's streams, so from the last on every want of a stream is known
         // when the stream's turn comes.
         while let Some(((stream, segment), columns)) = self.wanted.pop_last() {
@@ -82,17 +103,17 @@ impl<'a> Demander<'a> {
 
     /// Makes the task that gives a segment's missing columns, if any are missing. Those that a stage only passes on are
     /// wanted where they are stored: where its rows are known, it need not run for them.
-    fn supply(&mut self, stream: StreamId, segment: usize, columns: Vec<usize>) -> Result<(), StoreError> {
+    fn supply(&mut self, stream: StreamId, segment: usize, columns: Vec<usize>) -> Result<(), L::Error> {
         let Producer::Stage { stage, port } = self.plan().stream(stream).producer else { return Ok(()) };
         let mut missing = self.missing(stream, segment, &columns)?;
-        missing.retain(|&column| match stored_origin(self.homes.plan, self.stored, stream, column) {
+        missing.retain(|&column| match stored_origin(self.locator.plan, self.stored, stream, column) {
             Some((above, column)) => {
                 self.want(above, segment, &[column]);
                 false
             }
             None => true,
         });
-        let has_rows = self.homes.rows(stream, segment)?.is_some();
+        let has_rows = self.locator.rows(stream, segment)?.is_some();
         if missing.is_empty() && has_rows && !self.is_forced_edge(stream) {
             return Ok(());
         }
@@ -107,23 +128,23 @@ impl<'a> Demander<'a> {
         }
         let mut outputs = Vec::new();
         for output in &self.plan().stages[stage].outputs {
-            let Some(keys) = self.homes.keys(output.stream, segment) else { return Ok(()) };
+            let Some(keys) = self.locator.keys(output.stream, segment) else { return Ok(()) };
             let schema = self.plan().stream(output.stream).schema.clone();
-            outputs.push(Kept { schema, keys: keys.clone(), columns: Vec::new() });
+            outputs.push(StoredOutput { schema, keys: keys.clone(), columns: Vec::new() });
         }
         outputs[port].columns = missing;
         self.add(id, outputs)
     }
 
-    fn missing(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<Vec<usize>, StoreError> {
-        let homes = self.homes.locate(stream, segment, columns)?;
+    fn missing(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<Vec<usize>, L::Error> {
+        let located = self.locator.locate(stream, segment, columns)?;
         let forced = self.is_forced_edge(stream);
-        let is_missing = |home: &Option<crate::homes::Home>| match home {
+        let is_missing = |location: &Option<ColumnLocation<L::Column>>| match location {
             None => true,
-            Some(crate::homes::Home::Stored(_)) => forced,
-            Some(crate::homes::Home::Source { .. }) => false,
+            Some(ColumnLocation::Stored(_)) => forced,
+            Some(ColumnLocation::Source { .. }) => false,
         };
-        Ok(columns.iter().zip(&homes).filter(|(_, home)| is_missing(home)).map(|(&column, _)| column).collect())
+        Ok(columns.iter().zip(&located).filter(|(_, location)| is_missing(location)).map(|(&column, _)| column).collect())
     }
 
     /// Whether the stage behind a stored edge, or one collapsed into its chain, is forced.
@@ -141,7 +162,7 @@ impl<'a> Demander<'a> {
         }
     }
 
-    fn add(&mut self, id: TaskId, outputs: Vec<Kept>) -> Result<(), StoreError> {
+    fn add(&mut self, id: TaskId, outputs: Vec<StoredOutput>) -> Result<(), L::Error> {
         let (task, after) = match id.work {
             Work::Segment(segment) => self.chain(id, segment, outputs)?,
             Work::Merge { .. } | Work::Finish => self.of_partials(id, outputs)?,
@@ -151,13 +172,13 @@ impl<'a> Demander<'a> {
     }
 
     /// A task that merges or finishes partials. Those that are missing become tasks of their own.
-    fn of_partials(&mut self, id: TaskId, outputs: Vec<Kept>) -> Result<(Task, Vec<TaskId>), StoreError> {
-        let Some(tree) = self.homes.datasets.partials.get(&id.stage).cloned() else {
+    fn of_partials(&mut self, id: TaskId, outputs: Vec<StoredOutput>) -> Result<(Task, Vec<TaskId>), L::Error> {
+        let Some(tree) = self.locator.datasets.partials.get(&id.stage).cloned() else {
             return Ok((lone(id, outputs), vec![]));
         };
         let (below, first, children) = match id.work {
             Work::Merge { level, index } => {
-                (level - 1, index * crate::keys::MERGE_FAN_IN, tree.children(level, index).to_vec())
+                (level - 1, index * MERGE_FAN_IN, tree.children(level, index).to_vec())
             }
             _ => (tree.levels.len() - 1, 0, tree.root().to_vec()),
         };
@@ -174,17 +195,17 @@ impl<'a> Demander<'a> {
     fn supply_partial(
         &mut self,
         stage: usize,
-        tree: &crate::keys::Partials,
+        tree: &Partials,
         level: usize,
         index: usize,
         keys: &SegmentKeys,
-    ) -> Result<Option<TaskId>, StoreError> {
+    ) -> Result<Option<TaskId>, L::Error> {
         if level > 0 && tree.children(level, index).len() == 1 {
-            return self.supply_partial(stage, tree, level - 1, index * crate::keys::MERGE_FAN_IN, keys);
+            return self.supply_partial(stage, tree, level - 1, index * MERGE_FAN_IN, keys);
         }
         let work = if level == 0 { Work::Segment(index) } else { Work::Merge { level, index } };
         let id = TaskId { stage, work };
-        let found = self.homes.store.find_columns(&keys.columns)?;
+        let found = self.locator.lookup.columns(&keys.columns)?;
         let forced = self.forced.contains(&stage) || self.is_forced_chain(stage);
         if self.tasks.contains_key(&id) {
             return Ok(Some(id));
@@ -194,7 +215,7 @@ impl<'a> Demander<'a> {
         }
         let Some(schema) = self.plan().stages[stage].partial.clone() else { return Ok(None) };
         let columns = (0..schema.fields().len()).collect();
-        self.add(id, vec![Kept { schema, keys: keys.clone(), columns }])?;
+        self.add(id, vec![StoredOutput { schema, keys: keys.clone(), columns }])?;
         Ok(Some(id))
     }
 
@@ -204,11 +225,11 @@ impl<'a> Demander<'a> {
     }
 
     /// A task over one segment: from the nearest place above where all that is needed can be had.
-    fn chain(&mut self, id: TaskId, segment: usize, outputs: Vec<Kept>) -> Result<(Task, Vec<TaskId>), StoreError> {
+    fn chain(&mut self, id: TaskId, segment: usize, outputs: Vec<StoredOutput>) -> Result<(Task, Vec<TaskId>), L::Error> {
         let partial = self.plan().stages[id.stage].is_combining();
-        let needed = outputs.iter().map(|kept| flags(kept.schema.fields().len(), &kept.columns)).collect();
+        let needed = outputs.iter().map(|kept| column_flags(kept.schema.fields().len(), &kept.columns)).collect();
         // From the last stage up.
-        let mut chain = vec![Link { stage: id.stage, needed }];
+        let mut chain = vec![ChainStage { stage: id.stage, needed }];
         let mut after = Vec::new();
         let root = loop {
             let head = &chain[chain.len() - 1];
@@ -226,18 +247,18 @@ impl<'a> Demander<'a> {
                 break Root::Segment { stream, segment, columns };
             }
             let Some((above, _)) = self.plan().producing_stage(stream) else { break Root::Nothing };
-            let needed = vec![flags(self.plan().stream(stream).schema.fields().len(), &columns)];
-            chain.push(Link { stage: above, needed });
+            let needed = vec![column_flags(self.plan().stream(stream).schema.fields().len(), &columns)];
+            chain.push(ChainStage { stage: above, needed });
         };
         chain.reverse();
         Ok((Task { id, chain, root, outputs }, after))
     }
 
-    fn is_root(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<bool, StoreError> {
+    fn is_root(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<bool, L::Error> {
         if self.stored[stream.0] || self.plan().producing_stage(stream).is_none() {
             return Ok(true);
         }
-        let has_rows = self.homes.rows(stream, segment)?.is_some();
+        let has_rows = self.locator.rows(stream, segment)?.is_some();
         Ok(has_rows && !self.is_forced_edge(stream) && self.missing(stream, segment, columns)?.is_empty())
     }
 
@@ -255,11 +276,11 @@ impl<'a> Demander<'a> {
     }
 
     /// Wants all segments of these streams; gives the tasks that may make them.
-    fn want_whole_inputs(&mut self, inputs: Vec<(StreamId, Vec<usize>)>) -> Result<Vec<TaskId>, StoreError> {
+    fn want_whole_inputs(&mut self, inputs: Vec<(StreamId, Vec<usize>)>) -> Result<Vec<TaskId>, L::Error> {
         let mut tasks = Vec::new();
         for (stream, columns) in inputs {
             self.want_all(stream, &columns)?;
-            tasks.extend((0..self.homes.segments(stream)).flat_map(|segment| self.tasks_for(stream, segment)));
+            tasks.extend((0..self.locator.segments(stream)).flat_map(|segment| self.tasks_for(stream, segment)));
         }
         Ok(tasks)
     }
@@ -277,7 +298,7 @@ impl<'a> Demander<'a> {
     }
 
     fn plan(&self) -> &'a Plan {
-        self.homes.plan
+        self.locator.plan
     }
 }
 
@@ -289,9 +310,9 @@ fn stored_origin(plan: &Plan, stored: &[bool], stream: StreamId, column: usize) 
     if stored[above.0] { Some((above, column)) } else { stored_origin(plan, stored, above, column) }
 }
 
-fn lone(id: TaskId, outputs: Vec<Kept>) -> Task {
-    let needed = outputs.iter().map(|kept| flags(kept.schema.fields().len(), &kept.columns)).collect();
-    Task { id, chain: vec![Link { stage: id.stage, needed }], root: Root::Nothing, outputs }
+fn lone(id: TaskId, outputs: Vec<StoredOutput>) -> Task {
+    let needed = outputs.iter().map(|kept| column_flags(kept.schema.fields().len(), &kept.columns)).collect();
+    Task { id, chain: vec![ChainStage { stage: id.stage, needed }], root: Root::Nothing, outputs }
 }
 
 /// Numbers the tasks so that each comes after those that it depends on. Stages are in topological order, and within a

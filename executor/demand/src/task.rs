@@ -6,7 +6,7 @@ use flowc_planner::plan::{OutputColumn, Plan, StreamId};
 
 /// Identity of a task within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct TaskId {
+pub struct TaskId {
     /// The stage whose results are stored.
     pub stage: usize,
     /// Which of its invocations.
@@ -15,7 +15,7 @@ pub(crate) struct TaskId {
 
 /// Which invocation of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Work {
+pub enum Work {
     /// Over one segment (or part); gives outputs, or a partial where the stage is combining.
     Segment(usize),
     /// Merges partials to the node `index` of `level`.
@@ -31,20 +31,20 @@ pub(crate) enum Work {
 
 /// What is run and what is kept of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Task {
+pub struct Task {
     /// Which.
     pub id: TaskId,
     /// Stages from the root to [`TaskId::stage`]; each takes the output of the one before on its driving input.
-    pub chain: Vec<Link>,
+    pub chain: Vec<ChainStage>,
     /// What the first stage of the chain takes in.
     pub root: Root,
     /// What is kept of the last stage's outputs, port by port.
-    pub outputs: Vec<Kept>,
+    pub outputs: Vec<StoredOutput>,
 }
 
 /// A stage of a chain.
 #[derive(Clone, Debug)]
-pub(crate) struct Link {
+pub struct ChainStage {
     /// Index of the stage.
     pub stage: usize,
     /// Per output port and column: whether the next stage, or what is kept, needs it.
@@ -53,7 +53,7 @@ pub(crate) struct Link {
 
 /// What a chain takes in.
 #[derive(Clone, Debug)]
-pub(crate) enum Root {
+pub enum Root {
     /// Nothing: the first stage has no driving input.
     Nothing,
     /// A segment of a stream, with these columns.
@@ -71,7 +71,7 @@ pub(crate) enum Root {
 
 /// What is kept of one output port.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept {
+pub struct StoredOutput {
     /// All columns of the port.
     pub schema: SchemaRef,
     /// Their keys.
@@ -82,7 +82,7 @@ pub(crate) struct Kept {
 
 /// The columns of its driving (or other) input that a stage needs for given outputs: those that it reads, and those
 /// that it passes on. Ascending.
-pub(crate) fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool>]) -> Vec<usize> {
+pub fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool>]) -> Vec<usize> {
     let stage = &plan.stages[stage];
     let mut columns = stage.inputs[input].reads.clone();
     for (output, needed) in stage.outputs.iter().zip(needed) {
@@ -100,7 +100,7 @@ pub(crate) fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[V
 }
 
 /// Marks columns in a list of `len` flags.
-pub(crate) fn flags(len: usize, columns: &[usize]) -> Vec<bool> {
+pub fn column_flags(len: usize, columns: &[usize]) -> Vec<bool> {
     let mut flags = vec![false; len];
     columns.iter().for_each(|&column| flags[column] = true);
     flags

@@ -7,18 +7,16 @@ use arrow_schema::Schema;
 use flowc_planner::key::{
     ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
 };
-use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, Stream, StreamId};
+use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId};
 
-use crate::StreamReport;
-use crate::freshness::Marks;
-use crate::groups::of_group;
+use crate::groups::group_keys;
 use crate::lineage::Lineage;
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
-pub(crate) const MERGE_FAN_IN: usize = 16;
+pub const MERGE_FAN_IN: usize = 16;
 
 /// The formulas of keys, for one plan.
-pub(crate) struct Deriver<'a> {
+pub struct KeyDeriver<'a> {
     plan: &'a Plan,
     lineage: Lineage,
     stages: Vec<StageFormulas>,
@@ -34,12 +32,12 @@ struct StageFormulas {
 }
 
 impl StageFormulas {
-    fn new(plan: &Plan, marks: &Marks, stage: usize) -> Self {
+    fn new(plan: &Plan, mark: Option<[u8; 32]>, stage: usize) -> Self {
         let fields = |schema: &Schema| schema.fields().iter().map(|field| FieldDigest::of(field)).collect();
         let of = &plan.stages[stage];
         let key = plan.stage_key(stage);
         Self {
-            key: marks.get(&stage).map_or(key, |mark| key.marked(&mark.value)),
+            key: mark.map_or(key, |mark| key.marked(&mark)),
             outputs: of.outputs.iter().map(|output| fields(&plan.stream(output.stream).schema)).collect(),
             partial: of.partial.as_deref().map(fields).unwrap_or_default(),
         }
@@ -48,7 +46,7 @@ impl StageFormulas {
 
 /// The keys of streams over given sources. What depends on files that were not read yet is absent.
 #[derive(Default)]
-pub(crate) struct Datasets {
+pub struct Datasets {
     /// The segments of each stream.
     pub streams: HashMap<StreamId, Vec<SegmentKeys>>,
     /// The partials of each combining stage.
@@ -57,7 +55,7 @@ pub(crate) struct Datasets {
 
 impl Datasets {
     /// What identifies the rows of a stream, with the names and types of its columns; none while they are not known.
-    pub(crate) fn key(&self, plan: &Plan, stream: StreamId) -> Option<String> {
+    pub fn key(&self, plan: &Plan, stream: StreamId) -> Option<String> {
         let segments = self.streams.get(&stream)?;
         let mut hasher = KeyHasher::new("flowc stream 1");
         plan.stream(stream).schema.fields().iter().for_each(|field| {
@@ -71,19 +69,11 @@ impl Datasets {
         }
         Some(blake3::Hash::from_bytes(hasher.finish()).to_hex().to_string())
     }
-
-    /// The keys of all streams that are known.
-    pub(crate) fn stream_reports(&self, plan: &Plan) -> Vec<StreamReport> {
-        let report = |(id, stream): (usize, &Stream)| {
-            Some(StreamReport { name: stream.name.clone(), key: self.key(plan, StreamId(id))? })
-        };
-        plan.streams.iter().enumerate().filter_map(report).collect()
-    }
 }
 
 /// The partials of a combining stage and the tree that merges them.
 #[derive(Clone)]
-pub(crate) struct Partials {
+pub struct Partials {
     /// Level 0 holds a partial per segment; each next level merges [`MERGE_FAN_IN`] of the one before. The last has one
     /// node, or none when there are no segments.
     pub levels: Vec<Vec<SegmentKeys>>,
@@ -91,32 +81,34 @@ pub(crate) struct Partials {
 
 impl Partials {
     /// The partials that a node of a level above 0 merges. A single child is not merged but stands for itself.
-    pub(crate) fn children(&self, level: usize, index: usize) -> &[SegmentKeys] {
+    pub fn children(&self, level: usize, index: usize) -> &[SegmentKeys] {
         let below = &self.levels[level - 1];
         let start = index * MERGE_FAN_IN;
         &below[start..below.len().min(start + MERGE_FAN_IN)]
     }
 
     /// What the finish phase takes in: the root of the tree.
-    pub(crate) fn root(&self) -> &[SegmentKeys] {
+    pub fn root(&self) -> &[SegmentKeys] {
         self.levels.last().map_or(&[], Vec::as_slice)
     }
 }
 
-impl<'a> Deriver<'a> {
+impl<'a> KeyDeriver<'a> {
     /// What all segments share is made once.
-    pub(crate) fn new(plan: &'a Plan, marks: &Marks) -> Self {
-        let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, marks, stage)).collect();
+    ///
+    /// `mark` gives what is in a stage's keys beside the plan.
+    pub fn new(plan: &'a Plan, mark: impl Fn(usize) -> Option<[u8; 32]>) -> Self {
+        let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, mark(stage), stage)).collect();
         Self { plan, lineage: Lineage::of(plan), stages }
     }
 
     /// Where the plan's streams come from.
-    pub(crate) fn lineage(&self) -> &Lineage {
+    pub fn lineage(&self) -> &Lineage {
         &self.lineage
     }
 
     /// The key of one invocation.
-    pub(crate) fn invocation(&self, stage: usize, taken: &Taken<'_>) -> InvocationKey {
+    pub fn invocation(&self, stage: usize, taken: &InvocationInputs<'_>) -> InvocationKey {
         let inputs = self.plan.stages[stage].inputs.iter().enumerate();
         let inputs = inputs.map(|(index, input)| ReadKeys { segments: taken.segments(index), reads: &input.reads });
         let phase = if self.plan.stages[stage].is_combining() { Phase::Partial } else { Phase::Run };
@@ -124,12 +116,12 @@ impl<'a> Deriver<'a> {
     }
 
     /// The keys of what an invocation gives on a port.
-    pub(crate) fn output(
+    pub fn output(
         &self,
         stage: usize,
         port: usize,
         invocation: &InvocationKey,
-        taken: &Taken<'_>,
+        taken: &InvocationInputs<'_>,
     ) -> SegmentKeys {
         let output = &self.plan.stages[stage].outputs[port];
         let fields = &self.stages[stage].outputs[port];
@@ -152,20 +144,20 @@ impl<'a> Deriver<'a> {
     }
 
     /// The keys of the partial that an invocation gives.
-    pub(crate) fn partial(&self, stage: usize, invocation: &InvocationKey) -> SegmentKeys {
+    pub fn partial(&self, stage: usize, invocation: &InvocationKey) -> SegmentKeys {
         let fields = self.stages[stage].partial.iter().enumerate();
         let columns = fields.map(|(i, field)| invocation.written_column(0, i, field));
         SegmentKeys { rows: invocation.written_rows(0), columns: columns.collect() }
     }
 
     /// The invocation that merges partials, or finishes the last.
-    pub(crate) fn of_partials(&self, stage: usize, phase: Phase, partials: &[SegmentKeys]) -> InvocationKey {
+    pub fn of_partials(&self, stage: usize, phase: Phase, partials: &[SegmentKeys]) -> InvocationKey {
         let reads: Vec<usize> = (0..self.stages[stage].partial.len()).collect();
         InvocationKey::derive(&self.stages[stage].key, phase, 0, &[ReadKeys { segments: partials, reads: &reads }])
     }
 
     /// The tree over partials.
-    pub(crate) fn tree(&self, stage: usize, leaves: Vec<SegmentKeys>) -> Partials {
+    pub fn tree(&self, stage: usize, leaves: Vec<SegmentKeys>) -> Partials {
         let mut levels = vec![leaves];
         while let Some(last) = levels.last().filter(|last| last.len() > 1) {
             let next = last.chunks(MERGE_FAN_IN).map(|children| match children {
@@ -179,13 +171,13 @@ impl<'a> Deriver<'a> {
     }
 
     /// How many invocations a stage without a driving input has.
-    pub(crate) fn parts(&self, stage: usize) -> u64 {
+    pub fn parts(&self, stage: usize) -> u64 {
         let stage = &self.plan.stages[stage];
         stage.inputs.iter().find_map(|input| input.key.as_ref()).map_or(stage.parts, |key| key.groups)
     }
 
     /// All keys. `source` gives the segments of a source's stream (or of its rejects), if they are all known.
-    pub(crate) fn datasets(&self, source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
+    pub fn datasets(&self, source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
         let mut datasets = Datasets::default();
         for (id, stream) in self.plan.streams.iter().enumerate() {
             if let Some(segments) = source(stream.producer) {
@@ -197,7 +189,7 @@ impl<'a> Deriver<'a> {
     }
 
     /// Adds the keys of what these stages give, in topological order, as far as their inputs are known.
-    pub(crate) fn derive_stages(&self, stages: impl IntoIterator<Item = usize>, datasets: &mut Datasets) {
+    pub fn derive_stages(&self, stages: impl IntoIterator<Item = usize>, datasets: &mut Datasets) {
         for stage in stages {
             self.derive_stage(stage, datasets);
         }
@@ -212,12 +204,12 @@ impl<'a> Deriver<'a> {
         let driving = self.plan.stages[stage].driving().map(|(index, input)| (index, whole(input.stream)));
         let parts = if driving.is_some() { 1 } else { self.parts(stage) };
         let others: Vec<Vec<_>> = (0..parts).map(|part| self.others(stage, part, &whole)).collect();
-        let taken: Vec<Taken<'_>> = match driving {
+        let taken: Vec<InvocationInputs<'_>> = match driving {
             Some((index, segments)) => {
-                let taken = |segment| Taken { part: 0, driving: Some((index, segment)), others: &others[0] };
+                let taken = |segment| InvocationInputs { part: 0, driving: Some((index, segment)), others: &others[0] };
                 segments.iter().map(taken).collect()
             }
-            None => (0..).zip(&others).map(|(part, others)| Taken { part, driving: None, others }).collect(),
+            None => (0..).zip(&others).map(|(part, others)| InvocationInputs { part, driving: None, others }).collect(),
         };
         let invocations: Vec<InvocationKey> = taken.iter().map(|taken| self.invocation(stage, taken)).collect();
         if self.plan.stages[stage].is_combining() {
@@ -225,7 +217,7 @@ impl<'a> Deriver<'a> {
             let tree = self.tree(stage, leaves);
             let finish = self.of_partials(stage, Phase::Finish, tree.root());
             for (port, output) in self.plan.stages[stage].outputs.iter().enumerate() {
-                datasets.streams.insert(output.stream, vec![self.output(stage, port, &finish, &Taken::default())]);
+                datasets.streams.insert(output.stream, vec![self.output(stage, port, &finish, &InvocationInputs::default())]);
             }
             datasets.partials.insert(stage, tree);
             return Some(());
@@ -248,7 +240,7 @@ impl<'a> Deriver<'a> {
     ) -> Vec<Cow<'k, [SegmentKeys]>> {
         let other = |input: &Input| match &input.key {
             Some(key) => {
-                let parts = whole(input.stream).iter().map(|segment| of_group(segment, key, part));
+                let parts = whole(input.stream).iter().map(|segment| group_keys(segment, key, part));
                 Cow::Owned(parts.collect())
             }
             None if input.class.is_driving() => Cow::default(),
@@ -260,7 +252,7 @@ impl<'a> Deriver<'a> {
 
 /// What one invocation takes in.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Taken<'k> {
+pub struct InvocationInputs<'k> {
     /// The number of the invocation, for a stage without a driving input.
     pub part: u64,
     /// The input that drives it, and the segment of it.
@@ -269,7 +261,7 @@ pub(crate) struct Taken<'k> {
     pub others: &'k [Cow<'k, [SegmentKeys]>],
 }
 
-impl<'k> Taken<'k> {
+impl<'k> InvocationInputs<'k> {
     /// What it takes in of one input.
     fn segments(&self, input: usize) -> &'k [SegmentKeys] {
         match self.driving {

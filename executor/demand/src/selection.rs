@@ -1,66 +1,89 @@
-//! What of a plan a request reaches, and what is read of each stream. Known before any file is looked at.
+//! What of a plan a request is about, and what is read of each stream. Known before any file is looked at.
 
 use std::collections::BTreeSet;
 
-use flowc_planner::plan::{Plan, Producer, StreamId, Target};
+use flowc_planner::plan::{Plan, Producer, StreamId};
 use flowc_planner::suggest;
+use thiserror::Error;
 
 use crate::task::input_columns;
-use crate::{Error, Reason, RunRequest};
+
+/// Names of stages that a request gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// Only these stages, and what they need that is not stored; no sinks.
+    pub only: &'a [String],
+    /// These stages and everything upstream; sinks too where they read from these stages alone.
+    pub until: &'a [String],
+    /// Stages that run even if their results are stored.
+    pub force: &'a [String],
+    /// Stages that run again and must give what they gave before.
+    pub verify: &'a [String],
+}
+
+impl Request<'_> {
+    /// Whether it is about the whole pipeline.
+    pub fn is_whole(&self) -> bool {
+        self.only.is_empty() && self.until.is_empty()
+    }
+}
 
 /// The part of a plan that a request is about.
-#[derive(Clone)]
-pub(crate) struct Goal {
+#[derive(Clone, Debug)]
+pub struct Selection {
     /// Stages that may have to run.
     pub stages: BTreeSet<usize>,
-    /// Sinks that are to stand.
+    /// Sinks that are written.
     pub sinks: Vec<usize>,
     /// Streams whose rows are wanted though no sink takes them.
     pub streams: Vec<StreamId>,
     /// Sources that are needed.
     pub sources: BTreeSet<usize>,
-    /// Stages that run even if their results are there.
+    /// Stages that run even if their results are stored.
     pub forced: BTreeSet<usize>,
     /// Those of them that must give what they gave before.
     pub verified: BTreeSet<usize>,
-    /// Those of them that `--force` names.
-    named: BTreeSet<usize>,
+    /// Those of them that are forced by their name.
+    pub named: BTreeSet<usize>,
 }
 
-impl Goal {
-    /// Resolves the stage names of a request.
-    pub(crate) fn new(plan: &Plan, request: &RunRequest) -> Result<Self, Error> {
-        let chosen = named(plan, request.only.iter().chain(&request.until))?;
-        let verified = named(plan, &request.verify)?;
-        let by_force = named(plan, &request.force)?;
-        let forced = &by_force | &verified;
-        let sinks: Vec<usize> = (0..plan.sinks.len()).collect();
-        let (stages, sources) = Default::default();
-        let mut goal = Self { stages, sinks, streams: vec![], sources, forced, verified, named: by_force };
-        if !chosen.is_empty() {
-            goal.streams = chosen.iter().flat_map(|&s| plan.stages[s].outputs.iter().map(|o| o.stream)).collect();
-            let until = named(plan, &request.until)?;
-            goal.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
-        }
-        if let Some(&sink) = goal.sinks.iter().find(|&&sink| plan.sinks[sink].spec.target == Target::Stdout)
-            && request.stdout_taken
-        {
-            return Err(stdout_taken(&plan.sinks[sink].name));
-        }
-        goal.reach(plan);
-        Ok(goal)
-    }
+/// A name that no stage has.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub struct UnknownStage(String);
 
-    /// Why the request makes a stage run, if it does so by the stage's name.
-    pub(crate) fn reasons(&self, stage: usize) -> Vec<Reason> {
-        let forced = self.named.contains(&stage).then_some(Reason::Forced);
-        let verified = self.verified.contains(&stage).then_some(Reason::Verified);
-        forced.into_iter().chain(verified).collect()
+impl Selection {
+    /// Resolves the stage names of a request.
+    ///
+    /// # Errors
+    /// If there is no stage of a name.
+    pub fn new(plan: &Plan, request: &Request<'_>) -> Result<Self, UnknownStage> {
+        let chosen = named(plan, request.only.iter().chain(request.until))?;
+        let verified = named(plan, request.verify)?;
+        let named_stages = named(plan, request.force)?;
+        let forced = &named_stages | &verified;
+        let mut selection = Self {
+            stages: BTreeSet::new(),
+            sinks: (0..plan.sinks.len()).collect(),
+            streams: Vec::new(),
+            sources: BTreeSet::new(),
+            forced,
+            verified,
+            named: named_stages,
+        };
+        if !chosen.is_empty() {
+            let outputs = chosen.iter().flat_map(|&stage| &plan.stages[stage].outputs);
+            selection.streams = outputs.map(|output| output.stream).collect();
+            let until = named(plan, request.until)?;
+            selection.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
+        }
+        selection.reach(plan);
+        Ok(selection)
     }
 
     /// The stages of a whole run of which no sink and no stage reads anything, so that they do not run.
-    pub(crate) fn unread<'p>(&self, plan: &'p Plan, request: &RunRequest) -> impl Iterator<Item = &'p str> {
-        let is_whole = request.only.is_empty() && request.until.is_empty();
+    pub fn unread<'p>(&self, plan: &'p Plan, request: &Request<'_>) -> impl Iterator<Item = &'p str> {
+        let is_whole = request.is_whole();
         let of_stages = plan.stages.iter().flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
         let read: BTreeSet<usize> =
             of_stages.filter_map(|stream| plan.producing_stage(stream)).map(|(stage, _)| stage).collect();
@@ -77,7 +100,7 @@ impl Goal {
     }
 
     /// Gives up what depends on these sources. Tells which sinks that leaves as they are.
-    pub(crate) fn give_up(&mut self, plan: &Plan, sources: &BTreeSet<usize>) -> Vec<usize> {
+    pub fn give_up(&mut self, plan: &Plan, sources: &BTreeSet<usize>) -> Vec<usize> {
         // As good as always there is nothing to give up, and looking behind every sink is not free.
         if sources.is_empty() {
             return Vec::new();
@@ -116,12 +139,15 @@ impl Above {
     }
 }
 
-fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result<BTreeSet<usize>, Error> {
+fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result<BTreeSet<usize>, UnknownStage> {
     names.into_iter().map(|name| stage_named(plan, name)).collect()
 }
 
-/// The stage of a name that was typed.
-pub(crate) fn stage_named(plan: &Plan, name: &str) -> Result<usize, Error> {
+/// The stage of a name.
+///
+/// # Errors
+/// If there is none; says what else has the name, or a similar one.
+pub fn stage_named(plan: &Plan, name: &str) -> Result<usize, UnknownStage> {
     plan.stages.iter().position(|stage| stage.name == name).ok_or_else(|| {
         let of = name.split('.').next().unwrap_or(name);
         let kind = match () {
@@ -131,19 +157,12 @@ pub(crate) fn stage_named(plan: &Plan, name: &str) -> Result<usize, Error> {
         };
         if let Some(kind) = kind {
             let show = format!("`flowc show {name}` shows its rows, `flowc plan` what a run would do with it");
-            return Error::Request(format!("`{name}` is a {kind}, not a stage; {show}"));
+            return UnknownStage(format!("`{name}` is a {kind}, not a stage; {show}"));
         }
         let help = suggest(name, plan.stages.iter().map(|stage| stage.name.as_str()));
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
-        Error::Request(format!("there is no stage `{name}`{help}"))
+        UnknownStage(format!("there is no stage `{name}`{help}"))
     })
-}
-
-fn stdout_taken(sink: &str) -> Error {
-    Error::Request(format!(
-        "the sink `{sink}` prints rows to standard output, where --json prints events; give it a `file`, or run without \
-         --json"
-    ))
 }
 
 /// Whether a stream is an output of one of the stages: a sink on it belongs to a run `--until` them.
@@ -152,13 +171,13 @@ fn feeds_only(plan: &Plan, stream: StreamId, stages: &BTreeSet<usize>) -> bool {
 }
 
 /// Per stream, the columns that something reads, at most: sinks all, stages what they read and pass on.
-pub(crate) fn columns_read(plan: &Plan, goal: &Goal) -> Vec<BTreeSet<usize>> {
+pub fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<usize>> {
     let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
     let mut read = vec![BTreeSet::new(); plan.streams.len()];
-    for stream in goal.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(goal.streams.iter().copied()) {
+    for stream in selection.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(selection.streams.iter().copied()) {
         read[stream.0].extend(0..width(stream));
     }
-    for stage in (0..plan.stages.len()).rev().filter(|stage| goal.stages.contains(stage)) {
+    for stage in (0..plan.stages.len()).rev().filter(|stage| selection.stages.contains(stage)) {
         let needed: Vec<Vec<bool>> = plan.stages[stage]
             .outputs
             .iter()
@@ -174,13 +193,13 @@ pub(crate) fn columns_read(plan: &Plan, goal: &Goal) -> Vec<BTreeSet<usize>> {
 
 /// Per source, the stages that take its segments one at a time, directly or one after the other, in order; the last of
 /// such a row may be combining.
-pub(crate) fn driven_by_source(plan: &Plan, goal: &Goal) -> Vec<Vec<usize>> {
+pub fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<usize>> {
     let mut driven = vec![Vec::new(); plan.sources.len()];
     let mut source_of: Vec<Option<usize>> = vec![None; plan.streams.len()];
     for (index, source) in plan.sources.iter().enumerate() {
         source_of[source.stream.0] = Some(index);
     }
-    for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| goal.stages.contains(index)) {
+    for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| selection.stages.contains(index)) {
         let Some(source) = stage.driving().and_then(|(_, input)| source_of[input.stream.0]) else { continue };
         driven[source].push(index);
         if !stage.is_combining() {
@@ -191,7 +210,7 @@ pub(crate) fn driven_by_source(plan: &Plan, goal: &Goal) -> Vec<Vec<usize>> {
 }
 
 /// Sources that some stage takes whole: they are read first, so that what they are joined with can be run on at once.
-pub(crate) fn taken_whole(plan: &Plan) -> BTreeSet<usize> {
+pub fn taken_whole(plan: &Plan) -> BTreeSet<usize> {
     let whole = plan.stages.iter().flat_map(|stage| &stage.inputs).filter(|input| !input.class.is_driving());
     whole
         .filter_map(|input| match plan.stream(input.stream).producer {

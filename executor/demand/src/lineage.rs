@@ -5,7 +5,7 @@ use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, StreamId};
 
 /// A column of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct SourceColumn {
+pub struct SourceColumn {
     /// Index of the source.
     pub source: usize,
     /// Index of the column in the source's schema.
@@ -14,7 +14,7 @@ pub(crate) struct SourceColumn {
 
 /// The origins of all streams of a plan.
 #[derive(Default)]
-pub(crate) struct Lineage {
+pub struct Lineage {
     rows: Vec<StreamId>,
     columns: Vec<Vec<Option<SourceColumn>>>,
     files: Vec<Option<usize>>,
@@ -22,7 +22,7 @@ pub(crate) struct Lineage {
 
 impl Lineage {
     /// Those of this plan, whose streams come after those that they are made of.
-    pub(crate) fn of(plan: &Plan) -> Self {
+    pub fn of(plan: &Plan) -> Self {
         let mut lineage = Self::default();
         for id in (0..plan.streams.len()).map(StreamId) {
             let above = row_origin(plan, id);
@@ -38,17 +38,17 @@ impl Lineage {
     }
 
     /// The first of the streams whose rows, segment by segment, are exactly this stream's rows: all of them have one key.
-    pub(crate) fn rows(&self, stream: StreamId) -> StreamId {
+    pub fn rows(&self, stream: StreamId) -> StreamId {
         self.rows[stream.0]
     }
 
     /// The source column that a column is, unchanged and row for row, if it is one.
-    pub(crate) fn source_column(&self, stream: StreamId, column: usize) -> Option<SourceColumn> {
+    pub fn source_column(&self, stream: StreamId, column: usize) -> Option<SourceColumn> {
         self.columns[stream.0][column]
     }
 
     /// The source whose files a stream's segments come from, row for row or through stages that take segment by segment.
-    pub(crate) fn file(&self, stream: StreamId) -> Option<usize> {
+    pub fn file(&self, stream: StreamId) -> Option<usize> {
         self.files[stream.0]
     }
 
@@ -76,61 +76,9 @@ impl Lineage {
 }
 
 /// The stream above whose rows, segment by segment, are exactly this stream's rows.
-pub(crate) fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
+pub fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
     let (stage, port) = plan.producing_stage(stream)?;
     let (driving, input) = plan.stages[stage].driving()?;
     (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write;
-    use std::sync::Arc;
-
-    use crate::known::lookups;
-    use crate::{Cancel, Event, Options, RunRequest, Session};
-
-    /// Keys that are looked up for a run of so many stages that each pass all columns on, and for a look at what a second one
-    /// would do.
-    fn lookups_of_a_chain(stages: usize) -> [usize; 2] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut flow = "source \"s0\" { files \"in.csv\" }\n".to_owned();
-        for stage in 1..=stages {
-            let above = stage - 1;
-            writeln!(flow, "stage \"s{stage}\" {{ in \"s{above}\"; std \"select@1\"; config {{ keep \"x\" }} }}")
-                .unwrap();
-        }
-        writeln!(flow, "sink \"o\" {{ in \"s{stages}\"; file \"out.csv\" }}").unwrap();
-        std::fs::write(folder.path().join("flow.kdl"), flow).unwrap();
-        std::fs::write(folder.path().join("in.csv"), "x\n1\n").unwrap();
-        let session = Session::new(Options {
-            pipeline: folder.path().join("flow.kdl"),
-            store: folder.path().join("store"),
-            jobs: 1,
-            params: Default::default(),
-            ambient: Default::default(),
-            locked: false,
-            build: true,
-            update_lock: false,
-            memory: 512 << 20,
-            budget: 8 << 30,
-            require_isolation: false,
-            workers: Vec::new(),
-        });
-        lookups::take();
-        session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
-        let of_run = lookups::take();
-        let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
-        session.status(&planned).unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
-        [of_run, lookups::take()]
-    }
-
-    #[test]
-    fn work_grows_with_the_length_of_a_chain_and_not_with_its_square() {
-        let (short, long) = (lookups_of_a_chain(20), lookups_of_a_chain(80));
-        for (short, long) in short.into_iter().zip(long) {
-            assert!(long <= 4 * short + 16, "{short} keys for 20 stages, {long} for 80");
-        }
-    }
-}

@@ -1,0 +1,40 @@
+//! Decides what runs, from keys alone: no store, no files, no runtimes.
+//!
+//! A request goes through these modules:
+//!
+//! 1. [`selection`] says which stages, sinks and sources a request is about;
+//! 2. [`keys`] derives the keys of every stream from those of the sources; [`lineage`] finds which columns are a source's own;
+//! 3. [`location`] says where each column can be had: in the store, in a source file, or nowhere yet. What the store holds
+//!    it asks a [`Lookup`];
+//! 4. [`demand`] makes a [`task`] of everything that is missing;
+//! 5. [`content`] derives the keys of a task's results from the content of what it takes in, so that equal content is
+//!    recognised (early cutoff);
+//! 6. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
+//!
+//! `tests/cases` has one text file per test: a pipeline, what changes, and the tasks that follow.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod content;
+mod demand;
+mod fusion;
+mod groups;
+mod keys;
+mod lineage;
+mod location;
+mod passthrough;
+mod selection;
+mod task;
+
+pub use content::{ChainKeys, ContentKeys, PartedInputs, StoredPart};
+pub use demand::{Demand, TaskPlanner, demand};
+pub use fusion::fused_groups;
+pub use groups::group_keys;
+pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
+pub use lineage::{Lineage, SourceColumn, row_origin};
+pub use location::{ColumnLocation, Locator, Lookup, StoredContent};
+pub use passthrough::{Passthrough, is_never_called, passthrough};
+pub use selection::{
+    Request, Selection, UnknownStage, columns_read, driven_by_source, stage_named, taken_whole,
+};
+pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};

@@ -1,0 +1,205 @@
+//! Sources and results as tables of versions: what a run would find, and what it would store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::convert::Infallible;
+
+use flowc_demand::{
+    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartedInputs, Selection, StoredContent, StoredPart,
+    Task, group_keys,
+};
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
+use flowc_planner::stored_edges;
+
+/// Rows of every segment.
+const ROWS: u64 = 10;
+
+/// A segment of a source: how often it changed.
+#[derive(Clone, Default)]
+pub(crate) struct Segment {
+    /// Made different from the other segments of the source.
+    pub id: u64,
+    /// Per changed column.
+    pub columns: BTreeMap<usize, u64>,
+    /// Per changed group of keys, for inputs that are keyed.
+    pub groups: BTreeMap<u64, u64>,
+    /// Whether its rows are others.
+    pub rows: u64,
+}
+
+/// A stored column.
+#[derive(Clone, Copy)]
+pub(crate) struct Stored(ContentDigest);
+
+impl StoredContent for Stored {
+    fn content(&self) -> ContentDigest {
+        self.0
+    }
+
+    fn rows(&self) -> u64 {
+        ROWS
+    }
+}
+
+/// What there is.
+pub(crate) struct World {
+    pub plan: Plan,
+    /// Per source, its segments.
+    pub sources: BTreeMap<usize, Vec<Segment>>,
+    /// Per stage, how often its code changed.
+    pub code: BTreeMap<usize, u64>,
+    /// Stages whose results have one content, whatever they take in.
+    pub constant: BTreeSet<usize>,
+    pub columns: HashMap<ColumnKey, Stored>,
+    pub rows: HashMap<RowsKey, u64>,
+}
+
+/// A task, and whether it runs.
+pub(crate) struct Done {
+    pub task: Task,
+    pub after: Vec<usize>,
+    /// Not if results of equal content are stored.
+    pub ran: bool,
+}
+
+fn hash(domain: &str, numbers: &[u64]) -> [u8; 32] {
+    let mut hasher = KeyHasher::new(domain);
+    for number in numbers {
+        hasher.number(*number);
+    }
+    hasher.finish()
+}
+
+impl Segment {
+    fn keys(&self, source: usize, columns: usize) -> SegmentKeys {
+        let groups: u64 = self.groups.values().sum();
+        let of = |column: usize| self.columns.get(&column).copied().unwrap_or_default();
+        let column = |column| hash("column", &[source as u64, self.id, column as u64, of(column), groups, self.rows]);
+        let rows = RowsKey::new(hash("rows", &[source as u64, self.id, self.rows]));
+        SegmentKeys { rows, columns: (0..columns).map(|index| ColumnKey::new(column(index))).collect() }
+    }
+}
+
+impl World {
+    /// A source has one segment.
+    pub(crate) fn new(plan: Plan) -> Self {
+        let sources = (0..plan.sources.len()).map(|source| (source, vec![Segment::default()])).collect();
+        let (code, constant, columns, rows) = Default::default();
+        Self { plan, sources, code, constant, columns, rows }
+    }
+
+    pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
+        KeyDeriver::new(&self.plan, |stage| self.code.get(&stage).map(|&version| hash("code", &[version])))
+    }
+
+    pub(crate) fn datasets(&self, deriver: &KeyDeriver<'_>) -> Datasets {
+        let width = |source: usize| self.plan.stream(self.plan.sources[source].stream).schema.fields().len();
+        deriver.datasets(&|producer| match producer {
+            Producer::Source { source } => {
+                Some(self.sources[&source].iter().map(|segment| segment.keys(source, width(source))).collect())
+            }
+            Producer::Rejects { .. } => Some(Vec::new()),
+            Producer::Stage { .. } => None,
+        })
+    }
+
+    /// Does what a selection needs.
+    pub(crate) fn run(&mut self, selection: &Selection) -> Vec<Done> {
+        let Demand { tasks, after } = self.demand(selection);
+        let done = tasks.into_iter().zip(after).map(|(task, after)| {
+            let ran = self.perform(&task, selection);
+            Done { task, after, ran }
+        });
+        done.collect()
+    }
+
+    pub(crate) fn demand(&self, selection: &Selection) -> Demand {
+        let deriver = self.deriver();
+        let datasets = self.datasets(&deriver);
+        let lineage = Lineage::of(&self.plan);
+        let stored: Vec<bool> = stored_edges(&self.plan).iter().map(Option::is_some).collect();
+        let locator = Locator { plan: &self.plan, lineage: &lineage, datasets: &datasets, lookup: self };
+        flowc_demand::demand(locator, &stored, selection).unwrap()
+    }
+
+    /// Stores what a task gives. Tells whether it had to run for that.
+    fn perform(&mut self, task: &Task, selection: &Selection) -> bool {
+        let world: &World = self;
+        let deriver = world.deriver();
+        let datasets = world.datasets(&deriver);
+        let lineage = Lineage::of(&world.plan);
+        let locator = Locator { plan: &world.plan, lineage: &lineage, datasets: &datasets, lookup: world };
+        let keys = ContentKeys { locator, parted: world, deriver: &deriver };
+        let derived = keys.derived(task);
+        let contents = keys.of_task(task).unwrap().expect("what a task takes in is there when it runs");
+        let is_constant = self.constant.contains(&task.id.stage);
+        let is_forced = task.chain.iter().any(|link| selection.forced.contains(&link.stage));
+        let (mut columns, mut ran) = (Vec::new(), is_forced);
+        let last = derived.last().unwrap().iter().zip(contents.last().unwrap());
+        for (port, (output, (derived, contents))) in task.outputs.iter().zip(last).enumerate() {
+            for &column in &output.columns {
+                let known = self.columns.get(&contents.columns[column]).copied();
+                ran |= known.is_none();
+                let content = match is_constant {
+                    true => hash("constant", &[task.id.stage as u64, port as u64, column as u64]),
+                    false => hash_of("content", &contents.columns[column]),
+                };
+                let stored = known.unwrap_or(Stored(ContentDigest::new(content)));
+                columns.extend([derived.columns[column], contents.columns[column]].map(|key| (key, stored)));
+            }
+        }
+        let keys = derived.iter().chain(&contents).flatten().map(|keys| (keys.rows, ROWS)).collect::<Vec<_>>();
+        self.columns.extend(columns);
+        self.rows.extend(keys);
+        ran
+    }
+}
+
+fn hash_of(domain: &str, key: &ColumnKey) -> [u8; 32] {
+    KeyHasher::new(domain).digest(key.as_bytes()).finish()
+}
+
+impl Lookup for &World {
+    type Column = Stored;
+    type Error = Infallible;
+
+    fn columns(&self, keys: &[ColumnKey]) -> Result<Vec<Option<Stored>>, Infallible> {
+        Ok(keys.iter().map(|key| self.columns.get(key).copied()).collect())
+    }
+
+    fn rows(&self, keys: &[RowsKey]) -> Result<Vec<Option<u64>>, Infallible> {
+        Ok(keys.iter().map(|key| self.rows.get(key).copied()).collect())
+    }
+
+    fn source_rows(&self, source: usize, segment: usize) -> Option<u64> {
+        self.sources[&source].get(segment).map(|_| ROWS)
+    }
+}
+
+impl PartedInputs for &World {
+    type Column = Stored;
+    type Error = Infallible;
+
+    /// The groups of a segment of a source have versions; the rest of a group's content is the segment's.
+    fn part(
+        &self,
+        stream: StreamId,
+        segment: usize,
+        columns: &[usize],
+        key: &KeyGroups,
+        group: u64,
+    ) -> Result<Option<StoredPart<Stored>>, Infallible> {
+        let deriver = self.deriver();
+        let keys = match self.plan.stream(stream).producer {
+            Producer::Source { source } => {
+                let version = self.sources[&source][segment].groups.get(&group).copied().unwrap_or_default();
+                let unchanged = Segment { groups: BTreeMap::from([(0, version)]), ..self.sources[&source][segment].clone() };
+                unchanged.keys(source, self.plan.stream(stream).schema.fields().len())
+            }
+            _ => self.datasets(&deriver).streams[&stream][segment].clone(),
+        };
+        let keys = group_keys(&keys, key, group);
+        let content = |&column: &usize| Stored(ContentDigest::new(hash_of("group", &keys.columns[column])));
+        Ok(Some(StoredPart { rows: ROWS, columns: columns.iter().map(content).collect() }))
+    }
+}
