@@ -4,11 +4,11 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use flowc_demand::{Task, passthrough};
 use flowc_planner::plan::{Plan, Stage};
 use flowc_planner::quantity::size;
 
 use crate::chain::Chains;
-use crate::task::Task;
 use crate::{Cancel, Error};
 
 /// How long a task that waits may not notice that the run was stopped.
@@ -104,14 +104,14 @@ impl Drop for Taken<'_> {
 impl Chains<'_> {
     /// What the stages of a task may take at most: each instance in flowc's process, and each program that runs some of them.
     pub(crate) fn memory_of(&self, task: &Task) -> u64 {
-        let of_instance = |stretch: std::ops::Range<usize>| {
-            let first = &task.chain[stretch.start];
-            match stretch.len() == 1 && self.settled(first).is_some() {
+        let of_instance = |group: std::ops::Range<usize>| {
+            let first = &task.chain[group.start];
+            match group.len() == 1 && passthrough(self.reading.locator.plan, first).is_some() {
                 true => 0,
                 false => self.limits(self.plan_stage(first.stage)).memory.unwrap_or(0),
             }
         };
-        self.stretches(task).into_iter().map(of_instance).fold(0, u64::saturating_add)
+        self.fused_groups(task).into_iter().map(of_instance).fold(0, u64::saturating_add)
     }
 }
 

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
+use flowc_demand::{ChainStage, Root, StoredOutput, Task, Work, fused_groups, input_columns, passthrough};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::Stage;
-use flowc_runner::{Batch, Between, Instance, Invocation, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, Between, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, StageFault};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::budget::Budget;
 use crate::invocation::phase;
 use crate::left::{Said, Shared};
-use crate::pass::{Pass, Port, settled};
+use crate::pass::Pass;
 use crate::place::Place;
 use crate::read::Reading;
 use crate::runners::Runners;
 use crate::secrets::Held;
-use crate::task::{Kept, Link, Root, Task, Work, input_columns};
 use crate::{Cancel, Error};
 
 /// What a task gave.
@@ -96,12 +96,12 @@ impl Chains<'_> {
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
         let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
         let mut outlet: Box<dyn Outlet> = Box::new(leaf);
-        for stretch in self.stretches(task).into_iter().rev() {
-            let instance = self.open_stretch(task, stretch.clone(), shared, counts, outlet)?;
-            let Some(above) = stretch.start.checked_sub(1) else { return self.feed(task, instance) };
+        for group in self.fused_groups(task).into_iter().rev() {
+            let instance = self.open_group(task, group.clone(), shared, counts, outlet)?;
+            let Some(above) = group.start.checked_sub(1) else { return self.feed(task, instance) };
             outlet = Box::new(Handover {
                 next: instance,
-                port: self.plan_stage(task.chain[stretch.start].stage).driving().map_or(0, |(port, _)| port),
+                port: self.plan_stage(task.chain[group.start].stage).driving().map_or(0, |(port, _)| port),
                 rows: counts[above].clone(),
                 cancel: self.cancel.clone(),
                 shared: shared.clone(),
@@ -113,20 +113,20 @@ impl Chains<'_> {
 
     /// A stage of the plan.
     pub(crate) fn plan_stage(&self, stage: usize) -> &Stage {
-        &self.reading.homes.plan.stages[stage]
+        &self.reading.locator.plan.stages[stage]
     }
 
     /// Opens stages that run in one instance, and gives it the inputs that do not drive it.
-    fn open_stretch(
+    fn open_group(
         &self,
         task: &Task,
-        stretch: Range<usize>,
+        group: Range<usize>,
         shared: &Shared,
         counts: &[Counts],
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, ChainError> {
-        let (first, last) = (&task.chain[stretch.start], task.chain.len() - 1);
-        if let (1, Some(ports)) = (stretch.len(), self.settled(first)) {
+        let (first, last) = (&task.chain[group.start], task.chain.len() - 1);
+        if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, first)) {
             return Ok(Box::new(Pass::new(ports, outlet)));
         }
         let invocation = |place: usize| {
@@ -134,7 +134,7 @@ impl Chains<'_> {
             let phase = if place == last { phase(self.plan_stage(link.stage), task.id.work) } else { Phase::Run };
             self.invocation(task, link, phase)
         };
-        let invocations: Vec<Invocation> = stretch.clone().map(invocation).collect();
+        let invocations: Vec<Invocation> = group.clone().map(invocation).collect();
         let stage = self.plan_stage(first.stage);
         let mut instance = match (&invocations[..], self.runners.chained(stage)) {
             ([_, _, ..], Some(runner)) => {
@@ -142,7 +142,7 @@ impl Chains<'_> {
                     let (stage, rows) = (task.chain[place].stage, counts[place].clone());
                     Box::new(Unseen { stage, rows, shared: shared.clone() })
                 };
-                let between = (stretch.start..stretch.end - 1).map(unseen).collect();
+                let between = (group.start..group.end - 1).map(unseen).collect();
                 runner.open_chain(&invocations, between, outlet)?
             }
             _ => self.runners.of(stage).open(&invocations[0], outlet)?,
@@ -154,22 +154,22 @@ impl Chains<'_> {
         Ok(instance)
     }
 
-    /// What a stage does that need not be called.
-    pub(crate) fn settled(&self, link: &Link) -> Option<Vec<Port>> {
-        let (stage, plan) = (self.plan_stage(link.stage), self.reading.homes.plan);
-        let width = stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len());
-        settled(stage, &link.needed, width)
+    /// The stages of a task in groups, each for one instance. In flowc's process each stage has its own, and batches pass by
+    /// handle; where they would travel, neighbours share one (`docs/flight-protocol.md`, Chains).
+    pub(crate) fn fused_groups(&self, task: &Task) -> Vec<Range<usize>> {
+        let has_chains = |stage: &Stage| self.runners.chained(stage).is_some();
+        fused_groups(self.reading.locator.plan, &task.chain, LONGEST_CHAIN, has_chains)
     }
 
     fn feed_whole(
         &self,
         task: &Task,
-        link: &Link,
+        link: &ChainStage,
         phase: Phase,
         instance: &mut dyn Instance,
     ) -> Result<(), ChainError> {
         let passes = if phase == Phase::Partial { &[][..] } else { &link.needed[..] };
-        let plan = self.reading.homes.plan;
+        let plan = self.reading.locator.plan;
         for (port, input) in plan.stages[link.stage].inputs.iter().enumerate() {
             if input.class.is_driving() {
                 continue;
@@ -370,10 +370,10 @@ struct LeafPort {
 
 impl Leaf {
     fn new(reading: &Reading<'_>, task: &Task, shared: Shared, rows: Counts, cancel: &Cancel) -> Self {
-        let port = |kept: &Kept| {
+        let port = |kept: &StoredOutput| {
             let fields: Vec<_> = kept.columns.iter().map(|&column| kept.schema.fields()[column].clone()).collect();
             let schema = Arc::new(Schema::new(fields));
-            let writer = reading.homes.store.segment_writer(schema.clone());
+            let writer = reading.locator.lookup.store.segment_writer(schema.clone());
             LeafPort { columns: kept.columns.clone(), schema, writer }
         };
         let ports = task.outputs.iter().map(port).collect();

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
 use flowc_planner::plan::{Plan, Target};
 use flowc_sinks::{Finished, Preparation, SinkState};
 
-use crate::demand::Demand;
-use crate::lineage::row_origin;
 use crate::output::{Outputs, Standing};
-use crate::reach::Goal;
 use crate::run::Run;
-use crate::task::{TaskId, Work};
 use crate::underway::Underway;
 use crate::{Error, Event, OutputReport};
 
@@ -48,8 +45,8 @@ impl<'a> Delivery<'a> {
     }
 
     /// Sinks that write files, in order.
-    pub(crate) fn file_sinks(&self, goal: &Goal) -> Vec<usize> {
-        goal.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
+    pub(crate) fn file_sinks(&self, selection: &Selection) -> Vec<usize> {
+        selection.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
     }
 
     /// The tasks that may give rows of a sink, or columns that are passed on to it.
@@ -118,8 +115,8 @@ impl<'a> Delivery<'a> {
     }
 
     /// Standard output comes last, in the order of the text.
-    pub(crate) fn print(&self, goal: &Goal) -> Result<(), Error> {
-        for &sink in &goal.sinks {
+    pub(crate) fn print(&self, selection: &Selection) -> Result<(), Error> {
+        for &sink in &selection.sinks {
             if self.plan().sinks[sink].spec.target == Target::Stdout {
                 let report = self.outputs.print(&self.plan().sinks[sink])?;
                 self.underway.tally.lock().outputs.insert(sink, report);

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work};
 use flowc_planner::key::ColumnKey;
 use flowc_store::{Record, StoredColumn};
 
 use crate::chain::{Chains, Ran};
-use crate::cutoff::{Contents, LinkKeys};
 use crate::failing::{logged, shown};
 use crate::left::Said;
-use crate::task::{Root, Task, Work};
+use crate::lookup::Lookups;
+use crate::lookup_cache::LookupCache;
+use crate::read::Reading;
 use crate::{Error, Event, Observer, OutputReport, Reason};
 
 /// What stages did in a run, counted by all threads.
@@ -85,7 +87,7 @@ pub(crate) struct Execution<'a> {
     /// Runs chains.
     pub chains: Chains<'a>,
     /// Looks for equal inputs.
-    pub contents: Contents<'a>,
+    pub contents: ContentKeys<'a, Lookups<'a>, Reading<'a>>,
     /// Stages that run whatever is there.
     pub forced: &'a BTreeSet<usize>,
     /// Stages that must give what they gave before.
@@ -129,7 +131,7 @@ impl Execution<'_> {
             return Ok(());
         }
         let start = Instant::now();
-        let stage = &self.contents.homes().plan.stages[task.id.stage].name;
+        let stage = &self.contents.locator.plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
@@ -144,7 +146,7 @@ impl Execution<'_> {
     }
 
     /// Records the results of equal inputs under the task's own keys, if they are all there.
-    fn reuse(&self, task: &Task, derived: &LinkKeys, contents: &LinkKeys) -> Result<bool, Error> {
+    fn reuse(&self, task: &Task, derived: &ChainKeys, contents: &ChainKeys) -> Result<bool, Error> {
         let (mut record, mut counted) = (Record { rows: Vec::new(), columns: Vec::new() }, HashMap::new());
         let (Some(derived_last), Some(contents_last)) = (derived.last(), contents.last()) else { return Ok(false) };
         for ((kept, derived), content) in task.outputs.iter().zip(derived_last).zip(contents_last) {
@@ -167,7 +169,7 @@ impl Execution<'_> {
         Ok(true)
     }
 
-    fn record(&self, task: &Task, derived: &LinkKeys, contents: Option<&LinkKeys>, ran: &Ran) {
+    fn record(&self, task: &Task, derived: &ChainKeys, contents: Option<&ChainKeys>, ran: &Ran) {
         let mut record = Record { rows: Vec::new(), columns: Vec::new() };
         for keys in std::iter::once(derived).chain(contents) {
             for (ports, rows) in keys.iter().zip(&ran.rows) {
@@ -224,7 +226,7 @@ impl Execution<'_> {
     }
 
     /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
-    fn verify_results(&self, task: &Task, derived: &LinkKeys, ran: &Ran) -> Result<(), Error> {
+    fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
         let Some(link) = task.chain.iter().find(|link| self.verified.contains(&link.stage)) else { return Ok(()) };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
@@ -256,10 +258,10 @@ impl Execution<'_> {
     }
 
     fn stage_name(&self, stage: usize) -> String {
-        self.contents.homes().plan.stages[stage].name.clone()
+        self.contents.locator.plan.stages[stage].name.clone()
     }
 
-    fn store(&self) -> &crate::known::Known<'_> {
-        self.contents.homes().store
+    fn store(&self) -> &LookupCache<'_> {
+        self.contents.locator.lookup.store
     }
 }

@@ -6,29 +6,26 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use flowc_demand::{ContentKeys, Datasets, KeyDeriver, Task, TaskPlanner, Work};
 use flowc_planner::plan::Producer;
 
 use crate::budget::Budget;
 use crate::chain::Chains;
-use crate::cutoff::Contents;
-use crate::demand::Demander;
 use crate::execute::{Execution, Tally};
 use crate::files::OpenFiles;
-use crate::homes::Homes;
 use crate::inventory::{Inventory, SourceInventory, SourceSegment};
-use crate::keys::{Datasets, Deriver};
-use crate::known::Known;
+use crate::lookup::{Locator, Lookups};
+use crate::lookup_cache::LookupCache;
 use crate::read::{Fresh, Reading};
 use crate::runners::Runners;
 use crate::scan::Decoded;
 use crate::secrets::Held;
-use crate::task::{Task, Work};
 use crate::{Cancel, Error, Observer};
 
 /// Takes segments as they are decoded.
 pub(crate) struct Ahead<'a> {
     /// The formulas of keys.
-    pub deriver: &'a Deriver<'a>,
+    pub deriver: &'a KeyDeriver<'a>,
     /// The sources that are known in full, for inputs that are taken whole.
     pub known: &'a Inventory,
     /// Per source, the stages that its segments drive.
@@ -74,10 +71,11 @@ impl Ahead<'_> {
         }
         let inventory = self.inventory(decoded);
         let datasets = self.datasets(decoded, &inventory);
-        let known = Known::new(self.store);
+        let known = LookupCache::new(self.store);
         let (plan, lineage) = (self.plan, self.deriver.lineage());
-        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
-        let mut demander = Demander::new(homes, self.stored, self.forced);
+        let lookup = Lookups { store: &known, inventory: &inventory };
+        let locator = Locator { plan, lineage, datasets: &datasets, lookup };
+        let mut demander = TaskPlanner::new(locator, self.stored, self.forced);
         for &stage in stages {
             if self.plan.stages[stage].is_combining() {
                 demander.want_partial(stage, 0)?;
@@ -91,12 +89,12 @@ impl Ahead<'_> {
         }
         let demand = demander.resolve()?;
         let fresh = Some(Fresh { source: decoded.source, file: decoded.file, batches: decoded.batches });
-        let reading = Reading { homes, files: self.files, fresh };
+        let reading = Reading { locator, files: self.files, fresh };
         let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.memory, self.secrets);
         let chains = Chains { reading, runners, cancel, memory, secrets, budget: self.budget };
         let execution = Execution {
             chains,
-            contents: Contents { reading, deriver: self.deriver },
+            contents: ContentKeys { locator, parted: reading, deriver: self.deriver },
             forced: self.forced,
             verified: self.verified,
             tally: self.tally,

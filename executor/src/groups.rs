@@ -9,7 +9,8 @@ use std::sync::{Arc, PoisonError};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
+use flowc_demand::{PartedInputs, StoredPart, group_keys};
+use flowc_planner::key::{ColumnKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
@@ -26,18 +27,6 @@ fn group(key: &[u8], groups: u64) -> u64 {
     ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % groups
 }
 
-/// The keys of the part of a segment that is in a group.
-pub(crate) fn of_group(segment: &SegmentKeys, key: &KeyGroups, group: u64) -> SegmentKeys {
-    let mut hasher = KeyHasher::new("flowc key group 2");
-    hasher.bytes(key.hash.as_bytes()).number(key.groups).number(group);
-    hasher.digest(segment.rows.as_bytes()).number(key.columns.len() as u64);
-    for &key in &key.columns {
-        hasher.digest(segment.columns[key].as_bytes());
-    }
-    let rows = RowsKey::new(hasher.finish());
-    SegmentKeys { rows, columns: segment.columns.iter().map(|column| column.selected(&rows)).collect() }
-}
-
 /// A keyed input.
 #[derive(Clone, Copy)]
 pub(crate) struct Keyed<'a> {
@@ -51,46 +40,54 @@ pub(crate) struct Keyed<'a> {
     pub columns: &'a [usize],
 }
 
-/// The part of a segment that is in a group, as it lies in the store.
-pub(crate) struct Part {
-    /// Number of rows.
-    pub rows: u64,
-    /// The columns that are wanted.
-    pub columns: Vec<StoredColumn>,
+impl PartedInputs for Reading<'_> {
+    type Column = StoredColumn;
+    type Error = Error;
+
+    fn part(
+        &self,
+        stream: StreamId,
+        segment: usize,
+        columns: &[usize],
+        key: &KeyGroups,
+        group: u64,
+    ) -> Result<Option<StoredPart<StoredColumn>>, Error> {
+        Keyed { reading: *self, stream, key, columns }.part(segment, group)
+    }
 }
 
 impl Keyed<'_> {
     /// A group's part of a segment; the segment is parted first, if it was not yet. `None` if the segment is not there.
-    pub(crate) fn part(&self, segment: usize, group: u64) -> Result<Option<Part>, Error> {
-        let Some(keys) = self.reading.homes.keys(self.stream, segment) else { return Ok(None) };
+    pub(crate) fn part(&self, segment: usize, group: u64) -> Result<Option<StoredPart<StoredColumn>>, Error> {
+        let Some(keys) = self.reading.locator.keys(self.stream, segment) else { return Ok(None) };
         if let Some(part) = self.stored(keys, group)? {
             return Ok(Some(part));
         }
         // One thread parts it, the others wait for that.
-        let alone = self.reading.homes.store.turn(self.stream, segment);
+        let alone = self.reading.locator.lookup.store.turn(self.stream, segment);
         let _turn = alone.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = self.stored(keys, group)? {
             return Ok(Some(part));
         }
-        if self.reading.homes.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
+        if self.reading.locator.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
             return Ok(None);
         }
         self.divide(segment, keys)?;
         self.stored(keys, group)
     }
 
-    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<Part>, Error> {
-        let keys = of_group(keys, self.key, group);
+    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<StoredPart<StoredColumn>>, Error> {
+        let keys = group_keys(keys, self.key, group);
         let columns: Vec<ColumnKey> = self.columns.iter().map(|&column| keys.columns[column]).collect();
-        let columns: Option<Vec<_>> = self.reading.homes.store.find_columns(&columns)?.into_iter().collect();
-        let rows = self.reading.homes.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
-        Ok(columns.zip(rows).map(|(columns, rows)| Part { rows, columns }))
+        let columns: Option<Vec<_>> = self.reading.locator.lookup.store.find_columns(&columns)?.into_iter().collect();
+        let rows = self.reading.locator.lookup.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
+        Ok(columns.zip(rows).map(|(columns, rows)| StoredPart { rows, columns }))
     }
 
     /// Puts the parts of a segment into the store.
     fn divide(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
         let schema = self.schema();
-        let store = self.reading.homes.store;
+        let store = self.reading.locator.lookup.store;
         let mut writers: Vec<SegmentWriter> =
             (0..self.key.groups).map(|_| store.segment_writer(schema.clone())).collect();
         for batch in self.reading.segment(self.stream, segment, self.columns)? {
@@ -101,7 +98,7 @@ impl Keyed<'_> {
         self.reading.verify(self.stream, segment, self.columns)?;
         let mut record = Record::default();
         for (group, writer) in (0..).zip(writers) {
-            let (keys, staged) = (of_group(keys, self.key, group), writer.finish()?);
+            let (keys, staged) = (group_keys(keys, self.key, group), writer.finish()?);
             record.rows.push((keys.rows, staged.rows));
             let columns = self.columns.iter().map(|&column| keys.columns[column]);
             record.columns.extend(columns.zip(staged.columns));
@@ -126,7 +123,7 @@ impl Keyed<'_> {
 
     /// The columns that are wanted.
     pub(crate) fn schema(&self) -> SchemaRef {
-        let all = &self.reading.homes.plan.stream(self.stream).schema;
+        let all = &self.reading.locator.plan.stream(self.stream).schema;
         Arc::new(Schema::new(self.columns.iter().map(|&column| all.fields()[column].clone()).collect::<Vec<_>>()))
     }
 }

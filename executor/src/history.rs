@@ -5,13 +5,13 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use flowc_demand::Datasets;
 use flowc_planner::key::{ColumnKey, KeyHasher, PlanHash, RowsKey, SegmentKeys};
 use flowc_planner::plan::{PLAN_VERSION, Plan, StreamId};
 use flowc_store::Store;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::inventory::Inventory;
-use crate::keys::Datasets;
 use crate::planning::Planned;
 use crate::remembered::{LOG, PIN, RAN, RUN};
 use crate::{Error, StageRan};
@@ -174,7 +174,7 @@ pub(crate) fn pins(store: &Store) -> Result<Vec<Pin>, Error> {
 
 /// What some pipeline's last good run needs, or one that is pinned.
 #[derive(Default)]
-pub(crate) struct Kept {
+pub(crate) struct StoredOutput {
     /// Results.
     pub columns: HashSet<ColumnKey>,
     /// Numbers of rows.
@@ -188,12 +188,12 @@ pub(crate) struct Kept {
 }
 
 /// Looks through all records.
-pub(crate) fn kept(store: &Store) -> Result<Kept, Error> {
+pub(crate) fn kept(store: &Store) -> Result<StoredOutput, Error> {
     let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
     let (abandoned, last): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| record.is_abandoned());
     let mut abandoned: Vec<_> = abandoned.into_iter().map(|(key, record)| (key, record.summary())).collect();
     abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let mut kept = Kept { abandoned, ..Kept::default() };
+    let mut kept = StoredOutput { abandoned, ..StoredOutput::default() };
     let pinned = store.memos::<PinnedRun>(PIN)?.into_iter().map(|(_, pinned)| pinned.run);
     for record in last.into_iter().map(|(_, record)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {

@@ -3,17 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use flowc_demand::{ChainStage, Demand, Task, Work};
 use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 
 use crate::chain::Chains;
-use crate::demand::Demand;
-use crate::task::{Link, Task, Work};
 
 impl Chains<'_> {
     /// What a stage of a task is opened with.
-    pub(crate) fn invocation(&self, task: &Task, link: &Link, phase: Phase) -> Invocation {
+    pub(crate) fn invocation(&self, task: &Task, link: &ChainStage, phase: Phase) -> Invocation {
         let stage = self.plan_stage(link.stage);
         let part = match task.id.work {
             Work::Segment(segment) if stage.driving().is_none() => segment as u64,
@@ -68,7 +67,7 @@ impl Chains<'_> {
             let reads = (0..schema.fields().len()).collect();
             return Arc::new([InputPort { schema: schema.clone(), reads }]);
         }
-        let plan = self.reading.homes.plan;
+        let plan = self.reading.locator.plan;
         let port = |input: &flowc_planner::plan::Input| InputPort {
             schema: plan.stream(input.stream).schema.clone(),
             reads: input.reads.clone(),
@@ -76,7 +75,7 @@ impl Chains<'_> {
         stage.inputs.iter().map(port).collect()
     }
 
-    fn output_ports(&self, stage: &Stage, link: &Link, phase: Phase) -> Arc<[OutputPort]> {
+    fn output_ports(&self, stage: &Stage, link: &ChainStage, phase: Phase) -> Arc<[OutputPort]> {
         if let (Phase::Partial | Phase::Merge, Some(schema)) = (phase, &stage.partial) {
             let width = schema.fields().len();
             let columns = vec![OutputColumn::Written; width];
@@ -87,7 +86,7 @@ impl Chains<'_> {
                 needed: vec![true; width],
             }]);
         }
-        let plan = self.reading.homes.plan;
+        let plan = self.reading.locator.plan;
         let ports = stage.outputs.iter().zip(&link.needed).map(|(output, needed)| OutputPort {
             schema: plan.stream(output.stream).schema.clone(),
             rows: output.rows,

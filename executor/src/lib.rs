@@ -7,7 +7,7 @@
 //!    `compilations` tells of what takes long there;
 //! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
 //!    runs ahead over what is in memory meanwhile;
-//! 4. `keys` derives the keys of every stream, `lineage` finds what their rows and columns are, `homes` says where each column can be had from (`known` is
+//! 4. `keys` derives the keys of every stream, `lineage` finds what their rows and columns are, `locator` says where each column can be had from (`known` is
 //!    the store as the run sees it);
 //! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
 //! 6. `schedule` runs the tasks in parallel, as far as `budget` has memory for them: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
@@ -26,9 +26,7 @@ mod clash;
 mod code;
 mod compilations;
 mod components;
-mod cutoff;
 mod delivery;
-mod demand;
 mod error;
 mod error_report;
 mod event;
@@ -39,13 +37,11 @@ mod fresh;
 mod freshness;
 mod groups;
 mod history;
-mod homes;
 mod inventory;
 mod invocation;
-mod keys;
-mod known;
 mod left;
-mod lineage;
+mod lookup;
+mod lookup_cache;
 mod noop;
 mod options;
 mod outlook;
@@ -54,7 +50,6 @@ mod pass;
 mod place;
 mod planning;
 mod project;
-mod reach;
 mod read;
 mod reasons;
 mod remember;
@@ -65,10 +60,9 @@ mod runners;
 mod scan;
 mod schedule;
 mod secrets;
+mod select;
 mod session;
 mod status;
-mod stretch;
-mod task;
 mod underway;
 mod whole;
 

@@ -52,6 +52,12 @@ pub struct RunRequest {
 }
 
 impl RunRequest {
+    /// The stages that it names.
+    pub(crate) fn stages(&self) -> flowc_demand::Request<'_> {
+        let Self { only, until, force, verify, .. } = self;
+        flowc_demand::Request { only, until, force, verify }
+    }
+
     /// Whether it asks for the whole pipeline and nothing special.
     pub(crate) fn is_plain(&self) -> bool {
         self.only.is_empty() && self.until.is_empty() && self.force.is_empty() && self.verify.is_empty()

@@ -2,24 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use flowc_demand::{Datasets, Demand, Lineage, Selection, demand};
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
 use flowc_sinks::Stagings;
 use flowc_store::Store;
 
-use crate::demand::{Demand, Demander};
 use crate::files::OpenFiles;
-use crate::homes::Homes;
 use crate::inventory::Inventory;
-use crate::keys::{Datasets, Deriver};
-use crate::known::Known;
-use crate::lineage::Lineage;
+use crate::lookup::{Locator, Lookups};
+use crate::lookup_cache::LookupCache;
 use crate::output::Outputs;
 use crate::planning::Planned;
-use crate::reach::Goal;
 use crate::read::Reading;
 use crate::reasons::{LastRun, Reasons};
-use crate::task;
+use crate::select::select;
 use crate::underway::invocations;
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
@@ -27,7 +24,7 @@ use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus
 pub(crate) struct Look<'a> {
     options: &'a Options,
     planned: &'a Planned,
-    store: Known<'a>,
+    store: LookupCache<'a>,
     inventory: Inventory,
     datasets: Datasets,
     lineage: Lineage,
@@ -51,8 +48,8 @@ fn work(demand: &Demand) -> Work {
         for link in &task.chain {
             let of = work.entry(link.stage).or_default();
             match task.id.work {
-                task::Work::Segment(_) => of.segments += 1,
-                task::Work::Merge { .. } | task::Work::Finish => of.merges = true,
+                flowc_demand::Work::Segment(_) => of.segments += 1,
+                flowc_demand::Work::Merge { .. } | flowc_demand::Work::Finish => of.merges = true,
             }
         }
     }
@@ -63,19 +60,19 @@ impl<'a> Look<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
         let inventory = Inventory::survey(planned, store)?;
-        let datasets = Deriver::new(&planned.plan, &planned.marks).datasets(&|producer| inventory.keys(producer));
+        let datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
         let last = LastRun::load(store, planned)?;
         let lineage = Lineage::of(&planned.plan);
-        Ok(Self { options, planned, store: Known::new(store), inventory, datasets, lineage, last })
+        Ok(Self { options, planned, store: LookupCache::new(store), inventory, datasets, lineage, last })
     }
 
     /// What a run would do.
     pub(crate) fn status(&self) -> Result<Status, Error> {
-        let goal = Goal::new(self.plan(), &RunRequest::default())?;
-        let work = work(&self.demand(&goal)?);
+        let selection = select(self.plan(), &RunRequest::default())?;
+        let work = work(&self.demand(&selection)?);
         let working = work.keys().copied().collect();
-        let reasons = Reasons::new(self.homes(), self.planned, self.last.as_ref(), &working);
-        let stages = (0..self.plan().stages.len()).map(|stage| match goal.stages.contains(&stage) {
+        let reasons = Reasons::new(self.locator(), self.planned, self.last.as_ref(), &working);
+        let stages = (0..self.plan().stages.len()).map(|stage| match selection.stages.contains(&stage) {
             true => self.stage(stage, &work, &reasons),
             false => Ok(self.unneeded(stage)),
         });
@@ -86,9 +83,9 @@ impl<'a> Look<'a> {
         &self.planned.plan
     }
 
-    fn homes(&self) -> Homes<'_> {
-        let (inventory, datasets) = (&self.inventory, &self.datasets);
-        Homes { plan: self.plan(), lineage: &self.lineage, inventory, datasets, store: &self.store }
+    fn locator(&self) -> Locator<'_> {
+        let lookup = Lookups { store: &self.store, inventory: &self.inventory };
+        Locator { plan: self.plan(), lineage: &self.lineage, datasets: &self.datasets, lookup }
     }
 
     /// A stage that a run passes over.
@@ -97,14 +94,9 @@ impl<'a> Look<'a> {
         StageOutlook { name, to_run: 0, merges: false, cached: 0, unknown: false, reasons: vec![Reason::Unneeded] }
     }
 
-    fn demand(&self, goal: &Goal) -> Result<Demand, Error> {
+    fn demand(&self, selection: &Selection) -> Result<Demand, Error> {
         let stored: Vec<bool> = stored_edges(self.plan()).iter().map(Option::is_some).collect();
-        let mut demander = Demander::new(self.homes(), &stored, &goal.forced);
-        for sink in &self.plan().sinks {
-            let all: Vec<usize> = (0..self.plan().stream(sink.stream).schema.fields().len()).collect();
-            demander.want_all(sink.stream, &all)?;
-        }
-        Ok(demander.resolve()?)
+        Ok(demand(self.locator(), &stored, selection)?)
     }
 
     fn sources(&self) -> Vec<SourceStatus> {
@@ -120,7 +112,7 @@ impl<'a> Look<'a> {
     fn sinks(&self) -> Result<Vec<SinkStatus>, Error> {
         let files = OpenFiles::new(&self.store.spool());
         let cancel = Cancel::new();
-        let reading = Reading { homes: self.homes(), files: &files, fresh: None };
+        let reading = Reading { locator: self.locator(), files: &files, fresh: None };
         let stagings = Stagings::default();
         let (base, threads) = (&self.planned.base, self.options.jobs);
         let outputs = Outputs { reading, base, stagings: &stagings, threads, cancel: &cancel };
@@ -133,7 +125,7 @@ impl<'a> Look<'a> {
     fn stage(&self, index: usize, work: &Work, reasons: &Reasons<'_>) -> Result<StageOutlook, Error> {
         let unknown = reasons.is_unknown(index);
         let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
-        let total = invocations(self.homes(), index) as usize;
+        let total = invocations(self.locator(), index) as usize;
         let reasons = if work.contains_key(&index) || unknown { reasons.of(index)? } else { Vec::new() };
         Ok(StageOutlook {
             name: self.plan().stages[index].name.clone(),

@@ -10,7 +10,7 @@ use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId, Target};
 use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, Stagings, StdoutWriter};
 
-use crate::homes::Home;
+use crate::lookup::ColumnLocation;
 use crate::read::Reading;
 use crate::remembered::{CONTENT, SINK};
 use crate::{Cancel, Error, OutputReport, SinkOutlook};
@@ -50,7 +50,7 @@ pub(crate) enum Standing {
 struct Held {
     rows: u64,
     /// Where each of its columns is.
-    columns: Vec<Home>,
+    columns: Vec<ColumnLocation>,
 }
 
 impl Outputs<'_> {
@@ -142,7 +142,7 @@ impl Outputs<'_> {
         written: Vec<Finished>,
     ) -> Result<SinkState, Error> {
         let state = preparation.commit(written).map_err(|error| Error::sink(&sink.name, error))?;
-        self.reading.homes.store.remember(SINK, &self.memo_key(sink), &state)?;
+        self.reading.locator.lookup.store.remember(SINK, &self.memo_key(sink), &state)?;
         Ok(state)
     }
 
@@ -151,7 +151,7 @@ impl Outputs<'_> {
         let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
         let stdout = std::io::stdout();
         let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
-        for segment in 0..self.reading.homes.segments(sink.stream) {
+        for segment in 0..self.reading.locator.segments(sink.stream) {
             if writer.is_unread() {
                 break;
             }
@@ -182,17 +182,17 @@ impl Outputs<'_> {
 
     /// Where the rows of a sink are; none while some are missing.
     fn held(&self, sink: &Sink) -> Result<Option<Vec<Held>>, Error> {
-        let homes = &self.reading.homes;
-        if !homes.datasets.streams.contains_key(&sink.stream) {
+        let locator = &self.reading.locator;
+        if !locator.datasets.streams.contains_key(&sink.stream) {
             return Ok(None);
         }
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
-        let Some(rows) = homes.rows_of_all(sink.stream)?.into_iter().collect::<Option<Vec<u64>>>() else {
+        let Some(rows) = locator.rows_of_all(sink.stream)?.into_iter().collect::<Option<Vec<u64>>>() else {
             return Ok(None);
         };
         let mut held = Vec::with_capacity(rows.len());
         for (segment, rows) in rows.into_iter().enumerate() {
-            match homes.locate(sink.stream, segment, &all)?.into_iter().collect() {
+            match locator.locate(sink.stream, segment, &all)?.into_iter().collect() {
                 Some(columns) => held.push(Held { rows, columns }),
                 None => return Ok(None),
             }
@@ -202,16 +202,16 @@ impl Outputs<'_> {
 
     /// The dataset of a sink as it identifies what is written.
     fn segments(&self, sink: &Sink, held: &[Held]) -> Vec<SinkSegment> {
-        let homes = &self.reading.homes;
-        let source = homes.lineage.file(sink.stream).map(|source| homes.inventory.source(source));
+        let locator = &self.reading.locator;
+        let source = locator.lineage.file(sink.stream).map(|source| locator.lookup.inventory.source(source));
         let segment = |(segment, held): (usize, &Held)| {
             let mut hasher = KeyHasher::new("flowc sink segment 1");
             hasher.number(held.rows);
             for home in &held.columns {
                 let key = match home {
-                    Home::Stored(stored) => ColumnKey::of_content(&stored.content),
-                    Home::Source { source, segment, column } => {
-                        homes.inventory.source(*source).segments[*segment].scan.facts.keys.columns[*column]
+                    ColumnLocation::Stored(stored) => ColumnKey::of_content(&stored.content),
+                    ColumnLocation::Source { source, segment, column } => {
+                        locator.lookup.inventory.source(*source).segments[*segment].scan.facts.keys.columns[*column]
                     }
                 };
                 hasher.digest(key.as_bytes());
@@ -235,23 +235,29 @@ impl Outputs<'_> {
             }
         }
         let rows = held.iter().map(|held| held.rows).sum();
-        let stream = self.reading.homes.plan.stream(sink.stream).name.clone();
+        let stream = self.reading.locator.plan.stream(sink.stream).name.clone();
         Ok(OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows })
     }
 
     /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.
-    fn content(&self, sink: &Sink, segment: usize, column: usize, home: &Home) -> Result<ContentDigest, Error> {
-        let homes = &self.reading.homes;
+    fn content(
+        &self,
+        sink: &Sink,
+        segment: usize,
+        column: usize,
+        home: &ColumnLocation,
+    ) -> Result<ContentDigest, Error> {
+        let locator = &self.reading.locator;
         let (source, from, source_column) = match home {
-            Home::Stored(stored) => return Ok(stored.content),
-            Home::Source { source, segment, column } => (*source, *segment, *column),
+            ColumnLocation::Stored(stored) => return Ok(stored.content),
+            ColumnLocation::Source { source, segment, column } => (*source, *segment, *column),
         };
-        let facts = &homes.inventory.source(source).segments[from].scan.facts;
+        let facts = &locator.lookup.inventory.source(source).segments[from].scan.facts;
         if let Some(contents) = &facts.contents {
             return Ok(contents[source_column]);
         }
         let key = facts.keys.columns[source_column];
-        if let Some(known) = homes.store.memo(CONTENT, key.as_bytes())? {
+        if let Some(known) = locator.lookup.store.memo(CONTENT, key.as_bytes())? {
             return Ok(known);
         }
         let field = self.schema(sink.stream).fields()[column].clone();
@@ -265,13 +271,13 @@ impl Outputs<'_> {
         }
         self.reading.verify(sink.stream, segment, &[column])?;
         let content = digest.finish();
-        homes.store.remember(CONTENT, key.as_bytes(), &content)?;
+        locator.lookup.store.remember(CONTENT, key.as_bytes(), &content)?;
         Ok(content)
     }
 
     /// What an earlier commit of the sink left behind.
     fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
-        Ok(self.reading.homes.store.memo(SINK, &self.memo_key(sink))?)
+        Ok(self.reading.locator.lookup.store.memo(SINK, &self.memo_key(sink))?)
     }
 
     fn memo_key(&self, sink: &Sink) -> [u8; 32] {
@@ -283,7 +289,7 @@ impl Outputs<'_> {
     }
 
     fn schema(&self, stream: StreamId) -> std::sync::Arc<Schema> {
-        self.reading.homes.plan.stream(stream).schema.clone()
+        self.reading.locator.plan.stream(stream).schema.clone()
     }
 
     fn incomplete(&self, sink: &Sink) -> Error {

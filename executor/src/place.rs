@@ -3,11 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 
+use flowc_demand::{Task, Work};
 use flowc_planner::plan::{Producer, Stage, StreamId};
 use flowc_runner::StageError;
 
 use crate::read::Reading;
-use crate::task::{Task, Work};
 
 /// A place in what a stage takes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub enum Part {
 impl Place {
     /// The place of a failure in a task.
     pub(crate) fn of(error: &StageError, task: &Task, reading: &Reading<'_>) -> Self {
-        let plan = reading.homes.plan;
+        let plan = reading.locator.plan;
         let Some(stage) = plan.stages.iter().find(|stage| stage.name == error.stage) else { return Self::default() };
         let Work::Segment(number) = task.id.work else { return Self::default() };
         let part = match stage.driving() {
@@ -75,7 +75,7 @@ fn is_keyed(stage: &Stage) -> bool {
 /// The file behind a segment, and the segment's number there. A stage gives one segment for each that drives it, so that
 /// they are numbered alike.
 fn file<'a>(reading: &Reading<'a>, mut stream: StreamId, number: usize) -> Option<(&'a str, u32)> {
-    let (plan, inventory) = (reading.homes.plan, reading.homes.inventory);
+    let (plan, inventory) = (reading.locator.plan, reading.locator.lookup.inventory);
     loop {
         match plan.stream(stream).producer {
             Producer::Source { source } | Producer::Rejects { source } => {

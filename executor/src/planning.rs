@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use flowc_code::Evidence;
+use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan};
@@ -56,6 +57,11 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// The formulas of its keys.
+    pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
+        KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))
+    }
+
     /// What is wrong with the files of a source, with the place in the text that names them.
     pub(crate) fn source_error(&self, source: &str, message: &str, cause: impl Into<Cause>) -> Error {
         let place = flowc_planner::source_place(&self.written, &self.settings, source);

@@ -12,7 +12,7 @@ use flowc_store::ColumnReader;
 
 use crate::Error;
 use crate::files::{OpenFiles, source_error};
-use crate::homes::{Home, Homes};
+use crate::lookup::{ColumnLocation, Locator};
 
 /// A source segment that is in memory, since it has just been read for the first time.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub(crate) struct Fresh<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Reading<'a> {
     /// Where columns are.
-    pub homes: Homes<'a>,
+    pub locator: Locator<'a>,
     /// Source files that are open.
     pub files: &'a OpenFiles,
     /// A segment in memory.
@@ -60,16 +60,16 @@ impl<'a> Reading<'a> {
         segment: usize,
         columns: &[usize],
     ) -> Result<SegmentBatches<'a>, Error> {
-        let homes = self.homes.locate(stream, segment, columns)?;
+        let locator = self.locator.locate(stream, segment, columns)?;
         let (mut stored_at, mut stored, mut source_at, mut source) = (vec![], vec![], vec![], vec![]);
         let mut from = None;
-        for (&column, home) in columns.iter().zip(homes) {
+        for (&column, home) in columns.iter().zip(locator) {
             match home {
-                Some(Home::Stored(found)) => {
+                Some(ColumnLocation::Stored(found)) => {
                     stored_at.push(column);
                     stored.push(found);
                 }
-                Some(Home::Source { source: index, segment, column: source_column }) => {
+                Some(ColumnLocation::Source { source: index, segment, column: source_column }) => {
                     source_at.push(column);
                     source.push(source_column);
                     from = Some((index, segment));
@@ -79,36 +79,36 @@ impl<'a> Reading<'a> {
         }
         let rows_left = match stored.first() {
             Some(column) => column.rows,
-            None => self.homes.rows(stream, segment)?.ok_or_else(|| self.lost(stream, segment))?,
+            None => self.locator.rows(stream, segment)?.ok_or_else(|| self.lost(stream, segment))?,
         };
-        let stored = if stored.is_empty() { None } else { Some((stored_at, self.homes.store.read(&stored)?)) };
+        let stored = if stored.is_empty() { None } else { Some((stored_at, self.locator.lookup.store.read(&stored)?)) };
         let source = match from {
             None => None,
             Some((index, segment)) => Some((source_at, self.source(index, segment, source)?)),
         };
-        let width = self.homes.plan.stream(stream).schema.fields().len();
+        let width = self.locator.plan.stream(stream).schema.fields().len();
         Ok(SegmentBatches::new(width, rows_left, stored, source))
     }
 
     /// The batches of a partial, all columns.
     pub(crate) fn partial(&self, keys: &SegmentKeys) -> Result<SegmentBatches<'a>, Error> {
-        let found = self.homes.store.find_columns(&keys.columns)?.into_iter().collect::<Option<Vec<_>>>();
+        let found = self.locator.lookup.store.find_columns(&keys.columns)?.into_iter().collect::<Option<Vec<_>>>();
         let stored =
             found.ok_or_else(|| Error::Changed("a partial result is gone from the store. Run again".into()))?;
         let (width, rows_left) = (stored.len(), stored.first().map_or(0, |column| column.rows));
-        let stored = Some(((0..width).collect(), self.homes.store.read(&stored)?));
+        let stored = Some(((0..width).collect(), self.locator.lookup.store.read(&stored)?));
         Ok(SegmentBatches::new(width, rows_left, stored, None))
     }
 
     /// Makes sure that the source file, if any of these columns come from one, is still the one that was scanned.
     pub(crate) fn verify(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<(), Error> {
-        for home in self.homes.locate(stream, segment, columns)?.into_iter().flatten() {
-            if let Home::Source { source, segment, .. } = home
+        for home in self.locator.locate(stream, segment, columns)?.into_iter().flatten() {
+            if let ColumnLocation::Source { source, segment, .. } = home
                 && self.fresh.is_none_or(|fresh| fresh.source != source)
             {
-                let file = self.homes.inventory.source(source).segments[segment].file;
-                let file = self.files.get(self.homes.plan, self.homes.inventory, source, file)?;
-                let of = &self.homes.plan.sources[source];
+                let file = self.locator.lookup.inventory.source(source).segments[segment].file;
+                let file = self.files.get(self.locator.plan, self.locator.lookup.inventory, source, file)?;
+                let of = &self.locator.plan.sources[source];
                 return file.verify_unchanged().map_err(|error| source_error(of, error));
             }
         }
@@ -119,8 +119,8 @@ impl<'a> Reading<'a> {
         if let Some(fresh) = self.fresh.filter(|fresh| fresh.source == source) {
             return Ok(SourceBatches::Memory { batches: fresh.batches.iter(), columns });
         }
-        let reader = self.files.read(self.homes.plan, self.homes.inventory, source, segment, &columns)?;
-        let name = self.homes.plan.sources[source].name.clone();
+        let reader = self.files.read(self.locator.plan, self.locator.lookup.inventory, source, segment, &columns)?;
+        let name = self.locator.plan.sources[source].name.clone();
         Ok(SourceBatches::File { reader: Box::new(reader), name })
     }
 
@@ -129,7 +129,7 @@ impl<'a> Reading<'a> {
         Error::Changed(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
              collected garbage. Run again",
-            self.homes.plan.stream(stream).name
+            self.locator.plan.stream(stream).name
         ))
     }
 }

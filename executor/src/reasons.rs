@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use flowc_demand::Lineage;
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
 use flowc_store::Store;
@@ -10,8 +11,7 @@ use serde_json::Value;
 use crate::code::changed_parts;
 use crate::freshness::Marks;
 use crate::history::RunRecord;
-use crate::homes::Homes;
-use crate::lineage::Lineage;
+use crate::lookup::Locator;
 use crate::planning::Planned;
 use crate::{Error, Reason};
 
@@ -49,7 +49,7 @@ impl LastRun {
 
 /// Finds the reasons of one plan's stages.
 pub(crate) struct Reasons<'a> {
-    homes: Homes<'a>,
+    locator: Locator<'a>,
     last: Option<&'a LastRun>,
     marks: &'a Marks,
     /// Stages that run, or will.
@@ -62,18 +62,18 @@ pub(crate) struct Reasons<'a> {
 impl<'a> Reasons<'a> {
     /// Against the last good run, if there was one.
     pub(crate) fn new(
-        homes: Homes<'a>,
+        locator: Locator<'a>,
         planned: &'a Planned,
         last: Option<&'a LastRun>,
         working: &'a BTreeSet<usize>,
     ) -> Self {
-        let mut next = vec![None; homes.plan.stages.len()];
+        let mut next = vec![None; locator.plan.stages.len()];
         for pair in planned.units.iter().flat_map(|unit| unit.stages.windows(2)) {
             next[pair[0]] = Some(pair[1]);
         }
-        let mut reasons = Self { homes, last, marks: &planned.marks, working, next, unknown: Vec::new() };
-        reasons.unknown = (0..homes.plan.stages.len()).map(|stage| reasons.has_unread_inputs(stage)).collect();
-        for stage in (0..homes.plan.stages.len()).rev() {
+        let mut reasons = Self { locator, last, marks: &planned.marks, working, next, unknown: Vec::new() };
+        reasons.unknown = (0..locator.plan.stages.len()).map(|stage| reasons.has_unread_inputs(stage)).collect();
+        for stage in (0..locator.plan.stages.len()).rev() {
             reasons.unknown[stage] |= reasons.next[stage].is_some_and(|next| reasons.unknown[next]);
         }
         reasons
@@ -87,7 +87,7 @@ impl<'a> Reasons<'a> {
 
     fn has_unread_inputs(&self, stage: usize) -> bool {
         let outputs = &self.plan().stages[stage].outputs;
-        outputs.iter().any(|output| !self.homes.datasets.streams.contains_key(&output.stream))
+        outputs.iter().any(|output| !self.locator.datasets.streams.contains_key(&output.stream))
     }
 
     /// Why a stage runs, or may have to; most telling first.
@@ -99,7 +99,7 @@ impl<'a> Reasons<'a> {
         let Some((last, before)) = self.before(stage) else { return Ok(vec![Reason::NeverRan]) };
         let mut reasons = Vec::new();
         if before.digest != stage.digest {
-            let parts = changed_parts(self.homes.store, &before.digest, &stage.digest);
+            let parts = changed_parts(self.locator.lookup.store, &before.digest, &stage.digest);
             reasons.push(Reason::Code { before: before.digest.short(), now: stage.digest.short(), parts });
         }
         if self.marks.get(&index).is_some_and(|mark| mark.is_new) {
@@ -128,7 +128,7 @@ impl<'a> Reasons<'a> {
     }
 
     fn plan(&self) -> &'a Plan {
-        self.homes.plan
+        self.locator.plan
     }
 
     fn before(&self, stage: &Stage) -> Option<(&'a LastRun, &'a Stage)> {
@@ -144,9 +144,9 @@ impl<'a> Reasons<'a> {
             return Ok(Reason::NotKept { stage: self.plan().stages[next].name.clone() });
         }
         for output in &self.plan().stages[index].outputs {
-            for keys in self.homes.datasets.streams.get(&output.stream).into_iter().flatten() {
+            for keys in self.locator.datasets.streams.get(&output.stream).into_iter().flatten() {
                 for key in keys.columns.iter() {
-                    if self.homes.store.was_evicted(key)? {
+                    if self.locator.lookup.store.was_evicted(key)? {
                         return Ok(Reason::Evicted);
                     }
                 }
@@ -156,7 +156,7 @@ impl<'a> Reasons<'a> {
     }
 
     fn input_changes(&self, last: &LastRun, now: &Input, before: &Input, reasons: &mut Vec<Reason>) {
-        let Some(segments) = self.homes.datasets.streams.get(&now.stream) else {
+        let Some(segments) = self.locator.datasets.streams.get(&now.stream) else {
             return self.unread_above(now.stream, reasons);
         };
         let names = self.segment_names(now.stream, segments.len());
@@ -192,8 +192,8 @@ impl<'a> Reasons<'a> {
     }
 
     fn segment_names(&self, stream: StreamId, segments: usize) -> Vec<String> {
-        let files = self.homes.lineage.file(stream).map(|source| {
-            let source = self.homes.inventory.source(source);
+        let files = self.locator.lineage.file(stream).map(|source| {
+            let source = self.locator.lookup.inventory.source(source);
             source.segments.iter().map(|segment| source.files[segment.file].name().to_owned()).collect::<Vec<_>>()
         });
         numbered(files.unwrap_or_default(), segments)
@@ -210,7 +210,7 @@ impl<'a> Reasons<'a> {
             match self.plan().stream(stream).producer {
                 Producer::Source { source } | Producer::Rejects { source } => {
                     // A source whose files could not be listed is not in the inventory.
-                    let Some(of) = self.homes.inventory.sources.get(&source) else { continue };
+                    let Some(of) = self.locator.lookup.inventory.sources.get(&source) else { continue };
                     let files: Vec<String> = of.unread().map(|file| of.files[file].name().to_owned()).collect();
                     if !files.is_empty() {
                         reasons.push(Reason::UnreadFiles { source: self.plan().sources[source].name.clone(), files });

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use flowc_demand::Selection;
 use flowc_planner::plan::{Purity, Target};
 use flowc_sinks::SinkState;
 
 use crate::history::RunRecord;
-use crate::homes::Homes;
 use crate::inventory::Inventory;
+use crate::lookup::{Locator, Lookups};
 use crate::noop::{Stamped, Standstill};
 use crate::output::Outputs;
-use crate::reach::Goal;
 use crate::run::Run;
 use crate::{Error, RunReport, StageReport, StageStatus};
 
@@ -19,17 +19,17 @@ impl Run<'_> {
     pub(crate) fn remember(
         &self,
         sinks: &Outputs<'_>,
-        goal: &Goal,
+        selection: &Selection,
         report: &RunReport,
         states: &BTreeMap<usize, SinkState>,
     ) -> Result<(), Error> {
         if !self.request.only.is_empty() || !self.request.until.is_empty() {
             return Ok(());
         }
-        let Homes { inventory, datasets, store, .. } = sinks.reading.homes;
+        let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
         RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
         store.save(&self.planned.texts[0]);
-        if let Some(evidence) = self.evidence(inventory, goal, states) {
+        if let Some(evidence) = self.evidence(inventory, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: StageStatus::Cached,
                 segments_cached: stage.segments_cached + stage.segments_ran,
@@ -54,7 +54,7 @@ impl Run<'_> {
     fn evidence(
         &self,
         inventory: &Inventory,
-        goal: &Goal,
+        selection: &Selection,
         states: &BTreeMap<usize, SinkState>,
     ) -> Option<Vec<Stamped>> {
         // What may be taken of open results, and where, is not to be told by looking at files.
@@ -76,7 +76,7 @@ impl Run<'_> {
         for entry in inventory.sources.values().flat_map(|source| &source.files) {
             evidence.push(Stamped::At(entry.file.as_ref()?.path.clone(), entry.stamp?));
         }
-        for sink in &goal.sinks {
+        for sink in &selection.sinks {
             let folder = match &self.plan().sinks[*sink].spec.target {
                 Target::Directory(folder) => self.planned.base.join(folder),
                 Target::File(_) => self.planned.base.clone(),

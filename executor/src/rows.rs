@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
+use flowc_demand::{Datasets, Lineage};
 use flowc_planner::plan::{Location, Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
 use flowc_store::Store;
@@ -12,11 +13,9 @@ use flowc_store::Store;
 use crate::Error;
 use crate::files::OpenFiles;
 use crate::history::RunRecord;
-use crate::homes::{Home, Homes};
 use crate::inventory::Inventory;
-use crate::keys::{Datasets, Deriver};
-use crate::known::Known;
-use crate::lineage::Lineage;
+use crate::lookup::{ColumnLocation, Locator, Lookups};
+use crate::lookup_cache::LookupCache;
 use crate::planning::Planned;
 use crate::read::Reading;
 
@@ -42,16 +41,17 @@ impl<'a> Rows<'a> {
         let plan = Arc::clone(&planned.plan);
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
-        let mut datasets = Deriver::new(&plan, &planned.marks).datasets(&|producer| inventory.keys(producer));
+        let mut datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
         if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
             add_last_run(&mut datasets, planned, store)?;
         }
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
         let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
-        let known = Known::new(store);
+        let known = LookupCache::new(store);
         let lineage = Lineage::of(&plan);
-        let homes = Homes { plan: &plan, lineage: &lineage, inventory: &inventory, datasets: &datasets, store: &known };
-        let count = rows(homes, stream)?;
+        let lookup = Lookups { store: &known, inventory: &inventory };
+        let locator = Locator { plan: &plan, lineage: &lineage, datasets: &datasets, lookup };
+        let count = rows(locator, stream)?;
         Ok(Self { plan, lineage, store, inventory, datasets, stream, count })
     }
 
@@ -74,15 +74,15 @@ impl<'a> Rows<'a> {
         limit: u64,
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
-        let known = Known::new(self.store);
+        let known = LookupCache::new(self.store);
         let Self { plan, lineage, inventory, datasets, .. } = self;
-        let homes = Homes { plan, lineage, inventory, datasets, store: &known };
+        let locator = Locator { plan, lineage, datasets, lookup: Lookups { store: &known, inventory } };
         let files = OpenFiles::new(&self.store.spool());
-        let reading = Reading { homes, files: &files, fresh: None };
+        let reading = Reading { locator, files: &files, fresh: None };
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
         let mut left = limit;
-        for segment in 0..homes.segments(self.stream) {
+        for segment in 0..locator.segments(self.stream) {
             for batch in reading.segment(self.stream, segment, &all)? {
                 if left == 0 {
                     break;
@@ -142,29 +142,29 @@ fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Re
 }
 
 /// How many rows a stream has, all of them at hand.
-fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
-    if has_stdin(homes.plan, homes.lineage, stream) {
-        return Err(not_kept(homes.plan, stream));
+fn rows(locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
+    if has_stdin(locator.plan, locator.lineage, stream) {
+        return Err(not_kept(locator.plan, stream));
     }
-    if !homes.datasets.streams.contains_key(&stream) {
-        return Err(absent(homes.plan, stream));
+    if !locator.datasets.streams.contains_key(&stream) {
+        return Err(absent(locator.plan, stream));
     }
-    let schema = &homes.plan.stream(stream).schema;
+    let schema = &locator.plan.stream(stream).schema;
     let all: Vec<usize> = (0..schema.fields().len()).collect();
     let mut rows = 0;
-    for segment in 0..homes.segments(stream) {
-        let found = homes.locate(stream, segment, &all)?;
+    for segment in 0..locator.segments(stream) {
+        let found = locator.locate(stream, segment, &all)?;
         if found.iter().any(Option::is_none) {
             let lost = found.iter().zip(schema.fields()).filter(|(home, _)| home.is_none());
             let lost: Vec<&str> = lost.map(|(_, field)| field.name().as_str()).collect();
             return Err(match lost.len() == all.len() {
-                true => absent(homes.plan, stream),
-                false => partly(homes.plan, stream, &lost),
+                true => absent(locator.plan, stream),
+                false => partly(locator.plan, stream, &lost),
             });
         }
         rows += match found.first() {
-            Some(Some(Home::Stored(column))) => column.rows,
-            _ => homes.rows(stream, segment)?.ok_or_else(|| absent(homes.plan, stream))?,
+            Some(Some(ColumnLocation::Stored(column))) => column.rows,
+            _ => locator.rows(stream, segment)?.ok_or_else(|| absent(locator.plan, stream))?,
         };
     }
     Ok(rows)
@@ -172,8 +172,8 @@ fn rows(homes: Homes<'_>, stream: StreamId) -> Result<u64, Error> {
 
 /// Whether a column of the stream is one of standard input, unchanged and row for row: such columns are in no store.
 fn has_stdin(plan: &Plan, lineage: &Lineage, stream: StreamId) -> bool {
-    let homes = (0..plan.stream(stream).schema.fields().len()).filter_map(|c| lineage.source_column(stream, c));
-    homes.map(|home| &plan.sources[home.source]).any(|source| source.spec.location == Location::Stdin)
+    let locator = (0..plan.stream(stream).schema.fields().len()).filter_map(|c| lineage.source_column(stream, c));
+    locator.map(|home| &plan.sources[home.source]).any(|source| source.spec.location == Location::Stdin)
 }
 
 fn not_kept(plan: &Plan, stream: StreamId) -> Error {

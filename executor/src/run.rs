@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use flowc_demand::{
+    ContentKeys, Demand, KeyDeriver, Selection, columns_read, demand, driven_by_source, is_never_called, taken_whole,
+};
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
 use flowc_platform::FileStamp;
@@ -11,26 +14,22 @@ use flowc_store::Store;
 
 use crate::budget::Budget;
 use crate::chain::Chains;
-use crate::cutoff::Contents;
 use crate::delivery::Delivery;
-use crate::demand::{Demand, Demander};
 use crate::event::IgnoredMember;
 use crate::execute::{Counted, Execution, Tally};
 use crate::files::{OpenFiles, rest_help};
 use crate::fresh::Ahead;
-use crate::homes::Homes;
 use crate::inventory::Inventory;
-use crate::keys::Deriver;
-use crate::known::Known;
+use crate::lookup::{Locator, Lookups};
+use crate::lookup_cache::LookupCache;
 use crate::output::Outputs;
-use crate::pass::passes_all;
 use crate::planning::Planned;
-use crate::reach::{Goal, columns_read, driven_by_source, taken_whole};
 use crate::read::Reading;
 use crate::runners::Runners;
 use crate::scan::{Scanner, Unreadable};
 use crate::schedule::{Limits, Outcome, Schedule, spawn};
 use crate::secrets::Held;
+use crate::select::select;
 use crate::underway::{Current, Underway};
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, clash};
 
@@ -66,50 +65,51 @@ impl Run<'_> {
     pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
         let plan = self.plan();
         let _span = tracing::info_span!("run", pipeline = plan.pipeline, plan = %self.planned.hash).entered();
-        let goal = Goal::new(plan, self.request)?;
-        let underway = Arc::new(Underway::new(Arc::clone(self.planned), Arc::new(goal.clone())));
+        let selection = select(plan, self.request)?;
+        let underway = Arc::new(Underway::new(Arc::clone(self.planned), Arc::new(selection.clone())));
         self.current.begin(&underway);
-        let mut errors = match self.perform(goal, &underway) {
+        let mut errors = match self.perform(selection, &underway) {
             Ok(report) => return Ok(report),
             Err(errors) => errors,
         };
         errors.extend(underway.save(self.store).err());
         errors.extend(self.store.flush().err().map(Error::from));
-        let report = underway.report(&Known::new(self.store)).map_err(|error| errors.push(error));
+        let report = underway.report(&LookupCache::new(self.store)).map_err(|error| errors.push(error));
         Err(RunFailure { errors, report: report.ok().map(Box::new) })
     }
 
-    fn perform(&self, mut goal: Goal, underway: &Underway) -> Result<RunReport, Vec<Error>> {
+    fn perform(&self, mut selection: Selection, underway: &Underway) -> Result<RunReport, Vec<Error>> {
         if self.cancel.is_cancelled() {
             return Err(alone(Error::Cancelled));
         }
         let plan = self.plan();
-        let deriver = Deriver::new(plan, &self.planned.marks);
+        let deriver = self.planned.deriver();
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
         let files = OpenFiles::new(&self.store.spool());
         let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;
-        clash::check(plan, &goal.sinks, &self.planned.base, &inventory).map_err(alone)?;
-        match self.scan(&mut inventory, &goal, &deriver, &stored, &files, &underway.tally) {
+        clash::check(plan, &selection.sinks, &self.planned.base, &inventory).map_err(alone)?;
+        match self.scan(&mut inventory, &selection, &deriver, &stored, &files, &underway.tally) {
             Ok(more) => unreadable.extend(more),
             Err(error) => {
                 self.tell_failed(underway, &error);
-                let known = self.end_of_scan(goal, inventory, &deriver, underway);
+                let known = self.end_of_scan(selection, inventory, &deriver, underway);
                 return Err(std::iter::once(error).chain(known.err()).collect());
             }
         }
-        unreadable.retain(|source, _| goal.sources.contains(source));
-        let lost = goal.give_up(plan, &unreadable.keys().copied().collect());
+        unreadable.retain(|source, _| selection.sources.contains(source));
+        let lost = selection.give_up(plan, &unreadable.keys().copied().collect());
         lost.into_iter().for_each(|sink| self.tell_left(sink));
-        let (goal, inventory) = (Arc::new(goal), Arc::new(inventory));
+        let (selection, inventory) = (Arc::new(selection), Arc::new(inventory));
         let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
-        underway.found(&goal, &inventory, &datasets);
-        let known = Known::of_last_run(self.store, &self.planned.texts[0]);
+        underway.found(&selection, &inventory, &datasets);
+        let known = LookupCache::of_last_run(self.store, &self.planned.texts[0]);
         let lineage = deriver.lineage();
-        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
-        let reading = Reading { homes, files: &files, fresh: None };
+        let lookup = Lookups { store: &known, inventory: &inventory };
+        let locator = Locator { plan, lineage, datasets: &datasets, lookup };
+        let reading = Reading { locator, files: &files, fresh: None };
         let stagings = Stagings::default();
         let delivery = Delivery::new(self, self.outputs(reading, &stagings), underway);
-        let worked = self.work(&delivery, &deriver, &goal, &stored, underway);
+        let worked = self.work(&delivery, &deriver, &selection, &stored, underway);
         stagings.clear();
         let mut errors: Vec<Error> = unreadable.into_values().collect();
         match worked {
@@ -119,57 +119,58 @@ impl Run<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        self.finish(delivery, &goal, underway).map_err(alone)
+        self.finish(delivery, &selection, underway).map_err(alone)
     }
 
     /// Takes in how far a run came whose sources could not all be read.
     fn end_of_scan(
         &self,
-        goal: Goal,
+        selection: Selection,
         inventory: Inventory,
-        deriver: &Deriver<'_>,
+        deriver: &KeyDeriver<'_>,
         underway: &Underway,
     ) -> Result<(), Error> {
-        let (goal, inventory) = (Arc::new(goal), Arc::new(inventory));
+        let (selection, inventory) = (Arc::new(selection), Arc::new(inventory));
         let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
-        underway.found(&goal, &inventory, &datasets);
-        let (plan, lineage, known) = (self.plan(), deriver.lineage(), Known::new(self.store));
-        let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
-        underway.find_reasons(homes, &Demand::default(), &goal)
+        underway.found(&selection, &inventory, &datasets);
+        let (plan, lineage, known) = (self.plan(), deriver.lineage(), LookupCache::new(self.store));
+        let lookup = Lookups { store: &known, inventory: &inventory };
+        let locator = Locator { plan, lineage, datasets: &datasets, lookup };
+        underway.find_reasons(locator, &Demand::default(), &selection)
     }
 
     /// Finds out what is missing and does it. Gives what failed of it.
     fn work(
         &self,
         delivery: &Delivery<'_>,
-        deriver: &Deriver<'_>,
-        goal: &Goal,
+        deriver: &KeyDeriver<'_>,
+        selection: &Selection,
         stored: &[bool],
         underway: &Underway,
     ) -> Result<Vec<Error>, Error> {
-        let demand = self.demand(delivery.outputs.reading.homes, goal, stored)?;
+        let demand = demand(delivery.outputs.reading.locator, stored, selection)?;
         self.secrets.check(&demand.tasks)?;
         underway.plan_tasks(&demand);
-        underway.find_reasons(delivery.outputs.reading.homes, &demand, goal)?;
+        underway.find_reasons(delivery.outputs.reading.locator, &demand, selection)?;
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }
-        let specs = delivery.file_sinks(goal).into_iter().map(|sink| &self.plan().sinks[sink].spec);
+        let specs = delivery.file_sinks(selection).into_iter().map(|sink| &self.plan().sinks[sink].spec);
         flowc_sinks::remove_leftovers(specs, &self.planned.base)
             .map_err(Error::system("clean up after an interrupted run"))?;
-        let outcomes = self.run_jobs(delivery, deriver, goal, &demand, underway);
+        let outcomes = self.run_jobs(delivery, deriver, selection, &demand, underway);
         let committed = delivery.commit_all();
-        let failed = self.failures(outcomes, &demand, &delivery.file_sinks(goal), underway);
+        let failed = self.failures(outcomes, &demand, &delivery.file_sinks(selection), underway);
         Ok(failed.into_iter().chain(committed.err()).collect())
     }
 
     /// What a good run does at its end.
-    fn finish(&self, delivery: Delivery<'_>, goal: &Goal, underway: &Underway) -> Result<RunReport, Error> {
-        delivery.print(goal)?;
-        let report = underway.report(delivery.outputs.reading.homes.store)?;
+    fn finish(&self, delivery: Delivery<'_>, selection: &Selection, underway: &Underway) -> Result<RunReport, Error> {
+        delivery.print(selection)?;
+        let report = underway.report(delivery.outputs.reading.locator.lookup.store)?;
         underway.save(self.store)?;
-        self.tell_verified(goal, &underway.tally.lock());
-        self.remember(&delivery.outputs, goal, &report, &delivery.states())?;
+        self.tell_verified(selection, &underway.tally.lock());
+        self.remember(&delivery.outputs, selection, &report, &delivery.states())?;
         self.store.flush()?;
         Ok(report)
     }
@@ -186,8 +187,8 @@ impl Run<'_> {
         }
     }
 
-    fn tell_verified(&self, goal: &Goal, counted: &Counted) {
-        for &stage in &goal.verified {
+    fn tell_verified(&self, selection: &Selection, counted: &Counted) {
+        for &stage in &selection.verified {
             let segments = counted.verified.get(&stage).copied().unwrap_or(0);
             self.observer.observe(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
         }
@@ -202,15 +203,16 @@ impl Run<'_> {
     fn scan(
         &self,
         inventory: &mut Inventory,
-        goal: &Goal,
-        deriver: &Deriver<'_>,
+        selection: &Selection,
+        deriver: &KeyDeriver<'_>,
         stored: &[bool],
         files: &OpenFiles,
         tally: &Tally,
     ) -> Result<Unreadable, Error> {
         let (plan, mut unreadable) = (self.plan(), Unreadable::new());
-        let (driven, read, whole) = (driven_by_source(plan, goal), columns_read(plan, goal), taken_whole(plan));
-        let needed = |source: &usize| goal.sources.contains(source);
+        let (driven, read, whole) =
+            (driven_by_source(plan, selection), columns_read(plan, selection), taken_whole(plan));
+        let needed = |source: &usize| selection.sources.contains(source);
         for first in [true, false] {
             let unread: Vec<(usize, usize)> = inventory.unread();
             let unread: Vec<(usize, usize)> =
@@ -225,8 +227,8 @@ impl Run<'_> {
                 driven: &driven,
                 read: &read,
                 stored,
-                forced: &goal.forced,
-                verified: &goal.verified,
+                forced: &selection.forced,
+                verified: &selection.verified,
                 store: self.store,
                 files,
                 runners: self.runners,
@@ -286,32 +288,23 @@ impl Run<'_> {
         }
     }
 
-    fn demand(&self, homes: Homes<'_>, goal: &Goal, stored: &[bool]) -> Result<Demand, Error> {
-        let mut demander = Demander::new(homes, stored, &goal.forced);
-        let streams = goal.sinks.iter().map(|&sink| self.plan().sinks[sink].stream).chain(goal.streams.iter().copied());
-        for stream in streams {
-            let all: Vec<usize> = (0..self.plan().stream(stream).schema.fields().len()).collect();
-            demander.want_all(stream, &all)?;
-        }
-        Ok(demander.resolve()?)
-    }
-
     /// Runs the tasks, and prepares each sink as soon as its rows are there.
     fn run_jobs(
         &self,
         delivery: &Delivery<'_>,
-        deriver: &Deriver<'_>,
-        goal: &Goal,
+        deriver: &KeyDeriver<'_>,
+        selection: &Selection,
         demand: &Demand,
         underway: &Underway,
     ) -> Vec<Outcome> {
         let reading = delivery.outputs.reading;
         let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.options.memory, self.secrets);
         let chains = Chains { reading, runners, cancel, memory, secrets, budget: self.budget };
-        let contents = Contents { reading, deriver };
-        let (observer, forced, verified, tally) = (self.observer, &goal.forced, &goal.verified, &underway.tally);
+        let contents = ContentKeys { locator: reading.locator, parted: reading, deriver };
+        let (observer, forced, verified, tally) =
+            (self.observer, &selection.forced, &selection.verified, &underway.tally);
         let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };
-        let files = delivery.file_sinks(goal);
+        let files = delivery.file_sinks(selection);
         let mut after = demand.after.clone();
         after.extend(files.iter().map(|&sink| delivery.tasks_of(sink, demand)));
         let name = |job: usize| match demand.tasks.get(job) {
@@ -346,7 +339,7 @@ impl Run<'_> {
     fn stack(&self) -> usize {
         const OWN: usize = (4 << 20) + flowc_wasm::STACK_PER_INSTANCE;
         const PASSED: usize = 16 << 10;
-        let of_stage = |&stage: &usize| match passes_all(self.plan(), stage) {
+        let of_stage = |&stage: &usize| match is_never_called(self.plan(), stage) {
             true => PASSED,
             false => flowc_wasm::STACK_PER_INSTANCE,
         };

@@ -6,11 +6,11 @@ use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use flowc_demand::Task;
 use flowc_planner::plan::{Plan, SecretSource};
 use flowc_runner::{Secrets, mask};
 
 use crate::Error;
-use crate::task::Task;
 
 /// Bytes that a value may have. What is longer is a file that was not meant.
 const LONGEST: u64 = 64 << 10;

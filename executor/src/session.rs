@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use flowc_demand::stage_named;
 use flowc_planner::plan::{Code, Isolate, Plan, Stage};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
@@ -11,14 +12,14 @@ use crate::budget::Budget;
 use crate::compilations::Compilations;
 use crate::freshness::{self, Purpose};
 use crate::history::{LogLine, Pin, load_log, load_ran, pin};
-use crate::known::Known;
+use crate::lookup_cache::LookupCache;
 use crate::outlook::Look;
 use crate::planning::{Planned, Planning};
-use crate::reach::{Goal, stage_named};
 use crate::rows::Rows;
 use crate::run::Run;
 use crate::runners::Runners;
 use crate::secrets::Held;
+use crate::select::select;
 use crate::underway::{Current, Underway};
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, noop};
 
@@ -102,7 +103,7 @@ impl Session {
     }
 
     fn report(&self, run: &Underway) -> Option<RunReport> {
-        run.report(&Known::new(self.store.get()?)).ok()
+        run.report(&LookupCache::new(self.store.get()?)).ok()
     }
 
     /// Gives up a run that was stopped and does not return: makes durable what it has finished, and says what that is, where
@@ -135,7 +136,7 @@ impl Session {
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
         }
         // What does not fit the plan is refused before anything begins.
-        let goal = Goal::new(&planned.plan, request)?;
+        let selection = select(&planned.plan, request)?;
         Budget::new(self.options.budget).check(&planned.plan, self.options.memory)?;
         self.runners()?.workers.check().map_err(Error::Request)?;
         let pipeline = planned.plan.pipeline.clone();
@@ -143,7 +144,7 @@ impl Session {
         if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
             self.runners()?.warn_of_isolation(observer.as_ref());
         }
-        goal.unread(&planned.plan, request).for_each(|stage| {
+        selection.unread(&planned.plan, &request.stages()).for_each(|stage| {
             let advice = format!("add a sink with `in \"{stage}\"`, or run it with `flowc run --only {stage}`");
             let message = format!("nothing reads stage `{stage}`, so it does not run; {advice}");
             observer.observe(Event::Warning { message });

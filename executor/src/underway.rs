@@ -3,21 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flowc_demand::{Datasets, Demand, Lineage, Selection, Task};
+use flowc_planner::plan::{Plan, Stream, StreamId};
 use flowc_store::Store;
 
-use crate::demand::Demand;
 use crate::execute::{Counted, Tally};
 use crate::history::{now, save_logs, save_ran};
-use crate::homes::Homes;
 use crate::inventory::Inventory;
-use crate::keys::Datasets;
-use crate::known::Known;
-use crate::lineage::Lineage;
+use crate::lookup::{Locator, Lookups};
+use crate::lookup_cache::LookupCache;
 use crate::planning::Planned;
-use crate::reach::Goal;
 use crate::reasons::{LastRun, Reasons};
-use crate::task::Task;
-use crate::{Error, RunReport, StageRan, StageReport, StageStatus};
+use crate::select::reasons_of_request;
+use crate::{Error, RunReport, StageRan, StageReport, StageStatus, StreamReport};
 
 /// The run of a session, where whoever ends the process in the middle of it finds it.
 #[derive(Default)]
@@ -78,23 +76,24 @@ pub(crate) struct Underway {
 /// What the run has found out of its inputs.
 #[derive(Clone)]
 struct Found {
-    goal: Arc<Goal>,
+    selection: Arc<Selection>,
     inventory: Arc<Inventory>,
     datasets: Arc<Datasets>,
 }
 
 impl Underway {
     /// A run that has read nothing yet: every stage that it may need is still to be done.
-    pub(crate) fn new(planned: Arc<Planned>, goal: Arc<Goal>) -> Self {
+    pub(crate) fn new(planned: Arc<Planned>, selection: Arc<Selection>) -> Self {
         let tally = Tally::default();
-        tally.lock().open = goal.stages.iter().map(|&stage| (stage, 1)).collect();
-        let known = Found { goal, inventory: Arc::default(), datasets: Arc::default() };
+        tally.lock().open = selection.stages.iter().map(|&stage| (stage, 1)).collect();
+        let known = Found { selection, inventory: Arc::default(), datasets: Arc::default() };
         Self { planned, tally, known: Mutex::new(known) }
     }
 
     /// Takes in what the sources hold.
-    pub(crate) fn found(&self, goal: &Arc<Goal>, inventory: &Arc<Inventory>, datasets: &Arc<Datasets>) {
-        *lock(&self.known) = Found { goal: goal.clone(), inventory: inventory.clone(), datasets: datasets.clone() };
+    pub(crate) fn found(&self, selection: &Arc<Selection>, inventory: &Arc<Inventory>, datasets: &Arc<Datasets>) {
+        *lock(&self.known) =
+            Found { selection: selection.clone(), inventory: inventory.clone(), datasets: datasets.clone() };
     }
 
     /// Takes in what is to be done: these tasks and nothing else.
@@ -130,18 +129,19 @@ impl Underway {
     ///
     /// # Errors
     /// If the store can't be read.
-    pub(crate) fn report(&self, store: &Known<'_>) -> Result<RunReport, Error> {
+    pub(crate) fn report(&self, store: &LookupCache<'_>) -> Result<RunReport, Error> {
         let plan = &self.planned.plan;
-        let Found { goal, inventory, datasets } = lock(&self.known).clone();
+        let Found { selection, inventory, datasets } = lock(&self.known).clone();
         let lineage = Lineage::of(plan);
-        let homes = Homes { plan, lineage: &lineage, inventory: &inventory, datasets: &datasets, store };
+        let lookup = Lookups { store, inventory: &inventory };
+        let locator = Locator { plan, lineage: &lineage, datasets: &datasets, lookup };
         let counted = self.tally.lock();
-        let stages = (0..plan.stages.len()).map(|index| stage_report(homes, &goal, &counted, index));
+        let stages = (0..plan.stages.len()).map(|index| stage_report(locator, &selection, &counted, index));
         Ok(RunReport {
             plan: self.planned.hash,
             stages: stages.collect::<Result<_, _>>()?,
             outputs: counted.outputs.values().cloned().collect(),
-            streams: datasets.stream_reports(plan),
+            streams: stream_reports(plan, &datasets),
         })
     }
 
@@ -166,16 +166,21 @@ impl Underway {
     ///
     /// # Errors
     /// If the store can't be read.
-    pub(crate) fn find_reasons(&self, homes: Homes<'_>, demand: &Demand, goal: &Goal) -> Result<(), Error> {
+    pub(crate) fn find_reasons(
+        &self,
+        locator: Locator<'_>,
+        demand: &Demand,
+        selection: &Selection,
+    ) -> Result<(), Error> {
         let of_tasks = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage);
         let working: BTreeSet<usize> = of_tasks.chain(self.tally.lock().worked()).collect();
         if working.is_empty() {
             return Ok(());
         }
-        let last = LastRun::load(homes.store, &self.planned)?;
-        let reasons = Reasons::new(homes, &self.planned, last.as_ref(), &working);
+        let last = LastRun::load(locator.lookup.store, &self.planned)?;
+        let reasons = Reasons::new(locator, &self.planned, last.as_ref(), &working);
         for &stage in &working {
-            let asked = goal.reasons(stage);
+            let asked = reasons_of_request(selection, stage);
             let of_stage = if asked.is_empty() { reasons.of(stage)? } else { asked };
             self.tally.lock().reasons.insert(stage, of_stage);
         }
@@ -183,43 +188,56 @@ impl Underway {
     }
 }
 
-fn stage_report(homes: Homes<'_>, goal: &Goal, counted: &Counted, index: usize) -> Result<StageReport, Error> {
+/// The keys of all streams that are known.
+fn stream_reports(plan: &Plan, datasets: &Datasets) -> Vec<StreamReport> {
+    let report = |(id, stream): (usize, &Stream)| {
+        Some(StreamReport { name: stream.name.clone(), key: datasets.key(plan, StreamId(id))? })
+    };
+    plan.streams.iter().enumerate().filter_map(report).collect()
+}
+
+fn stage_report(
+    locator: Locator<'_>,
+    selection: &Selection,
+    counted: &Counted,
+    index: usize,
+) -> Result<StageReport, Error> {
     let ran = counted.ran.get(&index).copied().unwrap_or(0);
     let worked = ran > 0 || counted.merged.contains(&index);
     let is_open = counted.open.get(&index).is_some_and(|open| *open > 0);
     let status = match () {
         () if counted.failed.contains(&index) => StageStatus::Failed,
-        () if is_open || !goal.stages.contains(&index) => StageStatus::Skipped,
+        () if is_open || !selection.stages.contains(&index) => StageStatus::Skipped,
         () if worked => StageStatus::Ran,
         () => StageStatus::Cached,
     };
     let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
     let part = counted.rows.get(&index).copied().unwrap_or(0);
     Ok(StageReport {
-        name: homes.plan.stages[index].name.clone(),
+        name: locator.plan.stages[index].name.clone(),
         status,
         segments_ran: ran,
-        segments_cached: if done { invocations(homes, index).saturating_sub(ran) } else { 0 },
+        segments_cached: if done { invocations(locator, index).saturating_sub(ran) } else { 0 },
         // Of a stage that was not done, what it has done counts, and not what its results would be.
-        rows_out: if counted.failed.contains(&index) || is_open { part } else { rows_out(homes, index)? },
+        rows_out: if counted.failed.contains(&index) || is_open { part } else { rows_out(locator, index)? },
         seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
         reasons: if worked || status == StageStatus::Failed { counted.reasons_of(index) } else { Vec::new() },
     })
 }
 
 /// Over how many segments a stage runs in all, as far as is known.
-pub(crate) fn invocations(homes: Homes<'_>, stage: usize) -> u64 {
-    let of = &homes.plan.stages[stage];
+pub(crate) fn invocations(locator: Locator<'_>, stage: usize) -> u64 {
+    let of = &locator.plan.stages[stage];
     match of.driving() {
-        Some((_, input)) => homes.segments(input.stream) as u64,
-        None => of.outputs.first().map_or(0, |output| homes.segments(output.stream) as u64),
+        Some((_, input)) => locator.segments(input.stream) as u64,
+        None => of.outputs.first().map_or(0, |output| locator.segments(output.stream) as u64),
     }
 }
 
-fn rows_out(homes: Homes<'_>, stage: usize) -> Result<u64, Error> {
+fn rows_out(locator: Locator<'_>, stage: usize) -> Result<u64, Error> {
     let mut total = 0;
-    for output in &homes.plan.stages[stage].outputs {
-        total += homes.rows_of_all(output.stream)?.into_iter().flatten().sum::<u64>();
+    for output in &locator.plan.stages[stage].outputs {
+        total += locator.rows_of_all(output.stream)?.into_iter().flatten().sum::<u64>();
     }
     Ok(total)
 }

@@ -34,7 +34,7 @@ impl<'a> WholeInput<'a> {
         columns: &'a [usize],
         group: Option<(&'a KeyGroups, u64)>,
     ) -> Self {
-        let all = &reading.homes.plan.stream(stream).schema;
+        let all = &reading.locator.plan.stream(stream).schema;
         let fields: Vec<_> = columns.iter().map(|&column| all.fields()[column].clone()).collect();
         Self { reading, stream, columns, group, schema: Arc::new(Schema::new(fields)) }
     }
@@ -42,7 +42,7 @@ impl<'a> WholeInput<'a> {
     /// Gives every batch in turn.
     pub(crate) fn each(&self, take: &mut Take<'_>) -> Result<(), ChainError> {
         let mut recut = Recut::new(self.schema.clone());
-        for segment in 0..self.reading.homes.segments(self.stream) {
+        for segment in 0..self.reading.locator.segments(self.stream) {
             match self.group {
                 Some((key, group)) => self.part(segment, key, group, &mut recut, take)?,
                 None => self.segment(segment, &mut recut, take)?,
@@ -75,7 +75,7 @@ impl<'a> WholeInput<'a> {
         if part.rows == 0 {
             return Ok(());
         }
-        for arrays in self.reading.homes.store.read(&part.columns).map_err(Error::from)? {
+        for arrays in self.reading.locator.lookup.store.read(&part.columns).map_err(Error::from)? {
             let arrays = arrays.map_err(Error::from)?;
             self.push(RecordBatch::try_new(self.schema.clone(), arrays).map_err(misfit)?, recut, take)?;
         }
@@ -87,7 +87,7 @@ impl<'a> WholeInput<'a> {
     }
 
     fn widened(&self, batch: &RecordBatch) -> Batch {
-        let mut columns = vec![None; self.reading.homes.plan.stream(self.stream).schema.fields().len()];
+        let mut columns = vec![None; self.reading.locator.plan.stream(self.stream).schema.fields().len()];
         self.columns.iter().zip(batch.columns()).for_each(|(&place, array)| columns[place] = Some(array.clone()));
         Batch::new(batch.num_rows(), columns)
     }

@@ -10,13 +10,13 @@ use flowc_planner::plan::{KeyGroups, Plan, StreamId};
 
 use crate::groups::group_keys;
 use crate::keys::{InvocationInputs, KeyDeriver};
-use crate::location::{ColumnLocation, Locator, Lookup, StoredContent};
+use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::task::{ChainStage, Root, Task, Work, input_columns};
 
 /// Parts the segments of keyed inputs into groups.
 pub trait PartedInputs {
     /// A column that is stored.
-    type Column: StoredContent;
+    type Column;
     /// Why a segment can't be parted.
     type Error;
 
@@ -152,7 +152,7 @@ where
             let Some(keys) = self.locator.keys(stream, segment) else { return Ok(None) };
             let mut contents = group_keys(keys, key, group).columns.to_vec();
             for (&column, stored) in columns.iter().zip(&part.columns) {
-                contents[column] = ColumnKey::of_content(&stored.content());
+                contents[column] = ColumnKey::of_content(&L::content(stored));
             }
             let keys = SegmentKeys { rows: RowsKey::of_count(part.rows), columns: contents.into() };
             parts.extend((part.rows > 0).then_some(keys));
@@ -168,7 +168,7 @@ where
         let mut contents = keys.columns.to_vec();
         for (&column, location) in columns.iter().zip(self.locator.locate(stream, segment, columns)?) {
             match location {
-                Some(ColumnLocation::Stored(stored)) => contents[column] = ColumnKey::of_content(&stored.content()),
+                Some(ColumnLocation::Stored(stored)) => contents[column] = ColumnKey::of_content(&L::content(&stored)),
                 // A source's key is made from its content already.
                 Some(ColumnLocation::Source { .. }) => {}
                 None => return Ok(None),
@@ -182,8 +182,8 @@ where
         for keys in partials {
             let columns = self.locator.lookup.columns(&keys.columns)?;
             let Some(columns) = columns.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-            let rows = RowsKey::of_count(columns.first().map_or(0, StoredContent::rows));
-            let columns = columns.iter().map(|column| ColumnKey::of_content(&column.content())).collect();
+            let rows = RowsKey::of_count(columns.first().map_or(0, L::length));
+            let columns = columns.iter().map(|column| ColumnKey::of_content(&L::content(column))).collect();
             contents.push(SegmentKeys { rows, columns });
         }
         let stage = task.id.stage;
@@ -193,6 +193,8 @@ where
         }
         let invocation = self.deriver.of_partials(stage, Phase::Finish, &contents);
         let ports = 0..self.plan().stages[stage].outputs.len();
-        Ok(Some(vec![ports.map(|port| self.deriver.output(stage, port, &invocation, &InvocationInputs::default())).collect()]))
+        Ok(Some(vec![
+            ports.map(|port| self.deriver.output(stage, port, &invocation, &InvocationInputs::default())).collect(),
+        ]))
     }
 }

@@ -28,11 +28,7 @@ pub struct Demand {
 ///
 /// # Errors
 /// If the look-up fails.
-pub fn demand<L: Lookup>(
-    locator: Locator<'_, L>,
-    stored: &[bool],
-    selection: &Selection,
-) -> Result<Demand, L::Error> {
+pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &Selection) -> Result<Demand, L::Error> {
     let plan = locator.plan;
     let mut planner = TaskPlanner::new(locator, stored, &selection.forced);
     let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
@@ -144,7 +140,12 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
             Some(ColumnLocation::Stored(_)) => forced,
             Some(ColumnLocation::Source { .. }) => false,
         };
-        Ok(columns.iter().zip(&located).filter(|(_, location)| is_missing(location)).map(|(&column, _)| column).collect())
+        Ok(columns
+            .iter()
+            .zip(&located)
+            .filter(|(_, location)| is_missing(location))
+            .map(|(&column, _)| column)
+            .collect())
     }
 
     /// Whether the stage behind a stored edge, or one collapsed into its chain, is forced.
@@ -177,9 +178,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
             return Ok((lone(id, outputs), vec![]));
         };
         let (below, first, children) = match id.work {
-            Work::Merge { level, index } => {
-                (level - 1, index * MERGE_FAN_IN, tree.children(level, index).to_vec())
-            }
+            Work::Merge { level, index } => (level - 1, index * MERGE_FAN_IN, tree.children(level, index).to_vec()),
             _ => (tree.levels.len() - 1, 0, tree.root().to_vec()),
         };
         let mut after = Vec::new();
@@ -225,7 +224,12 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// A task over one segment: from the nearest place above where all that is needed can be had.
-    fn chain(&mut self, id: TaskId, segment: usize, outputs: Vec<StoredOutput>) -> Result<(Task, Vec<TaskId>), L::Error> {
+    fn chain(
+        &mut self,
+        id: TaskId,
+        segment: usize,
+        outputs: Vec<StoredOutput>,
+    ) -> Result<(Task, Vec<TaskId>), L::Error> {
         let partial = self.plan().stages[id.stage].is_combining();
         let needed = outputs.iter().map(|kept| column_flags(kept.schema.fields().len(), &kept.columns)).collect();
         // From the last stage up.

@@ -217,7 +217,9 @@ impl<'a> KeyDeriver<'a> {
             let tree = self.tree(stage, leaves);
             let finish = self.of_partials(stage, Phase::Finish, tree.root());
             for (port, output) in self.plan.stages[stage].outputs.iter().enumerate() {
-                datasets.streams.insert(output.stream, vec![self.output(stage, port, &finish, &InvocationInputs::default())]);
+                datasets
+                    .streams
+                    .insert(output.stream, vec![self.output(stage, port, &finish, &InvocationInputs::default())]);
             }
             datasets.partials.insert(stage, tree);
             return Some(());

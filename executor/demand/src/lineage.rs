@@ -81,4 +81,3 @@ pub fn row_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
     let (driving, input) = plan.stages[stage].driving()?;
     (plan.stages[stage].outputs[port].rows == Rows::Same { input: driving }).then_some(input.stream)
 }
-

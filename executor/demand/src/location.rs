@@ -9,7 +9,7 @@ use crate::lineage::{Lineage, SourceColumn};
 /// What is known of results and sources.
 pub trait Lookup {
     /// A column that is stored.
-    type Column: Copy + StoredContent;
+    type Column: Copy;
     /// Why nothing can be said.
     type Error;
 
@@ -27,15 +27,12 @@ pub trait Lookup {
 
     /// The number of rows of a segment of a source; none after its last segment.
     fn source_rows(&self, source: usize, segment: usize) -> Option<u64>;
-}
 
-/// What a stored column holds.
-pub trait StoredContent {
-    /// The digest of its content.
-    fn content(&self) -> ContentDigest;
+    /// The digest of a stored column's content.
+    fn content(column: &Self::Column) -> ContentDigest;
 
-    /// Its number of rows.
-    fn rows(&self) -> u64;
+    /// The number of rows of a stored column.
+    fn length(column: &Self::Column) -> u64;
 }
 
 /// Where a column can be had.

@@ -135,7 +135,8 @@ fn described(plan: &Plan, done: &Done) -> String {
         Root::Nothing => {}
         Root::Segment { stream, segment, columns } => {
             let stream = plan.stream(*stream);
-            let columns: Vec<&str> = columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();
+            let columns: Vec<&str> =
+                columns.iter().map(|&column| stream.schema.field(column).name().as_str()).collect();
             write!(line, "{}[{segment}] ({}) -> ", stream.name, columns.join(", ")).unwrap();
         }
         Root::Partials(partials) => write!(line, "{} partials -> ", partials.len()).unwrap(),
@@ -150,7 +151,8 @@ fn described(plan: &Plan, done: &Done) -> String {
     let groups = fused_groups(plan, &task.chain, 16, |stage| stage.chains);
     line.push_str(&groups.into_iter().map(instance).collect::<Vec<_>>().join(" -> "));
     for output in &task.outputs {
-        let kept: Vec<&str> = output.columns.iter().map(|&column| output.schema.field(column).name().as_str()).collect();
+        let kept: Vec<&str> =
+            output.columns.iter().map(|&column| output.schema.field(column).name().as_str()).collect();
         write!(line, " [{}]", kept.join(", ")).unwrap();
     }
     if !after.is_empty() {

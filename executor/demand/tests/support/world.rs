@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use flowc_demand::{
-    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartedInputs, Selection, StoredContent, StoredPart,
-    Task, group_keys,
+    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartedInputs, Selection, StoredPart, Task,
+    group_keys,
 };
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
@@ -30,16 +30,6 @@ pub(crate) struct Segment {
 /// A stored column.
 #[derive(Clone, Copy)]
 pub(crate) struct Stored(ContentDigest);
-
-impl StoredContent for Stored {
-    fn content(&self) -> ContentDigest {
-        self.0
-    }
-
-    fn rows(&self) -> u64 {
-        ROWS
-    }
-}
 
 /// What there is.
 pub(crate) struct World {
@@ -174,6 +164,14 @@ impl Lookup for &World {
     fn source_rows(&self, source: usize, segment: usize) -> Option<u64> {
         self.sources[&source].get(segment).map(|_| ROWS)
     }
+
+    fn content(column: &Stored) -> ContentDigest {
+        column.0
+    }
+
+    fn length(_: &Stored) -> u64 {
+        ROWS
+    }
 }
 
 impl PartedInputs for &World {
@@ -193,7 +191,8 @@ impl PartedInputs for &World {
         let keys = match self.plan.stream(stream).producer {
             Producer::Source { source } => {
                 let version = self.sources[&source][segment].groups.get(&group).copied().unwrap_or_default();
-                let unchanged = Segment { groups: BTreeMap::from([(0, version)]), ..self.sources[&source][segment].clone() };
+                let unchanged =
+                    Segment { groups: BTreeMap::from([(0, version)]), ..self.sources[&source][segment].clone() };
                 unchanged.keys(source, self.plan.stream(stream).schema.fields().len())
             }
             _ => self.datasets(&deriver).streams[&stream][segment].clone(),

@@ -21,7 +21,7 @@ pub(crate) type Turn = Arc<Mutex<()>>;
 
 /// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
 /// be damaged; then the run starts over, with nothing known.
-pub(crate) struct Known<'a> {
+pub(crate) struct LookupCache<'a> {
     store: &'a Store,
     columns: Mutex<Found<ColumnKey, StoredColumn>>,
     rows: Mutex<Found<RowsKey, u64>>,
@@ -57,7 +57,7 @@ impl<K: Copy + Eq + Hash, V: Copy> Found<K, V> {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> LookupCache<'a> {
     /// Nothing is known yet.
     pub(crate) fn new(store: &'a Store) -> Self {
         Self { store, columns: Mutex::default(), rows: Mutex::default(), turns: Mutex::default() }
@@ -94,7 +94,7 @@ impl<'a> Known<'a> {
     }
 }
 
-impl Deref for Known<'_> {
+impl Deref for LookupCache<'_> {
     type Target = Store;
 
     fn deref(&self) -> &Store {
@@ -153,5 +153,58 @@ pub(crate) mod lookups {
     /// How many there were since this was asked last.
     pub(crate) fn take() -> usize {
         COUNT.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::sync::Arc;
+
+    use super::lookups;
+    use crate::{Cancel, Event, Options, RunRequest, Session};
+
+    /// Keys that are looked up for a run of so many stages that each pass all columns on, and for a look at what a second one
+    /// would do.
+    fn lookups_of_a_chain(stages: usize) -> [usize; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut flow = "source \"s0\" { files \"in.csv\" }\n".to_owned();
+        for stage in 1..=stages {
+            let above = stage - 1;
+            writeln!(flow, "stage \"s{stage}\" {{ in \"s{above}\"; std \"select@1\"; config {{ keep \"x\" }} }}")
+                .unwrap();
+        }
+        writeln!(flow, "sink \"o\" {{ in \"s{stages}\"; file \"out.csv\" }}").unwrap();
+        std::fs::write(folder.path().join("flow.kdl"), flow).unwrap();
+        std::fs::write(folder.path().join("in.csv"), "x\n1\n").unwrap();
+        let session = Session::new(Options {
+            pipeline: folder.path().join("flow.kdl"),
+            store: folder.path().join("store"),
+            jobs: 1,
+            params: Default::default(),
+            ambient: Default::default(),
+            locked: false,
+            build: true,
+            update_lock: false,
+            memory: 512 << 20,
+            budget: 8 << 30,
+            require_isolation: false,
+            workers: Vec::new(),
+        });
+        lookups::take();
+        session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
+        let of_run = lookups::take();
+        let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
+        session.status(&planned).unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
+        [of_run, lookups::take()]
+    }
+
+    #[test]
+    fn work_grows_with_the_length_of_a_chain_and_not_with_its_square() {
+        let (short, long) = (lookups_of_a_chain(20), lookups_of_a_chain(80));
+        for (short, long) in short.into_iter().zip(long) {
+            assert!(long <= 4 * short + 16, "{short} keys for 20 stages, {long} for 80");
+        }
     }
 }
