@@ -4,7 +4,8 @@ use flowc_planner::Pin;
 use flowc_planner::key::{ContentDigest, PlanHash};
 use serde::Serialize;
 
-use crate::{ErrorReport, Reason};
+use crate::error::{Error, ErrorReport};
+use crate::status::Reason;
 
 /// Takes events as they happen, from any thread.
 pub trait Observer: Send + Sync {
@@ -240,4 +241,19 @@ pub struct StreamReport {
     pub name: String,
     /// What identifies its rows: whoever shows them by it gets these or none.
     pub key: String,
+}
+
+/// Several parts of a run can fail, each on its own.
+#[derive(Debug)]
+pub struct RunFailure {
+    /// All that failed; at least one.
+    pub errors: Vec<Error>,
+    /// What was done nevertheless, where the run got so far as to have a plan.
+    pub report: Option<Box<RunReport>>,
+}
+
+impl From<Error> for RunFailure {
+    fn from(error: Error) -> Self {
+        Self { errors: vec![error], report: None }
+    }
 }

@@ -18,53 +18,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod admin;
-mod budget;
-mod catalogue;
 mod chain;
-mod clash;
-mod code;
-mod compilations;
-mod components;
-mod delivery;
 mod error;
-mod error_report;
 mod event;
-mod execute;
-mod failing;
-mod files;
-mod fresh;
-mod freshness;
-mod groups;
-mod history;
-mod inventory;
-mod invocation;
-mod left;
-mod lookup;
-mod lookup_cache;
-mod noop;
+mod inputs;
+mod inspect;
+mod intake;
 mod options;
-mod outlook;
-mod output;
-mod pass;
-mod place;
-mod planning;
-mod project;
-mod read;
-mod reasons;
-mod remember;
+mod outputs;
+mod plan;
+mod record;
 mod remembered;
-mod rows;
 mod run;
 mod runners;
-mod scan;
 mod schedule;
-mod secrets;
-mod select;
 mod session;
 mod status;
-mod underway;
-mod whole;
 
 /// Plays the part that this process was started for, if a stage in a process of its own needs it; does not return then. The
 /// program that embeds this engine is started again for such parts, and calls this first thing.
@@ -73,10 +42,11 @@ pub fn play_part() {
     flowc_wasm_process::main();
 }
 
-pub use budget::default_budget;
-pub use error::{Cause, Error, ErrorClass, RunFailure};
-pub use error_report::{ErrorReport, RowsReport};
-pub use event::{Event, IgnoredMember, Observer, OutputReport, RunReport, StageReport, StageStatus, StreamReport};
+pub use chain::budget::default_budget;
+pub use error::{Cause, Error, ErrorClass, ErrorReport, MissingSecret, Part, Place, RowsReport};
+pub use event::{
+    Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StreamReport,
+};
 /// The engine that stages in containers need.
 pub use flowc_container as containers;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
@@ -84,11 +54,10 @@ pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
 pub use flowc_sinks::{SinkError, StdoutWriter};
 pub use flowc_worker::{Worker, WorkerError};
-pub use history::{LogLine, PastRun, Pin};
+pub use inspect::admin;
+pub use inspect::show::{Rows, table};
 pub use options::{Cancel, Options, RunRequest};
-pub use place::{Part, Place};
-pub use planning::Planned;
-pub use rows::{Rows, table};
-pub use secrets::MissingSecret;
+pub use plan::Planned;
+pub use record::history::{LogLine, PastRun, Pin};
 pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

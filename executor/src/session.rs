@@ -8,20 +8,21 @@ use flowc_planner::plan::{Code, Isolate, Plan, Stage};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
-use crate::budget::Budget;
-use crate::compilations::Compilations;
-use crate::freshness::{self, Purpose};
-use crate::history::{LogLine, Pin, load_log, load_ran, pin};
-use crate::lookup_cache::LookupCache;
-use crate::outlook::Look;
-use crate::planning::{Planned, Planning};
-use crate::rows::Rows;
-use crate::run::Run;
+use crate::chain::budget::Budget;
+use crate::chain::secrets::Held;
+use crate::inputs::lookup_cache::LookupCache;
+use crate::inspect::show::Rows;
+use crate::inspect::status_query::Look;
+use crate::plan::freshness::{self, Purpose};
+use crate::plan::{Planned, Planning};
+use crate::record::history::{LogLine, Pin, load_log, load_ran, pin};
+use crate::record::up_to_date;
+use crate::run::context::RunContext;
+use crate::run::progress::{Current, Underway};
+use crate::run::select::select;
 use crate::runners::Runners;
-use crate::secrets::Held;
-use crate::select::select;
-use crate::underway::{Current, Underway};
-use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, noop};
+use crate::runners::build_events::Compilations;
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
@@ -125,11 +126,11 @@ impl Session {
     ) -> Result<RunReport, RunFailure> {
         if request.is_plain()
             && !self.options.update_lock
-            && let Some(report) = noop::standing_report(&self.options)
+            && let Some(report) = up_to_date::standing_report(&self.options)
         {
             return Ok(report);
         }
-        noop::forget(&self.options);
+        up_to_date::forget(&self.options);
         let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run)?);
         if !planned.lock_changes.is_empty() {
             let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -185,7 +186,7 @@ impl Session {
         let secrets = &Held::find(&planned.plan, &planned.base);
         let (options, current) = (&self.options, &self.current);
         let budget = &Budget::new(options.budget);
-        let run = Run { options, request, planned, store, runners, observer, cancel, secrets, budget, current };
+        let run = RunContext { options, request, planned, store, runners, observer, cancel, secrets, budget, current };
         for _ in 0..REPAIRS {
             let failure = match run.run() {
                 Ok(report) => return Ok(report),

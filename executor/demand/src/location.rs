@@ -95,6 +95,15 @@ impl<L: Lookup> Locator<'_, L> {
         self.datasets.streams.get(&stream).map_or(0, Vec::len)
     }
 
+    /// The number of invocations of a stage over segments or parts, as far as it is known.
+    pub fn invocations(&self, stage: usize) -> usize {
+        let of = &self.plan.stages[stage];
+        match of.driving() {
+            Some((_, input)) => self.segments(input.stream),
+            None => of.outputs.first().map_or(0, |output| self.segments(output.stream)),
+        }
+    }
+
     /// Where each of these columns of a segment is; none where it has to be made.
     ///
     /// # Errors

@@ -1,8 +1,8 @@
 //! A task: one invocation of a stage, with the collapsed stages above it that must run to feed it.
 
 use arrow_schema::SchemaRef;
-use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{OutputColumn, Plan, StreamId};
+use flowc_planner::key::{Phase, SegmentKeys};
+use flowc_planner::plan::{OutputColumn, Plan, Stage, StreamId};
 
 /// Identity of a task within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +27,18 @@ pub enum Work {
     },
     /// The last partial to outputs.
     Finish,
+}
+
+impl Work {
+    /// The part of a stage's life that the last stage of a chain is in.
+    pub fn phase(self, stage: &Stage) -> Phase {
+        match self {
+            Work::Segment(_) if stage.is_combining() => Phase::Partial,
+            Work::Segment(_) => Phase::Run,
+            Work::Merge { .. } => Phase::Merge,
+            Work::Finish => Phase::Finish,
+        }
+    }
 }
 
 /// What is run and what is kept of it.

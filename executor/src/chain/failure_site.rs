@@ -1,0 +1,56 @@
+//! Finds where a stage was in its input when it failed.
+
+use flowc_demand::{Task, Work};
+use flowc_planner::plan::{Producer, Stage, StreamId};
+use flowc_runner::StageError;
+
+use crate::error::{Part, Place};
+use crate::inputs::read::Reading;
+
+/// Where a task's stage was in its input when it failed.
+pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_>) -> Place {
+    let plan = reading.locator.plan;
+    let Some(stage) = plan.stages.iter().find(|stage| stage.name == error.stage) else { return Place::default() };
+    let Work::Segment(number) = task.id.work else { return Place::default() };
+    let part = match stage.driving() {
+        Some((_, input)) => {
+            let stream = plan.stream(input.stream).name.clone();
+            match file(reading, input.stream, number) {
+                Some((file, segment)) => Part::OfFile { segment, file: file.to_owned(), stream },
+                None => Part::OfStream { segment: number, stream },
+            }
+        }
+        None if is_keyed(stage) => Part::Group(number),
+        None => Part::Part(number),
+    };
+    let rows = error.rows.as_ref().and_then(|rows| {
+        let input = stage.inputs.get(rows.port)?;
+        Some((plan.stream(input.stream).name.clone(), rows.rows.clone()))
+    });
+    Place { part: Some(part), rows }
+}
+
+fn is_keyed(stage: &Stage) -> bool {
+    stage.inputs.iter().any(|input| input.key.is_some())
+}
+
+/// The file behind a segment, and the segment's number there. A stage gives one segment for each that drives it, so that
+/// they are numbered alike.
+fn file<'a>(reading: &Reading<'a>, mut stream: StreamId, number: usize) -> Option<(&'a str, u32)> {
+    let (plan, inventory) = (reading.locator.plan, reading.locator.lookup.inventory);
+    loop {
+        match plan.stream(stream).producer {
+            Producer::Source { source } | Producer::Rejects { source } => {
+                let of = inventory.sources.get(&source)?;
+                let segment = of.segments.get(number)?;
+                let name = match reading.fresh {
+                    Some(fresh) if fresh.source == source => fresh.file,
+                    _ => of.files.get(segment.file)?.name(),
+                };
+                return Some((name, segment.scan.raw.ordinal));
+            }
+            Producer::Stage { stage, .. } if plan.stages[stage].is_combining() => return None,
+            Producer::Stage { stage, .. } => stream = plan.stages[stage].driving()?.1.stream,
+        }
+    }
+}

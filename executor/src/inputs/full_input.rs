@@ -1,0 +1,97 @@
+//! Inputs that do not drive a stage: all segments in order, or the parts of all segments that are in one group of keys,
+//! in cuts of fixed size, whatever the segments are.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{Schema, SchemaRef};
+use flowc_columns::Recut;
+use flowc_planner::plan::{KeyGroups, StreamId};
+use flowc_runner::Batch;
+
+use crate::inputs::partitioner::Keyed;
+use crate::inputs::read::Reading;
+use crate::{Cause, Error};
+
+/// An input that is read from its first segment to its last.
+pub(crate) struct FullInput<'a> {
+    reading: Reading<'a>,
+    stream: StreamId,
+    columns: &'a [usize],
+    /// How a keyed input is parted, and the group.
+    group: Option<(&'a KeyGroups, u64)>,
+    schema: SchemaRef,
+}
+
+type Take<'t, E> = dyn FnMut(Batch) -> Result<(), E> + 't;
+
+impl<'a> FullInput<'a> {
+    /// Reads these columns; of a keyed input the rows of one group; the key's columns are among them.
+    pub(crate) fn new(
+        reading: Reading<'a>,
+        stream: StreamId,
+        columns: &'a [usize],
+        group: Option<(&'a KeyGroups, u64)>,
+    ) -> Self {
+        let all = &reading.locator.plan.stream(stream).schema;
+        let fields: Vec<_> = columns.iter().map(|&column| all.fields()[column].clone()).collect();
+        Self { reading, stream, columns, group, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    /// Gives every batch in turn.
+    pub(crate) fn each<E: From<Error>>(&self, take: &mut Take<'_, E>) -> Result<(), E> {
+        let mut recut = Recut::new(self.schema.clone());
+        for segment in 0..self.reading.locator.segments(self.stream) {
+            match self.group {
+                Some((key, group)) => self.part(segment, key, group, &mut recut, take)?,
+                None => self.segment(segment, &mut recut, take)?,
+            }
+        }
+        match recut.finish().map_err(misfit)? {
+            Some(last) => take(self.widened(&last)),
+            None => Ok(()),
+        }
+    }
+
+    fn segment<E: From<Error>>(&self, segment: usize, recut: &mut Recut, take: &mut Take<'_, E>) -> Result<(), E> {
+        for batch in self.reading.segment(self.stream, segment, self.columns)? {
+            let rows = batch?.project(self.schema.clone(), self.columns).map_err(misfit)?;
+            self.push(rows, recut, take)?;
+        }
+        Ok(self.reading.verify(self.stream, segment, self.columns)?)
+    }
+
+    fn part<E: From<Error>>(
+        &self,
+        segment: usize,
+        key: &KeyGroups,
+        group: u64,
+        recut: &mut Recut,
+        take: &mut Take<'_, E>,
+    ) -> Result<(), E> {
+        let keyed = Keyed { reading: self.reading, stream: self.stream, key, columns: self.columns };
+        let part = keyed.part(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
+        if part.rows == 0 {
+            return Ok(());
+        }
+        for arrays in self.reading.locator.lookup.store.read(&part.columns).map_err(Error::from)? {
+            let arrays = arrays.map_err(Error::from)?;
+            self.push(RecordBatch::try_new(self.schema.clone(), arrays).map_err(misfit)?, recut, take)?;
+        }
+        Ok(())
+    }
+
+    fn push<E: From<Error>>(&self, rows: RecordBatch, recut: &mut Recut, take: &mut Take<'_, E>) -> Result<(), E> {
+        recut.push(rows).map_err(misfit)?.iter().try_for_each(|cut| take(self.widened(cut)))
+    }
+
+    fn widened(&self, batch: &RecordBatch) -> Batch {
+        let mut columns = vec![None; self.reading.locator.plan.stream(self.stream).schema.fields().len()];
+        self.columns.iter().zip(batch.columns()).for_each(|(&place, array)| columns[place] = Some(array.clone()));
+        Batch::new(batch.num_rows(), columns)
+    }
+}
+
+fn misfit(error: impl Into<Cause>) -> Error {
+    Error::internal("fitting an input to its schema")(error)
+}

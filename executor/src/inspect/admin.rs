@@ -1,0 +1,138 @@
+//! Looking after a store.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use flowc_python::Environments;
+use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
+
+use crate::Error;
+use crate::record::history::{self, PastRun, Pin, kept};
+use crate::remembered::RUN;
+
+/// What a store holds.
+pub fn info(store: &Path) -> Result<Info, Error> {
+    Ok(Store::open(store)?.info()?)
+}
+
+/// Reads everything and compares it with its digests. With `repair`, damaged results are dropped; the next run that
+/// needs them makes them again.
+pub fn verify(store: &Path, repair: bool) -> Result<Vec<Damage>, Error> {
+    Ok(Store::open(store)?.verify(repair)?)
+}
+
+/// Lets go of a pinned run: `gc` may then remove what it alone needs.
+pub fn unpin(store: &Path, name: &str) -> Result<(), Error> {
+    let store = Store::open(store)?;
+    history::unpin(&store, name)?;
+    Ok(store.flush()?)
+}
+
+/// The pinned runs, by name.
+pub fn pins(store: &Path) -> Result<Vec<Pin>, Error> {
+    history::pins(&Store::open(store)?)
+}
+
+/// The last good run of every pipeline, by the pipelines' files: results stay that these need.
+///
+/// # Errors
+/// If the store can't be read.
+pub fn runs(store: &Path) -> Result<Vec<PastRun>, Error> {
+    history::runs(&Store::open(store)?)
+}
+
+/// What garbage collection removed, or would remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Runs whose pipelines are not there any more.
+    pub runs: Vec<PastRun>,
+    /// Results.
+    pub results: GcReport,
+    /// Environments of Python stages.
+    pub environments: Count,
+    /// Components that were compiled, or built from source trees.
+    pub components: Count,
+    /// Snapshots of the code of stages.
+    pub snapshots: Count,
+}
+
+/// How much of a kind stays and goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// How many are still there.
+    pub kept: u64,
+    /// How many were removed.
+    pub removed: u64,
+    /// How many files and folders were removed that belong to the kind and are none of it: notes, contents, parts.
+    pub others: u64,
+    /// Bytes given back.
+    pub bytes: u64,
+}
+
+impl Count {
+    /// Counts names: each is one of the kind or lies beside it.
+    fn of(swept: &[Swept], is_one: impl Fn(&str) -> bool) -> Self {
+        let count = |names: &[String]| names.iter().filter(|name| is_one(name)).count() as u64;
+        let removed: u64 = swept.iter().map(|one| count(&one.removed)).sum();
+        Self {
+            kept: swept.iter().map(|one| count(&one.kept)).sum(),
+            removed,
+            others: swept.iter().map(|one| one.removed.len() as u64).sum::<u64>() - removed,
+            bytes: swept.iter().map(|one| one.bytes).sum(),
+        }
+    }
+
+    /// The count with what was removed beside the kind.
+    fn beside(self, swept: &Swept) -> Self {
+        Self { others: self.others + swept.removed.len() as u64, bytes: self.bytes + swept.bytes, ..self }
+    }
+}
+
+/// Folders among builds that have rules of their own: environments, notes of images, and code.
+const APART: [&str; 3] = ["python", "images", "code"];
+
+/// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
+/// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
+///
+/// # Errors
+/// If the store can't be read or written.
+pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
+    let collection = Collection::begin(store, dry_run)?;
+    let kept = kept(collection.store())?;
+    let results = collection.results(&kept.columns, &kept.rows)?;
+    let is_built = |name: &str| kept.builds.contains(name);
+    let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
+    let code = collection.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
+    // What a snapshot holds has another name there.
+    let files = Store::area(store, Area::CodeFiles);
+    let is_held = |name: &str| std::fs::metadata(files.join(name)).is_ok_and(|file| file.nlink() > 1);
+    let contents = collection.area(Area::CodeFiles, is_held)?;
+    let builds = collection.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
+    let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
+    let compiled = collection.area(Area::Cwasm, is_compiled)?;
+    if !dry_run {
+        kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(RUN, key));
+        collection.store().flush()?;
+    }
+    Ok(Collected {
+        runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
+        results,
+        environments: Count::of(&[environments], Environments::is_whole),
+        components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),
+        snapshots: Count::of(&[code], |name| name != flowc_code::FILES).beside(&contents),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_removed_is_counted() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let swept = Swept { kept: names(&["a.wasm", "a"]), removed: names(&["b.wasm", "b", "c"]), bytes: 7 };
+        let count = Count::of(std::slice::from_ref(&swept), |name| name.ends_with("wasm"));
+        assert_eq!(count, Count { kept: 1, removed: 1, others: 2, bytes: 7 });
+        assert_eq!(count.beside(&swept), Count { kept: 1, removed: 1, others: 5, bytes: 14 });
+    }
+}

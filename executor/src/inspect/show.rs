@@ -1,0 +1,210 @@
+//! The rows of a stream as they are now, from the store and the sources alone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
+use flowc_demand::{Datasets, Lineage};
+use flowc_planner::plan::{Location, Plan, StreamId};
+use flowc_planner::{stored_edges, suggest};
+use flowc_store::Store;
+
+use crate::Error;
+use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
+use crate::inputs::lookup_cache::LookupCache;
+use crate::inputs::read::Reading;
+use crate::intake::files::OpenFiles;
+use crate::intake::inventory::Inventory;
+use crate::plan::Planned;
+use crate::record::history::RunRecord;
+
+/// The rows of a stream, all of them at hand.
+pub struct Rows<'a> {
+    plan: Arc<Plan>,
+    lineage: Lineage,
+    store: &'a Store,
+    inventory: Inventory,
+    datasets: Datasets,
+    stream: StreamId,
+    /// How many there are.
+    pub count: u64,
+}
+
+impl<'a> Rows<'a> {
+    /// Those of a sink or a stream. With `key`, those that a run told of by it.
+    ///
+    /// # Errors
+    /// If there is no such output, it is not as that run left it, or its rows are not to be had without running something:
+    /// with what to do.
+    pub(crate) fn find(planned: &Planned, store: &'a Store, output: &str, key: Option<&str>) -> Result<Self, Error> {
+        let plan = Arc::clone(&planned.plan);
+        let named = named(&plan, output)?;
+        let inventory = Inventory::survey(planned, store)?;
+        let mut datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
+        if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
+            add_last_run(&mut datasets, planned, store)?;
+        }
+        let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
+        let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
+        let known = LookupCache::new(store);
+        let lineage = Lineage::of(&plan);
+        let lookup = Lookups { store: &known, inventory: &inventory };
+        let locator = Locator { plan: &plan, lineage: &lineage, datasets: &datasets, lookup };
+        let count = rows(locator, stream)?;
+        Ok(Self { plan, lineage, store, inventory, datasets, stream, count })
+    }
+
+    /// The stream's name.
+    pub fn name(&self) -> &str {
+        &self.plan.stream(self.stream).name
+    }
+
+    /// The stream's columns.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.plan.stream(self.stream).schema
+    }
+
+    /// Hands on the first rows, batch by batch.
+    ///
+    /// # Errors
+    /// If they can't be read, or `take` fails.
+    pub fn each<E: From<Error>>(
+        &self,
+        limit: u64,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let known = LookupCache::new(self.store);
+        let Self { plan, lineage, inventory, datasets, .. } = self;
+        let locator = Locator { plan, lineage, datasets, lookup: Lookups { store: &known, inventory } };
+        let files = OpenFiles::new(&self.store.spool());
+        let reading = Reading { locator, files: &files, fresh: None };
+        let all: Vec<usize> = (0..self.schema().fields().len()).collect();
+        let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
+        let mut left = limit;
+        for segment in 0..locator.segments(self.stream) {
+            for batch in reading.segment(self.stream, segment, &all)? {
+                if left == 0 {
+                    break;
+                }
+                let batch = batch?.project(self.schema().clone(), &all).map_err(unfit)?;
+                let taken = left.min(batch.num_rows() as u64);
+                left -= taken;
+                take(&batch.slice(0, taken as usize))?;
+            }
+            reading.verify(self.stream, segment, &all)?;
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows as a table with the columns' types, for people.
+///
+/// # Errors
+/// If a type can't be shown.
+pub fn table(schema: &SchemaRef, batches: &[RecordBatch]) -> Result<String, ArrowError> {
+    flowc_sinks::table(schema, batches, "null", true)
+}
+
+/// The streams that an output's name may mean: that of a sink first.
+fn named(plan: &Plan, output: &str) -> Result<Vec<StreamId>, Error> {
+    let sink = plan.sinks.iter().find(|sink| sink.name == output).map(|sink| sink.stream);
+    let stream = plan.streams.iter().position(|stream| stream.name == output).map(StreamId);
+    let named: Vec<StreamId> = sink.into_iter().chain(stream).collect();
+    if named.is_empty() {
+        let streams = plan.streams.iter().map(|stream| stream.name.as_str());
+        let known: BTreeSet<&str> = streams.chain(plan.sinks.iter().map(|sink| sink.name.as_str())).collect();
+        let help = suggest(output, known).map_or_else(String::new, |help| format!("; {help}"));
+        return Err(Error::Request(format!("there is no sink or stream `{output}`{help}")));
+    }
+    Ok(named)
+}
+
+fn changed(output: &str) -> Error {
+    Error::Request(format!(
+        "`{output}` is not as that run left it any more: its sources, code or config have changed since; run the \
+         pipeline again"
+    ))
+}
+
+/// Standard input is not there any more. What was made of it in the last good run of this very plan has keys, though.
+fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Result<(), Error> {
+    let Some(last) = RunRecord::load(store, &planned.texts[0])? else { return Ok(()) };
+    if last.plan == planned.plan.canonical() {
+        for (stream, keys) in last.streams.into_iter().enumerate() {
+            datasets.streams.entry(StreamId(stream)).or_insert(keys);
+        }
+    }
+    Ok(())
+}
+
+/// How many rows a stream has, all of them at hand.
+fn rows(locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
+    if has_stdin(locator.plan, locator.lineage, stream) {
+        return Err(not_kept(locator.plan, stream));
+    }
+    if !locator.datasets.streams.contains_key(&stream) {
+        return Err(absent(locator.plan, stream));
+    }
+    let schema = &locator.plan.stream(stream).schema;
+    let all: Vec<usize> = (0..schema.fields().len()).collect();
+    let mut rows = 0;
+    for segment in 0..locator.segments(stream) {
+        let found = locator.locate(stream, segment, &all)?;
+        if found.iter().any(Option::is_none) {
+            let lost = found.iter().zip(schema.fields()).filter(|(home, _)| home.is_none());
+            let lost: Vec<&str> = lost.map(|(_, field)| field.name().as_str()).collect();
+            return Err(match lost.len() == all.len() {
+                true => absent(locator.plan, stream),
+                false => partly(locator.plan, stream, &lost),
+            });
+        }
+        rows += match found.first() {
+            Some(Some(ColumnLocation::Stored(column))) => column.rows,
+            _ => locator.rows(stream, segment)?.ok_or_else(|| absent(locator.plan, stream))?,
+        };
+    }
+    Ok(rows)
+}
+
+/// Whether a column of the stream is one of standard input, unchanged and row for row: such columns are in no store.
+fn has_stdin(plan: &Plan, lineage: &Lineage, stream: StreamId) -> bool {
+    let locator = (0..plan.stream(stream).schema.fields().len()).filter_map(|c| lineage.source_column(stream, c));
+    locator.map(|home| &plan.sources[home.source]).any(|source| source.spec.location == Location::Stdin)
+}
+
+fn not_kept(plan: &Plan, stream: StreamId) -> Error {
+    let name = &plan.stream(stream).name;
+    Error::Request(format!(
+        "`{name}` has columns of standard input as they came, and those are not kept; look at the file that a sink \
+         writes of it, or save the input to a file and let the source read that"
+    ))
+}
+
+/// Why the rows are not there, and how to have them.
+fn absent(plan: &Plan, stream: StreamId) -> Error {
+    let name = &plan.stream(stream).name;
+    let is_kept = stored_edges(plan)[stream.0].is_some();
+    Error::Request(match plan.producing_stage(stream) {
+        Some((stage, _)) if !is_kept => {
+            let stage = &plan.stages[stage].name;
+            format!(
+                "the rows of `{name}` are passed on and not kept; `flowc run --only {stage}` keeps them this once, \
+                 `cache #true` in the stage `{stage}` always"
+            )
+        }
+        _ => format!("the rows of `{name}` are not there yet; run the pipeline first"),
+    })
+}
+
+/// Some columns are there: those that something reads.
+fn partly(plan: &Plan, stream: StreamId, lost: &[&str]) -> Error {
+    let (name, lost) = (&plan.stream(stream).name, lost.join(", "));
+    let stage = plan.producing_stage(stream).map_or(name, |(stage, _)| &plan.stages[stage].name);
+    Error::Request(format!(
+        "of `{name}` only what is read is kept, and nothing reads {lost}; `flowc run --only {stage}` keeps all of it"
+    ))
+}

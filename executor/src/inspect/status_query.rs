@@ -1,0 +1,139 @@
+//! Holds a plan against store and sources, and against the last good run.
+
+use std::collections::BTreeMap;
+
+use flowc_demand::{Datasets, Demand, Lineage, Selection, demand};
+use flowc_planner::plan::Plan;
+use flowc_planner::stored_edges;
+use flowc_sinks::Stagings;
+use flowc_store::Store;
+
+use crate::inputs::lookup::{Locator, Lookups};
+use crate::inputs::lookup_cache::LookupCache;
+use crate::inputs::read::Reading;
+use crate::inspect::reasons::{LastRun, Reasons};
+use crate::intake::files::OpenFiles;
+use crate::intake::inventory::Inventory;
+use crate::outputs::Outputs;
+use crate::plan::Planned;
+use crate::run::select::select;
+use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
+
+/// A plan beside the world.
+pub(crate) struct Look<'a> {
+    options: &'a Options,
+    planned: &'a Planned,
+    store: LookupCache<'a>,
+    inventory: Inventory,
+    datasets: Datasets,
+    lineage: Lineage,
+    last: Option<LastRun>,
+}
+
+/// What is to run, by stage.
+type Work = BTreeMap<usize, StageWork>;
+
+/// What is to run of one stage.
+#[derive(Clone, Copy, Default)]
+struct StageWork {
+    segments: usize,
+    /// Whether its partials are merged or finished.
+    merges: bool,
+}
+
+fn work(demand: &Demand) -> Work {
+    let mut work = Work::new();
+    for task in &demand.tasks {
+        for link in &task.chain {
+            let of = work.entry(link.stage).or_default();
+            match task.id.work {
+                flowc_demand::Work::Segment(_) => of.segments += 1,
+                flowc_demand::Work::Merge { .. } | flowc_demand::Work::Finish => of.merges = true,
+            }
+        }
+    }
+    work
+}
+
+impl<'a> Look<'a> {
+    /// Looks at the sources' files; reads none of them.
+    pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
+        let inventory = Inventory::survey(planned, store)?;
+        let datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
+        let last = LastRun::load(store, planned)?;
+        let lineage = Lineage::of(&planned.plan);
+        Ok(Self { options, planned, store: LookupCache::new(store), inventory, datasets, lineage, last })
+    }
+
+    /// What a run would do.
+    pub(crate) fn status(&self) -> Result<Status, Error> {
+        let selection = select(self.plan(), &RunRequest::default())?;
+        let work = work(&self.demand(&selection)?);
+        let working = work.keys().copied().collect();
+        let reasons = Reasons::new(self.locator(), self.planned, self.last.as_ref(), &working);
+        let stages = (0..self.plan().stages.len()).map(|stage| match selection.stages.contains(&stage) {
+            true => self.stage(stage, &work, &reasons),
+            false => Ok(self.unneeded(stage)),
+        });
+        Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.planned.plan
+    }
+
+    fn locator(&self) -> Locator<'_> {
+        let lookup = Lookups { store: &self.store, inventory: &self.inventory };
+        Locator { plan: self.plan(), lineage: &self.lineage, datasets: &self.datasets, lookup }
+    }
+
+    /// A stage that a run passes over.
+    fn unneeded(&self, index: usize) -> StageOutlook {
+        let name = self.plan().stages[index].name.clone();
+        StageOutlook { name, to_run: 0, merges: false, cached: 0, unknown: false, reasons: vec![Reason::Unneeded] }
+    }
+
+    fn demand(&self, selection: &Selection) -> Result<Demand, Error> {
+        let stored: Vec<bool> = stored_edges(self.plan()).iter().map(Option::is_some).collect();
+        Ok(demand(self.locator(), &stored, selection)?)
+    }
+
+    fn sources(&self) -> Vec<SourceStatus> {
+        let status =
+            |(index, source): (&usize, &std::sync::Arc<crate::intake::inventory::SourceInventory>)| SourceStatus {
+                name: self.plan().sources[*index].name.clone(),
+                files: source.files.len(),
+                to_read: source.unread().map(|file| source.files[file].name().to_owned()).collect(),
+                segments: source.segments.len(),
+            };
+        self.inventory.sources.iter().map(status).collect()
+    }
+
+    fn sinks(&self) -> Result<Vec<SinkStatus>, Error> {
+        let files = OpenFiles::new(&self.store.spool());
+        let cancel = Cancel::new();
+        let reading = Reading { locator: self.locator(), files: &files, fresh: None };
+        let stagings = Stagings::default();
+        let (base, threads) = (&self.planned.base, self.options.jobs);
+        let outputs = Outputs { reading, base, stagings: &stagings, threads, cancel: &cancel };
+        let status = |sink: &flowc_planner::plan::Sink| {
+            Ok(SinkStatus { name: sink.name.clone(), outlook: outputs.outlook(sink)? })
+        };
+        self.plan().sinks.iter().map(status).collect()
+    }
+
+    fn stage(&self, index: usize, work: &Work, reasons: &Reasons<'_>) -> Result<StageOutlook, Error> {
+        let unknown = reasons.is_unknown(index);
+        let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
+        let total = self.locator().invocations(index);
+        let reasons = if work.contains_key(&index) || unknown { reasons.of(index)? } else { Vec::new() };
+        Ok(StageOutlook {
+            name: self.plan().stages[index].name.clone(),
+            to_run: segments,
+            merges,
+            cached: if unknown { 0 } else { total.saturating_sub(segments) },
+            unknown,
+            reasons,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Source files that are open during a run.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowc_planner::plan::{Declared, Plan, Rest, Source, SourceSpec};
+use flowc_sources::{OpenFile, SegmentReader, SourceError};
+
+use crate::Error;
+use crate::intake::inventory::Inventory;
+
+/// Files are opened when first needed. Those that had to be unpacked, and standard input, stay open to the end of the
+/// run; of the others the last few do.
+pub(crate) struct OpenFiles {
+    spool: PathBuf,
+    open: Mutex<HashMap<(usize, usize), Arc<OpenFile>>>,
+}
+
+/// Files that stay open; enough for all threads, far from the usual limit of 1024 per process.
+const KEPT: usize = 64;
+
+impl OpenFiles {
+    /// `spool` is a folder for unpacked files.
+    pub(crate) fn new(spool: &Path) -> Self {
+        Self { spool: spool.to_path_buf(), open: Mutex::default() }
+    }
+
+    /// Keeps a file that was opened to be scanned.
+    pub(crate) fn keep(&self, source: usize, file: usize, opened: Arc<OpenFile>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.len() >= KEPT {
+            open.retain(|_, file| file.is_spooled());
+        }
+        open.insert((source, file), opened);
+    }
+
+    /// Opens a file, or gives it as it is open already.
+    pub(crate) fn get(
+        &self,
+        plan: &Plan,
+        inventory: &Inventory,
+        source: usize,
+        file: usize,
+    ) -> Result<Arc<OpenFile>, Error> {
+        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&(source, file)) {
+            return Ok(open.clone());
+        }
+        let opened = Arc::new(self.open(plan, inventory, source, file)?);
+        self.keep(source, file, opened.clone());
+        Ok(opened)
+    }
+
+    fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
+        let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
+        let schema = &plan.stream(of.stream).schema;
+        let failed = |error: SourceError| source_error(of, error);
+        let opened = match &entry.file {
+            Some(file) => OpenFile::open(file, &of.spec, schema, &self.spool).map_err(failed)?,
+            None => OpenFile::stdin(&of.spec, schema, &self.spool).map_err(failed)?,
+        };
+        Ok(opened)
+    }
+
+    /// Opens a file that is about to be scanned.
+    pub(crate) fn open_new(
+        &self,
+        plan: &Plan,
+        inventory: &Inventory,
+        source: usize,
+        file: usize,
+    ) -> Result<OpenFile, Error> {
+        self.open(plan, inventory, source, file)
+    }
+
+    /// Reads a segment again that was scanned earlier. A file that is no longer the one that was scanned is an error.
+    pub(crate) fn read(
+        &self,
+        plan: &Plan,
+        inventory: &Inventory,
+        source: usize,
+        segment: usize,
+        columns: &[usize],
+    ) -> Result<SegmentReader, Error> {
+        let of = inventory.source(source);
+        let segment = &of.segments[segment];
+        let read = &plan.sources[source];
+        let file = self.get(plan, inventory, source, segment.file)?;
+        if of.files[segment.file].stamp.is_some_and(|stamp| stamp != file.stamp()) {
+            let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
+            return Err(Error::Source { source_name: read.name.clone(), message, cause: None });
+        }
+        file.verify_unchanged().map_err(|error| source_error(read, error))?;
+        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(read, error))
+    }
+}
+
+/// An error of a source, with its name and with what to do about columns that no longer are what they were.
+pub(crate) fn source_error(source: &Source, error: SourceError) -> Error {
+    let mut remedies = Vec::new();
+    if let Some(column) = error.column().filter(|column| is_pinned(&source.spec, column)) {
+        remedies.push(format!(
+            "the lock pins `{column}`, which was inferred: `flowc run --update` infers the columns again, \
+             `schema rest=\"infer\" {{ column \"{column}\" ... }}` declares this one"
+        ));
+    }
+    if matches!(error, SourceError::BadRow { .. }) {
+        remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
+    }
+    let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();
+    let message = format!("{error}{remedies}");
+    Error::Source { source_name: source.name.clone(), message, cause: Some(error.into()) }
+}
+
+/// Whether a column of a source was inferred, so that the lock says what it is.
+fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
+    let is_declared = |declared: &Declared| declared.columns.index_of(column).is_ok();
+    spec.is_inferred() && !spec.declared.as_ref().is_some_and(is_declared)
+}
+
+/// What to do where files have columns or members that a source does not have; none where the text says that it is meant so.
+pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
+    match spec.declared.as_ref().map(|declared| declared.rest) {
+        None => Some("`flowc run --update` pins the columns anew, `schema rest=\"infer\"` names columns beside those"),
+        Some(Rest::Infer) => Some("name them in `schema`, or let `flowc run --update` pin the columns anew"),
+        Some(Rest::Unsaid) => {
+            Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid")
+        }
+        Some(Rest::Drop) => None,
+    }
+}

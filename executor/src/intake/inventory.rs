@@ -1,0 +1,316 @@
+//! The sources as they are: files, and the segments known of them. Nothing is read for files whose stamp says
+//! "unchanged".
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::SystemTime;
+
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
+use flowc_planner::pattern::is_glob;
+use flowc_planner::plan::{Location, Plan, Producer};
+use flowc_platform::FileStamp;
+use flowc_sources::{Ignored, Listing, RawSegment, SourceError, SourceFile};
+use flowc_store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::plan::Planned;
+use crate::remembered::FILES;
+
+/// Sources that could not be read, and why: the first reason of each.
+pub(crate) type Unreadable = BTreeMap<usize, Error>;
+
+/// Sources of a plan, all of them or those at hand.
+#[derive(Clone, Default)]
+pub(crate) struct Inventory {
+    /// By index of the source in the plan.
+    pub sources: BTreeMap<usize, Arc<SourceInventory>>,
+}
+
+/// One source.
+#[derive(Clone, Default)]
+pub(crate) struct SourceInventory {
+    /// Its files, in dataset order.
+    pub files: Vec<FileEntry>,
+    /// Folders that were listed to find them, as they were before; none where their stamps can't be trusted.
+    pub directories: Option<Vec<(PathBuf, FileStamp)>>,
+    /// The segments of all files, in dataset order. Complete when no file is unread.
+    pub segments: Vec<SourceSegment>,
+}
+
+/// A file of a source.
+#[derive(Clone)]
+pub(crate) struct FileEntry {
+    /// The file; none for standard input.
+    pub file: Option<SourceFile>,
+    /// Its stamp when it was listed; none for standard input.
+    pub stamp: Option<FileStamp>,
+    /// Its segments, unless it is new or was changed.
+    pub scans: Option<Vec<Arc<SegmentScan>>>,
+}
+
+impl FileEntry {
+    /// The file's name, for messages.
+    pub(crate) fn name(&self) -> &str {
+        self.file.as_ref().map_or("standard input", |file| &file.name)
+    }
+}
+
+/// A segment of a source.
+#[derive(Clone)]
+pub(crate) struct SourceSegment {
+    /// Index of its file.
+    pub file: usize,
+    /// What was found in it.
+    pub scan: Arc<SegmentScan>,
+    /// Its rows.
+    pub rows: u64,
+}
+
+/// What was found in a segment of a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentScan {
+    /// Where it lies.
+    pub raw: RawSegment,
+    /// What its rows are.
+    pub facts: SegmentFacts,
+}
+
+/// What is known of a segment's rows; remembered by its raw bytes and the source's specification.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentFacts {
+    /// Good rows.
+    pub rows: u64,
+    /// Keys of the good rows.
+    pub keys: SegmentKeys,
+    /// Content digests of the columns, where the rows were decoded to find the keys.
+    pub contents: Option<Vec<ContentDigest>>,
+    /// Rows that did not fit.
+    pub bad_rows: u64,
+    /// Keys of those, where they go to a stream.
+    pub rejects: Option<SegmentKeys>,
+    /// What the good rows have and no column takes.
+    pub ignored: Ignored,
+}
+
+/// What is remembered of a source.
+#[derive(Default, Serialize, Deserialize)]
+struct SourceMemo<'a> {
+    /// While these folders have these stamps, the files are just those below.
+    directories: Option<Cow<'a, [(PathBuf, FileStamp)]>>,
+    /// In dataset order.
+    files: Vec<FileMemo<'a>>,
+}
+
+/// A file's segments, while its stamp holds; none where the stamp could not be trusted.
+#[derive(Serialize, Deserialize)]
+struct FileMemo<'a> {
+    name: Cow<'a, str>,
+    stamp: FileStamp,
+    scans: Option<Cow<'a, [Arc<SegmentScan>]>>,
+}
+
+impl Inventory {
+    /// Lists the files of all sources, and finds what is remembered of them.
+    pub(crate) fn survey(planned: &Planned, store: &Store) -> Result<Self, Error> {
+        let (inventory, mut unreadable) = Self::survey_readable(planned, store);
+        unreadable.pop_first().map_or(Ok(inventory), |(_, error)| Err(error))
+    }
+
+    /// As [`Inventory::survey`]; sources whose files can't be listed are not in it.
+    pub(crate) fn survey_readable(planned: &Planned, store: &Store) -> (Self, Unreadable) {
+        let (mut inventory, mut unreadable) = (Self::default(), Unreadable::new());
+        for source in 0..planned.plan.sources.len() {
+            match SourceInventory::survey(planned, source, store) {
+                Ok(found) => drop(inventory.sources.insert(source, Arc::new(found))),
+                Err(error) => drop(unreadable.insert(source, error)),
+            }
+        }
+        (inventory, unreadable)
+    }
+
+    /// The segments' keys of a source's stream or of its rejects; none while files are unread.
+    pub(crate) fn keys(&self, producer: Producer) -> Option<Vec<SegmentKeys>> {
+        let of = |source: usize| self.sources.get(&source).filter(|source| source.unread().next().is_none());
+        match producer {
+            Producer::Source { source } => {
+                Some(of(source)?.segments.iter().map(|segment| segment.scan.facts.keys.clone()).collect())
+            }
+            Producer::Rejects { source } => {
+                of(source)?.segments.iter().map(|segment| segment.scan.facts.rejects.clone()).collect()
+            }
+            Producer::Stage { .. } => None,
+        }
+    }
+
+    /// Files that must be read before their segments are known: source and file.
+    pub(crate) fn unread(&self) -> Vec<(usize, usize)> {
+        self.sources.iter().flat_map(|(s, source)| source.unread().map(move |file| (*s, file))).collect()
+    }
+
+    /// Takes in the segments of files that have been read, by source and file. Gives the sources.
+    pub(crate) fn complete(&mut self, files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>>) -> BTreeSet<usize> {
+        let sources: BTreeSet<usize> = files.keys().map(|(source, _)| *source).collect();
+        for ((source, file), scans) in files {
+            self.source_mut(source).files[file].scans = Some(scans);
+        }
+        for &source in &sources {
+            self.source_mut(source).collect();
+        }
+        sources
+    }
+
+    /// A source at hand.
+    pub(crate) fn source(&self, source: usize) -> &SourceInventory {
+        &self.sources[&source]
+    }
+
+    fn source_mut(&mut self, source: usize) -> &mut SourceInventory {
+        Arc::make_mut(self.sources.entry(source).or_default())
+    }
+}
+
+impl SourceInventory {
+    fn survey(planned: &Planned, source: usize, store: &Store) -> Result<Self, Error> {
+        let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
+        let of = &plan.sources[source];
+        let Location::Files(patterns) = &of.spec.location else {
+            let stdin = FileEntry { file: None, stamp: None, scans: None };
+            return Ok(Self { files: vec![stdin], ..Self::default() });
+        };
+        let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
+        let (listing, trusted) = match memo.listing(patterns, base) {
+            Some(listing) => (listing, true),
+            None => list(patterns, base).map_err(|error| planned.source_error(&of.name, &error.to_string(), error))?,
+        };
+        let mut known: HashMap<Cow<'_, str>, FileMemo<'_>> =
+            memo.files.into_iter().map(|file| (file.name.clone(), file)).collect();
+        let mut files = Vec::with_capacity(listing.files.len());
+        for file in listing.files {
+            let unseen = |cause: std::io::Error| {
+                planned.source_error(&of.name, &format!("{}: cannot stat it: {cause}", file.name), cause)
+            };
+            let stamp = FileStamp::of(&file.path).map_err(unseen)?;
+            let known = known.remove(file.name.as_str()).filter(|memo| memo.stamp == stamp);
+            let scans = known.and_then(|memo| memo.scans).map(Cow::into_owned);
+            files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans });
+        }
+        let directories = trusted.then_some(listing.directories);
+        let mut inventory = Self { files, directories, segments: Vec::new() };
+        if of.rejects.is_some() {
+            inventory.forget_lost_rejects(store)?;
+        }
+        inventory.collect();
+        Ok(inventory)
+    }
+
+    /// Rejected rows are kept in the store alone: where they are gone, the file is read again.
+    fn forget_lost_rejects(&mut self, store: &Store) -> Result<(), Error> {
+        for entry in &mut self.files {
+            let keys: Vec<ColumnKey> = entry
+                .scans
+                .iter()
+                .flatten()
+                .flat_map(|scan| scan.facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()))
+                .collect();
+            if store.find_columns(&keys)?.iter().any(Option::is_none) {
+                entry.scans = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files that must be read.
+    pub(crate) fn unread(&self) -> impl Iterator<Item = usize> + '_ {
+        self.files.iter().enumerate().filter(|(_, entry)| entry.scans.is_none()).map(|(index, _)| index)
+    }
+
+    /// Lists the segments of all files anew, after files have been scanned.
+    fn collect(&mut self) {
+        self.segments.clear();
+        for (file, entry) in self.files.iter().enumerate() {
+            for scan in entry.scans.iter().flatten() {
+                self.segments.push(SourceSegment { file, scan: scan.clone(), rows: scan.facts.rows });
+            }
+        }
+    }
+
+    /// Rows that did not fit, file by file.
+    pub(crate) fn bad_rows(&self) -> impl Iterator<Item = (&str, u64)> {
+        let count = |entry: &FileEntry| entry.scans.iter().flatten().map(|scan| scan.facts.bad_rows).sum();
+        self.files.iter().map(move |entry| (entry.name(), count(entry))).filter(|(_, rows)| *rows > 0)
+    }
+
+    /// What no column takes, file by file.
+    pub(crate) fn ignored(&self) -> impl Iterator<Item = (&str, Ignored)> {
+        let all = |entry: &FileEntry| {
+            let mut all = Ignored::default();
+            entry.scans.iter().flatten().for_each(|scan| all.extend(&scan.facts.ignored));
+            all
+        };
+        self.files.iter().map(move |entry| (entry.name(), all(entry))).filter(|(_, ignored)| !ignored.is_empty())
+    }
+
+    /// Remembers the files, and the segments of every one whose stamp can be trusted.
+    pub(crate) fn remember(&self, plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<(), Error> {
+        let now = SystemTime::now();
+        let files = self.files.iter().filter_map(|entry| {
+            let (file, stamp) = (entry.file.as_ref()?, entry.stamp?);
+            let scans = entry.scans.as_deref().filter(|_| !stamp.is_racy(now)).map(Cow::Borrowed);
+            Some(FileMemo { name: Cow::Borrowed(&file.name), stamp, scans })
+        });
+        let directories = self.directories.as_deref().map(Cow::Borrowed);
+        let memo = SourceMemo { directories, files: files.collect() };
+        Ok(store.remember(FILES, &memo_key(plan, source, base), &memo)?)
+    }
+}
+
+impl SourceMemo<'_> {
+    /// The files as they were listed, while all folders are as they were. Nothing is listed for it. Whether a file is
+    /// there that a pattern names as it is, no folder's stamp tells.
+    fn listing(&self, patterns: &[String], base: &Path) -> Option<Listing> {
+        let directories = self.directories.as_ref().filter(|_| patterns.iter().all(|pattern| is_glob(pattern)))?;
+        let is_as_it_was = |(path, stamp): &(PathBuf, FileStamp)| FileStamp::of(path).is_ok_and(|now| now == *stamp);
+        if !directories.iter().all(is_as_it_was) {
+            return None;
+        }
+        let file = |name: &str| SourceFile { path: base.join(name), name: name.to_owned() };
+        let files = self.files.iter().map(|memo| file(&memo.name)).collect();
+        Some(Listing { files, directories: directories.to_vec() })
+    }
+}
+
+/// Lists files, and tells whether the folders' stamps can be trusted: an entry that is added while a folder is listed
+/// moves its stamp, unless it changed in the same tick before. Such a tick is waited out, but not dates in the future.
+fn list(patterns: &[String], base: &Path) -> Result<(Listing, bool), SourceError> {
+    let attempt = || {
+        let now = SystemTime::now();
+        let listing = flowc_sources::list(patterns, base)?;
+        let trusted = listing.directories.iter().all(|(_, stamp)| !stamp.is_racy(now));
+        Ok((listing, trusted))
+    };
+    match attempt()? {
+        (_, false) => {
+            thread::sleep(FileStamp::TICK);
+            attempt()
+        }
+        listed => Ok(listed),
+    }
+}
+
+/// Under what a source's files are remembered: its place and all that shapes its rows.
+fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
+    let of = &plan.sources[source];
+    let spec = flowc_sources::spec_digest(&of.spec, &plan.stream(of.stream).schema);
+    let mut hasher = KeyHasher::new("source files 1");
+    hasher.bytes(base.as_os_str().as_encoded_bytes()).digest(&spec);
+    if let Location::Files(patterns) = &of.spec.location {
+        patterns.iter().for_each(|pattern| {
+            hasher.bytes(pattern.as_bytes());
+        });
+    }
+    hasher.finish()
+}

@@ -1,0 +1,207 @@
+//! Answers the planner from components, source files, the lock, and what is remembered of earlier answers.
+
+use std::collections::BTreeMap;
+
+use arrow_schema::SchemaRef;
+use flowc_code::Evidence;
+use flowc_planner::Lock;
+use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
+use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
+use flowc_planner::plan::{Code, Location, SourceSpec};
+use flowc_store::{Memo, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::plan::components::{Components, Located};
+use crate::remembered::{DESCRIPTION, SIGNATURE};
+
+/// The planner's view of the world, for one planning.
+pub(crate) struct StageCatalogue<'a> {
+    components: Components<'a>,
+    lock: &'a Lock,
+    locked: bool,
+    /// What was found: the digest behind each code reference. Goes into the lock.
+    pub codes: BTreeMap<Code, StageDigest>,
+    /// The image behind each reference that does not pin one. Goes into the lock.
+    pub images: BTreeMap<String, String>,
+    /// The columns of each source that does not declare them. Goes into the lock.
+    pub schemas: BTreeMap<String, SchemaRef>,
+    /// By what a later run sees that all code is the same.
+    pub evidence: Evidence,
+    /// The names of what was built for the code.
+    pub builds: Vec<String>,
+}
+
+impl<'a> StageCatalogue<'a> {
+    /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made anew.
+    pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
+        let (codes, images, schemas, evidence, builds) = Default::default();
+        Self { components, lock, locked, codes, images, schemas, evidence, builds }
+    }
+
+    fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
+        let Located { digest, evidence, parts, builds, image } = self.components.locate(code)?;
+        if let Some(parts) = parts {
+            self.components.code.remember(&digest, &parts);
+        }
+        self.check_lock(code, &digest)?;
+        self.images.extend(image);
+        self.evidence.extend(evidence);
+        self.builds.extend(builds);
+        self.codes.insert(code.clone(), digest);
+        let (store, runners) = (self.components.store, self.components.runners);
+        let signature: Signature = match recall(store, SIGNATURE, &signature_key(&digest)) {
+            Some(known) => known,
+            None => {
+                let signature = runners.signature(code, &digest)?;
+                remember(store, SIGNATURE, &signature_key(&digest), &signature);
+                signature
+            }
+        };
+        Ok(runners.on_machine(code).add_to(signature))
+    }
+
+    fn check_lock(&self, code: &Code, digest: &StageDigest) -> Result<(), Problem> {
+        match self.lock.components.get(&code.to_string()) {
+            _ if !self.locked => Ok(()),
+            Some(pinned) if pinned == digest => Ok(()),
+            Some(pinned) => Err(Problem::against_lock(format!(
+                "it has changed: the lock pins {}, and now it is {}",
+                pinned.short(),
+                digest.short()
+            ))
+            .with_help("bring the pinned component back, or run once without --locked to pin this one")),
+            None => Err(Problem::against_lock("it is not in the lock")
+                .with_help("run once without --locked to pin it, and commit the lock")),
+        }
+    }
+
+    fn describe_one(&self, question: &Question) -> Result<Description, Problem> {
+        let key = question_key(question);
+        let store = self.components.store;
+        if let Some(known) = recall(store, DESCRIPTION, &key) {
+            return Ok(known);
+        }
+        let description = self.components.runners.describe(question)?;
+        remember(store, DESCRIPTION, &key, &description);
+        Ok(description)
+    }
+
+    fn source_schema(&mut self, name: &str, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
+        let schema = match self.lock.sources.get(name) {
+            Some(pinned) => pinned.clone(),
+            None if self.locked => {
+                return Err(Problem::against_lock("its columns are not in the lock")
+                    .with_help("run once without --locked to pin them, and commit the lock"));
+            }
+            None => self.infer(spec)?,
+        };
+        self.schemas.insert(name.to_owned(), schema.clone());
+        Ok(schema)
+    }
+
+    fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
+        let Location::Files(patterns) = &spec.location else {
+            return flowc_sources::fixed_schema(&spec.format).ok_or_else(|| {
+                Problem::new("standard input is read only when the pipeline runs")
+                    .with_help("declare them: schema { column \"id\" \"Int64\"; ... }")
+            });
+        };
+        let problem = |error: flowc_sources::SourceError| Problem::new(error.to_string());
+        let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
+        flowc_sources::infer_schema(&listing.files, spec).map_err(problem)
+    }
+}
+
+impl Catalogue for StageCatalogue<'_> {
+    fn leave_out(&mut self, own: &OwnFiles) {
+        self.components.code.leave_out(own);
+    }
+
+    fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
+        codes.iter().map(|code| self.signature(code)).collect()
+    }
+
+    fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>> {
+        questions.iter().map(|question| self.describe_one(question)).collect()
+    }
+
+    fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>> {
+        sources.iter().map(|(name, spec)| self.source_schema(name, spec)).collect()
+    }
+}
+
+/// An earlier answer. Answers are kept as JSON: the schema of a config is of no fixed form.
+fn recall<T: DeserializeOwned>(store: &Store, kind: Memo, key: &[u8; 32]) -> Option<T> {
+    let answer: String = store.memo(kind, key).ok()??;
+    serde_json::from_str(&answer).ok()
+}
+
+/// Keeps an answer. One that can't be kept is asked for again next time.
+fn remember(store: &Store, kind: Memo, key: &[u8; 32], answer: &impl Serialize) {
+    if let Ok(answer) = serde_json::to_string(answer) {
+        let _ = store.remember(kind, key, &answer);
+    }
+}
+
+fn signature_key(digest: &StageDigest) -> [u8; 32] {
+    KeyHasher::new("signature").digest(digest.as_bytes()).finish()
+}
+
+fn question_key(question: &Question) -> [u8; 32] {
+    let mut hasher = KeyHasher::new("describe");
+    hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
+    for schema in &question.inputs {
+        hasher.number(schema.fields().len() as u64);
+        for field in schema.fields() {
+            hasher.field(field);
+        }
+    }
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_schema::{DataType, Field, Schema};
+    use flowc_planner::catalogue::{InputDescription, OutputDescription};
+    use flowc_planner::plan::{Class, OutputColumn, Purity, Rows, Serialization};
+
+    use super::*;
+
+    #[test]
+    fn answers_are_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let signature = Signature {
+            digest: StageDigest::new([1; 32]),
+            doc: "Does things.".to_owned(),
+            inputs: vec!["in".to_owned()],
+            outputs: vec!["out".to_owned()],
+            config_schema: serde_json::json!({"type": "object", "properties": {"least": {"type": "integer"}}}),
+            purity: Purity::Sandboxed,
+            runner: [("python".to_owned(), "3.11".to_owned())].into(),
+            unenforced: None,
+            chains: true,
+            serializations: vec![Serialization::Arrow, Serialization::Parquet],
+        };
+        let nested = DataType::new_list(DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), true);
+        let description = Description {
+            inputs: vec![InputDescription { class: Class::RowWise, reads: vec![0], keys: vec![] }],
+            outputs: vec![OutputDescription {
+                schema: Arc::new(Schema::new(vec![Field::new("a", nested, true)])),
+                rows: Rows::Same { input: 0 },
+                columns: vec![OutputColumn::Passed { column: 0 }],
+            }],
+            partial: None,
+            parts: 1,
+        };
+        remember(&store, SIGNATURE, &[1; 32], &signature);
+        remember(&store, DESCRIPTION, &[2; 32], &description);
+        store.flush().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!(recall(&store, SIGNATURE, &[1; 32]), Some(signature));
+        assert_eq!(recall(&store, DESCRIPTION, &[2; 32]), Some(description));
+    }
+}

@@ -1,0 +1,267 @@
+//! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work};
+use flowc_planner::key::ColumnKey;
+use flowc_store::{Record, StoredColumn};
+
+use crate::chain::messages::{logged, shown};
+use crate::chain::output::Said;
+use crate::chain::{Chains, Ran};
+use crate::inputs::lookup::Lookups;
+use crate::inputs::lookup_cache::LookupCache;
+use crate::inputs::read::Reading;
+use crate::{Error, Event, Observer, OutputReport, Reason};
+
+/// What stages did in a run, counted by all threads.
+#[derive(Default)]
+pub(crate) struct Tally(Mutex<Counted>);
+
+/// The counts.
+#[derive(Default)]
+pub(crate) struct Counted {
+    /// Per stage, over how many segments it ran.
+    pub ran: BTreeMap<usize, u64>,
+    /// Per stage, the rows that it gave there.
+    pub rows: BTreeMap<usize, u64>,
+    /// Per stage, seconds of thread time.
+    pub seconds: BTreeMap<usize, f64>,
+    /// Per stage, over how many segments it gave again what it gave before.
+    pub verified: BTreeMap<usize, u64>,
+    /// Stages with a merge or finish phase that ran.
+    pub merged: BTreeSet<usize>,
+    /// Stages that failed.
+    pub failed: BTreeSet<usize>,
+    /// Per stage, the tasks that are still to be done.
+    pub open: BTreeMap<usize, usize>,
+    /// Per stage that runs, why.
+    pub reasons: BTreeMap<usize, Vec<Reason>>,
+    /// What sinks hold that stand, by their index.
+    pub outputs: BTreeMap<usize, OutputReport>,
+    /// Per stage, lines of its log: segment, level, message.
+    pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
+}
+
+impl Counted {
+    /// Why a stage ran.
+    pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
+        self.reasons.get(&stage).cloned().unwrap_or_default()
+    }
+
+    /// Stages that ran, or tried to.
+    pub(crate) fn worked(&self) -> BTreeSet<usize> {
+        self.ran.keys().chain(&self.merged).chain(self.logs.keys()).chain(&self.failed).copied().collect()
+    }
+}
+
+impl Tally {
+    /// The counts, for reading or adding.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, task: &Task, seconds: f64, ran: &Ran) {
+        let mut counted = self.lock();
+        let share = seconds / task.chain.len() as f64;
+        for (link, ports) in task.chain.iter().zip(&ran.rows) {
+            *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
+            *counted.seconds.entry(link.stage).or_default() += share;
+            match task.id.work {
+                Work::Segment(_) => {
+                    *counted.ran.entry(link.stage).or_default() += 1;
+                }
+                Work::Merge { .. } | Work::Finish => {
+                    counted.merged.insert(link.stage);
+                }
+            }
+        }
+    }
+}
+
+/// Executes the tasks of one plan.
+#[derive(Clone, Copy)]
+pub(crate) struct Execution<'a> {
+    /// Runs chains.
+    pub chains: Chains<'a>,
+    /// Looks for equal inputs.
+    pub contents: ContentKeys<'a, Lookups<'a>, Reading<'a>>,
+    /// Stages that run whatever is there.
+    pub forced: &'a BTreeSet<usize>,
+    /// Stages that must give what they gave before.
+    pub verified: &'a BTreeSet<usize>,
+    /// Counts.
+    pub tally: &'a Tally,
+    /// Hears of it.
+    pub observer: &'a dyn Observer,
+    /// Added to a task's segment number, where the inventory at hand holds one segment of many.
+    pub first_segment: usize,
+}
+
+impl Execution<'_> {
+    /// What is done for a task, in words.
+    pub(crate) fn described(&self, task: &Task) -> String {
+        let stage = self.stage_name(task.id.stage);
+        match task.id.work {
+            Work::Segment(_) => format!("running stage `{stage}`, segment {}", self.segment(task)),
+            Work::Merge { level, index } => format!("merging partials of stage `{stage}`, {index} of level {level}"),
+            Work::Finish => format!("finishing stage `{stage}`"),
+        }
+    }
+
+    /// Brings a task's results into the store.
+    ///
+    /// # Errors
+    /// If a stage or what it needs fails. A panic of the engine or a runner is one too.
+    pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
+        Error::catch(|| self.described(task), || self.perform(task))
+    }
+
+    fn perform(&self, task: &Task) -> Result<(), Error> {
+        let derived = self.contents.derived(task);
+        let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
+        if let Some(contents) = &contents
+            && !task.chain.iter().any(|link| self.forced.contains(&link.stage))
+            && self.reuse(task, &derived, contents)?
+        {
+            let stage = self.stage_name(task.id.stage);
+            self.observer.observe(Event::SegmentUnchanged { stage, segment: self.segment(task) });
+            return Ok(());
+        }
+        let start = Instant::now();
+        let stage = &self.contents.locator.plan.stages[task.id.stage].name;
+        let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
+        let mut said = Vec::new();
+        let result = self.chains.run(task, &mut said);
+        self.report_log(task, said);
+        let ran = result.map_err(|error| self.keep_failure(task, error))?;
+        self.verify_sources(task)?;
+        self.verify_results(task, &derived, &ran)?;
+        let seconds = start.elapsed().as_secs_f64();
+        self.record(task, &derived, contents.as_ref(), &ran);
+        self.report(task, seconds, &ran);
+        Ok(self.store().flush_if_due()?)
+    }
+
+    /// Records the results of equal inputs under the task's own keys, if they are all there.
+    fn reuse(&self, task: &Task, derived: &ChainKeys, contents: &ChainKeys) -> Result<bool, Error> {
+        let (mut record, mut counted) = (Record { rows: Vec::new(), columns: Vec::new() }, HashMap::new());
+        let (Some(derived_last), Some(contents_last)) = (derived.last(), contents.last()) else { return Ok(false) };
+        for ((kept, derived), content) in task.outputs.iter().zip(derived_last).zip(contents_last) {
+            let keys: Vec<ColumnKey> = kept.columns.iter().map(|&column| content.columns[column]).collect();
+            for (&column, found) in kept.columns.iter().zip(self.store().find_columns(&keys)?) {
+                let Some(found) = found else { return Ok(false) };
+                record.columns.push((derived.columns[column], found));
+                // A column knows its rows; after a garbage collection nothing else may.
+                counted.insert(content.rows, found.rows);
+            }
+        }
+        for (derived, content) in derived.iter().flatten().zip(contents.iter().flatten()) {
+            let known = || Ok::<_, Error>(self.store().find_rows(&[content.rows])?.into_iter().next().flatten());
+            match counted.get(&content.rows).copied().map_or_else(known, |rows| Ok(Some(rows)))? {
+                Some(rows) => record.rows.push((derived.rows, rows)),
+                None => return Ok(false),
+            }
+        }
+        self.store().record(record);
+        Ok(true)
+    }
+
+    fn record(&self, task: &Task, derived: &ChainKeys, contents: Option<&ChainKeys>, ran: &Ran) {
+        let mut record = Record { rows: Vec::new(), columns: Vec::new() };
+        for keys in std::iter::once(derived).chain(contents) {
+            for (ports, rows) in keys.iter().zip(&ran.rows) {
+                record.rows.extend(ports.iter().zip(rows).map(|(port, rows)| (port.rows, *rows)));
+            }
+            let last = keys.last().map_or(&[][..], Vec::as_slice);
+            for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
+                let stored = kept.columns.iter().zip(&staged.columns);
+                record.columns.extend(stored.map(|(&column, s): (_, &StoredColumn)| (keys.columns[column], *s)));
+            }
+        }
+        self.store().record(record);
+    }
+
+    /// What the stages said is told and kept also when they fail: then it is wanted most.
+    fn report_log(&self, task: &Task, said: Vec<Said>) {
+        for (stage, level, message) in said {
+            let line = (self.segment(task), level.clone(), message.clone());
+            self.tally.lock().logs.entry(stage).or_default().push(line);
+            self.observer.observe(Event::StageLog { stage: self.stage_name(stage), level, message });
+        }
+    }
+
+    /// Puts all that is known of a stage's failure into its log, and gives what is shown of it. A segment that is run ahead may
+    /// fail twice, and that is told once.
+    fn keep_failure(&self, task: &Task, error: Error) -> Error {
+        let Error::Stage { stage, place, message } = error else { return error };
+        let segment = self.segment(task);
+        let lines: Vec<_> = logged(&message).map(|line| (segment, "error".to_owned(), line)).collect();
+        let failed = task.chain.iter().map(|link| link.stage).find(|&link| self.stage_name(link) == stage);
+        let mut counted = self.tally.lock();
+        let log = counted.logs.entry(failed.unwrap_or(task.id.stage)).or_default();
+        if !log.windows(lines.len().max(1)).any(|known| known == lines) {
+            log.extend(lines);
+        }
+        let message = shown(&message, &stage);
+        Error::Stage { stage, place, message }
+    }
+
+    fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
+        let segment = self.segment(task);
+        self.tally.add(task, seconds, ran);
+        let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
+        let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
+        self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });
+    }
+
+    /// A source file that changed while it was read gave rows that belong to no key.
+    fn verify_sources(&self, task: &Task) -> Result<(), Error> {
+        match &task.root {
+            Root::Segment { stream, segment, columns } => self.chains.reading.verify(*stream, *segment, columns),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
+    fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
+        let Some(link) = task.chain.iter().find(|link| self.verified.contains(&link.stage)) else { return Ok(()) };
+        let (mut compared, mut differing) = (false, Vec::new());
+        let last = derived.last().map_or(&[][..], Vec::as_slice);
+        for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
+            let due: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
+            let known = self.store().find_columns(&due)?;
+            for ((&column, now), before) in kept.columns.iter().zip(&staged.columns).zip(known) {
+                compared |= before.is_some();
+                if before.is_some_and(|before| before.content != now.content) {
+                    differing.push(kept.schema.field(column).name().as_str());
+                }
+            }
+        }
+        if !differing.is_empty() {
+            return Err(self.chains.unlike(task, link.stage, &differing));
+        }
+        if compared {
+            *self.tally.lock().verified.entry(link.stage).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn segment(&self, task: &Task) -> usize {
+        match task.id.work {
+            Work::Segment(segment) => self.first_segment + segment,
+            Work::Merge { index, .. } => index,
+            Work::Finish => 0,
+        }
+    }
+
+    fn stage_name(&self, stage: usize) -> String {
+        self.contents.locator.plan.stages[stage].name.clone()
+    }
+
+    fn store(&self) -> &LookupCache<'_> {
+        self.contents.locator.lookup.store
+    }
+}

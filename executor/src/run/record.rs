@@ -1,0 +1,90 @@
+//! What a run leaves behind for those after it: a record of what it made, and the evidence that nothing has changed since.
+
+use std::collections::BTreeMap;
+
+use flowc_demand::Selection;
+use flowc_planner::plan::{Purity, Target};
+use flowc_sinks::SinkState;
+
+use crate::inputs::lookup::{Locator, Lookups};
+use crate::intake::inventory::Inventory;
+use crate::outputs::Outputs;
+use crate::record::history::RunRecord;
+use crate::record::up_to_date::{Stamped, Standstill};
+use crate::run::context::RunContext;
+use crate::{Error, RunReport, StageReport, StageStatus};
+
+impl RunContext<'_> {
+    /// Keeps what the next run, `why` and `store gc` need to know of this one.
+    pub(crate) fn remember(
+        &self,
+        sinks: &Outputs<'_>,
+        selection: &Selection,
+        report: &RunReport,
+        states: &BTreeMap<usize, SinkState>,
+    ) -> Result<(), Error> {
+        if !self.request.only.is_empty() || !self.request.until.is_empty() {
+            return Ok(());
+        }
+        let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
+        RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
+        store.save(&self.planned.texts[0]);
+        if let Some(evidence) = self.evidence(inventory, selection, states) {
+            let cached = report.stages.iter().map(|stage| StageReport {
+                status: StageStatus::Cached,
+                segments_cached: stage.segments_cached + stage.segments_ran,
+                segments_ran: 0,
+                seconds: 0.0,
+                reasons: Vec::new(),
+                ..stage.clone()
+            });
+            let report = RunReport { stages: cached.collect(), ..report.clone() };
+            // Texts and lock as they were read: what they are by now may be something else.
+            let read = self.planned.read.clone();
+            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report) {
+                let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
+                let standstill = if has_programs { standstill.with_programs() } else { standstill };
+                standstill.save(store, self.options);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that the outcome depends on; none where that can't be told by looking at files.
+    fn evidence(
+        &self,
+        inventory: &Inventory,
+        selection: &Selection,
+        states: &BTreeMap<usize, SinkState>,
+    ) -> Option<Vec<Stamped>> {
+        // What may be taken of open results, and where, is not to be told by looking at files.
+        if self.plan().stages.iter().any(|stage| stage.purity == Purity::Open) {
+            return None;
+        }
+        let mut evidence = Vec::new();
+        for (path, stamp) in &self.planned.evidence.paths {
+            // What changed after the plan was begun may not be what was read.
+            if stamp.is_racy(self.planned.began) {
+                return None;
+            }
+            evidence.push(Stamped::At(path.clone(), *stamp));
+        }
+        for source in inventory.sources.values() {
+            let folders = source.directories.as_ref()?.iter();
+            evidence.extend(folders.map(|(path, stamp)| Stamped::At(path.clone(), *stamp)));
+        }
+        for entry in inventory.sources.values().flat_map(|source| &source.files) {
+            evidence.push(Stamped::At(entry.file.as_ref()?.path.clone(), entry.stamp?));
+        }
+        for sink in &selection.sinks {
+            let folder = match &self.plan().sinks[*sink].spec.target {
+                Target::Directory(folder) => self.planned.base.join(folder),
+                Target::File(_) => self.planned.base.clone(),
+                Target::Stdout => return None,
+            };
+            let files = states.get(sink)?.files.iter();
+            evidence.extend(files.map(|file| Stamped::Written(folder.join(&file.path), file.stamp, file.bytes_digest)));
+        }
+        Some(evidence)
+    }
+}
