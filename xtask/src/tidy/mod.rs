@@ -1,7 +1,8 @@
 //! What the architecture asks for and compilers do not see, as checks.
 
+mod cycles;
 mod houses;
-mod planner;
+mod pure;
 mod texts;
 
 use anyhow::{Result, bail};
@@ -10,8 +11,8 @@ use crate::workspace::Workspace;
 
 /// `cargo xtask tidy --help`.
 pub(crate) const HELP: &str = "\
-Checks what the architecture asks for and compilers do not see: the planner is free of files, processes and runtimes;
-every Rust file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages
+Checks what the architecture asks for and compilers do not see: what plans and what decides what runs is free of files,
+processes and runtimes; no modules import each other in a circle; every Rust file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages
 have their README and example.
 
 Usage: cargo xtask tidy
@@ -20,7 +21,8 @@ Usage: cargo xtask tidy
 /// Runs all checks, and tells all that is wrong.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut problems = texts::check(&workspace.root)?;
-    problems.extend(planner::check(workspace)?);
+    problems.extend(pure::check(workspace)?);
+    problems.extend(cycles::check(&workspace.root)?);
     problems.extend(houses::check(&workspace.root)?);
     if problems.is_empty() {
         println!("tidy: everything is in its place");

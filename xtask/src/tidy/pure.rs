@@ -1,4 +1,4 @@
-//! The planner is a function of values: no files, processes, clocks or runtimes, neither called nor linked.
+//! Planning and deciding what runs are functions of values: no files, processes, clocks or runtimes, neither called nor linked.
 
 use std::fs;
 use std::path::Path;
@@ -33,40 +33,38 @@ const RUNTIMES: [&str; 14] = [
     "wasmtime",
 ];
 
+/// The crates that are functions of values, with their folders.
+const PURE: [(&str, &str); 2] = [("flowc-planner", "planner"), ("flowc-demand", "executor/demand")];
+
 /// Crates of the list that something harmless brings along without their being used to reach outside.
 const BROUGHT_ALONG: [(&str, &str); 0] = [];
 
-/// What is wrong with the planner.
+/// What is wrong with them.
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
-    let mut problems = linked(workspace)?;
-    called(&workspace.root.join("planner/src"), &mut problems)?;
+    let mut problems = Vec::new();
+    for (name, folder) in PURE {
+        problems.extend(linked(workspace, name)?);
+        called(&workspace.root.join(folder).join("src"), &mut problems)?;
+    }
     Ok(problems)
 }
 
-fn linked(workspace: &Workspace) -> Result<Vec<String>> {
+fn linked(workspace: &Workspace, package: &str) -> Result<Vec<String>> {
     let mut tree = workspace.cargo();
-    tree.args([
-        "tree",
-        "--locked",
-        "--package",
-        "flowc-planner",
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-        "--format",
-        "{p}",
-    ]);
+    tree.args(["tree", "--locked", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"]);
     let tree = process::output(&mut tree)?;
     let names = tree.lines().skip(1).filter_map(|line| line.split(' ').next());
     let mut outside: Vec<&str> = names.filter(|name| is_outside(name)).collect();
     outside.sort_unstable();
     outside.dedup();
-    Ok(outside.into_iter().map(|name| format!("planner: links `{name}`; it must stay a function of values")).collect())
+    Ok(outside
+        .into_iter()
+        .map(|name| format!("{package}: links `{name}`; it must stay a function of values"))
+        .collect())
 }
 
 fn is_outside(name: &str) -> bool {
-    let ours = name.starts_with("flowc") && name != "flowc-planner";
+    let ours = name.starts_with("flowc") && !PURE.iter().any(|(pure, _)| *pure == name);
     (ours || RUNTIMES.contains(&name)) && !BROUGHT_ALONG.iter().any(|(other, _)| *other == name)
 }
 
@@ -104,6 +102,6 @@ mod tests {
     #[test]
     fn runtimes_and_our_other_crates_are_outside() {
         assert!(is_outside("tokio") && is_outside("flowc-store"));
-        assert!(!is_outside("flowc-planner") && !is_outside("serde"));
+        assert!(!is_outside("flowc-planner") && !is_outside("flowc-demand") && !is_outside("serde"));
     }
 }
