@@ -1,20 +1,16 @@
 //! The engine: finds out what is to run, runs it, and remembers the results.
 //!
-//! [`Session`] is the way in. A run goes through these steps, each a module:
+//! [`Session`] is the way in. A run goes through these rooms:
 //!
-//! 1. `noop` sees at a glance that there is nothing to do;
-//! 2. `project` reads the texts, `planning` plans them, `catalogue` and `components` answer the planner,
-//!    `compilations` tells of what takes long there;
-//! 3. `inventory` finds the sources' files and the segments known of them, `scan` reads those that changed, and `fresh`
-//!    runs ahead over what is in memory meanwhile;
-//! 4. `keys` derives the keys of every stream, `lineage` finds what their rows and columns are, `locator` says where each column can be had from (`known` is
-//!    the store as the run sees it);
-//! 5. `reach` says what a request is about, `demand` finds what is missing for it and makes a `task` of it;
-//! 6. `schedule` runs the tasks in parallel, as far as `budget` has memory for them: `execute` looks for an equal earlier result (`cutoff`), else `chain` runs
-//!    the stages (`invocation` says what they are opened with, `pass` stands in for those that need not be called), fed by
-//!    `read`, `whole` and `groups`; `place` says where one failed, and `secrets` keeps values out of that;
-//! 7. `output` writes the sinks, which `delivery` commits, `underway` makes the report of what has been done, `history` remembers the run; `outlook`
-//!    tells beforehand what all that would do.
+//! 1. `record` sees at a glance that there is nothing to do;
+//! 2. `plan` reads the texts and plans them; `runners` answer what stages are;
+//! 3. `intake` finds the sources' files and the segments known of them, and reads those that changed;
+//! 4. `flowc-demand` decides what runs, by keys alone; it asks `inputs` what the store has;
+//! 5. `run` runs the tasks in parallel: `chain` runs the stages of one, fed by `inputs`;
+//! 6. `outputs` writes the sinks, and `record` keeps what the next run needs to know;
+//! 7. `inspect` tells what all that would do, without doing it.
+//!
+//! Each room's head says what it may use.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
