@@ -20,7 +20,7 @@ pub(crate) const OK: Exit = exit(0, "all went well");
 /// The run itself failed, or the machine refused something.
 pub(crate) const FAILED: Exit = exit(
     1,
-    "a stage, a source, a sink or a check failed, or the machine refused something: a file, a thread, a process",
+    "a stage, a source, a sink or a check failed, or the machine lacks or refuses something: a program, a file, a thread",
 );
 /// The user has something to put right before anything can run.
 pub(crate) const MISTAKE: Exit = exit(2, "a mistake in the command line, the settings or the pipeline");
@@ -82,7 +82,9 @@ mod tests {
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
                 Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
-                Error::File { .. } | Error::System { .. } | Error::Changed(_) => (ErrorClass::Environment, 1),
+                Error::Machine(_) | Error::File { .. } | Error::System { .. } | Error::Changed(_) => {
+                    (ErrorClass::Environment, 1)
+                }
                 Error::Store(store) => match store {
                     StoreError::Io { .. }
                     | StoreError::DiskFull(_)
@@ -103,6 +105,7 @@ mod tests {
         let text = String::new;
         let errors = [
             Error::Pipeline(vec![]),
+            Error::Machine(vec![]),
             Error::Secrets(vec![]),
             Error::Request(text()),
             Error::Locked { message: text(), problems: vec![] },

@@ -117,6 +117,8 @@ impl Planning<'_> {
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
             Some(plan) if outcome.problems.is_empty() => plan,
+            // What was stopped is no mistake.
+            _ if !self.compilations.is_wanted() => return Err(Error::Cancelled),
             _ => return Err(refused(outcome.problems, &lock_path)),
         };
         check_sinks(&plan)?;
@@ -223,13 +225,16 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project, lock: &str, settings: 
     }
 }
 
-/// Mistakes of the pipeline count for more than what does not fit the lock.
+/// Mistakes of the pipeline count for more than what the machine lacks, and that for more than what does not fit the lock.
 fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
     if problems.iter().all(Diagnostic::is_against_lock) {
         let message = format!("the pipeline does not fit {}", lock.file_name().unwrap_or_default().display());
         return Error::Locked { message, problems };
     }
-    Error::Pipeline(problems)
+    match problems.iter().all(|problem| problem.is_against_lock() || problem.is_of_machine()) {
+        true => Error::Machine(problems),
+        false => Error::Pipeline(problems),
+    }
 }
 
 /// What a format can't hold is known before anything runs.

@@ -43,12 +43,12 @@ impl Session {
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
     pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
-        self.plan_for(observer, Purpose::Look)
+        self.plan_for(observer, Purpose::Look, &Cancel::new())
     }
 
-    fn plan_for(&self, observer: Arc<dyn Observer>, purpose: Purpose) -> Result<Planned, Error> {
+    fn plan_for(&self, observer: Arc<dyn Observer>, purpose: Purpose, cancel: &Cancel) -> Result<Planned, Error> {
         let (store, runners, compilations) = (self.store()?, self.runners()?, &*self.compilations);
-        compilations.tell(Arc::clone(&observer));
+        compilations.tell(Arc::clone(&observer), cancel.clone());
         let observer = observer.as_ref();
         let pin = purpose == Purpose::Run;
         let mut planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
@@ -129,7 +129,7 @@ impl Session {
             return Ok(report);
         }
         noop::forget(&self.options);
-        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run)?);
+        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run, cancel)?);
         if !planned.lock_changes.is_empty() {
             let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
@@ -212,7 +212,7 @@ impl Session {
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
     /// those that a run told of by it.
     pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
-        let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show)?;
+        let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
         Rows::find(&planned, self.store()?, output, key)
     }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::catalogue::{Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature};
+use crate::catalogue::{
+    Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
+};
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::plan::{Class, OutputColumn, Rows};
@@ -65,13 +67,13 @@ impl Descriptions {
         for ((i, answer), (_, spec)) in indices.into_iter().zip(answers).zip(&questions) {
             match answer {
                 Ok(inferred) => drop(self.schemas.insert(Origin::Source(i), spec.with_declared(inferred))),
-                Err(Problem { message, help, against_lock, .. }) => {
+                Err(Problem { message, help, blame, .. }) => {
                     let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
                     problems.at(
                         place,
-                        match against_lock {
-                            true => PlaceProblem::AgainstLock { name, message, help },
-                            false => PlaceProblem::SourceSchema { name, message, help },
+                        match blame {
+                            Blame::Lock => PlaceProblem::AgainstLock { name, message, help },
+                            Blame::Pipeline | Blame::Machine => PlaceProblem::SourceSchema { name, message, help },
                         },
                     );
                 }
@@ -106,7 +108,14 @@ impl Descriptions {
                     let at = problem.config_path.as_deref().map(|path| config.place(path));
                     let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
                     let place = at.unwrap_or(declared.name.place);
-                    problems.at(place, StageProblem::Describe { stage, message, help });
+                    let code = question.code.to_string();
+                    problems.at(
+                        place,
+                        match problem.blame {
+                            Blame::Machine => StageProblem::Machine { code, message, help },
+                            Blame::Pipeline | Blame::Lock => StageProblem::Describe { stage, message, help },
+                        },
+                    );
                 }
             }
         }

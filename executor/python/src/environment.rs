@@ -1,10 +1,8 @@
 //! Environments: the packages of a project, installed once and kept.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
-use flowc_code::Snapshots;
+use flowc_code::{Snapshots, Tools};
 use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
 
 use crate::uv::{no_uv, uv};
@@ -44,7 +42,12 @@ impl Environments {
     ///
     /// # Errors
     /// If uv fails, or the folder can't be written.
-    pub fn install(&self, project: &Project, log: &mut dyn FnMut(&str)) -> Result<PathBuf, PythonError> {
+    pub fn install(
+        &self,
+        project: &Project,
+        tools: Tools<'_>,
+        log: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf, PythonError> {
         let name = project.environment();
         std::fs::create_dir_all(&self.home).map_err(PythonError::io(&self.home))?;
         let lock = self.home.join(format!("{name}.lock"));
@@ -65,7 +68,7 @@ impl Environments {
         // People know the files by where they were copied from.
         let (copied, base) = (copy.to_string_lossy(), project.tree().base.to_string_lossy());
         let shown = |text: &str| text.replace(&*copied, &base);
-        sync(project, &dir, &building, &mut |line| log(&shown(line))).map_err(|error| match error {
+        sync(project, tools, (&dir, &building), &mut |line| log(&shown(line))).map_err(|error| match error {
             PythonError::Install { dir, output } => PythonError::Install { dir, output: shown(&output) },
             other => other,
         })?;
@@ -86,35 +89,44 @@ fn remove(folder: &Path) -> Result<(), PythonError> {
 /// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules
 /// are read from its snapshot. Packages that lie on this machine are built from their copies, never taken from uv's cache,
 /// which goes by the times of few of their files.
-fn sync(project: &Project, dir: &Path, place: &Path, log: &mut dyn FnMut(&str)) -> Result<(), PythonError> {
+fn sync(
+    project: &Project,
+    tools: Tools<'_>,
+    (dir, place): (&Path, &Path),
+    log: &mut dyn FnMut(&str),
+) -> Result<(), PythonError> {
     let mut command = uv(dir);
     command.args(["sync", "--locked", "--no-dev", "--no-install-project", "--no-editable", "--compile-bytecode"]);
     command.args(project.packages().iter().flat_map(|package| ["--refresh-package", package]));
     command.arg("--python").arg(&project.interpreter.path).env("UV_PROJECT_ENVIRONMENT", place);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(no_uv)?;
-    let output = tell(&mut child, log).map_err(no_uv)?;
-    let status = child.wait().map_err(no_uv)?;
-    match status.success() {
+    let mut said = Said::default();
+    let ran = tools.run(&mut command, &mut |line| said.hear(line, log)).map_err(no_uv)?;
+    match ran.status.success() {
         true => Ok(()),
-        false => Err(PythonError::Install { dir: project.dir.clone(), output }),
+        false => Err(PythonError::Install { dir: project.dir.clone(), output: said.output() }),
     }
 }
 
-/// Hands on what uv does, line by line, and gives what it fails for: that is told once, in the error.
-fn tell(child: &mut Child, log: &mut dyn FnMut(&str)) -> std::io::Result<String> {
-    let (mut done, mut failure) = (String::new(), String::new());
-    if let Some(stderr) = child.stderr.take() {
-        for line in BufReader::new(stderr).lines() {
-            let line = line?;
-            let fails = !failure.is_empty() || line.starts_with("error") || line.trim_start().starts_with('\u{d7}');
-            if !fails {
-                log(&line);
-            }
-            let output = if fails { &mut failure } else { &mut done };
-            output.push_str(&line);
-            output.push('\n');
+/// What uv said. What it does is handed on at once; what it fails for is told once, in the error.
+#[derive(Default)]
+struct Said {
+    done: String,
+    failure: String,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str, log: &mut dyn FnMut(&str)) {
+        let fails = !self.failure.is_empty() || line.starts_with("error") || line.trim_start().starts_with('\u{d7}');
+        if !fails {
+            log(line);
         }
+        let output = if fails { &mut self.failure } else { &mut self.done };
+        output.push_str(line);
+        output.push('\n');
     }
-    let output = if failure.is_empty() { done } else { failure };
-    Ok(output.trim_end().to_owned())
+
+    fn output(self) -> String {
+        let output = if self.failure.is_empty() { self.done } else { self.failure };
+        output.trim_end().to_owned()
+    }
 }

@@ -121,7 +121,7 @@ impl Project {
 /// What an error says, and what is told of places in the text.
 fn describe(error: &Error) -> String {
     let problems = match error {
-        Error::Pipeline(problems) | Error::Locked { problems, .. } => problems.as_slice(),
+        Error::Pipeline(problems) | Error::Machine(problems) | Error::Locked { problems, .. } => problems.as_slice(),
         _ => &[],
     };
     let told = problems.iter().map(|problem| format!("\n{problem}"));

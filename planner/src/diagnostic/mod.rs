@@ -66,6 +66,11 @@ impl Diagnostic {
             Kind::Stage(StageProblem::AgainstLock { .. }) | Kind::Places(PlaceProblem::AgainstLock { .. })
         )
     }
+
+    /// Whether it is only that the machine lacks or refuses something.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self.kind, Kind::Stage(StageProblem::Machine { .. }))
+    }
 }
 
 /// A place in a text.
