@@ -7,6 +7,7 @@
 
 mod error;
 mod evidence;
+mod exact;
 mod own;
 mod parts;
 mod reader;
@@ -18,6 +19,7 @@ mod walk;
 
 pub use error::CodeError;
 pub use evidence::Evidence;
+pub use exact::exact_digest;
 pub use own::PipelineFiles;
 pub use parts::Parts;
 pub use reader::{Digests, Reader};

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_code::{Snapshots, Tools};
-use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
+use flowc_code::{Snapshots, Tools, exact_digest};
+use flowc_platform::{lock_exclusive, read_sealed, rename_new, sync_filesystem, write_sealed};
 
 use crate::uv::{no_uv, uv};
 use crate::{Project, PythonError, sdk};
+
+/// The file of an environment that says what else is in it.
+const SEAL: &str = "flowc.seal";
 
 /// A folder of environments, shared by several processes. Each is named after what is in it.
 #[derive(Clone, Debug)]
@@ -36,6 +39,17 @@ impl Environments {
     /// Whether a name in the folder is that of what this version of flowc needs for any project: its SDK.
     pub fn is_sdk(name: &str) -> bool {
         name == sdk::folder()
+    }
+
+    /// Environments, and folders of this flowc's SDK, that are not as they were made, by all of their bytes.
+    pub fn damaged(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.home).into_iter().flatten().flatten();
+        let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+        let is_damaged = |name: &str, path: &Path| match Self::is_sdk(name) {
+            true => !sdk::is_whole(path),
+            false => Self::is_whole(name) && !holds_what_was_sealed(path),
+        };
+        named.filter(|(name, path)| is_damaged(name, path)).map(|(_, path)| path).collect()
     }
 
     /// Installs the packages of a project, from a copy of what was hashed. What uv says goes to `log`, line by line.
@@ -73,10 +87,23 @@ impl Environments {
             other => other,
         })?;
         remove(&copy)?;
+        let content = content(&building).map_err(PythonError::io(&building))?;
+        write_sealed(&building.join(SEAL), &content).map_err(PythonError::io(&building))?;
         sync_filesystem(&building).map_err(PythonError::io(&building))?;
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
+}
+
+/// Whether an environment holds what its seal says.
+fn holds_what_was_sealed(environment: &Path) -> bool {
+    let sealed = read_sealed(&environment.join(SEAL));
+    content(environment).is_ok_and(|found| sealed.as_deref() == Some(&found[..]))
+}
+
+/// The digest of what is in an environment, but for its seal.
+fn content(environment: &Path) -> std::io::Result<[u8; 32]> {
+    exact_digest(environment, |path| path != Path::new(SEAL))
 }
 
 fn remove(folder: &Path) -> Result<(), PythonError> {

@@ -51,6 +51,20 @@ pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
     Ok(place)
 }
 
+/// Whether a folder holds the SDK, and nothing else.
+pub(crate) fn is_whole(place: &Path) -> bool {
+    let folder = place.join("flowc");
+    let is_there =
+        |(path, content): &(&Path, &[u8])| std::fs::read(folder.join(path)).is_ok_and(|found| found == *content);
+    modules().iter().all(is_there) && files(place) == modules().len()
+}
+
+/// How many files and links are below a folder.
+fn files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { files(&entry.path()) } else { 1 }).sum()
+}
+
 /// The SDK's modules by their paths within the package `flowc`, in order. Tests, and what Python leaves behind, are not
 /// among them.
 pub fn modules() -> Vec<(&'static Path, &'static [u8])> {
