@@ -294,3 +294,89 @@ fn a_rust_stage_edited_at_every_step() {
     let told = rows(&project);
     assert!(told.contains(" built-1 ") && told.contains(" unset"), "{told}");
 }
+
+/// A stage whose rows tell which interpreter runs it.
+const TELLING: &str = r#"
+import platform
+
+import flowc
+import pyarrow as pa
+
+
+@flowc.stage(adds={"told": str})
+def stage(rows: pa.RecordBatch):
+    """Tells its interpreter."""
+    return pa.array([f"python-{platform.python_version()}-"] * rows.num_rows)
+"#;
+
+/// Two interpreters of different versions, which are fetched where this machine has no two.
+fn interpreters() -> [(String, String); 2] {
+    let uv = std::env::var("FLOWC_UV").unwrap_or_else(|_| "uv".to_owned());
+    let fetched = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pythons");
+    let uv = |arguments: &[&str]| {
+        let output = std::process::Command::new(&uv).args(arguments).env("UV_PYTHON_INSTALL_DIR", &fetched).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    let found = || {
+        let list = uv(&["python", "list", "--only-installed", "--output-format", "json", ">=3.10,<3.14"]);
+        let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap_or_default();
+        let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
+        let all = list.iter().filter(|one| text(one, "implementation") == "cpython");
+        // What managers of versions put on the path goes by the current folder.
+        let real = |path: String| {
+            let asked = std::process::Command::new(path).args(["-c", "import sys; print(sys.executable)"]).output();
+            String::from_utf8(asked.unwrap().stdout).unwrap().trim().to_owned()
+        };
+        let all = all.map(|one| (text(one, "version"), real(text(one, "path"))));
+        all.rev().collect::<std::collections::BTreeMap<String, String>>()
+    };
+    if found().len() < 2 {
+        uv(&["python", "install", "3.12", "3.13"]);
+    }
+    let mut found = found().into_iter();
+    [(); 2].map(|()| found.next().expect("two versions of Python, 3.10 or later"))
+}
+
+#[test]
+fn an_interpreter_that_is_picked_by_a_file_or_by_the_path_is_code() {
+    let project = Project::new();
+    pipelines(&project, "python \"py\"");
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for name in ["pyproject.toml", "uv.lock"] {
+        project.write(&format!("py/{name}"), &std::fs::read_to_string(tests.join(name)).unwrap());
+    }
+    project.write("py/stage.py", TELLING);
+    let interpreters = interpreters();
+    let bin = project.root().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let told = |version: &str, place: &str| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let mut flowc = project.flowc(&["run"]);
+        // A script that goes by the version that is asked for is no uv; flowc finds the program behind it by itself.
+        if std::env::var("FLOWC_UV").is_ok_and(|uv| uv.contains("/shims/")) {
+            flowc.env_remove("FLOWC_UV");
+        }
+        let output = flowc.env("PATH", &path).env("UV_PYTHON_PREFERENCE", "only-system").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {said}");
+        let rows = rows(&project);
+        assert!(rows.contains(&format!("python-{version}-")), "{place}: {version} in {rows}");
+        said.into_owned()
+    };
+    for (number, place) in [(0, "file"), (1, "edited file"), (0, "file as before")] {
+        let (version, interpreter) = &interpreters[number];
+        project.write("py/.python-version", &format!("{interpreter}\n"));
+        told(version, place);
+        assert!(told(version, place).contains("1 cached"), "{place}");
+    }
+    std::fs::remove_file(project.folder().join("py/.python-version")).unwrap();
+    for (number, place) in [(1, "path"), (0, "edited path"), (1, "path as before")] {
+        let (version, interpreter) = &interpreters[number];
+        let link = bin.join("python3");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(interpreter, link).unwrap();
+        told(version, place);
+        assert!(told(version, place).contains("1 cached"), "{place}");
+    }
+}
