@@ -72,6 +72,46 @@ impl Command {
             Command::Completions(_) => "completions",
         }
     }
+
+    /// What programs read of it, if it was asked to print JSON.
+    pub(crate) fn json(&self) -> Option<JsonForm> {
+        let (asked, form) = match self {
+            Command::Plan(args) => (args.json, JsonForm::Document),
+            Command::Run(args) => (args.json, JsonForm::Lines),
+            Command::Why(args) => (args.json, JsonForm::Document),
+            Command::Show(args) => (args.json, JsonForm::Lines),
+            Command::Log(args) => (args.json, JsonForm::Lines),
+            Command::Store(StoreCommand::Info(args)) => (args.store.json, JsonForm::Document),
+            Command::Store(StoreCommand::Verify(args)) => (args.store.json, JsonForm::Document),
+            Command::Store(StoreCommand::Gc(args)) => (args.store.json, JsonForm::Document),
+            Command::Worker(args) => (args.json, JsonForm::Document),
+            Command::Store(StoreCommand::Pin(_) | StoreCommand::Unpin(_))
+            | Command::Init(_)
+            | Command::Graph(_)
+            | Command::Doctor(_)
+            | Command::Completions(_) => return None,
+        };
+        asked.then_some(form)
+    }
+}
+
+/// The form of JSON that a command prints, its failures too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JsonForm {
+    /// One document; of a failure `{"errors": [...]}`.
+    Document,
+    /// One object a line; of a failure one `error` event for each thing that is wrong.
+    Lines,
+}
+
+impl JsonForm {
+    /// The form that words ask for which are no command line that can be read.
+    pub(crate) fn of_words(words: impl IntoIterator<Item = String>) -> Option<Self> {
+        let words: Vec<String> = words.into_iter().take_while(|word| word != "--").collect();
+        let command = words.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
+        let form = if ["run", "show", "log"].contains(&command) { Self::Lines } else { Self::Document };
+        words.iter().any(|word| word == "--json").then_some(form)
+    }
 }
 
 /// Which pipeline.

@@ -25,10 +25,15 @@ use clap::Parser;
 fn main() -> std::process::ExitCode {
     // Stages in processes of their own are started through this program: it returns only if that is not what is asked.
     flowc_executor::play_part();
-    let args = args::Args::parse();
-    let code = std::panic::catch_unwind(|| commands::dispatch(args)).unwrap_or_else(|_| {
-        terminal::eprint("this is a bug in flowc: please report it with the lines above and what you ran\n");
-        exit::INTERNAL
-    });
+    let code = match args::Args::try_parse() {
+        Ok(args) => perform(args),
+        Err(told) => report::command_line(told),
+    };
     std::process::ExitCode::from(code.number)
+}
+
+fn perform(args: args::Args) -> exit::Exit {
+    let json = args.command.json();
+    let done = std::panic::catch_unwind(|| commands::dispatch(args));
+    done.unwrap_or_else(|_| report::tell(&report::Failure::Bug, json))
 }

@@ -1,9 +1,12 @@
 //! The references in `docs/`, made from the code. `FLOWC_BLESS=1` rewrites them; otherwise they are compared.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
+use flowc_executor::{ErrorClass, ErrorReport, Event, RowsReport, RunReport};
+use flowc_planner::key::PlanHash;
 
 use crate::args::Args;
 use crate::{exit, settings};
@@ -73,4 +76,109 @@ fn every_documented_flag_is_a_flag_of_run() {
     for row in settings::DOCS {
         assert!(known.contains(&row.flag.trim_start_matches("--")), "{}", row.flag);
     }
+}
+
+/// One event of each kind with all that it may hold. A kind that is added must be listed: the match has no default.
+fn events() -> Vec<Event> {
+    fn is_listed(event: &Event) {
+        match event {
+            Event::Pinned { .. }
+            | Event::RunStarted { .. }
+            | Event::BuildStarted { .. }
+            | Event::BuildFinished { .. }
+            | Event::BuildLog { .. }
+            | Event::CompileStarted { .. }
+            | Event::FileRead { .. }
+            | Event::BadRows { .. }
+            | Event::IgnoredMembers { .. }
+            | Event::WorkPlanned { .. }
+            | Event::SegmentRan { .. }
+            | Event::SegmentUnchanged { .. }
+            | Event::StageLog { .. }
+            | Event::StageVerified { .. }
+            | Event::StageFailed { .. }
+            | Event::SinkWritten { .. }
+            | Event::Warning { .. }
+            | Event::Error(_)
+            | Event::RunFinished(_) => {}
+        }
+    }
+    let text = || "a".to_owned();
+    let plan = PlanHash::new([0; 32]);
+    let error = ErrorReport {
+        help: Some(text()),
+        causes: vec![text()],
+        file: Some(text()),
+        line: Some(1),
+        column: Some(1),
+        source: Some(text()),
+        stage: Some(text()),
+        segment: Some(0),
+        rows: Some(RowsReport { input: text(), first: 1, last: 1 }),
+        secret: Some(text()),
+        sink: Some(text()),
+        ..ErrorReport::new("flowc::stage", ErrorClass::Run, text())
+    };
+    let all = vec![
+        Event::Pinned { lock: text(), pins: vec![] },
+        Event::RunStarted { plan, pipeline: text() },
+        Event::BuildStarted { code: text() },
+        Event::BuildFinished { code: text(), seconds: 0.0 },
+        Event::BuildLog { code: text(), message: text() },
+        Event::CompileStarted { code: text() },
+        Event::FileRead { source: text(), file: text(), bytes: 0 },
+        Event::BadRows { source: text(), file: text(), rows: 0 },
+        Event::IgnoredMembers { source: text(), file: text(), members: vec![], help: text() },
+        Event::WorkPlanned { tasks: 0 },
+        Event::SegmentRan { stages: vec![], segment: 0, rows: 0, seconds: 0.0 },
+        Event::SegmentUnchanged { stage: text(), segment: 0 },
+        Event::StageLog { stage: text(), level: text(), message: text() },
+        Event::StageVerified { stage: text(), segments: 0 },
+        Event::StageFailed { stage: text(), message: text() },
+        Event::SinkWritten { sink: text(), files: 0, files_in_all: 0, rows: 0 },
+        Event::Warning { message: text() },
+        Event::Error(Box::new(error)),
+        Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![] }),
+    ];
+    all.iter().for_each(is_listed);
+    all
+}
+
+/// The words in backquotes at the top level of a cell: what is told of a field stands in brackets or after a colon.
+fn fields(cell: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut plain = String::new();
+    for letter in cell.chars() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ if depth == 0 => plain.push(letter),
+            _ => {}
+        }
+    }
+    let quoted = plain.split('`').skip(1).step_by(2);
+    let mut fields: Vec<String> = quoted.map(str::to_owned).collect();
+    fields.sort();
+    fields
+}
+
+#[test]
+fn every_event_is_in_the_reference_with_its_fields() {
+    let page = include_str!("../templates/events.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let documented: BTreeMap<&str, Vec<String>> = rows.map(|(event, cell)| (event, fields(cell))).collect();
+    let events: BTreeMap<String, Vec<String>> = events()
+        .iter()
+        .map(|event| {
+            let value = serde_json::to_value(event).unwrap();
+            let mut fields: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+            fields.retain(|field| field != "event");
+            fields.sort();
+            (value["event"].as_str().unwrap().to_owned(), fields)
+        })
+        .collect();
+    for (event, fields) in &events {
+        assert_eq!(documented.get(event.as_str()), Some(fields), "{event}");
+    }
+    assert_eq!(documented.len(), events.len(), "{:?}", documented.keys());
 }

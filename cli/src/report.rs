@@ -3,11 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use flowc_executor::{Cause, Error, ErrorClass, ErrorReport, RunFailure};
+use clap::error::{ContextKind, ContextValue};
+use flowc_executor::{Cause, Error, ErrorClass, ErrorReport, Event, RunFailure};
+use flowc_planner::nearest;
 use flowc_planner::quantity::count;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
+use crate::args::JsonForm;
 use crate::exit::{self, Exit};
+use crate::progress::print_json;
 use crate::settings::SettingsError;
 use crate::shorten::shorten;
 use crate::terminal::{self, Paint};
@@ -42,6 +46,9 @@ pub(crate) enum Failure {
         #[source]
         cause: Cause,
     },
+    /// flowc panicked. The panic's own lines are on standard error.
+    #[error("this is a bug in flowc: please report it with the lines above and what you ran")]
+    Bug,
 }
 
 impl From<RunFailure> for Failure {
@@ -75,6 +82,7 @@ impl Failure {
             Failure::Engine(error) => error.class(),
             Failure::Run(errors) => errors.first().map_or(ErrorClass::Internal, Error::class),
             Failure::Output(_) | Failure::System { .. } => ErrorClass::Environment,
+            Failure::Bug => ErrorClass::Internal,
         }
     }
 
@@ -103,6 +111,7 @@ impl Failure {
             Failure::Output(_) => "flowc::output",
             Failure::Command { .. } => "flowc::command",
             Failure::System { .. } => "flowc::system",
+            Failure::Bug => "flowc::internal",
         }
     }
 }
@@ -111,6 +120,64 @@ impl Failure {
 pub(crate) fn show(failure: &Failure) -> Exit {
     terminal::eprint(&failure.text(terminal::stderr_paint()));
     failure.exit()
+}
+
+/// Tells a failure to people, and to programs in the form of JSON that they asked for.
+pub(crate) fn tell(failure: &Failure, json: Option<JsonForm>) -> Exit {
+    // Where standard output can't be written, there is no telling programs.
+    let json = json.filter(|_| !matches!(failure, Failure::Output(_)));
+    if let Some(form) = json {
+        print_reports(failure.reports(), form);
+    }
+    show(failure)
+}
+
+fn print_reports(reports: Vec<ErrorReport>, form: JsonForm) {
+    let printed = match form {
+        JsonForm::Document => print_json(&serde_json::json!({ "errors": reports })),
+        JsonForm::Lines => {
+            let mut events = reports.into_iter().map(Box::new).map(Event::Error);
+            events.try_for_each(|event| print_json(&event))
+        }
+    };
+    if let Err(error) = printed {
+        show(&Failure::Output(error));
+    }
+}
+
+/// Tells what clap makes of a command line that is no command: help that was asked for, or a mistake.
+pub(crate) fn command_line(mut told: clap::Error) -> Exit {
+    if !told.use_stderr() {
+        let help = told.render();
+        let text = if terminal::stdout_paint().is_on() { help.ansi().to_string() } else { help.to_string() };
+        return terminal::print(&text).map_or_else(|error| show(&Failure::Output(error)), |()| exit::OK);
+    }
+    if suggests_another(&told) {
+        told.remove(ContextKind::SuggestedArg);
+        told.remove(ContextKind::Usage);
+    }
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    if let Some(form) = JsonForm::of_words(words) {
+        let text = told.to_string();
+        let (message, help) = text.split_once('\n').unwrap_or((&text, ""));
+        let message = message.trim_start_matches("error: ").to_owned();
+        let help = Some(help.trim().to_owned()).filter(|help| !help.is_empty());
+        print_reports(vec![ErrorReport { help, ..ErrorReport::new("flowc::usage", ErrorClass::User, message) }], form);
+    }
+    // If that cannot be done, there is nobody to tell.
+    let _ = told.print();
+    exit::MISTAKE
+}
+
+/// Whether clap advises a flag that is not near to the one that was typed.
+fn suggests_another(told: &clap::Error) -> bool {
+    let text = |kind| match told.get(kind) {
+        Some(ContextValue::String(text)) => text.trim_start_matches('-'),
+        Some(ContextValue::Strings(texts)) => texts.first().map_or("", |text| text.trim_start_matches('-')),
+        _ => "",
+    };
+    let (typed, advised) = (text(ContextKind::InvalidArg), text(ContextKind::SuggestedArg));
+    !advised.is_empty() && nearest(typed, [advised]).is_none()
 }
 
 /// A warning as people read it.

@@ -86,10 +86,12 @@ pub struct Collected {
     pub runs: Vec<PastRun>,
     /// Results.
     pub results: GcReport,
-    /// Environments of Python stages. What else lies beside them is in the bytes.
+    /// Environments of Python stages.
     pub environments: Count,
     /// Components that were compiled, or built from source trees.
     pub components: Count,
+    /// Snapshots of the code of stages.
+    pub snapshots: Count,
 }
 
 /// How much of a kind stays and goes.
@@ -99,18 +101,28 @@ pub struct Count {
     pub kept: u64,
     /// How many were removed.
     pub removed: u64,
+    /// How many files and folders were removed that belong to the kind and are none of it: notes, contents, parts.
+    pub others: u64,
     /// Bytes given back.
     pub bytes: u64,
 }
 
 impl Count {
+    /// Counts names: each is one of the kind or lies beside it.
     fn of(swept: &[Swept], is_one: impl Fn(&str) -> bool) -> Self {
         let count = |names: &[String]| names.iter().filter(|name| is_one(name)).count() as u64;
+        let removed: u64 = swept.iter().map(|one| count(&one.removed)).sum();
         Self {
             kept: swept.iter().map(|one| count(&one.kept)).sum(),
-            removed: swept.iter().map(|one| count(&one.removed)).sum(),
+            removed,
+            others: swept.iter().map(|one| one.removed.len() as u64).sum::<u64>() - removed,
             bytes: swept.iter().map(|one| one.bytes).sum(),
         }
+    }
+
+    /// The count with what was removed beside the kind.
+    fn beside(self, swept: &Swept) -> Self {
+        Self { others: self.others + swept.removed.len() as u64, bytes: self.bytes + swept.bytes, ..self }
     }
 }
 
@@ -144,6 +156,21 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
         runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
         results,
         environments: Count::of(&[environments], Environments::is_whole),
-        components: Count::of(&[builds, compiled, code, contents], |name| name.ends_with("wasm")),
+        components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),
+        snapshots: Count::of(&[code], |name| name != flowc_code::FILES).beside(&contents),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_removed_is_counted() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let swept = Swept { kept: names(&["a.wasm", "a"]), removed: names(&["b.wasm", "b", "c"]), bytes: 7 };
+        let count = Count::of(std::slice::from_ref(&swept), |name| name.ends_with("wasm"));
+        assert_eq!(count, Count { kept: 1, removed: 1, others: 2, bytes: 7 });
+        assert_eq!(count.beside(&swept), Count { kept: 1, removed: 1, others: 5, bytes: 14 });
+    }
 }

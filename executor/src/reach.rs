@@ -6,7 +6,7 @@ use flowc_planner::plan::{Plan, Producer, StreamId, Target};
 use flowc_planner::suggest;
 
 use crate::task::input_columns;
-use crate::{Error, RunRequest};
+use crate::{Error, Reason, RunRequest};
 
 /// The part of a plan that a request is about.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ pub(crate) struct Goal {
     pub forced: BTreeSet<usize>,
     /// Those of them that must give what they gave before.
     pub verified: BTreeSet<usize>,
+    /// Those of them that `--force` names.
+    named: BTreeSet<usize>,
 }
 
 impl Goal {
@@ -30,10 +32,11 @@ impl Goal {
     pub(crate) fn new(plan: &Plan, request: &RunRequest) -> Result<Self, Error> {
         let chosen = named(plan, request.only.iter().chain(&request.until))?;
         let verified = named(plan, &request.verify)?;
-        let forced = &named(plan, &request.force)? | &verified;
+        let by_force = named(plan, &request.force)?;
+        let forced = &by_force | &verified;
         let sinks: Vec<usize> = (0..plan.sinks.len()).collect();
         let (stages, sources) = Default::default();
-        let mut goal = Self { stages, sinks, streams: vec![], sources, forced, verified };
+        let mut goal = Self { stages, sinks, streams: vec![], sources, forced, verified, named: by_force };
         if !chosen.is_empty() {
             goal.streams = chosen.iter().flat_map(|&s| plan.stages[s].outputs.iter().map(|o| o.stream)).collect();
             let until = named(plan, &request.until)?;
@@ -46,6 +49,24 @@ impl Goal {
         }
         goal.reach(plan);
         Ok(goal)
+    }
+
+    /// Why the request makes a stage run, if it does so by the stage's name.
+    pub(crate) fn reasons(&self, stage: usize) -> Vec<Reason> {
+        let forced = self.named.contains(&stage).then_some(Reason::Forced);
+        let verified = self.verified.contains(&stage).then_some(Reason::Verified);
+        forced.into_iter().chain(verified).collect()
+    }
+
+    /// The stages of a whole run of which no sink and no stage reads anything, so that they do not run.
+    pub(crate) fn unread<'p>(&self, plan: &'p Plan, request: &RunRequest) -> impl Iterator<Item = &'p str> {
+        let is_whole = request.only.is_empty() && request.until.is_empty();
+        let of_stages = plan.stages.iter().flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
+        let read: BTreeSet<usize> =
+            of_stages.filter_map(|stream| plan.producing_stage(stream)).map(|(stage, _)| stage).collect();
+        let unread = (0..plan.stages.len()).filter(|stage| !self.stages.contains(stage) && !read.contains(stage));
+        let unread: Vec<usize> = unread.filter(|_| is_whole).collect();
+        unread.into_iter().map(|stage| plan.stages[stage].name.as_str())
     }
 
     /// Finds the stages and sources behind the sinks and streams.
@@ -102,6 +123,16 @@ fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result
 /// The stage of a name that was typed.
 pub(crate) fn stage_named(plan: &Plan, name: &str) -> Result<usize, Error> {
     plan.stages.iter().position(|stage| stage.name == name).ok_or_else(|| {
+        let of = name.split('.').next().unwrap_or(name);
+        let kind = match () {
+            () if plan.sources.iter().any(|source| source.name == of) => Some("source"),
+            () if plan.sinks.iter().any(|sink| sink.name == name) => Some("sink"),
+            () => None,
+        };
+        if let Some(kind) = kind {
+            let show = format!("`flowc show {name}` shows its rows, `flowc plan` what a run would do with it");
+            return Error::Request(format!("`{name}` is a {kind}, not a stage; {show}"));
+        }
         let help = suggest(name, plan.stages.iter().map(|stage| stage.name.as_str()));
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
         Error::Request(format!("there is no stage `{name}`{help}"))

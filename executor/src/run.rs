@@ -135,7 +135,7 @@ impl Run<'_> {
         underway.found(&goal, &inventory, &datasets);
         let (plan, lineage, known) = (self.plan(), deriver.lineage(), Known::new(self.store));
         let homes = Homes { plan, lineage, inventory: &inventory, datasets: &datasets, store: &known };
-        underway.find_reasons(homes, &Demand::default(), &goal.forced)
+        underway.find_reasons(homes, &Demand::default(), &goal)
     }
 
     /// Finds out what is missing and does it. Gives what failed of it.
@@ -150,7 +150,7 @@ impl Run<'_> {
         let demand = self.demand(delivery.outputs.reading.homes, goal, stored)?;
         self.secrets.check(&demand.tasks)?;
         underway.plan_tasks(&demand);
-        underway.find_reasons(delivery.outputs.reading.homes, &demand, &goal.forced)?;
+        underway.find_reasons(delivery.outputs.reading.homes, &demand, goal)?;
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }

@@ -143,7 +143,8 @@ impl Runners {
 
     /// A problem of a Python stage, with the paths of its files as its author knows them.
     fn told(&self, problem: Problem) -> Problem {
-        Problem { message: self.python.shown(problem.message), ..problem }
+        let also = problem.also.into_iter().map(|other| self.told(other)).collect();
+        Problem { message: self.python.shown(problem.message), also, ..problem }
     }
 
     /// What a registered stage makes of a config and of its inputs' schemas.

@@ -135,7 +135,7 @@ impl Session {
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
         }
         // What does not fit the plan is refused before anything begins.
-        Goal::new(&planned.plan, request)?;
+        let goal = Goal::new(&planned.plan, request)?;
         Budget::new(self.options.budget).check(&planned.plan, self.options.memory)?;
         self.runners()?.workers.check().map_err(Error::Request)?;
         let pipeline = planned.plan.pipeline.clone();
@@ -143,6 +143,11 @@ impl Session {
         if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
             self.runners()?.warn_of_isolation(observer.as_ref());
         }
+        goal.unread(&planned.plan, request).for_each(|stage| {
+            let advice = format!("add a sink with `in \"{stage}\"`, or run it with `flowc run --only {stage}`");
+            let message = format!("nothing reads stage `{stage}`, so it does not run; {advice}");
+            observer.observe(Event::Warning { message });
+        });
         let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
         self.runners()?.end_idle();
         result
@@ -223,7 +228,10 @@ impl Session {
             return Ok(lines);
         }
         stage_named(&self.plan(Arc::new(|_: Event| ()))?.plan, stage)?;
-        Err(Error::Request(format!("stage `{stage}` has not run in this store yet")))
+        Err(Error::Request(format!(
+            "there is no log of stage `{stage}`: it has not run for this pipeline in this store (results that are there are \
+             taken without running it)"
+        )))
     }
 
     /// Keeps the results of the last good run under a name, through any `gc`.

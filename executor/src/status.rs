@@ -132,6 +132,8 @@ pub enum Reason {
     },
     /// `--force`.
     Forced,
+    /// `--verify`: its results are there, and are compared with what it gives now.
+    Verified,
     /// No sink needs it: it does not run.
     Unneeded,
 }
@@ -222,6 +224,7 @@ mod tests {
             Reason::Code { before: "a".into(), now: "b".into(), parts: names() },
             Reason::Config { path: "/a".into(), before: None, now: Some("1".into()) },
             Reason::Secrets { before: vec![], now: names() },
+            Reason::Open { without: "filter".into() },
             Reason::Column { input: "in".into(), column: "x".into(), segments: names() },
             Reason::Rows { input: "in".into(), segments: names() },
             Reason::Segments { input: "in".into(), added: 1, removed: 0, new: names(), gone: vec![] },
@@ -230,6 +233,7 @@ mod tests {
             Reason::Upstream { stage: "a".into() },
             Reason::NotKept { stage: "a".into() },
             Reason::Forced,
+            Reason::Verified,
             Reason::Unneeded,
         ];
         for reasons in [Vec::new(), all] {

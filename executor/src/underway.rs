@@ -17,7 +17,7 @@ use crate::planning::Planned;
 use crate::reach::Goal;
 use crate::reasons::{LastRun, Reasons};
 use crate::task::Task;
-use crate::{Error, Reason, RunReport, StageRan, StageReport, StageStatus};
+use crate::{Error, RunReport, StageRan, StageReport, StageStatus};
 
 /// The run of a session, where whoever ends the process in the middle of it finds it.
 #[derive(Default)]
@@ -166,12 +166,7 @@ impl Underway {
     ///
     /// # Errors
     /// If the store can't be read.
-    pub(crate) fn find_reasons(
-        &self,
-        homes: Homes<'_>,
-        demand: &Demand,
-        forced: &BTreeSet<usize>,
-    ) -> Result<(), Error> {
+    pub(crate) fn find_reasons(&self, homes: Homes<'_>, demand: &Demand, goal: &Goal) -> Result<(), Error> {
         let of_tasks = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage);
         let working: BTreeSet<usize> = of_tasks.chain(self.tally.lock().worked()).collect();
         if working.is_empty() {
@@ -180,7 +175,8 @@ impl Underway {
         let last = LastRun::load(homes.store, &self.planned)?;
         let reasons = Reasons::new(homes, &self.planned, last.as_ref(), &working);
         for &stage in &working {
-            let of_stage = if forced.contains(&stage) { vec![Reason::Forced] } else { reasons.of(stage)? };
+            let asked = goal.reasons(stage);
+            let of_stage = if asked.is_empty() { reasons.of(stage)? } else { asked };
             self.tally.lock().reasons.insert(stage, of_stage);
         }
         Ok(())

@@ -143,6 +143,9 @@ pub struct Problem {
     /// What has to be put right.
     #[serde(default)]
     pub blame: Blame,
+    /// What else is wrong, told along with it.
+    #[serde(default)]
+    pub also: Vec<Problem>,
 }
 
 /// What has to be put right.

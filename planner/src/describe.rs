@@ -104,18 +104,18 @@ impl Descriptions {
                     let code = question.code.to_string();
                     problems.at(declared.name.place, StageProblem::Contract { code, message });
                 }
-                Err(problem) => {
-                    let at = problem.config_path.as_deref().map(|path| config.place(path));
-                    let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
-                    let place = at.unwrap_or(declared.name.place);
-                    let code = question.code.to_string();
-                    problems.at(
-                        place,
-                        match problem.blame {
-                            Blame::Machine => StageProblem::Machine { code, message, help },
+                Err(mut first) => {
+                    let also = std::mem::take(&mut first.also);
+                    for problem in std::iter::once(first).chain(also) {
+                        let at = problem.config_path.as_deref().map(|path| config.place(path));
+                        let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
+                        let place = at.unwrap_or(declared.name.place);
+                        let told = match problem.blame {
+                            Blame::Machine => StageProblem::Machine { code: question.code.to_string(), message, help },
                             Blame::Pipeline | Blame::Lock => StageProblem::Describe { stage, message, help },
-                        },
-                    );
+                        };
+                        problems.at(place, told);
+                    }
                 }
             }
         }

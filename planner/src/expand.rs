@@ -25,23 +25,19 @@ pub struct Settings {
 #[derive(Debug, Default)]
 pub(crate) struct Document {
     pub(crate) nodes: Vec<Node>,
-    /// Whether all texts are there and are KDL.
+    /// Whether all texts are there and are KDL. Else a name that is not known may be one of what is missing.
     pub(crate) is_whole: bool,
 }
 
 impl Document {
     pub(crate) fn new(texts: &Texts, settings: &Settings, problems: &mut Problems) -> Self {
         let mut raw = Vec::new();
-        // Names are looked up only when none can be missing.
         let broken = texts.is_broken();
         let before = problems.len();
         splice(texts, texts.main(), &mut vec![texts.main()], &mut HashSet::new(), &mut raw, problems);
         let is_whole = !broken && problems.len() == before;
-        if !is_whole {
-            return Self { nodes: Vec::new(), is_whole };
-        }
-        let mut scope = params(&raw, settings, problems);
-        let mut unroll = Unroll { nodes: Vec::new(), problems, too_long: false };
+        let mut scope = params(&raw, settings, is_whole, problems);
+        let mut unroll = Unroll { nodes: Vec::new(), problems, too_long: false, is_whole };
         raw.into_iter().filter(|node| node.name != "param").for_each(|node| unroll.add(node, &mut scope, false));
         Self { nodes: unroll.nodes, is_whole }
     }
@@ -103,7 +99,7 @@ fn cycle(texts: &Texts, chain: &[usize], found: usize) -> ExpansionProblem {
 }
 
 /// The declared parameters with their values; none where there is no good value (which has been said then).
-fn params(nodes: &[&Node], settings: &Settings, problems: &mut Problems) -> Scope {
+fn params(nodes: &[&Node], settings: &Settings, is_whole: bool, problems: &mut Problems) -> Scope {
     const PARAM: Form = Form {
         takes: form::Takes::One("param \"day\" default=\"2024-01-01\""),
         props: &["default", "type"],
@@ -123,7 +119,7 @@ fn params(nodes: &[&Node], settings: &Settings, problems: &mut Problems) -> Scop
         scope.insert(name.to_owned(), (value, place));
     }
     let is_stray = |name: &&String| !scope.contains_key(*name) && !settings.ambient.contains(*name);
-    for name in settings.params.keys().filter(is_stray) {
+    for name in settings.params.keys().filter(|_| is_whole).filter(is_stray) {
         let help = suggest(name, scope.keys().map(String::as_str));
         problems.anywhere(ExpansionProblem::UndeclaredParam { name: name.clone(), help });
     }
@@ -220,6 +216,8 @@ struct Unroll<'p> {
     nodes: Vec<Node>,
     problems: &'p mut Problems,
     too_long: bool,
+    /// As of the document.
+    is_whole: bool,
 }
 
 impl Unroll<'_> {
@@ -309,11 +307,17 @@ impl Unroll<'_> {
         Arg { value, ..*arg }
     }
 
+    fn say(&mut self, place: Place, problem: ExpansionProblem) {
+        if self.is_whole || !matches!(problem, ExpansionProblem::UnknownParam { .. }) {
+            self.problems.at(place, problem);
+        }
+    }
+
     /// None where a parameter has no value.
     fn try_fill(&mut self, arg: &Arg, scope: &Scope) -> Option<Value> {
         match &arg.value {
             Value::String(text) if text.contains("${") => substitute(text, scope)
-                .map_err(|problem| problem.into_iter().for_each(|problem| self.problems.at(arg.place, problem)))
+                .map_err(|problem| problem.into_iter().for_each(|problem| self.say(arg.place, problem)))
                 .ok(),
             value => Some(value.clone()),
         }

@@ -34,7 +34,7 @@ mod wiring;
 pub use describe::rejects_schema;
 pub use diagnostic::{
     ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
-    WiringProblem, suggest,
+    WiringProblem, nearest, suggest,
 };
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
@@ -78,13 +78,7 @@ pub fn source_place(texts: &Texts, settings: &Settings, source: &str) -> Option<
 
 fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Option<Plan> {
     texts.syntax_problems(problems);
-    let document = Document::new(texts, settings, problems);
-    // A text that is missing or broken would make every name in it unknown.
-    let whole = document.is_whole;
-    let pipeline = Pipeline::new(document, problems);
-    if !whole {
-        return None;
-    }
+    let pipeline = Pipeline::new(Document::new(texts, settings, problems), problems);
     let resolved = Resolved::new(pipeline, catalogue, problems);
     let mut descriptions = Descriptions::new(&resolved, catalogue, problems);
     serialization::check(&resolved, &descriptions, settings, problems);

@@ -119,6 +119,7 @@ impl<'a> Names<'a> {
         let stream = wire.stream.as_deref()?;
         let (name, port) = stream.split_once('.').map_or((stream, None), |(name, port)| (name, Some(port)));
         let found = match self.by_name.get(name) {
+            None if !self.pipeline.is_whole => return None,
             None => Err(self.unknown(stream)),
             Some(Named::Source(source)) => self.of_source(*source, port),
             Some(Named::Stage(stage)) => match &self.signatures[*stage] {

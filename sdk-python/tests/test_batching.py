@@ -224,6 +224,7 @@ def test_a_failure_names_the_rows(stage, name):
         return stage(name).run([ROWS], {"do": do}).last["failed"]["message"]
 
     assert message("error") == "ValueError: too deep (in rows 4 to 6 of input `rows`)"
-    short = "output `out` adds columns to 6 rows, and 3 values were returned (in rows 4 to 6 of input `rows`)"
+    short = "output `out` adds columns to 6 rows, and 3 values were returned; return a value for each, such as "
+    short += '`return {"call": [...]}` (in rows 4 to 6 of input `rows`)'
     assert message("short") == short
     assert stage(name).run([ROWS], {"do": "problem"}).last == {"problem": {"message": "not this one"}}

@@ -19,7 +19,8 @@ def test_rows_are_consumed_when_what_they_gave_is_good(stage, kind, way, number)
     assert "failed" in ended.last, ended.last
     assert ended.consumed == number // 10 * 10
     if way == "mistakes" and kind != "by_batch_anew":
-        message = f"output `out`: column `again`: row {number + 1} is a str ('{number}'), where int64 is declared"
+        message = f"output `out`: column `again`: row {number + 1} is a str ('{number}'), where int64 is declared; "
+        message += "convert it, or declare another type"
         assert ended.last["failed"]["message"] == message
 
 

@@ -112,12 +112,12 @@ def test_a_model_of_pydantic():
 
 def test_a_stage_without_config_takes_none():
     with pytest.raises(flowc.Problem) as raised:
-        config_type(None).read({"a": 1})
+        config_type().read({"a": 1})
     assert raised.value.config_path == "/a"
 
 
 def test_a_type_that_is_no_config_is_refused():
-    with pytest.raises(TypeError, match="it is a dataclass, a pydantic model, or a dict"):
+    with pytest.raises(TypeError, match="it is a dataclass"):
         config_type(int)
 
 

@@ -83,7 +83,7 @@ def refused(match, **options):
 
 
 def test_mistakes_are_told_when_the_module_is_read():
-    @refused("parameter `rows` is annotated None")
+    @refused("parameter `rows` has no annotation; an input is annotated `pyarrow.RecordBatch`")
     def no_annotation(rows) -> flowc.Batch[Out]: ...
 
     @refused("the output is not declared")
@@ -113,7 +113,7 @@ def test_mistakes_are_told_when_the_module_is_read():
     @refused("need an input whose rows they keep", adds={"n": pa.int32()})
     def no_input(): ...
 
-    @refused("`merge` is missing")
+    @refused("`merge` and `finish` are missing")
     class Combining:
         def partial(self, rows: pa.Table) -> flowc.Batch[Out]: ...
 

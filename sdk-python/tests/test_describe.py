@@ -114,7 +114,7 @@ def test_a_column_that_is_not_there_is_blamed_on_the_config_that_names_it():
     ("columns", "message"),
     [
         (Strict, "column `text` of input `rows` may hold nulls; the stage reads one without"),
-        (Wrong, "column `score` of input `rows` is double; the stage reads int64"),
+        (Wrong, "column `score` of input `rows` is float64; the stage reads int64"),
     ],
 )
 def test_columns_that_do_not_fit_are_problems(columns, message):

@@ -100,7 +100,9 @@ def test_the_first_wrong_row_is_named(form, wrong):
 
 def test_rows_are_counted_from_the_first_of_the_output():
     message = breach({"good": [1, 2], "bad": [1, "x"]}, SCHEMA, first=8192)
-    assert message == "column `bad`: row 8194 is a str ('x'), where int64 is declared"
+    assert (
+        message == "column `bad`: row 8194 is a str ('x'), where int64 is declared; convert it, or declare another type"
+    )
     tables = pa.concat_tables([pa.table({"good": [1, 2], "bad": ["1", "2"]})] * 2).cast(
         pa.schema([("good", pa.int64()), ("bad", pa.string())])
     )

@@ -206,6 +206,18 @@ def test_a_program_that_fails_without_an_event(program, stderr, said):
             call(folder)
 
 
+def test_a_plan_that_fails_tells_each_mistake_with_its_place(program):
+    mistakes = [
+        {"code": "flowc::shape", "message": "never closed", "file": "flow.kdl", "line": 3, "column": 5},
+        {"code": "flowc::describe", "message": "no column `a`", "help": "did you mean `b`?", "line": 9},
+    ]
+    folder = program("plan", {"errors": mistakes}, stderr="error: the pipeline has 2 mistakes", code=2)
+    with pytest.raises(flowc.RunError) as raised:
+        flowc.plan(folder)
+    assert raised.value.errors == mistakes
+    assert str(raised.value) == "flow.kdl:3:5: never closed\n9: no column `a` (did you mean `b`?)"
+
+
 def test_a_run_stops_with_its_caller(program):
     folder = program("run", STARTED, waits=30)
     # In a process of its own, since some libraries take signals for themselves.

@@ -236,7 +236,7 @@ def test_what_does_not_fit_the_declaration_is_told():
     wrong("output `out` adds columns to 4 rows, and 3 values were returned", [1, 2, 3], adds={"n": int})
     wrong("output `out` picks among 4 rows, and masks for 1 were returned", [True], picks=True)
     wrong("output `out`: nothing was returned", None, adds={"n": int})
-    wrong("output `out`: column `n` is missing; returned: id: int64", lambda rows: rows, adds={"n": int})
+    wrong("output `out`: column `n` is missing, `id` is not declared, ", lambda rows: rows, adds={"n": int})
     wrong("there is no output `c`", {"c": 1}, outputs={"a": Ids, "b": Ids})
     wrong("a dict or a NamedTuple with the outputs `a`, `b`", 1, outputs={"a": Ids, "b": Ids})
 

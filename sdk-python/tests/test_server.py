@@ -119,7 +119,8 @@ def test_other_ends(stage):
     assert stage("acts").run([ROWS], {"do": "memory"}).last["failed"]["memory"] is True
     short = stage("acts").run([ROWS], {"do": "short"}).last["failed"]
     assert short == {
-        "message": "output `out` adds columns to 10 rows, and 1 values were returned",
+        "message": "output `out` adds columns to 10 rows, and 1 values were returned; return a value for each, such as "
+        '`return {"length": [...]}`',
         "detail": "",
         "memory": False,
     }

@@ -44,10 +44,11 @@ pub(crate) fn dispatch(args: Args) -> Exit {
     }
     let telemetry = match Telemetry::start(&context.env) {
         Ok(telemetry) => telemetry,
-        Err(failure) => return report::show(&failure),
+        Err(failure) => return report::tell(&failure, args.command.json()),
     };
     let span = tracing::info_span!("flowc", command = args.command.name()).entered();
-    let exit = perform(args.command, &context).unwrap_or_else(|failure| report::show(&failure));
+    let json = args.command.json();
+    let exit = perform(args.command, &context).unwrap_or_else(|failure| report::tell(&failure, json));
     drop(span);
     if let Some(warning) = telemetry.finish() {
         terminal::eprint(&report::warning(&warning, terminal::stderr_paint()));

@@ -8,24 +8,12 @@ use flowc_executor::{Cancel, Error, Event, RunFailure, RunReport, RunRequest, St
 use super::Context;
 use crate::args::RunArgs;
 use crate::exit::{self, Exit};
-use crate::progress::{Mode, Progress, print_json};
+use crate::progress::{Mode, Progress};
 use crate::report::{self, Failure};
 use crate::{interrupt, summary, terminal};
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mode = mode(&args);
-    perform(args, mode, context).or_else(|failure| Ok(refused(&failure, mode)))
-}
-
-fn mode(args: &RunArgs) -> Mode {
-    match (args.json, args.quiet) {
-        (true, _) => Mode::Json,
-        (_, true) => Mode::Quiet,
-        _ => Mode::People,
-    }
-}
-
-fn perform(args: RunArgs, mode: Mode, context: &Context) -> Result<Exit, Failure> {
     let session = Arc::new(context.session(&args.pipeline, args.update)?);
     let RunArgs { only, until, force, verify, keep_going, .. } = args;
     let request = RunRequest { only, until, force, verify, keep_going, stdout_taken: mode == Mode::Json };
@@ -35,6 +23,14 @@ fn perform(args: RunArgs, mode: Mode, context: &Context) -> Result<Exit, Failure
         Arc::new(Ending { mode, started: Instant::now(), progress: Arc::clone(&progress), told: Mutex::new(None) });
     interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&ending));
     Ok(ending.close(session.run(&request, progress, cancel)))
+}
+
+fn mode(args: &RunArgs) -> Mode {
+    match (args.json, args.quiet) {
+        (true, _) => Mode::Json,
+        (_, true) => Mode::Quiet,
+        _ => Mode::People,
+    }
 }
 
 /// The end of a run, which is told once: when it returns, or when it is abandoned.
@@ -76,7 +72,9 @@ impl Ending {
         };
         self.progress.clear();
         let was_stopped = errors.iter().any(|error| matches!(error, Error::Cancelled));
-        let exit = if errors.is_empty() { exit::OK } else { report::show(&Failure::Run(errors)) };
+        let failed = (!errors.is_empty()).then(|| report::show(&Failure::Run(errors)));
+        let unwritten = self.progress.unwritten().map(|error| report::show(&Failure::Output(error)));
+        let exit = failed.or(unwritten).unwrap_or(exit::OK);
         // Of a run that could not begin there is nothing to sum up.
         let has_begun = |report: &RunReport| report.stages.iter().any(|stage| stage.status != StageStatus::Skipped);
         let report = report.filter(|report| exit == exit::OK || was_stopped || has_begun(report));
@@ -85,12 +83,4 @@ impl Ending {
         }
         exit
     }
-}
-
-/// Tells why a run could not begin: to people always, and as `error` events under `--json`.
-fn refused(failure: &Failure, mode: Mode) -> Exit {
-    if mode == Mode::Json {
-        failure.reports().into_iter().map(Box::new).map(Event::Error).for_each(|event| print_json(&event));
-    }
-    report::show(failure)
 }

@@ -55,8 +55,13 @@ pub(super) fn outlook(outlook: &StageOutlook, paint: Paint) -> String {
 
 /// Why a stage ran when it last did.
 pub(super) fn ran(ran: &StageRan, paint: Paint) -> String {
-    let outcome = if ran.failed { "failed" } else { "ran" };
-    let mut text = format!("  last time it {outcome}, over {}\n", count(ran.segments, "segment"));
+    let segments = count(ran.segments, "segment");
+    let outcome = match (ran.failed, ran.segments) {
+        (false, _) => format!("ran, over {segments}"),
+        (true, 0) => "failed, before it finished a segment".to_owned(),
+        (true, _) => format!("failed, after it finished {segments}"),
+    };
+    let mut text = format!("  last time it {outcome}\n");
     for reason in &ran.reasons {
         let _ = writeln!(text, "      {}", paint.dim(&format!("because {}", harmless(&because(reason)))));
     }
@@ -156,6 +161,7 @@ pub(crate) fn because(reason: &Reason) -> String {
             "stage `{stage}` takes its rows at once and they are not kept: it runs when that does (`cache #true` keeps them)"
         ),
         Reason::Forced => "of --force".to_owned(),
+        Reason::Verified => "of --verify".to_owned(),
         Reason::Unneeded => "no sink needs it; `flowc run --only` with its name runs it".to_owned(),
     }
 }
@@ -280,6 +286,62 @@ Plan: 1 stage: 1 to run; 1 sink to write.
         assert_eq!(because(&config), "config `where.0.op` changed: not set -> \"<\"");
         let secrets = Reason::Secrets { before: vec![], now: vec!["KEY env=\"KEY\"".into()] };
         assert_eq!(because(&secrets), "its secrets changed: none -> KEY env=\"KEY\"");
+    }
+
+    /// Every reason as text and as JSON. One that is added must be listed: the match has no default.
+    #[test]
+    fn every_reason_has_its_text_and_its_name() {
+        fn name(reason: &Reason) -> &'static str {
+            match reason {
+                Reason::NeverRan => "never-ran",
+                Reason::Code { .. } => "code",
+                Reason::Config { .. } => "config",
+                Reason::Secrets { .. } => "secrets",
+                Reason::Open { .. } => "open",
+                Reason::Column { .. } => "column",
+                Reason::Rows { .. } => "rows",
+                Reason::Segments { .. } => "segments",
+                Reason::UnreadFiles { .. } => "unread-files",
+                Reason::Evicted => "evicted",
+                Reason::Upstream { .. } => "upstream",
+                Reason::NotKept { .. } => "not-kept",
+                Reason::Forced => "forced",
+                Reason::Verified => "verified",
+                Reason::Unneeded => "unneeded",
+            }
+        }
+        let files = || vec!["a.csv".to_owned()];
+        let (stage, input) = (|| "words".to_owned(), || "in".to_owned());
+        let all = [
+            (Reason::NeverRan, "no results"),
+            (Reason::Code { before: "aa".into(), now: "bb".into(), parts: vec![] }, "code changed: aa -> bb"),
+            (Reason::Config { path: "/by".into(), before: None, now: Some("1".into()) }, "config `by` changed"),
+            (Reason::Secrets { before: vec![], now: files() }, "secrets changed"),
+            (Reason::Open { without: "filter".into() }, "open (without filter)"),
+            (Reason::Column { input: input(), column: "x".into(), segments: files() }, "column `x`"),
+            (Reason::Rows { input: input(), segments: files() }, "rows of input `in` differ"),
+            (Reason::Segments { input: input(), added: 1, removed: 0, new: files(), gone: vec![] }, "1 new segment"),
+            (Reason::UnreadFiles { source: "s".into(), files: files() }, "must be read first: a.csv"),
+            (Reason::Evicted, "`flowc store gc`"),
+            (Reason::Upstream { stage: stage() }, "upstream stage `words`"),
+            (Reason::NotKept { stage: stage() }, "not kept"),
+            (Reason::Forced, "of --force"),
+            (Reason::Verified, "of --verify"),
+            (Reason::Unneeded, "no sink needs it"),
+        ];
+        for (reason, words) in all {
+            assert!(because(&reason).contains(words), "{}", because(&reason));
+            assert_eq!(serde_json::to_value(&reason).unwrap()["reason"], name(&reason));
+            let documented = include_str!("../../templates/events.md").split("A reason has").nth(1).unwrap();
+            assert!(documented.contains(&format!("`{}`", name(&reason))), "{}", name(&reason));
+        }
+    }
+
+    #[test]
+    fn a_stage_that_failed_did_not_run_over_nothing() {
+        let failed = |segments| ran(&StageRan { finished: 0, segments, failed: true, reasons: vec![] }, Paint::PLAIN);
+        assert_eq!(failed(0), "  last time it failed, before it finished a segment\n");
+        assert_eq!(failed(2), "  last time it failed, after it finished 2 segments\n");
     }
 
     #[test]

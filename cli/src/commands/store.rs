@@ -160,13 +160,14 @@ fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
             "dry_run": args.dry_run, "runs": report.runs.iter().map(run_json).collect::<Vec<_>>(), "kept": kept, "removed": removed, "objects": objects,
             "repacked": repacked, "temporary": temporary, "bytes": bytes,
             "environments": count_json(report.environments), "components": count_json(report.components),
+            "snapshots": count_json(report.snapshots),
         }));
     }
     printed(&gc_text(&report, args.dry_run))
 }
 
 fn count_json(count: Count) -> Value {
-    json!({ "kept": count.kept, "removed": count.removed, "bytes": count.bytes })
+    json!({ "kept": count.kept, "removed": count.removed, "others": count.others, "bytes": count.bytes })
 }
 
 /// Results, and of the rest what there is.
@@ -180,11 +181,19 @@ fn gc_text(report: &Collected, dry_run: bool) -> String {
         let _ = writeln!(text, "{let_go} the last run of {}, which is not there any more", harmless(pipeline));
     }
     let _ = writeln!(text, "{verb} {removed} in {files}, {}; kept {}", ByteSize(bytes), count(kept, "column"));
-    for (of, what) in [(report.environments, "Python environment"), (report.components, "component")] {
-        if of != Count::default() {
-            let Count { kept, removed, bytes } = of;
-            let _ = writeln!(text, "{verb} {}, {}; kept {kept}", count(removed, what), ByteSize(bytes));
-        }
-    }
+    let kinds = [
+        (report.environments, "Python environment"),
+        (report.components, "component"),
+        (report.snapshots, "code snapshot"),
+    ];
+    let there = kinds.into_iter().filter(|(of, _)| *of != Count::default());
+    there.for_each(|(of, what)| text.push_str(&format!("{verb} {}\n", count_text(of, what))));
     text
+}
+
+/// `1 component and 2 other items, 3 MiB; kept 4`.
+fn count_text(of: Count, what: &str) -> String {
+    let Count { kept, removed, others, bytes } = of;
+    let beside = if others > 0 { format!(" and {}", count(others, "other item")) } else { String::new() };
+    format!("{}{beside}, {}; kept {kept}", count(removed, what), ByteSize(bytes))
 }

@@ -32,13 +32,21 @@ pub(crate) struct Progress {
     lines: Mutex<Lines>,
     bar: Option<Bar>,
     ended: Mutex<bool>,
+    /// Why standard output took no more events.
+    unwritten: Mutex<Option<std::io::Error>>,
 }
 
 impl Progress {
     /// Nothing is drawn before the first event.
     pub(crate) fn new(mode: Mode) -> Self {
         let bar = (mode == Mode::People && terminal::is_watched()).then(Bar::new);
-        Self { mode, lines: Mutex::new(Lines::new(bar.is_none())), bar, ended: Mutex::new(false) }
+        Self {
+            mode,
+            lines: Mutex::new(Lines::new(bar.is_none())),
+            bar,
+            ended: Mutex::default(),
+            unwritten: Mutex::default(),
+        }
     }
 
     /// A line for people, above the bar.
@@ -73,9 +81,22 @@ impl Progress {
     fn print(&self, event: &Event) {
         match self.mode {
             Mode::Quiet => {}
-            Mode::Json => print_json(&*shortened(event)),
+            Mode::Json => self.write(event),
             Mode::People => self.show(event),
         }
+    }
+
+    /// An event that can't be written is the last that is tried: what followed would hide the gap.
+    fn write(&self, event: &Event) {
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        if unwritten.is_none() {
+            *unwritten = print_json(&*shortened(event)).err();
+        }
+    }
+
+    /// Why an event could not be written, if one could not.
+    pub(crate) fn unwritten(&self) -> Option<std::io::Error> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn show(&self, event: &Event) {
@@ -113,10 +134,10 @@ fn shortened(event: &Event) -> Cow<'_, Event> {
     }
 }
 
-/// One JSON value on a line of standard output. A reader that has gone does not stop the run.
-pub(crate) fn print_json(value: &impl Serialize) {
-    match serde_json::to_string(value) {
-        Ok(text) => drop(terminal::print(&format!("{text}\n"))),
-        Err(error) => tracing::error!(%error, "an event has no JSON form"),
-    }
+/// One JSON value on a line of standard output. A reader that has gone is no failure.
+///
+/// # Errors
+/// If standard output can't be written.
+pub(crate) fn print_json(value: &impl Serialize) -> std::io::Result<()> {
+    terminal::print(&format!("{}\n", serde_json::to_string(value)?))
 }

@@ -163,7 +163,7 @@ pub(crate) enum SettingsError {
         /// Where it was looked for.
         path: PathBuf,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
 }
 
@@ -204,7 +204,17 @@ pub(crate) fn pipeline_path(given: Option<&Path>) -> Result<PathBuf, SettingsErr
         Some(folder) if folder.is_dir() => folder.join("flow.kdl"),
         Some(file) => file.to_owned(),
     };
-    let hint = if given.is_none() { "; name another file, or start one with `flowc init`" } else { "" };
+    let hint = match given.and_then(Path::file_name) {
+        None => "; name another file, or start one with `flowc init`".to_owned(),
+        // What is called like a stage may be one, or its folder.
+        Some(name) if Path::new("flow.kdl").is_file() && Path::new(name).extension().is_none() => {
+            let name = name.display();
+            format!(
+                "; FILE is a pipeline: leave it out for flow.kdl, and name a stage as in `flowc run --until {name}`"
+            )
+        }
+        Some(_) => String::new(),
+    };
     if path.is_file() { Ok(path) } else { Err(SettingsError::NoPipeline { path, hint }) }
 }
 

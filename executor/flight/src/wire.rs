@@ -98,21 +98,24 @@ pub(crate) struct WireProblem {
     pub(crate) config_path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) help: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) also: Vec<WireProblem>,
 }
 
 impl From<Problem> for WireProblem {
     fn from(problem: Problem) -> Self {
-        let Problem { message, config_path, help, .. } = problem;
-        Self { message, config_path, help }
+        let Problem { message, config_path, help, also, .. } = problem;
+        Self { message, config_path, help, also: also.into_iter().map(Self::from).collect() }
     }
 }
 
 impl From<WireProblem> for Problem {
     fn from(wire: WireProblem) -> Self {
-        let WireProblem { message, config_path, help } = wire;
+        let WireProblem { message, config_path, help, also } = wire;
         let message = shortened(message, LONGEST_LINE);
         let help = help.map(|help| shortened(help, LONGEST_LINE));
-        Problem { message, config_path, help, ..Problem::default() }
+        let also = also.into_iter().map(Self::from).collect();
+        Problem { message, config_path, help, also, ..Problem::default() }
     }
 }
 

@@ -167,6 +167,13 @@ fn another_version_of_the_protocol_is_named() {
 }
 
 #[test]
+fn all_problems_of_a_description_come_with_their_places() {
+    let first = FAILING.describe(r#"{"do": 1, "x": 2, "y": 3}"#, input_schema()).unwrap_err();
+    let places: Vec<_> = std::iter::once(&first).chain(&first.also).map(|one| one.config_path.as_deref()).collect();
+    assert_eq!(places, [Some("/do"), Some("/x"), Some("/y")]);
+}
+
+#[test]
 fn a_foreign_stage_needs_no_sdk() {
     let plain = Python::of("plain", "server.py");
     let invocation = invocation(&plain, "{}", Limits::default()).unwrap();

@@ -8,7 +8,7 @@ use flowc_planner::plan::{Format, SourceSpec};
 pub fn reader_version(format: &Format) -> &'static str {
     match format {
         Format::Csv(_) => "csv 5",
-        Format::JsonLines => "jsonl 4",
+        Format::JsonLines => "jsonl 5",
         Format::Parquet => "parquet 2",
         Format::Arrow => "arrow 2",
         Format::Lines => "lines 1",

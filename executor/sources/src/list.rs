@@ -106,7 +106,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Looks in a folder for what the parts say. A folder that is not there holds nothing.
     fn descend(&mut self, folder: &Path, name: &str, parts: &[Part]) -> Result<(), SourceError> {
-        let Ok(true_path) = fs::canonicalize(folder) else { return Ok(()) };
+        let Some(true_path) = if_there(folder, fs::canonicalize(folder))? else { return Ok(()) };
         if parts.first().is_some_and(|part| matches!(part, Part::Deep)) && self.above.contains(&true_path) {
             return Ok(());
         }
@@ -118,10 +118,15 @@ impl Walk<'_> {
 
     fn entries(&mut self, folder: &Path, name: &str, parts: &[Part]) -> Result<(), SourceError> {
         let Some((part, rest)) = parts.split_first() else { return Ok(()) };
-        let Some(metadata) = fs::metadata(folder).ok().filter(fs::Metadata::is_dir) else { return Ok(()) };
+        let metadata = if_there(folder, fs::metadata(folder))?;
+        let Some(metadata) = metadata.filter(fs::Metadata::is_dir) else { return Ok(()) };
         self.directories.entry(folder.to_owned()).or_insert(FileStamp::from_metadata(&metadata));
         if let Part::Name(own) = part {
-            return self.visit(folder.join(own), join(name, own), None, rest);
+            let path = folder.join(own);
+            return match if_there(&path, fs::symlink_metadata(&path))? {
+                Some(metadata) => self.visit(path, join(name, own), Some(metadata.file_type()), rest),
+                None => Ok(()),
+            };
         }
         if matches!(part, Part::Deep) && !rest.is_empty() {
             self.entries(folder, name, rest)?;
@@ -173,6 +178,16 @@ impl Walk<'_> {
             _ => self.found.push(SourceFile { path, name }),
         }
         Ok(())
+    }
+}
+
+/// What was asked of a path; none if nothing is there.
+fn if_there<T>(path: &Path, answer: std::io::Result<T>) -> Result<Option<T>, SourceError> {
+    let nothing = [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory];
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if nothing.contains(&error.kind()) => Ok(None),
+        Err(error) => Err(SourceError::io(&path.to_string_lossy(), "look at it")(error)),
     }
 }
 
@@ -255,6 +270,30 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("z"), folder.path().join("w")).unwrap();
         let found = names(&folder, &["**/c.csv"]);
         assert!(found.contains(&"w/c.csv".to_owned()) && found.contains(&"x/c.csv".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn a_pattern_matches_what_is_there_and_nothing_else() {
+        let folder = folder();
+        for name in ["w/deep/d.csv", "v", "x/y/deep/d.csv"] {
+            folder.write(name, "");
+        }
+        assert_eq!(names(&folder, &["*/c.csv"]), ["x/c.csv", "z/c.csv"], "w has none, v is a file");
+        assert_eq!(names(&folder, &["*/deep/d.csv"]), ["w/deep/d.csv"]);
+        assert_eq!(names(&folder, &["*/deep/*.csv"]), ["w/deep/d.csv"]);
+        assert_eq!(names(&folder, &["**/deep/d.csv"]), ["w/deep/d.csv", "x/y/deep/d.csv"]);
+        assert_eq!(names(&folder, &["[v-z]/y/d.csv"]), ["x/y/d.csv"]);
+        let nothing = list(&["*/nowhere.csv".to_owned()], folder.path());
+        assert!(matches!(nothing, Err(SourceError::NoMatch { .. })), "{nothing:?}");
+        std::os::unix::fs::symlink("gone", folder.path().join("w/c.csv")).unwrap();
+        assert_eq!(
+            names(&folder, &["*/c.csv"]),
+            ["w/c.csv", "x/c.csv", "z/c.csv"],
+            "a link that leads nowhere is told later"
+        );
+        std::os::unix::fs::symlink("self", folder.path().join("self")).unwrap();
+        let looped = list(&["*/y/d.csv".to_owned()], folder.path()).unwrap_err().to_string();
+        assert!(looped.contains("self"), "what can't be looked at is an error: {looped}");
     }
 
     #[test]

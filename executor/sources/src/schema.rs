@@ -129,6 +129,10 @@ impl Sample {
 
     /// Why its first record is no JSON object. Arrays and objects over several lines are the usual reasons.
     fn no_object(&self) -> String {
+        if self.bytes.trim_ascii_start().first() == Some(&b'[') {
+            return "it is a JSON array, and jsonl has an object a line: `jq -c '.[]'` makes one of the other"
+                .to_owned();
+        }
         let first = self.records(Framing::JsonLines).next().map(serde_json::from_slice::<serde_json::Value>);
         match first {
             None => "it is empty".to_owned(),
@@ -241,7 +245,7 @@ mod tests {
         assert!(infer("a.csv", b"a,a\n", csv()).unwrap_err().to_string().contains("more than once"));
         let json = |text: &[u8]| infer("a", text, Format::JsonLines).unwrap_err().to_string();
         assert!(json(b"\n").contains("it is empty, so its columns are unknown; declare a schema"));
-        assert!(json(b"[{\"a\":1}]\n").contains("its first line is JSON, but no object"));
+        assert!(json(b"[{\"a\":1}]\n").contains("it is a JSON array, and jsonl has an object a line"));
         assert!(json(b"{\n \"a\": 1\n}\n").contains("its first line is not one JSON object (EOF"));
     }
 

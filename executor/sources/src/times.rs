@@ -16,8 +16,9 @@ use crate::values::STRICT;
 const SECONDS_A_DAY: i64 = 86_400;
 const MILLISECONDS_A_DAY: i64 = 1000 * SECONDS_A_DAY;
 
-/// The seconds of the calendar, which ends in the years -262143 and 262142: no other time can be written as text.
-const CALENDAR: std::ops::RangeInclusive<i64> = -8_334_601_228_800..=8_210_266_876_799;
+/// The seconds of the years 1 to 9999, which sinks write as text. A number beyond them is a date that was written without
+/// its dashes, or a count of another unit.
+const CALENDAR: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// Whether values of a type are read by [`read_times`].
 pub(crate) fn is_time(data_type: &DataType) -> bool {
@@ -45,7 +46,7 @@ pub(crate) fn read_times(texts: &StringArray, data_type: &DataType) -> Result<Ar
 /// Takes whole numbers for times, each counted in the type's own unit.
 ///
 /// # Errors
-/// A number is beyond the day of a time of day, or beyond the calendar.
+/// A number is beyond the day of a time of day, or beyond the years 1 to 9999.
 pub(crate) fn read_ticks(ticks: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let seconds = |tick: i64| tick.div_euclid(ticks_a_second(data_type));
     let is_value = |tick: i64| match data_type {
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(count(1_709_208_000, &seconds).as_deref(), Some("2024-02-29T12:00:00"));
         assert_eq!(read("1709208000", &seconds), None);
         assert_eq!(count(19782, &DataType::Date32).as_deref(), Some("2024-02-29"));
-        assert_eq!(count(20_240_229, &DataType::Date32).as_deref(), Some("+57385-11-12"));
+        assert_eq!(count(20_240_229, &DataType::Date32), None, "a day in the year 57385");
         assert_eq!(read("20240229", &DataType::Date32).as_deref(), Some("2024-02-29"));
         assert_eq!(count(19_700_102, &DataType::Date64).as_deref(), Some("1970-01-01T05:28:20.102"));
         assert_eq!(read("86399", &DataType::Time32(TimeUnit::Second)), None);

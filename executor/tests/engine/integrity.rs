@@ -44,7 +44,7 @@ fn damaged_results_are_made_again_and_never_served() {
     project.run();
     let before = project.read("out/counts.csv");
     assert!(damage_objects(&project) > 0);
-    assert!(!admin::verify(&project.store(), false).expect("a look at everything").is_empty());
+    assert!(!admin::verify(&project.store(), false).expect("a look at everything").results.is_empty());
     std::fs::remove_file(project.path("out/counts.csv")).expect("a sink");
     project.run();
     assert_eq!(project.read("out/counts.csv"), before);

@@ -7,13 +7,12 @@ use crate::plan::Serialization;
 pub enum StageProblem {
     /// Nothing says what runs.
     #[error("the stage `{stage}` has no code")]
-    #[diagnostic(
-        code(flowc::no_code),
-        help("say what runs: `std \"count@1\"`, `wasm \"stage.wasm\"` or `rust \"folder\"`")
-    )]
+    #[diagnostic(code(flowc::no_code), help("say what runs: {examples}"))]
     NoCode {
         /// The stage.
         stage: String,
+        /// Each kind of code.
+        examples: String,
     },
     /// Two things say what runs.
     #[error("the stage `{stage}` has two codes")]
@@ -24,13 +23,12 @@ pub enum StageProblem {
     },
     /// A kind of code for which there is no runner yet.
     #[error("`{kind}` stages are not in this version of flowc")]
-    #[diagnostic(
-        code(flowc::reserved),
-        help("this version runs `std`, `wasm`, `rust`, `python`, `container` and `image` stages")
-    )]
+    #[diagnostic(code(flowc::reserved), help("this version runs {kinds} stages"))]
     Reserved {
         /// Its name.
         kind: String,
+        /// The kinds of code that there are.
+        kinds: String,
     },
     /// It is asked to be isolated less than it is.
     #[error("the stage `{stage}` runs in a container, not in a process of this machine")]

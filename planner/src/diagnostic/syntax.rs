@@ -20,7 +20,7 @@ pub enum SyntaxProblem {
         /// Without the `#`.
         word: String,
     },
-    /// `5s`: a text that begins like a number.
+    /// `5s`, `out/a.csv`: a text that begins like a number, or a path.
     #[error("`{word}` is neither a number nor a text")]
     #[diagnostic(code(flowc::unquoted), help("write it in quotes: `\"{word}\"`"))]
     Unquoted {

@@ -32,11 +32,13 @@ pub(crate) struct Pipeline {
     pub(crate) sources: Vec<SourceDecl>,
     pub(crate) stages: Vec<StageDecl>,
     pub(crate) sinks: Vec<SinkDecl>,
+    /// Whether every text was there. Else a name that is not known may be one of what is missing.
+    pub(crate) is_whole: bool,
 }
 
 impl Pipeline {
     pub(crate) fn new(document: Document, problems: &mut Problems) -> Self {
-        let mut pipeline = Self::default();
+        let mut pipeline = Self { is_whole: document.is_whole, ..Self::default() };
         let (mut streams, mut sinks) = (HashMap::new(), HashMap::new());
         for node in document.nodes {
             match node.name.as_str() {

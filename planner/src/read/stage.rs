@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Name, Taken, form, secret};
-use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
+use crate::diagnostic::{Problems, ShapeProblem, StageProblem, either, list};
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
@@ -129,12 +129,13 @@ fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Plac
         }
         problems.at(
             node.args.first().map_or(node.place, |arg| arg.place),
-            StageProblem::NoCode { stage: stage.to_owned() },
+            StageProblem::NoCode { stage: stage.to_owned(), examples: either(CODES.iter().map(|code| example(code))) },
         );
         return None;
     };
     if RESERVED.contains(&child.name.as_str()) {
-        problems.at(child.place, StageProblem::Reserved { kind: child.name.clone() });
+        problems
+            .at(child.place, StageProblem::Reserved { kind: child.name.clone(), kinds: list(CODES.iter().copied()) });
         return None;
     }
     reference(node, child, problems)

@@ -16,8 +16,14 @@ const MOST: usize = 20;
 pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSpan, SyntaxProblem)> {
     let balances = nesting::balances(text);
     let found: Vec<_> = reports.into_iter().map(|report| placed(report.span, problem(text, report))).collect();
-    let all_echo = found.iter().all(|(_, problem)| is_echo(problem, balances));
-    let kept = found.into_iter().filter(|(_, problem)| all_echo || !is_echo(problem, balances));
+    let paths: Vec<(usize, usize)> = found.iter().filter_map(|(span, problem)| path(*span, problem)).collect();
+    let is_within = |at: usize| paths.iter().any(|(start, end)| (start + 1..*end).contains(&at));
+    // What is taken for a comment in a path hides the braces behind it.
+    let balances = balances || !paths.is_empty();
+    let is_echo =
+        |(span, problem): &(SourceSpan, SyntaxProblem)| is_echo(problem, balances) || is_within(span.offset());
+    let all_echo = found.iter().all(is_echo);
+    let kept = found.into_iter().filter(|one| all_echo || !is_echo(one));
     let mut kept: Vec<_> = kept.collect();
     kept.truncate(if all_echo { 1 } else { MOST });
     kept
@@ -26,9 +32,17 @@ pub(super) fn mistakes(text: &str, reports: Vec<KdlDiagnostic>) -> Vec<(SourceSp
 /// The parser points at the first character of what it does not expect.
 fn placed(span: SourceSpan, problem: SyntaxProblem) -> (SourceSpan, SyntaxProblem) {
     match &problem {
-        SyntaxProblem::RunOn { word } => ((span.offset(), word.len()).into(), problem),
+        SyntaxProblem::RunOn { word } | SyntaxProblem::Unquoted { word } => {
+            ((span.offset(), word.len()).into(), problem)
+        }
         _ => (span, problem),
     }
+}
+
+/// Where a path stands without its quotes.
+fn path(span: SourceSpan, problem: &SyntaxProblem) -> Option<(usize, usize)> {
+    let SyntaxProblem::Unquoted { word } = problem else { return None };
+    word.contains('/').then(|| (span.offset(), span.offset() + word.len()))
 }
 
 /// Whether the problem follows from another one. Braces that balance are not to blame for anything.
@@ -54,6 +68,9 @@ fn problem(text: &str, report: KdlDiagnostic) -> SyntaxProblem {
         ("Expected end of document", _) if follows_block(text, span.offset()) => {
             SyntaxProblem::RunOn { word: at.chars().take_while(|c| is_name(*c)).collect() }
         }
+        ("Expected end of document", _) if begins_path(at) => SyntaxProblem::Unquoted {
+            word: at.split([' ', '\t', '\n', '\r', ';', '}']).next().unwrap_or(at).to_owned(),
+        },
         ("Expected end of document", _) => SyntaxProblem::Stray { found: at.chars().take(1).collect() },
         (_, "true" | "false" | "null" | "inf" | "-inf" | "nan") => SyntaxProblem::Keyword { word: word.to_owned() },
         _ if is_value && word.len() > 1 && word.ends_with(',') => SyntaxProblem::Comma,
@@ -68,14 +85,20 @@ fn follows_block(text: &str, at: usize) -> bool {
     before.trim_end_matches([' ', '\t']).ends_with('}') && after.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
+/// Whether an absolute path begins here.
+fn begins_path(at: &str) -> bool {
+    at.strip_prefix('/').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '.'))
+}
+
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-/// Texts that begin like a number: `5s`, `64MiB`, `2024-01-01`.
+/// Texts that begin like a number, and paths: `5s`, `64MiB`, `2024-01-01`, `out/a.csv`.
 fn is_unquoted(word: &str) -> bool {
     let digits = word.trim_start_matches(['-', '+', '.']);
-    digits.starts_with(|c: char| c.is_ascii_digit()) && word.chars().all(|c| !c.is_whitespace() && c != '"')
+    let needs_quotes = digits.starts_with(|c: char| c.is_ascii_digit()) || word.contains('/');
+    needs_quotes && word.chars().all(|c| !c.is_whitespace() && c != '"')
 }
 
 fn uncapitalised(message: &str) -> String {

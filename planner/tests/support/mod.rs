@@ -111,7 +111,14 @@ fn column(schema: &Schema, name: &str, path: &str) -> Result<usize, Problem> {
 
 fn columns(schema: &Schema, names: Option<&Value>, path: &str) -> Result<Vec<usize>, Problem> {
     let names = names.and_then(Value::as_array).cloned().unwrap_or_default();
-    names.iter().enumerate().map(|(i, n)| column(schema, n.as_str().unwrap(), &format!("{path}/{i}"))).collect()
+    let found =
+        names.iter().enumerate().map(|(i, name)| column(schema, name.as_str().unwrap(), &format!("{path}/{i}")));
+    let (found, missing): (Vec<_>, Vec<_>) = found.partition(Result::is_ok);
+    let mut missing = missing.into_iter().filter_map(Result::err);
+    match missing.next() {
+        Some(first) => Err(Problem { also: missing.collect(), ..first }),
+        None => found.into_iter().collect(),
+    }
 }
 
 fn describe(question: &Question) -> Result<Description, Problem> {

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from .columns import Batch, Columns, Table, is_columns
 from .frames import frame_of
+from .gathering import Gathering
 from .model import Call, Given, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 ITERATORS = (collections.abc.Iterator, collections.abc.Iterable, collections.abc.Generator)
 ASYNC_ITERATORS = (
@@ -28,15 +29,41 @@ def evaluated(code: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of a function, those written as text evaluated."""
     try:
         return inspect.get_annotations(inspect.unwrap(code), eval_str=True)
-    except NameError as error:
-        raise TypeError(f"an annotation can't be evaluated: {error}; import it at run time too") from error
+    except Exception as error:  # an annotation may be any expression
+        raise TypeError(f"{_wrong_annotation(code)} can't be evaluated: {error}; {_EVALUATED}") from error
 
 
-def call_of(code: Callable[..., Any], *, of_object: bool = False) -> Call:
-    """Reads the declaration of a function, or of a method (whose first parameter is the object)."""
+_EVALUATED = (
+    "flowc reads annotations when the module is imported: write it as Python, and import its names outside of "
+    "`if TYPE_CHECKING`"
+)
+
+
+def _wrong_annotation(code: Callable[..., Any]) -> str:
+    """Which one can't be evaluated."""
+    function = inspect.unwrap(code)
+    for name, text in inspect.get_annotations(function).items():
+        try:
+            if isinstance(text, str):
+                eval(text, function.__globals__)
+        except Exception:
+            place = (
+                "the annotation of what is returned" if name == "return" else f"the annotation of parameter `{name}`"
+            )
+            return f"{place}, {text!r},"
+    return "an annotation"
+
+
+def call_of(code: Callable[..., Any], found: Gathering, *, of_object: bool = False) -> Call:
+    """Reads the declaration of a function, or of a method (whose first parameter is the object).
+
+    Parameters that are wrong are noted in `found`, and left out.
+    """
     annotations = evaluated(code)
-    names = list(inspect.signature(code).parameters)[of_object:]
-    parameters = [_parameter(name, annotations.get(name)) for name in names if name not in ("config", "part")]
+    declared = list(inspect.signature(code).parameters.values())[of_object:]
+    names = [parameter.name for parameter in declared]
+    of_rows = [parameter for parameter in declared if parameter.name not in ("config", "part")]
+    parameters = found.map(lambda parameter: _parameter(parameter, annotations), of_rows)
     return Call(
         parameters=tuple(parameters),
         returns=annotations.get("return"),
@@ -46,7 +73,11 @@ def call_of(code: Callable[..., Any], *, of_object: bool = False) -> Call:
     )
 
 
-def _parameter(name: str, annotation: Any) -> Parameter:
+def _parameter(parameter: inspect.Parameter, annotations: Mapping[str, Any]) -> Parameter:
+    name, annotation = parameter.name, annotations.get(parameter.name)
+    if parameter.kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+        stars = str(parameter).partition(":")[0]
+        raise TypeError(f"parameter `{stars}` stands for any number of inputs; give each input a parameter of its own")
     item = _item(annotation, ITERATORS)
     base, columns = _columns(annotation if item is None else item)
     frame = frame_of(base) or "arrow"
@@ -57,11 +88,28 @@ def _parameter(name: str, annotation: Any) -> Parameter:
     elif item is None and base is pa.Table:
         given = Given.TABLE
     else:
-        raise TypeError(
-            f"parameter `{name}` is annotated {annotation!r}; an input is a pyarrow.RecordBatch, an iterator of them, "
-            "a pyarrow.Table, or a DataFrame of pandas or polars, and other parameters are `config` and `part`"
-        )
+        raise TypeError(_no_input(parameter, name in annotations, base))
     return Parameter(name, given, frame, columns)
+
+
+def _no_input(parameter: inspect.Parameter, is_annotated: bool, base: Any) -> str:
+    """Why a parameter is no input, and how to write one."""
+    name = parameter.name
+    if is_columns(base):
+        columns = base.__name__
+        return f"parameter `{name}` is annotated `{columns}`, its columns alone; write `{name}: flowc.Batch[{columns}]`"
+    if not is_annotated:
+        wrong = "has no annotation"
+    else:
+        wrong = (
+            f"is annotated {inspect.formatannotation(parameter.annotation).strip(chr(39))}, which is no type of rows"
+        )
+    return (
+        f"parameter `{name}` {wrong}; an input is annotated `pyarrow.RecordBatch` (a call for each batch), "
+        "`Iterator[pyarrow.RecordBatch]` (a call for each segment), `pyarrow.Table` (all rows at once), "
+        "`flowc.Batch[...]` or `flowc.Table[...]` with declared columns, or a `DataFrame` of pandas or polars; "
+        "parameters of other types are called `config` and `part`"
+    )
 
 
 def declared_outputs(returns: Any) -> dict[str, tuple[pa.Schema, bool]] | None:
@@ -70,9 +118,14 @@ def declared_outputs(returns: Any) -> dict[str, tuple[pa.Schema, bool]] | None:
     base, is_optional = _without_none(returns if item is None else item)
     named = inspect.get_annotations(base, eval_str=True) if _is_named_tuple(base) else {}
     ports = {name: _output(annotation) for name, annotation in named.items()}
-    missing = [name for name, port in ports.items() if port is None]
+    missing = [f"`{name}`" for name, port in ports.items() if port is None]
     if missing:
-        raise TypeError(f"field `{missing[0]}` of {base.__name__} is no flowc.Batch[...] of declared columns")
+        fields = (
+            f"field {missing[0]} of {base.__name__} is"
+            if len(missing) == 1
+            else f"fields {', '.join(missing)} of {base.__name__} are"
+        )
+        raise TypeError(f"{fields} no flowc.Batch[...] of declared columns")
     if ports:
         return {name: port for name, port in ports.items() if port is not None}
     _, columns = _columns(base)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, Un
 
 import pyarrow as pa
 
+from .gathering import Gathering
+
 TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
@@ -39,7 +41,7 @@ class Columns:
         inherited: pa.Schema = getattr(cls, "schema", pa.schema([]))
         declared = inspect.get_annotations(cls, eval_str=True)
         fields = {field.name: field for field in inherited}
-        fields |= {name: _field(cls, name, annotation) for name, annotation in declared.items()}
+        fields |= {field.name: field for field in _fields(cls, declared)}
         cls.schema = pa.schema(fields.values())
 
 
@@ -61,8 +63,15 @@ def schema_of(declared: Any) -> pa.Schema:
     if isinstance(declared, pa.Schema):
         return declared
     if isinstance(declared, dict):
-        return pa.schema([_field(None, name, annotation) for name, annotation in declared.items()])
+        return pa.schema(_fields(None, declared))
     raise TypeError(f"{declared!r} declares no columns: give a pyarrow schema, a flowc.Columns class, or a dict")
+
+
+def _fields(owner: type | None, declared: Mapping[str, Any]) -> list[pa.Field[Any]]:
+    found = Gathering()
+    fields = found.map(lambda name, annotation: _field(owner, name, annotation), declared.keys(), declared.values())
+    found.check()
+    return fields
 
 
 def _field(owner: type | None, name: str, annotation: Any) -> pa.Field[Any]:
@@ -91,6 +100,7 @@ def _type(annotation: Any) -> tuple[pa.DataType | None, bool]:
 C = TypeVar("C")
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
 
     class _BatchOf(pa.RecordBatch, Generic[C]):
         pass

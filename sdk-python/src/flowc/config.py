@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol, get_origin
 
-from .problem import Problem
+from .problem import Problem, Problems
 from .typed import Form, form_of, pointer
 
 Json = Any
@@ -23,17 +24,21 @@ class ConfigType(Protocol):
         """The config of a stage; raises a problem that names the place."""
 
 
-def config_type(annotation: Any) -> ConfigType:
-    """What the annotation of `config` declares. `None` stands for a stage without config."""
-    if annotation is None:
+def config_type(*annotations: Any) -> ConfigType:
+    """What the annotation of `config` declares; a stage without the parameter has none, and no config."""
+    if not annotations:
         return NoConfig()
+    (annotation,) = annotations
     if annotation in (dict, Mapping, Any) or get_origin(annotation) in (dict, Mapping):
         return DictConfig(form_of(dict if annotation is Any else annotation))
     if dataclasses.is_dataclass(annotation):
         return DataclassConfig(form_of(annotation))
     if hasattr(annotation, "model_json_schema") and hasattr(annotation, "model_validate"):
         return PydanticConfig(annotation)
-    raise TypeError(f"`config` is annotated {annotation!r}; it is a dataclass, a pydantic model, or a dict")
+    raise TypeError(
+        f"parameter `config` is annotated {annotation!r}; it is a dataclass (`@dataclass class Config: ...`), "
+        "a pydantic model, or a dict"
+    )
 
 
 class NoConfig:
@@ -46,7 +51,9 @@ class NoConfig:
     def read(self, value: Json) -> None:
         """Refuses any key."""
         for name in value or {}:
-            raise Problem("this stage has no config", pointer("", name))
+            raise Problem(
+                "this stage has no config; remove the block, or give the code a parameter `config`", pointer("", name)
+            )
 
 
 @dataclass(frozen=True)
@@ -91,14 +98,10 @@ class PydanticConfig:
         return self.model.model_json_schema()
 
     def read(self, value: Json) -> Any:
-        """An object of the model; its first error is the problem."""
+        """An object of the model; each of its errors is a problem."""
         from pydantic import ValidationError
 
         try:
             return self.model.model_validate(value or {})
         except ValidationError as error:
-            first = error.errors()[0]
-            at = ""
-            for part in first["loc"]:
-                at = pointer(at, part)
-            raise Problem(first["msg"], at) from error
+            raise Problems(Problem(one["msg"], reduce(pointer, one["loc"], "")) for one in error.errors()) from error

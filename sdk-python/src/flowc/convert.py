@@ -8,12 +8,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from . import misfit
+from . import forms, misfit
 from .exact import keeps_all
 from .frames import is_frame
 from .index import by_rows
-from .problem import Breach
-from .texts import is_text, shown
+from .problem import Breach, WrongForm
+from .texts import is_text, shown, type_name
 
 FAMILIES = (
     lambda type_: kinds.is_integer(type_) or kinds.is_floating(type_),
@@ -45,26 +45,27 @@ def to_batch(value: Any, schema: pa.Schema, first: int = 0, *, of_input: bool = 
     elif _is_nothing(value):
         batch = batch_of([_no_values(field.type) for field in schema], schema, 0)
     else:
-        columns = _columns(value, schema, first)
+        columns = _columns(value, schema, first, of_input)
         _check_names(list(columns), schema, value)
         arrays = [_column(columns[field.name], field, first, of_input) for field in schema]
         if len({len(array) for array in arrays}) > 1:
-            lengths = ", ".join(f"`{name}` has {len(array)}" for name, array in zip(schema.names, arrays, strict=True))
-            raise Breach(f"the columns differ in length: {lengths}")
+            raise forms.unequal(list(map(len, arrays)), schema, of_input)
         batch = batch_of(arrays, schema, value.num_rows if isinstance(value, pa.RecordBatch | pa.Table) else 0)
     for field, column in zip(schema, batch.columns, strict=True):
         if not field.nullable and (nulls := column.null_count):
             row = column.is_null().index(True).as_py()
             raise Breach(
                 f"column `{field.name}` holds {nulls} nulls (the first in row {first + row + 1}), and is declared "
-                f"{field.type} without; declare it with `| None` or flowc.nullable(...), or fill them (pandas writes "
-                "them as NaN)"
+                f"{type_name(field.type)} without; declare it with `| None` or flowc.nullable(...), or fill them "
+                "(pandas writes them as NaN)"
             )
     return batch
 
 
 def to_mask(value: Any, first: int = 0) -> pa.Array[Any]:
     """A mask of rows of an input."""
+    if value is not None and (wrong := forms.no_mask(value)) and not _is_nothing(value):
+        raise wrong
     mask = _located(value, pa.bool_(), "the mask", first, of_input=True)
     if not kinds.is_boolean(mask.type) and len(mask):
         raise Breach(f"the mask is {mask.type}; compare the values, so that each row has true or false")
@@ -89,7 +90,7 @@ def _is_nothing(value: Any) -> bool:
     return isinstance(value, list | tuple | Mapping) and not value
 
 
-def _columns(value: Any, schema: pa.Schema, first: int) -> dict[str, Any]:
+def _columns(value: Any, schema: pa.Schema, first: int, of_input: bool) -> dict[str, Any]:
     """Columns by name."""
     if isinstance(value, pa.RecordBatch | pa.Table):
         return {name: value.column(number) for number, name in enumerate(value.schema.names)}
@@ -101,9 +102,9 @@ def _columns(value: Any, schema: pa.Schema, first: int) -> dict[str, Any]:
         return {series.name: series for series in value.get_columns()}
     if isinstance(value, list) and isinstance(value[0], Mapping):
         return _columns_of_rows(value, first)
-    if len(schema) == 1 and (hasattr(value, "__len__") and not isinstance(value, str | bytes | tuple)):
+    if len(schema) == 1 and forms.may_be_column(value, schema.types[0]):
         return {schema.names[0]: value}
-    raise Breach(f"{misfit.kind(value)} was returned, which is no batch of the columns {_listed(schema)}")
+    raise forms.no_rows(value, schema, of_input)
 
 
 def _columns_of_rows(rows: list[Any], first: int) -> dict[str, Any]:
@@ -117,32 +118,33 @@ def _check_names(found: Sequence[str], schema: pa.Schema, value: Any) -> None:
     missing = [name for name in schema.names if name not in found]
     surplus = [name for name in found if name not in schema.names]
     if missing or surplus:
-        wrong = f"`{missing[0]}` is missing" if missing else f"`{surplus[0]}` is not declared"
+        wrong = ", ".join(
+            [f"`{name}` is missing" for name in missing] + [f"`{name}` is not declared" for name in surplus]
+        )
         given = _listed(value.schema) if isinstance(value, pa.RecordBatch | pa.Table) else ", ".join(found) or "none"
-        raise Breach(f"column {wrong}; returned: {given}; declared: {_listed(schema)}")
+        return_line = f"; such as {forms.example(schema)}" if schema.names else ""
+        raise Breach(f"column {wrong}; returned: {given}; declared: {_listed(schema)}{return_line}")
 
 
 def _column(value: Any, field: pa.Field[Any], first: int, of_input: bool) -> pa.Array[Any]:
+    if (no_column := forms.no_column(value)) is not None:
+        raise WrongForm(f"column `{field.name}`: {no_column}")
     array = _located(value, field.type, f"column `{field.name}`", first, of_input)
     if array.type.equals(field.type):
         return array
     if not _may_stand_for(array.type, field.type):
-        wrong = misfit.typed(array, field.type, first)
-        raise Breach(f"column `{field.name}` {wrong}; {_advice(field)}")
+        raise Breach(f"column `{field.name}` {misfit.typed(array, field.type, first)}")
     try:
         return array.cast(field.type)
     except pa.ArrowException as error:
         raise Breach(f"column `{field.name}` {misfit.cast(array, field.type, first, error)}") from error
 
 
-def _advice(field: pa.Field[Any]) -> str:
-    return f'convert it, such as by `pyarrow.compute.cast(column, "{field.type}", safe=False)`, or declare another type'
-
-
 def _located(value: Any, wanted: pa.DataType, name: str, first: int, of_input: bool) -> pa.Array[Any]:
     """One array; what goes wrong says of which column, and in which row."""
     try:
-        return _array(by_rows(value) if of_input and _has_index(value) else value, wanted)
+        value = by_rows(value) if of_input and _has_index(value) else value
+        return _array(value, wanted)
     except MemoryError:
         raise
     except Breach as breach:
@@ -213,4 +215,6 @@ def _may_stand_for(found: pa.DataType, wanted: pa.DataType) -> bool:
 
 
 def _listed(schema: pa.Schema) -> str:
-    return ", ".join(f"{field.name}: {field.type}{'?' if field.nullable else ''}" for field in schema) or "none"
+    return (
+        ", ".join(f"{field.name}: {type_name(field.type)}{'?' if field.nullable else ''}" for field in schema) or "none"
+    )

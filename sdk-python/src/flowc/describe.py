@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from .columns import is_columns, schema_of
 from .description import Description, InputDescription, OutputDescription, Rows
+from .gathering import Gathering
 from .model import Adds, Input, Names, New, Output, Stage
 from .problem import Problem
-from .texts import is_text
+from .texts import is_text, type_name
 from .typed import pointer
 
 if TYPE_CHECKING:
@@ -30,32 +31,40 @@ class _Describer:
     def __init__(self, stage: Stage, config: dict[str, Any], inputs: Sequence[pa.Schema]) -> None:
         self.stage = stage
         self.json = config
-        self.config = stage.config.read(config)
         self.inputs = inputs
+        self.found = Gathering()
+        self.config = self.found.get(stage.config.read, config)
+        self.is_configured = not self.found.errors
         if len(inputs) != len(stage.inputs):
             raise Problem(f"the stage has {len(stage.inputs)} inputs, not {len(inputs)}")
 
     def description(self) -> Description:
-        ports = zip(self.stage.inputs, self.inputs, strict=True)
-        return Description(
-            inputs=tuple(self.input(port, schema) for port, schema in ports),
-            outputs=tuple(self.output(port) for port in self.stage.outputs),
-            partial=None if self.stage.partial is None else self.schema(self.stage.partial),
-            parts=self.parts(),
-        )
+        inputs = self.found.map(self.input, self.stage.inputs, self.inputs)
+        if not self.is_configured:
+            # What depends on the config can't be told.
+            self.found.check()
+        outputs = self.found.map(self.output, self.stage.outputs)
+        partial = None if self.stage.partial is None else self.found.get(self.schema, self.stage.partial)
+        parts = self.found.get(self.parts) or 0
+        self.found.check()
+        return Description(tuple(inputs), tuple(outputs), partial, parts)
 
     def input(self, port: Input, schema: pa.Schema) -> InputDescription:
-        keys = [self.number(port, schema, name) for name in self.names(port.keys)]
+        found = Gathering()
+        keys = found.map(lambda name: self.number(port, schema, name), self.names(port.keys))
         if port.columns is not None:
-            reads = [self.number(port, schema, field.name, field) for field in port.columns]
+            reads = found.map(lambda field: self.number(port, schema, field.name, field), port.columns)
         elif port.reads is not None:
-            reads = [self.number(port, schema, name) for name in self.names(port.reads)]
+            reads = found.map(lambda name: self.number(port, schema, name), self.names(port.reads))
         else:
             reads = list(range(len(schema)))
+        found.check()
         return InputDescription(port.needs, tuple(sorted({*reads, *keys})), tuple(keys))
 
     def names(self, names: Names) -> Sequence[str]:
-        return names(self.config) if callable(names) else [names] if isinstance(names, str) else names
+        if callable(names):
+            return names(self.config) if self.is_configured else ()
+        return [names] if isinstance(names, str) else names
 
     def number(self, port: Input, schema: pa.Schema, name: str, wanted: pa.Field[Any] | None = None) -> int:
         """The number of a column; a problem if it is not there, or not as it is wanted."""
@@ -66,7 +75,8 @@ class _Describer:
             raise Problem(f"input `{port.name}` has no column `{name}`", _place(self.json, name), help_)
         found = schema.field(number)
         if wanted is not None and found.type != wanted.type and not (is_text(found.type) and is_text(wanted.type)):
-            raise Problem(f"column `{name}` of input `{port.name}` is {found.type}; the stage reads {wanted.type}")
+            message = f"column `{name}` of input `{port.name}` is {type_name(found.type)}"
+            raise Problem(f"{message}; the stage reads {type_name(wanted.type)}")
         if wanted is not None and found.nullable and not wanted.nullable:
             message = f"column `{name}` of input `{port.name}` may hold nulls; the stage reads one without"
             raise Problem(message, help=f"declare `{name}` with `| None` in the stage, or drop the nulls before it")
@@ -87,7 +97,9 @@ class _Describer:
     ) -> Iterator[tuple[pa.Field[Any], int | None]]:
         """The input's columns, those in `added` replaced in their places, then the rest of `added`."""
         port, schema = self.stage.inputs[number], self.inputs[number]
-        dropped = {self.number(port, schema, name) for name in drops}
+        found = Gathering()
+        dropped = set(found.map(lambda name: self.number(port, schema, name), drops))
+        found.check()
         replaced = {field.name: field for field in added}
         for place, field in enumerate(schema):
             if place not in dropped:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .convert import to_batch, to_batches, to_mask
+from .forms import MASK, example, no_outputs
 from .pieces import pieces
-from .problem import Breach
+from .problem import Breach, WrongForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -74,8 +75,11 @@ class SameRows:
         """Every row must have its values."""
         if self.rows != rows:
             if not self.rows:
-                raise Breach(f"output `{self.name}`: nothing was returned; it adds columns to {rows} rows")
-            raise Breach(f"output `{self.name}` adds columns to {rows} rows, and {self.rows} values were returned")
+                raise Breach(
+                    f"output `{self.name}`: nothing was returned; it adds columns to {rows} rows; {_each(self.schema)}"
+                )
+            given = f"output `{self.name}` adds columns to {rows} rows, and {self.rows} values were returned"
+            raise Breach(f"{given}; {_each(self.schema)}")
 
 
 class PickedRows:
@@ -101,8 +105,14 @@ class PickedRows:
         """Every row must be picked or not."""
         if self.rows != rows:
             if not self.rows:
-                raise Breach(f"output `{self.name}`: nothing was returned; it picks among {rows} rows")
-            raise Breach(f"output `{self.name}` picks among {rows} rows, and masks for {self.rows} were returned")
+                raise Breach(f"output `{self.name}`: nothing was returned; it picks among {rows} rows; {MASK}")
+            raise Breach(
+                f"output `{self.name}` picks among {rows} rows, and masks for {self.rows} were returned; {MASK}"
+            )
+
+
+def _each(schema: pa.Schema) -> str:
+    return f"return a value for each, such as {example(schema)}"
 
 
 EMITTERS: dict[str, Callable[[str, Sent], Emitter]] = {"new": NewRows, "same": SameRows, "subset": PickedRows}
@@ -124,7 +134,7 @@ class Emitters:
                 for batch, settled in self._settling(self.emitters[number], part):
                     yield number, batch, settled
             except Breach as breach:
-                raise Breach(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
+                raise type(breach)(f"output `{self.outputs[number].name}`: {breach}") from breach.__cause__
 
     def _settling(self, emitter: Emitter, value: Any) -> Iterator[tuple[pa.RecordBatch, int | None]]:
         """What is to be sent, in pieces that can be, of which the last settles what it concerns."""
@@ -148,11 +158,11 @@ class Emitters:
         if len(self.outputs) == 1 and not (isinstance(value, tuple) and hasattr(value, "_fields")):
             return [value]
         if isinstance(value, Mapping):
-            unknown = [name for name in value if name not in {port.name for port in self.outputs}]
+            names = [port.name for port in self.outputs]
+            unknown = ", ".join(f"`{name}`" for name in value if name not in names)
             if unknown:
-                raise Breach(f"there is no output `{unknown[0]}`")
+                raise WrongForm(f"there is no output {unknown}; {no_outputs(value, names)}")
             return [value.get(port.name) for port in self.outputs]
         if isinstance(value, tuple) and len(value) == len(self.outputs):
             return value
-        names = ", ".join(f"`{port.name}`" for port in self.outputs)
-        raise Breach(f"a dict or a NamedTuple with the outputs {names} is expected, not {type(value).__name__}")
+        raise no_outputs(value, [port.name for port in self.outputs])

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .problem import Breach
+from .advice import advice
+from .problem import Breach, Problem
 from .texts import shortened
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def failed_json(error: BaseException) -> dict[str, Any]:
         # What fills the memory may hang on the frames, and telling of it takes some.
         traceback.clear_frames(error.__traceback__)
     detail = "" if isinstance(error, Breach) else _traceback(error)
-    return {"failed": {"message": said(error), "detail": detail, "memory": isinstance(error, MemoryError)}}
+    message = " ".join(filter(None, [said(error), f"({help_})" if (help_ := advice(error)) else ""]))
+    return {"failed": {"message": message, "detail": detail, "memory": isinstance(error, MemoryError)}}
 
 
 def said(error: BaseException) -> str:
@@ -58,6 +60,15 @@ def _traceback(error: BaseException) -> str:
     if between > 0:
         lines[FIRST_LINES:-LAST_LINES] = [f"  … {between} lines are left out"]
     return "".join(f"{shortened(line, LONGEST_LINE)}\n" for line in lines)
+
+
+def as_problem(error: Exception) -> Problem:
+    """The error as what is wrong with the stage before any row comes, with the lines of the author's code."""
+    return (
+        error
+        if isinstance(error, Problem)
+        else Problem(said(error), help="; ".join(filter(None, [advice(error), last_frames(error)])) or None)
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from .advice import advice
 from .declare import stage_of
 from .failure import last_frames, said
 from .problem import Problem
@@ -61,4 +62,6 @@ def _import(name: str) -> ModuleType:
 
 def _import_problem(name: str, error: Exception) -> Problem:
     where = last_frames(error)
-    return Problem(f"module `{name}` can't be imported: {said(error)}" + (f" ({where})" if where else ""))
+    return Problem(
+        f"module `{name}` can't be imported: {said(error)}" + (f" ({where})" if where else ""), help=advice(error)
+    )

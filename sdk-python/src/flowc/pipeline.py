@@ -192,9 +192,18 @@ def _called(command: Sequence[str], output: Any) -> str:
     """What a command prints, unless that goes into a file."""
     called = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, encoding="utf-8", check=False)
     if called.returncode:
-        said = called.stderr.strip().removeprefix("error: ")
-        raise RunError([{"message": said or f"flowc ended with {called.returncode}"}])
+        raise RunError(_errors(called))
     return called.stdout
+
+
+def _errors(called: subprocess.CompletedProcess[str]) -> list[Mapping[str, Any]]:
+    """Why a command failed: what it says as JSON, or else for people."""
+    try:
+        errors: list[Mapping[str, Any]] = json.loads(called.stdout or "")["errors"]
+    except (ValueError, TypeError, KeyError):
+        said = called.stderr.strip().removeprefix("error: ")
+        errors = [{"message": said or f"flowc ended with {called.returncode}"}]
+    return errors
 
 
 def _settings(

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Problem(Exception):
     """What a stage finds wrong with its config or its data. Raise it with a message for the pipeline's author.
@@ -17,8 +22,25 @@ class Problem(Exception):
         self.help = help
 
 
+class Problems(Problem):
+    """Several at once: the first one, and the others."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        flat = (one for problem in problems for one in (getattr(problem, "all", None) or [problem]))
+        # A column that is missing may be wanted for several reasons.
+        self.all = list({(one.message, one.config_path): one for one in flat}.values())
+        super().__init__(self.all[0].message, self.all[0].config_path, self.all[0].help)
+
+    def __str__(self) -> str:
+        return "\n".join(one.message for one in self.all)
+
+
 class Breach(Exception):
     """What a stage's code gave does not fit what the stage declares."""
+
+
+class WrongForm(Breach):
+    """It is not even of the form that is wanted: rows, a mask, values for each row."""
 
 
 class StepFailed(BaseException):

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from .annotations import call_of, declared_outputs, evaluated
 from .config import config_type
+from .gathering import Gathering
 from .model import (
     Adds,
     Batching,
@@ -47,23 +48,31 @@ class Options:
 
 def read(code: Callable[..., Any], options: Options) -> Stage:
     """The stage that this code declares with these options; raises a TypeError that says what is wrong."""
-    calls = _calls(code)
-    finish = _finish(code, calls)
+    found = Gathering()
+    calls = _calls(code, found)
+    finish = _finish(code, calls, found)
+    config = found.get(config_type, *_config_annotation(code))
+    outputs = found.get(_outputs, calls, finish, options)
+    partial = found.get(_partial, calls, options)
+    found.check()
     parameters = calls.get("partial", calls.get("run", finish)).parameters  # type: ignore[union-attr]
-    inputs = tuple(_input(parameter, options, _usual(parameter, calls, finish)) for parameter in parameters)
+    found.get(_check_names, options, [parameter.name for parameter in parameters])
+    inputs = found.map(lambda parameter: _input(parameter, options, _usual(parameter, calls, finish)), parameters)
+    found.check()
     calls = {phase: _gathered(call, inputs, inspect.isclass(code)) for phase, call in calls.items()}
-    _check_names(options, inputs)
-    _check_inputs(inputs, next(iter(calls.values())).parameters)
-    _check_batch(options, calls)
+    found.get(_check_inputs, inputs, next(iter(calls.values())).parameters)
+    found.get(_check_outputs, outputs, calls)
+    found.get(_check_batch, options, calls)
+    found.check()
     return Stage(
         name=code.__name__,
         doc=" ".join(inspect.cleandoc(code.__doc__ or "").partition("\n\n")[0].split()),
         code=code,
-        config=config_type(_config_annotation(code)),
-        inputs=inputs,
-        outputs=tuple(_outputs(calls, finish, options)),
+        config=config,  # type: ignore[arg-type]
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),  # type: ignore[arg-type]
         calls=calls,
-        partial=_partial(calls, options),
+        partial=partial,
         parts=options.parts,
         concurrency=options.concurrency,
         batch=options.batch,
@@ -71,23 +80,24 @@ def read(code: Callable[..., Any], options: Options) -> Stage:
     )
 
 
-def _calls(code: Callable[..., Any]) -> dict[Phase, Call]:
+def _calls(code: Callable[..., Any], found: Gathering) -> dict[Phase, Call]:
     if not inspect.isclass(code):
-        return {"run": call_of(code)}
+        return {"run": call_of(code, found)}
     if hasattr(code, "partial") or hasattr(code, "merge"):
         missing = [phase for phase in COMBINING if not hasattr(code, phase)]
         if missing:
-            raise TypeError(f"a combining class has the methods partial, merge and finish; `{missing[0]}` is missing")
-        return {phase: call_of(getattr(code, phase), of_object=True) for phase in COMBINING}
+            names = " and ".join(f"`{phase}`" for phase in missing) + (" is" if len(missing) == 1 else " are")
+            raise TypeError(f"a combining class has the methods partial, merge and finish; {names} missing")
+        return {phase: call_of(getattr(code, phase), found, of_object=True) for phase in COMBINING}
     if not inspect.isfunction(getattr(code, "__call__", None)):  # noqa: B004
         raise TypeError("a class has a method `__call__`, or `partial`, `merge` and `finish`")
-    return {"run": call_of(code.__call__, of_object=True)}
+    return {"run": call_of(code.__call__, found, of_object=True)}
 
 
-def _finish(code: Callable[..., Any], calls: Mapping[Phase, Call]) -> Call | None:
+def _finish(code: Callable[..., Any], calls: Mapping[Phase, Call], found: Gathering) -> Call | None:
     """The method of a class that gives what is left at the end."""
     has_rest = inspect.isclass(code) and "run" in calls and hasattr(code, "finish")
-    return call_of(code.finish, of_object=True) if has_rest else None  # type: ignore[attr-defined]
+    return call_of(code.finish, found, of_object=True) if has_rest else None  # type: ignore[attr-defined]
 
 
 def _usual(parameter: Parameter, calls: Mapping[Phase, Call], finish: Call | None) -> Class:
@@ -128,15 +138,18 @@ def _gathered(call: Call, inputs: Sequence[Input], is_class: bool) -> Call:
     return replace(call, parameters=tuple(replace(p, given=Given.ONE) if one else p for p, one in pairs))
 
 
-def _check_names(options: Options, inputs: Sequence[Input]) -> None:
-    names = [port.name for port in inputs]
-    if options.reads is not None and not isinstance(options.reads, Mapping) and len(inputs) > 1:
+def _check_names(options: Options, names: Sequence[str]) -> None:
+    if options.reads is not None and not isinstance(options.reads, Mapping) and len(names) > 1:
         raise TypeError(f"`reads` of which input? Say reads={{{names[0]!r}: ...}}")
     reads = options.reads if isinstance(options.reads, Mapping) else {}
-    for argument, given in (("classes", options.classes), ("reads", reads)):
-        for name in given:
-            if name not in names:
-                raise TypeError(f"`{argument}` names `{name}`; the inputs are {', '.join(names) or 'none'}")
+    unknown = [
+        f"`{argument}` names `{name}`; the inputs are {', '.join(names) or 'none'}"
+        for argument, given in (("classes", options.classes), ("reads", reads))
+        for name in given
+        if name not in names
+    ]
+    if unknown:
+        raise TypeError("\n".join(unknown))
 
 
 def _check_inputs(inputs: Sequence[Input], parameters: Sequence[Parameter]) -> None:
@@ -162,7 +175,7 @@ def _check_batch(options: Options, calls: Mapping[Phase, Call]) -> None:
 def _outputs(calls: Mapping[Phase, Call], finish: Call | None, options: Options) -> list[Output]:
     last = calls.get("run", calls.get("finish"))
     if options.outputs is not None:
-        return _named_outputs(options.outputs, last, finish)
+        return _named_outputs(options.outputs, finish)
     declared = [declared_outputs(call.returns) for call in (last, finish) if call is not None]
     named = next(filter(None, declared), None)
     if named is None:
@@ -171,13 +184,17 @@ def _outputs(calls: Mapping[Phase, Call], finish: Call | None, options: Options)
     return [Output(name, New(schema), is_optional or keeps) for name, (schema, is_optional) in named.items()]
 
 
-def _named_outputs(outputs: Mapping[str, Declared], call: Call | None, finish: Call | None) -> list[Output]:
+def _named_outputs(outputs: Mapping[str, Declared], finish: Call | None) -> list[Output]:
     makes = [made if isinstance(made, New | Adds | Picks) else New(made) for made in outputs.values()]
-    has_rows = call is not None and call.parameters
-    if not has_rows and not all(isinstance(made, New) for made in makes):
-        raise TypeError("`adds` and `picks` need an input whose rows they keep; this stage makes rows of its own")
     is_optional = len(makes) > 1 or finish is not None
     return [Output(name, made, is_optional) for name, made in zip(outputs, makes, strict=True)]
+
+
+def _check_outputs(outputs: Sequence[Output], calls: Mapping[Phase, Call]) -> None:
+    last = calls.get("run", calls.get("finish"))
+    has_rows = last is not None and last.parameters
+    if not has_rows and not all(isinstance(port.makes, New) for port in outputs):
+        raise TypeError("`adds` and `picks` need an input whose rows they keep; this stage makes rows of its own")
 
 
 def _partial(calls: Mapping[Phase, Call], options: Options) -> Declared | None:
@@ -189,12 +206,12 @@ def _partial(calls: Mapping[Phase, Call], options: Options) -> Declared | None:
     return options.partial if declared is None else next(iter(declared.values()))[0]
 
 
-def _config_annotation(code: Callable[..., Any]) -> Any:
-    """The annotation of the parameter `config`, wherever it is; None if there is no such parameter."""
+def _config_annotation(code: Callable[..., Any]) -> tuple[Any, ...]:
+    """The annotation of the parameter `config`, wherever it is; empty if there is no such parameter."""
     names = ("__init__", "setup", "__call__", "partial", "merge", "finish")
     places = [getattr(code, name, None) for name in names] if inspect.isclass(code) else [code]
     with_config = [
         place for place in places if inspect.isfunction(place) and "config" in inspect.signature(place).parameters
     ]
     annotations = [evaluated(place).get("config", dict) for place in with_config]
-    return next((annotation for annotation in annotations if annotation is not dict), dict if annotations else None)
+    return tuple([annotation for annotation in annotations if annotation is not dict] or annotations)[:1]

@@ -10,7 +10,7 @@ from pyarrow import flight
 from .chain import Chain
 from .describe import describe
 from .exchange import Exchange
-from .failure import failed_json, last_frames, said
+from .failure import as_problem, failed_json
 from .invocation import Invocation, messages
 from .load import load
 from .problem import Cancelled, Problem, StepFailed
@@ -138,8 +138,6 @@ def _answer(question: str, body: bytes) -> Any:
         if question == "flowc.describe":
             inputs = [schema_from_text(schema) for schema in fields["inputs"]]
             return description_json(describe(stage, fields["config"], inputs))
-    except Problem as problem:
-        return problem_json(problem)
     except Exception as error:
-        return problem_json(Problem(said(error), help=last_frames(error) or None))
+        return problem_json(as_problem(error))
     raise flight.FlightServerError(f"no action `{question}`")

@@ -45,6 +45,15 @@ class _Cast:
         return None if batch is None else batch.cast(self.schema)
 
 
+ALIASES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+"""What Arrow prints for types that pyarrow's functions call otherwise."""
+
+
+def type_name(type_: pa.DataType) -> str:
+    """A type under the name that the stage's author writes."""
+    return ALIASES.get(str(type_), str(type_))
+
+
 def shortened(text: str, most: int) -> str:
     """The text; of a long one the beginning, and how long it is."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters in all)"

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from enum import Enum
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
 
+from .gathering import Gathering
 from .problem import Problem
 
 Json = Any
@@ -53,7 +54,10 @@ def form_of(annotation: Any) -> Form:
         return Members(form_of(arguments[1]))
     if dataclasses.is_dataclass(annotation):
         return record_of(annotation)
-    raise TypeError(f"{annotation!r} is no type of a config")
+    raise TypeError(
+        f"{annotation!r} is no type of a config; there are str, int, float, bool, Literal, Enum, list, dict, "
+        "dataclasses and unions of them"
+    )
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,10 @@ class Items:
         """All items."""
         if not isinstance(value, list):
             raise Problem(f"{_shown(value)} is no list", at)
-        return self.make([self.item.read(item, pointer(at, number)) for number, item in enumerate(value)])
+        found = Gathering()
+        items = found.map(lambda number, item: self.item.read(item, pointer(at, number)), range(len(value)), value)
+        found.check()
+        return self.make(items)
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,10 @@ class Members:
     def read(self, value: Json, at: str) -> dict[str, Any]:
         """All members."""
         members = _object(value, at)
-        return {name: self.value.read(member, pointer(at, name)) for name, member in members.items()}
+        found = Gathering()
+        values = found.map(lambda name, member: self.value.read(member, pointer(at, name)), members, members.values())
+        found.check()
+        return dict(zip(members, values, strict=True))
 
 
 ANYTHING, ANY_MEMBERS, ANY_ITEMS = Anything(), Members(Anything()), Items(Anything(), list)
@@ -208,19 +218,26 @@ class Record:
     def read(self, value: Json, at: str) -> Any:
         """An object of the dataclass. What its own checks raise as a ValueError is a problem here."""
         members = _object(value, at)
-        for name in members:
-            if name not in self.fields:
-                near = get_close_matches(name, self.fields, 1)
-                help_ = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(self.fields) or 'none'}"
-                raise Problem(f"there is no key `{name}`", pointer(at, name), help_)
-        for name in self.fields:
-            if name not in members and name not in self.defaults:
-                raise Problem(f"the key `{name}` is missing", at)
-        values = {name: self.fields[name].read(member, pointer(at, name)) for name, member in members.items()}
+        found = Gathering()
+        values = found.map(lambda name, member: self._member(name, member, at), members.keys(), members.values())
+        # A key that is misspelt is not missing besides.
+        meant = {
+            near for name in members if name not in self.fields for near in get_close_matches(name, self.fields, 1)
+        }
+        missing = [name for name in self.fields if name not in {*members, *meant, *self.defaults}]
+        found.errors += [Problem(f"the key `{name}` is missing", at) for name in missing]
+        found.check()
         try:
-            return self.type(**values)
+            return self.type(**dict(zip(members, values, strict=True)))
         except ValueError as error:
             raise Problem(str(error), at) from error
+
+    def _member(self, name: str, member: Json, at: str) -> Any:
+        if name not in self.fields:
+            near = get_close_matches(name, self.fields, 1)
+            help_ = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(self.fields) or 'none'}"
+            raise Problem(f"there is no key `{name}`", pointer(at, name), help_)
+        return self.fields[name].read(member, pointer(at, name))
 
 
 def record_of(type_: Any) -> Record:
@@ -229,14 +246,23 @@ def record_of(type_: Any) -> Record:
     for base in reversed(type_.__mro__):
         annotations |= inspect.get_annotations(base, eval_str=True)
     fields = [field for field in dataclasses.fields(type_) if field.init]
-    forms = {field.name: form_of(annotations[field.name]) for field in fields}
+    found = Gathering()
+    forms = found.map(lambda field: _form_of_field(type_, field.name, annotations), fields)
+    found.check()
     missing = dataclasses.MISSING
     defaults = {field.name: _dumped(field.default) for field in fields if field.default is not missing}
     made = {field.name: _dumped(field.default_factory()) for field in fields if field.default_factory is not missing}
     # dataclasses write a docstring of their own where there is none
     doc = type_.__doc__ or ""
     doc = "" if doc.startswith(f"{type_.__name__}(") else inspect.cleandoc(doc)
-    return Record(type_, doc, forms, defaults | made)
+    return Record(type_, doc, {field.name: form for field, form in zip(fields, forms, strict=True)}, defaults | made)
+
+
+def _form_of_field(owner: type, name: str, annotations: Mapping[str, Any]) -> Form:
+    try:
+        return form_of(annotations[name])
+    except TypeError as error:
+        raise TypeError(f"field `{name}` of {owner.__name__}: {error}") from error
 
 
 def _dumped(value: Any) -> Json:
@@ -256,6 +282,5 @@ def _object(value: Json, at: str) -> dict[str, Json]:
 
 
 def _shown(value: Json) -> str:
-
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."

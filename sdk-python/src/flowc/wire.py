@@ -21,7 +21,7 @@ from .description import (
     Step,
 )
 from .failure import LONGEST_MESSAGE
-from .problem import Problem
+from .problem import Problem, Problems
 from .secrets import Secrets
 from .serialization import ARROW, OFFERED
 from .texts import shortened
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .model import Stage
 
 PROTOCOL = 1
+MOST_PROBLEMS = 100
+"""That are told at once."""
 
 Json = Any
 
@@ -76,9 +78,14 @@ def schema_from_text(text: str) -> pa.Schema:
 
 def problem_json(problem: Problem) -> dict[str, Json]:
     """A problem; fields that are not there are left out."""
+    first, *others = problem.all if isinstance(problem, Problems) else [problem]
+    also = [_problem_json(one) for one in others[: MOST_PROBLEMS - 1]]
+    return {"problem": _problem_json(first) | ({"also": also} if also else {})}
+
+
+def _problem_json(problem: Problem) -> Json:
     fields = {"message": problem.message, "config_path": problem.config_path, "help": problem.help}
-    texts = {name: shortened(str(value), LONGEST_MESSAGE) for name, value in fields.items() if value is not None}
-    return {"problem": texts}
+    return {name: shortened(str(value), LONGEST_MESSAGE) for name, value in fields.items() if value is not None}
 
 
 def signature_json(stage: Stage) -> dict[str, Json]:

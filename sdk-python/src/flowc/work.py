@@ -15,7 +15,7 @@ from .frames import to_frame
 from .gather import gathered
 from .instance import Instance, open_instance
 from .model import Given
-from .problem import Problem
+from .problem import Problem, WrongForm
 from .texts import as_declared
 
 if TYPE_CHECKING:
@@ -133,8 +133,16 @@ class Work:
 
     def given(self, value: Any) -> Iterator[Result]:
         """The results of what the code gave: one value, or as many as a generator makes."""
-        for one in value if inspect.isgenerator(value) else [value]:
-            yield from self.emitters.batches(one)
+        if not inspect.isgenerator(value):
+            yield from self.emitters.batches(value)
+            return
+        for one in value:
+            try:
+                yield from self.emitters.batches(one)
+            except WrongForm as wrong:
+                raise WrongForm(
+                    f"{wrong}; each thing that a generator yields is taken so, as if it were returned"
+                ) from None
 
 
 class Batches:

@@ -21,7 +21,7 @@ use flowc_wasm::{CompiledCache, WasmRunner};
 struct NoCache;
 
 impl CompiledCache for NoCache {
-    fn find(&self, _: &str) -> Option<flowc_wasm::Kept> {
+    fn find(&self, _: &str) -> Option<std::path::PathBuf> {
         None
     }
 

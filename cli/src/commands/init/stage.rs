@@ -81,9 +81,15 @@ fn small_pipeline(language: StageLanguage, folder: &Path, name: &str) -> Vec<Fil
 
 fn how_to_use(language: StageLanguage, folder: &Path, name: &str) -> String {
     format!(
-        "use: add this to flow.kdl, with the stream and the column that the stage is to read\n\n{}\n",
-        lines(language, folder, name)
+        "use: add this to flow.kdl, with the stream and the column that the stage is to read\n\n{}\n{}\n",
+        lines(language, folder, name),
+        sink(name)
     )
+}
+
+/// The lines of a sink, without which the stage would not run.
+fn sink(name: &str) -> String {
+    format!("sink \"{name}\" {{\n    in \"{name}\"\n    file \"out/{name}.csv\"\n}}\n")
 }
 
 /// The lines of a pipeline that use the stage.

@@ -216,7 +216,7 @@ impl From<StageError> for Stop {
         let failure = match error.fault {
             StageFault::Cancelled => return Stop::Gone,
             StageFault::Problem { message, config_path } => {
-                let problem = Some(WireProblem { message, config_path, help: None });
+                let problem = Some(WireProblem { message, config_path, help: None, also: Vec::new() });
                 return Stop::Words(Box::new(Note { problem, given, ..Note::default() }));
             }
             StageFault::Contract(what) => WireFailure { breach: true, ..failure(what) },

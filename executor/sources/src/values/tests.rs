@@ -292,7 +292,7 @@ fn counts_of_time_are_numbers_in_json() {
     let json = |value: &str, data_type: DataType| read(Format::JsonLines, &format!("{{\"v\":{value}}}\n"), data_type);
     assert_eq!(json("19700102", DataType::Date64).as_deref(), Some("1970-01-01T05:28:20.102"));
     assert_eq!(json("\"19700102\"", DataType::Date64).as_deref(), Some("1970-01-02T00:00:00"));
-    assert_eq!(json("20240229", DataType::Date32).as_deref(), Some("+57385-11-12"));
+    assert_eq!(json("20240229", DataType::Date32), None, "a day in the year 57385");
     assert_eq!(json("86399", DataType::Time32(TimeUnit::Second)).as_deref(), Some("23:59:59"));
     for none in ["86400", "-1", "1.5", "1e2", "\"5\"", "true"] {
         assert_eq!(json(none, DataType::Time32(TimeUnit::Second)), None, "{none}");
