@@ -31,7 +31,7 @@ impl Stage {
         let reader = Reader::new(&files, Some(&snapshots), Digests::default());
         let project = Project::find(project, home, Tools::direct(), &reader).unwrap();
         let environments = Environments { home: home.to_owned(), snapshots: snapshots.clone() };
-        let python = environments.install(&project, &mut |_| ()).unwrap().join("bin/python");
+        let python = environments.install(&project, Tools::direct(), &mut |_| ()).unwrap().join("bin/python");
         let runner = PythonRunner::new(Arc::new(host), environments, 512 << 20);
         let digest = runner.add(Launch { project, entry: String::new() });
         let invocation = invocation(&runner, digest, schema.clone());
