@@ -18,12 +18,14 @@ pub fn info(store: &Path) -> Result<Info, Error> {
 }
 
 /// Reads everything and compares it with its digests. With `repair`, damaged results are dropped; the next run that
-/// needs them makes them again, and damaged code is removed, so that it is made again too.
+/// needs them makes them again, and damaged code is removed, so that it is made again too. That waits for runs that are under way,
+/// which may use it.
 ///
 /// # Errors
 /// If the store can't be read or written.
 pub fn verify(store: &Path, repair: bool) -> Result<Verified, Error> {
-    let results = Store::open(store)?.verify(repair)?;
+    let held = if repair { Store::open_alone(store)? } else { Store::open(store)? };
+    let results = held.verify(repair)?;
     let code = damaged_code(store);
     if repair {
         code.iter().try_for_each(|path| removed(path))?;
@@ -55,7 +57,8 @@ fn damaged_code(store: &Path) -> Vec<PathBuf> {
 }
 
 fn removed(path: &Path) -> Result<(), Error> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    let removed = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     removed.map_err(|cause| Error::File { path: path.to_owned(), cause })
 }
 

@@ -1,9 +1,11 @@
 //! Copies of code, read again in full to see whether they are as they were made.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use flowc_platform::open_regular;
 
 use crate::{Entry, Tree};
 
@@ -17,31 +19,31 @@ pub fn exact_digest(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Res
     while let Some(below) = open.pop() {
         for entry in fs::read_dir(folder.join(&below))? {
             let entry = entry?;
-            let (path, kind) = (below.join(entry.file_name()), entry.file_type()?);
+            let path = below.join(entry.file_name());
             if !is_wanted(&path) {
                 continue;
             }
-            let found = if kind.is_dir() {
+            let found = exact_entry(&entry.path())?;
+            if found == Entry::Folder {
                 open.push(path.clone());
-                Entry::Folder
-            } else if kind.is_symlink() {
-                Entry::Link { to: fs::read_link(entry.path())? }
-            } else {
-                file(&entry.path())?
-            };
+            }
             tree.entries.insert(path, found);
         }
     }
     Ok(tree.finished().digest())
 }
 
-/// A file as it is.
-pub(crate) fn file(path: &Path) -> io::Result<Entry> {
-    let mut opened = File::open(path)?;
-    let metadata = opened.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::InvalidData.into());
+/// What is at a path, just as it is.
+pub(crate) fn exact_entry(path: &Path) -> io::Result<Entry> {
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Ok(Entry::Folder);
     }
+    if kind.is_symlink() {
+        return Ok(Entry::Link { to: fs::read_link(path)? });
+    }
+    let mut opened = open_regular(path)?;
+    let metadata = opened.metadata()?;
     let mut hasher = blake3::Hasher::new();
     io::copy(&mut opened, &mut hasher)?;
     let executable = metadata.permissions().mode() & 0o100 != 0;

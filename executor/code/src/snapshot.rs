@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use flowc_platform::{rename_new, sync_filesystem};
 
-use crate::exact::{self, exact_digest};
+use crate::exact::{exact_digest, exact_entry};
 use crate::{CodeError, Entry, Tree};
 
 /// The folder of contents, beside the trees.
@@ -132,7 +132,7 @@ impl Snapshots {
     /// Contents and trees that are not what their names say, by all of their bytes.
     pub fn damaged(&self) -> Vec<PathBuf> {
         let is_tree = |name: &str| name.len() == 64;
-        let is_content = |path: &Path, name: &str| match exact::file(path) {
+        let is_content = |path: &Path, name: &str| match exact_entry(path) {
             Ok(Entry::File { digest, executable, .. }) => self.file(&digest, executable).ends_with(name),
             _ => false,
         };

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flowc_sandbox::{guarded, not_started};
+use flowc_sandbox::{GuardError, guarded};
 
 /// Variables that say how packages are fetched, whatever fetches them. What is fetched is pinned by digests.
 pub const FETCHING: [&str; 18] = [
@@ -62,6 +62,9 @@ pub enum ToolError {
     /// It does not start.
     #[error("{0}")]
     NotStarted(String),
+    /// What runs programs does not run.
+    #[error("programs can't be run on this machine: {0}")]
+    NotGuarded(String),
     /// The run was stopped meanwhile, and the program with it.
     #[error("stopped")]
     Stopped,
@@ -90,8 +93,9 @@ impl<'a> Tools<'a> {
         let failed = |error: io::Error| ToolError::NotStarted(error.to_string());
         let mut child = self.start(command).map_err(failed)?;
         let ran = self.watch(&mut child, told).map_err(failed)?;
-        match not_started(&ran.stderr) {
-            Some(reason) => Err(ToolError::NotStarted(reason.to_owned())),
+        match GuardError::of(ran.status, &ran.stderr).filter(|_| self.helper.is_some()) {
+            Some(GuardError::Program(reason)) => Err(ToolError::NotStarted(reason)),
+            Some(GuardError::Helper(reason)) => Err(ToolError::NotGuarded(reason)),
             None if !ran.status.success() && self.was_stopped(ran.status) => Err(ToolError::Stopped),
             None => Ok(ran),
         }

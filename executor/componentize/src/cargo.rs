@@ -165,6 +165,7 @@ fn ask(tool: &'static str, args: &[&str], dir: &Path, tools: Tools<'_>) -> Resul
 pub(crate) fn not_run(tool: &'static str) -> impl FnOnce(ToolError) -> BuildError {
     move |error| match error {
         ToolError::NotStarted(reason) => BuildError::NoTool { tool, reason },
+        ToolError::NotGuarded(_) => BuildError::NoTools(error),
         ToolError::Stopped => BuildError::Stopped,
     }
 }

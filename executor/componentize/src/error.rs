@@ -49,6 +49,9 @@ pub enum BuildError {
         /// What happened.
         reason: String,
     },
+    /// No tool can be run here.
+    #[error(transparent)]
+    NoTools(flowc_code::ToolError),
     /// The toolchain can't make modules.
     #[error("the Rust toolchain lacks the target {target}: run `rustup target add {target}`")]
     NoTarget {
@@ -99,6 +102,6 @@ impl BuildError {
 
     /// Whether it is the machine that lacks or refuses something.
     pub fn is_of_machine(&self) -> bool {
-        matches!(self, Self::NoTool { .. } | Self::NoTarget { .. } | Self::Io { .. })
+        matches!(self, Self::NoTool { .. } | Self::NoTools(_) | Self::NoTarget { .. } | Self::Io { .. })
     }
 }

@@ -26,9 +26,9 @@ impl Environments {
         self.home.join(project.environment())
     }
 
-    /// The environment of a project, if it is there.
+    /// The environment of a project, if it is there and sealed.
     pub fn kept(&self, project: &Project) -> Option<PathBuf> {
-        Some(self.place(project)).filter(|place| place.is_dir())
+        Some(self.place(project)).filter(|place| is_of_this_form(place))
     }
 
     /// Whether a name in the folder is that of an environment with all its packages.
@@ -41,13 +41,14 @@ impl Environments {
         name == sdk::folder()
     }
 
-    /// Environments, and folders of this flowc's SDK, that are not as they were made, by all of their bytes.
+    /// Environments, and folders of this flowc's SDK, that are not as they were made, by all of their bytes. Those without a seal are
+    /// of an earlier form, and never used.
     pub fn damaged(&self) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(&self.home).into_iter().flatten().flatten();
         let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
         let is_damaged = |name: &str, path: &Path| match Self::is_sdk(name) {
             true => !sdk::is_whole(path),
-            false => Self::is_whole(name) && !holds_what_was_sealed(path),
+            false => Self::is_whole(name) && is_of_this_form(path) && !holds_what_was_sealed(path),
         };
         named.filter(|(name, path)| is_damaged(name, path)).map(|(_, path)| path).collect()
     }
@@ -73,8 +74,7 @@ impl Environments {
         // that the copy has a name that depends on nothing but what is in it.
         let (building, place) = (self.home.join(format!("{name}.building")), self.place(project));
         let copy = self.home.join(format!("{name}.sources"));
-        remove(&building)?;
-        remove(&copy)?;
+        [&building, &copy, &place].into_iter().try_for_each(|folder| remove(folder))?;
         std::fs::create_dir_all(&copy).map_err(PythonError::io(&copy))?;
         self.snapshots.copy(project.tree(), |path| project.is_installed(path), &copy)?;
         let dir = project.within(&copy);
@@ -93,6 +93,11 @@ impl Environments {
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
+}
+
+/// Whether an environment has a seal.
+fn is_of_this_form(environment: &Path) -> bool {
+    environment.join(SEAL).exists()
 }
 
 /// Whether an environment holds what its seal says.

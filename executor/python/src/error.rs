@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_code::CodeError;
+use flowc_code::{CodeError, ToolError};
 use flowc_planner::catalogue::Problem;
 use flowc_process::ProcessError;
 
@@ -38,6 +38,9 @@ pub enum PythonError {
         /// What happened.
         reason: String,
     },
+    /// No tool can be run here.
+    #[error(transparent)]
+    NoTools(ToolError),
     /// No interpreter fits.
     #[error("there is no Python for {}: {reason}", .dir.display())]
     NoInterpreter {
@@ -84,7 +87,10 @@ impl PythonError {
 
     /// Whether it is the machine that lacks or refuses something.
     pub fn is_of_machine(&self) -> bool {
-        matches!(self, Self::NoUv { .. } | Self::NoInterpreter { .. } | Self::Process(_) | Self::Io { .. })
+        matches!(
+            self,
+            Self::NoUv { .. } | Self::NoTools(_) | Self::NoInterpreter { .. } | Self::Process(_) | Self::Io { .. }
+        )
     }
 }
 

@@ -72,7 +72,7 @@ impl Interpreter {
         probe.args(["-I", "-c", PROBE]);
         let answer = said(&mut probe, tools).map_err(|error| match error {
             ToolError::NotStarted(reason) => none(format!("{}: {reason}", path.display())),
-            ToolError::Stopped => PythonError::Stopped,
+            other => no_uv(other),
         })?;
         let answer = answer.map_err(none)?;
         let found: Self = serde_json::from_str(&answer).map_err(|error| none(error.to_string()))?;

@@ -71,7 +71,7 @@ impl Project {
     /// The name of its environment: equal for equal packages under an equal interpreter.
     pub fn environment(&self) -> String {
         let Interpreter { build, implementation, platform, prefix, .. } = &self.interpreter;
-        let mut hasher = KeyHasher::new("flowc python environment 2");
+        let mut hasher = KeyHasher::new("flowc python environment 3");
         hasher.digest(&self.pins).bytes(self.place.as_os_str().as_encoded_bytes());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());

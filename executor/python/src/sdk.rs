@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use flowc_platform::{lock_exclusive, rename_new};
+use flowc_platform::{lock_exclusive, read_regular, rename_new};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::PythonError;
@@ -55,7 +55,7 @@ pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
 pub(crate) fn is_whole(place: &Path) -> bool {
     let folder = place.join("flowc");
     let is_there =
-        |(path, content): &(&Path, &[u8])| std::fs::read(folder.join(path)).is_ok_and(|found| found == *content);
+        |(path, content): &(&Path, &[u8])| read_regular(&folder.join(path)).is_ok_and(|found| found == *content);
     modules().iter().all(is_there) && files(place) == modules().len()
 }
 

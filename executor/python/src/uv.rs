@@ -100,6 +100,7 @@ pub(crate) fn within(program: impl Into<OsString>, folder: &Path) -> Command {
 pub(crate) fn no_uv(error: ToolError) -> PythonError {
     match error {
         ToolError::NotStarted(reason) => PythonError::NoUv { reason },
+        ToolError::NotGuarded(_) => PythonError::NoTools(error),
         ToolError::Stopped => PythonError::Stopped,
     }
 }

@@ -39,7 +39,7 @@ use serde::{Deserialize, Serialize};
 use spawn::Order;
 
 pub use door::Door;
-pub use guard::{guarded, not_started};
+pub use guard::{GuardError, guarded};
 pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
 pub use probe::isolation;
@@ -104,7 +104,7 @@ pub fn main() {
         OUTER => described(&sandbox).and_then(|order| outer::run(&order)),
         INNER => described(&sandbox).and_then(|order| inner::run(&order)),
         DOOR => door::serve(&sandbox),
-        GUARD => guard::run(),
+        GUARD => Ok(guard::run()),
         _ => return,
     };
     std::process::exit(status.unwrap_or_else(|error| {
