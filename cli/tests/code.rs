@@ -5,6 +5,7 @@
 
 mod support;
 
+use support::crates::{locked, sdk};
 use support::edits::{Gate, Kind, Moment, edited_at, rows};
 use support::project::Project;
 
@@ -245,9 +246,8 @@ fn rust() -> (Project, Gate) {
     let project = Project::new();
     let gate = Gate::new(&project);
     pipelines(&project, "rust \"tag\"");
-    let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
     let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
-    let sdk = checkout.join("sdk-rust-wasm");
+    let sdk = sdk();
     let needs = format!(
         "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\nhelper = {{ path = \"../helper\" }}\nflowc-sdk = {{ path = {sdk:?} }}\n\
          serde = {{ version = \"1\", features = [\"derive\"] }}\n[workspace]\n"
@@ -263,17 +263,7 @@ fn rust() -> (Project, Gate) {
         project.write(&format!("outside/{word}.txt"), &format!("{word}-1\n"));
     }
     std::os::unix::fs::symlink("../../outside/linked.txt", project.folder().join("tag/src/linked.txt")).unwrap();
-    // What the crates of all such tests depend on is built once.
-    let builds = project.root().join("home/.cache/flowc/builds");
-    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("stages");
-    std::fs::create_dir_all(&builds).unwrap();
-    std::fs::create_dir_all(&target).unwrap();
-    std::os::unix::fs::symlink(target, builds.join("target")).unwrap();
-    // Versions that are on this machine already.
-    std::fs::copy(checkout.join("stdlib-stages/Cargo.lock"), project.folder().join("tag/Cargo.lock")).unwrap();
-    let mut cargo = std::process::Command::new("cargo");
-    cargo.args(["update", "--workspace", "--offline"]).current_dir(project.folder().join("tag"));
-    assert!(cargo.output().unwrap().status.success());
+    locked(&project, "tag");
     (project, gate)
 }
 
@@ -297,7 +287,7 @@ fn a_rust_stage_edited_at_every_step() {
 
 /// A stage whose rows tell which interpreter runs it.
 const TELLING: &str = r#"
-import platform
+import sys
 
 import flowc
 import pyarrow as pa
@@ -305,36 +295,56 @@ import pyarrow as pa
 
 @flowc.stage(adds={"told": str})
 def stage(rows: pa.RecordBatch):
-    """Tells its interpreter."""
-    return pa.array([f"python-{platform.python_version()}-"] * rows.num_rows)
+    """Tells the name that its interpreter's build has."""
+    return pa.array([f"python-{sys.version.split('(')[1].split(',')[0]}-"] * rows.num_rows)
 "#;
 
-/// Two interpreters of different versions, which are fetched where this machine has no two.
-fn interpreters() -> [(String, String); 2] {
+/// Copies the interpreter that runs it, with its library, and gives the copy's build another name: a copy tells another version of
+/// itself than the interpreter that it is of. What the copy needs lies in its own folder, since a sandbox shows no more.
+const COPYING: &str = r#"
+import os
+import shutil
+import sys
+import sysconfig
+
+to, name = sys.argv[1:]
+library = sysconfig.get_path("stdlib")
+copied = os.path.join(to, "lib", os.path.basename(library))
+left_out = shutil.ignore_patterns("site-packages", "dist-packages", "test", "idlelib", "__pycache__", "config-*", "sitecustomize.py")
+shutil.copytree(library, copied, ignore=left_out)
+with open(os.path.join(copied, "sitecustomize.py"), "w") as file:
+    file.write(f"import sys\nsys.version = sys.version.split('(')[0] + '({name},' + sys.version.split(',', 1)[1]\n")
+with open(os.path.realpath(sys.executable), "rb") as file:
+    program = file.read()
+shared = sysconfig.get_config_var("LIBDIR")
+if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+    library = sysconfig.get_config_var("INSTSONAME")
+    shutil.copy(os.path.join(shared, library), os.path.join(to, "lib"))
+    # Where the program looks for it.
+    written, own = os.fsencode(shared) + b"\0", b"$ORIGIN/../lib\0"
+    program = program.replace(written, own.ljust(len(written), b"\0"))
+os.mkdir(os.path.join(to, "bin"))
+interpreter = os.path.join(to, "bin", "python3")
+with open(interpreter, "wb") as file:
+    file.write(program)
+os.chmod(interpreter, 0o755)
+"#;
+
+/// Two interpreters of different builds, both made of one that is there, and the names of their builds.
+fn interpreters(folder: &std::path::Path) -> [(&'static str, std::path::PathBuf); 2] {
     let uv = std::env::var("FLOWC_UV").unwrap_or_else(|_| "uv".to_owned());
-    let fetched = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pythons");
-    let uv = |arguments: &[&str]| {
-        let output = std::process::Command::new(&uv).args(arguments).env("UV_PYTHON_INSTALL_DIR", &fetched).output();
-        String::from_utf8(output.unwrap().stdout).unwrap()
+    let said = |command: &mut std::process::Command| {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
-    let found = || {
-        let list = uv(&["python", "list", "--only-installed", "--output-format", "json", ">=3.10,<3.14"]);
-        let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap_or_default();
-        let text = |one: &serde_json::Value, name: &str| one[name].as_str().unwrap_or_default().to_owned();
-        let all = list.iter().filter(|one| text(one, "implementation") == "cpython");
-        // What managers of versions put on the path goes by the current folder.
-        let real = |path: String| {
-            let asked = std::process::Command::new(path).args(["-c", "import sys; print(sys.executable)"]).output();
-            String::from_utf8(asked.unwrap().stdout).unwrap().trim().to_owned()
-        };
-        let all = all.map(|one| (text(one, "version"), real(text(one, "path"))));
-        all.rev().collect::<std::collections::BTreeMap<String, String>>()
-    };
-    if found().len() < 2 {
-        uv(&["python", "install", "3.12", "3.13"]);
-    }
-    let mut found = found().into_iter();
-    [(); 2].map(|()| found.next().expect("two versions of Python, 3.10 or later"))
+    let found = said(std::process::Command::new(uv).args(["python", "find", "--system", ">=3.10"]));
+    ["one", "two"].map(|name| {
+        let copy = folder.join(name);
+        std::fs::create_dir_all(&copy).unwrap();
+        said(std::process::Command::new(&found).args(["-I", "-c", COPYING]).arg(&copy).arg(name));
+        (name, copy.join("bin/python3"))
+    })
 }
 
 #[test]
@@ -346,11 +356,11 @@ fn an_interpreter_that_is_picked_by_a_file_or_by_the_path_is_code() {
         project.write(&format!("py/{name}"), &std::fs::read_to_string(tests.join(name)).unwrap());
     }
     project.write("py/stage.py", TELLING);
-    let interpreters = interpreters();
+    let interpreters = interpreters(&project.root().join("interpreters"));
     let bin = project.root().join("bin");
     std::fs::create_dir(&bin).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    let told = |version: &str, place: &str| {
+    let told = |name: &str, place: &str| {
         std::thread::sleep(std::time::Duration::from_millis(50));
         let mut flowc = project.flowc(&["run"]);
         // A script that goes by the version that is asked for is no uv; flowc finds the program behind it by itself.
@@ -361,22 +371,22 @@ fn an_interpreter_that_is_picked_by_a_file_or_by_the_path_is_code() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{place}: {said}");
         let rows = rows(&project);
-        assert!(rows.contains(&format!("python-{version}-")), "{place}: {version} in {rows}");
+        assert!(rows.contains(&format!("python-{name}-")), "{place}: {name} in {rows}");
         said.into_owned()
     };
     for (number, place) in [(0, "file"), (1, "edited file"), (0, "file as before")] {
-        let (version, interpreter) = &interpreters[number];
-        project.write("py/.python-version", &format!("{interpreter}\n"));
-        told(version, place);
-        assert!(told(version, place).contains("1 cached"), "{place}");
+        let (name, interpreter) = &interpreters[number];
+        project.write("py/.python-version", &format!("{}\n", interpreter.display()));
+        told(name, place);
+        assert!(told(name, place).contains("1 cached"), "{place}");
     }
     std::fs::remove_file(project.folder().join("py/.python-version")).unwrap();
     for (number, place) in [(1, "path"), (0, "edited path"), (1, "path as before")] {
-        let (version, interpreter) = &interpreters[number];
+        let (name, interpreter) = &interpreters[number];
         let link = bin.join("python3");
         let _ = std::fs::remove_file(&link);
         std::os::unix::fs::symlink(interpreter, link).unwrap();
-        told(version, place);
-        assert!(told(version, place).contains("1 cached"), "{place}");
+        told(name, place);
+        assert!(told(name, place).contains("1 cached"), "{place}");
     }
 }
