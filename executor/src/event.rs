@@ -158,7 +158,7 @@ pub enum Event {
 }
 
 /// A member of a file's records that no column takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct IgnoredMember {
     /// Its path: `user.name`, `items[].price`; `labels.*` for all members of an object that has very many.
     pub member: String,

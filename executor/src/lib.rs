@@ -47,6 +47,7 @@ mod known;
 mod left;
 mod lineage;
 mod noop;
+mod notices;
 mod options;
 mod outlook;
 mod output;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use flowc_code::Evidence;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
-use flowc_planner::plan::{Code, Plan};
+use flowc_planner::plan::{Code, Plan, Sink};
 use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
@@ -237,13 +237,18 @@ fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
     }
 }
 
-/// What a format can't hold is known before anything runs.
+/// What formats can't hold is known before anything runs, and told of all sinks at once.
 fn check_sinks(plan: &Plan) -> Result<(), Error> {
-    for sink in &plan.sinks {
-        flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema)
-            .map_err(|error| Error::sink(&sink.name, error))?;
-    }
-    Ok(())
+    let check = |sink: &Sink| {
+        let fits = flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema);
+        fits.err().map(|error| Error::sink(&sink.name, error))
+    };
+    let mut errors = plan.sinks.iter().filter_map(check);
+    let Some(first) = errors.next() else { return Ok(()) };
+    Err(errors.fold(first, |first, next| match first {
+        Error::Sink { sink, message, cause } => Error::Sink { sink, message: format!("{message}\n{next}"), cause },
+        other => other,
+    }))
 }
 
 fn read_lock(path: &std::path::Path) -> Result<String, Error> {

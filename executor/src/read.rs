@@ -108,8 +108,8 @@ impl<'a> Reading<'a> {
             {
                 let file = self.homes.inventory.source(source).segments[segment].file;
                 let file = self.files.get(self.homes.plan, self.homes.inventory, source, file)?;
-                let of = &self.homes.plan.sources[source];
-                return file.verify_unchanged().map_err(|error| source_error(of, error));
+                let (plan, inventory) = (self.homes.plan, self.homes.inventory);
+                return file.verify_unchanged().map_err(|error| source_error(plan, inventory, source, error));
             }
         }
         Ok(())

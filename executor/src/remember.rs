@@ -9,6 +9,7 @@ use crate::history::RunRecord;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
 use crate::noop::{Stamped, Standstill};
+use crate::notices;
 use crate::output::Outputs;
 use crate::reach::Goal;
 use crate::run::Run;
@@ -41,7 +42,9 @@ impl Run<'_> {
             let report = RunReport { stages: cached.collect(), ..report.clone() };
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
-            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report) {
+            let unread = goal.unread(self.plan(), self.request).map(notices::unread_stage);
+            let told = unread.chain(notices::notices(self.plan(), inventory, goal)).collect();
+            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report, told) {
                 let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
                 let standstill = if has_programs { standstill.with_programs() } else { standstill };
                 standstill.save(store, self.options);

@@ -14,9 +14,8 @@ use crate::chain::Chains;
 use crate::cutoff::Contents;
 use crate::delivery::Delivery;
 use crate::demand::{Demand, Demander};
-use crate::event::IgnoredMember;
 use crate::execute::{Counted, Execution, Tally};
-use crate::files::{OpenFiles, rest_help};
+use crate::files::OpenFiles;
 use crate::fresh::Ahead;
 use crate::homes::Homes;
 use crate::inventory::Inventory;
@@ -32,7 +31,7 @@ use crate::scan::{Scanner, Unreadable};
 use crate::schedule::{Limits, Outcome, Schedule, spawn};
 use crate::secrets::Held;
 use crate::underway::{Current, Underway};
-use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, clash};
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, clash, notices};
 
 /// A run of one plan.
 pub(crate) struct Run<'a> {
@@ -260,30 +259,8 @@ impl Run<'_> {
                 inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
             }
         }
-        self.tell_bad_rows(inventory);
-        self.tell_ignored(inventory);
+        notices::tell(&notices::notices(plan, inventory, goal), self.observer);
         Ok(unreadable)
-    }
-
-    fn tell_bad_rows(&self, inventory: &Inventory) {
-        for (&index, source) in &inventory.sources {
-            for (file, rows) in source.bad_rows() {
-                let name = self.plan().sources[index].name.clone();
-                self.observer.observe(Event::BadRows { source: name, file: file.to_owned(), rows });
-            }
-        }
-    }
-
-    fn tell_ignored(&self, inventory: &Inventory) {
-        for (&index, source) in &inventory.sources {
-            let of = &self.plan().sources[index];
-            let Some(help) = rest_help(&of.spec) else { continue };
-            for (file, ignored) in source.ignored() {
-                let members = ignored.members().map(|(member, rows)| IgnoredMember { member, rows }).collect();
-                let (source, file, help) = (of.name.clone(), file.to_owned(), help.to_owned());
-                self.observer.observe(Event::IgnoredMembers { source, file, members, help });
-            }
-        }
     }
 
     fn demand(&self, homes: Homes<'_>, goal: &Goal, stored: &[bool]) -> Result<Demand, Error> {

@@ -20,7 +20,7 @@ use crate::run::Run;
 use crate::runners::Runners;
 use crate::secrets::Held;
 use crate::underway::{Current, Underway};
-use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, noop};
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, noop, notices};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
@@ -124,8 +124,9 @@ impl Session {
     ) -> Result<RunReport, RunFailure> {
         if request.is_plain()
             && !self.options.update_lock
-            && let Some(report) = noop::standing_report(&self.options)
+            && let Some((report, told)) = noop::standing_report(&self.options)
         {
+            notices::tell(&told, observer.as_ref());
             return Ok(report);
         }
         noop::forget(&self.options);
@@ -144,9 +145,7 @@ impl Session {
             self.runners()?.warn_of_isolation(observer.as_ref());
         }
         goal.unread(&planned.plan, request).for_each(|stage| {
-            let advice = format!("add a sink with `in \"{stage}\"`, or run it with `flowc run --only {stage}`");
-            let message = format!("nothing reads stage `{stage}`, so it does not run; {advice}");
-            observer.observe(Event::Warning { message });
+            observer.observe(notices::unread_stage(stage).into());
         });
         let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
         self.runners()?.end_idle();
