@@ -63,6 +63,8 @@ pub(crate) fn of_errors(errors: &[Error]) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use flowc_store::StoreError;
 
     use super::*;
@@ -128,6 +130,48 @@ mod tests {
         for error in errors {
             let (class, code) = (error.class(), of_class(error.class()).number);
             assert_eq!((class, code), expected(&error), "{error:?}");
+        }
+    }
+
+    /// The reference lists what classes of errors give and success, and nothing else. A class that is added must be listed: the match
+    /// has no default.
+    #[test]
+    fn the_documented_codes_are_those_of_the_classes() {
+        fn is_listed(class: ErrorClass) {
+            match class {
+                ErrorClass::User
+                | ErrorClass::Lock
+                | ErrorClass::Isolation
+                | ErrorClass::Run
+                | ErrorClass::Environment
+                | ErrorClass::Store
+                | ErrorClass::Internal
+                | ErrorClass::Stopped => {}
+            }
+        }
+        let classes = [
+            ErrorClass::User,
+            ErrorClass::Lock,
+            ErrorClass::Isolation,
+            ErrorClass::Run,
+            ErrorClass::Environment,
+            ErrorClass::Store,
+            ErrorClass::Internal,
+            ErrorClass::Stopped,
+        ];
+        classes.into_iter().for_each(is_listed);
+        let given: BTreeMap<u8, &str> =
+            classes.into_iter().map(of_class).chain([OK]).map(|exit| (exit.number, exit.meaning)).collect();
+        let (_, page) = include_str!("../../docs/cli.md").split_once("## Exit codes").unwrap();
+        let table = page.split("\n## ").next().unwrap().lines();
+        let rows = table.filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+        let documented: BTreeMap<u8, &str> =
+            rows.filter_map(|(number, meaning)| Some((number.parse().ok()?, meaning))).collect();
+        assert_eq!(documented, given);
+        let words = include_str!("../templates/events.md");
+        for class in classes {
+            let name = serde_json::to_value(class).unwrap();
+            assert!(words.contains(&format!("`{}`", name.as_str().unwrap())), "{name}");
         }
     }
 

@@ -157,9 +157,7 @@ impl Chains<'_> {
 
     /// What a stage does that need not be called.
     pub(crate) fn settled(&self, link: &Link) -> Option<Vec<Port>> {
-        let (stage, plan) = (self.plan_stage(link.stage), self.reading.homes.plan);
-        let width = stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len());
-        settled(stage, &link.needed, width)
+        settled(self.reading.homes.plan, link)
     }
 
     fn feed_whole(

@@ -1,6 +1,6 @@
 //! Holds a plan against store and sources, and against the last good run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
@@ -15,8 +15,9 @@ use crate::keys::{Datasets, Deriver};
 use crate::known::Known;
 use crate::lineage::Lineage;
 use crate::output::Outputs;
+use crate::pass::{passes_all, settled};
 use crate::planning::Planned;
-use crate::reach::Goal;
+use crate::reach::{Goal, makers};
 use crate::read::Reading;
 use crate::reasons::{LastRun, Reasons};
 use crate::task;
@@ -45,10 +46,11 @@ struct StageWork {
     merges: bool,
 }
 
-fn work(demand: &Demand) -> Work {
+/// The work of stages that are called: those of a chain that only pass on what they are given are not.
+fn work(plan: &Plan, demand: &Demand) -> Work {
     let mut work = Work::new();
     for task in &demand.tasks {
-        for link in &task.chain {
+        for link in task.chain.iter().filter(|link| settled(plan, link).is_none()) {
             let of = work.entry(link.stage).or_default();
             match task.id.work {
                 task::Work::Segment(_) => of.segments += 1,
@@ -72,11 +74,13 @@ impl<'a> Look<'a> {
     /// What a run would do.
     pub(crate) fn status(&self) -> Result<Status, Error> {
         let goal = Goal::new(self.plan(), &RunRequest::default())?;
-        let work = work(&self.demand(&goal)?);
-        let working = work.keys().copied().collect();
+        let demand = self.demand(&goal)?;
+        let work = work(self.plan(), &demand);
+        let working = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage).collect();
+        let makers = makers(self.plan(), &goal);
         let reasons = Reasons::new(self.homes(), self.planned, self.last.as_ref(), &working);
         let stages = (0..self.plan().stages.len()).map(|stage| match goal.stages.contains(&stage) {
-            true => self.stage(stage, &work, &reasons),
+            true => self.stage(stage, &work, &makers, &reasons),
             false => Ok(self.unneeded(stage)),
         });
         Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
@@ -94,7 +98,8 @@ impl<'a> Look<'a> {
     /// A stage that a run passes over.
     fn unneeded(&self, index: usize) -> StageOutlook {
         let name = self.plan().stages[index].name.clone();
-        StageOutlook { name, to_run: 0, merges: false, cached: 0, unknown: false, reasons: vec![Reason::Unneeded] }
+        let reasons = vec![Reason::Unneeded];
+        StageOutlook { name, to_run: 0, merges: false, cached: 0, passthrough: false, unknown: false, reasons }
     }
 
     fn demand(&self, goal: &Goal) -> Result<Demand, Error> {
@@ -130,16 +135,25 @@ impl<'a> Look<'a> {
         self.plan().sinks.iter().map(status).collect()
     }
 
-    fn stage(&self, index: usize, work: &Work, reasons: &Reasons<'_>) -> Result<StageOutlook, Error> {
-        let unknown = reasons.is_unknown(index);
+    fn stage(
+        &self,
+        index: usize,
+        work: &Work,
+        makers: &BTreeSet<usize>,
+        reasons: &Reasons<'_>,
+    ) -> Result<StageOutlook, Error> {
+        let is_known_to_pass = passes_all(self.plan(), index);
+        let unknown = reasons.is_unknown(index) && !is_known_to_pass;
         let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
+        let passthrough = !makers.contains(&index) && !work.contains_key(&index) && !unknown;
         let total = invocations(self.homes(), index) as usize;
         let reasons = if work.contains_key(&index) || unknown { reasons.of(index)? } else { Vec::new() };
         Ok(StageOutlook {
             name: self.plan().stages[index].name.clone(),
             to_run: segments,
             merges,
-            cached: if unknown { 0 } else { total.saturating_sub(segments) },
+            cached: if unknown || passthrough { 0 } else { total.saturating_sub(segments) },
+            passthrough,
             unknown,
             reasons,
         })

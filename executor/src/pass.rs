@@ -3,6 +3,8 @@
 use flowc_planner::plan::{Class, Code, Output, OutputColumn, Plan, Rows, Stage};
 use flowc_runner::{Batch, Instance, Outlet, StageError};
 
+use crate::task::Link;
+
 /// In the place of a stage's instance.
 pub(crate) struct Pass {
     ports: Vec<Port>,
@@ -19,10 +21,20 @@ pub(crate) enum Port {
 }
 
 /// The ports of a stage that need not be called, because every row and column that it gives is settled beforehand.
-/// `needed` says so per output port and column; the input has `width` columns.
 ///
 /// Only of a standard stage: another one may count its rows, say something in its log, or find that it cannot go on.
-pub(crate) fn settled(stage: &Stage, needed: &[Vec<bool>], width: usize) -> Option<Vec<Port>> {
+pub(crate) fn settled(plan: &Plan, link: &Link) -> Option<Vec<Port>> {
+    let stage = &plan.stages[link.stage];
+    ports(stage, &link.needed, width(plan, stage))
+}
+
+/// How many columns the input of a stage has.
+fn width(plan: &Plan, stage: &Stage) -> usize {
+    stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len())
+}
+
+/// `needed` says per output port and column what is needed; the input has `width` columns.
+fn ports(stage: &Stage, needed: &[Vec<bool>], width: usize) -> Option<Vec<Port>> {
     let [input] = stage.inputs.as_slice() else { return None };
     if !matches!(stage.code, Code::Std(_)) || input.class != Class::RowWise || !input.reads.is_empty() {
         return None;
@@ -34,8 +46,7 @@ pub(crate) fn settled(stage: &Stage, needed: &[Vec<bool>], width: usize) -> Opti
 pub(crate) fn passes_all(plan: &Plan, stage: usize) -> bool {
     let stage = &plan.stages[stage];
     let needed: Vec<Vec<bool>> = stage.outputs.iter().map(|output| vec![true; output.columns.len()]).collect();
-    let width = stage.inputs.first().map_or(0, |input| plan.stream(input.stream).schema.fields().len());
-    settled(stage, &needed, width).is_some()
+    ports(stage, &needed, width(plan, stage)).is_some()
 }
 
 fn port(output: &Output, needed: &[bool], width: usize) -> Option<Port> {
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn only_a_standard_stage_that_does_nothing_else_is_settled() {
-        let is_settled = |stage: Stage| settled(&stage, &[vec![true; stage.outputs[0].columns.len()]], 3).is_some();
+        let is_settled = |stage: Stage| ports(&stage, &[vec![true; stage.outputs[0].columns.len()]], 3).is_some();
         assert!(is_settled(stage(select(), vec![], SAME, passed(&[2, 0]))));
         assert!(!is_settled(stage(Code::Wasm("own.wasm".to_owned()), vec![], SAME, passed(&[2, 0]))));
         assert!(!is_settled(stage(select(), vec![1], SAME, passed(&[2, 0]))));
@@ -153,7 +164,7 @@ mod tests {
 
     /// The columns that come out of three, as their only values, and whether the end came too.
     fn pass(columns: &[usize], needed: &[bool]) -> Vec<Option<i64>> {
-        let ports = settled(&stage(select(), vec![], SAME, passed(columns)), &[needed.to_vec()], 3).unwrap();
+        let ports = ports(&stage(select(), vec![], SAME, passed(columns)), &[needed.to_vec()], 3).unwrap();
         let kept = Kept::default();
         let mut pass = Box::new(Pass::new(ports, Box::new(kept.clone())));
         let column = |value: i64| Some(Arc::new(Int64Array::from(vec![value])) as ArrayRef);

@@ -32,7 +32,7 @@ impl Run<'_> {
         store.save(&self.planned.texts[0]);
         if let Some(evidence) = self.evidence(inventory, goal, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
-                status: StageStatus::Cached,
+                status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },
                 segments_cached: stage.segments_cached + stage.segments_ran,
                 segments_ran: 0,
                 seconds: 0.0,

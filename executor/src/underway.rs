@@ -14,7 +14,7 @@ use crate::keys::Datasets;
 use crate::known::Known;
 use crate::lineage::Lineage;
 use crate::planning::Planned;
-use crate::reach::Goal;
+use crate::reach::{Goal, makers};
 use crate::reasons::{LastRun, Reasons};
 use crate::task::Task;
 use crate::{Error, RunReport, StageRan, StageReport, StageStatus};
@@ -136,7 +136,8 @@ impl Underway {
         let lineage = Lineage::of(plan);
         let homes = Homes { plan, lineage: &lineage, inventory: &inventory, datasets: &datasets, store };
         let counted = self.tally.lock();
-        let stages = (0..plan.stages.len()).map(|index| stage_report(homes, &goal, &counted, index));
+        let makers = makers(plan, &goal);
+        let stages = (0..plan.stages.len()).map(|index| stage_report(homes, &goal, &makers, &counted, index));
         Ok(RunReport {
             plan: self.planned.hash,
             stages: stages.collect::<Result<_, _>>()?,
@@ -183,7 +184,13 @@ impl Underway {
     }
 }
 
-fn stage_report(homes: Homes<'_>, goal: &Goal, counted: &Counted, index: usize) -> Result<StageReport, Error> {
+fn stage_report(
+    homes: Homes<'_>,
+    goal: &Goal,
+    makers: &BTreeSet<usize>,
+    counted: &Counted,
+    index: usize,
+) -> Result<StageReport, Error> {
     let ran = counted.ran.get(&index).copied().unwrap_or(0);
     let worked = ran > 0 || counted.merged.contains(&index);
     let is_open = counted.open.get(&index).is_some_and(|open| *open > 0);
@@ -191,17 +198,19 @@ fn stage_report(homes: Homes<'_>, goal: &Goal, counted: &Counted, index: usize) 
         () if counted.failed.contains(&index) => StageStatus::Failed,
         () if is_open || !goal.stages.contains(&index) => StageStatus::Skipped,
         () if worked => StageStatus::Ran,
+        () if !makers.contains(&index) => StageStatus::Passthrough,
         () => StageStatus::Cached,
     };
-    let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+    let is_done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+    let is_stored = matches!(status, StageStatus::Ran | StageStatus::Cached);
     let part = counted.rows.get(&index).copied().unwrap_or(0);
     Ok(StageReport {
         name: homes.plan.stages[index].name.clone(),
         status,
         segments_ran: ran,
-        segments_cached: if done { invocations(homes, index).saturating_sub(ran) } else { 0 },
+        segments_cached: if is_stored { invocations(homes, index).saturating_sub(ran) } else { 0 },
         // Of a stage that was not done, what it has done counts, and not what its results would be.
-        rows_out: if counted.failed.contains(&index) || is_open { part } else { rows_out(homes, index)? },
+        rows_out: if is_done { rows_out(homes, index)? } else { part },
         seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
         reasons: if worked || status == StageStatus::Failed { counted.reasons_of(index) } else { Vec::new() },
     })

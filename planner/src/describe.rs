@@ -99,6 +99,7 @@ impl Descriptions {
             let declared = &resolved.pipeline.stages[stage];
             let Some(signature) = &resolved.signatures[stage] else { continue };
             match answer.map(|description| (check(&description, signature, &question.inputs), description)) {
+                Ok(_) if !config.is_as_given() => {}
                 Ok((Ok(()), description)) => self.add(stage, config.value, description),
                 Ok((Err(message), _)) => {
                     let code = question.code.to_string();
@@ -106,7 +107,10 @@ impl Descriptions {
                 }
                 Err(mut first) => {
                     let also = std::mem::take(&mut first.also);
-                    for problem in std::iter::once(first).chain(also) {
+                    let is_given = |problem: &Problem| {
+                        config.is_as_given() || problem.config_path.as_deref().is_some_and(|path| config.is_given(path))
+                    };
+                    for problem in std::iter::once(first).chain(also).filter(is_given) {
                         let at = problem.config_path.as_deref().map(|path| config.place(path));
                         let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
                         let place = at.unwrap_or(declared.name.place);

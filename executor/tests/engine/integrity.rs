@@ -158,7 +158,7 @@ fn a_column_that_is_not_pinned_is_told_once_and_runs_nothing() {
         project.write(&format!("orders/{file}.csv"), "id,tax,price\n1,9,5\n");
     }
     let (report, events) = project.run_watched();
-    assert_eq!(segments(&report, "all"), (0, 2));
+    assert_eq!(stage(&report, "all").status, StageStatus::Passthrough);
     let told: Vec<_> = events
         .iter()
         .filter_map(|event| if let Event::Warning { message } = event { Some(message) } else { None })

@@ -159,5 +159,5 @@ pub(crate) fn segments(report: &RunReport, name: &str) -> (u64, u64) {
 
 /// Whether nothing ran at all.
 pub(crate) fn all_cached(report: &RunReport) -> bool {
-    report.stages.iter().all(|stage| stage.status == StageStatus::Cached)
+    report.stages.iter().all(|stage| matches!(stage.status, StageStatus::Cached | StageStatus::Passthrough))
 }
