@@ -332,11 +332,11 @@ pub(crate) struct StoreInfoArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc store verify             ends with 3 if anything is damaged
-  flowc store verify --repair    forgets damaged results, to be made anew")]
+  flowc store verify --repair    forgets what is damaged, to be made anew")]
 pub(crate) struct StoreVerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Forget damaged results, so that the next run makes them anew
+    /// Forget damaged results and remove damaged code, so that the next run makes them anew
     #[arg(long)]
     pub(crate) repair: bool,
 }

@@ -20,7 +20,7 @@ pub(crate) const OK: Exit = exit(0, "all went well");
 /// The run itself failed, or the machine refused something.
 pub(crate) const FAILED: Exit = exit(
     1,
-    "a stage, a source, a sink or a check failed, or the machine refused something: a file, a thread, a process",
+    "a stage, a source, a sink or a check failed, or the machine lacks or refuses something: a program, a file, a thread",
 );
 /// The user has something to put right before anything can run.
 pub(crate) const MISTAKE: Exit = exit(2, "a mistake in the command line, the settings or the pipeline");
@@ -63,6 +63,8 @@ pub(crate) fn of_errors(errors: &[Error]) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use flowc_store::StoreError;
 
     use super::*;
@@ -82,7 +84,9 @@ mod tests {
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
                 Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
-                Error::File { .. } | Error::System { .. } | Error::Changed(_) => (ErrorClass::Environment, 1),
+                Error::Machine(_) | Error::File { .. } | Error::System { .. } | Error::Changed(_) => {
+                    (ErrorClass::Environment, 1)
+                }
                 Error::Store(store) => match store {
                     StoreError::Io { .. }
                     | StoreError::DiskFull(_)
@@ -103,6 +107,7 @@ mod tests {
         let text = String::new;
         let errors = [
             Error::Pipeline(vec![]),
+            Error::Machine(vec![]),
             Error::Secrets(vec![]),
             Error::Request(text()),
             Error::Locked { message: text(), problems: vec![] },
@@ -125,6 +130,48 @@ mod tests {
         for error in errors {
             let (class, code) = (error.class(), of_class(error.class()).number);
             assert_eq!((class, code), expected(&error), "{error:?}");
+        }
+    }
+
+    /// The reference lists what classes of errors give and success, and nothing else. A class that is added must be listed: the match
+    /// has no default.
+    #[test]
+    fn the_documented_codes_are_those_of_the_classes() {
+        fn is_listed(class: ErrorClass) {
+            match class {
+                ErrorClass::User
+                | ErrorClass::Lock
+                | ErrorClass::Isolation
+                | ErrorClass::Run
+                | ErrorClass::Environment
+                | ErrorClass::Store
+                | ErrorClass::Internal
+                | ErrorClass::Stopped => {}
+            }
+        }
+        let classes = [
+            ErrorClass::User,
+            ErrorClass::Lock,
+            ErrorClass::Isolation,
+            ErrorClass::Run,
+            ErrorClass::Environment,
+            ErrorClass::Store,
+            ErrorClass::Internal,
+            ErrorClass::Stopped,
+        ];
+        classes.into_iter().for_each(is_listed);
+        let given: BTreeMap<u8, &str> =
+            classes.into_iter().map(of_class).chain([OK]).map(|exit| (exit.number, exit.meaning)).collect();
+        let (_, page) = include_str!("../../docs/cli.md").split_once("## Exit codes").unwrap();
+        let table = page.split("\n## ").next().unwrap().lines();
+        let rows = table.filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+        let documented: BTreeMap<u8, &str> =
+            rows.filter_map(|(number, meaning)| Some((number.parse().ok()?, meaning))).collect();
+        assert_eq!(documented, given);
+        let words = include_str!("../templates/events.md");
+        for class in classes {
+            let name = serde_json::to_value(class).unwrap();
+            assert!(words.contains(&format!("`{}`", name.as_str().unwrap())), "{name}");
         }
     }
 

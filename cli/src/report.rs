@@ -217,7 +217,7 @@ fn run_text(errors: &[Error], paint: Paint) -> String {
 
 fn error_text(error: &Error, paint: Paint) -> String {
     match error {
-        Error::Pipeline(problems) | Error::Locked { problems, .. } => {
+        Error::Pipeline(problems) | Error::Machine(problems) | Error::Locked { problems, .. } => {
             let handler = handler(paint);
             let mut text: String = problems.iter().map(|one| rendered(&handler, one)).collect();
             text.push_str(&labelled(&error.to_string(), paint));

@@ -15,13 +15,17 @@ const ALL_SHOWN: usize = 50;
 /// The reasons of so many stages are shown.
 const REASONS_SHOWN: usize = 10;
 
+/// In the order in which they are counted.
+const STATES: [StageStatus; 5] =
+    [StageStatus::Ran, StageStatus::Cached, StageStatus::Passthrough, StageStatus::Failed, StageStatus::Skipped];
+
 /// The summary as lines.
 pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
     let shown = shown(&report.stages);
     let mut text = table(&shown, paint);
     let hidden = report.stages.len() - shown.len();
     if hidden > 0 {
-        let more = format!("and {}, all cached", count(hidden, "more stage"));
+        let more = format!("and {}, all cached or passthrough", count(hidden, "more stage"));
         let _ = writeln!(text, "{}", paint.dim(&more));
     }
     text.push_str(&reasons(&report.stages, paint));
@@ -51,7 +55,12 @@ fn reasons(stages: &[StageReport], paint: Paint) -> String {
 
 fn shown(stages: &[StageReport]) -> Vec<&StageReport> {
     let all = stages.len() <= ALL_SHOWN;
-    stages.iter().filter(|stage| all || stage.status != StageStatus::Cached).collect()
+    stages.iter().filter(|stage| all || !is_quiet(stage.status)).collect()
+}
+
+/// Whether nothing was to be done for a stage.
+fn is_quiet(status: StageStatus) -> bool {
+    matches!(status, StageStatus::Cached | StageStatus::Passthrough)
 }
 
 fn table(stages: &[&StageReport], paint: Paint) -> String {
@@ -59,7 +68,7 @@ fn table(stages: &[&StageReport], paint: Paint) -> String {
     let mut text = String::new();
     if !stages.is_empty() {
         let head = format!(
-            "{:width$}  {:7}  {:>9}  {:>9}  {:>12}  {:>9}",
+            "{:width$}  {:11}  {:>9}  {:>9}  {:>12}  {:>9}",
             "stage", "status", "ran", "cached", "rows", "seconds"
         );
         let _ = writeln!(text, "{}", paint.bold(&head));
@@ -74,10 +83,10 @@ fn table(stages: &[&StageReport], paint: Paint) -> String {
 }
 
 fn colored(status: StageStatus, paint: Paint) -> String {
-    let padded = format!("{:7}", word(status));
+    let padded = format!("{:11}", word(status));
     match status {
         StageStatus::Ran => paint.green(&padded),
-        StageStatus::Cached => paint.dim(&padded),
+        StageStatus::Cached | StageStatus::Passthrough => paint.dim(&padded),
         StageStatus::Failed => paint.red(&padded),
         StageStatus::Skipped => paint.yellow(&padded),
     }
@@ -87,6 +96,7 @@ fn word(status: StageStatus) -> &'static str {
     match status {
         StageStatus::Ran => "ran",
         StageStatus::Cached => "cached",
+        StageStatus::Passthrough => "passthrough",
         StageStatus::Failed => "failed",
         StageStatus::Skipped => "skipped",
     }
@@ -95,8 +105,7 @@ fn word(status: StageStatus) -> &'static str {
 /// `3 stages: 1 ran, 2 cached; 1 sink; 0.12 s`.
 fn closing(report: &RunReport, took: Duration, paint: Paint) -> String {
     let of = |status| report.stages.iter().filter(|stage| stage.status == status).count();
-    let states = [StageStatus::Ran, StageStatus::Cached, StageStatus::Failed, StageStatus::Skipped];
-    let parts = states.into_iter().filter(|status| of(*status) > 0);
+    let parts = STATES.into_iter().filter(|status| of(*status) > 0);
     let parts: Vec<String> = parts.map(|status| format!("{} {}", of(status), word(status))).collect();
     let stages = count(report.stages.len(), "stage");
     let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
@@ -138,9 +147,9 @@ mod tests {
     fn each_stage_has_a_line() {
         let report = report(vec![stage("words", StageStatus::Ran), stage("count", StageStatus::Cached)]);
         let expected = "\
-stage  status         ran     cached          rows    seconds
-words  ran              1          2            30      0.500
-count  cached           1          2            30      0.500
+stage  status             ran     cached          rows    seconds
+words  ran                  1          2            30      0.500
+count  cached               1          2            30      0.500
 2 stages: 1 ran, 1 cached; 1 sink; 1.25 s
 ";
         assert_eq!(text(&report, Duration::from_millis(1250), Paint::PLAIN), expected);
@@ -165,7 +174,7 @@ count  cached           1          2            30      0.500
         let mut stages: Vec<_> = (0..60).map(|i| stage(&format!("s{i}"), StageStatus::Cached)).collect();
         stages[7].status = StageStatus::Failed;
         let text = text(&report(stages), Duration::ZERO, Paint::PLAIN);
-        assert!(text.contains("s7 ") && text.contains("and 59 more stages, all cached"), "{text}");
+        assert!(text.contains("s7 ") && text.contains("and 59 more stages, all cached or passthrough"), "{text}");
         assert_eq!(text.lines().count(), 4);
     }
 }

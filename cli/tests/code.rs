@@ -5,6 +5,7 @@
 
 mod support;
 
+use support::crates::{RUST, pipelines, rust};
 use support::edits::{Gate, Kind, Moment, edited_at, rows};
 use support::project::Project;
 
@@ -56,20 +57,6 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         wheel.writestr(f"{info}/RECORD", f"helpers/__init__.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
     return name
 "#;
-
-const PIPELINE: &str = r#"
-source "rows" { SOURCE; format "lines" }
-stage "told" { in "rows"; CODE }
-sink "out" { in "told"; file "out.csv" }
-"#;
-
-/// Writes the two pipelines: over a file, and over standard input, which holds a run between its plan and its work.
-fn pipelines(project: &Project, code: &str) {
-    let text = PIPELINE.replace("CODE", code);
-    project.write("flow.kdl", &text.replace("SOURCE", "files \"in.txt\""));
-    project.write("piped.kdl", &text.replace("SOURCE", "stdin"));
-    project.write("in.txt", "x\n");
-}
 
 /// How a project names a package of the same repository: its manifests and its lock.
 enum Naming {
@@ -182,101 +169,6 @@ fn packages_of_the_repository_however_they_are_named() {
     }
 }
 
-/// A stage in Rust whose rows tell what it read of each file that its code consists of.
-const CRATE: &str = r#"
-use flowc_sdk::prelude::*;
-use serde::Deserialize;
-
-const OWN: &str = "own-1";
-#[path = "../../outside/module.rs"]
-mod module;
-
-#[derive(Deserialize, JsonSchema)]
-pub struct Told {}
-
-impl MapColumns for Told {
-    const DOC: &'static str = "Tells what it consists of.";
-
-    fn describe(&self, input: &Columns) -> Result<Mapping> {
-        let column = input.text("", "line")?;
-        Ok(Mapping::new().write(field("line", DataType::Utf8, true)).read(column))
-    }
-
-    fn map(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let files = [include_str!("data.txt"), include_str!("../../outside/included.txt"), include_str!("linked.txt")];
-        let told = [&[OWN, helper::TOLD, module::TOLD, env!("BUILT")], &files.map(str::trim)[..]].concat().join(" ");
-        let told = format!("{told} {}", option_env!("TAG_SUFFIX").unwrap_or("unset"));
-        let out: StringArray = text(&columns[0])?.iter().map(|_| Some(told.as_str())).collect();
-        Ok(vec![Arc::new(out)])
-    }
-}
-
-flowc_sdk::export!(Map<Told>);
-"#;
-
-/// Reads a file outside of the crate, after waiting at the gate.
-const SCRIPT: &str = r#"
-fn main() {
-    println!("cargo:rerun-if-changed=../outside/built.txt");
-    println!("cargo:rerun-if-changed=GATE/closed");
-    let gate = std::path::Path::new("GATE");
-    while gate.join("closed").exists() {
-        std::fs::write(gate.join("waiting"), "").unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let built = std::fs::read_to_string("../outside/built.txt").unwrap();
-    let suffix = std::env::var("TAG_SUFFIX").unwrap_or_default();
-    println!("cargo:rustc-env=BUILT={}{suffix}", built.trim());
-}
-"#;
-
-/// What the stage in Rust consists of.
-const RUST: [Kind; 7] = [
-    Kind::Text { file: "tag/src/lib.rs", word: "own" },
-    Kind::Text { file: "helper/src/lib.rs", word: "helper" },
-    Kind::Text { file: "outside/module.rs", word: "module" },
-    Kind::Text { file: "outside/built.txt", word: "built" },
-    Kind::Text { file: "tag/src/data.txt", word: "data" },
-    Kind::Text { file: "outside/included.txt", word: "included" },
-    Kind::Text { file: "outside/linked.txt", word: "linked" },
-];
-
-fn rust() -> (Project, Gate) {
-    let project = Project::new();
-    let gate = Gate::new(&project);
-    pipelines(&project, "rust \"tag\"");
-    let checkout = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
-    let package = |name: &str| format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
-    let sdk = checkout.join("sdk-rust-wasm");
-    let needs = format!(
-        "[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\nhelper = {{ path = \"../helper\" }}\nflowc-sdk = {{ path = {sdk:?} }}\n\
-         serde = {{ version = \"1\", features = [\"derive\"] }}\n[workspace]\n"
-    );
-    project.write("tag/Cargo.toml", &format!("{}{needs}", package("tag")));
-    project.write("tag/src/lib.rs", CRATE);
-    project.write("tag/src/data.txt", "data-1\n");
-    project.write("tag/build.rs", &SCRIPT.replace("GATE", gate.path().to_str().unwrap()));
-    project.write("helper/Cargo.toml", &package("helper"));
-    project.write("helper/src/lib.rs", "pub const TOLD: &str = \"helper-1\";\n");
-    project.write("outside/module.rs", "pub const TOLD: &str = \"module-1\";\n");
-    for word in ["built", "included", "linked"] {
-        project.write(&format!("outside/{word}.txt"), &format!("{word}-1\n"));
-    }
-    std::os::unix::fs::symlink("../../outside/linked.txt", project.folder().join("tag/src/linked.txt")).unwrap();
-    // What the crates of all such tests depend on is built once.
-    let builds = project.root().join("home/.cache/flowc/builds");
-    let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("stages");
-    std::fs::create_dir_all(&builds).unwrap();
-    std::fs::create_dir_all(&target).unwrap();
-    std::os::unix::fs::symlink(target, builds.join("target")).unwrap();
-    // Versions that are on this machine already.
-    std::fs::copy(checkout.join("stdlib-stages/Cargo.lock"), project.folder().join("tag/Cargo.lock")).unwrap();
-    let mut cargo = std::process::Command::new("cargo");
-    cargo.args(["update", "--workspace", "--offline"]).current_dir(project.folder().join("tag"));
-    assert!(cargo.output().unwrap().status.success());
-    (project, gate)
-}
-
 #[test]
 fn a_rust_stage_edited_at_every_step() {
     let (project, gate) = rust();
@@ -293,4 +185,110 @@ fn a_rust_stage_edited_at_every_step() {
     assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("1 cached"));
     let told = rows(&project);
     assert!(told.contains(" built-1 ") && told.contains(" unset"), "{told}");
+}
+
+/// A stage whose rows tell which interpreter runs it.
+const TELLING: &str = r#"
+import sys
+
+import flowc
+import pyarrow as pa
+
+
+@flowc.stage(adds={"told": str})
+def stage(rows: pa.RecordBatch):
+    """Tells the name that its interpreter's build has."""
+    return pa.array([f"python-{sys.version.split('(')[1].split(',')[0]}-"] * rows.num_rows)
+"#;
+
+/// Copies the interpreter that runs it, with its library, and gives the copy's build another name: a copy tells another version of
+/// itself than the interpreter that it is of. What the copy needs lies in its own folder, since a sandbox shows no more.
+const COPYING: &str = r#"
+import os
+import shutil
+import sys
+import sysconfig
+
+to, name = sys.argv[1:]
+library = sysconfig.get_path("stdlib")
+copied = os.path.join(to, "lib", os.path.basename(library))
+left_out = shutil.ignore_patterns("site-packages", "dist-packages", "test", "idlelib", "__pycache__", "config-*", "sitecustomize.py")
+shutil.copytree(library, copied, ignore=left_out)
+with open(os.path.join(copied, "sitecustomize.py"), "w") as file:
+    file.write(f"import sys\nsys.version = sys.version.split('(')[0] + '({name},' + sys.version.split(',', 1)[1]\n")
+with open(os.path.realpath(sys.executable), "rb") as file:
+    program = file.read()
+shared = sysconfig.get_config_var("LIBDIR")
+if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+    library = sysconfig.get_config_var("INSTSONAME")
+    shutil.copy(os.path.join(shared, library), os.path.join(to, "lib"))
+    # Where the program looks for it.
+    written, own = os.fsencode(shared) + b"\0", b"$ORIGIN/../lib\0"
+    program = program.replace(written, own.ljust(len(written), b"\0"))
+os.mkdir(os.path.join(to, "bin"))
+interpreter = os.path.join(to, "bin", "python3")
+with open(interpreter, "wb") as file:
+    file.write(program)
+os.chmod(interpreter, 0o755)
+"#;
+
+/// Two interpreters of different builds, both made of one that is there, and the names of their builds.
+fn interpreters(folder: &std::path::Path) -> [(&'static str, std::path::PathBuf); 2] {
+    let uv = std::env::var("FLOWC_UV").unwrap_or_else(|_| "uv".to_owned());
+    let said = |command: &mut std::process::Command| {
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let found = said(std::process::Command::new(uv).args(["python", "find", "--system", ">=3.10"]));
+    ["one", "two"].map(|name| {
+        let copy = folder.join(name);
+        std::fs::create_dir_all(&copy).unwrap();
+        said(std::process::Command::new(&found).args(["-I", "-c", COPYING]).arg(&copy).arg(name));
+        (name, copy.join("bin/python3"))
+    })
+}
+
+#[test]
+fn an_interpreter_that_is_picked_by_a_file_or_by_the_path_is_code() {
+    let project = Project::new();
+    pipelines(&project, "python \"py\"");
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    for name in ["pyproject.toml", "uv.lock"] {
+        project.write(&format!("py/{name}"), &std::fs::read_to_string(tests.join(name)).unwrap());
+    }
+    project.write("py/stage.py", TELLING);
+    let interpreters = interpreters(&project.root().join("interpreters"));
+    let bin = project.root().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let told = |name: &str, place: &str| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let mut flowc = project.flowc(&["run"]);
+        // A script that goes by the version that is asked for is no uv; flowc finds the program behind it by itself.
+        if std::env::var("FLOWC_UV").is_ok_and(|uv| uv.contains("/shims/")) {
+            flowc.env_remove("FLOWC_UV");
+        }
+        let output = flowc.env("PATH", &path).env("UV_PYTHON_PREFERENCE", "only-system").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{place}: {said}");
+        let rows = rows(&project);
+        assert!(rows.contains(&format!("python-{name}-")), "{place}: {name} in {rows}");
+        said.into_owned()
+    };
+    for (number, place) in [(0, "file"), (1, "edited file"), (0, "file as before")] {
+        let (name, interpreter) = &interpreters[number];
+        project.write("py/.python-version", &format!("{}\n", interpreter.display()));
+        told(name, place);
+        assert!(told(name, place).contains("1 cached"), "{place}");
+    }
+    std::fs::remove_file(project.folder().join("py/.python-version")).unwrap();
+    for (number, place) in [(1, "path"), (0, "edited path"), (1, "path as before")] {
+        let (name, interpreter) = &interpreters[number];
+        let link = bin.join("python3");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(interpreter, link).unwrap();
+        told(name, place);
+        assert!(told(name, place).contains("1 cached"), "{place}");
+    }
 }

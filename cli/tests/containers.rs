@@ -10,30 +10,15 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use support::engine::{containers_of, engine};
+use support::engine::{containers_of, engine, serving_image};
 use support::project::Project;
 
-/// An image whose program is flowc itself: it serves a component that gives the odd numbers, and all of them doubled.
+/// An image whose program serves a component that gives the odd numbers, and all of them doubled.
 fn image(project: &Project, folder: &str) {
-    let flowc = Path::new(env!("CARGO_BIN_EXE_flowc"));
     let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../executor/wasm/tests/released/0.1.0/stage.wasm");
     let root = project.folder().join(folder).join("root");
-    let put = |from: &Path, to: &str| {
-        let to = root.join(to.trim_start_matches('/'));
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        std::fs::copy(from, to).unwrap();
-    };
-    put(flowc, "flowc");
     flowc_platform::write_sealed(&root.join("stage.wasm"), &std::fs::read(&component).unwrap()).unwrap();
-    let libraries = Command::new("ldd").arg(flowc).output().unwrap();
-    for path in String::from_utf8(libraries.stdout).unwrap().split_whitespace().filter(|word| word.starts_with('/')) {
-        put(Path::new(path), path);
-    }
-    let digest = "0".repeat(64);
-    let served =
-        format!(r#"{{\"component\":\"/stage.wasm\",\"compiled\":\"/none\",\"digest\":\"{digest}\",\"memory\":null}}"#);
-    let recipe = format!("FROM scratch\nCOPY root /\nENTRYPOINT [\"/flowc\", \"serve-component\", \"{served}\"]\n");
-    project.write(&format!("{folder}/Containerfile"), &recipe);
+    serving_image(project, folder, "", "/stage.wasm");
 }
 
 const NUMBERS: &str = "n\n1\n2\n3\n";

@@ -159,7 +159,7 @@ pub enum Event {
 }
 
 /// A member of a file's records that no column takes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct IgnoredMember {
     /// Its path: `user.name`, `items[].price`; `labels.*` for all members of an object that has very many.
     pub member: String,
@@ -183,7 +183,7 @@ pub struct RunReport {
 impl RunReport {
     /// Whether any stage failed or was not reached.
     pub fn is_complete(&self) -> bool {
-        self.stages.iter().all(|stage| matches!(stage.status, StageStatus::Ran | StageStatus::Cached))
+        self.stages.iter().all(|stage| !matches!(stage.status, StageStatus::Failed | StageStatus::Skipped))
     }
 }
 
@@ -213,8 +213,10 @@ pub struct StageReport {
 pub enum StageStatus {
     /// It ran over at least one segment.
     Ran,
-    /// It was not needed: its results, or all that is below it, were there.
+    /// It did not run: its results, or all that is below it, were there.
     Cached,
+    /// It did not run, and nothing of it is stored: what is needed of it are rows and columns of its inputs.
+    Passthrough,
     /// It failed.
     Failed,
     /// It was not finished: the run ended before it was reached, or on the way.

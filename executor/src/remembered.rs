@@ -32,7 +32,7 @@ pub(crate) const CONTENT: Memo = record(10, 1, Place::Index);
 /// A run that is kept under a name.
 pub(crate) const PIN: Memo = record(11, 1, Place::Index);
 /// The files of a source, and what reading them found. Its key holds the reader's version.
-pub(crate) const FILES: Memo = record(12, 2, Place::IndexOrFile);
+pub(crate) const FILES: Memo = record(12, 3, Place::IndexOrFile);
 /// What files of code hold, by their stamps; what a stage's code consists of.
 pub(crate) const CODE: Memo = made(13, Place::IndexOrFile);
 /// That nothing has changed since a pipeline's last run, and what that run said.

@@ -13,6 +13,7 @@ use crate::chain::secrets::Held;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inspect::show::Rows;
 use crate::inspect::status_query::Look;
+use crate::intake::notices;
 use crate::plan::freshness::{self, Purpose};
 use crate::plan::{Planned, Planning};
 use crate::record::history::{LogLine, Pin, load_log, load_ran, pin};
@@ -45,12 +46,12 @@ impl Session {
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
     pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
-        self.plan_for(observer, Purpose::Look)
+        self.plan_for(observer, Purpose::Look, &Cancel::new())
     }
 
-    fn plan_for(&self, observer: Arc<dyn Observer>, purpose: Purpose) -> Result<Planned, Error> {
+    fn plan_for(&self, observer: Arc<dyn Observer>, purpose: Purpose, cancel: &Cancel) -> Result<Planned, Error> {
         let (store, runners, compilations) = (self.store()?, self.runners()?, &*self.compilations);
-        compilations.tell(Arc::clone(&observer));
+        compilations.tell(Arc::clone(&observer), cancel.clone());
         let observer = observer.as_ref();
         let pin = purpose == Purpose::Run;
         let mut planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
@@ -126,12 +127,13 @@ impl Session {
     ) -> Result<RunReport, RunFailure> {
         if request.is_plain()
             && !self.options.update_lock
-            && let Some(report) = up_to_date::standing_report(&self.options)
+            && let Some((report, told)) = up_to_date::standing_report(&self.options)
         {
+            notices::tell(&told, observer.as_ref());
             return Ok(report);
         }
         up_to_date::forget(&self.options);
-        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run)?);
+        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run, cancel)?);
         if !planned.lock_changes.is_empty() {
             let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
@@ -146,9 +148,7 @@ impl Session {
             self.runners()?.warn_of_isolation(observer.as_ref());
         }
         selection.unread(&planned.plan, &request.stages()).for_each(|stage| {
-            let advice = format!("add a sink with `in \"{stage}\"`, or run it with `flowc run --only {stage}`");
-            let message = format!("nothing reads stage `{stage}`, so it does not run; {advice}");
-            observer.observe(Event::Warning { message });
+            observer.observe(notices::unread_stage(stage).into());
         });
         let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
         self.runners()?.end_idle();
@@ -219,7 +219,7 @@ impl Session {
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
     /// those that a run told of by it.
     pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
-        let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show)?;
+        let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
         Rows::find(&planned, self.store()?, output, key)
     }
 

@@ -37,6 +37,8 @@ pub struct StageOutlook {
     pub merges: bool,
     /// Segments whose results are there.
     pub cached: usize,
+    /// Whether all that is needed of it are rows and columns of its inputs: then it does not run, and nothing of it is stored.
+    pub passthrough: bool,
     /// Whether more may be to run, once changed source files have been read.
     pub unknown: bool,
     /// Why segments would run, most telling first. Empty when nothing would.

@@ -140,12 +140,24 @@ pub struct Problem {
     pub config_path: Option<String>,
     /// What to do about it.
     pub help: Option<String>,
-    /// Whether it is only that the lock says something else.
+    /// What has to be put right.
     #[serde(default)]
-    pub against_lock: bool,
+    pub blame: Blame,
     /// What else is wrong, told along with it.
     #[serde(default)]
     pub also: Vec<Problem>,
+}
+
+/// What has to be put right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blame {
+    /// The pipeline, or the code that it names.
+    #[default]
+    Pipeline,
+    /// Nothing but the lock, which says something else.
+    Lock,
+    /// The machine: it lacks a program, or refuses something.
+    Machine,
 }
 
 impl Problem {
@@ -156,7 +168,12 @@ impl Problem {
 
     /// Something that does not fit the lock.
     pub fn against_lock(message: impl Into<String>) -> Self {
-        Self { message: message.into(), against_lock: true, ..Self::default() }
+        Self { message: message.into(), blame: Blame::Lock, ..Self::default() }
+    }
+
+    /// Something that the machine lacks or refuses.
+    pub fn of_machine(message: impl Into<String>) -> Self {
+        Self { message: message.into(), blame: Blame::Machine, ..Self::default() }
     }
 
     /// Says what to do about it.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::catalogue::{Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature};
+use crate::catalogue::{
+    Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
+};
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::plan::{Class, OutputColumn, Rows};
@@ -65,13 +67,13 @@ impl Descriptions {
         for ((i, answer), (_, spec)) in indices.into_iter().zip(answers).zip(&questions) {
             match answer {
                 Ok(inferred) => drop(self.schemas.insert(Origin::Source(i), spec.with_declared(inferred))),
-                Err(Problem { message, help, against_lock, .. }) => {
+                Err(Problem { message, help, blame, .. }) => {
                     let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
                     problems.at(
                         place,
-                        match against_lock {
-                            true => PlaceProblem::AgainstLock { name, message, help },
-                            false => PlaceProblem::SourceSchema { name, message, help },
+                        match blame {
+                            Blame::Lock => PlaceProblem::AgainstLock { name, message, help },
+                            Blame::Pipeline | Blame::Machine => PlaceProblem::SourceSchema { name, message, help },
                         },
                     );
                 }
@@ -97,6 +99,7 @@ impl Descriptions {
             let declared = &resolved.pipeline.stages[stage];
             let Some(signature) = &resolved.signatures[stage] else { continue };
             match answer.map(|description| (check(&description, signature, &question.inputs), description)) {
+                Ok(_) if !config.is_as_given() => {}
                 Ok((Ok(()), description)) => self.add(stage, config.value, description),
                 Ok((Err(message), _)) => {
                     let code = question.code.to_string();
@@ -104,11 +107,18 @@ impl Descriptions {
                 }
                 Err(mut first) => {
                     let also = std::mem::take(&mut first.also);
-                    for problem in std::iter::once(first).chain(also) {
+                    let is_given = |problem: &Problem| {
+                        config.is_as_given() || problem.config_path.as_deref().is_some_and(|path| config.is_given(path))
+                    };
+                    for problem in std::iter::once(first).chain(also).filter(is_given) {
                         let at = problem.config_path.as_deref().map(|path| config.place(path));
                         let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
                         let place = at.unwrap_or(declared.name.place);
-                        problems.at(place, StageProblem::Describe { stage, message, help });
+                        let told = match problem.blame {
+                            Blame::Machine => StageProblem::Machine { code: question.code.to_string(), message, help },
+                            Blame::Pipeline | Blame::Lock => StageProblem::Describe { stage, message, help },
+                        };
+                        problems.at(place, told);
                     }
                 }
             }

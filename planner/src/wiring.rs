@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::rc::Rc;
 
-use crate::catalogue::{Catalogue, OwnFiles, Problem, Signature};
+use crate::catalogue::{Blame, Catalogue, OwnFiles, Problem, Signature};
 use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
 use crate::plan::Code;
 use crate::read::{Pipeline, StageDecl, Wire};
@@ -69,13 +69,14 @@ fn signatures(
                 problems.at(*place, StageProblem::Contract { code: code.to_string(), message });
             }
             Ok(signature) => drop(known.insert(code, Rc::new(signature))),
-            Err(Problem { message, help, against_lock, .. }) => {
+            Err(Problem { message, help, blame, .. }) => {
                 let code = code.to_string();
                 problems.at(
                     *place,
-                    match against_lock {
-                        true => StageProblem::AgainstLock { code, message, help },
-                        false => StageProblem::Code { code, message, help },
+                    match blame {
+                        Blame::Lock => StageProblem::AgainstLock { code, message, help },
+                        Blame::Machine => StageProblem::Machine { code, message, help },
+                        Blame::Pipeline => StageProblem::Code { code, message, help },
                     },
                 );
             }

@@ -105,7 +105,8 @@ fn stage(text: &mut String, stage: &StageOutlook, reasons: usize, paint: Paint) 
 fn work(stage: &StageOutlook) -> String {
     let run = format!("{} to run", count(stage.to_run, "segment"));
     match (stage.to_run, stage.cached, stage.unknown) {
-        _ if stage.reasons == [Reason::Unneeded] => "does not run".to_owned(),
+        _ if is_unneeded(stage) => "does not run".to_owned(),
+        _ if stage.passthrough => "passthrough: what is needed of it are rows and columns of its inputs".to_owned(),
         (0, 0, true) => "known once changed sources have been read".to_owned(),
         (0, cached, true) => format!("{cached} cached, more is known once changed sources have been read"),
         (0, cached, false) if stage.merges => format!("{} cached, to combine anew", count(cached, "segment")),
@@ -114,6 +115,10 @@ fn work(stage: &StageOutlook) -> String {
         (_, cached, false) => format!("{run}, {cached} cached"),
         (_, cached, true) => format!("{run} at least, {cached} cached"),
     }
+}
+
+fn is_unneeded(stage: &StageOutlook) -> bool {
+    stage.reasons == [Reason::Unneeded]
 }
 
 fn sink(text: &mut String, sink: &SinkStatus, paint: Paint) {
@@ -194,14 +199,24 @@ fn some_of(names: &[String]) -> String {
 fn closing(status: &Status, paint: Paint) -> String {
     let run = status.stages.iter().filter(|stage| stage.to_run > 0 || stage.merges).count();
     let unknown = status.stages.iter().filter(|stage| stage.to_run == 0 && !stage.merges && stage.unknown).count();
-    let cached = status.stages.len() - run - unknown;
+    let passthrough = status.stages.iter().filter(|stage| stage.passthrough).count();
+    let unneeded = status.stages.iter().filter(|stage| is_unneeded(stage)).count();
+    let cached = status.stages.len() - run - unknown - passthrough - unneeded;
     let sinks = status.sinks.iter().filter(|sink| sink.outlook != SinkOutlook::UpToDate).count();
-    if run + unknown + sinks == 0 {
-        return paint.bold(&format!("Nothing to do: {} cached.", count(cached, "stage")));
-    }
-    let parts = [(run, "to run"), (unknown, "known later"), (cached, "cached")];
+    let parts = [
+        (run, "to run"),
+        (unknown, "known later"),
+        (cached, "cached"),
+        (passthrough, "passthrough"),
+        (unneeded, "not needed"),
+    ];
     let stages = parts.into_iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}"));
     let stages = stages.collect::<Vec<_>>().join(", ");
+    if run + unknown + sinks == 0 {
+        let all = count(status.stages.len(), "stage");
+        let told = if cached == status.stages.len() { format!("{all} cached") } else { format!("{all}: {stages}") };
+        return paint.bold(&format!("Nothing to do: {told}."));
+    }
     let colon = if stages.is_empty() { "" } else { ": " };
     let all = count(status.stages.len(), "stage");
     paint.bold(&format!("Plan: {all}{colon}{stages}; {} to write.", count(sinks, "sink")))
@@ -212,7 +227,15 @@ mod tests {
     use super::*;
 
     fn outlook_of(to_run: usize, cached: usize, reasons: Vec<Reason>) -> StageOutlook {
-        StageOutlook { name: "words".into(), to_run, merges: false, cached, unknown: false, reasons }
+        StageOutlook {
+            name: "words".into(),
+            to_run,
+            merges: false,
+            cached,
+            passthrough: false,
+            unknown: false,
+            reasons,
+        }
     }
 
     fn whole(stages: Vec<StageOutlook>) -> Status {

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use flowc_executor::admin::{Collected, Count};
+use flowc_executor::admin::{Collected, Count, Verified};
 use flowc_executor::{PastRun, Pin, admin};
 use flowc_planner::quantity::count;
-use flowc_store::{Damage, GcReport, Info, Usage};
+use flowc_store::{GcReport, Info, Usage};
 use serde_json::{Value, json};
 
 use super::{Context, printed, printed_json};
@@ -110,23 +110,26 @@ fn unpin(args: &StoreUnpinArgs, context: &Context) -> Result<Exit, Failure> {
 
 fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = folder(args.store.store.as_deref(), context)?;
-    let damages = admin::verify(&folder, args.repair)?;
-    let exit = if damages.is_empty() || args.repair { exit::OK } else { exit::STORE };
+    let verified = admin::verify(&folder, args.repair)?;
+    let exit = if verified == Verified::default() || args.repair { exit::OK } else { exit::STORE };
     if args.store.json {
-        let damages: Vec<_> = damages.iter().map(|one| json!({ "column": one.column, "reason": one.reason })).collect();
-        printed_json(&json!({ "damaged": damages, "repaired": args.repair }))?;
+        let damages: Vec<_> =
+            verified.results.iter().map(|one| json!({ "column": one.column, "reason": one.reason })).collect();
+        let code: Vec<_> = verified.code.iter().map(|path| path.display().to_string()).collect();
+        printed_json(&json!({ "damaged": damages, "damaged_code": code, "repaired": args.repair }))?;
     } else {
-        printed(&damage_text(&damages, args.repair))?;
+        printed(&damage_text(&verified, args.repair))?;
     }
     Ok(exit)
 }
 
-fn damage_text(damages: &[Damage], repaired: bool) -> String {
-    if damages.is_empty() {
-        return "every stored result has its digest\n".to_owned();
+fn damage_text(verified: &Verified, repaired: bool) -> String {
+    let Verified { results, code } = verified;
+    if results.is_empty() && code.is_empty() {
+        return "every stored result has its digest, and so has all code\n".to_owned();
     }
     let mut text = String::new();
-    for damage in damages {
+    for damage in results {
         let _ = writeln!(
             text,
             "damaged: {} in object {}: {}",
@@ -135,13 +138,16 @@ fn damage_text(damages: &[Damage], repaired: bool) -> String {
             damage.reason
         );
     }
-    let columns = count(damages.len(), "column");
+    for path in code {
+        let _ = writeln!(text, "damaged: {}", harmless(&path.display().to_string()));
+    }
+    let damaged = [count(results.len(), "column"), count(code.len(), "code path")].join(", ");
     let next = if repaired {
         "forgotten; the next run makes them anew"
     } else {
         "run `flowc store verify --repair` to forget them"
     };
-    let _ = writeln!(text, "{columns} damaged; {next}");
+    let _ = writeln!(text, "{damaged} damaged; {next}");
     text
 }
 

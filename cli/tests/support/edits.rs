@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::processes::wait_until;
 use super::project::Project;
 
-/// A folder by which a build is held: it waits while `closed` is there, and says so by `waiting`.
+/// A folder by which a build is held: it waits while `closed` is there, and says so by `waiting`. What is in `closed` says at which
+/// of several places one waits.
 pub(crate) struct Gate(PathBuf);
 
 impl Gate {
@@ -22,9 +23,9 @@ impl Gate {
         &self.0
     }
 
-    fn close(&self) {
+    fn close(&self, place: &str) {
         let _ = std::fs::remove_file(self.0.join("waiting"));
-        std::fs::write(self.0.join("closed"), "").unwrap();
+        std::fs::write(self.0.join("closed"), place).unwrap();
     }
 
     fn wait(&self) {
@@ -38,14 +39,26 @@ impl Gate {
 
 /// Something that code consists of: its content is a word with a number, which an edit changes.
 pub(crate) enum Kind {
-    Text { file: &'static str, word: &'static str },
-    Link { link: &'static str, word: &'static str, to: &'static str },
+    Text {
+        file: &'static str,
+        word: &'static str,
+    },
+    Link {
+        link: &'static str,
+        word: &'static str,
+        to: &'static str,
+    },
+    /// A sealed file.
+    Sealed {
+        file: &'static str,
+        word: &'static str,
+    },
 }
 
 impl Kind {
     fn word(&self) -> &'static str {
         match self {
-            Kind::Text { word, .. } | Kind::Link { word, .. } => word,
+            Kind::Text { word, .. } | Kind::Link { word, .. } | Kind::Sealed { word, .. } => word,
         }
     }
 
@@ -53,10 +66,13 @@ impl Kind {
     fn edit(&self, project: &Project, from: u32, to: u32) {
         match self {
             Kind::Text { file, word } => {
-                let text = std::fs::read_to_string(project.folder().join(file)).unwrap();
-                let (from, to) = (format!("{word}-{from}"), format!("{word}-{to}"));
-                assert!(text.contains(&from), "{file} holds {from}");
-                project.write(file, &text.replace(&from, &to));
+                let path = project.folder().join(file);
+                std::fs::write(&path, respelled(&std::fs::read(&path).unwrap(), word, from, to)).unwrap();
+            }
+            Kind::Sealed { file, word } => {
+                let path = project.folder().join(file);
+                let content = flowc_platform::read_sealed(&path).unwrap();
+                flowc_platform::write_sealed(&path, &respelled(&content, word, from, to)).unwrap();
             }
             Kind::Link { link, to: target, .. } => {
                 let link = project.folder().join(link);
@@ -67,6 +83,17 @@ impl Kind {
     }
 }
 
+/// Some content with another number behind a word.
+pub(crate) fn respelled(content: &[u8], word: &str, from: u32, to: u32) -> Vec<u8> {
+    let (from, to) = (format!("{word}-{from}"), format!("{word}-{to}"));
+    let mut content = content.to_vec();
+    let found = content.windows(from.len()).enumerate().filter(|(_, window)| *window == from.as_bytes());
+    let places: Vec<usize> = found.map(|(place, _)| place).collect();
+    assert!(!places.is_empty(), "it holds {from}");
+    places.into_iter().for_each(|place| content[place..place + to.len()].copy_from_slice(to.as_bytes()));
+    content
+}
+
 /// When an edit happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -74,6 +101,10 @@ pub(crate) enum Moment {
     Before,
     /// While packages are installed, or a crate is built.
     Built,
+    /// While an image is handed to the engine.
+    Loaded,
+    /// Before a container starts.
+    Started,
     /// Between the plan and the work.
     Planned,
 }
@@ -106,10 +137,14 @@ pub(crate) fn edited_at(
             edited(1, 2, &two);
             edited(2, 1, &one);
         }
-        Moment::Built => {
+        Moment::Built | Moment::Loaded | Moment::Started => {
             renew(project);
             kind.edit(project, 1, 3);
-            gate.close();
+            gate.close(match moment {
+                Moment::Loaded => "/images/load",
+                Moment::Started => "/start ",
+                Moment::Built | Moment::Before | Moment::Planned => "",
+            });
             let mut flowc = spawned(project.flowc(&["run"]), Stdio::null());
             gate.wait();
             kind.edit(project, 3, 2);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test uses all")]
 
 pub(crate) mod components;
+pub(crate) mod crates;
 pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod hosts;

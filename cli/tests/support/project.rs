@@ -9,6 +9,8 @@ use regex::Regex;
 /// Removed with all that is in it when dropped.
 pub(crate) struct Project {
     root: tempfile::TempDir,
+    /// Variables that its programs see.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Project {
@@ -18,7 +20,12 @@ impl Project {
         for folder in ["project", "home"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
-        Self { root }
+        Self { root, variables: Vec::new() }
+    }
+
+    /// Has its programs see a variable.
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        self.variables.push((name, value));
     }
 
     /// The project's folder.
@@ -56,6 +63,7 @@ impl Project {
         command.env("PYTHON_PROJECT", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
         let home = self.root.path().join("home");
         command.env("HOME", &home).env("FLOWC_JOBS", "2");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 

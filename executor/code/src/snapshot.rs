@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use flowc_platform::{rename_new, sync_filesystem};
 
+use crate::exact::{exact_digest, exact_entry};
 use crate::{CodeError, Entry, Tree};
 
 /// The folder of contents, beside the trees.
@@ -128,10 +129,31 @@ impl Snapshots {
         }
     }
 
+    /// Contents and trees that are not what their names say, by all of their bytes.
+    pub fn damaged(&self) -> Vec<PathBuf> {
+        let is_tree = |name: &str| name.len() == 64;
+        let is_content = |path: &Path, name: &str| match exact_entry(path) {
+            Ok(Entry::File { digest, executable, .. }) => self.file(&digest, executable).ends_with(name),
+            _ => false,
+        };
+        let is_whole = |path: &Path, name: &str| exact_digest(path, |_| true).is_ok_and(|found| hex(&found) == name);
+        let files = self.home.join(FILES);
+        let contents = named(&files).filter(|(name, _)| name.trim_end_matches('x').len() == 64);
+        let damaged = contents.filter(|(name, path)| !is_content(path, name));
+        let trees = named(&self.home).filter(|(name, _)| is_tree(name));
+        damaged.chain(trees.filter(|(name, path)| !is_whole(path, name))).map(|(_, path)| path).collect()
+    }
+
     /// The time of all files.
     pub(crate) fn time() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1)
     }
+}
+
+/// What is in a folder, with its names.
+fn named(folder: &Path) -> impl Iterator<Item = (String, PathBuf)> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
 }
 
 /// Hard links are cheap, but a file can have only so many.

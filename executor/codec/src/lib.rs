@@ -1,5 +1,6 @@
 //! Batches as bytes of other formats, one by one: a Parquet file or lines of JSON per batch ([`Codec`]). What guards
-//! Parquet's decoders, whoever uses them ([`promise`]), and what JSON and text have no words for ([`find_odd`]).
+//! Parquet's decoders, whoever uses them ([`promise`]), and what JSON and text have no words for ([`find_odd`]), which
+//! people see as counts ([`printable`]).
 //!
 //! What comes is not trusted: it is decoded within bounds, and has the columns that are due or is refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -7,6 +8,7 @@
 mod exact;
 mod json;
 mod parquet;
+mod printable;
 pub mod promise;
 mod values;
 
@@ -18,6 +20,7 @@ use arrow_buffer::{Buffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::Serialization;
 
+pub use printable::{printable, shown};
 pub use values::{OddValue, find_odd, odd_time};
 
 /// The one column of a stream of packed batches.

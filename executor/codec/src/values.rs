@@ -9,6 +9,8 @@ use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, PrimitiveArray, RecordBat
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 
+use crate::printable::counted;
+
 /// A value that JSON lacks.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OddValue {
@@ -44,7 +46,12 @@ pub fn odd_time(array: &dyn Array) -> Option<(usize, String)> {
         _ => first(array, data.buffer::<i64>(0).iter().map(|&value| odd(value))),
     };
     row.map(|row| {
-        (row, format!("its {} is none of the years 1 to 9999 or of a day, and text has no others", array.data_type()))
+        let count = counted(array, row);
+        let reason = format!(
+            "{count} as a {} is none of the years 1 to 9999 or of a day, and text has no others",
+            array.data_type()
+        );
+        (row, reason)
     })
 }
 

@@ -1,9 +1,10 @@
 //! Runs cargo with nothing of the caller's environment.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
+use flowc_code::{Ran, ToolError, Tools};
 use serde::Deserialize;
 
 use crate::environment::{cargo_home, command, passed};
@@ -18,6 +19,7 @@ pub(crate) struct Cargo<'a> {
     source: &'a Source,
     sources: &'a Sources,
     target_dir: &'a Path,
+    tools: Tools<'a>,
     wrapper: PathBuf,
     remap: String,
     home: PathBuf,
@@ -41,17 +43,17 @@ pub(crate) struct Module {
 
 impl<'a> Cargo<'a> {
     /// Makes sure that all is there that a build needs.
-    pub(crate) fn new(source: &'a Source, target_dir: &'a Path) -> Result<Self, BuildError> {
+    pub(crate) fn new(source: &'a Source, target_dir: &'a Path, tools: Tools<'a>) -> Result<Self, BuildError> {
         let sources = &source.sources;
-        let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], sources.dir())?.trim());
+        let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], sources.dir(), tools)?.trim());
         if !sysroot.join("lib/rustlib").join(TARGET).is_dir() {
             return Err(BuildError::NoTarget { target: TARGET });
         }
         std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
         let home = cargo_home();
         let remap = remap(sources, target_dir, &sysroot, &home);
-        let wrapper = wrapper::compile(target_dir, sources.dir())?;
-        Ok(Self { source, sources, target_dir, wrapper, remap, home, sysroot })
+        let wrapper = wrapper::compile(target_dir, sources.dir(), tools)?;
+        Ok(Self { source, sources, target_dir, tools, wrapper, remap, home, sysroot })
     }
 
     /// Builds the packages that `select` names, and gives their modules: they stay as they are while the target folder
@@ -65,9 +67,15 @@ impl<'a> Cargo<'a> {
         held.refresh(self.source.packages(), |stale| self.clean(stale))?;
         let mut command = self.command("build");
         command.args(["--lib", "--message-format", "json"]).args(select);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
-        self.watch(child, log)
+        // Advice to leave out what flowc adds is no use to anyone.
+        let mut told = |line: &str| {
+            if line.contains("--locked") {
+            } else {
+                log(line)
+            }
+        };
+        let ran = self.tools.run(&mut command, &mut told).map_err(not_run("cargo"))?;
+        self.outcome(&ran, log)
     }
 
     /// What the build of a module read beside what is hashed with its packages.
@@ -80,11 +88,10 @@ impl<'a> Cargo<'a> {
     fn clean(&self, packages: &[&str]) -> Result<(), BuildError> {
         let mut command = self.command("clean");
         command.args(packages.iter().flat_map(|package| ["--package", package]));
-        let output =
-            command.output().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
-        match output.status.success() {
+        let ran = self.tools.run(&mut command, &mut |_| ()).map_err(not_run("cargo"))?;
+        match ran.status.success() {
             true => Ok(()),
-            false => Err(self.failure("", &String::from_utf8_lossy(&output.stderr))),
+            false => Err(self.failure("", &ran.stderr)),
         }
     }
 
@@ -101,29 +108,14 @@ impl<'a> Cargo<'a> {
 
     /// Cargo tells what it does on stderr, and what the compiler says and makes on stdout. Warnings are logged once all is
     /// built; errors are in the error alone.
-    fn watch(&self, mut child: Child, log: &mut dyn FnMut(&str)) -> Result<Artifacts, BuildError> {
-        let stdout = child.stdout.take();
-        let said = std::thread::spawn(move || stdout.map(Said::read).unwrap_or_default());
-        let mut told = String::new();
-        if let Some(stderr) = child.stderr.take() {
-            for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line);
-                // Advice to leave out what flowc adds is no use to anyone.
-                if !line.contains("--locked") {
-                    log(&line);
-                }
-                told.push_str(&line);
-                told.push('\n');
-            }
-        }
-        let status = child.wait().map_err(|error| BuildError::NoTool { tool: "cargo", reason: error.to_string() })?;
-        let said = said.join().unwrap_or_default();
-        match status.success() {
+    fn outcome(&self, ran: &Ran, log: &mut dyn FnMut(&str)) -> Result<Artifacts, BuildError> {
+        let said = Said::read(&ran.stdout);
+        match ran.status.success() {
             true => {
                 said.warnings.lines().for_each(&mut *log);
                 Ok(said.artifacts)
             }
-            false => Err(self.failure(&said.errors, &told)),
+            false => Err(self.failure(&said.errors, &ran.stderr)),
         }
     }
 
@@ -156,17 +148,25 @@ fn beginning(text: &str) -> String {
 }
 
 /// The compiler's version and host, in full.
-pub(crate) fn toolchain(dir: &Path) -> Result<String, BuildError> {
-    ask("rustc", &["-vV"], dir)
+pub(crate) fn toolchain(dir: &Path, tools: Tools<'_>) -> Result<String, BuildError> {
+    ask("rustc", &["-vV"], dir, tools)
 }
 
 /// What a tool answers; an error if it fails.
-pub(crate) fn ask(tool: &'static str, args: &[&str], dir: &Path) -> Result<String, BuildError> {
-    let failed = |reason: String| BuildError::NoTool { tool, reason };
-    let output = command(tool, dir).args(args).output().map_err(|error| failed(error.to_string()))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+fn ask(tool: &'static str, args: &[&str], dir: &Path, tools: Tools<'_>) -> Result<String, BuildError> {
+    let ran = tools.run(command(tool, dir).args(args), &mut |_| ()).map_err(not_run(tool))?;
+    match ran.status.success() {
+        true => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
+        false => Err(BuildError::NoTool { tool, reason: ran.stderr.trim().to_owned() }),
+    }
+}
+
+/// Why a tool did not come to its end.
+pub(crate) fn not_run(tool: &'static str) -> impl FnOnce(ToolError) -> BuildError {
+    move |error| match error {
+        ToolError::NotStarted(reason) => BuildError::NoTool { tool, reason },
+        ToolError::NotGuarded(_) => BuildError::NoTools(error),
+        ToolError::Stopped => BuildError::Stopped,
     }
 }
 
@@ -192,9 +192,9 @@ struct Said {
 }
 
 impl Said {
-    fn read(stdout: impl Read) -> Self {
+    fn read(stdout: &[u8]) -> Self {
         let mut said = Self::default();
-        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let lines = stdout.lines().map_while(Result::ok);
         lines.filter_map(|line| serde_json::from_str(&line).ok()).for_each(|message| said.add(message));
         said
     }

@@ -3,42 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flowc_code::Evidence;
+use flowc_code::{Evidence, FETCHING};
 
 /// Variables that decide which toolchain runs.
 const TOOLCHAIN: [&str; 5] = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
 
-/// Variables that say where packages come from, and how they are fetched. What is fetched is pinned by digests.
-const FETCHING: [&str; 21] = [
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "NETRC",
-    "GIT_ASKPASS",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_SSL_CAINFO",
-    "SSH_AUTH_SOCK",
-    "RUSTUP_DIST_SERVER",
-];
+/// The variable that says where rustup fetches toolchains from. What is fetched is pinned by digests.
+const RUSTUP_SERVER: &str = "RUSTUP_DIST_SERVER";
 
-/// How names of such variables begin.
+/// How names of variables begin that say where packages come from. What is fetched is pinned by digests.
 const FETCHING_SETS: [&str; 4] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"];
 
 /// Whether a variable of the caller's reaches cargo, and so build scripts. The compiler sees none of them.
 pub(crate) fn is_passed(name: &str) -> bool {
-    TOOLCHAIN.contains(&name) || FETCHING.contains(&name) || FETCHING_SETS.iter().any(|set| name.starts_with(set))
+    TOOLCHAIN.contains(&name)
+        || FETCHING.contains(&name)
+        || name == RUSTUP_SERVER
+        || FETCHING_SETS.iter().any(|set| name.starts_with(set))
 }
 
 /// The names of all variables of the caller's that are set and reach cargo.

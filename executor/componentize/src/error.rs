@@ -49,6 +49,9 @@ pub enum BuildError {
         /// What happened.
         reason: String,
     },
+    /// No tool can be run here.
+    #[error(transparent)]
+    NoTools(flowc_code::ToolError),
     /// The toolchain can't make modules.
     #[error("the Rust toolchain lacks the target {target}: run `rustup target add {target}`")]
     NoTarget {
@@ -69,6 +72,9 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The run was stopped.
+    #[error("stopped")]
+    Stopped,
     /// What is built does not stay as it is.
     #[error("{} changes while the crate is built; save everything and run again. If a build script writes it, have it write to OUT_DIR", .path.display())]
     Changing {
@@ -92,5 +98,10 @@ impl BuildError {
     /// An error with a file.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Whether it is the machine that lacks or refuses something.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self, Self::NoTool { .. } | Self::NoTools(_) | Self::NoTarget { .. } | Self::Io { .. })
     }
 }

@@ -20,7 +20,7 @@ mod wrapper;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flowc_code::{Digests, PipelineFiles, Reader};
+use flowc_code::{Digests, PipelineFiles, Reader, Tools};
 use flowc_platform::FileStamp;
 
 pub use error::BuildError;
@@ -61,6 +61,7 @@ pub fn build(
     dir: &Path,
     base: &Path,
     target_dir: &Path,
+    tools: Tools<'_>,
     reader: &Reader<'_>,
     log: &mut dyn FnMut(&str),
 ) -> Result<Built, BuildError> {
@@ -72,8 +73,8 @@ pub fn build(
         // What was written just before can be written again without a trace: not after a moment.
         std::thread::sleep(FileStamp::TICK);
         let began = SystemTime::now();
-        let source = Source::find(dir, reader)?;
-        let cargo = Cargo::new(&source, target_dir)?;
+        let source = Source::find(dir, tools, reader)?;
+        let cargo = Cargo::new(&source, target_dir, tools)?;
         let built = cargo.build(&held, &["--package", source.sources.name()], log);
         changed = changed_since(&source.files, began).cloned();
         // What the compiler complains of may be there no more.
@@ -104,7 +105,8 @@ pub fn build(
 /// As for [`build`].
 pub fn component(dir: &Path, target_dir: &Path) -> Result<Vec<u8>, BuildError> {
     let files = PipelineFiles::default();
-    Ok(build(dir, dir, target_dir, &Reader::new(&files, None, Digests::default()), &mut |_| ())?.component)
+    let reader = Reader::new(&files, None, Digests::default());
+    Ok(build(dir, dir, target_dir, Tools::direct(), &reader, &mut |_| ())?.component)
 }
 
 /// Files and folders that the crates in `dir` are read from.
@@ -113,7 +115,7 @@ pub fn component(dir: &Path, target_dir: &Path) -> Result<Vec<u8>, BuildError> {
 /// If one of them can't be read, there is no `Cargo.lock`, or no toolchain.
 pub fn sources(dir: &Path) -> Result<Vec<PathBuf>, BuildError> {
     let files = PipelineFiles::default();
-    let source = Source::find(dir, &Reader::new(&files, None, Digests::default()))?;
+    let source = Source::find(dir, Tools::direct(), &Reader::new(&files, None, Digests::default()))?;
     Ok(source.paths().cloned().collect())
 }
 
@@ -129,8 +131,8 @@ pub fn build_workspace(
     std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
     let held = Held::new(target_dir)?;
     let files = PipelineFiles::default();
-    let source = Source::find(dir, &Reader::new(&files, None, Digests::default()))?;
-    let artifacts = Cargo::new(&source, target_dir)?.build(&held, &["--workspace"], log)?;
+    let source = Source::find(dir, Tools::direct(), &Reader::new(&files, None, Digests::default()))?;
+    let artifacts = Cargo::new(&source, target_dir, Tools::direct())?.build(&held, &["--workspace"], log)?;
     held.note(source.packages())?;
     let component = |module: cargo::Module| Ok((module.package, encode_file(&module.path)?));
     artifacts.modules.into_iter().map(component).collect()

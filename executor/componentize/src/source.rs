@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flowc_code::{Evidence, Parts, Reader, Root, Rules, Tree, relative};
+use flowc_code::{Evidence, Parts, Reader, Root, Rules, Tools, Tree, relative};
 use flowc_platform::FileStamp;
 use serde::{Deserialize, Serialize};
 
@@ -57,9 +57,9 @@ impl Source {
     ///
     /// # Errors
     /// If a manifest or a file can't be read, there is no `Cargo.lock`, or no toolchain.
-    pub fn find(dir: &Path, reader: &Reader<'_>) -> Result<Self, BuildError> {
+    pub fn find(dir: &Path, tools: Tools<'_>, reader: &Reader<'_>) -> Result<Self, BuildError> {
         let sources = Sources::find(dir)?;
-        let toolchain = cargo::toolchain(sources.dir())?;
+        let toolchain = cargo::toolchain(sources.dir(), tools)?;
         let trees = sources.packages.iter().map(|package| tree(package, reader)).collect::<Result<Vec<_>, _>>()?;
         let mut texts = vec![sources.lock()?, sources.workspace.join("Cargo.toml")];
         let inherited = sources.packages.iter().filter_map(|package| package.inherits.as_ref());

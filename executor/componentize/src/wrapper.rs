@@ -8,7 +8,10 @@
 
 use std::path::{Path, PathBuf};
 
+use flowc_code::Tools;
+
 use crate::BuildError;
+use crate::cargo::not_run;
 use crate::environment::command;
 
 /// The variable with pairs of paths to map, a line each.
@@ -22,7 +25,7 @@ pub(crate) const PASSED: &str = "FLOWC_PASSED";
 const SOURCE: &str = include_str!("wrapper/main.rs");
 
 /// The path of the wrapper, compiled if need be.
-pub(crate) fn compile(target_dir: &Path, dir: &Path) -> Result<PathBuf, BuildError> {
+pub(crate) fn compile(target_dir: &Path, dir: &Path, tools: Tools<'_>) -> Result<PathBuf, BuildError> {
     let version = &blake3::hash(SOURCE.as_bytes()).to_hex()[..16];
     let program = target_dir.join(format!("rustc-{version}{}", std::env::consts::EXE_SUFFIX));
     if program.is_file() {
@@ -31,11 +34,11 @@ pub(crate) fn compile(target_dir: &Path, dir: &Path) -> Result<PathBuf, BuildErr
     let scratch = tempfile::tempdir_in(target_dir).map_err(BuildError::io(target_dir))?;
     let (source, fresh) = (scratch.path().join("wrapper.rs"), scratch.path().join("wrapper.exe"));
     std::fs::write(&source, SOURCE).map_err(BuildError::io(&source))?;
-    let output = command("rustc", dir).args(["--edition", "2024", "-O", "-o"]).arg(&fresh).arg(&source).output();
-    let output = output.map_err(|error| BuildError::NoTool { tool: "rustc", reason: error.to_string() })?;
-    if !output.status.success() {
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(BuildError::Compile { dir: target_dir.to_owned(), output });
+    let mut rustc = command("rustc", dir);
+    rustc.args(["--edition", "2024", "-O", "-o"]).arg(&fresh).arg(&source);
+    let ran = tools.run(&mut rustc, &mut |_| ()).map_err(not_run("rustc"))?;
+    if !ran.status.success() {
+        return Err(BuildError::Compile { dir: target_dir.to_owned(), output: ran.stderr });
     }
     std::fs::rename(&fresh, &program).map_err(BuildError::io(&program))?;
     Ok(program)

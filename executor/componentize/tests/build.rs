@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flowc_code::{Digests, PipelineFiles, Reader};
+use flowc_code::{Digests, PipelineFiles, Reader, Tools};
 use flowc_componentize::{BuildError, Built, Source, build_workspace, component, encode, sources};
 
 /// A crate that depends on another by path; both have messages that hold the path of their source.
@@ -38,12 +38,19 @@ fn write_crates(dir: &Path) -> PathBuf {
 
 fn build(stage: &Path, target: &Path, log: &mut dyn FnMut(&str)) -> Result<Built, BuildError> {
     let files = PipelineFiles::default();
-    flowc_componentize::build(stage, stage, target, &Reader::new(&files, None, Digests::default()), log)
+    flowc_componentize::build(
+        stage,
+        stage,
+        target,
+        Tools::direct(),
+        &Reader::new(&files, None, Digests::default()),
+        log,
+    )
 }
 
 fn source(stage: &Path) -> Source {
     let files = PipelineFiles::default();
-    Source::find(stage, &Reader::new(&files, None, Digests::default())).unwrap()
+    Source::find(stage, Tools::direct(), &Reader::new(&files, None, Digests::default())).unwrap()
 }
 
 /// The module as it comes out of cargo: these crates are no stages.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flowc_planner::catalogue::Problem;
 use flowc_process::ProcessError;
 
 use crate::recipe::RecipeError;
@@ -137,6 +138,23 @@ impl ContainerError {
     /// What an engine answers to a request.
     pub(crate) fn engine(step: &'static str) -> impl FnOnce(bollard::errors::Error) -> Self {
         move |error| Self::Engine { step, reason: said(&error) }
+    }
+}
+
+impl From<ContainerError> for Problem {
+    fn from(error: ContainerError) -> Self {
+        let is_of_machine = matches!(
+            error,
+            ContainerError::NoEngine { .. }
+                | ContainerError::NoPermission { .. }
+                | ContainerError::Remote { .. }
+                | ContainerError::Process(_)
+                | ContainerError::Io { .. }
+        );
+        match is_of_machine {
+            true => Self::of_machine(error.to_string()),
+            false => Self::new(error.to_string()),
+        }
     }
 }
 

@@ -169,7 +169,7 @@ impl ContainerRunner {
     ) -> Result<T, Problem> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
         let limits = Limits { memory: Some(self.memory), ..Limits::default() };
-        let container = self.container(&launch, &limits).map_err(|error| Problem::new(error.to_string()))?;
+        let container = self.container(&launch, &limits)?;
         container.ask(|connection| question(connection, &launch))
     }
 

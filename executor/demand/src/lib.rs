@@ -34,5 +34,7 @@ pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{ColumnLocation, Locator, Lookup};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
-pub use selection::{Request, Selection, UnknownStage, columns_read, driven_by_source, stage_named, taken_whole};
+pub use selection::{
+    Request, Selection, UnknownStage, columns_read, driven_by_source, makers, stage_named, taken_whole,
+};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, Stage, StreamId};
 use flowc_planner::suggest;
 use thiserror::Error;
 
@@ -189,6 +189,24 @@ pub fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<usize>> 
         }
     }
     read
+}
+
+/// The stages of which something is needed that they make. All that is needed of the others is rows and columns of their
+/// inputs, so nothing of theirs is stored, and they need not run.
+pub fn makers(plan: &Plan, selection: &Selection) -> BTreeSet<usize> {
+    let read = columns_read(plan, selection);
+    selection.stages.iter().copied().filter(|&stage| makes(&plan.stages[stage], &read)).collect()
+}
+
+fn makes(stage: &Stage, read: &[BTreeSet<usize>]) -> bool {
+    let makes_rows = || stage.outputs.iter().any(|output| !matches!(output.rows, Rows::Same { .. }));
+    let makes_columns = || {
+        let outputs = stage.outputs.iter();
+        let mut columns =
+            outputs.flat_map(|output| read[output.stream.0].iter().map(|&column| &output.columns[column]));
+        columns.any(|origin| matches!(origin, OutputColumn::Written))
+    };
+    stage.is_combining() || makes_rows() || makes_columns()
 }
 
 /// Per source, the stages that take its segments one at a time, directly or one after the other, in order; the last of

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use memmap2::MmapOptions;
 
-use crate::sync_directory;
+use crate::{open_regular, read_regular, sync_directory};
 
 /// Bytes of a seal.
 const SEAL: usize = blake3::OUT_LEN;
@@ -34,7 +34,7 @@ pub fn unseal(name: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
 pub fn is_sealed(path: &Path) -> bool {
     let whole = || -> Option<bool> {
         let name = path.file_name()?.to_str()?;
-        let file = File::open(path).ok()?;
+        let file = open_regular(path).ok()?;
         // SAFETY: a sealed file is replaced whole by another one, never written in its place.
         let mapped = unsafe { MmapOptions::new().populate().map(&file) }.ok()?;
         let (content, found) = mapped.split_at_checked(mapped.len().checked_sub(SEAL)?)?;
@@ -45,7 +45,7 @@ pub fn is_sealed(path: &Path) -> bool {
 
 /// The content of a sealed file; none if there is none, or if it is not as it was written.
 pub fn read_sealed(path: &Path) -> Option<Vec<u8>> {
-    unseal(path.file_name()?.to_str()?, std::fs::read(path).ok()?)
+    unseal(path.file_name()?.to_str()?, read_regular(path).ok()?)
 }
 
 /// Writes a sealed file. Others see it whole or not at all, also after a power cut. Its folder is made if it is not there.

@@ -1,14 +1,15 @@
 //! Environments: the packages of a project, installed once and kept.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 
-use flowc_code::Snapshots;
-use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
+use flowc_code::{Snapshots, Tools, exact_digest};
+use flowc_platform::{lock_exclusive, read_sealed, rename_new, sync_filesystem, write_sealed};
 
 use crate::uv::{no_uv, uv};
 use crate::{Project, PythonError, sdk};
+
+/// The file of an environment that says what else is in it.
+const SEAL: &str = "flowc.seal";
 
 /// A folder of environments, shared by several processes. Each is named after what is in it.
 #[derive(Clone, Debug)]
@@ -25,9 +26,9 @@ impl Environments {
         self.home.join(project.environment())
     }
 
-    /// The environment of a project, if it is there.
+    /// The environment of a project, if it is there and sealed.
     pub fn kept(&self, project: &Project) -> Option<PathBuf> {
-        Some(self.place(project)).filter(|place| place.is_dir())
+        Some(self.place(project)).filter(|place| is_of_this_form(place))
     }
 
     /// Whether a name in the folder is that of an environment with all its packages.
@@ -40,11 +41,28 @@ impl Environments {
         name == sdk::folder()
     }
 
+    /// Environments, and folders of this flowc's SDK, that are not as they were made, by all of their bytes. Those without a seal are
+    /// of an earlier form, and never used.
+    pub fn damaged(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(&self.home).into_iter().flatten().flatten();
+        let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+        let is_damaged = |name: &str, path: &Path| match Self::is_sdk(name) {
+            true => !sdk::is_whole(path),
+            false => Self::is_whole(name) && is_of_this_form(path) && !holds_what_was_sealed(path),
+        };
+        named.filter(|(name, path)| is_damaged(name, path)).map(|(_, path)| path).collect()
+    }
+
     /// Installs the packages of a project, from a copy of what was hashed. What uv says goes to `log`, line by line.
     ///
     /// # Errors
     /// If uv fails, or the folder can't be written.
-    pub fn install(&self, project: &Project, log: &mut dyn FnMut(&str)) -> Result<PathBuf, PythonError> {
+    pub fn install(
+        &self,
+        project: &Project,
+        tools: Tools<'_>,
+        log: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf, PythonError> {
         let name = project.environment();
         std::fs::create_dir_all(&self.home).map_err(PythonError::io(&self.home))?;
         let lock = self.home.join(format!("{name}.lock"));
@@ -56,8 +74,7 @@ impl Environments {
         // that the copy has a name that depends on nothing but what is in it.
         let (building, place) = (self.home.join(format!("{name}.building")), self.place(project));
         let copy = self.home.join(format!("{name}.sources"));
-        remove(&building)?;
-        remove(&copy)?;
+        [&building, &copy, &place].into_iter().try_for_each(|folder| remove(folder))?;
         std::fs::create_dir_all(&copy).map_err(PythonError::io(&copy))?;
         self.snapshots.copy(project.tree(), |path| project.is_installed(path), &copy)?;
         let dir = project.within(&copy);
@@ -65,15 +82,33 @@ impl Environments {
         // People know the files by where they were copied from.
         let (copied, base) = (copy.to_string_lossy(), project.tree().base.to_string_lossy());
         let shown = |text: &str| text.replace(&*copied, &base);
-        sync(project, &dir, &building, &mut |line| log(&shown(line))).map_err(|error| match error {
+        sync(project, tools, (&dir, &building), &mut |line| log(&shown(line))).map_err(|error| match error {
             PythonError::Install { dir, output } => PythonError::Install { dir, output: shown(&output) },
             other => other,
         })?;
         remove(&copy)?;
+        let content = content(&building).map_err(PythonError::io(&building))?;
+        write_sealed(&building.join(SEAL), &content).map_err(PythonError::io(&building))?;
         sync_filesystem(&building).map_err(PythonError::io(&building))?;
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
+}
+
+/// Whether an environment has a seal.
+fn is_of_this_form(environment: &Path) -> bool {
+    environment.join(SEAL).exists()
+}
+
+/// Whether an environment holds what its seal says.
+fn holds_what_was_sealed(environment: &Path) -> bool {
+    let sealed = read_sealed(&environment.join(SEAL));
+    content(environment).is_ok_and(|found| sealed.as_deref() == Some(&found[..]))
+}
+
+/// The digest of what is in an environment, but for its seal.
+fn content(environment: &Path) -> std::io::Result<[u8; 32]> {
+    exact_digest(environment, |path| path != Path::new(SEAL))
 }
 
 fn remove(folder: &Path) -> Result<(), PythonError> {
@@ -86,35 +121,44 @@ fn remove(folder: &Path) -> Result<(), PythonError> {
 /// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules
 /// are read from its snapshot. Packages that lie on this machine are built from their copies, never taken from uv's cache,
 /// which goes by the times of few of their files.
-fn sync(project: &Project, dir: &Path, place: &Path, log: &mut dyn FnMut(&str)) -> Result<(), PythonError> {
+fn sync(
+    project: &Project,
+    tools: Tools<'_>,
+    (dir, place): (&Path, &Path),
+    log: &mut dyn FnMut(&str),
+) -> Result<(), PythonError> {
     let mut command = uv(dir);
     command.args(["sync", "--locked", "--no-dev", "--no-install-project", "--no-editable", "--compile-bytecode"]);
     command.args(project.packages().iter().flat_map(|package| ["--refresh-package", package]));
     command.arg("--python").arg(&project.interpreter.path).env("UV_PROJECT_ENVIRONMENT", place);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(no_uv)?;
-    let output = tell(&mut child, log).map_err(no_uv)?;
-    let status = child.wait().map_err(no_uv)?;
-    match status.success() {
+    let mut said = Said::default();
+    let ran = tools.run(&mut command, &mut |line| said.hear(line, log)).map_err(no_uv)?;
+    match ran.status.success() {
         true => Ok(()),
-        false => Err(PythonError::Install { dir: project.dir.clone(), output }),
+        false => Err(PythonError::Install { dir: project.dir.clone(), output: said.output() }),
     }
 }
 
-/// Hands on what uv does, line by line, and gives what it fails for: that is told once, in the error.
-fn tell(child: &mut Child, log: &mut dyn FnMut(&str)) -> std::io::Result<String> {
-    let (mut done, mut failure) = (String::new(), String::new());
-    if let Some(stderr) = child.stderr.take() {
-        for line in BufReader::new(stderr).lines() {
-            let line = line?;
-            let fails = !failure.is_empty() || line.starts_with("error") || line.trim_start().starts_with('\u{d7}');
-            if !fails {
-                log(&line);
-            }
-            let output = if fails { &mut failure } else { &mut done };
-            output.push_str(&line);
-            output.push('\n');
+/// What uv said. What it does is handed on at once; what it fails for is told once, in the error.
+#[derive(Default)]
+struct Said {
+    done: String,
+    failure: String,
+}
+
+impl Said {
+    fn hear(&mut self, line: &str, log: &mut dyn FnMut(&str)) {
+        let fails = !self.failure.is_empty() || line.starts_with("error") || line.trim_start().starts_with('\u{d7}');
+        if !fails {
+            log(line);
         }
+        let output = if fails { &mut self.failure } else { &mut self.done };
+        output.push_str(line);
+        output.push('\n');
     }
-    let output = if failure.is_empty() { done } else { failure };
-    Ok(output.trim_end().to_owned())
+
+    fn output(self) -> String {
+        let output = if self.failure.is_empty() { self.done } else { self.failure };
+        output.trim_end().to_owned()
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_code::CodeError;
+use flowc_code::{CodeError, ToolError};
+use flowc_planner::catalogue::Problem;
 use flowc_process::ProcessError;
 
 /// Why a Python stage can't be run.
@@ -37,6 +38,9 @@ pub enum PythonError {
         /// What happened.
         reason: String,
     },
+    /// No tool can be run here.
+    #[error(transparent)]
+    NoTools(ToolError),
     /// No interpreter fits.
     #[error("there is no Python for {}: {reason}", .dir.display())]
     NoInterpreter {
@@ -59,6 +63,9 @@ pub enum PythonError {
         /// What uv said.
         output: String,
     },
+    /// The run was stopped.
+    #[error("stopped")]
+    Stopped,
     /// The process does not serve.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -76,5 +83,22 @@ impl PythonError {
     /// An error with a file.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Whether it is the machine that lacks or refuses something.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(
+            self,
+            Self::NoUv { .. } | Self::NoTools(_) | Self::NoInterpreter { .. } | Self::Process(_) | Self::Io { .. }
+        )
+    }
+}
+
+impl From<PythonError> for Problem {
+    fn from(error: PythonError) -> Self {
+        match error.is_of_machine() {
+            true => Self::of_machine(error.to_string()),
+            false => Self::new(error.to_string()),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
 
-use flowc_code::Evidence;
+use flowc_code::{Evidence, ToolError, Tools};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_platform::{FileStamp, read_sealed, write_sealed};
 use serde::{Deserialize, Serialize};
@@ -44,14 +44,14 @@ impl Interpreter {
     ///
     /// # Errors
     /// If there is no uv, no interpreter that fits, or it does not run.
-    pub(crate) fn find(search: &Search, home: &Path) -> Result<Self, PythonError> {
+    pub(crate) fn find(search: &Search, home: &Path, tools: Tools<'_>) -> Result<Self, PythonError> {
         let kept = home.join(&search.name);
         let known = read_sealed(&kept).and_then(|bytes| serde_json::from_slice::<Picked>(&bytes).ok());
         if let Some(known) = known.filter(Picked::stands) {
             return Ok(known.interpreter);
         }
         let began = SystemTime::now();
-        let interpreter = Self::pick(&search.dir)?;
+        let interpreter = Self::pick(&search.dir, tools)?;
         let paths = search.places.iter().chain([&interpreter.path]);
         let stamps: Vec<_> = paths.map(|path| (path.clone(), FileStamp::of(path).ok())).collect();
         // What can't be kept, or may change unseen, is picked again next time.
@@ -63,14 +63,18 @@ impl Interpreter {
     }
 
     /// The interpreter that uv picks: what `UV_PYTHON`, `.python-version` and `requires-python` ask for.
-    fn pick(dir: &Path) -> Result<Self, PythonError> {
+    fn pick(dir: &Path, tools: Tools<'_>) -> Result<Self, PythonError> {
         let mut uv = uv(dir);
         uv.args(["python", "find", "--system"]).args(std::env::var_os("UV_PYTHON").filter(|asked| !asked.is_empty()));
         let none = |reason: String| PythonError::NoInterpreter { dir: dir.to_owned(), reason };
-        let path = PathBuf::from(said(&mut uv).map_err(no_uv)?.map_err(none)?.trim());
+        let path = PathBuf::from(said(&mut uv, tools).map_err(no_uv)?.map_err(none)?.trim());
         let mut probe = within(&path, dir);
         probe.args(["-I", "-c", PROBE]);
-        let answer = said(&mut probe).map_err(|error| none(format!("{}: {error}", path.display())))?.map_err(none)?;
+        let answer = said(&mut probe, tools).map_err(|error| match error {
+            ToolError::NotStarted(reason) => none(format!("{}: {reason}", path.display())),
+            other => no_uv(other),
+        })?;
+        let answer = answer.map_err(none)?;
         let found: Self = serde_json::from_str(&answer).map_err(|error| none(error.to_string()))?;
         Ok(Self { path, ..found })
     }
@@ -131,8 +135,8 @@ impl Search {
 }
 
 /// What a command prints: on standard output if it succeeds, else what it complains of.
-fn said(command: &mut Command) -> std::io::Result<Result<String, String>> {
-    let output = command.output()?;
+fn said(command: &mut Command, tools: Tools<'_>) -> Result<Result<String, String>, ToolError> {
+    let ran = tools.run(command, &mut |_| ())?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
+    Ok(if ran.status.success() { Ok(text(&ran.stdout)) } else { Err(ran.stderr.trim().to_owned()) })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowc_code::{Evidence, Parts, Reader, Root, Rules, Snapshots, Tree};
+use flowc_code::{Evidence, Parts, Reader, Root, Rules, Snapshots, Tools, Tree};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use toml::{Table, Value};
 
@@ -40,7 +40,7 @@ impl Project {
     ///
     /// # Errors
     /// If it is no project, its packages are not pinned, or there is no interpreter for it.
-    pub fn find(dir: &Path, home: &Path, reader: &Reader<'_>) -> Result<Self, PythonError> {
+    pub fn find(dir: &Path, home: &Path, tools: Tools<'_>, reader: &Reader<'_>) -> Result<Self, PythonError> {
         let manifest_path = dir.join("pyproject.toml");
         if !manifest_path.is_file() {
             return Err(PythonError::NotAProject { dir: dir.to_owned() });
@@ -58,7 +58,7 @@ impl Project {
         let installed: Vec<PathBuf> = installed.chain(own).map(|path| within(path)).collect();
         let pins = tree.digest_of(|path| installed.iter().any(|installed| path.starts_with(installed)));
         let search = Search::new(&dir, &manifests);
-        let interpreter = Interpreter::find(&search, home)?;
+        let interpreter = Interpreter::find(&search, home, tools)?;
         let mut evidence = tree.evidence.clone();
         evidence.look_above(&dir, &["pyproject.toml"]);
         evidence.look(&interpreter.path);
@@ -71,7 +71,7 @@ impl Project {
     /// The name of its environment: equal for equal packages under an equal interpreter.
     pub fn environment(&self) -> String {
         let Interpreter { build, implementation, platform, prefix, .. } = &self.interpreter;
-        let mut hasher = KeyHasher::new("flowc python environment 2");
+        let mut hasher = KeyHasher::new("flowc python environment 3");
         hasher.digest(&self.pins).bytes(self.place.as_os_str().as_encoded_bytes());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flowc_code::Tools;
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
@@ -35,8 +36,10 @@ impl PythonRunner {
     /// A runner that knows no stage yet, and installs packages without a word. `memory` is what a stage may have where the
     /// pipeline does not say.
     pub fn new(host: Arc<Host>, environments: Environments, memory: u64) -> Self {
-        let own = environments.clone();
-        let installer = Box::new(move |_: &StageDigest, project: &Project| own.install(project, &mut |_| ()));
+        let (own, helper) = (environments.clone(), host.helper().to_owned());
+        let installer = Box::new(move |_: &StageDigest, project: &Project| {
+            own.install(project, Tools::new(&helper, &|| true), &mut |_| ())
+        });
         Self {
             host,
             environments,
@@ -101,7 +104,7 @@ impl PythonRunner {
     ) -> Result<T, Problem> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
         let limits = Limits { memory: Some(self.memory), ..Limits::default() };
-        let process = self.process(&launch, &limits).map_err(|error| Problem::new(error.to_string()))?;
+        let process = self.process(&launch, &limits)?;
         process.ask(|connection| question(connection, &launch))
     }
 
@@ -153,6 +156,7 @@ impl ChainRunner for PythonRunner {
         let launches = self.launches.of(stages)?;
         let process = self.process(&launches[0], &first.limits).map_err(|error| match error {
             PythonError::Process(error) => error.of_stage(&first.stage),
+            PythonError::Stopped => StageError::new(&*first.stage, StageFault::Cancelled),
             other => {
                 let fault = StageFault::Problem { message: other.to_string(), config_path: None };
                 StageError::new(&*first.stage, fault)

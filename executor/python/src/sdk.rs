@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use flowc_platform::{lock_exclusive, rename_new};
+use flowc_platform::{lock_exclusive, read_regular, rename_new};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::PythonError;
@@ -49,6 +49,20 @@ pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
     let building = building.keep();
     rename_new(&building, &place).map_err(PythonError::io(&place))?;
     Ok(place)
+}
+
+/// Whether a folder holds the SDK, and nothing else.
+pub(crate) fn is_whole(place: &Path) -> bool {
+    let folder = place.join("flowc");
+    let is_there =
+        |(path, content): &(&Path, &[u8])| read_regular(&folder.join(path)).is_ok_and(|found| found == *content);
+    modules().iter().all(is_there) && files(place) == modules().len()
+}
+
+/// How many files and links are below a folder.
+fn files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.file_type().is_ok_and(|kind| kind.is_dir()) { files(&entry.path()) } else { 1 }).sum()
 }
 
 /// The SDK's modules by their paths within the package `flowc`, in order. Tests, and what Python leaves behind, are not

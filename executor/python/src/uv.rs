@@ -1,9 +1,10 @@
 //! The program `uv`, started where the project is, with as much of the environment as says where packages come from.
 
 use std::ffi::OsString;
-use std::io::Error;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+
+use flowc_code::{FETCHING, ToolError};
 
 use crate::PythonError;
 
@@ -26,32 +27,14 @@ pub(crate) const PICKING: [&str; 12] = [
     "PYENV_VERSION",
 ];
 
-/// Variables that say where packages come from, and how they are fetched. What is installed is pinned by digests.
-const FETCHING: [&str; 43] = [
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
+/// Variables of uv that say where packages come from, beside those that say how anything is fetched. What is installed is pinned by
+/// digests.
+const SETTINGS: [&str; 24] = [
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_DATA_HOME",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
     "SSL_CLIENT_CERT",
     "REQUESTS_CA_BUNDLE",
-    "NETRC",
-    "GIT_ASKPASS",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_SSL_CAINFO",
-    "SSH_AUTH_SOCK",
     "UV_CACHE_DIR",
     "UV_CONFIG_FILE",
     "UV_NO_CONFIG",
@@ -105,13 +88,19 @@ fn program() -> OsString {
 /// A program in a folder, with the variables that are listed here and no others.
 pub(crate) fn within(program: impl Into<OsString>, folder: &Path) -> Command {
     let mut command = Command::new(program.into());
-    command.current_dir(folder).env_clear().stdin(Stdio::null());
-    let is_passed = |name: &str| PICKING.contains(&name) || FETCHING.contains(&name) || name.starts_with(CREDENTIALS);
+    command.current_dir(folder).env_clear();
+    let is_passed = |name: &str| {
+        PICKING.contains(&name) || FETCHING.contains(&name) || SETTINGS.contains(&name) || name.starts_with(CREDENTIALS)
+    };
     command.envs(std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed)));
     command
 }
 
 /// That uv does not start.
-pub(crate) fn no_uv(error: Error) -> PythonError {
-    PythonError::NoUv { reason: error.to_string() }
+pub(crate) fn no_uv(error: ToolError) -> PythonError {
+    match error {
+        ToolError::NotStarted(reason) => PythonError::NoUv { reason },
+        ToolError::NotGuarded(_) => PythonError::NoTools(error),
+        ToolError::Stopped => PythonError::Stopped,
+    }
 }

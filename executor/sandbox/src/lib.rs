@@ -10,12 +10,15 @@
 //! Where the machine allows no namespaces, as in many containers, what is left of this is done: no files, no sockets but Unix
 //! ones, limits; and `outer` ends what the program started. [`isolation`] tells.
 //!
+//! Programs that may reach what the user may, as compilers have to, are [`guarded`]: they end with whoever started them.
+//!
 //! The helper is any program that calls [`main`] first thing.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod confine;
 mod door;
 mod family;
+mod guard;
 mod inner;
 mod isolation;
 mod outer;
@@ -36,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use spawn::Order;
 
 pub use door::Door;
+pub use guard::{GuardError, guarded};
 pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
 pub use probe::isolation;
@@ -47,6 +51,7 @@ pub use status::{describe, describe_code, is_out_of_memory};
 const OUTER: &str = "sandboxed-program";
 const INNER: &str = "sandboxed-program-inner";
 const DOOR: &str = "read-only-files";
+const GUARD: &str = "guarded-program";
 
 /// A program and what it may reach.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,12 +96,15 @@ const NOT_STARTED: i32 = 126;
 /// Does the helper's part, if the arguments of this process ask for it; does not return then. To be called before any
 /// thread is started.
 pub fn main() {
-    let mut args = std::env::args().skip(1);
+    // A guarded program's words may be no text.
+    let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+    let mut args = std::env::args_os().skip(1).map(text);
     let (Some(part), Some(sandbox)) = (args.next(), args.next()) else { return };
     let status = match part.as_str() {
         OUTER => described(&sandbox).and_then(|order| outer::run(&order)),
         INNER => described(&sandbox).and_then(|order| inner::run(&order)),
         DOOR => door::serve(&sandbox),
+        GUARD => Ok(guard::run()),
         _ => return,
     };
     std::process::exit(status.unwrap_or_else(|error| {

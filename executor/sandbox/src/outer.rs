@@ -49,13 +49,13 @@ pub(crate) fn run(order: &Order) -> Result<i32, SandboxError> {
 }
 
 /// Ends all children, and those that become children by that.
-fn end_children() {
+pub(crate) fn end_children() {
     while kill_family() && wait(WaitOptions::empty()).is_ok() {}
 }
 
 /// Waits for the end of a process, and kills it when this one's standard input ends. There is no thread for that: the kernel
 /// allows none here, since it would be in another process namespace than what is started.
-fn end_with_input(process: u32) -> rustix::io::Result<()> {
+pub(crate) fn end_with_input(process: u32) -> rustix::io::Result<()> {
     let Some(pid) = Pid::from_raw(process as i32) else { return Ok(()) };
     let process = pidfd_open(pid, PidfdFlags::empty())?;
     let stdin = std::io::stdin();

@@ -1,5 +1,6 @@
 //! Starting it.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -29,6 +30,7 @@ impl Sandbox {
 
 pub(crate) fn spawn(helper: &Path, order: &Order) -> std::io::Result<Child> {
     let mut command = Command::new(helper);
-    command.args([OUTER, &serde_json::to_string(order)?]).env_clear();
+    // What a terminal sends to its foreground is for whoever started this, who decides what it means for the program.
+    command.args([OUTER, &serde_json::to_string(order)?]).env_clear().process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }

@@ -16,7 +16,8 @@ use crate::partition;
 /// Says whether the sink's settings go together and its format can hold every column.
 ///
 /// # Errors
-/// The first thing that does not fit: which column or setting, why, and what to do.
+/// The first thing that does not fit, which setting or which columns, why, and what to do. Columns of types that the format
+/// can't hold are told all at once.
 pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     check_target(spec)?;
     check_compression(spec)?;
@@ -30,7 +31,8 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if spec.format == Format::Lines && written.fields().len() != 1 {
         return Err(refuse("format `lines` writes one column of text; select one in a stage before the sink"));
     }
-    written.fields().iter().try_for_each(|field| check_column(&spec.format, field))?;
+    check_types(&spec.format, &written)?;
+    written.fields().iter().try_for_each(|field| check_fields(&spec.format, field))?;
     check_repeated(&spec.format, &written)
 }
 
@@ -125,18 +127,29 @@ fn check_dialect(dialect: &CsvDialect) -> Result<(), SinkError> {
     Ok(())
 }
 
-fn check_column(format: &Format, field: &Field) -> Result<(), SinkError> {
+fn check_types(format: &Format, schema: &Schema) -> Result<(), SinkError> {
+    let unfit = schema.fields().iter().filter(|field| !holds(format, field));
+    let columns: Vec<_> = unfit.map(|field| (field.name().clone(), field.data_type().clone())).collect();
+    match columns.is_empty() {
+        true => Ok(()),
+        false => Err(SinkError::Type { columns, format: format.name(), advice: advice(format) }),
+    }
+}
+
+/// Whether a format has values for those of a column.
+fn holds(format: &Format, field: &Field) -> bool {
     let fits = match format {
         Format::Csv(_) => is_csv(field.data_type()),
         Format::JsonLines => is_json(field.data_type()),
         Format::Lines => is_text(field.data_type()),
         Format::Arrow => !has_dictionary_within(field.data_type()),
         Format::Parquet => is_parquet(field.data_type()),
-        Format::Bytes | Format::Table => return Ok(()),
+        Format::Bytes | Format::Table => return true,
     };
-    if !fits || !probe(format, field) {
-        return Err(unfit(format, field));
-    }
+    fits && probe(format, field)
+}
+
+fn check_fields(format: &Format, field: &Field) -> Result<(), SinkError> {
     match format {
         Format::JsonLines | Format::Parquet => check_names(format, field.name(), children(field.data_type())),
         _ => Ok(()),
@@ -157,17 +170,11 @@ fn check_names(format: &Format, column: &str, fields: Vec<&Field>) -> Result<(),
     fields.into_iter().try_for_each(|field| check_names(format, column, children(field.data_type())))
 }
 
-fn unfit(format: &Format, field: &Field) -> SinkError {
-    let advice = match format {
-        Format::Parquet => "write arrow, or turn it into another type in a stage before the sink",
-        Format::Arrow => "write parquet, or turn the dictionary into plain values in a stage before the sink",
-        _ => "write parquet or arrow, or turn it into text in a stage before the sink",
-    };
-    SinkError::Type {
-        column: field.name().clone(),
-        data_type: field.data_type().clone(),
-        format: format.name(),
-        advice: advice.to_owned(),
+fn advice(format: &Format) -> &'static str {
+    match format {
+        Format::Parquet => "write arrow, or turn the values into another type in a stage before the sink",
+        Format::Arrow => "write parquet, or turn the dictionaries into plain values in a stage before the sink",
+        _ => "write parquet or arrow, or turn the values into text in a stage before the sink",
     }
 }
 

@@ -12,17 +12,15 @@ use crate::misfit::Misfit;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {
-    /// A column's type does not fit the format.
-    #[error("column `{column}` has type {data_type}, which {format} can't hold; {advice}")]
+    /// Columns are of types that do not fit the format.
+    #[error("{} {format} can't hold; {advice}", list_columns(columns))]
     Type {
-        /// The column.
-        column: String,
-        /// Its type.
-        data_type: DataType,
+        /// All of them, with their types.
+        columns: Vec<(String, DataType)>,
         /// The format's name.
         format: &'static str,
         /// What to do.
-        advice: String,
+        advice: &'static str,
     },
     /// The sink's settings do not go together.
     #[error("{0}")]
@@ -162,6 +160,17 @@ impl SinkError {
     /// A batch of other columns.
     pub(crate) fn batch(path: &Path, error: &ArrowError) -> Self {
         Self::Batch { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// Columns with their types, as the start of a sentence.
+fn list_columns(columns: &[(String, DataType)]) -> String {
+    match columns {
+        [(name, data_type)] => format!("column `{name}` has type {data_type}, which"),
+        several => {
+            let several: Vec<_> = several.iter().map(|(name, data_type)| format!("`{name}` ({data_type})")).collect();
+            format!("columns {} have types that", several.join(", "))
+        }
     }
 }
 

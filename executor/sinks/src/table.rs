@@ -4,6 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::{ArrowError, Schema};
 use comfy_table::Table;
+use flowc_codec::printable;
 use flowc_planner::visible::line;
 
 /// Characters of a value that a table shows: nobody reads more, and aligning them takes time that grows with their
@@ -14,7 +15,8 @@ const SHOWN: usize = 1000;
 const LINES: &str = "||--+-++|    ++++++";
 
 /// Draws a table of rows, without a line end. Nulls are shown as `null_text`; with `types`, each column has its type
-/// under its name. Long values are cut, and say so; control characters are escaped, so that each row is a line.
+/// under its name. Long values are cut, and say so; control characters are escaped, so that each row is a line. A time beyond
+/// the calendar is its count and unit.
 ///
 /// # Errors
 /// If a type can't be shown.
@@ -26,10 +28,10 @@ pub fn table(schema: &Schema, rows: &[RecordBatch], null_text: &str, types: bool
     }));
     let options = FormatOptions::new().with_null(null_text);
     for batch in rows {
-        let columns = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options));
+        let columns = batch.columns().iter().map(printable).collect::<Result<Vec<_>, _>>()?;
+        let columns = columns.iter().map(|column| ArrayFormatter::try_new(column, &options));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            // A value that its type can't have is shown as an error, in its place.
             table.add_row(columns.iter().map(|column| cut(line(&column.value(row).to_string()).into_owned())));
         }
     }
@@ -49,7 +51,7 @@ fn cut(mut text: String) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, StringArray};
+    use arrow_array::{ArrayRef, StringArray, TimestampSecondArray};
 
     use super::*;
 
@@ -61,6 +63,16 @@ mod tests {
         assert_eq!(table.lines().count(), 7, "{table}");
         assert!(table.contains("| n\\u{7} ") && table.contains("| a\\u{1b}[31m\\tb\\nc |"), "{table}");
         assert!(!table.contains('\x1b'));
+    }
+
+    #[test]
+    fn times_beyond_the_calendar_are_counts() {
+        let times = TimestampSecondArray::from(vec![Some(i64::MAX), None, Some(0)]);
+        let batch = RecordBatch::try_from_iter([("t", Arc::new(times) as ArrayRef)]).unwrap();
+        let table = table(&batch.schema(), std::slice::from_ref(&batch), "null", false).unwrap();
+        for text in ["| 9223372036854775807 s ", "| null ", "| 1970-01-01T00:00:00 "] {
+            assert!(table.contains(text), "{table}");
+        }
     }
 
     #[test]

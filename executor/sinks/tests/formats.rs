@@ -106,10 +106,23 @@ fn types_that_a_format_cannot_hold_are_refused_by_name() {
         let schema = Schema::new(vec![Field::new("odd", data_type.clone(), true)]);
         match check(&file("x", format.clone()), &schema) {
             Ok(()) => assert!(fits, "{format:?} {data_type}"),
-            Err(SinkError::Type { column, .. }) => assert!(!fits && column == "odd", "{format:?} {data_type}"),
+            Err(SinkError::Type { columns, .. }) => {
+                assert!(!fits && columns == [("odd".to_owned(), data_type.clone())], "{format:?} {data_type}");
+            }
             Err(other) => panic!("{other}"),
         }
     }
+}
+
+#[test]
+fn all_columns_that_a_format_cannot_hold_are_told_at_once() {
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
+    let fields = [("a", list), ("b", DataType::Int64), ("c", DataType::Binary)];
+    let schema = Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec());
+    let error = check(&file("x", csv()), &schema).unwrap_err().to_string();
+    let expected = "columns `a` (List(Int64)), `c` (Binary) have types that csv can't hold; write parquet or arrow, or turn \
+                    the values into text in a stage before the sink";
+    assert_eq!(error, expected);
 }
 
 #[test]

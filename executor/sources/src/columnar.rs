@@ -1,8 +1,8 @@
 //! What Parquet and Arrow have in common: columns by name, types that must agree, decoders that must not be trusted.
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_cast::display::array_value_to_string;
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use flowc_codec::shown;
 
 use crate::convert::{convert, converts};
 use crate::error::SourceError;
@@ -90,7 +90,7 @@ impl Conform {
         let Some(row) = (0..column.len()).find(misfits) else {
             return SourceError::Arrow { file, reason: format!("column `{}`: {error}", field.name()) };
         };
-        let value = array_value_to_string(column, row).unwrap_or_default();
+        let value = shown(column, row);
         let expected = Box::new(field.data_type().clone());
         SourceError::Misfit { file, row: self.row + row as u64 + 1, column: field.name().clone(), value, expected }
     }

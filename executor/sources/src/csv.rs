@@ -90,7 +90,7 @@ impl CsvLayout {
 /// of all others.
 fn decoded_type(data_type: &DataType) -> DataType {
     match data_type {
-        DataType::Boolean | DataType::Utf8View => data_type.clone(),
+        DataType::Utf8View => data_type.clone(),
         number if number.is_integer() || number.is_floating() => number.clone(),
         _ => DataType::Utf8,
     }

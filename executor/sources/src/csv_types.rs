@@ -4,7 +4,7 @@
 use arrow_array::StringArray;
 use arrow_schema::{DataType, TimeUnit};
 
-use crate::values::read_texts;
+use crate::values::{is_padded, read_texts};
 
 /// The columns of the rows so far.
 pub(crate) struct CsvColumns<'a> {
@@ -25,7 +25,7 @@ struct Column {
 
 /// What a field looks like. Times have 3 digits behind the point for each step of their unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Truth,
     Whole,
     Float,
@@ -49,6 +49,11 @@ impl<'a> CsvColumns<'a> {
                 column.add(text);
             }
         }
+    }
+
+    /// What the fields of a column look like together; none while all are null.
+    pub(crate) fn kind(&self, column: usize) -> Option<Kind> {
+        self.columns[column].kind
     }
 
     /// The type of each column. Nothing but nulls is text.
@@ -83,9 +88,12 @@ impl Column {
 }
 
 impl Kind {
-    fn of(text: &str) -> Self {
+    /// What a text looks like.
+    pub(crate) fn of(text: &str) -> Self {
         match text {
             "NaN" | "nan" | "inf" | "-inf" => Kind::Float,
+            // As another type it would lose the white space.
+            text if is_padded(text) => Kind::Text,
             text if text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false") => Kind::Truth,
             text => Self::of_number(text).or_else(|| Self::of_time(text)).unwrap_or(Kind::Text),
         }
@@ -129,7 +137,8 @@ impl Kind {
         }))
     }
 
-    fn join(self, other: Kind) -> Self {
+    /// What values of both kinds look like together.
+    pub(crate) fn join(self, other: Kind) -> Self {
         match (self, other) {
             (own, other) if own == other => own,
             (Kind::Whole, Kind::Float) | (Kind::Float, Kind::Whole) => Kind::Float,

@@ -7,8 +7,8 @@ use flowc_planner::plan::{Format, SourceSpec};
 /// The reader of a format, with the version of what it makes of bytes. A fix that changes rows raises it.
 pub fn reader_version(format: &Format) -> &'static str {
     match format {
-        Format::Csv(_) => "csv 5",
-        Format::JsonLines => "jsonl 5",
+        Format::Csv(_) => "csv 6",
+        Format::JsonLines => "jsonl 6",
         Format::Parquet => "parquet 2",
         Format::Arrow => "arrow 2",
         Format::Lines => "lines 1",

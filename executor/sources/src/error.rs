@@ -239,6 +239,8 @@ pub enum SourceError {
         reason: String,
         /// The start of the record's text.
         text: String,
+        /// The record.
+        record: Vec<u8>,
     },
     /// A record without end.
     #[error("{file}: the record at byte {offset} is longer than {} MiB; is a quote or a line end missing?", limit >> 20)]

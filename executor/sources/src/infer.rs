@@ -157,6 +157,14 @@ impl Shape {
         }
     }
 
+    /// The shape of a member, if this is the shape of records that have it.
+    pub(crate) fn member(&self, name: &str) -> Option<&Shape> {
+        match self {
+            Shape::Object(members) => members.places.get(name).map(|&place| &members.shapes[place].1),
+            _ => None,
+        }
+    }
+
     /// The columns, if this is the shape of records. Records of any number of members have columns.
     pub(crate) fn columns(&self) -> Vec<Field> {
         match self {

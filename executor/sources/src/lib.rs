@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod basis;
 mod columnar;
 mod convert;
 mod csv;
@@ -19,6 +20,7 @@ mod csv_types;
 mod cut;
 mod dialect;
 mod digest;
+mod doubts;
 mod error;
 mod file;
 mod framing;
@@ -46,7 +48,9 @@ mod values;
 mod view;
 mod whole;
 
+pub use basis::{Basis, basis};
 pub use digest::{reader_version, spec_digest};
+pub use doubts::doubt;
 pub use error::SourceError;
 pub use file::OpenFile;
 pub use ignored::Ignored;

@@ -75,7 +75,7 @@ pub(crate) fn with_folders(own: &Schema, files: &[SourceFile]) -> Result<SchemaR
 }
 
 /// A text as a value of a type: a column with one row.
-fn read(text: &str, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+pub(crate) fn read(text: &str, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let texts = StringArray::from(vec![text]);
     match data_type {
         DataType::Dictionary(_, values) => cast_with_options(&read_texts(&texts, values)?, data_type, &STRICT),

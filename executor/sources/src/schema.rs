@@ -23,7 +23,7 @@ use crate::view::View;
 use crate::{ipc, parquet};
 
 /// How many records of a text file are looked at.
-const SAMPLE_RECORDS: usize = 10_000;
+pub(crate) const SAMPLE_RECORDS: usize = 10_000;
 
 /// How many bytes of a text file are looked at.
 const SAMPLE_BYTES: u64 = 64 << 20;
@@ -81,32 +81,38 @@ fn seekable(file: &SourceFile, spec: &SourceSpec) -> Result<View, SourceError> {
 }
 
 /// The start of a text file.
-struct Sample {
-    name: String,
+pub(crate) struct Sample {
+    pub(crate) name: String,
     bytes: Vec<u8>,
     /// Whether the file is longer.
     cut: bool,
 }
 
 impl Sample {
-    fn of(file: &SourceFile, spec: &SourceSpec) -> Result<Self, SourceError> {
+    /// At most so many bytes of a file.
+    pub(crate) fn of(file: &SourceFile, spec: &SourceSpec, most: u64) -> Result<Self, SourceError> {
         let origin = std::fs::File::open(&file.path).map_err(SourceError::io(&file.name, "open it"))?;
         let compression = spec.compression.of(&file.name);
         let broken = |error| unreadable(error, compression, &file.name);
         let plain = decompress(origin, compression).map_err(broken)?;
         let mut bytes = Vec::new();
-        BufReader::new(plain).take(SAMPLE_BYTES).read_to_end(&mut bytes).map_err(broken)?;
-        let cut = bytes.len() as u64 == SAMPLE_BYTES;
+        BufReader::new(plain).take(most).read_to_end(&mut bytes).map_err(broken)?;
+        let cut = bytes.len() as u64 == most;
         let mark = bytes.len() - skip_bom(&file.name, &bytes)?.len();
         bytes.drain(..mark);
         Ok(Self { name: file.name.clone(), bytes, cut })
     }
 
     /// The first file with rows, or else the first with a header, or the first. Records up to `header` are no rows.
-    fn telling(files: &[SourceFile], spec: &SourceSpec, framing: Framing, header: usize) -> Result<Self, SourceError> {
+    pub(crate) fn telling(
+        files: &[SourceFile],
+        spec: &SourceSpec,
+        framing: Framing,
+        header: usize,
+    ) -> Result<Self, SourceError> {
         let mut best: Option<(usize, Self)> = None;
         for file in files {
-            let sample = Self::of(file, spec)?;
+            let sample = Self::of(file, spec, SAMPLE_BYTES)?;
             let records = sample.records(framing).take(header + 1).count();
             if best.as_ref().is_none_or(|(most, _)| records > *most) {
                 best = Some((records, sample));
@@ -129,9 +135,17 @@ impl Sample {
 
     /// Why its first record is no JSON object. Arrays and objects over several lines are the usual reasons.
     fn no_object(&self) -> String {
-        if self.bytes.trim_ascii_start().first() == Some(&b'[') {
-            return "it is a JSON array, and jsonl has an object a line: `jq -c '.[]'` makes one of the other"
-                .to_owned();
+        if let Some(items) = self.bytes.trim_ascii_start().strip_prefix(b"[") {
+            return match items.trim_ascii_start().first() {
+                Some(b'{') => {
+                    "it is a JSON array, and jsonl has an object a line: `jq -c '.[]'` makes one of the other"
+                }
+                _ => {
+                    "it has an array where jsonl has an object a line: `jq -c '{values: .}'` makes an object of each, \
+                     with one column `values`"
+                }
+            }
+            .to_owned();
         }
         let first = self.records(Framing::JsonLines).next().map(serde_json::from_slice::<serde_json::Value>);
         match first {
@@ -142,7 +156,7 @@ impl Sample {
     }
 
     /// Its first records.
-    fn records(&self, framing: Framing) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn records(&self, framing: Framing) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
         let records = std::iter::from_fn(move || {
             let next = if self.cut { framing.record(&self.bytes, at) } else { framing.last_record(&self.bytes, at) };
@@ -154,18 +168,31 @@ impl Sample {
     }
 }
 
+/// The start of a CSV file: its columns' names, and its rows, good and bad.
+pub(crate) struct CsvSample {
+    pub(crate) names: Vec<String>,
+    pub(crate) rows: Vec<csv::ByteRecord>,
+}
+
+impl CsvSample {
+    pub(crate) fn read(sample: &Sample, dialect: &CsvDialect) -> Result<Self, SourceError> {
+        let framing = Framing::Csv(CsvFraming::new(dialect));
+        // One reader for all: to make one takes longer than to read a record.
+        let text = sample.records(framing).collect::<Vec<_>>().concat();
+        let mut rows = records(dialect, &text[..]).into_byte_records().filter_map(Result::ok);
+        let first = rows.next().ok_or_else(|| sample.without_columns(framing, "csv", "it is empty"))?;
+        let (names, first) = match dialect.header {
+            true => (names(&sample.name, &first)?, None),
+            false => ((1..=first.len()).map(|number| format!("column_{number}")).collect(), Some(first)),
+        };
+        Ok(Self { names, rows: first.into_iter().chain(rows).take(SAMPLE_RECORDS).collect() })
+    }
+}
+
 fn infer_csv(sample: &Sample, dialect: &CsvDialect) -> Result<SchemaRef, SourceError> {
-    let framing = Framing::Csv(CsvFraming::new(dialect));
-    // One reader for all: to make one takes longer than to read a record.
-    let text = sample.records(framing).collect::<Vec<_>>().concat();
-    let mut rows = records(dialect, &text[..]).into_byte_records().filter_map(Result::ok);
-    let first = rows.next().ok_or_else(|| sample.without_columns(framing, "csv", "it is empty"))?;
-    let (names, first) = match dialect.header {
-        true => (names(&sample.name, &first)?, None),
-        false => ((1..=first.len()).map(|number| format!("column_{number}")).collect(), Some(first)),
-    };
+    let CsvSample { names, rows } = CsvSample::read(sample, dialect)?;
     let mut columns = CsvColumns::new(names.len(), Some(&dialect.null));
-    first.into_iter().chain(rows).take(SAMPLE_RECORDS).for_each(|row| columns.add(&row));
+    rows.iter().for_each(|row| columns.add(row));
     let types = columns.types();
     let fields = names.iter().zip(types).map(|(name, data_type)| Field::new(name, data_type, true));
     let schema = Schema::new(fields.collect::<Vec<_>>());
@@ -246,6 +273,11 @@ mod tests {
         let json = |text: &[u8]| infer("a", text, Format::JsonLines).unwrap_err().to_string();
         assert!(json(b"\n").contains("it is empty, so its columns are unknown; declare a schema"));
         assert!(json(b"[{\"a\":1}]\n").contains("it is a JSON array, and jsonl has an object a line"));
+        assert!(json(b" [\n  {\"a\":1}]\n").contains("it is a JSON array, and jsonl has an object a line"));
+        for values in ["[1,2]\n[3,4]\n", "[]\n", "[[{\"a\":1}]]\n", "[\"x\"]\n"] {
+            let error = json(values.as_bytes());
+            assert!(error.contains("`jq -c '{values: .}'`") && !error.contains(".[]"), "{error}");
+        }
         assert!(json(b"{\n \"a\": 1\n}\n").contains("its first line is not one JSON object (EOF"));
     }
 

@@ -143,7 +143,8 @@ impl Sift {
             return Ok(());
         }
         let file = self.file.name().to_owned();
-        Err(SourceError::BadRow { file, row, column, reason, text: shown(record) })
+        let (text, record) = (shown(record), record.to_vec());
+        Err(SourceError::BadRow { file, row, column, reason, text, record })
     }
 
     /// The number in the file of the record that was counted last, from 1.

@@ -1,6 +1,7 @@
 //! Texts as values of any type. Whatever the format and wherever in a row, a spelling is read here, so it is a value
 //! everywhere or nowhere.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -78,7 +79,7 @@ pub(crate) fn encode(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(|error| (String::new(), error))
 }
 
-/// Reads texts as values of a plain type that has no parts.
+/// Reads texts as values of a plain type that has no parts. White space around a value is no part of it, but in text.
 ///
 /// # Errors
 /// A text is no value of the type, or says more than the type can hold: nothing is rounded, cut or carried over.
@@ -86,6 +87,26 @@ pub(crate) fn read_texts(texts: &StringArray, data_type: &DataType) -> Result<Ar
     match data_type {
         DataType::Utf8 => Ok(Arc::new(texts.clone())),
         DataType::LargeUtf8 | DataType::Utf8View => cast_with_options(texts, data_type, &STRICT),
+        other => read_trimmed(&trimmed(texts), other),
+    }
+}
+
+/// Texts without the white space around them. Most have none.
+fn trimmed(texts: &StringArray) -> Cow<'_, StringArray> {
+    match texts.iter().flatten().any(is_padded) {
+        true => Cow::Owned(texts.iter().map(|text| text.map(str::trim_ascii)).collect()),
+        false => Cow::Borrowed(texts),
+    }
+}
+
+/// Whether there is white space around a text. Arrow's parsers of numbers, which read most of CSV, take the same.
+pub(crate) fn is_padded(text: &str) -> bool {
+    text.trim_ascii().len() < text.len()
+}
+
+/// Reads texts without white space around them as values of another type than text.
+fn read_trimmed(texts: &StringArray, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
+    match data_type {
         DataType::Null => nulls(texts),
         DataType::Boolean => booleans(texts),
         DataType::Int8 => numbers::<Int8Type>(texts),

@@ -83,9 +83,10 @@ impl Chains<'_> {
                 other => return other.map_err(|error| self.error(error, task)),
             };
             let lost = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
-            said.push((lost.unwrap_or(task.id.stage), "warn".to_owned(), format!("{fault}; trying again")));
-            self.check_cancel().map_err(|error| self.error(error, task))?;
+            // Whoever stops a run may end its programs too, and be heard of later.
             std::thread::sleep(pause);
+            self.check_cancel().map_err(|error| self.error(error, task))?;
+            said.push((lost.unwrap_or(task.id.stage), "warn".to_owned(), format!("{fault}; trying again")));
         }
         self.attempt(task, said).map_err(|error| self.error(error, task))
     }
@@ -249,6 +250,8 @@ impl Chains<'_> {
     fn stage_error(&self, error: StageError, task: &Task) -> Error {
         let place = Box::new(failure_site(&error, task, &self.reading));
         match error.fault {
+            // What becomes of a stage's process then says nothing of the stage.
+            fault if fault.is_loss() && self.cancel.is_cancelled() => Error::Cancelled,
             StageFault::Cancelled => Error::Cancelled,
             fault => Error::Stage { stage: error.stage, place, message: fault.to_string() },
         }

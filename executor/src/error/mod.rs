@@ -21,6 +21,9 @@ pub enum Error {
     /// The pipeline has mistakes; each has its place in the text.
     #[error("the pipeline has {}", count(.0.len(), "mistake"))]
     Pipeline(Vec<Diagnostic>),
+    /// This machine lacks what stages need, or refuses it; each has its place in the text.
+    #[error("this machine lacks what the pipeline needs")]
+    Machine(Vec<Diagnostic>),
     /// The pipeline does not fit the lock, under `--locked`, or the lock cannot be read.
     #[error("{message}")]
     Locked {
@@ -173,7 +176,7 @@ impl Error {
             Self::Locked { .. } => ErrorClass::Lock,
             Self::Isolation { .. } => ErrorClass::Isolation,
             Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } => ErrorClass::Run,
-            Self::File { .. } | Self::System { .. } | Self::Changed(_) => ErrorClass::Environment,
+            Self::Machine(_) | Self::File { .. } | Self::System { .. } | Self::Changed(_) => ErrorClass::Environment,
             Self::Store(error) if error.is_internal() => ErrorClass::Internal,
             Self::Store(_) => ErrorClass::Store,
             Self::Internal { .. } => ErrorClass::Internal,
@@ -185,6 +188,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Pipeline(_) => "flowc::pipeline",
+            Self::Machine(_) => "flowc::machine",
             Self::Locked { .. } => "flowc::locked",
             Self::Isolation { .. } => "flowc::isolation",
             Self::Source { .. } => "flowc::source",

@@ -125,7 +125,7 @@ impl Error {
         let all = |problems: &[Diagnostic]| problems.iter().map(|one| ErrorReport::of_diagnostic(one, class)).collect();
         let report = ErrorReport { causes: causes(self), ..ErrorReport::new(self.code(), class, self.to_string()) };
         let report = match self {
-            Error::Pipeline(problems) => return all(problems),
+            Error::Pipeline(problems) | Error::Machine(problems) => return all(problems),
             Error::Locked { problems, .. } if !problems.is_empty() => return all(problems),
             Error::Secrets(missing) => return missing.iter().map(|one| ErrorReport::of_secret(one, class)).collect(),
             Error::Source { source_name, .. } => ErrorReport { source: Some(source_name.clone()), ..report },

@@ -11,7 +11,7 @@ use flowc_sources::SegmentReader;
 use flowc_store::ColumnReader;
 
 use crate::Error;
-use crate::inputs::lookup::{ColumnLocation, Locator};
+use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
 use crate::intake::files::{OpenFiles, source_error};
 
 /// A source segment that is in memory, since it has just been read for the first time.
@@ -106,10 +106,11 @@ impl<'a> Reading<'a> {
             if let ColumnLocation::Source { source, segment, .. } = home
                 && self.fresh.is_none_or(|fresh| fresh.source != source)
             {
-                let file = self.locator.lookup.inventory.source(source).segments[segment].file;
-                let file = self.files.get(self.locator.plan, self.locator.lookup.inventory, source, file)?;
-                let of = &self.locator.plan.sources[source];
-                return file.verify_unchanged().map_err(|error| source_error(of, error));
+                let Lookups { inventory, .. } = self.locator.lookup;
+                let plan = self.locator.plan;
+                let file = inventory.source(source).segments[segment].file;
+                let file = self.files.get(plan, inventory, source, file)?;
+                return file.verify_unchanged().map_err(|error| source_error(plan, inventory, source, error));
             }
         }
         Ok(())

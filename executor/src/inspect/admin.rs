@@ -1,8 +1,10 @@
 //! Looking after a store.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use flowc_code::Snapshots;
+use flowc_platform::is_sealed;
 use flowc_python::Environments;
 use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
 
@@ -16,9 +18,48 @@ pub fn info(store: &Path) -> Result<Info, Error> {
 }
 
 /// Reads everything and compares it with its digests. With `repair`, damaged results are dropped; the next run that
-/// needs them makes them again.
-pub fn verify(store: &Path, repair: bool) -> Result<Vec<Damage>, Error> {
-    Ok(Store::open(store)?.verify(repair)?)
+/// needs them makes them again, and damaged code is removed, so that it is made again too. That waits for runs that are under way,
+/// which may use it.
+///
+/// # Errors
+/// If the store can't be read or written.
+pub fn verify(store: &Path, repair: bool) -> Result<Verified, Error> {
+    let held = if repair { Store::open_alone(store)? } else { Store::open(store)? };
+    let results = held.verify(repair)?;
+    let code = damaged_code(store);
+    if repair {
+        code.iter().try_for_each(|path| removed(path))?;
+    }
+    Ok(Verified { results, code })
+}
+
+/// What is damaged in a store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Results.
+    pub results: Vec<Damage>,
+    /// Files and folders of what runs: snapshots of code, environments, components that were built or compiled.
+    pub code: Vec<PathBuf>,
+}
+
+fn damaged_code(store: &Path) -> Vec<PathBuf> {
+    let area = |area| Store::area(store, area);
+    let snapshots = Snapshots::new(area(Area::Code));
+    let environments = Environments { home: area(Area::Environments), snapshots: snapshots.clone() };
+    let files = [Area::Cwasm, Area::Builds].map(|one| std::fs::read_dir(area(one)).into_iter().flatten().flatten());
+    let files = files.into_iter().flatten().map(|entry| entry.path());
+    let components = files.filter(|path| path.extension().is_some_and(|ending| ending == "wasm" || ending == "cwasm"));
+    let mut damaged: Vec<PathBuf> = components.filter(|path| !is_sealed(path)).collect();
+    damaged.extend(snapshots.damaged());
+    damaged.extend(environments.damaged());
+    damaged.sort();
+    damaged
+}
+
+fn removed(path: &Path) -> Result<(), Error> {
+    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+    let removed = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    removed.map_err(|cause| Error::File { path: path.to_owned(), cause })
 }
 
 /// Lets go of a pinned run: `gc` may then remove what it alone needs.

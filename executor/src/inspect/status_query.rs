@@ -1,8 +1,8 @@
 //! Holds a plan against store and sources, and against the last good run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flowc_demand::{Datasets, Demand, Lineage, Selection, demand};
+use flowc_demand::{Datasets, Demand, Lineage, Selection, demand, is_never_called, makers, passthrough};
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
 use flowc_sinks::Stagings;
@@ -41,10 +41,11 @@ struct StageWork {
     merges: bool,
 }
 
-fn work(demand: &Demand) -> Work {
+/// The work of stages that are called: those of a chain that only pass on what they are given are not.
+fn work(plan: &Plan, demand: &Demand) -> Work {
     let mut work = Work::new();
     for task in &demand.tasks {
-        for link in &task.chain {
+        for link in task.chain.iter().filter(|link| passthrough(plan, link).is_none()) {
             let of = work.entry(link.stage).or_default();
             match task.id.work {
                 flowc_demand::Work::Segment(_) => of.segments += 1,
@@ -68,11 +69,13 @@ impl<'a> Look<'a> {
     /// What a run would do.
     pub(crate) fn status(&self) -> Result<Status, Error> {
         let selection = select(self.plan(), &RunRequest::default())?;
-        let work = work(&self.demand(&selection)?);
-        let working = work.keys().copied().collect();
+        let demand = self.demand(&selection)?;
+        let work = work(self.plan(), &demand);
+        let working = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage).collect();
+        let makers = makers(self.plan(), &selection);
         let reasons = Reasons::new(self.locator(), self.planned, self.last.as_ref(), &working);
         let stages = (0..self.plan().stages.len()).map(|stage| match selection.stages.contains(&stage) {
-            true => self.stage(stage, &work, &reasons),
+            true => self.stage(stage, &work, &makers, &reasons),
             false => Ok(self.unneeded(stage)),
         });
         Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
@@ -90,7 +93,8 @@ impl<'a> Look<'a> {
     /// A stage that a run passes over.
     fn unneeded(&self, index: usize) -> StageOutlook {
         let name = self.plan().stages[index].name.clone();
-        StageOutlook { name, to_run: 0, merges: false, cached: 0, unknown: false, reasons: vec![Reason::Unneeded] }
+        let reasons = vec![Reason::Unneeded];
+        StageOutlook { name, to_run: 0, merges: false, cached: 0, passthrough: false, unknown: false, reasons }
     }
 
     fn demand(&self, selection: &Selection) -> Result<Demand, Error> {
@@ -122,16 +126,25 @@ impl<'a> Look<'a> {
         self.plan().sinks.iter().map(status).collect()
     }
 
-    fn stage(&self, index: usize, work: &Work, reasons: &Reasons<'_>) -> Result<StageOutlook, Error> {
-        let unknown = reasons.is_unknown(index);
+    fn stage(
+        &self,
+        index: usize,
+        work: &Work,
+        makers: &BTreeSet<usize>,
+        reasons: &Reasons<'_>,
+    ) -> Result<StageOutlook, Error> {
+        let is_known_to_pass = is_never_called(self.plan(), index);
+        let unknown = reasons.is_unknown(index) && !is_known_to_pass;
         let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
+        let passthrough = !makers.contains(&index) && !work.contains_key(&index) && !unknown;
         let total = self.locator().invocations(index);
         let reasons = if work.contains_key(&index) || unknown { reasons.of(index)? } else { Vec::new() };
         Ok(StageOutlook {
             name: self.plan().stages[index].name.clone(),
             to_run: segments,
             merges,
-            cached: if unknown { 0 } else { total.saturating_sub(segments) },
+            cached: if unknown || passthrough { 0 } else { total.saturating_sub(segments) },
+            passthrough,
             unknown,
             reasons,
         })

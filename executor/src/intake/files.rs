@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flowc_planner::plan::{Declared, Plan, Rest, Source, SourceSpec};
-use flowc_sources::{OpenFile, SegmentReader, SourceError};
+use arrow_schema::DataType;
+use flowc_planner::plan::{Declared, Plan, Rest, SourceSpec};
+use flowc_sources::{Basis, OpenFile, SegmentReader, SourceError, basis, doubt};
 
 use crate::Error;
 use crate::intake::inventory::Inventory;
@@ -54,7 +55,7 @@ impl OpenFiles {
     fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
         let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
         let schema = &plan.stream(of.stream).schema;
-        let failed = |error: SourceError| source_error(of, error);
+        let failed = |error: SourceError| source_error(plan, inventory, source, error);
         let opened = match &entry.file {
             Some(file) => OpenFile::open(file, &of.spec, schema, &self.spool).map_err(failed)?,
             None => OpenFile::stdin(&of.spec, schema, &self.spool).map_err(failed)?,
@@ -90,26 +91,55 @@ impl OpenFiles {
             let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
             return Err(Error::Source { source_name: read.name.clone(), message, cause: None });
         }
-        file.verify_unchanged().map_err(|error| source_error(read, error))?;
-        file.read(&segment.scan.raw, None, columns).map_err(|error| source_error(read, error))
+        let failed = |error: SourceError| source_error(plan, inventory, source, error);
+        file.verify_unchanged().map_err(failed)?;
+        file.read(&segment.scan.raw, None, columns).map_err(failed)
     }
 }
 
 /// An error of a source, with its name and with what to do about columns that no longer are what they were.
-pub(crate) fn source_error(source: &Source, error: SourceError) -> Error {
+pub(crate) fn source_error(plan: &Plan, inventory: &Inventory, source: usize, error: SourceError) -> Error {
+    let of = &plan.sources[source];
+    let files: Vec<_> = inventory.source(source).files.iter().filter_map(|entry| entry.file.clone()).collect();
     let mut remedies = Vec::new();
-    if let Some(column) = error.column().filter(|column| is_pinned(&source.spec, column)) {
-        remedies.push(format!(
-            "the lock pins `{column}`, which was inferred: `flowc run --update` infers the columns again, \
-             `schema rest=\"infer\" {{ column \"{column}\" ... }}` declares this one"
-        ));
+    if let SourceError::BadRow { file: name, .. } | SourceError::MissingColumn { file: name, .. } = &error {
+        let file = files.iter().find(|file| file.name == *name);
+        remedies.extend(file.and_then(|file| doubt(file, &of.spec)));
+    }
+    if let Some(column) = error.column().filter(|column| is_pinned(&of.spec, column)) {
+        let pinned = plan.stream(of.stream).schema.field_with_name(column).ok().map(|field| field.data_type());
+        remedies.push(remedy(column, pinned, basis(&files, &of.spec, &error)));
     }
     if matches!(error, SourceError::BadRow { .. }) {
         remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
     }
     let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();
     let message = format!("{error}{remedies}");
-    Error::Source { source_name: source.name.clone(), message, cause: Some(error.into()) }
+    Error::Source { source_name: of.name.clone(), message, cause: Some(error.into()) }
+}
+
+/// What to do about an inferred column that a file does not fit. To infer it again helps only where that gives another
+/// type: the files are looked at in part.
+fn remedy(column: &str, pinned: Option<&DataType>, basis: Option<Basis>) -> String {
+    let Some(basis) = basis.filter(|basis| basis.inferred.is_some() && basis.inferred.as_ref() == pinned) else {
+        return format!(
+            "the lock pins `{column}`, which was inferred: `flowc run --update` infers the columns again, \
+             `schema rest=\"infer\" {{ column \"{column}\" ... }}` declares this one"
+        );
+    };
+    let inferred = pinned.map(DataType::to_string).unwrap_or_default();
+    let origin = basis.origin.map_or_else(String::new, |origin| format!(" from {origin}"));
+    let inferred =
+        format!("`{column}` was inferred as {inferred}{origin}, and `flowc run --update` would infer it so again");
+    match basis.holds_both {
+        Some(both) => {
+            let both = both.to_string().replace('"', "\\\"");
+            format!(
+                "`schema rest=\"infer\" {{ column \"{column}\" \"{both}\" }}` declares a type that holds both: {inferred}"
+            )
+        }
+        None => format!("{inferred}; read files that differ as a source of their own"),
+    }
 }
 
 /// Whether a column of a source was inferred, so that the lock says what it is.
@@ -121,8 +151,14 @@ fn is_pinned(spec: &SourceSpec, column: &str) -> bool {
 /// What to do where files have columns or members that a source does not have; none where the text says that it is meant so.
 pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
     match spec.declared.as_ref().map(|declared| declared.rest) {
-        None => Some("`flowc run --update` pins the columns anew, `schema rest=\"infer\"` names columns beside those"),
-        Some(Rest::Infer) => Some("name them in `schema`, or let `flowc run --update` pin the columns anew"),
+        None => Some(
+            "`schema rest=\"infer\" { column ... }` names columns beside the inferred ones; `flowc run --update` infers them \
+             anew, from the first file and its first 10000 records",
+        ),
+        Some(Rest::Infer) => Some(
+            "name them in `schema`; `flowc run --update` infers the columns anew, from the first file and its first 10000 \
+             records",
+        ),
         Some(Rest::Unsaid) => {
             Some("`schema rest=\"infer\"` takes them in, `schema rest=\"drop\"` leaves them out unsaid")
         }

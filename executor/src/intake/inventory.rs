@@ -17,11 +17,20 @@ use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::intake::notes::FileNotes;
 use crate::plan::Planned;
 use crate::remembered::FILES;
 
 /// Sources that could not be read, and why: the first reason of each.
 pub(crate) type Unreadable = BTreeMap<usize, Error>;
+
+/// What a scan found in a file.
+pub(crate) struct ReadFile {
+    /// Its segments, in order.
+    pub scans: Vec<Arc<SegmentScan>>,
+    /// What was noticed of it.
+    pub notes: FileNotes,
+}
 
 /// Sources of a plan, all of them or those at hand.
 #[derive(Clone, Default)]
@@ -50,6 +59,8 @@ pub(crate) struct FileEntry {
     pub stamp: Option<FileStamp>,
     /// Its segments, unless it is new or was changed.
     pub scans: Option<Vec<Arc<SegmentScan>>>,
+    /// What was noticed of it when it was read.
+    pub notes: FileNotes,
 }
 
 impl FileEntry {
@@ -111,6 +122,7 @@ struct FileMemo<'a> {
     name: Cow<'a, str>,
     stamp: FileStamp,
     scans: Option<Cow<'a, [Arc<SegmentScan>]>>,
+    notes: FileNotes,
 }
 
 impl Inventory {
@@ -151,11 +163,12 @@ impl Inventory {
         self.sources.iter().flat_map(|(s, source)| source.unread().map(move |file| (*s, file))).collect()
     }
 
-    /// Takes in the segments of files that have been read, by source and file. Gives the sources.
-    pub(crate) fn complete(&mut self, files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>>) -> BTreeSet<usize> {
+    /// Takes in what was found in files that have been read, by source and file. Gives the sources.
+    pub(crate) fn complete(&mut self, files: BTreeMap<(usize, usize), ReadFile>) -> BTreeSet<usize> {
         let sources: BTreeSet<usize> = files.keys().map(|(source, _)| *source).collect();
-        for ((source, file), scans) in files {
-            self.source_mut(source).files[file].scans = Some(scans);
+        for ((source, file), read) in files {
+            let entry = &mut self.source_mut(source).files[file];
+            (entry.scans, entry.notes) = (Some(read.scans), read.notes);
         }
         for &source in &sources {
             self.source_mut(source).collect();
@@ -178,7 +191,7 @@ impl SourceInventory {
         let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
         let of = &plan.sources[source];
         let Location::Files(patterns) = &of.spec.location else {
-            let stdin = FileEntry { file: None, stamp: None, scans: None };
+            let stdin = FileEntry { file: None, stamp: None, scans: None, notes: FileNotes::default() };
             return Ok(Self { files: vec![stdin], ..Self::default() });
         };
         let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
@@ -195,8 +208,8 @@ impl SourceInventory {
             };
             let stamp = FileStamp::of(&file.path).map_err(unseen)?;
             let known = known.remove(file.name.as_str()).filter(|memo| memo.stamp == stamp);
-            let scans = known.and_then(|memo| memo.scans).map(Cow::into_owned);
-            files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans });
+            let (scans, notes) = known.map(|memo| (memo.scans.map(Cow::into_owned), memo.notes)).unwrap_or_default();
+            files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans, notes });
         }
         let directories = trusted.then_some(listing.directories);
         let mut inventory = Self { files, directories, segments: Vec::new() };
@@ -260,7 +273,7 @@ impl SourceInventory {
         let files = self.files.iter().filter_map(|entry| {
             let (file, stamp) = (entry.file.as_ref()?, entry.stamp?);
             let scans = entry.scans.as_deref().filter(|_| !stamp.is_racy(now)).map(Cow::Borrowed);
-            Some(FileMemo { name: Cow::Borrowed(&file.name), stamp, scans })
+            Some(FileMemo { name: Cow::Borrowed(&file.name), stamp, scans, notes: entry.notes.clone() })
         });
         let directories = self.directories.as_deref().map(Cow::Borrowed);
         let memo = SourceMemo { directories, files: files.collect() };
@@ -305,8 +318,10 @@ fn list(patterns: &[String], base: &Path) -> Result<(Listing, bool), SourceError
 fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
     let of = &plan.sources[source];
     let spec = flowc_sources::spec_digest(&of.spec, &plan.stream(of.stream).schema);
-    let mut hasher = KeyHasher::new("source files 1");
+    let mut hasher = KeyHasher::new("source files 2");
     hasher.bytes(base.as_os_str().as_encoded_bytes()).digest(&spec);
+    // Columns of folders are noticed unless the pipeline's text says that nothing shall read them.
+    hasher.number(u64::from(of.spec.partitions == Some(false)));
     if let Location::Files(patterns) = &of.spec.location {
         patterns.iter().for_each(|pattern| {
             hasher.bytes(pattern.as_bytes());

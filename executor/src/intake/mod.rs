@@ -4,4 +4,6 @@
 
 pub(crate) mod files;
 pub(crate) mod inventory;
+pub(crate) mod notes;
+pub(crate) mod notices;
 pub(crate) mod scan;

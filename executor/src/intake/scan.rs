@@ -3,7 +3,7 @@
 //! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
 //! without reading it twice.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -11,12 +11,13 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::{BadRows, Format, Plan, Source};
-use flowc_sources::{Ignored, OpenFile, RawSegment};
+use flowc_planner::plan::{BadRows, Format, Plan};
+use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError, doubt};
 use flowc_store::{Record, Store};
 
-use crate::intake::files::{OpenFiles, rest_help, source_error};
-use crate::intake::inventory::{Inventory, SegmentFacts, SegmentScan, Unreadable};
+use crate::intake::files::{OpenFiles, source_error};
+use crate::intake::inventory::{Inventory, ReadFile, SegmentFacts, SegmentScan, Unreadable};
+use crate::intake::notes::FileNotes;
 use crate::remembered::SEGMENT;
 use crate::schedule::spawn;
 use crate::{Cancel, Error, Event, Observer};
@@ -76,18 +77,16 @@ struct FileIndex {
 #[derive(Default)]
 struct Findings {
     scans: Vec<(FileIndex, SegmentScan)>,
-    /// Columns that a file has and the source has not.
-    unknown: BTreeMap<FileIndex, Vec<String>>,
-    /// Columns that the names of a file's folders have, and nothing reads.
-    folders: BTreeMap<FileIndex, Vec<String>>,
+    /// What was noticed of files when they were opened.
+    notes: BTreeMap<FileIndex, FileNotes>,
 }
 
 type Found = Mutex<Findings>;
 
 /// What a scan found.
 pub(crate) struct Scanned {
-    /// The segments of each file that was read, by source and file.
-    pub files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>>,
+    /// Each file that was read, by source and file.
+    pub files: BTreeMap<(usize, usize), ReadFile>,
     /// The sources that could not be read.
     pub unreadable: Unreadable,
 }
@@ -134,30 +133,18 @@ impl Scanner<'_> {
         if let Some(error) = lock(&failure).take() {
             return Err(error);
         }
-        let Findings { scans: mut found, unknown, folders } = std::mem::take(&mut *lock(&found));
-        self.warn(inventory, unknown, |of, file, columns| {
-            let (source, help) = (&of.name, rest_help(&of.spec)?);
-            let known = if of.spec.is_inferred() { "the lock" } else { "`schema`" };
-            Some(format!(
-                "source `{source}`: {file} has columns that {known} does not have: {columns}. Nothing reads them; {help}"
-            ))
-        });
-        self.warn(inventory, folders, |of, file, columns| {
-            rest_help(&of.spec)?;
-            Some(format!(
-                "source `{}`: the folders of {file} have columns that nothing reads: {columns}. To read them, say \
-                 `files ... partitions=#true`, and declare them or run `flowc run --update`; `partitions=#false` says that \
-                 nothing shall",
-                of.name
-            ))
-        });
+        let Findings { scans: mut found, mut notes } = std::mem::take(&mut *lock(&found));
         found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
         let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
         let read = unread.iter().filter(|(source, _)| !unreadable.contains_key(source));
-        let mut files: BTreeMap<(usize, usize), Vec<Arc<SegmentScan>>> = read.map(|file| (*file, Vec::new())).collect();
+        let mut of_file = |&(source, file): &(usize, usize)| ReadFile {
+            scans: Vec::new(),
+            notes: notes.remove(&FileIndex { source, file }).unwrap_or_default(),
+        };
+        let mut files: BTreeMap<(usize, usize), ReadFile> = read.map(|file| (*file, of_file(file))).collect();
         for (place, scan) in found {
-            if let Some(scans) = files.get_mut(&(place.source, place.file)) {
-                scans.push(Arc::new(scan));
+            if let Some(file) = files.get_mut(&(place.source, place.file)) {
+                file.scans.push(Arc::new(scan));
             }
         }
         Ok(Scanned { files, unreadable })
@@ -179,7 +166,7 @@ impl Scanner<'_> {
         drop(sender);
         for job in receiver {
             let place = job.place;
-            let decode = || self.decode(job, results.found);
+            let decode = || self.decode(inventory, job, results.found);
             self.settle(place, Error::catch(|| self.described(inventory, place), decode), results)?;
         }
         Ok(())
@@ -220,51 +207,32 @@ impl Scanner<'_> {
         }
         let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
-        let unknown = file.unknown_columns().map_err(|error| source_error(of, error))?;
-        if !unknown.is_empty() {
-            lock(found).unknown.insert(place, unknown);
-        }
-        if !file.unread_folders().is_empty() {
-            lock(found).folders.insert(place, file.unread_folders().to_vec());
-        }
+        let failed = |error: SourceError| source_error(self.plan, inventory, place.source, error);
+        let notes = FileNotes {
+            unknown_columns: file.unknown_columns().map_err(failed)?,
+            unread_folders: file.unread_folders().to_vec(),
+            doubt: entry.file.as_ref().and_then(|file| doubt(file, &of.spec)),
+        };
+        lock(found).notes.insert(place, notes);
         for segment in file.segments() {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let (raw, bytes) = segment.map_err(|error| source_error(of, error))?;
+            let (raw, bytes) = segment.map_err(failed)?;
             if let Some(facts) = self.known_facts(&raw, place, &file)? {
                 lock(found).scans.push((place, SegmentScan { raw, facts }));
                 continue;
             }
             let job = Job { place, file: file.clone(), raw, bytes };
             if let Err(job) = sender.try_send(job) {
-                self.decode(job.into_inner(), found)?;
+                self.decode(inventory, job.into_inner(), found)?;
             }
         }
-        file.verify_unchanged().map_err(|error| source_error(of, error))?;
+        file.verify_unchanged().map_err(failed)?;
         if file.is_spooled() {
             self.files.keep(place.source, place.file, file);
         }
         Ok(())
-    }
-
-    /// Tells of columns that nothing sees: whoever added one wants to hear why. Once a source: the files of a source are
-    /// alike.
-    fn warn(
-        &self,
-        inventory: &Inventory,
-        unread: BTreeMap<FileIndex, Vec<String>>,
-        message: impl Fn(&Source, &str, &str) -> Option<String>,
-    ) {
-        let mut told = BTreeSet::new();
-        for (place, columns) in unread.into_iter().filter(|(place, _)| told.insert(place.source)) {
-            let source = &self.plan.sources[place.source];
-            let file = inventory.source(place.source).files[place.file].name();
-            let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
-            if let Some(message) = message(source, file, &columns) {
-                self.observer.observe(Event::Warning { message });
-            }
-        }
     }
 
     /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
@@ -312,7 +280,7 @@ impl Scanner<'_> {
         hasher.finish()
     }
 
-    fn decode(&self, job: Job, found: &Found) -> Result<(), Error> {
+    fn decode(&self, inventory: &Inventory, job: Job, found: &Found) -> Result<(), Error> {
         let Job { place, file, raw, bytes } = job;
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled);
@@ -320,7 +288,7 @@ impl Scanner<'_> {
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
-        let failed = |error: flowc_sources::SourceError| source_error(of, error);
+        let failed = |error: SourceError| source_error(self.plan, inventory, place.source, error);
         let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());

@@ -7,7 +7,8 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Location, SourceSpec};
+use flowc_planner::plan::{Code, Format, Location, SourceSpec};
+use flowc_sources::SourceError;
 use flowc_store::{Memo, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -107,9 +108,20 @@ impl<'a> StageCatalogue<'a> {
                     .with_help("declare them: schema { column \"id\" \"Int64\"; ... }")
             });
         };
-        let problem = |error: flowc_sources::SourceError| Problem::new(error.to_string());
+        let problem = |error: SourceError| Problem::new(error.to_string());
         let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
-        flowc_sources::infer_schema(&listing.files, spec).map_err(problem)
+        flowc_sources::infer_schema(&listing.files, spec).map_err(|error| {
+            let doubt = listing.files.iter().find_map(|file| flowc_sources::doubt(file, spec));
+            let has_header = matches!(&spec.format, Format::Csv(dialect) if dialect.header);
+            let is_repeated = has_header && matches!(error, SourceError::RepeatedColumn { .. });
+            let repeated = is_repeated.then(|| {
+                "if the first line is a row and names no columns, say `format \"csv\" header=#false`".to_owned()
+            });
+            match doubt.or(repeated) {
+                Some(help) => problem(error).with_help(help),
+                None => problem(error),
+            }
+        })
     }
 }
 

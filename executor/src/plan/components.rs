@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flowc_code::{Evidence, Parts, Reader, normal};
+use flowc_code::{Evidence, Parts, Reader, Tools, normal};
 use flowc_componentize::{BuildError, Built, Known, Source};
 use flowc_container::{ImageFolder, ImageSource, is_pinned};
 use flowc_planner::catalogue::Problem;
@@ -103,10 +103,12 @@ impl Components<'_> {
 
     fn built(&self, code: &Code, dir: &str) -> Result<Located, Problem> {
         let dir = normal(&self.base.join(dir));
+        let is_wanted = || self.compilations.is_wanted();
+        let tools = self.tools(&is_wanted);
         let (Known { digest: made_of, evidence, parts, .. }, component) =
-            self.code.read_in_place(&dir, |reader| match self.kept(&dir, reader)? {
+            self.code.read_in_place(&dir, |reader| match self.kept(&dir, tools, reader)? {
                 Some(kept) => Ok(kept),
-                None => self.build(code, &dir, reader),
+                None => self.build(code, &dir, tools, reader),
             })?;
         let digest = WasmRunner::digest(&component);
         self.runners.wasm.add(component, digest);
@@ -115,8 +117,8 @@ impl Components<'_> {
     }
 
     /// A component that was built before of the crate as it is now. What its build read besides is remembered.
-    fn kept(&self, dir: &Path, reader: &Reader<'_>) -> Result<Option<(Known, Vec<u8>)>, Problem> {
-        let source = Source::find(dir, reader).map_err(unbuilt)?;
+    fn kept(&self, dir: &Path, tools: Tools<'_>, reader: &Reader<'_>) -> Result<Option<(Known, Vec<u8>)>, Problem> {
+        let source = Source::find(dir, tools, reader).map_err(unbuilt)?;
         let Some(reads) = self.code.reads(&source, dir) else { return Ok(None) };
         let known = source.with(&reads, self.base, reader).map_err(unbuilt)?;
         let component = self.store.sealed(Area::Builds, &component_name(&known.digest));
@@ -126,8 +128,9 @@ impl Components<'_> {
     fn python(&self, dir: &str, entry: &str) -> Result<Located, Problem> {
         self.runners.warn_of_isolation(self.observer);
         let (dir, home) = (self.base.join(dir), Store::area(self.store.dir(), Area::Environments));
-        let project = self.code.read(&dir, |reader| Project::find(&dir, &home, reader));
-        let project = project.map_err(|error| Problem::new(error.to_string()))?;
+        let is_wanted = || self.compilations.is_wanted();
+        let tools = self.tools(&is_wanted);
+        let project = self.code.read(&dir, |reader| Project::find(&dir, &home, tools, reader))?;
         let (evidence, builds) = (project.evidence().clone(), project.kept().into());
         let parts = Some(project.parts(self.base));
         // Its packages are installed when it is started, which what is known of it may spare.
@@ -139,10 +142,10 @@ impl Components<'_> {
         let containers = &self.runners.containers;
         let dir = self.base.join(dir);
         let folder = self.code.read(&dir, |reader| ImageFolder::find(&dir, reader));
-        let folder = folder.map_err(|error| Problem::new(error.to_string()))?;
+        let folder = folder?;
         let image = match containers.made(&folder) {
             Some(image) => image,
-            None => self.told(code, |log| containers.make(&folder, log))?,
+            None => self.told(code, |log| Ok(containers.make(&folder, log)?))?,
         };
         let (evidence, parts) = (folder.evidence().clone(), folder.parts());
         let launch =
@@ -156,9 +159,9 @@ impl Components<'_> {
         let image = match self.images.get(reference) {
             _ if is_pinned(reference) => reference.to_owned(),
             Some(pinned) => pinned.clone(),
-            None => match containers.find(reference).map_err(|error| Problem::new(error.to_string()))? {
+            None => match containers.find(reference)? {
                 Some(found) => found,
-                None => self.told(code, |log| containers.pull(reference, log))?,
+                None => self.told(code, |log| Ok(containers.pull(reference, log)?))?,
             },
         };
         let pin = (!is_pinned(reference)).then(|| (reference.to_owned(), image.clone()));
@@ -167,9 +170,23 @@ impl Components<'_> {
         Ok(Located { image: pin, ..Located::new(digest, Evidence::default()) })
     }
 
-    fn build(&self, code: &Code, dir: &Path, reader: &Reader<'_>) -> Result<(Known, Vec<u8>), Problem> {
+    /// Starts what builds.
+    fn tools<'t>(&'t self, is_wanted: &'t (dyn Fn() -> bool + Sync)) -> Tools<'t> {
+        Tools::new(self.runners.helper(), is_wanted)
+    }
+
+    fn build(
+        &self,
+        code: &Code,
+        dir: &Path,
+        tools: Tools<'_>,
+        reader: &Reader<'_>,
+    ) -> Result<(Known, Vec<u8>), Problem> {
         let target = self.store.cached_file(Area::Builds, TARGET);
-        let built = self.told(code, |log| flowc_componentize::build(dir, self.base, &target, reader, log))?;
+        let build = |log: &mut dyn FnMut(&str)| {
+            flowc_componentize::build(dir, self.base, &target, tools, reader, log).map_err(unbuilt)
+        };
+        let built = self.told(code, build)?;
         let Built { component, source, reads, known } = built;
         self.store
             .put_sealed(Area::Builds, &component_name(&known.digest), &component)
@@ -179,10 +196,10 @@ impl Components<'_> {
     }
 
     /// Builds something natively, if that is allowed, and tells of it.
-    fn told<T, E: std::fmt::Display>(
+    fn told<T>(
         &self,
         code: &Code,
-        build: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, E>,
+        build: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         if !self.build {
             let message = "it is not built, and --no-build refuses native builds";
@@ -193,7 +210,7 @@ impl Components<'_> {
             return Err(problem);
         }
         let built = self.compilations.built(name.clone(), build);
-        built.map_err(|error| self.compilations.failed(name, Problem::new(error.to_string())))
+        built.map_err(|problem| self.compilations.failed(name, problem))
     }
 }
 
@@ -203,7 +220,10 @@ fn component_name(digest: &[u8; 32]) -> String {
 }
 
 fn unbuilt(error: BuildError) -> Problem {
-    Problem::new(error.to_string())
+    match error.is_of_machine() {
+        true => Problem::of_machine(error.to_string()),
+        false => Problem::new(error.to_string()),
+    }
 }
 
 /// What is looked for under another name than it has here.

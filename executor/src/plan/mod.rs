@@ -17,7 +17,7 @@ use flowc_code::Evidence;
 use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
-use flowc_planner::plan::{Code, Plan};
+use flowc_planner::plan::{Code, Plan, Sink};
 use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
@@ -131,6 +131,8 @@ impl Planning<'_> {
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
             Some(plan) if outcome.problems.is_empty() => plan,
+            // What was stopped is no mistake.
+            _ if !self.compilations.is_wanted() => return Err(Error::Cancelled),
             _ => return Err(refused(outcome.problems, &lock_path)),
         };
         check_sinks(&plan)?;
@@ -237,22 +239,30 @@ fn planned(plan: Plan, hash: PlanHash, project: &Project, lock: &str, settings: 
     }
 }
 
-/// Mistakes of the pipeline count for more than what does not fit the lock.
+/// Mistakes of the pipeline count for more than what the machine lacks, and that for more than what does not fit the lock.
 fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
     if problems.iter().all(Diagnostic::is_against_lock) {
         let message = format!("the pipeline does not fit {}", lock.file_name().unwrap_or_default().display());
         return Error::Locked { message, problems };
     }
-    Error::Pipeline(problems)
+    match problems.iter().all(|problem| problem.is_against_lock() || problem.is_of_machine()) {
+        true => Error::Machine(problems),
+        false => Error::Pipeline(problems),
+    }
 }
 
-/// What a format can't hold is known before anything runs.
+/// What formats can't hold is known before anything runs, and told of all sinks at once.
 fn check_sinks(plan: &Plan) -> Result<(), Error> {
-    for sink in &plan.sinks {
-        flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema)
-            .map_err(|error| Error::sink(&sink.name, error))?;
-    }
-    Ok(())
+    let check = |sink: &Sink| {
+        let fits = flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema);
+        fits.err().map(|error| Error::sink(&sink.name, error))
+    };
+    let mut errors = plan.sinks.iter().filter_map(check);
+    let Some(first) = errors.next() else { return Ok(()) };
+    Err(errors.fold(first, |first, next| match first {
+        Error::Sink { sink, message, cause } => Error::Sink { sink, message: format!("{message}\n{next}"), cause },
+        other => other,
+    }))
 }
 
 fn read_lock(path: &std::path::Path) -> Result<String, Error> {

@@ -15,6 +15,7 @@ use flowc_platform::{FileStamp, processor_kind};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
+use crate::intake::notices::Notice;
 use crate::remembered::STANDSTILL;
 use crate::{Options, RunReport};
 
@@ -35,6 +36,8 @@ pub(crate) struct Standstill {
     processor: Option<String>,
     /// What the run said.
     report: RunReport,
+    /// What it told of its sources.
+    notices: Vec<Notice>,
 }
 
 /// What a file is known by, where its stamp alone may not be trusted.
@@ -52,6 +55,7 @@ impl Standstill {
         files: Vec<Stamped>,
         code: &Evidence,
         report: RunReport,
+        notices: Vec<Notice>,
     ) -> Option<Self> {
         let now = SystemTime::now();
         let (mut stamps, mut racy) = (Vec::new(), Vec::new());
@@ -64,7 +68,7 @@ impl Standstill {
         }
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Self { texts, stamps, racy, absent, variables, processor: None, report })
+        Some(Self { texts, stamps, racy, absent, variables, processor: None, report, notices })
     }
 
     /// The same, for a pipeline with programs: it holds on this kind of processors.
@@ -91,13 +95,13 @@ impl Standstill {
     }
 }
 
-/// The report of the last run, if everything is still as that run left it.
-pub(crate) fn standing_report(options: &Options) -> Option<RunReport> {
+/// The report of the last run and what it told of its sources, if everything is still as that run left it.
+pub(crate) fn standing_report(options: &Options) -> Option<(RunReport, Vec<Notice>)> {
     if !Store::is_current(&options.store) {
         return None;
     }
     let standstill: Standstill = STANDSTILL.read(&options.store, &key(options)?)?;
-    standstill.holds(options.jobs).then_some(standstill.report)
+    standstill.holds(options.jobs).then_some((standstill.report, standstill.notices))
 }
 
 /// Forgets it, so that the next run looks closely.

@@ -63,11 +63,19 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, task: &Task, seconds: f64, ran: &Ran) {
+    /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
+    /// last one are partials, which are no rows of the stage.
+    fn add(&self, task: &Task, is_called: &[bool], gives_partials: bool, seconds: f64, ran: &Ran) {
         let mut counted = self.lock();
-        let share = seconds / task.chain.len() as f64;
-        for (link, ports) in task.chain.iter().zip(&ran.rows) {
-            *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
+        let called = is_called.iter().filter(|is_called| **is_called).count();
+        let share = seconds / called as f64;
+        for (place, (link, ports)) in task.chain.iter().zip(&ran.rows).enumerate() {
+            if place + 1 < task.chain.len() || !gives_partials {
+                *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
+            }
+            if !is_called[place] {
+                continue;
+            }
             *counted.seconds.entry(link.stage).or_default() += share;
             match task.id.work {
                 Work::Segment(_) => {
@@ -211,7 +219,9 @@ impl Execution<'_> {
 
     fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
         let segment = self.segment(task);
-        self.tally.add(task, seconds, ran);
+        let is_called: Vec<bool> = task.chain.iter().map(|link| self.chains.settled(link).is_none()).collect();
+        let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
+        self.tally.add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
         let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });

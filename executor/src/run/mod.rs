@@ -21,12 +21,12 @@ use flowc_platform::FileStamp;
 use flowc_sinks::Stagings;
 
 use crate::chain::Chains;
-use crate::event::IgnoredMember;
 use crate::inputs::lookup::{Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
-use crate::intake::files::{OpenFiles, rest_help};
+use crate::intake::files::OpenFiles;
 use crate::intake::inventory::{Inventory, Unreadable};
+use crate::intake::notices;
 use crate::intake::scan::Scanner;
 use crate::outputs::{Outputs, path_conflicts};
 use crate::run::context::RunContext;
@@ -231,30 +231,8 @@ impl RunContext<'_> {
                 inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
             }
         }
-        self.tell_bad_rows(inventory);
-        self.tell_ignored(inventory);
+        notices::tell(&notices::notices(plan, inventory, selection), self.observer);
         Ok(unreadable)
-    }
-
-    fn tell_bad_rows(&self, inventory: &Inventory) {
-        for (&index, source) in &inventory.sources {
-            for (file, rows) in source.bad_rows() {
-                let name = self.plan().sources[index].name.clone();
-                self.observer.observe(Event::BadRows { source: name, file: file.to_owned(), rows });
-            }
-        }
-    }
-
-    fn tell_ignored(&self, inventory: &Inventory) {
-        for (&index, source) in &inventory.sources {
-            let of = &self.plan().sources[index];
-            let Some(help) = rest_help(&of.spec) else { continue };
-            for (file, ignored) in source.ignored() {
-                let members = ignored.members().map(|(member, rows)| IgnoredMember { member, rows }).collect();
-                let (source, file, help) = (of.name.clone(), file.to_owned(), help.to_owned());
-                self.observer.observe(Event::IgnoredMembers { source, file, members, help });
-            }
-        }
     }
 
     /// Runs the tasks, and prepares each sink as soon as its rows are there.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flowc_demand::{Datasets, Demand, Lineage, Selection, Task};
+use flowc_demand::{Datasets, Demand, Lineage, Selection, Task, makers};
 use flowc_planner::plan::{Plan, Stream, StreamId};
 use flowc_store::Store;
 
@@ -136,7 +136,8 @@ impl Underway {
         let lookup = Lookups { store, inventory: &inventory };
         let locator = Locator { plan, lineage: &lineage, datasets: &datasets, lookup };
         let counted = self.tally.lock();
-        let stages = (0..plan.stages.len()).map(|index| stage_report(locator, &selection, &counted, index));
+        let makers = makers(plan, &selection);
+        let stages = (0..plan.stages.len()).map(|index| stage_report(locator, &selection, &makers, &counted, index));
         Ok(RunReport {
             plan: self.planned.hash,
             stages: stages.collect::<Result<_, _>>()?,
@@ -199,6 +200,7 @@ fn stream_reports(plan: &Plan, datasets: &Datasets) -> Vec<StreamReport> {
 fn stage_report(
     locator: Locator<'_>,
     selection: &Selection,
+    makers: &BTreeSet<usize>,
     counted: &Counted,
     index: usize,
 ) -> Result<StageReport, Error> {
@@ -209,17 +211,19 @@ fn stage_report(
         () if counted.failed.contains(&index) => StageStatus::Failed,
         () if is_open || !selection.stages.contains(&index) => StageStatus::Skipped,
         () if worked => StageStatus::Ran,
+        () if !makers.contains(&index) => StageStatus::Passthrough,
         () => StageStatus::Cached,
     };
-    let done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+    let is_done = !matches!(status, StageStatus::Failed | StageStatus::Skipped);
+    let is_stored = matches!(status, StageStatus::Ran | StageStatus::Cached);
     let part = counted.rows.get(&index).copied().unwrap_or(0);
     Ok(StageReport {
         name: locator.plan.stages[index].name.clone(),
         status,
         segments_ran: ran,
-        segments_cached: if done { (locator.invocations(index) as u64).saturating_sub(ran) } else { 0 },
+        segments_cached: if is_stored { (locator.invocations(index) as u64).saturating_sub(ran) } else { 0 },
         // Of a stage that was not done, what it has done counts, and not what its results would be.
-        rows_out: if counted.failed.contains(&index) || is_open { part } else { rows_out(locator, index)? },
+        rows_out: if is_done { rows_out(locator, index)? } else { part },
         seconds: counted.seconds.get(&index).copied().unwrap_or(0.0),
         reasons: if worked || status == StageStatus::Failed { counted.reasons_of(index) } else { Vec::new() },
     })

@@ -8,6 +8,7 @@ use flowc_sinks::SinkState;
 
 use crate::inputs::lookup::{Locator, Lookups};
 use crate::intake::inventory::Inventory;
+use crate::intake::notices;
 use crate::outputs::Outputs;
 use crate::record::history::RunRecord;
 use crate::record::up_to_date::{Stamped, Standstill};
@@ -31,7 +32,7 @@ impl RunContext<'_> {
         store.save(&self.planned.texts[0]);
         if let Some(evidence) = self.evidence(inventory, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
-                status: StageStatus::Cached,
+                status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },
                 segments_cached: stage.segments_cached + stage.segments_ran,
                 segments_ran: 0,
                 seconds: 0.0,
@@ -41,7 +42,9 @@ impl RunContext<'_> {
             let report = RunReport { stages: cached.collect(), ..report.clone() };
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
-            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report) {
+            let unread = selection.unread(self.plan(), &self.request.stages()).map(notices::unread_stage);
+            let told = unread.chain(notices::notices(self.plan(), inventory, selection)).collect();
+            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report, told) {
                 let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
                 let standstill = if has_programs { standstill.with_programs() } else { standstill };
                 standstill.save(store, self.options);

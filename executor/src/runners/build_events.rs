@@ -1,4 +1,4 @@
-//! Compiled components in the store, and the telling of compilations and builds: they take seconds.
+//! Compiled components in the store, and the telling of compilations and builds: they take seconds, and can be stopped.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use flowc_platform::is_sealed;
 use flowc_store::{Area, Store};
 use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
-use crate::{Event, Observer};
+use crate::{Cancel, Event, Observer};
 
 /// Who hears of compilations and builds, and what the stages are called.
 #[derive(Default)]
@@ -21,14 +21,21 @@ pub(crate) struct Compilations(Mutex<Told>);
 #[derive(Default)]
 struct Told {
     observer: Option<Arc<dyn Observer>>,
+    cancel: Cancel,
     codes: HashMap<StageDigest, String>,
     failures: HashMap<String, Problem>,
 }
 
 impl Compilations {
-    /// From now on this observer hears of them.
-    pub(crate) fn tell(&self, observer: Arc<dyn Observer>) {
-        self.lock().observer = Some(observer);
+    /// From now on this observer hears of them, and they are for what can be stopped so.
+    pub(crate) fn tell(&self, observer: Arc<dyn Observer>, cancel: Cancel) {
+        let mut told = self.lock();
+        (told.observer, told.cancel) = (Some(observer), cancel);
+    }
+
+    /// Whether what they are for was not stopped.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.lock().cancel.is_cancelled()
     }
 
     /// Says what a component is called.

@@ -7,7 +7,7 @@ pub(crate) mod build_events;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use flowc_code::Snapshots;
+use flowc_code::{Snapshots, Tools};
 use flowc_container::{ContainerRunner, Engines};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
@@ -57,12 +57,12 @@ impl Runners {
         let spool = absolute(&store.spool())?;
         let helper = std::env::current_exe().map_err(Error::system("find flowc's own program"))?;
         let engines = Arc::new(Engines::default());
-        let host = Host::new(helper, spool.clone()).with_containers(engines.clone());
+        let host = Host::new(helper.clone(), spool.clone()).with_containers(engines.clone());
         let host = Arc::new(host.with_stored_files(absolute(&store.objects())?));
         let images = absolute(&store.cached_file(Area::Builds, "images"))?;
         let containers = ContainerRunner::new(engines, host.clone(), images, spool, memory).building(options.build);
         let python = PythonRunner::new(host.clone(), environments.clone(), memory);
-        let python = python.installing(installer(environments, compilations, options.build));
+        let python = python.installing(installer(environments, helper, compilations, options.build));
         let workers = WorkerRunner::new(host.clone(), wasm.clone(), options.workers.clone());
         let wasm_process = WasmProcessRunner::new(host.clone(), wasm.clone());
         Ok(Self { wasm, wasm_process, workers, python, containers, snapshots, host, warned: Once::new() })
@@ -83,6 +83,11 @@ impl Runners {
                 observer.observe(Event::Warning { message });
             }
         });
+    }
+
+    /// The program that plays the part of a helper.
+    pub(crate) fn helper(&self) -> &Path {
+        self.host.helper()
     }
 
     /// How far this machine lets programs be isolated.
@@ -176,6 +181,7 @@ impl OnMachine {
 /// Installs the packages of Python stages that are not there, if that is allowed, and tells of it.
 fn installer(
     environments: Environments,
+    helper: PathBuf,
     compilations: Arc<Compilations>,
     build: bool,
 ) -> impl Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync + 'static {
@@ -186,7 +192,9 @@ fn installer(
         match environments.kept(project) {
             Some(environment) => Ok(environment),
             None if !build => Err(PythonError::Refused { dir: project.dir.clone() }),
-            None => compilations.built(compilations.called(digest), |log| environments.install(project, log)),
+            None => compilations.built(compilations.called(digest), |log| {
+                environments.install(project, Tools::new(&helper, &|| compilations.is_wanted()), log)
+            }),
         }
     }
 }

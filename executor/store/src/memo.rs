@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_platform::{seal, unseal};
+use flowc_platform::{read_regular, seal, unseal};
 use serde::de::DeserializeOwned;
 
 use crate::{Area, Store};
@@ -53,7 +53,7 @@ impl Memo {
 
     /// A fact that lies in a file, in a store that need not be open.
     pub fn read<T: DeserializeOwned>(&self, store: &Path, key: &[u8; 32]) -> Option<T> {
-        let sealed = std::fs::read(self.file(store, key)).ok()?;
+        let sealed = read_regular(&self.file(store, key)).ok()?;
         decode(&self.open(key, Entry::Sealed(sealed))?)
     }
 

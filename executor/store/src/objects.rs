@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_buffer::Buffer;
+use flowc_platform::open_regular;
 use memmap2::Mmap;
 
 use crate::error::io_at;
@@ -140,10 +141,10 @@ fn write_parts(file: &mut File, pack: &Pack) -> io::Result<()> {
 }
 
 fn map_file(path: &Path, place: &Location) -> Result<Buffer, StoreError> {
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            StoreError::Damaged { location: *place, reason: "the object is not there any more".into() }
-        }
+    let damaged = |reason: String| StoreError::Damaged { location: *place, reason };
+    let file = open_regular(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => damaged("the object is not there any more".into()),
+        io::ErrorKind::InvalidData => damaged(error.to_string()),
         _ => io_at("open", path)(error),
     })?;
     if file.metadata().map_err(io_at("look at", path))?.len() == 0 {

@@ -66,7 +66,10 @@ impl Store {
     }
 
     /// Opens the store for this process alone. Waits while others have it open.
-    pub(crate) fn open_alone(dir: &Path) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// If it can't be opened or locked.
+    pub fn open_alone(dir: &Path) -> Result<Self, StoreError> {
         prepare(dir)?;
         let live = dir.join("live.lock");
         let lock = flowc_platform::lock_exclusive(&live, true).map_err(io_at("lock", &live))?;

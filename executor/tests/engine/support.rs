@@ -121,7 +121,7 @@ impl Project {
 /// What an error says, and what is told of places in the text.
 fn describe(error: &Error) -> String {
     let problems = match error {
-        Error::Pipeline(problems) | Error::Locked { problems, .. } => problems.as_slice(),
+        Error::Pipeline(problems) | Error::Machine(problems) | Error::Locked { problems, .. } => problems.as_slice(),
         _ => &[],
     };
     let told = problems.iter().map(|problem| format!("\n{problem}"));
@@ -159,5 +159,5 @@ pub(crate) fn segments(report: &RunReport, name: &str) -> (u64, u64) {
 
 /// Whether nothing ran at all.
 pub(crate) fn all_cached(report: &RunReport) -> bool {
-    report.stages.iter().all(|stage| stage.status == StageStatus::Cached)
+    report.stages.iter().all(|stage| matches!(stage.status, StageStatus::Cached | StageStatus::Passthrough))
 }

@@ -3,6 +3,7 @@
 //! The schema is of the form that `schemars` writes (draft 2020-12). One deliberate difference from JSON Schema: a key
 //! that the schema does not name is an error unless `additionalProperties` allows it, so that typing mistakes are found.
 
+mod block;
 mod fault;
 mod given;
 mod schema;
@@ -15,6 +16,7 @@ use serde_json::Value as Json;
 use crate::diagnostic::{ConfigProblem, Problems};
 use crate::syntax::Node;
 use crate::text::Place;
+use fault::Fault;
 use given::Given;
 use typer::Typer;
 
@@ -24,11 +26,14 @@ pub(crate) struct Config {
     pub(crate) value: Json,
     places: HashMap<String, Place>,
     root: Place,
+    /// Places of texts that are none of those that may stand there. Others stand in `value` for them, so that the stage can say
+    /// what else is wrong.
+    assumed: Vec<Place>,
 }
 
 impl Config {
     /// Types a config. `node` is the `config` node; `stage` is the place to blame where there is none.
-    /// None when something is wrong with it.
+    /// None when something is wrong with it, other than texts of which the schema lists all that may be.
     pub(crate) fn new(node: Option<&Node>, stage: Place, schema: &Json, problems: &mut Problems) -> Option<Self> {
         let root = node.map_or(stage, |node| node.place);
         let absent = Node { name: "config".into(), place: root, args: vec![], props: vec![], children: None };
@@ -36,10 +41,31 @@ impl Config {
         match typer.value(&Given::Nodes(vec![node.unwrap_or(&absent)]), schema, "") {
             _ if typer.is_exhausted() => problems.at(root, ConfigProblem::TooInvolved),
             Ok(_) if typer.has_unknown() => {}
-            Ok(value) => return Some(Self { value, places: typer.into_places(), root }),
-            Err(faults) => faults.into_iter().for_each(|fault| problems.at(fault.place, fault.problem)),
+            Ok(value) => return Some(Self { value, places: typer.into_places(), root, assumed: Vec::new() }),
+            Err(faults) => {
+                let assumed = assumed(&faults);
+                faults.into_iter().for_each(|fault| problems.at(fault.place, fault.problem));
+                return Self::assuming(node?, schema, assumed?);
+            }
         }
         None
+    }
+
+    fn assuming(node: &Node, schema: &Json, choices: HashMap<Place, Vec<String>>) -> Option<Self> {
+        let assumed = choices.keys().copied().collect();
+        let mut typer = Typer::assuming(schema, choices);
+        let value = typer.value(&Given::Nodes(vec![node]), schema, "").ok().filter(|_| !typer.has_unknown())?;
+        Some(Self { value, places: typer.into_places(), root: node.place, assumed })
+    }
+
+    /// Whether it is what the text says. Else what a stage makes of it is not to be relied on.
+    pub(crate) fn is_as_given(&self) -> bool {
+        self.assumed.is_empty()
+    }
+
+    /// Whether what a stage says of a part holds: the part is in the text, and is what the text says.
+    pub(crate) fn is_given(&self, pointer: &str) -> bool {
+        self.is_as_given() || self.places.get(pointer).is_some_and(|place| !self.assumed.contains(place))
     }
 
     /// The place of a JSON pointer, or of the nearest part above it that is in the text.
@@ -55,4 +81,13 @@ impl Config {
             }
         }
     }
+}
+
+/// Where all that is wrong is texts that are none of those that may be: their places, with what may be there.
+fn assumed(faults: &[Fault]) -> Option<HashMap<Place, Vec<String>>> {
+    let choices = |fault: &Fault| match fault.problem {
+        ConfigProblem::NotOneOf { .. } => Some((fault.place, fault.choices.clone())),
+        _ => None,
+    };
+    faults.iter().map(choices).collect()
 }

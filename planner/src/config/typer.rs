@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value as Json};
 
+use super::block;
 use super::fault::{Fault, likeliest};
 use super::given::{Given, Members};
-use super::schema::{Type, alternatives};
+use super::schema::{Alternative, Type, alternatives};
 use crate::diagnostic::{ConfigProblem, nearest};
 use crate::quantity::count;
-use crate::syntax::Value;
+use crate::syntax::{Node, Value};
 use crate::text::Place;
 
 /// Readings tried before a config counts as too involved.
@@ -24,11 +25,18 @@ pub(super) struct Typer<'s> {
     places: HashMap<String, Place>,
     steps: usize,
     unknown: bool,
+    /// Per place of a text that is none of those that may stand there: these.
+    assumed: HashMap<Place, Vec<String>>,
 }
 
 impl<'s> Typer<'s> {
     pub(super) fn new(root: &'s Json) -> Self {
-        Self { root, places: HashMap::new(), steps: 0, unknown: false }
+        Self { root, places: HashMap::new(), steps: 0, unknown: false, assumed: HashMap::new() }
+    }
+
+    /// One that reads these texts as the likeliest of those that may stand in their place.
+    pub(super) fn assuming(root: &'s Json, assumed: HashMap<Place, Vec<String>>) -> Self {
+        Self { assumed, ..Self::new(root) }
     }
 
     pub(super) fn is_exhausted(&self) -> bool {
@@ -68,7 +76,11 @@ impl<'s> Typer<'s> {
                 Err(faults) => failed.push(faults),
             }
         }
-        Err(likeliest(failed))
+        let blocks: Vec<_> = readings.into_iter().filter(|reading| Type::of(reading) == Type::Object).collect();
+        match (given, &likeliest(failed)[..]) {
+            (Given::Nodes(nodes), [fault]) => Err(vec![self.advised(fault.clone(), nodes[0], &blocks)]),
+            (_, faults) => Err(faults.to_vec()),
+        }
     }
 
     fn read(&mut self, given: &Given<'_>, schema: &Map<String, Json>, path: &str, probing: bool) -> Typed {
@@ -76,7 +88,7 @@ impl<'s> Typer<'s> {
             Type::Object => self.object(given, schema, path, probing)?,
             Type::Array => self.array(given, schema, path)?,
             Type::Any => self.any(given, path)?,
-            scalar => return read_scalar(given, scalar, schema, path),
+            scalar => return self.scalar(given, scalar, schema, path),
         };
         among(&value, given, schema, path).map(|()| value)
     }
@@ -109,9 +121,18 @@ impl<'s> Typer<'s> {
         let any = Json::Bool(true);
         let (rest, first) = (schema.get("items").unwrap_or(&any), schema.get("prefixItems").and_then(Json::as_array));
         let readings = alternatives(self.root, rest);
-        let lists = !readings.is_empty() && readings.iter().all(|reading| Type::of(reading) == Type::Array);
+        let are_all = |wanted| !readings.is_empty() && readings.iter().all(|reading| Type::of(reading) == wanted);
+        let (lists, blocks) = (are_all(Type::Array), are_all(Type::Object));
         let (mut items, mut faults) = (Vec::new(), Vec::new());
-        for (i, item) in given.items(lists).iter().enumerate() {
+        if let Given::Nodes(nodes) = given
+            && blocks
+        {
+            let plain = nodes.iter().filter(|node| !node.args.is_empty() && node.children.is_none());
+            let fault = |node: &Node| wrong_type(&Given::Nodes(vec![node]), Type::Object, path);
+            faults.extend(plain.map(|node| self.advised(fault(node), node, &readings)));
+        }
+        let is_told = |item: &Given<'_>| matches!((given, item), (Given::Nodes(_), Given::Value(_))) && blocks;
+        for (i, item) in given.items(lists).iter().filter(|item| !is_told(item)).enumerate() {
             let schema = first.and_then(|first| first.get(i)).unwrap_or(rest);
             match self.value(item, schema, &format!("{path}/{i}")) {
                 Ok(value) => items.push(value),
@@ -122,12 +143,22 @@ impl<'s> Typer<'s> {
         if faults.is_empty() { Ok(Json::Array(items)) } else { Err(faults) }
     }
 
+    /// The fault with what to write instead, if it is that a node has values where a block is wanted.
+    fn advised(&self, mut fault: Fault, node: &Node, blocks: &[Alternative<'_>]) -> Fault {
+        if let ConfigProblem::WrongType { help, .. } = &mut fault.problem
+            && node.args.first().is_some_and(|arg| arg.place == fault.place)
+        {
+            *help = block::advice(self.root, node, blocks).or(help.take());
+        }
+        fault
+    }
+
     /// Without a schema, the form of the text decides.
     fn any(&mut self, given: &Given<'_>, path: &str) -> Typed {
         let any = Json::Bool(true);
         let open = Map::from_iter([("additionalProperties".to_owned(), Json::Bool(true))]);
         match given {
-            _ if given.scalar().is_some() => read_scalar(given, Type::Any, &Map::new(), path),
+            _ if given.scalar().is_some() => self.scalar(given, Type::Any, &Map::new(), path),
             Given::Nodes(nodes) if nodes.len() == 1 && nodes[0].args.is_empty() && given.items(false).is_empty() => {
                 Err(vec![wrong_type(given, Type::Any, path)])
             }
@@ -136,6 +167,39 @@ impl<'s> Typer<'s> {
             }
             _ => self.array(given, &Map::from_iter([("items".to_owned(), any)]), path),
         }
+    }
+
+    fn scalar(&self, given: &Given<'_>, wanted: Type, schema: &Map<String, Json>, path: &str) -> Typed {
+        if let Given::Nodes(nodes) = given
+            && nodes.len() > 1
+        {
+            return Err(vec![Fault::new(nodes[1].place, path, ConfigProblem::Repeated { key: key(path) })]);
+        }
+        let wrong = || vec![wrong_type(given, wanted, path)];
+        let arg = given.scalar().ok_or_else(wrong)?;
+        let value = match (&arg.value, wanted) {
+            (Value::String(text), Type::String | Type::Any) => Json::String(self.assumed(text, arg.place)),
+            (Value::Bool(flag), Type::Boolean | Type::Any) => Json::Bool(*flag),
+            (Value::Null, Type::Null | Type::Any) => Json::Null,
+            (Value::Integer(number), Type::Integer | Type::Number | Type::Any) => Json::Number(
+                integer(*number).ok_or_else(|| vec![range_fault(given, "an integer of 64 bits".into(), path)])?,
+            ),
+            (Value::Float(number), Type::Number | Type::Any) => {
+                Json::Number(Number::from_f64(*number).ok_or_else(wrong)?)
+            }
+            _ => return Err(wrong()),
+        };
+        among(&value, given, schema, path)?;
+        match scalar_range(&value, schema) {
+            Some(range) => Err(vec![range_fault(given, range, path)]),
+            None => Ok(value),
+        }
+    }
+
+    fn assumed(&self, text: &str, place: Place) -> String {
+        let choices = self.assumed.get(&place).map_or(&[][..], Vec::as_slice);
+        let likeliest = nearest(text, choices.iter().map(String::as_str)).or(choices.first().map(String::as_str));
+        likeliest.unwrap_or(text).to_owned()
     }
 }
 
@@ -194,31 +258,6 @@ fn member_schema<'a>(schema: &'a Map<String, Json>, name: &str) -> Option<&'a Js
 fn doc(schema: &Json) -> Option<String> {
     let text = schema.get("description")?.as_str()?;
     Some(text.split("\n\n").next().unwrap_or(text).replace('\n', " "))
-}
-
-fn read_scalar(given: &Given<'_>, wanted: Type, schema: &Map<String, Json>, path: &str) -> Typed {
-    if let Given::Nodes(nodes) = given
-        && nodes.len() > 1
-    {
-        return Err(vec![Fault::new(nodes[1].place, path, ConfigProblem::Repeated { key: key(path) })]);
-    }
-    let wrong = || vec![wrong_type(given, wanted, path)];
-    let arg = given.scalar().ok_or_else(wrong)?;
-    let value = match (&arg.value, wanted) {
-        (Value::String(text), Type::String | Type::Any) => Json::String(text.clone()),
-        (Value::Bool(flag), Type::Boolean | Type::Any) => Json::Bool(*flag),
-        (Value::Null, Type::Null | Type::Any) => Json::Null,
-        (Value::Integer(number), Type::Integer | Type::Number | Type::Any) => Json::Number(
-            integer(*number).ok_or_else(|| vec![range_fault(given, "an integer of 64 bits".into(), path)])?,
-        ),
-        (Value::Float(number), Type::Number | Type::Any) => Json::Number(Number::from_f64(*number).ok_or_else(wrong)?),
-        _ => return Err(wrong()),
-    };
-    among(&value, given, schema, path)?;
-    match scalar_range(&value, schema) {
-        Some(range) => Err(vec![range_fault(given, range, path)]),
-        None => Ok(value),
-    }
 }
 
 fn integer(number: i128) -> Option<Number> {

@@ -66,6 +66,11 @@ impl Diagnostic {
             Kind::Stage(StageProblem::AgainstLock { .. }) | Kind::Places(PlaceProblem::AgainstLock { .. })
         )
     }
+
+    /// Whether it is only that the machine lacks or refuses something.
+    pub fn is_of_machine(&self) -> bool {
+        matches!(self.kind, Kind::Stage(StageProblem::Machine { .. }))
+    }
 }
 
 /// A place in a text.
@@ -204,9 +209,10 @@ pub fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     }
 }
 
-/// The known name that was meant, if one is near enough.
+/// The known name that was meant, if one is near enough. The case of letters does not count.
 pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known.into_iter().map(|name| (strsim::jaro_winkler(wrong, name), name));
+    let wrong = wrong.to_lowercase();
+    let near = known.into_iter().map(|name| (strsim::jaro_winkler(&wrong, &name.to_lowercase()), name));
     let best = near.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)));
     best.map(|(_, name)| name)
 }

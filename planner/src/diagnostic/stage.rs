@@ -119,6 +119,18 @@ pub enum StageProblem {
         #[help]
         help: Option<String>,
     },
+    /// The code cannot be had on this machine: a program is missing, or something is refused.
+    #[error("{code}: {message}")]
+    #[diagnostic(code(flowc::machine))]
+    Machine {
+        /// As in the text.
+        code: String,
+        /// What is missing.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// The code is not the one that the lock pins.
     #[error("{code}: {message}")]
     #[diagnostic(code(flowc::locked))]

@@ -7,6 +7,7 @@ mod secret;
 mod sink;
 mod source;
 mod stage;
+mod types;
 
 use std::collections::HashMap;
 

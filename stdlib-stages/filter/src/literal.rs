@@ -1,7 +1,5 @@
 //! Values of a config as values of a column's type, exactly.
 
-use std::fmt::Display;
-
 use flowc_sdk::arrow::array::{
     ArrowPrimitiveType, LargeStringArray, PrimitiveArray, StringViewArray, TimestampMicrosecondArray,
     TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
@@ -46,8 +44,32 @@ pub(crate) fn literal(data_type: &DataType, value: &Value) -> Result<ArrayRef> {
     }
 }
 
-fn wrong(what: impl Display, value: &Value) -> Problem {
-    Problem::new(format!("{value} can't be compared with a column of type {what}"))
+/// Says how a value of the column's type is written, and how the column may get the value's type.
+fn wrong(data_type: &DataType, value: &Value) -> Problem {
+    let written = match (data_type, value) {
+        (DataType::Boolean, _) => "write `#true` or `#false`".to_owned(),
+        (data_type, _) if data_type.is_integer() => "write a whole number, without quotes".to_owned(),
+        (data_type, _) if data_type.is_numeric() => "write a number, without quotes".to_owned(),
+        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, Value::Number(_) | Value::Bool(_)) => {
+            format!("write it as text, `\"{value}\"`")
+        }
+        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => "write one text".to_owned(),
+        (DataType::Date32 | DataType::Date64, _) => "write a date as text, such as `\"2024-02-29\"`".to_owned(),
+        (DataType::Time32(_) | DataType::Time64(_), _) => "write a time as text, such as `\"23:59:59\"`".to_owned(),
+        _ => "write a time as text, such as `\"2024-02-29T12:00:00Z\"`".to_owned(),
+    };
+    let other = match value {
+        Value::Bool(_) => Some("Boolean"),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some("Int64"),
+        Value::Number(_) => Some("Float64"),
+        Value::String(_) => Some("Utf8"),
+        _ => None,
+    };
+    let other = other.filter(|other| *other != data_type.to_string());
+    let declared =
+        other.map_or_else(String::new, |other| format!(", or declare the column as {other} in the source's `schema`"));
+    Problem::new(format!("{value} can't be compared with a column of type {data_type}"))
+        .help(format!("{written}{declared}"))
 }
 
 fn text<'a>(data_type: &DataType, value: &'a Value) -> Result<&'a str> {
@@ -63,13 +85,13 @@ where
     T::Native: TryFrom<i128>,
 {
     let number = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
-    let number = number.ok_or_else(|| wrong(T::DATA_TYPE, value))?;
+    let number = number.ok_or_else(|| wrong(&T::DATA_TYPE, value))?;
     let native = T::Native::try_from(number);
     Ok(one::<T>(native.map_err(|_| Problem::new(format!("{number} is out of the range of {}", T::DATA_TYPE)))?))
 }
 
 fn float<T: ArrowPrimitiveType>(value: &Value, convert: impl FnOnce(f64) -> T::Native) -> Result<ArrayRef> {
-    Ok(one::<T>(convert(value.as_f64().ok_or_else(|| wrong(T::DATA_TYPE, value))?)))
+    Ok(one::<T>(convert(value.as_f64().ok_or_else(|| wrong(&T::DATA_TYPE, value))?)))
 }
 
 fn parsed<T: Parser>(data_type: &DataType, value: &Value) -> Result<ArrayRef> {
@@ -98,7 +120,7 @@ fn decimal<T: DecimalType>(precision: u8, scale: i8, value: &Value) -> Result<Ar
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        _ => return Err(wrong(T::PREFIX, value)),
+        _ => return Err(wrong(&T::TYPE_CONSTRUCTOR(precision, scale), value)),
     };
     let fraction = text.split_once('.').map_or(0, |(_, digits)| digits.trim_end_matches('0').len());
     if fraction as i64 > i64::from(scale.max(0)) {

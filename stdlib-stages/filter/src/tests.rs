@@ -145,3 +145,41 @@ fn only_the_columns_of_the_conditions_are_read() {
     let description = testing::describe::<Filter<Where>>(&config, &[rows().schema()]).unwrap();
     assert_eq!(description.inputs[0].reads, [2, 3]);
 }
+
+#[test]
+fn a_value_of_another_type_is_refused_with_what_to_write() {
+    for (column, value, help) in [
+        ("name", json!(5), "write it as text, `\"5\"`, or declare the column as Int64 in the source's `schema`"),
+        (
+            "name",
+            json!(true),
+            "write it as text, `\"true\"`, or declare the column as Boolean in the source's `schema`",
+        ),
+        ("name", json!(1.5), "write it as text, `\"1.5\"`, or declare the column as Float64 in the source's `schema`"),
+        (
+            "small",
+            json!("5"),
+            "write a whole number, without quotes, or declare the column as Utf8 in the source's `schema`",
+        ),
+        (
+            "big",
+            json!(1.5),
+            "write a whole number, without quotes, or declare the column as Float64 in the source's `schema`",
+        ),
+        ("x", json!("1.5"), "write a number, without quotes, or declare the column as Utf8 in the source's `schema`"),
+        (
+            "price",
+            json!(false),
+            "write a number, without quotes, or declare the column as Boolean in the source's `schema`",
+        ),
+        (
+            "day",
+            json!(20240229),
+            "write a date as text, such as `\"2024-02-29\"`, or declare the column as Int64 in the source's `schema`",
+        ),
+    ] {
+        let problem = run(json!([{"column": column, "op": "=", "value": value}])).unwrap_err();
+        assert!(problem.message.contains("can't be compared with a column of type"), "{}", problem.message);
+        assert_eq!(problem.help.as_deref(), Some(help), "{column}");
+    }
+}

@@ -75,10 +75,27 @@ fn check_types(i: usize, left: &Column, right: &Column) -> Result<()> {
     let path = format!("/on/{i}");
     if left_type != right_type {
         let message = format!("`{}` is {left_type}, but `{}` is {right_type}", left.name(), right.name());
-        return Err(Problem::at(path, message).help("declare one type for both in the sources' schemas"));
+        let help = match wider(left_type, right_type) {
+            Some(both) => format!("declare both as {both} in the sources' `schema`"),
+            None => "declare one type for both in the sources' `schema`".to_owned(),
+        };
+        return Err(Problem::at(path, message).help(help));
     }
     match RowConverter::supports_fields(&[SortField::new(left_type.clone())]) {
         true => Ok(()),
-        false => Err(Problem::at(path, format!("columns of type {left_type} can't be compared"))),
+        false => {
+            let message = format!("columns of type {left_type} can't be compared");
+            Err(Problem::at(path, message).help("look up by columns of text, numbers, dates or times"))
+        }
+    }
+}
+
+/// The one of two types that holds the values of both, as text does where either is text.
+fn wider<'t>(left: &'t DataType, right: &'t DataType) -> Option<&'t DataType> {
+    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    match (left, right) {
+        (text, _) | (_, text) if is_text(text) => Some(text),
+        (DataType::Int64, DataType::Float64) | (DataType::Float64, DataType::Int64) => Some(&DataType::Float64),
+        _ => None,
     }
 }

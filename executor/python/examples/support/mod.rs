@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
-use flowc_code::{Digests, PipelineFiles, Reader, Snapshots};
+use flowc_code::{Digests, PipelineFiles, Reader, Snapshots, Tools};
 use flowc_planner::catalogue::Question;
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Limits};
@@ -29,9 +29,9 @@ impl Stage {
         let files = PipelineFiles::default();
         let snapshots = Snapshots::new(home.join("code"));
         let reader = Reader::new(&files, Some(&snapshots), Digests::default());
-        let project = Project::find(project, home, &reader).unwrap();
+        let project = Project::find(project, home, Tools::direct(), &reader).unwrap();
         let environments = Environments { home: home.to_owned(), snapshots: snapshots.clone() };
-        let python = environments.install(&project, &mut |_| ()).unwrap().join("bin/python");
+        let python = environments.install(&project, Tools::direct(), &mut |_| ()).unwrap().join("bin/python");
         let runner = PythonRunner::new(Arc::new(host), environments, 512 << 20);
         let digest = runner.add(Launch { project, entry: String::new() });
         let invocation = invocation(&runner, digest, schema.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use flowc_code::{Digests, PipelineFiles, Reader, Snapshots};
+use flowc_code::{Digests, PipelineFiles, Reader, Snapshots, Tools};
 use flowc_container::Engines;
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
@@ -40,7 +40,7 @@ impl Python {
         let snapshots = Snapshots::new(home.join("code"));
         let files = PipelineFiles::default();
         let reader = Reader::new(&files, Some(&snapshots), Digests::default());
-        let project = Project::find(dir, &home, &reader).unwrap_or_else(|error| panic!("{error}"));
+        let project = Project::find(dir, &home, Tools::direct(), &reader).unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
         let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));

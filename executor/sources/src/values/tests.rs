@@ -141,6 +141,20 @@ const SPELLINGS: &[&str] = &[
     "11:59:59 PM",
     "x",
     " 5 ",
+    " 5",
+    "5\t",
+    " ",
+    " 1.5 ",
+    " inf",
+    " true",
+    "false ",
+    " ab12 ",
+    "abcd ",
+    " 2024-02-29",
+    " 2024-02-29T12:00:00Z ",
+    "12:00:00 ",
+    "- 5",
+    "\u{a0}5",
     "é",
     "999.99",
     "999.991",
@@ -211,6 +225,35 @@ fn a_spelling_is_a_value_everywhere_or_nowhere() {
                     (value, expected) => value.is_none() && expected.is_none(),
                 };
                 assert!(agree, "{spelling} as {column}: {value:?}, and {expected:?} by itself");
+            }
+        }
+    }
+}
+
+#[test]
+fn white_space_around_a_value_is_no_part_of_it_but_in_text() {
+    let bare: Vec<&str> = SPELLINGS.iter().copied().filter(|spelling| !is_padded(spelling)).collect();
+    let csv_file = |values: &[String]| format!("v\n{}\n", values.join("\n"));
+    for data_type in types() {
+        let is_text = crate::quoted::is_text(&data_type);
+        for (left, right) in [(" ", ""), ("", " "), ("\t ", " \t")] {
+            let padded: Vec<String> = bare.iter().map(|value| format!("{left}{value}{right}")).collect();
+            let expected: Vec<Option<String>> = match is_text {
+                true => padded.iter().cloned().map(Some).collect(),
+                false => read_all(
+                    csv(),
+                    &csv_file(&bare.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>()),
+                    data_type.clone(),
+                ),
+            };
+            assert_eq!(read_all(csv(), &csv_file(&padded), data_type.clone()), expected, "csv, {data_type}");
+            let json: Vec<String> = padded.iter().map(|value| serde_json::to_string(value).unwrap()).collect();
+            let json = read_json(json.iter().map(String::as_str), ("", ""), data_type.clone());
+            assert_eq!(json, expected, "jsonl, {data_type}");
+            for (value, expected) in padded.iter().zip(expected) {
+                let folder = crate::partitions::read(value, &data_type).ok();
+                let folder = folder.map(|column| text(&RecordBatch::try_from_iter([("v", column)]).unwrap()).remove(0));
+                assert_eq!(folder, expected, "the folder `v={value}`, {data_type}");
             }
         }
     }
