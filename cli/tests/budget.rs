@@ -13,7 +13,8 @@ const MIB: u64 = 1 << 20;
 const BUDGET: u64 = 128 * MIB;
 
 /// Eight tasks of which each has a stage that gives some 25 MiB, in batches as large as it likes, and one that takes them in.
-fn pipeline(project: &Project, isolate: &str, rows: u64) {
+fn pipeline(isolate: &str, rows: u64) -> Project {
+    let project = Project::new();
     let columns = "column { name \"n\"; kind \"sequence\" }; column { name \"t\"; kind \"text\"; words 40 }";
     let text = format!(
         "stage \"made\" {{ std \"generate@1\"; {isolate}; config {{ rows {rows}; rows-per-part {}; {columns} }} }}
@@ -22,6 +23,7 @@ fn pipeline(project: &Project, isolate: &str, rows: u64) {
         rows.div_ceil(8)
     );
     project.write("flow.kdl", &text);
+    project
 }
 
 /// The most memory that flowc held at once while it ran: its own, and what it shares with programs of stages. Pages of files that it
@@ -47,14 +49,11 @@ fn peak(project: &Project) -> u64 {
 
 #[test]
 fn a_run_keeps_to_its_budget() {
-    let project = Project::new();
     for isolate in ["isolate #false", "isolate \"process\""] {
         // What flowc takes without any rows: itself, its threads, compiled stages.
-        pipeline(&project, isolate, 8);
-        let least = peak(&project);
-        pipeline(&project, isolate, 800_000);
+        let least = peak(&pipeline(isolate, 8));
+        let project = pipeline(isolate, 800_000);
         let most = peak(&project);
         assert!(most <= least + BUDGET, "{isolate}: {} MiB, of which {} MiB at least", most / MIB, least / MIB);
-        assert!(most > least, "{isolate}: it holds rows");
     }
 }
