@@ -221,6 +221,18 @@ fn damaged_code_is_found_and_made_again() {
 }
 
 #[test]
+fn damaged_code_never_runs() {
+    let project = project();
+    let rows = run(&project, "at first");
+    for damage in ALL {
+        files(&project, damage).iter().for_each(|file| damage.damage(file));
+        assert_eq!(run(&project, &format!("{damage:?}")), rows);
+        let (code, told) = flowc(&project, &["store", "verify"]);
+        assert_eq!(code, 0, "{damage:?}: {told}");
+    }
+}
+
+#[test]
 fn packages_without_a_seal_are_of_an_earlier_form_and_installed_again() {
     let project = project();
     let rows = run(&project, "at first");

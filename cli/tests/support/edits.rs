@@ -142,7 +142,7 @@ pub(crate) fn edited_at(
             kind.edit(project, 1, 3);
             gate.close(match moment {
                 Moment::Loaded => "/images/load",
-                Moment::Started => "/start ",
+                Moment::Started => "/start",
                 Moment::Built | Moment::Before | Moment::Planned => "",
             });
             let mut flowc = spawned(project.flowc(&["run"]), Stdio::null());

@@ -20,6 +20,12 @@ pub enum CodeError {
         /// The file.
         path: PathBuf,
     },
+    /// A stored copy of a file is damaged, and the file is another one by now.
+    #[error("the stored copy of {} was damaged and is removed, and the file has changed meanwhile: run again", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// A pattern of the author's is none.
     #[error("{}: `{pattern}` is no pattern: {reason}", .manifest.display())]
     Pattern {

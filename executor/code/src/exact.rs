@@ -1,11 +1,13 @@
-//! Copies of code, read again in full to see whether they are as they were made.
+//! Copies of code, looked at in full to see whether they are as they were made.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use flowc_platform::open_regular;
+use flowc_platform::{FileStamp, open_regular};
 
 use crate::{Entry, Tree};
 
@@ -15,22 +17,53 @@ use crate::{Entry, Tree};
 /// If something can't be read.
 pub fn exact_digest(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<[u8; 32]> {
     let mut tree = Tree::default();
+    for path in contents(folder, is_wanted)?.into_keys() {
+        let entry = exact_entry(&folder.join(&path))?;
+        tree.entries.insert(path, entry);
+    }
+    Ok(tree.finished().digest())
+}
+
+/// A digest of the stamps of all that is in a folder and wanted, without reading it. Equal ones say that nothing was written to since, in
+/// one start of the machine.
+///
+/// # Errors
+/// If the file system does not say.
+pub fn exact_stamps(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    for (path, metadata) in contents(folder, is_wanted)? {
+        let path = path.as_os_str().as_bytes();
+        hasher.update(&(path.len() as u64).to_le_bytes()).update(path).update(&[u8::from(metadata.is_dir())]);
+        // What is in a folder has stamps of its own, and a seal may be put there.
+        if !metadata.is_dir() {
+            let FileStamp { size, modified_ns, changed_ns, inode, device } = FileStamp::from_metadata(&metadata);
+            let numbers = [size, modified_ns.cast_unsigned(), changed_ns.cast_unsigned(), inode, device];
+            for number in numbers {
+                hasher.update(&number.to_le_bytes());
+            }
+        }
+    }
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// All that is below a folder and wanted, by its path from there.
+fn contents(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> io::Result<BTreeMap<PathBuf, Metadata>> {
+    let mut found = BTreeMap::new();
     let mut open = vec![PathBuf::new()];
     while let Some(below) = open.pop() {
         for entry in fs::read_dir(folder.join(&below))? {
             let entry = entry?;
-            let path = below.join(entry.file_name());
+            let (path, metadata) = (below.join(entry.file_name()), entry.metadata()?);
             if !is_wanted(&path) {
                 continue;
             }
-            let found = exact_entry(&entry.path())?;
-            if found == Entry::Folder {
+            if metadata.is_dir() {
                 open.push(path.clone());
             }
-            tree.entries.insert(path, found);
+            found.insert(path, metadata);
         }
     }
-    Ok(tree.finished().digest())
+    Ok(found)
 }
 
 /// What is at a path, just as it is.

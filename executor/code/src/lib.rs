@@ -19,7 +19,7 @@ mod walk;
 
 pub use error::CodeError;
 pub use evidence::Evidence;
-pub use exact::exact_digest;
+pub use exact::{exact_digest, exact_stamps};
 pub use own::PipelineFiles;
 pub use parts::Parts;
 pub use reader::{Digests, Reader};

@@ -6,18 +6,22 @@
 //! ```
 //!
 //! Contents come here while they are hashed. A tree is put together when something is to run it, and is made durable before it gets
-//! its name. Files have one fixed time: one that was written to has another, and is not used.
+//! its name. Files have one fixed time: a content that was written to has another, and is read again. A tree is compared with its
+//! digest before it is first used in a process, and one that is damaged is made again.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use flowc_platform::{rename_new, sync_filesystem};
+use flowc_platform::{exchange, rename_new, sync_filesystem};
+use tempfile::TempDir;
 
 use crate::exact::{exact_digest, exact_entry};
-use crate::{CodeError, Entry, Tree};
+use crate::{CodeError, Digests, Entry, PipelineFiles, Reader, Tree};
 
 /// The folder of contents, beside the trees.
 pub const FILES: &str = "files";
@@ -26,12 +30,14 @@ pub const FILES: &str = "files";
 #[derive(Clone, Debug)]
 pub struct Snapshots {
     home: PathBuf,
+    /// Trees that were compared with their digests.
+    checked: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Snapshots {
     /// Those below a folder, which is made when it is needed.
     pub fn new(home: PathBuf) -> Self {
-        Self { home }
+        Self { home, checked: Arc::default() }
     }
 
     /// The folder.
@@ -49,38 +55,82 @@ impl Snapshots {
         self.home.join(Self::name(tree))
     }
 
-    /// The snapshot of a tree, whose files were read with these snapshots; it is put together if it is not there.
+    /// The snapshot of a tree, whose files were read with these snapshots; it is put together if it is not there, or not as it was
+    /// made. Of a damaged content the author's file is read again.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If it can't be written, or if a content is damaged and the author's file has changed meanwhile.
     pub fn make(&self, tree: &Tree) -> Result<PathBuf, CodeError> {
         let place = self.place(tree);
-        if place.is_dir() {
-            if tree.entries.iter().all(|(path, entry)| is_sealed(&place.join(path), entry)) {
-                return Ok(place);
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !checked.contains(&place) {
+            if !is_exact(&place, tree) {
+                self.put(tree, &place)?;
             }
-            fs::remove_dir_all(&place).map_err(CodeError::io(&place))?;
-        }
-        let building = tempfile::tempdir_in(&self.home).map_err(CodeError::io(&self.home))?;
-        self.fill(tree, |_| true, building.path(), |kept, to, _| link(kept, to))?;
-        sync_filesystem(building.path()).map_err(CodeError::io(building.path()))?;
-        fs::set_permissions(building.path(), Permissions::from_mode(0o755)).map_err(CodeError::io(building.path()))?;
-        match rename_new(building.path(), &place) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            renamed => {
-                renamed.map_err(CodeError::io(&place))?;
-                let _ = building.keep();
-            }
+            checked.insert(place.clone());
         }
         Ok(place)
     }
 
-    /// Copies the entries that are wanted into a folder, to be written to.
+    /// Puts a tree together, whatever is in its place.
+    fn put(&self, tree: &Tree, place: &Path) -> Result<(), CodeError> {
+        let building = match self.built(tree) {
+            Ok(building) if is_exact(building.path(), tree) => building,
+            _ => {
+                self.restore(tree, |_| true)?;
+                self.built(tree)?
+            }
+        };
+        sync_filesystem(building.path()).map_err(CodeError::io(building.path()))?;
+        match rename_new(building.path(), place) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_exact(place, tree) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                exchange(building.path(), place).map_err(CodeError::io(place))
+            }
+            renamed => {
+                renamed.map_err(CodeError::io(place))?;
+                let _ = building.keep();
+                Ok(())
+            }
+        }
+    }
+
+    fn built(&self, tree: &Tree) -> Result<TempDir, CodeError> {
+        let building = tempfile::tempdir_in(&self.home).map_err(CodeError::io(&self.home))?;
+        self.fill(tree, |_| true, building.path(), |kept, to, _| link(kept, to))?;
+        fs::set_permissions(building.path(), Permissions::from_mode(0o755)).map_err(CodeError::io(building.path()))?;
+        Ok(building)
+    }
+
+    /// Reads the files again whose contents are damaged or not there.
+    fn restore(&self, tree: &Tree, is_wanted: impl Fn(&Path) -> bool) -> Result<(), CodeError> {
+        let files = PipelineFiles::default();
+        let reader = Reader::new(&files, Some(self), Digests::default());
+        for (path, entry) in tree.entries.iter().filter(|(path, _)| is_wanted(path)) {
+            let Entry::File { digest, executable, .. } = entry else { continue };
+            let kept = self.file(digest, *executable);
+            if exact_entry(&kept).is_ok_and(|found| found == *entry) {
+                continue;
+            }
+            match fs::remove_file(&kept) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(CodeError::io(&kept)(error)),
+                _ => {}
+            }
+            let path = tree.base.join(path);
+            if reader.file(&path)?.as_ref() != Some(entry) {
+                return Err(CodeError::Damaged { path });
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the entries that are wanted into a folder, to be written to. Of a damaged content the author's file is read again.
     ///
     /// # Errors
-    /// If a file can't be written.
+    /// If a file can't be written, or if a content is damaged and the author's file has changed meanwhile.
     pub fn copy(&self, tree: &Tree, is_wanted: impl Fn(&Path) -> bool, to: &Path) -> Result<(), CodeError> {
+        self.restore(tree, &is_wanted)?;
         self.fill(tree, is_wanted, to, |kept, to, executable| {
             fs::copy(kept, to)?;
             let file = File::open(to)?;
@@ -167,17 +217,15 @@ fn link(kept: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether something is as it was made.
+/// Whether a folder holds a tree, by all of its bytes.
+fn is_exact(folder: &Path, tree: &Tree) -> bool {
+    exact_digest(folder, |_| true).is_ok_and(|digest| digest == tree.digest())
+}
+
+/// Whether the content of a file is as it was kept, by its size and its time.
 fn is_sealed(path: &Path, entry: &Entry) -> bool {
-    let Ok(metadata) = path.symlink_metadata() else { return false };
-    match entry {
-        Entry::Folder => metadata.is_dir(),
-        Entry::Link { to } => fs::read_link(path).is_ok_and(|found| found == *to),
-        Entry::File { size, .. } => {
-            let time = metadata.modified().ok();
-            metadata.is_file() && metadata.len() == *size && time == Some(Snapshots::time())
-        }
-    }
+    let (Entry::File { size, .. }, Ok(metadata)) = (entry, path.symlink_metadata()) else { return false };
+    metadata.is_file() && metadata.len() == *size && metadata.modified().ok() == Some(Snapshots::time())
 }
 
 fn hex(digest: &[u8; 32]) -> String {

@@ -19,7 +19,7 @@ pub use files::{
     rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::{Panic, caught, guarded};
-pub use machine::processor_kind;
+pub use machine::{boot, processor_kind};
 pub use memory::memory;
 pub use processors::processors;
 pub use region::{Region, Writer};

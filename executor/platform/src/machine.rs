@@ -14,6 +14,12 @@ pub fn processor_kind() -> String {
     kind(&text)
 }
 
+/// The start of the machine since which it runs; none where the system does not say.
+pub fn boot() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(boot.trim().to_owned()).filter(|boot| !boot.is_empty())
+}
+
 /// Fields that name a kind of processors, on x86-64 and on ARM.
 const NAMES: [&str; 6] = ["vendor_id", "cpu family", "model", "CPU implementer", "CPU architecture", "CPU part"];
 /// Fields that list what a processor can do.

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use flowc_code::{Snapshots, Tools, exact_digest};
-use flowc_platform::{lock_exclusive, read_sealed, rename_new, sync_filesystem, write_sealed};
+use flowc_code::{Snapshots, Tools};
+use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
 
+use crate::seal::Seal;
 use crate::uv::{no_uv, uv};
 use crate::{Project, PythonError, sdk};
-
-/// The file of an environment that says what else is in it.
-const SEAL: &str = "flowc.seal";
 
 /// A folder of environments, shared by several processes. Each is named after what is in it.
 #[derive(Clone, Debug)]
@@ -26,9 +24,9 @@ impl Environments {
         self.home.join(project.environment())
     }
 
-    /// The environment of a project, if it is there and sealed.
+    /// The environment of a project, if it is there as it was installed.
     pub fn kept(&self, project: &Project) -> Option<PathBuf> {
-        Some(self.place(project)).filter(|place| is_of_this_form(place))
+        Some(self.place(project)).filter(|place| Seal::stands(place))
     }
 
     /// Whether a name in the folder is that of an environment with all its packages.
@@ -48,7 +46,7 @@ impl Environments {
         let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
         let is_damaged = |name: &str, path: &Path| match Self::is_sdk(name) {
             true => !sdk::is_whole(path),
-            false => Self::is_whole(name) && is_of_this_form(path) && !holds_what_was_sealed(path),
+            false => Self::is_whole(name) && Seal::is_broken(path),
         };
         named.filter(|(name, path)| is_damaged(name, path)).map(|(_, path)| path).collect()
     }
@@ -87,35 +85,22 @@ impl Environments {
             other => other,
         })?;
         remove(&copy)?;
-        let content = content(&building).map_err(PythonError::io(&building))?;
-        write_sealed(&building.join(SEAL), &content).map_err(PythonError::io(&building))?;
+        Seal::write(&building).map_err(PythonError::io(&building))?;
         sync_filesystem(&building).map_err(PythonError::io(&building))?;
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
 }
 
-/// Whether an environment has a seal.
-fn is_of_this_form(environment: &Path) -> bool {
-    environment.join(SEAL).exists()
-}
-
-/// Whether an environment holds what its seal says.
-fn holds_what_was_sealed(environment: &Path) -> bool {
-    let sealed = read_sealed(&environment.join(SEAL));
-    content(environment).is_ok_and(|found| sealed.as_deref() == Some(&found[..]))
-}
-
-/// The digest of what is in an environment, but for its seal.
-fn content(environment: &Path) -> std::io::Result<[u8; 32]> {
-    exact_digest(environment, |path| path != Path::new(SEAL))
-}
-
-fn remove(folder: &Path) -> Result<(), PythonError> {
-    match folder.exists() {
-        true => std::fs::remove_dir_all(folder).map_err(PythonError::io(folder)),
-        false => Ok(()),
-    }
+/// Removes whatever is at a path.
+pub(crate) fn remove(path: &Path) -> Result<(), PythonError> {
+    let removed = match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    };
+    removed.map_err(PythonError::io(path))
 }
 
 /// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules

@@ -13,6 +13,7 @@ mod lock;
 mod project;
 mod runner;
 mod sdk;
+mod seal;
 mod uv;
 
 pub use environment::Environments;

@@ -7,6 +7,7 @@ use flowc_platform::{lock_exclusive, read_regular, rename_new};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::PythonError;
+use crate::environment::remove;
 
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk-python/src/flowc");
 
@@ -27,18 +28,19 @@ pub(crate) fn folder() -> String {
     format!("sdk-{}", flowc_planner::key::StageDigest::new(digest()).short())
 }
 
-/// Puts the SDK into a folder of `home` that is named after it, once. Gives the folder for Python's path.
+/// Puts the SDK into a folder of `home` that is named after it, if it is not there as it was put. Gives the folder for Python's path.
 pub(crate) fn unpack(home: &Path) -> Result<PathBuf, PythonError> {
     let name = folder();
     let place = home.join(&name);
-    if place.is_dir() {
+    if is_whole(&place) {
         return Ok(place);
     }
     let lock = home.join(format!("{name}.lock"));
     let _held = lock_exclusive(&lock, true).map_err(PythonError::io(&lock))?;
-    if place.is_dir() {
+    if is_whole(&place) {
         return Ok(place);
     }
+    remove(&place)?;
     let building = tempfile::tempdir_in(home).map_err(PythonError::io(home))?;
     for (path, content) in modules() {
         let file = building.path().join("flowc").join(path);

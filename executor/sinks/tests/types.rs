@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type, Float64Type};
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_array::{Array, ArrayRef, RecordBatch, make_array, new_null_array};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow_select::concat::concat_batches;
 use common::*;
@@ -155,6 +155,55 @@ fn zoned_times_are_text_that_is_read_back() {
     let unknown = DataType::Timestamp(TimeUnit::Second, Some("Nowhere/Atlantis".into()));
     for format in &formats()[..2] {
         assert!(matches!(check(&file("x", format.clone()), &schema(&unknown)), Err(SinkError::Type { .. })));
+    }
+}
+
+/// Counts of a type of times, as its values.
+fn times(counts: [i64; 3], data_type: &DataType) -> ArrayRef {
+    let number = if data_type.primitive_width() == Some(4) { DataType::Int32 } else { DataType::Int64 };
+    let counts = arrow_cast::cast(&arrow_array::Int64Array::from(counts.to_vec()), &number).unwrap();
+    make_array(counts.to_data().into_builder().data_type(data_type.clone()).build().unwrap())
+}
+
+#[test]
+fn times_at_the_ends_of_their_types_are_told_by_count_or_come_back() {
+    for data_type in every_type().into_iter().filter(|data_type| data_type.is_temporal()) {
+        let (least, most) = match data_type.primitive_width() {
+            Some(4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            Some(8) => (i64::MIN, i64::MAX),
+            _ => continue,
+        };
+        for end in [least, least + 1, most - 1, most] {
+            let column = times([0, 1, end], &data_type);
+            for format in &formats()[..2] {
+                let (dir, spec) = (tempfile::tempdir().unwrap(), file("x", format.clone()));
+                if check(&spec, &schema(&data_type)).is_err() {
+                    continue;
+                }
+                let partitioned =
+                    flowc_planner::plan::SinkSpec { partition_by: vec!["x".to_owned()], ..folder("f", format.clone()) };
+                let in_folders = write(&partitioned, dir.path(), &[("a", &[batch(&column)])], None);
+                match write(&spec, dir.path(), &[("a", &[batch(&column)])], None) {
+                    Err(SinkError::Value { row, column, reason, .. }) => {
+                        assert_eq!((row, column.as_str()), (3, "x"));
+                        assert!(reason.starts_with(&format!("{end} ")), "{data_type}: {reason}");
+                        let error = in_folders.unwrap_err().to_string();
+                        assert!(error.contains(&format!("{end} ")), "{data_type}: {error}");
+                    }
+                    Err(other) => panic!("{format:?} {data_type} {end}: {other}"),
+                    Ok(_) => {
+                        let back = read(&dir.path().join("x"), format, &data_type).unwrap();
+                        assert_eq!(&in_type(&back, &data_type), &column, "{format:?} {data_type} {end}");
+                        assert!(in_folders.is_ok());
+                    }
+                }
+            }
+            let (table, rows) = (spec(Target::Stdout, Format::Table), batch(&column));
+            let mut shown = Vec::new();
+            write_stdout(&table, rows.schema(), [rows], &mut shown).unwrap();
+            let shown = String::from_utf8(shown).unwrap();
+            assert!(!shown.contains("ERROR") && !shown.contains("invalid"), "{data_type} {end}: {shown}");
+        }
     }
 }
 

@@ -330,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn a_time_beyond_the_calendar_that_does_not_fit_is_told_as_its_count() {
+        let times: ArrayRef = Arc::new(arrow_array::TimestampSecondArray::from(vec![0, i64::MAX]));
+        let bytes = stream(&[RecordBatch::try_from_iter(vec![("t", times)]).unwrap()]);
+        let columns = schema(&[("t", "Timestamp(ms)".parse().unwrap(), true)]);
+        let error = Folder::new().read(bytes, &spec(Format::Arrow), &columns).unwrap_err().to_string();
+        let expected = "row 2, column `t`: 9223372036854775807 s is no value of type Timestamp(ms)";
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
     fn lengths_that_no_memory_holds_are_damage() {
         let words: DictionaryArray<Int32Type> = (0..500).map(|i| Some(["a", "b"][i % 2])).collect();
         let batch = RecordBatch::try_from_iter(vec![("w", Arc::new(words) as ArrayRef)]).unwrap();

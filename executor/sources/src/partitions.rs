@@ -14,7 +14,7 @@ use crate::list::SourceFile;
 use crate::parser::project;
 use crate::schema::type_of_texts;
 use crate::segment::RawSegment;
-use crate::values::{STRICT, read_texts};
+use crate::values::{STRICT, plain_type, read_texts};
 
 /// The value in a folder's name where there is none.
 const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -77,10 +77,7 @@ pub(crate) fn with_folders(own: &Schema, files: &[SourceFile]) -> Result<SchemaR
 /// A text as a value of a type: a column with one row.
 pub(crate) fn read(text: &str, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
     let texts = StringArray::from(vec![text]);
-    match data_type {
-        DataType::Dictionary(_, values) => cast_with_options(&read_texts(&texts, values)?, data_type, &STRICT),
-        plain => read_texts(&texts, plain),
-    }
+    cast_with_options(&read_texts(&texts, &plain_type(data_type))?, data_type, &STRICT)
 }
 
 /// Which of a source's columns are in the names of one file's folders.

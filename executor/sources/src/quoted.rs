@@ -74,6 +74,7 @@ pub(crate) fn is_text(data_type: &DataType) -> bool {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
         DataType::Dictionary(_, value) => is_text(value),
+        DataType::RunEndEncoded(_, values) => is_text(values.data_type()),
         _ => false,
     }
 }

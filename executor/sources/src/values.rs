@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::*;
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, FixedSizeBinaryArray, NullArray, PrimitiveArray,
-    RecordBatch, RecordBatchOptions, StringArray,
+    RecordBatch, RecordBatchOptions, StringArray, new_empty_array,
 };
 use arrow_buffer::i256;
 use arrow_cast::parse::Parser;
@@ -22,14 +22,21 @@ use crate::times::{is_time, is_zone, read_times};
 pub(crate) const STRICT: CastOptions<'static> =
     CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
 
-/// The first type in a type whose values no text spells.
+/// The first type in a type whose values no text spells, or the type if its values can't be encoded in it.
 pub(crate) fn unreadable(data_type: &DataType) -> Option<&DataType> {
+    // Arrow's table of casts has some that it refuses.
+    let is_encoded = || cast_with_options(&new_empty_array(&plain_type(data_type)), data_type, &STRICT).is_ok();
+    without_text(data_type).or_else(|| (!is_encoded()).then_some(data_type))
+}
+
+/// The first type in a type whose values no text spells.
+fn without_text(data_type: &DataType) -> Option<&DataType> {
     use DataType::*;
     match data_type {
-        List(item) | LargeList(item) | FixedSizeList(item, _) | Map(item, _) => unreadable(item.data_type()),
-        ListView(item) | LargeListView(item) | RunEndEncoded(_, item) => unreadable(item.data_type()),
-        Struct(fields) => fields.iter().find_map(|field| unreadable(field.data_type())),
-        Dictionary(key, value) if key.is_integer() && !value.is_nested() => unreadable(value),
+        List(item) | LargeList(item) | FixedSizeList(item, _) | Map(item, _) => without_text(item.data_type()),
+        ListView(item) | LargeListView(item) | RunEndEncoded(_, item) => without_text(item.data_type()),
+        Struct(fields) => fields.iter().find_map(|field| without_text(field.data_type())),
+        Dictionary(key, value) if key.is_integer() && !value.is_nested() => without_text(value),
         Timestamp(_, zone) => (!zone.as_ref().is_none_or(|zone| is_zone(zone))).then_some(data_type),
         Time32(unit) => (!matches!(unit, TimeUnit::Second | TimeUnit::Millisecond)).then_some(data_type),
         Time64(unit) => (!matches!(unit, TimeUnit::Microsecond | TimeUnit::Nanosecond)).then_some(data_type),
@@ -40,7 +47,7 @@ pub(crate) fn unreadable(data_type: &DataType) -> Option<&DataType> {
 
 /// What a type is read as: its values as they are, before they are encoded. A dictionary is full when all rows of a batch
 /// are known, and not before.
-fn plain_type(data_type: &DataType) -> DataType {
+pub(crate) fn plain_type(data_type: &DataType) -> DataType {
     use DataType::*;
     match data_type {
         Dictionary(_, value) => plain_type(value),

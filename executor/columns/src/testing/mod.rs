@@ -77,7 +77,8 @@ pub fn every_type() -> Vec<DataType> {
     types
 }
 
-fn simple_types() -> Vec<DataType> {
+/// One type of every kind but nested ones, with dictionaries and runs of such values.
+pub fn simple_types() -> Vec<DataType> {
     use DataType::*;
     let mut types = vec![
         Null,
@@ -116,7 +117,8 @@ fn simple_types() -> Vec<DataType> {
         Interval(IntervalUnit::MonthDayNano),
     ];
     for unit in [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond] {
-        types.extend([Timestamp(unit, None), Timestamp(unit, Some("Europe/Berlin".into())), Duration(unit)]);
+        let zoned = ["UTC", "+05:30", "Europe/Berlin"].map(|zone| Timestamp(unit, Some(zone.into())));
+        types.extend(zoned.into_iter().chain([Timestamp(unit, None), Duration(unit)]));
     }
     for key in [Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64] {
         types.extend([dictionary(key.clone(), Utf8), dictionary(key, Int64)]);

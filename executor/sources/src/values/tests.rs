@@ -2,51 +2,16 @@
 //! and maps.
 
 use arrow_schema::Field;
+use flowc_columns::testing::simple_types;
 use flowc_planner::plan::{BadRows, Format};
 
 use super::*;
 use crate::testing::{Folder, csv, schema, text, with_bad_rows};
 use crate::{SourceFile, infer_schema};
 
+/// The types that have values in text.
 fn types() -> Vec<DataType> {
-    use DataType::*;
-    let of_unit = |unit: TimeUnit| {
-        let zone = |zone: &str| Timestamp(unit, Some(zone.into()));
-        [Timestamp(unit, None), zone("UTC"), zone("+05:30"), zone("Europe/Berlin"), Duration(unit)]
-    };
-    let dictionary = |key: DataType, value: DataType| Dictionary(Box::new(key), Box::new(value));
-    let mut all = vec![
-        Null,
-        Boolean,
-        Int8,
-        Int16,
-        Int32,
-        Int64,
-        UInt8,
-        UInt16,
-        UInt32,
-        UInt64,
-        Float16,
-        Float32,
-        Float64,
-        Utf8,
-        LargeUtf8,
-        Utf8View,
-        Binary,
-        LargeBinary,
-        BinaryView,
-        FixedSizeBinary(2),
-        Date32,
-        Date64,
-    ];
-    all.extend(
-        [TimeUnit::Second, TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond].map(of_unit).concat(),
-    );
-    all.extend([Time32(TimeUnit::Second), Time32(TimeUnit::Millisecond)]);
-    all.extend([Time64(TimeUnit::Microsecond), Time64(TimeUnit::Nanosecond)]);
-    all.extend([Decimal32(5, 2), Decimal64(12, 0), Decimal128(10, 2), Decimal256(40, 3), Decimal128(4, -2)]);
-    all.extend([dictionary(Int8, Utf8), dictionary(UInt32, Int64), dictionary(Int16, LargeUtf8)]);
-    all
+    simple_types().into_iter().filter(|data_type| unreadable(data_type).is_none()).collect()
 }
 
 /// Spellings without quotes and commas. Those that JSON has as numbers or truth values are tried as such, too.
@@ -150,6 +115,7 @@ const SPELLINGS: &[&str] = &[
     "false ",
     " ab12 ",
     "abcd ",
+    "abcdef",
     " 2024-02-29",
     " 2024-02-29T12:00:00Z ",
     "12:00:00 ",
