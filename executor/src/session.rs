@@ -147,7 +147,7 @@ impl Session {
         if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
             self.runners()?.warn_of_isolation(observer.as_ref());
         }
-        selection.unread(&planned.plan, &request.stages()).for_each(|stage| {
+        selection.unread(&planned.plan, request.stages()).for_each(|stage| {
             observer.observe(notices::unread_stage(stage).into());
         });
         let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);

@@ -82,7 +82,7 @@ impl Selection {
     }
 
     /// The stages of a whole run of which no sink and no stage reads anything, so that they do not run.
-    pub fn unread<'p>(&self, plan: &'p Plan, request: &Request<'_>) -> impl Iterator<Item = &'p str> {
+    pub fn unread<'p>(&self, plan: &'p Plan, request: Request<'_>) -> impl Iterator<Item = &'p str> {
         let is_whole = request.is_whole();
         let of_stages = plan.stages.iter().flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
         let read: BTreeSet<usize> =

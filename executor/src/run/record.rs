@@ -42,7 +42,7 @@ impl RunContext<'_> {
             let report = RunReport { stages: cached.collect(), ..report.clone() };
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
-            let unread = selection.unread(self.plan(), &self.request.stages()).map(notices::unread_stage);
+            let unread = selection.unread(self.plan(), self.request.stages()).map(notices::unread_stage);
             let told = unread.chain(notices::notices(self.plan(), inventory, selection)).collect();
             if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report, told) {
                 let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
