@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Colour in what people read: auto, always or never [env: FLOWC_COLOR, NO_COLOR]
+    /// When to use colour: auto, always or never [env: FLOWC_COLOR, NO_COLOR]
     #[arg(long, global = true, value_enum, value_name = "WHEN", hide_possible_values = true)]
     pub(crate) color: Option<ColorChoice>,
 }
@@ -42,9 +42,9 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Show the first rows of a source, a stage's output or a sink
     Show(ShowArgs),
-    /// Show what a stage logged when its present results were made, or when it last failed
+    /// Show the logs of the run that produced a stage's current results, or of its last failure
     Log(LogArgs),
-    /// Look after the store of results
+    /// Manage the result store
     #[command(subcommand)]
     Store(StoreCommand),
     /// Execute components for runs on other hosts
@@ -180,7 +180,7 @@ pub(crate) struct RunArgs {
     /// Run this stage and what it needs that is not in the store; write no sinks (repeatable)
     #[arg(long, value_name = "STAGE")]
     pub(crate) only: Vec<String>,
-    /// Run this stage and all above it, and sinks that read from those alone (repeatable)
+    /// Run this stage and everything upstream, plus sinks fed only by them (repeatable)
     #[arg(long, value_name = "STAGE")]
     pub(crate) until: Vec<String>,
     /// Run this stage even where the store has its results (repeatable)
@@ -192,13 +192,13 @@ pub(crate) struct RunArgs {
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,
-    /// Take components and inferred columns as they are now, and write them to `flow.lock`
+    /// Re-resolve components and inferred schemas, and update `flow.lock`
     #[arg(long, conflicts_with = "locked")]
     pub(crate) update: bool,
     /// Print one event a line as JSON; the last is `run-finished`
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) json: bool,
-    /// Print nothing but what went wrong
+    /// Only print errors
     #[arg(long, short)]
     pub(crate) quiet: bool,
     #[command(flatten)]
@@ -301,9 +301,9 @@ pub(crate) enum StoreCommand {
     Verify(StoreVerifyArgs),
     /// Keep the results of a pipeline's last good run, whatever runs come after it
     Pin(StorePinArgs),
-    /// Let go of a run that was pinned
+    /// Unpin a run
     Unpin(StoreUnpinArgs),
-    /// Remove what no pipeline's last good run and no pinned run needs
+    /// Remove results not needed by a last successful run or a pin
     Gc(StoreGcArgs),
 }
 

@@ -57,7 +57,7 @@ fn what_is_odd_is_read_right_or_named() {
         ("brotli", "brotli.parquet: it is compressed with brotli, which flowc cannot read; write it anew with zstd"),
         ("encrypted", "encrypted.parquet: it is encrypted, which flowc cannot read"),
         ("columns", "columns.parquet: it is encrypted, which flowc cannot read"),
-        ("flipped", "flipped.parquet: damaged or not Parquet"),
+        ("flipped", "flipped.parquet: not valid Parquet"),
         ("intervals", "intervals.parquet: it is written with intervals of 3 months among others (row 2, column `i`)"),
     ] {
         let text =

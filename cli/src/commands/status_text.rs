@@ -24,7 +24,7 @@ pub(super) fn plan(text: &str, paint: Paint) -> String {
     text.lines().map(line).collect()
 }
 
-/// The status of a whole plan. `+` is to be done, `=` stands, `?` is known once sources have been read.
+/// The status of a whole plan. `+` is to be done, `=` stands, `?` is unknown until changed sources are read.
 pub(super) fn status(status: &Status, pins: &[Pin], paint: Paint) -> String {
     let parts = status.sources.len() + status.stages.len() + status.sinks.len();
     if parts == 0 {
@@ -107,8 +107,8 @@ fn work(stage: &StageOutlook) -> String {
     match (stage.to_run, stage.cached, stage.unknown) {
         _ if is_unneeded(stage) => "does not run".to_owned(),
         _ if stage.passthrough => "passthrough: what is needed of it are rows and columns of its inputs".to_owned(),
-        (0, 0, true) => "known once changed sources have been read".to_owned(),
-        (0, cached, true) => format!("{cached} cached, more is known once changed sources have been read"),
+        (0, 0, true) => "unknown until the changed sources are read".to_owned(),
+        (0, cached, true) => format!("{cached} cached, the rest is unknown until the changed sources are read"),
         (0, cached, false) if stage.merges => format!("{} cached, to combine anew", count(cached, "segment")),
         (0, cached, false) => format!("{cached} cached"),
         (_, 0, false) => run,

@@ -30,7 +30,7 @@ pub(crate) struct SettingsArgs {
     /// Folder of the store [env: FLOWC_STORE] [default: ~/.cache/flowc]
     #[arg(long, value_name = "DIR")]
     pub(crate) store: Option<PathBuf>,
-    /// Threads that work at once [env: FLOWC_JOBS] [default: all cores]
+    /// Number of worker threads [env: FLOWC_JOBS] [default: all cores]
     #[arg(long, short, value_name = "N", value_parser = parse_jobs)]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// Memory for one instance of a stage [env: FLOWC_MEMORY] [default: 512MiB]
@@ -39,10 +39,10 @@ pub(crate) struct SettingsArgs {
     /// Memory for all that runs at once [env: FLOWC_BUDGET] [default: 3/4 of what there is]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) budget: Option<ByteSize>,
-    /// Value of a param of the pipeline (repeatable) [env: FLOWC_PARAM_name]
+    /// Set a pipeline parameter (repeatable) [env: FLOWC_PARAM_name]
     #[arg(long = "param", short, value_name = "NAME=VALUE", value_parser = parse_param)]
     pub(crate) params: Vec<(String, String)>,
-    /// Fail if anything does not fit `flow.lock` [env: FLOWC_LOCKED]
+    /// Require `flow.lock` to be up to date [env: FLOWC_LOCKED]
     #[arg(long)]
     pub(crate) locked: bool,
     /// Never build `rust` stages; use what has been built [env: FLOWC_NO_BUILD]
@@ -51,7 +51,7 @@ pub(crate) struct SettingsArgs {
     /// Run no stage in a process that is not isolated in full [env: FLOWC_REQUIRE_ISOLATION]
     #[arg(long)]
     pub(crate) require_isolation: bool,
-    /// Run components on the worker of this file of credentials (repeatable) [env: FLOWC_WORKER]
+    /// Run WebAssembly components on the worker described by FILE (repeatable) [env: FLOWC_WORKER]
     #[arg(long = "worker", value_name = "FILE")]
     pub(crate) workers: Vec<PathBuf>,
     /// Set from the option that every command has.

@@ -109,7 +109,7 @@ pub(crate) const DOCS: [SettingDoc; 10] = [
 pub(crate) struct Settings {
     /// Folder of the store.
     pub(crate) store: PathBuf,
-    /// Threads that work at once.
+    /// Number of worker threads.
     pub(crate) jobs: usize,
     /// Bytes of memory for one stage instance where the pipeline does not say.
     pub(crate) memory: u64,

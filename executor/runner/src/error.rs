@@ -85,12 +85,12 @@ impl fmt::Display for StageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StageFault::Problem { message, .. } => f.write_str(message),
-            StageFault::Trap(what) => write!(f, "the stage's code stopped: {what}"),
+            StageFault::Trap(what) => write!(f, "the stage panicked or trapped: {what}"),
             StageFault::Crashed(how) => write!(f, "the stage's process ended: {how}"),
             StageFault::Contract(what) => write!(f, "the stage broke the contract: {what}"),
             StageFault::Timeout { milliseconds } => write!(
                 f,
-                "no answer within its timeout of {}; raise `timeout` in the stage if it needs more time",
+                "timed out after {}; raise `timeout` in the stage if it needs more time",
                 duration(*milliseconds)
             ),
             StageFault::Memory { bytes } => write!(
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn limits_say_which_one_to_raise() {
         let timeout = StageFault::Timeout { milliseconds: 5000 }.to_string();
-        assert_eq!(timeout, "no answer within its timeout of 5s; raise `timeout` in the stage if it needs more time");
+        assert_eq!(timeout, "timed out after 5s; raise `timeout` in the stage if it needs more time");
         let memory = StageFault::Memory { bytes: 64 << 20 }.to_string();
         assert!(memory.contains("limit of 64MiB; raise `memory` in the stage"), "{memory}");
     }

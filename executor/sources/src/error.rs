@@ -66,7 +66,7 @@ pub enum SourceError {
         error: io::Error,
     },
     /// Bytes that are not what the format says.
-    #[error("{file}: damaged or not {format}: {reason}")]
+    #[error("{file}: not valid {format}: {reason}")]
     Damaged {
         /// Which file.
         file: String,

@@ -204,7 +204,7 @@ pub fn suggest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     match nearest(wrong, known.iter().copied()) {
         Some(name) => Some(format!("did you mean `{name}`?")),
         None if known.is_empty() => None,
-        None if known.len() <= 16 => Some(format!("known here: {}", list(known))),
+        None if known.len() <= 16 => Some(format!("expected one of {}", list(known))),
         None => None,
     }
 }

@@ -15,7 +15,7 @@ pub enum PlaceProblem {
         second: String,
     },
     /// The ending does not tell the format.
-    #[error("the format of {what} cannot be told from `{path}`")]
+    #[error("cannot infer the format of {what} from `{path}`")]
     #[diagnostic(code(flowc::no_format), help("add `format \"...\"`: one of {known}"))]
     NoFormat {
         /// The source or sink.
@@ -78,7 +78,7 @@ pub enum PlaceProblem {
         zone: String,
     },
     /// Columns that cannot be told.
-    #[error("the columns of the source `{name}` cannot be told: {message}")]
+    #[error("cannot infer the schema of source `{name}`: {message}")]
     #[diagnostic(code(flowc::source_schema))]
     SourceSchema {
         /// The source.

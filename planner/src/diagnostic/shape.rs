@@ -4,7 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum ShapeProblem {
     /// A node of a name that has no meaning here.
-    #[error("`{node}` means nothing in {within}")]
+    #[error("unknown node `{node}` in {within}")]
     #[diagnostic(code(flowc::unknown_node))]
     UnknownNode {
         /// Its name.

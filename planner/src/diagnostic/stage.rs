@@ -6,7 +6,7 @@ use crate::plan::Serialization;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
 pub enum StageProblem {
     /// Nothing says what runs.
-    #[error("the stage `{stage}` has no code")]
+    #[error("the stage `{stage}` has no implementation")]
     #[diagnostic(code(flowc::no_code), help("say what runs: {examples}"))]
     NoCode {
         /// The stage.
@@ -15,7 +15,7 @@ pub enum StageProblem {
         examples: String,
     },
     /// Two things say what runs.
-    #[error("the stage `{stage}` has two codes")]
+    #[error("the stage `{stage}` has more than one implementation")]
     #[diagnostic(code(flowc::several_codes), help("keep one, and make a second stage of the other"))]
     SeveralCodes {
         /// The stage.
