@@ -172,7 +172,7 @@ pub(crate) struct PlanArgs {
 #[command(after_help = "Examples:
   flowc run                        what is new or changed
   flowc run --until words          up to the stage `words`, with its sinks
-  flowc run --force words          the stage `words` anew
+  flowc run --force words          the stage `words` again
   flowc run --verify words         again, and is it the same?
   flowc run --locked --no-build    as a build server should
   flowc run --json | jq -c 'select(.event == \"run-finished\")'")]
@@ -332,11 +332,11 @@ pub(crate) struct StoreInfoArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc store verify             ends with 3 if anything is damaged
-  flowc store verify --repair    forgets what is damaged, to be made anew")]
+  flowc store verify --repair    forgets what is damaged, to be made again")]
 pub(crate) struct StoreVerifyArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// Forget damaged results and remove damaged code, so that the next run makes them anew
+    /// Forget damaged results and remove damaged code, so that the next run makes them again
     #[arg(long)]
     pub(crate) repair: bool,
 }

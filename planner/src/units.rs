@@ -71,7 +71,7 @@ impl std::fmt::Display for Boundary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Boundary::SeveralOutputs => f.write_str("several outputs"),
-            Boundary::Producer { class } => write!(f, "the answer comes after a {class} input"),
+            Boundary::Producer { class } => write!(f, "the stage has a {class} input"),
             Boundary::Cache => f.write_str("cache #true"),
             Boundary::Isolated { by } => write!(f, "isolate {by}"),
             Boundary::FanOut { readers } => write!(f, "{readers} readers"),

@@ -109,7 +109,7 @@ fn work(stage: &StageOutlook) -> String {
         _ if stage.passthrough => "passthrough: what is needed of it are rows and columns of its inputs".to_owned(),
         (0, 0, true) => "unknown until the changed sources are read".to_owned(),
         (0, cached, true) => format!("{cached} cached, the rest is unknown until the changed sources are read"),
-        (0, cached, false) if stage.merges => format!("{} cached, to combine anew", count(cached, "segment")),
+        (0, cached, false) if stage.merges => format!("{} cached, to combine again", count(cached, "segment")),
         (0, cached, false) => format!("{cached} cached"),
         (_, 0, false) => run,
         (_, cached, false) => format!("{run}, {cached} cached"),
@@ -123,7 +123,7 @@ fn is_unneeded(stage: &StageOutlook) -> bool {
 
 fn sink(text: &mut String, sink: &SinkStatus, paint: Paint) {
     let (does, words) = match sink.outlook {
-        SinkOutlook::UpToDate => (false, "stands"),
+        SinkOutlook::UpToDate => (false, "up to date"),
         SinkOutlook::Write => (true, "write"),
         SinkOutlook::Restore => (true, "restore from the store: it was deleted or altered"),
         SinkOutlook::Print => (true, "print"),
@@ -273,7 +273,7 @@ Plan: 1 stage: 1 to run; 1 sink to write.
     #[test]
     fn combining_anew_is_work_without_segments() {
         let combining = StageOutlook { merges: true, ..outlook_of(0, 3, vec![]) };
-        assert_eq!(outlook(&combining, Paint::PLAIN), "  + stage words: 3 segments cached, to combine anew\n");
+        assert_eq!(outlook(&combining, Paint::PLAIN), "  + stage words: 3 segments cached, to combine again\n");
         let text = status(&whole(vec![combining]), &[], Paint::PLAIN);
         assert!(text.ends_with("Plan: 1 stage: 1 to run; 1 sink to write.\n"), "{text}");
     }

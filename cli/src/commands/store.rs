@@ -143,7 +143,7 @@ fn damage_text(verified: &Verified, repaired: bool) -> String {
     }
     let damaged = [count(results.len(), "column"), count(code.len(), "code path")].join(", ");
     let next = if repaired {
-        "forgotten; the next run makes them anew"
+        "forgotten; the next run makes them again"
     } else {
         "run `flowc store verify --repair` to forget them"
     };

@@ -103,7 +103,7 @@ impl Lines {
         let of = if files < in_all { format!(" of {in_all}") } else { String::new() };
         let (files, rows) = (count(files, "file"), count(rows, "row"));
         match self.sinks {
-            n if n <= SHOWN => Some(format!("wrote {sink}: {files}{of}, {rows} in all")),
+            n if n <= SHOWN => Some(format!("wrote {sink}: {files}{of}, {rows} in total")),
             n if n == SHOWN + 1 => Some("more sinks are written".to_owned()),
             _ => None,
         }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn of_a_folder_with_files_that_stayed_all_are_counted() {
         let event = Event::SinkWritten { sink: "days".into(), files: 2, files_in_all: 31, rows: 1 };
-        let expected = "wrote days: 2 files of 31, 1 row in all";
+        let expected = "wrote days: 2 files of 31, 1 row in total";
         assert_eq!(Lines::new(true).of(&event).as_deref(), Some(expected));
         let none = Event::SinkWritten { sink: "days".into(), files: 0, files_in_all: 31, rows: 1 };
         assert_eq!(Lines::new(true).of(&none), None);
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_written_sink_has_a_line_and_ten_thousand_have_a_few() {
         let mut lines = Lines::new(true);
-        assert_eq!(lines.of(&sink_written(1)).as_deref(), Some("wrote top: 1 file, 1 row in all"));
+        assert_eq!(lines.of(&sink_written(1)).as_deref(), Some("wrote top: 1 file, 1 row in total"));
         let shown = (0..10_000).filter_map(|_| lines.of(&sink_written(2))).count();
         assert_eq!(shown, SHOWN);
     }

@@ -174,7 +174,7 @@ fn limits(stages: &[Invocation]) -> Limits {
     Limits { memory, timeout_ms: None, ..stages[0].limits.clone() }
 }
 
-/// What becomes of an input's rows in all, where stages do this to them one after the other.
+/// What becomes of an input's rows in total, where stages do this to them one after the other.
 pub(crate) fn overall(rows: impl Iterator<Item = Rows>, input: usize) -> Rows {
     rows.fold(Rows::Same { input }, |so_far, next| match (so_far, next) {
         (Rows::New, _) | (_, Rows::New) => Rows::New,

@@ -28,7 +28,7 @@ impl Seal {
         Self::of(environment)?.put(environment)
     }
 
-    /// Whether an environment is as it was sealed. The stamps of its files say so, unless the machine was started anew since, which may
+    /// Whether an environment is as it was sealed. The stamps of its files say so, unless the machine was started again since, which may
     /// have lost what was written before: then, and where a stamp has changed, the digest decides, and the seal is renewed.
     pub(crate) fn stands(environment: &Path) -> bool {
         let Some(sealed) = Self::read(environment) else { return false };

@@ -58,7 +58,7 @@ pub trait ChainRunner: Runner {
 
 /// Hears of a stage whose batches go to the next one unseen.
 pub trait Between: Send {
-    /// It has given so many rows in all. Said once, when the instance has finished.
+    /// It has given so many rows in total. Said once, when the instance has finished.
     fn gave(&mut self, rows: u64);
 
     /// Takes a line of its log, as [`Outlet::log`].

@@ -236,10 +236,12 @@ impl Chains<'_> {
 
     /// That a stage gave something else in these columns than it did before, from the same inputs.
     pub(crate) fn unlike(&self, task: &Task, stage: usize, columns: &[&str]) -> Error {
-        let columns = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let names = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>().join(", ");
+        let differing =
+            if columns.len() == 1 { format!("column {names} differs") } else { format!("columns {names} differ") };
         let message = format!(
-            "from the same inputs it gives something else than before in {columns}, so it depends on more than they are; \
-             what was stored is kept (`flowc log` shows what the stage said)"
+            "non-deterministic: {differing} from the stored result for identical inputs; the stored result was kept (`flowc log` \
+             shows the stage's log)"
         );
         self.stage_error(
             StageError::new(&*self.plan_stage(stage).name, StageFault::Problem { message, config_path: None }),

@@ -34,7 +34,7 @@ pub(crate) struct StageCatalogue<'a> {
 }
 
 impl<'a> StageCatalogue<'a> {
-    /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made anew.
+    /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made again.
     pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
         let (codes, images, schemas, evidence, builds) = Default::default();
         Self { components, lock, locked, codes, images, schemas, evidence, builds }

@@ -219,7 +219,8 @@ impl Execution<'_> {
 
     fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
         let segment = self.segment(task);
-        let is_called: Vec<bool> = task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
+        let is_called: Vec<bool> =
+            task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
         self.tally.add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
         let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
