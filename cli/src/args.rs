@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand, ValueEnum};
 
+use flowc_executor::RunRequest;
+
 use crate::settings::{ByteSize, ColorChoice, SettingsArgs};
 
 const STYLES: Styles = Styles::styled()
@@ -153,13 +155,39 @@ pub(crate) enum StageLanguage {
     Python,
 }
 
+/// Stages that a request names.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct StageArgs {
+    /// Run this stage and what it needs that is not in the store; write no sinks (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) only: Vec<String>,
+    /// Run this stage and everything upstream, plus sinks fed only by them (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) until: Vec<String>,
+    /// Run this stage even where the store has its results (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) force: Vec<String>,
+    /// Run this stage again and compare what it gives with what the store has (repeatable)
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) verify: Vec<String>,
+}
+
+impl From<StageArgs> for RunRequest {
+    fn from(StageArgs { only, until, force, verify }: StageArgs) -> Self {
+        Self { only, until, force, verify, ..Self::default() }
+    }
+}
+
 /// `flowc plan`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc plan                          of flow.kdl in this folder
   flowc plan other.kdl --param day=2024-02-01
+  flowc plan --until words            what `flowc run --until words` would do
   flowc plan --json | jq .status      for programs")]
 pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) stages: StageArgs,
     /// Print one JSON document: `plan`, `hash`, `units`, `status`, `lock_changes`
     #[arg(long)]
     pub(crate) json: bool,
@@ -177,18 +205,8 @@ pub(crate) struct PlanArgs {
   flowc run --locked --no-build    as a build server should
   flowc run --json | jq -c 'select(.event == \"run-finished\")'")]
 pub(crate) struct RunArgs {
-    /// Run this stage and what it needs that is not in the store; write no sinks (repeatable)
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) only: Vec<String>,
-    /// Run this stage and everything upstream, plus sinks fed only by them (repeatable)
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) until: Vec<String>,
-    /// Run this stage even where the store has its results (repeatable)
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) force: Vec<String>,
-    /// Run this stage again and compare what it gives with what the store has (repeatable)
-    #[arg(long, value_name = "STAGE")]
-    pub(crate) verify: Vec<String>,
+    #[command(flatten)]
+    pub(crate) stages: StageArgs,
     /// After a failure, go on with what does not depend on it
     #[arg(long)]
     pub(crate) keep_going: bool,

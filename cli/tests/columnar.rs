@@ -54,7 +54,7 @@ fn what_is_odd_is_read_right_or_named() {
         project.write("flow.kdl", &format!("source \"t\" {{ {files} }}\nsink \"o\" {{ in \"t\"; file \"o.csv\" }}\n"))
     };
     for (name, expected) in [
-        ("brotli", "brotli.parquet: it is compressed with brotli, which flowc cannot read; write it anew with zstd"),
+        ("brotli", "brotli.parquet: it is compressed with brotli, which flowc cannot read; write it again with zstd"),
         ("encrypted", "encrypted.parquet: it is encrypted, which flowc cannot read"),
         ("columns", "columns.parquet: it is encrypted, which flowc cannot read"),
         ("flipped", "flipped.parquet: not valid Parquet"),

@@ -28,6 +28,7 @@ mod remembered;
 mod run;
 mod runners;
 mod schedule;
+mod select;
 mod session;
 mod status;
 

@@ -20,9 +20,9 @@ use crate::record::history::{LogLine, Pin, load_log, load_ran, pin};
 use crate::record::up_to_date;
 use crate::run::context::RunContext;
 use crate::run::progress::{Current, Underway};
-use crate::run::select::select;
 use crate::runners::Runners;
 use crate::runners::build_events::Compilations;
+use crate::select::select;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
@@ -63,9 +63,12 @@ impl Session {
         Ok(planned)
     }
 
-    /// Holds a plan against store and sources.
-    pub fn status(&self, planned: &Planned) -> Result<Status, Error> {
-        Look::new(&self.options, planned, self.store()?)?.status()
+    /// What a run of this request would do.
+    ///
+    /// # Errors
+    /// If there is no stage of a name, or sources or the store can't be read.
+    pub fn status(&self, planned: &Planned, request: &RunRequest) -> Result<Status, Error> {
+        Look::new(&self.options, planned, self.store()?)?.status(request)
     }
 
     /// Runs the pipeline. Errors are events too; the last event is the report, where there is one.
@@ -211,7 +214,7 @@ impl Session {
     pub fn why(&self, stage: &str) -> Result<Why, Error> {
         let planned = self.plan(Arc::new(|_: Event| ()))?;
         let index = stage_named(&planned.plan, stage)?;
-        let mut status = self.status(&planned)?;
+        let mut status = self.status(&planned, &RunRequest::default())?;
         let ran = load_ran(self.store()?, &planned.texts[0], stage)?;
         Ok(Why { next: status.stages.swap_remove(index), ran })
     }

@@ -54,7 +54,7 @@ impl Default for Lock {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LockError {
     /// It is not TOML, or of another form.
-    #[error("the lock cannot be read: {0} (correct it, or delete it to pin everything anew)")]
+    #[error("the lock cannot be read: {0} (correct it, or delete it to pin everything again)")]
     Form(String),
     /// Another flowc wrote it.
     #[error(
@@ -67,7 +67,7 @@ pub enum LockError {
     /// A column's type is not Arrow.
     #[error(
         "the lock gives the column `{column}` of `{source_name}` a type that is none: `{data_type}` (delete the lock to \
-             pin everything anew)"
+             pin everything again)"
     )]
     Type {
         /// The source.

@@ -67,7 +67,7 @@ impl fmt::Display for Pin {
                 write!(f, "pin {} of source {source}", count(*columns, "column"))
             }
             Pin::Columns { source, columns, anew: true } => {
-                write!(f, "pin {} of source {source} anew", count(*columns, "column"))
+                write!(f, "pin {} of source {source} again", count(*columns, "column"))
             }
         }
     }
@@ -101,7 +101,7 @@ mod tests {
         let expected = [
             "pin std b@1 at 020202020202, no longer at 010101010101",
             "pin std c@1 at 030303030303",
-            "pin 3 columns of source t anew",
+            "pin 3 columns of source t again",
             "pin 1 column of source u",
         ];
         assert_eq!(told, expected);

@@ -12,7 +12,7 @@ use crate::terminal;
 pub(super) fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let session = context.session(&args.pipeline, false)?;
     let planned = planned(&session)?;
-    let status = session.status(&planned)?;
+    let status = session.status(&planned, &args.stages.clone().into())?;
     if args.json {
         return printed_json(&json!({
             "plan": planned.plan,

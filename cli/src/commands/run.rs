@@ -15,8 +15,8 @@ use crate::{interrupt, summary, terminal};
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mode = mode(&args);
     let session = Arc::new(context.session(&args.pipeline, args.update)?);
-    let RunArgs { only, until, force, verify, keep_going, .. } = args;
-    let request = RunRequest { only, until, force, verify, keep_going, stdout_taken: mode == Mode::Json };
+    let request =
+        RunRequest { keep_going: args.keep_going, stdout_taken: mode == Mode::Json, ..RunRequest::from(args.stages) };
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
     let ending =

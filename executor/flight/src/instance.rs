@@ -291,7 +291,7 @@ impl FlightInstance {
             self.lines += 1;
             let (level, message) = match self.lines.cmp(&LINES) {
                 std::cmp::Ordering::Less => (level.as_str(), message.as_str()),
-                std::cmp::Ordering::Equal => ("warn", "log limit reached (1000 lines); further lines dropped"),
+                std::cmp::Ordering::Equal => ("warn", "log limit reached (10000 lines); further lines dropped"),
                 std::cmp::Ordering::Greater => return,
             };
             match &mut between {

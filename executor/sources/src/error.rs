@@ -76,7 +76,7 @@ pub enum SourceError {
         reason: String,
     },
     /// A codec or a form that is not read here.
-    #[error("{file}: it is {what}, which flowc cannot read; write it anew {remedy}")]
+    #[error("{file}: it is {what}, which flowc cannot read; write it again {remedy}")]
     Unreadable {
         /// Which file.
         file: String,

@@ -145,7 +145,7 @@ fn hash_schema(schema: &SchemaRef) -> blake3::Hash {
 
 /// Decoders take all numbers for little-endian.
 fn check_endianness(endianness: Endianness) -> Result<(), ArrowError> {
-    let refused = "its numbers are big-endian, which is not read; write it anew as little-endian";
+    let refused = "its numbers are big-endian, which is not read; write it again as little-endian";
     if endianness == Endianness::Little { Ok(()) } else { Err(ArrowError::IpcError(refused.to_owned())) }
 }
 

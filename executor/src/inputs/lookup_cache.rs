@@ -195,7 +195,7 @@ mod tests {
         session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
         let of_run = lookups::take();
         let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
-        session.status(&planned).unwrap();
+        session.status(&planned, &RunRequest::default()).unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
         [of_run, lookups::take()]
     }

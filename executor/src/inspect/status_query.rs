@@ -16,7 +16,7 @@ use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
 use crate::outputs::Outputs;
 use crate::plan::Planned;
-use crate::run::select::select;
+use crate::select::{reasons_of_request, select};
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
 /// A plan beside the world.
@@ -66,19 +66,22 @@ impl<'a> Look<'a> {
         Ok(Self { options, planned, store: LookupCache::new(store), inventory, datasets, lineage, last })
     }
 
-    /// What a run would do.
-    pub(crate) fn status(&self) -> Result<Status, Error> {
-        let selection = select(self.plan(), &RunRequest::default())?;
+    /// What a run would do. Of a request for a part of the pipeline, only what is in that part.
+    pub(crate) fn status(&self, request: &RunRequest) -> Result<Status, Error> {
+        let selection = select(self.plan(), request)?;
         let demand = self.demand(&selection)?;
         let work = work(self.plan(), &demand);
         let working = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage).collect();
         let makers = makers(self.plan(), &selection);
         let reasons = Reasons::new(self.locator(), self.planned, self.last.as_ref(), &working);
-        let stages = (0..self.plan().stages.len()).map(|stage| match selection.stages.contains(&stage) {
-            true => self.stage(stage, &work, &makers, &reasons),
+        let is_whole = request.stages().is_whole();
+        let told = (0..self.plan().stages.len()).filter(|stage| is_whole || selection.stages.contains(stage));
+        let stages = told.map(|stage| match selection.stages.contains(&stage) {
+            true => self.stage(stage, &selection, &work, &makers, &reasons),
             false => Ok(self.unneeded(stage)),
         });
-        Ok(Status { sources: self.sources(), stages: stages.collect::<Result<_, _>>()?, sinks: self.sinks()? })
+        let stages = stages.collect::<Result<_, _>>()?;
+        Ok(Status { sources: self.sources(&selection, is_whole), stages, sinks: self.sinks(&selection)? })
     }
 
     fn plan(&self) -> &Plan {
@@ -102,7 +105,7 @@ impl<'a> Look<'a> {
         Ok(demand(self.locator(), &stored, selection)?)
     }
 
-    fn sources(&self) -> Vec<SourceStatus> {
+    fn sources(&self, selection: &Selection, is_whole: bool) -> Vec<SourceStatus> {
         let status =
             |(index, source): (&usize, &std::sync::Arc<crate::intake::inventory::SourceInventory>)| SourceStatus {
                 name: self.plan().sources[*index].name.clone(),
@@ -110,10 +113,11 @@ impl<'a> Look<'a> {
                 to_read: source.unread().map(|file| source.files[file].name().to_owned()).collect(),
                 segments: source.segments.len(),
             };
-        self.inventory.sources.iter().map(status).collect()
+        let is_told = |(index, _): &(&usize, _)| is_whole || selection.sources.contains(index);
+        self.inventory.sources.iter().filter(is_told).map(status).collect()
     }
 
-    fn sinks(&self) -> Result<Vec<SinkStatus>, Error> {
+    fn sinks(&self, selection: &Selection) -> Result<Vec<SinkStatus>, Error> {
         let files = OpenFiles::new(&self.store.spool());
         let cancel = Cancel::new();
         let reading = Reading { locator: self.locator(), files: &files, fresh: None };
@@ -123,12 +127,13 @@ impl<'a> Look<'a> {
         let status = |sink: &flowc_planner::plan::Sink| {
             Ok(SinkStatus { name: sink.name.clone(), outlook: outputs.outlook(sink)? })
         };
-        self.plan().sinks.iter().map(status).collect()
+        selection.sinks.iter().map(|&sink| status(&self.plan().sinks[sink])).collect()
     }
 
     fn stage(
         &self,
         index: usize,
+        selection: &Selection,
         work: &Work,
         makers: &BTreeSet<usize>,
         reasons: &Reasons<'_>,
@@ -138,7 +143,12 @@ impl<'a> Look<'a> {
         let StageWork { segments, merges } = work.get(&index).copied().unwrap_or_default();
         let passthrough = !makers.contains(&index) && !work.contains_key(&index) && !unknown;
         let total = self.locator().invocations(index);
-        let reasons = if work.contains_key(&index) || unknown { reasons.of(index)? } else { Vec::new() };
+        let asked = reasons_of_request(selection, index);
+        let reasons = match work.contains_key(&index) || unknown {
+            true if asked.is_empty() => reasons.of(index)?,
+            true => asked,
+            false => Vec::new(),
+        };
         Ok(StageOutlook {
             name: self.plan().stages[index].name.clone(),
             to_run: segments,

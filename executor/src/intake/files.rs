@@ -153,10 +153,10 @@ pub(crate) fn rest_help(spec: &SourceSpec) -> Option<&'static str> {
     match spec.declared.as_ref().map(|declared| declared.rest) {
         None => Some(
             "`schema rest=\"infer\" { column ... }` names columns beside the inferred ones; `flowc run --update` infers them \
-             anew, from the first file and its first 10000 records",
+             again, from the first file and its first 10000 records",
         ),
         Some(Rest::Infer) => Some(
-            "name them in `schema`; `flowc run --update` infers the columns anew, from the first file and its first 10000 \
+            "name them in `schema`; `flowc run --update` infers the columns again, from the first file and its first 10000 \
              records",
         ),
         Some(Rest::Unsaid) => {

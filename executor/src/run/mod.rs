@@ -8,7 +8,6 @@ mod eager;
 mod execution;
 pub(crate) mod progress;
 mod record;
-pub(crate) mod select;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -34,8 +33,8 @@ use crate::run::delivery::Delivery;
 use crate::run::eager::EagerRunner;
 use crate::run::execution::{Counted, Execution, Tally};
 use crate::run::progress::Underway;
-use crate::run::select::select;
 use crate::schedule::{Limits, Outcome, Schedule, spawn};
+use crate::select::select;
 use crate::{Error, Event, RunFailure, RunReport};
 
 impl RunContext<'_> {

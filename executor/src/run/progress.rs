@@ -14,7 +14,7 @@ use crate::intake::inventory::Inventory;
 use crate::plan::Planned;
 use crate::record::history::{now, save_logs, save_ran};
 use crate::run::execution::{Counted, Tally};
-use crate::run::select::reasons_of_request;
+use crate::select::reasons_of_request;
 use crate::{Error, RunReport, StageRan, StageReport, StageStatus, StreamReport};
 
 /// The run of a session, where whoever ends the process in the middle of it finds it.

@@ -26,7 +26,7 @@ impl Log {
         match self.lines.cmp(&(LOG_LINES + 1)) {
             std::cmp::Ordering::Less => outlet.log(level, &message),
             std::cmp::Ordering::Equal => {
-                outlet.log("warn", &format!("more than {LOG_LINES} lines: the rest of the log is left out"));
+                outlet.log("warn", &format!("log limit reached ({LOG_LINES} lines); further lines dropped"));
             }
             std::cmp::Ordering::Greater => {}
         }

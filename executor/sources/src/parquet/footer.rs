@@ -161,7 +161,7 @@ mod tests {
         for (codec, name) in [(Compression::BROTLI(Default::default()), "brotli"), (Compression::LZO, "lzo")] {
             let bytes = with_codec(&bytes, codec);
             assert!(refusal(&bytes).contains(&format!(
-                "input: it is compressed with {name}, which flowc cannot read; write it anew with zstd"
+                "input: it is compressed with {name}, which flowc cannot read; write it again with zstd"
             )));
             let other = schema(&[("b", DataType::Int32, true)]);
             assert_eq!(Folder::new().read(&bytes, &spec(Format::Parquet), &other).unwrap().rows, ["2"]);
@@ -188,7 +188,7 @@ mod tests {
     fn encrypted_and_compressed_files_say_so() {
         let encrypted = [&b"PARE"[..], &[0; 20], &[8, 0, 0, 0], b"PARE"].concat();
         assert!(
-            refusal(&encrypted).contains("it is encrypted, which flowc cannot read; write it anew without encryption")
+            refusal(&encrypted).contains("it is encrypted, which flowc cannot read; write it again without encryption")
         );
         assert!(
             refusal(&crate::testing::gzip(&numbers(3))).contains("it is compressed with gzip; name it with the ending")
