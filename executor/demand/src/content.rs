@@ -54,6 +54,9 @@ pub struct ContentKeys<'a, L, P> {
     pub deriver: &'a KeyDeriver<'a>,
 }
 
+/// Per input of a stage, the keys of the segments that are taken in.
+type InputKeys = Vec<Cow<'static, [SegmentKeys]>>;
+
 /// Per stage of a chain, per output port.
 pub type ChainKeys = Vec<Vec<SegmentKeys>>;
 
@@ -116,7 +119,7 @@ where
     }
 
     /// What a stage takes in beside what drives it, input by input.
-    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<Vec<Cow<'static, [SegmentKeys]>>>, P::Error> {
+    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<InputKeys>, P::Error> {
         let mut others = Vec::new();
         for (index, input) in self.plan().stages[link.stage].inputs.iter().enumerate() {
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);

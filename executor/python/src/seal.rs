@@ -95,7 +95,8 @@ mod tests {
             assert!(Seal::stands(&folder) && !Seal::is_broken(&folder), "{name}");
             folder
         };
-        let damages: [(&str, fn(&Path)); 7] = [
+        type Damage = (&'static str, fn(&Path));
+        let damages: [Damage; 7] = [
             ("changed", |lib| fs::write(lib.join("a.py"), "2").unwrap()),
             ("truncated", |lib| fs::write(lib.join("a.py"), "").unwrap()),
             ("removed", |lib| fs::remove_file(lib.join("a.py")).unwrap()),

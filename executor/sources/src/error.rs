@@ -240,7 +240,7 @@ pub enum SourceError {
         /// The start of the record's text.
         text: String,
         /// The record.
-        record: Vec<u8>,
+        record: Box<[u8]>,
     },
     /// A record without end.
     #[error("{file}: the record at byte {offset} is longer than {} MiB; is a quote or a line end missing?", limit >> 20)]

@@ -143,7 +143,7 @@ impl Sift {
             return Ok(());
         }
         let file = self.file.name().to_owned();
-        let (text, record) = (shown(record), record.to_vec());
+        let (text, record) = (shown(record), record.into());
         Err(SourceError::BadRow { file, row, column, reason, text, record })
     }
 
