@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod exit;
 mod interrupt;
+mod json_form;
 mod progress;
 mod report;
 mod settings;

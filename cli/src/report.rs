@@ -9,8 +9,8 @@ use flowc_planner::nearest;
 use flowc_planner::quantity::count;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
-use crate::args::JsonForm;
 use crate::exit::{self, Exit};
+use crate::json_form::JsonForm;
 use crate::progress::print_json;
 use crate::settings::SettingsError;
 use crate::shorten::shorten;

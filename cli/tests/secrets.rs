@@ -139,6 +139,26 @@ fn assert_clean(bytes: &[u8], place: &str) {
 }
 
 #[test]
+fn a_forced_stage_gives_the_rows_of_a_new_value_from_then_on() {
+    let text = CHAIN.replace("secret \"API_TOKEN\"; config", "secret \"API_TOKEN\"; cache #true; config");
+    let project = project(&text);
+    let of = |token: &str| {
+        let first: usize = token.bytes().map(usize::from).sum::<usize>() + "one".len();
+        format!("one,{first},")
+    };
+    let (old, new) = (TOKEN, "another-value-of-the-caller");
+    succeeds(&run(&project, Some(old)));
+    assert!(rows(&project).contains(&of(old)), "{}", rows(&project));
+    succeeds(&run(&project, Some(new)));
+    assert!(rows(&project).contains(&of(old)), "the value is in no key: {}", rows(&project));
+    succeeds(&flowc(&project, &["run", "--force", "one"], Some(new)).output().unwrap());
+    assert!(rows(&project).contains(&of(new)), "{}", rows(&project));
+    std::fs::remove_file(project.folder().join("out.csv")).unwrap();
+    succeeds(&run(&project, Some(old)));
+    assert!(rows(&project).contains(&of(new)), "what was forced is what is stored: {}", rows(&project));
+}
+
+#[test]
 fn stages_have_secrets_of_their_own_that_nobody_sees() {
     let project = project(CHAIN);
     let plan = flowc(&project, &["plan"], None).output().unwrap();

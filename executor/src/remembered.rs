@@ -43,6 +43,8 @@ pub(crate) const FOUND: Memo = made(14, Place::File(Area::Found));
 pub(crate) const MARK: Memo = record(15, 1, Place::Index);
 /// What became of a stage when it last ran, and why it ran.
 pub(crate) const RAN: Memo = record(17, 1, Place::Index);
+/// What tells the results of stages of a pipeline that were forced from those before.
+pub(crate) const FORCED: Memo = record(18, 1, Place::Index);
 
 /// A record.
 const fn record(number: u8, version: u32, place: Place) -> Memo {
@@ -62,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Memo; 15] = [
+    const ALL: [Memo; 16] = [
         SEGMENT,
         SIGNATURE,
         DESCRIPTION,
@@ -78,6 +80,7 @@ mod tests {
         FOUND,
         MARK,
         RAN,
+        FORCED,
     ];
     const KEY: [u8; 32] = [7; 32];
 

@@ -136,7 +136,7 @@ impl Session {
             return Ok(report);
         }
         up_to_date::forget(&self.options);
-        let planned = Arc::new(self.plan_for(Arc::clone(observer), Purpose::Run, cancel)?);
+        let mut planned = self.plan_for(Arc::clone(observer), Purpose::Run, cancel)?;
         if !planned.lock_changes.is_empty() {
             let lock = planned.lock.file_name().unwrap_or_default().to_string_lossy().into_owned();
             observer.observe(Event::Pinned { lock, pins: planned.lock_changes.clone() });
@@ -153,7 +153,11 @@ impl Session {
         selection.unread(&planned.plan, request.stages()).for_each(|stage| {
             observer.observe(notices::unread_stage(stage).into());
         });
-        let result = self.run_repairing(&planned, request, observer.as_ref(), cancel);
+        let (store, forced) = (self.store()?, &selection.named);
+        if !forced.is_empty() {
+            freshness::force(&mut planned.marks, &planned.plan, store, &planned.texts[0], forced)?;
+        }
+        let result = self.run_repairing(&Arc::new(planned), request, observer.as_ref(), cancel);
         self.runners()?.end_idle();
         result
     }

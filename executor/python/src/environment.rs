@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use flowc_code::{Snapshots, Tools};
 use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
 
+use crate::removal::remove;
 use crate::seal::Seal;
 use crate::uv::{no_uv, uv};
 use crate::{Project, PythonError, sdk};
@@ -90,17 +91,6 @@ impl Environments {
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
         Ok(place)
     }
-}
-
-/// Removes whatever is at a path.
-pub(crate) fn remove(path: &Path) -> Result<(), PythonError> {
-    let removed = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-        Ok(_) => std::fs::remove_file(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    };
-    removed.map_err(PythonError::io(path))
 }
 
 /// `uv sync` into a folder: what the lock file says, and nothing else. The project itself is not installed; its modules

@@ -11,6 +11,7 @@ mod interpreter;
 mod launch;
 mod lock;
 mod project;
+mod removal;
 mod runner;
 mod sdk;
 mod seal;

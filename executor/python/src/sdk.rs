@@ -7,7 +7,7 @@ use flowc_platform::{lock_exclusive, read_regular, rename_new};
 use include_dir::{Dir, DirEntry, include_dir};
 
 use crate::PythonError;
-use crate::environment::remove;
+use crate::removal::remove;
 
 static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../sdk-python/src/flowc");
 

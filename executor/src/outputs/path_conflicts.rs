@@ -1,5 +1,5 @@
-//! Sinks in the place of a source's file under another path: through a link, or absolute where the other is relative. The
-//! planner sees paths that are written alike.
+//! Sinks in the place of a source's file, or of another sink, under another path: through a link, or absolute where the other is relative.
+//! The planner sees paths that are written alike.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,13 @@ use crate::intake::inventory::{FileEntry, Inventory};
 /// but for the folders of their files, and those only where a sink is a folder.
 pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inventory) -> Result<(), Error> {
     let sinks = || sinks.iter().map(|&sink| &plan.sinks[sink]);
+    if let Some((sink, other)) = same_place(sinks(), base) {
+        let message = format!(
+            "its place is, under another path, the one of the sink `{}` or within it; name another one",
+            other.name
+        );
+        return Err(Error::Sink { sink: sink.name.clone(), message, cause: None });
+    }
     let mut files: HashMap<(u64, u64), &Sink> = HashMap::new();
     let mut folders: Vec<(PathBuf, &Sink)> = Vec::new();
     for sink in sinks() {
@@ -36,6 +43,36 @@ pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inven
         }
     }
     Ok(())
+}
+
+/// A sink in the place of one before it, or within its folder, or the other way round.
+fn same_place<'p>(sinks: impl Iterator<Item = &'p Sink>, base: &Path) -> Option<(&'p Sink, &'p Sink)> {
+    let place = |sink: &'p Sink| match &sink.spec.target {
+        Target::File(path) | Target::Directory(path) => Some((true_place(&base.join(path)), sink)),
+        Target::Stdout => None,
+    };
+    let mut places: Vec<(PathBuf, &Sink)> = sinks.filter_map(place).collect();
+    // What lies within a folder comes right after it or after something else within it.
+    places.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut above: Option<&(PathBuf, &Sink)> = None;
+    for found in &places {
+        match above {
+            Some((path, other)) if found.0.starts_with(path) => return Some((found.1, other)),
+            _ => above = Some(found),
+        }
+    }
+    None
+}
+
+/// A path without links, as far as it is there.
+fn true_place(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => true_place(parent).join(name),
+        _ => path.to_owned(),
+    }
 }
 
 /// A file in a folder that a sink writes, with an ending as the sink's files have.
@@ -67,4 +104,25 @@ fn refusal(sink: &Sink, source: &str, file: &str) -> Error {
         _ => format!("its file is, under another path, {file}, which the source `{source}` reads; name another file"),
     };
     Error::Sink { sink: sink.name.clone(), message, cause: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_same_by_any_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| true_place(&folder.path().join(path));
+        std::fs::create_dir(folder.path().join("out")).unwrap();
+        symlink("out", folder.path().join("way")).unwrap();
+        std::fs::write(folder.path().join("out/a.csv"), "").unwrap();
+        symlink("a.csv", folder.path().join("out/b.csv")).unwrap();
+        assert_eq!(at("out/a.csv"), at("way/a.csv"));
+        assert_eq!(at("out/a.csv"), at("out/b.csv"));
+        assert_eq!(at("out/new/c.csv"), at("way/new/c.csv"));
+        assert_ne!(at("out/new/c.csv"), at("out/c.csv"));
+    }
 }

@@ -1,7 +1,10 @@
 //! Results that are `open`: they may depend on more than their keys say, so a later run takes them only where the pipeline says
 //! so (`cache`), and as long. Else they get new keys: a mark in them that no earlier run had.
+//!
+//! A stage that is forced gets a new mark too, unless its code can depend on nothing but its inputs. So what it gives now takes the place of what it
+//! gave before, and what follows from other rows is made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +15,7 @@ use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::remembered::MARK;
+use crate::remembered::{FORCED, MARK};
 
 /// What the marks are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,8 @@ pub(crate) struct Mark {
     pub is_new: bool,
 }
 
-/// The marks of a plan's open stages, by stage. One whose results the pipeline pins has none: its keys are as any other's.
+/// The marks of a plan's stages that are open or were forced, by stage. Of an open one whose results the pipeline pins, the keys are as
+/// any other's until it is forced.
 pub(crate) type Marks = BTreeMap<usize, Mark>;
 
 /// Whether results of a stage may not be what a run would give again.
@@ -45,12 +49,51 @@ pub(crate) fn is_uncertain(stage: &Stage) -> bool {
     stage.purity == Purity::Open && !stage.limits.cache.is_pinned()
 }
 
-/// The marks of all open stages. A run remembers new ones.
+/// The marks that stages of a pipeline were forced to have, by the stages' names.
+type Forced = BTreeMap<String, Mark>;
+
+/// Whether a stage may give something else of the same inputs.
+fn may_differ(stage: &Stage) -> bool {
+    stage.purity != Purity::Proven
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// Gives stages that are forced new marks, and remembers them.
+///
+/// # Errors
+/// If the store can't be read.
+pub(crate) fn force(
+    marks: &mut Marks,
+    plan: &Plan,
+    store: &Store,
+    pipeline: &Path,
+    stages: &BTreeSet<usize>,
+) -> Result<(), Error> {
+    let key = key_of_forced(pipeline);
+    let mut forced: Forced = store.memo(FORCED, &key)?.unwrap_or_default();
+    for &index in stages.iter().filter(|&&index| may_differ(&plan.stages[index])) {
+        let mark = Mark { value: random(), made_ms: now(), is_new: false };
+        let stage = &plan.stages[index];
+        match is_uncertain(stage) {
+            true => store.remember(MARK, &key_of(pipeline, &stage.name), &mark)?,
+            false => drop(forced.insert(stage.name.clone(), mark)),
+        }
+        marks.insert(index, mark);
+    }
+    Ok(store.remember(FORCED, &key, &forced)?)
+}
+
+/// The marks of all stages that have one. A run remembers new ones.
 pub(crate) fn marks(plan: &Plan, store: &Store, pipeline: &Path, purpose: Purpose) -> Result<Marks, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
-    let mut marks = Marks::new();
+    let now = now();
+    let forced: Forced = store.memo(FORCED, &key_of_forced(pipeline))?.unwrap_or_default();
+    let of_forced = plan.stages.iter().enumerate().filter(|(_, stage)| may_differ(stage));
+    let mut marks: Marks = of_forced.filter_map(|(index, stage)| Some((index, *forced.get(&stage.name)?))).collect();
     for (index, stage) in plan.stages.iter().enumerate().filter(|(_, stage)| is_uncertain(stage)) {
-        let key = key(pipeline, &stage.name);
+        let key = key_of(pipeline, &stage.name);
         let last: Option<Mark> = store.memo(MARK, &key)?;
         // One of the future says nothing of its age.
         let age = |mark: &Mark| now.checked_sub(mark.made_ms);
@@ -67,7 +110,11 @@ pub(crate) fn marks(plan: &Plan, store: &Store, pipeline: &Path, purpose: Purpos
     Ok(marks)
 }
 
-fn key(pipeline: &Path, stage: &str) -> [u8; 32] {
+fn key_of_forced(pipeline: &Path) -> [u8; 32] {
+    KeyHasher::new("forced").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
+}
+
+fn key_of(pipeline: &Path, stage: &str) -> [u8; 32] {
     KeyHasher::new("mark").bytes(pipeline.as_os_str().as_encoded_bytes()).bytes(stage.as_bytes()).finish()
 }
 
@@ -125,5 +172,33 @@ mod tests {
         assert_eq!(value(an_hour[1]), value(an_hour[3]));
         let is_over = of_runs(Cache::For { ttl_ms: 0 }, Purity::Open);
         assert_ne!(value(is_over[1]), value(is_over[3]));
+    }
+
+    #[test]
+    fn what_is_forced_has_new_keys_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let pipeline = Path::new("flow.kdl");
+        for (cache, purity, is_marked) in [
+            (Cache::Flag(false), Purity::Proven, false),
+            (Cache::Flag(false), Purity::Sandboxed, true),
+            (Cache::Flag(true), Purity::Open, true),
+            (Cache::For { ttl_ms: 3_600_000 }, Purity::Open, true),
+        ] {
+            let plan = plan(cache, purity);
+            let mut of_run = marks(&plan, &store, pipeline, Purpose::Run).unwrap();
+            let before = of_run.get(&0).map(|mark| mark.value);
+            force(&mut of_run, &plan, &store, pipeline, &BTreeSet::from([0])).unwrap();
+            let forced = of_run.get(&0).map(|mark| mark.value);
+            assert_eq!(forced != before, is_marked, "{cache:?} {purity:?}");
+            for purpose in [Purpose::Show, Purpose::Look, Purpose::Run] {
+                let later = marks(&plan, &store, pipeline, purpose).unwrap();
+                assert_eq!(later.get(&0).map(|mark| mark.value), forced, "{cache:?} {purity:?} {purpose:?}");
+            }
+            assert_eq!(
+                marks(&plan, &store, Path::new("other.kdl"), Purpose::Show).unwrap().get(&0).map(|m| m.value) == forced,
+                !is_marked
+            );
+        }
     }
 }
