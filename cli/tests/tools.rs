@@ -42,15 +42,16 @@ from pathlib import Path
 
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
-    Path("SEEN").write_text("\n".join(os.environ))
+    Path("SEEN").write_text("".join(f"{name}={value}\n" for name, value in os.environ.items()))
     time.sleep(300)
 "#;
 
 const SCRIPT: &str = r#"
 fn main() {
-    let names: Vec<String> = std::env::vars().map(|(name, _)| name).collect();
-    std::fs::write("SEEN", names.join("\n")).unwrap();
-    std::thread::sleep(std::time::Duration::from_secs(300));
+    let mut all: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}\n")).collect();
+    all.sort();
+    std::fs::write("SEEN", all.concat()).unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(WAIT));
 }
 "#;
 
@@ -76,7 +77,7 @@ fn project(instant: Instant) -> Project {
         project.write("tag/Cargo.toml", &format!("{package}[lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"));
         project.write("tag/Cargo.lock", "version = 4\n[[package]]\nname = \"tag\"\nversion = \"0.1.0\"\n");
         project.write("tag/src/lib.rs", "");
-        project.write("tag/build.rs", &SCRIPT.replace("SEEN", seen.to_str().unwrap()));
+        project.write("tag/build.rs", &SCRIPT.replace("SEEN", seen.to_str().unwrap()).replace("WAIT", "300"));
         return project;
     }
     project.write("flow.kdl", &PIPELINE.replace("CODE", "python \"py\""));
@@ -106,7 +107,7 @@ fn project(instant: Instant) -> Project {
     project
 }
 
-/// The file in which a build writes the names of variables that it sees.
+/// The file in which a build writes the variables that it sees.
 fn seen(project: &Project) -> PathBuf {
     project.root().join("seen")
 }
@@ -200,7 +201,11 @@ fn documented(document: &str, after: &str) -> BTreeSet<String> {
 }
 
 /// Variables that are set for a build, to see whether they reach it: some that are documented, and some that are not.
-const SET: [&str; 12] = [
+const SET: [&str; 16] = [
+    "HTTPS_PROXY",
+    "CARGO_HTTP_PROXY",
+    "CARGO_REGISTRIES_OWN_TOKEN",
+    "CARGO_REGISTRIES_OWN_INDEX",
     "NETRC",
     "GIT_SSL_CAINFO",
     "GIT_SSH",
@@ -224,37 +229,129 @@ fn build_scripts_see_the_variables_that_are_documented() {
     for (instant, document, after) in cases {
         let documented = documented(document, after);
         let is_documented = |name: &str| {
-            let covers = |known: &String| known.strip_suffix('*').is_some_and(|set| name.starts_with(set));
+            let covers = |known: &String| {
+                let parts = known.split_once('*');
+                parts.is_some_and(|(start, end)| name.starts_with(start) && name.ends_with(end))
+            };
             documented.contains(name) || documented.iter().any(covers)
         };
         let project = project(instant);
         let mut flowc = project.flowc(&["run"]);
-        flowc.envs(SET.map(|name| (name, "/none"))).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-        let mut flowc = flowc.spawn().unwrap();
-        wait_until("a build begins", || std::fs::read_to_string(seen(&project)).is_ok_and(|text| !text.is_empty()));
-        interrupt(flowc.id());
-        flowc.wait().unwrap();
-        let seen = std::fs::read_to_string(seen(&project)).unwrap();
+        flowc.envs(SET.map(|name| (name, "/none")));
+        let seen = seen_by_a_build(&project, flowc);
+        let seen: Vec<&str> = seen.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
         for name in SET {
-            assert_eq!(seen.lines().any(|seen| seen == name), is_documented(name), "{document}: {name}");
+            assert_eq!(seen.contains(&name), is_documented(name), "{document}: {name}");
         }
-        // Cargo sets these for build scripts, and shells by which a program is found; the same for this test.
+        // Cargo sets these for build scripts (where the system's certificates are, too), and shells by which a program is found; the
+        // same for this test.
         let is_set_there = |name: &str| {
-            ["CARGO", "RUST", "LD_LIBRARY_PATH", "OUT_DIR", "PWD", "SHLVL"].iter().any(|set| name.starts_with(set))
+            ["CARGO", "RUST", "LD_LIBRARY_PATH", "OUT_DIR", "PWD", "SHLVL", "SSL_CERT_"]
+                .iter()
+                .any(|set| name.starts_with(set))
         };
         let is_callers = |name: &&str| std::env::var_os(name).is_some() && !is_set_there(name);
-        let unknown: Vec<&str> = seen.lines().filter(is_callers).filter(|name| !is_documented(name)).collect();
+        let unknown: Vec<&str> = seen.into_iter().filter(is_callers).filter(|name| !is_documented(name)).collect();
         assert!(unknown.is_empty(), "{document}: {unknown:?}");
     }
 }
 
-/// A folder with a compiler and nothing else of Rust, and a path that begins with it.
+/// Has flowc begin a build, which waits, and gives what it writes of its environment.
+fn seen_by_a_build(project: &Project, mut flowc: Command) -> String {
+    let _ = std::fs::remove_file(seen(project));
+    let mut flowc = flowc.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+    let read = || std::fs::read_to_string(seen(project)).unwrap_or_default();
+    wait_until("a build begins", || read().ends_with('\n'));
+    interrupt(flowc.id());
+    flowc.wait().unwrap();
+    read()
+}
+
+/// Variables with which the tester's toolchain runs, whatever the home.
+fn toolchain() -> [(&'static str, PathBuf); 2] {
+    let home = std::env::home_dir().unwrap();
+    let own = |name: &str, folder: &str| std::env::var_os(name).map_or_else(|| home.join(folder), PathBuf::from);
+    [("RUSTUP_HOME", own("RUSTUP_HOME", ".rustup")), ("CARGO_HOME", own("CARGO_HOME", ".cargo"))]
+}
+
+#[test]
+fn build_scripts_see_the_same_whatever_is_set() {
+    let project = project(Instant::Built);
+    let own = |name: &str| {
+        let folder = project.root().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    };
+    let begun = |name: &str| {
+        let mut flowc = project.flowc(&["plan"]);
+        flowc.env("FLOWC_STORE", own("store")).envs(toolchain()).env("HOME", own(name)).env("TMPDIR", own(name));
+        flowc.env("PATH", format!("{}:{}", own(name).display(), std::env::var("PATH").unwrap()));
+        flowc.envs(SET.iter().filter(|name| !name.ends_with("_INDEX")).map(|variable| (variable, name)));
+        seen_by_a_build(&project, flowc)
+    };
+    let first = begun("one");
+    assert!(first.contains("\nHOME=") && first.contains("\nTMPDIR=") && first.contains("\nPATH="), "{first}");
+    assert_eq!(begun("another"), first);
+}
+
+#[test]
+fn packages_are_fetched_with_the_network_and_built_without() {
+    let project = project(Instant::Built);
+    let (helper, root) = (project.folder().join("helper"), project.root().to_owned());
+    project.write("helper/Cargo.toml", "[package]\nname = \"helper\"\nversion = \"0.1.0\"\nedition = \"2024\"\n");
+    project.write("helper/src/lib.rs", "");
+    let git = |arguments: &[&str]| {
+        let own = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
+        let output = Command::new("git").args(own).args(arguments).current_dir(&helper).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    [&["init", "-q"][..], &["add", "."], &["commit", "-qm", "all"]].into_iter().for_each(git);
+    project.write("tag/build.rs", &SCRIPT.replace("SEEN", seen(&project).to_str().unwrap()).replace("WAIT", "0"));
+    let manifest = std::fs::read_to_string(project.folder().join("tag/Cargo.toml")).unwrap();
+    let needs = format!("[dependencies]\nhelper = {{ git = \"file://{}\" }}\n", helper.display());
+    project.write("tag/Cargo.toml", &format!("{manifest}{needs}"));
+    let [rustup, _] = toolchain();
+    let program = |name: &str, home: &str, arguments: &[&str]| {
+        let mut program = project.program(name);
+        program.args(arguments).env("CARGO_HOME", root.join(home)).env(rustup.0, &rustup.1);
+        program
+    };
+    let mut lock = program("cargo", "locking", &["generate-lockfile"]);
+    assert!(lock.current_dir(project.folder().join("tag")).status().unwrap().success());
+    // An empty crate is no stage; what counts is whether cargo made its module.
+    let built = |home: &str, store: &str| {
+        let mut flowc = program(env!("CARGO_BIN_EXE_flowc"), home, &["plan"]);
+        let proxy = "http://me:secret@localhost:9";
+        let output = flowc.env("FLOWC_STORE", root.join(store)).env("HTTPS_PROXY", proxy).output().unwrap();
+        let module = root.join(store).join("builds/target/wasm32-unknown-unknown/release/tag.wasm");
+        (module.is_file(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (is_made, told) = built("home/fetched", "store");
+    assert!(is_made, "{told}");
+    assert!(!std::fs::read_to_string(seen(&project)).unwrap().contains("secret"));
+    std::fs::rename(&helper, root.join("gone")).unwrap();
+    let (is_made, told) = built("home/fetched", "another");
+    assert!(is_made, "what is on this machine needs no network: {told}");
+    let (is_made, told) = built("home/empty", "third");
+    assert!(!is_made && told.contains("helper") && !told.contains("--offline"), "{told}");
+}
+
+/// A folder with a compiler and nothing else of Rust, and a path that begins with it. The compiler says that it belongs to a toolchain
+/// without cargo.
 fn path(project: &Project, cargo: Option<u32>) -> String {
     let bin = project.root().join("bin");
     std::fs::create_dir_all(&bin).unwrap();
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap().stdout;
     let rustc = PathBuf::from(String::from_utf8(sysroot).unwrap().trim()).join("bin/rustc");
-    std::os::unix::fs::symlink(rustc, bin.join("rustc")).unwrap();
+    let own = project.root().join("toolchain");
+    std::fs::create_dir_all(own.join("lib/rustlib/wasm32-unknown-unknown")).unwrap();
+    let script = format!(
+        "#!/bin/sh\nif [ \"$1\" = --print ]; then echo '{}'; else exec '{}' \"$@\"; fi\n",
+        own.display(),
+        rustc.display()
+    );
+    std::fs::write(bin.join("rustc"), script).unwrap();
+    std::fs::set_permissions(bin.join("rustc"), PermissionsExt::from_mode(0o755)).unwrap();
     if let Some(mode) = cargo {
         std::fs::write(bin.join("cargo"), "").unwrap();
         std::fs::set_permissions(bin.join("cargo"), PermissionsExt::from_mode(mode)).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use flowc_platform::{FileStamp, open_without_waiting};
@@ -46,9 +46,9 @@ impl<'a> Reader<'a> {
         Rules::default().pass_over(name, path, path.is_dir()) || self.pipeline.contains(path)
     }
 
-    /// Where the content of a file that was read is kept, if it is.
-    pub fn kept(&self, digest: &[u8; 32], executable: bool) -> Option<PathBuf> {
-        Some(self.snapshots?.file(digest, executable))
+    /// Where contents are kept, if they are.
+    pub fn snapshots(&self) -> Option<&Snapshots> {
+        self.snapshots
     }
 
     /// What is known of all files that were read, if that is more or other than was known before.

@@ -105,24 +105,40 @@ impl Snapshots {
 
     /// Reads the files again whose contents are damaged or not there.
     fn restore(&self, tree: &Tree, is_wanted: impl Fn(&Path) -> bool) -> Result<(), CodeError> {
-        let files = PipelineFiles::default();
-        let reader = Reader::new(&files, Some(self), Digests::default());
         for (path, entry) in tree.entries.iter().filter(|(path, _)| is_wanted(path)) {
-            let Entry::File { digest, executable, .. } = entry else { continue };
-            let kept = self.file(digest, *executable);
-            if exact_entry(&kept).is_ok_and(|found| found == *entry) {
-                continue;
-            }
-            match fs::remove_file(&kept) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(CodeError::io(&kept)(error)),
-                _ => {}
-            }
-            let path = tree.base.join(path);
-            if reader.file(&path)?.as_ref() != Some(entry) {
-                return Err(CodeError::Damaged { path });
+            if let Entry::File { digest, executable, .. } = entry {
+                self.restored(digest, *executable, &tree.base.join(path))?;
             }
         }
         Ok(())
+    }
+
+    /// Where the content of the author's file `from` is kept, as it was hashed. All of its bytes are compared with the digest; if it is
+    /// damaged or not there, the file is read again.
+    ///
+    /// # Errors
+    /// If that can't be read or kept, or has changed meanwhile.
+    pub fn restored(&self, digest: &[u8; 32], executable: bool, from: &Path) -> Result<PathBuf, CodeError> {
+        let is_it = |found: &Entry| match found {
+            Entry::File { digest: other, executable: other_executable, .. } => {
+                other == digest && *other_executable == executable
+            }
+            _ => false,
+        };
+        let kept = self.file(digest, executable);
+        if exact_entry(&kept).is_ok_and(|found| is_it(&found)) {
+            return Ok(kept);
+        }
+        match fs::remove_file(&kept) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(CodeError::io(&kept)(error)),
+            _ => {}
+        }
+        let files = PipelineFiles::default();
+        let read = Reader::new(&files, Some(self), Digests::default()).file(from)?;
+        match read.is_some_and(|read| is_it(&read)) {
+            true => Ok(kept),
+            false => Err(CodeError::Damaged { path: from.to_owned() }),
+        }
     }
 
     /// Copies the entries that are wanted into a folder, to be written to. Of a damaged content the author's file is read again.

@@ -1,4 +1,5 @@
-//! Runs cargo with nothing of the caller's environment.
+//! Runs cargo: with what is on this machine and nothing of the caller's environment where packages are built, and with the
+//! network where they are fetched.
 
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::process::Command;
 use flowc_code::{Ran, ToolError, Tools};
 use serde::Deserialize;
 
-use crate::environment::{cargo_home, command, passed};
+use crate::environment::{cargo, cargo_home, fetching};
 use crate::fresh::Held;
 use crate::manifest::Sources;
 use crate::reads::reads;
@@ -23,16 +24,10 @@ pub(crate) struct Cargo<'a> {
     wrapper: PathBuf,
     remap: String,
     home: PathBuf,
-    sysroot: PathBuf,
 }
 
-/// What cargo says that it made.
-#[derive(Default)]
-pub(crate) struct Artifacts {
-    pub(crate) modules: Vec<Module>,
-    /// Files with what build scripts of the author's packages printed.
-    scripts: Vec<PathBuf>,
-}
+/// Folders in the target folder, empty when a build begins, by the variables that name them.
+const OWN: [(&str, &str); 2] = [("HOME", "flowc-home"), ("TMPDIR", "flowc-tmp")];
 
 /// A module that cargo built.
 pub(crate) struct Module {
@@ -45,15 +40,15 @@ impl<'a> Cargo<'a> {
     /// Makes sure that all is there that a build needs.
     pub(crate) fn new(source: &'a Source, target_dir: &'a Path, tools: Tools<'a>) -> Result<Self, BuildError> {
         let sources = &source.sources;
-        let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], sources.dir(), tools)?.trim());
+        let sysroot = &source.toolchain.sysroot;
         if !sysroot.join("lib/rustlib").join(TARGET).is_dir() {
             return Err(BuildError::NoTarget { target: TARGET });
         }
-        std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
+        OWN.iter().try_for_each(|(_, name)| empty(&target_dir.join(name)))?;
         let home = cargo_home();
-        let remap = remap(sources, target_dir, &sysroot, &home);
+        let remap = remap(sources, target_dir, sysroot, &home);
         let wrapper = wrapper::compile(target_dir, sources.dir(), tools)?;
-        Ok(Self { source, sources, target_dir, tools, wrapper, remap, home, sysroot })
+        Ok(Self { source, sources, target_dir, tools, wrapper, remap, home })
     }
 
     /// Builds the packages that `select` names, and gives their modules: they stay as they are while the target folder
@@ -63,57 +58,91 @@ impl<'a> Cargo<'a> {
         held: &Held,
         select: &[&str],
         log: &mut dyn FnMut(&str),
-    ) -> Result<Artifacts, BuildError> {
-        held.refresh(self.source.packages(), |stale| self.clean(stale))?;
+    ) -> Result<Vec<Module>, BuildError> {
+        held.refresh(self.source.packages(), |stale| self.clean(stale, log))?;
         let mut command = self.command("build");
         command.args(["--lib", "--message-format", "json"]).args(select);
-        // Advice to leave out what flowc adds is no use to anyone.
-        let mut told = |line: &str| {
-            if line.contains("--locked") {
-            } else {
-                log(line)
-            }
-        };
-        let ran = self.tools.run(&mut command, &mut told).map_err(not_run("cargo"))?;
+        let ran = self.run(&mut command, log)?;
         self.outcome(&ran, log)
     }
 
     /// What the build of a module read beside what is hashed with its packages.
-    pub(crate) fn reads(&self, module: &Module, artifacts: &Artifacts) -> Reads {
-        let made = [self.target_dir, &self.home, &self.sysroot];
-        reads(self.source, &module.path, &artifacts.scripts, &made)
+    pub(crate) fn reads(&self, module: &Module) -> Reads {
+        let made = [self.target_dir, &self.home, &self.source.toolchain.sysroot];
+        reads(self.source, &module.path, &made)
     }
 
     /// Removes what was built of these packages.
-    fn clean(&self, packages: &[&str]) -> Result<(), BuildError> {
+    fn clean(&self, packages: &[&str], log: &mut dyn FnMut(&str)) -> Result<(), BuildError> {
         let mut command = self.command("clean");
-        command.args(packages.iter().flat_map(|package| ["--package", package]));
-        let ran = self.tools.run(&mut command, &mut |_| ()).map_err(not_run("cargo"))?;
+        command.arg("--quiet").args(packages.iter().flat_map(|package| ["--package", package]));
+        let ran = self.run(&mut command, log)?;
         match ran.status.success() {
             true => Ok(()),
             false => Err(self.failure("", &ran.stderr)),
         }
     }
 
+    /// Runs cargo with the packages that are on this machine. If some are not, they are fetched, and it is run again. What keeps
+    /// them from being fetched is told only if the second run lacks them too.
+    fn run(&self, command: &mut Command, log: &mut dyn FnMut(&str)) -> Result<Ran, BuildError> {
+        let ran = self.start(command, log)?;
+        if !lacks_packages(&ran) {
+            return Ok(ran);
+        }
+        let fetched = self.start(&mut self.fetch(), log)?;
+        let ran = self.start(command, log)?;
+        Ok(if lacks_packages(&ran) && !fetched.status.success() { fetched } else { ran })
+    }
+
+    /// Runs cargo, and logs what it does. What it fails for is told once, in the error.
+    fn start(&self, command: &mut Command, log: &mut dyn FnMut(&str)) -> Result<Ran, BuildError> {
+        let mut fails = false;
+        let mut told = |line: &str| {
+            fails |= line.starts_with("error");
+            if !fails {
+                log(line);
+            }
+        };
+        self.tools.run(command, &mut told).map_err(not_run("cargo"))
+    }
+
+    fn fetch(&self) -> Command {
+        let Toolchain { sysroot, version } = &self.source.toolchain;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+        let mut command = fetching(cargo(sysroot), self.sources.dir());
+        command.args(["fetch", "--locked", "--target", TARGET]);
+        command.args(host.into_iter().flat_map(|host| ["--target", host]));
+        command.env("CARGO_TARGET_DIR", self.target_dir);
+        command.env("RUSTC", sysroot.join("bin/rustc")).env("RUSTC_WRAPPER", "");
+        command
+    }
+
     fn command(&self, what: &str) -> Command {
-        let mut command = command("cargo", self.sources.dir());
-        command.args([what, "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(self.target_dir);
+        let Toolchain { sysroot, .. } = &self.source.toolchain;
+        let mut command = Command::new(cargo(sysroot));
+        command.current_dir(self.sources.dir()).env_clear();
+        command.args([what, "--release", "--locked", "--offline", "--target", TARGET]);
+        command.arg("--target-dir").arg(self.target_dir);
+        command.envs(&self.source.variables).envs(OWN.map(|(name, folder)| (name, self.target_dir.join(folder))));
+        let hidden: Vec<&str> =
+            self.source.variables.keys().map(String::as_str).chain(OWN.map(|(name, _)| name)).collect();
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("CARGO_INCREMENTAL", "0");
         command.env("RUSTC_WRAPPER", &self.wrapper).env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env(wrapper::REMAP, &self.remap).env(wrapper::HOME, &self.home);
-        // The program itself: what rustup puts before it needs variables that the compiler is not to see.
-        command.env("RUSTC", self.sysroot.join("bin/rustc")).env(wrapper::PASSED, passed().join("\n"));
+        // The program itself: what rustup puts before it needs variables that builds are not to see.
+        command.env("RUSTC", sysroot.join("bin/rustc")).env(wrapper::PASSED, hidden.join("\n"));
         command
     }
 
     /// Cargo tells what it does on stderr, and what the compiler says and makes on stdout. Warnings are logged once all is
     /// built; errors are in the error alone.
-    fn outcome(&self, ran: &Ran, log: &mut dyn FnMut(&str)) -> Result<Artifacts, BuildError> {
+    fn outcome(&self, ran: &Ran, log: &mut dyn FnMut(&str)) -> Result<Vec<Module>, BuildError> {
         let said = Said::read(&ran.stdout);
         match ran.status.success() {
             true => {
                 said.warnings.lines().for_each(&mut *log);
-                Ok(said.artifacts)
+                Ok(said.modules)
             }
             false => Err(self.failure(&said.errors, &ran.stderr)),
         }
@@ -147,14 +176,38 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// The compiler's version and host, in full.
-pub(crate) fn toolchain(dir: &Path, tools: Tools<'_>) -> Result<String, BuildError> {
-    ask("rustc", &["-vV"], dir, tools)
+/// Whether cargo failed since a package is not on this machine.
+fn lacks_packages(ran: &Ran) -> bool {
+    !ran.status.success() && ran.stderr.contains("--offline") && !ran.stderr.contains("--locked")
+}
+
+/// Makes an empty folder.
+fn empty(folder: &Path) -> Result<(), BuildError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BuildError::io(folder)(error)),
+        _ => std::fs::create_dir_all(folder).map_err(BuildError::io(folder)),
+    }
+}
+
+/// What compiles.
+pub(crate) struct Toolchain {
+    /// Its folder.
+    pub(crate) sysroot: PathBuf,
+    /// The compiler's version and host, in full.
+    pub(crate) version: String,
+}
+
+impl Toolchain {
+    /// The one that is picked in a folder.
+    pub(crate) fn find(dir: &Path, tools: Tools<'_>) -> Result<Self, BuildError> {
+        let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], dir, tools)?.trim());
+        Ok(Self { sysroot, version: ask("rustc", &["-vV"], dir, tools)? })
+    }
 }
 
 /// What a tool answers; an error if it fails.
 fn ask(tool: &'static str, args: &[&str], dir: &Path, tools: Tools<'_>) -> Result<String, BuildError> {
-    let ran = tools.run(command(tool, dir).args(args), &mut |_| ()).map_err(not_run(tool))?;
+    let ran = tools.run(fetching(tool, dir).args(args), &mut |_| ()).map_err(not_run(tool))?;
     match ran.status.success() {
         true => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
         false => Err(BuildError::NoTool { tool, reason: ran.stderr.trim().to_owned() }),
@@ -186,7 +239,7 @@ fn remap(sources: &Sources, target_dir: &Path, sysroot: &Path, home: &Path) -> S
 /// What cargo says on stdout.
 #[derive(Default)]
 struct Said {
-    artifacts: Artifacts,
+    modules: Vec<Module>,
     errors: String,
     warnings: String,
 }
@@ -206,10 +259,7 @@ impl Said {
                 self.errors.push_str(&text)
             }
             Some(Diagnostic { rendered: Some(text), .. }) => self.warnings.push_str(&text),
-            _ => {
-                self.artifacts.scripts.extend(script(&message));
-                self.artifacts.modules.extend(module(message));
-            }
+            _ => self.modules.extend(module(message)),
         }
     }
 }
@@ -223,8 +273,6 @@ struct Message {
     target: Option<Target>,
     #[serde(default)]
     filenames: Vec<PathBuf>,
-    package_id: Option<String>,
-    out_dir: Option<PathBuf>,
 }
 
 /// What the compiler says, in words for people.
@@ -238,13 +286,6 @@ struct Diagnostic {
 struct Target {
     name: String,
     crate_types: Vec<String>,
-}
-
-/// Where cargo keeps what a build script of a package on this machine printed.
-fn script(message: &Message) -> Option<PathBuf> {
-    let is_script = message.reason == "build-script-executed";
-    let is_local = message.package_id.as_ref().is_some_and(|id| id.starts_with("path+") || id.contains("(path+"));
-    Some(message.out_dir.as_ref().filter(|_| is_script && is_local)?.parent()?.join("output"))
 }
 
 fn module(message: Message) -> Option<Module> {

@@ -81,11 +81,11 @@ pub fn build(
         if matches!(built, Err(BuildError::Compile { .. })) && changed.is_some() {
             continue;
         }
-        let artifacts = built?;
-        let module = artifacts.modules.iter().find(|module| module.package_dir == source.sources.dir());
+        let modules = built?;
+        let module = modules.iter().find(|module| module.package_dir == source.sources.dir());
         let manifest = || source.sources.dir().join("Cargo.toml");
         let module = module.ok_or_else(|| BuildError::NoCdylib { manifest: manifest() })?;
-        let reads = cargo.reads(module, &artifacts);
+        let reads = cargo.reads(module);
         let component = encode_file(&module.path)?;
         let known = source.with(&reads, base, reader)?;
         match changed_since(&known.files, began) {
@@ -132,10 +132,10 @@ pub fn build_workspace(
     let held = Held::new(target_dir)?;
     let files = PipelineFiles::default();
     let source = Source::find(dir, Tools::direct(), &Reader::new(&files, None, Digests::default()))?;
-    let artifacts = Cargo::new(&source, target_dir, Tools::direct())?.build(&held, &["--workspace"], log)?;
+    let modules = Cargo::new(&source, target_dir, Tools::direct())?.build(&held, &["--workspace"], log)?;
     held.note(source.packages())?;
     let component = |module: cargo::Module| Ok((module.package, encode_file(&module.path)?));
-    artifacts.modules.into_iter().map(component).collect()
+    modules.into_iter().map(component).collect()
 }
 
 /// Makes a core module with embedded interface descriptions, as wit-bindgen leaves it, a component.

@@ -4,25 +4,18 @@ use std::path::{Path, PathBuf};
 
 use flowc_code::normal;
 
-use crate::environment::is_passed;
 use crate::source::{Reads, Source};
-
-/// What build scripts print to say what they depend on.
-const VARIABLE: [&str; 2] = ["cargo:rerun-if-env-changed=", "cargo::rerun-if-env-changed="];
 
 /// What the build of a module read beside what is hashed with its packages. Cargo writes beside the module which files its packages
 /// were made of; those below the folders `made` are not the author's.
-pub(crate) fn reads(source: &Source, module: &Path, scripts: &[PathBuf], made: &[&Path]) -> Reads {
+pub(crate) fn reads(source: &Source, module: &Path, made: &[&Path]) -> Reads {
     let text = std::fs::read_to_string(module.with_extension("d")).unwrap_or_default();
     let mut files: Vec<PathBuf> =
         dependencies(&text).into_iter().map(|path| tidied(source.sources.dir(), &path)).collect();
     files.retain(|path| !made.iter().any(|folder| path.starts_with(folder)) && !source.holds(path));
     files.sort();
     files.dedup();
-    let mut variables: Vec<String> = scripts.iter().flat_map(|script| variables(script)).collect();
-    variables.sort();
-    variables.dedup();
-    Reads { files, variables }
+    Reads { files }
 }
 
 /// The paths after the colon, in the form of a makefile: spaces are escaped.
@@ -50,15 +43,6 @@ fn tidied(dir: &Path, path: &Path) -> PathBuf {
         (tidy, path) => tidy.is_err() == path.is_err(),
     };
     if is_same { tidy } else { path }
-}
-
-/// The variables that a build script says it depends on, by what it printed. Those that never reach it never change.
-fn variables(output: &Path) -> Vec<String> {
-    let text = std::fs::read(output).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let named =
-        |line: &str| VARIABLE.iter().find_map(|word| line.strip_prefix(word)).map(|name| name.trim().to_owned());
-    text.lines().filter_map(named).filter(|name| is_passed(name)).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! All that a component is made of, as far as it can be told before a build, and with what a build read besides.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -7,11 +9,12 @@ use flowc_code::{Evidence, Parts, Reader, Root, Rules, Tools, Tree, relative};
 use flowc_platform::FileStamp;
 use serde::{Deserialize, Serialize};
 
+use crate::cargo::Toolchain;
 use crate::manifest::{Package, Sources};
-use crate::{BuildError, RUSTFLAGS, TARGET, cargo, environment};
+use crate::{BuildError, RUSTFLAGS, TARGET, environment};
 
 /// Bump this when the way of building changes the bytes of components.
-const VERSION: &str = "flowc componentize 2";
+const VERSION: &str = "flowc componentize 3";
 
 /// Folders that hold no sources.
 const BUILT: &[&str] = &["target"];
@@ -23,7 +26,9 @@ pub struct Source {
     trees: Vec<Tree>,
     /// Manifests and settings beside them.
     texts: Vec<PathBuf>,
-    toolchain: String,
+    pub(crate) toolchain: Toolchain,
+    /// What build scripts see of this machine.
+    pub(crate) variables: BTreeMap<String, OsString>,
     digest: [u8; 32],
     /// By what is seen that its files are the same.
     pub(crate) files: Evidence,
@@ -35,8 +40,6 @@ pub struct Source {
 pub struct Reads {
     /// Files and folders; what is not there counts as well.
     pub(crate) files: Vec<PathBuf>,
-    /// Environment variables, of those that reach build scripts.
-    pub(crate) variables: Vec<String>,
 }
 
 /// A crate with what its build reads besides: equal digests, equal components.
@@ -53,13 +56,14 @@ pub struct Known {
 
 impl Source {
     /// Reads the crate in `dir`: its own files and those of crates that it depends on by path, `Cargo.lock`, cargo's settings, the
-    /// toolchain and the flags. `target` folders and what tools make are left out.
+    /// toolchain, the flags, and the variables that build scripts see. `target` folders and what tools make are left out.
     ///
     /// # Errors
     /// If a manifest or a file can't be read, there is no `Cargo.lock`, or no toolchain.
     pub fn find(dir: &Path, tools: Tools<'_>, reader: &Reader<'_>) -> Result<Self, BuildError> {
         let sources = Sources::find(dir)?;
-        let toolchain = cargo::toolchain(sources.dir(), tools)?;
+        let toolchain = Toolchain::find(sources.dir(), tools)?;
+        let variables = environment::building(&toolchain.sysroot);
         let trees = sources.packages.iter().map(|package| tree(package, reader)).collect::<Result<Vec<_>, _>>()?;
         let mut texts = vec![sources.lock()?, sources.workspace.join("Cargo.toml")];
         let inherited = sources.packages.iter().filter_map(|package| package.inherits.as_ref());
@@ -70,7 +74,11 @@ impl Source {
         let mut add = |bytes: &[u8]| {
             hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
         };
-        [VERSION, RUSTFLAGS, TARGET, &toolchain].iter().for_each(|text| add(text.as_bytes()));
+        [VERSION, RUSTFLAGS, TARGET, &toolchain.version].iter().for_each(|text| add(text.as_bytes()));
+        for (name, value) in &variables {
+            add(name.as_bytes());
+            add(value.as_encoded_bytes());
+        }
         for text in &texts {
             files.look(text);
             add(&std::fs::read(text).map_err(BuildError::io(text))?);
@@ -81,7 +89,7 @@ impl Source {
             files.extend(tree.evidence.clone());
         }
         let digest = *hasher.finalize().as_bytes();
-        Ok(Self { sources, trees, texts, toolchain, digest, files })
+        Ok(Self { sources, trees, texts, toolchain, variables, digest, files })
     }
 
     /// The digest of all that is known before a build.
@@ -94,10 +102,14 @@ impl Source {
         self.files.paths.keys()
     }
 
-    /// The digest of each package's own files, by its name, in hex.
+    /// For each package by its name, the digest of its own files and of what build scripts see, in hex.
     pub(crate) fn packages(&self) -> impl Iterator<Item = (&str, String)> {
-        let hex = |tree: &Tree| blake3::Hash::from_bytes(tree.digest()).to_hex().to_string();
-        self.sources.packages.iter().zip(&self.trees).map(move |(package, tree)| (package.name.as_str(), hex(tree)))
+        let mut hasher = blake3::Hasher::new();
+        for (name, value) in &self.variables {
+            hasher.update(format!("{name}={}\n", value.display()).as_bytes());
+        }
+        let digest = move |tree: &Tree| hasher.clone().update(&tree.digest()).finalize().to_hex().to_string();
+        self.sources.packages.iter().zip(&self.trees).map(move |(package, tree)| (package.name.as_str(), digest(tree)))
     }
 
     /// Whether a file is hashed with a package.
@@ -122,21 +134,16 @@ impl Source {
         for text in &self.texts {
             parts = parts.with_file(text, base, &std::fs::read(text).map_err(BuildError::io(text))?);
         }
-        parts = parts.with("the Rust toolchain", self.toolchain.as_bytes());
+        parts = parts.with("the Rust toolchain", self.toolchain.version.as_bytes());
+        for (name, value) in &self.variables {
+            parts = parts.with(&format!("the environment variable {name}"), value.as_encoded_bytes());
+        }
         for path in &reads.files {
             let tree = Tree::read(&[Root::new(path, Rules::of_tools(BUILT))], reader)?;
             add(relative(self.sources.dir(), path).as_os_str().as_encoded_bytes());
             add(&tree.digest());
             parts = parts.with_tree(&tree, base);
             files.extend(tree.evidence);
-        }
-        for name in &reads.variables {
-            let value = evidence.variable(name);
-            add(name.as_bytes());
-            add(&[u8::from(value.is_some())]);
-            let value = value.unwrap_or_default();
-            add(value.as_encoded_bytes());
-            parts = parts.with(&format!("the environment variable {name}"), value.as_encoded_bytes());
         }
         evidence.extend(files.clone());
         Ok(Known { digest: *hasher.finalize().as_bytes(), evidence, files, parts })

@@ -2,8 +2,8 @@
 //!
 //! Cargo gives every crate a hash (`-C metadata`) that goes into symbol names, type ids and thereby into the order of
 //! functions. For crates that lie outside of the workspace's folder it is a hash of their absolute paths. The wrapper
-//! puts another in its place, of the package's name, version, kind and features, and maps away all paths. Variables of the
-//! caller's that cargo needs are taken away, so that `env!` finds none of them. It is a
+//! puts another in its place, of the package's name, version, kind and features, and maps away all paths. Variables that cargo
+//! and build scripts need are taken away, so that `env!` finds none of them. It is a
 //! program of its own since cargo runs it; it is compiled once per target folder.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use flowc_code::Tools;
 
 use crate::BuildError;
 use crate::cargo::not_run;
-use crate::environment::command;
+use crate::environment::fetching;
 
 /// The variable with pairs of paths to map, a line each.
 pub(crate) const REMAP: &str = "FLOWC_REMAP";
@@ -34,7 +34,7 @@ pub(crate) fn compile(target_dir: &Path, dir: &Path, tools: Tools<'_>) -> Result
     let scratch = tempfile::tempdir_in(target_dir).map_err(BuildError::io(target_dir))?;
     let (source, fresh) = (scratch.path().join("wrapper.rs"), scratch.path().join("wrapper.exe"));
     std::fs::write(&source, SOURCE).map_err(BuildError::io(&source))?;
-    let mut rustc = command("rustc", dir);
+    let mut rustc = fetching("rustc", dir);
     rustc.args(["--edition", "2024", "-O", "-o"]).arg(&fresh).arg(&source);
     let ran = tools.run(&mut rustc, &mut |_| ()).map_err(not_run("rustc"))?;
     if !ran.status.success() {

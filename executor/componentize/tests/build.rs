@@ -109,6 +109,31 @@ fn the_digest_does_not_depend_on_the_folder() {
     assert_eq!(digest(a.path()), digest(b.path()));
 }
 
+/// Prints the digest of a crate, for the test below, which starts it with variables of its own.
+#[test]
+fn a_digest_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    println!("\ndigest {:?}", source(&write_crates(dir.path())).digest());
+}
+
+#[test]
+fn what_build_scripts_see_is_in_the_digest_and_nothing_else_of_the_caller() {
+    let digest = |name: &str, value: &Path| {
+        let mut own = std::process::Command::new(std::env::current_exe().unwrap());
+        own.args(["--exact", "a_digest_is_printed", "--nocapture"]).env(name, value);
+        let printed = String::from_utf8(own.output().unwrap().stdout).unwrap();
+        printed.lines().find(|line| line.starts_with("digest ")).unwrap().to_owned()
+    };
+    let home = tempfile::tempdir().unwrap();
+    let plain = digest("UNKNOWN", home.path());
+    for name in ["TMPDIR", "HTTPS_PROXY", "CARGO_NET_RETRY", "CARGO_REGISTRIES_OWN_TOKEN", "USER"] {
+        assert_eq!(digest(name, home.path()), plain, "{name}");
+    }
+    for name in ["CARGO_HOME", "CARGO_REGISTRIES_OWN_INDEX", "CARGO_REGISTRIES_CRATES_IO_PROTOCOL"] {
+        assert_ne!(digest(name, home.path()), plain, "{name}");
+    }
+}
+
 #[test]
 fn what_is_missing_is_said_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();

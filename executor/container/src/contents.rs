@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use flowc_code::{Evidence, Reader};
+use flowc_code::{CodeError, Evidence, Reader, Snapshots};
 use flowc_planner::key::KeyHasher;
 
 use crate::ContainerError;
@@ -18,6 +18,8 @@ pub(crate) struct Contents {
     pub(crate) entries: BTreeMap<String, Entry>,
     /// By what a later run sees that they are the same.
     pub(crate) evidence: Evidence,
+    /// Where the contents of files are kept as they were hashed, if they are.
+    snapshots: Option<Snapshots>,
 }
 
 /// Something in an image.
@@ -25,10 +27,12 @@ pub(crate) struct Contents {
 pub(crate) enum Entry {
     Folder,
     File {
-        /// Where its content is kept as it was hashed.
+        /// The author's file.
         from: PathBuf,
-        /// BLAKE3 of it.
+        /// BLAKE3 of its content.
         digest: [u8; 32],
+        /// Whether its owner may execute it.
+        executable: bool,
         mode: u32,
     },
     Link {
@@ -53,7 +57,7 @@ impl Contents {
     /// # Errors
     /// If something is not there, or can't be read.
     pub(crate) fn find(recipe: &Recipe, folder: &Path, reader: &Reader<'_>) -> Result<Self, ContainerError> {
-        let mut contents = Self::default();
+        let mut contents = Self { snapshots: reader.snapshots().cloned(), ..Self::default() };
         if let Some(start) = &recipe.folder {
             contents.put(start, Entry::Folder);
         }
@@ -61,6 +65,15 @@ impl Contents {
             copy.sources.iter().try_for_each(|source| contents.copy(copy, source, folder, reader))?;
         }
         Ok(contents)
+    }
+
+    /// The file to read for the content of an author's file: the one that is kept, if it is as it was hashed, or is made so.
+    ///
+    /// # Errors
+    /// If what is kept is damaged, and the author's file has changed meanwhile.
+    pub(crate) fn content(&self, from: &Path, digest: &[u8; 32], executable: bool) -> Result<PathBuf, CodeError> {
+        let restored = self.snapshots.as_ref().map(|kept| kept.restored(digest, executable, from));
+        restored.unwrap_or_else(|| Ok(from.to_owned()))
     }
 
     /// A digest of all of it.
@@ -131,8 +144,7 @@ impl Contents {
         } else if let Some(flowc_code::Entry::File { digest, executable, .. }) = reader.file(from)? {
             // Who else may read or write depends on the user's umask, so it does not count.
             let mode = mode.unwrap_or(if executable { 0o755 } else { 0o644 });
-            let from = reader.kept(&digest, executable).unwrap_or_else(|| from.to_owned());
-            self.put(target, Entry::File { from, digest, mode });
+            self.put(target, Entry::File { from: from.to_owned(), digest, executable, mode });
         }
         Ok(())
     }

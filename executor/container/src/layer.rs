@@ -29,7 +29,7 @@ pub(crate) fn layer(contents: &Contents, spool: &Path) -> Result<Layer, Containe
     let mut hashing = Hashing { to: BufWriter::new(file), hasher: Sha256::new(), size: 0 };
     let mut archive = Builder::new(&mut hashing);
     for (path, entry) in &contents.entries {
-        append(&mut archive, path, entry)?;
+        append(&mut archive, path, entry, contents)?;
     }
     archive.finish().map_err(ContainerError::io(spool))?;
     drop(archive);
@@ -45,7 +45,12 @@ pub(crate) fn sha256(hasher: Sha256) -> String {
 }
 
 /// Nobody's, of no time.
-fn append(archive: &mut Builder<impl Write>, path: &str, entry: &Entry) -> Result<(), ContainerError> {
+fn append(
+    archive: &mut Builder<impl Write>,
+    path: &str,
+    entry: &Entry,
+    contents: &Contents,
+) -> Result<(), ContainerError> {
     let mut header = Header::new_gnu();
     header.set_uid(0);
     header.set_gid(0);
@@ -64,8 +69,8 @@ fn append(archive: &mut Builder<impl Write>, path: &str, entry: &Entry) -> Resul
             header.set_mode(0o777);
             archive.append_link(&mut header, path, to).map_err(ContainerError::io(Path::new(path)))
         }
-        Entry::File { from, digest, mode } => {
-            let file = File::open(from).map_err(ContainerError::io(from))?;
+        Entry::File { from, digest, executable, mode } => {
+            let file = File::open(contents.content(from, digest, *executable)?).map_err(ContainerError::io(from))?;
             header.set_size(file.metadata().map_err(ContainerError::io(from))?.len());
             header.set_entry_type(EntryType::Regular);
             header.set_mode(*mode);
@@ -119,6 +124,8 @@ mod tests {
     use std::io::Seek;
     use std::os::unix::fs::PermissionsExt;
 
+    use flowc_code::{Digests, PipelineFiles, Reader, Snapshots};
+
     use super::*;
     use crate::recipe::Recipe;
     use crate::testing::{project, reading};
@@ -156,5 +163,30 @@ mod tests {
         let changed = layer(&read, &std::env::temp_dir()).err().unwrap().to_string();
         assert!(changed.contains("stage changed while its image was made"), "{changed}");
         assert_ne!(made(recipe, two.path()).0, digest);
+    }
+
+    #[test]
+    fn a_kept_content_that_was_altered_is_read_again_or_refused() {
+        let (folder, home) = (project(&["stage"]), tempfile::tempdir().unwrap());
+        let (files, snapshots) = (PipelineFiles::default(), Snapshots::new(home.path().to_owned()));
+        let reader = Reader::new(&files, Some(&snapshots), Digests::default());
+        let recipe = Recipe::parse("FROM scratch\nCOPY stage /stage").unwrap();
+        let contents = Contents::find(&recipe, folder.path(), &reader).unwrap();
+        let made = || layer(&contents, &std::env::temp_dir()).map(|layer| layer.digest);
+        let whole = made().unwrap();
+        // The same size and the same time.
+        let alter = || {
+            let kept = snapshots.file(blake3::hash(b"stage").as_bytes(), false);
+            let time = fs::metadata(&kept).unwrap().modified().unwrap();
+            fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
+            fs::write(&kept, "egats").unwrap();
+            File::options().write(true).open(&kept).unwrap().set_modified(time).unwrap();
+        };
+        alter();
+        assert_eq!(made().unwrap(), whole);
+        alter();
+        fs::write(folder.path().join("stage"), "other").unwrap();
+        let refused = made().err().unwrap().to_string();
+        assert!(refused.contains("stage"), "{refused}");
     }
 }
