@@ -142,7 +142,8 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let kept = kept(collection.store())?;
     let results = collection.results(&kept.columns, &kept.rows)?;
     let is_built = |name: &str| kept.builds.contains(name);
-    let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
+    let is_needed = |name: &str| is_built(Environments::owner(name)) || Environments::is_sdk(name);
+    let environments = collection.area(Area::Environments, is_needed)?;
     let code = collection.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
     // What a snapshot holds has another name there.
     let files = Store::area(store, Area::CodeFiles);
