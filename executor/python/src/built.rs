@@ -1,7 +1,7 @@
 //! What packages became when they were installed.
 //!
 //! A lock pins what is built, not what builds it: tools of `build-system.requires`, compilers, variables. So the same lock may give
-//! other packages another time. What an environment became first is noted beside it, and so is what it is now, if that is
+//! other packages another time. What an environment became first is noted, and so is what it is now, if that is
 //! another: then it is part of what its stages are, and their results are never mixed with those of the first.
 
 use std::ffi::OsStr;
@@ -10,9 +10,6 @@ use std::path::{Path, PathBuf};
 
 use flowc_code::exact_digest;
 use flowc_platform::{read_sealed, write_sealed};
-
-/// How the names of notes end, after that of the environment: of what it became first, and of what it is now if that is another.
-const ENDINGS: [&str; 2] = [".built", ".variant"];
 
 /// Files that tools write beside a package's own, which differ from time to time and from tool to tool.
 const OF_INSTALLERS: [&str; 6] =
@@ -32,15 +29,11 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Those about the environment of a name in a folder.
+    /// Those about the environment of a name in a folder. They lie beside that folder, so that whoever removes it to have packages
+    /// installed again leaves them.
     pub(crate) fn of(home: &Path, environment: &str) -> Self {
-        let [first, variant] = ENDINGS.map(|ending| home.join(format!("{environment}{ending}")));
-        Self { first, variant }
-    }
-
-    /// The name of the environment that a note of this name is about, or else the name itself.
-    pub(crate) fn environment(name: &str) -> &str {
-        ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
+        let notes = home.with_extension("built");
+        Self { first: notes.join(environment), variant: notes.join(format!("{environment}.variant")) }
     }
 
     /// What the environment is now, if that is not what it was first.
@@ -132,16 +125,14 @@ mod tests {
     #[test]
     fn what_differs_from_the_first_is_a_variant_until_it_is_the_first_again() {
         let home = tempfile::tempdir().unwrap();
-        let notes = Notes::of(home.path(), "e");
+        let notes = Notes::of(&home.path().join("python"), "e");
         assert_eq!(notes.variant(), None);
         for (became, variant) in [(1, None), (1, None), (2, Some([2; 32])), (3, Some([3; 32])), (1, None)] {
             notes.note([became; 32]).unwrap();
             assert_eq!(notes.variant(), variant, "{became}");
         }
-        fs::write(home.path().join("e.built"), "damaged").unwrap();
+        fs::write(home.path().join("python.built/e"), "damaged").unwrap();
         notes.note([1; 32]).unwrap();
         assert_eq!(notes.variant(), Some([1; 32]), "whether it is the first is not known");
-        assert_eq!(Notes::environment("e.built"), "e");
-        assert_eq!(Notes::environment("e.lock"), "e.lock");
     }
 }

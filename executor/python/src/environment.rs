@@ -39,11 +39,6 @@ impl Environments {
         Notes::of(&self.home, &project.environment())
     }
 
-    /// The name of the environment that something of this name in the folder belongs to as long as results do.
-    pub fn owner(name: &str) -> &str {
-        Notes::environment(name)
-    }
-
     /// Whether a name in the folder is that of an environment with all its packages.
     pub fn is_whole(name: &str) -> bool {
         name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -129,8 +129,9 @@ impl Count {
     }
 }
 
-/// Folders among builds that have rules of their own: environments, notes of images, and code.
-const APART: [&str; 3] = ["python", "images", "code"];
+/// Folders among builds that have rules of their own: environments, notes of images, and code. Notes of what environments became are
+/// small, and stay.
+const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 
 /// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
 /// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
@@ -142,8 +143,7 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let kept = kept(collection.store())?;
     let results = collection.results(&kept.columns, &kept.rows)?;
     let is_built = |name: &str| kept.builds.contains(name);
-    let is_needed = |name: &str| is_built(Environments::owner(name)) || Environments::is_sdk(name);
-    let environments = collection.area(Area::Environments, is_needed)?;
+    let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
     let code = collection.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
     // What a snapshot holds has another name there.
     let files = Store::area(store, Area::CodeFiles);
