@@ -170,6 +170,47 @@ fn packages_of_the_repository_however_they_are_named() {
 }
 
 #[test]
+fn results_of_packages_that_are_built_to_others_are_not_mixed() {
+    let (project, _) = python(&Naming::Directory);
+    let backend = std::fs::read_to_string(project.folder().join("helpers/backend.py")).unwrap();
+    // A variable stands for all that is not pinned: build tools, compilers.
+    let told = "f\"TOLD = {os.environ['GIT_SSH']!r}\"";
+    project.write("helpers/backend.py", &backend.replace("Path(\"helpers/__init__.py\").read_text()", told));
+    let flow = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
+    project.write("flow.kdl", &flow.replace("in.txt", "in/*.txt"));
+    let run = |tool: &str, file: &str| {
+        project.write(&format!("in/{file}.txt"), &format!("{file}\n"));
+        let output = project.flowc(&["run"]).env("GIT_SSH", tool).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let forget = || {
+        std::fs::remove_dir_all(project.root().join("home/.cache/flowc/builds/python")).unwrap();
+    };
+    let made_by = |tool: &str, other: &str, files: usize| {
+        let rows = rows(&project);
+        assert_eq!((rows.matches(tool).count(), rows.matches(other).count()), (files, 0), "{rows}");
+    };
+    let (is_good, told) = run("tool-1", "a");
+    assert!(is_good, "{told}");
+    made_by("tool-1", "tool-2", 1);
+    forget();
+    let (is_good, told) = run("tool-1", "b");
+    assert!(is_good, "built to the same: {told}");
+    made_by("tool-1", "tool-2", 2);
+    for (tool, other, file, files) in [("tool-2", "tool-1", "c", 3), ("tool-1", "tool-2", "d", 4)] {
+        forget();
+        let (is_good, told) = run(tool, file);
+        assert!(!is_good && told.contains("became others than before"), "{told}");
+        let (is_good, told) = run(tool, file);
+        assert!(is_good, "{told}");
+        made_by(tool, other, files);
+    }
+    let (is_good, told) = run("tool-3", "e");
+    assert!(is_good, "what is installed is not built again: {told}");
+    made_by("tool-1", "tool-3", 5);
+}
+
+#[test]
 fn a_rust_stage_edited_at_every_step() {
     let (project, gate) = rust();
     for kind in &RUST {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use flowc_code::{Snapshots, Tools};
 use flowc_platform::{lock_exclusive, rename_new, sync_filesystem};
 
+use crate::built::{self, Notes};
 use crate::removal::remove;
 use crate::seal::Seal;
 use crate::uv::{no_uv, uv};
@@ -27,7 +28,16 @@ impl Environments {
 
     /// The environment of a project, if it is there as it was installed.
     pub fn kept(&self, project: &Project) -> Option<PathBuf> {
-        Some(self.place(project)).filter(|place| Seal::stands(place))
+        Some(self.place(project)).filter(|place| self.is_of(project) && Seal::stands(place))
+    }
+
+    /// Whether what is installed is what the project's stages take it for.
+    fn is_of(&self, project: &Project) -> bool {
+        self.notes(project).variant() == project.variant()
+    }
+
+    fn notes(&self, project: &Project) -> Notes {
+        Notes::of(&self.home, &project.environment())
     }
 
     /// Whether a name in the folder is that of an environment with all its packages.
@@ -55,7 +65,8 @@ impl Environments {
     /// Installs the packages of a project, from a copy of what was hashed. What uv says goes to `log`, line by line.
     ///
     /// # Errors
-    /// If uv fails, or the folder can't be written.
+    /// If uv fails, the folder can't be written, or the packages became others than the project's stages take them for: these are
+    /// noted, and belong to the project when it is read again.
     pub fn install(
         &self,
         project: &Project,
@@ -68,6 +79,10 @@ impl Environments {
         let _held = lock_exclusive(&lock, true).map_err(PythonError::io(&lock))?;
         if let Some(place) = self.kept(project) {
             return Ok(place);
+        }
+        let rebuilt = || PythonError::Rebuilt { dir: project.dir.clone() };
+        if !self.is_of(project) {
+            return Err(rebuilt());
         }
         // Under a name of its own until it is whole: what a kill leaves is made again. Packages know where they were built, so
         // that the copy has a name that depends on nothing but what is in it.
@@ -86,10 +101,13 @@ impl Environments {
             other => other,
         })?;
         remove(&copy)?;
+        // Before it has its name: under that it is what the notes say.
+        let became = built::digest(&building).map_err(PythonError::io(&building))?;
+        self.notes(project).note(became).map_err(PythonError::io(&self.home))?;
         Seal::write(&building).map_err(PythonError::io(&building))?;
         sync_filesystem(&building).map_err(PythonError::io(&building))?;
         rename_new(&building, &place).map_err(PythonError::io(&place))?;
-        Ok(place)
+        if self.is_of(project) { Ok(place) } else { Err(rebuilt()) }
     }
 }
 

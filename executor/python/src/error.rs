@@ -63,6 +63,16 @@ pub enum PythonError {
         /// What uv said.
         output: String,
     },
+    /// The packages were built again, and are not what they were.
+    #[error(
+        "the packages of {} were built again and became others than before, which `uv.lock` does not rule out (build tools are not in \
+         it): run again, and results are made with these",
+        .dir.display()
+    )]
+    Rebuilt {
+        /// The project.
+        dir: PathBuf,
+    },
     /// The run was stopped.
     #[error("stopped")]
     Stopped,
@@ -89,7 +99,12 @@ impl PythonError {
     pub fn is_of_machine(&self) -> bool {
         matches!(
             self,
-            Self::NoUv { .. } | Self::NoTools(_) | Self::NoInterpreter { .. } | Self::Process(_) | Self::Io { .. }
+            Self::NoUv { .. }
+                | Self::NoTools(_)
+                | Self::NoInterpreter { .. }
+                | Self::Rebuilt { .. }
+                | Self::Process(_)
+                | Self::Io { .. }
         )
     }
 }

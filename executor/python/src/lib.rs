@@ -5,6 +5,7 @@
 //! a sandbox, behind the stage protocol ([`PythonRunner`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod built;
 mod environment;
 mod error;
 mod interpreter;

@@ -8,6 +8,7 @@ use flowc_code::{Evidence, Parts, Reader, Root, Rules, Snapshots, Tools, Tree};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use toml::{Table, Value};
 
+use crate::built::Notes;
 use crate::interpreter::Search;
 use crate::lock::{Lock, PathSources, read};
 use crate::{Interpreter, PythonError, sdk};
@@ -32,11 +33,13 @@ pub struct Project {
     packages: Vec<String>,
     /// Of what is installed.
     pins: [u8; 32],
+    /// Of what that became, if it is not what it became first.
+    variant: Option<[u8; 32]>,
     evidence: Evidence,
 }
 
 impl Project {
-    /// Reads the folder. Which interpreter was picked is kept in `home`.
+    /// Reads the folder. Which interpreter was picked is kept in `home`, and so is what its packages became.
     ///
     /// # Errors
     /// If it is no project, its packages are not pinned, or there is no interpreter for it.
@@ -65,13 +68,18 @@ impl Project {
         evidence.extend(search.evidence);
         let (place, packages) = (within(&dir), sources.folders.into_keys().collect());
         let (picked, tree) = (search.name, Arc::new(tree));
-        Ok(Self { dir, interpreter, picked, tree, place, installed, packages, pins, evidence })
+        let variant = None;
+        let mut project = Self { dir, interpreter, picked, tree, place, installed, packages, pins, variant, evidence };
+        let notes = Notes::of(home, &project.environment());
+        project.evidence.look(&notes.variant);
+        project.variant = notes.variant();
+        Ok(project)
     }
 
     /// The name of its environment: equal for equal packages under an equal interpreter.
     pub fn environment(&self) -> String {
         let Interpreter { build, implementation, platform, prefix, .. } = &self.interpreter;
-        let mut hasher = KeyHasher::new("flowc python environment 3");
+        let mut hasher = KeyHasher::new("flowc python environment 4");
         hasher.digest(&self.pins).bytes(self.place.as_os_str().as_encoded_bytes());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());
@@ -79,6 +87,11 @@ impl Project {
         // Not in any key of results: it says only where this machine's interpreter lies.
         hasher.bytes(prefix.as_os_str().as_encoded_bytes());
         blake3_hex(hasher.finish())
+    }
+
+    /// What its environment is, if that is not what it was first.
+    pub(crate) fn variant(&self) -> Option<[u8; 32]> {
+        self.variant
     }
 
     /// Whether something of the tree decides about the environment.
@@ -107,7 +120,7 @@ impl Project {
         [self.environment(), self.picked.clone(), Snapshots::name(&self.tree)]
     }
 
-    /// Identity of one of its stages: its sources, its packages, the interpreter, and the SDK that serves it.
+    /// Identity of one of its stages: its sources, its packages and what they became, the interpreter, and the SDK that serves it.
     pub fn digest(&self, entry: &str) -> StageDigest {
         let Interpreter { build, implementation, platform, .. } = &self.interpreter;
         let mut hasher = KeyHasher::new("flowc python stage 2");
@@ -115,6 +128,9 @@ impl Project {
         hasher.bytes(entry.as_bytes()).digest(&sdk::digest());
         for part in [build, implementation, platform] {
             hasher.bytes(part.as_bytes());
+        }
+        if let Some(variant) = &self.variant {
+            hasher.digest(variant);
         }
         StageDigest::new(hasher.finish())
     }
@@ -124,13 +140,15 @@ impl Project {
         let Interpreter { build, implementation, platform, .. } = &self.interpreter;
         let interpreter = [build.as_str(), implementation, platform].join("\n");
         let parts = Parts::default().with_tree(&self.tree, base);
+        let became = self.variant.iter();
+        let parts = became.fold(parts, |parts, variant| parts.with("what the packages were built to", variant));
         parts.with("the Python interpreter", interpreter.as_bytes()).with("flowc's SDK", &sdk::digest())
     }
 
     /// What identifies its runner, for people; all of it is in the digest.
     pub fn runner(&self) -> BTreeMap<String, String> {
         let Interpreter { version, platform, .. } = &self.interpreter;
-        let packages = blake3_hex(self.pins)[..12].to_owned();
+        let packages = blake3_hex(self.variant.unwrap_or(self.pins))[..12].to_owned();
         let parts = [("python", version.clone()), ("platform", platform.clone()), ("packages", packages)];
         parts.map(|(name, value)| (name.to_owned(), value)).into()
     }

@@ -129,8 +129,9 @@ impl Count {
     }
 }
 
-/// Folders among builds that have rules of their own: environments, notes of images, and code.
-const APART: [&str; 3] = ["python", "images", "code"];
+/// Folders among builds that have rules of their own: environments, notes of images, and code. Notes of what environments became are
+/// small, and stay.
+const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 
 /// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
 /// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
