@@ -28,7 +28,7 @@ fn a_second_run_has_nothing_to_do() {
         let run = Run::new(&folder);
         run.run(&[]);
         for stage in run.run(&[])["stages"].as_array().unwrap() {
-            assert_eq!(stage["status"], "cached", "{}: {stage}", run.name());
+            assert!(stage["status"] == "cached" || stage["status"] == "passthrough", "{}: {stage}", run.name());
             assert_eq!(stage["segments_ran"], 0, "{}: {stage}", run.name());
         }
     }
