@@ -37,7 +37,7 @@ class StageRun:
 
     name: str
     status: str
-    """`ran`, `cached`, `failed` or `skipped`."""
+    """`ran`, `cached`, `passthrough`, `failed` or `skipped`."""
     segments_ran: int
     segments_cached: int
     rows_out: int
