@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(error.class(), ErrorClass::Internal);
         let text = error.to_string();
         assert!(
-            text.starts_with("a bug in flowc, running stage `a`: no rows, at ") && text.contains("error.rs:"),
+            text.starts_with("a bug in flowc, running stage `a`: no rows, at ") && text.contains("error/mod.rs:"),
             "{text}"
         );
     }
