@@ -56,7 +56,7 @@ pub struct Pool<K, P>(Arc<Mutex<Programs<K, P>>>);
 struct Programs<K, P> {
     waiting: HashMap<K, Vec<Waiting<P>>>,
     /// Those that are being started ahead of their work.
-    coming: HashMap<K, Receiver<P>>,
+    coming: HashMap<K, Receiver<Waiting<P>>>,
 }
 
 /// A program without work.
@@ -66,6 +66,10 @@ struct Waiting<P> {
 }
 
 impl<P: Server> Waiting<P> {
+    fn from_now(program: P) -> Self {
+        Self { program, since: Instant::now() }
+    }
+
     /// Whether it runs, and answers: one that waits may have been stopped, or have lost its way.
     fn is_well(&mut self) -> bool {
         self.program.is_alive() && (self.since.elapsed() < WELL || self.program.connection().check(PATIENCE).is_ok())
@@ -112,7 +116,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
         }
         if let Ok(program) = start(&kind) {
             // If nobody wants it any more it ends.
-            let _ = ready.send(program);
+            let _ = ready.send(Waiting::from_now(program));
         }
     }
 
@@ -126,13 +130,14 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
     }
 
     fn take(&self, kind: &K) -> Option<P> {
-        while let Some(mut waiting) = self.waiting(kind) {
-            if waiting.is_well() {
-                return Some(waiting.program);
+        let well = |mut waiting: Waiting<P>| waiting.is_well().then_some(waiting.program);
+        while let Some(waiting) = self.waiting(kind) {
+            if let Some(program) = well(waiting) {
+                return Some(program);
             }
         }
         let coming = self.lock().coming.remove(kind)?;
-        coming.recv().ok().and_then(|mut program| program.is_alive().then_some(program))
+        coming.recv().ok().and_then(well)
     }
 
     fn waiting(&self, kind: &K) -> Option<Waiting<P>> {
@@ -183,8 +188,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
 
     fn wait_for_work(self) {
         let Self { program, kind, pool } = self;
-        let waiting = Waiting { program, since: Instant::now() };
-        pool.lock().waiting.entry(kind).or_default().push(waiting);
+        pool.lock().waiting.entry(kind).or_default().push(Waiting::from_now(program));
     }
 }
 

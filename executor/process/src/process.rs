@@ -2,11 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, ExitStatus};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, Network};
-use flowc_sandbox::{Mechanism, Printed, Sandbox, describe, is_out_of_memory};
+use flowc_sandbox::{Mechanism, Printed, Sandbox, describe, end, is_out_of_memory};
 
 use crate::processors::LentProcessors;
 use crate::{Folder, ProcessError, Server};
@@ -87,10 +87,4 @@ impl Drop for Process {
     fn drop(&mut self) {
         end(&mut self.child);
     }
-}
-
-/// Ends a sandbox: with its standard input, so that it can end what the program started.
-fn end(child: &mut Child) -> Option<ExitStatus> {
-    drop(child.stdin.take());
-    child.wait().ok()
 }

@@ -1,6 +1,6 @@
 //! The program `uv`, started where the project is, with as much of the environment as says where packages come from.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,28 +61,31 @@ const CREDENTIALS: &str = "UV_INDEX_";
 
 /// The command `uv` in a folder: the one that `FLOWC_UV` names, or the first on the `PATH`.
 pub(crate) fn uv(folder: &Path) -> Command {
-    let mut command = within(std::env::var_os(PROGRAM).unwrap_or_else(program), folder);
+    let named = std::env::var_os(PROGRAM).unwrap_or_else(|| "uv".into());
+    let mut command = within(program(named.as_ref(), &std::env::var_os("PATH").unwrap_or_default()), folder);
     command.args(["--no-progress", "--color", "never"]);
     // Links to uv's cache would change with it, and whoever edits a package in another environment edits it there.
     command.env("UV_LINK_MODE", "copy");
     command
 }
 
-/// The first `uv` on the `PATH` that is a program. Managers of versions put scripts there which go by the current folder, and find
-/// no uv where a project asks for a version that has none: then it is the newest that they manage.
-fn program() -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join("uv")).collect();
-    let (shims, programs): (Vec<_>, Vec<_>) = found
-        .iter()
-        .filter(|uv| uv.is_file())
-        .partition(|uv| uv.parent().is_some_and(|folder| folder.ends_with("shims")));
+/// The program that a name or a path stands for: a name is looked for on the `path`. Managers of versions put scripts there which
+/// go by the current folder, and find no uv where a project asks for a version that has none. What is no such script comes first;
+/// else it is the newest program that they manage.
+fn program(named: &Path, path: &OsStr) -> PathBuf {
+    let found: Vec<PathBuf> = if named.components().count() == 1 {
+        std::env::split_paths(path).map(|folder| folder.join(named)).filter(|found| found.is_file()).collect()
+    } else {
+        vec![named.to_owned()]
+    };
+    let is_shim = |found: &&PathBuf| found.parent().is_some_and(|folder| folder.ends_with("shims"));
     let managed = |shim: &PathBuf| {
         let versions = std::fs::read_dir(shim.parent()?.parent()?.join("versions")).ok()?;
-        versions.flatten().map(|version| version.path().join("bin/uv")).filter(|uv| uv.is_file()).max()
+        let program = Path::new("bin").join(shim.file_name()?);
+        versions.flatten().map(|version| version.path().join(&program)).filter(|found| found.is_file()).max()
     };
-    let found = programs.first().map(|uv| uv.to_path_buf()).or_else(|| shims.iter().find_map(|shim| managed(shim)));
-    found.map_or_else(|| "uv".into(), PathBuf::into_os_string)
+    let direct = found.iter().find(|found| !is_shim(found)).cloned();
+    direct.or_else(|| found.iter().find_map(managed)).unwrap_or_else(|| named.to_owned())
 }
 
 /// A program in a folder, with the variables that are listed here and no others.
@@ -102,5 +105,41 @@ pub(crate) fn no_uv(error: ToolError) -> PythonError {
         ToolError::NotStarted(reason) => PythonError::NoUv { reason },
         ToolError::NotGuarded(_) => PythonError::NoTools(error),
         ToolError::Stopped => PythonError::Stopped,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_of_a_version_manager_is_never_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            path
+        };
+        let shim = place("manager/shims/uv");
+        let newest = place("manager/versions/3.12/bin/uv");
+        place("manager/versions/3.10/bin/uv");
+        let direct = place("bin/uv");
+        let lone = place("lone/shims/uv");
+        let path = |found: &[&PathBuf]| std::env::join_paths(found.iter().map(|uv| uv.parent().unwrap())).unwrap();
+        let cases = [
+            ("uv", path(&[&shim]), newest.as_path()),
+            ("uv", path(&[&shim, &direct]), &direct),
+            ("uv", path(&[&lone]), Path::new("uv")),
+            ("uv", path(&[&lone, &shim]), &newest),
+            ("uv", path(&[]), Path::new("uv")),
+            (shim.to_str().unwrap(), path(&[&direct]), &newest),
+            (direct.to_str().unwrap(), path(&[&shim]), &direct),
+            ("/nowhere/uv", path(&[&direct]), Path::new("/nowhere/uv")),
+        ];
+        for (named, path, due) in cases {
+            assert_eq!(program(Path::new(named), &path), due, "{named} on {path:?}");
+        }
     }
 }

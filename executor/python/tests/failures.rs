@@ -83,10 +83,16 @@ fn time_and_memory_have_limits() {
     assert_eq!(error("memory_of_several", limits).fault, StageFault::Memory { bytes });
 }
 
+/// What the kernel says of a process after its name: its state, the process that started it, and more.
+fn stat(process: &str) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().unwrap_or_default().trim_start().to_owned()
+}
+
 /// Whether this process started it, or one that this process started did.
 fn is_ours(process: &str) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)).unwrap_or("0");
+    let stat = stat(process);
+    let parent = stat.split_whitespace().nth(1).unwrap_or("0");
     parent == std::process::id().to_string() || (parent != "0" && is_ours(parent))
 }
 
@@ -108,11 +114,15 @@ fn a_process_that_answers_no_more_is_replaced() {
         let program = String::from_utf8_lossy(&line).trim_end_matches('\0').rsplit('\0').next().map(str::to_owned);
         program.is_some_and(|path| std::fs::read(path).is_ok_and(|program| program == own))
     };
-    let stopped = processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(serves));
-    let stopped = stopped.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let stopped: Vec<String> = stopped.filter(|process| is_ours(process)).collect();
+    let ours = processes.filter(|entry| is_ours(&entry.file_name().to_string_lossy()));
+    let stopped = ours.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(serves));
+    let stopped: Vec<String> = stopped.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     assert!(!stopped.is_empty());
     assert!(Command::new("kill").arg("-STOP").args(&stopped).status().unwrap().success());
+    // The signal is on its way when `kill` ends.
+    while !stopped.iter().all(|process| stat(process).starts_with('T')) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     works();
     let has_ended = |process: &String| !Path::new("/proc").join(process).exists();
     assert!(stopped.iter().any(has_ended), "what does not answer is ended");

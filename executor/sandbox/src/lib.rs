@@ -45,6 +45,7 @@ pub use printed::Printed;
 pub use probe::isolation;
 pub use profile::seccomp_profile;
 pub use root::{PROCESSOR_LISTS, PROCESSORS, counted};
+pub use spawn::end;
 pub use status::{describe, describe_code, is_out_of_memory};
 
 /// The argument by which a helper knows what it is asked for.

@@ -2,13 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, Output};
+use std::process::{Child, Command, Output};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use flowc_platform::processors;
-use flowc_sandbox::{Isolation, Mechanism, Sandbox, describe, is_out_of_memory, isolation};
+use flowc_sandbox::{Isolation, Mechanism, Sandbox, describe, end, is_out_of_memory, isolation};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 
 /// The helper; another copy of it where these tests run as another user.
@@ -303,16 +305,17 @@ fn its_end_is_told() {
 
 /// Starts something that leaves a process behind, and gives the numbers of all of its processes, as seen from outside.
 fn started(folder: &Path, helper: &Path) -> (Child, Vec<u32>) {
-    let marker = format!("sleep 98{}", std::process::id());
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let marker = format!("sleep 98{}.{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let mut child = sandbox(&format!("{marker} & echo up; {marker}"), folder).spawn(helper, Vec::new()).unwrap();
     let mut up = [0; 3];
     child.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
-    let wanted = marker.replace(' ', "\0");
+    let wanted = marker.replace(' ', "\0") + "\0";
     let find = || -> Vec<u32> {
         let numbers = std::fs::read_dir("/proc").unwrap().flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         numbers
-            .filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l.starts_with(wanted.as_bytes())))
+            .filter(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|l| l == wanted.as_bytes()))
             .collect()
     };
     wait_until("both are there", || find().len() >= 2);
@@ -333,6 +336,12 @@ fn all_ends_with_its_starter() {
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("they have ended with the helper", || !processes.iter().any(|pid| is_alive(*pid)));
+    // As when the helper is stopped, and hears of nothing.
+    let (mut child, processes) = started(folder.path(), Path::new(&*HELPER));
+    let stopped = Command::new("kill").args(["-STOP", &child.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(end(&mut child).and_then(|status| status.signal()), Some(9));
+    wait_until("they have ended with the stopped helper", || !processes.iter().any(|pid| is_alive(*pid)));
 }
 
 /// A helper on a machine that allows no namespaces: one is made that allows none within. It is written by another process:
@@ -343,7 +352,7 @@ fn without_namespaces(folder: &Path) -> std::path::PathBuf {
         "#!/bin/sh\nexec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_user_namespaces; exec {} \"$@\"' sh \"$@\"\n",
         *HELPER
     );
-    let mut write = std::process::Command::new("sh");
+    let mut write = Command::new("sh");
     write.args(["-c", "printf '%s' \"$1\" > \"$2\" && chmod 755 \"$2\"", "sh", &script]).arg(&helper);
     assert!(write.status().unwrap().success());
     helper
@@ -391,11 +400,11 @@ fn all_of_this_holds_for_ordinary_users() {
     let (helper, tests, temporary) =
         (place.path().join("helper"), place.path().join("tests"), place.path().join("tmp"));
     // By another process: what other tests start meanwhile would hold them open for writing.
-    let mut copy = std::process::Command::new("sh");
+    let mut copy = Command::new("sh");
     copy.args(["-c", "cp \"$1\" \"$3\" && cp \"$2\" \"$4\" && mkdir -m 1777 \"$5\"", "sh", &HELPER]);
     copy.arg(std::env::current_exe().unwrap()).args([&helper, &tests, &temporary]);
     assert!(copy.status().unwrap().success());
-    let mut run = std::process::Command::new(&tests);
+    let mut run = Command::new(&tests);
     run.uid(NOBODY).gid(NOBODY).current_dir(&temporary).env(COPY, &helper).env("TMPDIR", &temporary);
     let output = run.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
