@@ -92,6 +92,8 @@ impl<'a> Cargo<'a> {
         let mut command = command("cargo", self.sources.dir());
         command.args([what, "--release", "--locked", "--target", TARGET, "--target-dir"]).arg(self.target_dir);
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("CARGO_INCREMENTAL", "0");
+        // Else the crate const-random makes other constants in every build; ahash, and so Arrow, has some of it.
+        command.env("CONST_RANDOM_SEED", "flowc");
         command.env("RUSTC_WRAPPER", &self.wrapper).env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env(wrapper::REMAP, &self.remap).env(wrapper::HOME, &self.home);
         // The program itself: what rustup puts before it needs variables that the compiler is not to see.

@@ -11,7 +11,7 @@ use crate::manifest::{Package, Sources};
 use crate::{BuildError, RUSTFLAGS, TARGET, cargo, environment};
 
 /// Bump this when the way of building changes the bytes of components.
-const VERSION: &str = "flowc componentize 2";
+const VERSION: &str = "flowc componentize 3";
 
 /// Folders that hold no sources.
 const BUILT: &[&str] = &["target"];
