@@ -44,9 +44,7 @@ pub mod error {
 
 /// Record batches.
 pub mod record_batch {
-    pub use arrow_array::{
-        RecordBatch, RecordBatchIterator, RecordBatchOptions, RecordBatchReader, RecordBatchWriter,
-    };
+    pub use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchOptions, RecordBatchReader, RecordBatchWriter};
 }
 
 /// Kernels, of the features that are on.
@@ -73,9 +71,7 @@ pub mod compute {
         #[cfg(feature = "ord")]
         pub use arrow_ord::{cmp, partition, rank, sort};
         #[cfg(feature = "select")]
-        pub use arrow_select::{
-            coalesce, concat, filter, interleave, merge, nullif, take, union_extract, window, zip,
-        };
+        pub use arrow_select::{coalesce, concat, filter, interleave, merge, nullif, take, union_extract, window, zip};
         #[cfg(feature = "string")]
         pub use arrow_string::{concat_elements, length, regexp, substring};
 

@@ -37,8 +37,11 @@ pub struct Opening {
 impl Opening {
     /// The columns read of an input, to look up by name.
     pub fn columns(&self, port: usize) -> Columns {
-        let schema =
-            self.inputs.get(port).cloned().unwrap_or_else(|| std::sync::Arc::new(crate::arrow::datatypes::Schema::empty()));
+        let schema = self
+            .inputs
+            .get(port)
+            .cloned()
+            .unwrap_or_else(|| std::sync::Arc::new(crate::arrow::datatypes::Schema::empty()));
         Columns { port, schema }
     }
 }

@@ -25,7 +25,10 @@ fn the_bindings_are_those_of_the_contract() {
         return;
     }
     let found = std::fs::read_to_string(&path).unwrap();
-    assert!(found == expected, "the contract has changed: run `FLOWC_BLESS=1 cargo test --test bindings` in sdk-rust-wasm");
+    assert!(
+        found == expected,
+        "the contract has changed: run `FLOWC_BLESS=1 cargo test --test bindings` in sdk-rust-wasm"
+    );
 }
 
 fn generated(wit: &Path) -> String {

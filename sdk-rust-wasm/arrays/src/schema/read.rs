@@ -16,7 +16,8 @@ use crate::MAX_DEPTH;
 pub fn read_schema(bytes: &[u8]) -> Result<Schema, ArrowError> {
     let table = bytes.strip_prefix(&CONTINUATION[..]).unwrap_or(bytes).get(4..);
     let message = Table::root(table.ok_or_else(|| unknown("message"))?)?;
-    let header = message.table(message::HEADER)?.filter(|_| message.u8(message::HEADER_TYPE).ok() == Some(message::SCHEMA));
+    let header =
+        message.table(message::HEADER)?.filter(|_| message.u8(message::HEADER_TYPE).ok() == Some(message::SCHEMA));
     let schema = header.ok_or_else(|| unknown("message"))?;
     if schema.i16(schema::ENDIANNESS, 0)? != 0 {
         return Err(unknown("byte order"));
