@@ -62,12 +62,14 @@ impl Kind {
         }
     }
 
-    /// Changes it from one number to another.
+    /// Changes it from one number to another. A file keeps its time, as it does where a tool puts an older one in its place.
     fn edit(&self, project: &Project, from: u32, to: u32) {
         match self {
             Kind::Text { file, word } => {
                 let path = project.folder().join(file);
+                let time = path.metadata().unwrap().modified().unwrap();
                 std::fs::write(&path, respelled(&std::fs::read(&path).unwrap(), word, from, to)).unwrap();
+                std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
             }
             Kind::Sealed { file, word } => {
                 let path = project.folder().join(file);

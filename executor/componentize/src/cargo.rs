@@ -5,14 +5,14 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flowc_code::{Ran, ToolError, Tools};
+use flowc_code::{Ran, Reader, ToolError, Tools};
 use serde::Deserialize;
 
 use crate::environment::{cargo, cargo_home, fetching};
 use crate::fresh::Held;
 use crate::manifest::Sources;
 use crate::reads::reads;
-use crate::source::{Reads, Source};
+use crate::source::{Reads, Source, digest_besides};
 use crate::{BuildError, RUSTFLAGS, TARGET, wrapper};
 
 /// Cargo, ready to build some sources.
@@ -57,9 +57,11 @@ impl<'a> Cargo<'a> {
         &self,
         held: &Held,
         select: &[&str],
+        reader: &Reader<'_>,
         log: &mut dyn FnMut(&str),
     ) -> Result<Vec<Module>, BuildError> {
-        held.refresh(self.source.packages(), |stale| self.clean(stale, log))?;
+        let read = |path: &Path| digest_besides(path, reader);
+        held.refresh(self.source.packages(), self.sources.dir(), read, |stale| self.clean(stale, log))?;
         let mut command = self.command("build");
         command.args(["--lib", "--message-format", "json"]).args(select);
         let ran = self.run(&mut command, log)?;

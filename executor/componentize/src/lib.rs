@@ -75,7 +75,7 @@ pub fn build(
         let began = SystemTime::now();
         let source = Source::find(dir, tools, reader)?;
         let cargo = Cargo::new(&source, target_dir, tools)?;
-        let built = cargo.build(&held, &["--package", source.sources.name()], log);
+        let built = cargo.build(&held, &["--package", source.sources.name()], reader, log);
         changed = changed_since(&source.files, began).cloned();
         // What the compiler complains of may be there no more.
         if matches!(built, Err(BuildError::Compile { .. })) && changed.is_some() {
@@ -90,7 +90,7 @@ pub fn build(
         let known = source.with(&reads, base, reader)?;
         match changed_since(&known.files, began) {
             None => {
-                held.note(source.packages())?;
+                held.note(source.packages(), source.sources.dir(), &known.reads)?;
                 return Ok(Built { component, source, reads, known });
             }
             Some(path) => changed = Some(path.clone()),
@@ -131,9 +131,10 @@ pub fn build_workspace(
     std::fs::create_dir_all(target_dir).map_err(BuildError::io(target_dir))?;
     let held = Held::new(target_dir)?;
     let files = PipelineFiles::default();
-    let source = Source::find(dir, Tools::direct(), &Reader::new(&files, None, Digests::default()))?;
-    let modules = Cargo::new(&source, target_dir, Tools::direct())?.build(&held, &["--workspace"], log)?;
-    held.note(source.packages())?;
+    let reader = Reader::new(&files, None, Digests::default());
+    let source = Source::find(dir, Tools::direct(), &reader)?;
+    let modules = Cargo::new(&source, target_dir, Tools::direct())?.build(&held, &["--workspace"], &reader, log)?;
+    held.note(source.packages(), source.sources.dir(), &Default::default())?;
     let component = |module: cargo::Module| Ok((module.package, encode_file(&module.path)?));
     modules.into_iter().map(component).collect()
 }

@@ -14,7 +14,7 @@ use crate::manifest::{Package, Sources};
 use crate::{BuildError, RUSTFLAGS, TARGET, environment};
 
 /// Bump this when the way of building changes the bytes of components.
-const VERSION: &str = "flowc componentize 3";
+const VERSION: &str = "flowc componentize 4";
 
 /// Folders that hold no sources.
 const BUILT: &[&str] = &["target"];
@@ -52,6 +52,8 @@ pub struct Known {
     pub(crate) files: Evidence,
     /// Files and what else it consists of; files by their paths from the folder that was asked for.
     pub parts: Parts,
+    /// What its build reads besides, with digests.
+    pub(crate) reads: BTreeMap<PathBuf, String>,
 }
 
 impl Source {
@@ -138,16 +140,31 @@ impl Source {
         for (name, value) in &self.variables {
             parts = parts.with(&format!("the environment variable {name}"), value.as_encoded_bytes());
         }
+        let mut digests = BTreeMap::new();
         for path in &reads.files {
-            let tree = Tree::read(&[Root::new(path, Rules::of_tools(BUILT))], reader)?;
+            let tree = read_besides(path, reader)?;
+            digests.insert(path.clone(), hex(&tree));
             add(relative(self.sources.dir(), path).as_os_str().as_encoded_bytes());
             add(&tree.digest());
             parts = parts.with_tree(&tree, base);
             files.extend(tree.evidence);
         }
         evidence.extend(files.clone());
-        Ok(Known { digest: *hasher.finalize().as_bytes(), evidence, files, parts })
+        Ok(Known { digest: *hasher.finalize().as_bytes(), evidence, files, parts, reads: digests })
     }
+}
+
+/// The digest of what lies at a path, as it is noted of what a build read besides; none if it can't be read.
+pub(crate) fn digest_besides(path: &Path, reader: &Reader<'_>) -> Option<String> {
+    read_besides(path, reader).ok().as_ref().map(hex)
+}
+
+fn read_besides(path: &Path, reader: &Reader<'_>) -> Result<Tree, BuildError> {
+    Ok(Tree::read(&[Root::new(path, Rules::of_tools(BUILT))], reader)?)
+}
+
+fn hex(tree: &Tree) -> String {
+    blake3::Hash::from_bytes(tree.digest()).to_hex().to_string()
 }
 
 /// What has changed, or may have, at a time or after it. What a build read is what was hashed if both were read after that time.
