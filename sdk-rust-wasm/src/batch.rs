@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
-use arrow::datatypes::{FieldRef, SchemaRef};
+use crate::arrow::array::{Array, ArrayRef, BooleanArray, UInt32Array};
+use crate::arrow::datatypes::{FieldRef, SchemaRef};
 
 use crate::host::Handle;
 use crate::problem::{Problem, Result};

@@ -1,6 +1,6 @@
 //! The columns of an input, as `describe` sees them.
 
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use crate::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
 use crate::problem::{Problem, Result, nearest};
 
@@ -103,7 +103,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::datatypes::{Field, Schema};
+    use crate::arrow::datatypes::{Field, Schema};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! Stages that combine: a partial per segment, merged in a tree, then the result.
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::SchemaRef;
+use crate::arrow::array::ArrayRef;
+use crate::arrow::datatypes::SchemaRef;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
+use crate::arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 
 use crate::columns::{Column, Columns};
 use crate::problem::{Problem, Result};
@@ -212,6 +212,6 @@ impl Output {
 }
 
 /// A column that a stage writes.
-pub fn field(name: &str, data_type: arrow::datatypes::DataType, nullable: bool) -> FieldRef {
+pub fn field(name: &str, data_type: crate::arrow::datatypes::DataType, nullable: bool) -> FieldRef {
     Arc::new(Field::new(name, data_type, nullable))
 }

@@ -1,6 +1,6 @@
 //! Stages that pick rows.
 
-use arrow::array::{ArrayRef, BooleanArray};
+use crate::arrow::array::{ArrayRef, BooleanArray};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 

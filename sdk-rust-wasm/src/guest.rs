@@ -4,9 +4,8 @@ use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::{Arc, Once};
 
-use arrow::datatypes::{Schema, SchemaRef};
-use arrow_ipc::convert::try_schema_from_ipc_buffer;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteOptions, write_message};
+use crate::arrow::datatypes::SchemaRef;
+use flowc_arrays::{read_schema, write_schema};
 
 use crate::batch::Batch;
 use crate::bindings::exports::flowc::stage::stage as wit;
@@ -105,7 +104,7 @@ fn with_open(act: impl FnOnce(&mut Open) -> Result<()>) -> Result<(), wit::Probl
 fn describe<S: Stage>(config: &str, inputs: &[Vec<u8>]) -> Result<wit::Description> {
     let schemas = schemas(inputs)?.into_iter().enumerate();
     let columns: Vec<Columns> = schemas.map(|(port, schema)| Columns { port, schema }).collect();
-    description(S::describe(&parse_config(config)?, &columns)?.checked()?)
+    Ok(description(S::describe(&parse_config(config)?, &columns)?.checked()?))
 }
 
 fn open<S: Stage>(config: &str, inputs: &[Vec<u8>], phase: wit::Phase, part: u64) -> Result<()> {
@@ -132,25 +131,16 @@ fn problem(problem: Problem) -> wit::Problem {
 }
 
 fn schemas(messages: &[Vec<u8>]) -> Result<Vec<SchemaRef>> {
-    messages.iter().map(|bytes| Ok(Arc::new(try_schema_from_ipc_buffer(bytes)?))).collect()
+    messages.iter().map(|bytes| Ok(Arc::new(read_schema(bytes)?))).collect()
 }
 
-/// A schema as an IPC message.
-pub(crate) fn message(schema: &Schema) -> Result<Vec<u8>> {
-    let (options, mut tracker) = (IpcWriteOptions::default(), DictionaryTracker::new(false));
-    let encoded = IpcDataGenerator::default().schema_to_bytes_with_dictionary_tracker(schema, &mut tracker, &options);
-    let mut bytes = Vec::new();
-    write_message(&mut bytes, encoded, &options)?;
-    Ok(bytes)
-}
-
-fn description(description: Description) -> Result<wit::Description> {
-    Ok(wit::Description {
+fn description(description: Description) -> wit::Description {
+    wit::Description {
         inputs: description.inputs.iter().map(input).collect(),
-        outputs: description.outputs.iter().map(output).collect::<Result<_>>()?,
-        partial: description.partial.as_deref().map(message).transpose()?,
+        outputs: description.outputs.iter().map(output).collect(),
+        partial: description.partial.as_deref().map(write_schema),
         parts: description.parts,
-    })
+    }
 }
 
 fn input(input: &Input) -> wit::InputDescription {
@@ -168,7 +158,7 @@ fn numbers(indices: &[usize]) -> Vec<u32> {
     indices.iter().map(|&index| index as u32).collect()
 }
 
-fn output(output: &Output) -> Result<wit::OutputDescription> {
+fn output(output: &Output) -> wit::OutputDescription {
     let rows = match output.rows {
         Rows::Same(input) => wit::RowsRelation::Same(input as u32),
         Rows::Subset(input) => wit::RowsRelation::Subset(input as u32),
@@ -179,5 +169,5 @@ fn output(output: &Output) -> Result<wit::OutputDescription> {
         Origin::Passed(column) => wit::ColumnOrigin::Passed(*column as u32),
     };
     let columns = output.columns.iter().map(column).collect();
-    Ok(wit::OutputDescription { schema: message(&output.schema())?, rows, columns })
+    wit::OutputDescription { schema: write_schema(&output.schema()), rows, columns }
 }

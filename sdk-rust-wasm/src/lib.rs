@@ -17,12 +17,12 @@
 //! network to reach, and [`HashMap`] has a fixed seed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub use arrow;
 pub use flowc_arrays::comparable;
 pub use schemars;
 pub use serde;
 pub use serde_json;
 
+pub mod arrow;
 mod batch;
 mod columns;
 mod combine;
@@ -40,6 +40,7 @@ pub mod text;
 mod alloc;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
+#[rustfmt::skip]
 pub mod bindings;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! Stages that write columns beside the rows that they read.
 
-use arrow::array::ArrayRef;
-use arrow::datatypes::FieldRef;
+use crate::arrow::array::ArrayRef;
+use crate::arrow::datatypes::FieldRef;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,6 @@
 //! Where a stage's batches go.
 
-use arrow::array::{Array, ArrayRef, RecordBatch};
+use crate::arrow::array::{Array, ArrayRef, RecordBatch};
 
 use crate::batch::Batch;
 use crate::host;

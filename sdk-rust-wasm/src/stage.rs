@@ -1,6 +1,6 @@
 //! The general trait: what every stage is in the end.
 
-use arrow::datatypes::SchemaRef;
+use crate::arrow::datatypes::SchemaRef;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -37,8 +37,11 @@ pub struct Opening {
 impl Opening {
     /// The columns read of an input, to look up by name.
     pub fn columns(&self, port: usize) -> Columns {
-        let schema =
-            self.inputs.get(port).cloned().unwrap_or_else(|| std::sync::Arc::new(arrow::datatypes::Schema::empty()));
+        let schema = self
+            .inputs
+            .get(port)
+            .cloned()
+            .unwrap_or_else(|| std::sync::Arc::new(crate::arrow::datatypes::Schema::empty()));
         Columns { port, schema }
     }
 }

@@ -6,15 +6,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::SchemaRef;
-use arrow::row::{Row, RowConverter, SortField};
+use crate::arrow::array::RecordBatch;
+use crate::arrow::datatypes::SchemaRef;
+use arrow_row::{Row, RowConverter, SortField};
 
 use crate::batch::Batch;
 use crate::columns::Columns;
 use crate::description::{Class, Description, Output};
-use crate::host::{self, Handle};
+use crate::host::{self, Handle, pick};
 use crate::outputs::Outputs;
 use crate::problem::{Problem, Result, parse_config};
 use crate::stage::{Opening, Phase, Stage};
@@ -81,8 +80,8 @@ impl<S: Stage> Run<S> {
         let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
         let in_group =
-            |key: Row<'_>| Some(key.as_ref().iter().map(|&byte| u64::from(byte)).sum::<u64>() % KEY_GROUPS == group);
-        Ok(filter_record_batch(rows, &keys.iter().map(in_group).collect())?)
+            |key: Row<'_>| key.as_ref().iter().map(|&byte| u64::from(byte)).sum::<u64>() % KEY_GROUPS == group;
+        pick::filter(rows, keys.iter().map(in_group))
     }
 
     /// A partial per segment, merged in pairs, then the result.
@@ -143,7 +142,7 @@ impl<S: Stage> Run<S> {
 fn gather(emitted: Vec<(usize, RecordBatch)>, outputs: &[Output]) -> Result<Vec<RecordBatch>> {
     let port = |(port, output): (usize, &Output)| {
         let batches = emitted.iter().filter(|(p, _)| *p == port).map(|(_, batch)| batch);
-        Ok(concat_batches(&output.schema(), batches)?)
+        pick::concat(&output.schema(), &batches.collect::<Vec<_>>())
     };
     outputs.iter().enumerate().map(port).collect()
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use arrow::datatypes::DataType;
+use crate::arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use crate::arrow::datatypes::DataType;
 
 use crate::problem::{Problem, Result};
 

@@ -19,16 +19,16 @@ const PACKAGES: [&str; 2] = ["docker.io", "iptables"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An engine that answers: one that was there, or one of our own, which ends with this value.
-pub(crate) struct Engine {
+pub struct Engine {
     /// For `DOCKER_HOST`.
-    pub(crate) host: String,
+    pub host: String,
     _own: Option<Daemon>,
 }
 
 impl Engine {
     /// The engine that `DOCKER_HOST` names, the one of this machine, or a new one. Docker is installed for that if it is not
     /// there and this is root on Debian or its like.
-    pub(crate) fn find(workspace: &Workspace) -> Result<Self> {
+    pub fn find(workspace: &Workspace) -> Result<Self> {
         let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
         let host = named.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
         if answers(Path::new(host.trim_start_matches("unix://"))) {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::workspace::{Package, Workspace};
 
 /// `cargo xtask corpus --help`.
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 Gathers the text of the crates in Cargo.lock into target/corpus/<crate>-<version>/.
 
 Usage: cargo xtask corpus
@@ -27,7 +27,7 @@ const MARKER: &str = ".made-from";
 const VERSION: u32 = 1;
 
 /// Gathers the corpus, and says how big it is.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+pub fn run(workspace: &Workspace) -> Result<()> {
     let size = gather(workspace)?;
     println!("{}: {} files, {} bytes", workspace.corpus().display(), size.files, size.bytes);
     Ok(())
@@ -35,15 +35,15 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Size {
+pub struct Size {
     /// Files.
-    pub(crate) files: u64,
+    pub files: u64,
     /// Their bytes.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
 }
 
 /// Gathers the corpus unless it is there already.
-pub(crate) fn gather(workspace: &Workspace) -> Result<Size> {
+pub fn gather(workspace: &Workspace) -> Result<Size> {
     let lock = workspace.root.join("Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("{} cannot be read", lock.display()))?;
     let corpus = workspace.corpus();

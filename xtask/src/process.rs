@@ -7,14 +7,14 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// Cargo in a folder: the one that runs this program.
-pub(crate) fn cargo(folder: &Path) -> Command {
+pub fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(folder);
     command
 }
 
 /// The command as it would be typed.
-pub(crate) fn typed(command: &Command) -> String {
+pub fn typed(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| {
         let word = word.to_string_lossy();
@@ -24,7 +24,7 @@ pub(crate) fn typed(command: &Command) -> String {
 }
 
 /// Says the command, runs it, and fails if it fails.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", said(command));
     let status = command.status().with_context(|| format!("`{}` could not be started", typed(command)))?;
     if !status.success() {
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs `cargo test`; fails with the reports of the tests that failed, which it printed far above its end.
-pub(crate) fn run_tests(command: &mut Command) -> Result<()> {
+pub fn run_tests(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", said(command));
     let child = command.stdout(Stdio::piped()).spawn();
     let mut child = child.with_context(|| format!("`{}` could not be started", typed(command)))?;
@@ -70,7 +70,7 @@ impl Reports {
 }
 
 /// What the command prints on standard output; its errors are seen as they come.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output();
     let Output { status, stdout, .. } = output.with_context(|| format!("`{}` could not be started", typed(command)))?;
     if !status.success() {
@@ -80,7 +80,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Whether the command runs and succeeds; what it prints is dropped.
-pub(crate) fn succeeds(command: &mut Command) -> bool {
+pub fn succeeds(command: &mut Command) -> bool {
     command.output().is_ok_and(|output| output.status.success())
 }
 

@@ -12,12 +12,12 @@ use crate::workspace::Workspace;
 const WASM: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Adds the wasm targets.
-pub(crate) fn targets(workspace: &Workspace) -> Result<()> {
+pub fn targets(workspace: &Workspace) -> Result<()> {
     add_targets(workspace, &WASM)
 }
 
 /// Adds targets.
-pub(crate) fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
+pub fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
     let sysroot = process::output(rustc(workspace).args(["--print", "sysroot"]))?;
     let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
     let is_missing = |target: &&str| !libraries.join(target).join("lib").is_dir();
@@ -26,7 +26,7 @@ pub(crate) fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()>
 }
 
 /// Adds rustfmt and clippy.
-pub(crate) fn tools(workspace: &Workspace) -> Result<()> {
+pub fn tools(workspace: &Workspace) -> Result<()> {
     let there = |tool: &str| process::succeeds(workspace.cargo().args([tool, "--version"]));
     let missing: Vec<&str> = [("fmt", "rustfmt"), ("clippy", "clippy")]
         .into_iter()

@@ -6,12 +6,12 @@ use anyhow::{Result, bail};
 
 use crate::containers::Engine;
 use crate::workspace::{GUESTS, Workspace};
-use crate::{process, python, setup, sites, tidy};
+use crate::{process, python, setup, sites, tidy, wheel};
 
 /// `cargo xtask test --help`.
 pub(crate) const HELP: &str = "\
 Sets up what is missing, then: format, lints, architecture, all tests of the workspace, the native tests of the
-workspaces for wasm32, and the tests of the Python SDK. It goes on after a failure, and ends with a list of what passed and failed.
+workspaces for wasm32, the tests of the Python SDK, and the wheel in a fresh environment. It goes on after a failure, and ends with a list of what passed and failed.
 
 Usage: cargo xtask test [--long]
 
@@ -38,6 +38,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
             if name.starts_with("tests") { process::run_tests(&mut command) } else { process::run(&mut command) };
         outcomes.push((name, outcome));
     }
+    outcomes.push(("wheel".to_owned(), wheel::test(workspace, &uv)));
     summary(&outcomes)
 }
 
@@ -52,11 +53,13 @@ fn commands(workspace: &Workspace) -> Vec<(String, Command)> {
     const LINTS: [&str; 9] =
         ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     const TESTS: [&str; 5] = ["test", "--release", "--locked", "--workspace", "--no-fail-fast"];
+    let checked = workspace.checked();
+    let checked: Vec<&str> = checked.iter().map(String::as_str).collect();
     add("format", "", workspace.cargo(), &FORMAT);
     GUESTS.into_iter().for_each(|guest| add("format", guest, workspace.guest_cargo(guest), &FORMAT));
     add("lints", "", workspace.cargo(), &LINTS);
     GUESTS.into_iter().for_each(|guest| add("lints", guest, workspace.guest_cargo(guest), &LINTS));
-    add("tests", "", workspace.cargo(), &TESTS);
+    add("tests", "", workspace.cargo(), &[&TESTS[..], &checked].concat());
     GUESTS.into_iter().for_each(|guest| add("tests", guest, workspace.guest_cargo(guest), &TESTS));
     commands
 }

@@ -9,29 +9,29 @@ use serde::Deserialize;
 use crate::process;
 
 /// Workspaces of crates for wasm32, whose logic is tested natively.
-pub(crate) const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
+pub const GUESTS: [&str; 3] = ["sdk-rust-wasm", "stdlib-stages", "executor/tests/stages"];
 
 /// A checkout.
-pub(crate) struct Workspace {
+pub struct Workspace {
     /// Its folder.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Where cargo builds it.
-    pub(crate) target: PathBuf,
+    pub target: PathBuf,
     /// All packages of `Cargo.lock`, whatever the platform.
-    pub(crate) packages: Vec<Package>,
+    pub packages: Vec<Package>,
 }
 
 /// A package as `cargo metadata` tells it.
 #[derive(Deserialize)]
-pub(crate) struct Package {
+pub struct Package {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its version.
-    pub(crate) version: String,
+    pub version: String,
     /// Where it comes from; none for what lies in the checkout.
-    pub(crate) source: Option<String>,
+    pub source: Option<String>,
     /// Its `Cargo.toml`.
-    pub(crate) manifest_path: PathBuf,
+    pub manifest_path: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ struct Metadata {
 
 impl Workspace {
     /// The checkout that this program was built from.
-    pub(crate) fn find() -> Result<Self> {
+    pub fn find() -> Result<Self> {
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&manifest).parent().context("xtask lies in no folder")?.to_owned();
         let mut metadata = process::cargo(&root);
@@ -53,27 +53,49 @@ impl Workspace {
     }
 
     /// Cargo in the checkout.
-    pub(crate) fn cargo(&self) -> Command {
+    pub fn cargo(&self) -> Command {
         process::cargo(&self.root)
     }
 
     /// Cargo in a workspace of its own below the checkout, with build results of its own. It is for native tests and
     /// lints, so what makes components small and fast is left out: it takes minutes.
-    pub(crate) fn guest_cargo(&self, guest: &str) -> Command {
+    pub fn guest_cargo(&self, guest: &str) -> Command {
         let mut command = process::cargo(&self.root.join(guest));
         command.env("CARGO_TARGET_DIR", self.target.join("guests"));
         command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         command
     }
 
+    /// What has cargo check our own crates for overflow and by assertions, and compile no other crate once more.
+    pub(crate) fn checked(&self) -> Vec<String> {
+        let own = self.packages.iter().filter(|package| package.source.is_none());
+        let options = own.flat_map(|package| {
+            let option = |check: &str| format!("profile.release.package.{}.{check}=true", package.name);
+            ["overflow-checks", "debug-assertions"].map(option)
+        });
+        options.flat_map(|option| ["--config".to_owned(), option]).collect()
+    }
+
     /// Builds flowc as it is installed, and says where it is.
-    pub(crate) fn build_flowc(&self) -> Result<PathBuf> {
-        process::run(self.cargo().args(["build", "--release", "--locked", "--package", "flowc"]))?;
-        Ok(self.target.join("release/flowc"))
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub fn build_flowc(&self) -> Result<PathBuf> {
+        self.build("flowc")
+    }
+
+    /// Builds all programs, and says where one is. One program alone would have fewer features on in the crates that it
+    /// shares with the others, and these would be compiled once more for the tests.
+    ///
+    /// # Errors
+    /// If one of them does not compile.
+    pub fn build(&self, program: &str) -> Result<PathBuf> {
+        process::run(self.cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))?;
+        Ok(self.target.join("release").join(program))
     }
 
     /// Where the text of the crates is gathered: pipelines find it there, wherever cargo builds.
-    pub(crate) fn corpus(&self) -> PathBuf {
+    pub fn corpus(&self) -> PathBuf {
         self.root.join("target/corpus")
     }
 }

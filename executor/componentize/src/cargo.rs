@@ -130,6 +130,8 @@ impl<'a> Cargo<'a> {
         let hidden: Vec<&str> =
             self.source.variables.keys().map(String::as_str).chain(OWN.map(|(name, _)| name)).collect();
         command.env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS).env("CARGO_INCREMENTAL", "0");
+        // Else the crate const-random makes other constants in every build; ahash, and so Arrow, has some of it.
+        command.env("CONST_RANDOM_SEED", "flowc");
         command.env("RUSTC_WRAPPER", &self.wrapper).env("RUSTC_WORKSPACE_WRAPPER", "");
         command.env(wrapper::REMAP, &self.remap).env(wrapper::HOME, &self.home);
         // The program itself: what rustup puts before it needs variables that builds are not to see.

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -110,7 +111,8 @@ def run(  # noqa: PLR0913
 ) -> Run:
     """Runs what is not in the store yet, and writes the sinks. Raises a `RunError` if anything fails.
 
-    The program `flowc` does it: the one that the environment variable FLOWC_BIN names, or that is on the PATH.
+    The program `flowc` does it: the one that the environment variable FLOWC_BIN names, the one on the PATH, or the one
+    beside the Python interpreter.
 
     - `params`: values of the pipeline's params
     - `store`, `jobs`, `locked`: as the options of `flowc run`
@@ -182,6 +184,9 @@ class _Call:
 def _program() -> str:
     named = os.environ.get("FLOWC_BIN")
     found = shutil.which(named or "flowc")
+    if found is None and not named:
+        # flowc's wheel puts the program beside the interpreter, whose folder need not be on the PATH.
+        found = shutil.which("flowc", path=sysconfig.get_path("scripts"))
     if found is None:
         where = f"FLOWC_BIN names {named}, which is no program" if named else "there is no program `flowc` on the PATH"
         raise FileNotFoundError(f"{where}; install flowc, or set FLOWC_BIN to where it is")

@@ -10,6 +10,7 @@ mod error;
 mod flatten;
 mod floats;
 mod rebuild;
+mod schema;
 mod types;
 mod values;
 
@@ -17,6 +18,7 @@ pub use error::{ArraysError, Fault};
 pub use flatten::flatten;
 pub use floats::comparable;
 pub use rebuild::{Trust, rebuild};
+pub use schema::{read_schema, write_schema};
 pub use types::check_types;
 pub use values::check_values;
 

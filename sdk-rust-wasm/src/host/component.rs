@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use arrow::array::{Array, ArrayRef};
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use flowc_arrays::{Flat, Node, Trust, flatten, rebuild};
+use crate::arrow::array::{Array, ArrayRef};
+use crate::arrow::buffer::Buffer;
+use crate::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use flowc_arrays::{Flat, Node, Trust, flatten, rebuild, write_schema};
 
 use crate::bindings::flowc::stage::data;
-use crate::guest::message;
 use crate::hash::HashMap;
 use crate::log::Level;
 use crate::problem::Result;
@@ -73,7 +72,7 @@ pub(crate) fn log(level: Level, message: &str) {
 
 /// Hands columns over, with a statement of their types that the host compares with the described ones.
 fn with_flat<T>(port: u32, arrays: &[ArrayRef], give: impl FnOnce(data::ArraysParam<'_>, &[u8]) -> T) -> Result<T> {
-    let types = stated_types(port, arrays)?;
+    let types = stated_types(port, arrays);
     let Flat { nodes, buffers, variadic_counts } = flatten(arrays)?;
     let node = |node: &Node| data::Node { length: node.length, null_count: node.null_count };
     let nodes: Vec<data::Node> = nodes.iter().map(node).collect();
@@ -91,17 +90,17 @@ thread_local! {
 }
 
 /// A schema message with the types of these columns.
-fn stated_types(port: u32, arrays: &[ArrayRef]) -> Result<Rc<[u8]>> {
+fn stated_types(port: u32, arrays: &[ArrayRef]) -> Rc<[u8]> {
     let types = || arrays.iter().map(|array| array.data_type());
     let known = STATED.with_borrow(|stated| {
         let known = stated.get(&port).filter(|(known, _)| known.iter().eq(types()));
         known.map(|(_, message)| message.clone())
     });
     if let Some(message) = known {
-        return Ok(message);
+        return message;
     }
     let field = |data_type: &DataType| Field::new("", data_type.clone(), true);
-    let message: Rc<[u8]> = message(&Schema::new(types().map(field).collect::<Vec<_>>()))?.into();
+    let message: Rc<[u8]> = write_schema(&Schema::new(types().map(field).collect::<Vec<_>>())).into();
     STATED.with_borrow_mut(|stated| stated.insert(port, (types().cloned().collect(), message.clone())));
-    Ok(message)
+    message
 }

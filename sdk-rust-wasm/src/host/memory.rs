@@ -3,15 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::buffer::{BooleanBuffer, Buffer};
-use arrow::compute::{filter_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, FieldRef};
+use crate::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use crate::arrow::buffer::{BooleanBuffer, Buffer};
+use crate::arrow::datatypes::{DataType, FieldRef};
 use flowc_arrays::{Flat, Trust, check_types, flatten, rebuild};
 
 use crate::description::{Origin, Output, Rows};
 use crate::log::Level;
 use crate::problem::{Problem, Result};
+
+#[path = "pick.rs"]
+pub(crate) mod pick;
 
 thread_local! {
     static WORLD: RefCell<World> = const { RefCell::new(World { outputs: Vec::new(), emitted: Vec::new() }) };
@@ -59,13 +61,12 @@ impl Handle {
     }
 
     pub(crate) fn filter(&self, mask: &[u8]) -> Self {
-        let mask = BooleanArray::new(BooleanBuffer::new(Buffer::from(mask), 0, self.rows()), None);
-        self.pick(filter_record_batch(&self.batch, &mask).expect("the mask has the batch's length"))
+        let mask = BooleanBuffer::new(Buffer::from(mask), 0, self.rows());
+        self.pick(pick::filter(&self.batch, &mask).expect("the mask has the batch's length"))
     }
 
     pub(crate) fn take(&self, indices: &[u32]) -> Self {
-        let indices = UInt32Array::from(indices.to_vec());
-        self.pick(take_record_batch(&self.batch, &indices).expect("row numbers within the batch"))
+        self.pick(pick::take(&self.batch, indices).expect("row numbers within the batch"))
     }
 
     pub(crate) fn slice(&self, offset: u64, rows: u64) -> Self {

@@ -1,6 +1,7 @@
 //! `filter@1`: keeps the rows that meet conditions.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod compare;
 mod condition;
 mod literal;
 mod test;

@@ -1,10 +1,10 @@
 //! Conditions, checked against the columns and ready to run.
 
-use flowc_sdk::arrow::array::{Datum, Scalar};
-use flowc_sdk::arrow::compute::kernels::{boolean, cmp, comparison};
+use flowc_sdk::arrow::compute::kernels::boolean;
 use flowc_sdk::prelude::*;
 use flowc_sdk::serde_json::Value;
 
+use crate::compare::compare;
 use crate::condition::{Condition, Op};
 use crate::literal::literal;
 
@@ -25,7 +25,7 @@ impl Test {
     /// True, false or null for each row.
     pub(crate) fn run(&self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
         match self {
-            Test::Compare { column, op, values } => compare(&columns[*column], *op, values),
+            Test::Compare { column, op, values } => test(&columns[*column], *op, values),
             Test::Not(test) => Ok(boolean::not(&test.run(columns, rows)?)?),
             Test::All(tests) => {
                 let mut masks = tests.iter().map(|test| test.run(columns, rows));
@@ -43,30 +43,15 @@ fn constant(value: bool, rows: usize) -> BooleanArray {
     BooleanArray::from(vec![value; rows])
 }
 
-fn compare(column: &ArrayRef, op: Op, values: &[ArrayRef]) -> Result<BooleanArray> {
-    let kernel = match op {
+/// Whether the comparison holds with one of the values.
+fn test(column: &ArrayRef, op: Op, values: &[ArrayRef]) -> Result<BooleanArray> {
+    match op {
         Op::IsNull => return Ok(boolean::is_null(column)?),
         Op::NotNull => return Ok(boolean::is_not_null(column)?),
-        Op::Equal | Op::In => cmp::eq,
-        Op::NotEqual => cmp::neq,
-        Op::Less => cmp::lt,
-        Op::LessOrEqual => cmp::lt_eq,
-        Op::Greater => cmp::gt,
-        Op::GreaterOrEqual => cmp::gt_eq,
-        Op::Contains => comparison::contains,
-        Op::StartsWith => comparison::starts_with,
-        Op::EndsWith => comparison::ends_with,
-    };
-    any_of(&flowc_sdk::comparable(column)?, values, kernel)
-}
-
-/// Whether the kernel holds for one of the values.
-fn any_of<E: std::error::Error>(
-    column: &ArrayRef,
-    values: &[ArrayRef],
-    kernel: fn(&dyn Datum, &dyn Datum) -> Result<BooleanArray, E>,
-) -> Result<BooleanArray> {
-    let mut masks = values.iter().map(|value| kernel(column, &Scalar::new(value)));
+        _ => {}
+    }
+    let column = flowc_sdk::comparable(column)?;
+    let mut masks = values.iter().map(|value| compare(&column, op, value));
     let Some(first) = masks.next() else { return Ok(constant(false, column.len())) };
     masks.try_fold(first?, |any, mask| Ok(boolean::or_kleene(&any, &mask?)?))
 }

@@ -1,13 +1,16 @@
 //! `filter@1` run natively, by the rules of the host.
 
 use flowc_sdk::arrow::array::{
-    Date32Array, Decimal128Array, DictionaryArray, Float64Array, TimestampMillisecondArray, UInt8Array, UInt64Array,
+    Date32Array, Decimal128Array, DictionaryArray, Float64Array, Int64Array, TimestampMillisecondArray, UInt8Array,
+    UInt64Array,
 };
-use flowc_sdk::arrow::datatypes::{Int32Type, UInt64Type};
+use flowc_sdk::arrow::compute::cast;
+use flowc_sdk::arrow::datatypes::{Int32Type, TimeUnit, UInt64Type};
 use flowc_sdk::serde_json::{Value, json};
 use flowc_sdk::testing;
 
 use super::*;
+use crate::condition::Op;
 
 /// Five rows; `row` tells them apart.
 fn rows() -> RecordBatch {
@@ -181,5 +184,81 @@ fn a_value_of_another_type_is_refused_with_what_to_write() {
         let problem = run(json!([{"column": column, "op": "=", "value": value}])).unwrap_err();
         assert!(problem.message.contains("can't be compared with a column of type"), "{}", problem.message);
         assert_eq!(problem.help.as_deref(), Some(help), "{column}");
+    }
+}
+
+/// A column of this type with a null and the ends of its range, from whole numbers or from text.
+fn column_of(data_type: &DataType) -> ArrayRef {
+    let texts =
+        StringArray::from(vec![Some("b"), None, Some(""), Some("abc"), Some("ab"), Some("ä"), Some("a longer text")]);
+    let numbers = Int64Array::from(vec![Some(2), None, Some(0), Some(1), Some(3), Some(99), Some(2)]);
+    let below = Int64Array::from(vec![Some(-2), None, Some(0), Some(1), Some(-3), Some(99), Some(-1)]);
+    let plain = match data_type {
+        DataType::Dictionary(_, values) => values,
+        other => other,
+    };
+    let source: ArrayRef = match plain {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Arc::new(texts),
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 | DataType::Boolean => {
+            Arc::new(numbers)
+        }
+        DataType::Time32(_) => return cast(&cast(&numbers, &DataType::Int32).unwrap(), data_type).unwrap(),
+        DataType::Date32 => return cast(&cast(&below, &DataType::Int32).unwrap(), data_type).unwrap(),
+        DataType::Time64(_) => Arc::new(numbers),
+        _ => Arc::new(below),
+    };
+    cast(&source, data_type).unwrap()
+}
+
+#[test]
+fn every_type_is_compared_as_arrow_compares_it() {
+    use DataType::*;
+    use flowc_sdk::arrow::array::{Datum, Scalar};
+    use flowc_sdk::arrow::compute::kernels::{cmp, comparison};
+    type Kernel = fn(&dyn Datum, &dyn Datum) -> std::result::Result<BooleanArray, flowc_sdk::arrow::error::ArrowError>;
+    let mut types = vec![Boolean, Int8, Int16, Int32, Int64, UInt8, UInt16, UInt32, UInt64, Float32, Float64];
+    types.extend([Decimal32(9, 2), Decimal64(18, 2), Decimal128(38, 2), Decimal256(60, 2), Date32, Date64]);
+    types.extend([TimeUnit::Second, TimeUnit::Millisecond].map(Time32));
+    types.extend([TimeUnit::Microsecond, TimeUnit::Nanosecond].map(Time64));
+    types.extend([TimeUnit::Second, TimeUnit::Nanosecond].map(|unit| Timestamp(unit, None)));
+    types.extend([Utf8, LargeUtf8, Utf8View]);
+    types.extend([Utf8, Int64].map(|values| Dictionary(Box::new(Int16), Box::new(values))));
+    let kernels: [(Op, Kernel); 6] = [
+        (Op::Equal, cmp::eq),
+        (Op::NotEqual, cmp::neq),
+        (Op::Less, cmp::lt),
+        (Op::LessOrEqual, cmp::lt_eq),
+        (Op::Greater, cmp::gt),
+        (Op::GreaterOrEqual, cmp::gt_eq),
+    ];
+    let of_text: [(Op, Kernel); 3] = [
+        (Op::Contains, comparison::contains),
+        (Op::StartsWith, comparison::starts_with),
+        (Op::EndsWith, comparison::ends_with),
+    ];
+    for data_type in types {
+        let values = column_of(&data_type);
+        let plain = cast(
+            &values,
+            match &data_type {
+                Dictionary(_, plain) => plain,
+                other => other,
+            },
+        )
+        .unwrap();
+        let is_text = flowc_sdk::is_text(plain.data_type());
+        for row in [0, 2, 3, 5] {
+            let value = plain.slice(row, 1);
+            for (op, kernel) in kernels.iter().chain(of_text.iter().filter(|_| is_text)) {
+                for column in [values.clone(), values.slice(1, 5)] {
+                    let expected = kernel(&column, &Scalar::new(&value)).unwrap();
+                    assert_eq!(
+                        compare::compare(&column, *op, &value).unwrap(),
+                        expected,
+                        "{data_type} {op:?} {value:?}"
+                    );
+                }
+            }
+        }
     }
 }

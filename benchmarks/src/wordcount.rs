@@ -11,7 +11,7 @@ use super::peers::Python;
 use super::project::Project;
 use super::report::{Finding, Section, row};
 use super::{Bench, text};
-use crate::process;
+use xtask::process;
 
 const FILES: usize = 16;
 const BYTES: usize = 62_500_000;
@@ -49,7 +49,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
             "{FILES} files of {} MB: the corpus again and again, with a line of its own in each piece. flowc runs cold, with \
              hashing and storing, components compiled; below that, in a store that does not exist yet, so that it \
              compiles them too. {} split by `[a-z0-9]+` alone, an easier rule than ours for text that is not ASCII. The \
-             native program is `xtask/src/bench/native.rs`: one thread, one map, the same rule; its counts and flowc's are \
+             native program is `benchmarks/src/native.rs`: one thread, one map, the same rule; its counts and flowc's are \
              compared.",
             BYTES / 1_000_000,
             contest.python.versions()?
@@ -101,7 +101,7 @@ impl Contest {
     }
 
     fn native(&self) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "flowc-benchmarks".into()));
         command.arg("count-natively").arg(self.folder.join("native.csv")).args(&self.texts);
         command
     }

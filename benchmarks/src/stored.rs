@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::Bench;
 use super::report::{Finding, Section, row};
-use crate::containers::Engine;
-use crate::{process, python};
+use xtask::containers::Engine;
+use xtask::{process, python};
 
 /// What the example prints, in GB/s.
 #[derive(Deserialize)]

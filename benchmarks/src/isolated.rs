@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Bench;
 use super::report::{Finding, Section, row};
-use crate::{process, python};
+use xtask::{process, python};
 
 /// The peers, with the versions that were measured against.
 const PROJECT: &str = "[project]\nname = \"peers\"\nversion = \"0\"\nrequires-python = \">=3.10\"\n\

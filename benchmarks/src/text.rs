@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::workspace::Workspace;
+use xtask::workspace::Workspace;
 
 /// Writes so many files of about so many bytes of real text each. The corpus is gone through again and again; a line
 /// that numbers each of its files keeps a second pass from being the same content as the first.

@@ -41,7 +41,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
         text: format!(
             "Processor time of one thread for {} MB of text in lines. The stage is `sdk-rust-wasm/examples/uppercase`, and what it takes \
              is the difference between a chain of {} of them and a chain of one, by stages. The rest is a native program \
-             (`xtask/src/bench/rewrite.rs`) that does one part at a time, {MORE} times over, to the same batches in memory: \
+             (`benchmarks/src/rewrite.rs`) that does one part at a time, {MORE} times over, to the same batches in memory: \
              copying the column out and back, validating its offsets and its text, and the stage's own expression. That is \
              `str::to_uppercase`, which the standard library for wasm32 has without SIMD.",
             BYTES / 1_000_000,
@@ -89,7 +89,7 @@ impl Contest {
     }
 
     fn native(&self, part: Part) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "xtask".into()));
+        let mut command = Command::new(std::env::current_exe().unwrap_or_else(|_| "flowc-benchmarks".into()));
         command.args(["rewrite-natively", part.name(), &MORE.to_string(), &self.text]);
         command
     }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use super::Bench;
-use crate::process;
+use xtask::process;
 
 /// Fails with what to do if ninja is not there.
 pub(super) fn need_ninja() -> Result<()> {

@@ -1,7 +1,8 @@
-//! Measurements against named peers and limits: each a ratio within one run, so that the machine drops out.
+//! Measurements of flowc against named peers and limits: each a ratio within one run, so that the machine drops out.
 //!
 //! A benchmark gives a [`report::Section`]; `docs/benchmarks.md` is made from the last section of each. Runs that are
 //! compared take turns, so that what disturbs the machine disturbs all of them.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod changed;
 mod chart;
@@ -23,14 +24,12 @@ mod text;
 mod wordcount;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace::Workspace;
-use crate::{corpus, setup};
-
-pub(crate) use native::run as count_natively;
-pub(crate) use rewrite::run as rewrite_natively;
+use xtask::workspace::Workspace;
+use xtask::{corpus, setup};
 
 /// What a benchmark needs.
 struct Bench<'a> {
@@ -65,8 +64,33 @@ const ALL: [(&str, &str, Run); 10] = [
     ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
 ];
 
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["-h" | "--help"] => {
+            print!("{}", help());
+            Ok(())
+        }
+        // What is compared with flowc, in a process of its own.
+        ["count-natively", output, files @ ..] => native::run(output, files),
+        ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
+        names => run(&Workspace::find()?, names),
+    }
+}
+
 /// `cargo xtask bench --help`.
-pub(crate) fn help() -> String {
+fn help() -> String {
     let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<12} {what}\n")).collect();
     format!(
         "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
@@ -78,7 +102,7 @@ pub(crate) fn help() -> String {
 }
 
 /// Runs the benchmarks with these names, or all, and writes the report after each.
-pub(crate) fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let (binary, names) = match arguments {
         ["--flowc", binary, names @ ..] => (Some(Path::new(binary).canonicalize().context("--flowc")?), names),
         names => (None, names),

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::typed;
+use xtask::process::typed;
 
 /// What one run took.
 #[derive(Clone, Copy, Debug, Default)]

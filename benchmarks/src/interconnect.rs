@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Bench;
 use super::chart::{Look, Panel, Plot, svg};
 use super::report::{Finding, Section, row, table};
-use crate::process;
+use xtask::process;
 
 /// The stage, and the chart, in the repository.
 const GUEST: &str = "executor/worker/examples/interconnect/guest";

@@ -6,7 +6,7 @@ use super::Bench;
 use super::measure::{by_turns, measure, wall};
 use super::project::Project;
 use super::report::{Finding, Section, ms, row};
-use crate::containers::Engine;
+use xtask::containers::Engine;
 
 const ROUNDS: usize = 7;
 

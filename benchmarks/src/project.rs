@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Bench;
 use super::measure::{Usage, measure};
-use crate::process;
+use xtask::process;
 
 /// A pipeline in a folder of its own.
 pub(super) struct Project {

@@ -1,0 +1,22 @@
+"""Puts the program `flowc` into the wheel, where FLOWC_BINARY names one: see `cargo xtask wheel`.
+
+Without it, as `pip install ./sdk-python` builds it, the wheel holds the package alone, for any platform.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import sys_tags
+
+
+class ProgramHook(BuildHookInterface[Any]):
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        program = os.environ.get("FLOWC_BINARY")
+        if program and version == "standard":
+            build_data["shared_scripts"][program] = "flowc"
+            build_data["pure_python"] = False
+            # Any Python 3 of this platform: the program needs none.
+            build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

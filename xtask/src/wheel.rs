@@ -1,0 +1,81 @@
+//! One wheel with the program and the Python package, and environments that it is installed into.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace::Workspace;
+use crate::{process, python};
+
+/// `cargo xtask wheel --help` and `cargo xtask install --help`.
+pub(crate) const HELP: &str = "\
+Builds one wheel with the program `flowc` and the Python package `flowc`, in target/wheels.
+
+Usage: cargo xtask wheel
+       cargo xtask install [ENVIRONMENT]
+
+`install` puts the wheel into a Python environment, which it makes if there is none: the folder that is named, or the
+active one ($VIRTUAL_ENV), or .venv in the checkout.
+";
+
+/// Builds the wheel.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let wheel = make(workspace, &python::uv(workspace)?, &workspace.build_flowc()?)?;
+    println!("{}", wheel.display());
+    Ok(())
+}
+
+/// Builds the wheel, and installs it into an environment.
+pub(crate) fn install(workspace: &Workspace, environment: Option<&str>) -> Result<()> {
+    let uv = python::uv(workspace)?;
+    let active = || std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
+    let environment = environment.map(PathBuf::from).or_else(active).unwrap_or_else(|| workspace.root.join(".venv"));
+    let wheel = make(workspace, &uv, &workspace.build_flowc()?)?;
+    install_into(&uv, &wheel, &environment)?;
+    println!("{}", environment.join("bin/flowc").display());
+    Ok(())
+}
+
+/// Installs the wheel into a fresh environment, of the program that the tests have built, and tries both halves of it.
+pub(crate) fn test(workspace: &Workspace, uv: &OsString) -> Result<()> {
+    let fresh = tempfile::tempdir()?;
+    let environment = fresh.path().join("environment");
+    let wheel = make(workspace, uv, &workspace.target.join("release/flowc"))?;
+    install_into(uv, &wheel, &environment)?;
+    let program = |name: &str| {
+        let mut command = Command::new(environment.join("bin").join(name));
+        command.current_dir(fresh.path()).env_clear().env("HOME", fresh.path()).env("PATH", "/usr/bin:/bin");
+        command
+    };
+    process::run(program("flowc").args(["init", "hello"]))?;
+    process::run(program("python").args(["-c", "import flowc; flowc.run('hello/flow.kdl')"]))
+}
+
+/// Builds the wheel with this program in it.
+fn make(workspace: &Workspace, uv: &OsString, program: &Path) -> Result<PathBuf> {
+    let folder = workspace.target.join("wheels");
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
+        _ => {}
+    }
+    let mut build = python::run(workspace, uv, &["hatchling", "build", "--target", "wheel", "--directory"]);
+    process::run(build.arg(&folder).env("FLOWC_BINARY", program))?;
+    let entries = fs::read_dir(&folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
+    let mut wheels = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    match (wheels.pop(), wheels.is_empty()) {
+        (Some(wheel), true) => Ok(wheel),
+        _ => bail!("hatchling was to make one file in {}", folder.display()),
+    }
+}
+
+fn install_into(uv: &OsString, wheel: &Path, environment: &Path) -> Result<()> {
+    if !environment.join("bin/python").exists() {
+        process::run(Command::new(uv).args(["venv", "--quiet"]).arg(environment))?;
+    }
+    let mut install = Command::new(uv);
+    install.args(["pip", "install", "--quiet", "--reinstall-package", "flowc", "--python"]).arg(environment);
+    process::run(install.arg(wheel))
+}
