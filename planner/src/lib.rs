@@ -39,6 +39,7 @@ pub use diagnostic::{
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
 pub use pins::Pin;
+pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Unit, stored_edges, units};
 
