@@ -70,10 +70,7 @@ impl Shared {
     }
 
     /// Forgets what earlier runs found here, since some of it is gone, or is not what they took it for.
-    ///
-    /// # Errors
-    /// If it can't be removed.
-    pub fn forget_found(&self) -> Result<(), StoreError> {
+    pub(crate) fn forget_found(&self) -> Result<(), StoreError> {
         let found = Store::area(&self.dir, Area::Found);
         match fs::remove_dir_all(&found) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at("remove", &found)(error)),
