@@ -1,35 +1,28 @@
 //! Spans: to an OTLP collector when OpenTelemetry's standard variables are set, to standard error under `FLOWC_LOG`.
 //! Neither costs anything when it is not asked for.
 
-mod http;
+#[cfg(feature = "otlp")]
+mod export;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_export.rs"]
+mod export;
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use opentelemetry::trace::TracerProvider;
-use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
-use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-use self::http::UreqClient;
+use self::export::Export;
 use crate::report::Failure;
 use crate::settings::Environment;
-
-/// So long the process waits at its end for spans to be sent.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What is to be finished at the end of the process.
 #[derive(Default)]
 pub(crate) struct Telemetry {
-    provider: Option<SdkTracerProvider>,
-    trouble: Arc<Mutex<Option<String>>>,
+    export: Option<Export>,
 }
 
 impl Telemetry {
@@ -41,7 +34,9 @@ impl Telemetry {
             layers.push(log_layer(&directives.to_string_lossy())?);
         }
         if wants_export(env) {
-            layers.push(telemetry.export_layer()?);
+            let (export, layer) = Export::start()?;
+            telemetry.export = Some(export);
+            layers.push(layer);
         }
         if !layers.is_empty() {
             tracing_subscriber::registry().with(layers).init();
@@ -49,24 +44,9 @@ impl Telemetry {
         Ok(telemetry)
     }
 
-    fn export_layer(&mut self) -> Result<BoxedLayer, Failure> {
-        let client = UreqClient::new(Arc::clone(&self.trouble));
-        let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
-        let exporter = exporter.map_err(Failure::system("spans cannot be exported"))?;
-        let provider = SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource()).build();
-        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("flowc"));
-        self.provider = Some(provider);
-        Ok(layer.with_filter(Targets::new().with_target("flowc", LevelFilter::INFO)).boxed())
-    }
-
     /// Sends what is left; a warning if anything could not be sent.
     pub(crate) fn finish(self) -> Option<String> {
-        let sent = self.provider?.shutdown_with_timeout(PATIENCE);
-        let trouble = self.trouble.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        let reason = trouble.or_else(|| sent.err().map(|error| error.to_string()))?;
-        Some(format!(
-            "spans could not be sent: {reason}; flowc sends HTTP with protobuf to OTEL_EXPORTER_OTLP_ENDPOINT"
-        ))
+        self.export?.finish()
     }
 }
 
@@ -75,13 +55,6 @@ fn wants_export(env: &Environment) -> bool {
         || env.get("OTEL_TRACES_EXPORTER").is_some_and(|value| value.eq_ignore_ascii_case("none"));
     let endpoints = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
     !disabled && endpoints.iter().any(|name| env.get(name).is_some())
-}
-
-/// `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` are read by the builder; the service's name is `flowc` otherwise.
-fn resource() -> Resource {
-    let builder = Resource::builder();
-    let named = std::env::var_os("OTEL_SERVICE_NAME").is_some_and(|name| !name.is_empty());
-    if named { builder.build() } else { builder.with_service_name("flowc").build() }
 }
 
 /// `debug`, or directives such as `flowc_executor=trace,info`.
