@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
         ("tidy".to_owned(), tidy::run(workspace)),
         ("program of pipelines/sites".to_owned(), sites::build(workspace)),
     ];
-    for (name, mut command) in commands(workspace).into_iter().chain(python::commands(workspace, &uv)) {
+    for (name, mut command) in commands(workspace)?.into_iter().chain(python::commands(workspace, &uv)) {
         command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host);
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
 }
 
 /// Each with its name.
-fn commands(workspace: &Workspace) -> Vec<(String, Command)> {
+fn commands(workspace: &Workspace) -> Result<Vec<(String, Command)>> {
     let mut commands = Vec::new();
     let mut add = |name: &str, folder: &str, mut command: Command, arguments: &[&str]| {
         command.args(arguments);
@@ -53,15 +53,15 @@ fn commands(workspace: &Workspace) -> Vec<(String, Command)> {
     const LINTS: [&str; 9] =
         ["clippy", "--release", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     const TESTS: [&str; 5] = ["test", "--release", "--locked", "--workspace", "--no-fail-fast"];
-    let checked = workspace.checked();
-    let checked: Vec<&str> = checked.iter().map(String::as_str).collect();
     add("format", "", workspace.cargo(), &FORMAT);
     GUESTS.into_iter().for_each(|guest| add("format", guest, workspace.guest_cargo(guest), &FORMAT));
     add("lints", "", workspace.cargo(), &LINTS);
     GUESTS.into_iter().for_each(|guest| add("lints", guest, workspace.guest_cargo(guest), &LINTS));
-    add("tests", "", workspace.cargo(), &[&TESTS[..], &checked].concat());
+    let mut tests = workspace.cargo();
+    tests.arg("--config").arg(workspace.write_checks()?);
+    add("tests", "", tests, &TESTS);
     GUESTS.into_iter().for_each(|guest| add("tests", guest, workspace.guest_cargo(guest), &TESTS));
-    commands
+    Ok(commands)
 }
 
 fn summary(outcomes: &[(String, Result<()>)]) -> Result<()> {

@@ -66,14 +66,18 @@ impl Workspace {
         command
     }
 
-    /// What has cargo check our own crates for overflow and by assertions, and compile no other crate once more.
-    pub(crate) fn checked(&self) -> Vec<String> {
+    /// Writes the file of settings that has cargo check our own crates for overflow and by assertions, and compile no other crate
+    /// once more.
+    pub(crate) fn write_checks(&self) -> Result<PathBuf> {
         let own = self.packages.iter().filter(|package| package.source.is_none());
-        let options = own.flat_map(|package| {
-            let option = |check: &str| format!("profile.release.package.{}.{check}=true", package.name);
-            ["overflow-checks", "debug-assertions"].map(option)
+        let checks = own.map(|package| {
+            format!("[profile.release.package.{}]\noverflow-checks = true\ndebug-assertions = true\n", package.name)
         });
-        options.flat_map(|option| ["--config".to_owned(), option]).collect()
+        let path = self.target.join("checks.toml");
+        std::fs::create_dir_all(&self.target)?;
+        std::fs::write(&path, checks.collect::<String>())
+            .with_context(|| format!("{} can't be written", path.display()))?;
+        Ok(path)
     }
 
     /// Builds flowc as it is installed, and says where it is.
