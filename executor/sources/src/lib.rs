@@ -12,51 +12,30 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod basis;
 mod columnar;
-mod convert;
-mod csv;
-mod csv_types;
-mod cut;
-mod dialect;
 mod digest;
-mod doubts;
 mod error;
-mod file;
-mod framing;
+mod fields;
+mod files;
 mod ignored;
 mod infer;
-mod ipc;
-mod json;
-mod lines;
-mod list;
-mod parquet;
-mod parser;
-mod partitions;
-mod promise;
-mod quoted;
 mod reader;
-mod schema;
 mod segment;
-mod sift;
-mod spool;
 #[cfg(test)]
 mod testing;
 mod text;
-mod times;
 mod values;
-mod view;
 mod whole;
 
-pub use basis::{Basis, basis};
 pub use digest::{reader_version, spec_digest};
-pub use doubts::doubt;
 pub use error::SourceError;
-pub use file::OpenFile;
+pub use files::list::{Listing, SourceFile, list};
+pub use files::open::OpenFile;
 pub use ignored::Ignored;
-pub use list::{Listing, SourceFile, list};
+pub use infer::basis::{Basis, basis};
+pub use infer::doubts::doubt;
+pub use infer::schema::{fixed_schema, infer_schema};
 pub use reader::SegmentReader;
-pub use schema::{fixed_schema, infer_schema};
 pub use segment::RawSegment;
 
 use flowc_columns::BATCH_ROWS;
