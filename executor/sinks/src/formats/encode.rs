@@ -16,18 +16,18 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::coerce::{coerce, coerced_schema};
-use crate::compress::Compressor;
-use crate::csv::CsvWriter;
 use crate::error::SinkError;
-use crate::misfit::Misfit;
-use crate::plain::plain;
+use crate::formats::coerce::{coerce, coerced_schema};
+use crate::formats::compress::Compressor;
+use crate::formats::csv::CsvWriter;
+use crate::formats::misfit::Misfit;
+use crate::formats::plain::plain;
 
 /// Bytes of a Parquet row group: what a writer holds in memory at most.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The version of a format's writer. It moves when the bytes for equal rows move.
-pub fn writer_version(format: &Format) -> &'static str {
+pub(crate) fn writer_version(format: &Format) -> &'static str {
     match format {
         Format::Csv(_) => "csv 2",
         Format::JsonLines => "jsonl 2",

@@ -11,33 +11,36 @@
 //!     lock 0 1 2 ...        as above
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use flowc_planner::plan::{SinkSpec, Target};
 use flowc_platform::{Lock, lock_exclusive};
 
 use crate::error::{At, SinkError};
-use crate::state::target_path;
-use crate::swap;
+use crate::files::retire::retire;
 
 /// Bytes collected before a file is opened and appended to. No file stays open, so a sink may write thousands at once.
 const BUFFER: usize = 256 << 10;
 
 /// The staging folders of a run. Those for single files stay until [`Stagings::clear`], or until this is dropped.
 #[derive(Debug, Default)]
-pub struct Stagings(Mutex<HashMap<PathBuf, Arc<Staging>>>);
+pub(crate) struct Stagings {
+    /// Shared by the files of a folder, by that folder.
+    shared: Mutex<HashMap<PathBuf, Arc<Staging>>>,
+    /// Names of the staging folders that lay in a folder before the run, but for those that it removed.
+    leftovers: Mutex<HashMap<PathBuf, Vec<String>>>,
+}
 
 impl Stagings {
     /// The staging folder of a file, shared with the other files of its folder.
     pub(crate) fn of_file(&self, target: &Path) -> Result<Arc<Staging>, SinkError> {
         let parent = target.parent().unwrap_or(Path::new("/"));
-        let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folders = lock(&self.shared);
         if let Some(staging) = folders.get(parent) {
             return Ok(staging.clone());
         }
@@ -46,9 +49,30 @@ impl Stagings {
         Ok(staging)
     }
 
+    /// Removes what killed runs left beside a target: staging folders whose owner is gone. Files in them that no sink
+    /// wrote go back to their target. A folder that holds many targets is listed once.
+    pub(crate) fn recover(&self, target: &Path) -> Result<(), SinkError> {
+        let Some(parent) = target.parent().filter(|parent| parent.is_dir()) else { return Ok(()) };
+        let mut leftovers = lock(&self.leftovers);
+        if !leftovers.contains_key(parent) {
+            leftovers.insert(parent.to_owned(), staging_folders(parent)?);
+        }
+        let found = leftovers.entry(parent.to_owned()).or_default();
+        found.retain(|name| {
+            let folder = parent.join(name);
+            match staged_for(parent, name) {
+                Some(staged) if staged == target => remove_leftover(&folder, Some(target)),
+                None if folder.is_dir() => remove_leftover(&folder, None),
+                _ => return true,
+            }
+            false
+        });
+        Ok(())
+    }
+
     /// Removes what is left of them, once the sinks have appeared or been given up.
-    pub fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    pub(crate) fn clear(&self) {
+        lock(&self.shared).clear();
     }
 
     /// A staging folder for a folder.
@@ -60,6 +84,9 @@ impl Stagings {
 
 /// How the names of staging folders of files start.
 const SHARED: &str = ".flowc-";
+
+/// The name, in a staging folder, of the folder that is built; after the exchange, of the old one.
+const NEXT: &str = "next";
 
 /// A staging folder that is removed when dropped.
 #[derive(Debug)]
@@ -103,7 +130,7 @@ impl Staging {
 
     /// Where the folder that replaces the target is built.
     pub(crate) fn next(&self) -> PathBuf {
-        self.path.join(swap::NEXT)
+        self.path.join(NEXT)
     }
 }
 
@@ -117,31 +144,17 @@ fn prefix(target: &Path) -> String {
     format!(".{}.flowc-", target.file_name().unwrap_or_default().to_string_lossy())
 }
 
-/// Removes what killed runs left beside the targets of sinks: staging folders whose owner is gone. Files in them that no
-/// sink wrote go back to their target. To be called once before sinks are prepared; a folder that holds many targets is
-/// listed once. `base` is the pipeline's folder.
-pub fn remove_leftovers<'a>(specs: impl IntoIterator<Item = &'a SinkSpec>, base: &Path) -> Result<(), SinkError> {
-    let specs = specs.into_iter().filter(|spec| spec.target != Target::Stdout);
-    let targets = specs.map(|spec| located(spec, base)).collect::<Result<BTreeSet<_>, _>>()?;
-    let parents: BTreeSet<&Path> = targets.iter().filter_map(|target| target.parent()).collect();
-    for parent in parents.into_iter().filter(|parent| parent.is_dir()) {
-        for entry in fs::read_dir(parent).at(parent, "listing")? {
-            let name = entry.at(parent, "listing")?.file_name();
-            let (folder, name) = (parent.join(&name), name.to_string_lossy());
-            match staged_for(parent, &name) {
-                Some(target) if targets.contains(&target) => remove_leftover(&folder, Some(&target)),
-                None if name.starts_with(SHARED) && folder.is_dir() => remove_leftover(&folder, None),
-                _ => {}
-            }
+/// The names in a folder that are names of staging folders.
+fn staging_folders(parent: &Path) -> Result<Vec<String>, SinkError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(parent).at(parent, "listing")? {
+        let name = entry.at(parent, "listing")?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(SHARED) || staged_for(parent, &name).is_some() {
+            names.push(name.into_owned());
         }
     }
-    Ok(())
-}
-
-/// Where a target lies, with symbolic links followed, as [`crate::Preparation`] does it.
-fn located(spec: &SinkSpec, base: &Path) -> Result<PathBuf, SinkError> {
-    let path = std::path::absolute(target_path(spec, base)).at(base, "finding the folder")?;
-    Ok(fs::canonicalize(&path).unwrap_or(path))
+    Ok(names)
 }
 
 /// The target that a folder of this name is staged for: the inverse of [`prefix`].
@@ -162,8 +175,8 @@ fn remove_leftover(folder: &Path, target: Option<&Path>) {
 
 /// Removes a staging folder, but no file in `next/` that no sink wrote: such a file goes back to the target.
 fn clear(folder: &Path, target: Option<&Path>) {
-    let next = folder.join(swap::NEXT);
-    let left = target.is_some_and(|target| swap::retire(&next, target).is_err()) || next.exists();
+    let next = folder.join(NEXT);
+    let left = target.is_some_and(|target| retire(&next, target).is_err()) || next.exists();
     if left {
         tracing::warn!("{}: files that no sink wrote are left there; move them where they belong", next.display());
     } else if let Err(error) = remove_all(folder) {
@@ -226,4 +239,8 @@ impl Write for StagedFile {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

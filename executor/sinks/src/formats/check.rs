@@ -9,9 +9,10 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
 use flowc_platform::guarded;
 
-use crate::encode;
 use crate::error::SinkError;
-use crate::partition;
+use crate::files::partition;
+use crate::formats::encode;
+use crate::formats::types::{is_scalar, is_text};
 
 /// Says whether the sink's settings go together and its format can hold every column.
 ///
@@ -185,20 +186,6 @@ fn probe(format: &Format, field: &Field) -> bool {
     let row = RecordBatch::try_new(schema.clone(), vec![new_null_array(field.data_type(), 1)]);
     let takes = |row| matches!(encode::probe(format, &schema, &row), Ok(()) | Err(SinkError::Value { .. }));
     row.is_ok_and(|row| guarded(|| takes(row)) == Ok(true))
-}
-
-pub(crate) fn is_text(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-}
-
-/// Types whose text says all that there is, and can be read back.
-pub(crate) fn is_scalar(data_type: &DataType) -> bool {
-    match data_type {
-        DataType::Dictionary(_, value) => is_scalar(value),
-        DataType::Null | DataType::Boolean | DataType::Date32 | DataType::Date64 => true,
-        DataType::Timestamp(..) | DataType::Time32(_) | DataType::Time64(_) => true,
-        other => is_text(other) || other.is_numeric(),
-    }
 }
 
 fn is_csv(data_type: &DataType) -> bool {

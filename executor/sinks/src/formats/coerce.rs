@@ -9,8 +9,8 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Schema, SchemaRef, TimeUnit};
 
-use crate::misfit::Misfit;
-use crate::plain::{map_field, map_type};
+use crate::formats::misfit::Misfit;
+use crate::formats::plain::{map_field, map_type};
 
 /// The schema that is written in place of this one.
 pub(crate) fn coerced_schema(schema: &SchemaRef) -> SchemaRef {

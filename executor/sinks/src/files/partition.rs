@@ -11,9 +11,9 @@ use arrow_select::take::take_record_batch;
 use flowc_codec::odd_time;
 use flowc_planner::plan::SinkSpec;
 
-use crate::check::is_scalar;
 use crate::error::SinkError;
-use crate::plain::plain_array;
+use crate::formats::plain::plain_array;
+use crate::formats::types::is_scalar;
 
 /// Bytes that file systems take as a name.
 const LONGEST_NAME: usize = 255;

@@ -1,28 +1,24 @@
 //! A folder replaced in one step: the new one is built beside it and takes its place.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirEntry, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use flowc_platform::{FileStamp, exchange, rename_new, sync_filesystem};
 
 use crate::error::{At, SinkError};
-use crate::manifest::{self, MANIFEST};
-use crate::prepare::Preparation;
+use crate::files::manifest::{self, MANIFEST};
+use crate::files::retire::{make_parents, retire, walk};
+use crate::files::transaction::{FileTransaction, StagedOutput};
 use crate::state::SinkState;
-use crate::writer::StagedOutput;
-
-/// The name, in a staging folder, of the folder that is built; after the exchange, of the old one.
-pub(crate) const NEXT: &str = "next";
 
 /// Builds the new folder and exchanges it with the target.
 ///
 /// Files that this sink did not write go along as hard links. The manifest is written first: whatever the new folder
 /// holds can then be told apart at any instant ([`retire`]). Gives the manifest's stamp.
 pub(crate) fn swap<'a>(
-    sink: &Preparation,
+    sink: &FileTransaction,
     written: impl Iterator<Item = &'a StagedOutput>,
     state: &SinkState,
 ) -> Result<FileStamp, SinkError> {
@@ -67,7 +63,7 @@ fn take_place(next: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-fn link_kept(sink: &Preparation, next: &Path) -> Result<(), SinkError> {
+fn link_kept(sink: &FileTransaction, next: &Path) -> Result<(), SinkError> {
     for file in &sink.kept {
         let path = sink.target.join(&file.path);
         if FileStamp::of(&path).ok() != Some(file.stamp) {
@@ -77,13 +73,6 @@ fn link_kept(sink: &Preparation, next: &Path) -> Result<(), SinkError> {
         fs::hard_link(&path, next.join(&file.path)).at(&path, "linking it into the new folder")?;
     }
     Ok(())
-}
-
-/// Makes the folders above a path within `root`.
-pub(crate) fn make_parents(root: &Path, path: &str) -> Result<(), SinkError> {
-    let parent = root.join(path);
-    let parent = parent.parent().unwrap_or(root);
-    fs::create_dir_all(parent).at(parent, "making the folder")
 }
 
 /// Links what is not ours into the new folder, and makes its folders with their permissions.
@@ -117,68 +106,4 @@ fn our_folders(ours: &BTreeSet<String>) -> BTreeSet<String> {
         cuts
     };
     ours.iter().flat_map(above).collect()
-}
-
-/// Removes a folder that is no longer, or not yet, the target: an old one after the exchange, or one that was being
-/// built when a run was killed. No file goes that its own manifest does not list: it is the target's too, or it came
-/// after the links were made and is moved there.
-pub(crate) fn retire(folder: &Path, target: &Path) -> Result<(), SinkError> {
-    if !folder.exists() {
-        return Ok(());
-    }
-    let ours = manifest::paths(folder)?.unwrap_or_default();
-    let mut folders = Vec::new();
-    walk(folder, "", &mut |path, metadata| {
-        let (old, new) = (folder.join(path), target.join(path));
-        if metadata.is_dir() {
-            folders.push(old);
-            return Ok(());
-        }
-        let same = new.symlink_metadata().is_ok_and(|new| new.ino() == metadata.ino() && new.dev() == metadata.dev());
-        if path == MANIFEST {
-            return Ok(());
-        }
-        if same || ours.contains(path) {
-            return fs::remove_file(&old).at(&old, "removing");
-        }
-        make_parents(target, path)?;
-        rename_new(&old, &new).at(&new, "moving it into the folder")
-    })?;
-    // Deepest first; one that is not empty stays.
-    for folder in folders.iter().rev() {
-        let _ = fs::remove_dir(folder);
-    }
-    // The manifest last: a run killed here must still know which files are the sink's.
-    let manifest = folder.join(MANIFEST);
-    if manifest.exists() {
-        fs::remove_file(&manifest).at(&manifest, "removing")?;
-    }
-    fs::remove_dir(folder).at(folder, "removing")
-}
-
-/// Calls `see` for everything below `root` with its path relative to it, folders before what they hold. Links are not
-/// followed.
-fn walk(
-    root: &Path,
-    below: &str,
-    see: &mut dyn FnMut(&str, &Metadata) -> Result<(), SinkError>,
-) -> Result<(), SinkError> {
-    let folder = root.join(below);
-    let mut entries =
-        fs::read_dir(&folder).at(&folder, "listing")?.collect::<io::Result<Vec<_>>>().at(&folder, "listing")?;
-    entries.sort_by_key(DirEntry::file_name);
-    for entry in entries {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else {
-            let odd = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8; move it away");
-            return Err(SinkError::io(&entry.path(), "listing", odd));
-        };
-        let path = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
-        let metadata = entry.metadata().at(&entry.path(), "looking at it")?;
-        see(&path, &metadata)?;
-        if metadata.is_dir() {
-            walk(root, &path, see)?;
-        }
-    }
-    Ok(())
 }

@@ -11,8 +11,8 @@ use arrow_schema::{Field, Schema};
 use flowc_codec::odd_time;
 use flowc_planner::plan::CsvDialect;
 
-use crate::check::is_text;
-use crate::misfit::Misfit;
+use crate::formats::misfit::Misfit;
+use crate::formats::types::is_text;
 
 /// A byte order mark: at the start of a file a reader leaves it out.
 const MARK: char = '\u{feff}';
