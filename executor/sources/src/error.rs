@@ -53,6 +53,12 @@ pub enum SourceError {
         /// The path.
         path: PathBuf,
     },
+    /// Bytes that can be read once, when the pipeline runs.
+    #[error("{name} is read only when the pipeline runs")]
+    ReadOnce {
+        /// What they are.
+        name: &'static str,
+    },
     /// The system refused.
     #[error("{file}: cannot {action}: {error}")]
     Io {

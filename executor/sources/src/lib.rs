@@ -1,10 +1,10 @@
-//! Sources: files to segments of batches.
+//! Sources: bytes from outside of flowc to segments of batches.
 //!
-//! [`list`] finds a source's files, [`infer_schema`] its columns. [`OpenFile`] cuts a file into [`RawSegment`]s, known by
-//! digests of their stored bytes, and reads the rows of one as a [`SegmentReader`]:
+//! [`Source`] is what every source does; [`source`] makes the source of a specification. [`OpenFile`] cuts the bytes of a
+//! part into [`RawSegment`]s, known by digests of their stored bytes, and reads the rows of one as a [`SegmentReader`]:
 //!
 //! ```text
-//! patterns -> Listing -> OpenFile -> RawSegment -> SegmentReader -> batches, rejects
+//! Source -> SourcePart -> OpenFile -> RawSegment -> SegmentReader -> batches, rejects
 //! ```
 //!
 //! Parquet has a segment per row group, Arrow IPC one per 8 MiB of batches, `bytes` one per file. Text is cut where its
@@ -21,6 +21,9 @@ mod ignored;
 mod infer;
 mod reader;
 mod segment;
+mod source;
+mod sources;
+mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -29,13 +32,14 @@ mod whole;
 
 pub use digest::{reader_version, spec_digest};
 pub use error::SourceError;
-pub use files::list::{Listing, SourceFile, list};
+pub use files::list::SourceFile;
 pub use files::open::OpenFile;
 pub use ignored::Ignored;
-pub use infer::basis::{Basis, basis};
-pub use infer::doubts::doubt;
-pub use infer::schema::{fixed_schema, infer_schema};
+pub use infer::basis::Basis;
+pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
+pub use source::{Polled, Source, SourcePart};
+pub use sources::source;
 
 use flowc_columns::BATCH_ROWS;

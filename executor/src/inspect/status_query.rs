@@ -119,7 +119,7 @@ impl<'a> Look<'a> {
     }
 
     fn sinks(&self, selection: &Selection) -> Result<Vec<SinkStatus>, Error> {
-        let files = OpenFiles::new(&self.store.spool());
+        let files = OpenFiles::new(self.plan(), &self.planned.base, &self.store.spool());
         let cancel = Cancel::new();
         let reading = Reading { locator: self.locator(), files: &files, fresh: None };
         let sinks = Sinks::new(&self.planned.base);

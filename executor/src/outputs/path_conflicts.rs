@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use flowc_planner::may_feed;
 use flowc_planner::pattern::{folder_and_rest, normal};
-use flowc_planner::plan::{Location, Plan, Sink, Source};
+use flowc_planner::plan::{Plan, Sink, Source};
 use flowc_platform::FileStamp;
 use flowc_sinks::{Claim, Sinks};
 
@@ -40,7 +40,7 @@ pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inven
     for (&source, of) in &inventory.sources {
         let source = &plan.sources[source].name;
         let replaced = of.files.iter().filter(|_| !files.is_empty()).find_map(|entry| {
-            let stamp = entry.stamp?;
+            let stamp = entry.part.stamp?;
             Some((entry.name(), *files.get(&(stamp.device, stamp.inode))?))
         });
         if let Some((file, sink)) = replaced {
@@ -98,14 +98,15 @@ fn same_place<'p>(claims: &[Claimed<'p>]) -> Option<(&'p Sink, &'p Sink)> {
 /// A sink that writes what the next run of a source would read.
 fn fed<'p>(claims: &[Claimed<'p>], sources: &'p [Source], base: &Path) -> Option<(&'p Sink, &'p Source)> {
     let base = true_place(base);
-    let patterns = sources.iter().flat_map(|source| match &source.spec.location {
-        Location::Files(patterns) => patterns.iter().map(|text| (source, text.as_str())).collect(),
-        Location::Stdin => Vec::new(),
-    });
-    let patterns: Vec<(&Source, Way, &str)> = patterns
+    let patterns: Vec<(&Source, Way, String)> = sources
+        .iter()
+        .flat_map(|source| {
+            let patterns = flowc_sources::source(&source.spec, &base).patterns().to_vec();
+            patterns.into_iter().map(move |text| (source, text))
+        })
         .map(|(source, text)| {
-            let (folder, rest) = folder_and_rest(text);
-            (source, Way::of(folder, &base), rest)
+            let (folder, rest) = folder_and_rest(&text);
+            (source, Way::of(folder, &base), rest.to_owned())
         })
         .collect();
     for Claimed { claim, sink } in claims {
@@ -159,7 +160,7 @@ fn within<'a>(files: &'a [FileEntry], folders: &[Folder<'a>]) -> Option<(&'a Fil
     if folders.is_empty() {
         return None;
     }
-    let paths = || files.iter().filter_map(|entry| Some((entry, entry.file.as_ref()?.path.as_path())));
+    let paths = || files.iter().filter_map(|entry| Some((entry, entry.part.path.as_deref()?)));
     let parents: BTreeSet<&Path> = paths().filter_map(|(_, path)| path.parent()).collect();
     for parent in parents {
         let Ok(true_path) = parent.canonicalize() else { continue };

@@ -67,7 +67,7 @@ impl RunContext<'_> {
         let plan = self.plan();
         let deriver = self.planned.deriver();
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
-        let files = OpenFiles::new(&self.store.spool());
+        let files = OpenFiles::new(plan, &self.planned.base, &self.store.spool());
         let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;
         path_conflicts::check(plan, &selection.sinks, &self.planned.base, &inventory).map_err(alone)?;
         match self.scan(&mut inventory, &selection, &deriver, &stored, &files, &underway.tally) {
@@ -330,7 +330,7 @@ fn alone(error: Error) -> Vec<Error> {
 fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
     let now = SystemTime::now();
     let is_racy = |&(source, file): &(usize, usize)| {
-        inventory.source(source).files[file].stamp.is_some_and(|stamp| stamp.is_racy(now))
+        inventory.source(source).files[file].part.stamp.is_some_and(|stamp| stamp.is_racy(now))
     };
     if unread.iter().any(is_racy) {
         std::thread::sleep(FileStamp::TICK);

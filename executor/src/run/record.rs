@@ -73,11 +73,7 @@ impl RunContext<'_> {
         }
         let inventory = sinks.reading.locator.lookup.inventory;
         for source in inventory.sources.values() {
-            let folders = source.directories.as_ref()?.iter();
-            evidence.extend(folders.map(|(path, stamp)| Stamped::At(path.clone(), *stamp)));
-        }
-        for entry in inventory.sources.values().flat_map(|source| &source.files) {
-            evidence.push(Stamped::At(entry.file.as_ref()?.path.clone(), entry.stamp?));
+            evidence.extend(source.watched()?.into_iter().map(|(path, stamp)| Stamped::At(path, stamp)));
         }
         for sink in &selection.sinks {
             let watched = sinks.sinks.sink(&self.plan().sinks[*sink].spec).watched(states.get(sink)?)?;

@@ -20,7 +20,7 @@ pub struct SourceFile {
 
 /// What patterns lead to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// In the order of the patterns, within a pattern in byte order of the name, each once.
     pub files: Vec<SourceFile>,
     /// Every folder whose entries decided about the files, as it was before it was listed. While none of them changes,
@@ -31,7 +31,7 @@ pub struct Listing {
 /// Expands patterns against `base`. `*`, `?`, `[..]` and `{..}` stay within a name, `**` spans folders; names that
 /// start with a dot are matched only where the pattern has the dot. Symbolic links are followed, loops are cut.
 /// A pattern that leads nowhere is an error.
-pub fn list(patterns: &[String], base: &Path) -> Result<Listing, SourceError> {
+pub(crate) fn list(patterns: &[String], base: &Path) -> Result<Listing, SourceError> {
     let mut listing = Listing::default();
     let mut known = HashSet::new();
     let mut directories = BTreeMap::new();

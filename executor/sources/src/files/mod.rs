@@ -4,5 +4,6 @@ pub(crate) mod list;
 pub(crate) mod marks;
 pub(crate) mod open;
 pub(crate) mod partitions;
+pub(crate) mod source;
 pub(crate) mod spool;
 pub(crate) mod view;

@@ -1,7 +1,7 @@
-//! A source file, opened: the one way in for every format.
+//! A part of a source, opened: the one way in for every format.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,9 +29,6 @@ use crate::text::json;
 use crate::text::sift::Sift;
 use crate::values::texts::plain as plain_schema;
 use crate::whole;
-
-/// The name of standard input in messages and rejects.
-const STDIN: &str = "standard input";
 
 /// A source file, opened for scanning and reading. Compressed and unseekable files have been written plain to an
 /// unlinked file first. Several threads may read from it at once.
@@ -73,11 +70,17 @@ impl OpenFile {
         Ok(OpenFile { spooled, ..opened })
     }
 
-    /// Takes all of standard input.
-    pub fn stdin(spec: &SourceSpec, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
-        let file = self::spool(io::stdin(), spec.compression.of(STDIN), spool, STDIN)?;
-        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(STDIN, "look at it"))?;
-        Self::with(View::new(Arc::new(file), STDIN)?, spec, schema, stamp, None)
+    /// Takes all bytes of an input that can't be read again. `name` stands for it in messages and rejects.
+    pub(crate) fn of_reader(
+        input: impl Read + Send,
+        name: &str,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        folder: &Path,
+    ) -> Result<OpenFile, SourceError> {
+        let file = spool(input, spec.compression.of(name), folder, name)?;
+        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(name, "look at it"))?;
+        Self::with(View::new(Arc::new(file), name)?, spec, schema, stamp, None)
     }
 
     fn with(

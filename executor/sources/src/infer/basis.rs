@@ -28,7 +28,7 @@ pub struct Basis {
 }
 
 /// Says what the column that an error is about would be inferred from now; none where it can't be told.
-pub fn basis(files: &[SourceFile], spec: &SourceSpec, error: &SourceError) -> Option<Basis> {
+pub(crate) fn basis(files: &[SourceFile], spec: &SourceSpec, error: &SourceError) -> Option<Basis> {
     let column = error.column()?;
     let schema = infer_schema(files, spec).ok()?;
     let inferred = schema.field_with_name(column).ok().map(|field| field.data_type().clone());

@@ -20,7 +20,7 @@ const YEARS: std::ops::RangeInclusive<i64> = 1800..=2200;
 
 /// What is odd about a CSV file as its dialect reads it, and what to set; none where nothing is, or where the file can't be
 /// read.
-pub fn doubt(file: &SourceFile, spec: &SourceSpec) -> Option<String> {
+pub(crate) fn doubt(file: &SourceFile, spec: &SourceSpec) -> Option<String> {
     let Format::Csv(dialect) = &spec.format else { return None };
     let sample = Sample::of(file, spec, BYTES).ok().filter(|_| dialect.header)?;
     let read = CsvSample::read(&sample, dialect).ok()?;

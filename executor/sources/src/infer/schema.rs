@@ -29,7 +29,7 @@ pub(crate) const SAMPLE_RECORDS: usize = 10_000;
 const SAMPLE_BYTES: u64 = 64 << 20;
 
 /// The columns of a format that always gives the same ones: `lines` and `bytes`.
-pub fn fixed_schema(format: &Format) -> Option<SchemaRef> {
+pub(crate) fn fixed_schema(format: &Format) -> Option<SchemaRef> {
     let fields = match format {
         Format::Lines => vec![Field::new("line", DataType::Utf8, false)],
         Format::Bytes => {
