@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use flowc_planner::plan::{Compression, Format, SinkSpec, Target};
-use flowc_sinks::{MANIFEST, Preparation, SinkSegment, SinkState, Stagings, is_intact};
+use flowc_sinks::{Dataset, MANIFEST, SinkSegment, SinkState, Sinks};
 
 pub(crate) fn state(bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
@@ -16,7 +16,7 @@ pub(crate) fn state(bytes: &[u8]) {
     if let Ok(state) = postcard::from_bytes::<SinkState>(bytes) {
         let text = serde_json::to_vec(&state).unwrap();
         assert_eq!(serde_json::from_slice::<SinkState>(&text).unwrap(), state);
-        is_intact(&spec, folder.path(), &state);
+        Sinks::new(folder.path()).sink(&spec).is_intact(&state);
     }
     prepare(bytes, &spec, folder.path());
 }
@@ -29,6 +29,6 @@ fn prepare(manifest: &[u8], spec: &SinkSpec, base: &Path) {
     std::fs::write(out.join("foreign"), "not ours").unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
     let segments = [SinkSegment { name: Some("a.csv".to_owned()), digest: [7; 32] }];
-    drop(Preparation::new(spec, schema, base, &segments, None, &Stagings::default()));
+    drop(Sinks::new(base).sink(spec).open(&Dataset { schema, segments: &segments }, None));
     assert_eq!(std::fs::read(out.join("foreign")).unwrap(), b"not ours");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_schema::{ArrowError, DataType};
 
-use crate::misfit::Misfit;
+use crate::formats::misfit::Misfit;
 
 /// A sink could not be written. What was there before is still there, whole.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! What a sink wrote, and whether it is still so.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow_schema::Schema;
 use flowc_planner::key::{KeyHasher, canonical_json};
@@ -8,7 +8,7 @@ use flowc_planner::plan::{SinkSpec, Target};
 use flowc_platform::FileStamp;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::writer_version;
+use crate::formats::encode::writer_version;
 
 /// One segment of the dataset that is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,15 @@ pub struct SinkSegment {
     pub digest: [u8; 32],
 }
 
-/// What a commit wrote. The caller remembers it; a folder also holds it as its own manifest ([`crate::MANIFEST`]).
+/// What a sink holds. The caller remembers it; a folder also holds it as its own manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkState {
     /// [`result_digest`] of what was written.
     #[serde(with = "flowc_planner::digest_form")]
     pub result: [u8; 32],
-    /// Digest over specification and schema alone: files of another form are never kept.
-    #[serde(with = "flowc_planner::digest_form")]
-    pub form: [u8; 32],
+    /// Digest over specification and schema alone: files of another layout are never kept.
+    #[serde(rename = "form", with = "flowc_planner::digest_form")]
+    pub layout: [u8; 32],
     /// The files, sorted by path.
     pub files: Vec<WrittenFile>,
     /// The stamp of the folder's manifest, which lists these files. None in the manifest itself, and for a single file.
@@ -40,7 +40,7 @@ pub struct SinkState {
 pub struct WrittenFile {
     /// Relative to the folder, `/`-separated; for a single file, its path in the specification.
     pub path: String,
-    /// What the file system said of it after the commit.
+    /// What the file system said of it once it was finalized.
     pub stamp: FileStamp,
     /// Digests of the segments whose rows it holds, in order.
     #[serde(with = "digest_list")]
@@ -55,10 +55,10 @@ pub struct WrittenFile {
 /// Identity of everything that shapes what a sink writes: specification, schema, writer, segments.
 ///
 /// The names of source files count where files are named after them.
-pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
+pub(crate) fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
     let named = matches!(spec.target, Target::Directory(_));
     let mut hasher = KeyHasher::new("flowc sink result 1");
-    hasher.digest(&form_digest(spec, schema)).number(segments.len() as u64);
+    hasher.digest(&layout_digest(spec, schema)).number(segments.len() as u64);
     for segment in segments {
         let name = segment.name.as_deref().filter(|_| named);
         hasher.number(u64::from(name.is_some())).bytes(name.unwrap_or_default().as_bytes()).digest(&segment.digest);
@@ -67,7 +67,7 @@ pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment])
 }
 
 /// The part of [`result_digest`] that all segments share.
-pub(crate) fn form_digest(spec: &SinkSpec, schema: &Schema) -> [u8; 32] {
+pub(crate) fn layout_digest(spec: &SinkSpec, schema: &Schema) -> [u8; 32] {
     let spec_json = serde_json::to_value(spec).unwrap_or_default();
     let mut hasher = KeyHasher::new("flowc sink form 2");
     hasher.bytes(canonical_json(&spec_json).as_bytes()).bytes(writer_version(&spec.format).as_bytes());
@@ -92,39 +92,6 @@ pub enum Intact {
     Missing(PathBuf),
     /// A file was changed, touched or replaced.
     Altered(PathBuf),
-}
-
-/// Looks at every file that was written, by stat alone. `base` is the pipeline's folder.
-///
-/// A file that was merely touched counts as altered; the next [`crate::Preparation`] reads it and keeps it.
-pub fn is_intact(spec: &SinkSpec, base: &Path, state: &SinkState) -> Intact {
-    let root = target_path(spec, base);
-    for file in &state.files {
-        let path = file_path(spec, &root, &file.path);
-        match FileStamp::of(&path) {
-            Ok(stamp) if stamp == file.stamp => {}
-            Ok(_) => return Intact::Altered(path),
-            Err(_) => return Intact::Missing(path),
-        }
-    }
-    let folder_gone = matches!(spec.target, Target::Directory(_)) && !root.is_dir();
-    if folder_gone { Intact::Missing(root) } else { Intact::Yes }
-}
-
-/// Where the target lies; the base itself for standard output.
-pub(crate) fn target_path(spec: &SinkSpec, base: &Path) -> PathBuf {
-    match &spec.target {
-        Target::File(path) | Target::Directory(path) => base.join(path),
-        Target::Stdout => base.to_owned(),
-    }
-}
-
-/// Where a written file lies, given where the target does.
-pub(crate) fn file_path(spec: &SinkSpec, target: &Path, path: &str) -> PathBuf {
-    match spec.target {
-        Target::Directory(_) => target.join(path),
-        Target::File(_) | Target::Stdout => target.to_owned(),
-    }
 }
 
 /// A list of digests.

@@ -1,7 +1,7 @@
 //! Standard output: rows as they come, or aligned tables.
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
@@ -9,13 +9,88 @@ use arrow_schema::SchemaRef;
 use flowc_columns::Recut;
 use flowc_planner::plan::{Compression, Format, SinkSpec};
 
-use crate::check::{check, resolved_compression};
-use crate::encode::{Encoder, Framing};
 use crate::error::{At, SinkError};
-use crate::writer::conform;
+use crate::formats::check::{check, resolved_compression};
+use crate::formats::conform::conform;
+use crate::formats::encode::{Encoder, Framing};
+use crate::sink::{Dataset, Finalized, Job, RowWriter, Sink, Transaction};
+use crate::state::{Intact, SinkState, layout_digest, result_digest};
+use crate::syncs::Syncs;
 
 /// Stands for standard output in messages.
 const NAME: &str = "standard output";
+
+/// Standard output as a sink: rows are seen as soon as they are written, and can't be taken back.
+pub(crate) struct StdoutSink {
+    /// How rows are written.
+    pub(crate) spec: SinkSpec,
+}
+
+impl Sink for StdoutSink {
+    fn is_staged(&self) -> bool {
+        false
+    }
+
+    fn place(&self) -> Vec<u8> {
+        NAME.as_bytes().to_vec()
+    }
+
+    fn result(&self, dataset: &Dataset<'_>) -> [u8; 32] {
+        result_digest(&self.spec, &dataset.schema, dataset.segments)
+    }
+
+    fn is_intact(&self, _state: &SinkState) -> Intact {
+        Intact::Missing(PathBuf::from(NAME))
+    }
+
+    fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+        check(&self.spec, &dataset.schema)?;
+        let job = Job { segments: (0..dataset.segments.len()).collect(), name: NAME.to_owned() };
+        let (result, layout) = (self.result(dataset), layout_digest(&self.spec, &dataset.schema));
+        let state = SinkState { result, layout, files: Vec::new(), manifest: None };
+        Ok(Box::new(Printing { spec: self.spec.clone(), schema: dataset.schema.clone(), jobs: [job], state }))
+    }
+}
+
+/// A dataset on its way to standard output.
+struct Printing {
+    spec: SinkSpec,
+    schema: SchemaRef,
+    jobs: [Job; 1],
+    state: SinkState,
+}
+
+impl Transaction for Printing {
+    fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    fn writer(&self, _job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
+        Ok(Box::new(StdoutWriter::new(&self.spec, self.schema.clone(), io::stdout())?))
+    }
+
+    fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
+        Ok(Finalized { state: self.state, files: 0 })
+    }
+}
+
+impl<W: Write> RowWriter for StdoutWriter<W> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        self.write(batch)
+    }
+
+    fn is_unread(&self) -> bool {
+        self.out.gone
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        (*self).finish().map(drop)
+    }
+}
 
 /// Writes batches to standard output or to whatever stands for it. Arrow is written as a stream.
 pub struct StdoutWriter<W: Write> {
@@ -99,11 +174,6 @@ impl<W: Write> StdoutWriter<W> {
         Ok(Self { schema, kind, out: Reader { out, gone: false } })
     }
 
-    /// Whether nobody reads any more. What is written then is dropped.
-    pub fn is_unread(&self) -> bool {
-        self.out.gone
-    }
-
     /// Writes rows, in order.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.schema, Path::new(NAME))?;
@@ -141,7 +211,7 @@ impl<W: Write> StdoutWriter<W> {
 
 /// Rows as a table with a line end.
 fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError> {
-    let table = crate::table::table(schema, rows, "", false);
+    let table = crate::formats::table::table(schema, rows, "", false);
     Ok(format!("{}\n", table.map_err(|error| SinkError::encode(Path::new(NAME), 0, &error))?).into_bytes())
 }
 

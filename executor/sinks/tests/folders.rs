@@ -10,8 +10,8 @@ use std::path::Path;
 
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use common::*;
-use flowc_planner::plan::{Compression, Format, Target};
-use flowc_sinks::{Intact, MANIFEST, Preparation, SinkError, Stagings, is_intact, remove_leftovers, result_digest};
+use flowc_planner::plan::{Compression, Format, SinkSpec, Target};
+use flowc_sinks::{Dataset, Intact, MANIFEST, SinkError, SinkSegment, Sinks, prepare};
 
 #[test]
 fn equal_rows_give_equal_bytes_in_every_format_however_they_are_cut() {
@@ -42,13 +42,12 @@ fn nothing_is_seen_before_the_commit_and_a_dropped_run_leaves_the_old_content() 
     write(&spec, dir.path(), &[("a", &[numbers(0..2)])], None).unwrap();
     let before = fs::read(dir.path().join("deep/x.csv")).unwrap();
     let batch = numbers(5..9);
-    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("b", 1)]), None, &Stagings::default())
-        .unwrap();
-    let mut writer = sink.writer(0).unwrap();
+    let transaction = open(&spec, dir.path(), batch.schema(), &segments(&[("b", 1)]), None).unwrap();
+    let mut writer = transaction.writer(0).unwrap();
     writer.write(&batch).unwrap();
     writer.finish().unwrap();
     assert_eq!(fs::read(dir.path().join("deep/x.csv")).unwrap(), before);
-    drop(sink);
+    drop(transaction);
     assert_eq!(names(&dir.path().join("deep")), ["x.csv"]);
 }
 
@@ -71,7 +70,8 @@ fn leftovers_go_wherever_the_target_lies_and_nothing_else_does() {
     stage(&base.join(".out.flowc-d4e5f6"), &[]);
     stage(&base.join(".out.flowc-notes"), &["mine"]);
     stage(&base.join(".other.flowc-a1b2c3"), &["lock", "0"]);
-    remove_leftovers(&specs, &base).unwrap();
+    let sinks = Sinks::new(&base);
+    specs.iter().for_each(|spec| sinks.sink(spec).recover().unwrap());
     assert_eq!(names(&there), ["x.csv"]);
     assert_eq!(names(&base), [".flowc-d4e5f6", ".other.flowc-a1b2c3", ".out.flowc-notes", "linked.csv"]);
     assert_eq!(names(&base.join(".other.flowc-a1b2c3")), ["0", "lock"]);
@@ -81,14 +81,13 @@ fn leftovers_go_wherever_the_target_lies_and_nothing_else_does() {
 fn a_living_run_keeps_its_staging_folder() {
     let dir = tempfile::tempdir().unwrap();
     let (spec, batch) = (folder("out", csv()), numbers(0..2));
-    let sink = Preparation::new(&spec, batch.schema(), dir.path(), &segments(&[("a", 1)]), None, &Stagings::default())
-        .unwrap();
-    let mut writer = sink.writer(0).unwrap();
+    let transaction = open(&spec, dir.path(), batch.schema(), &segments(&[("a", 1)]), None).unwrap();
+    let mut writer = transaction.writer(0).unwrap();
     writer.write(&batch).unwrap();
-    let written = writer.finish().unwrap();
-    remove_leftovers([&spec], dir.path()).unwrap();
-    Preparation::sync([&sink]).unwrap();
-    sink.commit(vec![written]).unwrap();
+    writer.finish().unwrap();
+    sink(&spec, dir.path()).recover().unwrap();
+    prepare([&*transaction]).unwrap();
+    transaction.finalize().unwrap();
     assert_eq!(names(dir.path()), ["out"]);
     assert_eq!(names(&dir.path().join("out")), [MANIFEST, "a.csv"]);
 }
@@ -108,7 +107,7 @@ fn a_swap_keeps_foreign_files_and_the_inodes_of_unchanged_ones() {
     assert_eq!(fs::read(out.join("own/notes.txt")).unwrap(), b"mine");
     assert!(out.join("own/empty").is_dir());
     assert_eq!(fs::metadata(out.join("a.parquet")).unwrap().ino(), inode);
-    assert_eq!(is_intact(&spec, dir.path(), &second), Intact::Yes);
+    assert_eq!(sink(&spec, dir.path()).is_intact(&second), Intact::Yes);
     assert_eq!(names(dir.path()), ["out"]);
 }
 
@@ -123,7 +122,7 @@ fn one_changed_file_leaves_the_folder_itself_in_place() {
     let third = write(&spec, dir.path(), &[("a", &a), ("b", &c), ("d", &b)], Some(&second)).unwrap();
     assert_eq!(fs::metadata(&out).unwrap().ino(), inode);
     assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv", "d.csv"]);
-    assert_eq!(is_intact(&spec, dir.path(), &third), Intact::Yes);
+    assert_eq!(sink(&spec, dir.path()).is_intact(&third), Intact::Yes);
     assert_eq!(fs::read_to_string(out.join("b.csv")).unwrap(), "n,t\n4,row 4\n5,row 5\n");
 }
 
@@ -167,18 +166,16 @@ fn altered_and_deleted_files_are_seen_and_restored_and_touched_ones_are_kept() {
     let state = write(&spec, dir.path(), rows, None).unwrap();
     let text = fs::read_to_string(out.join("a.csv")).unwrap();
     fs::write(out.join("a.csv"), text.replace('0', "7")).unwrap();
-    assert_eq!(is_intact(&spec, dir.path(), &state), Intact::Altered(out.join("a.csv")));
+    assert_eq!(sink(&spec, dir.path()).is_intact(&state), Intact::Altered(out.join("a.csv")));
     fs::remove_file(out.join("b.csv")).unwrap();
     let restored = write(&spec, dir.path(), rows, Some(&state)).unwrap();
-    assert_eq!(is_intact(&spec, dir.path(), &restored), Intact::Yes);
+    assert_eq!(sink(&spec, dir.path()).is_intact(&restored), Intact::Yes);
     assert_eq!(fs::read_to_string(out.join("a.csv")).unwrap(), text);
     fs::remove_file(out.join("b.csv")).unwrap();
-    assert_eq!(is_intact(&spec, dir.path(), &restored), Intact::Missing(out.join("b.csv")));
+    assert_eq!(sink(&spec, dir.path()).is_intact(&restored), Intact::Missing(out.join("b.csv")));
     fs::File::open(out.join("a.csv")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
-    let sink =
-        Preparation::new(&spec, a[0].schema(), dir.path(), &segments_of(rows), Some(&restored), &Stagings::default())
-            .unwrap();
-    assert_eq!(sink.jobs().iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["b.csv"]);
+    let transaction = open(&spec, dir.path(), a[0].schema(), &segments_of(rows), Some(&restored)).unwrap();
+    assert_eq!(transaction.jobs().iter().map(|job| job.name.as_str()).collect::<Vec<_>>(), ["b.csv"]);
 }
 
 #[test]
@@ -187,14 +184,9 @@ fn the_manifest_alone_is_enough_to_keep_files_but_not_those_of_another_form() {
     let rows: &[(&str, &[RecordBatch])] = &[("a", &[numbers(0..2)])];
     let spec = folder("out", csv());
     write(&spec, dir.path(), rows, None).unwrap();
-    let jobs = |spec| {
-        let sink =
-            Preparation::new(spec, rows[0].1[0].schema(), dir.path(), &segments_of(rows), None, &Stagings::default())
-                .unwrap();
-        sink.jobs().len()
-    };
+    let jobs = |spec| open(spec, dir.path(), rows[0].1[0].schema(), &segments_of(rows), None).unwrap().jobs().len();
     assert_eq!(jobs(&spec), 0);
-    assert_eq!(jobs(&flowc_planner::plan::SinkSpec { compression: Compression::Gzip, ..spec.clone() }), 1);
+    assert_eq!(jobs(&SinkSpec { compression: Compression::Gzip, ..spec.clone() }), 1);
 }
 
 #[test]
@@ -213,9 +205,7 @@ fn partitions_have_folders_with_encoded_names_and_leave_their_column_out() {
     let out = dir.path().join("out");
     assert_eq!(names(&out), [MANIFEST, "k=__HIVE_DEFAULT_PARTITION__", "k=__null__", "k=a%2F..%2Fb"]);
     assert_eq!(fs::read_to_string(out.join("k=__HIVE_DEFAULT_PARTITION__/a.csv")).unwrap(), "n\n2\n");
-    let again =
-        Preparation::new(&spec, batch.schema(), dir.path(), &segments_of(rows), Some(&state), &Stagings::default())
-            .unwrap();
+    let again = open(&spec, dir.path(), batch.schema(), &segments_of(rows), Some(&state)).unwrap();
     assert!(again.jobs().is_empty());
     drop(again);
     let fewer = [batch.slice(0, 1)];
@@ -253,7 +243,10 @@ fn a_folder_in_place_of_a_file_and_a_file_in_place_of_a_folder_are_refused() {
 fn a_source_files_name_counts_in_folders_alone() {
     let schema = numbers(0..1).schema();
     let (a, b) = (segments(&[("a", 1)]), segments(&[("b", 1)]));
+    let result = |spec: &SinkSpec, segments: &[SinkSegment]| {
+        sink(spec, Path::new("")).result(&Dataset { schema: schema.clone(), segments })
+    };
     let (one, many) = (file("x.csv", csv()), folder("x", csv()));
-    assert_eq!(result_digest(&one, &schema, &a), result_digest(&one, &schema, &b));
-    assert_ne!(result_digest(&many, &schema, &a), result_digest(&many, &schema, &b));
+    assert_eq!(result(&one, &a), result(&one, &b));
+    assert_ne!(result(&many, &a), result(&many, &b));
 }

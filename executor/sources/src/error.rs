@@ -4,10 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::DataType;
-use flowc_planner::plan::SourceSpec;
 
-use crate::parser::NOT_UTF8;
-use crate::partitions::has_folder;
+/// What is wrong with bytes that are not text, and what to do.
+pub(crate) const NOT_UTF8: &str = "not UTF-8; `iconv -f latin1 -t utf-8` converts a file from Latin-1";
 
 /// Why a source can't be listed, opened or read. `file` is the name as the pipeline's text matched it.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +52,12 @@ pub enum SourceError {
     NameNotUtf8 {
         /// The path.
         path: PathBuf,
+    },
+    /// Bytes that can be read once, when the pipeline runs.
+    #[error("{name} is read only when the pipeline runs")]
+    ReadOnce {
+        /// What they are.
+        name: &'static str,
     },
     /// The system refused.
     #[error("{file}: cannot {action}: {error}")]
@@ -294,14 +299,9 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Says of a missing column that the name of the file's folder has it, where nothing reads that.
-    pub(crate) fn in_folders(self, spec: &SourceSpec) -> Self {
-        match self {
-            Self::MissingColumn { file, column, .. } if spec.partitions.is_none() && has_folder(&file, &column) => {
-                Self::ColumnInFolder { file, column }
-            }
-            other => other,
-        }
+    /// A format that is written for people cannot be read back.
+    pub(crate) fn no_source() -> Self {
+        Self::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
     }
 
     /// The column that is not what the schema says, where that is what is wrong. Bytes that are no text are of no type.

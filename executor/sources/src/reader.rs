@@ -6,13 +6,13 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_columns::{ColumnsError, Recut};
 
+use crate::columnar::ipc::IpcRows;
+use crate::columnar::parquet::ParquetRows;
 use crate::error::SourceError;
+use crate::files::partitions::Filler;
 use crate::ignored::Ignored;
-use crate::ipc::IpcRows;
-use crate::parquet::ParquetRows;
-use crate::partitions::Filler;
-use crate::sift::Sift;
-use crate::values::{encode, plain};
+use crate::text::sift::Sift;
+use crate::values::texts::{encode, plain};
 
 /// What a format gives: batches of any size.
 pub(crate) enum Rows {

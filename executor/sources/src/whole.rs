@@ -8,9 +8,9 @@ use bytes::Bytes;
 use flowc_planner::key::{KeyHasher, RawDigest};
 
 use crate::error::SourceError;
-use crate::parser::project;
+use crate::fields::project;
+use crate::files::view::View;
 use crate::segment::RawSegment;
-use crate::view::View;
 
 /// The largest value that fits 32-bit offsets.
 const MOST_BYTES: u64 = i32::MAX as u64;

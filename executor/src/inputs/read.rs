@@ -12,7 +12,7 @@ use flowc_store::ColumnReader;
 
 use crate::Error;
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
-use crate::intake::files::{OpenFiles, source_error};
+use crate::intake::files::OpenFiles;
 
 /// A source segment that is in memory, since it has just been read for the first time.
 #[derive(Clone, Copy)]
@@ -110,7 +110,9 @@ impl<'a> Reading<'a> {
                 let plan = self.locator.plan;
                 let file = inventory.source(source).segments[segment].file;
                 let file = self.files.get(plan, inventory, source, file)?;
-                return file.verify_unchanged().map_err(|error| source_error(plan, inventory, source, error));
+                return file
+                    .verify_unchanged()
+                    .map_err(|error| self.files.source_error(plan, inventory, source, error));
             }
         }
         Ok(())

@@ -1,12 +1,13 @@
 //! The rows of a stream as they are now, from the store and the sources alone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_demand::{Datasets, Lineage};
-use flowc_planner::plan::{Location, Plan, StreamId};
+use flowc_planner::plan::{Plan, StreamId};
 use flowc_planner::{stored_edges, suggest};
 use flowc_store::Store;
 
@@ -27,6 +28,8 @@ pub struct Rows<'a> {
     inventory: Inventory,
     datasets: Datasets,
     stream: StreamId,
+    /// The pipeline's folder.
+    base: PathBuf,
     /// How many there are.
     pub count: u64,
 }
@@ -42,7 +45,7 @@ impl<'a> Rows<'a> {
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
         let mut datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
-        if plan.sources.iter().any(|source| source.spec.location == Location::Stdin) {
+        if (0..plan.sources.len()).any(|source| !planned.source(source).is_repeatable()) {
             add_last_run(&mut datasets, planned, store)?;
         }
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
@@ -51,8 +54,8 @@ impl<'a> Rows<'a> {
         let lineage = Lineage::of(&plan);
         let lookup = Lookups { store: &known, inventory: &inventory };
         let locator = Locator { plan: &plan, lineage: &lineage, datasets: &datasets, lookup };
-        let count = rows(locator, stream)?;
-        Ok(Self { plan, lineage, store, inventory, datasets, stream, count })
+        let (count, base) = (rows(planned, locator, stream)?, planned.base.clone());
+        Ok(Self { plan, lineage, store, inventory, datasets, stream, base, count })
     }
 
     /// The stream's name.
@@ -77,7 +80,7 @@ impl<'a> Rows<'a> {
         let known = LookupCache::new(self.store);
         let Self { plan, lineage, inventory, datasets, .. } = self;
         let locator = Locator { plan, lineage, datasets, lookup: Lookups { store: &known, inventory } };
-        let files = OpenFiles::new(&self.store.spool());
+        let files = OpenFiles::new(plan, &self.base, &self.store.spool());
         let reading = Reading { locator, files: &files, fresh: None };
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
@@ -142,8 +145,8 @@ fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Re
 }
 
 /// How many rows a stream has, all of them at hand.
-fn rows(locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
-    if has_stdin(locator.plan, locator.lineage, stream) {
+fn rows(planned: &Planned, locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
+    if is_read_once(planned, locator.lineage, stream) {
         return Err(not_kept(locator.plan, stream));
     }
     if !locator.datasets.streams.contains_key(&stream) {
@@ -170,10 +173,12 @@ fn rows(locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
     Ok(rows)
 }
 
-/// Whether a column of the stream is one of standard input, unchanged and row for row: such columns are in no store.
-fn has_stdin(plan: &Plan, lineage: &Lineage, stream: StreamId) -> bool {
-    let locator = (0..plan.stream(stream).schema.fields().len()).filter_map(|c| lineage.source_column(stream, c));
-    locator.map(|home| &plan.sources[home.source]).any(|source| source.spec.location == Location::Stdin)
+/// Whether a column of the stream is one of a source that can't be read again, unchanged and row for row: such columns are
+/// in no store.
+fn is_read_once(planned: &Planned, lineage: &Lineage, stream: StreamId) -> bool {
+    let columns = 0..planned.plan.stream(stream).schema.fields().len();
+    let mut sources = columns.filter_map(|column| lineage.source_column(stream, column)).map(|home| home.source);
+    sources.any(|source| !planned.source(source).is_repeatable())
 }
 
 fn not_kept(plan: &Plan, stream: StreamId) -> Error {

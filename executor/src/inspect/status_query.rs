@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flowc_demand::{Datasets, Demand, Lineage, Selection, demand, is_never_called, makers, passthrough};
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
-use flowc_sinks::Stagings;
+use flowc_sinks::Sinks;
 use flowc_store::Store;
 
 use crate::inputs::lookup::{Locator, Lookups};
@@ -119,12 +119,11 @@ impl<'a> Look<'a> {
     }
 
     fn sinks(&self, selection: &Selection) -> Result<Vec<SinkStatus>, Error> {
-        let files = OpenFiles::new(&self.store.spool());
+        let files = OpenFiles::new(self.plan(), &self.planned.base, &self.store.spool());
         let cancel = Cancel::new();
         let reading = Reading { locator: self.locator(), files: &files, fresh: None };
-        let stagings = Stagings::default();
-        let (base, threads) = (&self.planned.base, self.options.jobs);
-        let outputs = Outputs { reading, base, stagings: &stagings, threads, cancel: &cancel };
+        let sinks = Sinks::new(&self.planned.base);
+        let outputs = Outputs { reading, sinks: &sinks, threads: self.options.jobs, cancel: &cancel };
         let status = |sink: &flowc_planner::plan::Sink| {
             Ok(SinkStatus { name: sink.name.clone(), outlook: outputs.outlook(sink)? })
         };

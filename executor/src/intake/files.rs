@@ -1,4 +1,4 @@
-//! Source files that are open during a run.
+//! Parts of sources that are open during a run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::DataType;
 use flowc_planner::plan::{Declared, Plan, Rest, SourceSpec};
-use flowc_sources::{Basis, OpenFile, SegmentReader, SourceError, basis, doubt};
+use flowc_sources::{Basis, OpenFile, SegmentReader, Source, SourceError, SourcePart};
 
 use crate::Error;
 use crate::intake::inventory::Inventory;
 
-/// Files are opened when first needed. Those that had to be unpacked, and standard input, stay open to the end of the
+/// Files are opened when first needed. Those that had to be unpacked, or can't be opened again, stay open to the end of the
 /// run; of the others the last few do.
 pub(crate) struct OpenFiles {
+    /// The plan's sources, by index.
+    sources: Vec<Box<dyn Source>>,
     spool: PathBuf,
     open: Mutex<HashMap<(usize, usize), Arc<OpenFile>>>,
 }
@@ -22,9 +24,15 @@ pub(crate) struct OpenFiles {
 const KEPT: usize = 64;
 
 impl OpenFiles {
-    /// `spool` is a folder for unpacked files.
-    pub(crate) fn new(spool: &Path) -> Self {
-        Self { spool: spool.to_path_buf(), open: Mutex::default() }
+    /// Opens files of a plan's sources. `base` is the pipeline's folder, `spool` a folder for unpacked files.
+    pub(crate) fn new(plan: &Plan, base: &Path, spool: &Path) -> Self {
+        let sources = plan.sources.iter().map(|source| flowc_sources::source(&source.spec, base)).collect();
+        Self { sources, spool: spool.to_path_buf(), open: Mutex::default() }
+    }
+
+    /// Why a part of a source may be read in the wrong dialect.
+    pub(crate) fn doubt(&self, source: usize, part: &SourcePart) -> Option<String> {
+        self.sources[source].doubt(part)
     }
 
     /// Keeps a file that was opened to be scanned.
@@ -55,12 +63,8 @@ impl OpenFiles {
     fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
         let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
         let schema = &plan.stream(of.stream).schema;
-        let failed = |error: SourceError| source_error(plan, inventory, source, error);
-        let opened = match &entry.file {
-            Some(file) => OpenFile::open(file, &of.spec, schema, &self.spool).map_err(failed)?,
-            None => OpenFile::stdin(&of.spec, schema, &self.spool).map_err(failed)?,
-        };
-        Ok(opened)
+        let opened = self.sources[source].open(&entry.part, schema, &self.spool);
+        opened.map_err(|error| self.source_error(plan, inventory, source, error))
     }
 
     /// Opens a file that is about to be scanned.
@@ -87,35 +91,35 @@ impl OpenFiles {
         let segment = &of.segments[segment];
         let read = &plan.sources[source];
         let file = self.get(plan, inventory, source, segment.file)?;
-        if of.files[segment.file].stamp.is_some_and(|stamp| stamp != file.stamp()) {
+        if of.files[segment.file].part.stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", of.files[segment.file].name());
             return Err(Error::Source { source_name: read.name.clone(), message, cause: None });
         }
-        let failed = |error: SourceError| source_error(plan, inventory, source, error);
+        let failed = |error: SourceError| self.source_error(plan, inventory, source, error);
         file.verify_unchanged().map_err(failed)?;
         file.read(&segment.scan.raw, None, columns).map_err(failed)
     }
-}
 
-/// An error of a source, with its name and with what to do about columns that no longer are what they were.
-pub(crate) fn source_error(plan: &Plan, inventory: &Inventory, source: usize, error: SourceError) -> Error {
-    let of = &plan.sources[source];
-    let files: Vec<_> = inventory.source(source).files.iter().filter_map(|entry| entry.file.clone()).collect();
-    let mut remedies = Vec::new();
-    if let SourceError::BadRow { file: name, .. } | SourceError::MissingColumn { file: name, .. } = &error {
-        let file = files.iter().find(|file| file.name == *name);
-        remedies.extend(file.and_then(|file| doubt(file, &of.spec)));
+    /// An error of a source, with its name and with what to do about columns that no longer are what they were.
+    pub(crate) fn source_error(&self, plan: &Plan, inventory: &Inventory, source: usize, error: SourceError) -> Error {
+        let (of, asked) = (&plan.sources[source], &self.sources[source]);
+        let parts: Vec<SourcePart> = inventory.source(source).files.iter().map(|entry| entry.part.clone()).collect();
+        let mut remedies = Vec::new();
+        if let SourceError::BadRow { file: name, .. } | SourceError::MissingColumn { file: name, .. } = &error {
+            let part = parts.iter().find(|part| part.name == *name);
+            remedies.extend(part.and_then(|part| asked.doubt(part)));
+        }
+        if let Some(column) = error.column().filter(|column| is_pinned(&of.spec, column)) {
+            let pinned = plan.stream(of.stream).schema.field_with_name(column).ok().map(|field| field.data_type());
+            remedies.push(remedy(column, pinned, asked.basis(&parts, &error)));
+        }
+        if matches!(error, SourceError::BadRow { .. }) {
+            remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
+        }
+        let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();
+        let message = format!("{error}{remedies}");
+        Error::Source { source_name: of.name.clone(), message, cause: Some(error.into()) }
     }
-    if let Some(column) = error.column().filter(|column| is_pinned(&of.spec, column)) {
-        let pinned = plan.stream(of.stream).schema.field_with_name(column).ok().map(|field| field.data_type());
-        remedies.push(remedy(column, pinned, basis(&files, &of.spec, &error)));
-    }
-    if matches!(error, SourceError::BadRow { .. }) {
-        remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
-    }
-    let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();
-    let message = format!("{error}{remedies}");
-    Error::Source { source_name: of.name.clone(), message, cause: Some(error.into()) }
 }
 
 /// What to do about an inferred column that a file does not fit. To infer it again helps only where that gives another

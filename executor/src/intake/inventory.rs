@@ -5,14 +5,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::SystemTime;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
-use flowc_planner::pattern::is_glob;
-use flowc_planner::plan::{Location, Plan, Producer};
+use flowc_planner::plan::{Plan, Producer};
 use flowc_platform::FileStamp;
-use flowc_sources::{Ignored, Listing, RawSegment, SourceError, SourceFile};
+use flowc_sources::{Ignored, Polled, RawSegment, SourceError, SourcePart};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -53,10 +51,8 @@ pub(crate) struct SourceInventory {
 /// A file of a source.
 #[derive(Clone)]
 pub(crate) struct FileEntry {
-    /// The file; none for standard input.
-    pub file: Option<SourceFile>,
-    /// Its stamp when it was listed; none for standard input.
-    pub stamp: Option<FileStamp>,
+    /// Its name, and what it was when the source was polled.
+    pub part: SourcePart,
     /// Its segments, unless it is new or was changed.
     pub scans: Option<Vec<Arc<SegmentScan>>>,
     /// What was noticed of it when it was read.
@@ -66,7 +62,7 @@ pub(crate) struct FileEntry {
 impl FileEntry {
     /// The file's name, for messages.
     pub(crate) fn name(&self) -> &str {
-        self.file.as_ref().map_or("standard input", |file| &file.name)
+        &self.part.name
     }
 }
 
@@ -190,29 +186,18 @@ impl SourceInventory {
     fn survey(planned: &Planned, source: usize, store: &Store) -> Result<Self, Error> {
         let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
         let of = &plan.sources[source];
-        let Location::Files(patterns) = &of.spec.location else {
-            let stdin = FileEntry { file: None, stamp: None, scans: None, notes: FileNotes::default() };
-            return Ok(Self { files: vec![stdin], ..Self::default() });
-        };
         let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
-        let (listing, trusted) = match memo.listing(patterns, base) {
-            Some(listing) => (listing, true),
-            None => list(patterns, base).map_err(|error| planned.source_error(&of.name, &error.to_string(), error))?,
-        };
+        let unseen = |error: SourceError| planned.source_error(&of.name, &error.to_string(), error);
+        let polled = planned.source(source).poll(&memo.polled()).map_err(unseen)?;
         let mut known: HashMap<Cow<'_, str>, FileMemo<'_>> =
             memo.files.into_iter().map(|file| (file.name.clone(), file)).collect();
-        let mut files = Vec::with_capacity(listing.files.len());
-        for file in listing.files {
-            let unseen = |cause: std::io::Error| {
-                planned.source_error(&of.name, &format!("{}: cannot stat it: {cause}", file.name), cause)
-            };
-            let stamp = FileStamp::of(&file.path).map_err(unseen)?;
-            let known = known.remove(file.name.as_str()).filter(|memo| memo.stamp == stamp);
+        let entry = |part: SourcePart| {
+            let known = known.remove(part.name.as_str()).filter(|memo| part.stamp == Some(memo.stamp));
             let (scans, notes) = known.map(|memo| (memo.scans.map(Cow::into_owned), memo.notes)).unwrap_or_default();
-            files.push(FileEntry { file: Some(file), stamp: Some(stamp), scans, notes });
-        }
-        let directories = trusted.then_some(listing.directories);
-        let mut inventory = Self { files, directories, segments: Vec::new() };
+            FileEntry { part, scans, notes }
+        };
+        let files = polled.parts.into_iter().map(entry).collect();
+        let mut inventory = Self { files, directories: polled.folders, segments: Vec::new() };
         if of.rejects.is_some() {
             inventory.forget_lost_rejects(store)?;
         }
@@ -234,6 +219,13 @@ impl SourceInventory {
             }
         }
         Ok(())
+    }
+
+    /// The files and folders whose stamps tell that the source holds what it held; none where files can't tell.
+    pub(crate) fn watched(&self) -> Option<Vec<(PathBuf, FileStamp)>> {
+        let folders = self.directories.as_ref()?.iter().cloned();
+        let files = self.files.iter().map(|entry| Some((entry.part.path.clone()?, entry.part.stamp?)));
+        folders.map(Some).chain(files).collect()
     }
 
     /// Files that must be read.
@@ -271,9 +263,9 @@ impl SourceInventory {
     pub(crate) fn remember(&self, plan: &Plan, source: usize, base: &Path, store: &Store) -> Result<(), Error> {
         let now = SystemTime::now();
         let files = self.files.iter().filter_map(|entry| {
-            let (file, stamp) = (entry.file.as_ref()?, entry.stamp?);
+            let (part, stamp) = (&entry.part, entry.part.stamp?);
             let scans = entry.scans.as_deref().filter(|_| !stamp.is_racy(now)).map(Cow::Borrowed);
-            Some(FileMemo { name: Cow::Borrowed(&file.name), stamp, scans, notes: entry.notes.clone() })
+            Some(FileMemo { name: Cow::Borrowed(&part.name), stamp, scans, notes: entry.notes.clone() })
         });
         let directories = self.directories.as_deref().map(Cow::Borrowed);
         let memo = SourceMemo { directories, files: files.collect() };
@@ -306,35 +298,15 @@ fn changed_source(error: &Error) -> Option<&str> {
 }
 
 impl SourceMemo<'_> {
-    /// The files as they were listed, while all folders are as they were. Nothing is listed for it. Whether a file is
-    /// there that a pattern names as it is, no folder's stamp tells.
-    fn listing(&self, patterns: &[String], base: &Path) -> Option<Listing> {
-        let directories = self.directories.as_ref().filter(|_| patterns.iter().all(|pattern| is_glob(pattern)))?;
-        let is_as_it_was = |(path, stamp): &(PathBuf, FileStamp)| FileStamp::of(path).is_ok_and(|now| now == *stamp);
-        if !directories.iter().all(is_as_it_was) {
-            return None;
-        }
-        let file = |name: &str| SourceFile { path: base.join(name), name: name.to_owned() };
-        let files = self.files.iter().map(|memo| file(&memo.name)).collect();
-        Some(Listing { files, directories: directories.to_vec() })
-    }
-}
-
-/// Lists files, and tells whether the folders' stamps can be trusted: an entry that is added while a folder is listed
-/// moves its stamp, unless it changed in the same tick before. Such a tick is waited out, but not dates in the future.
-fn list(patterns: &[String], base: &Path) -> Result<(Listing, bool), SourceError> {
-    let attempt = || {
-        let now = SystemTime::now();
-        let listing = flowc_sources::list(patterns, base)?;
-        let trusted = listing.directories.iter().all(|(_, stamp)| !stamp.is_racy(now));
-        Ok((listing, trusted))
-    };
-    match attempt()? {
-        (_, false) => {
-            thread::sleep(FileStamp::TICK);
-            attempt()
-        }
-        listed => Ok(listed),
+    /// What the poll found that this remembers.
+    fn polled(&self) -> Polled {
+        let part = |memo: &FileMemo<'_>| SourcePart {
+            name: memo.name.clone().into_owned(),
+            path: None,
+            stamp: Some(memo.stamp),
+        };
+        let folders = self.directories.as_ref().map(|folders| folders.to_vec());
+        Polled { parts: self.files.iter().map(part).collect(), folders }
     }
 }
 
@@ -346,10 +318,6 @@ fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
     hasher.bytes(base.as_os_str().as_encoded_bytes()).digest(&spec);
     // Columns of folders are noticed unless the pipeline's text says that nothing shall read them.
     hasher.number(u64::from(of.spec.partitions == Some(false)));
-    if let Location::Files(patterns) = &of.spec.location {
-        patterns.iter().for_each(|pattern| {
-            hasher.bytes(pattern.as_bytes());
-        });
-    }
+    flowc_sources::source(&of.spec, base).hash_into(&mut hasher);
     hasher.finish()
 }

@@ -12,10 +12,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
-use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError, doubt};
+use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError};
 use flowc_store::{Record, Store};
 
-use crate::intake::files::{OpenFiles, source_error};
+use crate::intake::files::OpenFiles;
 use crate::intake::inventory::{Inventory, ReadFile, SegmentFacts, SegmentScan, Unreadable};
 use crate::intake::notes::FileNotes;
 use crate::remembered::SEGMENT;
@@ -201,17 +201,17 @@ impl Scanner<'_> {
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
         let entry = &inventory.source(place.source).files[place.file];
         let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
-        if entry.stamp.is_some_and(|stamp| stamp != file.stamp()) {
+        if entry.part.stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", entry.name());
             return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
         let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
-        let failed = |error: SourceError| source_error(self.plan, inventory, place.source, error);
+        let failed = |error: SourceError| self.files.source_error(self.plan, inventory, place.source, error);
         let notes = FileNotes {
             unknown_columns: file.unknown_columns().map_err(failed)?,
             unread_folders: file.unread_folders().to_vec(),
-            doubt: entry.file.as_ref().and_then(|file| doubt(file, &of.spec)),
+            doubt: self.files.doubt(place.source, &entry.part),
         };
         lock(found).notes.insert(place, notes);
         for segment in file.segments() {
@@ -288,7 +288,7 @@ impl Scanner<'_> {
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
-        let failed = |error: SourceError| source_error(self.plan, inventory, place.source, error);
+        let failed = |error: SourceError| self.files.source_error(self.plan, inventory, place.source, error);
         let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());

@@ -4,15 +4,14 @@
 
 pub(crate) mod path_conflicts;
 
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
-use flowc_planner::plan::{Sink, StreamId, Target};
-use flowc_sinks::{Finished, Intact, Preparation, SinkSegment, SinkState, Stagings, StdoutWriter};
+use flowc_planner::plan::{Sink, StreamId};
+use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
 use crate::inputs::lookup::ColumnLocation;
 use crate::inputs::read::Reading;
@@ -24,17 +23,15 @@ use crate::{Cancel, Error, OutputReport, SinkOutlook};
 pub(crate) struct Outputs<'a> {
     /// Where rows come from.
     pub reading: Reading<'a>,
-    /// The folder that relative paths start from.
-    pub base: &'a Path,
-    /// Where files are written first.
-    pub stagings: &'a Stagings,
-    /// Threads for the files of one sink.
+    /// Where rows go.
+    pub sinks: &'a Sinks,
+    /// Threads for the jobs of one sink.
     pub threads: usize,
     /// Stops the run.
     pub cancel: &'a Cancel,
 }
 
-/// A sink that has been written beside its place, or stands already.
+/// A sink that has been written, or stands already.
 pub(crate) struct Prepared {
     /// What the sink holds.
     pub report: OutputReport,
@@ -44,10 +41,10 @@ pub(crate) struct Prepared {
 
 /// Whether a sink stands as it should.
 pub(crate) enum Standing {
-    /// As an earlier commit left it.
+    /// As an earlier transaction left it.
     Yes(SinkState),
-    /// Not before this is committed.
-    No(Box<Preparation>, Vec<Finished>),
+    /// Not before this is finalized.
+    No(Box<dyn Transaction>),
 }
 
 /// A segment that is all there.
@@ -58,36 +55,35 @@ struct Held {
 }
 
 impl Outputs<'_> {
-    /// Writes what differs. Nothing is to be seen of it before the commit.
+    /// Writes what differs. Of a sink that is staged nothing is seen before the transaction is finalized.
     pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
-        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
-        let schema = self.schema(sink.stream);
         let held = self.held(sink)?.ok_or_else(|| self.incomplete(sink))?;
         let segments = self.segments(sink, &held);
+        let dataset = Dataset { schema: self.schema(sink.stream), segments: &segments };
         let report = self.report(sink, &held)?;
-        let previous = self.previous(sink)?;
+        let (to, previous) = (self.sinks.sink(&sink.spec), self.previous(sink)?);
         let previous = match previous {
-            Some(state) if self.stands(sink, &segments, &state) => {
+            Some(state) if state.result == to.result(&dataset) && to.is_intact(&state) == Intact::Yes => {
                 return Ok(Prepared { report, standing: Standing::Yes(state) });
             }
             other => other,
         };
-        let preparation = Preparation::new(&sink.spec, schema, self.base, &segments, previous.as_ref(), self.stagings)
-            .map_err(failed)?;
-        let written = self.write_files(sink, &preparation)?;
-        Ok(Prepared { report, standing: Standing::No(Box::new(preparation), written) })
+        let transaction = to.open(&dataset, previous.as_ref()).map_err(failed(sink))?;
+        self.write_jobs(sink, &*transaction)?;
+        Ok(Prepared { report, standing: Standing::No(transaction) })
     }
 
     /// What a run would do to a sink, as far as is known. `None` where rows are missing.
     pub(crate) fn outlook(&self, sink: &Sink) -> Result<SinkOutlook, Error> {
-        if sink.spec.target == Target::Stdout {
+        let to = self.sinks.sink(&sink.spec);
+        if !to.is_staged() {
             return Ok(SinkOutlook::Print);
         }
         let Some(held) = self.held(sink)? else { return Ok(SinkOutlook::Write) };
         let segments = self.segments(sink, &held);
-        let result = flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), &segments);
+        let result = to.result(&Dataset { schema: self.schema(sink.stream), segments: &segments });
         Ok(match self.previous(sink)? {
-            Some(state) if state.result == result => match flowc_sinks::is_intact(&sink.spec, self.base, &state) {
+            Some(state) if state.result == result => match to.is_intact(&state) {
                 Intact::Yes => SinkOutlook::UpToDate,
                 Intact::Missing(_) | Intact::Altered(_) => SinkOutlook::Restore,
             },
@@ -95,23 +91,15 @@ impl Outputs<'_> {
         })
     }
 
-    fn stands(&self, sink: &Sink, segments: &[SinkSegment], state: &SinkState) -> bool {
-        state.result == flowc_sinks::result_digest(&sink.spec, &self.schema(sink.stream), segments)
-            && flowc_sinks::is_intact(&sink.spec, self.base, state) == Intact::Yes
-    }
-
-    /// Writes the files of a preparation, several at a time.
-    fn write_files(&self, sink: &Sink, preparation: &Preparation) -> Result<Vec<Finished>, Error> {
-        let jobs = preparation.jobs().len();
-        let (next, written, failure) = (AtomicUsize::new(0), Mutex::new(Vec::new()), Mutex::new(None));
+    /// Does the jobs of a transaction, several at a time.
+    fn write_jobs(&self, sink: &Sink, transaction: &dyn Transaction) -> Result<(), Error> {
+        let jobs = transaction.jobs().len();
+        let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
         let work = || {
             while let Some(job) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|job| *job < jobs) {
-                match self.write_file(sink, preparation, job) {
-                    Ok(finished) => lock(&written).push((job, finished)),
-                    Err(error) => {
-                        next.store(jobs, Ordering::Relaxed);
-                        lock(&failure).get_or_insert(error);
-                    }
+                if let Err(error) = self.write_job(sink, transaction, job) {
+                    next.store(jobs, Ordering::Relaxed);
+                    lock(&failure).get_or_insert(error);
                 }
             }
         };
@@ -121,48 +109,34 @@ impl Outputs<'_> {
             }
             work();
         });
-        if let Some(error) = lock(&failure).take() {
-            return Err(error);
-        }
-        let mut written = std::mem::take(&mut *lock(&written));
-        written.sort_by_key(|(job, _)| *job);
-        Ok(written.into_iter().map(|(_, finished)| finished).collect())
+        lock(&failure).take().map_or(Ok(()), Err)
     }
 
-    fn write_file(&self, sink: &Sink, preparation: &Preparation, job: usize) -> Result<Finished, Error> {
-        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
-        let mut writer = preparation.writer(job).map_err(failed)?;
-        for &segment in &preparation.jobs()[job].segments {
-            self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
-        }
-        writer.finish().map_err(failed)
-    }
-
-    /// Makes what was prepared appear, and remembers it; says what is there then.
-    pub(crate) fn commit(
-        &self,
-        sink: &Sink,
-        preparation: Preparation,
-        written: Vec<Finished>,
-    ) -> Result<SinkState, Error> {
-        let state = preparation.commit(written).map_err(|error| Error::sink(&sink.name, error))?;
-        self.reading.locator.lookup.store.remember(SINK, &self.memo_key(sink), &state)?;
-        Ok(state)
-    }
-
-    /// Prints the rows of a sink to standard output.
-    pub(crate) fn print(&self, sink: &Sink) -> Result<OutputReport, Error> {
-        let failed = |error: flowc_sinks::SinkError| Error::sink(&sink.name, error);
-        let stdout = std::io::stdout();
-        let mut writer = StdoutWriter::new(&sink.spec, self.schema(sink.stream), stdout).map_err(failed)?;
-        for segment in 0..self.reading.locator.segments(sink.stream) {
+    fn write_job(&self, sink: &Sink, transaction: &dyn Transaction, job: usize) -> Result<(), Error> {
+        let mut writer = transaction.writer(job).map_err(failed(sink))?;
+        for &segment in &transaction.jobs()[job].segments {
             if writer.is_unread() {
                 break;
             }
-            self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed))?;
+            self.each_batch(sink.stream, segment, &mut |batch| writer.write(&batch).map_err(failed(sink)))?;
         }
-        writer.finish().map_err(failed)?;
-        self.report(sink, &self.held(sink)?.ok_or_else(|| self.incomplete(sink))?)
+        writer.finish().map_err(failed(sink))
+    }
+
+    /// Makes what was written appear, and remembers it; says what is there then.
+    pub(crate) fn finalize(&self, sink: &Sink, transaction: Box<dyn Transaction>) -> Result<Finalized, Error> {
+        let finalized = transaction.finalize().map_err(failed(sink))?;
+        self.reading.locator.lookup.store.remember(SINK, &self.memo_key(sink), &finalized.state)?;
+        Ok(finalized)
+    }
+
+    /// Writes a sink that is not staged: its rows are seen at once, in every run.
+    pub(crate) fn print(&self, sink: &Sink) -> Result<OutputReport, Error> {
+        let Prepared { report, standing } = self.prepare(sink)?;
+        if let Standing::No(transaction) = standing {
+            transaction.finalize().map_err(failed(sink))?;
+        }
+        Ok(report)
     }
 
     /// Gives all columns of a segment, batch by batch.
@@ -279,17 +253,13 @@ impl Outputs<'_> {
         Ok(content)
     }
 
-    /// What an earlier commit of the sink left behind.
+    /// What an earlier run left in the sink, if it is remembered.
     fn previous(&self, sink: &Sink) -> Result<Option<SinkState>, Error> {
         Ok(self.reading.locator.lookup.store.memo(SINK, &self.memo_key(sink))?)
     }
 
     fn memo_key(&self, sink: &Sink) -> [u8; 32] {
-        let target = match &sink.spec.target {
-            Target::File(path) | Target::Directory(path) => self.base.join(path),
-            Target::Stdout => self.base.to_path_buf(),
-        };
-        KeyHasher::new("sink 2").bytes(target.as_os_str().as_encoded_bytes()).finish()
+        KeyHasher::new("sink 2").bytes(&self.sinks.sink(&sink.spec).place()).finish()
     }
 
     fn schema(&self, stream: StreamId) -> std::sync::Arc<Schema> {
@@ -300,6 +270,10 @@ impl Outputs<'_> {
         let message = "rows that it needs are not there, though all stages ran; run `flowc store verify`".to_owned();
         Error::Sink { sink: sink.name.clone(), message, cause: None }
     }
+}
+
+fn failed(sink: &Sink) -> impl Fn(SinkError) -> Error {
+    |error| Error::sink(&sink.name, error)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

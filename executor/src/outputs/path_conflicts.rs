@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use flowc_planner::may_feed;
 use flowc_planner::pattern::{folder_and_rest, normal};
-use flowc_planner::plan::{Location, Plan, Sink, Source, Target};
+use flowc_planner::plan::{Plan, Sink, Source};
 use flowc_platform::FileStamp;
+use flowc_sinks::{Claim, Sinks};
 
 use crate::Error;
 use crate::intake::inventory::{FileEntry, Inventory};
@@ -15,53 +16,73 @@ use crate::intake::inventory::{FileEntry, Inventory};
 /// Refuses sinks that would replace what a source reads, or write what its next run would read. Of the sources nothing is looked at
 /// that has not been already, but for the folders of their patterns and, where a sink is a folder, of their files.
 pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inventory) -> Result<(), Error> {
-    let sinks = || sinks.iter().map(|&sink| &plan.sinks[sink]);
-    if let Some((sink, other)) = same_place(sinks(), base) {
+    let made = Sinks::new(base);
+    let claimed =
+        |&sink: &usize| Some(Claimed { claim: made.sink(&plan.sinks[sink].spec).claim()?, sink: &plan.sinks[sink] });
+    let claims: Vec<Claimed<'_>> = sinks.iter().filter_map(claimed).collect();
+    if let Some((sink, other)) = same_place(&claims) {
         let message = format!(
             "its place is, under another path, the one of the sink `{}` or within it; name another one",
             other.name
         );
-        return Err(Error::Sink { sink: sink.name.clone(), message, cause: None });
+        return Err(refusal(sink, message));
     }
     let mut files: HashMap<(u64, u64), &Sink> = HashMap::new();
-    let mut folders: Vec<(PathBuf, &Sink)> = Vec::new();
-    for sink in sinks() {
-        match &sink.spec.target {
-            Target::File(path) => {
-                files.extend(FileStamp::of(&base.join(path)).map(|stamp| ((stamp.device, stamp.inode), sink)));
+    let mut folders: Vec<Folder<'_>> = Vec::new();
+    for Claimed { claim, sink } in &claims {
+        match &claim.ending {
+            None => files.extend(FileStamp::of(&claim.path).map(|stamp| ((stamp.device, stamp.inode), *sink))),
+            Some(ending) => {
+                folders.extend(claim.path.canonicalize().map(|true_path| Folder { true_path, ending, sink }));
             }
-            Target::Directory(path) => folders.extend(base.join(path).canonicalize().map(|folder| (folder, sink))),
-            Target::Stdout => {}
         }
     }
     for (&source, of) in &inventory.sources {
-        let refused = |(entry, sink): (&FileEntry, &Sink)| refusal(sink, &plan.sources[source].name, entry.name());
+        let source = &plan.sources[source].name;
         let replaced = of.files.iter().filter(|_| !files.is_empty()).find_map(|entry| {
-            let stamp = entry.stamp?;
-            Some((entry, *files.get(&(stamp.device, stamp.inode))?))
+            let stamp = entry.part.stamp?;
+            Some((entry.name(), *files.get(&(stamp.device, stamp.inode))?))
         });
-        if let Some(found) = replaced.or_else(|| within(&of.files, &folders)) {
-            return Err(refused(found));
+        if let Some((file, sink)) = replaced {
+            let place = format!("its file is, under another path, {file}, which the source `{source}` reads");
+            return Err(refusal(sink, format!("{place}; name another file")));
+        }
+        if let Some((entry, sink)) = within(&of.files, &folders) {
+            let file = entry.name();
+            let place =
+                format!("its folder is, under another path, the one of {file}, which the source `{source}` reads");
+            return Err(refusal(sink, format!("{place}; name another folder")));
         }
     }
-    if let Some((sink, source)) = fed(sinks(), &plan.sources, base) {
+    if let Some((sink, source)) = fed(&claims, &plan.sources, base) {
         let message = format!(
             "it writes, under another path, where the source `{}` reads: the next run would read what this one wrote; give \
              the sink another place, or narrow the source's files",
             source.name
         );
-        return Err(Error::Sink { sink: sink.name.clone(), message, cause: None });
+        return Err(refusal(sink, message));
     }
     Ok(())
 }
 
+/// What a sink claims.
+struct Claimed<'p> {
+    claim: Claim,
+    sink: &'p Sink,
+}
+
+/// A folder that a sink writes.
+struct Folder<'p> {
+    true_path: PathBuf,
+    /// The ending of the sink's files.
+    ending: &'p str,
+    sink: &'p Sink,
+}
+
 /// A sink in the place of one before it, or within its folder, or the other way round.
-fn same_place<'p>(sinks: impl Iterator<Item = &'p Sink>, base: &Path) -> Option<(&'p Sink, &'p Sink)> {
-    let place = |sink: &'p Sink| match &sink.spec.target {
-        Target::File(path) | Target::Directory(path) => Some((true_place(&base.join(path)), sink)),
-        Target::Stdout => None,
-    };
-    let mut places: Vec<(PathBuf, &Sink)> = sinks.filter_map(place).collect();
+fn same_place<'p>(claims: &[Claimed<'p>]) -> Option<(&'p Sink, &'p Sink)> {
+    let place = |claimed: &Claimed<'p>| (true_place(&claimed.claim.path), claimed.sink);
+    let mut places: Vec<(PathBuf, &Sink)> = claims.iter().map(place).collect();
     // What lies within a folder comes right after it or after something else within it.
     places.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut above: Option<&(PathBuf, &Sink)> = None;
@@ -75,31 +96,27 @@ fn same_place<'p>(sinks: impl Iterator<Item = &'p Sink>, base: &Path) -> Option<
 }
 
 /// A sink that writes what the next run of a source would read.
-fn fed<'p>(
-    sinks: impl Iterator<Item = &'p Sink>,
-    sources: &'p [Source],
-    base: &Path,
-) -> Option<(&'p Sink, &'p Source)> {
+fn fed<'p>(claims: &[Claimed<'p>], sources: &'p [Source], base: &Path) -> Option<(&'p Sink, &'p Source)> {
     let base = true_place(base);
-    let patterns = sources.iter().flat_map(|source| match &source.spec.location {
-        Location::Files(patterns) => patterns.iter().map(|text| (source, text.as_str())).collect(),
-        Location::Stdin => Vec::new(),
-    });
-    let patterns: Vec<(&Source, Way, &str)> = patterns
+    let patterns: Vec<(&Source, Way, String)> = sources
+        .iter()
+        .flat_map(|source| {
+            let patterns = flowc_sources::source(&source.spec, &base).patterns().to_vec();
+            patterns.into_iter().map(move |text| (source, text))
+        })
         .map(|(source, text)| {
-            let (folder, rest) = folder_and_rest(text);
-            (source, Way::of(folder, &base), rest)
+            let (folder, rest) = folder_and_rest(&text);
+            (source, Way::of(folder, &base), rest.to_owned())
         })
         .collect();
-    for sink in sinks {
-        let (Target::File(text) | Target::Directory(text)) = &sink.spec.target else { continue };
-        let way = Way::of(text, &base);
+    for Claimed { claim, sink } in claims {
+        let way = Way::of(&claim.text, &base);
         let near = patterns.iter().filter(|(_, folder, _)| way.may_meet(folder));
         let feeds = |folder: &Way, rest: &str| {
             may_feed(&sink.spec, &way.place.to_string_lossy(), &folder.place.join(rest).to_string_lossy())
         };
         if let Some((source, ..)) = near.into_iter().find(|(_, folder, rest)| feeds(folder, rest)) {
-            return Some((sink, source));
+            return Some((*sink, source));
         }
     }
     None
@@ -139,33 +156,26 @@ fn true_place(path: &Path) -> PathBuf {
 }
 
 /// A file in a folder that a sink writes, with an ending as the sink's files have.
-fn within<'a>(files: &'a [FileEntry], folders: &[(PathBuf, &'a Sink)]) -> Option<(&'a FileEntry, &'a Sink)> {
+fn within<'a>(files: &'a [FileEntry], folders: &[Folder<'a>]) -> Option<(&'a FileEntry, &'a Sink)> {
     if folders.is_empty() {
         return None;
     }
-    let paths = || files.iter().filter_map(|entry| Some((entry, entry.file.as_ref()?.path.as_path())));
+    let paths = || files.iter().filter_map(|entry| Some((entry, entry.part.path.as_deref()?)));
     let parents: BTreeSet<&Path> = paths().filter_map(|(_, path)| path.parent()).collect();
     for parent in parents {
         let Ok(true_path) = parent.canonicalize() else { continue };
-        for (_, sink) in folders.iter().filter(|(folder, _)| true_path.starts_with(folder)) {
-            let ending = sink.spec.ending();
-            let is_alike = |path: &Path| path.parent() == Some(parent) && path.to_string_lossy().ends_with(&ending);
+        for folder in folders.iter().filter(|folder| true_path.starts_with(&folder.true_path)) {
+            let is_alike =
+                |path: &Path| path.parent() == Some(parent) && path.to_string_lossy().ends_with(folder.ending);
             if let Some((entry, _)) = paths().find(|(_, path)| is_alike(path)) {
-                return Some((entry, sink));
+                return Some((entry, folder.sink));
             }
         }
     }
     None
 }
 
-fn refusal(sink: &Sink, source: &str, file: &str) -> Error {
-    let message = match &sink.spec.target {
-        Target::Directory(_) => format!(
-            "its folder is, under another path, the one of {file}, which the source `{source}` reads; name another \
-             folder"
-        ),
-        _ => format!("its file is, under another path, {file}, which the source `{source}` reads; name another file"),
-    };
+fn refusal(sink: &Sink, message: String) -> Error {
     Error::Sink { sink: sink.name.clone(), message, cause: None }
 }
 

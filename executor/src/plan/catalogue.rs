@@ -7,8 +7,8 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Format, Location, SourceSpec};
-use flowc_sources::SourceError;
+use flowc_planner::plan::{Code, Format, SourceSpec};
+use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -102,16 +102,14 @@ impl<'a> StageCatalogue<'a> {
     }
 
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
-        let Location::Files(patterns) = &spec.location else {
-            return flowc_sources::fixed_schema(&spec.format).ok_or_else(|| {
-                Problem::new("standard input is read only when the pipeline runs")
-                    .with_help("declare them: schema { column \"id\" \"Int64\"; ... }")
-            });
-        };
+        let source = flowc_sources::source(spec, self.components.base);
         let problem = |error: SourceError| Problem::new(error.to_string());
-        let listing = flowc_sources::list(patterns, self.components.base).map_err(problem)?;
-        flowc_sources::infer_schema(&listing.files, spec).map_err(|error| {
-            let doubt = listing.files.iter().find_map(|file| flowc_sources::doubt(file, spec));
+        let parts = source.poll(&Polled::default()).map_err(problem)?.parts;
+        source.infer_schema(&parts).map_err(|error| {
+            if let SourceError::ReadOnce { .. } = error {
+                return problem(error).with_help("declare them: schema { column \"id\" \"Int64\"; ... }");
+            }
+            let doubt = parts.iter().find_map(|part| source.doubt(part));
             let has_header = matches!(&spec.format, Format::Csv(dialect) if dialect.header);
             let is_repeated = has_header && matches!(error, SourceError::RepeatedColumn { .. });
             let repeated = is_repeated.then(|| {

@@ -19,6 +19,7 @@ use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan, Sink};
 use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
+use flowc_sources::Source;
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,11 @@ impl Planned {
     /// The formulas of its keys.
     pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
         KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))
+    }
+
+    /// A source of the plan, by its index.
+    pub(crate) fn source(&self, source: usize) -> Box<dyn Source> {
+        flowc_sources::source(&self.plan.sources[source].spec, &self.base)
     }
 
     /// What is wrong with the files of a source, with the place in the text that names them.

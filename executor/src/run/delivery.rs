@@ -1,18 +1,18 @@
-//! The sinks of a run: prepared as soon as their rows are there, committed together.
+//! The sinks of a run: written as soon as their rows are there, finalized together.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
-use flowc_planner::plan::{Plan, Target};
-use flowc_sinks::{Finished, Preparation, SinkState};
+use flowc_planner::plan::Plan;
+use flowc_sinks::{Finalized, SinkState, Transaction};
 
-use crate::outputs::{Outputs, Standing};
+use crate::outputs::{Outputs, Prepared, Standing};
 use crate::run::context::RunContext;
 use crate::run::progress::Underway;
 use crate::{Error, Event, OutputReport};
 
-/// Sinks that are committed together: each that is a folder holds a file open until then.
+/// Sinks that are finalized together: each that is a folder holds a file open until then.
 const SINKS_AT_ONCE: usize = 200;
 
 /// Delivers the sinks of one run.
@@ -26,12 +26,11 @@ pub(crate) struct Delivery<'a> {
     states: Mutex<BTreeMap<usize, SinkState>>,
 }
 
-/// A sink that is written beside its place.
+/// A sink that is written, and not finalized yet.
 struct Pending {
     sink: usize,
     report: OutputReport,
-    preparation: Preparation,
-    written: Vec<Finished>,
+    transaction: Box<dyn Transaction>,
 }
 
 impl<'a> Delivery<'a> {
@@ -44,9 +43,19 @@ impl<'a> Delivery<'a> {
         self.run.plan()
     }
 
-    /// Sinks that write files, in order.
-    pub(crate) fn file_sinks(&self, selection: &Selection) -> Vec<usize> {
-        selection.sinks.iter().copied().filter(|&sink| self.plan().sinks[sink].spec.target != Target::Stdout).collect()
+    /// Sinks of which nothing is seen before they are finalized, in order.
+    pub(crate) fn staged_sinks(&self, selection: &Selection) -> Vec<usize> {
+        selection.sinks.iter().copied().filter(|&sink| self.is_staged(sink)).collect()
+    }
+
+    fn is_staged(&self, sink: usize) -> bool {
+        self.outputs.sinks.sink(&self.plan().sinks[sink].spec).is_staged()
+    }
+
+    /// Removes what killed runs left in these sinks.
+    pub(crate) fn recover(&self, sinks: &[usize]) -> Result<(), Error> {
+        let recover = |&sink: &usize| self.outputs.sinks.sink(&self.plan().sinks[sink].spec).recover();
+        sinks.iter().try_for_each(recover).map_err(Error::system("clean up after an interrupted run"))
     }
 
     /// The tasks that may give rows of a sink, or columns that are passed on to it.
@@ -66,20 +75,19 @@ impl<'a> Delivery<'a> {
         format!("writing the sink `{}`", self.plan().sinks[sink].name)
     }
 
-    /// Writes a sink beside its place, unless it stands.
+    /// Writes a sink, unless it stands.
     pub(crate) fn prepare(&self, sink: usize) -> Result<(), Error> {
         let _span = tracing::info_span!("sink", sink = self.plan().sinks[sink].name).entered();
-        let prepared = self.outputs.prepare(&self.plan().sinks[sink])?;
-        let report = prepared.report;
-        let (preparation, written) = match prepared.standing {
+        let Prepared { report, standing } = self.outputs.prepare(&self.plan().sinks[sink])?;
+        let transaction = match standing {
             Standing::Yes(state) => {
                 self.stands(sink, report, state);
                 return Ok(());
             }
-            Standing::No(preparation, written) => (*preparation, written),
+            Standing::No(transaction) => transaction,
         };
         let mut pending = lock(&self.pending);
-        pending.push(Pending { sink, report, preparation, written });
+        pending.push(Pending { sink, report, transaction });
         match pending.len() >= SINKS_AT_ONCE {
             true => self.commit(std::mem::take(&mut *pending)),
             false => Ok(()),
@@ -96,12 +104,11 @@ impl<'a> Delivery<'a> {
     fn commit(&self, mut pending: Vec<Pending>) -> Result<(), Error> {
         pending.sort_by_key(|pending| pending.sink);
         self.run.store.flush()?;
-        Preparation::sync(pending.iter().map(|pending| &pending.preparation))
+        flowc_sinks::prepare(pending.iter().map(|pending| &*pending.transaction))
             .map_err(Error::system("make the sinks durable"))?;
-        for Pending { sink: index, report, preparation, written } in pending {
+        for Pending { sink: index, report, transaction } in pending {
             let sink = &self.plan().sinks[index];
-            let files = written.iter().map(Finished::files).sum();
-            let state = self.outputs.commit(sink, preparation, written)?;
+            let Finalized { state, files } = self.outputs.finalize(sink, transaction)?;
             let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
             self.stands(index, report, state);
             self.run.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
@@ -114,10 +121,10 @@ impl<'a> Delivery<'a> {
         lock(&self.states).insert(sink, state);
     }
 
-    /// Standard output comes last, in the order of the text.
+    /// Sinks whose rows are seen at once come last, in the order of the text.
     pub(crate) fn print(&self, selection: &Selection) -> Result<(), Error> {
         for &sink in &selection.sinks {
-            if self.plan().sinks[sink].spec.target == Target::Stdout {
+            if !self.is_staged(sink) {
                 let report = self.outputs.print(&self.plan().sinks[sink])?;
                 self.underway.tally.lock().outputs.insert(sink, report);
             }
@@ -125,7 +132,7 @@ impl<'a> Delivery<'a> {
         Ok(())
     }
 
-    /// What the files of sinks that stand are known by.
+    /// What the sinks that stand hold.
     pub(crate) fn states(&self) -> MutexGuard<'_, BTreeMap<usize, SinkState>> {
         lock(&self.states)
     }

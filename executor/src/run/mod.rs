@@ -15,10 +15,10 @@ use std::time::SystemTime;
 use flowc_demand::{
     ContentKeys, Demand, KeyDeriver, Selection, columns_read, demand, driven_by_source, is_never_called, taken_whole,
 };
-use flowc_planner::plan::{Sink, Target};
+use flowc_planner::plan::Sink;
 use flowc_planner::stored_edges;
 use flowc_platform::FileStamp;
-use flowc_sinks::Stagings;
+use flowc_sinks::Sinks;
 
 use crate::chain::Chains;
 use crate::inputs::lookup::{Locator, Lookups};
@@ -67,7 +67,7 @@ impl RunContext<'_> {
         let plan = self.plan();
         let deriver = self.planned.deriver();
         let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
-        let files = OpenFiles::new(&self.store.spool());
+        let files = OpenFiles::new(plan, &self.planned.base, &self.store.spool());
         let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;
         path_conflicts::check(plan, &selection.sinks, &self.planned.base, &inventory).map_err(alone)?;
         match self.scan(&mut inventory, &selection, &deriver, &stored, &files, &underway.tally) {
@@ -89,10 +89,10 @@ impl RunContext<'_> {
         let lookup = Lookups { store: &known, inventory: &inventory };
         let locator = Locator { plan, lineage, datasets: &datasets, lookup };
         let reading = Reading { locator, files: &files, fresh: None };
-        let stagings = Stagings::default();
-        let delivery = Delivery::new(self, self.outputs(reading, &stagings), underway);
+        let sinks = Sinks::new(&self.planned.base);
+        let delivery = Delivery::new(self, self.outputs(reading, &sinks), underway);
         let worked = self.work(&delivery, &deriver, &selection, &stored, underway);
-        stagings.clear();
+        sinks.clear();
         let mut errors: Vec<Error> = unreadable.into_values().collect();
         match worked {
             Ok(more) => errors.extend(more),
@@ -137,12 +137,10 @@ impl RunContext<'_> {
         if !demand.tasks.is_empty() {
             self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
         }
-        let specs = delivery.file_sinks(selection).into_iter().map(|sink| &self.plan().sinks[sink].spec);
-        flowc_sinks::remove_leftovers(specs, &self.planned.base)
-            .map_err(Error::system("clean up after an interrupted run"))?;
+        delivery.recover(&delivery.staged_sinks(selection))?;
         let outcomes = self.run_jobs(delivery, deriver, selection, &demand, underway);
         let committed = delivery.commit_all();
-        let failed = self.failures(outcomes, &demand, &delivery.file_sinks(selection), underway);
+        let failed = self.failures(outcomes, &demand, &delivery.staged_sinks(selection), underway);
         Ok(failed.into_iter().chain(committed.err()).collect())
     }
 
@@ -174,10 +172,8 @@ impl RunContext<'_> {
 
     fn tell_left(&self, sink: usize) {
         let Sink { name, spec, .. } = &self.plan().sinks[sink];
-        let is_there = match &spec.target {
-            Target::File(path) | Target::Directory(path) => self.planned.base.join(path).symlink_metadata().is_ok(),
-            Target::Stdout => false,
-        };
+        let claim = Sinks::new(&self.planned.base).sink(spec).claim();
+        let is_there = claim.is_some_and(|claim| claim.path.symlink_metadata().is_ok());
         let outcome = if is_there { "was left as it is" } else { "was not written" };
         self.observer.observe(Event::Warning { message: format!("sink `{name}` {outcome}") });
     }
@@ -257,18 +253,18 @@ impl RunContext<'_> {
         let (observer, forced, verified, tally) =
             (self.observer, &selection.forced, &selection.verified, &underway.tally);
         let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };
-        let files = delivery.file_sinks(selection);
+        let sinks = delivery.staged_sinks(selection);
         let mut after = demand.after.clone();
-        after.extend(files.iter().map(|&sink| delivery.tasks_of(sink, demand)));
+        after.extend(sinks.iter().map(|&sink| delivery.tasks_of(sink, demand)));
         let name = |job: usize| match demand.tasks.get(job) {
             Some(task) => execution.described(task),
-            None => delivery.described(files[job - demand.tasks.len()]),
+            None => delivery.described(sinks[job - demand.tasks.len()]),
         };
         let job = |job: usize| {
             if self.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
             }
-            let Some(task) = demand.tasks.get(job) else { return delivery.prepare(files[job - demand.tasks.len()]) };
+            let Some(task) = demand.tasks.get(job) else { return delivery.prepare(sinks[job - demand.tasks.len()]) };
             let result = execution.execute(task);
             underway.settle(task, &result);
             result
@@ -282,9 +278,8 @@ impl RunContext<'_> {
         })
     }
 
-    fn outputs<'r>(&'r self, reading: Reading<'r>, stagings: &'r Stagings) -> Outputs<'r> {
-        let (base, threads) = (&self.planned.base, self.options.jobs);
-        Outputs { reading, base, stagings, threads, cancel: self.cancel }
+    fn outputs<'r>(&'r self, reading: Reading<'r>, sinks: &'r Sinks) -> Outputs<'r> {
+        Outputs { reading, sinks, threads: self.options.jobs, cancel: self.cancel }
     }
 
     /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before. A stage that only
@@ -335,7 +330,7 @@ fn alone(error: Error) -> Vec<Error> {
 fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
     let now = SystemTime::now();
     let is_racy = |&(source, file): &(usize, usize)| {
-        inventory.source(source).files[file].stamp.is_some_and(|stamp| stamp.is_racy(now))
+        inventory.source(source).files[file].part.stamp.is_some_and(|stamp| stamp.is_racy(now))
     };
     if unread.iter().any(is_racy) {
         std::thread::sleep(FileStamp::TICK);

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use flowc_demand::Selection;
-use flowc_planner::plan::{Purity, Target};
-use flowc_sinks::SinkState;
+use flowc_planner::plan::Purity;
+use flowc_sinks::{SinkState, WatchedFile};
 
 use crate::inputs::lookup::{Locator, Lookups};
-use crate::intake::inventory::Inventory;
 use crate::intake::notices;
 use crate::outputs::Outputs;
 use crate::record::history::RunRecord;
@@ -30,7 +29,7 @@ impl RunContext<'_> {
         let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
         RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
         store.save(&self.planned.texts[0]);
-        if let Some(evidence) = self.evidence(inventory, selection, states) {
+        if let Some(evidence) = self.evidence(sinks, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },
                 segments_cached: stage.segments_cached + stage.segments_ran,
@@ -56,7 +55,7 @@ impl RunContext<'_> {
     /// All that the outcome depends on; none where that can't be told by looking at files.
     fn evidence(
         &self,
-        inventory: &Inventory,
+        sinks: &Outputs<'_>,
         selection: &Selection,
         states: &BTreeMap<usize, SinkState>,
     ) -> Option<Vec<Stamped>> {
@@ -72,21 +71,14 @@ impl RunContext<'_> {
             }
             evidence.push(Stamped::At(path.clone(), *stamp));
         }
+        let inventory = sinks.reading.locator.lookup.inventory;
         for source in inventory.sources.values() {
-            let folders = source.directories.as_ref()?.iter();
-            evidence.extend(folders.map(|(path, stamp)| Stamped::At(path.clone(), *stamp)));
-        }
-        for entry in inventory.sources.values().flat_map(|source| &source.files) {
-            evidence.push(Stamped::At(entry.file.as_ref()?.path.clone(), entry.stamp?));
+            evidence.extend(source.watched()?.into_iter().map(|(path, stamp)| Stamped::At(path, stamp)));
         }
         for sink in &selection.sinks {
-            let folder = match &self.plan().sinks[*sink].spec.target {
-                Target::Directory(folder) => self.planned.base.join(folder),
-                Target::File(_) => self.planned.base.clone(),
-                Target::Stdout => return None,
-            };
-            let files = states.get(sink)?.files.iter();
-            evidence.extend(files.map(|file| Stamped::Written(folder.join(&file.path), file.stamp, file.bytes_digest)));
+            let watched = sinks.sinks.sink(&self.plan().sinks[*sink].spec).watched(states.get(sink)?)?;
+            let written = |file: WatchedFile| Stamped::Written(file.path, file.stamp, file.bytes_digest);
+            evidence.extend(watched.into_iter().map(written));
         }
         Some(evidence)
     }

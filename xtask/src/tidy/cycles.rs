@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 14] = [
     "cli",
     "executor",
     "executor/code",
@@ -19,6 +19,8 @@ const CRATES: [&str; 12] = [
     "executor/python",
     "executor/runner",
     "executor/sandbox",
+    "executor/sinks",
+    "executor/sources",
     "executor/worker",
 ];
 

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
-use flowc_sinks::{Preparation, SinkError, SinkSegment, SinkState, Stagings, remove_leftovers};
+use flowc_sinks::{Dataset, Sink, SinkError, SinkSegment, SinkState, Sinks, Transaction, prepare};
 
 pub fn csv() -> Format {
     Format::Csv(CsvDialect::default())
@@ -48,25 +49,38 @@ pub fn segments_of(rows: &[(&str, &[RecordBatch])]) -> Vec<SinkSegment> {
     rows.iter().map(|(name, batches)| SinkSegment { name: Some((*name).to_owned()), digest: digest(batches) }).collect()
 }
 
-/// Does what a run does: removes leftovers, prepares, writes what is asked for, syncs, commits.
+pub fn sink(spec: &SinkSpec, base: &Path) -> Box<dyn Sink> {
+    Sinks::new(base).sink(spec)
+}
+
+pub fn open(
+    spec: &SinkSpec,
+    base: &Path,
+    schema: SchemaRef,
+    segments: &[SinkSegment],
+    previous: Option<&SinkState>,
+) -> Result<Box<dyn Transaction>, SinkError> {
+    sink(spec, base).open(&Dataset { schema, segments }, previous)
+}
+
+/// Does what a run does: removes leftovers, opens, writes what is asked for, prepares, finalizes.
 pub fn write(
     spec: &SinkSpec,
     base: &Path,
     rows: &[(&str, &[RecordBatch])],
     previous: Option<&SinkState>,
 ) -> Result<SinkState, SinkError> {
-    remove_leftovers([spec], base)?;
-    let sink = Preparation::new(spec, rows[0].1[0].schema(), base, &segments_of(rows), previous, &Stagings::default())?;
-    let mut written = Vec::new();
-    for (i, job) in sink.jobs().iter().enumerate() {
-        let mut writer = sink.writer(i)?;
+    sink(spec, base).recover()?;
+    let transaction = open(spec, base, rows[0].1[0].schema(), &segments_of(rows), previous)?;
+    for (i, job) in transaction.jobs().iter().enumerate() {
+        let mut writer = transaction.writer(i)?;
         for batch in job.segments.iter().flat_map(|&segment| rows[segment].1) {
             writer.write(batch)?;
         }
-        written.push(writer.finish()?);
+        writer.finish()?;
     }
-    Preparation::sync([&sink])?;
-    sink.commit(written)
+    prepare([&*transaction])?;
+    Ok(transaction.finalize()?.state)
 }
 
 /// Sorted names in a folder.

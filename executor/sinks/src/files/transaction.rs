@@ -1,0 +1,208 @@
+//! What is to be written: the files that changed, and those that are kept.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flowc_planner::plan::SinkSpec;
+use flowc_platform::FileStamp;
+
+use crate::error::{At, SinkError};
+use crate::files::layout::Layout;
+use crate::files::place::Place;
+use crate::files::staging::{Staging, Stagings};
+use crate::files::{manifest, names};
+use crate::formats::check::check;
+use crate::sink::{Dataset, Job};
+use crate::state::{SinkSegment, SinkState, WrittenFile, layout_digest, result_digest};
+
+/// Files that are written beside their target. Dropping it before they are finalized leaves everything as it was.
+#[derive(Debug)]
+pub(crate) struct FileTransaction {
+    pub(crate) place: Place,
+    pub(crate) target: PathBuf,
+    pub(crate) digests: Vec<[u8; 32]>,
+    pub(crate) result: [u8; 32],
+    pub(crate) layout_digest: [u8; 32],
+    pub(crate) jobs: Vec<Job>,
+    /// Files that stay, with their stamps of now.
+    pub(crate) kept: Vec<WrittenFile>,
+    /// Paths in the folder that this sink wrote earlier.
+    pub(crate) ours: BTreeSet<String>,
+    /// The stamp of the manifest, where it is known to list just these paths.
+    pub(crate) manifest: Option<FileStamp>,
+    pub(crate) staging: Arc<Staging>,
+    pub(crate) layout: Layout,
+    written: Mutex<Vec<Finished>>,
+}
+
+/// The files of one job, written and waiting to be finalized.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) job: usize,
+    pub(crate) files: Vec<StagedOutput>,
+}
+
+/// One file that waits to be finalized.
+#[derive(Debug)]
+pub(crate) struct StagedOutput {
+    pub(crate) staged: PathBuf,
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes_digest: [u8; 32],
+}
+
+impl FileTransaction {
+    /// Compares what is to be written with what is there. Where no previous state is remembered, a folder's own manifest
+    /// says what is there. `stagings` are those of all sinks of the run.
+    pub(crate) fn new(
+        place: &Place,
+        spec: &SinkSpec,
+        dataset: &Dataset<'_>,
+        previous: Option<&SinkState>,
+        stagings: &Stagings,
+    ) -> Result<Self, SinkError> {
+        let Dataset { schema, segments } = dataset;
+        check(spec, schema)?;
+        let target = place.resolve()?;
+        let listed = if place.is_folder && previous.is_none() { manifest::read(&target)? } else { None };
+        let layout_digest = layout_digest(spec, schema);
+        let known = previous.or(listed.as_ref()).filter(|state| state.layout == layout_digest);
+        let (kept, jobs) = compare(place, spec, &target, segments, known)?;
+        let manifest = previous.and_then(|state| state.manifest).filter(|stamp| manifest::is_intact(&target, stamp));
+        let ours = match previous {
+            Some(state) if manifest.is_some() => state.files.iter().map(|file| file.path.clone()).collect(),
+            _ if place.is_folder => ours(&target, previous)?,
+            _ => BTreeSet::new(),
+        };
+        let transaction = Self {
+            place: place.clone(),
+            digests: segments.iter().map(|segment| segment.digest).collect(),
+            result: result_digest(spec, schema, segments),
+            layout_digest,
+            jobs,
+            kept,
+            ours,
+            manifest,
+            staging: if place.is_folder { stagings.of_folder(&target)? } else { stagings.of_file(&target)? },
+            layout: Layout::new(spec, schema.clone())?,
+            written: Mutex::default(),
+            target,
+        };
+        transaction.refuse_foreign()?;
+        Ok(transaction)
+    }
+
+    /// Takes in the files of a job.
+    pub(crate) fn take(&self, finished: Finished) {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+    }
+
+    /// The files of all jobs that were written, in any order.
+    pub(crate) fn written(&self) -> Vec<Finished> {
+        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Refuses names that are taken, as far as they are known before the work. Partitions are known once all rows are written.
+    fn refuse_foreign(&self) -> Result<(), SinkError> {
+        if !self.place.is_folder || !self.layout.partition.is_empty() {
+            return Ok(());
+        }
+        let taken = |name: &String| !self.ours.contains(name) && self.target.join(name).symlink_metadata().is_ok();
+        match self.jobs.iter().map(|job| &job.name).find(|name| taken(name)) {
+            Some(name) => Err(SinkError::Foreign { path: self.target.join(name) }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sorts the files to write into those that are kept and those that are not.
+fn compare(
+    place: &Place,
+    spec: &SinkSpec,
+    target: &Path,
+    segments: &[SinkSegment],
+    known: Option<&SinkState>,
+) -> Result<(Vec<WrittenFile>, Vec<Job>), SinkError> {
+    let (mut kept, mut jobs) = (Vec::new(), Vec::new());
+    let mut by_name: HashMap<&str, Vec<&WrittenFile>> = HashMap::new();
+    for file in known.into_iter().flat_map(|state| &state.files) {
+        let name = if place.is_folder { file.path.rsplit('/').next().unwrap_or_default() } else { "" };
+        by_name.entry(name).or_default().push(file);
+    }
+    for job in all_jobs(place, spec, segments) {
+        let name = if place.is_folder { job.name.as_str() } else { "" };
+        let earlier = by_name.get(name).map_or(&[][..], Vec::as_slice);
+        match kept_files(place, target, segments, &job, earlier)? {
+            Some(files) => kept.extend(files),
+            None => jobs.push(job),
+        }
+    }
+    Ok((kept, jobs))
+}
+
+fn all_jobs(place: &Place, spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Job> {
+    if !place.is_folder {
+        return vec![Job { segments: (0..segments.len()).collect(), name: place.path.clone() }];
+    }
+    let names = names::file_names(spec, segments).into_iter().enumerate();
+    names.map(|(i, name)| Job { segments: vec![i], name }).collect()
+}
+
+/// The files of a job as they lie there, if they are what the job would write.
+fn kept_files(
+    place: &Place,
+    target: &Path,
+    segments: &[SinkSegment],
+    job: &Job,
+    earlier: &[&WrittenFile],
+) -> Result<Option<Vec<WrittenFile>>, SinkError> {
+    let wanted = || job.segments.iter().map(|&i| &segments[i].digest);
+    let mut kept = Vec::new();
+    for &file in earlier {
+        let unchanged = file.segments.iter().eq(wanted());
+        match unchanged.then(|| verified(&place.file(target, &file.path), file)).transpose()?.flatten() {
+            Some(stamp) => kept.push(WrittenFile { stamp, ..file.clone() }),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(kept).filter(|kept| !kept.is_empty()))
+}
+
+/// The stamp of a file that still holds what was written: by its stamp, else by its bytes.
+fn verified(path: &Path, file: &WrittenFile) -> Result<Option<FileStamp>, SinkError> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {
+            let stamp = FileStamp::from_metadata(&metadata);
+            if stamp == file.stamp {
+                return Ok(Some(stamp));
+            }
+        }
+        _ => return Ok(None),
+    }
+    let mut open = File::open(path).at(path, "reading")?;
+    let stamp = FileStamp::of_file(&open).at(path, "reading")?;
+    if stamp.size != file.stamp.size {
+        return Ok(None);
+    }
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut open, &mut hasher).at(path, "reading")?;
+    Ok((*hasher.finalize().as_bytes() == file.bytes_digest).then_some(stamp))
+}
+
+/// The paths in the folder that are this sink's: those that its manifest lists. Where the manifest is gone, those that
+/// are remembered and still hold what was written.
+fn ours(target: &Path, previous: Option<&SinkState>) -> Result<BTreeSet<String>, SinkError> {
+    if let Some(paths) = manifest::paths(target)? {
+        return Ok(paths);
+    }
+    let mut ours = BTreeSet::new();
+    for file in previous.into_iter().flat_map(|state| &state.files) {
+        if verified(&target.join(&file.path), file)?.is_some() {
+            ours.insert(file.path.clone());
+        }
+    }
+    Ok(ours)
+}

@@ -1,0 +1,379 @@
+//! A part of a source, opened: the one way in for every format.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_schema::{DataType, SchemaRef};
+use bytes::Bytes;
+use flowc_planner::key::RawDigest;
+use flowc_planner::plan::{Compression, Format, SourceSpec};
+use flowc_platform::FileStamp;
+
+use crate::columnar::ipc::IpcFile;
+use crate::columnar::parquet::ParquetFile;
+use crate::error::SourceError;
+use crate::fields::project;
+use crate::files::list::SourceFile;
+use crate::files::marks::bom_length;
+use crate::files::partitions::{Folders, explain_missing, unread_names};
+use crate::files::spool::{open_plain, spool};
+use crate::files::view::View;
+use crate::reader::{Rows, SegmentReader};
+use crate::segment::RawSegment;
+use crate::text::csv::CsvLayout;
+use crate::text::dialect;
+use crate::text::file::{TextFile, TextFormat};
+use crate::text::json;
+use crate::text::sift::Sift;
+use crate::values::texts::plain as plain_schema;
+use crate::whole;
+
+/// A source file, opened for scanning and reading. Compressed and unseekable files have been written plain to an
+/// unlinked file first. Several threads may read from it at once.
+pub struct OpenFile {
+    view: View,
+    schema: SchemaRef,
+    /// Which of the schema's columns are in the names of the file's folders.
+    folders: Folders,
+    /// Holds the other columns.
+    content: Content,
+    stamp: FileStamp,
+    /// What was opened, to look at again; none for standard input.
+    origin: Option<(File, PathBuf)>,
+    /// Whether the plain bytes lie in a file of our own.
+    spooled: bool,
+    /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
+    unread_folders: Vec<String>,
+}
+
+enum Content {
+    Text(TextFile),
+    Parquet(ParquetFile),
+    Ipc(IpcFile),
+    Whole,
+}
+
+impl OpenFile {
+    /// Opens a file. `spool`: an existing folder for what must be decompressed.
+    pub fn open(
+        file: &SourceFile,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        spool: &Path,
+    ) -> Result<OpenFile, SourceError> {
+        let (view, origin) = open_plain(file, spec.compression, spool)?;
+        let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "look at it"))?;
+        let spooled = spec.compression.of(&file.name) != Compression::None;
+        let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
+        Ok(OpenFile { spooled, ..opened })
+    }
+
+    /// Takes all bytes of an input that can't be read again. `name` stands for it in messages and rejects.
+    pub(crate) fn of_reader(
+        input: impl Read + Send,
+        name: &str,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        folder: &Path,
+    ) -> Result<OpenFile, SourceError> {
+        let file = spool(input, spec.compression.of(name), folder, name)?;
+        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(name, "look at it"))?;
+        Self::with(View::new(Arc::new(file), name)?, spec, schema, stamp, None)
+    }
+
+    fn with(
+        view: View,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        stamp: FileStamp,
+        origin: Option<(File, PathBuf)>,
+    ) -> Result<OpenFile, SourceError> {
+        let folders = match spec.partitions {
+            Some(true) => Folders::read(view.name(), schema)?,
+            _ => Folders::unread(schema),
+        };
+        let unread_folders = if spec.partitions.is_none() { unread_names(view.name(), schema) } else { Vec::new() };
+        let content = Content::open(&view, spec, &folders.own(schema));
+        let content = content.map_err(|error| explain_missing(error, spec))?;
+        let (schema, spooled) = (schema.clone(), origin.is_none());
+        Ok(OpenFile { view, schema, folders, content, stamp, spooled, origin, unread_folders })
+    }
+
+    /// The file's name, as matched.
+    pub fn name(&self) -> &str {
+        self.view.name()
+    }
+
+    /// Whether it had to be unpacked, or came from standard input: opening it again costs much, or can't be done.
+    pub fn is_spooled(&self) -> bool {
+        self.spooled
+    }
+
+    /// The stamp of the file when it was opened.
+    pub fn stamp(&self) -> FileStamp {
+        self.stamp
+    }
+
+    /// The source's columns, which `projection` in [`read`](Self::read) counts.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Columns that the file has and the schema has not: nothing reads them.
+    pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
+        let own = match &self.content {
+            Content::Text(text) => text.unknown(),
+            Content::Parquet(parquet) => parquet.unknown(),
+            Content::Ipc(ipc) => ipc.unknown(),
+            Content::Whole => Vec::new(),
+        };
+        // A column that the folders have too is read from there.
+        let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
+        Ok(own.chain(self.folders.unknown().iter().cloned()).collect())
+    }
+
+    /// Columns that the names of the file's folders have, and nothing reads; none where the pipeline's text says so.
+    pub fn unread_folders(&self) -> &[String] {
+        &self.unread_folders
+    }
+
+    /// A digest of the values in the names of the file's folders: they are values of its rows.
+    pub fn folder_digest(&self) -> Option<RawDigest> {
+        self.folders.digest()
+    }
+
+    /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
+    /// of the segment along, for [`read`](Self::read), so that they are read once. After an error there is no more.
+    pub fn segments(&self) -> impl Iterator<Item = Result<(RawSegment, Option<Bytes>), SourceError>> + Send + '_ {
+        let without_bytes = |segment: Result<RawSegment, SourceError>| segment.map(|segment| (segment, None));
+        let segments: Box<dyn Iterator<Item = _> + Send + '_> = match &self.content {
+            Content::Text(text) => Box::new(text.segments()),
+            Content::Parquet(parquet) => Box::new(parquet.segments().map(without_bytes)),
+            Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
+            Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
+        };
+        segments.map(|segment| segment.map(|(segment, bytes)| (self.folders.complete(segment), bytes)))
+    }
+
+    /// Reads a segment's rows: the columns of the schema that `projection` names, in its order. `bytes` is what came
+    /// with the segment, if it is still at hand; otherwise text is read again, and must be what it was.
+    ///
+    /// Under `bad-rows "fail"` only the columns that are read are checked; otherwise all are, because which rows there
+    /// are must not depend on the projection.
+    pub fn read(
+        &self,
+        segment: &RawSegment,
+        bytes: Option<Bytes>,
+        projection: &[usize],
+    ) -> Result<SegmentReader, SourceError> {
+        let own = self.folders.own_projection(projection);
+        let rows = self.rows(segment, bytes, &own)?;
+        let schema = project(&self.folders.own(&self.schema), &own);
+        let filler = self.folders.filler(&self.schema, projection);
+        Ok(SegmentReader::new(self.view.name(), schema, rows, filler))
+    }
+
+    fn rows(&self, segment: &RawSegment, bytes: Option<Bytes>, projection: &[usize]) -> Result<Rows, SourceError> {
+        Ok(match &self.content {
+            Content::Text(text) => Rows::Text(Box::new(Sift::new(text, segment, bytes, projection)?)),
+            Content::Parquet(parquet) => Rows::Parquet(Box::new(parquet.read(segment, projection)?)),
+            Content::Ipc(ipc) => Rows::Ipc(Box::new(ipc.read(segment, projection)?)),
+            Content::Whole => {
+                let own = self.folders.own(&self.schema);
+                Rows::One(Some(whole::read(&self.view, &own, segment, bytes, projection)?))
+            }
+        })
+    }
+
+    /// Fails if the file is no longer what was opened: written to, cut short, replaced or deleted. To be called when
+    /// all that is needed has been read, before any of it is believed.
+    pub fn verify_unchanged(&self) -> Result<(), SourceError> {
+        let Some((file, path)) = &self.origin else { return Ok(()) };
+        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "look at it"))?;
+        if now.size < self.stamp.size {
+            return Err(self.view.changed("it became shorter"));
+        }
+        if (now.size, now.modified_ns) != (self.stamp.size, self.stamp.modified_ns) {
+            return Err(self.view.changed("it was written to"));
+        }
+        match FileStamp::of(path) {
+            Ok(there) if (there.inode, there.device) == (now.inode, now.device) => Ok(()),
+            Ok(_) => Err(self.view.changed("it was replaced by another file")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.view.changed("it was deleted")),
+            Err(error) => Err(SourceError::io(self.view.name(), "look at it")(error)),
+        }
+    }
+}
+
+impl Content {
+    fn open(view: &View, spec: &SourceSpec, schema: &SchemaRef) -> Result<Self, SourceError> {
+        let plain = plain_schema(schema);
+        let text =
+            |format, start| Content::Text(TextFile::new(view.clone(), plain.clone(), format, spec.bad_rows, start));
+        Ok(match &spec.format {
+            Format::Csv(dialect) => {
+                dialect::check_types(schema)?;
+                let (layout, start) = CsvLayout::open(view, bom_length(view)?, dialect, &plain)?;
+                text(TextFormat::Csv(Arc::new(layout)), start)
+            }
+            Format::JsonLines => {
+                json::check_types(schema)?;
+                text(TextFormat::JsonLines, bom_length(view)?)
+            }
+            Format::Lines => {
+                check_fixed("lines", schema, &[DataType::Utf8])?;
+                text(TextFormat::Lines, bom_length(view)?)
+            }
+            Format::Bytes => {
+                check_fixed("bytes", schema, &[DataType::Utf8, DataType::Binary])?;
+                Content::Whole
+            }
+            Format::Parquet => Content::Parquet(ParquetFile::open(view.clone(), schema.clone())?),
+            Format::Arrow => Content::Ipc(IpcFile::open(view.clone(), schema.clone())?),
+            Format::Table => return Err(SourceError::no_source()),
+        })
+    }
+}
+
+/// Some formats give the same columns always; a declared schema may only name them anew.
+fn check_fixed(format: &'static str, schema: &SchemaRef, types: &[DataType]) -> Result<(), SourceError> {
+    if schema.fields().iter().map(|field| field.data_type()).eq(types) {
+        return Ok(());
+    }
+    let types: Vec<_> = types.iter().map(ToString::to_string).collect();
+    let reason = format!("it gives {} column(s), of type {}", types.len(), types.join(" and "));
+    Err(SourceError::UnfitSchema { format, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flowc_planner::plan::BadRows;
+
+    use super::*;
+    use crate::testing::{Folder, Table, csv, gzip, schema, segments, spec, with_bad_rows};
+
+    fn lines() -> SchemaRef {
+        schema(&[("line", DataType::Utf8, false)])
+    }
+
+    #[test]
+    fn compressed_files_of_several_members_read_as_one() {
+        let folder = Folder::new();
+        let gz = folder.write("a.txt.gz", [gzip(b"one\ntw"), gzip(b"o\n")].concat());
+        let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
+        let zst = folder.write("a.txt.ZST", [frame(b"one\ntw"), frame(b"o\n")].concat());
+        for file in [gz, zst] {
+            let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
+            assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);
+            assert_eq!(open.stamp().size, std::fs::metadata(&file.path).unwrap().len());
+        }
+    }
+
+    #[test]
+    fn a_cut_or_foreign_compressed_file_is_damaged() {
+        let folder = Folder::new();
+        let (gz, zst) = (gzip(&[b'x'; 9999]), zstd::encode_all(&[b'x'; 9999][..], 1).unwrap());
+        for (name, bytes) in [("a.gz", &gz[..gz.len() - 9]), ("b.gz", b"no gzip"), ("a.zst", &zst[..zst.len() - 1])] {
+            let file = folder.write(name, bytes);
+            let result = folder.open(&file, &spec(Format::Lines), &lines());
+            assert!(matches!(result, Err(SourceError::Damaged { .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_under_the_reader_is_noticed() {
+        let folder = Folder::new();
+        let change = |name: &str, act: &dyn Fn(&SourceFile)| {
+            let file = folder.write(name, "a\nb\n");
+            let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
+            open.verify_unchanged().unwrap();
+            act(&file);
+            open.verify_unchanged().unwrap_err().to_string()
+        };
+        let grown = change("grown", &|file| {
+            File::options().append(true).open(&file.path).unwrap().write_all(b"c\n").unwrap();
+        });
+        let short = change("short", &|file| File::options().write(true).open(&file.path).unwrap().set_len(1).unwrap());
+        let gone = change("gone", &|file| std::fs::remove_file(&file.path).unwrap());
+        let other = change("other", &|file| {
+            let new = folder.write("new", "a\nb\n");
+            std::fs::rename(new.path, &file.path).unwrap();
+        });
+        assert!(grown.contains("written to") && short.contains("shorter"), "{grown} {short}");
+        assert!(gone.contains("deleted") && other.contains("replaced"), "{gone} {other}");
+    }
+
+    #[test]
+    fn a_segment_read_again_must_have_the_same_bytes() {
+        let folder = Folder::new();
+        let file = folder.write("a", "one\ntwo\n");
+        let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
+        let segment = segments(&open).remove(0);
+        assert_eq!(open.read(&segment, None, &[0]).unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
+        std::fs::write(&file.path, "one\nTWO\n").unwrap();
+        assert!(matches!(open.read(&segment, None, &[0]), Err(SourceError::Changed { .. })));
+        std::fs::write(&file.path, "one").unwrap();
+        assert!(matches!(open.read(&segment, None, &[0]), Err(SourceError::Changed { .. })));
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_the_columns_that_are_read() {
+        let folder = Folder::new();
+        let file = folder.write("a", "n,t\n1,a\nx,b\n3,c\n");
+        let columns = schema(&[("n", DataType::Int64, true), ("t", DataType::Utf8, true)]);
+        for projection in [&[][..], &[0], &[1], &[1, 0]] {
+            let open = folder.open(&file, &with_bad_rows(csv(), BadRows::Skip), &columns).unwrap();
+            let segment = segments(&open).remove(0);
+            let mut reader = open.read(&segment, None, projection).unwrap();
+            let batch = reader.next().unwrap().unwrap();
+            assert_eq!((batch.num_rows(), batch.num_columns()), (2, projection.len()));
+            assert_eq!(reader.rejected(), 1);
+        }
+    }
+
+    #[test]
+    fn every_format_takes_an_empty_projection_and_an_empty_file() {
+        let folder = Folder::new();
+        let columns = schema(&[("n", DataType::Int64, true)]);
+        for (format, text, empty) in [(csv(), "n\n1\n", "n\n"), (Format::JsonLines, "{\"n\":1}\n", "")] {
+            let file = folder.write("full", text);
+            let open = folder.open(&file, &spec(format.clone()), &columns).unwrap();
+            let batches: Vec<_> = open.read(&segments(&open)[0], None, &[]).unwrap().collect();
+            assert_eq!(batches.into_iter().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1);
+            let file = folder.write("empty", empty);
+            let open = folder.open(&file, &spec(format), &columns).unwrap();
+            assert_eq!(segments(&open).len(), 1);
+            assert_eq!(Table::read(&open).unwrap().rows.len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end() {
+        let folder = Folder::new();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        let writer = std::thread::spawn({
+            let path = path.clone();
+            move || std::fs::write(path, "one\ntwo\n").unwrap()
+        });
+        let file = SourceFile { path, name: "pipe".to_owned() };
+        let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
+        writer.join().unwrap();
+        assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);
+    }
+
+    #[test]
+    fn formats_with_fixed_columns_refuse_others_and_tables_are_no_source() {
+        let folder = Folder::new();
+        let file = folder.write("a", "x");
+        let wrong = schema(&[("line", DataType::Int64, false)]);
+        for format in [Format::Lines, Format::Bytes, Format::Table] {
+            assert!(folder.open(&file, &spec(format), &wrong).is_err());
+        }
+    }
+}

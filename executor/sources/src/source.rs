@@ -1,0 +1,82 @@
+//! What every source does, whatever it reads.
+//!
+//! A run calls [`Source::poll`] once, and compares the stamps of the parts with those that it remembers. It calls
+//! [`Source::open`] for each part that is new or was changed, cuts it into segments, and reads them; later it opens parts
+//! again whose columns it needs.
+
+use std::path::{Path, PathBuf};
+
+use arrow_schema::SchemaRef;
+use flowc_planner::key::KeyHasher;
+use flowc_platform::FileStamp;
+
+use crate::error::SourceError;
+use crate::files::open::OpenFile;
+use crate::infer::basis::Basis;
+
+/// Where the rows of a stream come from.
+pub trait Source: Send + Sync {
+    /// Hashes what the source reads. What is known of its parts is remembered under this and its format and columns.
+    fn hash_into(&self, hasher: &mut KeyHasher);
+
+    /// Patterns of the files of this machine that it reads.
+    fn patterns(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether a part can be opened again in a later run.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// Finds the parts that the source has now. `known` is what an earlier poll found; where it still holds, nothing needs
+    /// to be listed.
+    ///
+    /// # Errors
+    /// If there is nothing to read, or the system refuses.
+    fn poll(&self, known: &Polled) -> Result<Polled, SourceError>;
+
+    /// Tells the columns of a source that does not declare them, from its parts.
+    ///
+    /// # Errors
+    /// If the parts can't be read before the run, or show no columns.
+    fn infer_schema(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError>;
+
+    /// Opens a part, to be cut into segments and read. `schema` has the source's columns; `spool` is an existing folder for
+    /// bytes that can't be read where they are.
+    ///
+    /// # Errors
+    /// If the part can't be read, or does not have the columns.
+    fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError>;
+
+    /// Says why a part may be read in the wrong dialect, and what to set; none if nothing is odd about it.
+    fn doubt(&self, _part: &SourcePart) -> Option<String> {
+        None
+    }
+
+    /// Says what the column that an error is about would be inferred from now; none if it can't be told.
+    fn basis(&self, _parts: &[SourcePart], _error: &SourceError) -> Option<Basis> {
+        None
+    }
+}
+
+/// A named run of bytes that a source reads as one, such as a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourcePart {
+    /// Its name, for messages and for the files of sinks.
+    pub name: String,
+    /// Where it lies, if it is a file of this machine.
+    pub path: Option<PathBuf>,
+    /// What it was when it was polled. While the stamp is the same, the part holds the same segments; a part without a
+    /// stamp is read in every run.
+    pub stamp: Option<FileStamp>,
+}
+
+/// What a source has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Polled {
+    /// Its parts, in the order of the dataset.
+    pub parts: Vec<SourcePart>,
+    /// Folders with their stamps: while none of them changes, no part is added or removed. None if folders can't tell.
+    pub folders: Option<Vec<(PathBuf, FileStamp)>>,
+}
