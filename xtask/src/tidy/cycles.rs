@@ -7,19 +7,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 15] = [
     "cli",
     "executor",
     "executor/code",
     "executor/codec",
     "executor/columns",
+    "executor/componentize",
     "executor/demand",
     "executor/platform",
     "executor/process",
     "executor/python",
     "executor/runner",
     "executor/sandbox",
+    "executor/store",
     "executor/worker",
+    "planner",
 ];
 
 /// Per module, by its path from the crate's root, the modules that it imports.
