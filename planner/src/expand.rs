@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::read::form::{self, Form};
 use crate::syntax::{Arg, Node, Prop, Value};
-use crate::text::{Place, Texts};
+use crate::place::Place;
+use crate::text::Texts;
 
 /// Loops that make more top-level nodes than this are a mistake.
 const MOST_NODES: usize = 1_000_000;

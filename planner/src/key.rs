@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_schema::Field;
 use serde::{Deserialize, Serialize};
 
-use crate::plan::SecretSource;
+use crate::secret::SecretSource;
 
 macro_rules! digest_newtype {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -261,12 +261,12 @@ impl InvocationKey {
     pub fn derive(stage: &StageKey, phase: Phase, part: u64, inputs: &[ReadKeys<'_>]) -> Self {
         let mut hasher = KeyHasher::new("flowc invocation 1");
         hasher.digest(stage.as_bytes()).number(phase as u64).number(part).number(inputs.len() as u64);
-        for input in inputs {
-            hasher.number(input.segments.len() as u64).number(input.reads.len() as u64);
-            for segment in input.segments {
-                hasher.digest(segment.rows.as_bytes());
-                for &column in input.reads {
-                    hasher.digest(segment.columns[column].as_bytes());
+        for ReadKeys { segments, reads } in inputs {
+            hasher.number(segments.len() as u64).number(reads.len() as u64);
+            for SegmentKeys { rows, columns } in *segments {
+                hasher.digest(rows.as_bytes());
+                for &column in *reads {
+                    hasher.digest(columns[column].as_bytes());
                 }
             }
         }

@@ -19,10 +19,12 @@ pub mod key;
 pub mod lock;
 pub mod pattern;
 mod pins;
+mod place;
 pub mod plan;
 pub mod quantity;
 mod read;
 pub mod render;
+mod secret;
 mod serialization;
 mod syntax;
 mod targets;
@@ -65,7 +67,7 @@ pub struct Outcome<T> {
 pub fn plan(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue) -> Outcome<Plan> {
     let mut problems = Problems::default();
     let value = attempt(texts, settings, catalogue, &mut problems).filter(|_| problems.is_empty());
-    Outcome { value, problems: problems.into_diagnostics(texts) }
+    Outcome { value, problems: problems.into_diagnostics(texts.sources()) }
 }
 
 /// Where the text says which files a source reads, as `flow.kdl:2`: for what is wrong with these files.

@@ -7,7 +7,6 @@
 mod code;
 mod format;
 mod limits;
-mod secret;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use code::{Code, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use limits::{Cache, Isolate, Limits, Serialization};
-pub use secret::SecretSource;
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
+pub use crate::secret::SecretSource;
 
 /// The version of the plan's form. It is part of the hash.
 pub const PLAN_VERSION: u32 = 2;
@@ -65,13 +64,28 @@ impl Plan {
 
     /// What stays equal over all invocations of a stage.
     pub fn stage_key(&self, stage: usize) -> StageKey {
-        let stage = &self.stages[stage];
-        let fields = |input: &Input| {
-            let schema = &self.stream(input.stream).schema;
-            input.reads.iter().map(|&column| schema.field(column)).collect()
+        // What is not in the key follows from what is, or changes no result.
+        let Stage {
+            digest,
+            config,
+            runner,
+            inputs,
+            secrets,
+            name: _,
+            code: _,
+            chains: _,
+            purity: _,
+            outputs: _,
+            partial: _,
+            parts: _,
+            limits: _,
+        } = &self.stages[stage];
+        let fields = |Input { stream, reads, port: _, class: _, key: _ }: &Input| {
+            let schema = &self.stream(*stream).schema;
+            reads.iter().map(|&column| schema.field(column)).collect()
         };
-        let reads: Vec<Vec<&Field>> = stage.inputs.iter().map(fields).collect();
-        StageKey::derive(&stage.digest, &stage.config, &stage.runner, &reads, &stage.secrets)
+        let reads: Vec<Vec<&Field>> = inputs.iter().map(fields).collect();
+        StageKey::derive(digest, config, runner, &reads, secrets)
     }
 
     /// The stage that produces a stream, with the output port, unless a source does.

@@ -8,7 +8,7 @@ use crate::diagnostic::{Problems, StageProblem};
 use crate::expand::Settings;
 use crate::plan::{Code, Isolate, OutputColumn, Rows, Serialization};
 use crate::read::StageDecl;
-use crate::text::Place;
+use crate::place::Place;
 use crate::wiring::Resolved;
 
 /// The name under which the numbers of picked rows travel.

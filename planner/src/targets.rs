@@ -10,7 +10,8 @@ use crate::pattern::{Pattern, Step, normal};
 use crate::plan::{Format, Location, SinkSpec, Target};
 use crate::quantity::count;
 use crate::read::SinkDecl;
-use crate::text::{Place, Texts};
+use crate::place::Place;
+use crate::text::Texts;
 use crate::wiring::Resolved;
 
 /// Says what is wrong between sinks, and between sinks and the streams that they write.

@@ -5,17 +5,10 @@ use std::sync::Arc;
 
 use miette::NamedSource;
 
-use crate::diagnostic::Problems;
+use crate::diagnostic::{Problems, Source};
 use crate::pattern::normal;
+use crate::place::Place;
 use crate::syntax::{self, Node};
-
-/// A stretch of a text, in bytes. Places sort in the order of the texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) file: u32,
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
 
 /// Text of all files of a pipeline.
 ///
@@ -115,7 +108,8 @@ impl Texts {
         self.files.iter().map(|file| file.path.as_str())
     }
 
-    pub(crate) fn sources(&self) -> impl Iterator<Item = Arc<NamedSource<Arc<str>>>> {
+    /// The texts as diagnostics show them, by the numbers of their files.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = Source> {
         self.files.iter().map(|file| Arc::new(NamedSource::new(&file.path, file.text.clone())))
     }
 

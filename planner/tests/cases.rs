@@ -6,6 +6,8 @@ mod support;
 
 use std::path::Path;
 
+use flowc_planner::key::canonical_json;
+use flowc_planner::plan::Plan;
 use flowc_planner::{render, units};
 use miette::NarratableReportHandler;
 
@@ -53,6 +55,25 @@ fn plans_are_as_expected() {
         format!("{}\n{drawn}", render::plan_text(&plan, &units))
     });
     assert!(cases >= 6);
+}
+
+/// The canonical plan, for people to read: what is hashed has the same members in the same order, and no spaces.
+fn canonical(text: &str) -> String {
+    let outcome = support::planned(text);
+    let problems: Vec<String> = outcome.problems.iter().map(ToString::to_string).collect();
+    let plan = outcome.value.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
+    let read: serde_json::Value = serde_json::from_str(&plan.canonical()).unwrap();
+    assert_eq!(canonical_json(&read), plan.canonical());
+    let read_back: Plan = serde_json::from_value(read.clone()).unwrap();
+    assert_eq!(read_back, plan, "a plan that a run record holds can be read");
+    let golden = serde_json::json!({ "hash": plan.hash().to_string(), "plan": read });
+    format!("{}\n", serde_json::to_string_pretty(&golden).unwrap())
+}
+
+/// A plan that changes here changes the hash of every user's plan, and the records of earlier runs can't be compared with it.
+#[test]
+fn canonical_plans_and_their_hashes_are_as_ever() {
+    assert!(each_case("canonical", "json", canonical) >= 1);
 }
 
 #[test]

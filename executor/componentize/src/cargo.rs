@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use flowc_code::{Ran, Reader, ToolError, Tools};
+use flowc_code::{Ran, Reader, Tools};
 use serde::Deserialize;
 
 use crate::environment::{cargo, cargo_home, fetching};
@@ -13,6 +13,7 @@ use crate::fresh::Held;
 use crate::manifest::Sources;
 use crate::reads::reads;
 use crate::source::{Reads, Source, digest_besides};
+use crate::toolchain::{Toolchain, not_run};
 use crate::{BuildError, RUSTFLAGS, TARGET, wrapper};
 
 /// Cargo, ready to build some sources.
@@ -190,40 +191,6 @@ fn empty(folder: &Path) -> Result<(), BuildError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BuildError::io(folder)(error)),
         _ => std::fs::create_dir_all(folder).map_err(BuildError::io(folder)),
-    }
-}
-
-/// What compiles.
-pub(crate) struct Toolchain {
-    /// Its folder.
-    pub(crate) sysroot: PathBuf,
-    /// The compiler's version and host, in full.
-    pub(crate) version: String,
-}
-
-impl Toolchain {
-    /// The one that is picked in a folder.
-    pub(crate) fn find(dir: &Path, tools: Tools<'_>) -> Result<Self, BuildError> {
-        let sysroot = PathBuf::from(ask("rustc", &["--print", "sysroot"], dir, tools)?.trim());
-        Ok(Self { sysroot, version: ask("rustc", &["-vV"], dir, tools)? })
-    }
-}
-
-/// What a tool answers; an error if it fails.
-fn ask(tool: &'static str, args: &[&str], dir: &Path, tools: Tools<'_>) -> Result<String, BuildError> {
-    let ran = tools.run(fetching(tool, dir).args(args), &mut |_| ()).map_err(not_run(tool))?;
-    match ran.status.success() {
-        true => Ok(String::from_utf8_lossy(&ran.stdout).into_owned()),
-        false => Err(BuildError::NoTool { tool, reason: ran.stderr.trim().to_owned() }),
-    }
-}
-
-/// Why a tool did not come to its end.
-pub(crate) fn not_run(tool: &'static str) -> impl FnOnce(ToolError) -> BuildError {
-    move |error| match error {
-        ToolError::NotStarted(reason) => BuildError::NoTool { tool, reason },
-        ToolError::NotGuarded(_) => BuildError::NoTools(error),
-        ToolError::Stopped => BuildError::Stopped,
     }
 }
 

@@ -15,6 +15,7 @@ mod fresh;
 mod manifest;
 mod reads;
 mod source;
+mod toolchain;
 mod wrapper;
 
 use std::path::{Path, PathBuf};

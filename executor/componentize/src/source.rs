@@ -9,8 +9,8 @@ use flowc_code::{Evidence, Parts, Reader, Root, Rules, Tools, Tree, relative};
 use flowc_platform::FileStamp;
 use serde::{Deserialize, Serialize};
 
-use crate::cargo::Toolchain;
 use crate::manifest::{Package, Sources};
+use crate::toolchain::Toolchain;
 use crate::{BuildError, RUSTFLAGS, TARGET, environment};
 
 /// Bump this when the way of building changes the bytes of components.

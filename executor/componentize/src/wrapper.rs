@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use flowc_code::Tools;
 
 use crate::BuildError;
-use crate::cargo::not_run;
 use crate::environment::fetching;
+use crate::toolchain::not_run;
 
 /// The variable with pairs of paths to map, a line each.
 pub(crate) const REMAP: &str = "FLOWC_REMAP";

@@ -7,7 +7,7 @@ use arrow_schema::Schema;
 use flowc_planner::key::{
     ColumnKey, FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, RowsKey, SegmentKeys, StageKey,
 };
-use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Input, Output, OutputColumn, Plan, Producer, Rows, StreamId};
 
 use crate::groups::group_keys;
 use crate::lineage::Lineage;
@@ -61,9 +61,9 @@ impl Datasets {
         plan.stream(stream).schema.fields().iter().for_each(|field| {
             hasher.field(field);
         });
-        for keys in segments {
-            hasher.digest(keys.rows.as_bytes());
-            keys.columns.iter().for_each(|column| {
+        for SegmentKeys { rows, columns } in segments {
+            hasher.digest(rows.as_bytes());
+            columns.iter().for_each(|column| {
                 hasher.digest(column.as_bytes());
             });
         }
@@ -123,24 +123,24 @@ impl<'a> KeyDeriver<'a> {
         invocation: &InvocationKey,
         taken: &InvocationInputs<'_>,
     ) -> SegmentKeys {
-        let output = &self.plan.stages[stage].outputs[port];
+        let Output { rows: origin_of_rows, columns, port: _, stream: _ } = &self.plan.stages[stage].outputs[port];
         let fields = &self.stages[stage].outputs[port];
-        let input = output.rows.input().map(|input| {
+        let input = origin_of_rows.input().map(|input| {
             let stream = self.plan.stages[stage].inputs[input].stream;
             concatenated(taken.segments(input), self.plan.stream(stream).schema.fields().len())
         });
-        let rows = match (output.rows, &input) {
+        let rows = match (origin_of_rows, &input) {
             (Rows::Same { .. }, Some(input)) => input.rows,
             _ => invocation.written_rows(port),
         };
         let column = |(index, origin): (usize, &OutputColumn)| match (origin, &input) {
-            (OutputColumn::Passed { column }, Some(input)) => match output.rows {
+            (OutputColumn::Passed { column }, Some(input)) => match origin_of_rows {
                 Rows::Same { .. } => input.columns[*column],
                 _ => input.columns[*column].selected(&rows),
             },
             _ => invocation.written_column(port, index, &fields[index]),
         };
-        SegmentKeys { rows, columns: output.columns.iter().enumerate().map(column).collect() }
+        SegmentKeys { rows, columns: columns.iter().enumerate().map(column).collect() }
     }
 
     /// The keys of the partial that an invocation gives.

@@ -59,9 +59,9 @@ pub(crate) fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSe
     let named = matches!(spec.target, Target::Directory(_));
     let mut hasher = KeyHasher::new("flowc sink result 1");
     hasher.digest(&layout_digest(spec, schema)).number(segments.len() as u64);
-    for segment in segments {
-        let name = segment.name.as_deref().filter(|_| named);
-        hasher.number(u64::from(name.is_some())).bytes(name.unwrap_or_default().as_bytes()).digest(&segment.digest);
+    for SinkSegment { name, digest } in segments {
+        let name = name.as_deref().filter(|_| named);
+        hasher.number(u64::from(name.is_some())).bytes(name.unwrap_or_default().as_bytes()).digest(digest);
     }
     hasher.finish()
 }

@@ -20,12 +20,14 @@ pub fn reader_version(format: &Format) -> &'static str {
 /// A digest of everything that shapes the rows of a segment, given its raw digest: the reader, the dialect, what happens
 /// to bad rows, the schema, whether folders have columns. Neither where the file lies nor how it is compressed.
 pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
+    // What the text declares of the columns is in the schema.
+    let SourceSpec { format, bad_rows, partitions, location: _, compression: _, declared: _ } = spec;
     let mut hasher = KeyHasher::new("flowc source 1");
-    hasher.bytes(reader_version(&spec.format).as_bytes());
-    if spec.partitions == Some(true) {
+    hasher.bytes(reader_version(format).as_bytes());
+    if *partitions == Some(true) {
         hasher.bytes(b"partitions 1");
     }
-    let format = serde_json::json!({ "format": spec.format, "bad_rows": spec.bad_rows });
+    let format = serde_json::json!({ "format": format, "bad_rows": bad_rows });
     hasher.bytes(canonical_json(&format).as_bytes()).number(schema.fields().len() as u64);
     for field in schema.fields() {
         hasher.field(field);

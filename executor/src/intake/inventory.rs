@@ -105,7 +105,7 @@ pub(crate) struct SegmentFacts {
 
 /// What is remembered of a source.
 #[derive(Default, Serialize, Deserialize)]
-struct SourceMemo<'a> {
+pub(crate) struct SourceMemo<'a> {
     /// While these folders have these stamps, the files are just those below.
     directories: Option<Cow<'a, [(PathBuf, FileStamp)]>>,
     /// In dataset order.

@@ -159,9 +159,11 @@ fn signature_key(digest: &StageDigest) -> [u8; 32] {
 }
 
 fn question_key(question: &Question) -> [u8; 32] {
+    // The digest is of the code, however the text names it.
+    let Question { code: _, digest, config, inputs } = question;
     let mut hasher = KeyHasher::new("describe");
-    hasher.digest(question.digest.as_bytes()).bytes(canonical_json(&question.config).as_bytes());
-    for schema in &question.inputs {
+    hasher.digest(digest.as_bytes()).bytes(canonical_json(config).as_bytes());
+    for schema in inputs {
         hasher.number(schema.fields().len() as u64);
         for field in schema.fields() {
             hasher.field(field);

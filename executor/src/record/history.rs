@@ -134,8 +134,9 @@ pub struct Pin {
     pub finished: u64,
 }
 
+/// A run under the name that it was given.
 #[derive(Serialize, Deserialize)]
-struct PinnedRun {
+pub(crate) struct PinnedRun {
     name: String,
     run: RunRecord,
 }

@@ -131,10 +131,25 @@ fn hash_file(path: &Path) -> Option<[u8; 32]> {
 
 /// Under what it is kept: the pipeline, and what else decides about its plan.
 fn key(options: &Options) -> Option<[u8; 32]> {
-    let pipeline = std::fs::canonicalize(&options.pipeline).ok()?;
+    // The others decide how a run goes about it. `update_lock` never comes here: such a run looks closely.
+    let Options {
+        pipeline,
+        locked,
+        params,
+        ambient: _,
+        store: _,
+        jobs: _,
+        build: _,
+        update_lock: _,
+        memory: _,
+        budget: _,
+        require_isolation: _,
+        workers: _,
+    } = options;
+    let pipeline = std::fs::canonicalize(pipeline).ok()?;
     let mut hasher = KeyHasher::new("standstill");
-    hasher.bytes(pipeline.as_os_str().as_encoded_bytes()).number(u64::from(options.locked));
-    for (name, value) in &options.params {
+    hasher.bytes(pipeline.as_os_str().as_encoded_bytes()).number(u64::from(*locked));
+    for (name, value) in params {
         hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
     }
     Some(hasher.finish())

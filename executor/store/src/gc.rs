@@ -11,10 +11,9 @@ use std::path::Path;
 use flowc_planner::key::{ColumnKey, RowsKey};
 
 use crate::error::io_at;
+use crate::files::{files, remove, usage_of};
 use crate::group::Pack;
 use crate::index::Moved;
-use crate::info::usage_of;
-use crate::sweep::remove;
 use crate::{Location, ObjectId, Store, StoreError, Usage};
 
 /// What garbage collection removed, or would remove.
@@ -159,15 +158,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The files of a folder, and their bytes.
-fn files(folder: &Path) -> Result<Vec<(std::path::PathBuf, u64)>, StoreError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(io_at("read", folder))? {
-        let entry = entry.map_err(io_at("read", folder))?;
-        let bytes = entry.metadata().map_or(0, |metadata| metadata.len());
-        files.push((entry.path(), bytes));
-    }
-    Ok(files)
 }

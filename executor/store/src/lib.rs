@@ -23,6 +23,7 @@
 mod bulk;
 mod damage;
 mod error;
+mod files;
 mod folder;
 mod gc;
 mod group;
@@ -32,6 +33,8 @@ mod memo;
 mod objects;
 mod reader;
 mod segment;
+mod shared;
+mod spill;
 mod store;
 mod sweep;
 mod types;
@@ -39,8 +42,9 @@ mod verify;
 mod writer;
 
 pub use error::StoreError;
+pub use files::Usage;
 pub use gc::{Collection, GcReport};
-pub use info::{Info, Usage};
+pub use info::Info;
 pub use memo::{Memo, Place};
 pub use reader::ColumnReader;
 pub use store::Store;

@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use flowc_platform::{read_regular, seal, unseal};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Area, Store};
+use crate::{Area, StoreError};
 
 /// Facts of more bytes than this lie in a file, where their kind may.
 pub(crate) const BIG: usize = 16 << 10;
@@ -48,13 +49,27 @@ pub(crate) enum Entry {
 impl Memo {
     /// The file of a fact, in the store of this folder.
     pub fn file(&self, store: &Path, key: &[u8; 32]) -> PathBuf {
-        Store::area(store, self.area()).join(self.file_name(key))
+        self.area().path(store).join(self.file_name(key))
     }
 
     /// A fact that lies in a file, in a store that need not be open.
     pub fn read<T: DeserializeOwned>(&self, store: &Path, key: &[u8; 32]) -> Option<T> {
-        let sealed = read_regular(&self.file(store, key)).ok()?;
-        decode(&self.open(key, Entry::Sealed(sealed))?)
+        self.decode(key, read_regular(&self.file(store, key)).ok()?)
+    }
+
+    /// The bytes of a fact in the store: its encoding and its seal.
+    ///
+    /// # Errors
+    /// If the fact has a part that postcard can't encode, such as a sequence of unknown length.
+    pub fn encode<T: Serialize>(&self, key: &[u8; 32], fact: &T) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = postcard::to_stdvec(fact)?;
+        bytes.extend(seal(&self.name(key), &bytes));
+        Ok(bytes)
+    }
+
+    /// The fact of these bytes; none if they have another seal, or encode no such fact.
+    pub fn decode<T: DeserializeOwned>(&self, key: &[u8; 32], bytes: Vec<u8>) -> Option<T> {
+        self.decode_entry(key, Entry::Sealed(bytes))
     }
 
     /// The area of files.
@@ -78,28 +93,18 @@ impl Memo {
         }
     }
 
-    /// A fact with its seal.
-    pub(crate) fn close(&self, key: &[u8; 32], mut fact: Vec<u8>) -> Vec<u8> {
-        let seal = seal(&self.name(key), &fact);
-        fact.extend(seal);
-        fact
-    }
-
-    /// A fact without its seal; none if it is not to be trusted.
-    pub(crate) fn open(&self, key: &[u8; 32], entry: Entry) -> Option<Vec<u8>> {
-        match entry {
-            Entry::Sealed(bytes) => unseal(&self.name(key), bytes),
-            Entry::Unsealed(bytes) => (self.build.is_none() && self.version == 1).then_some(bytes),
-        }
+    /// The fact of an entry of the index; none if it is not to be trusted.
+    pub(crate) fn decode_entry<T: DeserializeOwned>(&self, key: &[u8; 32], entry: Entry) -> Option<T> {
+        let fact = match entry {
+            Entry::Sealed(bytes) => unseal(&self.name(key), bytes)?,
+            Entry::Unsealed(bytes) => (self.build.is_none() && self.version == 1).then_some(bytes)?,
+        };
+        postcard::from_bytes(&fact).ok()
     }
 
     /// All that a seal holds beside the fact.
     fn name(&self, key: &[u8; 32]) -> String {
-        let Self { number, version, build, .. } = self;
+        let Self { number, version, build, place: _ } = self;
         format!("fact {number} {version} {} {}", build.unwrap_or("any"), blake3::Hash::from_bytes(*key).to_hex())
     }
-}
-
-pub(crate) fn decode<T: DeserializeOwned>(fact: &[u8]) -> Option<T> {
-    postcard::from_bytes(fact).ok()
 }

@@ -43,6 +43,11 @@ impl Objects {
         self.folder.join(id.to_string())
     }
 
+    /// The folder of objects that are being written.
+    pub(crate) fn temporaries(&self) -> &Path {
+        &self.tmp
+    }
+
     /// Where an object lies while it is written.
     pub(crate) fn temporary(&self, id: ObjectId) -> PathBuf {
         self.tmp.join(id.to_string())

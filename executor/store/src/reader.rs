@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use crate::segment::Segment;
-use crate::store::Shared;
+use crate::shared::Shared;
 use crate::{Location, StoreError, StoredColumn};
 
 /// Cuts of some columns, in order; each is checked when it is first read in this process. No copies: arrays lie in the

@@ -3,25 +3,23 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use flowc_planner::key::{ColumnKey, RowsKey};
 use flowc_platform::{Lock, read_sealed, seal, sync_directory};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::damage::Extent;
 use crate::error::io_at;
-use crate::folder::{is_read_only, prepare, refuses_writes};
-use crate::group::Uncommitted;
-use crate::index::{Index, is_damaged};
-use crate::memo::{Entry, decode};
-use crate::objects::{Objects, create};
-use crate::segment::{Segment, structure};
-use crate::writer::{Spill, Spilled};
-use crate::{Area, ColumnReader, Location, Memo, ObjectId, Place, Record, SegmentWriter, StoreError, StoredColumn};
+use crate::folder::{prepare, refuses_writes};
+use crate::index::Index;
+use crate::memo::Entry;
+use crate::objects::create;
+use crate::shared::{Shared, lock};
+use crate::{Area, ColumnReader, Memo, ObjectId, Place, Record, SegmentWriter, StoreError, StoredColumn};
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
@@ -34,22 +32,6 @@ const PACKED_BYTES: u64 = 64 << 20;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What all clones, writers and readers of a store have in common.
-pub(crate) struct Shared {
-    pub(crate) dir: PathBuf,
-    pub(crate) objects: Objects,
-    pub(crate) read_only: bool,
-    _live: Option<Lock>,
-    pub(crate) uncommitted: Mutex<Uncommitted>,
-    index: Mutex<Option<Index>>,
-    /// One flush at a time.
-    flush: Mutex<()>,
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -77,16 +59,7 @@ impl Store {
     }
 
     fn new(dir: &Path, lock: Option<Lock>) -> Self {
-        let shared = Shared {
-            dir: dir.to_owned(),
-            objects: Objects::new(dir),
-            read_only: lock.is_none() || is_read_only(dir),
-            _live: lock,
-            uncommitted: Mutex::default(),
-            index: Mutex::default(),
-            flush: Mutex::default(),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(dir, lock)) }
     }
 
     /// The store's folder.
@@ -170,7 +143,7 @@ impl Store {
             None => self.shared.with_index(|index| index.memo(memo.number, key))?.flatten(),
         };
         match entry {
-            Some(entry) => Ok(memo.open(key, entry).and_then(|fact| decode(&fact))),
+            Some(entry) => Ok(memo.decode_entry(key, entry)),
             None if memo.place == Place::Index => Ok(None),
             None => Ok(memo.read(self.dir(), key)),
         }
@@ -181,7 +154,7 @@ impl Store {
     /// # Errors
     /// If it can't be encoded, or its file not be written.
     pub fn remember<T: Serialize>(&self, memo: Memo, key: &[u8; 32], fact: &T) -> Result<(), StoreError> {
-        let fact = memo.close(key, postcard::to_stdvec(fact)?);
+        let fact = memo.encode(key, fact)?;
         let in_file = memo.is_file(fact.len());
         if in_file {
             self.put(memo.area(), &memo.file_name(key), &[&fact])?;
@@ -204,7 +177,7 @@ impl Store {
             let own = group.memos.iter().filter(|((number, _), _)| *number == memo.number);
             all.extend(own.map(|((_, key), fact)| (*key, fact.clone().map(Entry::Sealed))));
         }
-        let trusted = |(key, entry): ([u8; 32], Option<Entry>)| Some((key, decode(&memo.open(&key, entry?)?)?));
+        let trusted = |(key, entry): ([u8; 32], Option<Entry>)| Some((key, memo.decode_entry(&key, entry?)?));
         Ok(all.into_iter().filter_map(trusted).collect())
     }
 
@@ -241,7 +214,7 @@ impl Store {
 
     /// The folder of an area, in a store that need not be open.
     pub fn area(dir: &Path, area: Area) -> PathBuf {
-        dir.join(area.folder())
+        area.path(dir)
     }
 
     /// The folder of objects, which never change.
@@ -291,183 +264,4 @@ impl Store {
     pub fn sealed(&self, area: Area, name: &str) -> Option<Vec<u8>> {
         read_sealed(&self.cached_file(area, name))
     }
-}
-
-impl Shared {
-    /// Runs a query. `None` where there is no index yet, in a store that can't be written. A damaged index gives way to an
-    /// empty one: what it knew is made again.
-    pub(crate) fn with_index<T>(
-        &self,
-        query: impl Fn(&Index) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        let path = self.dir.join("index.sqlite");
-        let mut index = lock(&self.index);
-        let answer = self.open_index(&mut index, &path).and_then(|index| index.map(&query).transpose());
-        match answer {
-            Err(error) if !self.read_only && is_damaged(&error) => {
-                tracing::warn!(%error, "the index is damaged; it is made again");
-                *index = None;
-                *index = Some(Index::replace(&path)?);
-                self.forget_found()?;
-                index.as_ref().map(&query).transpose()
-            }
-            answer => answer,
-        }
-    }
-
-    fn open_index<'i>(&self, index: &'i mut Option<Index>, path: &Path) -> Result<Option<&'i Index>, StoreError> {
-        if index.is_none() {
-            *index = if self.read_only { Index::open_read_only(path)? } else { Some(Index::open(path)?) };
-        }
-        Ok(index.as_ref())
-    }
-
-    /// Asks the index for what is not known yet.
-    fn complete<K, V>(
-        &self,
-        keys: &[K],
-        mut known: Vec<Option<V>>,
-        query: impl Fn(&Index, &[&K]) -> Result<Vec<Option<V>>, StoreError>,
-    ) -> Result<Vec<Option<V>>, StoreError> {
-        let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
-        if missing.is_empty() {
-            return Ok(known);
-        }
-        let asked: Vec<&K> = missing.iter().map(|&i| &keys[i]).collect();
-        for (i, found) in missing.into_iter().zip(self.with_index(|index| query(index, &asked))?.unwrap_or_default()) {
-            known[i] = found;
-        }
-        Ok(known)
-    }
-
-    /// An error if the store is read-only.
-    pub(crate) fn writable(&self) -> Result<(), StoreError> {
-        if self.read_only { Err(StoreError::ReadOnly(self.dir.clone())) } else { Ok(()) }
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        let _one = lock(&self.flush);
-        let (group, packs, objects) = {
-            let mut uncommitted = lock(&self.uncommitted);
-            if uncommitted.open.is_empty() {
-                return Ok(());
-            }
-            self.writable()?;
-            let packs: Vec<_> = uncommitted.packs.iter().map(|(id, pack)| (*id, pack.clone())).collect();
-            let objects = uncommitted.unsynced.clone();
-            (uncommitted.begin_flush(), packs, objects)
-        };
-        let done = self.write_packs(packs, objects).and_then(|()| self.with_index(|index| index.commit(&group)));
-        let mut uncommitted = lock(&self.uncommitted);
-        match done {
-            Ok(_) => uncommitted.end_flush(),
-            Err(_) => uncommitted.fail_flush(group),
-        }
-        done.map(|_| ())
-    }
-
-    /// Writes packs, and syncs them and the objects.
-    fn write_packs(
-        &self,
-        packs: Vec<(ObjectId, crate::group::Pack)>,
-        objects: Vec<ObjectId>,
-    ) -> Result<(), StoreError> {
-        let mut objects = objects;
-        for (id, pack) in packs {
-            self.objects.write_pack(id, &pack)?;
-            let mut uncommitted = lock(&self.uncommitted);
-            uncommitted.packs.remove(&id);
-            uncommitted.unsynced.push(id);
-            objects.push(id);
-        }
-        self.objects.sync(&objects)?;
-        lock(&self.uncommitted).unsynced.retain(|id| !objects.contains(id));
-        Ok(())
-    }
-
-    /// Gives a complete segment file its place; gives the columns' places. Bytes that the store has are not kept twice.
-    pub(crate) fn stage(
-        &self,
-        spill: Spill,
-        contents: Vec<ContentDigest>,
-        rows: u64,
-    ) -> Result<Vec<StoredColumn>, StoreError> {
-        let known = self.known(&contents);
-        if let Ok(Some(known)) = known {
-            return Ok(known);
-        }
-        let (object, offset, length, check) = match spill.finish()? {
-            Spilled::Memory(bytes) => {
-                let check = structure(&bytes).map_err(unreadable)?;
-                let length = bytes.len() as u64;
-                let (object, offset) = lock(&self.uncommitted).pack(bytes);
-                (object, offset, length, check)
-            }
-            Spilled::File { id, path, file, length } => {
-                self.objects.publish(id, &file, &path).inspect_err(|_| {
-                    let _ = std::fs::remove_file(&path);
-                })?;
-                let mut uncommitted = lock(&self.uncommitted);
-                uncommitted.unsynced.push(id);
-                uncommitted.bytes += length;
-                drop(uncommitted);
-                let place = Location { object: id, offset: 0, length, column: 0, check: 0 };
-                (id, 0, length, structure(&self.objects.bytes(&place)?).map_err(unreadable)?)
-            }
-        };
-        let place = |column: usize| Location { object, offset, length, column: column as u32, check };
-        let columns = contents.into_iter().enumerate();
-        let columns: Vec<_> = columns.map(|(i, content)| StoredColumn { content, rows, location: place(i) }).collect();
-        lock(&self.uncommitted).stage(&columns);
-        Ok(columns)
-    }
-
-    /// Columns of these contents, if the store has all of them.
-    fn known(&self, contents: &[ContentDigest]) -> Result<Option<Vec<StoredColumn>>, StoreError> {
-        let mut known = Vec::with_capacity(contents.len());
-        for content in contents {
-            let staged = lock(&self.uncommitted).by_content(content);
-            let found = match staged {
-                Some(column) => Some(column),
-                None => self.with_index(|index| index.by_content(content))?.flatten(),
-            };
-            match found.filter(|column| self.exists(&column.location)) {
-                Some(column) => known.push(column),
-                None => return Ok(None),
-            }
-        }
-        Ok(Some(known))
-    }
-
-    fn exists(&self, place: &Location) -> bool {
-        lock(&self.uncommitted).part(place).is_some() || self.objects.path(place.object).exists()
-    }
-
-    /// Opens the segment file that holds a column.
-    /// The file of a segment that is on disk, with no other in the same object.
-    pub(crate) fn object(&self, place: &Location) -> Option<PathBuf> {
-        let path = self.objects.path(place.object);
-        let length = (place.offset == 0).then(|| std::fs::metadata(&path).ok())??.len();
-        (length == place.length).then_some(path)
-    }
-
-    pub(crate) fn segment(&self, place: &Location) -> Result<Arc<Segment>, StoreError> {
-        if let Some(segment) = self.objects.open_segment(place) {
-            return Ok(segment);
-        }
-        let part = lock(&self.uncommitted).part(place);
-        let bytes = match part.map_or_else(|| self.objects.bytes(place), Ok) {
-            Err(StoreError::Damaged { reason, .. }) => return Err(self.damaged(Extent::Object, place, reason)),
-            bytes => bytes?,
-        };
-        let unreadable = |reason| self.damaged(Extent::Segment, place, reason);
-        let segment = Segment::open(bytes, place.check).map_err(unreadable)?;
-        let segment = Arc::new(segment);
-        self.objects.keep_segment(place, segment.clone());
-        Ok(segment)
-    }
-}
-
-fn unreadable(reason: String) -> StoreError {
-    StoreError::Columns(arrow_schema::ArrowError::IpcError(reason).into())
 }

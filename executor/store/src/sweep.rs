@@ -8,7 +8,7 @@ use std::path::Path;
 
 use crate::error::io_at;
 use crate::gc::Collection;
-use crate::info::usage_of;
+use crate::files::{remove, usage_of};
 use crate::{Area, ObjectId, Store, StoreError};
 
 /// What garbage collection removed of an area, or would remove.
@@ -56,11 +56,4 @@ impl Collection {
         fs::rename(path, &aside).map_err(io_at("rename", path))?;
         remove(&aside)
     }
-}
-
-/// Removes a file, or a folder with all that is in it.
-pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
-    let is_folder = fs::symlink_metadata(path).map_err(io_at("read", path))?.is_dir();
-    let removed = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-    removed.map_err(io_at("remove", path))
 }

@@ -1,6 +1,7 @@
 //! The store's vocabulary.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
@@ -123,6 +124,11 @@ impl Area {
     /// Whether its files outlast a power cut.
     pub(crate) fn is_durable(self) -> bool {
         matches!(self, Area::Cwasm | Area::Builds)
+    }
+
+    /// Its folder in the store of this folder.
+    pub(crate) fn path(self, store: &Path) -> PathBuf {
+        store.join(self.folder())
     }
 
     /// The folder's name.

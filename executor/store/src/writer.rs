@@ -1,25 +1,18 @@
 //! Writes a segment: batches of any cut to a segment file of canonical cuts, digested on the way.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions};
 use arrow_schema::SchemaRef;
 use flowc_columns::{ColumnDigest, Recut, Unifier, canonical};
 
-use crate::error::{io_at, writing};
-use crate::objects::create;
+use crate::error::writing;
 use crate::segment::{LEAVES, ROWS};
-use crate::store::Shared;
-use crate::{ObjectId, StagedSegment, StoreError};
-
-/// Smaller segment files are packed together.
-const SMALL: usize = 1 << 20;
+use crate::shared::Shared;
+use crate::spill::Spill;
+use crate::{StagedSegment, StoreError};
 
 /// Writes one segment. Dropped before [`SegmentWriter::finish`], it leaves nothing behind.
 pub struct SegmentWriter {
@@ -98,8 +91,7 @@ impl SegmentWriter {
         }
         let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)?;
         let options = options.with_dictionary_handling(DictionaryHandling::Delta);
-        let spill = Spill { shared: self.shared.clone(), memory: MutableBuffer::new(0), file: None };
-        Ok(FileWriter::try_new_with_options(spill, &self.schema, options)?)
+        Ok(FileWriter::try_new_with_options(Spill::new(&self.shared.objects), &self.schema, options)?)
     }
 }
 
@@ -109,95 +101,5 @@ impl Column {
         let leaf = self.digest.update(&cut);
         leaves.push_str(&blake3::Hash::from_bytes(leaf).to_hex());
         Ok(self.unifier.push(&cut)?)
-    }
-}
-
-/// A segment file that is being written: in memory while small, then in a temporary file.
-pub(crate) struct Spill {
-    shared: Arc<Shared>,
-    memory: MutableBuffer,
-    file: Option<SpillFile>,
-}
-
-struct SpillFile {
-    id: ObjectId,
-    path: PathBuf,
-    out: BufWriter<File>,
-    length: u64,
-}
-
-/// A complete segment file.
-pub(crate) enum Spilled {
-    /// To be packed.
-    Memory(Buffer),
-    /// An object of its own, under its temporary name.
-    File {
-        /// Its name to be.
-        id: ObjectId,
-        /// Its temporary name.
-        path: PathBuf,
-        /// The file.
-        file: File,
-        /// Bytes.
-        length: u64,
-    },
-}
-
-impl Spill {
-    fn path(&self) -> PathBuf {
-        self.file.as_ref().map_or_else(|| self.shared.dir.clone(), |file| file.path.clone())
-    }
-
-    /// Ends it. Whoever takes a file must publish or remove it.
-    pub(crate) fn finish(mut self) -> Result<Spilled, StoreError> {
-        let Some(mut spill) = self.file.take() else {
-            return Ok(Spilled::Memory(std::mem::replace(&mut self.memory, MutableBuffer::new(0)).into()));
-        };
-        let flushed = spill.out.flush().map_err(io_at("write", &spill.path));
-        let (file, _) = spill.out.into_parts();
-        match flushed {
-            Ok(()) => Ok(Spilled::File { id: spill.id, path: spill.path, file, length: spill.length }),
-            Err(error) => {
-                let _ = std::fs::remove_file(&spill.path);
-                Err(error)
-            }
-        }
-    }
-
-    fn open(&mut self) -> io::Result<&mut SpillFile> {
-        if self.file.is_none() {
-            let id = ObjectId::random();
-            let path = self.shared.objects.temporary(id);
-            let file = create(&path)?;
-            self.file = Some(SpillFile { id, path, out: BufWriter::with_capacity(SMALL, file), length: 0 });
-        }
-        self.file.as_mut().ok_or_else(|| io::Error::other("no temporary file"))
-    }
-}
-
-impl Write for Spill {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.file.is_none() && self.memory.len() + bytes.len() <= SMALL {
-            self.memory.extend_from_slice(bytes);
-            return Ok(bytes.len());
-        }
-        let memory = std::mem::replace(&mut self.memory, MutableBuffer::new(0));
-        let file = self.open()?;
-        file.out.write_all(&memory)?;
-        file.out.write_all(bytes)?;
-        file.length += (memory.len() + bytes.len()) as u64;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), |file| file.out.flush())
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        if let Some(file) = &self.file {
-            let _ = std::fs::remove_file(&file.path);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use crate::diagnostic::{ConfigProblem, either, suggest};
-use crate::text::Place;
+use crate::place::Place;
 
 /// One thing that does not fit one reading.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::syntax::{Arg, Node, Prop, Value};
-use crate::text::Place;
+use crate::place::Place;
 
 /// What is written for one key.
 #[derive(Clone, Debug)]

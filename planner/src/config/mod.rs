@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 
 use crate::diagnostic::{ConfigProblem, Problems};
 use crate::syntax::Node;
-use crate::text::Place;
+use crate::place::Place;
 use fault::Fault;
 use given::Given;
 use typer::Typer;

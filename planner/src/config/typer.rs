@@ -11,7 +11,7 @@ use super::schema::{Alternative, Type, alternatives};
 use crate::diagnostic::{ConfigProblem, nearest};
 use crate::quantity::count;
 use crate::syntax::{Node, Value};
-use crate::text::Place;
+use crate::place::Place;
 
 /// Readings tried before a config counts as too involved.
 const MOST_STEPS: usize = 200_000;

@@ -20,7 +20,7 @@ pub use stage::StageProblem;
 pub use syntax::SyntaxProblem;
 pub use wiring::WiringProblem;
 
-use crate::text::{Place, Texts};
+use crate::place::Place;
 
 /// Everything that can be wrong with a pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
@@ -169,17 +169,18 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// In the order of the text; what a loop repeats is said once.
-    pub(crate) fn into_diagnostics(self, texts: &Texts) -> Vec<Diagnostic> {
+    /// In the order of the texts, which are given by the numbers of their files; what a loop repeats is said once.
+    pub(crate) fn into_diagnostics(self, texts: impl Iterator<Item = Source>) -> Vec<Diagnostic> {
         let mut found = self.0;
         found.sort_by_key(|found| found.place);
         found.dedup();
-        let sources: Vec<_> = texts.sources().collect();
+        let sources: Vec<_> = texts.collect();
         found.into_iter().map(|found| diagnostic(found, &sources)).collect()
     }
 }
 
-type Source = Arc<NamedSource<Arc<str>>>;
+/// A text as a diagnostic shows it.
+pub(crate) type Source = Arc<NamedSource<Arc<str>>>;
 
 fn diagnostic(found: Found, sources: &[Source]) -> Diagnostic {
     let span = |place: Place| (place.start as usize, (place.end - place.start) as usize);

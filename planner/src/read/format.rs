@@ -4,7 +4,7 @@ use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, list, suggest};
 use crate::plan::{Compression, CsvDialect, Format};
 use crate::read::form::{self, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::text::Place;
+use crate::place::Place;
 
 const EXAMPLE: &str = "format \"csv\"";
 /// The properties of CSV.

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use crate::diagnostic::{Problems, WiringProblem};
 use crate::expand::Document;
 use crate::syntax::Node;
-use crate::text::Place;
+use crate::place::Place;
 
 pub(crate) use sink::SinkDecl;
 pub(crate) use source::SourceDecl;

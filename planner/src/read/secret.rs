@@ -6,7 +6,7 @@ use super::form::{self, Children, Form, Takes};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::plan::{Code, SecretSource};
 use crate::syntax::Node;
-use crate::text::Place;
+use crate::place::Place;
 
 const FORM: Form =
     Form { takes: Takes::One("secret \"API_TOKEN\""), props: &["env", "file"], children: Children::None };

@@ -6,7 +6,7 @@ use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
 use crate::plan::{Format, SinkSpec, Target};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::text::Place;
+use crate::place::Place;
 
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),

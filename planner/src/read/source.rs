@@ -7,7 +7,7 @@ use crate::pattern::Pattern;
 use crate::plan::{BadRows, Format, Location, SourceSpec};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::text::Place;
+use crate::place::Place;
 
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),

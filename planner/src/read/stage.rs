@@ -8,7 +8,7 @@ use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization, is_
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
-use crate::text::Place;
+use crate::place::Place;
 
 const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
 /// More processors than machines have that run stages.

@@ -10,7 +10,7 @@ use kdl::{KdlDocument, KdlEntry, KdlError, KdlNode, KdlValue};
 use miette::SourceSpan;
 
 use crate::diagnostic::{Problems, SyntaxProblem};
-use crate::text::Place;
+use crate::place::Place;
 
 /// Bytes of the longest text. A pipeline of a hundred thousand stages has fewer.
 const LONGEST: usize = 16 << 20;

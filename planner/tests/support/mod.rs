@@ -13,8 +13,16 @@ use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
 /// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options`, `times`, `marked` and the
-/// faulty `liar`. Folders of these names are Python projects of such a stage.
+/// faulty `liar`. Components, crates, projects, folders and images of these names are such a stage too.
 pub(crate) struct Table;
+
+/// What a stage is known by, whatever kind of code it has.
+fn name(code: &Code) -> &str {
+    match code {
+        Code::Std(name) | Code::Wasm(name) | Code::Rust(name) => name,
+        Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => name,
+    }
+}
 
 fn signature(name: &str) -> Option<Signature> {
     let object =
@@ -122,13 +130,11 @@ fn columns(schema: &Schema, names: Option<&Value>, path: &str) -> Result<Vec<usi
 }
 
 fn describe(question: &Question) -> Result<Description, Problem> {
-    let (Code::Std(name) | Code::Python { dir: name, .. }) = &question.code else {
-        return Err(Problem::new("only std and Python stages are here"));
-    };
+    let name = name(&question.code);
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
     let mut description = Description { inputs: vec![], outputs: vec![], partial: None, parts: 1 };
-    match name.as_str() {
+    match name {
         "tokenize@1" => {
             let read = column(&inputs[0], config["column"].as_str().unwrap(), "/column")?;
             description.inputs = vec![input(Class::RowWise, vec![read])];
@@ -196,12 +202,8 @@ fn describe(question: &Question) -> Result<Description, Problem> {
 
 impl Catalogue for Table {
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
-        let find = |code: &Code| match code {
-            Code::Std(name) | Code::Python { dir: name, .. } => signature(name),
-            _ => None,
-        };
         let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");
-        codes.iter().map(|code| find(code).ok_or_else(unknown)).collect()
+        codes.iter().map(|code| signature(name(code)).ok_or_else(unknown)).collect()
     }
 
     fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>> {

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 14] = [
+const CRATES: [&str; 17] = [
     "cli",
     "executor",
     "executor/code",
     "executor/codec",
     "executor/columns",
+    "executor/componentize",
     "executor/demand",
     "executor/platform",
     "executor/process",
@@ -21,7 +22,9 @@ const CRATES: [&str; 14] = [
     "executor/sandbox",
     "executor/sinks",
     "executor/sources",
+    "executor/store",
     "executor/worker",
+    "planner",
 ];
 
 /// Per module, by its path from the crate's root, the modules that it imports.
