@@ -1,4 +1,5 @@
-//! What executes stages: the [`Runner`] trait, and the batches that pass between instances.
+//! What executes stages: the [`Runner`] trait, and the batches that pass between instances; and what the engine knows of a
+//! kind of stage, [`StageKind`].
 //!
 //! An invocation is: open an instance; for each input in turn, those that are `whole` first, push all its batches and
 //! end it; finish. What the stage emits goes to the instance's [`Outlet`], at once, in the same thread. A chain of
@@ -10,6 +11,7 @@ mod batch;
 pub mod conformance;
 mod described;
 mod error;
+mod kind;
 mod pieces;
 pub mod schema;
 mod secrets;
@@ -18,6 +20,7 @@ mod text;
 pub use batch::{Batch, Selection, StoredFile};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
+pub use kind::{CodeContext, Keep, Located, StageKind, foreign_code};
 pub use pieces::{PIECE_BYTES, row_bytes};
 pub use secrets::{Secrets, mask};
 pub use text::{LONGEST_LINE, shortened, shortened_lines};
@@ -38,6 +41,12 @@ pub trait Runner: Send + Sync {
     /// Starts what an invocation of this stage will need, so that it need not wait for that, and gives up as soon as it is not
     /// wanted any more. Where it fails, opening says why.
     fn prepare(&self, _stage: &StageDigest, _limits: &Limits, _is_wanted: &dyn Fn() -> bool) {}
+
+    /// The same runner, if it executes adjacent stages in one instance, where that is cheaper than handing batches from one
+    /// instance to the next.
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        None
+    }
 }
 
 /// The most stages that an instance may hold: each may run on top of the one before, in one thread.

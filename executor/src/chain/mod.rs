@@ -68,7 +68,7 @@ impl Chains<'_> {
         let room = self.budget.take(self.memory_of(task), self.cancel)?;
         let result = flowc_wasm::within(room.bytes, || self.patiently(task, said));
         // Files have the names that their author gave them.
-        let told = |text: String| self.secrets.mask(self.runners.python.shown(text));
+        let told = |text: String| self.secrets.mask(self.runners.shown(text));
         said.iter_mut().for_each(|(_, _, message)| *message = told(std::mem::take(message)));
         match result {
             Err(Error::Stage { stage, place, message }) => Err(Error::Stage { stage, place, message: told(message) }),

@@ -184,6 +184,10 @@ impl Runner for WorkerRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
     }
+
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        Some(self)
+    }
 }
 
 impl ChainRunner for WorkerRunner {
