@@ -7,7 +7,7 @@ use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
-use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError};
+use flowc_runner::{ChainRunner, EdgeObserver, Instance, Invocation, Outlet, Runner, StageError};
 
 use crate::registry::Registry;
 use crate::{LaunchError, Lent, Pool, Server};
@@ -143,7 +143,7 @@ impl<L: Launcher> ChainRunner for PooledRunner<L> {
     fn open_chain(
         &self,
         stages: &[Invocation],
-        between: Vec<Box<dyn Between>>,
+        between: Vec<Box<dyn EdgeObserver>>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError> {
         let first = &stages[0];

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod described;
@@ -18,6 +19,7 @@ mod secrets;
 mod text;
 
 pub use batch::{Batch, Selection, StoredFile};
+pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
 pub use kind::{CodeContext, Keep, Located, StageKind, foreign_code};
@@ -60,18 +62,9 @@ pub trait ChainRunner: Runner {
     fn open_chain(
         &self,
         stages: &[Invocation],
-        between: Vec<Box<dyn Between>>,
+        between: Vec<Box<dyn EdgeObserver>>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError>;
-}
-
-/// Hears of a stage whose batches go to the next one unseen.
-pub trait Between: Send {
-    /// It has given so many rows in total. Said once, when the instance has finished.
-    fn gave(&mut self, rows: u64);
-
-    /// Takes a line of its log, as [`Outlet::log`].
-    fn log(&mut self, level: &str, message: &str);
 }
 
 /// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.

@@ -7,18 +7,22 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 16] = [
     "cli",
     "executor",
     "executor/code",
     "executor/codec",
     "executor/columns",
+    "executor/container",
     "executor/demand",
+    "executor/flight",
     "executor/platform",
     "executor/process",
     "executor/python",
     "executor/runner",
     "executor/sandbox",
+    "executor/wasm",
+    "executor/wasm-process",
     "executor/worker",
 ];
 
