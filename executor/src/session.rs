@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use flowc_demand::stage_named;
-use flowc_planner::plan::{Code, Isolate, Plan, Stage};
+use flowc_planner::plan::{Isolate, Plan};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
@@ -144,7 +144,7 @@ impl Session {
         // What does not fit the plan is refused before anything begins.
         let selection = select(&planned.plan, request)?;
         Budget::new(self.options.budget).check(&planned.plan, self.options.memory)?;
-        self.runners()?.workers.check().map_err(Error::Request)?;
+        self.runners()?.check()?;
         let pipeline = planned.plan.pipeline.clone();
         observer.observe(Event::RunStarted { plan: planned.hash, pipeline });
         if planned.plan.stages.iter().any(|stage| stage.limits.isolate == Isolate::Process) {
@@ -164,19 +164,15 @@ impl Session {
 
     /// Refuses to run stages that this machine can't isolate in full, where the caller asks for that.
     fn check_isolation(&self, plan: &Plan) -> Result<(), Error> {
-        let is_in_process = |stage: &Stage| match stage.limits.isolate {
-            Isolate::Container => false,
-            Isolate::Process => true,
-            Isolate::No | Isolate::Unit => matches!(stage.code, Code::Python { .. }),
-        };
-        let in_processes: Vec<&str> =
-            plan.stages.iter().filter(|stage| is_in_process(stage)).map(|stage| stage.name.as_str()).collect();
-        if !self.options.require_isolation || in_processes.is_empty() {
+        let runners = self.runners()?;
+        let sandboxed = plan.stages.iter().filter(|stage| runners.is_sandboxed(stage));
+        let sandboxed: Vec<&str> = sandboxed.map(|stage| stage.name.as_str()).collect();
+        if !self.options.require_isolation || sandboxed.is_empty() {
             return Ok(());
         }
-        let isolation = self.runners()?.isolation();
+        let isolation = runners.isolation();
         match isolation.unenforced() {
-            Some(_) => Err(Error::Isolation { stages: in_processes.join("`, `"), missing: isolation.to_string() }),
+            Some(_) => Err(Error::Isolation { stages: sandboxed.join("`, `"), missing: isolation.to_string() }),
             None => Ok(()),
         }
     }

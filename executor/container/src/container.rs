@@ -24,7 +24,7 @@ use tokio::io::AsyncWrite;
 
 use crate::ContainerError;
 use crate::engine::Engine;
-use crate::files::Files;
+use crate::files::{Files, Given};
 use crate::owner::labels;
 
 /// How long a container may take until it listens.
@@ -61,14 +61,6 @@ pub(crate) struct Spec {
     pub(crate) memory: Option<u64>,
     /// Processes and threads.
     pub(crate) processes: u64,
-}
-
-/// A file or folder of this machine that a container sees.
-#[derive(Clone, Debug)]
-pub(crate) struct Given {
-    pub(crate) from: PathBuf,
-    pub(crate) to: PathBuf,
-    pub(crate) writable: bool,
 }
 
 impl Spec {

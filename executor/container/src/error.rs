@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flowc_planner::catalogue::Problem;
-use flowc_process::ProcessError;
+use flowc_process::{LaunchError, ProcessError};
 
 use crate::recipe::RecipeError;
 
@@ -138,6 +138,15 @@ impl ContainerError {
     /// What an engine answers to a request.
     pub(crate) fn engine(step: &'static str) -> impl FnOnce(bollard::errors::Error) -> Self {
         move |error| Self::Engine { step, reason: said(&error) }
+    }
+}
+
+impl From<ContainerError> for LaunchError {
+    fn from(error: ContainerError) -> Self {
+        match error {
+            ContainerError::Process(error) => Self::Process(error),
+            other => Self::Problem(other.into()),
+        }
     }
 }
 

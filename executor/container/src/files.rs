@@ -7,8 +7,15 @@ use flowc_sandbox::{PROCESSOR_LISTS, PROCESSORS, counted, seccomp_profile};
 use tempfile::NamedTempFile;
 
 use crate::ContainerError;
-use crate::container::Given;
 use crate::engine::Engine;
+
+/// A file or folder of this machine that a container sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) from: PathBuf,
+    pub(crate) to: PathBuf,
+    pub(crate) writable: bool,
+}
 
 /// The files of one container.
 pub(crate) struct Files {

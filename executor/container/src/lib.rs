@@ -2,6 +2,7 @@
 //!
 //! An image is made from a folder with a `Containerfile` ([`ImageFolder`]), or known by a reference. An engine runs it
 //! ([`Engines`]) as a container that can reach nothing but its own files and a socket, behind the stage protocol ([`ContainerRunner`]).
+//! The engine knows all of that as one kind of stage ([`ContainerStages`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod base;
@@ -13,6 +14,7 @@ mod error;
 mod files;
 mod folder;
 mod image;
+mod kind;
 mod layer;
 mod owner;
 mod recipe;
@@ -23,5 +25,6 @@ mod testing;
 pub use engines::{Engines, engine};
 pub use error::ContainerError;
 pub use folder::ImageFolder;
+pub use kind::ContainerStages;
 pub use recipe::{Base, CopyStep, Recipe, RecipeError, is_pinned};
-pub use runner::{ContainerRunner, ImageSource, Launch};
+pub use runner::{ContainerKey, ContainerRunner, ImageLauncher, ImageSource, Launch};

@@ -24,7 +24,7 @@ enum Place {
 
 /// What a stage of a chain does, as its program is told.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct ChainStep {
     /// The columns that it reads, by their place in the frame before it; their fields are those of its input.
     pub(crate) reads: Vec<usize>,
     /// The columns that it reads.
@@ -34,12 +34,12 @@ pub(crate) struct Step {
     /// The columns that it writes.
     pub(crate) written: SchemaRef,
     /// The columns after it that anything later needs.
-    pub(crate) frame: Vec<FrameColumn>,
+    pub(crate) frame: Vec<LiveColumn>,
 }
 
 /// A column of a frame: of those that go from one stage to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum FrameColumn {
+pub(crate) enum LiveColumn {
     /// A column of the frame before.
     Kept(usize),
     /// A column that the stage writes.
@@ -52,7 +52,7 @@ pub(crate) struct Chain {
     /// The inputs of the first stage and the output of the last one.
     pub(crate) invocation: Invocation,
     /// One per stage.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<ChainStep>,
 }
 
 impl Chain {
@@ -65,7 +65,7 @@ impl Chain {
         let main = first.main_input.expect("a chain starts with an input");
         let streams = places(stages, first.inputs[main].schema.fields().len());
         let frames = frames(stages, &streams);
-        let steps = (0..stages.len()).map(|step| Step::new(&stages[step], step, &streams, &frames)).collect();
+        let steps = (0..stages.len()).map(|step| ChainStep::new(&stages[step], step, &streams, &frames)).collect();
         let mut inputs = first.inputs.to_vec();
         let reads = frames[0].iter().filter_map(|place| match place {
             Place::Input(column) => Some(*column),
@@ -94,14 +94,14 @@ impl Chain {
     }
 }
 
-impl Step {
+impl ChainStep {
     fn new(stage: &Invocation, step: usize, streams: &[Vec<Place>], frames: &[Vec<Place>]) -> Self {
         let main = stage.main_input.unwrap_or(0);
         let (input, output) = (&stage.inputs[main], &stage.outputs[0]);
         let at = |frame: &[Place], place: Place| frame.iter().position(|other| *other == place).unwrap_or_default();
         let column = |place: &Place| match *place {
-            Place::Written { step: writer, column } if writer == step => FrameColumn::Written(column),
-            other => FrameColumn::Kept(at(&frames[step], other)),
+            Place::Written { step: writer, column } if writer == step => LiveColumn::Written(column),
+            other => LiveColumn::Kept(at(&frames[step], other)),
         };
         let fields = output.columns.iter().zip(output.schema.fields());
         let written = fields.filter(|(origin, _)| **origin == OutputColumn::Written).map(|(_, field)| field.clone());
@@ -117,9 +117,9 @@ impl Step {
     }
 
     fn opening(&self, entry: &str, stage: &Invocation) -> Result<OpeningStep, String> {
-        let column = |column: &FrameColumn| match *column {
-            FrameColumn::Kept(place) => WireFrameColumn::Kept(place),
-            FrameColumn::Written(place) => WireFrameColumn::Written(place),
+        let column = |column: &LiveColumn| match *column {
+            LiveColumn::Kept(place) => WireFrameColumn::Kept(place),
+            LiveColumn::Written(place) => WireFrameColumn::Written(place),
         };
         Ok(OpeningStep {
             stage: entry.to_owned(),
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(chain.invocation.inputs[0].reads, [2]);
         let output = &chain.invocation.outputs[0];
         assert_eq!((output.rows, &output.columns[..]), (SUBSET, &[passed(0), passed(2)][..]));
-        assert_eq!(chain.steps[0].frame, [FrameColumn::Written(0)]);
+        assert_eq!(chain.steps[0].frame, [LiveColumn::Written(0)]);
         assert_eq!((&chain.steps[1].reads[..], &chain.steps[1].frame[..]), (&[0][..], &[][..]));
     }
 
@@ -249,9 +249,9 @@ mod tests {
         assert_eq!(chain.invocation.outputs[0].columns, [WRITTEN, WRITTEN, WRITTEN, passed(0)]);
         let [first, second] = &chain.steps[..] else { panic!("{chain:?}") };
         assert_eq!(first.reads, [1]);
-        assert_eq!(first.frame, [FrameColumn::Kept(0), FrameColumn::Written(0), FrameColumn::Written(1)]);
+        assert_eq!(first.frame, [LiveColumn::Kept(0), LiveColumn::Written(0), LiveColumn::Written(1)]);
         assert_eq!(second.reads, [0, 2]);
-        assert_eq!(second.frame, [FrameColumn::Written(0), FrameColumn::Kept(2), FrameColumn::Kept(1)]);
+        assert_eq!(second.frame, [LiveColumn::Written(0), LiveColumn::Kept(2), LiveColumn::Kept(1)]);
         assert_eq!(second.input.field(1).name(), "i2");
     }
 
@@ -262,6 +262,6 @@ mod tests {
         let chain = Chain::new(&[first, second]);
         assert_eq!(chain.invocation.outputs[0].rows, Rows::New);
         assert_eq!(chain.invocation.outputs[0].columns, [WRITTEN, WRITTEN]);
-        assert_eq!(chain.steps[1].frame, [FrameColumn::Kept(1), FrameColumn::Kept(0)]);
+        assert_eq!(chain.steps[1].frame, [LiveColumn::Kept(1), LiveColumn::Kept(0)]);
     }
 }

@@ -12,9 +12,9 @@ use arrow_schema::{Schema, SchemaRef};
 use flowc_codec::Codec;
 use flowc_platform::guarded;
 
-use crate::memory::{Block, Memory};
+use crate::memory::Memory;
 use crate::transport::Transport;
-use crate::wire::Note;
+use crate::wire::{Block, Note};
 
 /// What one message says.
 #[derive(Debug, Default)]

@@ -9,7 +9,6 @@ mod connection;
 mod credit;
 mod decode;
 mod encode;
-mod failing;
 mod input;
 mod instance;
 mod memory;

@@ -12,8 +12,6 @@ use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
 use flowc_runner::{LONGEST_LINE, Secrets, schema, shortened};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::memory::Block;
-
 /// The version of the protocol that is spoken here.
 pub(crate) const PROTOCOL: u64 = 1;
 
@@ -23,6 +21,9 @@ pub(crate) const SIGNATURE: &str = "flowc.signature";
 pub(crate) const DESCRIBE: &str = "flowc.describe";
 /// Action: whether a component is held, or that it is to be.
 pub(crate) const COMPONENT: &str = "flowc.component";
+
+/// A place in a region of shared memory: offset and length in bytes.
+pub(crate) type Block = [u64; 2];
 
 /// A schema as an IPC message in base64.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use flowc_planner::catalogue::Problem;
 use flowc_runner::{StageError, StageFault};
 
 /// Why a program does not serve.
@@ -48,14 +49,51 @@ impl ProcessError {
     pub fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }
     }
+}
 
+/// Why the program of a stage is not started.
+#[derive(Debug)]
+pub enum LaunchError {
+    /// It does not serve.
+    Process(ProcessError),
+    /// The run was stopped.
+    Stopped,
+    /// What it is made of can't be had.
+    Problem(Problem),
+}
+
+impl LaunchError {
     /// What it means for a stage that was to run there.
     pub fn of_stage(self, stage: &str) -> StageError {
         let fault = match self {
             // It may have been killed, or the machine have been short of something.
-            Self::Start { reason } => StageFault::Crashed(reason),
-            other => StageFault::Problem { message: other.to_string(), config_path: None },
+            Self::Process(ProcessError::Start { reason }) => StageFault::Crashed(reason),
+            Self::Process(other) => StageFault::Problem { message: other.to_string(), config_path: None },
+            Self::Stopped => StageFault::Cancelled,
+            Self::Problem(problem) => StageFault::Problem { message: problem.message, config_path: None },
         };
         StageError::new(stage, fault)
+    }
+}
+
+impl From<ProcessError> for LaunchError {
+    fn from(error: ProcessError) -> Self {
+        Self::Process(error)
+    }
+}
+
+impl From<Problem> for LaunchError {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl From<LaunchError> for Problem {
+    fn from(error: LaunchError) -> Self {
+        match error {
+            LaunchError::Process(error) => Self::of_machine(error.to_string()),
+            LaunchError::Stopped => Self::new("stopped"),
+            LaunchError::Problem(problem) => problem,
+        }
     }
 }

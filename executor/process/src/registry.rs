@@ -7,7 +7,7 @@ use flowc_planner::key::StageDigest;
 use flowc_runner::{Invocation, StageError, StageFault};
 
 /// How each stage is started that a runner knows.
-pub struct Registry<L>(Mutex<HashMap<StageDigest, Arc<L>>>);
+pub(crate) struct Registry<L>(Mutex<HashMap<StageDigest, Arc<L>>>);
 
 impl<L> Default for Registry<L> {
     fn default() -> Self {
@@ -17,7 +17,7 @@ impl<L> Default for Registry<L> {
 
 impl<L> Registry<L> {
     /// Registers a stage, unless it is registered already.
-    pub fn add(&self, digest: StageDigest, launch: L) {
+    pub(crate) fn add(&self, digest: StageDigest, launch: L) {
         let mut launches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         launches.entry(digest).or_insert_with(|| Arc::new(launch));
     }
@@ -26,7 +26,7 @@ impl<L> Registry<L> {
     ///
     /// # Errors
     /// In words, if nobody registered it.
-    pub fn get(&self, digest: &StageDigest) -> Result<Arc<L>, String> {
+    pub(crate) fn get(&self, digest: &StageDigest) -> Result<Arc<L>, String> {
         let launch = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         launch.ok_or_else(|| format!("the stage {} was never registered", digest.short()))
     }
@@ -35,7 +35,7 @@ impl<L> Registry<L> {
     ///
     /// # Errors
     /// If nobody registered one of them.
-    pub fn of(&self, stages: &[Invocation]) -> Result<Vec<Arc<L>>, StageError> {
+    pub(crate) fn of(&self, stages: &[Invocation]) -> Result<Vec<Arc<L>>, StageError> {
         let launch = |stage: &Invocation| {
             let failed = |message| StageFault::Problem { message, config_path: None };
             self.get(&stage.digest).map_err(|message| StageError::new(&*stage.stage, failed(message)))

@@ -14,7 +14,7 @@ use std::time::Instant;
 use arrow_array::RecordBatch;
 use flowc_process::Host;
 use flowc_python::PythonRunner;
-use flowc_runner::{Batch, Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError};
+use flowc_runner::{Batch, ChainRunner, EdgeObserver, Instance, Invocation, Outlet, Runner, StageError};
 
 use support::{Seen, Stage, batch, bytes, median};
 
@@ -147,7 +147,7 @@ impl Outlet for Handover {
 /// Hears of the first stage of a pair, and forgets it.
 struct Unheard;
 
-impl Between for Unheard {
+impl EdgeObserver for Unheard {
     fn gave(&mut self, _: u64) {}
 
     fn log(&mut self, _: &str, _: &str) {}

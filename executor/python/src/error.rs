@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use flowc_code::{CodeError, ToolError};
 use flowc_planner::catalogue::Problem;
-use flowc_process::ProcessError;
+use flowc_process::{LaunchError, ProcessError};
 
 /// Why a Python stage can't be run.
 #[derive(Debug, thiserror::Error)]
@@ -106,6 +106,16 @@ impl PythonError {
                 | Self::Process(_)
                 | Self::Io { .. }
         )
+    }
+}
+
+impl From<PythonError> for LaunchError {
+    fn from(error: PythonError) -> Self {
+        match error {
+            PythonError::Process(error) => Self::Process(error),
+            PythonError::Stopped => Self::Stopped,
+            other => Self::Problem(other.into()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Limits, is_server};
 use flowc_process::{Enclosure, Folder, PROCESSES};
 use flowc_sandbox::Sandbox;
@@ -21,9 +22,23 @@ pub struct Launch {
     pub entry: String,
 }
 
+impl flowc_process::Launch for Launch {
+    fn digest(&self) -> StageDigest {
+        self.project.digest(&self.entry)
+    }
+
+    fn entry(&self) -> String {
+        self.entry.clone()
+    }
+
+    fn runner(&self) -> BTreeMap<String, String> {
+        self.project.runner()
+    }
+}
+
 /// What makes processes alike: any of them can do the work of any other.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Kind {
+pub struct ProcessKey {
     /// The snapshot of the sources.
     sources: PathBuf,
     /// The packages.
@@ -37,7 +52,7 @@ pub(crate) struct Kind {
     enclosure: Enclosure,
 }
 
-impl Kind {
+impl ProcessKey {
     /// That of a stage's process with these limits.
     pub(crate) fn of(launch: &Launch, environments: &Environments, limits: &Limits) -> Self {
         let Launch { project, entry } = launch;

@@ -2,13 +2,14 @@
 //!
 //! A stage is a folder with a `pyproject.toml`, a `uv.lock` and modules ([`Project`]). Its packages are installed by `uv`
 //! into an environment that is kept ([`Environments`]). It runs from a snapshot of the folder as it was hashed, in a process in
-//! a sandbox, behind the stage protocol ([`PythonRunner`]).
+//! a sandbox, behind the stage protocol ([`PythonRunner`]). The engine knows all of that as one kind of stage ([`PythonStages`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod built;
 mod environment;
 mod error;
 mod interpreter;
+mod kind;
 mod launch;
 mod lock;
 mod project;
@@ -21,7 +22,8 @@ mod uv;
 pub use environment::Environments;
 pub use error::PythonError;
 pub use interpreter::Interpreter;
-pub use launch::Launch;
+pub use kind::PythonStages;
+pub use launch::{Launch, ProcessKey};
 pub use project::Project;
-pub use runner::PythonRunner;
+pub use runner::{PythonLauncher, PythonRunner};
 pub use sdk::modules as sdk_modules;

@@ -76,6 +76,13 @@ impl Batch {
         self.columns.get(index).and_then(Option::as_ref)
     }
 
+    /// Some columns, in this order. Absent ones stay absent.
+    #[must_use]
+    pub fn pick(&self, columns: &[usize]) -> Self {
+        let columns = columns.iter().map(|&column| self.column(column).cloned());
+        Self { rows: self.rows, columns: columns.collect(), stored: None }
+    }
+
     /// The columns with these indices, as a record batch of these fields.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! What executes stages: the [`Runner`] trait, and the batches that pass between instances.
+//! What executes stages: the [`Runner`] trait, and the batches that pass between instances; and what the engine knows of a
+//! kind of stage, [`StageKind`].
 //!
 //! An invocation is: open an instance; for each input in turn, those that are `whole` first, push all its batches and
 //! end it; finish. What the stage emits goes to the instance's [`Outlet`], at once, in the same thread. A chain of
@@ -6,18 +7,22 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
+mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod described;
 mod error;
+mod kind;
 mod pieces;
 pub mod schema;
 mod secrets;
 mod text;
 
 pub use batch::{Batch, Selection, StoredFile};
+pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
+pub use kind::{CodeContext, Keep, Located, StageKind, foreign_code};
 pub use pieces::{PIECE_BYTES, row_bytes};
 pub use secrets::{Secrets, mask};
 pub use text::{LONGEST_LINE, shortened, shortened_lines};
@@ -38,6 +43,12 @@ pub trait Runner: Send + Sync {
     /// Starts what an invocation of this stage will need, so that it need not wait for that, and gives up as soon as it is not
     /// wanted any more. Where it fails, opening says why.
     fn prepare(&self, _stage: &StageDigest, _limits: &Limits, _is_wanted: &dyn Fn() -> bool) {}
+
+    /// The same runner, if it executes adjacent stages in one instance, where that is cheaper than handing batches from one
+    /// instance to the next.
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        None
+    }
 }
 
 /// The most stages that an instance may hold: each may run on top of the one before, in one thread.
@@ -51,18 +62,9 @@ pub trait ChainRunner: Runner {
     fn open_chain(
         &self,
         stages: &[Invocation],
-        between: Vec<Box<dyn Between>>,
+        between: Vec<Box<dyn EdgeObserver>>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError>;
-}
-
-/// Hears of a stage whose batches go to the next one unseen.
-pub trait Between: Send {
-    /// It has given so many rows in total. Said once, when the instance has finished.
-    fn gave(&mut self, rows: u64);
-
-    /// Takes a line of its log, as [`Outlet::log`].
-    fn log(&mut self, level: &str, message: &str);
 }
 
 /// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.

@@ -20,7 +20,9 @@ use arrow_schema::{Schema, SchemaRef};
 use flowc_demand::{ChainStage, Root, StoredOutput, Task, Work, fused_groups, input_columns, passthrough};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::Stage;
-use flowc_runner::{Batch, Between, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, StageFault};
+use flowc_runner::{
+    Batch, Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, StageFault, open_stages,
+};
 use flowc_store::{SegmentWriter, StagedSegment};
 
 use crate::chain::budget::Budget;
@@ -68,7 +70,7 @@ impl Chains<'_> {
         let room = self.budget.take(self.memory_of(task), self.cancel)?;
         let result = flowc_wasm::within(room.bytes, || self.patiently(task, said));
         // Files have the names that their author gave them.
-        let told = |text: String| self.secrets.mask(self.runners.python.shown(text));
+        let told = |text: String| self.secrets.mask(self.runners.shown(text));
         said.iter_mut().for_each(|(_, _, message)| *message = told(std::mem::take(message)));
         match result {
             Err(Error::Stage { stage, place, message }) => Err(Error::Stage { stage, place, message: told(message) }),
@@ -106,20 +108,22 @@ impl Chains<'_> {
 
     fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
         let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
-        let mut outlet: Box<dyn Outlet> = Box::new(leaf);
-        for group in self.fused_groups(task).into_iter().rev() {
-            let instance = self.open_group(task, group.clone(), shared, counts, outlet)?;
-            let Some(above) = group.start.checked_sub(1) else { return self.feed(task, instance) };
-            outlet = Box::new(Handover {
-                next: instance,
-                port: self.plan_stage(task.chain[group.start].stage).driving().map_or(0, |(port, _)| port),
-                rows: counts[above].clone(),
-                cancel: self.cancel.clone(),
-                shared: shared.clone(),
-                above: task.chain[above].stage,
-            });
-        }
-        Ok(())
+        let groups = self.fused_groups(task);
+        let open = |number: usize, outlet| self.open_group(task, groups[number].clone(), shared, counts, outlet);
+        let edge = |number: usize| {
+            let (above, below) = (groups[number].end - 1, groups[number + 1].start);
+            let driving = self.plan_stage(task.chain[below].stage).driving();
+            let observer = Box::new(self.edge_counter(task, above, shared, counts));
+            Edge { port: driving.map_or(0, |(port, _)| port), observer }
+        };
+        let first = open_stages(groups.len(), Box::new(leaf), open, edge)?;
+        self.feed(task, first)
+    }
+
+    /// What counts the rows between the stage at a place of the chain and the next.
+    fn edge_counter(&self, task: &Task, place: usize, shared: &Shared, counts: &[Counts]) -> EdgeCounter {
+        let (stage, rows) = (task.chain[place].stage, counts[place].clone());
+        EdgeCounter { stage, rows, cancel: self.cancel.clone(), shared: shared.clone() }
     }
 
     /// A stage of the plan.
@@ -149,11 +153,9 @@ impl Chains<'_> {
         let stage = self.plan_stage(first.stage);
         let mut instance = match (&invocations[..], self.runners.chained(stage)) {
             ([_, _, ..], Some(runner)) => {
-                let unseen = |place: usize| -> Box<dyn Between> {
-                    let (stage, rows) = (task.chain[place].stage, counts[place].clone());
-                    Box::new(Unseen { stage, rows, shared: shared.clone() })
-                };
-                let between = (group.start..group.end - 1).map(unseen).collect();
+                let observer =
+                    |place| Box::new(self.edge_counter(task, place, shared, counts)) as Box<dyn EdgeObserver>;
+                let between = (group.start..group.end - 1).map(observer).collect();
                 runner.open_chain(&invocations, between, outlet)?
             }
             _ => self.runners.of(stage).open(&invocations[0], outlet)?,
@@ -308,13 +310,10 @@ impl Counts {
         Self((0..ports).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// Gives which rows of the port these are. A chain runs in one thread, so nobody else adds meanwhile.
-    fn add(&self, port: usize, rows: usize) -> Range<u64> {
-        let Some(count) = self.0.get(port) else { return 0..0 };
-        let first = count.load(Ordering::Relaxed);
-        let end = first + rows as u64;
-        count.store(end, Ordering::Relaxed);
-        first..end
+    fn add(&self, port: usize, rows: u64) {
+        if let Some(count) = self.0.get(port) {
+            count.fetch_add(rows, Ordering::Relaxed);
+        }
     }
 
     fn read(&self) -> Vec<u64> {
@@ -322,49 +321,25 @@ impl Counts {
     }
 }
 
-/// A stage whose batches go to the next one within a runner.
-struct Unseen {
+/// Counts the rows that go from one stage to the next, and stops them when the run is stopped.
+struct EdgeCounter {
     stage: usize,
     rows: Counts,
+    cancel: Cancel,
     shared: Shared,
 }
 
-impl Between for Unseen {
+impl EdgeObserver for EdgeCounter {
     fn gave(&mut self, rows: u64) {
-        self.rows.add(0, usize::try_from(rows).unwrap_or(usize::MAX));
+        self.rows.add(0, rows);
     }
 
     fn log(&mut self, level: &str, message: &str) {
         self.shared.log(self.stage, level, message);
     }
-}
 
-/// Hands the batches of one stage to the next.
-struct Handover {
-    next: Box<dyn Instance>,
-    port: usize,
-    rows: Counts,
-    cancel: Cancel,
-    shared: Shared,
-    above: usize,
-}
-
-impl Outlet for Handover {
-    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        let rows = self.rows.add(port, batch.rows());
-        if self.cancel.is_cancelled() {
-            return Err(StageError::new("", StageFault::Cancelled));
-        }
-        self.next.push(self.port, batch).map_err(|error| error.at(self.port, rows))
-    }
-
-    fn close(mut self: Box<Self>) -> Result<(), StageError> {
-        self.next.end_of_input(self.port)?;
-        self.next.finish()
-    }
-
-    fn log(&mut self, level: &str, message: &str) {
-        self.shared.log(self.above, level, message);
+    fn pass(&mut self, batch: Batch) -> Result<Batch, StageError> {
+        if self.cancel.is_cancelled() { Err(StageError::new("", StageFault::Cancelled)) } else { Ok(batch) }
     }
 }
 
@@ -412,7 +387,7 @@ impl Leaf {
 
 impl Outlet for Leaf {
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        self.rows.add(port, batch.rows());
+        self.rows.add(port, batch.rows() as u64);
         if self.cancel.is_cancelled() {
             return Err(StageError::new("", StageFault::Cancelled));
         }

@@ -8,17 +8,19 @@ use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
 use flowc_planner::plan::{Code, Format, SourceSpec};
+use flowc_runner::Located;
 use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::plan::components::{Components, Located};
+use crate::plan::locating::Locating;
 use crate::remembered::{DESCRIPTION, SIGNATURE};
 
 /// The planner's view of the world, for one planning.
 pub(crate) struct StageCatalogue<'a> {
-    components: Components<'a>,
+    store: &'a Store,
+    locating: Locating<'a>,
     lock: &'a Lock,
     locked: bool,
     /// What was found: the digest behind each code reference. Goes into the lock.
@@ -35,22 +37,22 @@ pub(crate) struct StageCatalogue<'a> {
 
 impl<'a> StageCatalogue<'a> {
     /// A catalogue that has not been asked yet. `lock` holds nothing when it is to be made again.
-    pub(crate) fn new(components: Components<'a>, lock: &'a Lock, locked: bool) -> Self {
+    pub(crate) fn new(store: &'a Store, locating: Locating<'a>, lock: &'a Lock, locked: bool) -> Self {
         let (codes, images, schemas, evidence, builds) = Default::default();
-        Self { components, lock, locked, codes, images, schemas, evidence, builds }
+        Self { store, locating, lock, locked, codes, images, schemas, evidence, builds }
     }
 
     fn signature(&mut self, code: &Code) -> Result<Signature, Problem> {
-        let Located { digest, evidence, parts, builds, image } = self.components.locate(code)?;
+        let Located { digest, evidence, parts, builds, pin } = self.locating.locate(code)?;
         if let Some(parts) = parts {
-            self.components.code.remember(&digest, &parts);
+            self.locating.code.remember(&digest, &parts);
         }
         self.check_lock(code, &digest)?;
-        self.images.extend(image);
+        self.images.extend(pin);
         self.evidence.extend(evidence);
         self.builds.extend(builds);
         self.codes.insert(code.clone(), digest);
-        let (store, runners) = (self.components.store, self.components.runners);
+        let (store, runners) = (self.store, self.locating.runners);
         let signature: Signature = match recall(store, SIGNATURE, &signature_key(&digest)) {
             Some(known) => known,
             None => {
@@ -79,11 +81,11 @@ impl<'a> StageCatalogue<'a> {
 
     fn describe_one(&self, question: &Question) -> Result<Description, Problem> {
         let key = question_key(question);
-        let store = self.components.store;
+        let store = self.store;
         if let Some(known) = recall(store, DESCRIPTION, &key) {
             return Ok(known);
         }
-        let description = self.components.runners.describe(question)?;
+        let description = self.locating.runners.describe(question)?;
         remember(store, DESCRIPTION, &key, &description);
         Ok(description)
     }
@@ -102,7 +104,7 @@ impl<'a> StageCatalogue<'a> {
     }
 
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
-        let source = flowc_sources::source(spec, self.components.base);
+        let source = flowc_sources::source(spec, self.locating.code.base());
         let problem = |error: SourceError| Problem::new(error.to_string());
         let parts = source.poll(&Polled::default()).map_err(problem)?.parts;
         source.infer_schema(&parts).map_err(|error| {
@@ -125,7 +127,7 @@ impl<'a> StageCatalogue<'a> {
 
 impl Catalogue for StageCatalogue<'_> {
     fn leave_out(&mut self, own: &OwnFiles) {
-        self.components.code.leave_out(own);
+        self.locating.code.leave_out(own);
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use flowc_code::{Digests, Parts, PipelineFiles, Reader, Snapshots};
-use flowc_componentize::{Reads, Source};
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_runner::Keep;
 use flowc_store::Store;
 
 use crate::remembered::CODE;
@@ -36,38 +36,23 @@ impl<'a> CodeReading<'a> {
         *self.own.borrow_mut() = PipelineFiles::new(self.base, written, &own.read);
     }
 
-    /// Has the code of a folder read, with what is known of its files. What it holds is kept on the way.
-    pub(crate) fn read<T>(&self, folder: &Path, read: impl FnOnce(&Reader<'_>) -> T) -> T {
-        self.reading(folder, Some(self.snapshots).filter(|_| !self.store.is_read_only()), read)
+    /// The folder that relative paths start from.
+    pub(crate) fn base(&self) -> &Path {
+        self.base
     }
 
-    /// Has the code of a folder read that is built where it lies.
-    pub(crate) fn read_in_place<T>(&self, folder: &Path, read: impl FnOnce(&Reader<'_>) -> T) -> T {
-        self.reading(folder, None, read)
-    }
-
-    fn reading<T>(&self, folder: &Path, keep: Option<&Snapshots>, read: impl FnOnce(&Reader<'_>) -> T) -> T {
+    /// Has the code of a folder read, with what is known of its files.
+    pub(crate) fn read(&self, folder: &Path, keep: Keep, read: &mut dyn FnMut(&Reader<'_>)) {
+        let keep = Some(self.snapshots).filter(|_| keep == Keep::Contents && !self.store.is_read_only());
         let key = KeyHasher::new("code digests 1").bytes(folder.as_os_str().as_encoded_bytes()).finish();
         let known: Option<Digests> = self.store.memo(CODE, &key).unwrap_or_default();
         let own = self.own.borrow();
         let reader = Reader::new(&own, keep, known.unwrap_or_default());
-        let result = read(&reader);
+        read(&reader);
         if let Some(learned) = reader.learned() {
             // What can't be remembered is read again next time.
             let _ = self.store.remember(CODE, &key, &learned);
         }
-        result
-    }
-
-    /// What the last build of a crate read besides, if it was built as it is here.
-    pub(crate) fn reads(&self, source: &Source, dir: &Path) -> Option<Reads> {
-        self.store.memo(CODE, &reads_key(source, dir)).ok().flatten()
-    }
-
-    /// Remembers what the build of a crate read.
-    pub(crate) fn remember_reads(&self, source: &Source, dir: &Path, reads: &Reads) {
-        // Without it the crate is built again next time.
-        let _ = self.store.remember(CODE, &reads_key(source, dir), reads);
     }
 
     /// Remembers what a stage consists of.
@@ -87,12 +72,6 @@ pub(crate) fn changed_parts(store: &Store, before: &StageDigest, now: &StageDige
         (Some(before), Some(now)) => now.changed(&before),
         _ => Vec::new(),
     }
-}
-
-/// What a build reads lies elsewhere for a crate in another folder.
-fn reads_key(source: &Source, dir: &Path) -> [u8; 32] {
-    let mut hasher = KeyHasher::new("code reads 1");
-    hasher.digest(&source.digest()).bytes(dir.as_os_str().as_encoded_bytes()).finish()
 }
 
 fn parts_key(stage: &StageDigest) -> [u8; 32] {

@@ -4,8 +4,8 @@
 
 pub(crate) mod catalogue;
 pub(crate) mod code;
-pub(crate) mod components;
 pub(crate) mod freshness;
+pub(crate) mod locating;
 pub(crate) mod project;
 
 use std::collections::BTreeMap;
@@ -25,8 +25,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::catalogue::StageCatalogue;
 use crate::plan::code::CodeReading;
-use crate::plan::components::Components;
 use crate::plan::freshness::Marks;
+use crate::plan::locating::Locating;
 use crate::plan::project::Project;
 use crate::remembered::PLAN;
 use crate::runners::build_events::Compilations;
@@ -132,7 +132,9 @@ impl Planning<'_> {
             return Ok(Planned { began, ..planned });
         }
         let lock = self.lock(&lock_path, &lock_text)?;
-        let mut catalogue = StageCatalogue::new(self.components(&project, &lock.images), &lock, self.options.locked);
+        let is_wanted = || self.compilations.is_wanted();
+        let locating = self.locating(&project, &lock.images, &is_wanted);
+        let mut catalogue = StageCatalogue::new(self.store, locating, &lock, self.options.locked);
         let settings = self.settings();
         let outcome = flowc_planner::plan(&project.texts, &settings, &mut catalogue);
         let plan = match outcome.value {
@@ -170,7 +172,7 @@ impl Planning<'_> {
         let mut hasher = KeyHasher::new("plan");
         hasher.digest(&project.digest).bytes(lock_text.as_bytes()).number(u64::from(self.options.locked));
         // What may be said of a stage depends on whether it can run elsewhere.
-        hasher.number(u64::from(self.runners.workers.is_used())).finish()
+        hasher.number(u64::from(self.runners.is_remote())).finish()
     }
 
     /// The plan of equal texts and an equal lock, if all code is still the same.
@@ -180,11 +182,12 @@ impl Planning<'_> {
         if !memo.codes.iter().map(|(code, _)| self.runners.on_machine(code)).eq(memo.machine) {
             return Ok(None);
         }
-        let components = self.components(project, &memo.images);
-        components.code.leave_out(&OwnFiles::of(&plan));
+        let is_wanted = || self.compilations.is_wanted();
+        let locating = self.locating(project, &memo.images, &is_wanted);
+        locating.code.leave_out(&OwnFiles::of(&plan));
         let (mut evidence, mut builds) = (Evidence::default(), Vec::new());
         for (code, digest) in &memo.codes {
-            match components.locate(code) {
+            match locating.locate(code) {
                 Ok(located) if located.digest == *digest => {
                     evidence.extend(located.evidence);
                     builds.extend(located.builds);
@@ -197,20 +200,24 @@ impl Planning<'_> {
 
     fn settings(&self) -> Settings {
         let (params, ambient) = (self.options.params.clone(), self.options.ambient.clone());
-        Settings { params, ambient, remote: self.runners.workers.is_used() }
+        Settings { params, ambient, remote: self.runners.is_remote() }
     }
 
-    fn components<'p>(&'p self, project: &'p Project, images: &'p BTreeMap<String, String>) -> Components<'p> {
+    fn locating<'p>(
+        &'p self,
+        project: &'p Project,
+        pins: &'p BTreeMap<String, String>,
+        is_wanted: &'p (dyn Fn() -> bool + Sync),
+    ) -> Locating<'p> {
         let texts = project.files.iter().cloned().chain([project.lock_path()]).collect();
-        Components {
-            base: &project.base,
-            store: self.store,
+        Locating {
             runners: self.runners,
             code: CodeReading::new(self.store, &self.runners.snapshots, &project.base, texts),
-            images,
+            pins,
             build: self.options.build,
             observer: self.observer,
             compilations: self.compilations,
+            is_wanted,
         }
     }
 

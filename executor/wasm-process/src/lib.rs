@@ -9,5 +9,5 @@
 mod runner;
 mod served;
 
-pub use runner::WasmProcessRunner;
+pub use runner::{ComponentKey, ComponentLauncher, RegisteredComponent, WasmProcessRunner};
 pub use served::{ServedComponent, main};

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use flowc_flight::Stages;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
-use flowc_process::{Enclosure, Folder, Host, PROCESSES, Pool, Server};
-use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_process::{Enclosure, Folder, Host, Launch, LaunchError, Launcher, PROCESSES, PooledRunner, Server};
 use flowc_sandbox::Sandbox;
 use flowc_wasm::WasmRunner;
 
@@ -19,37 +17,42 @@ const ENGINE: u64 = 256 << 20;
 /// Processors that a process may use: a component has one thread.
 const THREADS: u32 = 1;
 
-/// Runs components in processes or containers of their own. Cheap to make: nothing is started until a stage is used.
-pub struct WasmProcessRunner {
+/// Runs components in processes or containers of their own.
+pub type WasmProcessRunner = PooledRunner<ComponentLauncher>;
+
+/// A component that is registered with the wasm runner too.
+#[derive(Clone, Copy, Debug)]
+pub struct RegisteredComponent(pub StageDigest);
+
+impl Launch for RegisteredComponent {
+    fn digest(&self) -> StageDigest {
+        self.0
+    }
+
+    fn entry(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// Starts processes, each of which serves one component. Cheap to make.
+pub struct ComponentLauncher {
     host: Arc<Host>,
     components: Arc<WasmRunner>,
-    pool: Pool<Kind, Box<dyn Server>>,
 }
 
 /// What makes processes alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+pub struct ComponentKey {
     digest: StageDigest,
     memory: Option<u64>,
     enclosure: Enclosure,
 }
 
-impl Kind {
-    fn of(digest: StageDigest, limits: &Limits) -> Self {
-        Self { digest, memory: limits.memory, enclosure: limits.isolate.into() }
-    }
-}
-
-impl WasmProcessRunner {
-    /// A runner of the components that are registered with another one, which compiles them. The helper of `host` calls
+impl ComponentLauncher {
+    /// A launcher of the components that are registered with a runner, which compiles them. The helper of `host` calls
     /// [`main`](crate::main) too.
     pub fn new(host: Arc<Host>, components: Arc<WasmRunner>) -> Self {
-        Self { host, components, pool: Pool::default() }
-    }
-
-    /// Ends all processes that are not at work.
-    pub fn end_idle(&self) {
-        self.pool.end_idle();
+        Self { host, components }
     }
 
     /// The process reads this program, the component and what that is compiled to, and nothing else.
@@ -69,31 +72,30 @@ impl WasmProcessRunner {
             program,
         })
     }
-
-    fn start(&self, stage: &str, kind: &Kind, is_wanted: &dyn Fn() -> bool) -> Result<Box<dyn Server>, StageError> {
-        let failed = |problem: Problem| {
-            let fault = StageFault::Problem { message: problem.message, config_path: None };
-            StageError::new(stage, fault)
-        };
-        let served = ServedComponent::of(&self.components, kind.digest, kind.memory).map_err(failed)?;
-        let folder = self.host.folder().map_err(|error| error.of_stage(stage))?;
-        let sandbox = self.sandbox(&served, &folder).map_err(failed)?;
-        let started = self.host.start(sandbox, THREADS, folder, kind.enclosure, is_wanted);
-        started.map_err(|error| error.of_stage(stage))
-    }
 }
 
-impl Runner for WasmProcessRunner {
-    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let limits = &invocation.limits;
-        let kind = Kind::of(invocation.digest, limits);
-        let process = self.pool.lend(kind, |kind| self.start(&invocation.stage, kind, &|| true))?;
-        let entries = vec![invocation.digest.to_string()];
-        let invocations = std::slice::from_ref(invocation);
-        process.open(Stages { entries, invocations, between: Vec::new() }, outlet)
+impl Launcher for ComponentLauncher {
+    type Launch = RegisteredComponent;
+    type Key = ComponentKey;
+
+    fn key(&self, launch: &RegisteredComponent, limits: &Limits) -> ComponentKey {
+        ComponentKey { digest: launch.0, memory: limits.memory, enclosure: limits.isolate.into() }
     }
 
-    fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
-        self.pool.prepare(Kind::of(*stage, limits), |kind| self.start("", kind, is_wanted));
+    fn start(
+        &self,
+        launch: &RegisteredComponent,
+        limits: &Limits,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Server>, LaunchError> {
+        let served = ServedComponent::of(&self.components, launch.0, limits.memory)?;
+        let folder = self.host.folder()?;
+        let sandbox = self.sandbox(&served, &folder)?;
+        Ok(self.host.start(sandbox, THREADS, folder, limits.isolate.into(), is_wanted)?)
+    }
+
+    /// A process serves one component.
+    fn chains(&self) -> bool {
+        false
     }
 }

@@ -11,7 +11,7 @@ use flowc_process::Host;
 use flowc_runner::conformance::{Subject, batch, failures, invocation, run};
 use flowc_runner::{Batch, Runner};
 use flowc_wasm::{CompiledFolder, WasmRunner};
-use flowc_wasm_process::WasmProcessRunner;
+use flowc_wasm_process::{ComponentLauncher, RegisteredComponent, WasmProcessRunner};
 
 /// The guest of the wasm runner's own tests.
 struct Hostile {
@@ -31,7 +31,9 @@ static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     components.add(component, digest);
     let helper = env!("CARGO_BIN_EXE_flowc-served-component").into();
     let host = Arc::new(Host::new(helper, folder.path().to_owned()));
-    Hostile { runner: WasmProcessRunner::new(host, components.clone()), components, digest, _folder: folder }
+    let runner = WasmProcessRunner::new(ComponentLauncher::new(host, components.clone()), 512 << 20);
+    runner.add(RegisteredComponent(digest));
+    Hostile { runner, components, digest, _folder: folder }
 });
 
 impl Subject for Hostile {

@@ -10,9 +10,8 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
+use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, async_trait};
 
-use crate::host::Host;
 use crate::log::{LOG_LINE_BYTES, LOG_LINES};
 
 /// Names this environment in the keys of stages that use it: another one could change what they answer.
@@ -35,17 +34,15 @@ impl Wasi {
         Self { ctx: builder.build(), table: ResourceTable::new(), output }
     }
 
+    /// What wasmtime's functions of WASI work on.
+    pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+    }
+
     /// What was written since, by lines.
     pub(crate) fn take_lines(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.output.lock());
         String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
-    }
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new()));
-        WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowc_flight::{Connection, Ending, Stages, Unanswered};
 use flowc_planner::key::StageDigest;
 use flowc_process::{Host, Lent, Pool, Server};
-use flowc_runner::{Between, ChainRunner, Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_runner::{ChainRunner, EdgeObserver, Instance, Invocation, Outlet, Runner, StageError, StageFault};
 use flowc_wasm::WasmRunner;
 
 use crate::Credentials;
@@ -184,13 +184,17 @@ impl Runner for WorkerRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
     }
+
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        Some(self)
+    }
 }
 
 impl ChainRunner for WorkerRunner {
     fn open_chain(
         &self,
         stages: &[Invocation],
-        between: Vec<Box<dyn Between>>,
+        between: Vec<Box<dyn EdgeObserver>>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError> {
         let contents = stages.iter().map(|stage| self.content(stage)).collect::<Result<Vec<_>, _>>()?;

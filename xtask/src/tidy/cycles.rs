@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 17] = [
+const CRATES: [&str; 21] = [
     "cli",
     "executor",
     "executor/code",
     "executor/codec",
     "executor/columns",
     "executor/componentize",
+    "executor/container",
     "executor/demand",
+    "executor/flight",
     "executor/platform",
     "executor/process",
     "executor/python",
@@ -23,6 +25,8 @@ const CRATES: [&str; 17] = [
     "executor/sinks",
     "executor/sources",
     "executor/store",
+    "executor/wasm",
+    "executor/wasm-process",
     "executor/worker",
     "planner",
 ];

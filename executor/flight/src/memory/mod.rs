@@ -30,7 +30,7 @@ use blocks::Blocks;
 use handed::{FILE, Handed};
 use received::Received;
 
-use crate::wire::WireStored;
+use crate::wire::{Block, WireStored};
 
 /// Batches with fewer bytes are better sent through the socket.
 const SMALL: u64 = 64 << 10;
@@ -38,9 +38,6 @@ const SMALL: u64 = 64 << 10;
 const ROUNDS: usize = 64;
 /// Bytes of an offset on the socket.
 const OFFSET: usize = size_of::<u64>();
-
-/// A place in a region: offset and length in bytes.
-pub(crate) type Block = [u64; 2];
 
 /// Memory shared with another process.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 //! - `opening`: what an invocation is to be, and `steps`: its stages;
 //! - `work`: an invocation, in a thread of its own. It feeds an instance from the streams of its inputs (`feed`) and answers on
 //!   those of its outputs (`replies`), whose batches come from the instance's outlet (`sending`). Where there are several
-//!   instances, each pushes into the next (`chain`);
+//!   instances, each pushes into the next, and `chain` knows how far they have come;
 //! - `numbers`: the numbers of an input's rows, which go through the instances like a column that is passed on.
 //!
 //! Both directions are bounded, since every wait is one of that thread: it reads a batch when the instance has taken the last
@@ -37,7 +37,7 @@ pub use listen::{LISTEN, Location, input_ended, serve, serve_secured};
 pub(crate) fn invocations(opening: &[u8]) -> Option<Vec<(flowc_runner::Invocation, Vec<Vec<usize>>)>> {
     let opened = opening::Opened::read(opening).ok()?;
     let invocation =
-        |step: &steps::Step| (step.invocation(StageDigest::new([0; 32]), Limits::default()), step.gives.clone());
+        |step: &steps::ChainStep| (step.invocation(StageDigest::new([0; 32]), Limits::default()), step.gives.clone());
     Some(opened.steps.iter().map(invocation).collect())
 }
 

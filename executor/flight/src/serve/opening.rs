@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tonic::Status;
 
 use super::numbers::Numbers;
-use super::steps::{Step, chain};
+use super::steps::{ChainStep, chain};
 use crate::wire::{Opening, PROTOCOL, ROW, Request, WireSchema};
 
 /// Why a request is not answered as asked.
@@ -58,7 +58,7 @@ pub(super) struct Opened {
     /// Per input: which of the columns that come are handed over, in their order. After those lie the numbers of its rows.
     pub(super) takes: Vec<Vec<usize>>,
     /// The stages, in their order.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<ChainStep>,
 }
 
 impl Opened {
@@ -95,9 +95,9 @@ impl Opened {
     }
 
     /// All of it as if it were one stage, as it is where there are no steps.
-    fn whole(&self, opening: &Opening<'_>) -> Step {
+    fn whole(&self, opening: &Opening<'_>) -> ChainStep {
         let outputs: Arc<[OutputPort]> = (0..self.outputs.len()).map(|output| self.output(output)).collect();
-        Step {
+        ChainStep {
             stage: (&*opening.stage).into(),
             limits: Limits { memory: opening.memory, timeout_ms: opening.timeout_ms, ..Limits::default() },
             config: canonical_json(&opening.config).into(),

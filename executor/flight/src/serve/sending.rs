@@ -5,11 +5,10 @@ use arrow_schema::ArrowError;
 use flowc_planner::plan::Rows;
 use flowc_runner::{Batch, Outlet, PIECE_BYTES, StageError, StageFault};
 
-use super::chain::pick;
 use super::numbers::Numbers;
 use super::opening::Opened;
 use super::replies::{Gone, Replies};
-use super::steps::Step;
+use super::steps::ChainStep;
 use crate::encode::{EncodeError, Encoder};
 use crate::transport::Transport;
 use crate::wire::Note;
@@ -30,7 +29,7 @@ struct Output {
 
 impl Sending {
     /// Sends what the last stage gives on these streams, one per output.
-    pub(super) fn new(opened: &Opened, last: &Step, replies: &[Replies], transport: &Transport) -> Self {
+    pub(super) fn new(opened: &Opened, last: &ChainStep, replies: &[Replies], transport: &Transport) -> Self {
         let output = |(number, replies): (usize, &Replies)| Output {
             encoder: Encoder::new(opened.outputs[number].clone(), None, transport),
             columns: last.gives[number].clone(),
@@ -59,7 +58,7 @@ impl Output {
             Some(column) => Ok(column.clone()),
             None => Err(absent()),
         };
-        let sent = pick(batch, &self.columns);
+        let sent = batch.pick(&self.columns);
         let columns = sent.columns().iter().enumerate().map(column).collect::<Result<_, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.rows()));
         RecordBatch::try_new_with_options(self.encoder.schema().clone(), columns, &options)

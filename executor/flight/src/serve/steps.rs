@@ -16,7 +16,7 @@ use crate::chain::overall;
 use crate::wire::{OpeningStep, WireFrameColumn};
 
 /// A stage of an invocation, as its client wants it.
-pub(super) struct Step {
+pub(super) struct ChainStep {
     /// Its name among those that are served.
     pub(super) stage: Arc<str>,
     /// What its client asks for.
@@ -32,7 +32,7 @@ pub(super) struct Step {
     pub(super) gives: Vec<Vec<usize>>,
 }
 
-impl Step {
+impl ChainStep {
     fn new(wire: &OpeningStep, whole: &Self, inputs: Arc<[InputPort]>, main: usize, output: OutputPort) -> Self {
         let memory = wire.memory.or(whole.limits.memory);
         let timeout_ms = wire.timeout_ms.or(whole.limits.timeout_ms);
@@ -72,25 +72,26 @@ impl Step {
 ///
 /// # Errors
 /// In words, if they do not fit each other.
-pub(super) fn chain(whole: &Step, steps: &[OpeningStep]) -> Result<(Vec<usize>, Vec<Step>), String> {
+pub(super) fn chain(whole: &ChainStep, steps: &[OpeningStep]) -> Result<(Vec<usize>, Vec<ChainStep>), String> {
     let (Some(main), [sent]) = (whole.main, &*whole.outputs) else {
         return Err("a chain has a main input, and one output".to_owned());
     };
     check(steps, main, sent.rows)?;
-    let (mut frame, mut takes, mut chain) = (Frame::coming(&whole.inputs[main]), Vec::new(), Vec::<Step>::new());
+    let (mut frame, mut takes, mut chain) =
+        (LiveColumns::coming(&whole.inputs[main]), Vec::new(), Vec::<ChainStep>::new());
     for (number, wire) in steps.iter().enumerate() {
-        let Passage { takes: taken, input, output, after } =
-            Passage::new(wire, &frame).map_err(|what| format!("step {number}: {what}"))?;
+        let StepWiring { takes: taken, input, output, after } =
+            StepWiring::new(wire, &frame).map_err(|what| format!("step {number}: {what}"))?;
         match chain.last_mut() {
             Some(above) => {
                 above.gives = vec![taken];
-                chain.push(Step::new(wire, whole, Arc::new([input]), 0, output));
+                chain.push(ChainStep::new(wire, whole, Arc::new([input]), 0, output));
             }
             None => {
                 takes = taken;
                 let mut inputs = whole.inputs.to_vec();
                 inputs[main] = input;
-                chain.push(Step::new(wire, whole, inputs.into(), main, output));
+                chain.push(ChainStep::new(wire, whole, inputs.into(), main, output));
             }
         }
         frame = after;
@@ -123,14 +124,14 @@ fn check(steps: &[OpeningStep], main: usize, rows: Rows) -> Result<(), String> {
 }
 
 /// The columns that go from one stage to the next.
-struct Frame {
+struct LiveColumns {
     /// Each with its place in what the stage before gives.
     columns: Vec<(FieldRef, usize)>,
     /// Those of the rows' numbers, if these go along.
     numbers: Option<(FieldRef, usize)>,
 }
 
-impl Frame {
+impl LiveColumns {
     /// What comes on the main input.
     fn coming(input: &InputPort) -> Self {
         let mut fields = input.schema.fields().iter().cloned().zip(0..);
@@ -149,16 +150,16 @@ impl Frame {
 }
 
 /// A stage between two frames.
-struct Passage {
+struct StepWiring {
     /// The places of its input's columns in what the stage before gives.
     takes: Vec<usize>,
     input: InputPort,
     output: OutputPort,
-    after: Frame,
+    after: LiveColumns,
 }
 
-impl Passage {
-    fn new(step: &OpeningStep, before: &Frame) -> Result<Self, String> {
+impl StepWiring {
+    fn new(step: &OpeningStep, before: &LiveColumns) -> Result<Self, String> {
         let (input, written) = (step.input.decode()?, step.written.decode()?);
         check_places(step, &input, &written, before)?;
         let reads: BTreeSet<usize> = step.reads.iter().copied().collect();
@@ -176,7 +177,7 @@ impl Passage {
 }
 
 /// Whether every place that is named is there, and holds what it is said to.
-fn check_places(step: &OpeningStep, input: &Schema, written: &Schema, before: &Frame) -> Result<(), String> {
+fn check_places(step: &OpeningStep, input: &Schema, written: &Schema, before: &LiveColumns) -> Result<(), String> {
     let columns = &before.columns;
     let kept = step.frame.iter().filter_map(WireFrameColumn::kept);
     if let Some(place) = step.reads.iter().copied().chain(kept).find(|place| *place >= columns.len()) {
@@ -198,7 +199,13 @@ fn check_places(step: &OpeningStep, input: &Schema, written: &Schema, before: &F
 }
 
 /// What the stage gives: the columns that are kept, all that it writes, and the numbers of rows.
-fn output(step: &OpeningStep, written: &Schema, kept: &BTreeSet<usize>, taken: &[usize], before: &Frame) -> OutputPort {
+fn output(
+    step: &OpeningStep,
+    written: &Schema,
+    kept: &BTreeSet<usize>,
+    taken: &[usize],
+    before: &LiveColumns,
+) -> OutputPort {
     let places: BTreeMap<usize, usize> = taken.iter().copied().zip(0..).collect();
     let goes_on: BTreeSet<usize> = step.frame.iter().filter_map(WireFrameColumn::written).collect();
     let passed = |column| (OutputColumn::Passed { column }, true);
@@ -212,14 +219,14 @@ fn output(step: &OpeningStep, written: &Schema, kept: &BTreeSet<usize>, taken: &
 }
 
 /// The frame after a stage that gives this.
-fn after(step: &OpeningStep, written: &Schema, kept: &BTreeSet<usize>, before: &Frame) -> Frame {
+fn after(step: &OpeningStep, written: &Schema, kept: &BTreeSet<usize>, before: &LiveColumns) -> LiveColumns {
     let places: BTreeMap<usize, usize> = kept.iter().copied().zip(0..).collect();
     let column = |column: &WireFrameColumn| match *column {
         WireFrameColumn::Kept(place) => (before.columns[place].0.clone(), places[&place]),
         WireFrameColumn::Written(place) => (written.fields()[place].clone(), kept.len() + place),
     };
     let width = kept.len() + written.fields().len();
-    Frame {
+    LiveColumns {
         columns: step.frame.iter().map(column).collect(),
         numbers: before.numbers.as_ref().map(|(field, _)| (field.clone(), width)),
     }

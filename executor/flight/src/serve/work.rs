@@ -7,13 +7,13 @@ use arrow_array::RecordBatch;
 use arrow_flight::PutResult;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::plan::Rows;
-use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, Edge, Instance, Outlet, StageError, StageFault, open_stages};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::chain::{Course, Handover, Link, pick};
+use super::chain::{ChainLink, ChainProgress, StepObserver};
 use super::feed::{Feed, Lost, Put, acknowledge};
 use super::numbers::Numbers;
 use super::opening::Opened;
@@ -52,14 +52,14 @@ enum Stop {
 impl Work {
     /// Does all of it.
     pub(super) fn run(mut self) {
-        let (exchange, course) = (self.replies[0].clone(), Course::new(self.opened.steps.len()));
+        let (exchange, progress) = (self.replies[0].clone(), ChainProgress::new(self.opened.steps.len()));
         // What can't be said any more is said to nobody.
-        let _ = match self.invoke(&course) {
-            Ok(()) => exchange.note(&Note { finished: true, rows: course.rows(), ..Note::default() }),
+        let _ = match self.invoke(&progress) {
+            Ok(()) => exchange.note(&Note { finished: true, rows: progress.rows(), ..Note::default() }),
             Err(Stop::Gone) => Ok(()),
             Err(Stop::Refused(status)) => exchange.refuse(status),
             Err(Stop::Words(note)) => {
-                let said = exchange.note(&Note { step: course.failed(), ..*note });
+                let said = exchange.note(&Note { step: progress.failed(), ..*note });
                 // If the call ended while the client still sends, it might not see the message.
                 self.runtime.block_on(exchange.closed());
                 said
@@ -67,8 +67,8 @@ impl Work {
         };
     }
 
-    fn invoke(&mut self, course: &Arc<Course>) -> Result<(), Stop> {
-        let mut instance = self.open(course)?;
+    fn invoke(&mut self, progress: &Arc<ChainProgress>) -> Result<(), Stop> {
+        let mut instance = self.open(progress)?;
         self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;
         for (port, put) in std::mem::take(&mut self.others) {
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
@@ -94,23 +94,28 @@ impl Work {
         Ok(())
     }
 
-    /// Opens all stages, the last one first; gives the first.
-    fn open(&self, course: &Arc<Course>) -> Result<Box<Link>, Stop> {
-        let (steps, last) = (&self.opened.steps, self.opened.steps.len() - 1);
-        let sending = Sending::new(&self.opened, &steps[last], &self.replies, &self.transport);
-        let mut next = self.open_step(course, last, Box::new(sending))?;
-        for number in (0..last).rev() {
-            let (columns, replies) = (steps[number].gives[0].clone(), self.replies[0].clone());
-            next = self.open_step(course, number, Box::new(Handover { next, columns, replies }))?;
-        }
-        Ok(next)
+    /// Opens all stages; gives the first.
+    fn open(&self, progress: &Arc<ChainProgress>) -> Result<Box<dyn Instance>, Stop> {
+        let steps = &self.opened.steps;
+        let sending = Sending::new(&self.opened, &steps[steps.len() - 1], &self.replies, &self.transport);
+        let edge = |step: usize| {
+            let (columns, replies) = (steps[step].gives[0].clone(), self.replies[0].clone());
+            Edge { port: 0, observer: Box::new(StepObserver { step, progress: progress.clone(), columns, replies }) }
+        };
+        open_stages(steps.len(), Box::new(sending), |step, outlet| self.open_step(progress, step, outlet), edge)
     }
 
-    fn open_step(&self, course: &Arc<Course>, number: usize, outlet: Box<dyn Outlet>) -> Result<Box<Link>, Stop> {
+    fn open_step(
+        &self,
+        progress: &Arc<ChainProgress>,
+        number: usize,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, Stop> {
         let step = &self.opened.steps[number];
-        let ServedCode { runner, digest, limits } = course.of(number, self.stages.code(&step.stage, &step.limits))?;
-        let instance = course.of(number, runner.open(&step.invocation(digest, limits), outlet))?;
-        Ok(Box::new(Link { instance, step: number, course: course.clone() }))
+        let code = progress.attribute(number, self.stages.code(&step.stage, &step.limits))?;
+        let ServedCode { runner, digest, limits } = code;
+        let instance = progress.attribute(number, runner.open(&step.invocation(digest, limits), outlet))?;
+        Ok(Box::new(ChainLink { instance, step: number, progress: progress.clone() }))
     }
 }
 
@@ -165,7 +170,7 @@ impl<'a> Input<'a> {
         let numbers = self.numbers.as_mut().map(|numbers| numbers.column(batch.num_rows())).transpose();
         let numbers = numbers.map_err(|error| Stop::Refused(Status::invalid_argument(error.to_string())))?;
         let columns = batch.columns().iter().cloned().chain(numbers).map(Some);
-        Ok(pick(&Batch::new(batch.num_rows(), columns.collect::<Vec<_>>()), self.takes))
+        Ok(Batch::new(batch.num_rows(), columns.collect::<Vec<_>>()).pick(self.takes))
     }
 
     /// Says how far the instance has come.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept};
-use flowc_runner::{Batch, Between, ChainRunner, Invocation, StageError, StageFault};
+use flowc_runner::{Batch, ChainRunner, EdgeObserver, Invocation, StageError, StageFault};
 
 use crate::support::{MEGABYTE, Server, invocation, numbers};
 
@@ -15,7 +15,7 @@ type Heard = (Vec<u64>, Vec<String>);
 
 struct Hears(Arc<Mutex<Heard>>);
 
-impl Between for Hears {
+impl EdgeObserver for Hears {
     fn gave(&mut self, rows: u64) {
         self.0.lock().unwrap().0.push(rows);
     }

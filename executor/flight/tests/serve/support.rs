@@ -15,7 +15,7 @@ use flowc_planner::catalogue::{Description, InputDescription, OutputDescription,
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{
-    Batch, Between, ChainRunner, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection,
+    Batch, ChainRunner, EdgeObserver, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection,
     StageError, StageFault,
 };
 
@@ -269,7 +269,7 @@ impl ChainRunner for Server {
     fn open_chain(
         &self,
         invocations: &[Invocation],
-        between: Vec<Box<dyn Between>>,
+        between: Vec<Box<dyn EdgeObserver>>,
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, StageError> {
         let entries = invocations.iter().map(|invocation| invocation.stage.to_string()).collect();

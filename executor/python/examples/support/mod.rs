@@ -12,7 +12,7 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, Limits};
 use flowc_process::Host;
-use flowc_python::{Environments, Launch, Project, PythonRunner};
+use flowc_python::{Environments, Launch, Project, PythonLauncher, PythonRunner};
 use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Secrets, StageError};
 
 /// The one stage of a project, ready to be opened.
@@ -32,7 +32,7 @@ impl Stage {
         let project = Project::find(project, home, Tools::direct(), &reader).unwrap();
         let environments = Environments { home: home.to_owned(), snapshots: snapshots.clone() };
         let python = environments.install(&project, Tools::direct(), &mut |_| ()).unwrap().join("bin/python");
-        let runner = PythonRunner::new(Arc::new(host), environments, 512 << 20);
+        let runner = PythonRunner::new(PythonLauncher::new(Arc::new(host), environments), 512 << 20);
         let digest = runner.add(Launch { project, entry: String::new() });
         let invocation = invocation(&runner, digest, schema.clone());
         Self { runner, python, invocation }

@@ -11,7 +11,7 @@ use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_process::Host;
-use flowc_python::{Environments, Launch, Project, PythonRunner};
+use flowc_python::{Environments, Launch, Project, PythonLauncher, PythonRunner};
 use flowc_runner::Runner;
 use flowc_runner::conformance::Subject;
 
@@ -44,7 +44,7 @@ impl Python {
         let spool = tempfile::tempdir().expect("a folder");
         let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
         let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));
-        let runner = PythonRunner::new(host, Environments { home, snapshots }, 512 << 20);
+        let runner = PythonRunner::new(PythonLauncher::new(host, Environments { home, snapshots }), 512 << 20);
         let digest = runner.add(Launch { project, entry: entry.to_owned() });
         Self { runner, digest, _spool: spool }
     }

@@ -11,7 +11,8 @@ use flowc_planner::plan::{Limits, OutputColumn, Rows, Serialization};
 use super::Subject;
 use super::harness::{Keeper, Kept, batch, input_schema, planned};
 use crate::{
-    Batch, Between, ChainRunner, InputPort, InputRows, Instance, Invocation, Outlet, OutputPort, StageError, StageFault,
+    Batch, ChainRunner, Edge, EdgeObserver, InputPort, InputRows, Instance, Invocation, Outlet, OutputPort, StageError,
+    StageFault, open_stages,
 };
 
 /// A chain: the configs of its stages, and which of them fails.
@@ -131,7 +132,7 @@ impl Heard {
     }
 }
 
-impl Between for Heard {
+impl EdgeObserver for Heard {
     fn gave(&mut self, rows: u64) {
         self.lock().rows += rows;
     }
@@ -186,35 +187,7 @@ fn columns(batches: &[(usize, Batch)]) -> Result<Vec<ArrayRef>, ArrowError> {
 
 /// Instances of their own, each of which hands what it gives to the next.
 fn one_by_one(subject: &dyn Subject, stages: &[Invocation], heard: &[Heard], last: Box<dyn Outlet>) -> Opened {
-    let mut outlet = last;
-    for (stage, heard) in stages[1..].iter().zip(heard).rev() {
-        let next = subject.runner().open(stage, outlet)?;
-        outlet = Box::new(Handover { next, heard: heard.clone(), given: 0 });
-    }
-    subject.runner().open(&stages[0], outlet)
-}
-
-struct Handover {
-    next: Box<dyn Instance>,
-    /// What is heard of the stage above.
-    heard: Heard,
-    given: u64,
-}
-
-impl Outlet for Handover {
-    fn emit(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
-        let first = self.given;
-        self.given += batch.rows() as u64;
-        self.heard.gave(batch.rows() as u64);
-        self.next.push(0, batch).map_err(|error| error.at(0, first..self.given))
-    }
-
-    fn close(mut self: Box<Self>) -> Result<(), StageError> {
-        self.next.end_of_input(0)?;
-        self.next.finish()
-    }
-
-    fn log(&mut self, level: &str, message: &str) {
-        self.heard.log(level, message);
-    }
+    let open = |number: usize, outlet| subject.runner().open(&stages[number], outlet);
+    let edge = |number: usize| Edge { port: 0, observer: Box::new(heard[number].clone()) };
+    open_stages(stages.len(), last, open, edge)
 }

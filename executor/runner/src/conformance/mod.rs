@@ -70,7 +70,7 @@ mod tests {
     use flowc_planner::plan::Serialization;
 
     use super::*;
-    use crate::{Between, ChainRunner, Instance, Invocation, Outlet, StageError, StageFault};
+    use crate::{ChainRunner, EdgeObserver, Instance, Invocation, Outlet, StageError, StageFault};
 
     /// A runner that does nothing right.
     struct Nothing;
@@ -85,7 +85,7 @@ mod tests {
         fn open_chain(
             &self,
             _: &[Invocation],
-            _: Vec<Box<dyn Between>>,
+            _: Vec<Box<dyn EdgeObserver>>,
             _: Box<dyn Outlet>,
         ) -> Result<Box<dyn Instance>, StageError> {
             Err(StageError::new("", StageFault::Cancelled))

@@ -14,7 +14,7 @@ use flowc_planner::plan::{Code, Isolate, Limits, Serialization};
 use flowc_process::Host;
 use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
 use flowc_wasm::{CompiledFolder, WasmRunner};
-use flowc_wasm_process::WasmProcessRunner;
+use flowc_wasm_process::{ComponentLauncher, RegisteredComponent, WasmProcessRunner};
 use flowc_worker::WorkerRunner;
 
 use crate::entities::entities;
@@ -46,11 +46,16 @@ impl Places {
         inside.add(component, digest);
         let host = || Host::new(helper.clone(), home.path().to_owned());
         let (sharing, host) = (Arc::new(host()), Arc::new(host().without_shared_memory()));
+        let process = |host: Arc<Host>| {
+            let runner = WasmProcessRunner::new(ComponentLauncher::new(host, inside.clone()), MEMORY);
+            runner.add(RegisteredComponent(digest));
+            runner
+        };
         let credentials = home.path().join("worker.json");
         let worker = Worker::start(flowc, &credentials);
         Self {
-            process: WasmProcessRunner::new(host.clone(), inside.clone()),
-            sharing: WasmProcessRunner::new(sharing, inside.clone()),
+            process: process(host.clone()),
+            sharing: process(sharing),
             worker: WorkerRunner::new(host, inside.clone(), vec![credentials]),
             inside,
             digest,

@@ -7,17 +7,18 @@ use tonic::Status;
 
 use crate::connection::CREDIT;
 use crate::encode::EncodeError;
-use crate::instance::FlightInstance;
 use crate::program::Ending;
 use crate::question::{is_broken, is_too_large, reason};
 use crate::wire::WireFailure;
+
+use super::FlightInstance;
 
 /// Lines of a traceback or the like that are kept.
 const MOST_LINES: usize = 200;
 
 impl FlightInstance {
     /// A stream broke.
-    pub(crate) fn broken(&mut self, status: &Status) -> StageError {
+    pub(super) fn broken(&mut self, status: &Status) -> StageError {
         if !is_too_large(status) {
             return self.lost(reason(status), is_broken(status));
         }
@@ -30,13 +31,13 @@ impl FlightInstance {
     }
 
     /// A batch of an input could not be sent.
-    pub(crate) fn unsent(&mut self, port: usize, rows: usize, error: &EncodeError) -> StageError {
+    pub(super) fn unsent(&mut self, port: usize, rows: usize, error: &EncodeError) -> StageError {
         let first = self.inputs[port].credit.rows();
         StageError::new(&*self.stages[0].stage, error.fault("its input")).at(port, first..first + rows as u64)
     }
 
     /// The call is over: because the program ended, the connection broke, or the program raised an error in the call.
-    pub(crate) fn lost(&mut self, what: String, broken: bool) -> StageError {
+    pub(super) fn lost(&mut self, what: String, broken: bool) -> StageError {
         let memory = self.invocation.limits.memory;
         let fault = match (self.program.as_mut().and_then(|program| program.ended()), memory) {
             (Some(Ending::Memory), Some(bytes)) => StageFault::Memory { bytes },
@@ -50,12 +51,12 @@ impl FlightInstance {
     }
 
     /// Of the last stage.
-    pub(crate) fn error(&mut self, fault: StageFault) -> StageError {
+    pub(super) fn error(&mut self, fault: StageFault) -> StageError {
         self.error_of(self.stages.len() - 1, fault, None)
     }
 
     /// Of one of the stages. What the first was being given is known here, of the others they say it themselves.
-    pub(crate) fn error_of(&mut self, step: usize, fault: StageFault, given: Option<[u64; 2]>) -> StageError {
+    pub(super) fn error_of(&mut self, step: usize, fault: StageFault, given: Option<[u64; 2]>) -> StageError {
         self.say_printed();
         let error = StageError::new(&*self.stages[step].stage, fault);
         let given = match (step, self.invocation.main_input) {
@@ -68,12 +69,12 @@ impl FlightInstance {
 }
 
 /// The most bytes of a message that a stage may send: as many as it may hold, and as many as may be on their way anyhow.
-pub(crate) fn largest_message(limits: &Limits) -> u64 {
+pub(super) fn largest_message(limits: &Limits) -> u64 {
     limits.memory.unwrap_or(u64::MAX).max(CREDIT.into())
 }
 
 /// How a stage's own code failed. What it left behind in its process nobody knows.
-pub(crate) fn fault(failure: WireFailure, limits: &Limits) -> StageFault {
+pub(super) fn fault(failure: WireFailure, limits: &Limits) -> StageFault {
     let WireFailure { message, detail, memory, timeout, breach } = failure;
     let message = shortened(message, LONGEST_LINE);
     let detail = detail.map(|detail| shortened_lines(&detail, LONGEST_LINE, MOST_LINES));

@@ -1,4 +1,6 @@
-//! An instance of a stage behind a connection.
+//! An instance of a stage behind a connection; `failing` says how its invocation fails.
+
+mod failing;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
@@ -9,14 +11,13 @@ use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
 use flowc_planner::catalogue::Problem;
 use flowc_runner::{
-    Batch, Between, Instance, Invocation, LONGEST_LINE, Outlet, PIECE_BYTES, StageError, StageFault, shortened,
+    Batch, EdgeObserver, Instance, Invocation, LONGEST_LINE, Outlet, PIECE_BYTES, StageError, StageFault, shortened,
 };
 
 use crate::call::{Arrival, Call, Sent};
 use crate::chain::Chain;
 use crate::connection::{CREDIT, Connection};
 use crate::decode::{Decoded, Decoder};
-use crate::failing::{fault, largest_message};
 use crate::input::Input;
 use crate::output::Output;
 use crate::pending::{Pending, bytes_of};
@@ -26,6 +27,8 @@ use crate::transport::Transport;
 use crate::wire::{
     Note, Opening, OpeningInput, OpeningOutput, OpeningStep, OutputTicket, PROTOCOL, WireSchema, WireSecrets,
 };
+
+use failing::{fault, largest_message};
 
 /// Lines of a log that one invocation may have.
 const LINES: usize = 10_000;
@@ -40,20 +43,20 @@ pub struct Stages<'a> {
     /// What each is to do.
     pub invocations: &'a [Invocation],
     /// Hear of all but the last.
-    pub between: Vec<Box<dyn Between>>,
+    pub between: Vec<Box<dyn EdgeObserver>>,
 }
 
 /// A stage's invocation, or that of a chain of stages.
 pub struct FlightInstance {
     /// The stages, in their order.
-    pub(crate) stages: Vec<Invocation>,
-    between: Vec<Box<dyn Between>>,
+    stages: Vec<Invocation>,
+    between: Vec<Box<dyn EdgeObserver>>,
     call: Call,
     /// One per output.
     decoders: Vec<Decoder>,
     transport: Transport,
-    pub(crate) invocation: Invocation,
-    pub(crate) inputs: Vec<Input>,
+    invocation: Invocation,
+    inputs: Vec<Input>,
     outputs: Vec<Output>,
     /// Per input, the rows that outputs may still refer to.
     pending: Vec<Pending>,
@@ -61,7 +64,7 @@ pub struct FlightInstance {
     /// Time that may still be spent on waiting for the stage.
     time: Option<Duration>,
     outlet: Option<Box<dyn Outlet>>,
-    pub(crate) program: Option<Box<dyn Program>>,
+    program: Option<Box<dyn Program>>,
     lines: usize,
 }
 

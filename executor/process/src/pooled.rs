@@ -1,0 +1,155 @@
+//! The runner of stages whose programs are started when they are needed, wait for more work, and are used again.
+
+use std::collections::BTreeMap;
+use std::hash::Hash;
+
+use flowc_flight::{Connection, Stages};
+use flowc_planner::catalogue::{Description, Problem, Question, Signature};
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::Limits;
+use flowc_runner::{ChainRunner, EdgeObserver, Instance, Invocation, Outlet, Runner, StageError};
+
+use crate::registry::Registry;
+use crate::{LaunchError, Lent, Pool, Server};
+
+/// How a stage's program is started, as its runner has registered it.
+pub trait Launch: Send + Sync {
+    /// Identity of the stage.
+    fn digest(&self) -> StageDigest;
+
+    /// The stage's name among those that the program serves; empty where there is but one.
+    fn entry(&self) -> String;
+
+    /// What identifies what runs the stage, for people; all that matters of it is in the digest.
+    fn runner(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+}
+
+/// Starts the programs of one kind of stage.
+pub trait Launcher: Send + Sync {
+    /// How one stage's program is started.
+    type Launch: Launch;
+    /// What makes programs alike: each can do the work of any other of its key.
+    type Key: Clone + Eq + Hash + Send + 'static;
+
+    /// The key of the program that a stage with these limits needs.
+    fn key(&self, launch: &Self::Launch, limits: &Limits) -> Self::Key;
+
+    /// Starts a program and waits until it serves, while it is wanted.
+    ///
+    /// # Errors
+    /// If it does not come up, or is not wanted any more.
+    fn start(
+        &self,
+        launch: &Self::Launch,
+        limits: &Limits,
+        is_wanted: &dyn Fn() -> bool,
+    ) -> Result<Box<dyn Server>, LaunchError>;
+
+    /// Whether a program runs adjacent stages in one invocation.
+    fn chains(&self) -> bool {
+        true
+    }
+
+    /// Waits until programs that were ended are gone.
+    fn settle(&self) {}
+}
+
+/// Runs the stages of a launcher's programs. Cheap to make: nothing is started until a stage is used.
+pub struct PooledRunner<L: Launcher> {
+    /// Dropped first: ending a program may need what the launcher holds.
+    pool: Pool<L::Key, Box<dyn Server>>,
+    launches: Registry<L::Launch>,
+    launcher: L,
+    /// Bytes of memory for a program that is asked at plan time.
+    memory: u64,
+}
+
+impl<L: Launcher> PooledRunner<L> {
+    /// A runner that knows no stage yet. `memory` is what a stage may have where the pipeline does not say.
+    pub fn new(launcher: L, memory: u64) -> Self {
+        Self { pool: Pool::default(), launches: Registry::default(), launcher, memory }
+    }
+
+    /// What starts its programs.
+    pub fn launcher(&self) -> &L {
+        &self.launcher
+    }
+
+    /// Registers a stage.
+    pub fn add(&self, launch: L::Launch) -> StageDigest {
+        let digest = launch.digest();
+        self.launches.add(digest, launch);
+        digest
+    }
+
+    /// What a registered stage is, before any config.
+    ///
+    /// # Errors
+    /// If it can't be started, or describes itself wrongly.
+    pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        self.ask(digest, |connection, launch| connection.signature(&launch.entry(), *digest, launch.runner()))
+    }
+
+    /// What a registered stage makes of a config and of its inputs' schemas.
+    ///
+    /// # Errors
+    /// What the stage itself finds wrong, or what is wrong with the stage.
+    pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry(), question))
+    }
+
+    /// Ends all programs that are not at work, and waits until they are gone.
+    pub fn end_idle(&self) {
+        self.pool.end_idle();
+        self.launcher.settle();
+    }
+
+    /// Asks a program that waits, or a new one.
+    fn ask<T>(
+        &self,
+        digest: &StageDigest,
+        question: impl FnOnce(&Connection, &L::Launch) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let launch = self.launches.get(digest).map_err(Problem::new)?;
+        let limits = Limits { memory: Some(self.memory), ..Limits::default() };
+        let program = self.lend(&launch, &limits)?;
+        program.ask(|connection| question(connection, &launch))
+    }
+
+    fn lend(&self, launch: &L::Launch, limits: &Limits) -> Result<Lent<L::Key, Box<dyn Server>>, LaunchError> {
+        self.pool.lend(self.launcher.key(launch, limits), |_| self.launcher.start(launch, limits, &|| true))
+    }
+}
+
+impl<L: Launcher> Runner for PooledRunner<L> {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+
+    fn prepare(&self, stage: &StageDigest, limits: &Limits, is_wanted: &dyn Fn() -> bool) {
+        let Ok(launch) = self.launches.get(stage) else { return };
+        let key = self.launcher.key(&launch, limits);
+        self.pool.prepare(key, |_| self.launcher.start(&launch, limits, is_wanted));
+    }
+
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        self.launcher.chains().then_some(self)
+    }
+}
+
+impl<L: Launcher> ChainRunner for PooledRunner<L> {
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn EdgeObserver>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let first = &stages[0];
+        let launches = self.launches.of(stages)?;
+        let program = self.lend(&launches[0], &first.limits).map_err(|error| error.of_stage(&first.stage))?;
+        let entries = launches.iter().map(|launch| launch.entry()).collect();
+        program.open(Stages { entries, invocations: stages, between }, outlet)
+    }
+}
