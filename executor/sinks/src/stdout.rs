@@ -84,7 +84,7 @@ impl<W: Write> RowWriter for StdoutWriter<W> {
     }
 
     fn is_unread(&self) -> bool {
-        self.out.gone
+        self.is_unread()
     }
 
     fn finish(self: Box<Self>) -> Result<(), SinkError> {
@@ -172,6 +172,11 @@ impl<W: Write> StdoutWriter<W> {
             }
         };
         Ok(Self { schema, kind, out: Reader { out, gone: false } })
+    }
+
+    /// Whether nobody reads any more. What is written then is dropped.
+    pub fn is_unread(&self) -> bool {
+        self.out.gone
     }
 
     /// Writes rows, in order.
