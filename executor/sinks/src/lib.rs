@@ -21,6 +21,6 @@ pub use formats::check::check;
 pub use formats::table::table;
 pub use sink::{Claim, Dataset, Finalized, Job, RowWriter, Sink, Transaction, WatchedFile, prepare};
 pub use sinks::Sinks;
-pub use state::{Intact, SinkSegment, SinkState, WrittenFile};
+pub use state::{Intact, SinkSegment, SinkState, WrittenFile, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};
 pub use syncs::Syncs;

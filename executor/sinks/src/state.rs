@@ -55,7 +55,7 @@ pub struct WrittenFile {
 /// Identity of everything that shapes what a sink writes: specification, schema, writer, segments.
 ///
 /// The names of source files count where files are named after them.
-pub(crate) fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
+pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
     let named = matches!(spec.target, Target::Directory(_));
     let mut hasher = KeyHasher::new("flowc sink result 1");
     hasher.digest(&layout_digest(spec, schema)).number(segments.len() as u64);
