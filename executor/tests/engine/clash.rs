@@ -59,7 +59,7 @@ fn nor_is_a_place_where_the_next_run_reads() {
         ("data/*.csv", "file \"out/new.csv\""),
         ("data/**/*.csv", "file \"out/deep/new.csv\""),
         ("way/*.csv", "file \"data/new.csv\""),
-        ("data/**/*.parquet", "directory \"out/parts\"; format \"parquet\""),
+        ("data/**/*.csv", "directory \"out/parts\"; format \"csv\""),
     ];
     for (files, target) in cases {
         let files = format!("{files}\" \"data/in.csv");
