@@ -58,9 +58,14 @@ impl RunRequest {
         flowc_demand::Request { only, until, force, verify }
     }
 
+    /// Whether it asks for the whole pipeline.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.only.is_empty() && self.until.is_empty()
+    }
+
     /// Whether it asks for the whole pipeline and nothing special.
     pub(crate) fn is_plain(&self) -> bool {
-        self.only.is_empty() && self.until.is_empty() && self.force.is_empty() && self.verify.is_empty()
+        self.is_whole() && self.force.is_empty() && self.verify.is_empty()
     }
 }
 

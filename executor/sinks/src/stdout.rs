@@ -180,6 +180,9 @@ impl<W: Write> StdoutWriter<W> {
     }
 
     /// Writes rows, in order.
+    ///
+    /// # Errors
+    /// If a value does not fit the format, or the system refuses.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.schema, Path::new(NAME))?;
         match &mut self.kind {
@@ -199,6 +202,9 @@ impl<W: Write> StdoutWriter<W> {
     }
 
     /// Writes what is left, flushes, and gives the output back.
+    ///
+    /// # Errors
+    /// If the system refuses.
     pub fn finish(mut self) -> Result<W, SinkError> {
         let path = Path::new(NAME);
         let rest = match self.kind {
@@ -221,6 +227,9 @@ fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError>
 }
 
 /// Writes a whole dataset to standard output or to whatever stands for it.
+///
+/// # Errors
+/// If the format can't hold the columns or a value, or the system refuses.
 pub fn write_stdout<W: Write>(
     spec: &SinkSpec,
     schema: SchemaRef,

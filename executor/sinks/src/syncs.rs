@@ -50,7 +50,7 @@ impl Syncs {
     fn sync_filesystems(&self) -> Result<(), SinkError> {
         let mut synced = BTreeSet::new();
         for folder in &self.0 {
-            if synced.insert(FileStamp::of(folder).at(folder, "looking at it")?.device) {
+            if synced.insert(FileStamp::of(folder).at(folder, "reading its metadata")?.device) {
                 sync_filesystem(folder).at(folder, "syncing")?;
             }
         }

@@ -76,6 +76,9 @@ impl SegmentReader {
 
     /// Takes the rows that were left out so far, in the columns of [`flowc_planner::rejects_schema`]; all of
     /// them after the last batch. Only under `bad-rows "stream"`, otherwise there are none.
+    ///
+    /// # Errors
+    /// If Arrow refuses the rows.
     pub fn rejects(&mut self) -> Result<Vec<RecordBatch>, SourceError> {
         match &mut self.rows {
             Rows::Text(sift) => sift.take_rejects(),

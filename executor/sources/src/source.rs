@@ -2,7 +2,7 @@
 //!
 //! A run calls [`Source::poll`] once, and compares the stamps of the parts with those that it remembers. It calls
 //! [`Source::open`] for each part that is new or was changed, cuts it into segments, and reads them; later it opens parts
-//! again whose columns it needs.
+//! again whose columns it needs. At the end of a good run it calls [`Source::commit`].
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +48,15 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// If the part can't be read, or does not have the columns.
     fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError>;
+
+    /// Takes in that a run is done: the rows of these parts, as they were polled, are in the store and in all sinks, so no
+    /// later run needs the source to repeat them.
+    ///
+    /// # Errors
+    /// If the source can't take it in.
+    fn commit(&self, _parts: &mut dyn Iterator<Item = &SourcePart>) -> Result<(), SourceError> {
+        Ok(())
+    }
 
     /// Says why a part may be read in the wrong dialect, and what to set; none if nothing is odd about it.
     fn doubt(&self, _part: &SourcePart) -> Option<String> {

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
 use flowc_planner::plan::{Plan, Producer};
 use flowc_platform::FileStamp;
-use flowc_sources::{Ignored, Polled, RawSegment, SourceError, SourcePart};
+use flowc_sources::{Ignored, Polled, RawSegment, Source, SourceError, SourcePart};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -172,6 +172,11 @@ impl Inventory {
         sources
     }
 
+    /// Tells a source that what was found of it is in the store and in all sinks.
+    pub(crate) fn commit(&self, index: usize, source: &dyn Source) -> Result<(), SourceError> {
+        source.commit(&mut self.source(index).files.iter().map(|entry| &entry.part))
+    }
+
     /// A source at hand.
     pub(crate) fn source(&self, source: usize) -> &SourceInventory {
         &self.sources[&source]
@@ -320,4 +325,59 @@ fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
     hasher.number(u64::from(of.spec.partitions == Some(false)));
     flowc_sources::source(&of.spec, base).hash_into(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use arrow_schema::SchemaRef;
+    use flowc_sources::OpenFile;
+
+    use super::*;
+
+    /// A source that keeps what it was told.
+    #[derive(Default)]
+    struct Log {
+        committed: Mutex<Vec<String>>,
+    }
+
+    impl Source for Log {
+        fn hash_into(&self, _hasher: &mut KeyHasher) {}
+
+        fn poll(&self, known: &Polled) -> Result<Polled, SourceError> {
+            Ok(known.clone())
+        }
+
+        fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+            Err(SourceError::ReadOnce { name: "log" })
+        }
+
+        fn open(&self, _part: &SourcePart, _schema: &SchemaRef, _spool: &Path) -> Result<OpenFile, SourceError> {
+            Err(SourceError::ReadOnce { name: "log" })
+        }
+
+        fn commit(&self, parts: &mut dyn Iterator<Item = &SourcePart>) -> Result<(), SourceError> {
+            self.committed.lock().unwrap().extend(parts.map(|part| part.name.clone()));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_source_is_told_which_parts_are_done_in_their_order() {
+        let entry = |name: &str| FileEntry {
+            part: SourcePart { name: name.to_owned(), path: None, stamp: None },
+            scans: None,
+            notes: FileNotes::default(),
+        };
+        let of = |names: &[&str]| SourceInventory {
+            files: names.iter().map(|name| entry(name)).collect(),
+            ..Default::default()
+        };
+        let sources = [(0, Arc::new(of(&["other"]))), (1, Arc::new(of(&["block 7", "block 8"])))];
+        let (inventory, log) = (Inventory { sources: BTreeMap::from(sources) }, Log::default());
+        inventory.commit(1, &log).unwrap();
+        assert_eq!(*log.committed.lock().unwrap(), ["block 7", "block 8"]);
+    }
 }

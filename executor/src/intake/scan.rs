@@ -209,7 +209,7 @@ impl Scanner<'_> {
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
         let failed = |error: SourceError| self.files.source_error(self.plan, inventory, place.source, error);
         let notes = FileNotes {
-            unknown_columns: file.unknown_columns().map_err(failed)?,
+            unknown_columns: file.unknown_columns(),
             unread_folders: file.unread_folders().to_vec(),
             doubt: self.files.doubt(place.source, &entry.part),
         };

@@ -19,6 +19,7 @@ use flowc_planner::plan::Sink;
 use flowc_planner::stored_edges;
 use flowc_platform::FileStamp;
 use flowc_sinks::Sinks;
+use flowc_sources::SourceError;
 
 use crate::chain::Chains;
 use crate::inputs::lookup::{Locator, Lookups};
@@ -152,7 +153,23 @@ impl RunContext<'_> {
         self.tell_verified(selection, &underway.tally.lock());
         self.remember(&delivery.outputs, selection, &report, &delivery.states())?;
         self.store.flush()?;
+        self.commit_sources(delivery.outputs.reading.locator.lookup.inventory, selection)?;
         Ok(report)
+    }
+
+    /// Tells the sources that what was read of them is where it is to be. A run of a part of the pipeline has not filled
+    /// all sinks.
+    fn commit_sources(&self, inventory: &Inventory, selection: &Selection) -> Result<(), Error> {
+        if !self.request.is_whole() {
+            return Ok(());
+        }
+        for &index in &selection.sources {
+            let failed = |error: SourceError| {
+                self.planned.source_error(&self.plan().sources[index].name, &error.to_string(), error)
+            };
+            inventory.commit(index, &*self.planned.source(index)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Lists the files of all sources. Those that can't be listed end the run, or are given up.

@@ -23,7 +23,7 @@ impl RunContext<'_> {
         report: &RunReport,
         states: &BTreeMap<usize, SinkState>,
     ) -> Result<(), Error> {
-        if !self.request.only.is_empty() || !self.request.until.is_empty() {
+        if !self.request.is_whole() {
             return Ok(());
         }
         let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;

@@ -23,7 +23,7 @@ pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
     let is_stale = |file: &&mut WrittenFile| moved == Moved::All || written.contains(file.path.as_str());
     for file in state.files.iter_mut().filter(is_stale) {
         let path = sink.place.file(&sink.target, &file.path);
-        file.stamp = FileStamp::of(&path).at(&path, "looking at it")?;
+        file.stamp = FileStamp::of(&path).at(&path, "reading its metadata")?;
     }
     Ok(Finalized { state, files: files.len() })
 }
@@ -53,7 +53,7 @@ fn state(sink: &FileTransaction, files: &[Placed]) -> Result<SinkState, SinkErro
     for (output, segments) in files {
         all.push(WrittenFile {
             path: output.path.clone(),
-            stamp: FileStamp::of(&output.staged).at(&output.staged, "looking at it")?,
+            stamp: FileStamp::of(&output.staged).at(&output.staged, "reading its metadata")?,
             segments: segments.clone(),
             rows: output.rows,
             bytes_digest: output.bytes_digest,

@@ -88,5 +88,5 @@ pub(crate) fn write(folder: &Path, scratch: &Path, state: &SinkState) -> Result<
     // As for every file of a sink: a time between two ticks, so that the stamp can be trusted at once.
     file.set_modified(SystemTime::now()).at(&path, "writing")?;
     fs::rename(scratch, &path).at(&path, "writing")?;
-    FileStamp::of_file(&file).at(&path, "looking at it")
+    FileStamp::of_file(&file).at(&path, "reading its metadata")
 }

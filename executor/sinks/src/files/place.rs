@@ -50,13 +50,13 @@ impl Place {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path),
-            Err(error) => return Err(SinkError::io(&path, "looking at it", error)),
+            Err(error) => return Err(SinkError::io(&path, "reading its metadata", error)),
         };
         match self.is_folder {
             true if !metadata.is_dir() => Err(SinkError::NotADirectory { path }),
             false if metadata.is_dir() => Err(SinkError::IsDirectory { path }),
             false if !metadata.is_file() => Err(SinkError::NotAFile { path }),
-            _ => fs::canonicalize(&path).at(&path, "looking at it"),
+            _ => fs::canonicalize(&path).at(&path, "resolving its path"),
         }
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn walk(
             return Err(SinkError::io(&entry.path(), "listing", odd));
         };
         let path = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
-        let metadata = entry.metadata().at(&entry.path(), "looking at it")?;
+        let metadata = entry.metadata().at(&entry.path(), "reading its metadata")?;
         see(&path, &metadata)?;
         if metadata.is_dir() {
             walk(root, &path, see)?;

@@ -95,7 +95,7 @@ fn link_foreign(target: &Path, next: &Path, ours: &BTreeSet<String>) -> Result<(
 }
 
 fn copy_mode(from: &Path, to: &Path) -> Result<(), SinkError> {
-    let permissions = fs::metadata(from).at(from, "looking at it")?.permissions();
+    let permissions = fs::metadata(from).at(from, "reading its metadata")?.permissions();
     fs::set_permissions(to, permissions).at(to, "setting permissions")
 }
 

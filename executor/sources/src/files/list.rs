@@ -54,7 +54,7 @@ fn named(pattern: &str, base: &Path) -> Result<SourceFile, SourceError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             Err(SourceError::Missing { pattern: pattern.to_owned(), path })
         }
-        Err(error) => Err(SourceError::io(&name, "look at it")(error)),
+        Err(error) => Err(SourceError::io(&name, "stat it")(error)),
     }
 }
 
@@ -187,7 +187,7 @@ fn if_there<T>(path: &Path, answer: std::io::Result<T>) -> Result<Option<T>, Sou
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if nothing.contains(&error.kind()) => Ok(None),
-        Err(error) => Err(SourceError::io(&path.to_string_lossy(), "look at it")(error)),
+        Err(error) => Err(SourceError::io(&path.to_string_lossy(), "stat it")(error)),
     }
 }
 

@@ -57,6 +57,9 @@ enum Content {
 
 impl OpenFile {
     /// Opens a file. `spool`: an existing folder for what must be decompressed.
+    ///
+    /// # Errors
+    /// If the file can't be read or unpacked, or does not have the columns.
     pub fn open(
         file: &SourceFile,
         spec: &SourceSpec,
@@ -64,7 +67,7 @@ impl OpenFile {
         spool: &Path,
     ) -> Result<OpenFile, SourceError> {
         let (view, origin) = open_plain(file, spec.compression, spool)?;
-        let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "look at it"))?;
+        let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "stat it"))?;
         let spooled = spec.compression.of(&file.name) != Compression::None;
         let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
         Ok(OpenFile { spooled, ..opened })
@@ -79,7 +82,7 @@ impl OpenFile {
         folder: &Path,
     ) -> Result<OpenFile, SourceError> {
         let file = spool(input, spec.compression.of(name), folder, name)?;
-        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(name, "look at it"))?;
+        let stamp = FileStamp::of_file(&file).map_err(SourceError::io(name, "stat it"))?;
         Self::with(View::new(Arc::new(file), name)?, spec, schema, stamp, None)
     }
 
@@ -122,7 +125,7 @@ impl OpenFile {
     }
 
     /// Columns that the file has and the schema has not: nothing reads them.
-    pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
+    pub fn unknown_columns(&self) -> Vec<String> {
         let own = match &self.content {
             Content::Text(text) => text.unknown(),
             Content::Parquet(parquet) => parquet.unknown(),
@@ -131,7 +134,7 @@ impl OpenFile {
         };
         // A column that the folders have too is read from there.
         let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
-        Ok(own.chain(self.folders.unknown().iter().cloned()).collect())
+        own.chain(self.folders.unknown().iter().cloned()).collect()
     }
 
     /// Columns that the names of the file's folders have, and nothing reads; none where the pipeline's text says so.
@@ -146,6 +149,9 @@ impl OpenFile {
 
     /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
     /// of the segment along, for [`read`](Self::read), so that they are read once. After an error there is no more.
+    ///
+    /// # Errors
+    /// An item is an error if the bytes can't be read, or are not of the format.
     pub fn segments(&self) -> impl Iterator<Item = Result<(RawSegment, Option<Bytes>), SourceError>> + Send + '_ {
         let without_bytes = |segment: Result<RawSegment, SourceError>| segment.map(|segment| (segment, None));
         let segments: Box<dyn Iterator<Item = _> + Send + '_> = match &self.content {
@@ -162,6 +168,9 @@ impl OpenFile {
     ///
     /// Under `bad-rows "fail"` only the columns that are read are checked; otherwise all are, because which rows there
     /// are must not depend on the projection.
+    ///
+    /// # Errors
+    /// If the bytes are not what they were, or not of the format.
     pub fn read(
         &self,
         segment: &RawSegment,
@@ -189,9 +198,12 @@ impl OpenFile {
 
     /// Fails if the file is no longer what was opened: written to, cut short, replaced or deleted. To be called when
     /// all that is needed has been read, before any of it is believed.
+    ///
+    /// # Errors
+    /// If it is not, or can't be looked at.
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
         let Some((file, path)) = &self.origin else { return Ok(()) };
-        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "look at it"))?;
+        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "stat it"))?;
         if now.size < self.stamp.size {
             return Err(self.view.changed("it became shorter"));
         }
@@ -202,7 +214,7 @@ impl OpenFile {
             Ok(there) if (there.inode, there.device) == (now.inode, now.device) => Ok(()),
             Ok(_) => Err(self.view.changed("it was replaced by another file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.view.changed("it was deleted")),
-            Err(error) => Err(SourceError::io(self.view.name(), "look at it")(error)),
+            Err(error) => Err(SourceError::io(self.view.name(), "stat it")(error)),
         }
     }
 }

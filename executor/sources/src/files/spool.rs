@@ -31,7 +31,7 @@ pub(crate) fn open_plain(
     folder: &Path,
 ) -> Result<(View, File), SourceError> {
     let origin = File::open(&file.path).map_err(SourceError::io(&file.name, "open it"))?;
-    let metadata = origin.metadata().map_err(SourceError::io(&file.name, "look at it"))?;
+    let metadata = origin.metadata().map_err(SourceError::io(&file.name, "stat it"))?;
     if metadata.is_dir() {
         return Err(SourceError::Folder { file: file.name.clone() });
     }

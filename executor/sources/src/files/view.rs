@@ -20,7 +20,7 @@ pub(crate) struct View {
 impl View {
     /// A view of a regular file.
     pub(crate) fn new(file: Arc<File>, name: &str) -> Result<Self, SourceError> {
-        let length = file.metadata().map_err(SourceError::io(name, "look at it"))?.len();
+        let length = file.metadata().map_err(SourceError::io(name, "stat it"))?.len();
         Ok(Self { file, name: name.into(), length })
     }
 
