@@ -44,6 +44,17 @@ impl Session {
         Self { options, store, runners, compilations: Arc::default(), current: Current::default() }
     }
 
+    /// A session whose runners are changed before they are used.
+    #[cfg(test)]
+    pub(crate) fn with_runners(options: Options, change: impl FnOnce(&mut Runners)) -> Self {
+        let session = Self::new(options);
+        let store = session.store().unwrap();
+        let mut runners = Runners::new(store, Arc::clone(&session.compilations), &session.options).unwrap();
+        change(&mut runners);
+        session.runners.get_or_init(|| runners);
+        session
+    }
+
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
     pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
         self.plan_for(observer, Purpose::Look, &Cancel::new())

@@ -222,11 +222,11 @@ fn unit(plan: &Plan, stored: &[Option<Boundary>], first: usize, next: &[Option<u
     let mut reasons = last.outputs.iter().filter_map(|output| stored[output.stream.0].clone());
     let boundary = reasons.next().unwrap_or(Boundary::Unread);
     // Such a stage is alone in its unit.
-    let runner = match (last.code.runner(), last.limits.isolate) {
-        ("wasm", Isolate::Process) => "wasm in a process",
-        ("wasm", Isolate::Container) => "wasm in a container",
-        ("python", Isolate::Container) => "python in a container",
-        (runner, _) => runner,
+    let name = last.code.runner();
+    let runner = match last.limits.isolate {
+        Isolate::Process if last.code.is_component() => format!("{name} in a process").into(),
+        Isolate::Container if !last.code.is_contained() => format!("{name} in a container").into(),
+        _ => name.into(),
     };
-    Unit { runner: runner.into(), stages, boundary }
+    Unit { runner, stages, boundary }
 }

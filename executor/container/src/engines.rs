@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_flight::Network;
-use flowc_process::{Contain, Folder, LentProcessors, ProcessError, Server};
+use flowc_process::{ContainerLauncher, Folder, LentProcessors, ProcessError, Server};
 use flowc_sandbox::Sandbox;
 
 use crate::ContainerError;
@@ -60,7 +60,7 @@ pub fn engine() -> Result<String, ContainerError> {
     Ok(Engine::find(network.runtime())?.description().to_owned())
 }
 
-impl Contain for Engines {
+impl ContainerLauncher for Engines {
     fn start(
         &self,
         sandbox: &Sandbox,

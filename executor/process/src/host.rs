@@ -6,17 +6,17 @@ use std::sync::{Arc, LazyLock, Once, OnceLock};
 use flowc_flight::{Network, OpenFiles};
 use flowc_sandbox::{Isolation, Sandbox, isolation};
 
-use crate::door::StoredFiles;
 use crate::folder::sweep;
 use crate::processors::Processors;
-use crate::{Contain, Enclosure, Folder, LentProcessors, Process, ProcessError, Server};
+use crate::stored_files::StoredFiles;
+use crate::{ContainerLauncher, Folder, IsolationBackend, LentProcessors, Process, ProcessError, Server};
 
 /// Starts programs. Cheap to make: there are no threads until a program is started.
 pub struct Host {
     helper: PathBuf,
     spool: PathBuf,
     /// Before the network, which carries its requests.
-    containers: Option<Arc<dyn Contain>>,
+    containers: Option<Arc<dyn ContainerLauncher>>,
     shares_memory: bool,
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
@@ -44,7 +44,7 @@ impl Host {
 
     /// Gives it what starts programs in containers.
     #[must_use]
-    pub fn with_containers(self, containers: Arc<dyn Contain>) -> Self {
+    pub fn with_containers(self, containers: Arc<dyn ContainerLauncher>) -> Self {
         Self { containers: Some(containers), ..self }
     }
 
@@ -95,18 +95,22 @@ impl Host {
         sandbox: Sandbox,
         processors: u32,
         folder: Folder,
-        enclosure: Enclosure,
+        backend: IsolationBackend,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Box<dyn Server>, ProcessError> {
         let (network, lent) = (self.network()?, self.lend(processors)?);
         let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
-        match (enclosure, &self.containers) {
-            (Enclosure::Sandbox, _) => {
+        match (backend, &self.containers) {
+            (IsolationBackend::Sandbox, _) => {
                 let helper = (self.helper.as_path(), self.isolation().required());
                 Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
             }
-            (Enclosure::Container, Some(containers)) => containers.start(&sandbox, lent, folder, network, is_wanted),
-            (Enclosure::Container, None) => Err(ProcessError::Refused("nothing here starts containers".to_owned())),
+            (IsolationBackend::Container, Some(containers)) => {
+                containers.start(&sandbox, lent, folder, network, is_wanted)
+            }
+            (IsolationBackend::Container, None) => {
+                Err(ProcessError::Refused("nothing here starts containers".to_owned()))
+            }
         }
     }
 

@@ -6,8 +6,7 @@
 //! - [`PooledRunner`] runs stages in such programs. A kind of stage brings a [`Launcher`], which starts them.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod contain;
-mod door;
+mod backend;
 mod error;
 mod folder;
 mod host;
@@ -16,8 +15,9 @@ mod pooled;
 mod process;
 mod processors;
 mod registry;
+mod stored_files;
 
-pub use contain::{Contain, Enclosure};
+pub use backend::{ContainerLauncher, IsolationBackend};
 pub use error::{LaunchError, ProcessError};
 pub use folder::Folder;
 pub use host::Host;

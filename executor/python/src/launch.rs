@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Limits, is_server};
-use flowc_process::{Enclosure, Folder, PROCESSES};
+use flowc_process::{Folder, IsolationBackend, PROCESSES};
 use flowc_sandbox::Sandbox;
 
 use crate::{Environments, Project};
@@ -49,7 +49,7 @@ pub struct ProcessKey {
     memory: Option<u64>,
     processors: u32,
     /// What keeps it from the machine.
-    enclosure: Enclosure,
+    backend: IsolationBackend,
 }
 
 impl ProcessKey {
@@ -62,7 +62,7 @@ impl ProcessKey {
             server: is_server(entry).then(|| entry.clone()),
             memory: limits.memory,
             processors: limits.processors(),
-            enclosure: limits.isolate.into(),
+            backend: limits.isolate.into(),
         }
     }
 }

@@ -12,9 +12,9 @@ use rustix::process::{
 };
 
 use crate::confine::{give_up_files, limit};
-use crate::family::{can_watch, kill_family, takes_more};
 use crate::isolation::Mechanism;
 use crate::probe::report;
+use crate::process_tree::{can_watch, kill_tree, takes_more};
 use crate::spawn::Order;
 use crate::status::{OTHER, OUT_OF_MEMORY};
 use crate::{Sandbox, SandboxError, privileges, root, syscalls};
@@ -92,7 +92,7 @@ fn watch(memory: u64, has_own_files: bool, is_over: &AtomicBool) {
         std::thread::sleep(WATCH);
     }
     is_over.store(true, Ordering::Release);
-    kill_family();
+    kill_tree();
 }
 
 /// Has the kernel end this process with the outer one. That may be gone already, whose end of the pipe is closed then.

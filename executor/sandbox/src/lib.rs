@@ -16,8 +16,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod confine;
-mod door;
-mod family;
+mod fd_broker;
 mod guard;
 mod inner;
 mod isolation;
@@ -25,6 +24,7 @@ mod outer;
 mod printed;
 mod privileges;
 mod probe;
+mod process_tree;
 mod profile;
 mod refused;
 mod root;
@@ -38,7 +38,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use spawn::Order;
 
-pub use door::Door;
+pub use fd_broker::ReadOnlyFdBroker;
 pub use guard::{GuardError, guarded};
 pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
@@ -51,7 +51,7 @@ pub use status::{describe, describe_code, is_out_of_memory};
 /// The argument by which a helper knows what it is asked for.
 const OUTER: &str = "sandboxed-program";
 const INNER: &str = "sandboxed-program-inner";
-const DOOR: &str = "read-only-files";
+const FD_BROKER: &str = "read-only-files";
 const GUARD: &str = "guarded-program";
 
 /// A program and what it may reach.
@@ -104,7 +104,7 @@ pub fn main() {
     let status = match part.as_str() {
         OUTER => described(&sandbox).and_then(|order| outer::run(&order)),
         INNER => described(&sandbox).and_then(|order| inner::run(&order)),
-        DOOR => door::serve(&sandbox),
+        FD_BROKER => fd_broker::serve(&sandbox),
         GUARD => Ok(guard::run()),
         _ => return,
     };

@@ -11,8 +11,8 @@ use rustix::process::{
 use rustix::system::{setdomainname, sethostname};
 
 use crate::confine::{NAMESPACES, unshare};
-use crate::family::kill_family;
 use crate::privileges;
+use crate::process_tree::kill_tree;
 use crate::spawn::Order;
 use crate::status::passed_on;
 use crate::{INNER, SandboxError};
@@ -50,7 +50,7 @@ pub(crate) fn run(order: &Order) -> Result<i32, SandboxError> {
 
 /// Ends all children, and those that become children by that.
 pub(crate) fn end_children() {
-    while kill_family() && wait(WaitOptions::empty()).is_ok() {}
+    while kill_tree() && wait(WaitOptions::empty()).is_ok() {}
 }
 
 /// Waits for the end of a process, and kills it when this one's standard input ends. There is no thread for that: the kernel

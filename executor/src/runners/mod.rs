@@ -157,10 +157,13 @@ impl Runners {
             if !isolation.is_full() {
                 let mut message = format!("stages in processes are not fully isolated on this machine: {isolation}");
                 if isolation.unenforced().is_some() {
-                    message.push_str(
-                        ". Results of Python stages are `open`: they are made again by every run, unless the stage says \
+                    let sandboxed = self.kinds.iter().filter(|kind| kind.is_sandboxed());
+                    let names: Vec<String> = sandboxed.map(|kind| format!("`{}`", kind.name())).collect();
+                    message.push_str(&format!(
+                        ". Results of {} stages are `open`: they are made again by every run, unless the stage says \
                          `cache #true` or `cache \"1h\"`, or `isolate \"container\"`",
-                    );
+                        names.join(" and ")
+                    ));
                 }
                 observer.observe(Event::Warning { message });
             }
@@ -299,3 +302,6 @@ fn installer(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

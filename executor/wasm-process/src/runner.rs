@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Limits;
-use flowc_process::{Enclosure, Folder, Host, Launch, LaunchError, Launcher, PROCESSES, PooledRunner, Server};
+use flowc_process::{Folder, Host, IsolationBackend, Launch, LaunchError, Launcher, PROCESSES, PooledRunner, Server};
 use flowc_sandbox::Sandbox;
 use flowc_wasm::WasmRunner;
 
@@ -45,7 +45,7 @@ pub struct ComponentLauncher {
 pub struct ComponentKey {
     digest: StageDigest,
     memory: Option<u64>,
-    enclosure: Enclosure,
+    backend: IsolationBackend,
 }
 
 impl ComponentLauncher {
@@ -79,7 +79,7 @@ impl Launcher for ComponentLauncher {
     type Key = ComponentKey;
 
     fn key(&self, launch: &RegisteredComponent, limits: &Limits) -> ComponentKey {
-        ComponentKey { digest: launch.0, memory: limits.memory, enclosure: limits.isolate.into() }
+        ComponentKey { digest: launch.0, memory: limits.memory, backend: limits.isolate.into() }
     }
 
     fn start(

@@ -1,4 +1,4 @@
-//! What a stage runs.
+//! What a stage runs. This is the planner's list of kinds of stages; `read/code.rs` says how the text names them.
 
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,11 @@ impl Code {
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
         }
+    }
+
+    /// Whether its program is in an image, so that it runs in a container in any case.
+    pub fn is_contained(&self) -> bool {
+        matches!(self, Code::Container { .. } | Code::Image { .. })
     }
 
     /// Whether it is a wasm component, however that comes about.

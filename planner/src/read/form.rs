@@ -108,6 +108,17 @@ pub(crate) fn extra_argument(node: &Node, extra: &Arg, takes: String) -> ShapePr
     ShapeProblem::ExtraArgument { node: node.name.clone(), takes, help }
 }
 
+/// Two lists of names as one.
+pub(crate) const fn joined<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
+    let mut names = [""; N];
+    let mut next = 0;
+    while next < N {
+        names[next] = if next < first.len() { first[next] } else { second[next - first.len()] };
+        next += 1;
+    }
+    names
+}
+
 /// A node that means nothing where it is.
 pub(crate) fn unknown_node(node: &Node, within: &str, known: &[&str]) -> ShapeProblem {
     let help = suggest(&node.name, known.iter().copied());

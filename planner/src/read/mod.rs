@@ -1,5 +1,6 @@
 //! A document's nodes as declarations: sources, stages and sinks, each checked by itself.
 
+mod code;
 pub(crate) mod form;
 mod format;
 mod schema;

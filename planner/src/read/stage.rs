@@ -2,51 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Name, Taken, form, secret};
-use crate::diagnostic::{Problems, ShapeProblem, StageProblem, either, list};
+use super::{Name, Taken, code, form, secret};
+use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
-use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization, is_server};
+use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
 
-const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
-/// What to do about code that is elsewhere.
-const FETCH: &str = "copy the code to this machine first, and name its path";
-/// What to do about an image with a scheme.
-const REFER: &str = "name the image as Docker and Podman do, without a scheme: `registry.example/name:tag`";
-const RESERVED: &[&str] = &["wgsl", "sql"];
-const PYTHON: Form = Form { takes: Takes::One("python \"my-stage\""), props: &["entry"], children: Children::None };
-const CONTAINER: Form =
-    Form { takes: Takes::One("container \"my-stage\""), props: &["entry"], children: Children::None };
-const IMAGE: Form =
-    Form { takes: Takes::One("image \"name@sha256:…\""), props: &["entry"], children: Children::None };
+/// Nodes of a stage beside those that name its code.
+const SETTINGS: [&str; 8] = ["in", "config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::OnceAndMany(
-        &[
-            "in",
-            "config",
-            "isolate",
-            "cache",
-            "timeout",
-            "memory",
-            "cpus",
-            "serialization",
-            "std",
-            "wasm",
-            "rust",
-            "python",
-            "container",
-            "image",
-            "wgsl",
-            "sql",
-        ],
-        &["secret"],
-    ),
+    children: Children::OnceAndMany(&ONCE, &["secret"]),
 };
 
 /// A stage, as declared.
@@ -79,7 +51,8 @@ impl StageDecl {
         FORM.check(&node, "a stage", problems);
         let name = super::name(&node, taken, problems);
         let label = name.as_ref().map_or("?", |name| &name.text);
-        let (inputs, code) = (wires(&node, problems), code(&node, label, problems));
+        let inputs = wires(&node, problems);
+        let code = code::read(&node, label, FORM.children, problems).map(|(code, arg)| (code, arg.place));
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
@@ -111,99 +84,6 @@ fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
     let mut wires: Vec<Wire> = child.args.iter().map(|arg| wire(None, arg)).collect();
     wires.extend(child.props.iter().map(|prop| wire(Some(&prop.name), &prop.arg)));
     wires
-}
-
-fn code(node: &Node, stage: &str, problems: &mut Problems) -> Option<(Code, Place)> {
-    let is_code = |child: &&Node| CODES.contains(&child.name.as_str()) || RESERVED.contains(&child.name.as_str());
-    let codes: Vec<&Node> = node.children.iter().flatten().filter(is_code).collect();
-    if let [first, second, ..] = codes[..]
-        && first.name != second.name
-    {
-        let problem = StageProblem::SeveralCodes { stage: stage.to_owned() };
-        problems.with(second.place, problem, first.place, "the first is here");
-        return None;
-    }
-    let Some(child) = codes.first() else {
-        if form::is_misspelt(node, FORM.children, CODES) {
-            return None;
-        }
-        problems.at(
-            node.args.first().map_or(node.place, |arg| arg.place),
-            StageProblem::NoCode { stage: stage.to_owned(), examples: either(CODES.iter().map(|code| example(code))) },
-        );
-        return None;
-    };
-    if RESERVED.contains(&child.name.as_str()) {
-        problems
-            .at(child.place, StageProblem::Reserved { kind: child.name.clone(), kinds: list(CODES.iter().copied()) });
-        return None;
-    }
-    reference(node, child, problems)
-}
-
-fn reference(node: &Node, child: &Node, problems: &mut Problems) -> Option<(Code, Place)> {
-    let (text, arg) = match child.name.as_str() {
-        "python" => program(child, &PYTHON, problems)?,
-        "container" => program(child, &CONTAINER, problems)?,
-        "image" => program(child, &IMAGE, problems)?,
-        "std" => form::child_string(node, "std", example("std"), problems)?,
-        other => form::child_path(node, other, example(other), FETCH, problems)?,
-    };
-    if text.is_empty() {
-        form::bad_value("code", arg, format!("for example: `{}`", example(&child.name)), problems);
-        return None;
-    }
-    let code = match child.name.as_str() {
-        "std" => Code::Std(text.to_owned()),
-        "wasm" => Code::Wasm(text.to_owned()),
-        "rust" => Code::Rust(text.to_owned()),
-        "container" => Code::Container { dir: text.to_owned(), entry: served(child, problems)? },
-        "image" => Code::Image { reference: text.to_owned(), entry: served(child, problems)? },
-        _ => Code::Python { dir: text.to_owned(), entry: entry(child, problems)? },
-    };
-    Some((code, arg.place))
-}
-
-/// What names a program that serves stages.
-fn program<'a>(child: &'a Node, form: &Form, problems: &mut Problems) -> Option<(&'a str, &'a Arg)> {
-    form.check(child, &format!("`{}`", child.name), problems);
-    let arg = child.args.first()?;
-    Some((form::path(&child.name, arg, if child.name == "image" { REFER } else { FETCH }, problems)?, arg))
-}
-
-fn example(code: &str) -> &'static str {
-    match code {
-        "std" => "std \"count@1\"",
-        "wasm" => "wasm \"stage.wasm\"",
-        "rust" => "rust \"my-stage\"",
-        "container" => "container \"my-stage\"",
-        "image" => "image \"name@sha256:…\"",
-        _ => "python \"my-stage\"",
-    }
-}
-
-/// Which stage of a program in an image: any name that the program knows.
-fn served(child: &Node, problems: &mut Problems) -> Option<String> {
-    child.prop("entry").map_or(Some(String::new()), |arg| form::string("entry", arg, problems).map(str::to_owned))
-}
-
-/// Which stage of a Python project.
-fn entry(child: &Node, problems: &mut Problems) -> Option<String> {
-    let Some(arg) = child.prop("entry") else { return Some(String::new()) };
-    let entry = form::string("entry", arg, problems)?;
-    let (module, name) = entry.split_once(':').unwrap_or((entry, "stage"));
-    let is_name = |text: &str| {
-        let mut letters = text.chars();
-        letters.next().is_some_and(|first| first.is_alphabetic() || first == '_')
-            && letters.all(|letter| letter.is_alphanumeric() || letter == '_')
-    };
-    let is_file = !entry.starts_with(['/', '.']) && !entry.contains("..") && is_server(entry);
-    if is_file || (module.split('.').all(is_name) && is_name(name)) {
-        return Some(entry.to_owned());
-    }
-    let help = "`module:name`, `module`, or a file of the project that serves the stage protocol: \"server.py\"";
-    form::bad_value("entry", arg, help, problems);
-    None
 }
 
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
@@ -269,7 +149,8 @@ fn isolate(node: &Node, problems: &mut Problems) -> Isolate {
 /// Says that a stage can't be isolated in the way that its text asks for.
 fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isolate, problems: &mut Problems) {
     let arg = node.child("isolate").and_then(|child| child.args.first());
-    if let (Isolate::Process, Some(Code::Container { .. } | Code::Image { .. }), Some(arg)) = (isolate, code, arg) {
+    let is_contained = code.is_some_and(Code::is_contained);
+    if let (Isolate::Process, true, Some(arg)) = (isolate, is_contained, arg) {
         problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
     }
 }

@@ -1,4 +1,4 @@
-//! What can be done with a file that comes through a door.
+//! What can be done with a file that comes through a broker.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::{File, OpenOptions, Permissions};
@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use flowc_sandbox::{Door, isolation};
+use flowc_sandbox::{ReadOnlyFdBroker, isolation};
 
 const HELPER: &str = env!("CARGO_BIN_EXE_flowc-sandboxed");
 
@@ -17,8 +17,8 @@ fn files_are_read_and_can_not_be_changed() {
     let path = folder.path().join("object");
     std::fs::write(&path, "content").unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
-    let mut door = Door::new(Path::new(HELPER), folder.path()).unwrap();
-    let opened = door.file("object");
+    let mut broker = ReadOnlyFdBroker::new(Path::new(HELPER), folder.path()).unwrap();
+    let opened = broker.file("object");
     if !isolation(Path::new(HELPER)).is_full() && opened.is_err() {
         // The machine allows no such mount: then nothing is handed over.
         return;
@@ -37,6 +37,6 @@ fn files_are_read_and_can_not_be_changed() {
 fn what_is_not_in_the_folder_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/etc/passwd", folder.path().join("link")).unwrap();
-    let mut door = Door::new(Path::new(HELPER), folder.path()).unwrap();
-    assert!(["none", "link"].iter().all(|name| door.file(name).is_err()));
+    let mut broker = ReadOnlyFdBroker::new(Path::new(HELPER), folder.path()).unwrap();
+    assert!(["none", "link"].iter().all(|name| broker.file(name).is_err()));
 }

@@ -8,24 +8,24 @@ use crate::{Folder, LentProcessors, ProcessError, Server};
 
 /// What keeps a program from the rest of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Enclosure {
+pub enum IsolationBackend {
     /// A sandbox of our own.
     Sandbox,
     /// A container that shows it the same.
     Container,
 }
 
-impl From<Isolate> for Enclosure {
+impl From<Isolate> for IsolationBackend {
     fn from(isolate: Isolate) -> Self {
         match isolate {
-            Isolate::Container => Enclosure::Container,
-            Isolate::No | Isolate::Unit | Isolate::Process => Enclosure::Sandbox,
+            Isolate::Container => IsolationBackend::Container,
+            Isolate::No | Isolate::Unit | Isolate::Process => IsolationBackend::Sandbox,
         }
     }
 }
 
 /// Starts programs of this machine in containers that show them what their sandbox would.
-pub trait Contain: Send + Sync {
+pub trait ContainerLauncher: Send + Sync {
     /// Starts one that listens on the socket of this folder, and waits until it does, while it is wanted. It runs on these
     /// processors.
     ///

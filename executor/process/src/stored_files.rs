@@ -1,4 +1,4 @@
-//! Stored files for programs, through a door that is opened when the first one is asked for.
+//! Stored files for programs, through a broker that is started when the first one is asked for.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use flowc_flight::OpenFiles;
-use flowc_sandbox::Door;
+use flowc_sandbox::ReadOnlyFdBroker;
 
 /// Opens the files of one folder for programs, which can't change them.
 #[derive(Debug)]
 pub(crate) struct StoredFiles {
     helper: PathBuf,
     folder: PathBuf,
-    door: Mutex<State>,
+    broker: Mutex<State>,
 }
 
 #[derive(Debug)]
 enum State {
     Unused,
-    Open(Door),
+    Started(ReadOnlyFdBroker),
     /// This machine allows none.
-    Closed,
+    Refused,
 }
 
 impl StoredFiles {
     /// `helper` is a program that calls [`flowc_sandbox::main`] first thing.
     pub(crate) fn new(helper: PathBuf, folder: PathBuf) -> Self {
-        Self { helper, folder, door: Mutex::new(State::Unused) }
+        Self { helper, folder, broker: Mutex::new(State::Unused) }
     }
 }
 
@@ -36,14 +36,14 @@ impl OpenFiles for StoredFiles {
         let elsewhere = || io::Error::from(io::ErrorKind::NotFound);
         let path = std::path::absolute(path)?;
         let name = path.strip_prefix(&self.folder).ok().and_then(Path::to_str).ok_or_else(elsewhere)?;
-        let mut state = self.door.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Unused) {
-            *state = Door::new(&self.helper, &self.folder).map_or(State::Closed, State::Open);
+            *state = ReadOnlyFdBroker::new(&self.helper, &self.folder).map_or(State::Refused, State::Started);
         }
-        let State::Open(door) = &mut *state else { return Err(io::ErrorKind::Unsupported.into()) };
-        let opened = door.file(name);
+        let State::Started(broker) = &mut *state else { return Err(io::ErrorKind::Unsupported.into()) };
+        let opened = broker.file(name);
         if opened.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-            *state = State::Closed;
+            *state = State::Refused;
         }
         opened
     }

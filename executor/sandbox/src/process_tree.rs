@@ -15,7 +15,7 @@ pub(crate) fn can_watch() -> bool {
 }
 
 /// All processes that this one started, and those that these did; none where they can't be seen.
-fn family() -> Vec<Pid> {
+fn process_tree() -> Vec<Pid> {
     let this = getpid().as_raw_nonzero().get();
     if !can_watch() {
         return Vec::new();
@@ -45,21 +45,21 @@ fn parent(process: i32) -> Option<i32> {
 }
 
 /// Kills all of them. Says whether there were any.
-pub(crate) fn kill_family() -> bool {
-    let family = family();
-    family.iter().for_each(|pid| {
+pub(crate) fn kill_tree() -> bool {
+    let tree = process_tree();
+    tree.iter().for_each(|pid| {
         // It may have ended by itself meanwhile.
         let _ = kill_process(*pid, Signal::KILL);
     });
-    !family.is_empty()
+    !tree.is_empty()
 }
 
 /// Whether they take more memory together than this, with the files in memory that are the sandbox's own. What several share
 /// counts once.
 pub(crate) fn takes_more(than: u64, has_own_files: bool) -> bool {
     let files = if has_own_files { used(SHARED_MEMORY) } else { 0 };
-    let family = family();
-    let sum = |of: fn(Pid) -> u64| files + family.iter().map(|pid| of(*pid)).sum::<u64>();
+    let tree = process_tree();
+    let sum = |of: fn(Pid) -> u64| files + tree.iter().map(|pid| of(*pid)).sum::<u64>();
     // What is looked at first is quick to find, and about as much or more.
     sum(at_most) > than && sum(exactly) > than
 }

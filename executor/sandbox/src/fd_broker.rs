@@ -1,7 +1,7 @@
 //! Files that may be handed to programs which must not change them.
 //!
 //! A file that is opened for reading can still be changed by who it belongs to: they give themselves the right to write and open
-//! it once more, by its number. Not so through a mount that is read-only. [`Door`] is a process that has such a mount,
+//! it once more, by its number. Not so through a mount that is read-only. [`ReadOnlyFdBroker`] is a process that has such a mount,
 //! in namespaces of its own, and opens files there.
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -17,7 +17,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change,
 use rustix::thread::UnshareFlags;
 
 use crate::confine::unshare;
-use crate::{DOOR, SandboxError};
+use crate::{FD_BROKER, SandboxError};
 
 /// What is answered with a file, and without.
 const OPENED: u8 = 1;
@@ -25,21 +25,21 @@ const NOT_OPENED: u8 = 0;
 
 /// Opens files of one folder such that nobody can change them by what is opened. Its process ends when it is dropped.
 #[derive(Debug)]
-pub struct Door {
+pub struct ReadOnlyFdBroker {
     socket: UnixStream,
     process: Child,
 }
 
-impl Door {
+impl ReadOnlyFdBroker {
     /// Starts one; `helper` is a program that calls [`main`](crate::main) first thing.
     ///
     /// # Errors
-    /// If it can't be started. That this machine allows no such mount is said by [`Door::file`].
+    /// If it can't be started. That this machine allows no such mount is said by [`ReadOnlyFdBroker::file`].
     pub fn new(helper: &Path, folder: &Path) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new(helper);
         command
-            .arg(DOOR)
+            .arg(FD_BROKER)
             .arg(folder)
             .env_clear()
             .process_group(0)
@@ -61,7 +61,7 @@ impl Door {
     }
 }
 
-impl Drop for Door {
+impl Drop for ReadOnlyFdBroker {
     fn drop(&mut self) {
         // It ends with the socket, and there is nothing to learn from how.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
