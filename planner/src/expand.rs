@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
+use crate::place::Place;
 use crate::read::form::{self, Form};
 use crate::syntax::{Arg, Node, Prop, Value};
-use crate::place::Place;
 use crate::text::Texts;
 
 /// Loops that make more top-level nodes than this are a mistake.

@@ -6,9 +6,9 @@ use crate::catalogue::{Description, OutputDescription, Signature};
 use crate::describe::Descriptions;
 use crate::diagnostic::{Problems, StageProblem};
 use crate::expand::Settings;
+use crate::place::Place;
 use crate::plan::{Code, Isolate, OutputColumn, Rows, Serialization};
 use crate::read::StageDecl;
-use crate::place::Place;
 use crate::wiring::Resolved;
 
 /// The name under which the numbers of picked rows travel.

@@ -7,10 +7,10 @@ use arrow_schema::{DataType, Schema};
 use crate::describe::Descriptions;
 use crate::diagnostic::{PlaceProblem, Problems, suggest};
 use crate::pattern::{Pattern, Step, normal};
+use crate::place::Place;
 use crate::plan::{Format, Location, SinkSpec, Target};
 use crate::quantity::count;
 use crate::read::SinkDecl;
-use crate::place::Place;
 use crate::text::Texts;
 use crate::wiring::Resolved;
 

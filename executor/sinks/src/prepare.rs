@@ -95,6 +95,9 @@ impl Preparation {
     }
 
     /// Opens the writer of a job. Writers are independent of each other and may be used by several threads at once.
+    ///
+    /// # Errors
+    /// If there is no such job, or a file can't be made beside the target.
     pub fn writer(&self, job: usize) -> Result<FileWriter, SinkError> {
         let FileJob { name, .. } = self.jobs.get(job).ok_or(SinkError::Incomplete { job })?;
         let shown = file_path(&self.spec, &self.target, name);
@@ -103,6 +106,9 @@ impl Preparation {
 
     /// Makes durable what was written for several sinks. To be called before their commits. A few files are synced one
     /// by one; many by one call for each file system, which then also waits for what others write there.
+    ///
+    /// # Errors
+    /// If a staged file can't be opened, or a device reports that writing failed.
     pub fn sync<'a>(preparations: impl IntoIterator<Item = &'a Preparation>) -> Result<(), SinkError> {
         const FEW: usize = 16;
         let folders: BTreeSet<&Path> = preparations.into_iter().map(|one| one.staging.folder()).collect();
@@ -129,6 +135,9 @@ impl Preparation {
 
     /// Makes the files appear, all in one step; on an error, none. Takes what every job's writer gave, in any order.
     /// What was written must have been synced.
+    ///
+    /// # Errors
+    /// If the output of a job is missing, if a name is taken by a file that no sink wrote, or if the file system refuses a rename.
     pub fn commit(self, written: Vec<Finished>) -> Result<SinkState, SinkError> {
         commit::commit(&self, written)
     }

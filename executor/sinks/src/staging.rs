@@ -120,6 +120,9 @@ fn prefix(target: &Path) -> String {
 /// Removes what killed runs left beside the targets of sinks: staging folders whose owner is gone. Files in them that no
 /// sink wrote go back to their target. To be called once before sinks are prepared; a folder that holds many targets is
 /// listed once. `base` is the pipeline's folder.
+///
+/// # Errors
+/// If a folder that holds targets can't be listed, or what lies there can't be removed.
 pub fn remove_leftovers<'a>(specs: impl IntoIterator<Item = &'a SinkSpec>, base: &Path) -> Result<(), SinkError> {
     let specs = specs.into_iter().filter(|spec| spec.target != Target::Stdout);
     let targets = specs.map(|spec| located(spec, base)).collect::<Result<BTreeSet<_>, _>>()?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use flowc_columns::Recut;
+use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format, SinkSpec};
 
 use crate::check::{check, resolved_compression};
@@ -45,7 +45,7 @@ impl<W: Write> Reader<W> {
 
 enum Kind {
     /// Columns can be aligned only over rows that are there: so many at a time, each time under their names.
-    Table { rows: Recut, begun: bool },
+    Table { rows: Rechunk, begun: bool },
     /// What the encoder writes is handed on after each batch.
     Encoded(Box<Encoder<Handover>>, Handover),
 }
@@ -89,7 +89,7 @@ impl<W: Write> StdoutWriter<W> {
 
     fn unchecked(format: &Format, compression: Compression, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
         let kind = match format {
-            Format::Table => Kind::Table { rows: Recut::new(schema.clone()), begun: false },
+            Format::Table => Kind::Table { rows: Rechunk::new(schema.clone()), begun: false },
             format => {
                 let (path, bytes) = (Path::new(NAME), Handover::default());
                 let encoder = Encoder::new(format, compression, Framing::Stream, &schema, path, bytes.clone())?;
@@ -105,6 +105,9 @@ impl<W: Write> StdoutWriter<W> {
     }
 
     /// Writes rows, in order.
+    ///
+    /// # Errors
+    /// If the format can't hold a value of the rows, or the output can't be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.schema, Path::new(NAME))?;
         match &mut self.kind {
@@ -124,6 +127,9 @@ impl<W: Write> StdoutWriter<W> {
     }
 
     /// Writes what is left, flushes, and gives the output back.
+    ///
+    /// # Errors
+    /// If the format can't hold a value of the rows, or the output can't be written.
     pub fn finish(mut self) -> Result<W, SinkError> {
         let path = Path::new(NAME);
         let rest = match self.kind {
@@ -146,6 +152,9 @@ fn table(schema: &SchemaRef, rows: &[RecordBatch]) -> Result<Vec<u8>, SinkError>
 }
 
 /// Writes a whole dataset to standard output or to whatever stands for it.
+///
+/// # Errors
+/// If the format can't hold the columns or a value in them, or the output can't be written.
 pub fn write_stdout<W: Write>(
     spec: &SinkSpec,
     schema: SchemaRef,

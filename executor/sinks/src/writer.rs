@@ -94,6 +94,9 @@ impl FileWriter {
     }
 
     /// Writes rows, in order. The batch has the columns that the sink was prepared for.
+    ///
+    /// # Errors
+    /// If the format can't hold a value of the rows, if there are too many partitions, or if a file can't be written.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         let batch = conform(batch, &self.form.schema, &self.shown)?;
         if self.form.partition.is_empty() {
@@ -129,6 +132,9 @@ impl FileWriter {
     }
 
     /// Writes what is still in memory. Nothing is visible before the commit.
+    ///
+    /// # Errors
+    /// If a file can't be written.
     pub fn finish(self) -> Result<Finished, SinkError> {
         let shown = self.shown;
         let close = |file: OpenFile| {

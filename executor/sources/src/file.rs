@@ -56,6 +56,9 @@ enum Content {
 
 impl OpenFile {
     /// Opens a file. `spool`: an existing folder for what must be decompressed.
+    ///
+    /// # Errors
+    /// If the file can't be read or decompressed, or its header or footer does not fit the format and the schema.
     pub fn open(
         file: &SourceFile,
         spec: &SourceSpec,
@@ -70,6 +73,9 @@ impl OpenFile {
     }
 
     /// Takes all of standard input.
+    ///
+    /// # Errors
+    /// If standard input can't be read or decompressed, or does not fit the format and the schema.
     pub fn stdin(spec: &SourceSpec, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
         let file = self::spool(io::stdin(), spec.compression.of(STDIN), spool, STDIN)?;
         let stamp = FileStamp::of_file(&file).map_err(SourceError::io(STDIN, "look at it"))?;
@@ -115,6 +121,9 @@ impl OpenFile {
     }
 
     /// Columns that the file has and the schema has not: nothing reads them.
+    ///
+    /// # Errors
+    /// If the file can't be read again.
     pub fn unknown_columns(&self) -> Result<Vec<String>, SourceError> {
         let own = match &self.content {
             Content::Text(text) => text.unknown(),
@@ -155,6 +164,9 @@ impl OpenFile {
     ///
     /// Under `bad-rows "fail"` only the columns that are read are checked; otherwise all are, because which rows there
     /// are must not depend on the projection.
+    ///
+    /// # Errors
+    /// If the segment can't be read, is not what it was, or, under `bad-rows "fail"`, has a row that does not fit the schema.
     pub fn read(
         &self,
         segment: &RawSegment,
@@ -182,6 +194,9 @@ impl OpenFile {
 
     /// Fails if the file is no longer what was opened: written to, cut short, replaced or deleted. To be called when
     /// all that is needed has been read, before any of it is believed.
+    ///
+    /// # Errors
+    /// If the file was written to, cut short, replaced or deleted, or can't be looked at.
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
         let Some((file, path)) = &self.origin else { return Ok(()) };
         let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "look at it"))?;

@@ -31,6 +31,9 @@ pub struct Listing {
 /// Expands patterns against `base`. `*`, `?`, `[..]` and `{..}` stay within a name, `**` spans folders; names that
 /// start with a dot are matched only where the pattern has the dot. Symbolic links are followed, loops are cut.
 /// A pattern that leads nowhere is an error.
+///
+/// # Errors
+/// If a pattern is malformed or matches nothing, or a folder can't be listed.
 pub fn list(patterns: &[String], base: &Path) -> Result<Listing, SourceError> {
     let mut listing = Listing::default();
     let mut known = HashSet::new();

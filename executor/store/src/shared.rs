@@ -121,11 +121,7 @@ impl Shared {
     }
 
     /// Writes packs, and syncs them and the objects.
-    fn write_packs(
-        &self,
-        packs: Vec<(ObjectId, Pack)>,
-        objects: Vec<ObjectId>,
-    ) -> Result<(), StoreError> {
+    fn write_packs(&self, packs: Vec<(ObjectId, Pack)>, objects: Vec<ObjectId>) -> Result<(), StoreError> {
         let mut objects = objects;
         for (id, pack) in packs {
             self.objects.write_pack(id, &pack)?;

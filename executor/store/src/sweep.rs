@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::io_at;
-use crate::gc::Collection;
 use crate::files::{remove, usage_of};
+use crate::gc::Collection;
 use crate::{Area, ObjectId, Store, StoreError};
 
 /// What garbage collection removed of an area, or would remove.

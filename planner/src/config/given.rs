@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::syntax::{Arg, Node, Prop, Value};
 use crate::place::Place;
+use crate::syntax::{Arg, Node, Prop, Value};
 
 /// What is written for one key.
 #[derive(Clone, Debug)]

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use crate::diagnostic::{ConfigProblem, Problems};
-use crate::syntax::Node;
 use crate::place::Place;
+use crate::syntax::Node;
 use fault::Fault;
 use given::Given;
 use typer::Typer;

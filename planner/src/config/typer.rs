@@ -9,9 +9,9 @@ use super::fault::{Fault, likeliest};
 use super::given::{Given, Members};
 use super::schema::{Alternative, Type, alternatives};
 use crate::diagnostic::{ConfigProblem, nearest};
+use crate::place::Place;
 use crate::quantity::count;
 use crate::syntax::{Node, Value};
-use crate::place::Place;
 
 /// Readings tried before a config counts as too involved.
 const MOST_STEPS: usize = 200_000;

@@ -1,10 +1,10 @@
 //! Formats and compressions: by name, by the endings of paths, and the dialects of CSV.
 
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, list, suggest};
+use crate::place::Place;
 use crate::plan::{Compression, CsvDialect, Format};
 use crate::read::form::{self, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::place::Place;
 
 const EXAMPLE: &str = "format \"csv\"";
 /// The properties of CSV.

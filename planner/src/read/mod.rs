@@ -13,8 +13,8 @@ use std::collections::HashMap;
 
 use crate::diagnostic::{Problems, WiringProblem};
 use crate::expand::Document;
-use crate::syntax::Node;
 use crate::place::Place;
+use crate::syntax::Node;
 
 pub(crate) use sink::SinkDecl;
 pub(crate) use source::SourceDecl;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::form::{self, Children, Form, Takes};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
+use crate::place::Place;
 use crate::plan::{Code, SecretSource};
 use crate::syntax::Node;
-use crate::place::Place;
 
 const FORM: Form =
     Form { takes: Takes::One("secret \"API_TOKEN\""), props: &["env", "file"], children: Children::None };

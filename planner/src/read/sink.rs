@@ -3,10 +3,10 @@
 use super::format::{self, Holder};
 use super::{Name, Taken, Wire, form};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
+use crate::place::Place;
 use crate::plan::{Format, SinkSpec, Target};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::place::Place;
 
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),

@@ -4,10 +4,10 @@ use super::format::{self, Holder};
 use super::{Name, Taken, form, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
+use crate::place::Place;
 use crate::plan::{BadRows, Format, Location, SourceSpec};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
-use crate::place::Place;
 
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),

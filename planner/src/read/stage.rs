@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Name, Taken, form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem, either, list};
+use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization, is_server};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
-use crate::place::Place;
 
 const CODES: &[&str] = &["std", "wasm", "rust", "python", "container", "image"];
 /// More processors than machines have that run stages.

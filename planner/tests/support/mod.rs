@@ -20,7 +20,9 @@ pub(crate) struct Table;
 fn name(code: &Code) -> &str {
     match code {
         Code::Std(name) | Code::Wasm(name) | Code::Rust(name) => name,
-        Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => name,
+        Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => {
+            name
+        }
     }
 }
 
