@@ -277,7 +277,7 @@ fn rendered(handler: &GraphicalReportHandler, diagnostic: &dyn Diagnostic) -> St
 
 #[cfg(test)]
 mod tests {
-    use flowc_executor::{Part, Place};
+    use flowc_executor::{FailureSite, WorkItem};
 
     use super::*;
 
@@ -315,8 +315,8 @@ mod tests {
     #[test]
     fn several_failures_of_a_stage_have_one_traceback() {
         let failure = |segment| {
-            let part = Part::OfFile { segment: 0, stream: "lines".into(), file: format!("{segment}.txt") };
-            let place = Box::new(Place { part: Some(part), rows: None });
+            let item = WorkItem::OfFile { segment: 0, stream: "lines".into(), file: format!("{segment}.txt") };
+            let place = Box::new(FailureSite { item: Some(item), rows: None });
             Error::Stage { stage: "words".into(), place, message: "it failed\nTraceback\n  line 1".into() }
         };
         let other = || Error::Request("other".to_owned());

@@ -40,7 +40,7 @@ pub fn play_part() {
 }
 
 pub use chain::budget::default_budget;
-pub use error::{Cause, Error, ErrorClass, ErrorReport, MissingSecret, Part, Place, RowsReport};
+pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{
     Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StreamReport,
 };

@@ -56,6 +56,9 @@ impl Session {
     }
 
     /// Plans the pipeline: reads the texts and builds Rust stages. The lock is as a run would write it, but not written.
+    ///
+    /// # Errors
+    /// If a text can't be read, if the pipeline is wrong, if a stage can't be built or described, or if the store can't be opened.
     pub fn plan(&self, observer: Arc<dyn Observer>) -> Result<Planned, Error> {
         self.plan_for(observer, Purpose::Look, &Cancel::new())
     }
@@ -232,12 +235,18 @@ impl Session {
 
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
     /// those that a run told of by it.
+    ///
+    /// # Errors
+    /// If the pipeline can't be planned, has no such output, or if rows of the output are not there.
     pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
         let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
         Rows::find(&planned, self.store()?, output, key)
     }
 
     /// What a stage said when it last ran.
+    ///
+    /// # Errors
+    /// If the pipeline has no such stage, or the stage has not run in this store.
     pub fn log(&self, stage: &str) -> Result<Vec<LogLine>, Error> {
         let pipeline = self.pipeline()?;
         if let Some(lines) = load_log(self.store()?, &pipeline, stage)? {
@@ -251,6 +260,9 @@ impl Session {
     }
 
     /// Keeps the results of the last good run under a name, through any `gc`.
+    ///
+    /// # Errors
+    /// If the pipeline has had no good run in this store, or the store can't be written.
     pub fn pin(&self, name: &str) -> Result<Pin, Error> {
         let (store, pipeline) = (self.store()?, self.pipeline()?);
         let pinned = pin(store, &pipeline, name)?;

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 use flowc_columns::testing::array;
-use flowc_columns::{Leaf, canonical, leaf};
+use flowc_columns::{ChunkDigest, canonical, chunk_digest};
 use flowc_planner::key::ColumnKey;
 use flowc_store::{Memo, Place, Record, Store, StoreError};
 use tempfile::TempDir;
@@ -62,13 +62,13 @@ fn key(column: usize) -> ColumnKey {
 fn read(store: &Store, columns: usize) -> Result<Option<Vec<ArrayRef>>, StoreError> {
     let keys: Vec<_> = (0..columns).map(key).collect();
     let Some(found) = store.find_columns(&keys)?.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let mut cuts = store.read(&found)?;
-    assert_eq!(cuts.cuts(), 1);
-    cuts.next().transpose()
+    let mut chunks = store.read(&found)?;
+    assert_eq!(chunks.chunks(), 1);
+    chunks.next().transpose()
 }
 
-fn content(column: &ArrayRef) -> Leaf {
-    leaf(&canonical(column).unwrap())
+fn content(column: &ArrayRef) -> ChunkDigest {
+    chunk_digest(&canonical(column).unwrap())
 }
 
 /// Copies a folder; gives the files.

@@ -6,6 +6,9 @@ use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
 
 /// Writes a digest.
+///
+/// # Errors
+/// If the serializer fails.
 pub fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
     match serializer.is_human_readable() {
         true => serializer.serialize_str(&blake3::Hash::from_bytes(*digest).to_hex()),
@@ -14,6 +17,9 @@ pub fn serialize<S: Serializer>(digest: &[u8; 32], serializer: S) -> Result<S::O
 }
 
 /// Reads a digest.
+///
+/// # Errors
+/// If the input is not 64 hex digits, or 32 bytes in a binary format.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
     match deserializer.is_human_readable() {
         true => deserializer.deserialize_str(Digest),

@@ -257,7 +257,7 @@ impl StageKey {
 }
 
 impl InvocationKey {
-    /// `part` numbers the invocations of a stage without inputs; it is 0 elsewhere.
+    /// `part` is the number of the invocation for a stage without a driving input; it is 0 elsewhere.
     pub fn derive(stage: &StageKey, phase: Phase, part: u64, inputs: &[ReadKeys<'_>]) -> Self {
         let mut hasher = KeyHasher::new("flowc invocation 1");
         hasher.digest(stage.as_bytes()).number(phase as u64).number(part).number(inputs.len() as u64);

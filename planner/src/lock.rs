@@ -116,6 +116,9 @@ struct VersionText {
 
 impl Lock {
     /// Reads a lock's text.
+    ///
+    /// # Errors
+    /// If the text is no TOML of a lock's form, has another version, or names a type that there is not.
     pub fn parse(text: &str) -> Result<Self, LockError> {
         let form = |error: toml::de::Error| LockError::Form(error.to_string().trim_end().to_owned());
         // The version first: what follows may have another form in another version.

@@ -343,7 +343,7 @@ impl Input {
     }
 }
 
-/// How the rows of a keyed input are parted: each group of keys is an invocation. It decides which rows meet, so it is
+/// How the rows of a keyed input are partitioned: each group of keys is an invocation. It decides which rows meet, so it is
 /// part of the plan and of the keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyGroups {

@@ -28,6 +28,9 @@ pub struct Engine {
 impl Engine {
     /// The engine that `DOCKER_HOST` names, the one of this machine, or a new one. Docker is installed for that if it is not
     /// there and this is root on Debian or its like.
+    ///
+    /// # Errors
+    /// If no engine answers, and Docker can be neither installed nor started.
     pub fn find(workspace: &Workspace) -> Result<Self> {
         let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
         let host = named.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());

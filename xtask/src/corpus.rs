@@ -27,6 +27,9 @@ const MARKER: &str = ".made-from";
 const VERSION: u32 = 1;
 
 /// Gathers the corpus, and says how big it is.
+///
+/// # Errors
+/// As [`gather`].
 pub fn run(workspace: &Workspace) -> Result<()> {
     let size = gather(workspace)?;
     println!("{}: {} files, {} bytes", workspace.corpus().display(), size.files, size.bytes);
@@ -43,6 +46,9 @@ pub struct Size {
 }
 
 /// Gathers the corpus unless it is there already.
+///
+/// # Errors
+/// If the sources of the dependencies can't be found or copied.
 pub fn gather(workspace: &Workspace) -> Result<Size> {
     let lock = workspace.root.join("Cargo.lock");
     let lock = fs::read_to_string(&lock).with_context(|| format!("{} cannot be read", lock.display()))?;

@@ -24,6 +24,9 @@ pub fn typed(command: &Command) -> String {
 }
 
 /// Says the command, runs it, and fails if it fails.
+///
+/// # Errors
+/// If the command can't be started, or fails.
 pub fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", said(command));
     let status = command.status().with_context(|| format!("`{}` could not be started", typed(command)))?;
@@ -34,6 +37,9 @@ pub fn run(command: &mut Command) -> Result<()> {
 }
 
 /// Runs `cargo test`; fails with the reports of the tests that failed, which it printed far above its end.
+///
+/// # Errors
+/// If the command can't be started, or a test fails.
 pub fn run_tests(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", said(command));
     let child = command.stdout(Stdio::piped()).spawn();
@@ -70,6 +76,9 @@ impl Reports {
 }
 
 /// What the command prints on standard output; its errors are seen as they come.
+///
+/// # Errors
+/// If the command can't be started or fails, or prints what is not UTF-8.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.stderr(Stdio::inherit()).output();
     let Output { status, stdout, .. } = output.with_context(|| format!("`{}` could not be started", typed(command)))?;

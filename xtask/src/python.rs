@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 const UV: &str = "uv==0.13.9";
 
 /// uv: the one that `FLOWC_UV` names, the one on the `PATH`, or one of our own below the target folder.
+///
+/// # Errors
+/// If there is no uv, and it can't be installed.
 pub fn uv(workspace: &Workspace) -> Result<OsString> {
     let found = std::env::var_os("FLOWC_UV").unwrap_or_else(|| "uv".into());
     if process::succeeds(Command::new(&found).arg("--version")) {

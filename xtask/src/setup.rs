@@ -12,11 +12,17 @@ use crate::workspace::Workspace;
 const WASM: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
 
 /// Adds the wasm targets.
+///
+/// # Errors
+/// If rustup can't add a target.
 pub fn targets(workspace: &Workspace) -> Result<()> {
     add_targets(workspace, &WASM)
 }
 
 /// Adds targets.
+///
+/// # Errors
+/// If rustup can't add a target.
 pub fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
     let sysroot = process::output(rustc(workspace).args(["--print", "sysroot"]))?;
     let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
@@ -26,6 +32,9 @@ pub fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
 }
 
 /// Adds rustfmt and clippy.
+///
+/// # Errors
+/// If rustup can't add a component.
 pub fn tools(workspace: &Workspace) -> Result<()> {
     let there = |tool: &str| process::succeeds(workspace.cargo().args([tool, "--version"]));
     let missing: Vec<&str> = [("fmt", "rustfmt"), ("clippy", "clippy")]

@@ -42,6 +42,9 @@ struct Metadata {
 
 impl Workspace {
     /// The checkout that this program was built from.
+    ///
+    /// # Errors
+    /// If `cargo metadata` fails.
     pub fn find() -> Result<Self> {
         let manifest = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&manifest).parent().context("xtask lies in no folder")?.to_owned();

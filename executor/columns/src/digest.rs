@@ -7,16 +7,16 @@ use flowc_planner::key::{ContentDigest, KeyHasher};
 
 use crate::CANONICAL_VERSION;
 
-/// BLAKE3 of one canonical cut of one column.
-pub type Leaf = [u8; 32];
+/// BLAKE3 of one canonical chunk of one column.
+pub type ChunkDigest = [u8; 32];
 
-/// Digest of one column of one segment: its type and the leaves of its cuts, in order.
+/// Digest of one column of one segment: its type and the digests of its chunks, in order.
 ///
 /// The column's logical type is hashed, not its name, metadata or nullability. (Names and nullability of fields within
 /// a nested type are part of the type.)
 pub struct ColumnDigest {
     hasher: KeyHasher,
-    cuts: u64,
+    chunks: u64,
     rows: u64,
 }
 
@@ -25,37 +25,37 @@ impl ColumnDigest {
     pub fn new(field: &Field) -> Self {
         let mut hasher = KeyHasher::new("flowc content");
         hasher.number(CANONICAL_VERSION.into()).field(&Field::new("", field.data_type().clone(), true));
-        Self { hasher, cuts: 0, rows: 0 }
+        Self { hasher, chunks: 0, rows: 0 }
     }
 
-    /// Adds the next cut, which is in canonical form.
-    pub fn update(&mut self, cut: &ArrayRef) -> Leaf {
-        let leaf = leaf(cut);
-        self.update_leaf(&leaf, cut.len() as u64);
-        leaf
+    /// Adds the next chunk, which is in canonical form; gives its digest.
+    pub fn update(&mut self, chunk: &ArrayRef) -> ChunkDigest {
+        let digest = chunk_digest(chunk);
+        self.update_digest(&digest, chunk.len() as u64);
+        digest
     }
 
-    /// Adds the next cut by its leaf and number of rows.
-    pub fn update_leaf(&mut self, leaf: &Leaf, rows: u64) {
-        self.hasher.digest(leaf);
-        self.cuts += 1;
+    /// Adds the next chunk by its digest and number of rows.
+    pub fn update_digest(&mut self, chunk: &ChunkDigest, rows: u64) {
+        self.hasher.digest(chunk);
+        self.chunks += 1;
         self.rows += rows;
     }
 
-    /// The digest of all cuts.
+    /// The digest of all chunks.
     pub fn finish(mut self) -> ContentDigest {
-        ContentDigest::new(self.hasher.number(self.cuts).number(self.rows).finish())
+        ContentDigest::new(self.hasher.number(self.chunks).number(self.rows).finish())
     }
 }
 
-/// Hashes a canonical cut: all buffers in the order of the type tree, then their lengths.
+/// Hashes a canonical chunk: all buffers in the order of the type tree, then their lengths.
 ///
 /// The lengths come last so that big buffers start where BLAKE3 is fastest; the number of lengths ends the input, so no
 /// two structures give the same bytes.
-pub fn leaf(cut: &ArrayRef) -> Leaf {
+pub fn chunk_digest(chunk: &ArrayRef) -> ChunkDigest {
     let mut hasher = blake3::Hasher::new();
     let mut lengths = Vec::with_capacity(32);
-    add(&cut.to_data(), &mut hasher, &mut lengths);
+    add(&chunk.to_data(), &mut hasher, &mut lengths);
     let count = (lengths.len() as u64).to_le_bytes();
     hasher.update(&lengths).update(&count);
     *hasher.finalize().as_bytes()

@@ -1,15 +1,15 @@
 //! Canonical columns: fixed-row batches, compacted, digested independently of layout.
 //!
-//! The way of a column: batches of any size -> [`Recut`] cuts them at [`BATCH_ROWS`] -> [`canonical`] gives each cut the
-//! one physical form that its logical content has -> [`leaf`] hashes that form -> [`ColumnDigest`] hashes the leaves.
-//! A digest is thus a tree of depth two, so that a reader can check one cut without reading the others.
+//! The way of a column: batches of any size -> [`Rechunk`] makes chunks of [`BATCH_ROWS`] of them -> [`canonical`] gives each chunk
+//! the one physical form that its logical content has -> [`chunk_digest`] hashes that form -> [`ColumnDigest`] hashes the digests of the
+//! chunks. It is thus a tree of depth two, so that a reader can check one chunk without reading the others.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod canonical;
 mod digest;
 mod offsets;
-mod recut;
+mod rechunk;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod unify;
@@ -17,11 +17,11 @@ mod unify;
 use arrow_schema::ArrowError;
 
 pub use canonical::canonical;
-pub use digest::{ColumnDigest, Leaf, leaf};
-pub use recut::Recut;
+pub use digest::{ChunkDigest, ColumnDigest, chunk_digest};
+pub use rechunk::Rechunk;
 pub use unify::Unifier;
 
-/// Rows of a cut. The last cut of a segment may be shorter, and is never empty.
+/// Rows of a chunk. The last chunk of a segment may be shorter, and is never empty.
 pub const BATCH_ROWS: usize = 8192;
 
 /// Version of the canonical form, part of every content digest.
@@ -33,7 +33,7 @@ pub enum ColumnsError {
     /// Arrow could not do it: values that don't fit their type's offsets, batches of different types.
     #[error("columns can't be put together: {0}")]
     Arrow(#[from] ArrowError),
-    /// The rows of a cut hold more than offsets of 32 bits reach.
+    /// The rows of a chunk hold more than offsets of 32 bits reach.
     #[error(
         "{rows} rows of column `{column}` hold more than {data_type} can, which is 2 GiB of text or 2^31 items: have it as a \
          type with longer offsets (LargeUtf8, LargeBinary, LargeList), or hold less in a row"

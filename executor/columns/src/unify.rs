@@ -10,7 +10,7 @@ use arrow_select::concat::concat;
 use crate::ColumnsError;
 use crate::canonical::{Interner, key_type, value_keys, with_key_type};
 
-/// Renumbers the dictionaries of the canonical cuts of one column, so that each cut's dictionary is the one before it
+/// Renumbers the dictionaries of the canonical chunks of one column, so that each chunk's dictionary is the one before it
 /// or begins with it. Columns without dictionaries pass untouched.
 #[derive(Default)]
 pub struct Unifier {
@@ -24,12 +24,15 @@ struct Growing {
 }
 
 impl Unifier {
-    /// Takes the next cut.
-    pub fn push(&mut self, cut: &ArrayRef) -> Result<ArrayRef, ColumnsError> {
-        if !has_dictionary(cut.data_type()) {
-            return Ok(cut.clone());
+    /// Renumbers the dictionaries of the next chunk.
+    ///
+    /// # Errors
+    /// If the column has more different values than its dictionary's keys can number.
+    pub fn push(&mut self, chunk: &ArrayRef) -> Result<ArrayRef, ColumnsError> {
+        if !has_dictionary(chunk.data_type()) {
+            return Ok(chunk.clone());
         }
-        Ok(make_array(self.renumber(&cut.to_data(), &mut 0)?))
+        Ok(make_array(self.renumber(&chunk.to_data(), &mut 0)?))
     }
 
     /// `place` numbers the dictionaries in the order of the type tree.

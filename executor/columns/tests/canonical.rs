@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema};
 use flowc_columns::testing::{array, data_types, every_type, values};
-use flowc_columns::{ColumnDigest, Recut, Unifier, canonical, leaf};
+use flowc_columns::{ColumnDigest, Rechunk, Unifier, canonical, chunk_digest};
 use flowc_planner::key::ContentDigest;
 use proptest::prelude::*;
 
@@ -16,16 +16,16 @@ use proptest::prelude::*;
 fn digest(array: &ArrayRef, piece: usize) -> ContentDigest {
     let field = Field::new("c", array.data_type().clone(), true);
     let schema = Arc::new(Schema::new(vec![field.clone()]));
-    let mut recut = Recut::new(schema.clone());
-    let mut cuts = Vec::new();
+    let mut rechunk = Rechunk::new(schema.clone());
+    let mut chunks = Vec::new();
     for start in (0..array.len()).step_by(piece) {
         let rows = array.slice(start, piece.min(array.len() - start));
-        cuts.extend(recut.push(RecordBatch::try_new(schema.clone(), vec![rows]).unwrap()).unwrap());
+        chunks.extend(rechunk.push(RecordBatch::try_new(schema.clone(), vec![rows]).unwrap()).unwrap());
     }
-    cuts.extend(recut.finish().unwrap());
+    chunks.extend(rechunk.finish().unwrap());
     let mut digest = ColumnDigest::new(&field);
-    for cut in cuts {
-        digest.update(&canonical(cut.column(0)).unwrap());
+    for chunk in chunks {
+        digest.update(&canonical(chunk.column(0)).unwrap());
     }
     digest.finish()
 }
@@ -36,18 +36,23 @@ fn assert_one_form(a: &ArrayRef, b: &ArrayRef) {
     let (one, other) = (canonical(a).unwrap(), canonical(b).unwrap());
     one.to_data().validate_full().unwrap();
     assert_eq!(values(&one), values(a), "content of {:?}", a.data_type());
-    assert_eq!(leaf(&one), leaf(&other), "leaf of {:?}\n{one:?}\n{other:?}", a.data_type());
+    assert_eq!(chunk_digest(&one), chunk_digest(&other), "digest of {:?}\n{one:?}\n{other:?}", a.data_type());
     let again = canonical(&one).unwrap();
-    assert_eq!(leaf(&again), leaf(&one), "twice {:?}", a.data_type());
+    assert_eq!(chunk_digest(&again), chunk_digest(&one), "twice {:?}", a.data_type());
 }
 
 fn assert_unified(array: &ArrayRef) {
     let mut unifier = Unifier::default();
     for start in (0..array.len()).step_by(7) {
-        let cut = canonical(&array.slice(start, 7.min(array.len() - start))).unwrap();
-        let unified = unifier.push(&cut).unwrap();
-        assert_eq!(values(&unified), values(&cut));
-        assert_eq!(leaf(&canonical(&unified).unwrap()), leaf(&cut), "unified {:?}", array.data_type());
+        let chunk = canonical(&array.slice(start, 7.min(array.len() - start))).unwrap();
+        let unified = unifier.push(&chunk).unwrap();
+        assert_eq!(values(&unified), values(&chunk));
+        assert_eq!(
+            chunk_digest(&canonical(&unified).unwrap()),
+            chunk_digest(&chunk),
+            "unified {:?}",
+            array.data_type()
+        );
     }
 }
 

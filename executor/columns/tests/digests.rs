@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use flowc_columns::testing::{Value, array, every_type, values};
-use flowc_columns::{BATCH_ROWS, ColumnDigest, Recut, canonical};
+use flowc_columns::{BATCH_ROWS, ColumnDigest, Rechunk, canonical};
 
 /// Physical layouts in which each content is digested: slices, prefixes of buffers, orders of dictionaries, splits of runs.
 const LAYOUTS: u64 = 6;
@@ -19,16 +19,16 @@ const LAYOUTS: u64 = 6;
 fn digest(column: &ArrayRef, piece: usize) -> String {
     let field = Field::new("c", column.data_type().clone(), true);
     let schema = Arc::new(Schema::new(vec![field.clone()]));
-    let mut recut = Recut::new(schema.clone());
+    let mut rechunk = Rechunk::new(schema.clone());
     let mut digest = ColumnDigest::new(&field);
     let mut add = |batch: RecordBatch| digest.update(&canonical(batch.column(0)).unwrap());
     for start in (0..column.len()).step_by(piece) {
         let rows = column.slice(start, piece.min(column.len() - start));
-        for batch in recut.push(RecordBatch::try_new(schema.clone(), vec![rows]).unwrap()).unwrap() {
+        for batch in rechunk.push(RecordBatch::try_new(schema.clone(), vec![rows]).unwrap()).unwrap() {
             add(batch);
         }
     }
-    recut.finish().unwrap().map(&mut add);
+    rechunk.finish().unwrap().map(&mut add);
     digest.finish().to_string()
 }
 

@@ -13,30 +13,30 @@ use crate::keys::{InvocationInputs, KeyDeriver};
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::task::{ChainStage, Root, Task, Work, input_columns};
 
-/// Parts the segments of keyed inputs into groups.
-pub trait PartedInputs {
+/// Divides the segments of keyed inputs into partitions, one for each group of keys.
+pub trait PartitionedInputs {
     /// A column that is stored.
     type Column;
-    /// Why a segment can't be parted.
+    /// Why a segment can't be partitioned.
     type Error;
 
-    /// The rows of a segment that are in a group; these columns, of which the key's are some. None if the segment is not
-    /// there.
+    /// The partition of a segment for one group of keys. `columns` are the wanted columns of the stream, among them those of the
+    /// key. None if the segment is not there.
     ///
     /// # Errors
-    /// If the segment can't be read, or what it is parted into can't be stored.
-    fn part(
+    /// If the segment can't be read, or its partitions can't be stored.
+    fn partition(
         &self,
         stream: StreamId,
         segment: usize,
         columns: &[usize],
         key: &KeyGroups,
         group: u64,
-    ) -> Result<Option<StoredPart<Self::Column>>, Self::Error>;
+    ) -> Result<Option<StoredPartition<Self::Column>>, Self::Error>;
 }
 
-/// The rows of a segment that are in a group, as they are stored.
-pub struct StoredPart<C> {
+/// The stored rows of a segment that are in one group of keys.
+pub struct StoredPartition<C> {
     /// Number of rows.
     pub rows: u64,
     /// The columns that are wanted.
@@ -48,7 +48,7 @@ pub struct StoredPart<C> {
 pub struct ContentKeys<'a, L, P> {
     /// Where columns are.
     pub locator: Locator<'a, L>,
-    /// Parts keyed inputs.
+    /// Divides keyed inputs into partitions.
     pub parted: P,
     /// The formulas.
     pub deriver: &'a KeyDeriver<'a>,
@@ -63,7 +63,7 @@ pub type ChainKeys = Vec<Vec<SegmentKeys>>;
 impl<'a, L, P> ContentKeys<'a, L, P>
 where
     L: Lookup,
-    P: PartedInputs<Column = L::Column>,
+    P: PartitionedInputs<Column = L::Column>,
     P::Error: From<L::Error>,
 {
     fn plan(&self) -> &'a Plan {
@@ -71,6 +71,9 @@ where
     }
 
     /// The keys of all that a task gives, made from contents. `None` if something that it takes in is not there.
+    ///
+    /// # Errors
+    /// If the store can't be asked, or a keyed input can't be partitioned.
     pub fn of_task(&self, task: &Task) -> Result<Option<ChainKeys>, P::Error> {
         match &task.root {
             Root::Partials(partials) => Ok(self.of_partials(task, partials)?),
@@ -141,7 +144,7 @@ where
         Ok(segments.map(|segment| self.segment(stream, segment, columns)).collect::<Result<_, _>>()?)
     }
 
-    /// The parts of a keyed input that are in a group. Those without rows are left out: an invocation does not see them.
+    /// The partitions of a keyed input for one group of keys. Those without rows are left out: an invocation does not see them.
     fn group(
         &self,
         stream: StreamId,
@@ -149,18 +152,18 @@ where
         columns: &[usize],
         group: u64,
     ) -> Result<Option<Vec<SegmentKeys>>, P::Error> {
-        let mut parts = Vec::new();
+        let mut partitions = Vec::new();
         for segment in 0..self.locator.segments(stream) {
-            let Some(part) = self.parted.part(stream, segment, columns, key, group)? else { return Ok(None) };
+            let Some(partition) = self.parted.partition(stream, segment, columns, key, group)? else { return Ok(None) };
             let Some(keys) = self.locator.keys(stream, segment) else { return Ok(None) };
             let mut contents = group_keys(keys, key, group).columns.to_vec();
-            for (&column, stored) in columns.iter().zip(&part.columns) {
+            for (&column, stored) in columns.iter().zip(&partition.columns) {
                 contents[column] = ColumnKey::of_content(&L::content(stored));
             }
-            let keys = SegmentKeys { rows: RowsKey::of_count(part.rows), columns: contents.into() };
-            parts.extend((part.rows > 0).then_some(keys));
+            let keys = SegmentKeys { rows: RowsKey::of_count(partition.rows), columns: contents.into() };
+            partitions.extend((partition.rows > 0).then_some(keys));
         }
-        Ok(Some(parts))
+        Ok(Some(partitions))
     }
 
     /// A segment's keys with these columns' replaced by their contents'.

@@ -60,6 +60,9 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// Wants columns of every segment of a stream. Those that are all there want nothing more.
+    ///
+    /// # Errors
+    /// If the store can't be asked which segments it has.
     pub fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), L::Error> {
         if self.plan().producing_stage(stream).is_none() {
             return Ok(());
@@ -79,6 +82,9 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// Wants the partial of one segment.
+    ///
+    /// # Errors
+    /// If the store can't be asked whether it has the partial.
     pub fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), L::Error> {
         let Some(tree) = self.locator.datasets.partials.get(&stage).cloned() else { return Ok(()) };
         if let Some(keys) = tree.levels[0].get(segment) {
@@ -88,6 +94,9 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// All tasks for what is wanted.
+    ///
+    /// # Errors
+    /// If the store can't be asked what it has of the streams above.
     pub fn resolve(mut self) -> Result<Demand, L::Error> {
         // Producers come before consumers in the plan's streams, so from the last on every want of a stream is known
         // when the stream's turn comes.

@@ -1,4 +1,4 @@
-//! Keys of the groups into which the rows of a keyed input are parted.
+//! Keys of the groups into which the rows of a keyed input are partitioned.
 
 use flowc_planner::key::{KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::KeyGroups;

@@ -242,8 +242,8 @@ impl<'a> KeyDeriver<'a> {
     ) -> Vec<Cow<'k, [SegmentKeys]>> {
         let other = |input: &Input| match &input.key {
             Some(key) => {
-                let parts = whole(input.stream).iter().map(|segment| group_keys(segment, key, part));
-                Cow::Owned(parts.collect())
+                let partitions = whole(input.stream).iter().map(|segment| group_keys(segment, key, part));
+                Cow::Owned(partitions.collect())
             }
             None if input.class.is_driving() => Cow::default(),
             None => Cow::Borrowed(whole(input.stream)),
@@ -259,7 +259,7 @@ pub struct InvocationInputs<'k> {
     pub part: u64,
     /// The input that drives it, and the segment of it.
     pub driving: Option<(usize, &'k SegmentKeys)>,
-    /// Per input: the segments of one that is whole, or of one that is keyed the part of each that is in the group.
+    /// Per input: the segments of one that is whole, or of one that is keyed the partition of each for the group.
     pub others: &'k [Cow<'k, [SegmentKeys]>],
 }
 

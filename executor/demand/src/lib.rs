@@ -26,7 +26,7 @@ mod passthrough;
 mod selection;
 mod task;
 
-pub use content::{ChainKeys, ContentKeys, PartedInputs, StoredPart};
+pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
 pub use demand::{Demand, TaskPlanner, demand};
 pub use fusion::fused_groups;
 pub use groups::group_keys;

@@ -8,16 +8,25 @@ use std::path::Path;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
 
 /// Swaps two paths in one step; both must exist, on one file system.
+///
+/// # Errors
+/// If one of the paths is not there, if they are on different file systems, or if a folder can't be written.
 pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE)?)
 }
 
 /// Renames, and fails if the new name is taken.
+///
+/// # Errors
+/// If the new name is taken, if the paths are on different file systems, or if a folder can't be written.
 pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
 /// Writes a file so that others see it whole or not at all. Its folder is made if it is not there.
+///
+/// # Errors
+/// If the folder can't be made or written, or the file system is full.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -28,11 +37,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Makes the entries of a folder durable.
+///
+/// # Errors
+/// If the folder can't be opened, or the device reports that writing failed.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// Makes everything durable that was written to the file system which holds `path`: one call for many files.
+///
+/// # Errors
+/// If the path can't be opened, or a device reports that writing failed.
 pub fn sync_filesystem(path: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(path)?)?)
 }
@@ -58,12 +73,18 @@ impl Lock {
 }
 
 /// Takes a lock that others may share. Waits if `wait`, else gives `None` when it is taken exclusively.
+///
+/// # Errors
+/// If the file can be neither opened nor made, or its file system has no locks.
 pub fn lock_shared(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
     let operation = if wait { FlockOperation::LockShared } else { FlockOperation::NonBlockingLockShared };
     take(path, operation)
 }
 
 /// Takes a lock for this process alone. Waits if `wait`, else gives `None` when it is taken.
+///
+/// # Errors
+/// If the file can be neither opened nor made, or its file system has no locks.
 pub fn lock_exclusive(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
     let operation = if wait { FlockOperation::LockExclusive } else { FlockOperation::NonBlockingLockExclusive };
     take(path, operation)

@@ -28,11 +28,17 @@ impl FileStamp {
     pub const TICK: Duration = Duration::from_millis(21);
 
     /// The stamp of what a path leads to; symbolic links are followed.
+    ///
+    /// # Errors
+    /// If the path leads to nothing, or a folder on the way can't be searched.
     pub fn of(path: &Path) -> io::Result<Self> {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
     /// The stamp of an open file.
+    ///
+    /// # Errors
+    /// If the system can't stat the file, as when a network share is gone.
     pub fn of_file(file: &File) -> io::Result<Self> {
         Ok(Self::from_metadata(&file.metadata()?))
     }

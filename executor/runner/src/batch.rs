@@ -101,6 +101,9 @@ impl Batch {
     }
 
     /// The rows that a selection picks.
+    ///
+    /// # Errors
+    /// If rows are picked by numbers that the batch does not have, or a column can't hold so many values.
     pub fn select(&self, selection: &Selection) -> Result<Self, ArrowError> {
         let rows = selection.rows();
         let pick = |column: &ArrayRef| match selection {

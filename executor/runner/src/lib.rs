@@ -38,6 +38,9 @@ use flowc_planner::plan::{Limits, OutputColumn, Rows};
 /// One suite runs against every implementation: the module `conformance`, behind the feature of that name.
 pub trait Runner: Send + Sync {
     /// Opens a fresh instance. It holds no history of earlier invocations.
+    ///
+    /// # Errors
+    /// If the stage's code can't be found or started, or the stage refuses its config.
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError>;
 
     /// Starts what an invocation of this stage will need, so that it need not wait for that, and gives up as soon as it is not
@@ -59,6 +62,9 @@ pub trait ChainRunner: Runner {
     /// Opens such an instance, of [`LONGEST_CHAIN`] stages at most. Each but the first has one input, which is the one output
     /// of the stage before it, and rows of no other input than the one that drives it; `between` has an entry for each stage
     /// but the last. Batches of the last one go to the outlet.
+    ///
+    /// # Errors
+    /// If the code of a stage can't be found or started, or a stage refuses its config.
     fn open_chain(
         &self,
         stages: &[Invocation],
@@ -70,27 +76,45 @@ pub trait ChainRunner: Runner {
 /// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.
 pub trait Instance: Send {
     /// Hands over one batch of an input. Columns that the stage reads are present; others where an output needs them.
+    ///
+    /// # Errors
+    /// If the stage fails, breaks what it described, or exceeds a limit; or if the outlet refuses what it emits.
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
 
     /// Waits until the stage has taken all that was pushed, and has given what it gives for that at once: for rows that come one
     /// by one. A stage that runs in the caller's thread always has.
+    ///
+    /// # Errors
+    /// As [`Instance::push`].
     fn settle(&mut self) -> Result<(), StageError> {
         Ok(())
     }
 
     /// Says that an input has no more rows in this invocation.
+    ///
+    /// # Errors
+    /// As [`Instance::push`].
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError>;
 
     /// Ends the invocation: the stage emits what it still holds, then the outlet is closed.
+    ///
+    /// # Errors
+    /// As [`Instance::push`], or if the outlet can't be closed.
     fn finish(self: Box<Self>) -> Result<(), StageError>;
 }
 
 /// Where an instance's batches go.
 pub trait Outlet: Send {
     /// Takes a batch of an output port, with the columns that are needed below.
+    ///
+    /// # Errors
+    /// If what takes the batch fails: a stage below, or the store.
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
 
     /// The instance has finished; there is nothing more to come on any port.
+    ///
+    /// # Errors
+    /// If what took the batches can't be completed.
     fn close(self: Box<Self>) -> Result<(), StageError>;
 
     /// Takes a line of the stage's log. Level is a `tracing` level name in lower case.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use flowc_columns::Recut;
+use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format, SinkSpec};
 
 use crate::error::{At, SinkError};
@@ -120,7 +120,7 @@ impl<W: Write> Reader<W> {
 
 enum Kind {
     /// Columns can be aligned only over rows that are there: so many at a time, each time under their names.
-    Table { rows: Recut, begun: bool },
+    Table { rows: Rechunk, begun: bool },
     /// What the encoder writes is handed on after each batch.
     Encoded(Box<Encoder<Handover>>, Handover),
 }
@@ -164,7 +164,7 @@ impl<W: Write> StdoutWriter<W> {
 
     fn unchecked(format: &Format, compression: Compression, schema: SchemaRef, out: W) -> Result<Self, SinkError> {
         let kind = match format {
-            Format::Table => Kind::Table { rows: Recut::new(schema.clone()), begun: false },
+            Format::Table => Kind::Table { rows: Rechunk::new(schema.clone()), begun: false },
             format => {
                 let (path, bytes) = (Path::new(NAME), Handover::default());
                 let encoder = Encoder::new(format, compression, Framing::Stream, &schema, path, bytes.clone())?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_columns::{ColumnsError, Recut};
+use flowc_columns::{ColumnsError, Rechunk};
 
 use crate::columnar::ipc::IpcRows;
 use crate::columnar::parquet::ParquetRows;
@@ -46,7 +46,7 @@ pub struct SegmentReader {
     rows: Rows,
     ready: VecDeque<RecordBatch>,
     /// `None` once the rows are at their end.
-    recut: Option<Recut>,
+    recut: Option<Rechunk>,
     /// Adds what the rows lack: the columns of the file's folders.
     filler: Option<Filler>,
 }
@@ -57,7 +57,7 @@ impl SegmentReader {
             Rows::Text(_) => plain(&schema),
             _ => schema.clone(),
         };
-        let recut = Some(Recut::new(batches));
+        let recut = Some(Rechunk::new(batches));
         Self { file: file.to_owned(), schema, rows, ready: VecDeque::new(), recut, filler }
     }
 
@@ -111,7 +111,7 @@ impl SegmentReader {
             match self.rows.batch()? {
                 Some(batch) => self.ready.extend(recut.push(batch).map_err(refused(&self.file))?),
                 None => {
-                    let rest = self.recut.take().map_or(Ok(None), Recut::finish).map_err(refused(&self.file))?;
+                    let rest = self.recut.take().map_or(Ok(None), Rechunk::finish).map_err(refused(&self.file))?;
                     self.ready.extend(rest);
                 }
             }

@@ -1,33 +1,33 @@
-//! Finds where a stage was in its input when it failed.
+//! Finds the segment and rows of its input at which a stage failed.
 
 use flowc_demand::{Task, Work};
 use flowc_planner::plan::{Producer, Stage, StreamId};
 use flowc_runner::StageError;
 
-use crate::error::{Part, Place};
+use crate::error::{FailureSite, WorkItem};
 use crate::inputs::read::Reading;
 
-/// Where a task's stage was in its input when it failed.
-pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_>) -> Place {
+/// The segment and rows that the failed stage of a task was given last.
+pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_>) -> FailureSite {
     let plan = reading.locator.plan;
-    let Some(stage) = plan.stages.iter().find(|stage| stage.name == error.stage) else { return Place::default() };
-    let Work::Segment(number) = task.id.work else { return Place::default() };
-    let part = match stage.driving() {
+    let Some(stage) = plan.stages.iter().find(|stage| stage.name == error.stage) else { return FailureSite::default() };
+    let Work::Segment(number) = task.id.work else { return FailureSite::default() };
+    let item = match stage.driving() {
         Some((_, input)) => {
             let stream = plan.stream(input.stream).name.clone();
             match file(reading, input.stream, number) {
-                Some((file, segment)) => Part::OfFile { segment, file: file.to_owned(), stream },
-                None => Part::OfStream { segment: number, stream },
+                Some((file, segment)) => WorkItem::OfFile { segment, file: file.to_owned(), stream },
+                None => WorkItem::OfStream { segment: number, stream },
             }
         }
-        None if is_keyed(stage) => Part::Group(number),
-        None => Part::Part(number),
+        None if is_keyed(stage) => WorkItem::Group(number),
+        None => WorkItem::Part(number),
     };
     let rows = error.rows.as_ref().and_then(|rows| {
         let input = stage.inputs.get(rows.port)?;
         Some((plan.stream(input.stream).name.clone(), rows.rows.clone()))
     });
-    Place { part: Some(part), rows }
+    FailureSite { item: Some(item), rows }
 }
 
 fn is_keyed(stage: &Stage) -> bool {

@@ -10,7 +10,7 @@ use flowc_planner::quantity::count;
 use flowc_platform::Panic;
 
 pub use report::{ErrorReport, RowsReport};
-pub use site::{Part, Place};
+pub use site::{FailureSite, WorkItem};
 
 /// The error that a failure comes from.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -49,7 +49,7 @@ pub enum Error {
         /// The stage.
         stage: String,
         /// Where in its input.
-        place: Box<Place>,
+        place: Box<FailureSite>,
         /// What happened.
         message: String,
     },

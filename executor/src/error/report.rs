@@ -3,7 +3,7 @@
 use flowc_planner::Diagnostic;
 use serde::Serialize;
 
-use super::{Error, ErrorClass, MissingSecret, Part, Place};
+use super::{Error, ErrorClass, FailureSite, MissingSecret, WorkItem};
 
 /// One thing that went wrong. Fields that are not known are left out.
 #[derive(Clone, Debug, Serialize)]
@@ -101,10 +101,10 @@ impl ErrorReport {
         }
     }
 
-    fn at(self, place: &Place) -> Self {
-        let (segment, file) = match &place.part {
-            Some(Part::OfFile { segment, file, .. }) => (Some(u64::from(*segment)), Some(file.clone())),
-            Some(Part::OfStream { segment: number, .. } | Part::Group(number) | Part::Part(number)) => {
+    fn at(self, place: &FailureSite) -> Self {
+        let (segment, file) = match &place.item {
+            Some(WorkItem::OfFile { segment, file, .. }) => (Some(u64::from(*segment)), Some(file.clone())),
+            Some(WorkItem::OfStream { segment: number, .. } | WorkItem::Group(number) | WorkItem::Part(number)) => {
                 (Some(*number as u64), None)
             }
             None => (None, None),
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn a_stage_failure_names_stage_segment_file_and_rows() {
-        let part = Part::OfFile { segment: 2, stream: "lines".into(), file: "a.txt".into() };
-        let place = Box::new(Place { part: Some(part), rows: Some(("lines".into(), 0..10)) });
+        let item = WorkItem::OfFile { segment: 2, stream: "lines".into(), file: "a.txt".into() };
+        let place = Box::new(FailureSite { item: Some(item), rows: Some(("lines".into(), 0..10)) });
         let error = Error::Stage { stage: "words".into(), place, message: "out of memory".into() };
         let expected = json!({
             "code": "flowc::stage",

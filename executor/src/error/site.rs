@@ -1,20 +1,20 @@
-//! Where a stage was in its input when it failed.
+//! The segment and rows of its input at which a stage failed.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A place in what a stage takes in.
+/// The segment and the rows that a stage was working on when it failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// What the invocation was for.
-    pub part: Option<Part>,
+pub struct FailureSite {
+    /// The segment, group or part of the invocation; none where it is not known.
+    pub item: Option<WorkItem>,
     /// The input and its rows, counted from 0 within the invocation, that were handed over last.
     pub rows: Option<(String, Range<u64>)>,
 }
 
-/// What an invocation is for.
+/// The unit of work that one invocation of a stage stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum WorkItem {
     /// A segment of a source's file, at the beginning of the stream that drives the stage.
     OfFile {
         /// Position in the file, from 0.
@@ -33,24 +33,24 @@ pub enum Part {
     },
     /// A group of keys.
     Group(usize),
-    /// A part of a stage without inputs.
+    /// One of the invocations of a stage without inputs, which its `parts` number.
     Part(usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FailureSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut driving = None;
-        match &self.part {
-            Some(Part::OfFile { segment, file, stream }) => {
+        match &self.item {
+            Some(WorkItem::OfFile { segment, file, stream }) => {
                 driving = Some(stream);
                 write!(f, ", segment {segment} of {file}")?;
             }
-            Some(Part::OfStream { segment, stream }) => {
+            Some(WorkItem::OfStream { segment, stream }) => {
                 driving = Some(stream);
                 write!(f, ", segment {segment} of `{stream}`")?;
             }
-            Some(Part::Group(number)) => write!(f, ", group {number}")?,
-            Some(Part::Part(number)) => write!(f, ", part {number}")?,
+            Some(WorkItem::Group(number)) => write!(f, ", group {number}")?,
+            Some(WorkItem::Part(number)) => write!(f, ", part {number}")?,
             None => {}
         }
         let Some((stream, rows)) = &self.rows else { return Ok(()) };
@@ -69,13 +69,13 @@ mod tests {
     #[test]
     fn rows_are_counted_from_one_and_the_driving_stream_needs_no_name() {
         let stream = "lines".to_owned();
-        let part = Some(Part::OfFile { segment: 2, stream: stream.clone(), file: "a.txt".to_owned() });
-        let place = Place { part: part.clone(), rows: Some((stream.clone(), 0..8192)) };
+        let item = Some(WorkItem::OfFile { segment: 2, stream: stream.clone(), file: "a.txt".to_owned() });
+        let place = FailureSite { item: item.clone(), rows: Some((stream.clone(), 0..8192)) };
         assert_eq!(place.to_string(), ", segment 2 of a.txt, rows 1 to 8192");
-        let place = Place { part, rows: Some(("table".to_owned(), 10..20)) };
+        let place = FailureSite { item, rows: Some(("table".to_owned(), 10..20)) };
         assert_eq!(place.to_string(), ", segment 2 of a.txt, rows 11 to 20 of `table`");
-        let place = Place { part: Some(Part::OfStream { segment: 2, stream }), rows: None };
+        let place = FailureSite { item: Some(WorkItem::OfStream { segment: 2, stream }), rows: None };
         assert_eq!(place.to_string(), ", segment 2 of `lines`");
-        assert_eq!(Place::default().to_string(), "");
+        assert_eq!(FailureSite::default().to_string(), "");
     }
 }

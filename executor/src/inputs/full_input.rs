@@ -1,15 +1,15 @@
-//! Inputs that do not drive a stage: all segments in order, or the parts of all segments that are in one group of keys,
-//! in cuts of fixed size, whatever the segments are.
+//! Inputs that do not drive a stage: all segments in order, or the partitions of all segments for one group of keys,
+//! in chunks of fixed size, whatever the segments are.
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use flowc_columns::Recut;
+use flowc_columns::Rechunk;
 use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::Batch;
 
-use crate::inputs::partitioner::Keyed;
+use crate::inputs::partitioner::Partitioner;
 use crate::inputs::read::Reading;
 use crate::{Cause, Error};
 
@@ -18,7 +18,7 @@ pub(crate) struct FullInput<'a> {
     reading: Reading<'a>,
     stream: StreamId,
     columns: &'a [usize],
-    /// How a keyed input is parted, and the group.
+    /// How a keyed input is partitioned, and the group that is read.
     group: Option<(&'a KeyGroups, u64)>,
     schema: SchemaRef,
 }
@@ -40,49 +40,50 @@ impl<'a> FullInput<'a> {
 
     /// Gives every batch in turn.
     pub(crate) fn each<E: From<Error>>(&self, take: &mut Take<'_, E>) -> Result<(), E> {
-        let mut recut = Recut::new(self.schema.clone());
+        let mut rechunk = Rechunk::new(self.schema.clone());
         for segment in 0..self.reading.locator.segments(self.stream) {
             match self.group {
-                Some((key, group)) => self.part(segment, key, group, &mut recut, take)?,
-                None => self.segment(segment, &mut recut, take)?,
+                Some((key, group)) => self.partition(segment, key, group, &mut rechunk, take)?,
+                None => self.segment(segment, &mut rechunk, take)?,
             }
         }
-        match recut.finish().map_err(misfit)? {
+        match rechunk.finish().map_err(misfit)? {
             Some(last) => take(self.widened(&last)),
             None => Ok(()),
         }
     }
 
-    fn segment<E: From<Error>>(&self, segment: usize, recut: &mut Recut, take: &mut Take<'_, E>) -> Result<(), E> {
+    fn segment<E: From<Error>>(&self, segment: usize, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
         for batch in self.reading.segment(self.stream, segment, self.columns)? {
             let rows = batch?.project(self.schema.clone(), self.columns).map_err(misfit)?;
-            self.push(rows, recut, take)?;
+            self.push(rows, rechunk, take)?;
         }
         Ok(self.reading.verify(self.stream, segment, self.columns)?)
     }
 
-    fn part<E: From<Error>>(
+    fn partition<E: From<Error>>(
         &self,
         segment: usize,
         key: &KeyGroups,
         group: u64,
-        recut: &mut Recut,
+        rechunk: &mut Rechunk,
         take: &mut Take<'_, E>,
     ) -> Result<(), E> {
-        let keyed = Keyed { reading: self.reading, stream: self.stream, key, columns: self.columns };
-        let part = keyed.part(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
-        if part.rows == 0 {
+        let partitioner = Partitioner { reading: self.reading, stream: self.stream, key, columns: self.columns };
+        let partition =
+            partitioner.partition(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
+        if partition.rows == 0 {
             return Ok(());
         }
-        for arrays in self.reading.locator.lookup.store.read(&part.columns).map_err(Error::from)? {
+        for arrays in self.reading.locator.lookup.store.read(&partition.columns).map_err(Error::from)? {
             let arrays = arrays.map_err(Error::from)?;
-            self.push(RecordBatch::try_new(self.schema.clone(), arrays).map_err(misfit)?, recut, take)?;
+            self.push(RecordBatch::try_new(self.schema.clone(), arrays).map_err(misfit)?, rechunk, take)?;
         }
         Ok(())
     }
 
-    fn push<E: From<Error>>(&self, rows: RecordBatch, recut: &mut Recut, take: &mut Take<'_, E>) -> Result<(), E> {
-        recut.push(rows).map_err(misfit)?.iter().try_for_each(|cut| take(self.widened(cut)))
+    fn push<E: From<Error>>(&self, rows: RecordBatch, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
+        rechunk.push(rows).map_err(misfit)?.iter().try_for_each(|chunk| take(self.widened(chunk)))
     }
 
     fn widened(&self, batch: &RecordBatch) -> Batch {

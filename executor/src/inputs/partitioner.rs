@@ -1,7 +1,7 @@
-//! Keyed inputs: the rows of every segment are parted by their key into a fixed number of groups, and each group of all
+//! Keyed inputs: the rows of every segment are partitioned by their key into a fixed number of groups, and each group of all
 //! segments is one invocation.
 //!
-//! The parts are results like any others: they have keys, and are put into the store once, so that an invocation reads
+//! Partitions are results like any others: they have keys, and are put into the store once, so that an invocation reads
 //! its own rows alone. Their content shows which groups a changed segment touches: early cutoff stops at the others.
 
 use std::sync::{Arc, PoisonError};
@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use flowc_demand::{PartedInputs, StoredPart, group_keys};
+use flowc_demand::{PartitionedInputs, StoredPartition, group_keys};
 use flowc_planner::key::{ColumnKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::{Batch, Selection};
@@ -27,65 +27,65 @@ fn group(key: &[u8], groups: u64) -> u64 {
     ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % groups
 }
 
-/// A keyed input.
+/// Divides the segments of one keyed input into a partition for each group of keys.
 #[derive(Clone, Copy)]
-pub(crate) struct Keyed<'a> {
-    /// Reads it.
+pub(crate) struct Partitioner<'a> {
+    /// Reads the segments of the input.
     pub reading: Reading<'a>,
-    /// The stream.
+    /// The stream that the input reads.
     pub stream: StreamId,
-    /// How it is parted.
+    /// The columns of the key, and the number of groups.
     pub key: &'a KeyGroups,
     /// The columns that are wanted, ascending; those of the key are among them.
     pub columns: &'a [usize],
 }
 
-impl PartedInputs for Reading<'_> {
+impl PartitionedInputs for Reading<'_> {
     type Column = StoredColumn;
     type Error = Error;
 
-    fn part(
+    fn partition(
         &self,
         stream: StreamId,
         segment: usize,
         columns: &[usize],
         key: &KeyGroups,
         group: u64,
-    ) -> Result<Option<StoredPart<StoredColumn>>, Error> {
-        Keyed { reading: *self, stream, key, columns }.part(segment, group)
+    ) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
+        Partitioner { reading: *self, stream, key, columns }.partition(segment, group)
     }
 }
 
-impl Keyed<'_> {
-    /// A group's part of a segment; the segment is parted first, if it was not yet. `None` if the segment is not there.
-    pub(crate) fn part(&self, segment: usize, group: u64) -> Result<Option<StoredPart<StoredColumn>>, Error> {
+impl Partitioner<'_> {
+    /// The partition of a segment for one group; the segment is partitioned first, if it was not yet. `None` if the segment is not there.
+    pub(crate) fn partition(&self, segment: usize, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
         let Some(keys) = self.reading.locator.keys(self.stream, segment) else { return Ok(None) };
-        if let Some(part) = self.stored(keys, group)? {
-            return Ok(Some(part));
+        if let Some(partition) = self.stored(keys, group)? {
+            return Ok(Some(partition));
         }
-        // One thread parts it, the others wait for that.
+        // One thread partitions it, the others wait for that.
         let alone = self.reading.locator.lookup.store.turn(self.stream, segment);
         let _turn = alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(part) = self.stored(keys, group)? {
-            return Ok(Some(part));
+        if let Some(partition) = self.stored(keys, group)? {
+            return Ok(Some(partition));
         }
         if self.reading.locator.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
             return Ok(None);
         }
-        self.divide(segment, keys)?;
+        self.split_segment(segment, keys)?;
         self.stored(keys, group)
     }
 
-    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<StoredPart<StoredColumn>>, Error> {
+    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
         let keys = group_keys(keys, self.key, group);
         let columns: Vec<ColumnKey> = self.columns.iter().map(|&column| keys.columns[column]).collect();
         let columns: Option<Vec<_>> = self.reading.locator.lookup.store.find_columns(&columns)?.into_iter().collect();
         let rows = self.reading.locator.lookup.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
-        Ok(columns.zip(rows).map(|(columns, rows)| StoredPart { rows, columns }))
+        Ok(columns.zip(rows).map(|(columns, rows)| StoredPartition { rows, columns }))
     }
 
-    /// Puts the parts of a segment into the store.
-    fn divide(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
+    /// Puts the partitions of a segment into the store.
+    fn split_segment(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
         let schema = self.schema();
         let store = self.reading.locator.lookup.store;
         let mut writers: Vec<SegmentWriter> =

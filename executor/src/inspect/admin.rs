@@ -13,6 +13,9 @@ use crate::record::history::{self, PastRun, Pin, kept};
 use crate::remembered::RUN;
 
 /// What a store holds.
+///
+/// # Errors
+/// If the store can't be opened or read.
 pub fn info(store: &Path) -> Result<Info, Error> {
     Ok(Store::open(store)?.info()?)
 }
@@ -63,6 +66,9 @@ fn removed(path: &Path) -> Result<(), Error> {
 }
 
 /// Lets go of a pinned run: `gc` may then remove what it alone needs.
+///
+/// # Errors
+/// If no run is pinned under this name, or the store can't be opened or written.
 pub fn unpin(store: &Path, name: &str) -> Result<(), Error> {
     let store = Store::open(store)?;
     history::unpin(&store, name)?;
@@ -70,6 +76,9 @@ pub fn unpin(store: &Path, name: &str) -> Result<(), Error> {
 }
 
 /// The pinned runs, by name.
+///
+/// # Errors
+/// If the store can't be opened or read.
 pub fn pins(store: &Path) -> Result<Vec<Pin>, Error> {
     history::pins(&Store::open(store)?)
 }

@@ -32,6 +32,9 @@ pub struct Info {
 
 impl Store {
     /// Counts what the store holds; what this process has not flushed is not in it.
+    ///
+    /// # Errors
+    /// If the index or a folder of the store can't be read.
     pub fn info(&self) -> Result<Info, StoreError> {
         let counts = self.shared.with_index(|index| index.counts())?.unwrap_or_default();
         let usage = |folder: &str| files::usage(&self.dir().join(folder), "");

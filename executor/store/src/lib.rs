@@ -15,7 +15,7 @@
 //! their name, synced before the index speaks of them, and the index changes in one transaction. What a killed process
 //! leaves behind is an unnamed file, which garbage collection removes. Of `cwasm/` and `builds/` it leaves what it is told to.
 //!
-//! What is read is checked: a segment file's structure when it is opened, each cut of a column against its content
+//! What is read is checked: a segment file's structure when it is opened, each chunk of a column against its content
 //! digest when it is first read in a process. Damage is an error and the result is forgotten; nothing wrong is served.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -16,7 +16,7 @@ pub struct ColumnReader {
     shared: Arc<Shared>,
     parts: Vec<Part>,
     columns: usize,
-    cuts: usize,
+    chunks: usize,
     next: usize,
 }
 
@@ -51,8 +51,8 @@ impl ColumnReader {
             part.columns.push(location.column as usize);
             part.places.push(place);
         }
-        let cuts = parts.first().map_or(0, |part| part.segment.cuts());
-        Ok(Self { shared, parts, columns: columns.len(), cuts, next: 0 })
+        let chunks = parts.first().map_or(0, |part| part.segment.chunks());
+        Ok(Self { shared, parts, columns: columns.len(), chunks, next: 0 })
     }
 
     /// The object that holds these columns and nothing else, if there is one: its file, and the place in it of each of them.
@@ -65,23 +65,23 @@ impl ColumnReader {
         Some((path, columns))
     }
 
-    /// Number of cuts.
-    pub fn cuts(&self) -> usize {
-        self.cuts
+    /// Number of chunks.
+    pub fn chunks(&self) -> usize {
+        self.chunks
     }
 
-    /// One cut by its number.
+    /// One chunk by its number.
     ///
     /// # Errors
     /// If its bytes are damaged.
     ///
     /// # Panics
-    /// If there are not so many cuts.
-    pub fn cut(&self, index: usize) -> Result<Vec<ArrayRef>, StoreError> {
-        assert!(index < self.cuts, "cut {index} of {}", self.cuts);
+    /// If there are not so many chunks.
+    pub fn chunk(&self, index: usize) -> Result<Vec<ArrayRef>, StoreError> {
+        assert!(index < self.chunks, "chunk {index} of {}", self.chunks);
         let mut columns: Vec<Option<ArrayRef>> = vec![None; self.columns];
         for part in &self.parts {
-            let arrays = part.segment.cut(index, &part.columns);
+            let arrays = part.segment.chunk(index, &part.columns);
             let arrays = arrays.map_err(|reason| self.shared.damaged_columns(&part.location, &part.columns, reason))?;
             for (&place, array) in part.places.iter().zip(arrays) {
                 columns[place] = Some(array);
@@ -98,15 +98,15 @@ impl Iterator for ColumnReader {
         self.nth(0)
     }
 
-    /// Skips cuts without looking at them.
+    /// Skips chunks without looking at them.
     fn nth(&mut self, skip: usize) -> Option<Self::Item> {
         let index = self.next.saturating_add(skip);
-        self.next = index.saturating_add(1).min(self.cuts);
-        (index < self.cuts).then(|| self.cut(index))
+        self.next = index.saturating_add(1).min(self.chunks);
+        (index < self.chunks).then(|| self.chunk(index))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.cuts - self.next, Some(self.cuts - self.next))
+        (self.chunks - self.next, Some(self.chunks - self.next))
     }
 }
 

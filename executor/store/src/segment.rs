@@ -1,4 +1,4 @@
-//! A segment file, opened: an Arrow IPC file whose footer also lists the leaves of the columns' digests.
+//! A segment file, opened: an Arrow IPC file whose footer also lists the digests of the columns' chunks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use arrow_ipc::convert::fb_to_schema;
 use arrow_ipc::reader::{RecordBatchDecoder, read_dictionary, read_footer_length};
 use arrow_ipc::{Block, MetadataVersion, root_as_footer, root_as_message};
 use arrow_schema::{Schema, SchemaRef};
-use flowc_columns::{BATCH_ROWS, ColumnDigest, Leaf, canonical, leaf};
+use flowc_columns::{BATCH_ROWS, ChunkDigest, ColumnDigest, canonical, chunk_digest};
 use flowc_planner::key::ContentDigest;
 
-/// Name of the footer's entry with the leaves: hex, cut by cut, within a cut column by column.
-pub(crate) const LEAVES: &str = "flowc.leaves";
+/// Name of the footer's entry with the digests of chunks: hex, chunk by chunk, within a chunk column by column.
+pub(crate) const CHUNK_DIGESTS: &str = "flowc.leaves";
 /// Name of the footer's entry with the number of rows.
 pub(crate) const ROWS: &str = "flowc.rows";
 
@@ -29,11 +29,11 @@ pub(crate) struct Segment {
     version: MetadataVersion,
     blocks: Vec<Block>,
     dictionaries: HashMap<i64, ArrayRef>,
-    leaves: Vec<Leaf>,
+    digests: Vec<ChunkDigest>,
     rows: u64,
-    /// Per cut and column: whether the bytes were checked in this process.
+    /// Per chunk and column: whether the bytes were checked in this process.
     checked: Vec<AtomicBool>,
-    /// The content digests that the leaves add up to, by column.
+    /// The content digests that the digests of chunks add up to, by column.
     contents: Vec<ContentDigest>,
 }
 
@@ -47,8 +47,8 @@ impl Segment {
         layout.open(bytes)
     }
 
-    /// Number of cuts.
-    pub(crate) fn cuts(&self) -> usize {
+    /// Number of chunks.
+    pub(crate) fn chunks(&self) -> usize {
         self.blocks.len()
     }
 
@@ -67,8 +67,8 @@ impl Segment {
         self.rows
     }
 
-    /// Some columns of one cut. Whatever has not been checked in this process is checked first.
-    pub(crate) fn cut(&self, index: usize, columns: &[usize]) -> Result<Vec<ArrayRef>, Reason> {
+    /// Some columns of one chunk. Whatever has not been checked in this process is checked first.
+    pub(crate) fn chunk(&self, index: usize, columns: &[usize]) -> Result<Vec<ArrayRef>, Reason> {
         let checked = |&column: &usize| self.checked[self.place(index, column)].load(Ordering::Acquire);
         let trusted = columns.iter().all(checked);
         let arrays = self.decode(index, columns, trusted)?;
@@ -80,18 +80,18 @@ impl Segment {
         Ok(arrays)
     }
 
-    fn place(&self, cut: usize, column: usize) -> usize {
-        cut * self.columns() + column
+    fn place(&self, chunk: usize, column: usize) -> usize {
+        chunk * self.columns() + column
     }
 
-    fn verify(&self, cut: usize, column: usize, array: &ArrayRef) -> Result<(), Reason> {
-        let place = self.place(cut, column);
+    fn verify(&self, chunk: usize, column: usize, array: &ArrayRef) -> Result<(), Reason> {
+        let place = self.place(chunk, column);
         if self.checked[place].load(Ordering::Acquire) {
             return Ok(());
         }
         let canonical = canonical(array).map_err(|e| e.to_string())?;
-        if array.len() != rows_of_cut(self.rows, cut) || leaf(&canonical) != self.leaves[place] {
-            return Err(format!("cut {cut} of column {column} is not what was written"));
+        if array.len() != rows_of_chunk(self.rows, chunk) || chunk_digest(&canonical) != self.digests[place] {
+            return Err(format!("chunk {chunk} of column {column} is not what was written"));
         }
         self.checked[place].store(true, Ordering::Release);
         Ok(())
@@ -115,9 +115,9 @@ impl Segment {
     }
 }
 
-/// Rows of one cut of a segment.
-fn rows_of_cut(rows: u64, cut: usize) -> usize {
-    (rows - cut as u64 * BATCH_ROWS as u64).min(BATCH_ROWS as u64) as usize
+/// Rows of one chunk of a segment.
+fn rows_of_chunk(rows: u64, chunk: usize) -> usize {
+    (rows - chunk as u64 * BATCH_ROWS as u64).min(BATCH_ROWS as u64) as usize
 }
 
 /// The hash of a segment file's structure: its footer and the headers of its messages.
@@ -168,28 +168,28 @@ impl Layout {
     fn open(self, bytes: Buffer) -> Result<Segment, Reason> {
         let footer = root_as_footer(&self.footer).map_err(|e| e.to_string())?;
         let schema = Arc::new(fb_to_schema(footer.schema().ok_or("no schema")?));
-        let leaves = self.leaves()?;
+        let digests = self.digests()?;
         let rows = self.entries.get(ROWS).and_then(|rows| rows.parse().ok()).ok_or("no number of rows")?;
         let columns = schema.fields().len();
-        let fits = leaves.len() == columns * self.blocks.len() && cuts(rows) == self.blocks.len() as u64;
-        fits.then_some(()).ok_or("cuts and rows don't fit")?;
+        let fits = digests.len() == columns * self.blocks.len() && chunks(rows) == self.blocks.len() as u64;
+        fits.then_some(()).ok_or("chunks and rows don't fit")?;
         Ok(Segment {
             dictionaries: self.dictionaries(&bytes, &schema)?,
-            contents: (0..columns).map(|column| content(&schema, column, &leaves, rows)).collect(),
-            checked: leaves.iter().map(|_| AtomicBool::new(false)).collect(),
+            contents: (0..columns).map(|column| content(&schema, column, &digests, rows)).collect(),
+            checked: digests.iter().map(|_| AtomicBool::new(false)).collect(),
             schema,
             version: self.version,
             blocks: self.blocks,
             bytes,
-            leaves,
+            digests,
             rows,
         })
     }
 
-    fn leaves(&self) -> Result<Vec<Leaf>, Reason> {
-        let hex = self.entries.get(LEAVES).ok_or("no digests")?;
-        let leaf = |hex| blake3::Hash::from_hex(hex).map(|hash| *hash.as_bytes()).map_err(|e| e.to_string());
-        hex.as_bytes().chunks(64).map(leaf).collect()
+    fn digests(&self) -> Result<Vec<ChunkDigest>, Reason> {
+        let hex = self.entries.get(CHUNK_DIGESTS).ok_or("no digests")?;
+        let digest = |hex| blake3::Hash::from_hex(hex).map(|hash| *hash.as_bytes()).map_err(|e| e.to_string());
+        hex.as_bytes().chunks(64).map(digest).collect()
     }
 
     fn dictionaries(&self, bytes: &Buffer, schema: &Schema) -> Result<HashMap<i64, ArrayRef>, Reason> {
@@ -204,18 +204,18 @@ impl Layout {
     }
 }
 
-/// The content digest of a column, from its leaves.
-fn content(schema: &Schema, column: usize, leaves: &[Leaf], rows: u64) -> ContentDigest {
+/// The content digest of a column, from those of its chunks.
+fn content(schema: &Schema, column: usize, chunks: &[ChunkDigest], rows: u64) -> ContentDigest {
     let columns = schema.fields().len();
     let mut digest = ColumnDigest::new(schema.field(column));
-    for (cut, leaf) in leaves.iter().skip(column).step_by(columns).enumerate() {
-        digest.update_leaf(leaf, rows_of_cut(rows, cut) as u64);
+    for (chunk, digest_of_chunk) in chunks.iter().skip(column).step_by(columns).enumerate() {
+        digest.update_digest(digest_of_chunk, rows_of_chunk(rows, chunk) as u64);
     }
     digest.finish()
 }
 
-/// Number of cuts that rows make.
-fn cuts(rows: u64) -> u64 {
+/// Number of chunks that rows make.
+fn chunks(rows: u64) -> u64 {
     rows.div_ceil(BATCH_ROWS as u64)
 }
 

@@ -36,6 +36,9 @@ pub struct Store {
 
 impl Store {
     /// Opens the store in a folder, or makes one there. Waits while garbage collection is at work.
+    ///
+    /// # Errors
+    /// If the folder is another version's store or holds other files, or if it can't be made or locked.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         prepare(dir)?;
         let live = dir.join("live.lock");
@@ -73,6 +76,9 @@ impl Store {
     }
 
     /// Where the columns of these keys lie, in the order of the keys.
+    ///
+    /// # Errors
+    /// If the index can't be read.
     pub fn find_columns(&self, keys: &[ColumnKey]) -> Result<Vec<Option<StoredColumn>>, StoreError> {
         let known = {
             let uncommitted = lock(&self.shared.uncommitted);
@@ -83,6 +89,9 @@ impl Store {
     }
 
     /// How many rows these keys stand for, in the order of the keys.
+    ///
+    /// # Errors
+    /// If the index can't be read.
     pub fn find_rows(&self, keys: &[RowsKey]) -> Result<Vec<Option<u64>>, StoreError> {
         let known = {
             let uncommitted = lock(&self.shared.uncommitted);
@@ -93,6 +102,9 @@ impl Store {
     }
 
     /// Whether there was a result of this key, which garbage collection removed.
+    ///
+    /// # Errors
+    /// If the index can't be read.
     pub fn was_evicted(&self, key: &ColumnKey) -> Result<bool, StoreError> {
         Ok(self.shared.with_index(|index| index.has_tombstone(key))?.unwrap_or(false))
     }
@@ -108,11 +120,17 @@ impl Store {
     }
 
     /// Commits the open group: syncs its objects, then writes the index in one transaction.
+    ///
+    /// # Errors
+    /// If the store is read-only, its disk is full, or a device reports that writing failed. What was recorded waits for the next flush.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.shared.flush()
     }
 
     /// Commits the open group if it is two seconds old or has become big.
+    ///
+    /// # Errors
+    /// As [`Store::flush`].
     pub fn flush_if_due(&self) -> Result<(), StoreError> {
         let due = {
             let uncommitted = lock(&self.shared.uncommitted);
@@ -124,6 +142,9 @@ impl Store {
     }
 
     /// Reads columns side by side; all have the same number of rows.
+    ///
+    /// # Errors
+    /// If the columns have different numbers of rows, or if one of them is damaged or gone; it is then forgotten.
     pub fn read(&self, columns: &[StoredColumn]) -> Result<ColumnReader, StoreError> {
         ColumnReader::open(self.shared.clone(), columns)
     }
@@ -198,6 +219,9 @@ impl Store {
     }
 
     /// Forgets every result that lies where this column does. Reading does so by itself when it meets damage.
+    ///
+    /// # Errors
+    /// If the index can't be written.
     pub fn discard(&self, column: &StoredColumn) -> Result<(), StoreError> {
         self.shared.forget(Extent::Column, &column.location)
     }

@@ -15,11 +15,17 @@ pub struct Damage {
 impl Store {
     /// Reads every column and compares it with its content digest. With `repair`, damaged results are forgotten, so that
     /// the next run that needs them computes them again.
+    ///
+    /// # Errors
+    /// If the index or an object can't be read. Damage is no error.
     pub fn verify(&self, repair: bool) -> Result<Vec<Damage>, StoreError> {
         self.verify_with(repair, |_, _| ())
     }
 
     /// The same, telling how many columns are done, and of how many.
+    ///
+    /// # Errors
+    /// As [`Store::verify`].
     pub fn verify_with(&self, repair: bool, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Damage>, StoreError> {
         let columns = self.shared.with_index(|index| index.all_places())?.unwrap_or_default();
         self.shared.objects.forget();
@@ -63,5 +69,5 @@ fn check(segment: &Segment, column: &StoredColumn) -> Result<(), String> {
     if segment.content(place) != Some(&column.content) || segment.rows() != column.rows {
         return Err("its digests are not what was written".into());
     }
-    (0..segment.cuts()).try_for_each(|cut| segment.cut(cut, &[place]).map(|_| ()))
+    (0..segment.chunks()).try_for_each(|chunk| segment.chunk(chunk, &[place]).map(|_| ()))
 }

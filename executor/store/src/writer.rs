@@ -1,4 +1,4 @@
-//! Writes a segment: batches of any cut to a segment file of canonical cuts, digested on the way.
+//! Writes a segment: batches of any size to a segment file of canonical chunks, digested on the way.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::MetadataVersion;
 use arrow_ipc::writer::{DictionaryHandling, FileWriter, IpcWriteOptions};
 use arrow_schema::SchemaRef;
-use flowc_columns::{ColumnDigest, Recut, Unifier, canonical};
+use flowc_columns::{ColumnDigest, Rechunk, Unifier, canonical};
 
 use crate::error::writing;
-use crate::segment::{LEAVES, ROWS};
+use crate::segment::{CHUNK_DIGESTS, ROWS};
 use crate::shared::Shared;
 use crate::spill::Spill;
 use crate::{StagedSegment, StoreError};
@@ -18,9 +18,9 @@ use crate::{StagedSegment, StoreError};
 pub struct SegmentWriter {
     shared: Arc<Shared>,
     schema: SchemaRef,
-    recut: Recut,
+    rechunk: Rechunk,
     columns: Vec<Column>,
-    leaves: String,
+    digests: String,
     rows: u64,
     file: Option<FileWriter<Spill>>,
 }
@@ -34,18 +34,21 @@ impl SegmentWriter {
     pub(crate) fn new(shared: Arc<Shared>, schema: SchemaRef) -> Self {
         let column = |field: &Arc<_>| Column { digest: ColumnDigest::new(field), unifier: Unifier::default() };
         let columns = schema.fields().iter().map(column).collect();
-        let recut = Recut::new(schema.clone());
-        Self { shared, schema, recut, columns, leaves: String::new(), rows: 0, file: None }
+        let rechunk = Rechunk::new(schema.clone());
+        Self { shared, schema, rechunk, columns, digests: String::new(), rows: 0, file: None }
     }
 
-    /// Adds rows, cut as they may be.
+    /// Adds the rows of a batch of any size.
+    ///
+    /// # Errors
+    /// If the batch has another schema, if its values do not fit their types' offsets or keys, or if the disk is full.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         self.rows += batch.num_rows() as u64;
         if self.columns.is_empty() {
             return Ok(());
         }
-        for cut in self.recut.push(batch.clone())? {
-            self.write_cut(&cut)?;
+        for chunk in self.rechunk.push(batch.clone())? {
+            self.write_chunk(&chunk)?;
         }
         Ok(())
     }
@@ -56,16 +59,19 @@ impl SegmentWriter {
     }
 
     /// Ends the segment. Its columns can be read at once, but last only once they are recorded and flushed.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::write`], or if the store can't look up whether it has the content already.
     pub fn finish(mut self) -> Result<StagedSegment, StoreError> {
-        let recut = std::mem::replace(&mut self.recut, Recut::new(self.schema.clone()));
-        if let Some(cut) = recut.finish()? {
-            self.write_cut(&cut)?;
+        let rechunk = std::mem::replace(&mut self.rechunk, Rechunk::new(self.schema.clone()));
+        if let Some(chunk) = rechunk.finish()? {
+            self.write_chunk(&chunk)?;
         }
         if self.columns.is_empty() {
             return Ok(StagedSegment { rows: self.rows, columns: Vec::new() });
         }
         let mut file = self.file()?;
-        file.write_metadata(LEAVES, std::mem::take(&mut self.leaves));
+        file.write_metadata(CHUNK_DIGESTS, std::mem::take(&mut self.digests));
         file.write_metadata(ROWS, self.rows.to_string());
         let path = file.get_ref().path();
         let spill = file.into_inner().map_err(|e| writing(e, &path))?;
@@ -74,10 +80,10 @@ impl SegmentWriter {
         Ok(StagedSegment { rows: self.rows, columns })
     }
 
-    fn write_cut(&mut self, cut: &RecordBatch) -> Result<(), StoreError> {
-        let columns = self.columns.iter_mut().zip(cut.columns());
-        let columns = columns.map(|(column, array)| column.add(array, &mut self.leaves)).collect::<Result<_, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(cut.num_rows()));
+    fn write_chunk(&mut self, chunk: &RecordBatch) -> Result<(), StoreError> {
+        let columns = self.columns.iter_mut().zip(chunk.columns());
+        let columns = columns.map(|(column, array)| column.add(array, &mut self.digests)).collect::<Result<_, _>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(chunk.num_rows()));
         let batch = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
         let mut file = self.file()?;
         let written = file.write(&batch).map_err(|e| writing(e, &file.get_ref().path()));
@@ -96,10 +102,10 @@ impl SegmentWriter {
 }
 
 impl Column {
-    fn add(&mut self, array: &ArrayRef, leaves: &mut String) -> Result<ArrayRef, StoreError> {
-        let cut = canonical(array)?;
-        let leaf = self.digest.update(&cut);
-        leaves.push_str(&blake3::Hash::from_bytes(leaf).to_hex());
-        Ok(self.unifier.push(&cut)?)
+    fn add(&mut self, array: &ArrayRef, digests: &mut String) -> Result<ArrayRef, StoreError> {
+        let chunk = canonical(array)?;
+        let digest = self.digest.update(&chunk);
+        digests.push_str(&blake3::Hash::from_bytes(digest).to_hex());
+        Ok(self.unifier.push(&chunk)?)
     }
 }

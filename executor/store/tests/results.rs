@@ -52,7 +52,7 @@ fn columns_of_several_segment_files_are_read_side_by_side() {
     let (one, two) = (table(0, rows), table(5, rows));
     let (a, b) = (stage(&store, &one).unwrap(), stage(&store, &two).unwrap());
     let mut reader = store.read(&[b.columns[1], a.columns[0], b.columns[0]]).unwrap();
-    assert_eq!((reader.cuts(), reader.len()), (2, 2));
+    assert_eq!((reader.chunks(), reader.len()), (2, 2));
     let last = reader.nth(1).unwrap().unwrap();
     assert_eq!(&last[1], &one.column(0).slice(BATCH_ROWS, 10));
     assert_eq!(&last[2], &two.column(0).slice(BATCH_ROWS, 10));
@@ -226,9 +226,9 @@ fn assert_round_trip(store: &Store, column: &ArrayRef, segment: u64) {
     }
     let staged = writer.finish().unwrap();
     for _ in 0..2 {
-        let read: Vec<_> = store.read(&staged.columns).unwrap().map(|cut| cut.unwrap().remove(0)).collect();
+        let read: Vec<_> = store.read(&staged.columns).unwrap().map(|chunk| chunk.unwrap().remove(0)).collect();
         let read: Vec<_> =
-            read.iter().inspect(|cut| assert_eq!(cut.data_type(), column.data_type())).flat_map(values).collect();
+            read.iter().inspect(|chunk| assert_eq!(chunk.data_type(), column.data_type())).flat_map(values).collect();
         assert_eq!(read, values(column), "segment {segment} of {:?}", column.data_type());
     }
 }
@@ -244,7 +244,7 @@ fn every_type_comes_back() {
 }
 
 #[test]
-fn dictionaries_grow_from_cut_to_cut() {
+fn dictionaries_grow_from_chunk_to_chunk() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let words = (0..3 * BATCH_ROWS).map(|i| Some(format!("w{}", i / 100)));

@@ -1,6 +1,7 @@
 //! What the architecture asks for and compilers do not see, as checks.
 
 mod cycles;
+mod errors;
 mod houses;
 mod pure;
 mod texts;
@@ -12,8 +13,9 @@ use crate::workspace::Workspace;
 /// `cargo xtask tidy --help`.
 pub(crate) const HELP: &str = "\
 Checks what the architecture asks for and compilers do not see: what plans and what decides what runs is free of files,
-processes and runtimes; no modules import each other in a circle; every Rust file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages
-have their README and example.
+processes and runtimes; no modules import each other in a circle; public functions say when they fail; every Rust
+file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages have their README and
+example.
 
 Usage: cargo xtask tidy
 ";
@@ -23,6 +25,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut problems = texts::check(&workspace.root)?;
     problems.extend(pure::check(workspace)?);
     problems.extend(cycles::check(&workspace.root)?);
+    problems.extend(errors::check(&workspace.root)?);
     problems.extend(houses::check(&workspace.root)?);
     if problems.is_empty() {
         println!("tidy: everything is in its place");

@@ -61,7 +61,7 @@ fn problems_of(path: &str, text: &str) -> Vec<String> {
 }
 
 /// The Rust files of a checkout, `/`-separated, sorted.
-fn rust_files(root: &Path) -> Result<Vec<String>> {
+pub(super) fn rust_files(root: &Path) -> Result<Vec<String>> {
     let (mut found, mut folders) = (Vec::new(), vec![PathBuf::new()]);
     while let Some(folder) = folders.pop() {
         for entry in

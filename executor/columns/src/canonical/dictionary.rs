@@ -9,7 +9,7 @@ use arrow_data::ArrayData;
 use arrow_schema::DataType;
 
 use super::{bits, compact as compact_child, finish, gather, like};
-use crate::{ColumnsError, leaf};
+use crate::{ColumnsError, chunk_digest};
 
 /// Runs an expression with `$K` standing for the Arrow type of a dictionary's keys.
 macro_rules! with_key_type {
@@ -90,7 +90,7 @@ fn value_key(values: &ArrayData, array: &ArrayRef, row: usize) -> Box<[u8]> {
         other => match other.primitive_width() {
             Some(width) => values.buffers()[0][row * width..(row + 1) * width].into(),
             None => match super::compact(&array.slice(row, 1).to_data(), None) {
-                Ok(one) => Box::new(leaf(&make_array(one))),
+                Ok(one) => Box::new(chunk_digest(&make_array(one))),
                 Err(_) => Box::default(),
             },
         },

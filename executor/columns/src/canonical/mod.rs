@@ -1,4 +1,4 @@
-//! The one physical form that the logical content of a cut has.
+//! The one physical form that the logical content of a chunk has.
 //!
 //! Offsets start at zero, bitmaps are aligned, their last byte is padded with zeros; a validity bitmap without nulls is
 //! absent; under a null lies zero, or nothing; children hold what is referred to, in order. A child under a null of its
@@ -27,7 +27,10 @@ use crate::ColumnsError;
 pub(crate) use dictionary::{Interner, key_type, value_keys, with_key_type};
 pub(crate) use gather::check_keys;
 
-/// The canonical form of a cut. Logically equal arrays of one type have equal canonical forms, byte for byte.
+/// The canonical form of a chunk. Logically equal arrays of one type have equal canonical forms, byte for byte.
+///
+/// # Errors
+/// If the values need wider offsets or dictionary keys than the type has.
 pub fn canonical(array: &ArrayRef) -> Result<ArrayRef, ColumnsError> {
     Ok(make_array(compact(&array.to_data(), None)?))
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use flowc_demand::{
-    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartedInputs, Selection, StoredPart, Task,
-    group_keys,
+    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartitionedInputs, Selection, StoredPartition,
+    Task, group_keys,
 };
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
@@ -174,19 +174,19 @@ impl Lookup for &World {
     }
 }
 
-impl PartedInputs for &World {
+impl PartitionedInputs for &World {
     type Column = Stored;
     type Error = Infallible;
 
     /// The groups of a segment of a source have versions; the rest of a group's content is the segment's.
-    fn part(
+    fn partition(
         &self,
         stream: StreamId,
         segment: usize,
         columns: &[usize],
         key: &KeyGroups,
         group: u64,
-    ) -> Result<Option<StoredPart<Stored>>, Infallible> {
+    ) -> Result<Option<StoredPartition<Stored>>, Infallible> {
         let deriver = self.deriver();
         let keys = match self.plan.stream(stream).producer {
             Producer::Source { source } => {
@@ -199,6 +199,6 @@ impl PartedInputs for &World {
         };
         let keys = group_keys(&keys, key, group);
         let content = |&column: &usize| Stored(ContentDigest::new(hash_of("group", &keys.columns[column])));
-        Ok(Some(StoredPart { rows: ROWS, columns: columns.iter().map(content).collect() }))
+        Ok(Some(StoredPartition { rows: ROWS, columns: columns.iter().map(content).collect() }))
     }
 }

@@ -29,6 +29,9 @@ pub fn batch(start: i64, rows: usize) -> Batch {
 }
 
 /// An invocation as the engine would make it of what the stage describes, in the phase `run`.
+///
+/// # Errors
+/// What the stage says is wrong with its config or input.
 pub fn invocation(subject: &dyn Subject, config: &str, limits: Limits) -> Result<Invocation, Problem> {
     let input = input_schema();
     Ok(planned(subject.describe(config, input.clone())?, subject.digest(), config, input, limits))
@@ -123,6 +126,9 @@ impl Outlet for Keeper {
 }
 
 /// Runs an invocation over these batches of its one input, to the end or to its first error.
+///
+/// # Errors
+/// The first error of the stage, of the runner or of the outlet.
 pub fn drive(
     runner: &dyn Runner,
     invocation: &Invocation,

@@ -56,6 +56,9 @@ pub trait Subject: Sync {
     }
 
     /// What the stage makes of a config (JSON) and of one input.
+    ///
+    /// # Errors
+    /// What the stage says is wrong with its config or input.
     fn describe(&self, config: &str, input: SchemaRef) -> Result<Description, Problem>;
 }
 

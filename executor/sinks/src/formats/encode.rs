@@ -10,7 +10,7 @@ use arrow_ipc::writer::{FileWriter as ArrowFile, StreamWriter as ArrowStream};
 use arrow_json::writer::{LineDelimited, Writer as JsonWriter, WriterBuilder as JsonBuilder};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use flowc_codec::find_odd;
-use flowc_columns::Recut;
+use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
@@ -58,9 +58,9 @@ enum Kind<W: Write + Send> {
         out: Compressor<W>,
     },
     /// With the columns as they are written.
-    Parquet(SchemaRef, Recut, Box<ArrowWriter<W>>),
-    ArrowFile(Recut, Box<ArrowFile<W>>),
-    ArrowStream(Recut, Box<ArrowStream<W>>),
+    Parquet(SchemaRef, Rechunk, Box<ArrowWriter<W>>),
+    ArrowFile(Rechunk, Box<ArrowFile<W>>),
+    ArrowStream(Rechunk, Box<ArrowStream<W>>),
 }
 
 /// Whether an Arrow file or an Arrow stream is wanted.
@@ -134,11 +134,11 @@ impl<W: Write + Send> Kind<W> {
             Format::Parquet => {
                 let coerced = coerced_schema(schema);
                 let writer = ArrowWriter::try_new(out, coerced.clone(), Some(parquet_properties(compression)?))?;
-                Kind::Parquet(coerced.clone(), Recut::new(coerced), Box::new(writer))
+                Kind::Parquet(coerced.clone(), Rechunk::new(coerced), Box::new(writer))
             }
             Format::Arrow => {
                 let plain = plain_schema(schema);
-                let recut = Recut::new(plain.clone());
+                let recut = Rechunk::new(plain.clone());
                 match framing {
                     Framing::File => Kind::ArrowFile(recut, Box::new(ArrowFile::try_new(out, &plain)?)),
                     Framing::Stream => Kind::ArrowStream(recut, Box::new(ArrowStream::try_new(out, &plain)?)),

@@ -61,17 +61,17 @@ pub fn get(store: &Store, segment: u64, like: &RecordBatch) -> Result<Option<Vec
     let found: Option<Vec<_>> = store.find_columns(&keys)?.into_iter().collect();
     let Some(found) = found else { return Ok(None) };
     assert_eq!(store.find_rows(&[rows_key(segment)])?, [Some(found[0].rows)]);
-    let cut = |cut: Result<Vec<ArrayRef>, _>| Ok(RecordBatch::try_new(like.schema(), cut?).unwrap());
-    store.read(&found)?.map(cut).collect::<Result<Vec<_>, StoreError>>().map(Some)
+    let chunk = |chunk: Result<Vec<ArrayRef>, _>| Ok(RecordBatch::try_new(like.schema(), chunk?).unwrap());
+    store.read(&found)?.map(chunk).collect::<Result<Vec<_>, StoreError>>().map(Some)
 }
 
 /// Asserts that a numbered segment is there and whole.
 pub fn assert_holds(store: &Store, segment: u64, batch: &RecordBatch) {
-    let cuts = get(store, segment, batch).unwrap().expect("the segment is there");
+    let chunks = get(store, segment, batch).unwrap().expect("the segment is there");
     let mut start = 0;
-    for cut in cuts {
-        assert_eq!(cut, batch.slice(start, cut.num_rows()));
-        start += cut.num_rows();
+    for chunk in chunks {
+        assert_eq!(chunk, batch.slice(start, chunk.num_rows()));
+        start += chunk.num_rows();
     }
     assert_eq!(start, batch.num_rows());
 }

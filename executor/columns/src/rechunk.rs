@@ -1,4 +1,4 @@
-//! Cuts batches anew at fixed row counts.
+//! Divides batches into chunks of a fixed number of rows.
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::SchemaRef;
@@ -9,22 +9,25 @@ use crate::offsets::too_full;
 use crate::{BATCH_ROWS, ColumnsError};
 
 /// Takes batches of any size and gives batches of exactly [`BATCH_ROWS`] rows, the last one shorter.
-/// A batch that is cut so already passes without a copy; so does any part of a batch that holds a whole cut.
-pub struct Recut {
+/// A batch that is such a chunk already passes without a copy; so does any slice of a batch that holds a whole chunk.
+pub struct Rechunk {
     schema: SchemaRef,
     pieces: Vec<RecordBatch>,
     rows: usize,
 }
 
-impl Recut {
-    /// Batches of this schema.
+impl Rechunk {
+    /// For batches of this schema.
     pub fn new(schema: SchemaRef) -> Self {
         Self { schema, pieces: Vec::new(), rows: 0 }
     }
 
-    /// Takes a batch, gives the cuts that are full now.
+    /// Takes a batch, gives the chunks that are full now.
+    ///
+    /// # Errors
+    /// If the rows of a chunk hold more than their types' offsets of 32 bits reach, or if the batch has another schema.
     pub fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, ColumnsError> {
-        let mut cuts = Vec::new();
+        let mut chunks = Vec::new();
         let mut start = 0;
         while start < batch.num_rows() {
             let rows = (BATCH_ROWS - self.rows).min(batch.num_rows() - start);
@@ -32,13 +35,16 @@ impl Recut {
             self.rows += rows;
             start += rows;
             if self.rows == BATCH_ROWS {
-                cuts.push(self.join()?);
+                chunks.push(self.join()?);
             }
         }
-        Ok(cuts)
+        Ok(chunks)
     }
 
-    /// Gives the last cut, if any rows are left.
+    /// Gives the last chunk, if any rows are left.
+    ///
+    /// # Errors
+    /// If the rows of the last chunk hold more than their types' offsets of 32 bits reach, or if batches had different schemas.
     pub fn finish(mut self) -> Result<Option<RecordBatch>, ColumnsError> {
         if self.rows == 0 { Ok(None) } else { self.join().map(Some) }
     }
@@ -82,21 +88,21 @@ mod tests {
         RecordBatch::try_from_iter([("n", Arc::new(Int64Array::from_iter_values(range)) as ArrayRef)]).unwrap()
     }
 
-    fn recut(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
-        let mut recut = Recut::new(numbers(0..0).schema());
-        let mut cuts = Vec::new();
+    fn rechunked(batches: Vec<RecordBatch>) -> Vec<RecordBatch> {
+        let mut rechunk = Rechunk::new(numbers(0..0).schema());
+        let mut chunks = Vec::new();
         for batch in batches {
-            cuts.extend(recut.push(batch).unwrap());
+            chunks.extend(rechunk.push(batch).unwrap());
         }
-        cuts.extend(recut.finish().unwrap());
-        cuts
+        chunks.extend(rechunk.finish().unwrap());
+        chunks
     }
 
     #[test]
-    fn cuts_do_not_depend_on_how_the_rows_arrive() {
+    fn chunks_do_not_depend_on_how_the_rows_arrive() {
         let rows = BATCH_ROWS as i64 * 2 + 5;
-        let whole = recut(vec![numbers(0..rows)]);
-        let pieces = recut((0..rows).step_by(1000).map(|i| numbers(i..(i + 1000).min(rows))).collect());
+        let whole = rechunked(vec![numbers(0..rows)]);
+        let pieces = rechunked((0..rows).step_by(1000).map(|i| numbers(i..(i + 1000).min(rows))).collect());
         assert_eq!(whole, pieces);
         assert_eq!(whole.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [BATCH_ROWS, BATCH_ROWS, 5]);
     }
@@ -105,25 +111,25 @@ mod tests {
     fn a_full_batch_passes_without_a_copy() {
         let batch = numbers(0..BATCH_ROWS as i64);
         let before = batch.column(0).to_data().buffers()[0].as_ptr();
-        assert_eq!(recut(vec![batch])[0].column(0).to_data().buffers()[0].as_ptr(), before);
+        assert_eq!(rechunked(vec![batch])[0].column(0).to_data().buffers()[0].as_ptr(), before);
     }
 
     #[test]
-    fn no_rows_give_no_cut() {
-        assert!(recut(vec![numbers(0..0)]).is_empty());
+    fn no_rows_give_no_chunk() {
+        assert!(rechunked(vec![numbers(0..0)]).is_empty());
     }
 
     #[test]
-    fn what_one_cut_can_not_hold_is_an_error_with_its_column() {
+    fn what_one_chunk_can_not_hold_is_an_error_with_its_column() {
         let list = || {
             let (item, many) = (Arc::new(Field::new("item", DataType::Null, true)), 1_500_000_000);
             let list = ListArray::new(item, OffsetBuffer::from_lengths([many]), Arc::new(NullArray::new(many)), None);
             RecordBatch::try_from_iter([("l", Arc::new(list) as ArrayRef)]).unwrap()
         };
-        let mut recut = Recut::new(list().schema());
-        recut.push(list()).unwrap();
-        recut.push(list()).unwrap();
-        let said = recut.finish().unwrap_err().to_string();
+        let mut rechunk = Rechunk::new(list().schema());
+        rechunk.push(list()).unwrap();
+        rechunk.push(list()).unwrap();
+        let said = rechunk.finish().unwrap_err().to_string();
         assert!(said.starts_with("2 rows of column `l` hold more than List(") && said.contains("LargeList"), "{said}");
     }
 }
