@@ -2,7 +2,6 @@
 //!
 //! An image is made from a folder with a `Containerfile` ([`ImageFolder`]), or known by a reference. An engine runs it
 //! ([`Engines`]) as a container that can reach nothing but its own files and a socket, behind the stage protocol ([`ContainerRunner`]).
-//! The engine knows all of that as one kind of stage ([`ContainerStages`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod base;
@@ -25,6 +24,5 @@ mod testing;
 pub use engines::{Engines, engine};
 pub use error::ContainerError;
 pub use folder::ImageFolder;
-pub use kind::ContainerStages;
 pub use recipe::{Base, CopyStep, Recipe, RecipeError, is_pinned};
 pub use runner::{ContainerKey, ContainerRunner, ImageLauncher, ImageSource, Launch};

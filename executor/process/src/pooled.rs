@@ -1,4 +1,5 @@
-//! The runner of stages whose programs are started when they are needed, wait for more work, and are used again.
+//! The runner of stages whose programs are started when they are needed, wait for more work, and are used again; and what the
+//! engine knows of a kind of such stages.
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
@@ -6,8 +7,10 @@ use std::hash::Hash;
 use flowc_flight::{Connection, Stages};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::Limits;
-use flowc_runner::{ChainRunner, EdgeObserver, Instance, Invocation, Outlet, Runner, StageError};
+use flowc_planner::plan::{Code, Isolate, Limits};
+use flowc_runner::{
+    ChainRunner, CodeContext, EdgeObserver, Instance, Invocation, Located, Outlet, Runner, StageError, StageKind,
+};
 
 use crate::registry::Registry;
 use crate::{LaunchError, Lent, Pool, Server};
@@ -56,6 +59,28 @@ pub trait Launcher: Send + Sync {
     fn settle(&self) {}
 }
 
+/// A kind of stage whose programs a launcher starts. What the other methods of [`StageKind`] do is the same for all such kinds.
+pub trait PooledKind: Launcher {
+    /// As [`StageKind::name`].
+    fn name(&self) -> &'static str;
+
+    /// Finds the code of a stage, as [`StageKind::locate`], and says how its program is started.
+    ///
+    /// # Errors
+    /// If there is no such code, or it can't be built.
+    fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<(Self::Launch, Located), Problem>;
+
+    /// As [`StageKind::shown`].
+    fn shown(&self, text: String) -> String {
+        text
+    }
+
+    /// As [`StageKind::is_sandboxed`].
+    fn is_sandboxed(&self) -> bool {
+        false
+    }
+}
+
 /// Runs the stages of a launcher's programs. Cheap to make: nothing is started until a stage is used.
 pub struct PooledRunner<L: Launcher> {
     /// Dropped first: ending a program may need what the launcher holds.
@@ -70,11 +95,6 @@ impl<L: Launcher> PooledRunner<L> {
     /// A runner that knows no stage yet. `memory` is what a stage may have where the pipeline does not say.
     pub fn new(launcher: L, memory: u64) -> Self {
         Self { pool: Pool::default(), launches: Registry::default(), launcher, memory }
-    }
-
-    /// What starts its programs.
-    pub fn launcher(&self) -> &L {
-        &self.launcher
     }
 
     /// Registers a stage.
@@ -151,5 +171,41 @@ impl<L: Launcher> ChainRunner for PooledRunner<L> {
         let program = self.lend(&launches[0], &first.limits).map_err(|error| error.of_stage(&first.stage))?;
         let entries = launches.iter().map(|launch| launch.entry()).collect();
         program.open(Stages { entries, invocations: stages, between }, outlet)
+    }
+}
+
+impl<L: PooledKind> StageKind for PooledRunner<L> {
+    fn name(&self) -> &'static str {
+        self.launcher.name()
+    }
+
+    fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<Located, Problem> {
+        let (launch, located) = self.launcher.locate(code, context)?;
+        self.launches.add(located.digest, launch);
+        Ok(located)
+    }
+
+    fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        self.signature(digest)
+    }
+
+    fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        self.describe(question)
+    }
+
+    fn runner(&self, _: Isolate) -> &dyn Runner {
+        self
+    }
+
+    fn end_idle(&self) {
+        self.end_idle();
+    }
+
+    fn shown(&self, text: String) -> String {
+        self.launcher.shown(text)
+    }
+
+    fn is_sandboxed(&self) -> bool {
+        self.launcher.is_sandboxed()
     }
 }

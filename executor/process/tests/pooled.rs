@@ -1,18 +1,23 @@
 //! A kind of stage that lends programs, as its author writes it: a launcher. Its programs are servers in this process.
 #![allow(clippy::unwrap_used)]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
+use flowc_code::{Digests, Evidence, PipelineFiles, Reader, Tools};
 use flowc_flight::serve::{Location, Served, ServedCode, serve};
 use flowc_flight::{Connection, Ending, Network};
 use flowc_planner::catalogue::{Description, Problem, Signature};
 use flowc_planner::key::{KeyHasher, Phase, StageDigest};
-use flowc_planner::plan::{Limits, Purity, Serialization};
-use flowc_process::{Launch, LaunchError, Launcher, PooledRunner, ProcessError, Server};
-use flowc_runner::{Batch, Invocation, Outlet, Runner, Secrets, StageError, StageFault};
+use flowc_planner::plan::{Code, Isolate, Limits, Purity, Serialization};
+use flowc_process::{Launch, LaunchError, Launcher, PooledKind, PooledRunner, ProcessError, Server};
+use flowc_runner::{
+    Batch, CodeContext, Invocation, Keep, Located, Outlet, Runner, Secrets, StageError, StageFault, StageKind,
+    foreign_code,
+};
 
 /// A stage of a program.
 struct Stage {
@@ -56,6 +61,49 @@ impl Launcher for &'static Servers {
         std::thread::spawn(move || serve(Arc::new(Described), &location, std::future::pending()));
         let connection = self.network.connect(&socket, None, Duration::from_secs(60), is_wanted).unwrap();
         Ok(Box::new(Running(connection)))
+    }
+}
+
+impl PooledKind for &'static Servers {
+    fn name(&self) -> &'static str {
+        "wasm"
+    }
+
+    fn locate(&self, code: &Code, _: &dyn CodeContext) -> Result<(Stage, Located), Problem> {
+        let Code::Std(name) = code else { return Err(foreign_code(code)) };
+        let name = if name == "one" { "one" } else { "other" };
+        let stage = Stage { program: "located", name };
+        let located = Located::new(stage.digest(), Evidence::default());
+        Ok((stage, located))
+    }
+}
+
+/// A context in which nothing is read and nothing built.
+struct Empty;
+
+impl CodeContext for Empty {
+    fn base(&self) -> &Path {
+        Path::new("/")
+    }
+
+    fn tools(&self) -> Tools<'_> {
+        Tools::direct()
+    }
+
+    fn pinned(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn with_reader(&self, _: &Path, _: Keep, read: &mut dyn FnMut(&Reader<'_>)) {
+        read(&Reader::new(&PipelineFiles::default(), None, Digests::default()));
+    }
+
+    fn with_build(
+        &self,
+        _: &Code,
+        _: &mut dyn FnMut(&mut dyn FnMut(&str)) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
+        Err(Problem::new("nothing is built here"))
     }
 }
 
@@ -161,6 +209,18 @@ fn programs_are_started_per_key_and_used_again_until_they_are_ended() {
     runner.end_idle();
     runner.signature(&one).unwrap();
     assert_eq!(started(), 3);
+}
+
+#[test]
+fn a_launcher_that_locates_code_is_a_kind_of_stage() {
+    let (servers, runner) = runner();
+    let kind: &dyn StageKind = &runner;
+    let located = kind.locate(&Code::Std("one".to_owned()), &Empty).unwrap();
+    assert_eq!(kind.signature(&located.digest).unwrap().doc, "It is one.");
+    assert!(kind.runner(Isolate::No).as_chain_runner().is_some());
+    assert_eq!(servers.started.load(Ordering::SeqCst), 1);
+    let foreign = kind.locate(&Code::Rust("two".to_owned()), &Empty).unwrap_err();
+    assert_eq!(foreign.message, "`wasm` stages can't be run by this flowc");
 }
 
 #[test]

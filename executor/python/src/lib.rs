@@ -2,7 +2,7 @@
 //!
 //! A stage is a folder with a `pyproject.toml`, a `uv.lock` and modules ([`Project`]). Its packages are installed by `uv`
 //! into an environment that is kept ([`Environments`]). It runs from a snapshot of the folder as it was hashed, in a process in
-//! a sandbox, behind the stage protocol ([`PythonRunner`]). The engine knows all of that as one kind of stage ([`PythonStages`]).
+//! a sandbox, behind the stage protocol ([`PythonRunner`]).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod built;
@@ -22,7 +22,6 @@ mod uv;
 pub use environment::Environments;
 pub use error::PythonError;
 pub use interpreter::Interpreter;
-pub use kind::PythonStages;
 pub use launch::{Launch, ProcessKey};
 pub use project::Project;
 pub use runner::{PythonLauncher, PythonRunner};

@@ -1,7 +1,8 @@
 //! The runner: stages by digest, in processes that are started when they are needed and used again.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flowc_code::Tools;
 use flowc_planner::key::StageDigest;
@@ -21,8 +22,10 @@ pub type PythonRunner = PooledRunner<PythonLauncher>;
 pub struct PythonLauncher {
     host: Arc<Host>,
     /// The SDK is there too.
-    environments: Environments,
+    pub(crate) environments: Environments,
     installer: Installer,
+    /// Where snapshots lie, and what they are of.
+    pub(crate) origins: Mutex<BTreeMap<String, String>>,
 }
 
 impl PythonLauncher {
@@ -32,7 +35,7 @@ impl PythonLauncher {
         let installer = Box::new(move |_: &StageDigest, project: &Project| {
             own.install(project, Tools::new(&helper, &|| true), &mut |_| ())
         });
-        Self { host, environments, installer }
+        Self { host, environments, installer, origins: Mutex::default() }
     }
 
     /// Has somebody else install packages, who may tell of it or refuse to.
@@ -42,11 +45,6 @@ impl PythonLauncher {
         installer: impl Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync + 'static,
     ) -> Self {
         Self { installer: Box::new(installer), ..self }
-    }
-
-    /// Where environments and snapshots are kept.
-    pub(crate) fn environments(&self) -> &Environments {
-        &self.environments
     }
 
     fn made(&self, Launch { project, entry }: &Launch) -> Result<Made, PythonError> {

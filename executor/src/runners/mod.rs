@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use flowc_code::{Snapshots, Tools};
-use flowc_container::{ContainerStages, Engines, ImageLauncher};
+use flowc_container::{ContainerRunner, Engines, ImageLauncher};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Isolate, Stage};
 use flowc_platform::processor_kind;
 use flowc_process::Host;
-use flowc_python::{Environments, Project, PythonError, PythonLauncher, PythonStages};
+use flowc_python::{Environments, Project, PythonError, PythonLauncher, PythonRunner};
 use flowc_runner::{
     ChainRunner, CodeContext, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault, StageKind,
     foreign_code,
@@ -206,19 +206,19 @@ impl Lent<'_> {
         })
     }
 
-    fn python(&self) -> Result<PythonStages, Error> {
+    fn python(&self) -> Result<PythonRunner, Error> {
         let home = absolute(&Store::area(self.store.dir(), Area::Environments))?;
         let environments = Environments { home, snapshots: self.snapshots.clone() };
         let helper = self.host.helper().to_owned();
         let installer = installer(environments.clone(), helper, self.compilations.clone(), self.options.build);
         let launcher = PythonLauncher::new(self.host.clone(), environments).installing(installer);
-        Ok(PythonStages::new(launcher, self.options.memory))
+        Ok(PythonRunner::new(launcher, self.options.memory))
     }
 
-    fn containers(&self) -> Result<ContainerStages, Error> {
+    fn containers(&self) -> Result<ContainerRunner, Error> {
         let images = absolute(&self.store.cached_file(Area::Builds, "images"))?;
         let launcher = ImageLauncher::new(self.engines.clone(), self.host.clone(), images, self.spool.clone());
-        Ok(ContainerStages::new(launcher.building(self.options.build), self.options.memory))
+        Ok(ContainerRunner::new(launcher.building(self.options.build), self.options.memory))
     }
 }
 
