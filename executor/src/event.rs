@@ -1,6 +1,6 @@
 //! What happens during a run, as one closed list. Progress, logs, `--json` and the tests all read it.
 
-use flowc_planner::Pin;
+use flowc_planner::LockChange;
 use flowc_planner::key::{ContentDigest, PlanHash};
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub enum Event {
         /// Its file name.
         lock: String,
         /// What is new in it.
-        pins: Vec<Pin>,
+        pins: Vec<LockChange>,
     },
     /// The plan stands and work begins.
     RunStarted {

@@ -36,7 +36,7 @@ pub(crate) const FILES: Memo = record(12, 3, Place::IndexOrFile);
 /// What files of code hold, by their stamps; what a stage's code consists of.
 pub(crate) const CODE: Memo = made(13, Place::IndexOrFile);
 /// That nothing has changed since a pipeline's last run, and what that run said.
-pub(crate) const STANDSTILL: Memo = made(16, Place::File(Area::Noop));
+pub(crate) const UP_TO_DATE: Memo = made(16, Place::File(Area::Noop));
 /// Results that a pipeline's last run found in the index.
 pub(crate) const FOUND: Memo = made(14, Place::File(Area::Found));
 /// What tells the results of an open stage from those of its other runs.

@@ -12,7 +12,7 @@ use crate::chain::budget::Budget;
 use crate::chain::secrets::Held;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inspect::show::Rows;
-use crate::inspect::status_query::Look;
+use crate::inspect::status_query::StatusQuery;
 use crate::intake::notices;
 use crate::plan::freshness::{self, Purpose};
 use crate::plan::{Planned, Planning};
@@ -82,7 +82,7 @@ impl Session {
     /// # Errors
     /// If there is no stage of a name, or sources or the store can't be read.
     pub fn status(&self, planned: &Planned, request: &RunRequest) -> Result<Status, Error> {
-        Look::new(&self.options, planned, self.store()?)?.status(request)
+        StatusQuery::new(&self.options, planned, self.store()?)?.status(request)
     }
 
     /// Runs the pipeline. Errors are events too; the last event is the report, where there is one.
@@ -144,7 +144,7 @@ impl Session {
     ) -> Result<RunReport, RunFailure> {
         if request.is_plain()
             && !self.options.update_lock
-            && let Some((report, told)) = up_to_date::standing_report(&self.options)
+            && let Some((report, told)) = up_to_date::report_if_up_to_date(&self.options)
         {
             notices::tell(&told, observer.as_ref());
             return Ok(report);

@@ -71,7 +71,7 @@ pub struct Signature {
     pub config_schema: serde_json::Value,
     /// The grade that its runner can prove.
     pub purity: Purity,
-    /// What its runner adds to the key.
+    /// What the stage's runner adds to the key.
     pub runner: BTreeMap<String, String>,
     /// What would have to keep its program from the machine, and can't here: its results may depend on more than is known. By
     /// names; not remembered, since it is the machine's.
@@ -88,7 +88,7 @@ pub struct Signature {
 pub struct Question {
     /// The code, as in the text.
     pub code: Code,
-    /// Its digest, from the signature.
+    /// The digest of the code, from the signature.
     pub digest: StageDigest,
     /// The typed config.
     pub config: serde_json::Value,
@@ -112,7 +112,7 @@ pub struct Description {
 /// What a stage needs of one input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDescription {
-    /// Its class.
+    /// What the stage needs of the input before it can answer.
     pub class: Class,
     /// Indices of the columns that it reads, ascending.
     pub reads: Vec<usize>,
@@ -125,7 +125,7 @@ pub struct InputDescription {
 pub struct OutputDescription {
     /// All its columns.
     pub schema: SchemaRef,
-    /// What becomes of the rows.
+    /// How the rows relate to those of an input.
     pub rows: Rows,
     /// Where each column comes from.
     pub columns: Vec<OutputColumn>,

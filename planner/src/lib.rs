@@ -17,8 +17,8 @@ mod expand;
 mod grade;
 pub mod key;
 pub mod lock;
+mod lock_changes;
 pub mod pattern;
-mod pins;
 mod place;
 pub mod plan;
 pub mod quantity;
@@ -40,7 +40,7 @@ pub use diagnostic::{
 };
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
-pub use pins::Pin;
+pub use lock_changes::LockChange;
 pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Unit, stored_edges, units};

@@ -61,7 +61,7 @@ pub enum LockError {
         "the lock has version {found}, and this flowc reads {LOCK_VERSION} (use the flowc that wrote it, or delete it)"
     )]
     Version {
-        /// What it says.
+        /// The message of the parser.
         found: u32,
     },
     /// A column's type is not Arrow.
@@ -74,7 +74,7 @@ pub enum LockError {
         source_name: String,
         /// The column.
         column: String,
-        /// As written.
+        /// The name of the type, as written.
         data_type: String,
     },
 }

@@ -13,7 +13,7 @@ pub enum Part {
     Name(String),
     /// Names that match.
     Glob {
-        /// Says which.
+        /// Tells which names match.
         matcher: GlobMatcher,
         /// Whether names that start with a dot may match.
         hidden: bool,

@@ -102,7 +102,7 @@ impl Plan {
 pub struct Stream {
     /// `name` of a source or of a stage's only output, `name.port` otherwise.
     pub name: String,
-    /// Its columns.
+    /// The columns of the stream.
     pub schema: SchemaRef,
     /// Where it comes from.
     pub producer: Producer,
@@ -136,7 +136,7 @@ pub enum Producer {
 pub struct Source {
     /// As in the text.
     pub name: String,
-    /// What to read.
+    /// The files to read, and how.
     pub spec: SourceSpec,
     /// The stream of its rows.
     pub stream: StreamId,
@@ -167,7 +167,7 @@ pub struct SourceSpec {
 pub struct Declared {
     /// As in the text.
     pub columns: SchemaRef,
-    /// What becomes of the others.
+    /// What becomes of columns that are not declared.
     pub rest: Rest,
 }
 
@@ -230,7 +230,7 @@ pub enum BadRows {
 pub struct Stage {
     /// As in the text.
     pub name: String,
-    /// What runs.
+    /// The code as the text names it.
     pub code: Code,
     /// Identity of the code.
     pub digest: StageDigest,
@@ -282,7 +282,7 @@ pub enum Purity {
     Proven,
     /// A pinned environment without network or undeclared files.
     Sandboxed,
-    /// Anything else.
+    /// Outputs may depend on the machine or the network.
     Open,
 }
 
@@ -369,7 +369,7 @@ pub struct Output {
     pub port: String,
     /// The stream that it fills.
     pub stream: StreamId,
-    /// What becomes of the rows.
+    /// How the rows relate to those of an input.
     pub rows: Rows,
     /// Where each column of the stream's schema comes from, in order.
     pub columns: Vec<OutputColumn>,
@@ -421,7 +421,7 @@ pub enum OutputColumn {
 pub struct Sink {
     /// As in the text.
     pub name: String,
-    /// What is written.
+    /// The stream that is written.
     pub stream: StreamId,
     /// Where and how.
     pub spec: SinkSpec,
@@ -469,10 +469,4 @@ pub enum Target {
     Directory(String),
     /// Standard output.
     Stdout,
-}
-
-/// The fields of a stage's output that it writes itself, in order.
-pub fn written_fields<'a>(output: &'a Output, schema: &'a SchemaRef) -> impl Iterator<Item = (usize, &'a Arc<Field>)> {
-    let columns = output.columns.iter().zip(schema.fields()).enumerate();
-    columns.filter(|(_, (origin, _))| matches!(origin, OutputColumn::Written)).map(|(i, (_, field))| (i, field))
 }

@@ -13,7 +13,7 @@ use crate::plan::{Class, Isolate, Plan, Producer, Stage, StreamId};
 pub struct Unit {
     /// Indices into [`Plan::stages`], in the order in which batches pass.
     pub stages: Vec<usize>,
-    /// What executes them.
+    /// The kind of runner that executes the stages.
     pub runner: std::borrow::Cow<'static, str>,
     /// Why the chain ends.
     pub boundary: Boundary,
@@ -39,28 +39,28 @@ pub enum Boundary {
     },
     /// More than one reader.
     FanOut {
-        /// How many.
+        /// Number of readers.
         readers: usize,
     },
     /// A sink reads it.
     Sink,
     /// The reader needs all of it at once.
     Reader {
-        /// Which stage.
+        /// Index of the stage that reads it.
         stage: usize,
         /// The class of its input.
         class: Class,
     },
     /// The reader has another runner.
     OtherRunner {
-        /// Which stage.
+        /// Index of the stage that reads it.
         stage: usize,
     },
     /// The reader runs in another process.
     OtherProcess {
-        /// Which stage.
+        /// Index of the stage that reads it.
         stage: usize,
-        /// What keeps it out of the producer's.
+        /// Why the reader can't share the producer's process.
         cause: OwnProcess,
     },
     /// Nothing reads it. Such a stream is not stored.

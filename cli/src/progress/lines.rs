@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use flowc_executor::{Event, IgnoredMember};
-use flowc_planner::Pin;
+use flowc_planner::LockChange;
 use flowc_planner::quantity::count;
 
 use crate::report;
@@ -42,7 +42,7 @@ impl Lines {
             Event::BuildStarted { code } => Some(format!("building {}", harmless(code))),
             Event::BuildFinished { code, seconds } => Some(format!("built {} in {seconds:.1} s", harmless(code))),
             Event::CompileStarted { code } => self.alone.then(|| format!("compiling {}", harmless(code))),
-            Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", Pin::summary(pins))),
+            Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", LockChange::summary(pins))),
             Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
             Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
             Event::IgnoredMembers { source, file, members, help } => self.ignored(source, file, members, help),

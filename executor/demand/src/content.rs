@@ -50,7 +50,7 @@ pub struct ContentKeys<'a, L, P> {
     pub locator: Locator<'a, L>,
     /// Divides keyed inputs into partitions.
     pub parted: P,
-    /// The formulas.
+    /// The formulas of the plan's keys.
     pub deriver: &'a KeyDeriver<'a>,
 }
 

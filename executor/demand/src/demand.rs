@@ -63,7 +63,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     ///
     /// # Errors
     /// If the store can't be asked which segments it has.
-    pub fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), L::Error> {
+    pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), L::Error> {
         if self.plan().producing_stage(stream).is_none() {
             return Ok(());
         }

@@ -94,9 +94,7 @@ impl Partials {
 }
 
 impl<'a> KeyDeriver<'a> {
-    /// What all segments share is made once.
-    ///
-    /// `mark` gives what is in a stage's keys beside the plan.
+    /// Prepares the parts of the formulas that all segments share. `mark` gives what is in a stage's keys beside the plan.
     pub fn new(plan: &'a Plan, mark: impl Fn(usize) -> Option<[u8; 32]>) -> Self {
         let stages = (0..plan.stages.len()).map(|stage| StageFormulas::new(plan, mark(stage), stage)).collect();
         Self { plan, lineage: Lineage::of(plan), stages }

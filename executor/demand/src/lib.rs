@@ -37,4 +37,4 @@ pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use selection::{
     Request, Selection, UnknownStage, columns_read, driven_by_source, makers, stage_named, taken_whole,
 };
-pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
+pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};

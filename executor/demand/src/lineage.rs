@@ -21,7 +21,7 @@ pub struct Lineage {
 }
 
 impl Lineage {
-    /// Those of this plan, whose streams come after those that they are made of.
+    /// The origins of a plan's streams. The plan has a stream after those that it is made of.
     pub fn of(plan: &Plan) -> Self {
         let mut lineage = Self::default();
         for id in (0..plan.streams.len()).map(StreamId) {

@@ -54,13 +54,13 @@ pub enum ColumnLocation<C> {
 /// Finds the columns of one plan over given sources.
 #[derive(Clone, Copy)]
 pub struct Locator<'a, L> {
-    /// The plan.
+    /// The plan whose streams have the columns.
     pub plan: &'a Plan,
     /// Where its streams come from.
     pub lineage: &'a Lineage,
     /// The keys of all streams.
     pub datasets: &'a Datasets,
-    /// What is known of results and sources.
+    /// Answers what the store and the sources have.
     pub lookup: L,
 }
 

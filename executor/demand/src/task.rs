@@ -41,10 +41,10 @@ impl Work {
     }
 }
 
-/// What is run and what is kept of it.
+/// A chain of stages over one segment, and the outputs that are stored of it.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Which.
+    /// The last stage of the chain, and the segment, merge or finish that it works on.
     pub id: TaskId,
     /// Stages from the root to [`TaskId::stage`]; each takes the output of the one before on its driving input.
     pub chain: Vec<ChainStage>,
@@ -70,7 +70,7 @@ pub enum Root {
     Nothing,
     /// A segment of a stream, with these columns.
     Segment {
-        /// The stream.
+        /// The stream that the chain reads.
         stream: StreamId,
         /// Position in its dataset.
         segment: usize,
@@ -86,9 +86,9 @@ pub enum Root {
 pub struct StoredOutput {
     /// All columns of the port.
     pub schema: SchemaRef,
-    /// Their keys.
+    /// The keys of these columns, and of their rows.
     pub keys: SegmentKeys,
-    /// Those that are not to be had elsewhere and go into the store, ascending.
+    /// Indices of the columns that go into the store, ascending: those that can't be had elsewhere.
     pub columns: Vec<usize>,
 }
 
@@ -112,7 +112,7 @@ pub fn input_columns(plan: &Plan, stage: usize, input: usize, needed: &[Vec<bool
 }
 
 /// Marks columns in a list of `len` flags.
-pub fn column_flags(len: usize, columns: &[usize]) -> Vec<bool> {
+pub(crate) fn column_flags(len: usize, columns: &[usize]) -> Vec<bool> {
     let mut flags = vec![false; len];
     columns.iter().for_each(|&column| flags[column] = true);
     flags

@@ -1,4 +1,4 @@
-//! What decides what runs asks this of the store and the sources.
+//! Answers the questions of `flowc_demand` from the store and the sources' segments.
 
 use flowc_demand::Lookup;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
@@ -10,7 +10,7 @@ use crate::intake::inventory::Inventory;
 /// Results in the store, and segments of sources.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookups<'a> {
-    /// The store.
+    /// The store, with what was found in it.
     pub store: &'a LookupCache<'a>,
     /// The sources' segments.
     pub inventory: &'a Inventory,

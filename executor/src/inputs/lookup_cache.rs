@@ -28,7 +28,7 @@ pub(crate) struct LookupCache<'a> {
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
 }
 
-/// What was found.
+/// Entries of the index that were found.
 struct Found<K, V> {
     /// By this run.
     now: HashMap<K, V>,
@@ -58,12 +58,12 @@ impl<K: Copy + Eq + Hash, V: Copy> Found<K, V> {
 }
 
 impl<'a> LookupCache<'a> {
-    /// Nothing is known yet.
+    /// An empty cache.
     pub(crate) fn new(store: &'a Store) -> Self {
         Self { store, columns: Mutex::default(), rows: Mutex::default(), turns: Mutex::default() }
     }
 
-    /// What a pipeline's last good run found is known.
+    /// A cache that begins with what a pipeline's last good run found.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
         let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
         let (columns, rows) = found.unwrap_or_default();

@@ -127,7 +127,7 @@ impl<'a> Reading<'a> {
         Ok(SourceBatches::File { reader: Box::new(reader), name })
     }
 
-    /// What is to be said where a segment is not there any more.
+    /// The error for a segment that is not there any more.
     pub(crate) fn lost(&self, stream: StreamId, segment: usize) -> Error {
         Error::Changed(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \

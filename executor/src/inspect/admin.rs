@@ -1,4 +1,4 @@
-//! Looking after a store.
+//! Manages the store: what it holds, whether it is damaged, pins, garbage collection.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use flowc_python::Environments;
 use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
 
 use crate::Error;
-use crate::record::history::{self, PastRun, Pin, kept};
+use crate::record::history::{self, PastRun, Pin, gc_roots};
 use crate::remembered::RUN;
 
-/// What a store holds.
+/// The number of results in a store, and the sizes of its parts.
 ///
 /// # Errors
 /// If the store can't be opened or read.
@@ -36,10 +36,10 @@ pub fn verify(store: &Path, repair: bool) -> Result<Verified, Error> {
     Ok(Verified { results, code })
 }
 
-/// What is damaged in a store.
+/// The damage that was found in a store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Results.
+    /// Damaged results.
     pub results: Vec<Damage>,
     /// Files and folders of what runs: snapshots of code, environments, components that were built or compiled.
     pub code: Vec<PathBuf>,
@@ -65,7 +65,7 @@ fn removed(path: &Path) -> Result<(), Error> {
     removed.map_err(|cause| Error::File { path: path.to_owned(), cause })
 }
 
-/// Lets go of a pinned run: `gc` may then remove what it alone needs.
+/// Unpins a run: `gc` may then remove what it alone needs.
 ///
 /// # Errors
 /// If no run is pinned under this name, or the store can't be opened or written.
@@ -149,7 +149,7 @@ const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 /// If the store can't be read or written.
 pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let collection = Collection::begin(store, dry_run)?;
-    let kept = kept(collection.store())?;
+    let kept = gc_roots(collection.store())?;
     let results = collection.results(&kept.columns, &kept.rows)?;
     let is_built = |name: &str| kept.builds.contains(name);
     let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;

@@ -20,7 +20,7 @@ pub(crate) struct LastRun {
     plan: std::sync::Arc<Plan>,
     lineage: Lineage,
     record: RunRecord,
-    /// Its stages by name.
+    /// Indices of the plan's stages by name.
     stages: HashMap<String, usize>,
 }
 

@@ -19,8 +19,8 @@ use crate::plan::Planned;
 use crate::select::{reasons_of_request, select};
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
-/// A plan beside the world.
-pub(crate) struct Look<'a> {
+/// A plan beside the sources and the store: answers what a run would do, without running anything.
+pub(crate) struct StatusQuery<'a> {
     options: &'a Options,
     planned: &'a Planned,
     store: LookupCache<'a>,
@@ -30,10 +30,10 @@ pub(crate) struct Look<'a> {
     last: Option<LastRun>,
 }
 
-/// What is to run, by stage.
+/// The tasks that would run, by stage.
 type Work = BTreeMap<usize, StageWork>;
 
-/// What is to run of one stage.
+/// The tasks of one stage that would run.
 #[derive(Clone, Copy, Default)]
 struct StageWork {
     segments: usize,
@@ -56,7 +56,7 @@ fn work(plan: &Plan, demand: &Demand) -> Work {
     work
 }
 
-impl<'a> Look<'a> {
+impl<'a> StatusQuery<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
         let inventory = Inventory::survey(planned, store)?;

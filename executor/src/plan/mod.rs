@@ -18,7 +18,7 @@ use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan, Sink};
-use flowc_planner::{Diagnostic, Lock, Pin, Settings, Texts, Unit, units};
+use flowc_planner::{Diagnostic, Lock, LockChange, Settings, Texts, Unit, units};
 use flowc_sources::Source;
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct Planned {
     /// The stages that run together, and why each ends where it does.
     pub units: Vec<Unit>,
     /// What is pinned that the lock did not have, or not so.
-    pub lock_changes: Vec<Pin>,
+    pub lock_changes: Vec<LockChange>,
     /// The texts, main file first.
     pub(crate) texts: Vec<PathBuf>,
     /// The lock.
@@ -152,7 +152,7 @@ impl Planning<'_> {
             ..Lock::default()
         };
         let new_text = new_lock.to_string();
-        let lock_changes = Pin::between(&lock, &new_lock);
+        let lock_changes = LockChange::between(&lock, &new_lock);
         if self.pin && !self.options.locked && new_text != lock_text {
             write_lock(&lock_path, &new_text)?;
         }

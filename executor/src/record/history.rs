@@ -157,7 +157,7 @@ pub(crate) fn pin(store: &Store, pipeline: &Path, name: &str) -> Result<Pin, Err
     Ok(pinned.pin())
 }
 
-/// Lets go of a run that was kept.
+/// Unpins the run of this name.
 pub(crate) fn unpin(store: &Store, name: &str) -> Result<(), Error> {
     if store.memo::<PinnedRun>(PIN, &pin_key(name))?.is_none() {
         return Err(Error::Request(format!("no run is pinned as `{name}`; `flowc store info` lists the pins")));
@@ -173,12 +173,12 @@ pub(crate) fn pins(store: &Store) -> Result<Vec<Pin>, Error> {
     Ok(pins)
 }
 
-/// What some pipeline's last good run needs, or one that is pinned.
+/// What garbage collection keeps: all that a last good run of some pipeline needs, or a pinned run.
 #[derive(Default)]
-pub(crate) struct StoredOutput {
-    /// Results.
+pub(crate) struct GcRoots {
+    /// Keys of results.
     pub columns: HashSet<ColumnKey>,
-    /// Numbers of rows.
+    /// Keys of numbers of rows.
     pub rows: HashSet<RowsKey>,
     /// Names of what was built.
     pub builds: HashSet<String>,
@@ -188,27 +188,27 @@ pub(crate) struct StoredOutput {
     pub abandoned: Vec<([u8; 32], PastRun)>,
 }
 
-/// Looks through all records.
-pub(crate) fn kept(store: &Store) -> Result<StoredOutput, Error> {
+/// The roots that all run records name.
+pub(crate) fn gc_roots(store: &Store) -> Result<GcRoots, Error> {
     let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
     let (abandoned, last): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| record.is_abandoned());
     let mut abandoned: Vec<_> = abandoned.into_iter().map(|(key, record)| (key, record.summary())).collect();
     abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let mut kept = StoredOutput { abandoned, ..StoredOutput::default() };
+    let mut roots = GcRoots { abandoned, ..GcRoots::default() };
     let pinned = store.memos::<PinnedRun>(PIN)?.into_iter().map(|(_, pinned)| pinned.run);
     for record in last.into_iter().map(|(_, record)| record).chain(pinned) {
         for keys in record.streams.iter().flatten().chain(&record.partials) {
-            kept.columns.extend(keys.columns.iter());
-            kept.rows.insert(keys.rows);
+            roots.columns.extend(keys.columns.iter());
+            roots.rows.insert(keys.rows);
         }
         let stages = record.plan().map_or_else(Vec::new, |plan| plan.stages);
-        kept.stages.extend(stages.iter().map(|stage| stage.digest.to_string()));
-        kept.builds.extend(record.builds);
+        roots.stages.extend(stages.iter().map(|stage| stage.digest.to_string()));
+        roots.builds.extend(record.builds);
     }
-    Ok(kept)
+    Ok(roots)
 }
 
-/// Remembers what stages said, for those that ran.
+/// Remembers the logs of the stages that ran.
 pub(crate) fn save_logs(
     store: &Store,
     pipeline: &Path,
@@ -230,17 +230,17 @@ pub(crate) fn save_logs(
     Ok(())
 }
 
-/// What a stage said when it last ran; none if it never did.
+/// The log of a stage's last run; none if the stage never ran.
 pub(crate) fn load_log(store: &Store, pipeline: &Path, stage: &str) -> Result<Option<Vec<LogLine>>, Error> {
     Ok(store.memo(LOG, &log_key(pipeline, stage))?)
 }
 
-/// Keeps what became of a stage that ran, and why it ran.
+/// Remembers the outcome of a stage that ran, and why it ran.
 pub(crate) fn save_ran(store: &Store, pipeline: &Path, stage: &str, ran: &StageRan) -> Result<(), Error> {
     Ok(store.remember(RAN, &ran_key(pipeline, stage), ran)?)
 }
 
-/// What became of a stage when it last ran; none if it never did.
+/// The outcome of a stage's last run; none if the stage never ran.
 pub(crate) fn load_ran(store: &Store, pipeline: &Path, stage: &str) -> Result<Option<StageRan>, Error> {
     Ok(store.memo(RAN, &ran_key(pipeline, stage))?)
 }
@@ -300,7 +300,7 @@ mod tests {
         store.remember(RUN, &[1; 32], &run).unwrap();
         let pinned = ("paper", Earlier { streams: vec![vec![keys(3)]], ..run });
         store.remember(PIN, &[2; 32], &pinned).unwrap();
-        let kept = kept(&store).unwrap();
+        let kept = gc_roots(&store).unwrap();
         assert_eq!(kept.columns, [1, 2, 3].map(|seed| ColumnKey::new([seed; 32])).into());
         assert!(kept.builds.is_empty());
         assert_eq!(pins(&store).unwrap()[0].finished, 7);
@@ -326,7 +326,7 @@ mod tests {
         store.remember(RUN, &[1; 32], &run(folder.path(), "last")).unwrap();
         let pinned = PinnedRun { name: "paper".to_owned(), run: run(folder.path(), "pinned") };
         store.remember(PIN, &[2; 32], &pinned).unwrap();
-        assert_eq!(kept(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
+        assert_eq!(gc_roots(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
     }
 
     #[test]
@@ -341,7 +341,7 @@ mod tests {
         let unreadable = Path::new("not \u{fffd} text");
         store.remember(RUN, &[3; 32], &run(unreadable, "unknown")).unwrap();
         store.remember(PIN, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") }).unwrap();
-        let kept = kept(&store).unwrap();
+        let kept = gc_roots(&store).unwrap();
         assert_eq!(kept.builds, ["unknown", "pinned"].map(str::to_owned).into());
         let abandoned: Vec<_> = kept.abandoned.iter().map(|(_, run)| Path::new(&run.pipeline)).collect();
         assert_eq!(abandoned, gone.each_ref().map(std::path::PathBuf::as_path));

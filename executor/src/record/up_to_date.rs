@@ -16,12 +16,12 @@ use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::intake::notices::Notice;
-use crate::remembered::STANDSTILL;
+use crate::remembered::UP_TO_DATE;
 use crate::{Options, RunReport};
 
 /// All that a report depends on.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Standstill {
+pub(crate) struct UpToDateSnapshot {
     /// The texts and their hashes.
     texts: Vec<(PathBuf, [u8; 32])>,
     /// Files and folders that must be as they were.
@@ -34,13 +34,13 @@ pub(crate) struct Standstill {
     variables: Vec<(String, Option<OsString>)>,
     /// The kind of processors that programs ran on, if some did.
     processor: Option<String>,
-    /// What the run said.
+    /// The report of the run.
     report: RunReport,
-    /// What it told of its sources.
+    /// The notices of the run about its sources.
     notices: Vec<Notice>,
 }
 
-/// What a file is known by, where its stamp alone may not be trusted.
+/// Evidence that a file is unchanged: its stamp, and a hash where the stamp alone may not be trusted.
 pub(crate) enum Stamped {
     /// A source, a folder or a component.
     At(PathBuf, FileStamp),
@@ -48,8 +48,8 @@ pub(crate) enum Stamped {
     Written(PathBuf, FileStamp, [u8; 32]),
 }
 
-impl Standstill {
-    /// Puts the evidence together; none if it can't be trusted.
+impl UpToDateSnapshot {
+    /// A snapshot of this evidence; none if the evidence can't be trusted.
     pub(crate) fn new(
         texts: Vec<(PathBuf, [u8; 32])>,
         files: Vec<Stamped>,
@@ -71,17 +71,17 @@ impl Standstill {
         Some(Self { texts, stamps, racy, absent, variables, processor: None, report, notices })
     }
 
-    /// The same, for a pipeline with programs: it holds on this kind of processors.
+    /// The snapshot of a pipeline with programs: it holds on this kind of processors alone.
     #[must_use]
     pub(crate) fn with_programs(self) -> Self {
         Self { processor: Some(processor_kind()), ..self }
     }
 
-    /// Keeps it for the next run of the same pipeline with the same options.
+    /// Keeps the snapshot for the next run of the same pipeline with the same options.
     pub(crate) fn save(&self, store: &Store, options: &Options) {
         if let Some(key) = key(options) {
             // Without it the next run takes the longer way, to the same end.
-            let _ = store.remember(STANDSTILL, &key, self);
+            let _ = store.remember(UP_TO_DATE, &key, self);
         }
     }
 
@@ -95,19 +95,19 @@ impl Standstill {
     }
 }
 
-/// The report of the last run and what it told of its sources, if everything is still as that run left it.
-pub(crate) fn standing_report(options: &Options) -> Option<(RunReport, Vec<Notice>)> {
+/// The report of the last run and its notices about sources, if everything is still as that run left it.
+pub(crate) fn report_if_up_to_date(options: &Options) -> Option<(RunReport, Vec<Notice>)> {
     if !Store::is_current(&options.store) {
         return None;
     }
-    let standstill: Standstill = STANDSTILL.read(&options.store, &key(options)?)?;
-    standstill.holds(options.jobs).then_some((standstill.report, standstill.notices))
+    let snapshot: UpToDateSnapshot = UP_TO_DATE.read(&options.store, &key(options)?)?;
+    snapshot.holds(options.jobs).then_some((snapshot.report, snapshot.notices))
 }
 
-/// Forgets it, so that the next run looks closely.
+/// Forgets the snapshot, so that the next run looks closely.
 pub(crate) fn forget(options: &Options) {
     if let Some(key) = key(options) {
-        let _ = std::fs::remove_file(STANDSTILL.file(&options.store, &key));
+        let _ = std::fs::remove_file(UP_TO_DATE.file(&options.store, &key));
     }
 }
 
@@ -129,7 +129,7 @@ fn hash_file(path: &Path) -> Option<[u8; 32]> {
     Some(*blake3::hash(&std::fs::read(path).ok()?).as_bytes())
 }
 
-/// Under what it is kept: the pipeline, and what else decides about its plan.
+/// The key of a snapshot: the pipeline, and what else decides about its plan.
 fn key(options: &Options) -> Option<[u8; 32]> {
     // The others decide how a run goes about it. `update_lock` never comes here: such a run looks closely.
     let Options {

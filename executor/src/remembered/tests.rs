@@ -28,7 +28,7 @@ const ALL: [Memo; 16] = [
     PIN,
     FILES,
     CODE,
-    STANDSTILL,
+    UP_TO_DATE,
     FOUND,
     MARK,
     RAN,

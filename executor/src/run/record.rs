@@ -10,7 +10,7 @@ use crate::inputs::lookup::{Locator, Lookups};
 use crate::intake::notices;
 use crate::outputs::Outputs;
 use crate::record::history::RunRecord;
-use crate::record::up_to_date::{Stamped, Standstill};
+use crate::record::up_to_date::{Stamped, UpToDateSnapshot};
 use crate::run::context::RunContext;
 use crate::{Error, RunReport, StageReport, StageStatus};
 
@@ -43,7 +43,7 @@ impl RunContext<'_> {
             let read = self.planned.read.clone();
             let unread = selection.unread(self.plan(), self.request.stages()).map(notices::unread_stage);
             let told = unread.chain(notices::notices(self.plan(), inventory, selection)).collect();
-            if let Some(standstill) = Standstill::new(read, evidence, &self.planned.evidence, report, told) {
+            if let Some(standstill) = UpToDateSnapshot::new(read, evidence, &self.planned.evidence, report, told) {
                 let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
                 let standstill = if has_programs { standstill.with_programs() } else { standstill };
                 standstill.save(store, self.options);

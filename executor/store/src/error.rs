@@ -13,9 +13,9 @@ pub enum StoreError {
     /// The system refused.
     #[error("store: can't {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb.
         action: &'static str,
-        /// On what.
+        /// The path that it was tried on.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
@@ -31,9 +31,9 @@ pub enum StoreError {
     Version {
         /// The store's folder.
         path: PathBuf,
-        /// What its `version` file says.
+        /// The version that its `version` file has.
         found: String,
-        /// What this program reads and writes.
+        /// The version that this program reads and writes.
         expected: u32,
     },
     /// There are files, but they are not a store's.

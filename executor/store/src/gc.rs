@@ -21,9 +21,9 @@ use crate::{Location, ObjectId, Store, StoreError, Usage};
 pub struct GcReport {
     /// Results that are still known.
     pub kept: u64,
-    /// Results removed.
+    /// Results that were removed.
     pub removed: u64,
-    /// Objects removed.
+    /// Objects that were removed.
     pub objects: u64,
     /// Packs copied without what is removed.
     pub repacked: u64,

@@ -12,7 +12,7 @@ pub struct Info {
     pub columns: u64,
     /// Rows keys with a number of rows.
     pub rows: u64,
-    /// Remembered facts.
+    /// Remembered facts in the index.
     pub memos: u64,
     /// Results that garbage collection removed.
     pub tombstones: u64,
@@ -24,9 +24,9 @@ pub struct Info {
     pub builds: Usage,
     /// Environments of Python stages.
     pub environments: Usage,
-    /// What is being written, or was when a process was killed.
+    /// Files that are being written, or were when a process was killed.
     pub temporary: Usage,
-    /// The index.
+    /// The files of the index.
     pub index: Usage,
 }
 

@@ -40,9 +40,9 @@ pub enum Place {
 
 /// A fact as the index has it.
 pub(crate) enum Entry {
-    /// With its seal.
+    /// A fact with its seal.
     Sealed(Vec<u8>),
-    /// As flowc kept facts before they were sealed.
+    /// Without a seal: flowc kept facts so before they were sealed.
     Unsealed(Vec<u8>),
 }
 

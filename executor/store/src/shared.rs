@@ -229,7 +229,7 @@ impl Shared {
         Err(self.damaged(Extent::Column, place, "its digests are not what was written".into()))
     }
 
-    /// Forgets what is damaged, and makes the error.
+    /// Forgets the results that damage reaches, and makes the error.
     pub(crate) fn damaged(&self, extent: Extent, place: &Location, reason: Reason) -> StoreError {
         tracing::warn!(object = %place.object, column = place.column, reason, "damaged result");
         if let Err(error) = self.forget(extent, place) {
@@ -238,7 +238,7 @@ impl Shared {
         StoreError::Damaged { location: *place, reason }
     }
 
-    /// The same for some columns of one segment file.
+    /// Forgets some columns of one segment file that are damaged, and makes the error.
     pub(crate) fn damaged_columns(&self, place: &Location, columns: &[usize], reason: Reason) -> StoreError {
         for &column in columns {
             self.damaged(Extent::Column, &Location { column: column as u32, ..*place }, reason.clone());

@@ -34,13 +34,13 @@ pub(crate) enum Spilled {
     Memory(Buffer),
     /// An object of its own, under its temporary name.
     File {
-        /// Its name to be.
+        /// The name that the object gets.
         id: ObjectId,
-        /// Its temporary name.
+        /// The path while it is written.
         path: PathBuf,
-        /// The file.
+        /// The open file.
         file: File,
-        /// Bytes.
+        /// Number of bytes.
         length: u64,
     },
 }

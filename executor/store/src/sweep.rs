@@ -14,9 +14,9 @@ use crate::{Area, ObjectId, Store, StoreError};
 /// What garbage collection removed of an area, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
-    /// Names that stay.
+    /// Names of what stays.
     pub kept: Vec<String>,
-    /// Names removed.
+    /// Names of what was removed.
     pub removed: Vec<String>,
     /// Bytes of the files removed.
     pub bytes: u64,

@@ -100,7 +100,7 @@ pub enum Area {
     Code,
     /// What the files of that code hold, each content once.
     CodeFiles,
-    /// What the no-op path reads.
+    /// Snapshots by which a run sees that nothing has changed.
     Noop,
     /// Big facts.
     Facts,
@@ -126,7 +126,7 @@ impl Area {
         matches!(self, Area::Cwasm | Area::Builds)
     }
 
-    /// Its folder in the store of this folder.
+    /// The folder of the area, in the store of this folder.
     pub(crate) fn path(self, store: &Path) -> PathBuf {
         store.join(self.folder())
     }

@@ -6,9 +6,9 @@ use crate::{Store, StoreError, StoredColumn};
 /// A result whose bytes are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// The column.
+    /// The stored column.
     pub column: StoredColumn,
-    /// How it shows.
+    /// How the bytes differ from what was written.
     pub reason: String,
 }
 
@@ -19,20 +19,11 @@ impl Store {
     /// # Errors
     /// If the index or an object can't be read. Damage is no error.
     pub fn verify(&self, repair: bool) -> Result<Vec<Damage>, StoreError> {
-        self.verify_with(repair, |_, _| ())
-    }
-
-    /// The same, telling how many columns are done, and of how many.
-    ///
-    /// # Errors
-    /// As [`Store::verify`].
-    pub fn verify_with(&self, repair: bool, mut progress: impl FnMut(u64, u64)) -> Result<Vec<Damage>, StoreError> {
         let columns = self.shared.with_index(|index| index.all_places())?.unwrap_or_default();
         self.shared.objects.forget();
         let mut damages = Vec::new();
         let mut open: Option<(StoredColumn, Result<Segment, String>)> = None;
-        for (done, column) in columns.iter().enumerate() {
-            progress(done as u64, columns.len() as u64);
+        for column in &columns {
             let (_, segment) = match open.take().filter(|(before, _)| is_same_file(before, column)) {
                 Some(same) => open.insert(same),
                 None => open.insert((*column, self.open_anew(column)?)),
@@ -42,7 +33,6 @@ impl Store {
                 damages.push(Damage { column: *column, reason });
             }
         }
-        progress(columns.len() as u64, columns.len() as u64);
         if repair {
             damages.iter().try_for_each(|damage| self.discard(&damage.column))?;
         }

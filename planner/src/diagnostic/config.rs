@@ -43,7 +43,7 @@ pub enum ConfigProblem {
     OutOfRange {
         /// Its name, with the keys above it.
         key: String,
-        /// The range.
+        /// The range of values that it takes.
         expected: String,
         /// What is there.
         found: String,

@@ -83,7 +83,7 @@ pub enum PlaceProblem {
     SourceSchema {
         /// The source.
         name: String,
-        /// Why.
+        /// Why the columns can't be inferred.
         message: String,
         /// What to do.
         #[help]
@@ -95,7 +95,7 @@ pub enum PlaceProblem {
     AgainstLock {
         /// The source.
         name: String,
-        /// What differs.
+        /// How the columns differ from those of the lock.
         message: String,
         /// What to do.
         #[help]

@@ -83,7 +83,7 @@ pub enum StageProblem {
         does: &'static str,
         /// The column.
         column: String,
-        /// Why not.
+        /// Why the serialization does not carry the column's type.
         why: String,
         /// What to do.
         #[help]
@@ -113,7 +113,7 @@ pub enum StageProblem {
     Code {
         /// As in the text.
         code: String,
-        /// Why.
+        /// Why the code can't be had.
         message: String,
         /// What to do.
         #[help]
@@ -137,7 +137,7 @@ pub enum StageProblem {
     AgainstLock {
         /// As in the text.
         code: String,
-        /// What differs.
+        /// How the code differs from that of the lock.
         message: String,
         /// What to do.
         #[help]

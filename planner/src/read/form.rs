@@ -19,7 +19,7 @@ pub(crate) enum Takes {
     Any,
 }
 
-/// Which children.
+/// Which children a node may have.
 #[derive(Clone, Copy)]
 pub(crate) enum Children {
     None,
@@ -29,7 +29,7 @@ pub(crate) enum Children {
     Many(&'static [&'static str]),
     /// Those of the first list at most once, and any number of the others.
     OnceAndMany(&'static [&'static str], &'static [&'static str]),
-    /// Checked elsewhere.
+    /// Any: the reader of the node checks them.
     Unchecked,
 }
 
