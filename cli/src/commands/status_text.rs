@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use flowc_executor::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status};
-use flowc_planner::Pin;
+use flowc_planner::LockChange;
 use flowc_planner::quantity::count;
 
 use crate::terminal::{Paint, harmless};
@@ -25,7 +25,7 @@ pub(super) fn plan(text: &str, paint: Paint) -> String {
 }
 
 /// The status of a whole plan. `+` is to be done, `=` stands, `?` is unknown until changed sources are read.
-pub(super) fn status(status: &Status, pins: &[Pin], paint: Paint) -> String {
+pub(super) fn status(status: &Status, pins: &[LockChange], paint: Paint) -> String {
     let parts = status.sources.len() + status.stages.len() + status.sinks.len();
     if parts == 0 {
         return "The pipeline is empty: a run would do nothing.\n".to_owned();
