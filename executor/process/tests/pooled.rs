@@ -15,8 +15,8 @@ use flowc_planner::key::{KeyHasher, Phase, StageDigest};
 use flowc_planner::plan::{Code, Isolate, Limits, Purity, Serialization};
 use flowc_process::{Launch, LaunchError, Launcher, PooledKind, PooledRunner, ProcessError, Server};
 use flowc_runner::{
-    Batch, CodeContext, Invocation, Keep, Located, Outlet, Runner, Secrets, StageError, StageFault, StageKind,
-    foreign_code,
+    Batch, BuildLog, CodeContext, Invocation, Keep, Located, Outlet, Runner, Secrets, StageError, StageFault,
+    StageKind, foreign_code,
 };
 
 /// A stage of a program.
@@ -98,11 +98,7 @@ impl CodeContext for Empty {
         read(&Reader::new(&PipelineFiles::default(), None, Digests::default()));
     }
 
-    fn with_build(
-        &self,
-        _: &Code,
-        _: &mut dyn FnMut(&mut dyn FnMut(&str)) -> Result<(), Problem>,
-    ) -> Result<(), Problem> {
+    fn with_build(&self, _: &Code, _: &mut dyn FnMut(BuildLog<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
         Err(Problem::new("nothing is built here"))
     }
 }

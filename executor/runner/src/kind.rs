@@ -96,6 +96,9 @@ pub enum Keep {
     Nothing,
 }
 
+/// Takes the lines of a build's log.
+pub type BuildLog<'a> = &'a mut dyn FnMut(&str);
+
 /// What the engine lends a kind that looks for code. Kinds call [`read`](#method.read) and [`build`](#method.build), which give
 /// back what their closures do.
 pub trait CodeContext {
@@ -118,7 +121,7 @@ pub trait CodeContext {
     fn with_build(
         &self,
         code: &Code,
-        build: &mut dyn FnMut(&mut dyn FnMut(&str)) -> Result<(), Problem>,
+        build: &mut dyn FnMut(BuildLog<'_>) -> Result<(), Problem>,
     ) -> Result<(), Problem>;
 }
 
@@ -134,11 +137,7 @@ impl dyn CodeContext + '_ {
     ///
     /// # Errors
     /// Those of the build, or why there was none.
-    pub fn build<T>(
-        &self,
-        code: &Code,
-        build: impl FnOnce(&mut dyn FnMut(&str)) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+    pub fn build<T>(&self, code: &Code, build: impl FnOnce(BuildLog<'_>) -> Result<T, Problem>) -> Result<T, Problem> {
         let (mut build, mut result) = (Some(build), None);
         self.with_build(code, &mut |log| {
             result = build.take().map(|build| build(log)).transpose()?;

@@ -34,7 +34,7 @@ impl Source for StdinSource {
     }
 
     fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
-        fixed_schema(&self.spec.format).ok_or_else(|| SourceError::ReadOnce { name: NAME })
+        fixed_schema(&self.spec.format).ok_or(SourceError::ReadOnce { name: NAME })
     }
 
     fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {

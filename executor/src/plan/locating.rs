@@ -6,7 +6,7 @@ use std::path::Path;
 use flowc_code::{Reader, Tools};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::plan::Code;
-use flowc_runner::{CodeContext, Keep, Located};
+use flowc_runner::{BuildLog, CodeContext, Keep, Located};
 
 use crate::Observer;
 use crate::plan::code::CodeReading;
@@ -60,7 +60,7 @@ impl CodeContext for Locating<'_> {
     fn with_build(
         &self,
         code: &Code,
-        build: &mut dyn FnMut(&mut dyn FnMut(&str)) -> Result<(), Problem>,
+        build: &mut dyn FnMut(BuildLog<'_>) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         if !self.build {
             let message = "it is not built, and --no-build refuses native builds";

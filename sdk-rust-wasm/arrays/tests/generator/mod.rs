@@ -1,4 +1,5 @@
 //! Random types, and random arrays of them.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::Arc;
 
