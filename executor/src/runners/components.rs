@@ -9,6 +9,7 @@ use flowc_componentize::{BuildError, Built, Known, Reads, Source};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::{Code, Isolate};
+use flowc_platform::read_regular;
 use flowc_runner::{CodeContext, Keep, Located, Runner, StageKind, foreign_code};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
@@ -97,7 +98,7 @@ impl Components {
         let mut evidence = Evidence::default();
         evidence.look(path);
         // The digest of the bytes that will run: what a stamp says of them may be out of date by now.
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read_regular(path).map_err(unreadable)?;
         Ok(Located::new(self.add(bytes), evidence))
     }
 
