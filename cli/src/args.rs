@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Show the first rows of a source, a stage's output or a sink
     Show(ShowArgs),
-    /// Show the logs of the run that made a stage's results, or of its last failure
+    /// Show what a stage logged when it last ran
     Log(LogArgs),
     /// Manage the result store
     #[command(subcommand)]

@@ -41,6 +41,7 @@ pub use diagnostic::{
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
 pub use lock_changes::LockChange;
+pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Unit, stored_edges, units};
 

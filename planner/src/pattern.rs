@@ -51,8 +51,14 @@ impl Part {
     }
 }
 
+/// A pattern's folder, up to the first name that is a glob, and the rest of it.
+pub fn folder_and_rest(pattern: &str) -> (&str, &str) {
+    let names = pattern.split_inclusive('/').take_while(|name| name.ends_with('/') && !is_glob(name));
+    pattern.split_at(names.map(str::len).sum())
+}
+
 /// A path without what does not change it: doubled slashes, `.`, and `..` behind a folder.
-pub(crate) fn normal(path: &str) -> String {
+pub fn normal(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
@@ -143,6 +149,14 @@ mod tests {
         let path = normal(path);
         let steps: Vec<Step<'_>> = path.trim_start_matches('/').split('/').map(Step::Known).collect();
         Pattern::new(pattern).unwrap().may_match(path.starts_with('/'), &steps)
+    }
+
+    #[test]
+    fn a_pattern_has_a_folder() {
+        let cases = [("a/b/*.csv", ("a/b/", "*.csv")), ("a.csv", ("", "a.csv")), ("/a/{b,c}/d", ("/a/", "{b,c}/d"))];
+        for (pattern, due) in cases.into_iter().chain([("**", ("", "**")), ("a//b/c.csv", ("a//b/", "c.csv"))]) {
+            assert_eq!(folder_and_rest(pattern), due);
+        }
     }
 
     #[test]

@@ -141,6 +141,12 @@ impl Written {
     }
 }
 
+/// Whether a sink in this place may write a file that a pattern matches. Both are paths without links, as far as that is known.
+pub fn may_feed(sink: &SinkSpec, place: &str, pattern: &str) -> bool {
+    let written = Written::of(sink).map(|written| Written { path: normal(place), ..written });
+    written.zip(Pattern::new(pattern).ok()).is_some_and(|(written, pattern)| written.may_feed(&pattern))
+}
+
 /// How the folders of a partition column start; characters that are escaped there are left open.
 fn folder(column: &str) -> String {
     let plain = column.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');

@@ -1,4 +1,4 @@
-//! `flowc log STAGE`: what a stage logged when its present results were made.
+//! `flowc log STAGE`: what a stage logged when it last ran.
 
 use flowc_executor::LogLine;
 use serde_json::json;

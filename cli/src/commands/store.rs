@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use flowc_executor::admin::{Collected, Count, Verified};
 use flowc_executor::{PastRun, Pin, admin};
 use flowc_planner::quantity::count;
-use flowc_store::{GcReport, Info, Usage};
+use flowc_store::{Damage, GcReport, Info, Usage};
 use serde_json::{Value, json};
 
 use super::{Context, printed, printed_json};
@@ -108,13 +108,19 @@ fn unpin(args: &StoreUnpinArgs, context: &Context) -> Result<Exit, Failure> {
     printed(&format!("unpinned {}\n", harmless(&args.name)))
 }
 
+/// With the object named as its file is.
+fn damage_json(damage: &Damage) -> Value {
+    let mut column = json!(damage.column);
+    column["location"]["object"] = json!(damage.column.location.object.to_string());
+    json!({ "column": column, "reason": damage.reason })
+}
+
 fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = folder(args.store.store.as_deref(), context)?;
     let verified = admin::verify(&folder, args.repair)?;
     let exit = if verified == Verified::default() || args.repair { exit::OK } else { exit::STORE };
     if args.store.json {
-        let damages: Vec<_> =
-            verified.results.iter().map(|one| json!({ "column": one.column, "reason": one.reason })).collect();
+        let damages: Vec<_> = verified.results.iter().map(damage_json).collect();
         let code: Vec<_> = verified.code.iter().map(|path| path.display().to_string()).collect();
         printed_json(&json!({ "damaged": damages, "damaged_code": code, "repaired": args.repair }))?;
     } else {

@@ -14,7 +14,7 @@ use crate::inputs::read::Reading;
 use crate::inspect::reasons::{LastRun, Reasons};
 use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
-use crate::outputs::Outputs;
+use crate::outputs::{Outputs, path_conflicts};
 use crate::plan::Planned;
 use crate::select::{reasons_of_request, select};
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
@@ -69,6 +69,7 @@ impl<'a> StatusQuery<'a> {
     /// What a run would do. Of a request for a part of the pipeline, only what is in that part.
     pub(crate) fn status(&self, request: &RunRequest) -> Result<Status, Error> {
         let selection = select(self.plan(), request)?;
+        path_conflicts::check(self.plan(), &selection.sinks, &self.planned.base, &self.inventory)?;
         let demand = self.demand(&selection)?;
         let work = work(self.plan(), &demand);
         let working = demand.tasks.iter().flat_map(|task| &task.chain).map(|link| link.stage).collect();

@@ -281,6 +281,30 @@ impl SourceInventory {
     }
 }
 
+/// Has the next run read the files anew of sources that these errors say changed: their stamps may be those of before.
+pub(crate) fn forget_changed(planned: &Planned, store: &Store, errors: &[Error]) -> Result<(), Error> {
+    let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
+    let changed: Vec<&str> = errors.iter().filter_map(changed_source).collect();
+    for (source, _) in plan.sources.iter().enumerate().filter(|(_, of)| changed.contains(&of.name.as_str())) {
+        store.remember(FILES, &memo_key(plan, source, base), &SourceMemo::default())?;
+    }
+    if !changed.is_empty() {
+        store.forget_found()?;
+    }
+    Ok(())
+}
+
+/// The source of which an error says that it did not stay the same.
+fn changed_source(error: &Error) -> Option<&str> {
+    match error {
+        Error::Source { source_name, cause: Some(cause), .. } => {
+            let is_change = matches!(cause.downcast_ref(), Some(SourceError::Changed { .. }));
+            is_change.then_some(source_name)
+        }
+        _ => None,
+    }
+}
+
 impl SourceMemo<'_> {
     /// The files as they were listed, while all folders are as they were. Nothing is listed for it. Whether a file is
     /// there that a pattern names as it is, no folder's stamp tells.

@@ -1,17 +1,19 @@
 //! Sinks in the place of a source's file, or of another sink, under another path: through a link, or absolute where the other is relative.
-//! The planner sees paths that are written alike.
+//! The planner sees paths that are written alike, and refuses those.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use flowc_planner::plan::{Plan, Sink, Target};
+use flowc_planner::may_feed;
+use flowc_planner::pattern::{folder_and_rest, normal};
+use flowc_planner::plan::{Location, Plan, Sink, Source, Target};
 use flowc_platform::FileStamp;
 
 use crate::Error;
 use crate::intake::inventory::{FileEntry, Inventory};
 
-/// Refuses sinks that would replace what a source reads. Of the sources nothing is looked at that has not been already,
-/// but for the folders of their files, and those only where a sink is a folder.
+/// Refuses sinks that would replace what a source reads, or write what its next run would read. Of the sources nothing is looked at
+/// that has not been already, but for the folders of their patterns and, where a sink is a folder, of their files.
 pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inventory) -> Result<(), Error> {
     let sinks = || sinks.iter().map(|&sink| &plan.sinks[sink]);
     if let Some((sink, other)) = same_place(sinks(), base) {
@@ -42,6 +44,14 @@ pub(crate) fn check(plan: &Plan, sinks: &[usize], base: &Path, inventory: &Inven
             return Err(refused(found));
         }
     }
+    if let Some((sink, source)) = fed(sinks(), &plan.sources, base) {
+        let message = format!(
+            "it writes, under another path, where the source `{}` reads: the next run would read what this one wrote; give \
+             the sink another place, or narrow the source's files",
+            source.name
+        );
+        return Err(Error::Sink { sink: sink.name.clone(), message, cause: None });
+    }
     Ok(())
 }
 
@@ -62,6 +72,59 @@ fn same_place<'p>(sinks: impl Iterator<Item = &'p Sink>, base: &Path) -> Option<
         }
     }
     None
+}
+
+/// A sink that writes what the next run of a source would read.
+fn fed<'p>(
+    sinks: impl Iterator<Item = &'p Sink>,
+    sources: &'p [Source],
+    base: &Path,
+) -> Option<(&'p Sink, &'p Source)> {
+    let base = true_place(base);
+    let patterns = sources.iter().flat_map(|source| match &source.spec.location {
+        Location::Files(patterns) => patterns.iter().map(|text| (source, text.as_str())).collect(),
+        Location::Stdin => Vec::new(),
+    });
+    let patterns: Vec<(&Source, Way, &str)> = patterns
+        .map(|(source, text)| {
+            let (folder, rest) = folder_and_rest(text);
+            (source, Way::of(folder, &base), rest)
+        })
+        .collect();
+    for sink in sinks {
+        let (Target::File(text) | Target::Directory(text)) = &sink.spec.target else { continue };
+        let way = Way::of(text, &base);
+        let near = patterns.iter().filter(|(_, folder, _)| way.may_meet(folder));
+        let feeds = |folder: &Way, rest: &str| {
+            may_feed(&sink.spec, &way.place.to_string_lossy(), &folder.place.join(rest).to_string_lossy())
+        };
+        if let Some((source, ..)) = near.into_iter().find(|(_, folder, rest)| feeds(folder, rest)) {
+            return Some((sink, source));
+        }
+    }
+    None
+}
+
+/// A path of the text, and where it leads.
+struct Way {
+    place: PathBuf,
+    is_absolute: bool,
+    has_links: bool,
+}
+
+impl Way {
+    fn of(text: &str, base: &Path) -> Self {
+        let written = base.join(text);
+        let place = true_place(&written);
+        let has_links = place.to_string_lossy() != normal(&written.to_string_lossy());
+        Self { place, is_absolute: text.starts_with('/'), has_links }
+    }
+
+    /// Whether a sink here may write what a source reads in a folder, in a way that the text alone does not show.
+    fn may_meet(&self, folder: &Self) -> bool {
+        let is_seen = !self.has_links && !folder.has_links && self.is_absolute == folder.is_absolute;
+        !is_seen && (self.place.starts_with(&folder.place) || folder.place.starts_with(&self.place))
+    }
 }
 
 /// A path without links, as far as it is there.

@@ -9,6 +9,7 @@ use flowc_container::{ImageFolder, ImageSource, is_pinned};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
+use flowc_platform::read_regular;
 use flowc_python::{Launch, Project};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
@@ -95,7 +96,7 @@ impl Components<'_> {
         let mut evidence = Evidence::default();
         evidence.look(&path);
         // The digest of the bytes that will run: what a stamp says of them may be out of date by now.
-        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let bytes = read_regular(&path).map_err(unreadable)?;
         let digest = WasmRunner::digest(&bytes);
         self.runners.wasm.add(bytes, digest);
         Ok(Located::new(digest, evidence))

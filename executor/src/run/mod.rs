@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use flowc_demand::{
     ContentKeys, Demand, KeyDeriver, Selection, columns_read, demand, driven_by_source, is_never_called, taken_whole,
 };
+use flowc_planner::plan::{Sink, Target};
 use flowc_planner::stored_edges;
 use flowc_platform::FileStamp;
 use flowc_sinks::Stagings;
@@ -24,7 +25,7 @@ use crate::inputs::lookup::{Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::intake::files::OpenFiles;
-use crate::intake::inventory::{Inventory, Unreadable};
+use crate::intake::inventory::{Inventory, Unreadable, forget_changed};
 use crate::intake::notices;
 use crate::intake::scan::Scanner;
 use crate::outputs::{Outputs, path_conflicts};
@@ -53,6 +54,7 @@ impl RunContext<'_> {
             Err(errors) => errors,
         };
         errors.extend(underway.save(self.store).err());
+        errors.extend(forget_changed(self.planned, self.store, &errors).err());
         errors.extend(self.store.flush().err().map(Error::from));
         let report = underway.report(&LookupCache::new(self.store)).map_err(|error| errors.push(error));
         Err(RunFailure { errors, report: report.ok().map(Box::new) })
@@ -171,8 +173,13 @@ impl RunContext<'_> {
     }
 
     fn tell_left(&self, sink: usize) {
-        let name = &self.plan().sinks[sink].name;
-        self.observer.observe(Event::Warning { message: format!("sink `{name}` was left as it is") });
+        let Sink { name, spec, .. } = &self.plan().sinks[sink];
+        let is_there = match &spec.target {
+            Target::File(path) | Target::Directory(path) => self.planned.base.join(path).symlink_metadata().is_ok(),
+            Target::Stdout => false,
+        };
+        let outcome = if is_there { "was left as it is" } else { "was not written" };
+        self.observer.observe(Event::Warning { message: format!("sink `{name}` {outcome}") });
     }
 
     /// Reads files that are new or were changed; runs ahead over what is in memory meanwhile.

@@ -210,6 +210,14 @@ impl Store {
         }
     }
 
+    /// Forgets what earlier runs found here: the next one looks at all of it anew.
+    ///
+    /// # Errors
+    /// If it can't be removed.
+    pub fn forget_found(&self) -> Result<(), StoreError> {
+        self.shared.forget_found()
+    }
+
     /// Forgets every result that lies where this column does. Reading does so by itself when it meets damage.
     ///
     /// # Errors

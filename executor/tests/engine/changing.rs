@@ -244,3 +244,27 @@ fn older_code_that_comes_into_the_place_of_what_ran_is_seen_by_the_next() {
         assert!(project.failure().contains("stage.wasm"), "{}", project.failure());
     }
 }
+
+/// A writer that has the file mapped changes it without moving its stamp. What was remembered of the file is not trusted again.
+#[test]
+fn bytes_that_change_under_an_equal_stamp_are_an_error_once() {
+    let project = Project::new("source \"s\" { files \"in.csv\" }\nsink \"o\" { in \"s\"; file \"a.csv\" }\n");
+    project.write("in.csv", "a\n1\n");
+    let file = File::options().read(true).write(true).open(project.path("in.csv")).unwrap();
+    // SAFETY: the mapping is used by this thread alone, and the file keeps its length.
+    let mut mapped = unsafe { memmap2::MmapMut::map_mut(&file) }.unwrap();
+    // The first write to a page moves the stamp, the next ones do not.
+    mapped[2] = b'2';
+    settle();
+    project.run();
+    assert_eq!(project.read("a.csv"), "a\n2\n");
+    mapped[2] = b'3';
+    let flow = project.read("flow.kdl");
+    project.write("flow.kdl", flow.replace("a.csv", "b.csv"));
+    assert!(project.failure().contains("changed while it was being read"), "what is read is not what was found");
+    project.run();
+    assert_eq!(project.read("b.csv"), "a\n3\n");
+    project.write("flow.kdl", flow);
+    project.run();
+    assert_eq!(project.read("a.csv"), "a\n3\n");
+}

@@ -51,3 +51,32 @@ fn a_link_to_the_folder_of_a_source_is_no_place_for_files_alike() {
     project.run();
     assert_eq!(project.read("data/in.jsonl"), "{\"a\":1}\n");
 }
+
+/// What is written through a link may lie where the next run reads, whatever is there now.
+#[test]
+fn nor_is_a_place_where_the_next_run_reads() {
+    let cases = [
+        ("data/*.csv", "file \"out/new.csv\""),
+        ("data/**/*.csv", "file \"out/deep/new.csv\""),
+        ("way/*.csv", "file \"data/new.csv\""),
+        ("data/**/*.csv", "directory \"out/parts\"; format \"csv\""),
+    ];
+    for (files, target) in cases {
+        let files = format!("{files}\" \"data/in.csv");
+        let project = Project::new(&flow(&files, target));
+        project.write("data/in.csv", ROWS);
+        for link in ["out", "way"] {
+            symlink(project.path("data"), project.path(link)).expect("a link");
+        }
+        refused(&project, "it writes, under another path, where the source `s` reads");
+        project.write("flow.kdl", flow(&files, &target.replace("out/", "elsewhere/").replace("data/", "elsewhere/")));
+        project.run();
+    }
+    let project = Project::new("");
+    let absolute = |path: &str| project.path(path).display().to_string();
+    project.write("data/in.csv", ROWS);
+    project.write("flow.kdl", flow("data/*.csv", &format!("file \"{}\"", absolute("data/new.csv"))));
+    refused(&project, "where the source `s` reads");
+    project.write("flow.kdl", flow(&absolute("data/*.csv"), "file \"data/new.csv\""));
+    refused(&project, "where the source `s` reads");
+}

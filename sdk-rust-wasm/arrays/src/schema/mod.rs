@@ -26,8 +26,8 @@ mod message {
     pub(super) const SCHEMA: u8 = 1;
 }
 
-/// Slots of `Schema`.
-mod schema {
+/// Slots of `Schema`, the root of the tables.
+mod root {
     pub(super) const ENDIANNESS: usize = 0;
     pub(super) const FIELDS: usize = 1;
     pub(super) const METADATA: usize = 2;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, IntervalUnit, Schema, TimeUnit, UnionFields, UnionMode};
 
 use super::flatbuffer::Table;
-use super::{CONTINUATION, field, kind, message, schema};
+use super::{CONTINUATION, field, kind, message, root};
 use crate::MAX_DEPTH;
 
 /// The schema of an encapsulated IPC message.
@@ -19,11 +19,11 @@ pub fn read_schema(bytes: &[u8]) -> Result<Schema, ArrowError> {
     let header =
         message.table(message::HEADER)?.filter(|_| message.u8(message::HEADER_TYPE).ok() == Some(message::SCHEMA));
     let schema = header.ok_or_else(|| unknown("message"))?;
-    if schema.i16(schema::ENDIANNESS, 0)? != 0 {
+    if schema.i16(root::ENDIANNESS, 0)? != 0 {
         return Err(unknown("byte order"));
     }
-    let fields = fields(schema.tables(schema::FIELDS)?, MAX_DEPTH)?;
-    Ok(Schema::new_with_metadata(fields, metadata(&schema, schema::METADATA)?))
+    let fields = fields(schema.tables(root::FIELDS)?, MAX_DEPTH)?;
+    Ok(Schema::new_with_metadata(fields, metadata(&schema, root::METADATA)?))
 }
 
 fn fields(tables: Vec<Table<'_>>, depth: usize) -> Result<Vec<FieldRef>, ArrowError> {
