@@ -256,7 +256,7 @@ impl Shared {
         self.forget_found()
     }
 
-    /// Forgets what earlier runs found here, since some of it is gone.
+    /// Forgets what earlier runs found here, since some of it is gone, or is not what they took it for.
     pub(crate) fn forget_found(&self) -> Result<(), StoreError> {
         let found = Area::Found.path(&self.dir);
         match fs::remove_dir_all(&found) {
