@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
+use flowc_demand::{ChainKeys, ContentKeys, Demand, Root, Task, Work, passthrough};
 use flowc_planner::key::ColumnKey;
 use flowc_store::{Record, StoredColumn};
 
@@ -14,7 +14,8 @@ use crate::chain::{Chains, Ran};
 use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
-use crate::{Error, Event, Observer, OutputReport, Reason};
+use crate::run::context::Run;
+use crate::{Error, Event, OutputReport, Reason};
 
 /// What stages did in a run, counted by all threads.
 #[derive(Default)]
@@ -89,22 +90,16 @@ impl Tally {
     }
 }
 
-/// Executes the tasks of one plan.
+/// Executes tasks over what a run knows.
 #[derive(Clone, Copy)]
 pub(crate) struct Execution<'a> {
+    /// The run.
+    pub run: &'a Run<'a>,
     /// Runs chains.
     pub chains: Chains<'a>,
     /// Looks for equal inputs.
     pub contents: ContentKeys<'a, Lookups<'a>, Reading<'a>>,
-    /// Stages that run whatever is there.
-    pub forced: &'a BTreeSet<usize>,
-    /// Stages that must give what they gave before.
-    pub verified: &'a BTreeSet<usize>,
-    /// Counts.
-    pub tally: &'a Tally,
-    /// Hears of it.
-    pub observer: &'a dyn Observer,
-    /// Added to a task's segment number, where the inventory at hand holds one segment of many.
+    /// Added to a task's segment number, where one segment of many is known.
     pub first_segment: usize,
 }
 
@@ -119,6 +114,11 @@ impl Execution<'_> {
         }
     }
 
+    /// Starts the programs of stages whose tasks have to wait for others. `is_settled` says of a task whether it needs none any more.
+    pub(crate) fn start_programs(&self, demand: &Demand, is_settled: &dyn Fn(usize) -> bool) {
+        self.chains.start_ahead(demand, is_settled);
+    }
+
     /// Brings a task's results into the store.
     ///
     /// # Errors
@@ -131,11 +131,11 @@ impl Execution<'_> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents
-            && !task.chain.iter().any(|link| self.forced.contains(&link.stage))
+            && !task.chain.iter().any(|link| self.run.selection.forced.contains(&link.stage))
             && self.reuse(task, &derived, contents)?
         {
             let stage = self.stage_name(task.id.stage);
-            self.observer.observe(Event::SegmentUnchanged { stage, segment: self.segment(task) });
+            self.run.tell(Event::SegmentUnchanged { stage, segment: self.segment(task) });
             return Ok(());
         }
         let start = Instant::now();
@@ -196,8 +196,8 @@ impl Execution<'_> {
     fn report_log(&self, task: &Task, said: Vec<Said>) {
         for (stage, level, message) in said {
             let line = (self.segment(task), level.clone(), message.clone());
-            self.tally.lock().logs.entry(stage).or_default().push(line);
-            self.observer.observe(Event::StageLog { stage: self.stage_name(stage), level, message });
+            self.tally().lock().logs.entry(stage).or_default().push(line);
+            self.run.tell(Event::StageLog { stage: self.stage_name(stage), level, message });
         }
     }
 
@@ -208,7 +208,7 @@ impl Execution<'_> {
         let segment = self.segment(task);
         let lines: Vec<_> = logged(&message).map(|line| (segment, "error".to_owned(), line)).collect();
         let failed = task.chain.iter().map(|link| link.stage).find(|&link| self.stage_name(link) == stage);
-        let mut counted = self.tally.lock();
+        let mut counted = self.tally().lock();
         let log = counted.logs.entry(failed.unwrap_or(task.id.stage)).or_default();
         if !log.windows(lines.len().max(1)).any(|known| known == lines) {
             log.extend(lines);
@@ -222,10 +222,10 @@ impl Execution<'_> {
         let is_called: Vec<bool> =
             task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
-        self.tally.add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
+        self.tally().add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
         let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
-        self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });
+        self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
     }
 
     /// A source file that changed while it was read gave rows that belong to no key.
@@ -238,7 +238,7 @@ impl Execution<'_> {
 
     /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
     fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
-        let Some(link) = task.chain.iter().find(|link| self.verified.contains(&link.stage)) else { return Ok(()) };
+        let Some(link) = task.chain.iter().find(|link| self.run.selection.verified.contains(&link.stage)) else { return Ok(()) };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
         for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
@@ -255,7 +255,7 @@ impl Execution<'_> {
             return Err(self.chains.unlike(task, link.stage, &differing));
         }
         if compared {
-            *self.tally.lock().verified.entry(link.stage).or_default() += 1;
+            *self.tally().lock().verified.entry(link.stage).or_default() += 1;
         }
         Ok(())
     }
@@ -270,6 +270,10 @@ impl Execution<'_> {
 
     fn stage_name(&self, stage: usize) -> String {
         self.contents.locator.plan.stages[stage].name.clone()
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.run.underway.tally
     }
 
     fn store(&self) -> &LookupCache<'_> {
