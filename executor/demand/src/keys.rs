@@ -190,11 +190,7 @@ impl<'a> KeyDeriver<'a> {
     }
 
     /// The keys of some streams, and of all that they are made of. `source` is as in [`KeyDeriver::datasets`].
-    pub fn datasets_of(
-        &self,
-        streams: &[StreamId],
-        source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>,
-    ) -> Datasets {
+    pub fn datasets_of(&self, streams: &[StreamId], source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
         let above = Above::of(self.plan, streams.iter().copied());
         let mut datasets = Datasets::default();
         for (id, stream) in self.plan.streams.iter().enumerate() {

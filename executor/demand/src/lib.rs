@@ -37,7 +37,5 @@ pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{ColumnLocation, Locator, Lookup};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
-pub use selection::{
-    Request, Selection, UnknownStage, makers, stage_named,
-};
+pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};

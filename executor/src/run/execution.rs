@@ -1,10 +1,9 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 use std::time::Instant;
 
-use flowc_demand::{ChainKeys, ContentKeys, Demand, Root, Task, Work, passthrough};
+use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
 use flowc_planner::key::ColumnKey;
 use flowc_store::{Record, StoredColumn};
 
@@ -15,80 +14,8 @@ use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
-use crate::{Error, Event, OutputReport, Reason};
-
-/// What stages did in a run, counted by all threads.
-#[derive(Default)]
-pub(crate) struct Tally(Mutex<Counted>);
-
-/// The counts.
-#[derive(Default)]
-pub(crate) struct Counted {
-    /// Per stage, over how many segments it ran.
-    pub ran: BTreeMap<usize, u64>,
-    /// Per stage, the rows that it gave there.
-    pub rows: BTreeMap<usize, u64>,
-    /// Per stage, seconds of thread time.
-    pub seconds: BTreeMap<usize, f64>,
-    /// Per stage, over how many segments it gave again what it gave before.
-    pub verified: BTreeMap<usize, u64>,
-    /// Stages with a merge or finish phase that ran.
-    pub merged: BTreeSet<usize>,
-    /// Stages that failed.
-    pub failed: BTreeSet<usize>,
-    /// Per stage, the tasks that are still to be done.
-    pub open: BTreeMap<usize, usize>,
-    /// Per stage that runs, why.
-    pub reasons: BTreeMap<usize, Vec<Reason>>,
-    /// What sinks hold that stand, by their index.
-    pub outputs: BTreeMap<usize, OutputReport>,
-    /// Per stage, lines of its log: segment, level, message.
-    pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
-}
-
-impl Counted {
-    /// Why a stage ran.
-    pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
-        self.reasons.get(&stage).cloned().unwrap_or_default()
-    }
-
-    /// Stages that ran, or tried to.
-    pub(crate) fn worked(&self) -> BTreeSet<usize> {
-        self.ran.keys().chain(&self.merged).chain(self.logs.keys()).chain(&self.failed).copied().collect()
-    }
-}
-
-impl Tally {
-    /// The counts, for reading or adding.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
-    /// last one are partials, which are no rows of the stage.
-    fn add(&self, task: &Task, is_called: &[bool], gives_partials: bool, seconds: f64, ran: &Ran) {
-        let mut counted = self.lock();
-        let called = is_called.iter().filter(|is_called| **is_called).count();
-        let share = seconds / called as f64;
-        for (place, (link, ports)) in task.chain.iter().zip(&ran.rows).enumerate() {
-            if place + 1 < task.chain.len() || !gives_partials {
-                *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
-            }
-            if !is_called[place] {
-                continue;
-            }
-            *counted.seconds.entry(link.stage).or_default() += share;
-            match task.id.work {
-                Work::Segment(_) => {
-                    *counted.ran.entry(link.stage).or_default() += 1;
-                }
-                Work::Merge { .. } | Work::Finish => {
-                    counted.merged.insert(link.stage);
-                }
-            }
-        }
-    }
-}
+use crate::run::tally::Tally;
+use crate::{Error, Event};
 
 /// Executes tasks over what a run knows.
 #[derive(Clone, Copy)]
@@ -114,11 +41,6 @@ impl Execution<'_> {
         }
     }
 
-    /// Starts the programs of stages whose tasks have to wait for others. `is_settled` says of a task whether it needs none any more.
-    pub(crate) fn start_programs(&self, demand: &Demand, is_settled: &dyn Fn(usize) -> bool) {
-        self.chains.start_ahead(demand, is_settled);
-    }
-
     /// Brings a task's results into the store.
     ///
     /// # Errors
@@ -141,6 +63,7 @@ impl Execution<'_> {
         let start = Instant::now();
         let stage = &self.contents.locator.plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
+        self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
         self.report_log(task, said);
@@ -223,7 +146,7 @@ impl Execution<'_> {
             task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
         self.tally().add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
-        let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
+        let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
     }
@@ -238,7 +161,9 @@ impl Execution<'_> {
 
     /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
     fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
-        let Some(link) = task.chain.iter().find(|link| self.run.selection.verified.contains(&link.stage)) else { return Ok(()) };
+        let Some(link) = task.chain.iter().find(|link| self.run.selection.verified.contains(&link.stage)) else {
+            return Ok(());
+        };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
         for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
@@ -266,6 +191,10 @@ impl Execution<'_> {
             Work::Merge { index, .. } => index,
             Work::Finish => 0,
         }
+    }
+
+    fn stage_names(&self, task: &Task) -> Vec<String> {
+        task.chain.iter().map(|link| self.stage_name(link.stage)).collect()
     }
 
     fn stage_name(&self, stage: usize) -> String {

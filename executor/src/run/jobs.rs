@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flowc_demand::{Ahead, Demand, Selection, Task, demand};
+use flowc_planner::plan::Plan;
 
+use crate::event::StageTasks;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
@@ -214,7 +216,7 @@ impl<'r> Jobs<'r> {
             Job::Demand => self.demand(worker),
             Job::StartPrograms(demanded, jobs) => {
                 let Demanded { scanned, demand } = demanded.as_ref();
-                scanned.world.execution().start_programs(demand, &|task| worker.is_settled(jobs[task]));
+                scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
                 Ok(())
             }
             Job::Task(demanded, task) => self.task(&demanded.scanned.world, &demanded.demand.tasks[*task]),
@@ -228,9 +230,7 @@ impl<'r> Jobs<'r> {
             Job::Read(place) => self.scanner().described(*place),
             Job::Decode(segment) => self.scanner().described(segment.place),
             Job::Early(early, task) => early.world.execution().described(&early.demand.tasks[*task]),
-            Job::Task(demanded, task) => {
-                demanded.scanned.world.execution().described(&demanded.demand.tasks[*task])
-            }
+            Job::Task(demanded, task) => demanded.scanned.world.execution().described(&demanded.demand.tasks[*task]),
             Job::Sink(_, sink) => self.delivery.described(*sink),
             Job::End(_) => "reading sources".to_owned(),
             Job::Demand => "running the pipeline".to_owned(),
@@ -326,7 +326,7 @@ impl<'r> Jobs<'r> {
         run.underway.plan_tasks(&demand);
         run.underway.find_reasons(world.locator(), &demand, selection)?;
         if !demand.tasks.is_empty() {
-            run.tell(Event::WorkPlanned { tasks: demand.tasks.len() });
+            run.tell(Event::WorkPlanned { tasks: demand.tasks.len(), stages: tasks_of_stages(run.plan(), &demand) });
         }
         let sinks = self.delivery.file_sinks(selection);
         let specs = sinks.iter().map(|&sink| &run.plan().sinks[sink].spec);
@@ -390,6 +390,14 @@ fn run_early<'r>(worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand,
         let after = chosen(&jobs, after);
         jobs.push(worker.add_part(Job::Early(Arc::clone(&early), task), &after));
     }
+}
+
+/// How many of the tasks each stage has a part in.
+fn tasks_of_stages(plan: &Plan, demand: &Demand) -> Vec<StageTasks> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    let links = demand.tasks.iter().flat_map(|task| &task.chain);
+    links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
+    counts.into_iter().map(|(stage, tasks)| StageTasks { stage: plan.stages[stage].name.clone(), tasks }).collect()
 }
 
 fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {

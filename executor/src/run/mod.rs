@@ -8,6 +8,7 @@ mod execution;
 mod jobs;
 pub(crate) mod progress;
 mod record;
+mod tally;
 mod world;
 
 use std::sync::Arc;
@@ -175,9 +176,8 @@ fn alone(error: Error) -> Vec<Error> {
 /// remembered. Files dated in the future are not waited for.
 fn wait_out_tick(inventory: &Inventory, unread: &[FileIndex]) {
     let now = SystemTime::now();
-    let is_racy = |at: &FileIndex| {
-        inventory.source(at.source).files[at.file].stamp.is_some_and(|stamp| stamp.is_racy(now))
-    };
+    let is_racy =
+        |at: &FileIndex| inventory.source(at.source).files[at.file].stamp.is_some_and(|stamp| stamp.is_racy(now));
     if unread.iter().any(is_racy) {
         std::thread::sleep(FileStamp::TICK);
     }

@@ -97,11 +97,8 @@ impl<'r> World<'r> {
 
     /// Reads segments of it.
     pub(crate) fn reading(&self) -> Reading<'_> {
-        let fresh = self.arrived.as_ref().map(|Arrived { source, file, batches, .. }| Fresh {
-            source: *source,
-            file,
-            batches,
-        });
+        let fresh =
+            self.arrived.as_ref().map(|Arrived { source, file, batches, .. }| Fresh { source: *source, file, batches });
         Reading { locator: self.locator(), files: &self.run.files, fresh }
     }
 
