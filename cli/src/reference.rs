@@ -92,6 +92,7 @@ fn events() -> Vec<Event> {
             | Event::BadRows { .. }
             | Event::IgnoredMembers { .. }
             | Event::WorkPlanned { .. }
+            | Event::TaskStarted { .. }
             | Event::SegmentRan { .. }
             | Event::SegmentUnchanged { .. }
             | Event::StageLog { .. }
@@ -129,7 +130,8 @@ fn events() -> Vec<Event> {
         Event::FileRead { source: text(), file: text(), bytes: 0 },
         Event::BadRows { source: text(), file: text(), rows: 0 },
         Event::IgnoredMembers { source: text(), file: text(), members: vec![], help: text() },
-        Event::WorkPlanned { tasks: 0 },
+        Event::WorkPlanned { tasks: 0, stages: vec![] },
+        Event::TaskStarted { stages: vec![], segment: 0 },
         Event::SegmentRan { stages: vec![], segment: 0, rows: 0, seconds: 0.0 },
         Event::SegmentUnchanged { stage: text(), segment: 0 },
         Event::StageLog { stage: text(), level: text(), message: text() },

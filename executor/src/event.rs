@@ -1,7 +1,10 @@
 //! What happens during a run, as one closed list. Progress, logs, `--json` and the tests all read it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
 use flowc_planner::LockChange;
-use flowc_planner::key::{ContentDigest, PlanHash};
+use flowc_planner::key::{ContentDigest, KeyHasher, PlanHash};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorReport};
@@ -17,6 +20,54 @@ impl<F: Fn(Event) + Send + Sync> Observer for F {
     fn observe(&self, event: Event) {
         self(event);
     }
+}
+
+/// An event with its place in a run. In JSON, the fields of both are members of one object.
+#[derive(Clone, Debug, Serialize)]
+pub struct StampedEvent {
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Identifies the run among all.
+    pub run: String,
+    /// Its number in the run, from 1.
+    pub sequence: u64,
+    /// Seconds since 1970.
+    pub time: f64,
+}
+
+/// Numbers the events of one run. Whoever tells the events of a run stamps each as it is told, so that numbers ascend.
+pub struct Stamper {
+    run: String,
+    told: AtomicU64,
+}
+
+impl Stamper {
+    /// Of a run that begins.
+    pub fn new() -> Self {
+        static RUNS: AtomicU64 = AtomicU64::new(0);
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        let mut hasher = KeyHasher::new("flowc run 1");
+        hasher.number(since_1970().to_bits()).number(u64::from(std::process::id())).number(number);
+        let run = hasher.finish()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { run, told: AtomicU64::new(0) }
+    }
+
+    /// The event as the next one of the run.
+    pub fn stamp(&self, event: Event) -> StampedEvent {
+        let sequence = self.told.fetch_add(1, Ordering::Relaxed) + 1;
+        StampedEvent { event, run: self.run.clone(), sequence, time: since_1970() }
+    }
+}
+
+impl Default for Stamper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn since_1970() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// Something that happened. In JSON, `event` names the kind.
@@ -94,6 +145,15 @@ pub enum Event {
     WorkPlanned {
         /// Invocations that will run, unless their inputs turn out to be unchanged.
         tasks: usize,
+        /// The stages that have a part in them, in the plan's order.
+        stages: Vec<StageTasks>,
+    },
+    /// Stages begin to run over one segment.
+    TaskStarted {
+        /// The stages, in order.
+        stages: Vec<String>,
+        /// Position of the segment in the dataset.
+        segment: usize,
     },
     /// Stages ran over one segment.
     SegmentRan {
@@ -156,6 +216,15 @@ pub enum Event {
     Error(Box<ErrorReport>),
     /// The last event.
     RunFinished(RunReport),
+}
+
+/// How much is to be done of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StageTasks {
+    /// The stage.
+    pub stage: String,
+    /// Invocations that it has a part in.
+    pub tasks: usize,
 }
 
 /// A member of a file's records that no column takes.
@@ -257,5 +326,23 @@ pub struct RunFailure {
 impl From<Error> for RunFailure {
     fn from(error: Error) -> Self {
         Self { errors: vec![error], report: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_a_run_are_numbered_and_runs_differ() {
+        let (first, second) = (Stamper::new(), Stamper::new());
+        let warning = || Event::Warning { message: "a".to_owned() };
+        let told = [first.stamp(warning()), first.stamp(warning()), second.stamp(warning())];
+        assert_eq!(told.each_ref().map(|event| event.sequence), [1, 2, 1]);
+        assert!(told[0].run == told[1].run && told[1].run != told[2].run);
+        let json = serde_json::to_value(&told[0]).unwrap();
+        let fields: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(fields.len(), 5, "{fields:?}");
+        assert!(json["event"] == "warning" && json["message"] == "a" && json["time"].is_f64());
     }
 }

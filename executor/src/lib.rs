@@ -42,7 +42,8 @@ pub fn play_part() {
 pub use chain::budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{
-    Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StreamReport,
+    Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StageTasks,
+    StampedEvent, Stamper, StreamReport,
 };
 /// The engine that stages in containers need.
 pub use flowc_container as containers;

@@ -1,27 +1,54 @@
-//! Runs jobs in parallel, each after those that it depends on.
+//! Runs jobs in parallel, each after those that it depends on. Jobs can be added while others run, by those too.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
 
-/// What became of a job.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It was done.
-    Done,
-    /// It failed.
-    Failed(Error),
-    /// Something that it depends on failed, or the run was stopped before its turn.
-    Skipped,
+#[cfg(test)]
+mod tests;
+
+/// Something to do.
+pub(crate) trait Job: Send + Sync {
+    /// Of jobs that could be begun, those of a lower rank are; of one rank, those that were added first.
+    fn rank(&self) -> u8;
+
+    /// What it holds while it runs.
+    fn needs(&self) -> Tokens {
+        Tokens { processors: 1 }
+    }
 }
+
+/// Resources of which there are so many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// Processors that work for stages, sources and sinks.
+    pub processors: usize,
+}
+
+impl Tokens {
+    fn take(&mut self, needs: Self) -> bool {
+        let fits = needs.processors <= self.processors;
+        if fits {
+            self.processors -= needs.processors;
+        }
+        fits
+    }
+
+    fn give_back(&mut self, needs: Self) {
+        self.processors += needs.processors;
+    }
+}
+
+/// A job of a scheduler: a later one has a higher number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct JobId(usize);
 
 /// How jobs are run.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// Threads.
-    pub threads: usize,
+    /// What jobs share.
+    pub tokens: Tokens,
     /// Bytes of stack that a job needs.
     pub stack: usize,
     /// Whether jobs that don't depend on a failure still run.
@@ -29,120 +56,269 @@ pub(crate) struct Limits {
 }
 
 /// Jobs and their order.
-pub(crate) struct Schedule<'a> {
-    /// Per job, those before it; all with lower numbers.
-    after: &'a [Vec<usize>],
-    /// Per job, those that it is before.
-    below: Vec<Vec<usize>>,
+pub(crate) struct Scheduler<J> {
     limits: Limits,
-    state: Mutex<State>,
+    state: Mutex<State<J>>,
     wake: Condvar,
 }
 
-struct State {
-    ready: BinaryHeap<Reverse<usize>>,
-    waiting_for: Vec<usize>,
-    outcomes: Vec<Option<Outcome>>,
+struct State<J> {
+    jobs: Vec<Entry<J>>,
+    /// By rank, those that wait for a thread and tokens alone.
+    ready: BTreeSet<(u8, JobId)>,
+    free: Tokens,
+    /// Jobs that are not settled.
     open: usize,
     stopped: bool,
+    /// In the order of time.
+    failures: Vec<(JobId, Error)>,
 }
 
-/// A job by its number.
-type Job<'a> = dyn Fn(usize) -> Result<(), Error> + Sync + 'a;
+struct Entry<J> {
+    /// None once it has run: what it holds in memory goes with it.
+    job: Option<Arc<J>>,
+    rank: u8,
+    /// The job that is not done without this one.
+    whole: Option<JobId>,
+    /// Jobs before it that are not settled.
+    waiting_for: usize,
+    /// Jobs after it.
+    below: Vec<JobId>,
+    /// It and its parts, as far as they are not settled.
+    open: usize,
+    outcome: Outcome,
+}
 
-/// What a job does, in words.
-type Name<'a> = dyn Fn(usize) -> String + Sync + 'a;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Open,
+    Done,
+    /// It failed, or something that it depends on did; or the run was stopped before its turn.
+    Lost,
+}
 
-impl<'a> Schedule<'a> {
-    /// None has begun.
-    pub(crate) fn new(after: &'a [Vec<usize>], limits: Limits) -> Self {
-        let waiting_for: Vec<usize> = after.iter().map(Vec::len).collect();
-        let ready = waiting_for.iter().enumerate().filter(|(_, n)| **n == 0).map(|(i, _)| Reverse(i)).collect();
-        let outcomes = after.iter().map(|_| None).collect();
-        let state = State { ready, waiting_for, outcomes, open: after.len(), stopped: false };
-        let mut below = vec![Vec::new(); after.len()];
-        for (job, after) in after.iter().enumerate() {
-            after.iter().for_each(|&before| below[before].push(job));
-        }
-        Self { after, below, limits, state: Mutex::new(state), wake: Condvar::new() }
+/// What is done for a job.
+type Perform<'p, J> = dyn Fn(&Worker<'_, J>, &J) -> Result<(), Error> + Sync + 'p;
+
+/// A job that runs. What it adds runs in the same scheduler.
+pub(crate) struct Worker<'s, J> {
+    scheduler: &'s Scheduler<J>,
+    perform: &'s Perform<'s, J>,
+    job: JobId,
+}
+
+impl<J: Job> Scheduler<J> {
+    /// Without jobs.
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State {
+            jobs: Vec::new(),
+            ready: BTreeSet::new(),
+            free: limits.tokens,
+            open: 0,
+            stopped: false,
+            failures: Vec::new(),
+        };
+        Self { limits, state: Mutex::new(state), wake: Condvar::new() }
     }
 
-    /// Runs every job; gives their outcomes in order. Lower numbers go first where there is a choice. A job that panics has
-    /// failed by a fault of flowc.
-    pub(crate) fn run(&self, name: &Name<'_>, job: &Job<'_>) -> Vec<Outcome> {
+    /// Adds a job that runs once others are done. If one of them fails, it is skipped.
+    pub(crate) fn add(&self, job: J, after: &[JobId]) -> JobId {
+        self.insert(job, after, None)
+    }
+
+    fn insert(&self, job: J, after: &[JobId], whole: Option<JobId>) -> JobId {
+        let mut state = self.lock();
+        let id = state.insert(job, after, whole);
+        drop(state);
+        self.wake.notify_all();
+        id
+    }
+
+    /// Does every job, and those that are added meanwhile. Gives what failed, in the order of time. `perform` must not panic: nobody
+    /// would do the rest.
+    pub(crate) fn run(&self, perform: &Perform<'_, J>) -> Vec<(JobId, Error)> {
         let mut refused = None;
         std::thread::scope(|scope| {
-            let threads = self.limits.threads.min(self.after.len());
-            let start = || spawn(scope, self.limits.stack, || self.work(name, job));
+            // One more for jobs that need no processor.
+            let threads = self.limits.tokens.processors + 1;
+            let start = || spawn(scope, self.limits.stack, || self.work(perform));
             let started = (0..threads).map_while(|_| start().map_err(|error| refused = Some(error)).ok()).count();
             // With fewer threads the work takes longer, with none it would never end.
             if let (0, Some(error)) = (started, refused.take()) {
-                let mut state = lock(&self.state);
+                let mut state = self.lock();
                 state.stopped = true;
-                state.outcomes[0] = Some(Outcome::Failed(Error::system("start a thread")(error)));
+                state.failures.push((JobId(0), Error::system("start a thread")(error)));
             }
         });
-        let outcomes = std::mem::take(&mut lock(&self.state).outcomes);
-        outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::Skipped)).collect()
+        std::mem::take(&mut self.lock().failures)
+    }
+
+    /// Whether a job was done.
+    pub(crate) fn is_done(&self, job: JobId) -> bool {
+        self.lock().jobs[job.0].outcome == Outcome::Done
     }
 
     /// Whether a job will not be begun any more, or has ended.
-    pub(crate) fn is_settled(&self, job: usize) -> bool {
-        let state = lock(&self.state);
-        state.stopped || state.outcomes.get(job).is_none_or(Option::is_some)
+    pub(crate) fn is_settled(&self, job: JobId) -> bool {
+        let state = self.lock();
+        state.stopped || state.jobs[job.0].outcome != Outcome::Open
     }
 
-    fn work(&self, name: &Name<'_>, job: &Job<'_>) {
-        let mut guard = lock(&self.state);
-        loop {
-            if guard.open == 0 || guard.stopped {
-                self.wake.notify_all();
-                return;
-            }
-            let Some(Reverse(next)) = guard.ready.pop() else {
-                guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+    fn work(&self, perform: &Perform<'_, J>) {
+        let mut state = self.lock();
+        while state.open > 0 && !state.stopped {
+            let Some((id, job)) = state.begin() else {
+                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            drop(guard);
-            let result = Error::catch(|| name(next), || job(next));
-            guard = lock(&self.state);
-            match result {
-                Ok(()) => guard.finish(next, Outcome::Done, &self.below),
-                Err(error) => {
-                    guard.stopped |= !self.limits.keep_going || matches!(error, Error::Cancelled);
-                    guard.finish(next, Outcome::Failed(error), &self.below);
-                }
-            }
+            drop(state);
+            let (result, needs) = (perform(&Worker { scheduler: self, perform, job: id }, &job), job.needs());
+            drop(job);
+            state = self.lock();
+            state.free.give_back(needs);
+            state.finish(id, result, self.limits.keep_going);
             self.wake.notify_all();
         }
+        self.wake.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// Settles a job, and skips what depends on it if it was not done.
-    fn finish(&mut self, job: usize, outcome: Outcome, below: &[Vec<usize>]) {
-        let done = matches!(outcome, Outcome::Done);
-        self.settle(job, outcome);
-        let mut settled = vec![job];
-        while let Some(job) = settled.pop() {
-            for &next in &below[job] {
-                if self.outcomes[next].is_some() {
-                    continue;
-                }
-                self.waiting_for[next] -= 1;
-                if !done {
-                    self.settle(next, Outcome::Skipped);
-                    settled.push(next);
-                } else if self.waiting_for[next] == 0 {
-                    self.ready.push(Reverse(next));
-                }
+impl<J: Job> Worker<'_, J> {
+    /// Adds a job that runs once others are done.
+    pub(crate) fn add(&self, job: J, after: &[JobId]) -> JobId {
+        self.scheduler.add(job, after)
+    }
+
+    /// Adds a job without which this one is not done: what waits for this one waits for both.
+    pub(crate) fn add_part(&self, job: J, after: &[JobId]) -> JobId {
+        self.scheduler.insert(job, after, Some(self.job))
+    }
+
+    /// Does jobs of a lower rank than this here and now, while more of them wait than there are processors. So a job that adds
+    /// others does not run away from them: what they hold in memory stays bounded.
+    pub(crate) fn relieve(&self, rank: u8) {
+        let most = self.scheduler.limits.tokens.processors;
+        loop {
+            let mut state = self.scheduler.lock();
+            if state.stopped || state.ready.range(..(rank, JobId(0))).nth(most).is_none() {
+                return;
+            }
+            // The job at hand holds the processor for it.
+            let Some((id, job)) = state.pop(rank) else { return };
+            drop(state);
+            let worker = Worker { scheduler: self.scheduler, perform: self.perform, job: id };
+            let result = (self.perform)(&worker, &job);
+            drop(job);
+            self.scheduler.lock().finish(id, result, self.scheduler.limits.keep_going);
+            self.scheduler.wake.notify_all();
+        }
+    }
+
+    /// See [`Scheduler::is_settled`].
+    pub(crate) fn is_settled(&self, job: JobId) -> bool {
+        self.scheduler.is_settled(job)
+    }
+}
+
+impl<J: Job> State<J> {
+    fn insert(&mut self, job: J, after: &[JobId], whole: Option<JobId>) -> JobId {
+        let id = JobId(self.jobs.len());
+        let rank = job.rank();
+        let open: Vec<JobId> = after.iter().copied().filter(|job| self.jobs[job.0].outcome == Outcome::Open).collect();
+        let is_lost = self.stopped || after.iter().any(|job| self.jobs[job.0].outcome == Outcome::Lost);
+        open.iter().for_each(|job| self.jobs[job.0].below.push(id));
+        if let Some(whole) = whole {
+            self.jobs[whole.0].open += 1;
+        }
+        let (job, waiting_for) = (Some(Arc::new(job)), open.len());
+        let outcome = Outcome::Open;
+        self.jobs.push(Entry { job, rank, whole, waiting_for, below: Vec::new(), open: 1, outcome });
+        self.open += 1;
+        match (is_lost, waiting_for) {
+            (true, _) => self.settle(id, Outcome::Lost),
+            (false, 0) => drop(self.ready.insert((rank, id))),
+            (false, _) => {}
+        }
+        id
+    }
+
+    /// The next job for which there are tokens, with these.
+    fn begin(&mut self) -> Option<(JobId, Arc<J>)> {
+        let (jobs, free) = (&self.jobs, &mut self.free);
+        let fits = |(_, id): &&(u8, JobId)| jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
+        let next = self.ready.iter().find(fits).copied()?;
+        self.taken(next)
+    }
+
+    /// The next job of a lower rank, for a thread that holds tokens already.
+    fn pop(&mut self, below: u8) -> Option<(JobId, Arc<J>)> {
+        let next = self.ready.range(..(below, JobId(0))).next().copied()?;
+        self.taken(next)
+    }
+
+    fn taken(&mut self, next: (u8, JobId)) -> Option<(JobId, Arc<J>)> {
+        self.ready.remove(&next);
+        Some((next.1, self.jobs[next.1.0].job.take()?))
+    }
+
+    fn finish(&mut self, job: JobId, result: Result<(), Error>, keep_going: bool) {
+        match result {
+            Ok(()) => self.part_done(job),
+            Err(error) => {
+                self.stopped |= !keep_going || matches!(error, Error::Cancelled);
+                self.failures.push((job, error));
+                self.settle(job, Outcome::Lost);
             }
         }
     }
 
-    fn settle(&mut self, job: usize, outcome: Outcome) {
-        self.outcomes[job] = Some(outcome);
-        self.open -= 1;
+    /// A job, or one of its parts, is done.
+    fn part_done(&mut self, job: JobId) {
+        let entry = &mut self.jobs[job.0];
+        entry.open -= 1;
+        if entry.open == 0 && entry.outcome == Outcome::Open {
+            self.settle(job, Outcome::Done);
+        }
+    }
+
+    /// Settles a job. What depends on one that was not done, or has it as a part, is lost with it.
+    fn settle(&mut self, job: JobId, outcome: Outcome) {
+        let mut settled = vec![(job, outcome)];
+        while let Some((job, outcome)) = settled.pop() {
+            let entry = &mut self.jobs[job.0];
+            if entry.outcome != Outcome::Open {
+                continue;
+            }
+            entry.outcome = outcome;
+            (entry.job, self.open) = (None, self.open - 1);
+            let (below, whole) = (std::mem::take(&mut entry.below), entry.whole);
+            for next in below {
+                let entry = &mut self.jobs[next.0];
+                entry.waiting_for -= 1;
+                match outcome {
+                    Outcome::Done if entry.waiting_for == 0 && entry.outcome == Outcome::Open => {
+                        self.ready.insert((entry.rank, next));
+                    }
+                    Outcome::Done => {}
+                    Outcome::Open | Outcome::Lost => settled.push((next, Outcome::Lost)),
+                }
+            }
+            let Some(whole) = whole else { continue };
+            match outcome {
+                Outcome::Done => {
+                    let entry = &mut self.jobs[whole.0];
+                    entry.open -= 1;
+                    if entry.open == 0 {
+                        settled.push((whole, Outcome::Done));
+                    }
+                }
+                Outcome::Open | Outcome::Lost => settled.push((whole, Outcome::Lost)),
+            }
+        }
     }
 }
 
@@ -150,106 +326,11 @@ impl State {
 ///
 /// # Errors
 /// If the system has no thread or no memory for it.
-pub(crate) fn spawn<'scope>(
+fn spawn<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     stack: usize,
     work: impl FnOnce() + Send + 'scope,
 ) -> std::io::Result<()> {
     let span = tracing::Span::current();
     std::thread::Builder::new().stack_size(stack).spawn_scoped(scope, move || span.in_scope(work)).map(drop)
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    fn run(after: &[Vec<usize>], keep_going: bool, job: &Job<'_>) -> Vec<Outcome> {
-        let limits = Limits { threads: 3, stack: 1 << 20, keep_going };
-        Schedule::new(after, limits).run(&|job| format!("doing job {job}"), job)
-    }
-
-    fn failing(fail: usize) -> impl Fn(usize) -> Result<(), Error> {
-        move |n| if n == fail { Err(Error::Request("no".to_owned())) } else { Ok(()) }
-    }
-
-    #[test]
-    fn every_job_runs_after_those_before_it() {
-        let after: Vec<Vec<usize>> =
-            (0..200).map(|n: usize| if n < 10 { vec![] } else { vec![n / 2, n - 10] }).collect();
-        let clock = AtomicUsize::new(0);
-        let times: Vec<AtomicUsize> = after.iter().map(|_| AtomicUsize::new(usize::MAX)).collect();
-        let job = |n: usize| {
-            for &before in &after[n] {
-                assert!(times[before].load(Ordering::SeqCst) < usize::MAX, "{before} comes before {n}");
-            }
-            times[n].store(clock.fetch_add(1, Ordering::SeqCst), Ordering::SeqCst);
-            Ok(())
-        };
-        assert!(run(&after, false, &job).iter().all(|outcome| matches!(outcome, Outcome::Done)));
-    }
-
-    #[test]
-    fn what_depends_on_a_failure_is_skipped_and_the_rest_runs_when_asked() {
-        let after = vec![vec![], vec![], vec![0], vec![2], vec![1]];
-        let outcomes = run(&after, true, &failing(0));
-        assert!(matches!(outcomes[0], Outcome::Failed(_)));
-        assert!(matches!(outcomes[2], Outcome::Skipped) && matches!(outcomes[3], Outcome::Skipped));
-        assert!(matches!(outcomes[1], Outcome::Done) && matches!(outcomes[4], Outcome::Done));
-    }
-
-    #[test]
-    fn a_failure_stops_the_rest_otherwise() {
-        let chain: Vec<Vec<usize>> = (0..50usize).map(|n| if n == 0 { vec![] } else { vec![n - 1] }).collect();
-        let outcomes = run(&chain, false, &failing(3));
-        assert!(matches!(outcomes[2], Outcome::Done) && matches!(outcomes[3], Outcome::Failed(_)));
-        assert!(outcomes[4..].iter().all(|outcome| matches!(outcome, Outcome::Skipped)));
-    }
-
-    #[test]
-    fn a_panic_is_a_failure_that_names_its_job_and_nobody_waits_for_it() {
-        let chain: Vec<Vec<usize>> = (0..50usize).map(|n| if n == 0 { vec![] } else { vec![n - 1] }).collect();
-        let job = |n: usize| if n == 3 { panic!("lost count") } else { Ok(()) };
-        for keep_going in [false, true] {
-            let outcomes = run(&chain, keep_going, &job);
-            assert!(matches!(outcomes[2], Outcome::Done) && matches!(outcomes[4], Outcome::Skipped));
-            let Outcome::Failed(error) = &outcomes[3] else { panic!("job 3 fails") };
-            assert!(error.to_string().starts_with("a bug in flowc, doing job 3: lost count, at "), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_will_not_run_any_more_is_settled() {
-        let after = vec![vec![], vec![0], vec![1], vec![]];
-        let limits = |keep_going| Limits { threads: 1, stack: 1 << 20, keep_going };
-        for keep_going in [false, true] {
-            let schedule = Schedule::new(&after, limits(keep_going));
-            let seen = Mutex::new(Vec::new());
-            let settled = || (0..4).map(|job| schedule.is_settled(job)).collect::<Vec<_>>();
-            let job = |n: usize| {
-                seen.lock().unwrap().push(settled());
-                failing(0)(n)
-            };
-            schedule.run(&|_| String::new(), &job);
-            let seen = seen.into_inner().unwrap();
-            assert_eq!(seen[0], [false; 4]);
-            assert_eq!(seen.get(1), keep_going.then_some(&vec![true, true, true, false]));
-            assert_eq!(settled(), [true; 4]);
-        }
-    }
-
-    #[test]
-    fn a_system_without_threads_is_told() {
-        let limits = Limits { threads: 2, stack: usize::MAX / 2, keep_going: false };
-        let outcomes = Schedule::new(&[vec![], vec![0]], limits).run(&|_| String::new(), &|_| Ok(()));
-        let [Outcome::Failed(error @ Error::System { .. }), Outcome::Skipped] = &outcomes[..] else {
-            panic!("{outcomes:?}")
-        };
-        assert!(error.to_string().starts_with("cannot start a thread: "), "{error}");
-    }
 }

@@ -36,7 +36,7 @@ impl Bar {
             Event::BuildLog { message, .. } => self.0.set_message(terminal::harmless(message)),
             Event::BuildFinished { .. } => self.clear(),
             Event::FileRead { file, .. } => self.0.set_message(terminal::harmless(&format!("reading {file}"))),
-            Event::WorkPlanned { tasks } => self.start(*tasks),
+            Event::WorkPlanned { tasks, .. } => self.start(*tasks),
             Event::SegmentRan { stages, .. } => self.step(stages.last().map_or("", String::as_str)),
             Event::SegmentUnchanged { stage, .. } => self.step(stage),
             _ => {}

@@ -49,7 +49,7 @@ impl Lines {
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
             Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
-            Event::WorkPlanned { tasks } => self.planned(*tasks),
+            Event::WorkPlanned { tasks, .. } => self.planned(*tasks),
             Event::StageVerified { stage, segments: 0 } => {
                 Some(format!("{stage}: nothing to verify, the store had no results of it"))
             }
@@ -62,6 +62,7 @@ impl Lines {
             | Event::Error(_)
             | Event::RunStarted { .. }
             | Event::FileRead { .. }
+            | Event::TaskStarted { .. }
             | Event::RunFinished(_) => None,
         }
     }

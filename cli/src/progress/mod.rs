@@ -7,7 +7,7 @@ mod lines;
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flowc_executor::{ErrorReport, Event, Observer};
+use flowc_executor::{ErrorReport, Event, Observer, Stamper};
 use serde::Serialize;
 
 use self::bar::Bar;
@@ -32,6 +32,7 @@ pub(crate) struct Progress {
     lines: Mutex<Lines>,
     bar: Option<Bar>,
     ended: Mutex<bool>,
+    stamper: Stamper,
     /// Why standard output took no more events.
     unwritten: Mutex<Option<std::io::Error>>,
 }
@@ -45,6 +46,7 @@ impl Progress {
             lines: Mutex::new(Lines::new(bar.is_none())),
             bar,
             ended: Mutex::default(),
+            stamper: Stamper::new(),
             unwritten: Mutex::default(),
         }
     }
@@ -90,7 +92,7 @@ impl Progress {
     fn write(&self, event: &Event) {
         let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
         if unwritten.is_none() {
-            *unwritten = print_json(&*shortened(event)).err();
+            *unwritten = print_json(&self.stamper.stamp(shortened(event).into_owned())).err();
         }
     }
 

@@ -97,6 +97,8 @@ impl Project {
         let rules = [
             (r"\b[0-9a-f]{64}\b", "[DIGEST]"),
             (r"\b[0-9a-f]{12}\b", "[DIGEST]"),
+            (r#""run":"[0-9a-f]{32}""#, "\"run\":\"[RUN]\""),
+            (r#""time":[0-9.]+"#, "\"time\":[TIME]"),
             (r#""seconds":[0-9.e-]+"#, "\"seconds\":[TIME]"),
             (r" +\d+\.\d{3}\n", " [TIME]\n"),
             (r"\b\d+\.\d+ s\b", "[TIME]"),

@@ -23,6 +23,23 @@ pub struct Demand {
     pub after: Vec<Vec<usize>>,
 }
 
+impl Demand {
+    /// The tasks that are accepted, but for those that depend on one that is not.
+    pub(crate) fn only(self, accepts: impl Fn(&Task) -> bool) -> Self {
+        let mut places = vec![None; self.tasks.len()];
+        let mut kept = Self::default();
+        for (number, (task, after)) in self.tasks.into_iter().zip(self.after).enumerate() {
+            let after: Option<Vec<usize>> = after.into_iter().map(|before| places[before]).collect();
+            if let Some(after) = after.filter(|_| accepts(&task)) {
+                places[number] = Some(kept.tasks.len());
+                kept.tasks.push(task);
+                kept.after.push(after);
+            }
+        }
+        kept
+    }
+}
+
 /// The tasks that give everything that a selection wants and that can't be had without running. `stored` says per stream
 /// whether its edge is stored.
 ///
@@ -43,7 +60,7 @@ pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &S
 type Wanted = BTreeMap<(StreamId, usize), BTreeSet<usize>>;
 
 /// Collects wants and turns them into tasks.
-pub struct TaskPlanner<'a, L> {
+pub(crate) struct TaskPlanner<'a, L> {
     locator: Locator<'a, L>,
     /// Per stream, whether its edge is stored.
     stored: &'a [bool],
@@ -55,14 +72,11 @@ pub struct TaskPlanner<'a, L> {
 
 impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
-    pub fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
+    pub(crate) fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
         Self { locator, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
     }
 
     /// Wants columns of every segment of a stream. Those that are all there want nothing more.
-    ///
-    /// # Errors
-    /// If the store can't be asked which segments it has.
     pub(crate) fn want_all(&mut self, stream: StreamId, columns: &[usize]) -> Result<(), L::Error> {
         if self.plan().producing_stage(stream).is_none() {
             return Ok(());
@@ -77,15 +91,12 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// Wants columns of one segment.
-    pub fn want(&mut self, stream: StreamId, segment: usize, columns: &[usize]) {
+    pub(crate) fn want(&mut self, stream: StreamId, segment: usize, columns: &[usize]) {
         self.wanted.entry((stream, segment)).or_default().extend(columns);
     }
 
     /// Wants the partial of one segment.
-    ///
-    /// # Errors
-    /// If the store can't be asked whether it has the partial.
-    pub fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), L::Error> {
+    pub(crate) fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), L::Error> {
         let Some(tree) = self.locator.datasets.partials.get(&stage).cloned() else { return Ok(()) };
         if let Some(keys) = tree.levels[0].get(segment) {
             self.supply_partial(stage, &tree, 0, segment, keys)?;
@@ -94,10 +105,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     }
 
     /// All tasks for what is wanted.
-    ///
-    /// # Errors
-    /// If the store can't be asked what it has of the streams above.
-    pub fn resolve(mut self) -> Result<Demand, L::Error> {
+    pub(crate) fn resolve(mut self) -> Result<Demand, L::Error> {
         // Producers come before consumers in the plan's streams, so from the last on every want of a stream is known
         // when the stream's turn comes.
         while let Some(((stream, segment), columns)) = self.wanted.pop_last() {

@@ -11,6 +11,7 @@ use flowc_planner::plan::{Input, Output, OutputColumn, Plan, Producer, Rows, Str
 
 use crate::groups::group_keys;
 use crate::lineage::Lineage;
+use crate::selection::Above;
 
 /// Partials that one merge takes. It is part of what results depend on, so it is fixed.
 pub const MERGE_FAN_IN: usize = 16;
@@ -183,6 +184,22 @@ impl<'a> KeyDeriver<'a> {
             }
         }
         self.derive_stages(0..self.plan.stages.len(), &mut datasets);
+        datasets
+    }
+
+    /// The keys of some streams, and of all that they are made of. `source` is as in [`KeyDeriver::datasets`].
+    pub fn datasets_of(&self, streams: &[StreamId], source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
+        let above = Above::of(self.plan, streams.iter().copied());
+        let mut datasets = Datasets::default();
+        for (id, stream) in self.plan.streams.iter().enumerate() {
+            if let Producer::Source { source: of } | Producer::Rejects { source: of } = stream.producer
+                && above.sources.contains(&of)
+                && let Some(segments) = source(stream.producer)
+            {
+                datasets.streams.insert(StreamId(id), segments);
+            }
+        }
+        self.derive_stages(above.stages, &mut datasets);
         datasets
     }
 

@@ -7,14 +7,16 @@
 //! 3. [`location`] says where each column can be had: in the store, in a source file, or nowhere yet. What the store holds
 //!    it asks a [`Lookup`];
 //! 4. [`demand`] makes a [`task`] of everything that is missing;
-//! 5. [`content`] derives the keys of a task's results from the content of what it takes in, so that equal content is
+//! 5. [`ahead`] says which tasks need not wait until all sources have been read;
+//! 6. [`content`] derives the keys of a task's results from the content of what it takes in, so that equal content is
 //!    recognised (early cutoff);
-//! 6. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
+//! 7. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
 //!
 //! `tests/cases` has one text file per test: a pipeline, what changes, and the tasks that follow.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ahead;
 mod content;
 mod demand;
 mod fusion;
@@ -26,15 +28,14 @@ mod passthrough;
 mod selection;
 mod task;
 
+pub use ahead::Ahead;
 pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
-pub use demand::{Demand, TaskPlanner, demand};
+pub use demand::{Demand, demand};
 pub use fusion::fused_groups;
 pub use groups::group_keys;
 pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{ColumnLocation, Locator, Lookup};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
-pub use selection::{
-    Request, Selection, UnknownStage, columns_read, driven_by_source, makers, stage_named, taken_whole,
-};
+pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};

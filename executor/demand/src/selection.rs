@@ -116,13 +116,13 @@ impl Selection {
 
 /// All that streams come from.
 #[derive(Default)]
-struct Above {
-    stages: BTreeSet<usize>,
-    sources: BTreeSet<usize>,
+pub(crate) struct Above {
+    pub stages: BTreeSet<usize>,
+    pub sources: BTreeSet<usize>,
 }
 
 impl Above {
-    fn of(plan: &Plan, streams: impl IntoIterator<Item = StreamId>) -> Self {
+    pub(crate) fn of(plan: &Plan, streams: impl IntoIterator<Item = StreamId>) -> Self {
         let (mut above, mut open) = (Self::default(), streams.into_iter().collect::<Vec<_>>());
         while let Some(stream) = open.pop() {
             match plan.stream(stream).producer {
@@ -171,7 +171,7 @@ fn feeds_only(plan: &Plan, stream: StreamId, stages: &BTreeSet<usize>) -> bool {
 }
 
 /// Per stream, the columns that something reads, at most: sinks all, stages what they read and pass on.
-pub fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<usize>> {
+pub(crate) fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<usize>> {
     let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
     let mut read = vec![BTreeSet::new(); plan.streams.len()];
     for stream in selection.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(selection.streams.iter().copied()) {
@@ -211,7 +211,7 @@ fn makes(stage: &Stage, read: &[BTreeSet<usize>]) -> bool {
 
 /// Per source, the stages that take its segments one at a time, directly or one after the other, in order; the last of
 /// such a row may be combining.
-pub fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<usize>> {
+pub(crate) fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<usize>> {
     let mut driven = vec![Vec::new(); plan.sources.len()];
     let mut source_of: Vec<Option<usize>> = vec![None; plan.streams.len()];
     for (index, source) in plan.sources.iter().enumerate() {
@@ -225,15 +225,4 @@ pub fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<usize>> {
         }
     }
     driven
-}
-
-/// Sources that some stage takes whole: they are read first, so that what they are joined with can be run on at once.
-pub fn taken_whole(plan: &Plan) -> BTreeSet<usize> {
-    let whole = plan.stages.iter().flat_map(|stage| &stage.inputs).filter(|input| !input.class.is_driving());
-    whole
-        .filter_map(|input| match plan.stream(input.stream).producer {
-            Producer::Source { source } => Some(source),
-            _ => None,
-        })
-        .collect()
 }

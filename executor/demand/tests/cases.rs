@@ -9,6 +9,7 @@ mod catalogue;
 #[path = "support/world.rs"]
 mod world;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -19,6 +20,8 @@ use world::{Done, Segment, World};
 /// The steps of a case, and what was told of them.
 struct Steps {
     world: World,
+    /// Sources that are being read.
+    reading: BTreeSet<usize>,
     told: String,
 }
 
@@ -32,6 +35,9 @@ impl Steps {
     /// - `code STAGE` changes a stage's code;
     /// - `constant STAGE` makes all results of a stage have the same content;
     /// - `forget` empties the store;
+    /// - `reading SOURCE...` says that these sources are not known before they have ended;
+    /// - `arrive SOURCE SEGMENT` tells the tasks that are due when a segment arrives, and stores their results;
+    /// - `end SOURCE` tells the tasks that are due when a source has ended while others are being read, and stores their results;
     /// - `keys` tells the keys of all streams;
     /// - `run [only|until|force|verify STAGE]...` tells the tasks of a request, and stores their results.
     fn take(&mut self, step: &str) {
@@ -70,6 +76,18 @@ impl Steps {
                 self.world.columns.clear();
                 self.world.rows.clear();
             }
+            ["reading", ref sources @ ..] => self.reading = sources.iter().map(|name| source(name)).collect(),
+            ["arrive", name, segment] => {
+                let (source, segment) = (source(name), number(segment));
+                let done = self.world.arrive(source, segment, &self.reading);
+                self.tell_tasks(&done);
+            }
+            ["end", name] => {
+                let source = source(name);
+                self.reading.remove(&source);
+                let done = self.world.end(source, &self.reading);
+                self.tell_tasks(&done);
+            }
             ["keys"] => self.tell_keys(),
             ["run", ref request @ ..] => self.run(request),
             _ => panic!("no such step: {step}"),
@@ -88,15 +106,20 @@ impl Steps {
         let (only, until, force, verify) = (of("only"), of("until"), of("force"), of("verify"));
         let request = Request { only: &only, until: &until, force: &force, verify: &verify };
         let selection = Selection::new(&self.world.plan, &request).unwrap();
+        assert!(self.reading.is_empty(), "what is missing is known once all sources are");
         let done = self.world.run(&selection);
-        for done in &done {
+        self.tell_tasks(&done);
+        let again = Selection { forced: Default::default(), ..selection };
+        assert!(self.world.demand(&again).tasks.is_empty(), "a run leaves nothing to do\n{}", self.told);
+    }
+
+    fn tell_tasks(&mut self, done: &[Done]) {
+        for done in done {
             writeln!(self.told, "  {}", described(&self.world.plan, done)).unwrap();
         }
         if done.is_empty() {
             self.told.push_str("  nothing to do\n");
         }
-        let again = Selection { forced: Default::default(), ..selection };
-        assert!(self.world.demand(&again).tasks.is_empty(), "a run leaves nothing to do\n{}", self.told);
     }
 
     fn tell_keys(&mut self) {
@@ -166,7 +189,7 @@ fn told(text: &str) -> String {
     let outcome = catalogue::planned(text);
     let problems: Vec<String> = outcome.problems.iter().map(ToString::to_string).collect();
     let plan = outcome.value.unwrap_or_else(|| panic!("{problems:?}\n{text}"));
-    let mut steps = Steps { world: World::new(plan), told: String::new() };
+    let mut steps = Steps { world: World::new(plan), reading: BTreeSet::new(), told: String::new() };
     text.lines().filter_map(|line| line.strip_prefix("//> ")).for_each(|step| steps.take(step));
     steps.told
 }

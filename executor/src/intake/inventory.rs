@@ -23,6 +23,7 @@ use crate::remembered::FILES;
 pub(crate) type Unreadable = BTreeMap<usize, Error>;
 
 /// What a scan found in a file.
+#[derive(Default)]
 pub(crate) struct ReadFile {
     /// Its segments, in order.
     pub scans: Vec<Arc<SegmentScan>>,

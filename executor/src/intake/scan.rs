@@ -3,12 +3,11 @@
 //! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
 //! without reading it twice.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, bounded};
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
@@ -16,216 +15,123 @@ use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError};
 use flowc_store::{Record, Store};
 
 use crate::intake::files::OpenFiles;
-use crate::intake::inventory::{Inventory, ReadFile, SegmentFacts, SegmentScan, Unreadable};
+use crate::intake::inventory::{Inventory, ReadFile, SegmentFacts, SegmentScan};
 use crate::intake::notes::FileNotes;
 use crate::remembered::SEGMENT;
-use crate::schedule::spawn;
 use crate::{Cancel, Error, Event, Observer};
 
-/// A segment that was just decoded.
-pub(crate) struct Decoded<'a> {
+/// A file of a source.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FileIndex {
     /// Index of the source.
     pub source: usize,
-    /// The name of its file.
-    pub file: &'a str,
-    /// What was found in it.
-    pub scan: &'a SegmentScan,
-    /// All columns, in cuts of `BATCH_ROWS`.
-    pub batches: &'a [RecordBatch],
+    /// Index of the file in the source.
+    pub file: usize,
 }
 
-/// Takes decoded segments, on any thread.
-pub(crate) type OnDecoded<'a> = dyn Fn(Decoded<'_>) -> Result<(), Error> + Sync + 'a;
-
-/// Scans files of one plan's sources.
-pub(crate) struct Scanner<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
-    /// The store.
-    pub store: &'a Store,
-    /// Opens files.
-    pub files: &'a OpenFiles,
-    /// Threads.
-    pub jobs: usize,
-    /// Bytes of stack that a thread needs.
-    pub stack: usize,
-    /// Hears of files.
-    pub observer: &'a dyn Observer,
-    /// Stops the run.
-    pub cancel: &'a Cancel,
-    /// Takes decoded segments.
-    pub on_decoded: &'a OnDecoded<'a>,
-    /// Whether a source that can't be read leaves the others alone.
-    pub keep_going: bool,
-}
-
-/// A segment to be decoded, and whose it is.
-struct Job {
-    place: FileIndex,
+/// A segment that must be decoded to find its keys.
+pub(crate) struct NewSegment {
+    /// Its file.
+    pub place: FileIndex,
     file: Arc<OpenFile>,
     raw: RawSegment,
     bytes: Option<Bytes>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct FileIndex {
-    source: usize,
-    file: usize,
+/// A segment that was just decoded.
+pub(crate) struct Decoded {
+    /// The name of its file.
+    pub file: String,
+    /// What was found in it.
+    pub scan: Arc<SegmentScan>,
+    /// All columns, in cuts of `BATCH_ROWS`.
+    pub batches: Vec<RecordBatch>,
 }
 
-/// What threads find, in any order.
+/// What was found in files while they are being read, by any thread.
 #[derive(Default)]
-struct Findings {
-    scans: Vec<(FileIndex, SegmentScan)>,
-    /// What was noticed of files when they were opened.
-    notes: BTreeMap<FileIndex, FileNotes>,
+pub(crate) struct Findings(Mutex<BTreeMap<FileIndex, ReadFile>>);
+
+impl Findings {
+    /// Takes in what was found in a segment.
+    pub(crate) fn add(&self, place: FileIndex, scan: Arc<SegmentScan>) {
+        self.lock().entry(place).or_default().scans.push(scan);
+    }
+
+    fn note(&self, place: FileIndex, notes: FileNotes) {
+        self.lock().entry(place).or_default().notes = notes;
+    }
+
+    /// All of a source whose files have been read: each file by source and file, its segments in order.
+    pub(crate) fn take(&self, source: usize) -> BTreeMap<(usize, usize), ReadFile> {
+        let mut found = self.lock();
+        let mut of_source = found.split_off(&FileIndex { source, file: 0 });
+        found.append(&mut of_source.split_off(&FileIndex { source: source + 1, file: 0 }));
+        drop(found);
+        of_source.values_mut().for_each(|file| file.scans.sort_by_key(|scan| scan.raw.ordinal));
+        of_source.into_iter().map(|(place, file)| ((place.source, place.file), file)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileIndex, ReadFile>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-type Found = Mutex<Findings>;
-
-/// What a scan found.
-pub(crate) struct Scanned {
-    /// Each file that was read, by source and file.
-    pub files: BTreeMap<(usize, usize), ReadFile>,
-    /// The sources that could not be read.
-    pub unreadable: Unreadable,
-}
-
-/// Where threads put what they find.
+/// Scans files of one plan's sources.
 #[derive(Clone, Copy)]
-struct Results<'a> {
-    found: &'a Found,
-    unreadable: &'a Mutex<Unreadable>,
+pub(crate) struct Scanner<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The store.
+    pub store: &'a Store,
+    /// The files, as they were listed.
+    pub inventory: &'a Inventory,
+    /// Opens files.
+    pub files: &'a OpenFiles,
+    /// Hears of files.
+    pub observer: &'a dyn Observer,
+    /// Stops the run.
+    pub cancel: &'a Cancel,
+    /// Takes what is found.
+    pub findings: &'a Findings,
 }
 
 impl Scanner<'_> {
-    /// Scans these files of the inventory, but for sources that can't be read.
-    ///
-    /// # Errors
-    /// Anything that is not a source's fault; without `keep_going` the first unreadable source, too.
-    pub(crate) fn scan(&self, inventory: &Inventory, unread: &[(usize, usize)]) -> Result<Scanned, Error> {
-        let queue: Mutex<VecDeque<FileIndex>> =
-            Mutex::new(unread.iter().map(|&(source, file)| FileIndex { source, file }).collect());
-        let (found, unreadable, failure) = (Found::default(), Mutex::default(), Mutex::new(None));
-        let (sender, receiver) = bounded(self.jobs);
-        std::thread::scope(|scope| {
-            for thread in 0..self.jobs.min(unread.len().max(2)) {
-                let (sender, receiver) = (sender.clone(), receiver.clone());
-                let (queue, found, unreadable, failure) = (&queue, &found, &unreadable, &failure);
-                let started = spawn(scope, self.stack, move || {
-                    let results = Results { found, unreadable };
-                    let work = || self.work(inventory, queue, sender, &receiver, results);
-                    if let Err(error) = Error::catch(|| "reading sources".to_owned(), work) {
-                        // The rest of the work is dropped: whoever fails empties the queue.
-                        lock(queue).clear();
-                        receiver.try_iter().for_each(drop);
-                        lock(failure).get_or_insert(error);
-                    }
-                });
-                // With fewer threads the work takes longer, with none it would not be done.
-                if let (0, Err(error)) = (thread, started) {
-                    lock(failure).get_or_insert(Error::system("start a thread")(error));
-                    break;
-                }
-            }
-            drop(sender);
-        });
-        if let Some(error) = lock(&failure).take() {
-            return Err(error);
-        }
-        let Findings { scans: mut found, mut notes } = std::mem::take(&mut *lock(&found));
-        found.sort_by_key(|(place, scan)| (*place, scan.raw.ordinal));
-        let unreadable = unreadable.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let read = unread.iter().filter(|(source, _)| !unreadable.contains_key(source));
-        let mut of_file = |&(source, file): &(usize, usize)| ReadFile {
-            scans: Vec::new(),
-            notes: notes.remove(&FileIndex { source, file }).unwrap_or_default(),
-        };
-        let mut files: BTreeMap<(usize, usize), ReadFile> = read.map(|file| (*file, of_file(file))).collect();
-        for (place, scan) in found {
-            if let Some(file) = files.get_mut(&(place.source, place.file)) {
-                file.scans.push(Arc::new(scan));
-            }
-        }
-        Ok(Scanned { files, unreadable })
-    }
-
-    /// One thread: takes files while there are any, then helps with the segments of others' files.
-    fn work(
-        &self,
-        inventory: &Inventory,
-        queue: &Mutex<VecDeque<FileIndex>>,
-        sender: Sender<Job>,
-        receiver: &Receiver<Job>,
-        results: Results<'_>,
-    ) -> Result<(), Error> {
-        while let Some(place) = pop(queue) {
-            let scan = || self.scan_file(inventory, place, &sender, results.found);
-            self.settle(place, Error::catch(|| self.described(inventory, place), scan), results)?;
-        }
-        drop(sender);
-        for job in receiver {
-            let place = job.place;
-            let decode = || self.decode(inventory, job, results.found);
-            self.settle(place, Error::catch(|| self.described(inventory, place), decode), results)?;
-        }
-        Ok(())
-    }
-
     /// What is done for a file, in words.
-    fn described(&self, inventory: &Inventory, place: FileIndex) -> String {
-        let file = inventory.source(place.source).files[place.file].name();
+    pub(crate) fn described(&self, place: FileIndex) -> String {
+        let file = self.inventory.source(place.source).files[place.file].name();
         format!("reading {file} of the source `{}`", self.plan.sources[place.source].name)
     }
 
-    /// What is a source's own fault need not stop the others.
-    fn settle(&self, place: FileIndex, result: Result<(), Error>, results: Results<'_>) -> Result<(), Error> {
-        match result {
-            Err(error @ (Error::Source { .. } | Error::File { .. })) if self.keep_going => {
-                lock(results.unreadable).entry(place.source).or_insert(error);
-                Ok(())
-            }
-            other => other,
-        }
-    }
-
-    fn scan_file(
-        &self,
-        inventory: &Inventory,
-        place: FileIndex,
-        sender: &Sender<Job>,
-        found: &Found,
-    ) -> Result<(), Error> {
+    /// Cuts a file into segments. Those whose facts are not known are handed on.
+    ///
+    /// # Errors
+    /// If the file can't be read, or is not what it was when it was listed.
+    pub(crate) fn read(&self, place: FileIndex, hand_on: &mut dyn FnMut(NewSegment)) -> Result<(), Error> {
         let of = &self.plan.sources[place.source];
         let name = &of.name;
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
-        let entry = &inventory.source(place.source).files[place.file];
-        let file = Arc::new(self.files.open_new(self.plan, inventory, place.source, place.file)?);
+        let entry = &self.inventory.source(place.source).files[place.file];
+        let file = Arc::new(self.files.open_new(self.plan, self.inventory, place.source, place.file)?);
         if entry.part.stamp.is_some_and(|stamp| stamp != file.stamp()) {
             let message = format!("{} changed during the run. Run again", entry.name());
             return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
         let bytes = file.stamp().size;
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
-        let failed = |error: SourceError| self.files.source_error(self.plan, inventory, place.source, error);
+        let failed = |error: SourceError| self.files.source_error(self.plan, self.inventory, place.source, error);
         let notes = FileNotes {
             unknown_columns: file.unknown_columns(),
             unread_folders: file.unread_folders().to_vec(),
             doubt: self.files.doubt(place.source, &entry.part),
         };
-        lock(found).notes.insert(place, notes);
+        self.findings.note(place, notes);
         for segment in file.segments() {
-            if self.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
+            self.check_cancel()?;
             let (raw, bytes) = segment.map_err(failed)?;
-            if let Some(facts) = self.known_facts(&raw, place, &file)? {
-                lock(found).scans.push((place, SegmentScan { raw, facts }));
-                continue;
-            }
-            let job = Job { place, file: file.clone(), raw, bytes };
-            if let Err(job) = sender.try_send(job) {
-                self.decode(inventory, job.into_inner(), found)?;
+            match self.known_facts(&raw, place, &file)? {
+                Some(facts) => self.findings.add(place, Arc::new(SegmentScan { raw, facts })),
+                None => hand_on(NewSegment { place, file: file.clone(), raw, bytes }),
             }
         }
         file.verify_unchanged().map_err(failed)?;
@@ -233,6 +139,10 @@ impl Scanner<'_> {
             self.files.keep(place.source, place.file, file);
         }
         Ok(())
+    }
+
+    fn check_cancel(&self) -> Result<(), Error> {
+        if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
@@ -280,16 +190,18 @@ impl Scanner<'_> {
         hasher.finish()
     }
 
-    fn decode(&self, inventory: &Inventory, job: Job, found: &Found) -> Result<(), Error> {
-        let Job { place, file, raw, bytes } = job;
-        if self.cancel.is_cancelled() {
-            return Err(Error::Cancelled);
-        }
+    /// Decodes a segment and finds its keys.
+    ///
+    /// # Errors
+    /// If rows can't be read, and are not to be left out.
+    pub(crate) fn decode(&self, segment: &NewSegment) -> Result<Decoded, Error> {
+        let NewSegment { place, file, raw, bytes } = segment;
+        self.check_cancel()?;
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
-        let failed = |error: SourceError| self.files.source_error(self.plan, inventory, place.source, error);
-        let mut reader = file.read(&raw, bytes, &all).map_err(failed)?;
+        let failed = |error: SourceError| self.files.source_error(self.plan, self.inventory, place.source, error);
+        let mut reader = file.read(raw, bytes.clone(), &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());
         let rejects = match of.rejects {
@@ -303,11 +215,10 @@ impl Scanner<'_> {
             columns: contents.iter().map(ColumnKey::of_content).collect(),
         };
         let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects, ignored };
-        self.store.remember(SEGMENT, &self.facts_key(&raw, place, &file), &facts)?;
-        let scan = SegmentScan { raw, facts };
-        (self.on_decoded)(Decoded { source: place.source, file: file.name(), scan: &scan, batches: &batches })?;
-        lock(found).scans.push((place, scan));
-        Ok(())
+        self.store.remember(SEGMENT, &self.facts_key(raw, *place, file), &facts)?;
+        let scan = Arc::new(SegmentScan { raw: raw.clone(), facts });
+        self.findings.add(*place, scan.clone());
+        Ok(Decoded { file: file.name().to_owned(), scan, batches })
     }
 
     /// Rows that did not fit go into the store at once: they are nowhere else.
@@ -338,12 +249,4 @@ fn digests(fields: &arrow_schema::Fields, batches: &[RecordBatch]) -> Result<Vec
         Ok(digest.finish())
     };
     fields.iter().enumerate().map(digest).collect()
-}
-
-fn pop(queue: &Mutex<VecDeque<FileIndex>>) -> Option<FileIndex> {
-    lock(queue).pop_front()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,15 +1,14 @@
-//! The sinks of a run: written as soon as their rows are there, finalized together.
+//! The sinks of a run: prepared as soon as their rows are there, committed together.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
 use flowc_planner::plan::Plan;
-use flowc_sinks::{Finalized, SinkState, Transaction};
+use flowc_sinks::{Finalized, Sink, SinkState, Transaction};
 
 use crate::outputs::{Outputs, Prepared, Standing};
-use crate::run::context::RunContext;
-use crate::run::progress::Underway;
+use crate::run::context::Run;
 use crate::{Error, Event, OutputReport};
 
 /// Sinks that are finalized together: each that is a folder holds a file open until then.
@@ -17,16 +16,13 @@ const SINKS_AT_ONCE: usize = 200;
 
 /// Delivers the sinks of one run.
 pub(crate) struct Delivery<'a> {
-    run: &'a RunContext<'a>,
-    /// Writes them.
-    pub outputs: Outputs<'a>,
-    underway: &'a Underway,
+    run: &'a Run<'a>,
     pending: Mutex<Vec<Pending>>,
     /// What sinks hold, by their index.
     states: Mutex<BTreeMap<usize, SinkState>>,
 }
 
-/// A sink that is written, and not finalized yet.
+/// A sink that is written beside its place.
 struct Pending {
     sink: usize,
     report: OutputReport,
@@ -35,26 +31,26 @@ struct Pending {
 
 impl<'a> Delivery<'a> {
     /// Nothing is written yet.
-    pub(crate) fn new(run: &'a RunContext<'a>, outputs: Outputs<'a>, underway: &'a Underway) -> Self {
-        Self { run, outputs, underway, pending: Mutex::default(), states: Mutex::default() }
+    pub(crate) fn new(run: &'a Run<'a>) -> Self {
+        Self { run, pending: Mutex::default(), states: Mutex::default() }
     }
 
     fn plan(&self) -> &Plan {
         self.run.plan()
     }
 
-    /// Sinks of which nothing is seen before they are finalized, in order.
+    /// Sinks whose rows appear at the end, in order.
     pub(crate) fn staged_sinks(&self, selection: &Selection) -> Vec<usize> {
-        selection.sinks.iter().copied().filter(|&sink| self.is_staged(sink)).collect()
+        selection.sinks.iter().copied().filter(|&sink| self.of(sink).is_staged()).collect()
     }
 
-    fn is_staged(&self, sink: usize) -> bool {
-        self.outputs.sinks.sink(&self.plan().sinks[sink].spec).is_staged()
+    fn of(&self, sink: usize) -> Box<dyn Sink> {
+        self.run.sinks.sink(&self.plan().sinks[sink].spec)
     }
 
     /// Removes what killed runs left in these sinks.
     pub(crate) fn recover(&self, sinks: &[usize]) -> Result<(), Error> {
-        let recover = |&sink: &usize| self.outputs.sinks.sink(&self.plan().sinks[sink].spec).recover();
+        let recover = |&sink: &usize| self.of(sink).recover();
         sinks.iter().try_for_each(recover).map_err(Error::system("clean up after an interrupted run"))
     }
 
@@ -76,9 +72,9 @@ impl<'a> Delivery<'a> {
     }
 
     /// Writes a sink, unless it stands.
-    pub(crate) fn prepare(&self, sink: usize) -> Result<(), Error> {
+    pub(crate) fn prepare(&self, sink: usize, outputs: &Outputs<'_>) -> Result<(), Error> {
         let _span = tracing::info_span!("sink", sink = self.plan().sinks[sink].name).entered();
-        let Prepared { report, standing } = self.outputs.prepare(&self.plan().sinks[sink])?;
+        let Prepared { report, standing } = outputs.prepare(&self.plan().sinks[sink])?;
         let transaction = match standing {
             Standing::Yes(state) => {
                 self.stands(sink, report, state);
@@ -89,47 +85,55 @@ impl<'a> Delivery<'a> {
         let mut pending = lock(&self.pending);
         pending.push(Pending { sink, report, transaction });
         match pending.len() >= SINKS_AT_ONCE {
-            true => self.commit(std::mem::take(&mut *pending)),
+            true => self.commit(std::mem::take(&mut *pending), outputs),
             false => Ok(()),
         }
     }
 
     /// Makes the rest appear of what was prepared.
-    pub(crate) fn commit_all(&self) -> Result<(), Error> {
+    pub(crate) fn commit_all(&self, outputs: &Outputs<'_>) -> Result<(), Error> {
         let pending = std::mem::take(&mut *lock(&self.pending));
-        self.commit(pending)
+        self.commit(pending, outputs)
     }
 
     /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
-    fn commit(&self, mut pending: Vec<Pending>) -> Result<(), Error> {
+    fn commit(&self, mut pending: Vec<Pending>, outputs: &Outputs<'_>) -> Result<(), Error> {
         pending.sort_by_key(|pending| pending.sink);
         self.run.store.flush()?;
         flowc_sinks::prepare(pending.iter().map(|pending| &*pending.transaction))
             .map_err(Error::system("make the sinks durable"))?;
         for Pending { sink: index, report, transaction } in pending {
             let sink = &self.plan().sinks[index];
-            let Finalized { state, files } = self.outputs.finalize(sink, transaction)?;
+            let Finalized { state, files } = outputs.finalize(sink, transaction)?;
             let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
             self.stands(index, report, state);
-            self.run.observer.observe(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
+            self.run.tell(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
         }
         Ok(())
     }
 
     fn stands(&self, sink: usize, report: OutputReport, state: SinkState) {
-        self.underway.tally.lock().outputs.insert(sink, report);
+        self.run.underway.tally.lock().outputs.insert(sink, report);
         lock(&self.states).insert(sink, state);
     }
 
     /// Sinks whose rows are seen at once come last, in the order of the text.
-    pub(crate) fn print(&self, selection: &Selection) -> Result<(), Error> {
+    pub(crate) fn print(&self, selection: &Selection, outputs: &Outputs<'_>) -> Result<(), Error> {
         for &sink in &selection.sinks {
-            if !self.is_staged(sink) {
-                let report = self.outputs.print(&self.plan().sinks[sink])?;
-                self.underway.tally.lock().outputs.insert(sink, report);
+            if !self.of(sink).is_staged() {
+                let report = outputs.print(&self.plan().sinks[sink])?;
+                self.run.underway.tally.lock().outputs.insert(sink, report);
             }
         }
         Ok(())
+    }
+
+    /// Tells of a sink that was not written.
+    pub(crate) fn tell_left(&self, sink: usize) {
+        let name = &self.plan().sinks[sink].name;
+        let is_there = self.of(sink).claim().is_some_and(|claim| claim.path.symlink_metadata().is_ok());
+        let outcome = if is_there { "was left as it is" } else { "was not written" };
+        self.run.tell(Event::Warning { message: format!("sink `{name}` {outcome}") });
     }
 
     /// What the sinks that stand hold.

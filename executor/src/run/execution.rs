@@ -1,7 +1,6 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
@@ -14,97 +13,20 @@ use crate::chain::{Chains, Ran};
 use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
-use crate::{Error, Event, Observer, OutputReport, Reason};
+use crate::run::context::Run;
+use crate::run::tally::Tally;
+use crate::{Error, Event};
 
-/// What stages did in a run, counted by all threads.
-#[derive(Default)]
-pub(crate) struct Tally(Mutex<Counted>);
-
-/// The counts.
-#[derive(Default)]
-pub(crate) struct Counted {
-    /// Per stage, over how many segments it ran.
-    pub ran: BTreeMap<usize, u64>,
-    /// Per stage, the rows that it gave there.
-    pub rows: BTreeMap<usize, u64>,
-    /// Per stage, seconds of thread time.
-    pub seconds: BTreeMap<usize, f64>,
-    /// Per stage, over how many segments it gave again what it gave before.
-    pub verified: BTreeMap<usize, u64>,
-    /// Stages with a merge or finish phase that ran.
-    pub merged: BTreeSet<usize>,
-    /// Stages that failed.
-    pub failed: BTreeSet<usize>,
-    /// Per stage, the tasks that are still to be done.
-    pub open: BTreeMap<usize, usize>,
-    /// Per stage that runs, why.
-    pub reasons: BTreeMap<usize, Vec<Reason>>,
-    /// What sinks hold that stand, by their index.
-    pub outputs: BTreeMap<usize, OutputReport>,
-    /// Per stage, lines of its log: segment, level, message.
-    pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
-}
-
-impl Counted {
-    /// Why a stage ran.
-    pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
-        self.reasons.get(&stage).cloned().unwrap_or_default()
-    }
-
-    /// Stages that ran, or tried to.
-    pub(crate) fn worked(&self) -> BTreeSet<usize> {
-        self.ran.keys().chain(&self.merged).chain(self.logs.keys()).chain(&self.failed).copied().collect()
-    }
-}
-
-impl Tally {
-    /// The counts, for reading or adding.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
-    /// last one are partials, which are no rows of the stage.
-    fn add(&self, task: &Task, is_called: &[bool], gives_partials: bool, seconds: f64, ran: &Ran) {
-        let mut counted = self.lock();
-        let called = is_called.iter().filter(|is_called| **is_called).count();
-        let share = seconds / called as f64;
-        for (place, (link, ports)) in task.chain.iter().zip(&ran.rows).enumerate() {
-            if place + 1 < task.chain.len() || !gives_partials {
-                *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
-            }
-            if !is_called[place] {
-                continue;
-            }
-            *counted.seconds.entry(link.stage).or_default() += share;
-            match task.id.work {
-                Work::Segment(_) => {
-                    *counted.ran.entry(link.stage).or_default() += 1;
-                }
-                Work::Merge { .. } | Work::Finish => {
-                    counted.merged.insert(link.stage);
-                }
-            }
-        }
-    }
-}
-
-/// Executes the tasks of one plan.
+/// Executes tasks over what a run knows.
 #[derive(Clone, Copy)]
 pub(crate) struct Execution<'a> {
+    /// The run.
+    pub run: &'a Run<'a>,
     /// Runs chains.
     pub chains: Chains<'a>,
     /// Looks for equal inputs.
     pub contents: ContentKeys<'a, Lookups<'a>, Reading<'a>>,
-    /// Stages that run whatever is there.
-    pub forced: &'a BTreeSet<usize>,
-    /// Stages that must give what they gave before.
-    pub verified: &'a BTreeSet<usize>,
-    /// Counts.
-    pub tally: &'a Tally,
-    /// Hears of it.
-    pub observer: &'a dyn Observer,
-    /// Added to a task's segment number, where the inventory at hand holds one segment of many.
+    /// Added to a task's segment number, where one segment of many is known.
     pub first_segment: usize,
 }
 
@@ -131,16 +53,17 @@ impl Execution<'_> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents
-            && !task.chain.iter().any(|link| self.forced.contains(&link.stage))
+            && !task.chain.iter().any(|link| self.run.selection.forced.contains(&link.stage))
             && self.reuse(task, &derived, contents)?
         {
             let stage = self.stage_name(task.id.stage);
-            self.observer.observe(Event::SegmentUnchanged { stage, segment: self.segment(task) });
+            self.run.tell(Event::SegmentUnchanged { stage, segment: self.segment(task) });
             return Ok(());
         }
         let start = Instant::now();
         let stage = &self.contents.locator.plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
+        self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
         self.report_log(task, said);
@@ -196,8 +119,8 @@ impl Execution<'_> {
     fn report_log(&self, task: &Task, said: Vec<Said>) {
         for (stage, level, message) in said {
             let line = (self.segment(task), level.clone(), message.clone());
-            self.tally.lock().logs.entry(stage).or_default().push(line);
-            self.observer.observe(Event::StageLog { stage: self.stage_name(stage), level, message });
+            self.tally().lock().logs.entry(stage).or_default().push(line);
+            self.run.tell(Event::StageLog { stage: self.stage_name(stage), level, message });
         }
     }
 
@@ -208,7 +131,7 @@ impl Execution<'_> {
         let segment = self.segment(task);
         let lines: Vec<_> = logged(&message).map(|line| (segment, "error".to_owned(), line)).collect();
         let failed = task.chain.iter().map(|link| link.stage).find(|&link| self.stage_name(link) == stage);
-        let mut counted = self.tally.lock();
+        let mut counted = self.tally().lock();
         let log = counted.logs.entry(failed.unwrap_or(task.id.stage)).or_default();
         if !log.windows(lines.len().max(1)).any(|known| known == lines) {
             log.extend(lines);
@@ -222,10 +145,10 @@ impl Execution<'_> {
         let is_called: Vec<bool> =
             task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
-        self.tally.add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
-        let stages = task.chain.iter().map(|link| self.stage_name(link.stage)).collect();
+        self.tally().add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
+        let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
-        self.observer.observe(Event::SegmentRan { stages, segment, rows, seconds });
+        self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
     }
 
     /// A source file that changed while it was read gave rows that belong to no key.
@@ -238,7 +161,9 @@ impl Execution<'_> {
 
     /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
     fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
-        let Some(link) = task.chain.iter().find(|link| self.verified.contains(&link.stage)) else { return Ok(()) };
+        let Some(link) = task.chain.iter().find(|link| self.run.selection.verified.contains(&link.stage)) else {
+            return Ok(());
+        };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
         for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
@@ -255,7 +180,7 @@ impl Execution<'_> {
             return Err(self.chains.unlike(task, link.stage, &differing));
         }
         if compared {
-            *self.tally.lock().verified.entry(link.stage).or_default() += 1;
+            *self.tally().lock().verified.entry(link.stage).or_default() += 1;
         }
         Ok(())
     }
@@ -268,8 +193,16 @@ impl Execution<'_> {
         }
     }
 
+    fn stage_names(&self, task: &Task) -> Vec<String> {
+        task.chain.iter().map(|link| self.stage_name(link.stage)).collect()
+    }
+
     fn stage_name(&self, stage: usize) -> String {
         self.contents.locator.plan.stages[stage].name.clone()
+    }
+
+    fn tally(&self) -> &Tally {
+        &self.run.underway.tally
     }
 
     fn store(&self) -> &LookupCache<'_> {

@@ -1,41 +1,31 @@
-//! One run, from sources to sinks.
+//! One run, from sources to sinks: [`Surveyed`], then what is done by [`jobs`], then [`Ran`], then [`Committed`].
 //!
 //! May use every other room.
 
 pub(crate) mod context;
 mod delivery;
-mod eager;
 mod execution;
+mod jobs;
 pub(crate) mod progress;
 mod record;
+mod tally;
+mod world;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use flowc_demand::{
-    ContentKeys, Demand, KeyDeriver, Selection, columns_read, demand, driven_by_source, is_never_called, taken_whole,
-};
-use flowc_planner::plan::Sink;
-use flowc_planner::stored_edges;
+use flowc_demand::{Demand, Selection};
 use flowc_platform::FileStamp;
-use flowc_sinks::Sinks;
 use flowc_sources::SourceError;
 
-use crate::chain::Chains;
-use crate::inputs::lookup::{Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
-use crate::inputs::read::Reading;
-use crate::intake::files::OpenFiles;
 use crate::intake::inventory::{Inventory, Unreadable, forget_changed};
-use crate::intake::notices;
-use crate::intake::scan::Scanner;
-use crate::outputs::{Outputs, path_conflicts};
-use crate::run::context::RunContext;
+use crate::intake::scan::FileIndex;
+use crate::outputs::path_conflicts;
+use crate::run::context::{Run, RunContext};
 use crate::run::delivery::Delivery;
-use crate::run::eager::EagerRunner;
-use crate::run::execution::{Counted, Execution, Tally};
-use crate::run::progress::Underway;
-use crate::schedule::{Limits, Outcome, Schedule, spawn};
+use crate::run::jobs::{Ended, Jobs, Scanned};
+use crate::run::world::World;
 use crate::select::select;
 use crate::{Error, Event, RunFailure, RunReport};
 
@@ -47,114 +37,34 @@ impl RunContext<'_> {
     pub(crate) fn run(&self) -> Result<RunReport, RunFailure> {
         let plan = self.plan();
         let _span = tracing::info_span!("run", pipeline = plan.pipeline, plan = %self.planned.hash).entered();
-        let selection = select(plan, self.request)?;
-        let underway = Arc::new(Underway::new(Arc::clone(self.planned), Arc::new(selection.clone())));
-        self.current.begin(&underway);
-        let mut errors = match self.perform(selection, &underway) {
+        let run = Run::new(*self, select(plan, self.request)?);
+        self.current.begin(&run.underway);
+        let mut errors = match run.perform() {
             Ok(report) => return Ok(report),
             Err(errors) => errors,
         };
-        errors.extend(underway.save(self.store).err());
+        errors.extend(run.underway.save(self.store).err());
         errors.extend(forget_changed(self.planned, self.store, &errors).err());
         errors.extend(self.store.flush().err().map(Error::from));
-        let report = underway.report(&LookupCache::new(self.store)).map_err(|error| errors.push(error));
+        let report = run.underway.report(&LookupCache::new(self.store)).map_err(|error| errors.push(error));
         Err(RunFailure { errors, report: report.ok().map(Box::new) })
     }
+}
 
-    fn perform(&self, mut selection: Selection, underway: &Underway) -> Result<RunReport, Vec<Error>> {
-        if self.cancel.is_cancelled() {
-            return Err(alone(Error::Cancelled));
-        }
-        let plan = self.plan();
-        let deriver = self.planned.deriver();
-        let stored: Vec<bool> = stored_edges(plan).iter().map(Option::is_some).collect();
-        let files = OpenFiles::new(plan, &self.planned.base, &self.store.spool());
-        let (mut inventory, mut unreadable) = self.survey().map_err(alone)?;
-        path_conflicts::check(plan, &selection.sinks, &self.planned.base, &inventory).map_err(alone)?;
-        match self.scan(&mut inventory, &selection, &deriver, &stored, &files, &underway.tally) {
-            Ok(more) => unreadable.extend(more),
-            Err(error) => {
-                self.tell_failed(underway, &error);
-                let known = self.end_of_scan(selection, inventory, &deriver, underway);
-                return Err(std::iter::once(error).chain(known.err()).collect());
-            }
-        }
-        unreadable.retain(|source, _| selection.sources.contains(source));
-        let lost = selection.give_up(plan, &unreadable.keys().copied().collect());
-        lost.into_iter().for_each(|sink| self.tell_left(sink));
-        let (selection, inventory) = (Arc::new(selection), Arc::new(inventory));
-        let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
-        underway.found(&selection, &inventory, &datasets);
-        let known = LookupCache::of_last_run(self.store, &self.planned.texts[0]);
-        let lineage = deriver.lineage();
-        let lookup = Lookups { store: &known, inventory: &inventory };
-        let locator = Locator { plan, lineage, datasets: &datasets, lookup };
-        let reading = Reading { locator, files: &files, fresh: None };
-        let sinks = Sinks::new(&self.planned.base);
-        let delivery = Delivery::new(self, self.outputs(reading, &sinks), underway);
-        let worked = self.work(&delivery, &deriver, &selection, &stored, underway);
-        sinks.clear();
-        let mut errors: Vec<Error> = unreadable.into_values().collect();
-        match worked {
-            Ok(more) => errors.extend(more),
-            Err(error) => errors.push(error),
-        }
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        self.finish(delivery, &selection, underway).map_err(alone)
+impl Run<'_> {
+    fn perform(&self) -> Result<RunReport, Vec<Error>> {
+        let surveyed = Surveyed::of(self).map_err(alone)?;
+        let delivery = Delivery::new(self);
+        let committed = surveyed.run(&delivery).and_then(Ran::commit);
+        self.sinks.clear();
+        committed?.finish().map_err(alone)
     }
 
-    /// Takes in how far a run came whose sources could not all be read.
-    fn end_of_scan(
-        &self,
-        selection: Selection,
-        inventory: Inventory,
-        deriver: &KeyDeriver<'_>,
-        underway: &Underway,
-    ) -> Result<(), Error> {
-        let (selection, inventory) = (Arc::new(selection), Arc::new(inventory));
-        let datasets = Arc::new(deriver.datasets(&|producer| inventory.keys(producer)));
-        underway.found(&selection, &inventory, &datasets);
-        let (plan, lineage, known) = (self.plan(), deriver.lineage(), LookupCache::new(self.store));
-        let lookup = Lookups { store: &known, inventory: &inventory };
-        let locator = Locator { plan, lineage, datasets: &datasets, lookup };
-        underway.find_reasons(locator, &Demand::default(), &selection)
-    }
-
-    /// Finds out what is missing and does it. Gives what failed of it.
-    fn work(
-        &self,
-        delivery: &Delivery<'_>,
-        deriver: &KeyDeriver<'_>,
-        selection: &Selection,
-        stored: &[bool],
-        underway: &Underway,
-    ) -> Result<Vec<Error>, Error> {
-        let demand = demand(delivery.outputs.reading.locator, stored, selection)?;
-        self.secrets.check(&demand.tasks)?;
-        underway.plan_tasks(&demand);
-        underway.find_reasons(delivery.outputs.reading.locator, &demand, selection)?;
-        if !demand.tasks.is_empty() {
-            self.observer.observe(Event::WorkPlanned { tasks: demand.tasks.len() });
-        }
-        delivery.recover(&delivery.staged_sinks(selection))?;
-        let outcomes = self.run_jobs(delivery, deriver, selection, &demand, underway);
-        let committed = delivery.commit_all();
-        let failed = self.failures(outcomes, &demand, &delivery.staged_sinks(selection), underway);
-        Ok(failed.into_iter().chain(committed.err()).collect())
-    }
-
-    /// What a good run does at its end.
-    fn finish(&self, delivery: Delivery<'_>, selection: &Selection, underway: &Underway) -> Result<RunReport, Error> {
-        delivery.print(selection)?;
-        let report = underway.report(delivery.outputs.reading.locator.lookup.store)?;
-        underway.save(self.store)?;
-        self.tell_verified(selection, &underway.tally.lock());
-        self.remember(&delivery.outputs, selection, &report, &delivery.states())?;
-        self.store.flush()?;
-        self.commit_sources(delivery.outputs.reading.locator.lookup.inventory, selection)?;
-        Ok(report)
+    fn tell_failed(&self, error: &Error) {
+        let Some(stage) = self.underway.failed_stage(error) else { return };
+        self.underway.tally.lock().failed.insert(stage);
+        let stage = self.plan().stages[stage].name.clone();
+        self.tell(Event::StageFailed { stage, message: error.to_string() });
     }
 
     /// Tells the sources that what was read of them is where it is to be. A run of a part of the pipeline has not filled
@@ -172,169 +82,106 @@ impl RunContext<'_> {
         Ok(())
     }
 
-    /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
-    fn survey(&self) -> Result<(Inventory, Unreadable), Error> {
-        match self.request.keep_going {
-            true => Ok(Inventory::survey_readable(self.planned, self.store)),
-            false => Ok((Inventory::survey(self.planned, self.store)?, Unreadable::new())),
-        }
-    }
-
-    fn tell_verified(&self, selection: &Selection, counted: &Counted) {
-        for &stage in &selection.verified {
+    fn tell_verified(&self) {
+        let counted = self.underway.tally.lock();
+        for &stage in &self.selection.verified {
             let segments = counted.verified.get(&stage).copied().unwrap_or(0);
-            self.observer.observe(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
+            self.tell(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
         }
     }
+}
 
-    fn tell_left(&self, sink: usize) {
-        let Sink { name, spec, .. } = &self.plan().sinks[sink];
-        let claim = Sinks::new(&self.planned.base).sink(spec).claim();
-        let is_there = claim.is_some_and(|claim| claim.path.symlink_metadata().is_ok());
-        let outcome = if is_there { "was left as it is" } else { "was not written" };
-        self.observer.observe(Event::Warning { message: format!("sink `{name}` {outcome}") });
+/// A run whose sources have been listed.
+struct Surveyed<'r> {
+    run: &'r Run<'r>,
+    inventory: Arc<Inventory>,
+    /// The sources that can't be listed.
+    unreadable: Unreadable,
+}
+
+impl<'r> Surveyed<'r> {
+    /// Lists the files of all sources. Those that can't be listed end the run, or are given up.
+    fn of(run: &'r Run<'r>) -> Result<Self, Error> {
+        if run.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let (inventory, unreadable) = match run.request.keep_going {
+            true => Inventory::survey_readable(run.planned, run.store),
+            false => (Inventory::survey(run.planned, run.store)?, Unreadable::new()),
+        };
+        path_conflicts::check(run.plan(), &run.selection.sinks, &run.planned.base, &inventory)?;
+        Ok(Self { run, inventory: Arc::new(inventory), unreadable })
     }
 
-    /// Reads files that are new or were changed; runs ahead over what is in memory meanwhile.
-    fn scan(
-        &self,
-        inventory: &mut Inventory,
-        selection: &Selection,
-        deriver: &KeyDeriver<'_>,
-        stored: &[bool],
-        files: &OpenFiles,
-        tally: &Tally,
-    ) -> Result<Unreadable, Error> {
-        let (plan, mut unreadable) = (self.plan(), Unreadable::new());
-        let (driven, read, whole) =
-            (driven_by_source(plan, selection), columns_read(plan, selection), taken_whole(plan));
-        let needed = |source: &usize| selection.sources.contains(source);
-        for first in [true, false] {
-            let unread: Vec<(usize, usize)> = inventory.unread();
-            let unread: Vec<(usize, usize)> =
-                unread.into_iter().filter(|(s, _)| needed(s) && whole.contains(s) == first).collect();
-            if unread.is_empty() {
-                continue;
-            }
-            wait_out_tick(inventory, &unread);
-            let eager = EagerRunner {
-                context: self,
-                selection,
-                deriver,
-                inventory,
-                driven: &driven,
-                read: &read,
-                stored,
-                files,
-                tally,
-            };
-            let on_decoded = |decoded: crate::intake::scan::Decoded<'_>| match eager.run(&decoded) {
-                // With `keep_going` the run meets the failure again, in its place.
-                Err(Error::Stage { .. }) if self.request.keep_going => Ok(()),
-                other => other,
-            };
-            let scanner = Scanner {
-                plan,
-                store: self.store,
-                files,
-                jobs: self.options.jobs,
-                stack: self.stack(),
-                observer: self.observer,
-                cancel: self.cancel,
-                on_decoded: &on_decoded,
-                keep_going: self.request.keep_going,
-            };
-            let scanned = scanner.scan(inventory, &unread)?;
-            unreadable.extend(scanned.unreadable);
-            for source in inventory.complete(scanned.files) {
-                inventory.source(source).remember(plan, source, &self.planned.base, self.store)?;
+    /// Reads files that are new or were changed, runs what is missing, and writes sinks beside their places.
+    fn run(self, delivery: &'r Delivery<'r>) -> Result<Ran<'r>, Vec<Error>> {
+        let Self { run, inventory, unreadable } = self;
+        let unread = inventory.unread().into_iter().map(|(source, file)| FileIndex { source, file });
+        let unread: Vec<FileIndex> = unread.filter(|at| run.selection.sources.contains(&at.source)).collect();
+        wait_out_tick(&inventory, &unread);
+        let Ended { scanned, failures, left, inventory, unreadable } =
+            Jobs::new(run, inventory, unreadable, delivery).run(&unread);
+        match scanned {
+            Some(scanned) => Ok(Ran { run, delivery, scanned, failures, left, unreadable }),
+            None => {
+                failures.iter().for_each(|error| run.tell_failed(error));
+                let known = end_of_scan(run, inventory);
+                Err(failures.into_iter().chain(known.err()).collect())
             }
         }
-        notices::tell(&notices::notices(plan, inventory, selection), self.observer);
-        Ok(unreadable)
     }
+}
 
-    /// Runs the tasks, and prepares each sink as soon as its rows are there.
-    fn run_jobs(
-        &self,
-        delivery: &Delivery<'_>,
-        deriver: &KeyDeriver<'_>,
-        selection: &Selection,
-        demand: &Demand,
-        underway: &Underway,
-    ) -> Vec<Outcome> {
-        let reading = delivery.outputs.reading;
-        let (runners, cancel, memory, secrets) = (self.runners, self.cancel, self.options.memory, self.secrets);
-        let chains = Chains { reading, runners, cancel, memory, secrets, budget: self.budget };
-        let contents = ContentKeys { locator: reading.locator, parted: reading, deriver };
-        let (observer, forced, verified, tally) =
-            (self.observer, &selection.forced, &selection.verified, &underway.tally);
-        let execution = Execution { chains, contents, forced, verified, tally, observer, first_segment: 0 };
-        let sinks = delivery.staged_sinks(selection);
-        let mut after = demand.after.clone();
-        after.extend(sinks.iter().map(|&sink| delivery.tasks_of(sink, demand)));
-        let name = |job: usize| match demand.tasks.get(job) {
-            Some(task) => execution.described(task),
-            None => delivery.described(sinks[job - demand.tasks.len()]),
-        };
-        let job = |job: usize| {
-            if self.cancel.is_cancelled() {
-                return Err(Error::Cancelled);
-            }
-            let Some(task) = demand.tasks.get(job) else { return delivery.prepare(sinks[job - demand.tasks.len()]) };
-            let result = execution.execute(task);
-            underway.settle(task, &result);
-            result
-        };
-        let (threads, stack, keep_going) = (self.options.jobs, self.stack(), self.request.keep_going);
-        let schedule = Schedule::new(&after, Limits { threads, stack, keep_going });
-        std::thread::scope(|scope| {
-            // Without the thread, programs start when they are needed.
-            let _ = spawn(scope, stack, || execution.chains.start_ahead(demand, &|task| schedule.is_settled(task)));
-            schedule.run(&name, &job)
-        })
+/// Takes in how far a run came whose sources could not all be read.
+fn end_of_scan(run: &Run<'_>, inventory: Arc<Inventory>) -> Result<(), Error> {
+    let world = World::of_all(run, inventory, LookupCache::new(run.store));
+    run.underway.found(&run.selection, &world.inventory, &world.datasets);
+    run.underway.find_reasons(world.locator(), &Demand::default(), &run.selection)
+}
+
+/// A run that has done what it could, but for the sinks' last step.
+struct Ran<'r> {
+    run: &'r Run<'r>,
+    delivery: &'r Delivery<'r>,
+    scanned: Arc<Scanned<'r>>,
+    failures: Vec<Error>,
+    left: Vec<usize>,
+    unreadable: Unreadable,
+}
+
+impl<'r> Ran<'r> {
+    /// Makes the sinks appear that were written; tells of stages that failed and of sinks that were left.
+    fn commit(self) -> Result<Committed<'r>, Vec<Error>> {
+        let Self { run, delivery, scanned, failures, left, unreadable } = self;
+        let committed = delivery.commit_all(&scanned.world.outputs());
+        failures.iter().for_each(|error| run.tell_failed(error));
+        left.into_iter().for_each(|sink| delivery.tell_left(sink));
+        let errors: Vec<Error> = unreadable.into_values().chain(failures).chain(committed.err()).collect();
+        if errors.is_empty() { Ok(Committed { run, delivery, scanned }) } else { Err(errors) }
     }
+}
 
-    fn outputs<'r>(&'r self, reading: Reading<'r>, sinks: &'r Sinks) -> Outputs<'r> {
-        Outputs { reading, sinks, threads: self.options.jobs, cancel: self.cancel }
-    }
+/// A run that has gone well, and whose files are in their places.
+struct Committed<'r> {
+    run: &'r Run<'r>,
+    delivery: &'r Delivery<'r>,
+    scanned: Arc<Scanned<'r>>,
+}
 
-    /// Bytes of stack for a thread that runs chains: each instance of a chain runs on top of the one before. A stage that only
-    /// passes columns on has no instance.
-    fn stack(&self) -> usize {
-        const OWN: usize = (4 << 20) + flowc_wasm::STACK_PER_INSTANCE;
-        const PASSED: usize = 16 << 10;
-        let of_stage = |&stage: &usize| match is_never_called(self.plan(), stage) {
-            true => PASSED,
-            false => flowc_wasm::STACK_PER_INSTANCE,
-        };
-        let of_units = self.planned.units.iter().map(|unit| unit.stages.iter().map(of_stage).sum::<usize>());
-        OWN + of_units.max().unwrap_or(0)
-    }
-
-    /// What failed, once each; tells of stages that failed and of sinks that were left.
-    fn failures(&self, outcomes: Vec<Outcome>, demand: &Demand, sinks: &[usize], underway: &Underway) -> Vec<Error> {
-        let mut errors: Vec<Error> = Vec::new();
-        for (job, outcome) in outcomes.into_iter().enumerate() {
-            match outcome {
-                Outcome::Done => {}
-                Outcome::Failed(Error::Cancelled) if errors.iter().any(|error| matches!(error, Error::Cancelled)) => {}
-                Outcome::Failed(error) => {
-                    self.tell_failed(underway, &error);
-                    errors.push(error);
-                }
-                Outcome::Skipped if job < demand.tasks.len() => {}
-                Outcome::Skipped => self.tell_left(sinks[job - demand.tasks.len()]),
-            }
-        }
-        errors
-    }
-
-    fn tell_failed(&self, underway: &Underway, error: &Error) {
-        let Some(stage) = underway.failed_stage(error) else { return };
-        underway.tally.lock().failed.insert(stage);
-        let stage = self.plan().stages[stage].name.clone();
-        self.observer.observe(Event::StageFailed { stage, message: error.to_string() });
+impl Committed<'_> {
+    /// Prints what goes to standard output, and keeps what the next run needs to know of this one.
+    fn finish(self) -> Result<RunReport, Error> {
+        let Self { run, delivery, scanned } = self;
+        let Scanned { selection, world } = scanned.as_ref();
+        let outputs = world.outputs();
+        delivery.print(selection, &outputs)?;
+        let report = run.underway.report(&world.store)?;
+        run.underway.save(run.store)?;
+        run.tell_verified();
+        run.remember(&outputs, selection, &report, &delivery.states())?;
+        run.store.flush()?;
+        run.commit_sources(&world.inventory, selection)?;
+        Ok(report)
     }
 }
 
@@ -344,11 +191,10 @@ fn alone(error: Error) -> Vec<Error> {
 
 /// Waits until no file that is about to be read can change without its stamp moving, so that what is read can be
 /// remembered. Files dated in the future are not waited for.
-fn wait_out_tick(inventory: &Inventory, unread: &[(usize, usize)]) {
+fn wait_out_tick(inventory: &Inventory, unread: &[FileIndex]) {
     let now = SystemTime::now();
-    let is_racy = |&(source, file): &(usize, usize)| {
-        inventory.source(source).files[file].part.stamp.is_some_and(|stamp| stamp.is_racy(now))
-    };
+    let is_racy =
+        |at: &FileIndex| inventory.source(at.source).files[at.file].part.stamp.is_some_and(|stamp| stamp.is_racy(now));
     if unread.iter().any(is_racy) {
         std::thread::sleep(FileStamp::TICK);
     }

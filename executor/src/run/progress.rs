@@ -13,7 +13,7 @@ use crate::inspect::reasons::{LastRun, Reasons};
 use crate::intake::inventory::Inventory;
 use crate::plan::Planned;
 use crate::record::history::{now, save_logs, save_ran};
-use crate::run::execution::{Counted, Tally};
+use crate::run::tally::{Counted, Tally};
 use crate::select::reasons_of_request;
 use crate::{Error, RunReport, StageRan, StageReport, StageStatus, StreamReport};
 

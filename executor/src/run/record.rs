@@ -11,10 +11,10 @@ use crate::intake::notices;
 use crate::outputs::Outputs;
 use crate::record::history::RunRecord;
 use crate::record::up_to_date::{Stamped, UpToDateSnapshot};
-use crate::run::context::RunContext;
+use crate::run::context::Run;
 use crate::{Error, RunReport, StageReport, StageStatus};
 
-impl RunContext<'_> {
+impl Run<'_> {
     /// Keeps what the next run, `why` and `store gc` need to know of this one.
     pub(crate) fn remember(
         &self,

@@ -5,6 +5,7 @@ mod changing;
 mod clash;
 mod components;
 mod crash;
+mod early;
 mod faults;
 mod integrity;
 mod keyed;

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use flowc_demand::{
-    ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartitionedInputs, Selection, StoredPartition,
-    Task, group_keys,
+    Ahead, ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartitionedInputs, Request, Selection,
+    StoredPartition, Task, group_keys,
 };
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
@@ -32,6 +32,7 @@ pub(crate) struct Segment {
 pub(crate) struct Stored(ContentDigest);
 
 /// What there is.
+#[derive(Clone)]
 pub(crate) struct World {
     pub plan: Plan,
     /// Per source, its segments.
@@ -83,19 +84,65 @@ impl World {
     }
 
     pub(crate) fn datasets(&self, deriver: &KeyDeriver<'_>) -> Datasets {
+        deriver.datasets(&|producer| self.source_keys(producer, &BTreeSet::new()))
+    }
+
+    fn source_keys(&self, producer: Producer, unknown: &BTreeSet<usize>) -> Option<Vec<SegmentKeys>> {
         let width = |source: usize| self.plan.stream(self.plan.sources[source].stream).schema.fields().len();
-        deriver.datasets(&|producer| match producer {
-            Producer::Source { source } => {
+        match producer {
+            Producer::Source { source } if !unknown.contains(&source) => {
                 Some(self.sources[&source].iter().map(|segment| segment.keys(source, width(source))).collect())
             }
-            Producer::Rejects { .. } => Some(Vec::new()),
-            Producer::Stage { .. } => None,
-        })
+            Producer::Rejects { source } if !unknown.contains(&source) => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    fn stored(&self) -> Vec<bool> {
+        stored_edges(&self.plan).iter().map(Option::is_some).collect()
     }
 
     /// Does what a selection needs.
     pub(crate) fn run(&mut self, selection: &Selection) -> Vec<Done> {
-        let Demand { tasks, after } = self.demand(selection);
+        let demand = self.demand(selection);
+        self.perform_all(demand, selection)
+    }
+
+    /// Does what is due when a segment of a source arrives, over a world that has no other of its source.
+    pub(crate) fn arrive(&mut self, source: usize, segment: usize, reading: &BTreeSet<usize>) -> Vec<Done> {
+        let mut alone = self.clone();
+        alone.sources.insert(source, vec![self.sources[&source][segment].clone()]);
+        let unknown: BTreeSet<usize> = reading.iter().copied().filter(|&other| other != source).collect();
+        let done = alone.early(&unknown, |ahead, locator, stored| ahead.of_segment(locator, stored, source).unwrap());
+        (self.columns, self.rows) = (alone.columns, alone.rows);
+        done
+    }
+
+    /// Does what is due when a source has ended, while these are being read.
+    pub(crate) fn end(&mut self, source: usize, reading: &BTreeSet<usize>) -> Vec<Done> {
+        let (plan, lineage) = (self.plan.clone(), Lineage::of(&self.plan));
+        self.early(reading, |ahead, locator, stored| {
+            let streams = ahead.at_end(&plan, &lineage, source, &|source| !reading.contains(&source));
+            ahead.of_streams(locator, stored, &streams).unwrap()
+        })
+    }
+
+    fn early(
+        &mut self,
+        unknown: &BTreeSet<usize>,
+        due: impl Fn(&Ahead, Locator<'_, &World>, &[bool]) -> Demand,
+    ) -> Vec<Done> {
+        let all = Request { only: &[], until: &[], force: &[], verify: &[] };
+        let selection = Selection::new(&self.plan, &all).unwrap();
+        let deriver = self.deriver();
+        let datasets = deriver.datasets(&|producer| self.source_keys(producer, unknown));
+        let lineage = Lineage::of(&self.plan);
+        let locator = Locator { plan: &self.plan, lineage: &lineage, datasets: &datasets, lookup: &*self };
+        let demand = due(&Ahead::new(&self.plan, &selection), locator, &self.stored());
+        self.perform_all(demand, &selection)
+    }
+
+    fn perform_all(&mut self, Demand { tasks, after }: Demand, selection: &Selection) -> Vec<Done> {
         let done = tasks.into_iter().zip(after).map(|(task, after)| {
             let ran = self.perform(&task, selection);
             Done { task, after, ran }
@@ -107,7 +154,7 @@ impl World {
         let deriver = self.deriver();
         let datasets = self.datasets(&deriver);
         let lineage = Lineage::of(&self.plan);
-        let stored: Vec<bool> = stored_edges(&self.plan).iter().map(Option::is_some).collect();
+        let stored = self.stored();
         let locator = Locator { plan: &self.plan, lineage: &lineage, datasets: &datasets, lookup: self };
         flowc_demand::demand(locator, &stored, selection).unwrap()
     }

@@ -1,0 +1,407 @@
+//! What is done in a run, as jobs of one scheduler. Files that are read give segments, segments and sources make tasks due, and
+//! once all sources are known the rest of the tasks and the sinks follow.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use flowc_demand::{Ahead, Demand, Selection, Task, demand};
+use flowc_planner::plan::Plan;
+
+use crate::event::StageTasks;
+use crate::inputs::lookup_cache::LookupCache;
+use crate::intake::inventory::{Inventory, Unreadable};
+use crate::intake::notices;
+use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
+use crate::run::context::Run;
+use crate::run::delivery::Delivery;
+use crate::run::world::World;
+use crate::schedule::{self, JobId, Scheduler, Worker};
+use crate::{Error, Event};
+
+/// Something that a run does.
+pub(crate) enum Job<'r> {
+    /// Cuts a file into segments.
+    Read(FileIndex),
+    /// Decodes a segment.
+    Decode(NewSegment),
+    /// All files of a source have been read.
+    End(usize),
+    /// Runs a task before all sources are known.
+    Early(Arc<Early<'r>>, usize),
+    /// All sources are known: finds what is still to be done.
+    Demand,
+    /// Starts the programs of stages whose tasks, which are these jobs, have to wait.
+    StartPrograms(Arc<Demanded<'r>>, Vec<JobId>),
+    /// Runs a task.
+    Task(Arc<Demanded<'r>>, usize),
+    /// Writes a sink beside its place.
+    Sink(Arc<Scanned<'r>>, usize),
+}
+
+/// The rank of [`Job::Read`]: jobs below it hold rows in memory.
+const READ: u8 = 3;
+
+impl schedule::Job for Job<'_> {
+    fn rank(&self) -> u8 {
+        match self {
+            Job::Early(early, _) if early.holds_rows => 0,
+            Job::Decode(_) => 1,
+            Job::End(_) => 2,
+            Job::Read(_) => READ,
+            Job::Early(..) => 4,
+            Job::Demand => 5,
+            Job::Task(..) => 6,
+            Job::Sink(..) => 7,
+            Job::StartPrograms(..) => 8,
+        }
+    }
+
+    fn needs(&self) -> schedule::Tokens {
+        let processors = usize::from(!matches!(self, Job::StartPrograms(..)));
+        schedule::Tokens { processors }
+    }
+}
+
+/// Tasks that are due before all sources are known.
+pub(crate) struct Early<'r> {
+    world: World<'r>,
+    demand: Demand,
+    /// Whether they are over a segment in memory.
+    holds_rows: bool,
+    /// Whether one has failed in a way that the run meets again.
+    is_given_up: AtomicBool,
+}
+
+/// A run whose sources are known.
+pub(crate) struct Scanned<'r> {
+    /// What was asked for, but for what depends on sources that can't be read.
+    pub selection: Arc<Selection>,
+    /// All sources.
+    pub world: World<'r>,
+}
+
+/// A run of which is known what is to be done.
+pub(crate) struct Demanded<'r> {
+    scanned: Arc<Scanned<'r>>,
+    demand: Demand,
+}
+
+/// The sources, as far as they are known.
+struct Sources {
+    inventory: Arc<Inventory>,
+    /// Those with files that have not been read.
+    open: BTreeSet<usize>,
+    unreadable: Unreadable,
+}
+
+/// Does the jobs of one run.
+pub(crate) struct Jobs<'r> {
+    run: &'r Run<'r>,
+    listed: Arc<Inventory>,
+    ahead: Ahead,
+    findings: Findings,
+    sources: Mutex<Sources>,
+    delivery: &'r Delivery<'r>,
+    scanned: OnceLock<Arc<Scanned<'r>>>,
+    /// The sinks that write files, each with its job.
+    sinks: Mutex<Vec<(usize, JobId)>>,
+}
+
+/// What became of the jobs of a run.
+pub(crate) struct Ended<'r> {
+    /// None if the sources could not be read.
+    pub scanned: Option<Arc<Scanned<'r>>>,
+    /// What failed, told once.
+    pub failures: Vec<Error>,
+    /// The sinks that were left as they are, since something that they need failed.
+    pub left: Vec<usize>,
+    /// The sources, as far as they are known.
+    pub inventory: Arc<Inventory>,
+    /// The sources that could not be read, of those that were asked for.
+    pub unreadable: Unreadable,
+}
+
+impl<'r> Jobs<'r> {
+    /// Nothing is done yet. `listed` has the files of the sources, but for those that can't be listed.
+    pub(crate) fn new(
+        run: &'r Run<'r>,
+        listed: Arc<Inventory>,
+        unreadable: Unreadable,
+        delivery: &'r Delivery<'r>,
+    ) -> Self {
+        let open = listed.unread().into_iter().map(|(source, _)| source).collect();
+        Self {
+            run,
+            ahead: Ahead::new(run.plan(), &run.selection),
+            findings: Findings::default(),
+            sources: Mutex::new(Sources { inventory: Arc::clone(&listed), open, unreadable }),
+            listed,
+            delivery,
+            scanned: OnceLock::new(),
+            sinks: Mutex::default(),
+        }
+    }
+
+    /// Does all of it, `unread` being the files to read.
+    pub(crate) fn run(self, unread: &[FileIndex]) -> Ended<'r> {
+        let scheduler = Scheduler::new(self.run.limits());
+        self.add_reading(&scheduler, unread);
+        let failures = scheduler.run(&|worker, job| self.perform(worker, job));
+        let failures = self.told_once(failures);
+        let sinks = self.sinks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let failed: BTreeSet<JobId> = failures.iter().map(|(job, _)| *job).collect();
+        let is_left = |(_, job): &&(usize, JobId)| !scheduler.is_done(*job) && !failed.contains(job);
+        let left = sinks.iter().filter(is_left).map(|(sink, _)| *sink).collect();
+        let failures = failures.into_iter().map(|(_, error)| error).collect();
+        let Sources { inventory, unreadable, .. } = self.sources.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ended { scanned: self.scanned.into_inner(), failures, left, inventory, unreadable }
+    }
+
+    /// Files wait for the sources that the stages take whole that they drive, and the demand for all sources.
+    fn add_reading(&self, scheduler: &Scheduler<Job<'r>>, unread: &[FileIndex]) {
+        let mut files: BTreeMap<usize, Vec<FileIndex>> = BTreeMap::new();
+        unread.iter().for_each(|place| files.entry(place.source).or_default().push(*place));
+        let awaited = |source: usize| self.ahead.awaited(self.run.plan(), source);
+        let (whole, others): (Vec<usize>, Vec<usize>) = {
+            let whole: BTreeSet<usize> = files.keys().flat_map(|&source| awaited(source)).collect();
+            files.keys().copied().partition(|source| whole.contains(source))
+        };
+        let mut ends: BTreeMap<usize, JobId> = BTreeMap::new();
+        for source in whole.into_iter().chain(others) {
+            let after: Vec<JobId> = awaited(source).iter().filter_map(|whole| ends.get(whole).copied()).collect();
+            let reads: Vec<JobId> = files[&source].iter().map(|&at| scheduler.add(Job::Read(at), &after)).collect();
+            ends.insert(source, scheduler.add(Job::End(source), &reads));
+        }
+        scheduler.add(Job::Demand, &ends.into_values().collect::<Vec<_>>());
+    }
+
+    /// What failed, by the jobs. Of what kept the sources from being read the first is enough, and of being stopped, too.
+    fn told_once(&self, mut failures: Vec<(JobId, Error)>) -> Vec<(JobId, Error)> {
+        if self.scanned.get().is_none() {
+            failures.truncate(1);
+        }
+        failures.sort_by_key(|(job, _)| *job);
+        let mut is_first = true;
+        failures.retain(|(_, error)| !matches!(error, Error::Cancelled) || std::mem::take(&mut is_first));
+        failures
+    }
+
+    fn perform(&self, worker: &Worker<'_, Job<'r>>, job: &Job<'r>) -> Result<(), Error> {
+        if self.run.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        let result = Error::catch(|| self.described(job), || self.try_perform(worker, job));
+        match job {
+            Job::Read(place) => self.tolerate_unreadable(place.source, result),
+            Job::Decode(segment) => self.tolerate_unreadable(segment.place.source, result),
+            Job::Early(early, _) => self.tolerate_early(early, result),
+            _ => result,
+        }
+    }
+
+    fn try_perform(&self, worker: &Worker<'_, Job<'r>>, job: &Job<'r>) -> Result<(), Error> {
+        match job {
+            Job::Read(place) => self.scanner().read(*place, &mut |segment| {
+                worker.add_part(Job::Decode(segment), &[]);
+                worker.relieve(READ);
+            }),
+            Job::Decode(segment) => {
+                let decoded = self.scanner().decode(segment)?;
+                self.arrived(worker, segment.place.source, decoded)
+            }
+            Job::End(source) => self.end(worker, *source),
+            Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
+            Job::Early(early, task) => early.world.execution().execute(&early.demand.tasks[*task]),
+            Job::Demand => self.demand(worker),
+            Job::StartPrograms(demanded, jobs) => {
+                let Demanded { scanned, demand } = demanded.as_ref();
+                scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
+                Ok(())
+            }
+            Job::Task(demanded, task) => self.task(&demanded.scanned.world, &demanded.demand.tasks[*task]),
+            Job::Sink(scanned, sink) => self.delivery.prepare(*sink, &scanned.world.outputs()),
+        }
+    }
+
+    /// What is done for a job, in words.
+    fn described(&self, job: &Job<'r>) -> String {
+        match job {
+            Job::Read(place) => self.scanner().described(*place),
+            Job::Decode(segment) => self.scanner().described(segment.place),
+            Job::Early(early, task) => early.world.execution().described(&early.demand.tasks[*task]),
+            Job::Task(demanded, task) => demanded.scanned.world.execution().described(&demanded.demand.tasks[*task]),
+            Job::Sink(_, sink) => self.delivery.described(*sink),
+            Job::End(_) => "reading sources".to_owned(),
+            Job::Demand => "running the pipeline".to_owned(),
+            Job::StartPrograms(..) => "starting programs".to_owned(),
+        }
+    }
+
+    fn scanner(&self) -> Scanner<'_> {
+        Scanner {
+            plan: self.run.plan(),
+            store: self.run.store,
+            inventory: &self.listed,
+            files: &self.run.files,
+            observer: self.run.observer,
+            cancel: self.run.cancel,
+            findings: &self.findings,
+        }
+    }
+
+    /// What is a source's own fault need not stop the others.
+    fn tolerate_unreadable(&self, source: usize, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            Err(error @ (Error::Source { .. } | Error::File { .. })) if self.run.request.keep_going => {
+                self.sources().unreadable.entry(source).or_insert(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What keeps a task from its end does so again where the demand finds it, and there it is known what depends on it.
+    fn tolerate_early(&self, early: &Early<'r>, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            Err(Error::Stage { .. } | Error::Source { .. } | Error::File { .. }) if self.run.request.keep_going => {
+                early.is_given_up.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// Runs what a segment makes due while it is in memory.
+    fn arrived(&self, worker: &Worker<'_, Job<'r>>, source: usize, decoded: Decoded) -> Result<(), Error> {
+        let stages = self.ahead.driven(source);
+        if stages.is_empty() || !self.may_run_early() {
+            return Ok(());
+        }
+        let known = Arc::clone(&self.sources().inventory);
+        let world = World::of_segment(self.run, &known, stages, source, decoded);
+        let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source)?;
+        run_early(worker, world, demand, true);
+        Ok(())
+    }
+
+    /// Takes in a source of which all files have been read, and runs what that makes due.
+    fn end(&self, worker: &Worker<'_, Job<'r>>, source: usize) -> Result<(), Error> {
+        let (run, plan) = (self.run, self.run.plan());
+        let (inventory, open) = {
+            let mut sources = self.sources();
+            if sources.unreadable.contains_key(&source) {
+                return Ok(());
+            }
+            Arc::make_mut(&mut sources.inventory).complete(self.findings.take(source));
+            sources.open.remove(&source);
+            (Arc::clone(&sources.inventory), sources.open.clone())
+        };
+        inventory.source(source).remember(plan, source, &run.planned.base, run.store)?;
+        if open.is_disjoint(&run.selection.sources) || !self.may_run_early() {
+            return Ok(());
+        }
+        let has_ended = |source: usize| inventory.sources.contains_key(&source) && !open.contains(&source);
+        let streams = self.ahead.at_end(plan, run.deriver.lineage(), source, &has_ended);
+        if !streams.is_empty() {
+            let world = World::of_streams(run, inventory, &streams);
+            let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams)?;
+            run_early(worker, world, demand, false);
+        }
+        Ok(())
+    }
+
+    /// Where a secret is missing the run may have to be refused, and that before anything has run.
+    fn may_run_early(&self) -> bool {
+        self.run.secrets.is_whole()
+    }
+
+    /// Finds what is still to be done, and has it done.
+    fn demand(&self, worker: &Worker<'_, Job<'r>>) -> Result<(), Error> {
+        let run = self.run;
+        let scanned = self.scanned();
+        let Scanned { selection, world } = scanned.as_ref();
+        let demand = demand(world.locator(), &run.stored, selection)?;
+        run.secrets.check(&demand.tasks)?;
+        run.underway.plan_tasks(&demand);
+        run.underway.find_reasons(world.locator(), &demand, selection)?;
+        if !demand.tasks.is_empty() {
+            run.tell(Event::WorkPlanned { tasks: demand.tasks.len(), stages: tasks_of_stages(run.plan(), &demand) });
+        }
+        let sinks = self.delivery.staged_sinks(selection);
+        self.delivery.recover(&sinks)?;
+        self.add_tasks(worker, &Arc::new(Demanded { scanned, demand }), sinks);
+        Ok(())
+    }
+
+    /// Adds the tasks, and each sink after those that give its rows.
+    fn add_tasks(&self, worker: &Worker<'_, Job<'r>>, demanded: &Arc<Demanded<'r>>, sinks: Vec<usize>) {
+        let Demanded { scanned, demand } = demanded.as_ref();
+        let mut jobs: Vec<JobId> = Vec::new();
+        for (task, after) in demand.after.iter().enumerate() {
+            let after = chosen(&jobs, after);
+            jobs.push(worker.add(Job::Task(Arc::clone(demanded), task), &after));
+        }
+        for sink in sinks {
+            let after = chosen(&jobs, &self.delivery.tasks_of(sink, demand));
+            let job = worker.add(Job::Sink(Arc::clone(scanned), sink), &after);
+            lock(&self.sinks).push((sink, job));
+        }
+        if !jobs.is_empty() {
+            worker.add(Job::StartPrograms(Arc::clone(demanded), jobs), &[]);
+        }
+    }
+
+    /// Takes in all sources, and gives up what depends on those that can't be read.
+    fn scanned(&self) -> Arc<Scanned<'r>> {
+        let (run, plan) = (self.run, self.run.plan());
+        let mut selection = Selection::clone(&run.selection);
+        let (inventory, unreadable) = {
+            let mut sources = self.sources();
+            sources.unreadable.retain(|source, _| selection.sources.contains(source));
+            (Arc::clone(&sources.inventory), sources.unreadable.keys().copied().collect())
+        };
+        notices::tell(&notices::notices(plan, &inventory, &selection), run.observer);
+        selection.give_up(plan, &unreadable).into_iter().for_each(|sink| self.delivery.tell_left(sink));
+        let world = World::of_all(run, inventory, LookupCache::of_last_run(run.store, &run.planned.texts[0]));
+        let selection = Arc::new(selection);
+        run.underway.found(&selection, &world.inventory, &world.datasets);
+        Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world })))
+    }
+
+    fn task(&self, world: &World<'_>, task: &Task) -> Result<(), Error> {
+        let result = world.execution().execute(task);
+        self.run.underway.settle(task, &result);
+        result
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        lock(&self.sources)
+    }
+}
+
+/// Adds tasks as parts of what makes them due.
+fn run_early<'r>(worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand, holds_rows: bool) {
+    let early = Arc::new(Early { world, demand, holds_rows, is_given_up: AtomicBool::new(false) });
+    let mut jobs: Vec<JobId> = Vec::new();
+    for (task, after) in early.demand.after.iter().enumerate() {
+        let after = chosen(&jobs, after);
+        jobs.push(worker.add_part(Job::Early(Arc::clone(&early), task), &after));
+    }
+}
+
+/// How many of the tasks each stage has a part in.
+fn tasks_of_stages(plan: &Plan, demand: &Demand) -> Vec<StageTasks> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    let links = demand.tasks.iter().flat_map(|task| &task.chain);
+    links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
+    counts.into_iter().map(|(stage, tasks)| StageTasks { stage: plan.stages[stage].name.clone(), tasks }).collect()
+}
+
+fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {
+    numbers.iter().map(|&number| jobs[number]).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

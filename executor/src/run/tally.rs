@@ -1,0 +1,82 @@
+//! What stages did in a run so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use flowc_demand::{Task, Work};
+
+use crate::chain::Ran;
+use crate::{OutputReport, Reason};
+
+/// What stages did in a run, counted by all threads.
+#[derive(Default)]
+pub(crate) struct Tally(Mutex<Counted>);
+
+/// The counts.
+#[derive(Default)]
+pub(crate) struct Counted {
+    /// Per stage, over how many segments it ran.
+    pub ran: BTreeMap<usize, u64>,
+    /// Per stage, the rows that it gave there.
+    pub rows: BTreeMap<usize, u64>,
+    /// Per stage, seconds of thread time.
+    pub seconds: BTreeMap<usize, f64>,
+    /// Per stage, over how many segments it gave again what it gave before.
+    pub verified: BTreeMap<usize, u64>,
+    /// Stages with a merge or finish phase that ran.
+    pub merged: BTreeSet<usize>,
+    /// Stages that failed.
+    pub failed: BTreeSet<usize>,
+    /// Per stage, the tasks that are still to be done.
+    pub open: BTreeMap<usize, usize>,
+    /// Per stage that runs, why.
+    pub reasons: BTreeMap<usize, Vec<Reason>>,
+    /// What sinks hold that stand, by their index.
+    pub outputs: BTreeMap<usize, OutputReport>,
+    /// Per stage, lines of its log: segment, level, message.
+    pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
+}
+
+impl Counted {
+    /// Why a stage ran.
+    pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
+        self.reasons.get(&stage).cloned().unwrap_or_default()
+    }
+
+    /// Stages that ran, or tried to.
+    pub(crate) fn worked(&self) -> BTreeSet<usize> {
+        self.ran.keys().chain(&self.merged).chain(self.logs.keys()).chain(&self.failed).copied().collect()
+    }
+}
+
+impl Tally {
+    /// The counts, for reading or adding.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
+    /// last one are partials, which are no rows of the stage.
+    pub(crate) fn add(&self, task: &Task, is_called: &[bool], gives_partials: bool, seconds: f64, ran: &Ran) {
+        let mut counted = self.lock();
+        let called = is_called.iter().filter(|is_called| **is_called).count();
+        let share = seconds / called as f64;
+        for (place, (link, ports)) in task.chain.iter().zip(&ran.rows).enumerate() {
+            if place + 1 < task.chain.len() || !gives_partials {
+                *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
+            }
+            if !is_called[place] {
+                continue;
+            }
+            *counted.seconds.entry(link.stage).or_default() += share;
+            match task.id.work {
+                Work::Segment(_) => {
+                    *counted.ran.entry(link.stage).or_default() += 1;
+                }
+                Work::Merge { .. } | Work::Finish => {
+                    counted.merged.insert(link.stage);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a run knows at a time: sources, the keys of what is made of them, and what of that is stored.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use flowc_demand::{ContentKeys, Datasets};
+use flowc_planner::plan::{Producer, StreamId};
+
+use crate::chain::Chains;
+use crate::inputs::lookup::{Locator, Lookups};
+use crate::inputs::lookup_cache::LookupCache;
+use crate::inputs::read::{Fresh, Reading};
+use crate::intake::inventory::{Inventory, SourceInventory, SourceSegment};
+use crate::intake::scan::Decoded;
+use crate::outputs::Outputs;
+use crate::run::context::Run;
+use crate::run::execution::Execution;
+
+/// Some sources of a run, or all, and what follows from them. Tasks that were found in it run in it.
+pub(crate) struct World<'r> {
+    run: &'r Run<'r>,
+    /// The sources.
+    pub inventory: Arc<Inventory>,
+    /// The keys of what is made of them.
+    pub datasets: Arc<Datasets>,
+    /// What of that is stored.
+    pub store: LookupCache<'r>,
+    arrived: Option<Arrived>,
+}
+
+/// A segment in memory, the only one of its source.
+struct Arrived {
+    source: usize,
+    file: String,
+    batches: Vec<RecordBatch>,
+    /// Its place in the file.
+    ordinal: usize,
+}
+
+impl<'r> World<'r> {
+    /// All sources, as far as they are known.
+    pub(crate) fn of_all(run: &'r Run<'r>, inventory: Arc<Inventory>, store: LookupCache<'r>) -> Self {
+        let datasets = run.deriver.datasets(&|producer| inventory.keys(producer));
+        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None }
+    }
+
+    /// What some streams are made of.
+    pub(crate) fn of_streams(run: &'r Run<'r>, inventory: Arc<Inventory>, streams: &[StreamId]) -> Self {
+        let datasets = run.deriver.datasets_of(streams, &|producer| inventory.keys(producer));
+        let store = LookupCache::new(run.store);
+        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None }
+    }
+
+    /// A segment that has arrived, as if it were all of its source, and the sources that the stages take whole that it drives.
+    pub(crate) fn of_segment(
+        run: &'r Run<'r>,
+        known: &Inventory,
+        stages: &[usize],
+        source: usize,
+        decoded: Decoded,
+    ) -> Self {
+        let plan = run.plan();
+        let mut inventory = Inventory::default();
+        let inputs = stages.iter().flat_map(|&stage| &plan.stages[stage].inputs);
+        for input in inputs.filter(|input| !input.class.is_driving()) {
+            if let Producer::Source { source } = plan.stream(input.stream).producer
+                && let Some(whole) = known.sources.get(&source)
+            {
+                inventory.sources.insert(source, whole.clone());
+            }
+        }
+        let Decoded { file, scan, batches } = decoded;
+        let (ordinal, rows) = (scan.raw.ordinal as usize, scan.facts.rows);
+        let segments = vec![SourceSegment { file: 0, scan, rows }];
+        inventory.sources.insert(source, Arc::new(SourceInventory { segments, ..SourceInventory::default() }));
+        let mut datasets = Datasets::default();
+        for &source in inventory.sources.keys() {
+            if let Some(keys) = inventory.keys(Producer::Source { source }) {
+                datasets.streams.insert(plan.sources[source].stream, keys);
+            }
+        }
+        run.deriver.derive_stages(stages.iter().copied(), &mut datasets);
+        Self {
+            run,
+            inventory: Arc::new(inventory),
+            datasets: Arc::new(datasets),
+            store: LookupCache::new(run.store),
+            arrived: Some(Arrived { source, file, batches, ordinal }),
+        }
+    }
+
+    /// Finds columns in it.
+    pub(crate) fn locator(&self) -> Locator<'_> {
+        let lookup = Lookups { store: &self.store, inventory: &self.inventory };
+        Locator { plan: self.run.plan(), lineage: self.run.deriver.lineage(), datasets: &self.datasets, lookup }
+    }
+
+    /// Reads segments of it.
+    pub(crate) fn reading(&self) -> Reading<'_> {
+        let fresh =
+            self.arrived.as_ref().map(|Arrived { source, file, batches, .. }| Fresh { source: *source, file, batches });
+        Reading { locator: self.locator(), files: &self.run.files, fresh }
+    }
+
+    /// Runs tasks over it.
+    pub(crate) fn execution(&self) -> Execution<'_> {
+        let run = self.run;
+        let reading = self.reading();
+        let chains = Chains {
+            reading,
+            runners: run.runners,
+            cancel: run.cancel,
+            memory: run.options.memory,
+            secrets: run.secrets,
+            budget: run.budget,
+        };
+        let contents = ContentKeys { locator: reading.locator, parted: reading, deriver: &run.deriver };
+        let first_segment = self.arrived.as_ref().map_or(0, |arrived| arrived.ordinal);
+        Execution { run, chains, contents, first_segment }
+    }
+
+    /// Writes sinks from it.
+    pub(crate) fn outputs(&self) -> Outputs<'_> {
+        let run = self.run;
+        Outputs { reading: self.reading(), sinks: &run.sinks, threads: run.options.jobs, cancel: run.cancel }
+    }
+}

@@ -1,0 +1,98 @@
+//! What is due before all sources are known does not wait for them.
+
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use flowc_executor::{Cancel, Error, Event, RunRequest, StageStatus};
+
+use crate::support::{Project, all_cached, segments, stage};
+
+const FLOW: &str = r#"
+source "lines" { files "text/*.txt" }
+source "names" { files "names.csv" }
+stage "words" { in "lines"; std "tokenize@1"; config { column "line" } }
+stage "counts" { in "words"; std "count@1"; config { by "word" } }
+stage "known" { in rows="names" table="counts"; std "lookup@1"; config { on { left "word"; right "word" } } }
+sink "out" { in "known"; file "out.csv" }
+"#;
+
+#[test]
+fn what_needs_one_source_alone_is_done_while_another_is_being_read() {
+    let project = Project::new(FLOW);
+    project.write_all("text/a.txt", "the sea\n");
+    project.write_all("text/b.txt", "the sky\n");
+    project.write("names.csv", "word\nthe\nsky\n");
+    let (counted, is_counted) = channel();
+    let (counted, is_counted) = (Mutex::new(counted), Mutex::new(is_counted));
+    let has_waited = Arc::new(Mutex::new(false));
+    let waited = Arc::clone(&has_waited);
+    let observer = Arc::new(move |event: Event| match event {
+        // Partials are merged, and then finished.
+        Event::SegmentRan { stages, .. } if stages == ["counts"] => counted.lock().unwrap().send(()).unwrap(),
+        Event::FileRead { source, .. } if source == "names" => {
+            let counted = is_counted.lock().unwrap();
+            for _ in 0..2 {
+                counted.recv_timeout(Duration::from_secs(100)).expect("words are counted while names are read");
+            }
+            *waited.lock().unwrap() = true;
+        }
+        _ => {}
+    });
+    let report = project.session().run(&RunRequest::default(), observer, Cancel::new()).expect("a run");
+    assert!(*has_waited.lock().unwrap());
+    assert_eq!(project.read("out.csv"), "word,count\nthe,2\nsky,1\n");
+    assert!(report.stages.iter().all(|stage| stage.status == StageStatus::Ran));
+    assert_eq!((segments(&report, "words"), segments(&report, "counts")), ((2, 0), (2, 0)));
+    assert!(all_cached(&project.run()), "nothing of it is done again");
+    project.write("text/b.txt", "the sky is here\n");
+    project.write("names.csv", "word\nthe\nhere\n");
+    let report = project.run();
+    assert_eq!((segments(&report, "words"), segments(&report, "known")), ((1, 1), (1, 0)));
+    assert_eq!(stage(&report, "counts").rows_out, 5);
+    assert_eq!(project.read("out.csv"), "word,count\nthe,2\nhere,1\n");
+}
+
+/// A task that fails before all sources are known fails again where it is known what depends on it, and that is told.
+#[test]
+fn what_fails_early_is_told_once_and_the_rest_is_done_when_asked() {
+    for jobs in [1, 3] {
+        let mut project = Project::new(
+            r#"
+            source "lines" { files "text/*.txt" }
+            source "table" { files "table.csv" }
+            source "names" { files "names.csv" }
+            stage "words" { in "lines"; std "tokenize@1"; config { column "line" } }
+            stage "counts" { in "words"; std "count@1"; config { by "word" } }
+            stage "joined" { in rows="counts" table="table"; std "lookup@1"; config { on { left "word"; right "word" } } }
+            stage "sums" { in "joined"; std "count@1"; config { by "kind" } }
+            stage "last" { in rows="names" table="sums"; std "lookup@1"; config { on { left "kind"; right "kind" } } }
+            sink "last" { in "last"; file "last.csv" }
+            sink "names" { in "names"; file "out.csv" }
+            "#,
+        );
+        project.write_all("text/a.txt", "the sea\n");
+        project.write_all("names.csv", "kind\nnoun\n");
+        project.write("table.csv", "word,kind\nthe,article\nthe,noun\n");
+        project.jobs = jobs;
+        let failed = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&failed);
+        let observer = Arc::new(move |event: Event| {
+            if let Event::StageFailed { stage, .. } = event {
+                seen.lock().unwrap().push(stage);
+            }
+        });
+        let request = RunRequest { keep_going: true, ..RunRequest::default() };
+        let failure = project.session().run(&request, observer, Cancel::new()).expect_err("a word that is there twice");
+        assert!(matches!(&failure.errors[..], [Error::Stage { stage, .. }] if stage == "joined"), "{failure:?}");
+        assert_eq!(*failed.lock().unwrap(), ["joined"]);
+        let report = failure.report.expect("a report");
+        let status = |name: &str| stage(&report, name).status;
+        assert_eq!(
+            ["counts", "joined", "sums"].map(status),
+            [StageStatus::Ran, StageStatus::Failed, StageStatus::Skipped]
+        );
+        assert!(!project.path("last.csv").exists());
+        assert_eq!(project.read("out.csv"), "kind\nnoun\n");
+    }
+}
