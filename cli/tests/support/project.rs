@@ -67,10 +67,10 @@ impl Project {
         command
     }
 
-    /// flowc in the project.
+    /// flowc in the project. It hears of interrupts, also where the tests run in the background of a shell, which ignores them.
     pub(crate) fn flowc(&self, arguments: &[&str]) -> Command {
-        let mut command = self.program(env!("CARGO_BIN_EXE_flowc"));
-        command.args(arguments);
+        let mut command = self.program("/usr/bin/env");
+        command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_flowc")]).args(arguments);
         command
     }
 
