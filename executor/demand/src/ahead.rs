@@ -55,7 +55,7 @@ impl Ahead {
             Producer::Source { source } => Some(source),
             Producer::Stage { .. } | Producer::Rejects { .. } => None,
         });
-        sources.filter(|&whole| whole != source).collect()
+        sources.collect()
     }
 
     /// The tasks that are due when a segment of a source arrives, which is the only one of its source for the locator.

@@ -219,6 +219,11 @@ pub(crate) fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<us
     }
     for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| selection.stages.contains(index)) {
         let Some(source) = stage.driving().and_then(|(_, input)| source_of[input.stream.0]) else { continue };
+        // All of a source that is taken beside its segments is there when it has ended.
+        let mut whole = stage.inputs.iter().filter(|input| !input.class.is_driving());
+        if whole.any(|input| source_of[input.stream.0] == Some(source)) {
+            continue;
+        }
         driven[source].push(index);
         if !stage.is_combining() {
             stage.outputs.iter().for_each(|output| source_of[output.stream.0] = Some(source));

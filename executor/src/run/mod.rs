@@ -150,10 +150,12 @@ struct Ran<'r> {
 }
 
 impl<'r> Ran<'r> {
-    /// Makes the sinks appear that were written; tells of stages that failed and of sinks that were left.
+    /// Makes the sinks appear that were written; tells of stages that failed and of sinks that were left. Where a failure ends the
+    /// run no sink appears: which ones were written by then is chance.
     fn commit(self) -> Result<Committed<'r>, Vec<Error>> {
         let Self { run, delivery, scanned, failures, left, unreadable } = self;
-        let committed = delivery.commit_all(&scanned.world.outputs());
+        let is_ended = !failures.is_empty() && !run.request.keep_going;
+        let committed = if is_ended { Ok(()) } else { delivery.commit_all(&scanned.world.outputs()) };
         failures.iter().for_each(|error| run.tell_failed(error));
         left.into_iter().for_each(|sink| delivery.tell_left(sink));
         let errors: Vec<Error> = unreadable.into_values().chain(failures).chain(committed.err()).collect();

@@ -96,3 +96,36 @@ fn what_fails_early_is_told_once_and_the_rest_is_done_when_asked() {
         assert_eq!(project.read("out.csv"), "kind\nnoun\n");
     }
 }
+
+/// Which sinks are written by the time of a failure is chance, so none of them appears, unless all are asked for that can be had.
+#[test]
+fn a_failure_that_ends_the_run_leaves_all_sinks_as_they_were() {
+    for jobs in [1, 4] {
+        let mut project = Project::new(
+            r#"
+source "rows" { files "rows/*.csv"; schema { column "id" "Int64"; column "k" "Utf8" } }
+source "table" { files "table.csv"; schema { column "k" "Utf8"; column "v" "Int64" } }
+stage "joined" { in rows="rows" table="table"; std "lookup@1"; config { on { left "k"; right "k" } } }
+sink "joined" { in "joined"; file "out/joined.csv" }
+sink "rows" { in "rows"; file "out/rows.csv" }
+sink "table" { in "table"; file "out/table.jsonl" }
+"#,
+        );
+        project.jobs = jobs;
+        project.write_all("rows/a.csv", "id,k\n1,a\n");
+        let large: String = (0..100_000).map(|row| format!("{row},a\n")).collect();
+        project.write_all("rows/b.csv", format!("id,k\n{large}"));
+        project.write("table.csv", "k,v\na,1\na,2\n");
+        for attempt in 0..3 {
+            project.failure();
+            let out = std::fs::read_dir(project.path("out"));
+            let left: Vec<_> = out.into_iter().flatten().map(|entry| entry.expect("an entry").file_name()).collect();
+            assert!(left.is_empty(), "{jobs} jobs, run {attempt}: {left:?}");
+        }
+        let request = RunRequest { keep_going: true, ..RunRequest::default() };
+        let failure = project.session().run(&request, Arc::new(|_: Event| ()), Cancel::new()).expect_err("a failure");
+        assert!(failure.errors.iter().all(|error| matches!(error, Error::Stage { .. })), "{:?}", failure.errors);
+        assert!(project.path("out/rows.csv").exists() && project.path("out/table.jsonl").exists());
+        assert!(!project.path("out/joined.csv").exists());
+    }
+}
