@@ -23,7 +23,7 @@ use crate::{Cancel, Error, OutputReport, SinkOutlook};
 pub(crate) struct Outputs<'a> {
     /// Where rows come from.
     pub reading: Reading<'a>,
-    /// Where rows go.
+    /// Makes the sink of each specification, which rows are written to.
     pub sinks: &'a Sinks,
     /// Threads for the jobs of one sink.
     pub threads: usize,

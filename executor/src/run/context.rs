@@ -85,7 +85,7 @@ pub(crate) struct Run<'a> {
     pub stored: Vec<bool>,
     /// Source files that are open.
     pub files: OpenFiles,
-    /// Where rows go.
+    /// Makes the sink of each specification, which rows are written to.
     pub sinks: Sinks,
     /// How far it is.
     pub underway: Arc<Underway>,
