@@ -56,6 +56,7 @@ pub use inspect::admin;
 pub use inspect::show::{Rows, table};
 pub use options::{Cancel, Options, RunRequest};
 pub use plan::Planned;
-pub use record::history::{LogLine, PastRun, Pin};
+pub use record::history::{LogLine, Pin};
+pub use record::run::PastRun;
 pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

@@ -21,8 +21,12 @@ pub(crate) const SIGNATURE: Memo = made(3, Place::Index);
 pub(crate) const DESCRIPTION: Memo = made(4, Place::Index);
 /// A plan, by the texts and the lock.
 pub(crate) const PLAN: Memo = made(5, Place::Index);
-/// A pipeline's last good run.
-pub(crate) const RUN: Memo = record(7, 1, Place::Index);
+/// A pipeline's last good run, whose datasets lie in pages.
+pub(crate) const RUN: Memo = record(7, 2, Place::Index);
+/// A pipeline's last good run with all that it names, as earlier versions kept it.
+pub(crate) const WHOLE_RUN: Memo = record(7, 1, Place::Index);
+/// A page of a dataset of a pipeline's last good run.
+pub(crate) const PAGE: Memo = record(19, 1, Place::Index);
 /// What a sink holds. The state says which writer wrote it.
 pub(crate) const SINK: Memo = record(8, 1, Place::IndexOrFile);
 /// What a stage logged.

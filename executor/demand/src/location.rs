@@ -160,7 +160,7 @@ impl<L: Lookup> Locator<'_, L> {
 
     /// The number of segments of a stream; 0 where it is not known.
     pub fn segments(&self, stream: StreamId) -> usize {
-        self.datasets.streams.get(&stream).map_or(0, Segments::len)
+        self.datasets.streams.get(&stream).map_or(0, |segments| segments.len())
     }
 
     /// The number of invocations of a stage over segments or parts, as far as it is known.
@@ -242,7 +242,8 @@ impl<L: Lookup> Locator<'_, L> {
     }
 }
 
-fn node_key(keys: &SegmentKeys, columns: &[usize]) -> NodeKey {
+/// The key of a node with some of its columns.
+pub fn node_key(keys: &SegmentKeys, columns: &[usize]) -> NodeKey {
     let mut hasher = KeyHasher::new("flowc node 1");
     hasher.digest(keys.rows.as_bytes());
     columns.iter().for_each(|&column| {

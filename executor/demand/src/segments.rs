@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
@@ -28,12 +28,73 @@ pub struct Node {
     pub index: usize,
 }
 
+impl Node {
+    /// The node that it is below.
+    pub fn above(self) -> Self {
+        Self { level: self.level + 1, index: self.index / FAN_OUT }
+    }
+}
+
+/// The places of a tree over so many segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    len: usize,
+}
+
+impl Shape {
+    /// The shape over so many segments.
+    pub fn new(len: usize) -> Self {
+        Self { len }
+    }
+
+    /// The number of segments.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no segments.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of nodes above segments.
+    pub fn nodes(&self) -> usize {
+        (1..=self.root().level).map(|level| self.width(level)).sum()
+    }
+
+    /// The node above all others. Of one segment, that segment.
+    pub fn root(&self) -> Node {
+        let mut root = Node { level: usize::from(self.is_empty()), index: 0 };
+        while self.width(root.level) > 1 {
+            root.level += 1;
+        }
+        root
+    }
+
+    /// The nodes just below a node; none below a segment.
+    pub fn children(&self, node: Node) -> impl Iterator<Item = Node> {
+        let level = node.level.saturating_sub(1);
+        let places = if node.level == 0 { 0..0 } else { within(node.index, FAN_OUT, self.width(level)) };
+        places.map(move |index| Node { level, index })
+    }
+
+    /// The segments below a node, or the segment that it is.
+    pub fn below(&self, node: Node) -> Range<usize> {
+        within(node.index, span(node.level), self.len())
+    }
+
+    /// The number of nodes of a level.
+    pub fn width(&self, level: usize) -> usize {
+        self.len().div_ceil(span(level))
+    }
+}
+
 /// The segments of a stream. Clones share them.
 #[derive(Clone)]
 pub struct Segments(Arc<Tree>);
 
 struct Tree {
-    len: usize,
+    shape: Shape,
     keys: Keys,
 }
 
@@ -63,53 +124,18 @@ impl Segments {
             let next = last.chunks(FAN_OUT).map(above).collect();
             levels.push(next);
         }
-        Self(Arc::new(Tree { len, keys: Keys::Listed(levels) }))
+        Self(Arc::new(Tree { shape: Shape { len }, keys: Keys::Listed(levels) }))
     }
 
     /// Segments that are made one by one of these.
     pub fn derived(above: &Segments, formula: impl Fn(&SegmentKeys) -> SegmentKeys + Send + Sync + 'static) -> Self {
         let keys = Keys::Derived { above: above.clone(), formula: Box::new(formula), known: Mutex::default() };
-        Self(Arc::new(Tree { len: above.len(), keys }))
+        Self(Arc::new(Tree { shape: **above, keys }))
     }
 
-    /// The number of segments.
-    pub fn len(&self) -> usize {
-        self.0.len
-    }
-
-    /// Whether there are no segments.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The number of nodes above segments.
-    pub fn nodes(&self) -> usize {
-        (1..=self.root().level).map(|level| self.width(level)).sum()
-    }
-
-    /// The node above all others. Of one segment, that segment.
-    pub fn root(&self) -> Node {
-        let mut root = Node { level: usize::from(self.is_empty()), index: 0 };
-        while self.width(root.level) > 1 {
-            root.level += 1;
-        }
-        root
-    }
-
-    /// The nodes just below a node; none below a segment.
-    pub fn children(&self, node: Node) -> impl Iterator<Item = Node> + use<> {
-        let level = node.level.saturating_sub(1);
-        let places = if node.level == 0 { 0..0 } else { within(node.index, FAN_OUT, self.width(level)) };
-        places.map(move |index| Node { level, index })
-    }
-
-    /// The segments below a node, or the segment that it is.
-    pub fn below(&self, node: Node) -> Range<usize> {
-        within(node.index, span(node.level), self.len())
-    }
-
-    /// The keys of a node or a segment.
+    /// The keys of a node or a segment. What is above the root has those of the root.
     pub fn keys(&self, node: Node) -> SegmentKeys {
+        let node = if node.level > self.root().level { self.root() } else { node };
         let mut open = Vec::new();
         let mut tree = self;
         let mut keys = loop {
@@ -189,10 +215,13 @@ impl Segments {
         }
         Ok(())
     }
+}
 
-    /// The number of nodes of a level.
-    fn width(&self, level: usize) -> usize {
-        self.len().div_ceil(span(level))
+impl Deref for Segments {
+    type Target = Shape;
+
+    fn deref(&self) -> &Shape {
+        &self.0.shape
     }
 }
 

@@ -14,9 +14,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flowc_demand::NodeKey;
-use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey};
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
 use flowc_store::{Store, StoreError, StoredColumn};
+use serde::{Deserialize, Serialize};
 
 use crate::remembered::FOUND;
 
@@ -31,7 +32,21 @@ pub(crate) struct LookupCache<'a> {
     rows: Mutex<Found<RowsKey, u64>>,
     /// The rows below nodes of which all was found.
     nodes: Mutex<Found<NodeKey, u64>>,
+    /// What the segments below nodes hold.
+    contents: Mutex<Found<NodeKey, Arc<[SegmentContent]>>>,
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
+}
+
+/// What a segment holds that is all there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SegmentContent {
+    /// The number of rows.
+    pub rows: u64,
+    /// What tells it from other segments of a sink.
+    #[serde(with = "flowc_planner::digest_form")]
+    pub digest: [u8; 32],
+    /// The content of each column.
+    pub columns: Vec<ContentDigest>,
 }
 
 /// Entries of the index that were found.
@@ -48,17 +63,17 @@ impl<K, V> Default for Found<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash, V: Copy> Found<K, V> {
+impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
     fn of_last_run(before: HashMap<K, V>) -> Mutex<Self> {
         Mutex::new(Self { now: HashMap::with_capacity(before.len()), before })
     }
 
     fn get(&mut self, key: &K) -> Option<V> {
         if let Some(value) = self.now.get(key) {
-            return Some(*value);
+            return Some(value.clone());
         }
-        let value = *self.before.get(key)?;
-        self.now.insert(*key, value);
+        let value = self.before.get(key)?.clone();
+        self.now.insert(*key, value.clone());
         Some(value)
     }
 
@@ -81,6 +96,7 @@ impl<'a> LookupCache<'a> {
             columns: Mutex::default(),
             rows: Mutex::default(),
             nodes: Mutex::default(),
+            contents: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -88,28 +104,44 @@ impl<'a> LookupCache<'a> {
     /// A cache that begins with what a pipeline's last good run found.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
         let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
-        let (columns, rows, nodes) = found.unwrap_or_default();
+        let (columns, rows, nodes, contents) = found.unwrap_or_default();
         Self {
             columns: Found::of_last_run(columns),
             rows: Found::of_last_run(rows),
             nodes: Found::of_last_run(nodes),
+            contents: Found::of_last_run(contents),
             ..Self::new(store)
         }
     }
 
     /// Keeps what this run found for the next one of the pipeline, whose datasets have so many nodes.
     pub(crate) fn save(&self, pipeline: &Path, nodes_in_all: usize) {
-        let (columns, rows, mut nodes) = (lock(&self.columns), lock(&self.rows), lock(&self.nodes));
-        nodes.keep_unasked(2 * nodes_in_all);
+        let (columns, rows) = (lock(&self.columns), lock(&self.rows));
+        let (mut nodes, contents) = (lock(&self.nodes), lock(&self.contents));
+        // A node is asked for with the columns that are needed, and for its rows alone.
+        nodes.keep_unasked(4 * nodes_in_all);
+        let found = (&columns.now, &rows.now, &nodes.now, &contents.now);
         // Without it the next run asks the index.
-        let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now, &nodes.now));
+        let _ = self.store.remember(FOUND, &key(pipeline), &found);
     }
 
     /// The rows below a node of which all was found.
     pub(crate) fn noted(&self, node: &NodeKey) -> Option<u64> {
         #[cfg(test)]
-        lookups::add(1);
+        lookups::add(self.dir(), 1);
         lock(&self.nodes).get(node)
+    }
+
+    /// What the segments below a node hold, if it was noted.
+    pub(crate) fn contents(&self, node: &NodeKey) -> Option<Arc<[SegmentContent]>> {
+        #[cfg(test)]
+        lookups::add(self.dir(), 1);
+        lock(&self.contents).get(node)
+    }
+
+    /// Takes in what the segments below a node hold.
+    pub(crate) fn note_contents(&self, node: NodeKey, contents: Arc<[SegmentContent]>) {
+        lock(&self.contents).now.insert(node, contents);
     }
 
     /// Takes in that all below a node was found.
@@ -119,7 +151,7 @@ impl<'a> LookupCache<'a> {
 
     /// As [`Store::find_columns`]. Asking for many at once is faster than asking for each.
     pub(crate) fn find_columns(&self, keys: &[ColumnKey]) -> Result<Vec<Option<StoredColumn>>, StoreError> {
-        find(&self.columns, keys, |missing| self.store.find_columns(missing))
+        self.find(&self.columns, keys, |missing| self.store.find_columns(missing))
     }
 
     /// The turn of a segment.
@@ -129,7 +161,35 @@ impl<'a> LookupCache<'a> {
 
     /// As [`Store::find_rows`].
     pub(crate) fn find_rows(&self, keys: &[RowsKey]) -> Result<Vec<Option<u64>>, StoreError> {
-        find(&self.rows, keys, |missing| self.store.find_rows(missing))
+        self.find(&self.rows, keys, |missing| self.store.find_rows(missing))
+    }
+
+    fn find<K: Copy + Eq + Hash, V: Copy>(
+        &self,
+        known: &Mutex<Found<K, V>>,
+        keys: &[K],
+        look_up: impl Fn(&[K]) -> Result<Vec<Option<V>>, StoreError>,
+    ) -> Result<Vec<Option<V>>, StoreError> {
+        #[cfg(test)]
+        lookups::add(self.dir(), keys.len());
+        let mut found: Vec<Option<V>> = {
+            let mut known = lock(known);
+            keys.iter().map(|key| known.get(key)).collect()
+        };
+        let places: Vec<usize> = (0..keys.len()).filter(|&place| found[place].is_none()).collect();
+        if places.is_empty() {
+            return Ok(found);
+        }
+        let missing: Vec<K> = places.iter().map(|&place| keys[place]).collect();
+        let answers = look_up(&missing)?;
+        let mut known = lock(known);
+        for (place, answer) in places.into_iter().zip(answers) {
+            if let Some(value) = answer {
+                known.now.insert(keys[place], value);
+                found[place] = Some(value);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -141,33 +201,6 @@ impl Deref for LookupCache<'_> {
     }
 }
 
-fn find<K: Copy + Eq + Hash, V: Copy>(
-    known: &Mutex<Found<K, V>>,
-    keys: &[K],
-    look_up: impl Fn(&[K]) -> Result<Vec<Option<V>>, StoreError>,
-) -> Result<Vec<Option<V>>, StoreError> {
-    #[cfg(test)]
-    lookups::add(keys.len());
-    let mut found: Vec<Option<V>> = {
-        let mut known = lock(known);
-        keys.iter().map(|key| known.get(key)).collect()
-    };
-    let places: Vec<usize> = (0..keys.len()).filter(|&place| found[place].is_none()).collect();
-    if places.is_empty() {
-        return Ok(found);
-    }
-    let missing: Vec<K> = places.iter().map(|&place| keys[place]).collect();
-    let answers = look_up(&missing)?;
-    let mut known = lock(known);
-    for (place, answer) in places.into_iter().zip(answers) {
-        if let Some(value) = answer {
-            known.now.insert(keys[place], value);
-            found[place] = Some(value);
-        }
-    }
-    Ok(found)
-}
-
 fn key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("found").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
 }
@@ -176,32 +209,50 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keys that this thread has looked up, found or not.
+/// Keys that were looked up, found or not, by the stores' folders.
 #[cfg(test)]
 pub(crate) mod lookups {
-    use std::cell::Cell;
+    use std::collections::BTreeMap;
+    use std::path::{Path, PathBuf};
+    use std::sync::Mutex;
 
-    thread_local! {
-        static COUNT: Cell<usize> = const { Cell::new(0) };
-    }
+    static COUNTS: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
-    pub(super) fn add(keys: usize) {
-        COUNT.set(COUNT.get() + keys);
+    pub(super) fn add(store: &Path, keys: usize) {
+        *super::lock(&COUNTS).entry(store.to_owned()).or_default() += keys;
     }
 
     /// How many there were since this was asked last.
-    pub(crate) fn take() -> usize {
-        COUNT.take()
+    pub(crate) fn take(store: &Path) -> usize {
+        super::lock(&COUNTS).remove(store).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fmt::Write;
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::lookups;
     use crate::{Cancel, Event, Options, RunRequest, Session};
+
+    fn session(folder: &Path) -> Session {
+        Session::new(Options {
+            pipeline: folder.join("flow.kdl"),
+            store: folder.join("store"),
+            jobs: 1,
+            params: Default::default(),
+            ambient: Default::default(),
+            locked: false,
+            build: true,
+            update_lock: false,
+            memory: 512 << 20,
+            budget: 8 << 30,
+            require_isolation: false,
+            workers: Vec::new(),
+        })
+    }
 
     /// Keys that are looked up for a run of so many stages that each pass all columns on, and for a look at what a second one
     /// would do.
@@ -216,27 +267,13 @@ mod tests {
         writeln!(flow, "sink \"o\" {{ in \"s{stages}\"; file \"out.csv\" }}").unwrap();
         std::fs::write(folder.path().join("flow.kdl"), flow).unwrap();
         std::fs::write(folder.path().join("in.csv"), "x\n1\n").unwrap();
-        let session = Session::new(Options {
-            pipeline: folder.path().join("flow.kdl"),
-            store: folder.path().join("store"),
-            jobs: 1,
-            params: Default::default(),
-            ambient: Default::default(),
-            locked: false,
-            build: true,
-            update_lock: false,
-            memory: 512 << 20,
-            budget: 8 << 30,
-            require_isolation: false,
-            workers: Vec::new(),
-        });
-        lookups::take();
+        let session = session(folder.path());
         session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
-        let of_run = lookups::take();
+        let of_run = lookups::take(&folder.path().join("store"));
         let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
         session.status(&planned, &RunRequest::default()).unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
-        [of_run, lookups::take()]
+        [of_run, lookups::take(&folder.path().join("store"))]
     }
 
     #[test]
@@ -244,6 +281,39 @@ mod tests {
         let (short, long) = (lookups_of_a_chain(20), lookups_of_a_chain(80));
         for (short, long) in short.into_iter().zip(long) {
             assert!(long <= 4 * short + 16, "{short} keys for 20 stages, {long} for 80");
+        }
+    }
+
+    /// Keys that are looked up for a run over so many files of which one has changed, and for a look at what the next one would do.
+    fn lookups_of_a_change(files: usize) -> [usize; 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let flow = "source \"in\" { files \"in/*.txt\" }\n\
+             stage \"words\" { in \"in\"; std \"tokenize@1\"; config { column \"line\" } }\n\
+             stage \"counts\" { in \"words\"; std \"count@1\"; config { by \"word\" } }\n\
+             sink \"o\" { in \"counts\"; file \"out.csv\" }\n";
+        std::fs::write(folder.path().join("flow.kdl"), flow).unwrap();
+        std::fs::create_dir(folder.path().join("in")).unwrap();
+        let file = |number: usize| folder.path().join(format!("in/{number:04}.txt"));
+        (0..files).for_each(|number| std::fs::write(file(number), format!("a b {number}\n")).unwrap());
+        let (session, store) = (session(folder.path()), folder.path().join("store"));
+        let run = || session.run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new()).unwrap();
+        run();
+        std::fs::write(file(files / 2), "a b changed\n").unwrap();
+        lookups::take(&store);
+        let report = run();
+        let of_run = lookups::take(&store);
+        assert_eq!(report.stages.iter().map(|stage| stage.segments_ran).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap().lines().count(), files + 3);
+        let planned = session.plan(Arc::new(|_: Event| ())).unwrap();
+        session.status(&planned, &RunRequest::default()).unwrap();
+        [of_run, lookups::take(&store)]
+    }
+
+    #[test]
+    fn look_ups_for_a_segment_that_changed_do_not_grow_with_the_number_of_segments() {
+        let (few, many) = (lookups_of_a_change(40), lookups_of_a_change(640));
+        for (few, many) in few.into_iter().zip(many) {
+            assert!(many <= few + 150, "{few} keys for 40 segments, {many} for 640");
         }
     }
 }

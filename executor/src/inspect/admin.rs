@@ -9,8 +9,8 @@ use flowc_python::Environments;
 use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
 
 use crate::Error;
-use crate::record::history::{self, PastRun, Pin, gc_roots};
-use crate::remembered::RUN;
+use crate::record::history::{self, Pin, gc_roots};
+use crate::record::run::{PastRun, forget};
 
 /// The number of results in a store, and the sizes of its parts.
 ///
@@ -162,7 +162,7 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
     let compiled = collection.area(Area::Cwasm, is_compiled)?;
     if !dry_run {
-        kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(RUN, key));
+        kept.abandoned.iter().try_for_each(|(key, _)| forget(collection.store(), key))?;
         collection.store().flush()?;
     }
     Ok(Collected {

@@ -1,8 +1,9 @@
 //! Why stages run: what differs from the pipeline's last good run.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 
-use flowc_demand::Lineage;
+use flowc_demand::{Lineage, Node, Segments};
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
 use flowc_store::Store;
@@ -12,11 +13,14 @@ use crate::inputs::lookup::Locator;
 use crate::plan::Planned;
 use crate::plan::code::changed_parts;
 use crate::plan::freshness::Marks;
-use crate::record::history::RunRecord;
+use crate::record::pages::Recorded;
+use crate::record::run::{RunRecord, keys_of_names};
 use crate::{Error, Reason};
 
 /// The last good run, with its plan.
-pub(crate) struct LastRun {
+pub(crate) struct LastRun<'s> {
+    store: &'s Store,
+    pipeline: PathBuf,
     plan: std::sync::Arc<Plan>,
     lineage: Lineage,
     record: RunRecord,
@@ -24,33 +28,44 @@ pub(crate) struct LastRun {
     stages: HashMap<String, usize>,
 }
 
-impl LastRun {
+impl<'s> LastRun<'s> {
     /// The last good run of a pipeline, unless its record is of another version's form.
     ///
     /// # Errors
     /// If the store can't be read.
-    pub(crate) fn load(store: &Store, planned: &Planned) -> Result<Option<Self>, Error> {
-        let Some(record) = RunRecord::load(store, &planned.texts[0])? else { return Ok(None) };
+    pub(crate) fn load(store: &'s Store, planned: &Planned) -> Result<Option<Self>, Error> {
+        let pipeline = planned.texts[0].clone();
+        let Some(record) = RunRecord::load(store, &pipeline)? else { return Ok(None) };
         let plan = match record.plan_hash == Some(planned.hash) {
             true => Some(planned.plan.clone()),
             false => record.plan().map(std::sync::Arc::new),
         };
         Ok(plan.map(|plan| {
             let stages = plan.stages.iter().enumerate().map(|(index, stage)| (stage.name.clone(), index)).collect();
-            Self { lineage: Lineage::of(&plan), plan, record, stages }
+            Self { store, pipeline, lineage: Lineage::of(&plan), plan, record, stages }
         }))
     }
 
-    fn segment_names(&self, stream: StreamId, segments: usize) -> Vec<String> {
-        let files = self.lineage.file(stream).and_then(|source| self.record.files.get(source).cloned());
-        numbered(files.unwrap_or_default(), segments)
+    fn segments(&self, stream: StreamId) -> Recorded<'s> {
+        self.record.stream(self.store, &self.pipeline, stream)
     }
+
+    /// The files of a stream's segments, if each comes from one.
+    fn files(&self, stream: StreamId) -> Option<Recorded<'s>> {
+        Some(self.record.files(self.store, &self.pipeline, self.lineage.file(stream)?))
+    }
+}
+
+/// A segment of an input: its name, and its keys.
+struct Segment {
+    name: String,
+    keys: SegmentKeys,
 }
 
 /// Finds the reasons of one plan's stages.
 pub(crate) struct Reasons<'a> {
     locator: Locator<'a>,
-    last: Option<&'a LastRun>,
+    last: Option<&'a LastRun<'a>>,
     marks: &'a Marks,
     /// Stages that run, or will.
     working: &'a BTreeSet<usize>,
@@ -64,7 +79,7 @@ impl<'a> Reasons<'a> {
     pub(crate) fn new(
         locator: Locator<'a>,
         planned: &'a Planned,
-        last: Option<&'a LastRun>,
+        last: Option<&'a LastRun<'a>>,
         working: &'a BTreeSet<usize>,
     ) -> Self {
         let mut next = vec![None; locator.plan.stages.len()];
@@ -131,7 +146,7 @@ impl<'a> Reasons<'a> {
         self.locator.plan
     }
 
-    fn before(&self, stage: &Stage) -> Option<(&'a LastRun, &'a Stage)> {
+    fn before(&self, stage: &Stage) -> Option<(&'a LastRun<'a>, &'a Stage)> {
         let last = self.last?;
         Some((last, &last.plan.stages[*last.stages.get(&stage.name)?]))
     }
@@ -155,25 +170,24 @@ impl<'a> Reasons<'a> {
         Ok(Reason::NeverRan)
     }
 
-    fn input_changes(&self, last: &LastRun, now: &Input, before: &Input, reasons: &mut Vec<Reason>) {
+    fn input_changes(&self, last: &LastRun<'_>, now: &Input, before: &Input, reasons: &mut Vec<Reason>) {
         let Some(segments) = self.locator.datasets.streams.get(&now.stream) else {
             return self.unread_above(now.stream, reasons);
         };
-        let names = self.segment_names(now.stream, segments.len());
-        let segments: Vec<SegmentKeys> = segments.iter().collect();
-        let before_segments = last.record.streams.get(before.stream.0).map_or(&[][..], Vec::as_slice);
-        let before_names = last.segment_names(before.stream, before_segments.len());
-        let known: HashMap<&String, &SegmentKeys> = before_names.iter().zip(before_segments).collect();
-        let there: BTreeSet<&String> = names.iter().collect();
-        let new: Vec<String> = names.iter().filter(|name| !known.contains_key(name)).cloned().collect();
-        let gone: Vec<String> = before_names.iter().filter(|name| !there.contains(name)).cloned().collect();
+        let (there, before_there) = self.differing(last, segments, now.stream, before.stream);
+        let known: HashMap<&str, &Segment> = before_there.iter().map(|one| (one.name.as_str(), one)).collect();
+        let names: BTreeSet<&str> = there.iter().map(|one| one.name.as_str()).collect();
+        let new: Vec<String> =
+            there.iter().map(|one| &one.name).filter(|name| !known.contains_key(name.as_str())).cloned().collect();
+        let gone: Vec<String> =
+            before_there.iter().map(|one| &one.name).filter(|name| !names.contains(name.as_str())).cloned().collect();
         if new.len() + gone.len() > 0 {
             let (added, removed) = (new.len(), gone.len());
             reasons.push(Reason::Segments { input: now.port.clone(), added, removed, new, gone });
         }
         let differing = |differs: &dyn Fn(&SegmentKeys, &SegmentKeys) -> bool| -> Vec<String> {
-            let pairs = names.iter().zip(&segments).filter_map(|(name, keys)| Some((name, keys, *known.get(name)?)));
-            pairs.filter(|(_, keys, before)| differs(keys, before)).map(|(name, ..)| name.clone()).collect()
+            let pairs = there.iter().filter_map(|one| Some((one, *known.get(one.name.as_str())?)));
+            pairs.filter(|(one, before)| differs(&one.keys, &before.keys)).map(|(one, _)| one.name.clone()).collect()
         };
         for (&column, &column_before) in now.reads.iter().zip(&before.reads) {
             let changed = differing(&|keys, before| {
@@ -192,12 +206,31 @@ impl<'a> Reasons<'a> {
         }
     }
 
-    fn segment_names(&self, stream: StreamId, segments: usize) -> Vec<String> {
-        let files = self.locator.lineage.file(stream).map(|source| {
-            let source = self.locator.lookup.inventory.source(source);
-            source.segments.iter().map(|segment| source.files[segment.file].name().to_owned()).collect::<Vec<_>>()
-        });
-        numbered(files.unwrap_or_default(), segments)
+    /// The segments of an input, now and in the last run, that are not the same in the same place. Only these can be reasons.
+    fn differing(
+        &self,
+        last: &LastRun<'_>,
+        segments: &Segments,
+        now: StreamId,
+        before: StreamId,
+    ) -> (Vec<Segment>, Vec<Segment>) {
+        let source = self.locator.lineage.file(now).map(|source| self.locator.lookup.inventory.source(source));
+        let (recorded, files) = (last.segments(before), last.files(before));
+        let mut places = recorded.differing(segments);
+        match (source, &files) {
+            (Some(source), Some(files)) => places.extend(files.differing(&keys_of_names(source.segment_files()))),
+            (None, None) => {}
+            _ => places.extend(0..segments.len().max(recorded.shape().len())),
+        }
+        let file = |place: usize| Some(source?.files[source?.segments.get(place)?.file].name().to_owned());
+        let file_before = |place: usize| files.as_ref()?.name(place);
+        let of = |place: usize, keys: Option<SegmentKeys>, file: &dyn Fn(usize) -> Option<String>| {
+            Some(Segment { name: name_of(place, file), keys: keys? })
+        };
+        let there = places.iter().filter_map(|&place| of(place, segments.segment(place), &file));
+        let segment = |index: usize| recorded.keys(Node { level: 0, index });
+        let before = places.iter().filter_map(|&place| of(place, segment(place), &file_before));
+        (there.collect(), before.collect())
     }
 
     /// The files that must be read before anything can be said of a stream.
@@ -225,17 +258,15 @@ impl<'a> Reasons<'a> {
     }
 }
 
-/// Names for segments: their files', with a number where a file has several.
-fn numbered(files: Vec<String>, segments: usize) -> Vec<String> {
-    let mut seen: HashMap<String, usize> = HashMap::new();
-    let name = |index: usize| files.get(index).cloned().unwrap_or_else(|| "segment".to_owned());
-    let numbered = (0..segments).map(|index| {
-        let name = name(index);
-        let number = seen.entry(name.clone()).or_default();
-        *number += 1;
-        if *number == 1 { name } else { format!("{name} #{number}") }
-    });
-    numbered.collect()
+/// The name of a segment: its file's, with a number where that has several before it. They are neighbours.
+fn name_of(place: usize, file: &dyn Fn(usize) -> Option<String>) -> String {
+    let name = file(place);
+    let before = match &name {
+        Some(_) => (0..place).rev().take_while(|&place| file(place) == name).count(),
+        None => place,
+    };
+    let name = name.unwrap_or_else(|| "segment".to_owned());
+    if before == 0 { name } else { format!("{name} #{}", before + 1) }
 }
 
 /// The secrets of a stage, as in the text.

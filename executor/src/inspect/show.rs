@@ -18,7 +18,7 @@ use crate::inputs::read::Reading;
 use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
 use crate::plan::Planned;
-use crate::record::history::RunRecord;
+use crate::record::run::RunRecord;
 
 /// The rows of a stream, all of them at hand.
 pub struct Rows<'a> {
@@ -45,7 +45,7 @@ impl<'a> Rows<'a> {
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
         let last = last_run(planned, store)?;
-        let of_last_run = |producer| last.as_ref()?.keys(&plan, producer);
+        let of_last_run = |producer| last.as_ref()?.source_keys(store, &planned.texts[0], &plan, producer);
         let datasets =
             planned.deriver().datasets(&|producer| inventory.keys(producer).or_else(|| of_last_run(producer)));
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));

@@ -27,7 +27,7 @@ pub(crate) struct StatusQuery<'a> {
     inventory: Inventory,
     datasets: Datasets,
     lineage: Lineage,
-    last: Option<LastRun>,
+    last: Option<LastRun<'a>>,
 }
 
 /// The tasks that would run, by stage.
@@ -63,7 +63,8 @@ impl<'a> StatusQuery<'a> {
         let datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
         let last = LastRun::load(store, planned)?;
         let lineage = Lineage::of(&planned.plan);
-        Ok(Self { options, planned, store: LookupCache::new(store), inventory, datasets, lineage, last })
+        let store = LookupCache::of_last_run(store, &planned.texts[0]);
+        Ok(Self { options, planned, store, inventory, datasets, lineage, last })
     }
 
     /// What a run would do. Of a request for a part of the pipeline, only what is in that part.

@@ -234,6 +234,11 @@ impl SourceInventory {
         folders.map(Some).chain(files).collect()
     }
 
+    /// The names of the files of all segments.
+    pub(crate) fn segment_files(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().map(|segment| self.files[segment.file].name())
+    }
+
     /// Files that must be read.
     pub(crate) fn unread(&self) -> impl Iterator<Item = usize> + '_ {
         self.files.iter().enumerate().filter(|(_, entry)| entry.scans.is_none()).map(|(index, _)| index)

@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
+use flowc_demand::{Node, node_key};
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId};
 use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
-use crate::inputs::lookup::ColumnLocation;
+use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
+use crate::inputs::lookup_cache::SegmentContent;
 use crate::inputs::read::Reading;
 use crate::remembered::{CONTENT, SINK};
 use crate::{Cancel, Error, OutputReport, SinkOutlook};
@@ -47,20 +49,22 @@ pub(crate) enum Standing {
     No(Box<dyn Transaction>),
 }
 
-/// A segment that is all there.
-struct Held {
-    rows: u64,
-    /// Where each of its columns is.
-    columns: Vec<ColumnLocation>,
+/// How closely the segments of a sink are looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// Source columns are decoded where their content is not known yet.
+    Close,
+    /// Nothing is read.
+    FromAfar,
 }
 
 impl Outputs<'_> {
     /// Writes what differs. Of a sink that is staged nothing is seen before the transaction is finalized.
     pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
-        let held = self.held(sink)?.ok_or_else(|| self.incomplete(sink))?;
-        let segments = self.segments(sink, &held);
+        let contents = self.contents(sink, Looks::Close)?.ok_or_else(|| self.incomplete(sink))?;
+        let segments = self.segments(sink, &contents);
         let dataset = Dataset { schema: self.schema(sink.stream), segments: &segments };
-        let report = self.report(sink, &held)?;
+        let report = self.report(sink, &contents);
         let (to, previous) = (self.sinks.sink(&sink.spec), self.previous(sink)?);
         let previous = match previous {
             Some(state) if state.result == to.result(&dataset) && to.is_intact(&state) == Intact::Yes => {
@@ -79,8 +83,8 @@ impl Outputs<'_> {
         if !to.is_staged() {
             return Ok(SinkOutlook::Print);
         }
-        let Some(held) = self.held(sink)? else { return Ok(SinkOutlook::Write) };
-        let segments = self.segments(sink, &held);
+        let Some(contents) = self.contents(sink, Looks::FromAfar)? else { return Ok(SinkOutlook::Write) };
+        let segments = self.segments(sink, &contents);
         let result = to.result(&Dataset { schema: self.schema(sink.stream), segments: &segments });
         Ok(match self.previous(sink)? {
             Some(state) if state.result == result => match to.is_intact(&state) {
@@ -158,63 +162,86 @@ impl Outputs<'_> {
         self.reading.verify(stream, segment, &all)
     }
 
-    /// Where the rows of a sink are; none while some are missing.
-    fn held(&self, sink: &Sink) -> Result<Option<Vec<Held>>, Error> {
-        let locator = &self.reading.locator;
-        if !locator.datasets.streams.contains_key(&sink.stream) {
-            return Ok(None);
-        }
+    /// What the segments of a sink hold, in order; none while some are missing. Segments below nodes whose contents were noted are not
+    /// looked up.
+    fn contents(&self, sink: &Sink, looks: Looks) -> Result<Option<Vec<SegmentContent>>, Error> {
+        let Locator { datasets, lookup: Lookups { store, .. }, .. } = self.reading.locator;
+        let Some(segments) = datasets.streams.get(&sink.stream) else { return Ok(None) };
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
-        let Some(rows) = locator.rows_of_all(sink.stream)?.into_iter().collect::<Option<Vec<u64>>>() else {
-            return Ok(None);
-        };
-        let mut held = Vec::with_capacity(rows.len());
-        for (segment, rows) in rows.into_iter().enumerate() {
-            match locator.locate(sink.stream, segment, &all)?.into_iter().collect() {
-                Some(columns) => held.push(Held { rows, columns }),
-                None => return Ok(None),
+        let mut contents = Vec::with_capacity(segments.len());
+        for node in (0..segments.width(1)).map(|index| Node { level: 1, index }) {
+            let key = node_key(&segments.keys(node), &all);
+            if let Some(noted) = store.contents(&key) {
+                contents.extend(noted.iter().cloned());
+                continue;
+            }
+            let below = segments.below(node).map(|segment| self.content_of(sink, segment, &all, looks));
+            let Some(below) = below.collect::<Result<Option<Vec<_>>, Error>>()? else { return Ok(None) };
+            contents.extend(below.iter().cloned());
+            if looks == Looks::Close {
+                store.note_contents(key, below.into());
             }
         }
-        Ok(Some(held))
+        Ok(Some(contents))
+    }
+
+    /// What a segment of a sink holds; none while some of it is missing.
+    fn content_of(
+        &self,
+        sink: &Sink,
+        segment: usize,
+        all: &[usize],
+        looks: Looks,
+    ) -> Result<Option<SegmentContent>, Error> {
+        let Locator { lookup: Lookups { inventory, .. }, .. } = self.reading.locator;
+        let found = self.reading.locator.locate(sink.stream, segment, all)?.into_iter().collect();
+        let (Some(found), Some(rows)): (Option<Vec<ColumnLocation>>, _) =
+            (found, self.reading.locator.rows(sink.stream, segment)?)
+        else {
+            return Ok(None);
+        };
+        let mut hasher = KeyHasher::new("flowc sink segment 1");
+        hasher.number(rows);
+        for home in &found {
+            let key = match home {
+                ColumnLocation::Stored(stored) => ColumnKey::of_content(&stored.content),
+                ColumnLocation::Source { source, segment, column } => {
+                    inventory.source(*source).segments[*segment].scan.facts.keys.columns[*column]
+                }
+            };
+            hasher.digest(key.as_bytes());
+        }
+        let columns = found.iter().enumerate().filter(|_| looks == Looks::Close);
+        let columns = columns.map(|(column, home)| self.content(sink, segment, column, home));
+        Ok(Some(SegmentContent { rows, digest: hasher.finish(), columns: columns.collect::<Result<_, _>>()? }))
     }
 
     /// The dataset of a sink as it identifies what is written.
-    fn segments(&self, sink: &Sink, held: &[Held]) -> Vec<SinkSegment> {
+    fn segments(&self, sink: &Sink, contents: &[SegmentContent]) -> Vec<SinkSegment> {
         let locator = &self.reading.locator;
         let source = locator.lineage.file(sink.stream).map(|source| locator.lookup.inventory.source(source));
-        let segment = |(segment, held): (usize, &Held)| {
-            let mut hasher = KeyHasher::new("flowc sink segment 1");
-            hasher.number(held.rows);
-            for home in &held.columns {
-                let key = match home {
-                    ColumnLocation::Stored(stored) => ColumnKey::of_content(&stored.content),
-                    ColumnLocation::Source { source, segment, column } => {
-                        locator.lookup.inventory.source(*source).segments[*segment].scan.facts.keys.columns[*column]
-                    }
-                };
-                hasher.digest(key.as_bytes());
-            }
+        let segment = |(segment, content): (usize, &SegmentContent)| {
             let file = source.and_then(|source| Some(&source.files[source.segments.get(segment)?.file]));
-            SinkSegment { name: file.map(|file| file.name().to_owned()), digest: hasher.finish() }
+            SinkSegment { name: file.map(|file| file.name().to_owned()), digest: content.digest }
         };
-        held.iter().enumerate().map(segment).collect()
+        contents.iter().enumerate().map(segment).collect()
     }
 
     /// What the sink holds: a digest over columns and, segment by segment, their content.
-    fn report(&self, sink: &Sink, held: &[Held]) -> Result<OutputReport, Error> {
+    fn report(&self, sink: &Sink, contents: &[SegmentContent]) -> OutputReport {
         let mut hasher = KeyHasher::new("flowc output 1");
         for field in self.schema(sink.stream).fields() {
             hasher.field(field);
         }
-        for (segment, held) in held.iter().enumerate() {
-            hasher.number(held.rows);
-            for (column, home) in held.columns.iter().enumerate() {
-                hasher.digest(self.content(sink, segment, column, home)?.as_bytes());
-            }
+        for SegmentContent { rows, columns, digest: _ } in contents {
+            hasher.number(*rows);
+            columns.iter().for_each(|content| {
+                hasher.digest(content.as_bytes());
+            });
         }
-        let rows = held.iter().map(|held| held.rows).sum();
+        let rows = contents.iter().map(|content| content.rows).sum();
         let stream = self.reading.locator.plan.stream(sink.stream).name.clone();
-        Ok(OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows })
+        OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows }
     }
 
     /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.

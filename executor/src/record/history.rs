@@ -1,48 +1,17 @@
 //! What is remembered of a pipeline's last good run: for `why`, for `log`, and for what `store gc` keeps.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use flowc_demand::{Datasets, Segments};
-use flowc_planner::key::{ColumnKey, KeyHasher, PlanHash, RowsKey, SegmentKeys};
-use flowc_planner::plan::{PLAN_VERSION, Plan, Producer, StreamId};
+use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::plan::Plan;
 use flowc_store::Store;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
-use crate::intake::inventory::Inventory;
-use crate::plan::Planned;
-use crate::remembered::{LOG, PIN, RAN, RUN};
+use crate::record::pages::Page;
+use crate::record::run::{PastRun, Run, RunRecord, WholeRun};
+use crate::remembered::{LOG, PAGE, PIN, RAN, RUN, WHOLE_RUN};
 use crate::{Error, StageRan};
-
-/// A pipeline's last good run.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct RunRecord {
-    /// The pipeline's main file.
-    pub pipeline: String,
-    /// Seconds since 1970.
-    pub finished: u64,
-    /// The plan, as canonical JSON.
-    pub plan: String,
-    /// The keys of every stream, in the plan's order.
-    pub streams: Vec<Vec<SegmentKeys>>,
-    /// Per source, the names of its segments' files.
-    pub files: Vec<Vec<String>>,
-    /// The keys of partials and merges.
-    pub partials: Vec<SegmentKeys>,
-    /// The names of what was built for its stages: environments, components. From here on, fields may be missing: records of
-    /// earlier versions end before them.
-    #[serde(deserialize_with = "or_none")]
-    pub builds: Vec<String>,
-    /// The hash of the plan.
-    #[serde(deserialize_with = "or_none")]
-    pub plan_hash: Option<PlanHash>,
-}
-
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
-    Ok(T::deserialize(deserializer).unwrap_or_default())
-}
 
 /// A line of a stage's log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,83 +24,12 @@ pub struct LogLine {
     pub message: String,
 }
 
-impl RunRecord {
-    /// A record of a run that ends now.
-    pub(crate) fn new(planned: &Planned, inventory: &Inventory, datasets: &Datasets) -> Self {
-        let plan = &planned.plan;
-        let files = inventory
-            .sources
-            .values()
-            .map(|source| source.segments.iter().map(|segment| source.files[segment.file].name().to_owned()).collect());
-        let partials = datasets.partials.values().flat_map(Segments::all);
-        Self {
-            pipeline: planned.texts[0].to_string_lossy().into_owned(),
-            finished: now(),
-            plan: plan.canonical(),
-            streams: (0..plan.streams.len())
-                .map(|id| {
-                    datasets.streams.get(&StreamId(id)).map_or_else(Vec::new, |segments| segments.iter().collect())
-                })
-                .collect(),
-            files: files.collect(),
-            partials: partials.collect(),
-            builds: planned.builds.clone(),
-            plan_hash: Some(planned.hash),
-        }
-    }
-
-    /// Remembers it as the pipeline's last.
-    pub(crate) fn save(&self, store: &Store, pipeline: &Path) -> Result<(), Error> {
-        Ok(store.remember(RUN, &pipeline_key(pipeline), self)?)
-    }
-
-    /// The pipeline's last good run in this store.
-    pub(crate) fn load(store: &Store, pipeline: &Path) -> Result<Option<Self>, Error> {
-        Ok(store.memo(RUN, &pipeline_key(pipeline))?)
-    }
-
-    /// Whether its pipeline is not there any more: a project that was deleted, moved, or is a work tree that is gone.
-    fn is_abandoned(&self) -> bool {
-        // A path that is not text was not kept whole, so it can't be looked for.
-        let is_whole = !self.pipeline.contains(char::REPLACEMENT_CHARACTER);
-        let found = std::fs::symlink_metadata(&self.pipeline);
-        is_whole && found.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
-    }
-
-    fn summary(&self) -> PastRun {
-        PastRun { pipeline: self.pipeline.clone(), finished: self.finished }
-    }
-
-    /// The keys of the segments of a source or its rejects.
-    pub(crate) fn keys(&self, plan: &Plan, producer: Producer) -> Option<Vec<SegmentKeys>> {
-        match producer {
-            Producer::Source { .. } | Producer::Rejects { .. } => {
-                let stream = plan.streams.iter().position(|stream| stream.producer == producer)?;
-                self.streams.get(stream).cloned()
-            }
-            Producer::Stage { .. } => None,
-        }
-    }
-
-    /// The plan of that run, unless its form is another version's.
-    pub(crate) fn plan(&self) -> Option<Plan> {
-        serde_json::from_str(&self.plan).ok().filter(|plan: &Plan| plan.version == PLAN_VERSION)
-    }
-}
-
-/// A pipeline's last good run, whose results stay while the pipeline is there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PastRun {
-    /// The pipeline's main file.
-    pub pipeline: String,
-    /// When the run ended, in seconds since 1970.
-    pub finished: u64,
-}
-
 /// The last good run of every pipeline, by the pipelines' files.
 pub(crate) fn runs(store: &Store) -> Result<Vec<PastRun>, Error> {
     let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
-    let mut runs: Vec<PastRun> = records.iter().map(|(_, record)| record.summary()).collect();
+    let earlier: Vec<([u8; 32], WholeRun)> = store.memos(WHOLE_RUN)?;
+    let earlier = earlier.iter().map(|(_, record)| record.summary());
+    let mut runs: Vec<PastRun> = records.iter().map(|(_, record)| record.summary()).chain(earlier).collect();
     runs.sort();
     Ok(runs)
 }
@@ -151,7 +49,7 @@ pub struct Pin {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PinnedRun {
     name: String,
-    run: RunRecord,
+    run: WholeRun,
 }
 
 impl PinnedRun {
@@ -165,6 +63,8 @@ pub(crate) fn pin(store: &Store, pipeline: &Path, name: &str) -> Result<Pin, Err
     let run = RunRecord::load(store, pipeline)?;
     let run =
         run.ok_or_else(|| Error::Request("there is no good run to keep yet; run the pipeline first".to_owned()))?;
+    let damaged = || Error::Changed("a part of the last run's record is gone from the store. Run again".to_owned());
+    let run = run.whole(store, pipeline).ok_or_else(damaged)?;
     let pinned = PinnedRun { name: name.to_owned(), run };
     store.remember(PIN, &pin_key(name), &pinned)?;
     Ok(pinned.pin())
@@ -203,22 +103,55 @@ pub(crate) struct GcRoots {
 
 /// The roots that all run records name.
 pub(crate) fn gc_roots(store: &Store) -> Result<GcRoots, Error> {
-    let records: Vec<([u8; 32], RunRecord)> = store.memos(RUN)?;
-    let (abandoned, last): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, record)| record.is_abandoned());
-    let mut abandoned: Vec<_> = abandoned.into_iter().map(|(key, record)| (key, record.summary())).collect();
-    abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let mut roots = GcRoots { abandoned, ..GcRoots::default() };
-    let pinned = store.memos::<PinnedRun>(PIN)?.into_iter().map(|(_, pinned)| pinned.run);
-    for record in last.into_iter().map(|(_, record)| record).chain(pinned) {
-        for keys in record.streams.iter().flatten().chain(&record.partials) {
-            roots.columns.extend(keys.columns.iter());
-            roots.rows.insert(keys.rows);
+    let mut roots = GcRoots::default();
+    let mut recorded = HashSet::new();
+    for (key, run) in store.memos::<RunRecord>(RUN)? {
+        if roots.keeps(key, &run) {
+            recorded.insert(key);
+            run.streams.iter().chain(&run.partials).for_each(|root| roots.add(&root.keys));
         }
-        let stages = record.plan().map_or_else(Vec::new, |plan| plan.stages);
-        roots.stages.extend(stages.iter().map(|stage| stage.digest.to_string()));
-        roots.builds.extend(record.builds);
     }
+    for (_, page) in store.memos::<Page>(PAGE)?.into_iter().filter(|(_, page)| recorded.contains(&page.record)) {
+        page.below.iter().for_each(|keys| roots.add(keys));
+    }
+    for (key, run) in store.memos::<WholeRun>(WHOLE_RUN)? {
+        if roots.keeps(key, &run) {
+            roots.add_all(&run);
+        }
+    }
+    for (_, PinnedRun { run, .. }) in store.memos(PIN)? {
+        roots.add_code(&run);
+        roots.add_all(&run);
+    }
+    roots.abandoned.sort_by(|(_, a), (_, b)| a.cmp(b));
     Ok(roots)
+}
+
+impl GcRoots {
+    /// Takes in the last run of a pipeline. Says whether the pipeline is still there, so that its results are to be kept.
+    fn keeps<S, F, P>(&mut self, key: [u8; 32], run: &Run<S, F, P>) -> bool {
+        let is_abandoned = run.is_abandoned();
+        match is_abandoned {
+            true => self.abandoned.push((key, run.summary())),
+            false => self.add_code(run),
+        }
+        !is_abandoned
+    }
+
+    fn add_code<S, F, P>(&mut self, run: &Run<S, F, P>) {
+        let stages = run.plan().map_or_else(Vec::new, |plan| plan.stages);
+        self.stages.extend(stages.iter().map(|stage| stage.digest.to_string()));
+        self.builds.extend(run.builds.iter().cloned());
+    }
+
+    fn add_all(&mut self, run: &WholeRun) {
+        run.streams.iter().flatten().chain(&run.partials).for_each(|keys| self.add(keys));
+    }
+
+    fn add(&mut self, keys: &SegmentKeys) {
+        self.columns.extend(keys.columns.iter());
+        self.rows.insert(keys.rows);
+    }
 }
 
 /// Remembers the logs of the stages that ran.
@@ -258,15 +191,6 @@ pub(crate) fn load_ran(store: &Store, pipeline: &Path, stage: &str) -> Result<Op
     Ok(store.memo(RAN, &ran_key(pipeline, stage))?)
 }
 
-/// Seconds since 1970.
-pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
-fn pipeline_key(pipeline: &Path) -> [u8; 32] {
-    KeyHasher::new("pipeline 1").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
-}
-
 fn pin_key(name: &str) -> [u8; 32] {
     KeyHasher::new("pin 1").bytes(name.as_bytes()).finish()
 }
@@ -282,6 +206,7 @@ fn ran_key(pipeline: &Path, stage: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::pages::Root;
 
     /// A record as versions wrote it that named no builds.
     #[derive(Serialize, Clone)]
@@ -310,7 +235,7 @@ mod tests {
             files: vec![],
             partials: vec![keys(2)],
         };
-        store.remember(RUN, &[1; 32], &run).unwrap();
+        store.remember(WHOLE_RUN, &[1; 32], &run).unwrap();
         let pinned = ("paper", Earlier { streams: vec![vec![keys(3)]], ..run });
         store.remember(PIN, &[2; 32], &pinned).unwrap();
         let kept = gc_roots(&store).unwrap();
@@ -319,8 +244,8 @@ mod tests {
         assert_eq!(pins(&store).unwrap()[0].finished, 7);
     }
 
-    fn run(pipeline: &Path, build: &str) -> RunRecord {
-        RunRecord {
+    fn run<S, F, P>(pipeline: &Path, build: &str) -> Run<S, F, P> {
+        Run {
             pipeline: pipeline.to_string_lossy().into_owned(),
             finished: 0,
             plan: String::new(),
@@ -336,7 +261,8 @@ mod tests {
     fn a_record_keeps_the_builds_that_it_names() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        store.remember(RUN, &[1; 32], &run(folder.path(), "last")).unwrap();
+        let last: RunRecord = run(folder.path(), "last");
+        store.remember(RUN, &[1; 32], &last).unwrap();
         let pinned = PinnedRun { name: "paper".to_owned(), run: run(folder.path(), "pinned") };
         store.remember(PIN, &[2; 32], &pinned).unwrap();
         assert_eq!(gc_roots(&store).unwrap().builds, ["last", "pinned"].map(str::to_owned).into());
@@ -349,10 +275,10 @@ mod tests {
         let file = folder.path().join("version");
         let gone = [folder.path().join("gone/flow.kdl"), file.join("flow.kdl")];
         for (key, pipeline) in (1..).zip(&gone) {
-            store.remember(RUN, &[key; 32], &run(pipeline, "gone")).unwrap();
+            store.remember(RUN, &[key; 32], &run::<Root, Root, Root>(pipeline, "gone")).unwrap();
         }
         let unreadable = Path::new("not \u{fffd} text");
-        store.remember(RUN, &[3; 32], &run(unreadable, "unknown")).unwrap();
+        store.remember(RUN, &[3; 32], &run::<Root, Root, Root>(unreadable, "unknown")).unwrap();
         store.remember(PIN, &[4; 32], &PinnedRun { name: "paper".to_owned(), run: run(&gone[0], "pinned") }).unwrap();
         let kept = gc_roots(&store).unwrap();
         assert_eq!(kept.builds, ["unknown", "pinned"].map(str::to_owned).into());

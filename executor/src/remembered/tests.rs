@@ -14,14 +14,17 @@ use super::*;
 use crate::StageRan;
 use crate::intake::inventory::{SegmentFacts, SourceMemo};
 use crate::plan::freshness::Mark;
-use crate::record::history::{LogLine, PinnedRun, RunRecord};
+use crate::record::history::{LogLine, PinnedRun};
+use crate::record::pages::Page;
+use crate::record::run::{RunRecord, WholeRun};
 
-const ALL: [Memo; 16] = [
+const ALL: [Memo; 17] = [
     SEGMENT,
     SIGNATURE,
     DESCRIPTION,
     PLAN,
     RUN,
+    PAGE,
     SINK,
     LOG,
     CONTENT,
@@ -96,7 +99,9 @@ fn form<T: Serialize + DeserializeOwned>(name: &'static str, memo: Memo) -> Form
 fn records() -> Vec<Form> {
     vec![
         form::<SegmentFacts>("segment", SEGMENT),
-        form::<RunRecord>("run", RUN),
+        form::<WholeRun>("run", WHOLE_RUN),
+        form::<RunRecord>("run-2", RUN),
+        form::<Page>("page", PAGE),
         form::<SinkState>("sink", SINK),
         form::<Vec<LogLine>>("log", LOG),
         form::<ContentDigest>("content", CONTENT),

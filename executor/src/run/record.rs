@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use flowc_demand::{Segments, Selection};
+use flowc_demand::Selection;
 use flowc_planner::plan::Purity;
 use flowc_sinks::{SinkState, WatchedFile};
 
 use crate::inputs::lookup::{Locator, Lookups};
 use crate::intake::notices;
 use crate::outputs::Outputs;
-use crate::record::history::RunRecord;
+use crate::record::run::RunRecord;
 use crate::record::up_to_date::{Stamped, UpToDateSnapshot};
 use crate::run::context::Run;
 use crate::{Error, RunReport, StageReport, StageStatus};
@@ -27,8 +27,8 @@ impl Run<'_> {
             return Ok(());
         }
         let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
-        RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
-        store.save(&self.planned.texts[0], datasets.streams.values().map(Segments::nodes).sum());
+        RunRecord::save(store, self.planned, inventory, datasets)?;
+        store.save(&self.planned.texts[0], datasets.streams.values().map(|segments| segments.nodes()).sum());
         if let Some(evidence) = self.evidence(sinks, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },
