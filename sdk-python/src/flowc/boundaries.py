@@ -1,7 +1,7 @@
 """Boundaries of an invocation: flowc waits there for all that comes of the rows before.
 
-A stage that is called batch by batch has given all of that when it asks for the next batch. Whoever reads ahead of it, in a
-thread or for a larger batch, holds something back, and says here when that is out.
+A stage that is called batch by batch has given all of that when it asks for the next batch. Whoever reads ahead of it,
+in a thread or for a larger batch, holds something back, and says here when that is out.
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ class Boundaries:
     def before_others(self, step: Callable[[], None]) -> None:
         """Has this done at each boundary, before what was asked for so far.
 
-        Rows are drawn through the stages, so a stage begins before those that it draws from: what is asked for first comes last.
+        Rows are drawn through the stages, so a stage begins before those that it draws from: what is asked for first
+        comes last.
         """
         self._steps.appendleft(step)
 
     def reach(self) -> None:
         """Does all of it."""
-        for step in self._steps:
+        for step in tuple(self._steps):
             step()
+
+    def close(self) -> None:
+        """There are no more boundaries. What was to be done at them is let go."""
+        self._steps.clear()
 
     def wait(self, changed: threading.Condition, is_out: Callable[[], bool]) -> None:
         """Waits under a condition that is held."""

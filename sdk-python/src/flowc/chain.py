@@ -82,9 +82,7 @@ class _Link:
 
     def open(self) -> None:
         step = self.step
-        self._work = self._within(
-            lambda: Work(load(step.stage), step.opening, self._is_cancelled, self._boundaries)
-        )
+        self._work = self._within(lambda: Work(load(step.stage), step.opening, self._is_cancelled, self._boundaries))
 
     def start(self, inlets: Sequence[Inlet], passage: Passage | None) -> None:
         results = self._work.results(inlets)

@@ -141,6 +141,7 @@ class Exchange:
         """Lets go of the stream, which is gone when the handler returns."""
         with self._reading, self._writing:
             self._writer = None
+        self.boundaries.close()
 
     def _reach_boundary(self) -> None:
         """Answers the boundary that follows the rows that were read."""
