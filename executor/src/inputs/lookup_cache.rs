@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
+use flowc_platform::lock;
 use flowc_store::{Store, StoreError, StoredColumn};
 
 use crate::remembered::FOUND;
@@ -19,8 +20,8 @@ use crate::remembered::FOUND;
 /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
 pub(crate) type Turn = Arc<Mutex<()>>;
 
-/// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
-/// be damaged; then the run starts over, with nothing known.
+/// A store, and what was found in it. Results that a process has found don't go away while it has the store open, unless they turn
+/// out to be damaged; then the run starts over, with nothing known.
 pub(crate) struct LookupCache<'a> {
     store: &'a Store,
     columns: Mutex<Found<ColumnKey, StoredColumn>>,
@@ -65,8 +66,10 @@ impl<'a> LookupCache<'a> {
 
     /// A cache that begins with what a pipeline's last good run found.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
-        let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
-        let (columns, rows) = found.unwrap_or_default();
+        let found = store.memo_relied_on(FOUND, &key(pipeline), |(columns, _): &(HashMap<_, StoredColumn>, _)| {
+            columns.values().map(StoredColumn::need).collect()
+        });
+        let (columns, rows) = found.ok().flatten().unwrap_or_default();
         let (columns, rows) = (Found::of_last_run(columns), Found::of_last_run(rows));
         Self { store, columns, rows, turns: Mutex::default() }
     }
@@ -131,10 +134,6 @@ fn find<K: Copy + Eq + Hash, V: Copy>(
 
 fn key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("found").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keys that this thread has looked up, found or not.
