@@ -9,7 +9,7 @@ use crate::keys::Datasets;
 use crate::lineage::{Lineage, SourceColumn};
 use crate::segments::{Node, Segments};
 
-/// Names a node of a stream, with some of its columns: a hash of their keys.
+/// A key of the rows of a node, or of one of its columns.
 pub type NodeKey = [u8; 32];
 
 /// What is known of results and sources.
@@ -34,11 +34,11 @@ pub trait Lookup {
     /// The number of rows of a segment of a source; none after its last segment.
     fn source_rows(&self, source: usize, segment: usize) -> Option<u64>;
 
-    /// The number of rows below a node of which it was found, and told by [`Lookup::note`], that all is at hand.
-    fn noted(&self, node: &NodeKey) -> Option<u64>;
+    /// The number of rows below a node of whose rows, or of one of whose columns, it was [noted](Lookup::note) that all are at hand.
+    fn noted(&self, key: &NodeKey) -> Option<u64>;
 
-    /// Takes in that all below a node is at hand, and how many rows.
-    fn note(&self, node: NodeKey, rows: u64);
+    /// Takes in that the rows below a node, or one of its columns, are all at hand, and how many rows there are.
+    fn note(&self, key: NodeKey, rows: u64);
 
     /// The digest of a stored column's content.
     fn content(column: &Self::Column) -> ContentDigest;
@@ -99,7 +99,7 @@ impl<L: Lookup> Locator<'_, L> {
         let made: Vec<usize> = made.collect();
         let (mut rows, mut open): (HashMap<Node, u64>, Vec<(Node, SegmentKeys)>) = Default::default();
         segments.visit(|node, keys| {
-            let noted = (node.level > 0).then(|| self.lookup.noted(&node_key(keys, &made))).flatten();
+            let noted = (node.level > 0).then(|| self.noted(keys, &made)).flatten();
             match noted {
                 Some(noted) => drop(rows.insert(node, noted)),
                 None => open.push((node, keys.clone())),
@@ -110,6 +110,12 @@ impl<L: Lookup> Locator<'_, L> {
         let at_hand = AtHand { rows: rows.values().sum(), lacking };
         self.note_nodes(segments, &made, &open, rows);
         Ok(at_hand)
+    }
+
+    /// The number of rows below a node, if it was noted that they and these columns are at hand.
+    fn noted(&self, keys: &SegmentKeys, made: &[usize]) -> Option<u64> {
+        let rows = self.lookup.noted(keys.rows.as_bytes())?;
+        made.iter().all(|&column| self.lookup.noted(keys.columns[column].as_bytes()).is_some()).then_some(rows)
     }
 
     /// Looks up the segments among these nodes: adds the rows of those that are at hand, and gives the others.
@@ -147,7 +153,8 @@ impl<L: Lookup> Locator<'_, L> {
         for (node, keys) in open.iter().rev().filter(|(node, _)| node.level > 0) {
             let below = segments.children(*node).map(|child| rows.get(&child).copied()).sum::<Option<u64>>();
             if let Some(below) = below {
-                self.lookup.note(node_key(keys, made), below);
+                self.lookup.note(*keys.rows.as_bytes(), below);
+                made.iter().for_each(|&column| self.lookup.note(*keys.columns[column].as_bytes(), below));
                 rows.insert(*node, below);
             }
         }
@@ -242,12 +249,16 @@ impl<L: Lookup> Locator<'_, L> {
     }
 }
 
-/// The key of a node with some of its columns.
-pub fn node_key(keys: &SegmentKeys, columns: &[usize]) -> NodeKey {
+/// The keys of the rows and of each column of a node.
+pub fn node_keys(keys: &SegmentKeys) -> impl Iterator<Item = &NodeKey> {
+    std::iter::once(keys.rows.as_bytes()).chain(keys.columns.iter().map(|column| column.as_bytes()))
+}
+
+/// One key of the rows and all columns of a node.
+pub fn node_key(keys: &SegmentKeys) -> NodeKey {
     let mut hasher = KeyHasher::new("flowc node 1");
-    hasher.digest(keys.rows.as_bytes());
-    columns.iter().for_each(|&column| {
-        hasher.digest(keys.columns[column].as_bytes());
+    node_keys(keys).for_each(|key| {
+        hasher.digest(key);
     });
     hasher.finish()
 }

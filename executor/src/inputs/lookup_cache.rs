@@ -8,14 +8,16 @@
 //! nodes that are new, and nothing else.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use flowc_demand::NodeKey;
+use flowc_demand::{Datasets, NodeKey, node_keys};
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
+use flowc_platform::lock;
 use flowc_store::{Store, StoreError, StoredColumn};
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +26,8 @@ use crate::remembered::FOUND;
 /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
 pub(crate) type Turn = Arc<Mutex<()>>;
 
-/// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
-/// be damaged; then the run starts over, with nothing known.
+/// A store, and what was found in it. Results that a process has found don't go away while it has the store open, unless they turn
+/// out to be damaged; then the run starts over, with nothing known.
 pub(crate) struct LookupCache<'a> {
     store: &'a Store,
     columns: Mutex<Found<ColumnKey, StoredColumn>>,
@@ -76,16 +78,6 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
         self.now.insert(*key, value.clone());
         Some(value)
     }
-
-    /// Takes over what the last run knew and this one did not ask for, unless that is more than so much in all: some of it is
-    /// of datasets that are not there any more.
-    fn keep_unasked(&mut self, most: usize) {
-        if self.before.len() <= most {
-            for (key, value) in self.before.drain() {
-                self.now.entry(key).or_insert(value);
-            }
-        }
-    }
 }
 
 impl<'a> LookupCache<'a> {
@@ -103,8 +95,16 @@ impl<'a> LookupCache<'a> {
 
     /// A cache that begins with what a pipeline's last good run found.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
-        let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
-        let (columns, rows, nodes, contents) = found.unwrap_or_default();
+        type Kept = (
+            HashMap<ColumnKey, StoredColumn>,
+            HashMap<RowsKey, u64>,
+            HashMap<NodeKey, u64>,
+            HashMap<NodeKey, Arc<[SegmentContent]>>,
+        );
+        let found = store.memo_relied_on(FOUND, &key(pipeline), |(columns, ..): &Kept| {
+            columns.values().map(StoredColumn::need).collect()
+        });
+        let (columns, rows, nodes, contents) = found.ok().flatten().unwrap_or_default();
         Self {
             columns: Found::of_last_run(columns),
             rows: Found::of_last_run(rows),
@@ -114,15 +114,26 @@ impl<'a> LookupCache<'a> {
         }
     }
 
-    /// Keeps what this run found for the next one of the pipeline, whose datasets have so many nodes.
-    pub(crate) fn save(&self, pipeline: &Path, nodes_in_all: usize) {
-        let (columns, rows) = (lock(&self.columns), lock(&self.rows));
-        let (mut nodes, contents) = (lock(&self.nodes), lock(&self.contents));
-        // A node is asked for with the columns that are needed, and for its rows alone.
-        nodes.keep_unasked(4 * nodes_in_all);
-        let found = (&columns.now, &rows.now, &nodes.now, &contents.now);
+    /// Keeps what this run found for the next one of the pipeline. What the last run knew of nodes of these datasets is taken over:
+    /// this run did not ask for what lies below nodes that it knew.
+    pub(crate) fn save(&self, pipeline: &Path, datasets: &Datasets) {
+        let (columns, rows, contents) = (lock(&self.columns), lock(&self.rows), lock(&self.contents));
+        let nodes = self.noted_of(datasets);
         // Without it the next run asks the index.
-        let _ = self.store.remember(FOUND, &key(pipeline), &found);
+        let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now, &nodes, &contents.now));
+    }
+
+    fn noted_of(&self, datasets: &Datasets) -> HashMap<NodeKey, u64> {
+        let (mut nodes, mut kept) = (lock(&self.nodes), HashMap::new());
+        for segments in datasets.streams.values() {
+            let Ok(()) = segments.visit(|node, keys| {
+                if node.level > 0 {
+                    kept.extend(node_keys(keys).filter_map(|key| Some((*key, nodes.get(key)?))));
+                }
+                Ok::<_, Infallible>(node.level > 1)
+            });
+        }
+        kept
     }
 
     /// The rows below a node of which all was found.
@@ -203,10 +214,6 @@ impl Deref for LookupCache<'_> {
 
 fn key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("found").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keys that were looked up, found or not, by the stores' folders.

@@ -12,6 +12,7 @@ use flowc_columns::ColumnDigest;
 use flowc_demand::{Node, node_key};
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId};
+use flowc_platform::lock;
 use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
@@ -170,7 +171,7 @@ impl Outputs<'_> {
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
         let mut contents = Vec::with_capacity(segments.len());
         for node in (0..segments.width(1)).map(|index| Node { level: 1, index }) {
-            let key = node_key(&segments.keys(node), &all);
+            let key = node_key(&segments.keys(node));
             if let Some(noted) = store.contents(&key) {
                 contents.extend(noted.iter().cloned());
                 continue;
@@ -301,8 +302,4 @@ impl Outputs<'_> {
 
 fn failed(sink: &Sink) -> impl Fn(SinkError) -> Error {
     |error| Error::sink(&sink.name, error)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -28,7 +28,7 @@ impl Run<'_> {
         }
         let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
         RunRecord::save(store, self.planned, inventory, datasets)?;
-        store.save(&self.planned.texts[0], datasets.streams.values().map(|segments| segments.nodes()).sum());
+        store.save(&self.planned.texts[0], datasets);
         if let Some(evidence) = self.evidence(sinks, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },
