@@ -253,9 +253,9 @@ fn a_repair_leaves_the_code_of_runs_that_are_under_way() {
          sink \"out\" { in \"words\"; file \"out.csv\" }",
     );
     let mut run = project.flowc(&["run"]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let leases = || below(&store(&project).join("leases"), "").into_iter().map(fs::read_to_string);
     wait_until("a run knows its code", || {
-        let leases: Vec<String> = leases().filter_map(Result::ok).collect();
+        let leases = fs::read_dir(store(&project).join("leases")).into_iter().flatten().flatten();
+        let leases: Vec<String> = leases.filter_map(|lease| fs::read_to_string(lease.path()).ok()).collect();
         matches!(&leases[..], [lease] if lease.contains("component "))
     });
     let compiled = below(&store(&project).join("cwasm"), ".cwasm").remove(0);

@@ -164,6 +164,13 @@ const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 /// # Errors
 /// If the store can't be read or written.
 pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
+    collect(store, dry_run).map_err(|error| match error {
+        Error::Store(error) => Error::Store(error.of_collection()),
+        other => other,
+    })
+}
+
+fn collect(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let collection = Collection::begin(store, dry_run)?;
     let mut decision = collection.decide()?;
     let kept = gc_roots(collection.store())?;
