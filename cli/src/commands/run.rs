@@ -75,6 +75,8 @@ impl Ending {
         let failed = (!errors.is_empty()).then(|| report::show(&Failure::Run(errors)));
         let unwritten = self.progress.unwritten().map(|error| report::show(&Failure::Output(error)));
         let exit = failed.or(unwritten).unwrap_or(exit::OK);
+        // Of a run that failed without a stage there is nothing to sum up.
+        let report = report.filter(|report| exit == exit::OK || !report.stages.is_empty());
         if let (Some(report), Mode::People) = (report, self.mode) {
             terminal::eprint(&summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
         }
