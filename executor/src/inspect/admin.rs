@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use flowc_code::Snapshots;
 use flowc_platform::is_sealed;
-use flowc_python::Environments;
 use flowc_store::{Area, Collection, Damage, GcReport, Info, Leased, Store, Swept};
 
 use crate::Error;
 use crate::record::history::{self, PastRun, Pin, gc_roots};
 use crate::remembered::RUN;
+use crate::runners::Environments;
 
 /// The number of results in a store, and the sizes of its parts.
 ///
