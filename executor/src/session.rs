@@ -194,7 +194,7 @@ impl Session {
         }
     }
 
-    /// Runs, and starts over where a stored result turns out to be damaged: it is dropped and made again.
+    /// Runs, and starts over where a stored result turns out to be damaged or lost: it is made again.
     fn run_repairing(
         &self,
         planned: &Arc<Planned>,
@@ -214,6 +214,7 @@ impl Session {
             };
             let damage = failure.errors.iter().find(|error| is_damage(error));
             let Some(damage) = damage else { return Err(failure) };
+            LookupCache::forget(store, &planned.texts[0]);
             observer.observe(Event::Warning { message: damage.to_string() });
         }
         run.run()
@@ -295,7 +296,7 @@ impl Session {
     }
 }
 
-/// The store forgets what it finds damaged, so that a new run makes it again.
+/// The store forgets what it finds damaged, and has forgotten what is lost, so that a new run makes it again.
 fn is_damage(error: &Error) -> bool {
-    matches!(error, Error::Store(StoreError::Damaged { .. }))
+    matches!(error, Error::Store(StoreError::Damaged { .. }) | Error::Lost(_))
 }

@@ -105,6 +105,9 @@ pub enum Error {
     /// Something outside changed what a run was using: another process, or the user.
     #[error("{0}")]
     Changed(String),
+    /// A result that a run relies on is not in the store any more. The run starts over.
+    #[error("{0}")]
+    Lost(String),
     /// A fault of flowc itself.
     #[error("a bug in flowc, {task}: {cause}; please report it with what you ran")]
     Internal {
@@ -176,7 +179,8 @@ impl Error {
             Self::Locked { .. } => ErrorClass::Lock,
             Self::Isolation { .. } => ErrorClass::Isolation,
             Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } => ErrorClass::Run,
-            Self::Machine(_) | Self::File { .. } | Self::System { .. } | Self::Changed(_) => ErrorClass::Environment,
+            Self::Machine(_) | Self::File { .. } | Self::System { .. } => ErrorClass::Environment,
+            Self::Changed(_) | Self::Lost(_) => ErrorClass::Environment,
             Self::Store(error) if error.is_internal() => ErrorClass::Internal,
             Self::Store(_) => ErrorClass::Store,
             Self::Internal { .. } => ErrorClass::Internal,
@@ -199,7 +203,7 @@ impl Error {
             Self::File { .. } => "flowc::file",
             Self::Request(_) => "flowc::request",
             Self::System { .. } => "flowc::system",
-            Self::Changed(_) => "flowc::changed",
+            Self::Changed(_) | Self::Lost(_) => "flowc::changed",
             Self::Internal { .. } => "flowc::internal",
             Self::Cancelled => "flowc::stopped",
         }

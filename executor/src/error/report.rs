@@ -138,6 +138,7 @@ impl Error {
             | Error::Request(_)
             | Error::System { .. }
             | Error::Changed(_)
+            | Error::Lost(_)
             | Error::Internal { .. }
             | Error::Cancelled => report,
         };

@@ -93,8 +93,7 @@ impl<'a> Reading<'a> {
     /// The batches of a partial, all columns.
     pub(crate) fn partial(&self, keys: &SegmentKeys) -> Result<SegmentBatches<'a>, Error> {
         let found = self.locator.lookup.store.find_columns(&keys.columns)?.into_iter().collect::<Option<Vec<_>>>();
-        let stored =
-            found.ok_or_else(|| Error::Changed("a partial result is gone from the store. Run again".into()))?;
+        let stored = found.ok_or_else(|| Error::Lost("a partial result is gone from the store. Run again".into()))?;
         let (width, rows_left) = (stored.len(), stored.first().map_or(0, |column| column.rows));
         let stored = Some(((0..width).collect(), self.locator.lookup.store.read(&stored)?));
         Ok(SegmentBatches::new(width, rows_left, stored, None))
@@ -129,7 +128,7 @@ impl<'a> Reading<'a> {
 
     /// The error for a segment that is not there any more.
     pub(crate) fn lost(&self, stream: StreamId, segment: usize) -> Error {
-        Error::Changed(format!(
+        Error::Lost(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
              found it damaged. Run again",
             self.locator.plan.stream(stream).name
