@@ -14,7 +14,7 @@ use crate::plan::Planned;
 use crate::plan::code::changed_parts;
 use crate::plan::freshness::Marks;
 use crate::record::pages::Recorded;
-use crate::record::run::{RunRecord, keys_of_names};
+use crate::record::run::RunRecord;
 use crate::{Error, Reason};
 
 /// The last good run, with its plan.
@@ -218,7 +218,7 @@ impl<'a> Reasons<'a> {
         let (recorded, files) = (last.segments(before), last.files(before));
         let mut places = recorded.differing(segments);
         match (source, &files) {
-            (Some(source), Some(files)) => places.extend(files.differing(&keys_of_names(source.segment_files()))),
+            (Some(source), Some(files)) => places.extend(files.differing(source.names())),
             (None, None) => {}
             _ => places.extend(0..segments.len().max(recorded.shape().len())),
         }

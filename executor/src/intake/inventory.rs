@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, SegmentKeys};
+use flowc_demand::Segments;
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, Producer};
 use flowc_platform::FileStamp;
 use flowc_sources::{Ignored, Polled, RawSegment, Source, SourceError, SourcePart};
@@ -47,6 +48,8 @@ pub(crate) struct SourceInventory {
     pub directories: Option<Vec<(PathBuf, FileStamp)>>,
     /// The segments of all files, in dataset order. Complete when no file is unread.
     pub segments: Vec<SourceSegment>,
+    /// The names of the segments' files, once they were asked for.
+    pub names: OnceLock<Segments>,
 }
 
 /// A file of a source.
@@ -203,7 +206,7 @@ impl SourceInventory {
             FileEntry { part, scans, notes }
         };
         let files = polled.parts.into_iter().map(entry).collect();
-        let mut inventory = Self { files, directories: polled.folders, segments: Vec::new() };
+        let mut inventory = Self { files, directories: polled.folders, ..Self::default() };
         if of.rejects.is_some() {
             inventory.forget_lost_rejects(store)?;
         }
@@ -234,6 +237,11 @@ impl SourceInventory {
         folders.map(Some).chain(files).collect()
     }
 
+    /// A tree that differs where the names of the segments' files do.
+    pub(crate) fn names(&self) -> &Segments {
+        self.names.get_or_init(|| keys_of_names(self.segment_files()))
+    }
+
     /// The names of the files of all segments.
     pub(crate) fn segment_files(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().map(|segment| self.files[segment.file].name())
@@ -247,6 +255,7 @@ impl SourceInventory {
     /// Lists the segments of all files anew, after files have been scanned.
     fn collect(&mut self) {
         self.segments.clear();
+        self.names = OnceLock::new();
         for (file, entry) in self.files.iter().enumerate() {
             for scan in entry.scans.iter().flatten() {
                 self.segments.push(SourceSegment { file, scan: scan.clone(), rows: scan.facts.rows });
@@ -319,6 +328,16 @@ impl SourceMemo<'_> {
         let folders = self.directories.as_ref().map(|folders| folders.to_vec());
         Polled { parts: self.files.iter().map(part).collect(), folders }
     }
+}
+
+/// A tree that differs where names do.
+pub(crate) fn keys_of_names<'n>(names: impl Iterator<Item = &'n str>) -> Segments {
+    let none: Arc<[ColumnKey]> = Arc::default();
+    let key = |name: &str| SegmentKeys {
+        rows: RowsKey::new(KeyHasher::new("name").bytes(name.as_bytes()).finish()),
+        columns: none.clone(),
+    };
+    Segments::listed(0, names.map(key).collect())
 }
 
 /// Under what a source's files are remembered: its place and all that shapes its rows.

@@ -4,8 +4,8 @@
 
 pub(crate) mod path_conflicts;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
@@ -50,6 +50,9 @@ pub(crate) enum Standing {
     No(Box<dyn Transaction>),
 }
 
+/// What the segments of a sink hold, node by node.
+type Contents = Vec<Arc<[SegmentContent]>>;
+
 /// How closely the segments of a sink are looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Looks {
@@ -62,7 +65,11 @@ enum Looks {
 impl Outputs<'_> {
     /// Writes what differs. Of a sink that is staged nothing is seen before the transaction is finalized.
     pub(crate) fn prepare(&self, sink: &Sink) -> Result<Prepared, Error> {
-        let contents = self.contents(sink, Looks::Close)?.ok_or_else(|| self.incomplete(sink))?;
+        let Some(contents) = self.contents(sink, Looks::Close)? else {
+            // Else the next run would take the rows to be there, too.
+            self.reading.locator.lookup.store.forget_found()?;
+            return Err(self.incomplete(sink));
+        };
         let segments = self.segments(sink, &contents);
         let dataset = Dataset { schema: self.schema(sink.stream), segments: &segments };
         let report = self.report(sink, &contents);
@@ -165,23 +172,23 @@ impl Outputs<'_> {
 
     /// What the segments of a sink hold, in order; none while some are missing. Segments below nodes whose contents were noted are not
     /// looked up.
-    fn contents(&self, sink: &Sink, looks: Looks) -> Result<Option<Vec<SegmentContent>>, Error> {
+    fn contents(&self, sink: &Sink, looks: Looks) -> Result<Option<Contents>, Error> {
         let Locator { datasets, lookup: Lookups { store, .. }, .. } = self.reading.locator;
         let Some(segments) = datasets.streams.get(&sink.stream) else { return Ok(None) };
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
-        let mut contents = Vec::with_capacity(segments.len());
+        let mut contents = Contents::new();
         for node in (0..segments.width(1)).map(|index| Node { level: 1, index }) {
             let key = node_key(&segments.keys(node));
             if let Some(noted) = store.contents(&key) {
-                contents.extend(noted.iter().cloned());
+                contents.push(noted);
                 continue;
             }
             let below = segments.below(node).map(|segment| self.content_of(sink, segment, &all, looks));
-            let Some(below) = below.collect::<Result<Option<Vec<_>>, Error>>()? else { return Ok(None) };
-            contents.extend(below.iter().cloned());
+            let Some(below) = below.collect::<Result<Option<Arc<[_]>>, Error>>()? else { return Ok(None) };
             if looks == Looks::Close {
-                store.note_contents(key, below.into());
+                store.note_contents(key, Arc::clone(&below));
             }
+            contents.push(below);
         }
         Ok(Some(contents))
     }
@@ -218,31 +225,32 @@ impl Outputs<'_> {
     }
 
     /// The dataset of a sink as it identifies what is written.
-    fn segments(&self, sink: &Sink, contents: &[SegmentContent]) -> Vec<SinkSegment> {
+    fn segments(&self, sink: &Sink, contents: &Contents) -> Vec<SinkSegment> {
         let locator = &self.reading.locator;
         let source = locator.lineage.file(sink.stream).map(|source| locator.lookup.inventory.source(source));
         let segment = |(segment, content): (usize, &SegmentContent)| {
             let file = source.and_then(|source| Some(&source.files[source.segments.get(segment)?.file]));
             SinkSegment { name: file.map(|file| file.name().to_owned()), digest: content.digest }
         };
-        contents.iter().enumerate().map(segment).collect()
+        contents.iter().flat_map(|below| below.iter()).enumerate().map(segment).collect()
     }
 
     /// What the sink holds: a digest over columns and, segment by segment, their content.
-    fn report(&self, sink: &Sink, contents: &[SegmentContent]) -> OutputReport {
+    fn report(&self, sink: &Sink, contents: &Contents) -> OutputReport {
         let mut hasher = KeyHasher::new("flowc output 1");
         for field in self.schema(sink.stream).fields() {
             hasher.field(field);
         }
-        for SegmentContent { rows, columns, digest: _ } in contents {
+        let mut all_rows = 0;
+        for SegmentContent { rows, columns, digest: _ } in contents.iter().flat_map(|below| below.iter()) {
+            all_rows += rows;
             hasher.number(*rows);
             columns.iter().for_each(|content| {
                 hasher.digest(content.as_bytes());
             });
         }
-        let rows = contents.iter().map(|content| content.rows).sum();
         let stream = self.reading.locator.plan.stream(sink.stream).name.clone();
-        OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows }
+        OutputReport { name: sink.name.clone(), stream, digest: ContentDigest::new(hasher.finish()), rows: all_rows }
     }
 
     /// The content digest of a column. Source columns that are known by their stored bytes are decoded once for it.

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flowc_demand::{Datasets, Segments};
-use flowc_planner::key::{KeyHasher, PlanHash, RowsKey, SegmentKeys};
+use flowc_planner::key::{KeyHasher, PlanHash, SegmentKeys};
 use flowc_planner::plan::{PLAN_VERSION, Plan, Producer, StreamId};
 use flowc_store::Store;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Error;
-use crate::intake::inventory::Inventory;
+use crate::intake::inventory::{Inventory, SourceInventory, keys_of_names};
 use crate::plan::Planned;
 use crate::record::pages::{Dataset, Page, Recorded, Root};
 use crate::remembered::{PAGE, RUN, WHOLE_RUN};
@@ -48,7 +48,20 @@ pub(crate) type RunRecord = Run<Root, Root, Root>;
 pub(crate) type WholeRun = Run<Vec<SegmentKeys>, Vec<String>, SegmentKeys>;
 
 /// A run that is to be recorded.
-type MadeRun = Run<Segments, Vec<String>, Segments>;
+type MadeRun = Run<Segments, Names, Segments>;
+
+/// The names of the files of a source's segments, and the tree that tells them from others.
+#[derive(Default)]
+struct Names {
+    keys: Segments,
+    names: Vec<String>,
+}
+
+impl Names {
+    fn of(source: &SourceInventory) -> Self {
+        Self { keys: source.names().clone(), names: source.segment_files().map(str::to_owned).collect() }
+    }
+}
 
 /// A pipeline's last good run, whose results stay while the pipeline is there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +117,7 @@ impl RunRecord {
             finished: now(),
             plan: planned.plan.canonical(),
             streams: streams.map(|id| datasets.streams.get(&id).cloned().unwrap_or_default()).collect(),
-            files: files.map(|source| source.segment_files().map(str::to_owned).collect()).collect(),
+            files: files.map(|source| Names::of(source)).collect(),
             partials: partials.into_values().cloned().collect(),
             builds: planned.builds.clone(),
             plan_hash: Some(planned.hash),
@@ -172,7 +185,8 @@ impl WholeRun {
         let streams = std::mem::take(&mut self.streams).into_iter().map(listed).collect();
         // Those of several stages differ in width.
         let partials = std::mem::take(&mut self.partials).into_iter().map(|keys| listed(vec![keys])).collect();
-        let files = std::mem::take(&mut self.files);
+        let names = |names: Vec<String>| Names { keys: keys_of_names(names.iter().map(String::as_str)), names };
+        let files = std::mem::take(&mut self.files).into_iter().map(names).collect();
         self.with(streams, files, partials)
     }
 }
@@ -192,10 +206,10 @@ impl MadeRun {
         let partials = replaced(roots(|run| &run.partials), &self.partials, |place, root, now| {
             replace(Dataset::Partials(place), root, now)
         })?;
-        let files = replaced(roots(|run| &run.files), &self.files, |source, root, names| {
-            let names = names.map_or(&[][..], Vec::as_slice);
-            let now = keys_of_names(names.iter().map(String::as_str));
-            Recorded::new(store, *key, Dataset::Files(source), root).replace(&now, Some(names))
+        let files = replaced(roots(|run| &run.files), &self.files, |source, root, now| {
+            let none = Names::default();
+            let Names { keys, names } = now.unwrap_or(&none);
+            Recorded::new(store, *key, Dataset::Files(source), root).replace(keys, Some(names))
         })?;
         Ok(store.remember(RUN, key, &self.with(streams, files, partials))?)
     }
@@ -212,15 +226,6 @@ fn replaced<T>(
     let mut roots = roots.collect::<Result<Vec<_>, _>>()?;
     roots.truncate(now.len());
     Ok(roots)
-}
-
-/// A tree that differs where names do.
-pub(crate) fn keys_of_names<'n>(names: impl Iterator<Item = &'n str>) -> Segments {
-    let key = |name: &str| SegmentKeys {
-        rows: RowsKey::new(KeyHasher::new("name").bytes(name.as_bytes()).finish()),
-        columns: [].into(),
-    };
-    Segments::listed(0, names.map(key).collect())
 }
 
 /// Seconds since 1970.

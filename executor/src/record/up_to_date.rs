@@ -5,6 +5,7 @@
 //! report holds too. Beside it the store's version is looked at, and nothing else is opened: no KDL is parsed, no
 //! database, no component.
 
+use std::cmp::Reverse;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -66,6 +67,8 @@ impl UpToDateSnapshot {
                 Stamped::At(path, stamp) | Stamped::Written(path, stamp, _) => stamps.push((path, stamp)),
             }
         }
+        // What was written last is the likeliest to be written next: it is looked at first.
+        stamps.sort_by_key(|(_, stamp)| Reverse(stamp.modified_ns));
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         Some(Self { texts, stamps, racy, absent, variables, processor: None, report, notices })

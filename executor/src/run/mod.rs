@@ -45,6 +45,10 @@ impl RunContext<'_> {
         };
         errors.extend(run.underway.save(self.store).err());
         errors.extend(forget_changed(self.planned, self.store, &errors).err());
+        // What earlier runs found is not all there any more.
+        if errors.iter().any(|error| matches!(error, Error::Changed(_))) {
+            errors.extend(self.store.forget_found().err().map(Error::from));
+        }
         errors.extend(self.store.flush().err().map(Error::from));
         let report = run.underway.report(&LookupCache::new(self.store)).map_err(|error| errors.push(error));
         Err(RunFailure { errors, report: report.ok().map(Box::new) })

@@ -343,3 +343,41 @@ fn no_file_that_is_remembered_is_trusted_unless_it_is_as_it_was_written() {
         assert!(kinds.contains(kind), "{kind} is not among {kinds:?}");
     }
 }
+
+#[test]
+fn what_is_gone_though_an_earlier_run_noted_it_is_made_again() {
+    let flow = r#"
+source "text" { files "text/*.txt" }
+stage "words" { in "text"; std "tokenize@1"; config { column "line" } }
+sink "words" { in "words"; directory "words"; format "csv" }
+"#;
+    let project = Project::new(flow);
+    for file in 0..20 {
+        project.write(&format!("text/{file:02}.txt"), format!("word{file}\n"));
+    }
+    project.run();
+    project.write("text/19.txt", "changed\n");
+    // This one looks up what lies below nodes that have changed, and notes the others.
+    project.run();
+    let (found, aside) = (project.store().join("found"), project.path("found"));
+    copy_files(&found, &aside);
+    std::fs::remove_file(project.path("flow.kdl")).expect("a pipeline");
+    assert!(admin::gc(&project.store(), false).expect("a collection").results.removed >= 20);
+    project.write("flow.kdl", flow);
+    copy_files(&aside, &found);
+    project.write("text/19.txt", "changed again\n");
+    std::fs::remove_file(project.path("words/00.csv")).expect("a file of the sink");
+    assert!(project.failure().contains("gone"), "nothing is made up");
+    let report = project.run();
+    assert_eq!(segments(&report, "words"), (19, 1));
+    assert_eq!(project.read("words/00.csv").lines().last(), Some("word0"));
+    assert_eq!(project.read("words/19.csv").lines().skip(1).collect::<Vec<_>>(), ["changed", "again"]);
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("a file").path();
+        std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
+    }
+}
