@@ -90,6 +90,7 @@ mod tests {
                 Error::Store(store) => match store {
                     StoreError::Io { .. }
                     | StoreError::DiskFull(_)
+                    | StoreError::NoRoomToCollect(_)
                     | StoreError::ReadOnly(_)
                     | StoreError::Version { .. }
                     | StoreError::NotAStore(_)

@@ -131,7 +131,7 @@ impl<'a> Reading<'a> {
     pub(crate) fn lost(&self, stream: StreamId, segment: usize) -> Error {
         Error::Changed(format!(
             "segment {segment} of `{}` was there when the run was planned and is gone now; another process may have \
-             collected garbage. Run again",
+             found it damaged. Run again",
             self.locator.plan.stream(stream).name
         ))
     }

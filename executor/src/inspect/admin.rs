@@ -148,6 +148,17 @@ impl Count {
     }
 }
 
+/// Removes the contents of files of code that no snapshot holds any more. What one holds has another name there.
+fn collect_contents(collection: &Collection) -> Result<Swept, Error> {
+    let mut decision = collection.decide()?;
+    let is_alone = decision.leased().is_alone();
+    let files = Store::area(collection.store().dir(), Area::CodeFiles);
+    let is_held = |name: &str| std::fs::metadata(files.join(name)).is_ok_and(|file| file.nlink() > 1);
+    let contents = decision.area(Area::CodeFiles, |name| !is_alone || is_held(name))?;
+    decision.carry_out()?;
+    Ok(contents)
+}
+
 /// Whether a name among builds is that of something whole: a component, or a folder named by a digest.
 fn is_finished(name: &str) -> bool {
     name.ends_with(".wasm") || Environments::is_whole(name)
@@ -164,6 +175,13 @@ const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 /// # Errors
 /// If the store can't be read or written.
 pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
+    collect(store, dry_run).map_err(|error| match error {
+        Error::Store(error) => Error::Store(error.of_collection()),
+        other => other,
+    })
+}
+
+fn collect(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let collection = Collection::begin(store, dry_run)?;
     let mut decision = collection.decide()?;
     let kept = gc_roots(collection.store())?;
@@ -174,10 +192,6 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let is_built = |name: &str| kept.builds.contains(name) || leased.holds_build(name) || is_unfinished(name);
     let environments = decision.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
     let code = decision.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
-    // What a snapshot holds has another name there.
-    let files = Store::area(store, Area::CodeFiles);
-    let is_held = |name: &str| std::fs::metadata(files.join(name)).is_ok_and(|file| file.nlink() > 1);
-    let contents = decision.area(Area::CodeFiles, |name| !leased.is_alone() || is_held(name))?;
     let builds = decision.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
     let is_compiled = |name: &str| {
         let digest = component_of(name);
@@ -189,6 +203,7 @@ pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
         collection.store().flush()?;
     }
     let results = decision.carry_out()?;
+    let contents = collect_contents(&collection)?;
     Ok(Collected {
         runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
         results,

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// There is no room left.
     #[error("store: the disk is full (at {}); make room, for instance with `flowc store gc`, and run again", .0.display())]
     DiskFull(PathBuf),
+    /// There is no room left, not even to collect garbage.
+    #[error("store: the disk is full (at {}), and to remove results takes a little room; remove something else first, or delete the store (results will be computed again)", .0.display())]
+    NoRoomToCollect(PathBuf),
     /// The store may be read but not written.
     #[error("store: {} is read-only; results can be reused but not added", .0.display())]
     ReadOnly(PathBuf),
@@ -72,12 +75,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error as a garbage collection tells it, which is itself the advice for a full disk.
+    #[must_use]
+    pub fn of_collection(self) -> Self {
+        match self {
+            Self::DiskFull(path) => Self::NoRoomToCollect(path),
+            other => other,
+        }
+    }
+
     /// Whether the fault is flowc's own: it asked for what no store can do.
     pub fn is_internal(&self) -> bool {
         match self {
             Self::Columns(_) | Self::Rows { .. } | Self::Encode(_) => true,
             Self::Io { .. }
             | Self::DiskFull(_)
+            | Self::NoRoomToCollect(_)
             | Self::ReadOnly(_)
             | Self::Version { .. }
             | Self::NotAStore(_)

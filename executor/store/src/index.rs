@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
 
@@ -355,8 +356,11 @@ pub(crate) fn is_damaged(error: &StoreError) -> bool {
 
 /// Names the place of an SQLite error, and tells "full" and "read-only" from the rest.
 fn at(path: &Path, source: rusqlite::Error) -> StoreError {
+    // The file of shared memory can't grow.
+    let is_short_of_memory = source.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE);
     match source.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::DiskFull(path.to_owned()),
+        _ if is_short_of_memory => StoreError::DiskFull(path.to_owned()),
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly(path.to_owned()),
         _ => StoreError::Index { path: path.to_owned(), source },
     }

@@ -77,6 +77,69 @@ fn a_killed_writer_leaves_whole_results_only() {
     assert_eq!((info.objects.files, info.temporary.files, info.columns, info.rows), (0, 0, 0, 0));
 }
 
+/// Collects garbage until it is killed; without its variable there is nothing to do.
+#[test]
+fn killed_collector() {
+    let Some(folder) = std::env::var_os("FLOWC_TEST_STORE_TO_COLLECT") else { return };
+    loop {
+        gc(Path::new(&folder), &HashSet::new(), &HashSet::new(), false);
+    }
+}
+
+/// Finds a segment, or makes it, and reads it.
+fn read_or_make(store: &Store, segment: u64, batch: &arrow_array::RecordBatch) {
+    if get(store, segment, batch).unwrap().is_none() {
+        put(store, segment, batch).unwrap();
+    }
+    assert_holds(store, segment, batch);
+}
+
+/// Nothing is ever to be kept, so whatever is not in use may go at any time.
+#[test]
+fn what_a_process_uses_stays_whoever_collects_and_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let collected = |folder: &Path| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "killed_collector", "--nocapture"]).env("FLOWC_TEST_STORE_TO_COLLECT", folder);
+        command.spawn().unwrap()
+    };
+    let kills = std::env::var("FLOWC_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(5u64);
+    let segments: Vec<_> = (0..10).map(|segment| (segment, batch_of(segment))).collect();
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for worker in 0..2u64 {
+            let (folder, segments, is_over) = (folder.path(), &segments, &is_over);
+            scope.spawn(move || {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let store = Store::open(folder).unwrap();
+                    for (segment, batch) in segments {
+                        read_or_make(&store, *segment, batch);
+                        if (segment + worker) % 3 == 0 {
+                            store.flush().unwrap();
+                        }
+                    }
+                    store.flush().unwrap();
+                    segments.iter().for_each(|(segment, batch)| assert_holds(&store, *segment, batch));
+                }
+            });
+        }
+        for kill in 0..kills {
+            let mut children = [collected(folder.path()), collected(folder.path())];
+            std::thread::sleep(Duration::from_millis(50 + kill * 37 % 150));
+            for child in &mut children {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(Store::open(folder.path()).unwrap().verify(false).unwrap(), []);
+    let report = gc(folder.path(), &HashSet::new(), &HashSet::new(), false);
+    assert_eq!(report.kept, 0);
+    let info = Store::open(folder.path()).unwrap().info().unwrap();
+    assert_eq!((info.objects.files, info.temporary.files, info.columns, info.rows), (0, 0, 0, 0));
+}
+
 #[test]
 fn garbage_collection_keeps_what_it_is_told_and_remembers_the_rest() {
     let folder = tempfile::tempdir().unwrap();

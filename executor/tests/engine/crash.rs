@@ -1,7 +1,7 @@
-//! `kill -9` at random instants: afterwards a run gives the same bytes as one that nobody disturbed.
+//! `kill -9` at random instants, also of garbage collections: afterwards a run gives the same bytes as one that nobody disturbed.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,25 @@ fn child_that_is_to_be_killed() {
     }
 }
 
+/// Tells a copy of this test binary to collect garbage, again and again, until it is killed.
+const COLLECTING_CHILD: &str = "FLOWC_COLLECTING_CHILD";
+
+#[test]
+fn collecting_child_that_is_to_be_killed() {
+    if let Some(folder) = std::env::var_os(COLLECTING_CHILD) {
+        loop {
+            let _ = flowc_executor::admin::gc(&Path::new(&folder).join(".store"), false);
+        }
+    }
+}
+
+/// Starts this test binary with one of the tests above.
+fn child(test: &str, variable: &str, project: &Project) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("this test"));
+    command.args(["--exact", test]).env(variable, project.path("")).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("a child")
+}
+
 fn change_inputs(project: &Project, round: u32) {
     for file in 0..12 {
         let text = format!("round {round} file {file} the quick brown fox\n").repeat(2000);
@@ -63,17 +82,14 @@ fn killed_at_random_instants_nothing_is_lost_or_half_written() {
     project.run();
     for round in 1..=kills {
         change_inputs(&project, round);
-        let mut child = Command::new(std::env::current_exe().expect("this test"))
-            .args(["--exact", "crash::child_that_is_to_be_killed"])
-            .env(CHILD, project.path(""))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a child");
+        let run = child("crash::child_that_is_to_be_killed", CHILD, &project);
+        let collecting = child("crash::collecting_child_that_is_to_be_killed", COLLECTING_CHILD, &project);
         // Instants spread over a whole run, by a fixed sequence.
         std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 151)));
-        child.kill().expect("kill -9");
-        child.wait().expect("its end");
+        for mut child in [run, collecting] {
+            child.kill().expect("kill -9");
+            child.wait().expect("its end");
+        }
     }
     crate::support::settle();
     let report = project.run();

@@ -3,6 +3,7 @@
 
 mod changing;
 mod clash;
+mod collecting;
 mod components;
 mod crash;
 mod early;
