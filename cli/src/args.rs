@@ -375,7 +375,8 @@ pub(crate) struct StoreUnpinArgs {
 
 The last run of a pipeline whose file is not there any more keeps nothing; a
 pinned run does. Packages of Python stages and components that were compiled or
-built go by the same rule as results; a run that needs them makes them again.")]
+built go by the same rule as results; a run that needs them makes them again.
+Runs that are under way go on, and what they need stays.")]
 pub(crate) struct StoreGcArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,

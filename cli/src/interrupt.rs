@@ -1,7 +1,7 @@
 //! Ctrl-C and termination signals: the first asks the run to stop, the second ends it as it is, the third ends the process.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use flowc_executor::{Cancel, Session};
@@ -14,8 +14,9 @@ const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C 
 /// A stage that does not return by itself within this time is abandoned.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Lets signals stop a run of this session.
-pub(crate) fn install(session: Arc<Session>, cancel: Cancel, ending: Arc<Ending>) {
+/// Lets signals stop a run of this session. The handler lasts as long as the process, and the session does not: what it holds is
+/// given back when the run has ended.
+pub(crate) fn install(session: Weak<Session>, cancel: Cancel, ending: Arc<Ending>) {
     let signals = AtomicUsize::new(0);
     let handler = move || {
         let patience = match signals.fetch_add(1, Ordering::SeqCst) {
@@ -27,11 +28,14 @@ pub(crate) fn install(session: Arc<Session>, cancel: Cancel, ending: Arc<Ending>
         if !patience.is_zero() {
             ending.progress().say(STOPPING);
         }
-        let (session, ending) = (Arc::clone(&session), Arc::clone(&ending));
+        let (session, ending) = (Weak::clone(&session), Arc::clone(&ending));
         // The next signal must find this handler free.
         std::thread::spawn(move || {
             std::thread::sleep(patience);
-            abandon(&session, &ending);
+            // Of a run that has ended there is nothing to abandon.
+            if let Some(session) = session.upgrade() {
+                abandon(&session, &ending);
+            }
         });
     };
     if let Err(error) = ctrlc::set_handler(handler) {

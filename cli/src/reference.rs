@@ -93,6 +93,7 @@ fn events() -> Vec<Event> {
             | Event::IgnoredMembers { .. }
             | Event::WorkPlanned { .. }
             | Event::TaskStarted { .. }
+            | Event::TaskFailed { .. }
             | Event::SegmentRan { .. }
             | Event::SegmentUnchanged { .. }
             | Event::StageLog { .. }
@@ -132,6 +133,7 @@ fn events() -> Vec<Event> {
         Event::IgnoredMembers { source: text(), file: text(), members: vec![], help: text() },
         Event::WorkPlanned { tasks: 0, stages: vec![] },
         Event::TaskStarted { stages: vec![], segment: 0 },
+        Event::TaskFailed { stages: vec![], segment: 0 },
         Event::SegmentRan { stages: vec![], segment: 0, rows: 0, seconds: 0.0 },
         Event::SegmentUnchanged { stage: text(), segment: 0 },
         Event::StageLog { stage: text(), level: text(), message: text() },

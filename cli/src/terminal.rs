@@ -38,9 +38,9 @@ pub(crate) fn is_watched() -> bool {
 }
 
 /// Writes to standard output. A reader that has gone is no failure: it has what it wanted.
-pub(crate) fn print(text: &str) -> std::io::Result<()> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         done => done,
     }
@@ -52,8 +52,8 @@ pub(crate) fn prints_to_person() -> bool {
 }
 
 /// Writes to standard error. If that cannot be done, there is nobody to tell.
-pub(crate) fn eprint(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+pub(crate) fn eprint(text: impl AsRef<[u8]>) {
+    let _ = std::io::stderr().lock().write_all(text.as_ref());
 }
 
 /// Text from data or from guests with its control characters escaped, but for line ends and tabs.

@@ -7,6 +7,7 @@ mod support;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
+use support::processes::wait_until;
 use support::project::Project;
 
 const STOPPED: Option<i32> = Some(130);
@@ -34,6 +35,37 @@ fn long_project() -> Project {
         "#,
     );
     project
+}
+
+/// More events than a pipe and memory hold wait in a file; none is lost.
+#[test]
+fn a_run_does_not_wait_for_who_reads_its_events() {
+    let project = long_project();
+    project.write(
+        "flow.kdl",
+        r#"
+        source "lines" { files "text/*.txt" }
+        stage "words" { in "lines"; std "tokenize@1"; config { column "line" }; cache #true }
+        stage "again" { in "words"; std "tokenize@1"; config { column "word" }; cache #true }
+        sink "words" { in "words"; file "words.csv" }
+        sink "out" { in "again"; file "out.csv" }
+        "#,
+    );
+    let mut child = spawn(project.flowc(&["run", "--json"]));
+    // The record of a run comes last of all.
+    wait_until("the run has done its work", || {
+        let folder = project.root().join("home/.cache/flowc/noop");
+        project.folder().join("out.csv").exists() && std::fs::read_dir(folder).is_ok_and(|noop| noop.count() > 0)
+    });
+    assert_eq!(child.try_wait().unwrap(), None, "nothing has been read");
+    let events = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let events: Vec<serde_json::Value> = events.map(|line| serde_json::from_str(&line).unwrap()).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let numbers: Vec<u64> = events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, (1..=events.len() as u64).collect::<Vec<_>>());
+    assert_eq!(events.last().unwrap()["event"], "run-finished");
+    let bytes: usize = events.iter().map(|event| event.to_string().len()).sum();
+    assert!(bytes > 5 << 18, "{bytes}");
 }
 
 #[test]

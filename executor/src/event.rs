@@ -141,14 +141,14 @@ pub enum Event {
         /// What to do.
         help: String,
     },
-    /// How much is to be done, as far as is known now.
+    /// All sources are known, and with them how much this run does in all.
     WorkPlanned {
-        /// Invocations that will run, unless their inputs turn out to be unchanged.
+        /// Invocations: those that have run already, and those that will, unless their inputs turn out to be unchanged.
         tasks: usize,
         /// The stages that have a part in them, in the plan's order.
         stages: Vec<StageTasks>,
     },
-    /// Stages begin to run over one segment.
+    /// Stages begin to run over one segment. [`Event::SegmentRan`] or [`Event::TaskFailed`] tells of the end.
     TaskStarted {
         /// The stages, in order.
         stages: Vec<String>,
@@ -165,6 +165,13 @@ pub enum Event {
         rows: u64,
         /// Wall time.
         seconds: f64,
+    },
+    /// Stages that began to run over one segment did not come to its end: one of them failed, or the run was stopped.
+    TaskFailed {
+        /// The stages, in order.
+        stages: Vec<String>,
+        /// Position of the segment in the dataset.
+        segment: usize,
     },
     /// A segment was to run, but its inputs have the content of an earlier run's: early cutoff.
     SegmentUnchanged {
@@ -218,7 +225,7 @@ pub enum Event {
     RunFinished(RunReport),
 }
 
-/// How much is to be done of a stage.
+/// How much a run does of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageTasks {
     /// The stage.

@@ -1,9 +1,10 @@
 //! `flowc run`: does what is to be done.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use flowc_executor::{Cancel, Error, Event, RunFailure, RunReport, RunRequest, StageStatus};
+use flowc_executor::{Cancel, Error, Event, RunFailure, RunReport, RunRequest};
+use flowc_platform::lock;
 
 use super::Context;
 use crate::args::RunArgs;
@@ -21,7 +22,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let cancel = Cancel::new();
     let ending =
         Arc::new(Ending { mode, started: Instant::now(), progress: Arc::clone(&progress), told: Mutex::new(None) });
-    interrupt::install(Arc::clone(&session), cancel.clone(), Arc::clone(&ending));
+    interrupt::install(Arc::downgrade(&session), cancel.clone(), Arc::clone(&ending));
     Ok(ending.close(session.run(&request, progress, cancel)))
 }
 
@@ -62,7 +63,7 @@ impl Ending {
     }
 
     fn once(&self, tell: impl FnOnce() -> Exit) -> Exit {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(tell)
+        *lock(&self.told).get_or_insert_with(tell)
     }
 
     fn tell(&self, outcome: Result<RunReport, RunFailure>) -> Exit {
@@ -71,13 +72,11 @@ impl Ending {
             Err(RunFailure { errors, report }) => (errors, report.map(|report| *report)),
         };
         self.progress.clear();
-        let was_stopped = errors.iter().any(|error| matches!(error, Error::Cancelled));
         let failed = (!errors.is_empty()).then(|| report::show(&Failure::Run(errors)));
         let unwritten = self.progress.unwritten().map(|error| report::show(&Failure::Output(error)));
         let exit = failed.or(unwritten).unwrap_or(exit::OK);
-        // Of a run that could not begin there is nothing to sum up.
-        let has_begun = |report: &RunReport| report.stages.iter().any(|stage| stage.status != StageStatus::Skipped);
-        let report = report.filter(|report| exit == exit::OK || was_stopped || has_begun(report));
+        // Of a run that failed without a stage there is nothing to sum up.
+        let report = report.filter(|report| exit == exit::OK || !report.stages.is_empty());
         if let (Some(report), Mode::People) = (report, self.mode) {
             terminal::eprint(&summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
         }

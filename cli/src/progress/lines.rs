@@ -63,6 +63,7 @@ impl Lines {
             | Event::RunStarted { .. }
             | Event::FileRead { .. }
             | Event::TaskStarted { .. }
+            | Event::TaskFailed { .. }
             | Event::RunFinished(_) => None,
         }
     }

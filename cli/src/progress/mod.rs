@@ -1,17 +1,25 @@
 //! What a run shows while it goes on: JSON lines, a live bar, plain lines, or nothing. After the end that is told once,
 //! nothing more is shown.
+//!
+//! A thread of its own writes all of it ([`teller`]): no thread of a run waits for a reader. Of the bar only its last state counts.
+//! Lines, and so the events of `--json`, are all kept until they are read.
 
+mod backlog;
 mod bar;
 mod lines;
+mod teller;
 
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use flowc_executor::{ErrorReport, Event, Observer, Stamper};
+use flowc_platform::lock;
 use serde::Serialize;
 
-use self::bar::Bar;
+use self::backlog::Worth;
+use self::bar::{Bar, View};
 use self::lines::Lines;
+use self::teller::Teller;
 use crate::shorten::shorten;
 use crate::terminal;
 
@@ -29,40 +37,45 @@ pub(crate) enum Mode {
 /// Shows the events of a run.
 pub(crate) struct Progress {
     mode: Mode,
-    lines: Mutex<Lines>,
     bar: Option<Bar>,
-    ended: Mutex<bool>,
+    telling: Mutex<Telling>,
+    teller: Teller,
+}
+
+/// What has been told.
+struct Telling {
+    lines: Lines,
+    view: View,
     stamper: Stamper,
-    /// Why standard output took no more events.
-    unwritten: Mutex<Option<std::io::Error>>,
+    has_ended: bool,
 }
 
 impl Progress {
     /// Nothing is drawn before the first event.
     pub(crate) fn new(mode: Mode) -> Self {
         let bar = (mode == Mode::People && terminal::is_watched()).then(Bar::new);
-        Self {
-            mode,
-            lines: Mutex::new(Lines::new(bar.is_none())),
-            bar,
-            ended: Mutex::default(),
-            stamper: Stamper::new(),
-            unwritten: Mutex::default(),
-        }
+        let lines = Lines::new(bar.is_none());
+        let telling = Telling { lines, view: View::default(), stamper: Stamper::new(), has_ended: false };
+        let teller = match mode {
+            Mode::Json => Teller::new(None, |lines| terminal::print(lines)),
+            Mode::People | Mode::Quiet => Teller::new(bar.clone(), |lines| {
+                terminal::eprint(lines);
+                Ok(())
+            }),
+        };
+        Self { mode, bar, telling: Mutex::new(telling), teller }
     }
 
     /// A line for people, above the bar.
     pub(crate) fn say(&self, line: &str) {
-        let print = || terminal::eprint(&format!("{line}\n"));
-        match (&self.bar, self.mode) {
-            (_, Mode::Json | Mode::Quiet) => {}
-            (Some(bar), _) => bar.suspend(print),
-            (None, _) => print(),
+        if self.mode == Mode::People {
+            self.teller.tell(Some(format!("{line}\n").into_bytes()), Worth::Kept, None);
         }
     }
 
-    /// Takes the bar away.
+    /// Waits until all has been told that was to be told, and takes the bar away.
     pub(crate) fn clear(&self) {
+        self.teller.drain();
         if let Some(bar) = &self.bar {
             bar.clear();
         }
@@ -70,54 +83,72 @@ impl Progress {
 
     /// Shows these events and none after them, unless that was done before.
     pub(crate) fn end(&self, last: impl IntoIterator<Item = Event>) {
-        let mut ended = self.ended();
-        if !std::mem::replace(&mut *ended, true) {
-            last.into_iter().for_each(|event| self.print(&event));
-        }
-    }
-
-    fn ended(&self) -> MutexGuard<'_, bool> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn print(&self, event: &Event) {
-        match self.mode {
-            Mode::Quiet => {}
-            Mode::Json => self.write(event),
-            Mode::People => self.show(event),
-        }
-    }
-
-    /// An event that can't be written is the last that is tried: what followed would hide the gap.
-    fn write(&self, event: &Event) {
-        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
-        if unwritten.is_none() {
-            *unwritten = print_json(&self.stamper.stamp(shortened(event).into_owned())).err();
+        let mut telling = lock(&self.telling);
+        if !std::mem::replace(&mut telling.has_ended, true) {
+            last.into_iter().for_each(|event| self.tell(&mut telling, &event));
         }
     }
 
     /// Why an event could not be written, if one could not.
     pub(crate) fn unwritten(&self) -> Option<std::io::Error> {
-        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.teller.unwritten()
     }
 
-    fn show(&self, event: &Event) {
-        if let Some(bar) = &self.bar {
-            bar.observe(event);
-        }
-        let line = self.lines.lock().unwrap_or_else(PoisonError::into_inner).of(event);
-        if let Some(line) = line {
-            self.say(&line);
+    /// Events get their numbers in the order in which they are told.
+    fn tell(&self, telling: &mut Telling, event: &Event) {
+        match self.mode {
+            Mode::Quiet => {}
+            Mode::Json => {
+                let stamped = telling.stamper.stamp(shortened(event).into_owned());
+                let line = serde_json::to_vec(&stamped).ok().map(|line| [line, vec![b'\n']].concat());
+                self.teller.tell(line, worth(event), None);
+            }
+            Mode::People => {
+                let line = telling.lines.of(event).map(|line| format!("{line}\n").into_bytes());
+                let is_changed = self.bar.is_some() && telling.view.observe(event);
+                self.teller.tell(line, Worth::Kept, is_changed.then(|| telling.view.clone()));
+                if is_changed && telling.view.is_hidden() {
+                    self.teller.drain_briefly();
+                }
+            }
         }
     }
 }
 
 impl Observer for Progress {
     fn observe(&self, event: Event) {
-        let ended = self.ended();
-        if !*ended {
-            self.print(&event);
+        let mut telling = lock(&self.telling);
+        if !telling.has_ended {
+            self.tell(&mut telling, &event);
         }
+    }
+}
+
+/// What the report of a run tells again, or a stage's log has, can be missed.
+fn worth(event: &Event) -> Worth {
+    match event {
+        Event::StageLog { level, .. } if matches!(level.as_str(), "error" | "warn") => Worth::Kept,
+        Event::FileRead { .. }
+        | Event::BuildLog { .. }
+        | Event::TaskStarted { .. }
+        | Event::TaskFailed { .. }
+        | Event::SegmentRan { .. }
+        | Event::SegmentUnchanged { .. }
+        | Event::StageLog { .. } => Worth::Progress,
+        Event::Pinned { .. }
+        | Event::RunStarted { .. }
+        | Event::BuildStarted { .. }
+        | Event::BuildFinished { .. }
+        | Event::CompileStarted { .. }
+        | Event::BadRows { .. }
+        | Event::IgnoredMembers { .. }
+        | Event::WorkPlanned { .. }
+        | Event::StageVerified { .. }
+        | Event::StageFailed { .. }
+        | Event::SinkWritten { .. }
+        | Event::Warning { .. }
+        | Event::Error(_)
+        | Event::RunFinished(_) => Worth::Kept,
     }
 }
 
@@ -141,5 +172,5 @@ fn shortened(event: &Event) -> Cow<'_, Event> {
 /// # Errors
 /// If standard output can't be written.
 pub(crate) fn print_json(value: &impl Serialize) -> std::io::Result<()> {
-    terminal::print(&format!("{}\n", serde_json::to_string(value)?))
+    terminal::print(format!("{}\n", serde_json::to_string(value)?))
 }

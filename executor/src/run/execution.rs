@@ -1,10 +1,11 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::time::Instant;
 
 use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
-use flowc_planner::key::ColumnKey;
+use flowc_planner::key::{ColumnKey, RowsKey};
 use flowc_store::{Record, StoredColumn};
 
 use crate::chain::messages::{logged, shown};
@@ -28,6 +29,8 @@ pub(crate) struct Execution<'a> {
     pub contents: ContentKeys<'a, Lookups<'a>, Reading<'a>>,
     /// Added to a task's segment number, where one segment of many is known.
     pub first_segment: usize,
+    /// Whether not all sources are known yet.
+    pub is_early: bool,
 }
 
 impl Execution<'_> {
@@ -46,10 +49,17 @@ impl Execution<'_> {
     /// # Errors
     /// If a stage or what it needs fails. A panic of the engine or a runner is one too.
     pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
-        Error::catch(|| self.described(task), || self.perform(task))
+        let is_started = Cell::new(false);
+        let result = Error::catch(|| self.described(task), || self.perform(task, &is_started));
+        if result.is_err() && is_started.get() {
+            self.run.tell(Event::TaskFailed { stages: self.stage_names(task), segment: self.segment(task) });
+        }
+        result
     }
 
-    fn perform(&self, task: &Task) -> Result<(), Error> {
+    /// `is_started` becomes true when it is told that the task has started. A task that failed before all sources were known was told
+    /// of: of its second try nothing is told but a good end.
+    fn perform(&self, task: &Task, is_started: &Cell<bool>) -> Result<(), Error> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents
@@ -63,11 +73,27 @@ impl Execution<'_> {
         let start = Instant::now();
         let stage = &self.contents.locator.plan.stages[task.id.stage].name;
         let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
-        self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
+        let rows: Option<RowsKey> = derived.last().and_then(|ports| Some(ports.first()?.rows));
+        let is_second = !self.is_early && rows.is_some_and(|rows| self.tally().lock().failed_early.contains(&rows));
+        let tell_start = || {
+            self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
+            is_started.set(true);
+        };
+        if !is_second {
+            tell_start();
+        }
         let mut said = Vec::new();
         let result = self.chains.run(task, &mut said);
-        self.report_log(task, said);
-        let ran = result.map_err(|error| self.keep_failure(task, error))?;
+        if !is_second || result.is_ok() {
+            self.report_log(task, said);
+        }
+        if self.is_early && result.is_err() {
+            self.tally().lock().failed_early.extend(rows);
+        }
+        let ran = result.map_err(|error| self.keep_failure(task, error, is_second))?;
+        if is_second {
+            tell_start();
+        }
         self.verify_sources(task)?;
         self.verify_results(task, &derived, &ran)?;
         let seconds = start.elapsed().as_secs_f64();
@@ -124,17 +150,14 @@ impl Execution<'_> {
         }
     }
 
-    /// Puts all that is known of a stage's failure into its log, and gives what is shown of it. A segment that is run ahead may
-    /// fail twice, and that is told once.
-    fn keep_failure(&self, task: &Task, error: Error) -> Error {
+    /// Puts all that is known of a stage's failure into its log, unless that was done before, and gives what is shown of it.
+    fn keep_failure(&self, task: &Task, error: Error, is_second: bool) -> Error {
         let Error::Stage { stage, place, message } = error else { return error };
         let segment = self.segment(task);
-        let lines: Vec<_> = logged(&message).map(|line| (segment, "error".to_owned(), line)).collect();
         let failed = task.chain.iter().map(|link| link.stage).find(|&link| self.stage_name(link) == stage);
-        let mut counted = self.tally().lock();
-        let log = counted.logs.entry(failed.unwrap_or(task.id.stage)).or_default();
-        if !log.windows(lines.len().max(1)).any(|known| known == lines) {
-            log.extend(lines);
+        if !is_second {
+            let lines = logged(&message).map(|line| (segment, "error".to_owned(), line));
+            self.tally().lock().logs.entry(failed.unwrap_or(task.id.stage)).or_default().extend(lines);
         }
         let message = shown(&message, &stage);
         Error::Stage { stage, place, message }

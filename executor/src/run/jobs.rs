@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flowc_demand::{Ahead, Demand, Selection, Task, demand};
-use flowc_planner::plan::Plan;
 use flowc_platform::lock;
 
 use crate::event::StageTasks;
@@ -213,7 +212,7 @@ impl<'r> Jobs<'r> {
             }
             Job::End(source) => self.end(worker, *source),
             Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
-            Job::Early(early, task) => early.world.execution().execute(&early.demand.tasks[*task]),
+            Job::Early(early, task) => self.early_task(early, &early.demand.tasks[*task]),
             Job::Demand => self.demand(worker),
             Job::StartPrograms(demanded, jobs) => {
                 let Demanded { scanned, demand } = demanded.as_ref();
@@ -326,13 +325,24 @@ impl<'r> Jobs<'r> {
         run.secrets.check(&demand.tasks)?;
         run.underway.plan_tasks(&demand);
         run.underway.find_reasons(world.locator(), &demand, selection)?;
-        if !demand.tasks.is_empty() {
-            run.tell(Event::WorkPlanned { tasks: demand.tasks.len(), stages: tasks_of_stages(run.plan(), &demand) });
-        }
+        self.tell_work(&demand);
         let sinks = self.delivery.staged_sinks(selection);
         self.delivery.recover(&sinks)?;
         self.add_tasks(worker, &Arc::new(Demanded { scanned, demand }), sinks);
         Ok(())
+    }
+
+    /// Tells how many tasks there are in the whole run, and in how many of them each stage has a part.
+    fn tell_work(&self, demand: &Demand) {
+        let (early, mut counts) = self.run.underway.tally.lock().early.clone();
+        let links = demand.tasks.iter().flat_map(|task| &task.chain);
+        links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
+        let of =
+            |(stage, tasks): (usize, usize)| StageTasks { stage: self.run.plan().stages[stage].name.clone(), tasks };
+        let tasks = early + demand.tasks.len();
+        if tasks > 0 {
+            self.run.tell(Event::WorkPlanned { tasks, stages: counts.into_iter().map(of).collect() });
+        }
     }
 
     /// Adds the tasks, and each sink after those that give its rows.
@@ -370,6 +380,12 @@ impl<'r> Jobs<'r> {
         Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world })))
     }
 
+    fn early_task(&self, early: &Early<'r>, task: &Task) -> Result<(), Error> {
+        early.world.execution().execute(task)?;
+        self.run.underway.tally.lock().add_early(task);
+        Ok(())
+    }
+
     fn task(&self, world: &World<'_>, task: &Task) -> Result<(), Error> {
         let result = world.execution().execute(task);
         self.run.underway.settle(task, &result);
@@ -389,14 +405,6 @@ fn run_early<'r>(worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand,
         let after = chosen(&jobs, after);
         jobs.push(worker.add_part(Job::Early(Arc::clone(&early), task), &after));
     }
-}
-
-/// How many of the tasks each stage has a part in.
-fn tasks_of_stages(plan: &Plan, demand: &Demand) -> Vec<StageTasks> {
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    let links = demand.tasks.iter().flat_map(|task| &task.chain);
-    links.for_each(|link| *counts.entry(link.stage).or_default() += 1);
-    counts.into_iter().map(|(stage, tasks)| StageTasks { stage: plan.stages[stage].name.clone(), tasks }).collect()
 }
 
 fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {

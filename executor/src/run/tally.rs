@@ -1,9 +1,11 @@
 //! What stages did in a run so far.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, MutexGuard};
 
 use flowc_demand::{Task, Work};
+use flowc_planner::key::RowsKey;
+use flowc_platform::lock;
 
 use crate::chain::Ran;
 use crate::{OutputReport, Reason};
@@ -29,6 +31,10 @@ pub(crate) struct Counted {
     pub failed: BTreeSet<usize>,
     /// Per stage, the tasks that are still to be done.
     pub open: BTreeMap<usize, usize>,
+    /// Tasks that were done before all sources were known, and per stage those that it had a part in.
+    pub early: (usize, BTreeMap<usize, usize>),
+    /// Tasks that failed before all sources were known, by the keys of their rows. They are tried again, and were told of.
+    pub failed_early: HashSet<RowsKey>,
     /// Per stage that runs, why.
     pub reasons: BTreeMap<usize, Vec<Reason>>,
     /// What sinks hold that stand, by their index.
@@ -38,6 +44,13 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
+    /// Counts a task that was done before all sources were known.
+    pub(crate) fn add_early(&mut self, task: &Task) {
+        let (tasks, of_stages) = &mut self.early;
+        *tasks += 1;
+        task.chain.iter().for_each(|link| *of_stages.entry(link.stage).or_default() += 1);
+    }
+
     /// Why a stage ran.
     pub(crate) fn reasons_of(&self, stage: usize) -> Vec<Reason> {
         self.reasons.get(&stage).cloned().unwrap_or_default()
@@ -52,7 +65,7 @@ impl Counted {
 impl Tally {
     /// The counts, for reading or adding.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the

@@ -26,6 +26,8 @@ pub(crate) struct World<'r> {
     /// What of that is stored.
     pub store: LookupCache<'r>,
     arrived: Option<Arrived>,
+    /// Whether not all sources are known yet.
+    is_early: bool,
 }
 
 /// A segment in memory, the only one of its source.
@@ -41,14 +43,14 @@ impl<'r> World<'r> {
     /// All sources, as far as they are known.
     pub(crate) fn of_all(run: &'r Run<'r>, inventory: Arc<Inventory>, store: LookupCache<'r>) -> Self {
         let datasets = run.deriver.datasets(&|producer| inventory.keys(producer));
-        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None }
+        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: false }
     }
 
     /// What some streams are made of.
     pub(crate) fn of_streams(run: &'r Run<'r>, inventory: Arc<Inventory>, streams: &[StreamId]) -> Self {
         let datasets = run.deriver.datasets_of(streams, &|producer| inventory.keys(producer));
         let store = LookupCache::new(run.store);
-        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None }
+        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: true }
     }
 
     /// A segment that has arrived, as if it were all of its source, and the sources that the stages take whole that it drives.
@@ -87,6 +89,7 @@ impl<'r> World<'r> {
             datasets: Arc::new(datasets),
             store: LookupCache::new(run.store),
             arrived: Some(Arrived { source, file, batches, ordinal }),
+            is_early: true,
         }
     }
 
@@ -117,7 +120,7 @@ impl<'r> World<'r> {
         };
         let contents = ContentKeys { locator: reading.locator, parted: reading, deriver: &run.deriver };
         let first_segment = self.arrived.as_ref().map_or(0, |arrived| arrived.ordinal);
-        Execution { run, chains, contents, first_segment }
+        Execution { run, chains, contents, first_segment, is_early: self.is_early }
     }
 
     /// Writes sinks from it.

@@ -53,6 +53,61 @@ fn what_needs_one_source_alone_is_done_while_another_is_being_read() {
     assert_eq!(project.read("out.csv"), "word,count\nthe,2\nhere,1\n");
 }
 
+fn failed_stage(event: &Event) -> Option<&str> {
+    match event {
+        Event::StageFailed { stage, .. } => Some(stage),
+        _ => None,
+    }
+}
+
+/// Every task that starts ends once.
+fn assert_each_start_has_an_end(events: &[Event]) {
+    let mut open: Vec<(&[String], usize)> = Vec::new();
+    for event in events {
+        match event {
+            Event::TaskStarted { stages, segment } => open.push((stages, *segment)),
+            Event::SegmentRan { stages, segment, .. } | Event::TaskFailed { stages, segment } => {
+                let place = open.iter().position(|started| *started == (stages, *segment));
+                open.swap_remove(place.expect("a start before it"));
+            }
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+fn starts(events: &[Event], stage: &str) -> usize {
+    let starts =
+        |event: &&Event| matches!(event, Event::TaskStarted { stages, .. } if stages.contains(&stage.to_owned()));
+    events.iter().filter(starts).count()
+}
+
+#[test]
+fn what_ran_early_is_part_of_the_work() {
+    let project = Project::new(FLOW);
+    project.write_all("text/a.txt", "the sea\n");
+    project.write_all("text/b.txt", "the sky\n");
+    project.write("names.csv", "word\nthe\nsky\n");
+    let (_, events) = project.run_watched();
+    let ended =
+        events.iter().filter(|event| matches!(event, Event::SegmentRan { .. } | Event::SegmentUnchanged { .. }));
+    let planned = events.iter().find_map(|event| match event {
+        Event::WorkPlanned { tasks, stages } => Some((*tasks, stages)),
+        _ => None,
+    });
+    let (tasks, stages) = planned.expect("work is planned");
+    assert_eq!(tasks, ended.count(), "{events:#?}");
+    let of_stage = |name: &str| {
+        let has_part =
+            |event: &&Event| matches!(event, Event::SegmentRan { stages, .. } if stages.iter().any(|one| one == name));
+        events.iter().filter(has_part).count()
+    };
+    for planned in stages {
+        assert_eq!(planned.tasks, of_stage(&planned.stage), "{planned:?}");
+    }
+    assert_eq!(stages.iter().map(|planned| planned.stage.as_str()).collect::<Vec<_>>(), ["words", "counts", "known"]);
+}
+
 /// A task that fails before all sources are known fails again where it is known what depends on it, and that is told.
 #[test]
 fn what_fails_early_is_told_once_and_the_rest_is_done_when_asked() {
@@ -75,17 +130,17 @@ fn what_fails_early_is_told_once_and_the_rest_is_done_when_asked() {
         project.write_all("names.csv", "kind\nnoun\n");
         project.write("table.csv", "word,kind\nthe,article\nthe,noun\n");
         project.jobs = jobs;
-        let failed = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&failed);
-        let observer = Arc::new(move |event: Event| {
-            if let Event::StageFailed { stage, .. } = event {
-                seen.lock().unwrap().push(stage);
-            }
-        });
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&events);
+        let observer = Arc::new(move |event: Event| seen.lock().unwrap().push(event));
         let request = RunRequest { keep_going: true, ..RunRequest::default() };
         let failure = project.session().run(&request, observer, Cancel::new()).expect_err("a word that is there twice");
         assert!(matches!(&failure.errors[..], [Error::Stage { stage, .. }] if stage == "joined"), "{failure:?}");
-        assert_eq!(*failed.lock().unwrap(), ["joined"]);
+        let events = events.lock().unwrap();
+        let failed: Vec<&str> = events.iter().filter_map(failed_stage).collect();
+        assert_eq!(failed, ["joined"]);
+        assert_each_start_has_an_end(&events);
+        assert_eq!(starts(&events, "joined"), 1, "its second try is not told of");
         let report = failure.report.expect("a report");
         let status = |name: &str| stage(&report, name).status;
         assert_eq!(
