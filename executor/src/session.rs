@@ -214,7 +214,6 @@ impl Session {
             };
             let damage = failure.errors.iter().find(|error| is_damage(error));
             let Some(damage) = damage else { return Err(failure) };
-            LookupCache::forget(store, &planned.texts[0]);
             observer.observe(Event::Warning { message: damage.to_string() });
         }
         run.run()

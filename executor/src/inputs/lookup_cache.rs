@@ -123,11 +123,6 @@ impl<'a> LookupCache<'a> {
         let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now, &nodes, &contents.now));
     }
 
-    /// Removes what the last good run of a pipeline found.
-    pub(crate) fn forget(store: &Store, pipeline: &Path) {
-        store.forget(FOUND, &key(pipeline));
-    }
-
     fn noted_of(&self, datasets: &Datasets) -> HashMap<NodeKey, u64> {
         let (mut nodes, mut kept) = (lock(&self.nodes), HashMap::new());
         for segments in datasets.streams.values() {

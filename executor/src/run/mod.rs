@@ -46,7 +46,7 @@ impl RunContext<'_> {
         errors.extend(run.underway.save(self.store).err());
         errors.extend(forget_changed(self.planned, self.store, &errors).err());
         // What earlier runs found is not all there any more.
-        if errors.iter().any(|error| matches!(error, Error::Changed(_))) {
+        if errors.iter().any(|error| matches!(error, Error::Lost(_))) {
             errors.extend(self.store.forget_found().err().map(Error::from));
         }
         errors.extend(self.store.flush().err().map(Error::from));
