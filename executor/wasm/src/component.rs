@@ -2,6 +2,9 @@
 //! found compiled.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
@@ -9,7 +12,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use crate::CompiledCache;
 use crate::contract::{PACKAGE, VERSIONS, Version};
-use crate::engine::Machine;
+use crate::engine::{Machine, Purpose};
 use crate::host::Host;
 use crate::wasi;
 
@@ -19,6 +22,27 @@ pub(crate) struct Loaded {
     pub(crate) exports: Exports,
     /// Whether it imports the deterministic WASI.
     pub(crate) uses_wasi: bool,
+    /// Whether its code was made to be fast.
+    pub(crate) is_fast: bool,
+    /// How long its instances have worked.
+    pub(crate) worked: Worked,
+}
+
+/// How long the instances of a component have worked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Worked(Arc<AtomicU64>);
+
+impl Worked {
+    /// Adds the time since then.
+    pub(crate) fn since(&self, start: Instant) {
+        let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// All of it.
+    pub(crate) fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// Where the functions of `flowc:stage/stage` are.
@@ -31,15 +55,23 @@ pub(crate) struct Exports {
     pub(crate) finish: ComponentExportIndex,
 }
 
-/// Compiles a component, or loads it from the cache.
-pub(crate) fn load(
+/// Loads a component from the cache, if its code is there and is good.
+pub(crate) fn load_kept(machine: &Machine, cache: &dyn CompiledCache, digest: &StageDigest) -> Option<Loaded> {
+    prepared(machine, kept(machine, cache, digest)?).ok()
+}
+
+/// Compiles a component, and keeps its code in the cache.
+pub(crate) fn load_new(
     machine: &Machine,
     cache: &dyn CompiledCache,
     bytes: &[u8],
     digest: &StageDigest,
 ) -> Result<Loaded, Problem> {
     check_kind(bytes)?;
-    let component = compiled(machine, cache, bytes, digest)?;
+    prepared(machine, compiled(machine, cache, bytes, digest)?)
+}
+
+fn prepared(machine: &Machine, component: Component) -> Result<Loaded, Problem> {
     let uses_wasi = check_imports(machine, &component)?;
     let version = version(machine, &component)?;
     let linker = if uses_wasi { &machine.with_wasi } else { &machine.bare };
@@ -49,7 +81,8 @@ pub(crate) fn load(
         let message = format!("the component's `{}` lacks functions", version.stage);
         Problem::new(message).with_help("build it with this version's SDK")
     })?;
-    Ok(Loaded { pre, exports, uses_wasi })
+    let is_fast = machine.purpose != Purpose::First;
+    Ok(Loaded { pre, exports, uses_wasi, is_fast, worked: Worked::default() })
 }
 
 /// Tells components from core modules and from anything else, by their first eight bytes.
@@ -68,17 +101,16 @@ fn compiled(
     bytes: &[u8],
     digest: &StageDigest,
 ) -> Result<Component, Problem> {
-    let name = compiled_name(machine, digest);
-    if let Some(component) = cache.find(&name).and_then(|file| mapped(machine, &file)) {
-        return Ok(component);
-    }
-    cache.compiling(digest);
     let code = compile(machine, bytes)?;
     // What can't be kept is compiled again next time.
-    let _ = cache.put(&name, &code);
+    let _ = cache.put(&compiled_name(machine, digest), &code);
     // SAFETY: this engine made these bytes.
     let component = unsafe { Component::deserialize(&machine.engine, code) };
     component.map_err(|error| Problem::new(format!("the compiled component can't be loaded: {error:#}")))
+}
+
+fn kept(machine: &Machine, cache: &dyn CompiledCache, digest: &StageDigest) -> Option<Component> {
+    cache.find(&compiled_name(machine, digest)).and_then(|file| mapped(machine, &file))
 }
 
 /// The machine code of a kept file; none if it was made by another engine. It is mapped: processes share its pages.

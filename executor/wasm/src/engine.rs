@@ -1,10 +1,11 @@
-//! The wasm engines: one for all stages, and one that can interrupt, for stages with a timeout. Interruptible code is
-//! 1.7-4.3 times slower on loops over text and bytes (DESIGN section 5).
+//! The wasm engines: one for all stages, one that can interrupt, for stages with a timeout, and one that compiles fast, for stages
+//! that have not worked much. Interruptible code is 1.7-4.3 times slower on loops over text and bytes (DESIGN section 5). What is
+//! compiled fast takes half of the time to compile, and is a third slower.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Engine, OptLevel};
+use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm};
 
 use crate::WasmError;
 use crate::clock::TICK;
@@ -21,9 +22,22 @@ const WASM_STACK: usize = 1 << 20;
 /// For the imports, and what an outlet does between two instances.
 const HOST_STACK: usize = 256 << 10;
 
+/// What code is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be there soon.
+    First,
+    /// To be fast.
+    Fast,
+    /// To be fast, and stopped when its time is over.
+    Interruptible,
+}
+
 /// An engine, and what components find in it.
 pub(crate) struct Machine {
     pub(crate) engine: Engine,
+    /// What its code is made for.
+    pub(crate) purpose: Purpose,
     /// The imports of `flowc:stage/data`.
     pub(crate) bare: Linker<Host>,
     /// The same, with the deterministic WASI.
@@ -33,19 +47,19 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(interruptible: bool) -> Result<Self, WasmError> {
+    pub(crate) fn new(purpose: Purpose) -> Result<Self, WasmError> {
         let make = || -> wasmtime::Result<Self> {
-            let engine = Engine::new(&config(interruptible))?;
+            let engine = Engine::new(&config(purpose))?;
             let mut bare = Linker::new(&engine);
             data::link(&mut bare)?;
             let mut with_wasi = Linker::new(&engine);
             data::link(&mut with_wasi)?;
             wasi::link(&mut with_wasi)?;
             let compatibility = compatibility(&engine);
-            Ok(Self { engine, bare, with_wasi, compatibility })
+            Ok(Self { engine, purpose, bare, with_wasi, compatibility })
         };
         let machine = make().map_err(|error| WasmError::Engine(format!("{error:#}")))?;
-        if interruptible {
+        if purpose == Purpose::Interruptible {
             tick(&machine.engine)?;
         }
         Ok(machine)
@@ -53,16 +67,21 @@ impl Machine {
 }
 
 /// Threads are left out of the build of wasmtime.
-fn config(interruptible: bool) -> Config {
+fn config(purpose: Purpose) -> Config {
     let mut config = Config::new();
+    let (level, registers) = match purpose {
+        Purpose::First => (OptLevel::None, RegallocAlgorithm::SinglePass),
+        Purpose::Fast | Purpose::Interruptible => (OptLevel::Speed, RegallocAlgorithm::Backtracking),
+    };
     config
-        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_opt_level(level)
+        .cranelift_regalloc_algorithm(registers)
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true)
         .concurrency_support(false)
         .max_wasm_stack(WASM_STACK)
         .memory_init_cow(true)
-        .epoch_interruption(interruptible);
+        .epoch_interruption(purpose == Purpose::Interruptible);
     config
 }
 

@@ -1,13 +1,14 @@
 //! A running instance.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flowc_planner::plan::Limits;
 use flowc_runner::{Batch, InputPort, Instance, Invocation, Outlet, PIECE_BYTES, StageError, StageFault};
 use wasmtime::component::{Resource, TypedFunc};
 use wasmtime::{Store, Trap};
 
-use crate::component::Loaded;
+use crate::component::{Loaded, Worked};
 use crate::contract::{WirePhase, WireProblem};
 use crate::fault::fault;
 use crate::handles::HANDLE;
@@ -31,6 +32,7 @@ pub(crate) struct WasmInstance {
 /// A store, and how calls into it end.
 pub(crate) struct Guest {
     pub(crate) store: Store<Host>,
+    worked: Worked,
     stage: Arc<str>,
 }
 
@@ -112,7 +114,7 @@ impl Guest {
         store.set_hostcall_fuel(limit.max(1 << 20));
         // Handles are charged to the budget, which is to run out first.
         store.set_max_component_handles(limit / HANDLE + 1024);
-        Self { store, stage }
+        Self { store, worked: loaded.worked.clone(), stage }
     }
 
     /// Calls an export that may answer with a problem.
@@ -133,7 +135,9 @@ impl Guest {
         if let Some(ticks) = self.store.data_mut().clock.as_mut().map(|clock| clock.start()) {
             self.store.set_epoch_deadline(ticks);
         }
+        let start = Instant::now();
         let outcome = call(&mut self.store);
+        self.worked.since(start);
         let host = self.store.data_mut();
         if let Some(clock) = &mut host.clock {
             clock.stop();

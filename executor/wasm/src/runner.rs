@@ -4,23 +4,52 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Limits;
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
-use crate::component::{Loaded, compile, compiled_name, load};
-use crate::engine::Machine;
+use crate::component::{Loaded, compile, compiled_name, load_kept, load_new};
+use crate::engine::{Machine, Purpose};
 use crate::instance::{WasmInstance, needs_interrupts};
 use crate::{CompiledCache, WasmError, question};
 
 /// Runs stages that are wasm components. Cheap to make: there is no engine until a component is used.
 pub struct WasmRunner {
     cache: Arc<dyn CompiledCache>,
-    plain: OnceLock<Result<Machine, WasmError>>,
-    interruptible: OnceLock<Result<Machine, WasmError>>,
+    /// Work of a component for which it is worth to compile it once more.
+    enough: Duration,
+    machines: PerPurpose<Machine, WasmError>,
     components: Mutex<HashMap<StageDigest, Arc<Entry>>>,
+}
+
+/// Work of a component for which fast code is compiled: what that saves is paid for after some times as much.
+const ENOUGH: Duration = Duration::from_millis(250);
+
+/// Something that is made when it is needed, for each purpose of code.
+struct PerPurpose<T, E> {
+    first: OnceLock<Result<T, E>>,
+    fast: OnceLock<Result<T, E>>,
+    interruptible: OnceLock<Result<T, E>>,
+}
+
+impl<T, E> Default for PerPurpose<T, E> {
+    fn default() -> Self {
+        Self { first: OnceLock::new(), fast: OnceLock::new(), interruptible: OnceLock::new() }
+    }
+}
+
+impl<T, E: Clone> PerPurpose<T, E> {
+    fn get_or_make(&self, purpose: Purpose, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        let made = match purpose {
+            Purpose::First => &self.first,
+            Purpose::Fast => &self.fast,
+            Purpose::Interruptible => &self.interruptible,
+        };
+        made.get_or_init(make).as_ref().map_err(E::clone)
+    }
 }
 
 /// A component as sealed files.
@@ -37,8 +66,8 @@ struct Entry {
     bytes: Cow<'static, [u8]>,
     digest: StageDigest,
     content: OnceLock<StageDigest>,
-    plain: OnceLock<Result<Arc<Loaded>, Problem>>,
-    interruptible: OnceLock<Result<Arc<Loaded>, Problem>>,
+    /// Its code. The first one is the fast one where that was compiled before.
+    loaded: PerPurpose<Arc<Loaded>, Problem>,
     signature: OnceLock<Result<Signature, Problem>>,
 }
 
@@ -51,8 +80,13 @@ impl WasmRunner {
         if !(cfg!(target_arch = "x86_64") || cfg!(target_arch = "aarch64")) {
             return Err(WasmError::Engine(format!("no code can be made for {}", std::env::consts::ARCH)));
         }
-        let (plain, interruptible) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { cache, plain, interruptible, components: Mutex::default() })
+        Ok(Self { cache, enough: ENOUGH, machines: PerPurpose::default(), components: Mutex::default() })
+    }
+
+    /// Has it compile components for speed once they have worked so long, instead of after a fixed time.
+    #[must_use]
+    pub fn fast_after(self, enough: Duration) -> Self {
+        Self { enough, ..self }
     }
 
     /// Registers a component under its digest. It is compiled, or loaded from the cache, on first use, once.
@@ -90,7 +124,7 @@ impl WasmRunner {
     /// If it is no stage.
     pub fn prepare(&self, digest: &StageDigest, limits: &Limits) -> Result<(), Problem> {
         let entry = self.entry(digest)?;
-        self.loaded(&entry, needs_interrupts(limits)).map(|_| ())
+        self.loaded(&entry, limits).map(|_| ())
     }
 
     /// The identity of a component.
@@ -104,7 +138,7 @@ impl WasmRunner {
     /// If it is no stage, or describes itself wrongly.
     pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
         let entry = self.entry(digest)?;
-        let ask = || question::signature(self.loaded(&entry, false)?, entry.digest);
+        let ask = || question::signature(self.loaded(&entry, &Limits::default())?, entry.digest);
         entry.signature.get_or_init(ask).clone()
     }
 
@@ -115,7 +149,7 @@ impl WasmRunner {
     pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
         let signature = self.signature(&question.digest)?;
         let entry = self.entry(&question.digest)?;
-        question::describe(self.loaded(&entry, false)?, &signature, question)
+        question::describe(self.loaded(&entry, &Limits::default())?, &signature, question)
     }
 
     /// A registered component as sealed files of the cache, for a process of its own. It is compiled if it was not yet.
@@ -124,9 +158,9 @@ impl WasmRunner {
     /// If it is no stage, or the cache can't keep it.
     pub fn files(&self, digest: &StageDigest) -> Result<ComponentFiles, Problem> {
         let entry = self.entry(digest)?;
-        self.loaded(&entry, false)?;
+        self.loaded_for(&entry, Purpose::Fast)?;
         let unkept = || Problem::new("the component can't be kept for a process of its own");
-        let machine = self.plain.get().and_then(|machine| machine.as_ref().ok()).ok_or_else(unkept)?;
+        let machine = self.machine(Purpose::Fast)?;
         let file = |name: String, make: &dyn Fn() -> Result<Vec<u8>, Problem>| -> Result<PathBuf, Problem> {
             match self.cache.find(&name) {
                 Some(path) => Ok(path),
@@ -144,35 +178,62 @@ impl WasmRunner {
         entry.ok_or_else(|| Problem::new(format!("the component {} was never registered", digest.short())))
     }
 
-    fn loaded(&self, entry: &Entry, interruptible: bool) -> Result<Arc<Loaded>, Problem> {
-        let (machine, loaded) = match interruptible {
-            true => (&self.interruptible, &entry.interruptible),
-            false => (&self.plain, &entry.plain),
-        };
-        let load = || {
-            let machine = machine.get_or_init(|| Machine::new(interruptible));
-            let machine = machine.as_ref().map_err(|error| Problem::new(error.to_string()))?;
-            load(machine, &*self.cache, &entry.bytes, &entry.digest).map(Arc::new)
-        };
-        loaded.get_or_init(load).clone()
+    fn machine(&self, purpose: Purpose) -> Result<&Machine, Problem> {
+        let machine = self.machines.get_or_make(purpose, || Machine::new(purpose));
+        machine.map_err(|error| Problem::new(error.to_string()))
+    }
+
+    /// The code of a component for invocations with such limits.
+    fn loaded(&self, entry: &Entry, limits: &Limits) -> Result<Arc<Loaded>, Problem> {
+        if needs_interrupts(limits) {
+            return self.loaded_for(entry, Purpose::Interruptible);
+        }
+        let first = entry.loaded.get_or_make(Purpose::First, || match self.kept(entry, Purpose::Fast) {
+            Some(fast) => Ok(fast),
+            None => self.load(entry, Purpose::First),
+        })?;
+        match !first.is_fast && first.worked.total() >= self.enough {
+            true => self.loaded_for(entry, Purpose::Fast),
+            false => Ok(first.clone()),
+        }
+    }
+
+    fn loaded_for(&self, entry: &Entry, purpose: Purpose) -> Result<Arc<Loaded>, Problem> {
+        entry.loaded.get_or_make(purpose, || self.load(entry, purpose)).cloned()
+    }
+
+    fn load(&self, entry: &Entry, purpose: Purpose) -> Result<Arc<Loaded>, Problem> {
+        if let Some(kept) = self.kept(entry, purpose) {
+            return Ok(kept);
+        }
+        // Told once: where there is code already, a run has begun to work.
+        if entry.loaded.first.get().is_none() {
+            self.cache.compiling(&entry.digest);
+        }
+        load_new(self.machine(purpose)?, &*self.cache, &entry.bytes, &entry.digest).map(Arc::new)
+    }
+
+    /// Code that was compiled before.
+    fn kept(&self, entry: &Entry, purpose: Purpose) -> Option<Arc<Loaded>> {
+        load_kept(self.machine(purpose).ok()?, &*self.cache, &entry.digest).map(Arc::new)
     }
 }
 
 impl Runner for WasmRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let interruptible = needs_interrupts(&invocation.limits);
-        let loaded = self.entry(&invocation.digest).and_then(|entry| self.loaded(&entry, interruptible));
-        let loaded = loaded.map_err(|problem| {
+        let failed = |problem: Problem| {
             let fault = StageFault::Problem { message: problem.message, config_path: None };
             StageError::new(&*invocation.stage, fault)
-        })?;
+        };
+        let entry = self.entry(&invocation.digest).map_err(failed)?;
+        let loaded = self.loaded(&entry, &invocation.limits).map_err(failed)?;
         Ok(Box::new(WasmInstance::open(&loaded, invocation, outlet)?))
     }
 }
 
 impl Entry {
     fn new(bytes: Cow<'static, [u8]>, digest: StageDigest) -> Self {
-        let (plain, interruptible, signature) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Self { bytes, digest, content: OnceLock::new(), plain, interruptible, signature }
+        let loaded = PerPurpose::default();
+        Self { bytes, digest, content: OnceLock::new(), loaded, signature: OnceLock::new() }
     }
 }
