@@ -41,6 +41,6 @@ mod tests {
     #[test]
     fn all_standard_stages_are_there() {
         let names: Vec<_> = stages().iter().map(|stage| stage.name).collect();
-        assert_eq!(names, ["count", "filter", "generate", "lookup", "select", "tokenize"]);
+        assert_eq!(names, ["aggregate", "count", "filter", "generate", "lookup", "select", "tokenize"]);
     }
 }

@@ -108,7 +108,8 @@ pub(crate) fn decode(parts: &[Part], rows: &Bytes) -> Result<Vec<ArrayRef>> {
         for (row, start) in starts.iter_mut().enumerate() {
             let mut rest = &rows.data[*start..rows.ends[row]];
             let is_empty = rest.is_empty();
-            let is_value = if part.nullable { take(&mut rest, 1) == [1] } else { !is_empty || part.ordering == Ordering::Bytes };
+            let is_value =
+                if part.nullable { take(&mut rest, 1) == [1] } else { !is_empty || part.ordering == Ordering::Bytes };
             match part.ordering.bits() {
                 Some(bits) => {
                     let bytes = if is_value { take(&mut rest, bits.div_ceil(8) as usize) } else { &[] };

@@ -50,9 +50,8 @@ impl Format {
         };
         let parts = fields.iter().map(part).collect::<Result<Vec<Part>>>()?;
         let bits = parts.iter().map(|part| Some(part.ordering.bits()? + u32::from(part.nullable))).sum();
-        let plain = |(field, part): (&FieldRef, &Part)| {
-            Arc::new(field.as_ref().clone().with_data_type(part.data_type.clone()))
-        };
+        let plain =
+            |(field, part): (&FieldRef, &Part)| Arc::new(field.as_ref().clone().with_data_type(part.data_type.clone()));
         let fields = fields.iter().zip(&parts).map(plain).collect();
         Ok(Self { parts, fields, bits })
     }

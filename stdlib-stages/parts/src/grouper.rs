@@ -1,5 +1,6 @@
 //! Distinct keys among rows.
 
+use flowc_sdk::arrow::buffer::NullBuffer;
 use flowc_sdk::prelude::*;
 
 use crate::bytes::Bytes;
@@ -63,18 +64,37 @@ impl Grouper {
     /// # Errors
     /// If the columns are not those of the keys.
     pub fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(rows);
+        self.each(columns, rows, None, |_, number| numbers.push(number))?;
+        Ok(numbers)
+    }
+
+    /// Calls `then` with every row and the number of its key, but for rows that are null by `nulls`.
+    ///
+    /// # Errors
+    /// If the columns are not those of the keys.
+    pub fn each(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        nulls: Option<&NullBuffer>,
+        mut then: impl FnMut(usize, u32),
+    ) -> Result<()> {
+        let valid = (0..rows).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row)));
         if let Keys::One(count) = &mut self.keys {
             *count = (*count).max(rows.min(1));
-            return Ok(vec![0; rows]);
+            valid.for_each(|row| then(row, 0));
+            return Ok(());
         }
-        Ok(match (&mut self.keys, self.format.rows(columns, rows)?) {
-            (Keys::Small(words), Rows::Small(rows)) => rows.into_iter().map(|row| words.number(row)).collect(),
-            (Keys::Wide(words), Rows::Wide(rows)) => rows.into_iter().map(|row| words.number(row)).collect(),
+        match (&mut self.keys, self.format.rows(columns, rows)?) {
+            (Keys::Small(words), Rows::Small(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
+            (Keys::Wide(words), Rows::Wide(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
             (Keys::Bytes(strings), Rows::Bytes(rows)) => {
-                (0..rows.len()).map(|row| strings.number(rows.get(row))).collect()
+                valid.for_each(|row| then(row, strings.number(rows.get(row))));
             }
             _ => return Err(Problem::new("keys of another format")),
-        })
+        }
+        Ok(())
     }
 
     /// The numbers of all keys in the order of the keys.

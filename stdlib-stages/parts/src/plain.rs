@@ -1,9 +1,9 @@
 //! Columns as plain values: without dictionaries and runs, and lists as what they hold.
 
+use flowc_sdk::arrow::array::ListArray;
 use flowc_sdk::arrow::array::{ArrayData, MutableArrayData, RunArray, make_array};
 use flowc_sdk::arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use flowc_sdk::arrow::datatypes::{ArrowNativeType, Int16Type, Int32Type, Int64Type, RunEndIndexType};
-use flowc_sdk::arrow::array::ListArray;
 use flowc_sdk::arrow::downcast_dictionary_array;
 use flowc_sdk::prelude::*;
 

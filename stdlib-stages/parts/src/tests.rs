@@ -47,7 +47,9 @@ fn ascending() -> Vec<ArrayRef> {
                 .with_precision_and_scale(38, 3)
                 .unwrap(),
         ),
-        Arc::new(TimestampMicrosecondArray::from(vec![None, Some(i64::MIN), Some(0), Some(i64::MAX)]).with_timezone("UTC")),
+        Arc::new(
+            TimestampMicrosecondArray::from(vec![None, Some(i64::MIN), Some(0), Some(i64::MAX)]).with_timezone("UTC"),
+        ),
         Arc::new(Date32Array::from(vec![None, Some(-1), Some(0)])),
         Arc::new(DurationSecondArray::from(vec![None, Some(-1), Some(0)])),
         Arc::new(UInt64Array::from(vec![None, Some(0), Some(u64::MAX)])),
@@ -55,7 +57,8 @@ fn ascending() -> Vec<ArrayRef> {
         Arc::new(Int8Array::from(vec![None, Some(-128), Some(127)])),
         Arc::new(Int64Array::from(vec![None, Some(i64::MIN), Some(-1), Some(0), Some(i64::MAX)])),
     ];
-    let halves: Vec<_> = columns.iter().filter(|column| column.len() > 2).map(|column| column.slice(1, column.len() - 1)).collect();
+    let halves: Vec<_> =
+        columns.iter().filter(|column| column.len() > 2).map(|column| column.slice(1, column.len() - 1)).collect();
     columns.extend(halves);
     columns
 }
@@ -91,10 +94,8 @@ fn rows_of_two_columns_are_compared_by_the_first_and_then_by_the_second() {
             let keys = Int32Array::from_iter_values(rows.into_iter().map(|row| row as i32));
             Arc::new(DictionaryArray::<Int32Type>::new(keys, array.clone())) as ArrayRef
         };
-        let columns = [
-            pick(a, pairs.iter().map(|pair| pair.0).collect()),
-            pick(b, pairs.iter().map(|pair| pair.1).collect()),
-        ];
+        let columns =
+            [pick(a, pairs.iter().map(|pair| pair.0).collect()), pick(b, pairs.iter().map(|pair| pair.1).collect())];
         let format = Format::new(&columns.each_ref().map(nullable)).unwrap();
         let rows = format.rows(&columns, pairs.len()).unwrap();
         assert!(is_ascending(&rows), "{} {}", a.data_type(), b.data_type());
@@ -115,9 +116,14 @@ fn zeros_and_numbers_that_are_none_are_one_key_each() {
 fn many_keys_keep_their_numbers() {
     let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..50_000).map(|i| i * 7919 % 20_011)));
     let texts: ArrayRef = Arc::new(
-        numbers.as_primitive::<Int64Type>().iter().map(|n| n.map(|n| format!("{}{n}", "x".repeat(n as usize % 30)))).collect::<StringArray>(),
+        numbers
+            .as_primitive::<Int64Type>()
+            .iter()
+            .map(|n| n.map(|n| format!("{}{n}", "x".repeat(n as usize % 30))))
+            .collect::<StringArray>(),
     );
-    let wide: ArrayRef = Arc::new(numbers.as_primitive::<Int64Type>().iter().map(|n| n.map(i128::from)).collect::<Decimal128Array>());
+    let wide: ArrayRef =
+        Arc::new(numbers.as_primitive::<Int64Type>().iter().map(|n| n.map(i128::from)).collect::<Decimal128Array>());
     for columns in [vec![numbers.clone()], vec![wide], vec![texts.clone()], vec![numbers.clone(), texts]] {
         let fields: Vec<FieldRef> = columns.iter().map(nullable).collect();
         let mut grouper = Grouper::new(&fields).unwrap();
@@ -140,7 +146,9 @@ fn rows_without_columns_have_one_key() {
 
 #[test]
 fn runs_are_their_values() {
-    let runs: ArrayRef = Arc::new(RunArray::<Int32Type>::try_new(&Int32Array::from(vec![2, 3]), &StringArray::from(vec!["a", "b"])).unwrap());
+    let runs: ArrayRef = Arc::new(
+        RunArray::<Int32Type>::try_new(&Int32Array::from(vec![2, 3]), &StringArray::from(vec!["a", "b"])).unwrap(),
+    );
     assert_eq!(plain(&runs).unwrap().as_string::<i32>(), &StringArray::from(vec!["a", "a", "b"]));
 }
 

@@ -214,9 +214,7 @@ pub(crate) fn from_bytes(
     }
     let large = || OffsetBuffer::new(std::iter::once(0).chain(ends.iter().map(|&end| end as i64)).collect());
     Ok(match data_type {
-        DataType::Utf8 => {
-            Arc::new(GenericByteArray::<Utf8Type>::try_new(small(ends)?, Buffer::from_vec(data), nulls)?)
-        }
+        DataType::Utf8 => Arc::new(GenericByteArray::<Utf8Type>::try_new(small(ends)?, Buffer::from_vec(data), nulls)?),
         DataType::Binary => {
             Arc::new(GenericByteArray::<BinaryType>::try_new(small(ends)?, Buffer::from_vec(data), nulls)?)
         }
