@@ -43,6 +43,13 @@ fn runs<R: RunEndIndexType>(array: &RunArray<R>) -> Result<ArrayRef> {
 }
 
 /// The values with these numbers; null where there is none.
+///
+/// # Errors
+/// If the values are too many for their type's offsets.
+pub fn gather_or_null(values: &ArrayRef, rows: &[Option<usize>]) -> Result<ArrayRef> {
+    picked(values, rows.iter().copied())
+}
+
 fn picked(values: &ArrayRef, rows: impl ExactSizeIterator<Item = Option<usize>> + Clone) -> Result<ArrayRef> {
     if let Some(texts) = values.as_string_opt::<i32>() {
         let texts = rows.map(|row| row.filter(|&row| texts.is_valid(row)).map(|row| texts.value(row)));
@@ -55,6 +62,19 @@ fn picked(values: &ArrayRef, rows: impl ExactSizeIterator<Item = Option<usize>> 
             Some(row) => picked.try_extend(0, row, row + 1)?,
             None => picked.try_extend_nulls(1)?,
         }
+    }
+    Ok(make_array(picked.freeze()))
+}
+
+/// Values picked from several columns of one type: each by the number of its column and its row there.
+///
+/// # Errors
+/// If the values are too many for their type's offsets.
+pub fn gather(columns: &[ArrayRef], picks: &[(u32, u32)]) -> Result<ArrayRef> {
+    let data: Vec<ArrayData> = columns.iter().map(|column| column.to_data()).collect();
+    let mut picked = MutableArrayData::new(data.iter().collect(), false, picks.len());
+    for &(column, row) in picks {
+        picked.try_extend(column as usize, row as usize, row as usize + 1)?;
     }
     Ok(make_array(picked.freeze()))
 }
