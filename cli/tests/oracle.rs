@@ -117,7 +117,20 @@ stage "sorted" {
     std "sort@1"
     config { by column="odd" order="desc"; by column="t"; by column="id" }
 }
-foreach "name" in "groups" "floats" "sketches" "latest" "cast" "filled" "exploded" "sorted" {
+stage "checked" {
+    in "rows"
+    std "assert@1"
+    config {
+        check column="n" min=0
+        check { column "kind"; in "a" "b" }
+        check column="x" not-null=#true
+        check column="at" max="2000-01-01T00:00:00"
+        on-failure "stream"
+    }
+}
+stage "failed" { in "checked.failed"; std "select@1"; config { keep "id" } }
+stage "passed" { in "checked.out"; std "select@1"; config { keep "id" } }
+foreach "name" "groups" "floats" "sketches" "latest" "cast" "filled" "exploded" "sorted" "failed" "passed" {
     sink "${name}" { in "${name}"; file "out/${name}.parquet" }
 }
 "#;

@@ -147,6 +147,10 @@ def check_rows():
     same([row.values() for row in sink("filled")], filled, "fill-null")
     exploded = rows_of("SELECT id, unnest(tags), generate_subscripts(tags, 1) - 1 FROM 'rows-*.parquet' ORDER BY 1, 3")
     same([row.values() for row in sink("exploded")], exploded, "explode")
+    holds = "coalesce(n >= 0, true) AND coalesce(kind IN ('a', 'b'), true) AND x IS NOT NULL AND coalesce(at <= '2000-01-01', true)"
+    for name, test in {"passed": holds, "failed": f"NOT ({holds})"}.items():
+        due = rows_of(f"SELECT id FROM 'rows-*.parquet' WHERE {test} ORDER BY id")
+        same([row.values() for row in sink(name)], due, f"assert, {name}")
     ordered = rows_of("SELECT id FROM 'rows-0.parquet' ORDER BY odd DESC NULLS LAST, t NULLS FIRST, id")
     same([(row["id"],) for row in sink("sorted")][:1000], ordered, "sort")
 

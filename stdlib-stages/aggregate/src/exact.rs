@@ -168,11 +168,6 @@ impl Exact {
             }
         }
     }
-
-    /// The sum as the nearest float.
-    pub(crate) fn to_f64(&self) -> f64 {
-        self.total().to_f64()
-    }
 }
 
 /// Where the lowest bit of the square of the least float lies, below one.
@@ -258,10 +253,10 @@ impl Wide {
 mod tests {
     use super::*;
 
-    fn sum(values: impl IntoIterator<Item = f64>) -> Exact {
+    fn sum(values: impl IntoIterator<Item = f64>) -> Number {
         let mut exact = Exact::default();
         values.into_iter().for_each(|value| exact.add_float(value));
-        exact
+        exact.total()
     }
 
     fn noise(seed: &mut u64) -> u64 {
@@ -300,20 +295,20 @@ mod tests {
                 _ => f64::from_bits(noise(seed) % (1 << 54)),
             };
             let mut values: Vec<f64> = (0..50).map(|_| value(&mut seed)).collect();
-            let whole = sum(values.iter().copied()).total();
+            let whole = sum(values.iter().copied());
             values.reverse();
-            assert_eq!(sum(values.iter().copied()).total(), whole);
+            assert_eq!(sum(values.iter().copied()), whole);
             let mut parts = Exact::default();
             for part in values.chunks(1 + round % 7) {
                 let mut bytes = Vec::new();
-                sum(part.iter().copied()).total().write(&mut bytes);
+                sum(part.iter().copied()).write(&mut bytes);
                 parts.add(&Number::read(&bytes).unwrap());
             }
             assert_eq!(parts.total(), whole);
-            let negated = sum(values.iter().map(|value| -value)).total();
+            let negated = sum(values.iter().map(|value| -value));
             assert_eq!(negated, Number { negative: !whole.negative, ..whole.clone() });
             values.extend(values.clone().iter().map(|value| -value));
-            assert_eq!(sum(values.iter().copied()).total(), Number::new(false, Big::default(), 0));
+            assert_eq!(sum(values.iter().copied()), Number::new(false, Big::default(), 0));
         }
     }
 

@@ -42,7 +42,17 @@ mod tests {
     fn all_standard_stages_are_there() {
         let names: Vec<_> = stages().iter().map(|stage| stage.name).collect();
         let all = [
-            "aggregate", "cast", "count", "dedup", "explode", "fill-null", "filter", "generate", "lookup", "select", "sort",
+            "aggregate",
+            "cast",
+            "count",
+            "dedup",
+            "explode",
+            "fill-null",
+            "filter",
+            "generate",
+            "lookup",
+            "select",
+            "sort",
             "tokenize",
         ];
         assert_eq!(names, all);

@@ -1,11 +1,12 @@
 //! `fill-null@1`: puts values in the place of nulls.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use flowc_sdk::arrow::array::{MutableArrayData, make_array};
+use flowc_sdk::arrow::array::{ArrayData, MutableArrayData, make_array};
+use flowc_sdk::arrow::buffer::Buffer;
 use flowc_sdk::prelude::*;
 use flowc_sdk::serde_json;
 use serde::Deserialize;
-use stage_parts::{Mistakes, Value, Writer, plain_type};
+use stage_parts::{Mistakes, literal, plain_type};
 
 /// What `fill-null@1` is told.
 #[derive(Deserialize, JsonSchema)]
@@ -77,9 +78,7 @@ impl Stage for FillNull {
             let column = columns.find("/fill", &fill.column)?;
             let values = match (&fill.value, &fill.from) {
                 (None, Some(from)) => Values::Column(columns.find("/fill", from)?.index),
-                (value, _) => {
-                    Values::One(literal(column.data_type(), value.as_ref().unwrap_or(&serde_json::Value::Null))?)
-                }
+                (value, _) => Values::One(one(column.data_type(), value.as_ref().unwrap_or(&serde_json::Value::Null))?),
             };
             Ok(Filling { column: column.index, values })
         };
@@ -105,7 +104,7 @@ impl Fill {
         let field = |nullable: bool| Arc::new(column.field.as_ref().clone().with_nullable(nullable));
         match (&self.value, &self.from) {
             (Some(value), None) => {
-                literal(column.data_type(), value).map_err(|problem| problem.blame(&format!("{path}/value")))?;
+                one(column.data_type(), value).map_err(|problem| problem.blame(&format!("{path}/value")))?;
                 let field = field(false);
                 Ok((vec![column], field))
             }
@@ -122,40 +121,12 @@ impl Fill {
 }
 
 /// A column of one value of this type; a dictionary of one value for dictionaries.
-fn literal(data_type: &DataType, value: &serde_json::Value) -> Result<ArrayRef> {
-    use serde_json::Value as Json;
-    let wrong = || Problem::new(format!("{value} is no value of {data_type}"));
-    let number = |number: &serde_json::Number| {
-        let whole = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
-        whole.map(|whole| Value::Number(whole, 0)).or_else(|| number.as_f64().map(Value::Float))
-    };
-    let given = match value {
-        Json::Bool(truth) => Value::Bool(*truth),
-        Json::String(text) => Value::Text(text),
-        Json::Number(given) => number(given).ok_or_else(wrong)?,
-        _ => return Err(wrong()),
-    };
-    let fits = match plain_type(data_type) {
-        DataType::Boolean => matches!(given, Value::Bool(_)),
-        numbers if numbers.is_floating() || numbers.is_integer() => {
-            matches!(given, Value::Number(..) | Value::Float(_))
-        }
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => {
-            !matches!(given, Value::Bool(_))
-        }
-        _ => matches!(given, Value::Text(_)),
-    };
-    if !fits {
-        return Err(wrong());
-    }
-    let mut writer = Writer::new(plain_type(data_type), false)?;
-    writer.push(given).map_err(|misfit| Problem::new(misfit.told(&value.to_string(), plain_type(data_type))))?;
-    let plain = writer.finish()?;
+fn one(data_type: &DataType, value: &serde_json::Value) -> Result<ArrayRef> {
+    let plain = literal(plain_type(data_type), value)?;
     match data_type {
         DataType::Dictionary(..) => {
-            let codes = flowc_sdk::arrow::array::ArrayData::builder(data_type.clone()).len(1);
-            let code = flowc_sdk::arrow::buffer::Buffer::from(vec![0_u8; 8]);
-            Ok(make_array(codes.add_buffer(code).add_child_data(plain.to_data()).build()?))
+            let codes = ArrayData::builder(data_type.clone()).len(1).add_buffer(Buffer::from(vec![0_u8; 8]));
+            Ok(make_array(codes.add_child_data(plain.to_data()).build()?))
         }
         DataType::RunEndEncoded(..) => Err(Problem::new("columns of runs can't be filled")),
         _ => Ok(plain),

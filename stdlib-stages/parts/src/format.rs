@@ -1,18 +1,20 @@
 //! Rows of some columns as numbers or bytes whose order is theirs, and back.
 
+use std::cmp::Ordering;
+
 use flowc_sdk::arrow::buffer::NullBuffer;
 use flowc_sdk::prelude::*;
 
 use crate::bytes::{self, Bytes};
 use crate::plain::{plain, plain_type};
-use crate::values::{self, Ordering};
+use crate::values;
 use crate::word::{Word, hash_bytes};
 
 /// A column of a format.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) data_type: DataType,
-    pub(crate) ordering: Ordering,
+    pub(crate) ordering: values::Ordering,
     pub(crate) nullable: bool,
 }
 
@@ -43,10 +45,10 @@ impl Format {
     pub fn new(fields: &[FieldRef]) -> Result<Self> {
         let part = |field: &FieldRef| {
             let data_type = plain_type(field.data_type()).clone();
-            let ordering = Ordering::of(&data_type).ok_or_else(|| {
+            let ordering = values::Ordering::of(&data_type).ok_or_else(|| {
                 Problem::new(format!("column `{}` is {data_type}, whose values can't be compared", field.name()))
             })?;
-            Ok(Part { data_type, ordering, nullable: field.is_nullable() && ordering != Ordering::Null })
+            Ok(Part { data_type, ordering, nullable: field.is_nullable() && ordering != values::Ordering::Null })
         };
         let parts = fields.iter().map(part).collect::<Result<Vec<Part>>>()?;
         let bits = parts.iter().map(|part| Some(part.ordering.bits()? + u32::from(part.nullable))).sum();
@@ -124,6 +126,17 @@ impl Format {
 }
 
 impl Rows {
+    /// How a row compares with one of others of the same format.
+    pub fn compare(&self, row: usize, others: &Self, other: usize) -> Ordering {
+        match (self, others) {
+            (Rows::Small(own), Rows::Small(others)) => own[row].cmp(&others[other]),
+            (Rows::Wide(own), Rows::Wide(others)) => own[row].cmp(&others[other]),
+            (Rows::Bytes(own), Rows::Bytes(others)) => own.get(row).cmp(others.get(other)),
+            // Rows of two formats are never compared.
+            _ => Ordering::Equal,
+        }
+    }
+
     /// A hash of 64 bits for each row. It is the same in every version of the stages.
     pub fn hashes(&self) -> Vec<u64> {
         match self {

@@ -10,6 +10,7 @@ mod bytes;
 mod convert;
 mod format;
 mod grouper;
+mod literal;
 mod mistakes;
 mod plain;
 mod table;
@@ -21,9 +22,10 @@ pub use bytes::Bytes;
 pub use convert::{Misfit, Reader, Value, Writer, converts, text};
 pub use format::{Format, Rows};
 pub use grouper::Grouper;
+pub use literal::literal;
 pub use mistakes::Mistakes;
 pub use plain::{gather, gather_or_null, list, list_items, plain, plain_type};
-pub use values::{Ordering, is_ordered};
+pub use values::is_ordered;
 
 #[cfg(test)]
 mod tests;

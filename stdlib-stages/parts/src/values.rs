@@ -14,7 +14,7 @@ use crate::word::Word;
 
 /// How the order of a type's values comes from how they are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ordering {
+pub(crate) enum Ordering {
     /// There is one value: null.
     Null,
     /// One bit.
@@ -33,7 +33,7 @@ pub enum Ordering {
 
 impl Ordering {
     /// That of a type's values; none for nested types and intervals.
-    pub fn of(data_type: &DataType) -> Option<Self> {
+    pub(crate) fn of(data_type: &DataType) -> Option<Self> {
         use DataType::*;
         Some(match data_type {
             Null => Self::Null,

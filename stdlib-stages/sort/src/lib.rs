@@ -124,14 +124,7 @@ impl Sort {
 
 impl Key {
     fn compare(&self, a: (u32, u32), b: (u32, u32)) -> Ordering {
-        let (first, second) = (a.1 as usize, b.1 as usize);
-        let order = match (&self.rows[a.0 as usize], &self.rows[b.0 as usize]) {
-            (Rows::Small(one), Rows::Small(other)) => one[first].cmp(&other[second]),
-            (Rows::Wide(one), Rows::Wide(other)) => one[first].cmp(&other[second]),
-            (Rows::Bytes(one), Rows::Bytes(other)) => one.get(first).cmp(other.get(second)),
-            // All batches have one format.
-            _ => Ordering::Equal,
-        };
+        let order = self.rows[a.0 as usize].compare(a.1 as usize, &self.rows[b.0 as usize], b.1 as usize);
         if self.direction == Direction::Desc { order.reverse() } else { order }
     }
 }
