@@ -43,6 +43,7 @@ mod tests {
         let names: Vec<_> = stages().iter().map(|stage| stage.name).collect();
         let all = [
             "aggregate",
+            "assert",
             "cast",
             "count",
             "dedup",
