@@ -85,7 +85,7 @@ def check_groups():
     """What DuckDB computes exactly, too."""
     due = rows_of(
         "SELECT kind, key, count(*), count(x), sum(n)::BIGINT, sum(u)::BIGINT, sum(d), min(odd), max(odd), min(t), max(t),"
-        " min(at), max(at), max(day), min(b), arg_min_null(t, at), arg_max_null(n, at), count(DISTINCT t),"
+        " min(\"at\"), max(\"at\"), max(day), min(b), arg_min_null(t, \"at\"), arg_max_null(n, \"at\"), count(DISTINCT t),"
         " count(DISTINCT odd), count(DISTINCT n), [v FOR v IN max(n, 3)], coalesce(min(t, 2), [])"
         " FROM 'rows-*.parquet' GROUP BY ALL ORDER BY kind NULLS FIRST, key NULLS FIRST"
     )
@@ -123,9 +123,9 @@ def check_floats():
 
 def check_sketches():
     [row] = sink("sketches")
-    due = duckdb.sql(
+    [due] = rows_of(
         "SELECT count(DISTINCT n), quantile_disc(n, 0.1), quantile_disc(x, 0.5), quantile_disc(d, 0.9) FROM 'rows-*.parquet'"
-    ).fetchone()
+    )
     assert abs(row["about"] - due[0]) <= 0.03 * due[0], (row, due)
     for name, value in zip(["low", "middle", "high"], due[1:]):
         assert abs(row[name] - float(value)) <= abs(float(value)) / 511, f"{name}: {row[name]}, due is {value}"
@@ -134,12 +134,12 @@ def check_sketches():
 def check_rows():
     """Stages that keep rows, or make one or several of each."""
     last = rows_of(
-        "SELECT id FROM 'rows-*.parquet' QUALIFY row_number() OVER (PARTITION BY kind, key ORDER BY at DESC NULLS LAST, id DESC) = 1"
+        "SELECT id FROM 'rows-*.parquet' QUALIFY row_number() OVER (PARTITION BY kind, key ORDER BY \"at\" DESC NULLS LAST, id DESC) = 1"
         " ORDER BY id"
     )
     same(sorted((row["id"],) for row in sink("latest")), last, "dedup")
     cast = rows_of(
-        "SELECT id, n::VARCHAR, d::DOUBLE, at::DATE, day::TIMESTAMP, t::DECIMAL(9, 2), b::INTEGER, date_trunc('second', at)"
+        "SELECT id, n::VARCHAR, d::DOUBLE, \"at\"::DATE, day::TIMESTAMP, t::DECIMAL(9, 2), b::INTEGER, date_trunc('second', \"at\")"
         " FROM 'rows-*.parquet' ORDER BY id"
     )
     same([row.values() for row in sink("cast")], cast, "cast")
@@ -147,7 +147,7 @@ def check_rows():
     same([row.values() for row in sink("filled")], filled, "fill-null")
     exploded = rows_of("SELECT id, unnest(tags), generate_subscripts(tags, 1) - 1 FROM 'rows-*.parquet' ORDER BY 1, 3")
     same([row.values() for row in sink("exploded")], exploded, "explode")
-    holds = "coalesce(n >= 0, true) AND coalesce(kind IN ('a', 'b'), true) AND x IS NOT NULL AND coalesce(at <= '2000-01-01', true)"
+    holds = "coalesce(n >= 0, true) AND coalesce(kind IN ('a', 'b'), true) AND x IS NOT NULL AND coalesce(\"at\" <= '2000-01-01', true)"
     for name, test in {"passed": holds, "failed": f"NOT ({holds})"}.items():
         due = rows_of(f"SELECT id FROM 'rows-*.parquet' WHERE {test} ORDER BY id")
         same([row.values() for row in sink(name)], due, f"assert, {name}")
