@@ -52,6 +52,7 @@ mod tests {
             "filter",
             "generate",
             "lookup",
+            "parse-json",
             "select",
             "sort",
             "tokenize",
