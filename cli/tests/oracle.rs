@@ -1,4 +1,4 @@
-//! What sinks write, read by pyarrow and DuckDB: the same values of the same logical types.
+//! What sinks write and what standard stages give, held against pyarrow and DuckDB: the same values of the same logical types.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
@@ -28,4 +28,119 @@ fn other_readers_find_what_was_written() {
     let output = project.flowc(&["run"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     oracle.run(&project, "sinks.py", "check");
+}
+
+const STAGES: &str = r#"
+source "rows" { files "rows-*.parquet" }
+
+stage "groups" {
+    in "rows"
+    std "aggregate@1"
+    config {
+        by "kind" "key"
+        compute op="count"
+        compute op="count" column="x"
+        compute op="sum" column="n"
+        compute op="sum" column="u" as="s"
+        compute op="sum" column="d"
+        compute op="min" column="odd"
+        compute op="max" column="odd"
+        compute op="min" column="t"
+        compute op="max" column="t"
+        compute op="min" column="at"
+        compute op="max" column="at"
+        compute op="max" column="day"
+        compute op="min" column="b"
+        compute op="first" column="t" by="at"
+        compute op="last" column="n" by="at"
+        compute op="count-distinct" column="t"
+        compute op="count-distinct" column="odd"
+        compute op="count-distinct" column="n"
+        compute op="top" column="n" k=3
+        compute op="bottom" column="t" k=2
+    }
+}
+stage "floats" {
+    in "rows"
+    std "aggregate@1"
+    config {
+        by "kind"
+        compute op="sum" column="x"
+        compute op="mean" column="x"
+        compute op="variance" column="x"
+        compute op="stddev" column="x"
+        compute op="mean" column="n"
+        compute op="variance" column="n"
+        compute op="mean" column="d"
+        compute op="variance" column="d"
+    }
+}
+stage "sketches" {
+    in "rows"
+    std "aggregate@1"
+    config {
+        compute op="approx-count-distinct" column="n" as="about"
+        compute op="approx-quantile" column="n" at=0.1 as="low"
+        compute op="approx-quantile" column="x" at=0.5 as="middle"
+        compute op="approx-quantile" column="d" at=0.9 as="high"
+    }
+}
+stage "latest" { in "rows"; std "dedup@1"; config { by "kind" "key"; keep "last"; order "at" } }
+stage "typed" {
+    in "rows"
+    std "cast@1"
+    config {
+        cast column="n" to="Utf8"
+        cast column="d" to="Float64"
+        cast column="at" to="Date32" as="on"
+        cast column="day" to="Timestamp(us)"
+        cast column="t" to="Decimal128(9, 2)"
+        cast column="b" to="Int32"
+        cast column="at" to="Timestamp(s)" round=#true
+    }
+}
+stage "cast" { in "typed"; std "select@1"; config { keep "id" "n" "d" "on" "day" "t" "b" "at" } }
+stage "full" {
+    in "rows"
+    std "fill-null@1"
+    config {
+        fill column="n" value=-1
+        fill column="kind" from="t"
+        fill column="day" value="2000-01-01"
+    }
+}
+stage "filled" { in "full"; std "select@1"; config { keep "id" "n" "kind" "day" } }
+stage "items" { in "rows"; std "explode@1"; config { column "tags"; position "place" } }
+stage "exploded" { in "items"; std "select@1"; config { keep "id" "tags" "place" } }
+stage "sorted" {
+    in "rows"
+    std "sort@1"
+    config { by column="odd" order="desc"; by column="t"; by column="id" }
+}
+stage "checked" {
+    in "rows"
+    std "assert@1"
+    config {
+        check column="n" min=0
+        check { column "kind"; in "a" "b" }
+        check column="x" not-null=#true
+        check column="at" max="2000-01-01T00:00:00"
+        on-failure "stream"
+    }
+}
+stage "failed" { in "checked.failed"; std "select@1"; config { keep "id" } }
+stage "passed" { in "checked.out"; std "select@1"; config { keep "id" } }
+foreach "name" "groups" "floats" "sketches" "latest" "cast" "filled" "exploded" "sorted" "failed" "passed" {
+    sink "${name}" { in "${name}"; file "out/${name}.parquet" }
+}
+"#;
+
+#[test]
+fn standard_stages_give_what_duckdb_gives() {
+    let (project, oracle) = (Project::new(), Oracle::new());
+    project.write("flow.kdl", STAGES);
+    oracle.run(&project, "stages.py", "make");
+    let output = project.flowc(&["run"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    oracle.run(&project, "stages.py", "check");
 }

@@ -75,8 +75,8 @@ impl<S: Stage> Run<S> {
 
     /// The rows whose key falls into a group. The engine cuts by another hash, into more groups.
     fn of_group(&self, port: usize, rows: &RecordBatch, group: u64) -> Result<RecordBatch> {
-        let keys = self.description.inputs[port].keys.iter().map(|&key| rows.column(key).clone());
-        let keys: Vec<_> = keys.collect();
+        let keys = self.description.inputs[port].keys.iter().map(|&key| crate::comparable(rows.column(key)));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
         let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
         let in_group =

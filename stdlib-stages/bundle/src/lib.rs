@@ -41,6 +41,22 @@ mod tests {
     #[test]
     fn all_standard_stages_are_there() {
         let names: Vec<_> = stages().iter().map(|stage| stage.name).collect();
-        assert_eq!(names, ["count", "filter", "generate", "lookup", "select", "tokenize"]);
+        let all = [
+            "aggregate",
+            "assert",
+            "cast",
+            "count",
+            "dedup",
+            "explode",
+            "fill-null",
+            "filter",
+            "generate",
+            "lookup",
+            "parse-json",
+            "select",
+            "sort",
+            "tokenize",
+        ];
+        assert_eq!(names, all);
     }
 }

@@ -24,7 +24,7 @@ fn built(checkout: &Path) -> Components {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("stages");
     let stages = checkout.join("stdlib-stages");
     let built = flowc_componentize::build_workspace(&stages, &target, &mut |line| eprintln!("{line}"));
-    let name = |package: &str| format!("{}@{VERSION}.wasm", package.strip_prefix("stage_").unwrap());
+    let name = |package: &str| format!("{}@{VERSION}.wasm", package.strip_prefix("stage_").unwrap().replace('_', "-"));
     built.unwrap().into_iter().map(|(package, component)| (name(&package), component)).collect()
 }
 

@@ -12,7 +12,7 @@ const OF_PIPELINES: [&str; 3] = ["flow.kdl", "README.md", "expected"];
 const OF_STAGES: [&str; 3] = ["Cargo.toml", "README.md", "src/lib.rs"];
 
 /// Folders beside the standard stages that are none.
-const NO_STAGES: [&str; 2] = ["bundle", "target"];
+const NO_STAGES: [&str; 3] = ["bundle", "parts", "target"];
 
 /// What is missing.
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {

@@ -1,0 +1,518 @@
+//! Single values of any type, and how one becomes a value of another.
+
+use flowc_sdk::arrow::buffer::NullBuffer;
+use flowc_sdk::arrow::datatypes::*;
+use flowc_sdk::prelude::*;
+
+use crate::times;
+use crate::values::{self, Ordering, numbers};
+
+/// A value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A truth.
+    Bool(bool),
+    /// A whole number divided by ten to this power.
+    Number(i128, i8),
+    /// A float.
+    Float(f64),
+    /// A text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// Days since 1970-01-01.
+    Date(i64),
+    /// Nanoseconds since midnight.
+    Time(i128),
+    /// Nanoseconds since 1970-01-01 in UTC, and whether it is in a zone.
+    Instant(i128, bool),
+    /// Nanoseconds.
+    Duration(i128),
+}
+
+/// What kinds of values there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    Bool,
+    Whole,
+    Decimal,
+    Float,
+    Text,
+    Bytes,
+    Date,
+    Time,
+    Instant,
+    Duration,
+}
+
+fn family(data_type: &DataType) -> Option<Family> {
+    use DataType::*;
+    Some(match data_type {
+        Boolean => Family::Bool,
+        Decimal32(..) | Decimal64(..) | Decimal128(..) => Family::Decimal,
+        other if other.is_integer() => Family::Whole,
+        other if other.is_floating() => Family::Float,
+        Utf8 | LargeUtf8 | Utf8View => Family::Text,
+        Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Family::Bytes,
+        Date32 | Date64 => Family::Date,
+        Time32(_) | Time64(_) => Family::Time,
+        Timestamp(..) => Family::Instant,
+        Duration(_) => Family::Duration,
+        _ => return None,
+    })
+}
+
+/// Whether values of one type can become values of another.
+pub fn converts(from: &DataType, to: &DataType) -> bool {
+    use Family::*;
+    let (Some(from), Some(to)) = (family(from), family(to)) else { return false };
+    match (from, to) {
+        (Text, _) | (_, Text) => true,
+        (Bool | Whole | Decimal | Float, Bool | Whole | Decimal | Float) => true,
+        (Whole, Date | Time | Instant | Duration) | (Date | Time | Instant | Duration, Whole) => true,
+        (Date, Instant) | (Instant, Date | Time) => true,
+        (from, to) => from == to,
+    }
+}
+
+/// Nanoseconds of a unit of time.
+fn nanoseconds(unit: &TimeUnit) -> i128 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+/// How many nanoseconds, or days for dates, one of the numbers stands for that values of a type are stored as.
+fn unit(data_type: &DataType) -> i128 {
+    match data_type {
+        DataType::Time32(unit) | DataType::Time64(unit) | DataType::Timestamp(unit, _) | DataType::Duration(unit) => {
+            nanoseconds(unit)
+        }
+        _ => 1,
+    }
+}
+
+/// Reads the values of a column that has no dictionary.
+pub struct Reader<'a>(Box<dyn Fn(usize) -> Value<'a> + 'a>);
+
+impl<'a> Reader<'a> {
+    /// Of a column.
+    ///
+    /// # Errors
+    /// If its type is nested, an interval or a decimal of 256 bits.
+    pub fn new(array: &'a ArrayRef) -> Result<Self> {
+        let data_type = array.data_type();
+        let family = family(data_type).ok_or_else(|| Problem::new(format!("{data_type} can't be converted")))?;
+        let unit = unit(data_type);
+        Ok(Self(match family {
+            Family::Bool => Box::new(move |row| Value::Bool(array.as_boolean().value(row))),
+            Family::Text => {
+                let bytes = values::bytes(array);
+                Box::new(move |row| Value::Text(std::str::from_utf8(bytes(row)).unwrap_or_default()))
+            }
+            Family::Bytes => {
+                let bytes = values::bytes(array);
+                Box::new(move |row| Value::Bytes(bytes(row)))
+            }
+            Family::Float => {
+                let float: Box<dyn Fn(usize) -> f64> = match data_type {
+                    DataType::Float16 => {
+                        let values = array.as_primitive::<Float16Type>().values().clone();
+                        Box::new(move |row| values[row].to_f64())
+                    }
+                    DataType::Float32 => {
+                        let values = numbers::<f32>(array);
+                        Box::new(move |row| values[row].into())
+                    }
+                    _ => {
+                        let values = numbers::<f64>(array);
+                        Box::new(move |row| values[row])
+                    }
+                };
+                Box::new(move |row| Value::Float(float(row)))
+            }
+            _ => {
+                let number = whole(array);
+                let scale = scale(data_type);
+                let is_zoned = matches!(data_type, DataType::Timestamp(_, Some(_)));
+                match family {
+                    Family::Date if *data_type == DataType::Date64 => {
+                        Box::new(move |row| Value::Date(number(row).div_euclid(86_400_000) as i64))
+                    }
+                    Family::Date => Box::new(move |row| Value::Date(number(row) as i64)),
+                    Family::Time => Box::new(move |row| Value::Time(number(row) * unit)),
+                    Family::Instant => Box::new(move |row| Value::Instant(number(row) * unit, is_zoned)),
+                    Family::Duration => Box::new(move |row| Value::Duration(number(row) * unit)),
+                    _ => Box::new(move |row| Value::Number(number(row), scale)),
+                }
+            }
+        }))
+    }
+
+    /// The value of a row that is not null.
+    pub fn value(&self, row: usize) -> Value<'a> {
+        self.0(row)
+    }
+}
+
+fn scale(data_type: &DataType) -> i8 {
+    match data_type {
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) => *scale,
+        _ => 0,
+    }
+}
+
+/// The numbers that a column's values are stored as.
+fn whole(array: &ArrayRef) -> Box<dyn Fn(usize) -> i128> {
+    fn of<T: ArrowNativeType + Into<i128>>(array: &ArrayRef) -> Box<dyn Fn(usize) -> i128> {
+        let values = numbers::<T>(array);
+        Box::new(move |row| values[row].into())
+    }
+    match Ordering::of(array.data_type()) {
+        Some(Ordering::Unsigned(8)) => of::<u8>(array),
+        Some(Ordering::Unsigned(16)) => of::<u16>(array),
+        Some(Ordering::Unsigned(32)) => of::<u32>(array),
+        Some(Ordering::Unsigned(_)) => of::<u64>(array),
+        Some(Ordering::Signed(8)) => of::<i8>(array),
+        Some(Ordering::Signed(16)) => of::<i16>(array),
+        Some(Ordering::Signed(32)) => of::<i32>(array),
+        Some(Ordering::Signed(64)) => of::<i64>(array),
+        _ => of::<i128>(array),
+    }
+}
+
+/// Why a value can't become one of another type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// It is no value of the type.
+    No,
+    /// It is beyond the type's range.
+    Range,
+    /// It has digits that the type has no room for.
+    Digits,
+}
+
+impl Misfit {
+    /// In words, for a value and a type.
+    pub fn told(self, value: &str, data_type: &DataType) -> String {
+        match self {
+            Misfit::No => format!("{value} is no {data_type}"),
+            Misfit::Range => format!("{value} is out of the range of {data_type}"),
+            Misfit::Digits => format!("{value} has more digits than {data_type} has room for"),
+        }
+    }
+}
+
+/// Writes a column of values of some type.
+pub struct Writer {
+    data_type: DataType,
+    family: Family,
+    round: bool,
+    codes: Vec<u128>,
+    data: Vec<u8>,
+    ends: Vec<usize>,
+    valid: Vec<bool>,
+}
+
+impl Writer {
+    /// Of this type. With `round`, digits that the type has no room for are rounded away; else they are a misfit.
+    ///
+    /// # Errors
+    /// If the type is nested, an interval or a decimal of 256 bits.
+    pub fn new(data_type: &DataType, round: bool) -> Result<Self> {
+        let family =
+            family(data_type).ok_or_else(|| Problem::new(format!("nothing can be converted to {data_type}")))?;
+        let data_type = data_type.clone();
+        Ok(Self { data_type, family, round, codes: Vec::new(), data: Vec::new(), ends: Vec::new(), valid: Vec::new() })
+    }
+
+    /// Adds a null.
+    pub fn push_null(&mut self) {
+        self.add_code(0, false);
+    }
+
+    fn add_code(&mut self, code: u128, valid: bool) {
+        self.codes.push(code);
+        self.ends.push(self.data.len());
+        self.valid.push(valid);
+    }
+
+    /// Adds a value.
+    ///
+    /// # Errors
+    /// If it does not become one of the type; nothing is added then.
+    pub fn push(&mut self, value: Value<'_>) -> Result<(), Misfit> {
+        match self.family {
+            Family::Text => {
+                match value {
+                    Value::Bytes(bytes) => {
+                        let text = std::str::from_utf8(bytes).map_err(|_| Misfit::No)?;
+                        self.data.extend_from_slice(text.as_bytes());
+                    }
+                    Value::Text(text) => self.data.extend_from_slice(text.as_bytes()),
+                    value => self.data.extend_from_slice(text(value).as_bytes()),
+                }
+                self.add_code(0, true);
+            }
+            Family::Bytes => {
+                let bytes = match value {
+                    Value::Bytes(bytes) => bytes,
+                    Value::Text(text) => text.as_bytes(),
+                    _ => return Err(Misfit::No),
+                };
+                if matches!(self.data_type, DataType::FixedSizeBinary(size) if size as usize != bytes.len()) {
+                    return Err(Misfit::Range);
+                }
+                self.data.extend_from_slice(bytes);
+                self.add_code(0, true);
+            }
+            _ => {
+                let code = self.code(value)?;
+                self.add_code(code, true);
+            }
+        }
+        Ok(())
+    }
+
+    /// The value as a number whose order is that of the type's values.
+    fn code(&self, value: Value<'_>) -> Result<u128, Misfit> {
+        let data_type = &self.data_type;
+        match self.family {
+            Family::Bool => truth(value).map(u128::from),
+            Family::Float => {
+                let float = float(value)?;
+                Ok(match data_type {
+                    DataType::Float16 => float_code(
+                        u64::from(<Float16Type as ArrowPrimitiveType>::Native::from_f64(float).to_bits()),
+                        16,
+                    ),
+                    DataType::Float32 => float_code(u64::from((float as f32).to_bits()), 32),
+                    _ => float_code(float.to_bits(), 64),
+                })
+            }
+            _ => self.whole_code(self.number(value)?),
+        }
+    }
+
+    /// The number that the value is stored as.
+    fn number(&self, value: Value<'_>) -> Result<i128, Misfit> {
+        let unit = unit(&self.data_type);
+        match (self.family, value) {
+            (Family::Whole, Value::Date(days)) => Ok(days.into()),
+            (Family::Whole, Value::Time(_) | Value::Instant(..) | Value::Duration(_)) => Err(Misfit::No),
+            (Family::Whole | Family::Decimal, value) => number(value, scale(&self.data_type), self.round),
+            (_, Value::Number(number, 0)) => Ok(number),
+            (Family::Date, value) => {
+                let days = match value {
+                    Value::Date(days) => days,
+                    Value::Instant(nanoseconds, _) => nanoseconds.div_euclid(times::DAY) as i64,
+                    Value::Text(text) => times::parse_date(text).ok_or(Misfit::No)?,
+                    _ => return Err(Misfit::No),
+                };
+                Ok(i128::from(days) * if self.data_type == DataType::Date64 { 86_400_000 } else { 1 })
+            }
+            (Family::Time, Value::Time(time)) => self.units(time, unit),
+            (Family::Time, Value::Instant(nanoseconds, _)) => self.units(nanoseconds.rem_euclid(times::DAY), unit),
+            (Family::Time, Value::Text(text)) => self.units(times::parse_time(text).ok_or(Misfit::No)?, unit),
+            (Family::Instant, Value::Instant(nanoseconds, _)) => self.units(nanoseconds, unit),
+            (Family::Instant, Value::Date(days)) => self.units(i128::from(days) * times::DAY, unit),
+            (Family::Instant, Value::Text(text)) => self.units(times::parse_instant(text).ok_or(Misfit::No)?, unit),
+            (Family::Duration, Value::Duration(nanoseconds)) => self.units(nanoseconds, unit),
+            (Family::Duration, Value::Text(text)) => number(Value::Text(text), 0, self.round),
+            _ => Err(Misfit::No),
+        }
+    }
+
+    /// Nanoseconds in a unit; what is less than one is cut off.
+    fn units(&self, nanoseconds: i128, unit: i128) -> Result<i128, Misfit> {
+        match self.round || nanoseconds % unit == 0 {
+            true => Ok(nanoseconds.div_euclid(unit)),
+            false => Err(Misfit::Digits),
+        }
+    }
+
+    /// A number as the code of one of the type's width.
+    fn whole_code(&self, number: i128) -> Result<u128, Misfit> {
+        let range =
+            |least: i128, most: i128| if (least..=most).contains(&number) { Ok(()) } else { Err(Misfit::Range) };
+        match &self.data_type {
+            DataType::Decimal32(precision, _)
+            | DataType::Decimal64(precision, _)
+            | DataType::Decimal128(precision, _) => {
+                let most = 10_i128.pow((*precision).into()) - 1;
+                range(-most, most)?;
+            }
+            time @ (DataType::Time32(_) | DataType::Time64(_)) => range(0, times::DAY / unit(time) - 1)?,
+            DataType::Date64 if number % 86_400_000 != 0 => return Err(Misfit::Digits),
+            _ => {}
+        }
+        match Ordering::of(&self.data_type) {
+            Some(Ordering::Unsigned(bits)) => range(0, (1 << bits) - 1).map(|()| number as u128),
+            Some(Ordering::Signed(128)) => Ok(number as u128 ^ 1 << 127),
+            Some(Ordering::Signed(bits)) => {
+                range(-(1 << (bits - 1)), (1 << (bits - 1)) - 1).map(|()| (number + (1 << (bits - 1))) as u128)
+            }
+            _ => Err(Misfit::No),
+        }
+    }
+
+    /// The column. Nothing is left in the writer.
+    ///
+    /// # Errors
+    /// If the values are too many for the type's offsets.
+    pub fn finish(&mut self) -> Result<ArrayRef> {
+        let nulls = Some(NullBuffer::from(std::mem::take(&mut self.valid))).filter(|nulls| nulls.null_count() > 0);
+        let (codes, ends) = (std::mem::take(&mut self.codes), std::mem::take(&mut self.ends));
+        match Ordering::of(&self.data_type) {
+            Some(ordering) if ordering.bits().is_some() => values::from_codes(&self.data_type, ordering, &codes, nulls),
+            _ => values::from_bytes(&self.data_type, std::mem::take(&mut self.data), &ends, nulls),
+        }
+    }
+}
+
+fn float_code(bits: u64, width: u32) -> u128 {
+    let sign = 1 << (width - 1);
+    let mask = if width == 64 { u64::MAX } else { (1 << width) - 1 };
+    u128::from(if bits & sign != 0 { !bits & mask } else { bits ^ sign })
+}
+
+fn truth(value: Value<'_>) -> Result<bool, Misfit> {
+    match value {
+        Value::Bool(truth) => Ok(truth),
+        Value::Number(number, _) => Ok(number != 0),
+        Value::Float(float) if !float.is_nan() => Ok(float != 0.0),
+        Value::Text(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Value::Text(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(Misfit::No),
+    }
+}
+
+fn float(value: Value<'_>) -> Result<f64, Misfit> {
+    match value {
+        Value::Bool(truth) => Ok(f64::from(u8::from(truth))),
+        Value::Float(float) => Ok(float),
+        Value::Number(number, 0) => Ok(number as f64),
+        // By its text, so that it is rounded once.
+        Value::Number(number, scale) => format!("{number}e{}", -i32::from(scale)).parse().map_err(|_| Misfit::No),
+        Value::Text(text) => text.parse().map_err(|_| Misfit::No),
+        _ => Err(Misfit::No),
+    }
+}
+
+/// A value as a whole number divided by ten to the power of the scale.
+fn number(value: Value<'_>, scale: i8, round: bool) -> Result<i128, Misfit> {
+    match value {
+        Value::Bool(truth) => scaled(truth.into(), 0, scale, round),
+        Value::Number(number, from) => scaled(number, from, scale, round),
+        Value::Float(float) if float.is_finite() => of_float(float, scale, round),
+        Value::Float(_) => Err(Misfit::Range),
+        Value::Text(text) => {
+            let (number, from) = parse_number(text).ok_or(Misfit::No)?;
+            scaled(number, from, scale, round)
+        }
+        _ => Err(Misfit::No),
+    }
+}
+
+/// A number of one scale as one of another. Halves are rounded away from zero.
+fn scaled(number: i128, from: i8, to: i8, round: bool) -> Result<i128, Misfit> {
+    let by = i32::from(to) - i32::from(from);
+    let power = 10_i128.checked_pow(by.unsigned_abs());
+    match (by >= 0, power) {
+        (true, Some(power)) => number.checked_mul(power).ok_or(Misfit::Range),
+        (true, None) => {
+            if number == 0 {
+                Ok(0)
+            } else {
+                Err(Misfit::Range)
+            }
+        }
+        (false, Some(power)) => {
+            let (whole, rest) = (number / power, number % power);
+            match rest {
+                0 => Ok(whole),
+                _ if !round => Err(Misfit::Digits),
+                rest if rest.abs() >= power - rest.abs() => Ok(whole + number.signum()),
+                _ => Ok(whole),
+            }
+        }
+        (false, None) => {
+            if round || number == 0 {
+                Ok(0)
+            } else {
+                Err(Misfit::Digits)
+            }
+        }
+    }
+}
+
+/// A float by the fewest digits that stand for it.
+fn of_float(float: f64, scale: i8, round: bool) -> Result<i128, Misfit> {
+    if scale == 0 {
+        let whole = float.round();
+        return match whole.abs() < 1e38 {
+            true if whole == float || round => Ok(whole as i128),
+            true => Err(Misfit::Digits),
+            false => Err(Misfit::Range),
+        };
+    }
+    let (number, from) = parse_number(&format!("{float:e}")).ok_or(Misfit::Range)?;
+    scaled(number, from, scale, round)
+}
+
+/// `-12.50` or `1.25e3` as a number and its scale.
+fn parse_number(text: &str) -> Option<(i128, i8)> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (sign, plain) = match mantissa.as_bytes().first()? {
+        b'-' => (-1, &mantissa[1..]),
+        b'+' => (1, &mantissa[1..]),
+        _ => (1, mantissa),
+    };
+    let (whole, fraction) = plain.split_once('.').unwrap_or((plain, ""));
+    if whole.len() + fraction.len() == 0 {
+        return None;
+    }
+    let mut number = 0_i128;
+    for byte in whole.bytes().chain(fraction.bytes()) {
+        let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    let scale = i8::try_from(i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?).ok()?;
+    Some((sign * number, scale))
+}
+
+/// A value as text.
+pub fn text(value: Value<'_>) -> String {
+    match value {
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number, scale) => decimal_text(number, scale),
+        Value::Float(float) => format!("{float:?}"),
+        Value::Text(text) => text.to_owned(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Date(days) => times::date_text(days),
+        Value::Time(time) => times::time_text(time),
+        Value::Instant(nanoseconds, is_zoned) => times::instant_text(nanoseconds, is_zoned),
+        Value::Duration(nanoseconds) => format!("{}s", decimal_text(nanoseconds, 9)),
+    }
+}
+
+fn decimal_text(number: i128, scale: i8) -> String {
+    let sign = if number < 0 { "-" } else { "" };
+    let digits = number.unsigned_abs().to_string();
+    match usize::try_from(scale) {
+        Err(_) if number == 0 => "0".to_owned(),
+        Err(_) => format!("{sign}{digits}{}", "0".repeat(scale.unsigned_abs().into())),
+        Ok(0) => format!("{sign}{digits}"),
+        Ok(scale) => {
+            let padded = format!("{digits:0>width$}", width = scale + 1);
+            let (whole, fraction) = padded.split_at(padded.len() - scale);
+            format!("{sign}{whole}.{fraction}")
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Distinct keys among rows.
+
+use flowc_sdk::arrow::buffer::NullBuffer;
+use flowc_sdk::prelude::*;
+
+use crate::bytes::Bytes;
+use crate::format::{Format, Rows};
+use crate::table::{Strings, Words};
+
+/// Numbers distinct keys in the order of their first appearance.
+#[derive(Debug)]
+pub struct Grouper {
+    format: Format,
+    keys: Keys,
+}
+
+#[derive(Debug)]
+enum Keys {
+    /// Without columns all rows have one key.
+    One(usize),
+    Small(Words<u64>),
+    Wide(Words<u128>),
+    Bytes(Strings),
+}
+
+impl Grouper {
+    /// Of keys of these columns; null is a value like any other.
+    ///
+    /// # Errors
+    /// If a column's values can't be compared.
+    pub fn new(fields: &[FieldRef]) -> Result<Self> {
+        let format = Format::new(fields)?;
+        let keys = match format.bits() {
+            _ if fields.is_empty() => Keys::One(0),
+            Some(bits) if bits <= u64::BITS => Keys::Small(Words::new()),
+            Some(bits) if bits <= u128::BITS => Keys::Wide(Words::new()),
+            _ => Keys::Bytes(Strings::new()),
+        };
+        Ok(Self { format, keys })
+    }
+
+    /// The key columns that come out.
+    pub fn fields(&self) -> &[FieldRef] {
+        self.format.fields()
+    }
+
+    /// Number of distinct keys so far.
+    pub fn len(&self) -> usize {
+        match &self.keys {
+            Keys::One(count) => *count,
+            Keys::Small(words) => words.keys().len(),
+            Keys::Wide(words) => words.keys().len(),
+            Keys::Bytes(strings) => strings.len(),
+        }
+    }
+
+    /// Whether there was no row yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of each row's key.
+    ///
+    /// # Errors
+    /// If the columns are not those of the keys.
+    pub fn numbers(&mut self, columns: &[ArrayRef], rows: usize) -> Result<Vec<u32>> {
+        let mut numbers = Vec::with_capacity(rows);
+        self.each(columns, rows, None, |_, number| numbers.push(number))?;
+        Ok(numbers)
+    }
+
+    /// Calls `then` with every row and the number of its key, but for rows that are null by `nulls`.
+    ///
+    /// # Errors
+    /// If the columns are not those of the keys.
+    pub fn each(
+        &mut self,
+        columns: &[ArrayRef],
+        rows: usize,
+        nulls: Option<&NullBuffer>,
+        mut then: impl FnMut(usize, u32),
+    ) -> Result<()> {
+        let valid = (0..rows).filter(|&row| nulls.is_none_or(|nulls| nulls.is_valid(row)));
+        if let Keys::One(count) = &mut self.keys {
+            *count = (*count).max(rows.min(1));
+            valid.for_each(|row| then(row, 0));
+            return Ok(());
+        }
+        match (&mut self.keys, self.format.rows(columns, rows)?) {
+            (Keys::Small(words), Rows::Small(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
+            (Keys::Wide(words), Rows::Wide(rows)) => valid.for_each(|row| then(row, words.number(rows[row]))),
+            (Keys::Bytes(strings), Rows::Bytes(rows)) => {
+                valid.for_each(|row| then(row, strings.number(rows.get(row))));
+            }
+            _ => return Err(Problem::new("keys of another format")),
+        }
+        Ok(())
+    }
+
+    /// The numbers of all keys in the order of the keys.
+    pub fn sorted(&self) -> Vec<u32> {
+        match &self.keys {
+            Keys::One(count) => (0..*count as u32).collect(),
+            Keys::Small(words) => sorted(words.keys()),
+            Keys::Wide(words) => sorted(words.keys()),
+            Keys::Bytes(strings) => {
+                let head = |number: u32| (strings.head(number as usize), number);
+                let mut keys: Vec<(u64, u32)> = (0..strings.len() as u32).map(head).collect();
+                let key = |number: u32| strings.key(number as usize);
+                keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| key(a.1).cmp(key(b.1))));
+                keys.into_iter().map(|(_, number)| number).collect()
+            }
+        }
+    }
+
+    /// The key columns of the keys with these numbers.
+    ///
+    /// # Errors
+    /// If they are too many for their types' offsets.
+    pub fn columns(&self, numbers: &[u32]) -> Result<Vec<ArrayRef>> {
+        let numbers = numbers.iter().map(|&number| number as usize);
+        self.format.columns(&match &self.keys {
+            Keys::One(_) => return Ok(Vec::new()),
+            Keys::Small(words) => Rows::Small(numbers.map(|number| words.keys()[number]).collect()),
+            Keys::Wide(words) => Rows::Wide(numbers.map(|number| words.keys()[number]).collect()),
+            Keys::Bytes(strings) => {
+                let mut rows = Bytes::default();
+                numbers.for_each(|number| rows.push(strings.key(number)));
+                Rows::Bytes(rows)
+            }
+        })
+    }
+}
+
+fn sorted<K: Copy + Ord>(keys: &[K]) -> Vec<u32> {
+    let mut keys: Vec<(K, u32)> = keys.iter().copied().zip(0..).collect();
+    keys.sort_unstable();
+    keys.into_iter().map(|(_, number)| number).collect()
+}
