@@ -84,9 +84,8 @@ mod tests {
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
                 Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
-                Error::Machine(_) | Error::File { .. } | Error::System { .. } | Error::Changed(_) => {
-                    (ErrorClass::Environment, 1)
-                }
+                Error::Machine(_) | Error::File { .. } | Error::System { .. } => (ErrorClass::Environment, 1),
+                Error::Changed(_) | Error::Lost(_) => (ErrorClass::Environment, 1),
                 Error::Store(store) => match store {
                     StoreError::Io { .. }
                     | StoreError::DiskFull(_)
@@ -119,6 +118,7 @@ mod tests {
             Error::File { path: "a".into(), cause: refused() },
             Error::System { action: text(), cause: refused().into() },
             Error::Changed(text()),
+            Error::Lost(text()),
             Error::Internal { task: text(), cause: refused().into() },
             Error::Cancelled,
             StoreError::Io { action: "read", path: "a".into(), source: refused() }.into(),
