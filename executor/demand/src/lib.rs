@@ -37,7 +37,7 @@ pub use fusion::fused_groups;
 pub use groups::group_keys;
 pub use keys::{Datasets, InvocationInputs, KeyDeriver};
 pub use lineage::{Lineage, SourceColumn, row_origin};
-pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey, node_key, node_keys};
+pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey, node_keys};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use segments::{FAN_OUT, Node, Segments, Shape};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};

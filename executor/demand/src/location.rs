@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
+use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, Producer, StreamId};
 
 use crate::keys::Datasets;
@@ -207,15 +207,6 @@ impl<L: Lookup> Locator<'_, L> {
         Ok(self.rows_of(stream, [(segment, keys.rows)].into_iter())?.pop().flatten())
     }
 
-    /// As [`Locator::rows`], for every segment of a stream.
-    ///
-    /// # Errors
-    /// If the look-up fails.
-    pub fn rows_of_all(&self, stream: StreamId) -> Result<Vec<Option<u64>>, L::Error> {
-        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
-        self.rows_of(stream, segments.iter().map(|keys| keys.rows).enumerate())
-    }
-
     /// The numbers of rows of some segments, which have these keys.
     fn rows_of(
         &self,
@@ -252,13 +243,4 @@ impl<L: Lookup> Locator<'_, L> {
 /// The keys of the rows and of each column of a node.
 pub fn node_keys(keys: &SegmentKeys) -> impl Iterator<Item = &NodeKey> {
     std::iter::once(keys.rows.as_bytes()).chain(keys.columns.iter().map(|column| column.as_bytes()))
-}
-
-/// One key of the rows and all columns of a node.
-pub fn node_key(keys: &SegmentKeys) -> NodeKey {
-    let mut hasher = KeyHasher::new("flowc node 1");
-    node_keys(keys).for_each(|key| {
-        hasher.digest(key);
-    });
-    hasher.finish()
 }

@@ -10,7 +10,6 @@
 //! and what they give must not depend on columns that nobody reads.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,11 +54,6 @@ impl Shape {
     /// Whether there are no segments.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The number of nodes above segments.
-    pub fn nodes(&self) -> usize {
-        (1..=self.root().level).map(|level| self.width(level)).sum()
     }
 
     /// The node above all others. Of one segment, that segment.
@@ -159,11 +153,6 @@ impl Segments {
         keys
     }
 
-    /// The keys of a node or a segment; none if the tree has none there.
-    pub fn find(&self, node: Node) -> Option<SegmentKeys> {
-        (node.level <= self.root().level && node.index < self.width(node.level)).then(|| self.keys(node))
-    }
-
     /// The keys of a segment; none if there is none of this number.
     pub fn segment(&self, index: usize) -> Option<SegmentKeys> {
         (index < self.len()).then(|| self.keys(Node { level: 0, index }))
@@ -172,16 +161,6 @@ impl Segments {
     /// The keys of all segments, in order.
     pub fn iter(&self) -> impl Iterator<Item = SegmentKeys> + '_ {
         (0..self.len()).map(|index| self.keys(Node { level: 0, index }))
-    }
-
-    /// The keys of all nodes and segments.
-    pub fn all(&self) -> Vec<SegmentKeys> {
-        let mut all = Vec::new();
-        let Ok(()) = self.visit(|_, keys| {
-            all.push(keys.clone());
-            Ok::<_, Infallible>(true)
-        });
-        all
     }
 
     /// The keys of the dataset: those of its root.
@@ -264,6 +243,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
@@ -283,7 +263,8 @@ mod tests {
         let (mut segments, mut visited) = (BTreeSet::new(), 0);
         let Ok(()) = now.visit(|node, keys| {
             visited += 1;
-            let differs = before.find(node).as_ref() != Some(keys);
+            let is_there = node.level <= before.root().level && node.index < before.width(node.level);
+            let differs = !is_there || before.keys(node) != *keys;
             segments.extend((differs && node.level == 0).then_some(node.index));
             Ok::<_, Infallible>(differs)
         });

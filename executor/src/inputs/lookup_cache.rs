@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use flowc_demand::{Datasets, NodeKey, node_keys};
-use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey};
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::StreamId;
 use flowc_platform::lock;
 use flowc_store::{Store, StoreError, StoredColumn};
@@ -35,7 +35,7 @@ pub(crate) struct LookupCache<'a> {
     /// The rows below nodes of which all was found.
     nodes: Mutex<Found<NodeKey, u64>>,
     /// What the segments below nodes hold.
-    contents: Mutex<Found<NodeKey, Arc<[SegmentContent]>>>,
+    contents: Mutex<Found<[u8; 32], Arc<[SegmentContent]>>>,
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
 }
 
@@ -99,7 +99,7 @@ impl<'a> LookupCache<'a> {
             HashMap<ColumnKey, StoredColumn>,
             HashMap<RowsKey, u64>,
             HashMap<NodeKey, u64>,
-            HashMap<NodeKey, Arc<[SegmentContent]>>,
+            HashMap<[u8; 32], Arc<[SegmentContent]>>,
         );
         let found = store.memo_relied_on(FOUND, &key(pipeline), |(columns, ..): &Kept| {
             columns.values().map(StoredColumn::need).collect()
@@ -144,15 +144,15 @@ impl<'a> LookupCache<'a> {
     }
 
     /// What the segments below a node hold, if it was noted.
-    pub(crate) fn contents(&self, node: &NodeKey) -> Option<Arc<[SegmentContent]>> {
+    pub(crate) fn contents(&self, node: &SegmentKeys) -> Option<Arc<[SegmentContent]>> {
         #[cfg(test)]
         lookups::add(self.dir(), 1);
-        lock(&self.contents).get(node)
+        lock(&self.contents).get(&key_of_contents(node))
     }
 
     /// Takes in what the segments below a node hold.
-    pub(crate) fn note_contents(&self, node: NodeKey, contents: Arc<[SegmentContent]>) {
-        lock(&self.contents).now.insert(node, contents);
+    pub(crate) fn note_contents(&self, node: &SegmentKeys, contents: Arc<[SegmentContent]>) {
+        lock(&self.contents).now.insert(key_of_contents(node), contents);
     }
 
     /// Takes in that all below a node was found.
@@ -210,6 +210,15 @@ impl Deref for LookupCache<'_> {
     fn deref(&self) -> &Store {
         self.store
     }
+}
+
+/// What the segments below a node hold depends on the keys of all columns.
+fn key_of_contents(node: &SegmentKeys) -> [u8; 32] {
+    let mut hasher = KeyHasher::new("contents");
+    node_keys(node).for_each(|key| {
+        hasher.digest(key);
+    });
+    hasher.finish()
 }
 
 fn key(pipeline: &Path) -> [u8; 32] {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
-use flowc_demand::{Node, node_key};
+use flowc_demand::Node;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId};
 use flowc_platform::lock;
@@ -178,15 +178,15 @@ impl Outputs<'_> {
         let all: Vec<usize> = (0..self.schema(sink.stream).fields().len()).collect();
         let mut contents = Contents::new();
         for node in (0..segments.width(1)).map(|index| Node { level: 1, index }) {
-            let key = node_key(&segments.keys(node));
-            if let Some(noted) = store.contents(&key) {
+            let keys = segments.keys(node);
+            if let Some(noted) = store.contents(&keys) {
                 contents.push(noted);
                 continue;
             }
             let below = segments.below(node).map(|segment| self.content_of(sink, segment, &all, looks));
             let Some(below) = below.collect::<Result<Option<Arc<[_]>>, Error>>()? else { return Ok(None) };
             if looks == Looks::Close {
-                store.note_contents(key, Arc::clone(&below));
+                store.note_contents(&keys, Arc::clone(&below));
             }
             contents.push(below);
         }
