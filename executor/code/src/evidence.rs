@@ -16,6 +16,14 @@ pub struct Evidence {
     pub absent: BTreeSet<PathBuf>,
     /// Environment variables with their values; none for one that is not set.
     pub variables: BTreeMap<String, Option<OsString>>,
+    /// How names of environment variables begin, with all that are set: one more would have counted.
+    pub variable_sets: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// The names of all environment variables of this process that begin so.
+pub fn variables_beginning(with: &str) -> BTreeSet<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name.starts_with(with)).collect()
 }
 
 impl Evidence {
@@ -35,6 +43,11 @@ impl Evidence {
         value
     }
 
+    /// Adds the names of all variables of this process that begin so. Their values may be secret.
+    pub fn variables_beginning(&mut self, with: &str) {
+        self.variable_sets.insert(with.to_owned(), variables_beginning(with));
+    }
+
     /// Adds all of another.
     pub fn extend(&mut self, other: Evidence) {
         // What was seen first counts, so that a change between the two is noticed.
@@ -43,6 +56,7 @@ impl Evidence {
         }
         self.absent.extend(other.absent);
         self.variables.extend(other.variables);
+        self.variable_sets.extend(other.variable_sets);
     }
 
     /// Adds these names below a folder and below each folder above it.

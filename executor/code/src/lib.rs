@@ -18,7 +18,7 @@ mod tree;
 mod walk;
 
 pub use error::CodeError;
-pub use evidence::Evidence;
+pub use evidence::{Evidence, variables_beginning};
 pub use exact::{exact_digest, exact_stamps};
 pub use own::PipelineFiles;
 pub use parts::Parts;

@@ -17,6 +17,9 @@ const RUSTUP_SERVER: &str = "RUSTUP_DIST_SERVER";
 /// How names of variables begin that say where packages come from. What is fetched is pinned by digests.
 const FETCHING_SETS: [&str; 4] = ["CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"];
 
+/// How names of variables begin that say things of one registry.
+const REGISTRIES: &str = "CARGO_REGISTRIES_";
+
 /// Where programs of the system lie. Folders of the caller's own `PATH` differ from shell to shell.
 const SYSTEM: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -35,7 +38,7 @@ fn is_for_fetching(name: &str) -> bool {
 
 /// Whether a variable says which registry a package is of, which cargo asks also for packages that are on this machine.
 fn names_a_registry(name: &str) -> bool {
-    let of_a_registry = name.strip_prefix("CARGO_REGISTRIES_");
+    let of_a_registry = name.strip_prefix(REGISTRIES);
     of_a_registry.is_some_and(|name| name.ends_with("_INDEX") || name.ends_with("_PROTOCOL"))
 }
 
@@ -88,6 +91,7 @@ pub(crate) fn settings(dir: &Path) -> Vec<PathBuf> {
 pub(crate) fn evidence(dir: &Path) -> Evidence {
     let mut evidence = Evidence::default();
     TOOLCHAIN.iter().for_each(|name| drop(evidence.variable(name)));
+    evidence.variables_beginning(REGISTRIES);
     variables(names_a_registry).keys().for_each(|name| drop(evidence.variable(name)));
     let names = [".cargo/config.toml", ".cargo/config", "rust-toolchain", "rust-toolchain.toml", "Cargo.toml"];
     evidence.look_above(dir, &names);

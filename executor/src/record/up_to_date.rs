@@ -6,11 +6,12 @@
 //! database, no component.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use flowc_code::Evidence;
+use flowc_code::{Evidence, variables_beginning};
 use flowc_planner::key::KeyHasher;
 use flowc_platform::{FileStamp, processor_kind};
 use flowc_store::Store;
@@ -33,6 +34,8 @@ pub(crate) struct UpToDateSnapshot {
     absent: Vec<PathBuf>,
     /// Variables of the environment, and their values.
     variables: Vec<(String, Option<OsString>)>,
+    /// How names of variables begin, and all that are set.
+    variable_sets: Vec<(String, BTreeSet<String>)>,
     /// The kind of processors that programs ran on, if some did.
     processor: Option<String>,
     /// The report of the run.
@@ -71,7 +74,8 @@ impl UpToDateSnapshot {
         stamps.sort_by_key(|(_, stamp)| Reverse(stamp.modified_ns));
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        Some(Self { texts, stamps, racy, absent, variables, processor: None, report, notices })
+        let variable_sets = code.variable_sets.iter().map(|(with, names)| (with.clone(), names.clone())).collect();
+        Some(Self { texts, stamps, racy, absent, variables, variable_sets, processor: None, report, notices })
     }
 
     /// The snapshot of a pipeline with programs: it holds on this kind of processors alone.
@@ -92,6 +96,7 @@ impl UpToDateSnapshot {
         self.texts.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
             && self.processor.as_ref().is_none_or(|kind| *kind == processor_kind())
             && self.variables.iter().all(|(name, value)| std::env::var_os(name) == *value)
+            && self.variable_sets.iter().all(|(with, names)| variables_beginning(with) == *names)
             && all_hold(&self.stamps, threads)
             && !self.absent.iter().any(|path| path.exists())
             && self.racy.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
@@ -156,4 +161,27 @@ fn key(options: &Options) -> Option<[u8; 32]> {
         hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
     }
     Some(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_planner::key::PlanHash;
+
+    use super::*;
+
+    fn snapshot(sets: &[(&str, &[&str])]) -> UpToDateSnapshot {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let variable_sets = sets.iter().map(|(with, all)| ((*with).to_owned(), names(all))).collect();
+        let code = Evidence { variable_sets, ..Evidence::default() };
+        let report = RunReport { plan: PlanHash::new([0; 32]), stages: vec![], outputs: vec![], streams: vec![] };
+        UpToDateSnapshot::new(vec![], vec![], &code, report, vec![]).unwrap()
+    }
+
+    #[test]
+    fn a_variable_more_or_less_is_a_change() {
+        assert!(snapshot(&[]).holds(1));
+        assert!(snapshot(&[("FLOWC_NO_SUCH_", &[])]).holds(1));
+        assert!(!snapshot(&[("FLOWC_NO_SUCH_", &["FLOWC_NO_SUCH_ONE"])]).holds(1), "one has gone");
+        assert!(!snapshot(&[("PATH", &[])]).holds(1), "one has come");
+    }
 }
