@@ -10,8 +10,11 @@ mod tests;
 
 /// Something to do.
 pub(crate) trait Job: Send + Sync {
+    /// What jobs are ordered by.
+    type Rank: Copy + Ord + Send;
+
     /// Of jobs that could be begun, those of a lower rank are; of one rank, those that were added first.
-    fn rank(&self) -> u8;
+    fn rank(&self) -> Self::Rank;
 
     /// What it holds while it runs.
     fn needs(&self) -> Tokens {
@@ -56,16 +59,16 @@ pub(crate) struct Limits {
 }
 
 /// Jobs and their order.
-pub(crate) struct Scheduler<J> {
+pub(crate) struct Scheduler<J: Job> {
     limits: Limits,
     state: Mutex<State<J>>,
     wake: Condvar,
 }
 
-struct State<J> {
+struct State<J: Job> {
     jobs: Vec<Entry<J>>,
     /// By rank, those that wait for a thread and tokens alone.
-    ready: BTreeSet<(u8, JobId)>,
+    ready: BTreeSet<(J::Rank, JobId)>,
     free: Tokens,
     /// Jobs that are not settled.
     open: usize,
@@ -74,10 +77,10 @@ struct State<J> {
     failures: Vec<(JobId, Error)>,
 }
 
-struct Entry<J> {
+struct Entry<J: Job> {
     /// None once it has run: what it holds in memory goes with it.
     job: Option<Arc<J>>,
-    rank: u8,
+    rank: J::Rank,
     /// The job that is not done without this one.
     whole: Option<JobId>,
     /// Jobs before it that are not settled.
@@ -101,7 +104,7 @@ enum Outcome {
 type Perform<'p, J> = dyn Fn(&Worker<'_, J>, &J) -> Result<(), Error> + Sync + 'p;
 
 /// A job that runs. What it adds runs in the same scheduler.
-pub(crate) struct Worker<'s, J> {
+pub(crate) struct Worker<'s, J: Job> {
     scheduler: &'s Scheduler<J>,
     perform: &'s Perform<'s, J>,
     job: JobId,
@@ -200,7 +203,7 @@ impl<J: Job> Worker<'_, J> {
 
     /// Does jobs of a lower rank than this here and now, while more of them wait than there are processors. So a job that adds
     /// others does not run away from them: what they hold in memory stays bounded.
-    pub(crate) fn relieve(&self, rank: u8) {
+    pub(crate) fn relieve(&self, rank: J::Rank) {
         let most = self.scheduler.limits.tokens.processors;
         loop {
             let mut state = self.scheduler.lock();
@@ -249,18 +252,18 @@ impl<J: Job> State<J> {
     /// The next job for which there are tokens, with these.
     fn begin(&mut self) -> Option<(JobId, Arc<J>)> {
         let (jobs, free) = (&self.jobs, &mut self.free);
-        let fits = |(_, id): &&(u8, JobId)| jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
+        let fits = |(_, id): &&(J::Rank, JobId)| jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
         let next = self.ready.iter().find(fits).copied()?;
         self.taken(next)
     }
 
     /// The next job of a lower rank, for a thread that holds tokens already.
-    fn pop(&mut self, below: u8) -> Option<(JobId, Arc<J>)> {
+    fn pop(&mut self, below: J::Rank) -> Option<(JobId, Arc<J>)> {
         let next = self.ready.range(..(below, JobId(0))).next().copied()?;
         self.taken(next)
     }
 
-    fn taken(&mut self, next: (u8, JobId)) -> Option<(JobId, Arc<J>)> {
+    fn taken(&mut self, next: (J::Rank, JobId)) -> Option<(JobId, Arc<J>)> {
         self.ready.remove(&next);
         Some((next.1, self.jobs[next.1.0].job.take()?))
     }

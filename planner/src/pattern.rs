@@ -72,7 +72,7 @@ pub fn normal(path: &str) -> String {
 }
 
 /// A whole pattern.
-pub(crate) struct Pattern {
+pub struct Pattern {
     rooted: bool,
     parts: Vec<Part>,
 }
@@ -82,7 +82,7 @@ impl Pattern {
     ///
     /// # Errors
     /// Why it is no glob.
-    pub(crate) fn new(text: &str) -> Result<Self, String> {
+    pub fn new(text: &str) -> Result<Self, String> {
         let parts = normal(text).trim_start_matches('/').split('/').map(Part::new).collect::<Result<_, _>>()?;
         Ok(Self { rooted: text.starts_with('/'), parts })
     }

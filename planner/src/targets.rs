@@ -142,9 +142,9 @@ impl Written {
 }
 
 /// Whether a sink in this place may write a file that a pattern matches. Both are paths without links, as far as that is known.
-pub fn may_feed(sink: &SinkSpec, place: &str, pattern: &str) -> bool {
+pub fn may_feed(sink: &SinkSpec, place: &str, pattern: &Pattern) -> bool {
     let written = Written::of(sink).map(|written| Written { path: normal(place), ..written });
-    written.zip(Pattern::new(pattern).ok()).is_some_and(|(written, pattern)| written.may_feed(&pattern))
+    written.is_some_and(|written| written.may_feed(pattern))
 }
 
 /// How the folders of a partition column start; characters that are escaped there are left open.

@@ -30,6 +30,9 @@ impl Batch {
     }
 
     /// The columns with these numbers, counted within the columns that the stage declared to read.
+    ///
+    /// # Errors
+    /// If a number is not one of theirs, or a column does not fit its schema.
     pub fn read(&self, columns: &[usize]) -> Result<Vec<ArrayRef>> {
         let field = |&i: &usize| self.reads.fields().get(i).cloned().ok_or_else(|| unread(i));
         let fields = columns.iter().map(field).collect::<Result<Vec<FieldRef>>>()?;
@@ -41,16 +44,25 @@ impl Batch {
     }
 
     /// One column.
+    ///
+    /// # Errors
+    /// If there is no such column, or it does not fit its schema.
     pub fn column(&self, index: usize) -> Result<ArrayRef> {
         self.read(&[index])?.pop().ok_or_else(|| unread(index))
     }
 
     /// All columns that the stage declared to read.
+    ///
+    /// # Errors
+    /// If a column does not fit its schema.
     pub fn read_all(&self) -> Result<Vec<ArrayRef>> {
         self.read(&(0..self.reads.fields().len()).collect::<Vec<_>>())
     }
 
     /// The rows where the mask is true; null counts as false.
+    ///
+    /// # Errors
+    /// If the mask has another number of rows.
     pub fn filter(&self, mask: &BooleanArray) -> Result<Batch> {
         if mask.len() != self.rows() {
             return Err(Problem::new(format!("a mask of {} bits for {} rows", mask.len(), self.rows())));
@@ -63,6 +75,9 @@ impl Batch {
     }
 
     /// The rows with these numbers, in this order, repeatedly too.
+    ///
+    /// # Errors
+    /// If a number is null. One beyond the rows ends the invocation.
     pub fn take(&self, indices: &UInt32Array) -> Result<Batch> {
         if indices.null_count() > 0 {
             return Err(Problem::new("row numbers to take must not be null"));
@@ -76,6 +91,9 @@ impl Batch {
     }
 
     /// A batch of an output port: what the port's description passes on, and these written columns in order.
+    ///
+    /// # Errors
+    /// If a column nests too deep. What the port's description does not allow ends the invocation.
     pub fn derive(&self, port: usize, written: &[ArrayRef]) -> Result<Batch> {
         self.handle.derive(port as u32, written).map(|handle| self.with(handle))
     }

@@ -36,12 +36,18 @@ impl Columns {
     }
 
     /// The columns with these names; the list lies at `config_path`.
+    ///
+    /// # Errors
+    /// If one of them is not there.
     pub fn find_all<S: AsRef<str>>(&self, config_path: &str, names: &[S]) -> Result<Vec<Column>> {
         let find = |(i, name): (usize, &S)| self.find(&format!("{config_path}/{i}"), name.as_ref());
         names.iter().enumerate().map(find).collect()
     }
 
     /// The text column with this name: `Utf8`, `LargeUtf8` or `Utf8View`.
+    ///
+    /// # Errors
+    /// If there is no such column, or it is no text.
     pub fn text(&self, config_path: &str, name: &str) -> Result<Column> {
         self.find(config_path, name)?.expect("text", is_text)
     }
@@ -74,6 +80,9 @@ impl Column {
     }
 
     /// This column, if its type will do. `what` says in words which types would.
+    ///
+    /// # Errors
+    /// If it will not: blamed on the config value that names the column.
     pub fn expect(self, what: &str, fits: impl FnOnce(&DataType) -> bool) -> Result<Self> {
         match fits(self.data_type()) {
             true => Ok(self),

@@ -24,21 +24,39 @@ pub trait Combine: Sized + 'static {
     const DOC: &'static str;
 
     /// Which columns are read, what a partial looks like, and what the result looks like.
+    ///
+    /// # Errors
+    /// What is wrong with the config or the input.
     fn describe(config: &Self::Config, input: &Columns) -> Result<Combination>;
 
     /// An empty state. `columns` are those read, or those of a partial in [`Phase::Merge`] and [`Phase::Finish`].
+    ///
+    /// # Errors
+    /// What keeps the stage from starting.
     fn new(config: Self::Config, columns: Columns, phase: Phase) -> Result<Self>;
 
     /// Adds rows of the input: the columns read, in the input's order.
+    ///
+    /// # Errors
+    /// What is wrong with the rows.
     fn add(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()>;
 
     /// Adds rows of a partial.
+    ///
+    /// # Errors
+    /// What is wrong with the partial.
     fn merge(&mut self, columns: &[ArrayRef], rows: usize) -> Result<()>;
 
     /// Writes the state to port 0 as a partial.
+    ///
+    /// # Errors
+    /// If the state is more than can be written.
     fn partial(&mut self, outputs: &mut Outputs) -> Result<()>;
 
     /// Writes the result.
+    ///
+    /// # Errors
+    /// If the result is more than can be written.
     fn finish(&mut self, outputs: &mut Outputs) -> Result<()>;
 }
 

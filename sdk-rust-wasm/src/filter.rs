@@ -21,9 +21,15 @@ pub trait FilterRows: DeserializeOwned + JsonSchema + 'static {
 
     /// Which columns are read. When the stage runs, it is asked again with those columns alone, and may then keep what
     /// it needs of them.
+    ///
+    /// # Errors
+    /// What is wrong with the config or the columns.
     fn describe(&mut self, input: &Columns) -> Result<Vec<Column>>;
 
     /// Which rows stay: those where the mask is true. `columns` are in the order of [`FilterRows::describe`].
+    ///
+    /// # Errors
+    /// What is wrong with the rows.
     fn keep(&mut self, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray>;
 }
 

@@ -21,9 +21,15 @@ pub trait MapColumns: DeserializeOwned + JsonSchema + 'static {
 
     /// Which columns are read, and what is written. Every column that is looked up here must be read: when the stage
     /// runs, it is asked again with those columns alone.
+    ///
+    /// # Errors
+    /// What is wrong with the config or the columns.
     fn describe(&self, input: &Columns) -> Result<Mapping>;
 
     /// The columns written, from those read, in the order of the mapping; all of one length.
+    ///
+    /// # Errors
+    /// What is wrong with the rows.
     fn map(&mut self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>>;
 }
 

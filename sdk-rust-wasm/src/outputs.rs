@@ -18,11 +18,17 @@ impl Outputs {
     }
 
     /// Gives a batch that was derived from an input's; or one of the input itself, if the port only passes columns on.
+    ///
+    /// # Errors
+    /// If the port does not take the batch: that ends the invocation.
     pub fn emit(&mut self, port: usize, batch: Batch) -> Result<()> {
         host::emit(port as u32, batch.into_handle())
     }
 
     /// Gives columns to a port that passes nothing on.
+    ///
+    /// # Errors
+    /// If there are no columns, or a column nests too deep. What the port does not take ends the invocation.
     pub fn write(&mut self, port: usize, columns: &[ArrayRef]) -> Result<()> {
         let rows = columns.first().map(|column| column.len());
         let rows = rows.ok_or_else(|| Problem::new("a batch without columns: use `write_rows`"))?;
@@ -30,11 +36,17 @@ impl Outputs {
     }
 
     /// Gives that many rows to a port that passes nothing on; needed for rows without columns.
+    ///
+    /// # Errors
+    /// If a column nests too deep. What the port does not take ends the invocation.
     pub fn write_rows(&mut self, port: usize, rows: usize, columns: &[ArrayRef]) -> Result<()> {
         host::emit(port as u32, host::make(port as u32, rows as u64, columns)?)
     }
 
     /// Gives a record batch of any length, in pieces.
+    ///
+    /// # Errors
+    /// If a column nests too deep. What the port does not take ends the invocation.
     pub fn write_batch(&mut self, port: usize, batch: &RecordBatch) -> Result<()> {
         (0..batch.num_rows()).step_by(MAX_ROWS).try_for_each(|start| {
             let piece = batch.slice(start, MAX_ROWS.min(batch.num_rows() - start));

@@ -60,20 +60,35 @@ pub trait Stage: Sized + 'static {
     const OUTPUTS: &'static [&'static str] = &["out"];
 
     /// What the stage does with this config and these inputs. Pure.
+    ///
+    /// # Errors
+    /// What is wrong with the config or the inputs.
     fn describe(config: &Self::Config, inputs: &[Columns]) -> Result<Description>;
 
     /// Starts an invocation.
+    ///
+    /// # Errors
+    /// What keeps the stage from starting.
     fn open(config: Self::Config, opening: Opening) -> Result<Self>;
 
     /// Takes a batch of an input. Inputs come one after the other, those that are whole first.
+    ///
+    /// # Errors
+    /// What is wrong with the batch.
     fn push(&mut self, port: usize, batch: Batch, outputs: &mut Outputs) -> Result<()>;
 
     /// An input has no more rows in this invocation.
+    ///
+    /// # Errors
+    /// What is wrong with the input as a whole.
     fn end_of_input(&mut self, _port: usize, _outputs: &mut Outputs) -> Result<()> {
         Ok(())
     }
 
     /// Nothing more will come: emit what is left.
+    ///
+    /// # Errors
+    /// What is wrong with the inputs as a whole.
     fn finish(&mut self, _outputs: &mut Outputs) -> Result<()> {
         Ok(())
     }

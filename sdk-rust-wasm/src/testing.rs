@@ -19,6 +19,9 @@ use crate::problem::{Problem, Result, parse_config};
 use crate::stage::{Opening, Phase, Stage};
 
 /// What the stage says of this config and these inputs.
+///
+/// # Errors
+/// What the stage finds wrong with them.
 pub fn describe<S: Stage>(config: &serde_json::Value, inputs: &[SchemaRef]) -> Result<Description> {
     let schemas = inputs.iter().cloned().enumerate();
     let columns: Vec<Columns> = schemas.map(|(port, schema)| Columns { port, schema }).collect();
@@ -27,6 +30,9 @@ pub fn describe<S: Stage>(config: &serde_json::Value, inputs: &[SchemaRef]) -> R
 
 /// Runs a stage over its inputs, each a list of segments of one batch (at least one, if only an empty one, for its
 /// schema). Gives one record batch per output port.
+///
+/// # Errors
+/// What the stage finds wrong, or what it does that its description does not allow.
 pub fn run<S: Stage>(config: &serde_json::Value, inputs: &[Vec<RecordBatch>]) -> Result<Vec<RecordBatch>> {
     let schema = |input: &Vec<RecordBatch>| input.first().map(RecordBatch::schema);
     let schemas: Option<Vec<SchemaRef>> = inputs.iter().map(schema).collect();

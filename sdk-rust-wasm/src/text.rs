@@ -8,6 +8,9 @@ use crate::arrow::datatypes::DataType;
 use crate::problem::{Problem, Result};
 
 /// A text column as `Utf8`; without a copy if it is that already.
+///
+/// # Errors
+/// If the column is no text.
 pub fn text(array: &ArrayRef) -> Result<StringArray> {
     match array.data_type() {
         DataType::Utf8 => Ok(array.as_string::<i32>().clone()),

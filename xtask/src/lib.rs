@@ -5,6 +5,7 @@ pub mod containers;
 pub mod corpus;
 mod demo;
 mod fuzz;
+mod lints;
 pub mod process;
 pub mod python;
 pub mod setup;

@@ -94,7 +94,7 @@ pub fn succeeds(command: &mut Command) -> bool {
 }
 
 /// The command as typed, with the program's name instead of its path.
-fn said(command: &Command) -> String {
+pub(crate) fn said(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     match typed(command).split_once(' ') {
         Some((_, arguments)) => format!("{program} {arguments}"),

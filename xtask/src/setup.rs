@@ -1,6 +1,6 @@
 //! What the build needs beyond cargo, added where it is missing: wasm targets, rustfmt and clippy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -24,8 +24,7 @@ pub fn targets(workspace: &Workspace) -> Result<()> {
 /// # Errors
 /// If rustup can't add a target.
 pub fn add_targets(workspace: &Workspace, targets: &[&str]) -> Result<()> {
-    let sysroot = process::output(rustc(workspace).args(["--print", "sysroot"]))?;
-    let libraries = Path::new(sysroot.trim()).join("lib/rustlib");
+    let libraries = sysroot(workspace)?.join("lib/rustlib");
     let is_missing = |target: &&str| !libraries.join(target).join("lib").is_dir();
     let missing: Vec<&str> = targets.iter().copied().filter(is_missing).collect();
     add(workspace, "target", &missing)
@@ -61,10 +60,11 @@ fn add(workspace: &Workspace, what: &str, missing: &[&str]) -> Result<()> {
     process::run(Command::new("rustup").args([what, "add", "--toolchain", &channel]).args(missing))
 }
 
-fn rustc(workspace: &Workspace) -> Command {
-    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    command.current_dir(&workspace.root);
-    command
+/// The folder of the toolchain that compiles the checkout.
+pub(crate) fn sysroot(workspace: &Workspace) -> Result<PathBuf> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let sysroot = process::output(rustc.current_dir(&workspace.root).args(["--print", "sysroot"]))?;
+    Ok(sysroot.trim_end().into())
 }
 
 /// The toolchain that `rust-toolchain.toml` names.

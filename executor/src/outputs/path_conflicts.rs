@@ -1,11 +1,12 @@
 //! Sinks in the place of a source's file, or of another sink, under another path: through a link, or absolute where the other is relative.
 //! The planner sees paths that are written alike, and refuses those.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use flowc_planner::may_feed;
-use flowc_planner::pattern::{folder_and_rest, normal};
+use flowc_planner::pattern::{Pattern, folder_and_rest, normal};
 use flowc_planner::plan::{Plan, Sink, Source};
 use flowc_platform::FileStamp;
 use flowc_sinks::{Claim, Sinks};
@@ -98,28 +99,42 @@ fn same_place<'p>(claims: &[Claimed<'p>]) -> Option<(&'p Sink, &'p Sink)> {
 /// A sink that writes what the next run of a source would read.
 fn fed<'p>(claims: &[Claimed<'p>], sources: &'p [Source], base: &Path) -> Option<(&'p Sink, &'p Source)> {
     let base = true_place(base);
-    let patterns: Vec<(&Source, Way, String)> = sources
-        .iter()
-        .flat_map(|source| {
-            let patterns = flowc_sources::source(&source.spec, &base).patterns().to_vec();
-            patterns.into_iter().map(move |text| (source, text))
-        })
-        .map(|(source, text)| {
-            let (folder, rest) = folder_and_rest(&text);
-            (source, Way::of(folder, &base), rest.to_owned())
-        })
-        .collect();
+    let reads: Vec<Reads<'_>> = sources.iter().flat_map(|source| Reads::of(source, &base)).collect();
     for Claimed { claim, sink } in claims {
         let way = Way::of(&claim.text, &base);
-        let near = patterns.iter().filter(|(_, folder, _)| way.may_meet(folder));
-        let feeds = |folder: &Way, rest: &str| {
-            may_feed(&sink.spec, &way.place.to_string_lossy(), &folder.place.join(rest).to_string_lossy())
-        };
-        if let Some((source, ..)) = near.into_iter().find(|(_, folder, rest)| feeds(folder, rest)) {
-            return Some((*sink, source));
+        let place = way.place.to_string_lossy();
+        let feeds = |pattern: Option<&Pattern>| pattern.is_some_and(|pattern| may_feed(&sink.spec, &place, pattern));
+        let mut near = reads.iter().filter(|reads| way.may_meet(&reads.folder));
+        if let Some(reads) = near.find(|reads| feeds(reads.pattern())) {
+            return Some((*sink, reads.source));
         }
     }
     None
+}
+
+/// Files that a source reads.
+struct Reads<'p> {
+    source: &'p Source,
+    folder: Way,
+    /// The pattern below the folder.
+    rest: String,
+    /// The pattern as a path without links. It is compiled for the first sink that is near.
+    pattern: OnceCell<Option<Pattern>>,
+}
+
+impl<'p> Reads<'p> {
+    fn of(source: &'p Source, base: &Path) -> Vec<Self> {
+        let of_text = |text: &String| {
+            let (folder, rest) = folder_and_rest(text);
+            Self { source, folder: Way::of(folder, base), rest: rest.to_owned(), pattern: OnceCell::new() }
+        };
+        flowc_sources::source(&source.spec, base).patterns().iter().map(of_text).collect()
+    }
+
+    fn pattern(&self) -> Option<&Pattern> {
+        let compiled = || Pattern::new(&self.folder.place.join(&self.rest).to_string_lossy()).ok();
+        self.pattern.get_or_init(compiled).as_ref()
+    }
 }
 
 /// A path of the text, and where it leads.

@@ -39,21 +39,36 @@ pub(crate) enum Job<'r> {
     Sink(Arc<Scanned<'r>>, usize),
 }
 
-/// The rank of [`Job::Read`]: jobs below it hold rows in memory.
-const READ: u8 = 3;
+/// What comes first. Whatever is before [`Rank::Read`] gives memory free that rows take.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    /// A task whose rows are in memory.
+    TaskInMemory,
+    Decode,
+    End,
+    Read,
+    /// A task whose rows are in the store.
+    EarlyTask,
+    Demand,
+    Task,
+    Sink,
+    StartPrograms,
+}
 
 impl schedule::Job for Job<'_> {
-    fn rank(&self) -> u8 {
+    type Rank = Rank;
+
+    fn rank(&self) -> Rank {
         match self {
-            Job::Early(early, _) if early.holds_rows => 0,
-            Job::Decode(_) => 1,
-            Job::End(_) => 2,
-            Job::Read(_) => READ,
-            Job::Early(..) => 4,
-            Job::Demand => 5,
-            Job::Task(..) => 6,
-            Job::Sink(..) => 7,
-            Job::StartPrograms(..) => 8,
+            Job::Early(early, _) if early.holds_rows => Rank::TaskInMemory,
+            Job::Decode(_) => Rank::Decode,
+            Job::End(_) => Rank::End,
+            Job::Read(_) => Rank::Read,
+            Job::Early(..) => Rank::EarlyTask,
+            Job::Demand => Rank::Demand,
+            Job::Task(..) => Rank::Task,
+            Job::Sink(..) => Rank::Sink,
+            Job::StartPrograms(..) => Rank::StartPrograms,
         }
     }
 
@@ -204,7 +219,7 @@ impl<'r> Jobs<'r> {
         match job {
             Job::Read(place) => self.scanner().read(*place, &mut |segment| {
                 worker.add_part(Job::Decode(segment), &[]);
-                worker.relieve(READ);
+                worker.relieve(Rank::Read);
             }),
             Job::Decode(segment) => {
                 let decoded = self.scanner().decode(segment)?;

@@ -9,6 +9,8 @@ use super::*;
 struct Numbered(usize, u8);
 
 impl Job for Numbered {
+    type Rank = u8;
+
     fn rank(&self) -> u8 {
         self.1
     }
@@ -123,9 +125,9 @@ fn lower_ranks_come_first() {
 struct Needing(usize);
 
 impl Job for Needing {
-    fn rank(&self) -> u8 {
-        0
-    }
+    type Rank = ();
+
+    fn rank(&self) {}
 
     fn needs(&self) -> Tokens {
         Tokens { processors: self.0 }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Drawing, Shape};
+use super::drawing::{Drawing, Shape};
 use super::text_width;
 
 const HEIGHT: f64 = 48.0;
@@ -337,7 +337,7 @@ fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::graph::{Arrow, Box};
+    use super::super::drawing::{Arrow, Box};
     use super::*;
 
     /// Chains of stages with arrows between any two of them, forwards.

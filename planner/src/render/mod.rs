@@ -1,5 +1,6 @@
 //! A plan for people: as text, and as a drawing.
 
+mod drawing;
 mod graph;
 mod layout;
 mod plan_text;
