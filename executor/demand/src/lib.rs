@@ -10,7 +10,8 @@
 //! 5. [`ahead`] says which tasks need not wait until all sources have been read;
 //! 6. [`content`] derives the keys of a task's results from the content of what it takes in, so that equal content is
 //!    recognised (early cutoff);
-//! 7. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
+//! 7. [`pass`] says which tasks are done in one pass, through a tree of stages;
+//! 8. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
 //!
 //! `tests/cases` has one text file per test: a pipeline, what changes, and the tasks that follow.
 
@@ -24,6 +25,7 @@ mod groups;
 mod keys;
 mod lineage;
 mod location;
+mod pass;
 mod passthrough;
 mod selection;
 mod task;
@@ -36,6 +38,7 @@ pub use groups::group_keys;
 pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{ColumnLocation, Locator, Lookup};
+pub use pass::{TaskTree, TreeNode};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};

@@ -1,9 +1,9 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
+use flowc_demand::{ChainKeys, ChainStage, ContentKeys, Root, Task, Work, passthrough};
 use flowc_planner::key::ColumnKey;
 use flowc_store::{Record, StoredColumn};
 
@@ -14,8 +14,16 @@ use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
-use crate::run::tally::Tally;
+use crate::run::tally::{Called, Tally};
 use crate::{Error, Event};
+
+/// The keys that a task's results have.
+struct ResultKeys {
+    /// From what it is.
+    derived: ChainKeys,
+    /// From the content of what it takes in, if they are others.
+    contents: Option<ChainKeys>,
+}
 
 /// Executes tasks over what a run knows.
 #[derive(Clone, Copy)]
@@ -41,15 +49,47 @@ impl Execution<'_> {
         }
     }
 
-    /// Brings a task's results into the store.
+    /// Brings the results of a pass's tasks into the store. A task may fail without the others.
     ///
     /// # Errors
-    /// If a stage or what it needs fails. A panic of the engine or a runner is one too.
-    pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
-        Error::catch(|| self.described(task), || self.perform(task))
+    /// If what all of them share fails. A panic of the engine or a runner is one too.
+    pub(crate) fn execute(&self, tasks: &[&Task]) -> Result<Vec<Result<(), Error>>, Error> {
+        Error::catch(|| self.described(tasks[0]), || self.perform(tasks))
     }
 
-    fn perform(&self, task: &Task) -> Result<(), Error> {
+    fn perform(&self, tasks: &[&Task]) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut results: Vec<Result<(), Error>> = tasks.iter().map(|_| Ok(())).collect();
+        let mut due = Vec::new();
+        for (place, task) in tasks.iter().enumerate() {
+            due.extend(self.due(task)?.map(|keys| (place, keys)));
+        }
+        if due.is_empty() {
+            return Ok(results);
+        }
+        let pass: Vec<&Task> = due.iter().map(|(place, _)| tasks[*place]).collect();
+        let start = Instant::now();
+        let stage = &self.contents.locator.plan.stages[pass[0].id.stage].name;
+        let _span = tracing::info_span!("unit", stage, segment = self.segment(pass[0])).entered();
+        for task in &pass {
+            self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
+        }
+        let mut said = Vec::new();
+        let ran = self.chains.run(&pass, &mut said);
+        self.report_log(pass[0], said);
+        let ran = ran.map_err(|error| self.keep_failure(pass[0], error))?;
+        let share = start.elapsed().as_secs_f64() / pass.len() as f64;
+        let mut counted = BTreeSet::new();
+        for ((place, keys), ran) in due.iter().zip(ran) {
+            let task = tasks[*place];
+            results[*place] = ran
+                .map_err(|error| self.keep_failure(task, error))
+                .and_then(|ran| self.keep(task, keys, &ran, share, &mut counted));
+        }
+        Ok(results)
+    }
+
+    /// The keys of a task's results, where it has to run for them: those of equal inputs are recorded under the task's own keys.
+    fn due(&self, task: &Task) -> Result<Option<ResultKeys>, Error> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents
@@ -58,21 +98,24 @@ impl Execution<'_> {
         {
             let stage = self.stage_name(task.id.stage);
             self.run.tell(Event::SegmentUnchanged { stage, segment: self.segment(task) });
-            return Ok(());
+            return Ok(None);
         }
-        let start = Instant::now();
-        let stage = &self.contents.locator.plan.stages[task.id.stage].name;
-        let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
-        self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
-        let mut said = Vec::new();
-        let result = self.chains.run(task, &mut said);
-        self.report_log(task, said);
-        let ran = result.map_err(|error| self.keep_failure(task, error))?;
+        Ok(Some(ResultKeys { derived, contents }))
+    }
+
+    /// Records what a task gave, unless it may not be kept. `counted` has the stages that other tasks of the pass have counted.
+    fn keep(
+        &self,
+        task: &Task,
+        keys: &ResultKeys,
+        ran: &Ran,
+        seconds: f64,
+        counted: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
         self.verify_sources(task)?;
-        self.verify_results(task, &derived, &ran)?;
-        let seconds = start.elapsed().as_secs_f64();
-        self.record(task, &derived, contents.as_ref(), &ran);
-        self.report(task, seconds, &ran);
+        self.verify_results(task, &keys.derived, ran)?;
+        self.record(task, &keys.derived, keys.contents.as_ref(), ran);
+        self.report(task, seconds, ran, counted);
         Ok(self.store().flush_if_due()?)
     }
 
@@ -140,12 +183,16 @@ impl Execution<'_> {
         Error::Stage { stage, place, message }
     }
 
-    fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
+    fn report(&self, task: &Task, seconds: f64, ran: &Ran, counted: &mut BTreeSet<usize>) {
         let segment = self.segment(task);
-        let is_called: Vec<bool> =
-            task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
+        let mut called = |link: &ChainStage| match passthrough(self.contents.locator.plan, link) {
+            _ if !counted.insert(link.stage) => Called::WithAnother,
+            Some(_) => Called::No,
+            None => Called::Yes,
+        };
+        let called: Vec<Called> = task.chain.iter().map(&mut called).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
-        self.tally().add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
+        self.tally().add(task, &called, is_combining && task.id.work != Work::Finish, seconds, ran);
         let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
