@@ -153,11 +153,10 @@ mod tests {
         ];
         let tree = TaskTree::of(&tasks.iter().collect::<Vec<_>>());
         let stages = |nodes: Vec<usize>| nodes.iter().map(|&node| tree.nodes[node].link.stage).collect::<Vec<_>>();
-        assert_eq!((0..3).map(|task| stages(tree.path(task).collect())).collect::<Vec<_>>(), [
-            vec![0, 1, 3],
-            vec![0, 2],
-            vec![0, 1, 4, 5],
-        ]);
+        assert_eq!(
+            (0..3).map(|task| stages(tree.path(task).collect())).collect::<Vec<_>>(),
+            [vec![0, 1, 3], vec![0, 2], vec![0, 1, 4, 5],]
+        );
         assert_eq!(tree.runs().map(stages).collect::<Vec<_>>(), [vec![0], vec![1], vec![2], vec![3], vec![4, 5]]);
         let needed: Vec<_> = tree.nodes.iter().map(|node| node.link.needed[0].clone()).collect();
         assert_eq!(needed[..2], [vec![true, true], vec![true, true]]);

@@ -7,6 +7,7 @@ mod components;
 mod crash;
 mod early;
 mod faults;
+mod forks;
 mod integrity;
 mod keyed;
 mod parquet;
