@@ -5,6 +5,7 @@
 mod support;
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::Value;
 use support::project::Project;
@@ -39,12 +40,14 @@ fn pipeline(seed: u64, more: &str) -> String {
         let input = format!("in \"s{above}\"");
         let body = match numbers.below(6) {
             0 => format!("{input}; std \"count@1\"; config {{ by \"word\" }}"),
-            1 => format!("{input}; std \"filter@1\"; config {{ where {{ column \"word\"; op \"!=\"; value \"sea\" }} }}"),
+            1 => {
+                format!("{input}; std \"filter@1\"; config {{ where {{ column \"word\"; op \"!=\"; value \"sea\" }} }}")
+            }
             2 => format!(
-                "in rows=\"s{above}\" table=\"table\"; std \"lookup@1\"; config {{ on \"word\"; mode \"left\"; prefix \"k{number}\" }}"
+                "in rows=\"s{above}\" table=\"table\"; std \"lookup@1\"; config {{ on {{ left \"word\"; right \"word\" }}; mode \"left\"; prefix \"k{number}\" }}"
             ),
             3 => format!(
-                "in rows=\"s{above}\" table=\"table\"; std \"lookup@1\"; config {{ on \"word\"; mode \"anti\" }}"
+                "in rows=\"s{above}\" table=\"table\"; std \"lookup@1\"; config {{ on {{ left \"word\"; right \"word\" }}; mode \"anti\" }}"
             ),
             _ => format!("{input}; std \"tokenize@1\"; config {{ column \"word\" }}"),
         };
@@ -64,7 +67,13 @@ fn pipeline(seed: u64, more: &str) -> String {
 /// The digests of what a run in a new store writes.
 fn outputs(text: &str, jobs: usize) -> Value {
     let project = project(text);
-    let output = project.flowc(&["run", "--json", "--jobs", &jobs.to_string()]).output().unwrap();
+    // Compiling takes seconds: new stores share what is compiled.
+    let (shared, store) = (Path::new(env!("CARGO_TARGET_TMPDIR")).join("cwasm"), project.folder().join("store"));
+    std::fs::create_dir_all(&shared).unwrap();
+    std::fs::create_dir_all(&store).unwrap();
+    std::os::unix::fs::symlink(shared, store.join("cwasm")).unwrap();
+    let store = store.to_str().unwrap();
+    let output = project.flowc(&["run", "--json", "--jobs", &jobs.to_string(), "--store", store]).output().unwrap();
     assert!(output.status.success(), "{}\n{text}", String::from_utf8_lossy(&output.stderr));
     let last = String::from_utf8_lossy(&output.stdout).lines().last().unwrap().to_owned();
     serde_json::from_str::<Value>(&last).unwrap()["outputs"].clone()
@@ -83,7 +92,7 @@ fn project(text: &str) -> Project {
 #[test]
 fn together_or_apart_the_results_are_the_same() {
     let mut forks = 0;
-    for seed in 1..=6 {
+    for seed in 1..=4 {
         let text = pipeline(seed * 0x9e37_79b9_7f4a_7c15, "");
         forks += usize::from(
             plan(&project(&text)).matches("    stored: ").count() > plan(&project(&text)).matches("\nunit ").count(),
@@ -96,5 +105,5 @@ fn together_or_apart_the_results_are_the_same() {
             assert_eq!(outputs(&apart, if more.contains("cache") { 1 } else { 4 }), due, "{apart}");
         }
     }
-    assert!(forks > 2, "{forks} of the pipelines have a unit with several ends");
+    assert!(forks > 1, "{forks} of the pipelines have a unit with several ends");
 }
