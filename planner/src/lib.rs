@@ -43,7 +43,7 @@ pub use lock::{Lock, LockError};
 pub use lock_changes::LockChange;
 pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
-pub use units::{Boundary, Unit, stored_edges, units};
+pub use units::{Boundary, Branch, Unit, stored_edges, units};
 
 use catalogue::Catalogue;
 use describe::Descriptions;

@@ -1,22 +1,47 @@
-//! Units: chains of stages that are executed together, and where streams must be stored. A pure function of a plan.
+//! Units: stages that are executed together, and where streams must be stored. A pure function of a plan.
 //!
 //! Two adjacent stages run in one unit when they have the same runner (in processes: the same process), neither is
-//! isolated, and the stream between them need not be stored. A stage joins the chain through its one driving input; its `whole` inputs come from the
-//! store. A combining stage is the last of its unit: its partial phase runs in the chain.
+//! isolated, and the stream between them need not be stored. A stage joins the unit through its one driving input; its `whole` inputs come from the
+//! store. A combining stage ends its unit: its partial phase runs there.
+//!
+//! A unit is a chain of stages, or a tree: where several components read a stream, each may be handed its batches. So it is if all
+//! that they and the stages after them need besides are sources: what they need of other stages would have to be made first.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Isolate, Plan, Producer, Stage, StreamId};
+use crate::plan::{Class, Isolate, Plan, Producer, Stage};
 
-/// A chain of adjacent stages that are executed together.
+/// Adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unit {
-    /// Indices into [`Plan::stages`], in the order in which batches pass.
+    /// Indices into [`Plan::stages`], each after the one whose batches it takes.
     pub stages: Vec<usize>,
     /// The kind of runner that executes the stages.
     pub runner: std::borrow::Cow<'static, str>,
-    /// Why the chain ends.
+    /// Why the unit ends with its last stage.
     pub boundary: Boundary,
+    /// The stages with which the branches of a tree end, each with the reason; of a chain, nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<Branch>,
+}
+
+/// The end of a branch of a unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// Index of its last stage.
+    pub stage: usize,
+    /// Why the branch ends there.
+    pub boundary: Boundary,
+}
+
+impl Unit {
+    /// The stages with which it ends, each with the reason.
+    pub fn ends(&self) -> Vec<Branch> {
+        let last = self.stages.last().map(|&stage| Branch { stage, boundary: self.boundary.clone() });
+        if self.branches.is_empty() { last.into_iter().collect() } else { self.branches.clone() }
+    }
 }
 
 /// Why a stream is stored, and so why a unit ends. Numbers are indices into [`Plan::stages`].
@@ -152,12 +177,30 @@ fn readers(plan: &Plan) -> Vec<Readers> {
 
 /// Per stream of the plan: why it is stored, if it is. Streams of sources never are: they are read again.
 pub fn stored_edges(plan: &Plan) -> Vec<Option<Boundary>> {
-    let all = plan.streams.iter().zip(readers(plan));
-    all.map(|(stream, readers)| match stream.producer {
-        Producer::Stage { stage, .. } => reason(plan, &plan.stages[stage], &readers),
+    let all = readers(plan);
+    let reasons = plan.streams.iter().zip(&all).map(|(stream, readers)| match stream.producer {
+        Producer::Stage { stage, .. } => reason(plan, &plan.stages[stage], readers),
         Producer::Source { .. } | Producer::Rejects { .. } => None,
-    })
-    .collect()
+    });
+    let mut reasons: Vec<_> = reasons.collect();
+    // From the last stream on: what the branches of a stream need is known when it has its turn.
+    let mut is_free = vec![true; plan.streams.len()];
+    for stream in (0..plan.streams.len()).rev() {
+        let readers = &all[stream].stages;
+        is_free[stream] = readers.iter().all(|&(reader, _)| needs_sources_alone(plan, reader, &reasons, &is_free));
+        if readers.len() > 1 && reasons[stream].is_none() && !is_free[stream] {
+            reasons[stream] = Some(Boundary::FanOut { readers: readers.len() });
+        }
+    }
+    reasons
+}
+
+/// Whether a stage, and those that its batches are handed on to, take nothing whole but sources. `is_free` says so of all that read
+/// a stream.
+fn needs_sources_alone(plan: &Plan, stage: usize, stored: &[Option<Boundary>], is_free: &[bool]) -> bool {
+    let mut whole = plan.stages[stage].inputs.iter().filter(|input| !input.class.is_driving());
+    whole.all(|input| plan.producing_stage(input.stream).is_none())
+        && handed_on(plan, stage, stored).all(|stream| is_free[stream])
 }
 
 fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> {
@@ -171,10 +214,17 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
         _ if count == 0 => None,
         _ if producer.outputs.len() > 1 => Some(Boundary::SeveralOutputs),
         (Some(class), _) => Some(Boundary::Producer { class }),
-        _ if count > 1 => Some(Boundary::FanOut { readers: count }),
-        (None, [(stage, input)]) => between(plan, producer, *stage, *input),
+        (None, [(stage, input)]) if count == 1 => between(plan, producer, *stage, *input),
+        _ if can_fork(plan, producer, readers) => None,
+        (None, _) if count > 1 => Some(Boundary::FanOut { readers: count }),
         (None, _) => Some(Boundary::Sink),
     }
+}
+
+/// Whether each reader of a stage can be handed its batches. In a process they go straight from one stage to the next.
+fn can_fork(plan: &Plan, producer: &Stage, readers: &Readers) -> bool {
+    let joins = |&(stage, input): &(usize, usize)| between(plan, producer, stage, input).is_none();
+    readers.sinks == 0 && producer.code.is_component() && readers.stages.iter().all(joins)
 }
 
 /// Why a stage and its only reader cannot be in one unit.
@@ -200,27 +250,58 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
 /// The plan's stages in units. A unit comes after all units whose streams it reads.
 pub fn units(plan: &Plan) -> Vec<Unit> {
     let (stored, readers) = (stored_edges(plan), readers(plan));
-    let continues = |stage: usize| -> Option<usize> {
-        let [output] = &plan.stages[stage].outputs[..] else { return None };
-        let StreamId(stream) = output.stream;
-        let reader = readers[stream].stages.first()?.0;
-        stored[stream].is_none().then_some(reader)
-    };
-    let next: Vec<Option<usize>> = (0..plan.stages.len()).map(continues).collect();
-    let mut is_first = vec![true; plan.stages.len()];
-    next.iter().flatten().for_each(|&reader| is_first[reader] = false);
-    let firsts = (0..plan.stages.len()).filter(|&stage| is_first[stage]);
-    let mut units: Vec<Unit> = firsts.map(|first| unit(plan, &stored, first, &next)).collect();
-    // Only the last stage of a unit is read by others, so the order of last stages is an order of units.
-    units.sort_by_key(|unit| unit.stages.last().copied());
-    units
+    // Each stage is in the unit of the stage that hands it its batches; of a unit the first stage is the least.
+    let mut first: Vec<usize> = (0..plan.stages.len()).collect();
+    for stage in 0..plan.stages.len() {
+        for stream in handed_on(plan, stage, &stored) {
+            readers[stream].stages.iter().for_each(|&(reader, _)| first[reader] = first[stage]);
+        }
+    }
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    first.iter().enumerate().for_each(|(stage, &first)| members.entry(first).or_default().push(stage));
+    let is_end = |stage: usize| handed_on(plan, stage, &stored).all(|stream| readers[stream].stages.is_empty());
+    let of = |stages: Vec<usize>| unit(plan, &stored, stages, is_end);
+    in_order(plan, &first, members.into_values().map(of).collect())
 }
 
-fn unit(plan: &Plan, stored: &[Option<Boundary>], first: usize, next: &[Option<usize>]) -> Unit {
-    let stages: Vec<usize> = std::iter::successors(Some(first), |&stage| next[stage]).collect();
+/// The streams of a stage that are not stored: their batches are handed on.
+fn handed_on<'a>(plan: &'a Plan, stage: usize, stored: &'a [Option<Boundary>]) -> impl Iterator<Item = usize> + 'a {
+    plan.stages[stage].outputs.iter().map(|output| output.stream.0).filter(|&stream| stored[stream].is_none())
+}
+
+/// Sorts units by their last stages, and puts each after all that it reads: a branch may be read before the last stage's turn.
+fn in_order(plan: &Plan, first: &[usize], units: Vec<Unit>) -> Vec<Unit> {
+    let mut waiting: BTreeMap<Option<usize>, Unit> =
+        units.into_iter().map(|unit| (unit.stages.last().copied(), unit)).collect();
+    let mut ordered: Vec<Unit> = Vec::new();
+    let mut is_there = vec![false; plan.stages.len()];
+    loop {
+        let mut ready = waiting.iter().filter(|(_, unit)| reads_what_is_there(plan, first, unit, &is_there));
+        let Some(next) = ready.next().map(|(&last, _)| last) else { return ordered };
+        let Some(unit) = waiting.remove(&next) else { return ordered };
+        unit.stages.iter().for_each(|&stage| is_there[stage] = true);
+        ordered.push(unit);
+    }
+}
+
+fn reads_what_is_there(plan: &Plan, first: &[usize], unit: &Unit, is_there: &[bool]) -> bool {
+    let inputs =
+        unit.stages.iter().flat_map(|&stage| plan.stages[stage].inputs.iter().map(move |input| (stage, input)));
+    let mut producers = inputs.filter_map(|(stage, input)| Some((stage, plan.producing_stage(input.stream)?.0)));
+    producers.all(|(stage, producer)| is_there[producer] || first[producer] == first[stage])
+}
+
+fn unit(plan: &Plan, stored: &[Option<Boundary>], stages: Vec<usize>, is_end: impl Fn(usize) -> bool) -> Unit {
+    let end = |&stage: &usize| {
+        let mut reasons = plan.stages[stage].outputs.iter().filter_map(|output| stored[output.stream.0].clone());
+        Branch { stage, boundary: reasons.next().unwrap_or(Boundary::Unread) }
+    };
+    let mut branches: Vec<Branch> = stages.iter().filter(|&&stage| is_end(stage)).map(end).collect();
+    let boundary = branches.last().map_or(Boundary::Unread, |last| last.boundary.clone());
+    if branches.len() == 1 {
+        branches.clear();
+    }
     let last = &plan.stages[stages[stages.len() - 1]];
-    let mut reasons = last.outputs.iter().filter_map(|output| stored[output.stream.0].clone());
-    let boundary = reasons.next().unwrap_or(Boundary::Unread);
     // Such a stage is alone in its unit.
     let name = last.code.runner();
     let runner = match last.limits.isolate {
@@ -228,5 +309,5 @@ fn unit(plan: &Plan, stored: &[Option<Boundary>], first: usize, next: &[Option<u
         Isolate::Container if !last.code.is_contained() => format!("{name} in a container").into(),
         _ => name.into(),
     };
-    Unit { runner, stages, boundary }
+    Unit { runner, stages, boundary, branches }
 }

@@ -106,10 +106,68 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     pub(crate) fn resolve(mut self) -> Result<Demand, L::Error> {
         // Producers come before consumers in the plan's streams, so from the last on every want of a stream is known
         // when the stream's turn comes.
-        while let Some(((stream, segment), columns)) = self.wanted.pop_last() {
-            self.supply(stream, segment, columns.into_iter().collect())?;
+        loop {
+            while let Some(((stream, segment), columns)) = self.wanted.pop_last() {
+                self.supply(stream, segment, columns.into_iter().collect())?;
+            }
+            if !self.share_stages() {
+                return Ok(ordered(self.tasks));
+            }
         }
-        Ok(ordered(self.tasks))
+    }
+
+    /// Where a task begins with a stage that another task comes to from further above, has it begin there too: so both are done in
+    /// one pass, and the stage runs once. Tells whether there was such a task.
+    fn share_stages(&mut self) -> bool {
+        let mut others: HashMap<(usize, usize, usize), TaskId> = HashMap::new();
+        for (id, (task, _)) in &self.tasks {
+            let Work::Segment(segment) = id.work else { continue };
+            for pair in task.chain.windows(2) {
+                let known = others.entry((pair[0].stage, pair[1].stage, segment)).or_insert(*id);
+                *known = (*known).min(*id);
+            }
+        }
+        let begins_below = |(id, (task, _)): (&TaskId, &(Task, Vec<TaskId>))| match (id.work, &task.root) {
+            (Work::Segment(segment), Root::Segment { stream, .. }) if !self.stored[stream.0] => {
+                let (above, _) = self.plan().producing_stage(*stream)?;
+                Some((*id, others.get(&(above, task.chain[0].stage, segment)).copied()?))
+            }
+            _ => None,
+        };
+        let shared: Vec<(TaskId, TaskId)> = self.tasks.iter().filter_map(begins_below).collect();
+        shared.iter().for_each(|(task, other)| self.begin_with(task, other));
+        !shared.is_empty()
+    }
+
+    /// Has a task begin as another one does, with the stages of that one down to its own first stage.
+    fn begin_with(&mut self, id: &TaskId, other: &TaskId) {
+        let (Some((task, after)), Some((other, other_after))) = (self.tasks.get(id).cloned(), self.tasks.get(other))
+        else {
+            return;
+        };
+        let (root, other_after) = (other.root.clone(), other_after.clone());
+        let above = other.chain.iter().map(|link| link.stage).take_while(|&stage| stage != task.chain[0].stage);
+        let above: Vec<usize> = above.collect();
+        let (mut task, mut after) = (task, after);
+        let Root::Segment { segment, columns, .. } = &task.root else { return };
+        let (segment, mut columns) = (*segment, columns.clone());
+        for stage in above.into_iter().rev() {
+            let of = &self.plan().stages[stage];
+            let width = self.plan().stream(of.outputs[0].stream).schema.fields().len();
+            let needed = vec![column_flags(width, &columns)];
+            let driving = of.driving().map(|(port, _)| port);
+            columns = driving.map_or_else(Vec::new, |port| input_columns(self.plan(), stage, port, &needed));
+            task.chain.insert(0, ChainStage { stage, needed });
+        }
+        task.root = match root {
+            Root::Segment { stream, .. } => {
+                self.want(stream, segment, &columns);
+                Root::Segment { stream, segment, columns }
+            }
+            other => other,
+        };
+        after.extend(other_after);
+        self.tasks.insert(*id, (task, after));
     }
 
     /// Makes the task that gives a segment's missing columns, if any are missing. Those that a stage only passes on are
@@ -132,6 +190,9 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let work = if combining { Work::Finish } else { Work::Segment(segment) };
         let id = TaskId { stage, work };
         if let Some((task, _)) = self.tasks.get_mut(&id) {
+            missing.extend(&task.outputs[port].columns);
+            missing.sort_unstable();
+            missing.dedup();
             task.outputs[port].columns = missing;
             // Another port of the stage made the task: what it takes in may grow.
             let task = task.clone();

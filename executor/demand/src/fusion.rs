@@ -14,7 +14,7 @@ use crate::task::ChainStage;
 /// `has_chains` says whether a stage's runner runs several in one instance.
 pub fn fused_groups(
     plan: &Plan,
-    chain: &[ChainStage],
+    chain: &[&ChainStage],
     longest: usize,
     has_chains: impl Fn(&Stage) -> bool,
 ) -> Vec<Range<usize>> {
@@ -41,8 +41,8 @@ fn can_follow(above: &Stage, below: &Stage) -> bool {
 }
 
 /// A stage that only passes columns on does so in flowc's process at no cost, where batches come by anyway.
-fn without_passing_ends(plan: &Plan, chain: &[ChainStage], group: Range<usize>) -> Vec<Range<usize>> {
-    let is_called = |place: &usize| passthrough(plan, &chain[*place]).is_none();
+fn without_passing_ends(plan: &Plan, chain: &[&ChainStage], group: Range<usize>) -> Vec<Range<usize>> {
+    let is_called = |place: &usize| passthrough(plan, chain[*place]).is_none();
     let first = group.clone().find(is_called).unwrap_or(group.end);
     let end = group.clone().rfind(is_called).map_or(first, |last| last + 1);
     let each = |places: Range<usize>| places.map(|place| place..place + 1);

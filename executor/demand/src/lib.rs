@@ -11,7 +11,8 @@
 //! 5. [`ahead`] says which tasks need not wait until all sources have been read;
 //! 6. [`content`] derives the keys of a task's results from the content of what it takes in, so that equal content is
 //!    recognised (early cutoff);
-//! 7. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
+//! 7. [`pass`] says which tasks are done in one pass, through a tree of stages;
+//! 8. [`passthrough`] and [`fusion`] say which stages of a task need not be called, and which share an instance.
 //!
 //! `tests/cases` has one text file per test: a pipeline, what changes, and the tasks that follow.
 
@@ -25,6 +26,7 @@ mod groups;
 mod keys;
 mod lineage;
 mod location;
+mod pass;
 mod passthrough;
 mod segments;
 mod selection;
@@ -38,6 +40,7 @@ pub use groups::group_keys;
 pub use keys::{Datasets, InvocationInputs, KeyDeriver};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey, node_keys};
+pub use pass::{TaskTree, TreeNode};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use segments::{FAN_OUT, Node, Segments, Shape};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};

@@ -142,9 +142,10 @@ fn short(key: &[u8; 32]) -> String {
     key[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A task in a line: what it is, what it takes in, the stages in their instances, what it keeps, and what it waits for.
+/// A task in a line: what it is, what it takes in, the stages in their instances, what it keeps, what it waits for, and with which
+/// task it shares a pass.
 fn described(plan: &Plan, done: &Done) -> String {
-    let Done { task, after, ran } = done;
+    let Done { task, after, with, ran } = done;
     let name = |stage: usize| plan.stages[stage].name.as_str();
     let mut line = match task.id.work {
         Work::Segment(segment) => format!("{}[{segment}]", name(task.id.stage)),
@@ -172,7 +173,8 @@ fn described(plan: &Plan, done: &Done) -> String {
         };
         places.map(stage).collect::<Vec<_>>().join("+")
     };
-    let groups = fused_groups(plan, &task.chain, 16, |stage| stage.chains);
+    let links: Vec<_> = task.chain.iter().collect();
+    let groups = fused_groups(plan, &links, 16, |stage| stage.chains);
     line.push_str(&groups.into_iter().map(instance).collect::<Vec<_>>().join(" -> "));
     for output in &task.outputs {
         let kept: Vec<&str> =
@@ -182,6 +184,9 @@ fn described(plan: &Plan, done: &Done) -> String {
     if !after.is_empty() {
         let after: Vec<String> = after.iter().map(ToString::to_string).collect();
         write!(line, " after {}", after.join(", ")).unwrap();
+    }
+    if let Some(first) = with {
+        write!(line, " in the pass of {first}").unwrap();
     }
     line
 }

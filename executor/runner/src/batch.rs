@@ -83,6 +83,13 @@ impl Batch {
         Self { rows: self.rows, columns: columns.collect(), stored: None }
     }
 
+    /// The batch with these of its columns alone.
+    #[must_use]
+    pub fn only(&self, columns: &[usize]) -> Self {
+        let is_left = |(column, array): (usize, &Option<ArrayRef>)| array.clone().filter(|_| columns.contains(&column));
+        Self { columns: self.columns.iter().enumerate().map(is_left).collect(), ..self.clone() }
+    }
+
     /// The columns with these indices, as a record batch of these fields.
     ///
     /// # Errors

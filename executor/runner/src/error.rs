@@ -6,7 +6,7 @@ use std::ops::Range;
 use flowc_planner::quantity::{duration, size};
 
 /// A stage failed. The engine adds the segment.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{fault}")]
 pub struct StageError {
     /// The stage's name.
@@ -41,7 +41,7 @@ impl StageError {
 }
 
 /// The ways in which a stage can fail.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageFault {
     /// The stage itself said that it cannot go on: bad data or bad config.
     Problem {

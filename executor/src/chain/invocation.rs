@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flowc_demand::{ChainStage, Demand, Task, Work, passthrough};
+use flowc_demand::{ChainStage, Demand, Task, TaskTree, Work, passthrough};
 use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage};
 use flowc_runner::{InputPort, Invocation, OutputPort};
@@ -38,16 +38,20 @@ impl Chains<'_> {
         Limits { memory: limits.memory.or(Some(self.memory)), ..limits }
     }
 
-    /// What the stages of a task may take at most: each instance in flowc's process, and each program that runs some of them.
-    pub(crate) fn memory_of(&self, task: &Task) -> u64 {
-        let of_instance = |group: std::ops::Range<usize>| {
-            let first = &task.chain[group.start];
+    /// What the stages of a pass may take at most: each instance in flowc's process, and each program that runs some of them.
+    pub(crate) fn memory_of(&self, tree: &TaskTree) -> u64 {
+        let of_instance = |group: &[usize]| {
+            let first = &tree.nodes[group[0]].link;
             match group.len() == 1 && passthrough(self.reading.locator.plan, first).is_some() {
                 true => 0,
                 false => self.limits(self.plan_stage(first.stage)).memory.unwrap_or(0),
             }
         };
-        self.fused_groups(task).into_iter().map(of_instance).fold(0, u64::saturating_add)
+        let of_run = |run: Vec<usize>| {
+            let groups = self.fused_groups(tree, &run);
+            groups.into_iter().map(|group| of_instance(&run[group])).fold(0, u64::saturating_add)
+        };
+        tree.runs().map(of_run).fold(0, u64::saturating_add)
     }
 
     /// Has programs started of the stages that can't begin yet, one after the other: those whose tasks all take in what others

@@ -1,36 +1,32 @@
-//! Runs a task: a chain of stage instances in one thread, batches passing by handle.
+//! Runs the tasks of a pass: a chain or a tree of stage instances in one thread, batches passing by handle.
 //!
 //! May use `inputs` and `runners`; knows nothing of the run that its tasks are part of.
 
 pub(crate) mod budget;
 mod failure_site;
+mod fork;
 mod invocation;
 pub(crate) mod messages;
+mod opening;
 mod outlets;
 pub(crate) mod output;
-mod pass;
 mod running;
 pub(crate) mod secrets;
+mod stand_in;
 
-use std::ops::Range;
 use std::time::Duration;
 
-use flowc_demand::{ChainStage, Root, Task, Work, fused_groups, input_columns, passthrough};
-use flowc_planner::key::Phase;
+use flowc_demand::{Root, Task, TaskTree};
 use flowc_planner::plan::Stage;
-use flowc_runner::{
-    Batch, Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, StageFault, open_stages,
-};
+use flowc_runner::{Batch, StageError, StageFault};
 use flowc_store::StagedSegment;
 
 use crate::chain::budget::Budget;
 use crate::chain::failure_site::failure_site;
-use crate::chain::outlets::{Counts, EdgeCounter, StoreWriter};
-use crate::chain::output::{Said, Shared};
-use crate::chain::pass::Pass;
-use crate::chain::running::{Running, check, push_counted};
+use crate::chain::opening::Pass;
+use crate::chain::output::Said;
+use crate::chain::running::check;
 use crate::chain::secrets::Held;
-use crate::inputs::full_input::FullInput;
 use crate::inputs::read::Reading;
 use crate::runners::Runners;
 use crate::{Cancel, Error};
@@ -64,162 +60,72 @@ pub(crate) struct Chains<'a> {
 }
 
 impl Chains<'_> {
-    /// Runs a task to its end, anew where what ran a stage crashed or was lost: that says nothing of the data. On an error
-    /// nothing of it is kept but what the stages said. All words of stages come through here, and leave without secrets.
-    pub(crate) fn run(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
-        let room = self.budget.take(self.memory_of(task), self.cancel)?;
-        let result = flowc_wasm::within(room.bytes, || self.patiently(task, said));
+    /// Runs the tasks of a pass to their ends, anew where what ran a stage crashed or was lost: that says nothing of the data. A task
+    /// may fail without the others. On an error nothing of it is kept but what the stages said. All words of stages come through here,
+    /// and leave without secrets.
+    ///
+    /// # Errors
+    /// If it fails for all: a stage that they share, or what they take in.
+    pub(crate) fn run(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, Error>>, Error> {
+        let room = self.budget.take(self.memory_of(&TaskTree::of(tasks)), self.cancel)?;
+        let results = flowc_wasm::within(room.bytes, || self.patiently(tasks, said));
         // Files have the names that their author gave them.
         let told = |text: String| self.secrets.mask(self.runners.shown(text));
         said.iter_mut().for_each(|(_, _, message)| *message = told(std::mem::take(message)));
-        match result {
-            Err(Error::Stage { stage, place, message }) => Err(Error::Stage { stage, place, message: told(message) }),
+        let masked = |error| match error {
+            Error::Stage { stage, place, message } => Error::Stage { stage, place, message: told(message) },
             other => other,
-        }
+        };
+        let results = results.map_err(masked)?;
+        Ok(results.into_iter().map(|result| result.map_err(masked)).collect())
     }
 
-    fn patiently(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, Error> {
-        for pause in PAUSES {
-            let (stage, fault) = match self.attempt(task, said) {
-                Err(ChainError::Stage(StageError { stage, fault, .. })) if fault.is_loss() => (stage, fault),
-                other => return other.map_err(|error| self.error(error, task)),
+    fn patiently(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, Error>>, Error> {
+        let mut results: Vec<Option<Result<Ran, StageError>>> = tasks.iter().map(|_| None).collect();
+        for pause in PAUSES.map(Some).into_iter().chain([None]) {
+            let open: Vec<usize> = (0..tasks.len()).filter(|&task| is_open(&results[task])).collect();
+            let pass: Vec<&Task> = open.iter().map(|&task| tasks[task]).collect();
+            let lost = match self.attempt(&pass, said) {
+                Ok(ran) => {
+                    open.iter().zip(ran).for_each(|(&task, ran)| results[task] = Some(ran));
+                    results
+                        .iter()
+                        .find(|result| is_open(result))
+                        .and_then(|lost| lost.as_ref()?.as_ref().err().cloned())
+                }
+                Err(ChainError::Stage(error)) if error.fault.is_loss() && pause.is_some() => Some(error),
+                Err(error) => return Err(self.error(error, pass[0])),
             };
-            let lost = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
+            let (Some(pause), Some(StageError { stage, fault, .. })) = (pause, lost) else { break };
+            let lost = pass.iter().flat_map(|task| &task.chain).map(|link| link.stage);
+            let lost = lost.into_iter().find(|&number| self.plan_stage(number).name == stage);
             // Whoever stops a run may end its programs too, and be heard of later.
             std::thread::sleep(pause);
-            check(self.cancel).map_err(|error| self.error(error, task))?;
-            said.push((lost.unwrap_or(task.id.stage), "warn".to_owned(), format!("{fault}; trying again")));
+            check(self.cancel).map_err(|error| self.error(error, pass[0]))?;
+            said.push((lost.unwrap_or(pass[0].id.stage), "warn".to_owned(), format!("{fault}; trying again")));
         }
-        self.attempt(task, said).map_err(|error| self.error(error, task))
+        let named = results.into_iter().flatten().zip(tasks);
+        Ok(named.map(|(result, task)| result.map_err(|error| self.stage_error(error, task))).collect())
     }
 
-    fn attempt(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, ChainError> {
-        let shared = Shared::default();
-        let result = self.drive(task, &shared);
-        let (failure, outputs, log) = shared.take();
-        said.extend(log);
-        match (failure, result) {
-            (Some(failure), _) => Err(failure.into()),
-            (None, Err(error)) => Err(error),
-            (None, Ok(rows)) => Ok(Ran { outputs, rows }),
-        }
+    /// Runs the tasks once.
+    fn attempt(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, StageError>>, ChainError> {
+        let pass = Pass::of(tasks);
+        let driven = self.drive(&pass);
+        pass.ended(driven, said)
     }
 
-    /// Drives a task through its chain in one pass. Gives the rows of each output port of each stage.
-    fn drive(&self, task: &Task, shared: &Shared) -> Result<Vec<Vec<u64>>, ChainError> {
-        let mut running = self.open(task, shared)?;
-        self.each_batch(&task.root, &mut |batch| running.push(batch))?;
+    /// Drives tasks through their stages in one pass.
+    fn drive(&self, pass: &Pass<'_>) -> Result<(), ChainError> {
+        let mut running = self.open(pass)?;
+        self.each_batch(&pass.tree.root, &mut |batch| running.push(batch))?;
         running.boundary()?;
         running.finish()
-    }
-
-    /// Opens the stages of a task, and gives them the inputs that do not drive them.
-    fn open(&self, task: &Task, shared: &Shared) -> Result<Running<'_>, ChainError> {
-        let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
-        let last = counts[counts.len() - 1].clone();
-        let writer = StoreWriter::new(&self.reading, task, shared.clone(), last, self.cancel);
-        let groups = self.fused_groups(task);
-        let open = |number: usize, outlet| self.open_group(task, groups[number].clone(), shared, &counts, outlet);
-        let edge = |number: usize| {
-            let (above, below) = (groups[number].end - 1, groups[number + 1].start);
-            let driving = self.plan_stage(task.chain[below].stage).driving();
-            let observer = Box::new(self.edge_counter(task, above, shared, &counts));
-            Edge { port: driving.map_or(0, |(port, _)| port), observer }
-        };
-        let first = open_stages(groups.len(), Box::new(writer), open, edge)?;
-        Ok(Running::new(first, self.driven_port(task), counts, self.cancel))
-    }
-
-    /// The input of a task's first stage that its root is pushed into.
-    fn driven_port(&self, task: &Task) -> Option<usize> {
-        match &task.root {
-            Root::Nothing => None,
-            Root::Segment { .. } => self.plan_stage(task.chain[0].stage).driving().map(|(port, _)| port),
-            Root::Partials(_) => Some(0),
-        }
-    }
-
-    /// What counts the rows between the stage at a place of the chain and the next.
-    fn edge_counter(&self, task: &Task, place: usize, shared: &Shared, counts: &[Counts]) -> EdgeCounter {
-        let (stage, rows) = (task.chain[place].stage, counts[place].clone());
-        EdgeCounter { stage, rows, cancel: self.cancel.clone(), shared: shared.clone() }
     }
 
     /// A stage of the plan.
     pub(crate) fn plan_stage(&self, stage: usize) -> &Stage {
         &self.reading.locator.plan.stages[stage]
-    }
-
-    /// Opens stages that run in one instance, and gives it the inputs that do not drive it.
-    fn open_group(
-        &self,
-        task: &Task,
-        group: Range<usize>,
-        shared: &Shared,
-        counts: &[Counts],
-        outlet: Box<dyn Outlet>,
-    ) -> Result<Box<dyn Instance>, ChainError> {
-        let (first, last) = (&task.chain[group.start], task.chain.len() - 1);
-        if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, first)) {
-            return Ok(Box::new(Pass::new(ports, outlet)));
-        }
-        let invocation = |place: usize| {
-            let link = &task.chain[place];
-            let phase = if place == last { task.id.work.phase(self.plan_stage(link.stage)) } else { Phase::Run };
-            self.invocation(task, link, phase)
-        };
-        let invocations: Vec<Invocation> = group.clone().map(invocation).collect();
-        let stage = self.plan_stage(first.stage);
-        let mut instance = match (&invocations[..], self.runners.chained(stage)) {
-            ([_, _, ..], Some(runner)) => {
-                let observer =
-                    |place| Box::new(self.edge_counter(task, place, shared, counts)) as Box<dyn EdgeObserver>;
-                let between = (group.start..group.end - 1).map(observer).collect();
-                runner.open_chain(&invocations, between, outlet)?
-            }
-            _ => self.runners.of(stage).open(&invocations[0], outlet)?,
-        };
-        let phase = invocations[0].phase;
-        if matches!(phase, Phase::Run | Phase::Partial) {
-            self.feed_whole(task, first, phase, instance.as_mut())?;
-        }
-        Ok(instance)
-    }
-
-    /// The stages of a task in groups, each for one instance. In flowc's process each stage has its own, and batches pass by
-    /// handle; where they would travel, neighbours share one (`docs/flight-protocol.md`, Chains).
-    pub(crate) fn fused_groups(&self, task: &Task) -> Vec<Range<usize>> {
-        let has_chains = |stage: &Stage| self.runners.chained(stage).is_some();
-        fused_groups(self.reading.locator.plan, &task.chain, LONGEST_CHAIN, has_chains)
-    }
-
-    fn feed_whole(
-        &self,
-        task: &Task,
-        link: &ChainStage,
-        phase: Phase,
-        instance: &mut dyn Instance,
-    ) -> Result<(), ChainError> {
-        let passes = if phase == Phase::Partial { &[][..] } else { &link.needed[..] };
-        let plan = self.reading.locator.plan;
-        for (port, input) in plan.stages[link.stage].inputs.iter().enumerate() {
-            if input.class.is_driving() {
-                continue;
-            }
-            let columns = input_columns(plan, link.stage, port, passes);
-            let group = match (&input.key, task.id.work) {
-                (Some(key), Work::Segment(group)) => Some((key, group as u64)),
-                _ => None,
-            };
-            let whole = FullInput::new(self.reading, input.stream, &columns, group);
-            let mut rows = 0;
-            whole.each(&mut |batch| -> Result<(), ChainError> {
-                check(self.cancel)?;
-                Ok(push_counted(instance, port, batch, &mut rows)?)
-            })?;
-            instance.end_of_input(port)?;
-        }
-        Ok(())
     }
 
     /// Reads what a task takes in.
@@ -266,6 +172,15 @@ impl Chains<'_> {
             StageFault::Cancelled => Error::Cancelled,
             fault => Error::Stage { stage: error.stage, place, message: fault.to_string() },
         }
+    }
+}
+
+/// Whether a task is still to be run: it was not yet, or what ran one of its stages was lost.
+fn is_open(result: &Option<Result<Ran, StageError>>) -> bool {
+    match result {
+        None => true,
+        Some(Ok(_)) => false,
+        Some(Err(error)) => error.fault.is_loss(),
     }
 }
 

@@ -1,27 +1,25 @@
-//! The open stages of a task. Batches are pushed through them, up to a boundary or to the end.
+//! The open stages of a pass. Batches are pushed through them, up to a boundary or to the end.
 
 use flowc_runner::{Batch, Instance, StageError};
 
 use crate::chain::ChainError;
-use crate::chain::outlets::Counts;
 use crate::{Cancel, Error};
 
-/// A chain that is open. It may be kept open for as long as there is something to push; a task is one pass through it, with one
-/// boundary, which follows its last batch.
+/// Stages that are open. They may be kept open for as long as there is something to push; a task is one pass through them, with
+/// one boundary, which follows its last batch.
 pub(crate) struct Running<'a> {
     first: Box<dyn Instance>,
     /// The input of the first stage that is pushed into, if there is one.
     port: Option<usize>,
     /// Rows that were pushed.
     rows: u64,
-    counts: Vec<Counts>,
     cancel: &'a Cancel,
 }
 
 impl<'a> Running<'a> {
     /// Nothing is pushed yet.
-    pub(crate) fn new(first: Box<dyn Instance>, port: Option<usize>, counts: Vec<Counts>, cancel: &'a Cancel) -> Self {
-        Self { first, port, rows: 0, counts, cancel }
+    pub(crate) fn new(first: Box<dyn Instance>, port: Option<usize>, cancel: &'a Cancel) -> Self {
+        Self { first, port, rows: 0, cancel }
     }
 
     /// Pushes a batch into the first stage, which pushes into the rest.
@@ -41,16 +39,15 @@ impl<'a> Running<'a> {
         Ok(self.first.boundary()?)
     }
 
-    /// Ends the input and the stages. Gives the rows of each output port of each stage.
+    /// Ends the input and the stages.
     ///
     /// # Errors
     /// If a stage fails, or what it gave can't be kept.
-    pub(crate) fn finish(mut self) -> Result<Vec<Vec<u64>>, ChainError> {
+    pub(crate) fn finish(mut self) -> Result<(), ChainError> {
         if let Some(port) = self.port {
             self.first.end_of_input(port)?;
         }
-        self.first.finish()?;
-        Ok(self.counts.iter().map(Counts::read).collect())
+        Ok(self.first.finish()?)
     }
 }
 

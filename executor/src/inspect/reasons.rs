@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use flowc_demand::{Lineage, Node, Segments};
+use flowc_planner::Unit;
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
 use flowc_store::Store;
@@ -62,6 +63,19 @@ struct Segment {
     keys: SegmentKeys,
 }
 
+/// Per stage, those of its unit that it hands its batches to.
+fn handed_on(plan: &Plan, units: &[Unit]) -> Vec<Vec<usize>> {
+    let mut unit_of = vec![0; plan.stages.len()];
+    let members = units.iter().enumerate().flat_map(|(unit, of)| of.stages.iter().map(move |&stage| (stage, unit)));
+    members.for_each(|(stage, unit)| unit_of[stage] = unit);
+    let mut next = vec![Vec::new(); plan.stages.len()];
+    for (stage, of) in plan.stages.iter().enumerate() {
+        let above = of.driving().and_then(|(_, input)| plan.producing_stage(input.stream)).map(|(above, _)| above);
+        above.filter(|&above| unit_of[above] == unit_of[stage]).into_iter().for_each(|above| next[above].push(stage));
+    }
+    next
+}
+
 /// Finds the reasons of one plan's stages.
 pub(crate) struct Reasons<'a> {
     locator: Locator<'a>,
@@ -69,8 +83,8 @@ pub(crate) struct Reasons<'a> {
     marks: &'a Marks,
     /// Stages that run, or will.
     working: &'a BTreeSet<usize>,
-    /// Per stage, the next one of its unit: it takes the rows at once, and they are not kept.
-    next: Vec<Option<usize>>,
+    /// Per stage, those of its unit that take its rows at once: they are not kept.
+    next: Vec<Vec<usize>>,
     unknown: Vec<bool>,
 }
 
@@ -82,14 +96,11 @@ impl<'a> Reasons<'a> {
         last: Option<&'a LastRun<'a>>,
         working: &'a BTreeSet<usize>,
     ) -> Self {
-        let mut next = vec![None; locator.plan.stages.len()];
-        for pair in planned.units.iter().flat_map(|unit| unit.stages.windows(2)) {
-            next[pair[0]] = Some(pair[1]);
-        }
+        let next = handed_on(locator.plan, &planned.units);
         let mut reasons = Self { locator, last, marks: &planned.marks, working, next, unknown: Vec::new() };
         reasons.unknown = (0..locator.plan.stages.len()).map(|stage| reasons.has_unread_inputs(stage)).collect();
         for stage in (0..locator.plan.stages.len()).rev() {
-            reasons.unknown[stage] |= reasons.next[stage].is_some_and(|next| reasons.unknown[next]);
+            reasons.unknown[stage] |= reasons.next[stage].iter().any(|&next| reasons.unknown[next]);
         }
         reasons
     }
@@ -153,9 +164,8 @@ impl<'a> Reasons<'a> {
 
     /// Nothing differs, and yet the results are not there.
     fn without_change(&self, index: usize) -> Result<Reason, Error> {
-        if let Some(next) = self.next[index]
-            && (self.working.contains(&next) || self.unknown[next])
-        {
+        let needs = |&&next: &&usize| self.working.contains(&next) || self.unknown[next];
+        if let Some(&next) = self.next[index].iter().find(needs) {
             return Ok(Reason::NotKept { stage: self.plan().stages[next].name.clone() });
         }
         for output in &self.plan().stages[index].outputs {

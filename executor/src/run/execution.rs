@@ -1,10 +1,10 @@
 //! Executes tasks: looks for an equal earlier result, else runs the chain, and records what came of it.
 
-use std::cell::Cell;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use flowc_demand::{ChainKeys, ContentKeys, Root, Task, Work, passthrough};
+use flowc_demand::{ChainKeys, ChainStage, ContentKeys, Root, Task, Work, passthrough};
 use flowc_planner::key::{ColumnKey, RowsKey};
 use flowc_store::{Record, StoredColumn};
 
@@ -15,8 +15,22 @@ use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
-use crate::run::tally::Tally;
+use crate::run::tally::{Called, Tally};
 use crate::{Error, Event};
+
+/// A task that has to run.
+struct Due {
+    /// Its place in the pass.
+    place: usize,
+    /// The keys of its results, from what it is.
+    derived: ChainKeys,
+    /// Those from the content of what it takes in, if they are others.
+    contents: Option<ChainKeys>,
+    /// The key of the rows that it gives first.
+    rows: Option<RowsKey>,
+    /// Whether it failed before all sources were known.
+    is_second: bool,
+}
 
 /// Executes tasks over what a run knows.
 #[derive(Clone, Copy)]
@@ -44,22 +58,75 @@ impl Execution<'_> {
         }
     }
 
-    /// Brings a task's results into the store.
+    /// Brings the results of a pass's tasks into the store. A task may fail without the others.
     ///
     /// # Errors
-    /// If a stage or what it needs fails. A panic of the engine or a runner is one too.
-    pub(crate) fn execute(&self, task: &Task) -> Result<(), Error> {
-        let is_started = Cell::new(false);
-        let result = Error::catch(|| self.described(task), || self.perform(task, &is_started));
-        if result.is_err() && is_started.get() {
-            self.run.tell(Event::TaskFailed { stages: self.stage_names(task), segment: self.segment(task) });
+    /// If what all of them share fails. A panic of the engine or a runner is one too.
+    pub(crate) fn execute(&self, tasks: &[&Task]) -> Result<Vec<Result<(), Error>>, Error> {
+        let started = RefCell::default();
+        let results = Error::catch(|| self.described(tasks[0]), || self.perform(tasks, &started));
+        for place in started.into_inner() {
+            if results.as_ref().map_or(true, |results| results[place].is_err()) {
+                let (stages, segment) = (self.stage_names(tasks[place]), self.segment(tasks[place]));
+                self.run.tell(Event::TaskFailed { stages, segment });
+            }
         }
-        result
+        results
     }
 
-    /// `is_started` becomes true when it is told that the task has started. A task that failed before all sources were known was told
-    /// of: of its second try nothing is told but a good end.
-    fn perform(&self, task: &Task, is_started: &Cell<bool>) -> Result<(), Error> {
+    /// `started` gets the places of the tasks of which is told that they have started. A task that failed before all sources were
+    /// known was told of: of its second try nothing is told but a good end.
+    fn perform(&self, tasks: &[&Task], started: &RefCell<BTreeSet<usize>>) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut results: Vec<Result<(), Error>> = tasks.iter().map(|_| Ok(())).collect();
+        let mut due = Vec::new();
+        for (place, task) in tasks.iter().enumerate() {
+            due.extend(self.due(place, task)?);
+        }
+        if due.is_empty() {
+            return Ok(results);
+        }
+        let pass: Vec<&Task> = due.iter().map(|due| tasks[due.place]).collect();
+        let start = Instant::now();
+        let stage = &self.contents.locator.plan.stages[pass[0].id.stage].name;
+        let _span = tracing::info_span!("unit", stage, segment = self.segment(pass[0])).entered();
+        let tell_start = |place: usize| {
+            let (stages, segment) = (self.stage_names(tasks[place]), self.segment(tasks[place]));
+            self.run.tell(Event::TaskStarted { stages, segment });
+            started.borrow_mut().insert(place);
+        };
+        due.iter().filter(|due| !due.is_second).for_each(|due| tell_start(due.place));
+        let mut said = Vec::new();
+        let ran = self.chains.run(&pass, &mut said);
+        let is_good = ran.as_ref().is_ok_and(|ran| ran.iter().all(Result::is_ok));
+        if is_good || due.iter().any(|due| !due.is_second) {
+            self.report_log(pass[0], said);
+        }
+        let ran = ran.map_err(|error| {
+            due.iter().for_each(|due| self.note_failed(due));
+            self.keep_failure(pass[0], error, due[0].is_second)
+        })?;
+        let share = start.elapsed().as_secs_f64() / pass.len() as f64;
+        let mut counted = BTreeSet::new();
+        for (due, ran) in due.iter().zip(ran) {
+            let task = tasks[due.place];
+            results[due.place] = match ran {
+                Ok(ran) => {
+                    if due.is_second {
+                        tell_start(due.place);
+                    }
+                    self.keep(task, due, &ran, share, &mut counted)
+                }
+                Err(error) => {
+                    self.note_failed(due);
+                    Err(self.keep_failure(task, error, due.is_second))
+                }
+            };
+        }
+        Ok(results)
+    }
+
+    /// What is to be known of a task that has to run: results of equal inputs are recorded under the task's own keys instead.
+    fn due(&self, place: usize, task: &Task) -> Result<Option<Due>, Error> {
         let derived = self.contents.derived(task);
         let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
         if let Some(contents) = &contents
@@ -68,37 +135,33 @@ impl Execution<'_> {
         {
             let stage = self.stage_name(task.id.stage);
             self.run.tell(Event::SegmentUnchanged { stage, segment: self.segment(task) });
-            return Ok(());
+            return Ok(None);
         }
-        let start = Instant::now();
-        let stage = &self.contents.locator.plan.stages[task.id.stage].name;
-        let _span = tracing::info_span!("unit", stage, segment = self.segment(task)).entered();
-        let rows: Option<RowsKey> = derived.last().and_then(|ports| Some(ports.first()?.rows));
+        let rows = derived.last().and_then(|ports| Some(ports.first()?.rows));
         let is_second = !self.is_early && rows.is_some_and(|rows| self.tally().lock().failed_early.contains(&rows));
-        let tell_start = || {
-            self.run.tell(Event::TaskStarted { stages: self.stage_names(task), segment: self.segment(task) });
-            is_started.set(true);
-        };
-        if !is_second {
-            tell_start();
+        Ok(Some(Due { place, derived, contents, rows, is_second }))
+    }
+
+    /// Remembers that a task failed before all sources were known.
+    fn note_failed(&self, due: &Due) {
+        if self.is_early {
+            self.tally().lock().failed_early.extend(due.rows);
         }
-        let mut said = Vec::new();
-        let result = self.chains.run(task, &mut said);
-        if !is_second || result.is_ok() {
-            self.report_log(task, said);
-        }
-        if self.is_early && result.is_err() {
-            self.tally().lock().failed_early.extend(rows);
-        }
-        let ran = result.map_err(|error| self.keep_failure(task, error, is_second))?;
-        if is_second {
-            tell_start();
-        }
+    }
+
+    /// Records what a task gave, unless it may not be kept. `counted` has the stages that other tasks of the pass have counted.
+    fn keep(
+        &self,
+        task: &Task,
+        due: &Due,
+        ran: &Ran,
+        seconds: f64,
+        counted: &mut BTreeSet<usize>,
+    ) -> Result<(), Error> {
         self.verify_sources(task)?;
-        self.verify_results(task, &derived, &ran)?;
-        let seconds = start.elapsed().as_secs_f64();
-        self.record(task, &derived, contents.as_ref(), &ran);
-        self.report(task, seconds, &ran);
+        self.verify_results(task, &due.derived, ran)?;
+        self.record(task, &due.derived, due.contents.as_ref(), ran);
+        self.report(task, seconds, ran, counted);
         Ok(self.store().flush_if_due()?)
     }
 
@@ -163,12 +226,16 @@ impl Execution<'_> {
         Error::Stage { stage, place, message }
     }
 
-    fn report(&self, task: &Task, seconds: f64, ran: &Ran) {
+    fn report(&self, task: &Task, seconds: f64, ran: &Ran, counted: &mut BTreeSet<usize>) {
         let segment = self.segment(task);
-        let is_called: Vec<bool> =
-            task.chain.iter().map(|link| passthrough(self.contents.locator.plan, link).is_none()).collect();
+        let mut called = |link: &ChainStage| match passthrough(self.contents.locator.plan, link) {
+            _ if !counted.insert(link.stage) => Called::WithAnother,
+            Some(_) => Called::No,
+            None => Called::Yes,
+        };
+        let called: Vec<Called> = task.chain.iter().map(&mut called).collect();
         let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
-        self.tally().add(task, &is_called, is_combining && task.id.work != Work::Finish, seconds, ran);
+        self.tally().add(task, &called, is_combining && task.id.work != Work::Finish, seconds, ran);
         let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });

@@ -27,13 +27,15 @@ pub(crate) enum Job<'r> {
     Decode(NewSegment),
     /// All files of a source have been read.
     End(usize),
-    /// Runs a task before all sources are known.
-    Early(Arc<Early<'r>>, usize),
+    /// Runs the tasks of a pass before all sources are known.
+    Early(Arc<Early<'r>>, Vec<usize>),
     /// All sources are known: finds what is still to be done.
     Demand,
     /// Starts the programs of stages whose tasks, which are these jobs, have to wait.
     StartPrograms(Arc<Demanded<'r>>, Vec<JobId>),
-    /// Runs a task.
+    /// Runs the tasks of a pass.
+    Pass(Arc<Demanded<'r>>, Vec<usize>),
+    /// A task is done, or has failed, as the pass found that it was part of.
     Task(Arc<Demanded<'r>>, usize),
     /// Writes a sink beside its place.
     Sink(Arc<Scanned<'r>>, usize),
@@ -66,7 +68,7 @@ impl schedule::Job for Job<'_> {
             Job::Read(_) => Rank::Read,
             Job::Early(..) => Rank::EarlyTask,
             Job::Demand => Rank::Demand,
-            Job::Task(..) => Rank::Task,
+            Job::Pass(..) | Job::Task(..) => Rank::Task,
             Job::Sink(..) => Rank::Sink,
             Job::StartPrograms(..) => Rank::StartPrograms,
         }
@@ -100,6 +102,15 @@ pub(crate) struct Scanned<'r> {
 pub(crate) struct Demanded<'r> {
     scanned: Arc<Scanned<'r>>,
     demand: Demand,
+    /// Tasks that have failed without the rest of their pass.
+    failed: Mutex<BTreeMap<usize, Error>>,
+}
+
+impl Demanded<'_> {
+    /// What is done for a task, in words.
+    fn described(&self, task: usize) -> String {
+        self.scanned.world.execution().described(&self.demand.tasks[task])
+    }
 }
 
 /// The sources, as far as they are known.
@@ -197,8 +208,12 @@ impl<'r> Jobs<'r> {
             failures.truncate(1);
         }
         failures.sort_by_key(|(job, _)| *job);
-        let mut is_first = true;
-        failures.retain(|(_, error)| !matches!(error, Error::Cancelled) || std::mem::take(&mut is_first));
+        // A stage that several tasks of a pass share fails for each of them.
+        let mut told = BTreeSet::new();
+        failures.retain(|(_, error)| match error {
+            Error::Cancelled | Error::Stage { .. } => told.insert(error.to_string()),
+            _ => true,
+        });
         failures
     }
 
@@ -227,14 +242,15 @@ impl<'r> Jobs<'r> {
             }
             Job::End(source) => self.end(worker, *source),
             Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
-            Job::Early(early, task) => self.early_task(early, &early.demand.tasks[*task]),
+            Job::Early(early, pass) => self.early_pass(early, pass),
             Job::Demand => self.demand(worker),
             Job::StartPrograms(demanded, jobs) => {
-                let Demanded { scanned, demand } = demanded.as_ref();
+                let Demanded { scanned, demand, .. } = demanded.as_ref();
                 scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
                 Ok(())
             }
-            Job::Task(demanded, task) => self.task(&demanded.scanned.world, &demanded.demand.tasks[*task]),
+            Job::Pass(demanded, pass) => self.pass(demanded, pass),
+            Job::Task(demanded, task) => lock(&demanded.failed).remove(task).map_or(Ok(()), Err),
             Job::Sink(scanned, sink) => self.delivery.prepare(*sink, &scanned.world.outputs()),
         }
     }
@@ -244,8 +260,9 @@ impl<'r> Jobs<'r> {
         match job {
             Job::Read(place) => self.scanner().described(*place),
             Job::Decode(segment) => self.scanner().described(segment.place),
-            Job::Early(early, task) => early.world.execution().described(&early.demand.tasks[*task]),
-            Job::Task(demanded, task) => demanded.scanned.world.execution().described(&demanded.demand.tasks[*task]),
+            Job::Early(early, pass) => early.world.execution().described(&early.demand.tasks[pass[0]]),
+            Job::Pass(demanded, pass) => demanded.described(pass[0]),
+            Job::Task(demanded, task) => demanded.described(*task),
             Job::Sink(_, sink) => self.delivery.described(*sink),
             Job::End(_) => "reading sources".to_owned(),
             Job::Demand => "running the pipeline".to_owned(),
@@ -343,7 +360,7 @@ impl<'r> Jobs<'r> {
         self.tell_work(&demand);
         let sinks = self.delivery.staged_sinks(selection);
         self.delivery.recover(&sinks)?;
-        self.add_tasks(worker, &Arc::new(Demanded { scanned, demand }), sinks);
+        self.add_tasks(worker, &Arc::new(Demanded { scanned, demand, failed: Mutex::default() }), sinks);
         Ok(())
     }
 
@@ -362,12 +379,16 @@ impl<'r> Jobs<'r> {
 
     /// Adds the tasks, and each sink after those that give its rows.
     fn add_tasks(&self, worker: &Worker<'_, Job<'r>>, demanded: &Arc<Demanded<'r>>, sinks: Vec<usize>) {
-        let Demanded { scanned, demand } = demanded.as_ref();
-        let mut jobs: Vec<JobId> = Vec::new();
-        for (task, after) in demand.after.iter().enumerate() {
-            let after = chosen(&jobs, after);
-            jobs.push(worker.add(Job::Task(Arc::clone(demanded), task), &after));
-        }
+        let Demanded { scanned, demand, .. } = demanded.as_ref();
+        let add_pass = |pass: &[usize], after: &[JobId]| {
+            let of_pass = worker.add(Job::Pass(Arc::clone(demanded), pass.to_vec()), after);
+            let of_task = |&task: &usize| match pass.len() {
+                1 => of_pass,
+                _ => worker.add(Job::Task(Arc::clone(demanded), task), &[of_pass]),
+            };
+            pass.iter().map(of_task).collect()
+        };
+        let jobs = add_passes(demand, add_pass);
         for sink in sinks {
             let after = chosen(&jobs, &self.delivery.tasks_of(sink, demand));
             let job = worker.add(Job::Sink(Arc::clone(scanned), sink), &after);
@@ -395,16 +416,30 @@ impl<'r> Jobs<'r> {
         Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world })))
     }
 
-    fn early_task(&self, early: &Early<'r>, task: &Task) -> Result<(), Error> {
-        early.world.execution().execute(task)?;
-        self.run.underway.tally.lock().add_early(task);
-        Ok(())
+    /// Runs the tasks of a pass, and counts them.
+    fn early_pass(&self, early: &Early<'r>, pass: &[usize]) -> Result<(), Error> {
+        let tasks = tasks_of(&early.demand, pass);
+        let results = early.world.execution().execute(&tasks)?;
+        for (task, _) in tasks.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+            self.run.underway.tally.lock().add_early(task);
+        }
+        results.into_iter().collect()
     }
 
-    fn task(&self, world: &World<'_>, task: &Task) -> Result<(), Error> {
-        let result = world.execution().execute(task);
-        self.run.underway.settle(task, &result);
-        result
+    /// Runs the tasks of a pass. One that fails by itself is told of by its own job.
+    fn pass(&self, demanded: &Demanded<'_>, pass: &[usize]) -> Result<(), Error> {
+        let tasks = tasks_of(&demanded.demand, pass);
+        let results = demanded.scanned.world.execution().execute(&tasks);
+        let results = results.inspect_err(|error| self.run.underway.fail(tasks[0], error))?;
+        for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
+            self.run.underway.settle(task, &result);
+            match result {
+                Err(error) if pass.len() == 1 => return Err(error),
+                Err(error) => drop(lock(&demanded.failed).insert(number, error)),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
@@ -415,11 +450,25 @@ impl<'r> Jobs<'r> {
 /// Adds tasks as parts of what makes them due.
 fn run_early<'r>(worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand, holds_rows: bool) {
     let early = Arc::new(Early { world, demand, holds_rows, is_given_up: AtomicBool::new(false) });
-    let mut jobs: Vec<JobId> = Vec::new();
-    for (task, after) in early.demand.after.iter().enumerate() {
-        let after = chosen(&jobs, after);
-        jobs.push(worker.add_part(Job::Early(Arc::clone(&early), task), &after));
+    add_passes(&early.demand, |pass, after| {
+        let job = worker.add_part(Job::Early(Arc::clone(&early), pass.to_vec()), after);
+        vec![job; pass.len()]
+    });
+}
+
+/// Adds all passes, each after the tasks that it takes in. Gives the jobs of the tasks, by their numbers.
+fn add_passes(demand: &Demand, mut add: impl FnMut(&[usize], &[JobId]) -> Vec<JobId>) -> Vec<JobId> {
+    let mut jobs: Vec<Option<JobId>> = vec![None; demand.tasks.len()];
+    for pass in demand.passes() {
+        let after: Vec<JobId> = demand.after[pass[0]].iter().filter_map(|&before| jobs[before]).collect();
+        let added = add(&pass, &after);
+        pass.iter().zip(added).for_each(|(&task, job)| jobs[task] = Some(job));
     }
+    jobs.into_iter().flatten().collect()
+}
+
+fn tasks_of<'d>(demand: &'d Demand, pass: &[usize]) -> Vec<&'d Task> {
+    pass.iter().map(|&task| &demand.tasks[task]).collect()
 }
 
 fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {

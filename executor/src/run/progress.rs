@@ -116,9 +116,18 @@ impl Underway {
                     *open -= 1;
                 }
             }),
-            Err(Error::Internal { .. }) => drop(counted.failed.insert(task.id.stage)),
-            Err(error) => counted.failed.extend(self.failed_stage(error)),
+            Err(error) => counted.failed.extend(self.failed_of(task, error)),
         }
+    }
+
+    /// Takes in why none of the tasks of a pass was done, of which this is the first.
+    pub(crate) fn fail(&self, task: &Task, error: &Error) {
+        self.tally.lock().failed.extend(self.failed_of(task, error));
+    }
+
+    /// The stage that has failed where a task has.
+    fn failed_of(&self, task: &Task, error: &Error) -> Option<usize> {
+        if matches!(error, Error::Internal { .. }) { Some(task.id.stage) } else { self.failed_stage(error) }
     }
 
     /// The stage that an error is about, if it is about one.

@@ -10,6 +10,17 @@ use flowc_platform::lock;
 use crate::chain::Ran;
 use crate::{OutputReport, Reason};
 
+/// Whether a stage was called for a task.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// It was.
+    Yes,
+    /// It only passes columns on.
+    No,
+    /// For another task of the same pass, which counts it.
+    WithAnother,
+}
+
 /// What stages did in a run, counted by all threads.
 #[derive(Default)]
 pub(crate) struct Tally(Mutex<Counted>);
@@ -68,17 +79,19 @@ impl Tally {
         lock(&self.0)
     }
 
-    /// Counts a task. `is_called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
+    /// Counts a task. `called` says of each stage of its chain whether it was called, `gives_partials` whether the rows of the
     /// last one are partials, which are no rows of the stage.
-    pub(crate) fn add(&self, task: &Task, is_called: &[bool], gives_partials: bool, seconds: f64, ran: &Ran) {
+    pub(crate) fn add(&self, task: &Task, called: &[Called], gives_partials: bool, seconds: f64, ran: &Ran) {
         let mut counted = self.lock();
-        let called = is_called.iter().filter(|is_called| **is_called).count();
-        let share = seconds / called as f64;
+        let share = seconds / called.iter().filter(|called| **called == Called::Yes).count() as f64;
         for (place, (link, ports)) in task.chain.iter().zip(&ran.rows).enumerate() {
+            if called[place] == Called::WithAnother {
+                continue;
+            }
             if place + 1 < task.chain.len() || !gives_partials {
                 *counted.rows.entry(link.stage).or_default() += ports.iter().sum::<u64>();
             }
-            if !is_called[place] {
+            if called[place] == Called::No {
                 continue;
             }
             *counted.seconds.entry(link.stage).or_default() += share;

@@ -8,6 +8,7 @@ mod components;
 mod crash;
 mod early;
 mod faults;
+mod forks;
 mod integrity;
 mod keyed;
 mod parquet;

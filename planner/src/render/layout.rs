@@ -250,8 +250,7 @@ impl<'d> Blocks<'d> {
         let route = |(i, lanes): (usize, Vec<Point>)| {
             let (from, to) = (&boxes[arrows[i].from], &boxes[arrows[i].to]);
             if same_block(i) {
-                let x = from.x + from.width / 2.0;
-                return vec![(x, from.y + from.height), (x, to.y)];
+                return within(from, to);
             }
             let (start, end) = ((from.x + from.width, exits[&i]), (to.x, entries[&i]));
             [vec![start, start], lanes, vec![end, end]].concat()
@@ -328,6 +327,17 @@ fn apart(wishes: &[f64], sizes: &[f64]) -> Vec<f64> {
     places.zip(offsets).map(|(place, offset)| place + offset).collect()
 }
 
+/// The way of an arrow within a unit: straight down to the next box, past others on their left.
+fn within(from: &Rect, to: &Rect) -> Vec<Point> {
+    if to.y <= from.y + from.height + GAP {
+        let x = from.x + from.width / 2.0;
+        return vec![(x, from.y + from.height), (x, to.y)];
+    }
+    let left = from.x - FRAME / 2.0;
+    let (start, end) = (from.y + from.height / 2.0, to.y + to.height / 2.0);
+    vec![(from.x, start), (left, start), (left, end), (to.x, end)]
+}
+
 fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = numbers.fold((0.0, 0), |(sum, count), number| (sum + number, count + 1));
     (count > 0).then(|| sum / f64::from(count))
@@ -352,7 +362,9 @@ mod tests {
                 frames.push((boxes.len()..boxes.len() + size).collect::<Vec<_>>());
                 boxes.extend((0..size).map(|i| named(Shape::Stage, i * 17)));
             }
-            let inner = frames.iter().flat_map(|frame| frame.windows(2)).map(|pair| (pair[0], pair[1], ""));
+            let next = frames.iter().flat_map(|frame| frame.windows(2)).map(|pair| (pair[0], pair[1], ""));
+            let forks = frames.iter().filter(|frame| frame.len() == 3).map(|frame| (frame[0], frame[2], ""));
+            let inner = next.chain(forks);
             let unit_of = |i: usize| frames.iter().position(|frame| frame.contains(&i));
             let ends = picks.iter().filter_map(|(a, b, out)| {
                 let (a, b) = (a.index(boxes.len()), b.index(boxes.len()));

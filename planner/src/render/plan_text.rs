@@ -3,7 +3,7 @@
 use super::words;
 use crate::plan::{Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage};
 use crate::quantity;
-use crate::units::{Boundary, Unit};
+use crate::units::{Boundary, Branch, Unit};
 use crate::visible;
 
 /// What a run would do, for people. The last line ends with a line break.
@@ -17,7 +17,7 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
     for (number, unit) in units.iter().enumerate() {
         lines.push(format!("\nunit {}  {}", number + 1, unit.runner));
         unit.stages.iter().for_each(|&stage| stage_lines(plan, &plan.stages[stage], &mut lines));
-        lines.push(boundary(plan, unit));
+        lines.extend(unit.ends().iter().map(|end| boundary(plan, end)));
     }
     for sink in &plan.sinks {
         lines.push(format!("\nsink {}  {}", sink.name, words::target(&sink.spec.target)));
@@ -103,13 +103,13 @@ fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {
     format!("        {port}-> {rows}{passed}: {}", words::columns(schema))
 }
 
-fn boundary(plan: &Plan, unit: &Unit) -> String {
-    let stored = plan.stages[unit.stages[unit.stages.len() - 1]].outputs.iter().map(|output| {
+fn boundary(plan: &Plan, end: &Branch) -> String {
+    let stored = plan.stages[end.stage].outputs.iter().map(|output| {
         let stream = plan.stream(output.stream);
         stream.name.as_str()
     });
     let stored = stored.collect::<Vec<_>>().join(", ");
-    match &unit.boundary {
+    match &end.boundary {
         Boundary::Unread => format!("    not stored: {stored} (nothing reads it)"),
         Boundary::Reader { stage, class } => {
             format!("    stored: {stored} (the input of {} is {class})", plan.stages[*stage].name)

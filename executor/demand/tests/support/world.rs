@@ -49,6 +49,8 @@ pub(crate) struct World {
 pub(crate) struct Done {
     pub task: Task,
     pub after: Vec<usize>,
+    /// The first task of its pass, if that is another one.
+    pub with: Option<usize>,
     /// Not if results of equal content are stored.
     pub ran: bool,
 }
@@ -142,10 +144,15 @@ impl World {
         self.perform_all(demand, &selection)
     }
 
-    fn perform_all(&mut self, Demand { tasks, after }: Demand, selection: &Selection) -> Vec<Done> {
-        let done = tasks.into_iter().zip(after).map(|(task, after)| {
+    fn perform_all(&mut self, demand: Demand, selection: &Selection) -> Vec<Done> {
+        let passes = demand.passes();
+        let with = |number: usize| {
+            let first = passes.iter().find(|pass| pass.contains(&number)).unwrap()[0];
+            (first != number).then_some(first)
+        };
+        let done = demand.tasks.into_iter().zip(demand.after).enumerate().map(|(number, (task, after))| {
             let ran = self.perform(&task, selection);
-            Done { task, after, ran }
+            Done { task, after, with: with(number), ran }
         });
         done.collect()
     }

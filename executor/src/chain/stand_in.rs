@@ -4,12 +4,12 @@ use flowc_demand::Passthrough;
 use flowc_runner::{Batch, Instance, Outlet, StageError};
 
 /// In the place of a stage's instance.
-pub(crate) struct Pass {
+pub(crate) struct StandIn {
     ports: Vec<Passthrough>,
     outlet: Box<dyn Outlet>,
 }
 
-impl Pass {
+impl StandIn {
     pub(crate) fn new(ports: Vec<Passthrough>, outlet: Box<dyn Outlet>) -> Self {
         Self { ports, outlet }
     }
@@ -26,7 +26,7 @@ fn passed_on(port: &Passthrough, batch: &Batch) -> Batch {
     }
 }
 
-impl Instance for Pass {
+impl Instance for StandIn {
     fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
         let outlet = &mut self.outlet;
         self.ports.iter().enumerate().try_for_each(|(number, port)| outlet.emit(number, passed_on(port, &batch)))
@@ -72,7 +72,7 @@ mod tests {
     /// The columns that come out of three, as their only values, and whether the end came too.
     fn pass(port: Passthrough) -> Vec<Option<i64>> {
         let kept = Kept::default();
-        let mut pass = Box::new(Pass::new(vec![port], Box::new(kept.clone())));
+        let mut pass = Box::new(StandIn::new(vec![port], Box::new(kept.clone())));
         let column = |value: i64| Some(Arc::new(Int64Array::from(vec![value])) as ArrayRef);
         pass.push(0, Batch::new(1, vec![column(0), column(1), column(2)])).unwrap();
         pass.end_of_input(0).unwrap();

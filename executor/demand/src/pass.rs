@@ -1,0 +1,180 @@
+//! Which tasks are done in one pass, and the tree of stages that such a pass goes through.
+//!
+//! Tasks that begin with the same stage over the same segment, and wait for the same, share the segment and the stages that they have
+//! in common. Each remains a task of its own: with its keys and results, found or missing by itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::demand::Demand;
+use crate::task::{ChainStage, Root, Task, Work};
+
+/// The stages of a pass, as a tree.
+#[derive(Clone, Debug)]
+pub struct TaskTree {
+    /// Stages; each comes after the one whose batches it takes, and the first takes the root.
+    pub nodes: Vec<TreeNode>,
+    /// What is taken in, for all tasks together.
+    pub root: Root,
+}
+
+/// A stage of a tree.
+#[derive(Clone, Debug)]
+pub struct TreeNode {
+    /// The stage; what is needed of it is what any task needs.
+    pub link: ChainStage,
+    /// The nodes that take its batches.
+    pub below: Vec<usize>,
+    /// The tasks that it is a stage of, by their place in the pass.
+    pub tasks: Vec<usize>,
+}
+
+impl TaskTree {
+    /// The tree of some tasks, which share a pass.
+    pub fn of(tasks: &[&Task]) -> Self {
+        let mut tree = Self { nodes: Vec::new(), root: root(tasks) };
+        for (place, task) in tasks.iter().enumerate() {
+            let mut above = None;
+            for link in &task.chain {
+                above = Some(tree.enter(above, link, place));
+            }
+        }
+        tree
+    }
+
+    /// The nodes from one on to the next fork or end.
+    pub fn run(&self, first: usize) -> Vec<usize> {
+        let next = |&node: &usize| match self.nodes[node].below[..] {
+            [only] => Some(only),
+            _ => None,
+        };
+        std::iter::successors(Some(first), next).collect()
+    }
+
+    /// All nodes, in stretches from the beginning or a fork to the next fork or end.
+    pub fn runs(&self) -> impl Iterator<Item = Vec<usize>> {
+        let forks = self.nodes.iter().filter(|node| node.below.len() > 1);
+        let first = forks.flat_map(|node| node.below.iter().copied());
+        std::iter::once(0).chain(first).map(|first| self.run(first))
+    }
+
+    /// The nodes of a task, from the first on.
+    pub fn path(&self, task: usize) -> impl DoubleEndedIterator<Item = usize> {
+        (0..self.nodes.len()).filter(move |&node| self.nodes[node].tasks.contains(&task))
+    }
+
+    /// The node of a stage below another one, where a task goes through it.
+    fn enter(&mut self, above: Option<usize>, link: &ChainStage, task: usize) -> usize {
+        let mut there = match above {
+            Some(above) => self.nodes[above].below.clone(),
+            None => (0..self.nodes.len().min(1)).collect(),
+        };
+        there.retain(|&node| self.nodes[node].link.stage == link.stage);
+        let node = there.first().copied().unwrap_or_else(|| {
+            let node = self.nodes.len();
+            self.nodes.push(TreeNode { link: link.clone(), below: Vec::new(), tasks: Vec::new() });
+            above.into_iter().for_each(|above| self.nodes[above].below.push(node));
+            node
+        });
+        let TreeNode { link: merged, tasks, .. } = &mut self.nodes[node];
+        tasks.push(task);
+        let columns = merged.needed.iter_mut().flatten().zip(link.needed.iter().flatten());
+        columns.for_each(|(merged, needed)| *merged |= needed);
+        node
+    }
+}
+
+/// What all tasks take in.
+fn root(tasks: &[&Task]) -> Root {
+    match &tasks[0].root {
+        Root::Segment { stream, segment, .. } => {
+            let of_task = |task: &&Task| match &task.root {
+                Root::Segment { columns, .. } => columns.clone(),
+                Root::Nothing | Root::Partials(_) => Vec::new(),
+            };
+            let columns: BTreeSet<usize> = tasks.iter().flat_map(of_task).collect();
+            Root::Segment { stream: *stream, segment: *segment, columns: columns.into_iter().collect() }
+        }
+        other => other.clone(),
+    }
+}
+
+impl Demand {
+    /// The tasks by their numbers, those together that are done in one pass; in an order in which they can run.
+    pub fn passes(&self) -> Vec<Vec<usize>> {
+        let mut passes: Vec<Vec<usize>> = Vec::new();
+        let mut shared = BTreeMap::new();
+        for (number, task) in self.tasks.iter().enumerate() {
+            let place = match (task.id.work, &task.root) {
+                (Work::Segment(work), Root::Segment { stream, segment, .. }) => {
+                    let same = (*stream, *segment, work, task.chain[0].stage, &self.after[number]);
+                    *shared.entry(same).or_insert(passes.len())
+                }
+                _ => passes.len(),
+            };
+            match passes.get_mut(place) {
+                Some(pass) if !pass.iter().any(|&other| is_within(&self.tasks[other], task)) => pass.push(number),
+                _ => passes.push(vec![number]),
+            }
+        }
+        passes
+    }
+}
+
+/// Whether the stages of one task are the first ones of the other.
+fn is_within(one: &Task, other: &Task) -> bool {
+    one.chain.iter().zip(&other.chain).all(|(one, other)| one.stage == other.stage)
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_planner::plan::StreamId;
+
+    use super::*;
+    use crate::task::TaskId;
+
+    /// A task over a segment through these stages, each of which is needed these columns of.
+    fn task(chain: &[(usize, [bool; 2])], columns: &[usize]) -> Task {
+        let link = |&(stage, needed): &(usize, [bool; 2])| ChainStage { stage, needed: vec![needed.to_vec()] };
+        Task {
+            id: TaskId { stage: chain[chain.len() - 1].0, work: Work::Segment(0) },
+            chain: chain.iter().map(link).collect(),
+            root: Root::Segment { stream: StreamId(0), segment: 0, columns: columns.to_vec() },
+            outputs: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn tasks_share_the_stages_that_they_begin_with_and_what_is_needed_of_these() {
+        let [no, yes] = [[true, false], [false, true]];
+        let tasks = [
+            task(&[(0, no), (1, no), (3, no)], &[0, 2]),
+            task(&[(0, yes), (2, no)], &[1, 2]),
+            task(&[(0, no), (1, yes), (4, no), (5, no)], &[0]),
+        ];
+        let tree = TaskTree::of(&tasks.iter().collect::<Vec<_>>());
+        let stages = |nodes: Vec<usize>| nodes.iter().map(|&node| tree.nodes[node].link.stage).collect::<Vec<_>>();
+        assert_eq!(
+            (0..3).map(|task| stages(tree.path(task).collect())).collect::<Vec<_>>(),
+            [vec![0, 1, 3], vec![0, 2], vec![0, 1, 4, 5],]
+        );
+        assert_eq!(tree.runs().map(stages).collect::<Vec<_>>(), [vec![0], vec![1], vec![2], vec![3], vec![4, 5]]);
+        let needed: Vec<_> = tree.nodes.iter().map(|node| node.link.needed[0].clone()).collect();
+        assert_eq!(needed[..2], [vec![true, true], vec![true, true]]);
+        assert!(matches!(&tree.root, Root::Segment { columns, .. } if *columns == [0, 1, 2]));
+    }
+
+    #[test]
+    fn tasks_of_a_pass_wait_for_the_same_and_none_goes_on_where_another_ends() {
+        let needed = [true, true];
+        let chains: [&[(usize, [bool; 2])]; 5] = [
+            &[(0, needed)],
+            &[(0, needed), (1, needed)],
+            &[(0, needed), (2, needed)],
+            &[(0, needed), (3, needed)],
+            &[(4, needed)],
+        ];
+        let tasks = chains.iter().map(|chain| task(chain, &[0])).collect();
+        let demand = Demand { tasks, after: vec![vec![], vec![], vec![], vec![0], vec![]] };
+        assert_eq!(demand.passes(), [vec![0], vec![1, 2], vec![3], vec![4]]);
+    }
+}

@@ -1,0 +1,214 @@
+//! Opens the stages of a pass, the last ones first: each is given where its batches go.
+
+use std::ops::Range;
+
+use flowc_demand::{ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough};
+use flowc_planner::key::Phase;
+use flowc_runner::{Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, open_stages};
+
+use crate::chain::fork::{Branch, BranchFailure, Fork};
+use crate::chain::outlets::{Counts, EdgeCounter, StoreWriter};
+use crate::chain::output::{Said, Shared};
+use crate::chain::running::{Running, check, push_counted};
+use crate::chain::stand_in::StandIn;
+use crate::chain::{ChainError, Chains, Ran};
+use crate::inputs::full_input::FullInput;
+
+/// Tasks that are done in one pass, and what comes of them.
+pub(crate) struct Pass<'t> {
+    /// The tasks.
+    pub tasks: &'t [&'t Task],
+    /// Their stages.
+    pub tree: TaskTree,
+    /// Per stage of the tree, the rows that it gave.
+    counts: Vec<Counts>,
+    /// Per stage of the tree, what the branch that begins with it failed with.
+    failures: Vec<BranchFailure>,
+    /// Per task, what its outlets left behind. Of a stage of several tasks the first has it.
+    outputs: Vec<Shared>,
+}
+
+impl<'t> Pass<'t> {
+    /// Nothing has come of them yet.
+    pub(crate) fn of(tasks: &'t [&'t Task]) -> Self {
+        let tree = TaskTree::of(tasks);
+        let counts = tree.nodes.iter().map(|node| Counts::new(node.link.needed.len())).collect();
+        let failures = tree.nodes.iter().map(|_| BranchFailure::default()).collect();
+        Self { tasks, tree, counts, failures, outputs: tasks.iter().map(|_| Shared::default()).collect() }
+    }
+
+    /// What has come of the tasks, where driving them ended so. A task that has not failed by itself fails with all.
+    pub(crate) fn ended(
+        self,
+        driven: Result<(), ChainError>,
+        said: &mut Vec<Said>,
+    ) -> Result<Vec<Result<Ran, StageError>>, ChainError> {
+        let mut outputs = Vec::new();
+        let mut failure = driven.err();
+        for output in &self.outputs {
+            let (not_a_stage, staged, log) = output.take();
+            said.extend(log);
+            failure = not_a_stage.map(ChainError::Other).or(failure);
+            outputs.push(staged);
+        }
+        let failed: Vec<Option<StageError>> = (0..self.tasks.len()).map(|task| self.failed(task)).collect();
+        if let Some(failure) = failure
+            && (matches!(failure, ChainError::Other(_)) || failed.iter().any(Option::is_none))
+        {
+            return Err(failure);
+        }
+        let ran = outputs.into_iter().zip(failed).enumerate().map(|(task, (outputs, failed))| match failed {
+            Some(error) => Err(error),
+            None => Ok(Ran { outputs, rows: self.tree.path(task).map(|node| self.counts[node].read()).collect() }),
+        });
+        Ok(ran.collect())
+    }
+
+    /// What a task failed with: that which is nearest to its end.
+    fn failed(&self, task: usize) -> Option<StageError> {
+        self.tree.path(task).rev().find_map(|node| self.failures[node].get())
+    }
+
+    /// The first of the tasks that a node is a stage of.
+    fn task(&self, node: &TreeNode) -> &'t Task {
+        self.tasks[node.tasks[0]]
+    }
+}
+
+impl Chains<'_> {
+    /// Opens the stages of a pass, and gives them the inputs that do not drive them.
+    pub(crate) fn open(&self, pass: &Pass<'_>) -> Result<Running<'_>, ChainError> {
+        let port = match &pass.tree.root {
+            Root::Nothing => None,
+            Root::Segment { .. } => Some(self.driven_port(&pass.tree.nodes[0])),
+            Root::Partials(_) => Some(0),
+        };
+        Ok(Running::new(self.open_run(pass, 0)?, port, self.cancel))
+    }
+
+    /// Opens the stages from a node on to the next fork or end, and those below.
+    fn open_run(&self, pass: &Pass<'_>, first: usize) -> Result<Box<dyn Instance>, ChainError> {
+        let run = pass.tree.run(first);
+        let last = self.outlet(pass, run[run.len() - 1])?;
+        let groups = self.fused_groups(&pass.tree, &run);
+        let open = |number: usize, outlet| self.open_group(pass, &run[groups[number].clone()], outlet);
+        let edge = |number: usize| {
+            let (above, below) = (run[groups[number].end - 1], run[groups[number + 1].start]);
+            let port = self.driven_port(&pass.tree.nodes[below]);
+            Edge { port, observer: Box::new(self.edge_counter(pass, above)) }
+        };
+        open_stages(groups.len(), last, open, edge)
+    }
+
+    /// Where the batches of a stage go that ends its branch, or is followed by several.
+    fn outlet(&self, pass: &Pass<'_>, above: usize) -> Result<Box<dyn Outlet>, ChainError> {
+        let node = &pass.tree.nodes[above];
+        if node.below.is_empty() {
+            let (task, counts) = (node.tasks[0], pass.counts[above].clone());
+            let output = pass.outputs[task].clone();
+            return Ok(Box::new(StoreWriter::new(&self.reading, pass.tasks[task], output, counts, self.cancel)));
+        }
+        let branches: Vec<Branch> =
+            node.below.iter().map(|&below| self.branch(pass, below)).collect::<Result<_, _>>()?;
+        Ok(Box::new(Fork { observer: Box::new(self.edge_counter(pass, above)), branches }))
+    }
+
+    /// A stage after a fork, and those below. One that can't be opened is no concern of the others.
+    fn branch(&self, pass: &Pass<'_>, below: usize) -> Result<Branch, ChainError> {
+        let (node, failure) = (&pass.tree.nodes[below], pass.failures[below].clone());
+        let port = self.driven_port(node);
+        let next = match self.open_run(pass, below) {
+            Ok(next) => Some(next),
+            Err(ChainError::Stage(error)) => failure.keep(error).map(|()| None)?,
+            Err(other) => return Err(other),
+        };
+        let columns = input_columns(self.reading.locator.plan, node.link.stage, port, self.passes(pass, node));
+        Ok(Branch { next, port, columns, failure, given: 0 })
+    }
+
+    /// What counts the rows between a stage and the next.
+    fn edge_counter(&self, pass: &Pass<'_>, above: usize) -> EdgeCounter {
+        let node = &pass.tree.nodes[above];
+        let (rows, shared) = (pass.counts[above].clone(), pass.outputs[node.tasks[0]].clone());
+        EdgeCounter { stage: node.link.stage, rows, cancel: self.cancel.clone(), shared }
+    }
+
+    /// The input of a stage that is driven.
+    fn driven_port(&self, node: &TreeNode) -> usize {
+        self.plan_stage(node.link.stage).driving().map_or(0, |(port, _)| port)
+    }
+
+    /// The part of a stage's life that it is in: the last stage of a task may be in another than the rest.
+    fn phase(&self, pass: &Pass<'_>, node: &TreeNode) -> Phase {
+        match node.below.is_empty() {
+            true => pass.task(node).id.work.phase(self.plan_stage(node.link.stage)),
+            false => Phase::Run,
+        }
+    }
+
+    /// What is needed of a stage's outputs that pass something on: partials pass nothing on.
+    fn passes<'n>(&self, pass: &Pass<'_>, node: &'n TreeNode) -> &'n [Vec<bool>] {
+        if self.phase(pass, node) == Phase::Partial { &[] } else { &node.link.needed }
+    }
+
+    /// Opens stages that run in one instance, and gives it the inputs that do not drive it.
+    fn open_group(
+        &self,
+        pass: &Pass<'_>,
+        group: &[usize],
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, ChainError> {
+        let first = &pass.tree.nodes[group[0]];
+        if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, &first.link)) {
+            return Ok(Box::new(StandIn::new(ports, outlet)));
+        }
+        let invocation = |&node: &usize| {
+            let node = &pass.tree.nodes[node];
+            self.invocation(pass.task(node), &node.link, self.phase(pass, node))
+        };
+        let invocations: Vec<Invocation> = group.iter().map(invocation).collect();
+        let stage = self.plan_stage(first.link.stage);
+        let mut instance = match (&invocations[..], self.runners.chained(stage)) {
+            ([_, _, ..], Some(runner)) => {
+                let observer = |&node| Box::new(self.edge_counter(pass, node)) as Box<dyn EdgeObserver>;
+                let between = group[..group.len() - 1].iter().map(observer).collect();
+                runner.open_chain(&invocations, between, outlet)?
+            }
+            _ => self.runners.of(stage).open(&invocations[0], outlet)?,
+        };
+        if matches!(invocations[0].phase, Phase::Run | Phase::Partial) {
+            self.feed_whole(pass, first, instance.as_mut())?;
+        }
+        Ok(instance)
+    }
+
+    /// The stages of a stretch of a tree in groups, each for one instance. In flowc's process each stage has its own, and batches
+    /// pass by handle; where they would travel, neighbours share one (`docs/flight-protocol.md`, Chains).
+    pub(crate) fn fused_groups(&self, tree: &TaskTree, run: &[usize]) -> Vec<Range<usize>> {
+        let has_chains = |stage: &_| self.runners.chained(stage).is_some();
+        let links: Vec<&ChainStage> = run.iter().map(|&node| &tree.nodes[node].link).collect();
+        fused_groups(self.reading.locator.plan, &links, LONGEST_CHAIN, has_chains)
+    }
+
+    fn feed_whole(&self, pass: &Pass<'_>, node: &TreeNode, instance: &mut dyn Instance) -> Result<(), ChainError> {
+        let plan = self.reading.locator.plan;
+        for (port, input) in plan.stages[node.link.stage].inputs.iter().enumerate() {
+            if input.class.is_driving() {
+                continue;
+            }
+            let columns = input_columns(plan, node.link.stage, port, self.passes(pass, node));
+            let group = match (&input.key, pass.task(node).id.work) {
+                (Some(key), Work::Segment(group)) => Some((key, group as u64)),
+                _ => None,
+            };
+            let whole = FullInput::new(self.reading, input.stream, &columns, group);
+            let mut rows = 0;
+            whole.each(&mut |batch| -> Result<(), ChainError> {
+                check(self.cancel)?;
+                Ok(push_counted(instance, port, batch, &mut rows)?)
+            })?;
+            instance.end_of_input(port)?;
+        }
+        Ok(())
+    }
+}
