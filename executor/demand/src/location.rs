@@ -97,7 +97,8 @@ impl<L: Lookup> Locator<'_, L> {
         let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(AtHand::default()) };
         let made = columns.iter().copied().filter(|&column| self.lineage.source_column(stream, column).is_none());
         let made: Vec<usize> = made.collect();
-        let (mut rows, mut open): (HashMap<Node, u64>, Vec<(Node, SegmentKeys)>) = Default::default();
+        let mut rows: HashMap<Node, u64> = HashMap::new();
+        let mut open: Vec<(Node, SegmentKeys)> = Vec::new();
         segments.visit(|node, keys| {
             let noted = (node.level > 0).then(|| self.noted(keys, &made)).flatten();
             match noted {

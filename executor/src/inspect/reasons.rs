@@ -225,7 +225,8 @@ impl<'a> Reasons<'a> {
         before: StreamId,
     ) -> (Vec<Segment>, Vec<Segment>) {
         let source = self.locator.lineage.file(now).map(|source| self.locator.lookup.inventory.source(source));
-        let (recorded, files) = (last.segments(before), last.files(before));
+        let recorded = last.segments(before);
+        let files = last.files(before);
         let mut places = recorded.differing(segments);
         match (source, &files) {
             (Some(source), Some(files)) => places.extend(files.differing(source.names())),

@@ -75,7 +75,8 @@ impl<'s> Recorded<'s> {
 
     /// The keys of a node or a segment; none if they are not there.
     pub(crate) fn keys(&self, node: Node) -> Option<SegmentKeys> {
-        let (root, shape) = (self.root.as_ref()?, self.shape());
+        let root = self.root.as_ref()?;
+        let shape = self.shape();
         if node == shape.root() {
             return Some(root.keys.clone());
         }
@@ -118,7 +119,8 @@ impl<'s> Recorded<'s> {
 
     /// Puts another tree in its place. `names` are those of the segments, where they have some.
     pub(crate) fn replace(&self, now: &Segments, names: Option<&[String]>) -> Result<Root, Error> {
-        let (before, shape) = (self.shape(), **now);
+        let before = self.shape();
+        let shape: Shape = **now;
         // Names lie in the page above, also where that is the only segment.
         let mut changed: Vec<Node> = Vec::new();
         changed.extend((names.is_some() && now.len() == 1).then_some(Node { level: 1, index: 0 }));
