@@ -121,6 +121,10 @@ impl Instance for Product {
         self.outlet.emit(0, Batch::new(batch.rows(), vec![Some(Arc::new(products) as _)]))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.boundary()
+    }
+
     fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
         Ok(())
     }

@@ -149,6 +149,13 @@ impl Host {
         }
     }
 
+    /// Time and lines of the log count anew, and the outlet is told.
+    pub(crate) fn boundary(&mut self) -> Result<(), StageError> {
+        self.log.restart();
+        self.clock.iter_mut().for_each(Clock::restart);
+        self.outlet.as_mut().map_or(Ok(()), |outlet| outlet.boundary())
+    }
+
     /// Passes a line of the log on.
     pub(crate) fn log(&mut self, level: &str, message: &str) {
         self.log.line(self.outlet.as_mut(), level, message);
