@@ -5,7 +5,7 @@ use flowc_runner::StageKind;
 use flowc_store::Area;
 
 use crate::Error;
-use crate::runners::{Lent, absolute};
+use crate::runners::lent::{Lent, absolute};
 
 /// The kind of stages in containers.
 ///

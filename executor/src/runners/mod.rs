@@ -6,6 +6,7 @@ pub(crate) mod build_events;
 mod components;
 #[cfg(feature = "containers")]
 mod containers;
+mod lent;
 #[cfg(not(feature = "processes"))]
 #[path = "no_processes.rs"]
 mod processes;
@@ -19,7 +20,7 @@ mod python;
 #[cfg(feature = "workers")]
 mod workers;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Once};
 
 use flowc_code::Snapshots;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use crate::features::{FEATURES, Feature, WORKERS, missing_for, of_kind};
 use crate::runners::build_events::{Compilations, wasm_runner};
 use crate::runners::components::Components;
+use crate::runners::lent::{Lent, absolute};
 use crate::runners::processes::Programs;
 pub(crate) use crate::runners::python::Environments;
 use crate::{Error, Event, Observer, Options};
@@ -64,9 +66,9 @@ impl Runners {
         }
         let helper = Helper::from(std::env::current_exe().map_err(Error::system("find flowc's own program"))?);
         let snapshots = Snapshots::new(absolute(&Store::area(store.dir(), Area::Code))?);
-        let programs = Programs::new(store, helper.clone())?;
+        let programs = Programs::new(helper.clone(), absolute(&store.spool())?, absolute(&store.objects())?);
         let lent = Lent { store, compilations, options, snapshots: snapshots.clone(), programs };
-        Ok(Self { kinds: lent.kinds()?, snapshots, helper, features: FEATURES, warned: Once::new() })
+        Ok(Self { kinds: kinds(&lent)?, snapshots, helper, features: FEATURES, warned: Once::new() })
     }
 
     /// The kind of a code.
@@ -200,40 +202,23 @@ impl Runners {
     }
 }
 
-/// What kinds are made with.
-struct Lent<'a> {
-    store: &'a Store,
-    compilations: Arc<Compilations>,
-    options: &'a Options,
-    #[cfg_attr(not(feature = "python"), expect(dead_code, reason = "it is for Python stages"))]
-    snapshots: Snapshots,
-    programs: Programs,
+/// All kinds: who adds one registers it here.
+fn kinds(lent: &Lent<'_>) -> Result<Vec<Box<dyn StageKind>>, Error> {
+    let kinds: [Result<Box<dyn StageKind>, Error>; _] = [
+        components(lent),
+        #[cfg(feature = "python")]
+        python::kind(lent),
+        #[cfg(feature = "containers")]
+        containers::kind(lent),
+    ];
+    kinds.into_iter().collect()
 }
 
-impl Lent<'_> {
-    /// All kinds: who adds one registers it here.
-    fn kinds(&self) -> Result<Vec<Box<dyn StageKind>>, Error> {
-        let kinds: [Result<Box<dyn StageKind>, Error>; _] = [
-            self.components(),
-            #[cfg(feature = "python")]
-            python::kind(self),
-            #[cfg(feature = "containers")]
-            containers::kind(self),
-        ];
-        kinds.into_iter().collect()
-    }
-
-    fn components(&self) -> Result<Box<dyn StageKind>, Error> {
-        let inside = wasm_runner(self.store, self.compilations.clone());
-        let inside = inside.map_err(Error::system("start the WebAssembly engine"))?;
-        let elsewhere = self.programs.elsewhere(&inside, self.options);
-        Ok(Box::new(Components { store: self.store.clone(), inside, elsewhere }))
-    }
-}
-
-/// Programs that start in other folders are told of paths that begin at the root.
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    std::path::absolute(path).map_err(Error::system("find the store's folder"))
+fn components(lent: &Lent<'_>) -> Result<Box<dyn StageKind>, Error> {
+    let inside = wasm_runner(lent.store, lent.compilations.clone());
+    let inside = inside.map_err(Error::system("start the WebAssembly engine"))?;
+    let elsewhere = lent.programs.elsewhere(&inside, lent.options);
+    Ok(Box::new(Components { store: lent.store.clone(), inside, elsewhere }))
 }
 
 /// A problem of a stage, as its author is to see it.

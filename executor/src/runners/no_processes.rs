@@ -1,22 +1,20 @@
 //! In place of programs that serve stages, in a flowc that was built without the feature `processes`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowc_sandbox::Helper;
-use flowc_store::Store;
 use flowc_wasm::WasmRunner;
 
+use crate::Options;
 use crate::runners::components::Elsewhere;
-use crate::{Error, Options};
 
 /// There are none.
 pub(super) struct Programs;
 
 impl Programs {
-    /// # Errors
-    /// None.
-    pub(super) fn new(_: &Store, _: Helper) -> Result<Self, Error> {
-        Ok(Self)
+    pub(super) fn new(_: Helper, _: PathBuf, _: PathBuf) -> Self {
+        Self
     }
 
     /// Components run in flowc's process alone.

@@ -1,5 +1,6 @@
 //! Programs that serve stages, and components in such programs.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 #[cfg(feature = "containers")]
@@ -9,15 +10,13 @@ use flowc_planner::plan::Isolate;
 use flowc_process::Host;
 use flowc_runner::Runner;
 use flowc_sandbox::Helper;
-use flowc_store::Store;
 use flowc_wasm::WasmRunner;
 use flowc_wasm_process::{ComponentLauncher, RegisteredComponent, WasmProcessRunner};
 #[cfg(feature = "workers")]
 use flowc_worker::WorkerRunner;
 
-use crate::runners::absolute;
+use crate::Options;
 use crate::runners::components::Elsewhere;
-use crate::{Error, Options};
 
 /// What starts the programs of a session, and reaches those of other hosts.
 pub(super) struct Programs {
@@ -29,21 +28,18 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Programs that find what the store holds.
-    ///
-    /// # Errors
-    /// If the store's folder can't be found.
-    pub(super) fn new(store: &Store, helper: Helper) -> Result<Self, Error> {
-        let host = Host::new(helper, absolute(&store.spool())?).with_stored_files(absolute(&store.objects())?);
+    /// Programs whose temporary files go to `spool`, and that may map the store's `objects`.
+    pub(super) fn new(helper: Helper, spool: PathBuf, objects: PathBuf) -> Self {
+        let host = Host::new(helper, spool).with_stored_files(objects);
         #[cfg(feature = "containers")]
         let engines = Arc::new(Engines::default());
         #[cfg(feature = "containers")]
         let host = host.with_containers(engines.clone());
-        Ok(Self {
+        Self {
             host: Arc::new(host),
             #[cfg(feature = "containers")]
             engines,
-        })
+        }
     }
 
     /// What runs components outside of flowc's process; `inside` compiles them.

@@ -12,7 +12,7 @@ use flowc_store::{Area, Store};
 
 use crate::Error;
 use crate::runners::build_events::Compilations;
-use crate::runners::{Lent, absolute};
+use crate::runners::lent::{Lent, absolute};
 
 /// The kind of Python stages.
 ///

@@ -170,6 +170,13 @@ impl Host {
     }
 }
 
+#[cfg(feature = "wasi")]
+impl wasmtime_wasi::WasiView for Host {
+    fn ctx(&mut self) -> wasmtime_wasi::WasiCtxView<'_> {
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new())).view()
+    }
+}
+
 impl Written {
     /// Checked arrays of the columns that an output port has written.
     fn arrays(self, output: &mut Output, rows: usize) -> Result<Vec<ArrayRef>, Stop> {

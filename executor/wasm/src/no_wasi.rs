@@ -4,8 +4,6 @@ use flowc_planner::catalogue::Problem;
 use flowc_runner::not_built;
 use wasmtime::component::Linker;
 
-use crate::host::Host;
-
 /// Never used.
 pub(crate) const VERSION: &str = "0";
 
@@ -31,6 +29,6 @@ pub(crate) fn check() -> Result<(), Problem> {
 ///
 /// # Errors
 /// None.
-pub(crate) fn link(_: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link<T>(_: &mut Linker<T>) -> wasmtime::Result<()> {
     Ok(())
 }

@@ -13,7 +13,6 @@ use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 
-use crate::host::Host;
 use crate::log::{LOG_LINE_BYTES, LOG_LINES};
 
 /// Names this environment in the keys of stages that use it: another one could change what they answer.
@@ -31,14 +30,8 @@ pub(crate) fn check() -> Result<(), Problem> {
 ///
 /// # Errors
 /// If some are there already.
-pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+pub(crate) fn link<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new())).view()
-    }
 }
 
 /// What a component sees of the system.
@@ -49,7 +42,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let output = Output::default();
         let mut builder = WasiCtx::builder();
         builder.stdout(output.clone()).stderr(output.clone()).wall_clock(Stopped).monotonic_clock(Stopped);
@@ -59,7 +52,7 @@ impl Wasi {
     }
 
     /// What wasmtime's functions of WASI work on.
-    fn view(&mut self) -> WasiCtxView<'_> {
+    pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
     }
 

@@ -1,0 +1,26 @@
+//! What the engine lends the kinds of stages.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowc_code::Snapshots;
+use flowc_store::Store;
+
+use crate::runners::build_events::Compilations;
+use crate::runners::processes::Programs;
+use crate::{Error, Options};
+
+/// What kinds are made with.
+pub(super) struct Lent<'a> {
+    pub(super) store: &'a Store,
+    pub(super) compilations: Arc<Compilations>,
+    pub(super) options: &'a Options,
+    #[cfg_attr(not(feature = "python"), expect(dead_code, reason = "it is for Python stages"))]
+    pub(super) snapshots: Snapshots,
+    pub(super) programs: Programs,
+}
+
+/// Programs that start in other folders are told of paths that begin at the root.
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(Error::system("find the store's folder"))
+}
