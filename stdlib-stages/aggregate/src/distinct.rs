@@ -1,5 +1,7 @@
 //! Distinct values of each group, counted exactly.
 
+use std::cell::OnceCell;
+
 use flowc_sdk::arrow::array::{Int64Array, UInt32Array};
 use flowc_sdk::prelude::*;
 use stage_parts::{Grouper, list, list_items};
@@ -14,13 +16,15 @@ pub(crate) struct Pairs {
     groups: Vec<u32>,
     /// By group, the number of its pairs.
     lengths: Vec<usize>,
+    /// All pairs by group and value, once they are asked for.
+    sorted: OnceCell<Vec<u32>>,
 }
 
 impl Pairs {
     /// Of values of this type.
     pub(crate) fn new(data_type: &DataType) -> Result<Self> {
         let fields = [field("group", DataType::UInt32, false), field("value", data_type.clone(), false)];
-        Ok(Self { pairs: Grouper::new(&fields)?, groups: Vec::new(), lengths: Vec::new() })
+        Ok(Self { pairs: Grouper::new(&fields)?, groups: Vec::new(), lengths: Vec::new(), sorted: OnceCell::new() })
     }
 
     /// The type of the values that come out.
@@ -37,6 +41,7 @@ impl Pairs {
     pub(crate) fn add(&mut self, rows: &[u32], values: &ArrayRef, mut each: impl FnMut(usize, usize)) -> Result<()> {
         let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         let columns = [Arc::new(UInt32Array::from(rows.to_vec())) as ArrayRef, values.clone()];
+        self.sorted.take();
         let (owners, lengths) = (&mut self.groups, &mut self.lengths);
         self.pairs.each(&columns, rows.len(), nulls.as_ref(), |row, pair| {
             if pair as usize == owners.len() {
@@ -61,7 +66,7 @@ impl Pairs {
             next += self.length(group);
         }
         let mut pairs = vec![0; next];
-        for pair in self.pairs.sorted() {
+        for &pair in self.sorted.get_or_init(|| self.pairs.sorted()) {
             if let Some(place) = &mut places[self.groups[pair as usize] as usize] {
                 pairs[*place] = pair;
                 *place += 1;

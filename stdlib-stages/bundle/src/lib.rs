@@ -56,6 +56,7 @@ mod tests {
             "select",
             "sort",
             "tokenize",
+            "union",
         ];
         assert_eq!(names, all);
     }

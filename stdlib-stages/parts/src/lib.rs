@@ -13,18 +13,20 @@ mod grouper;
 mod literal;
 mod mistakes;
 mod plain;
+mod scalars;
 mod table;
 pub mod times;
 mod values;
 mod word;
 
 pub use bytes::Bytes;
-pub use convert::{Misfit, Reader, Value, Writer, converts, text};
+pub use convert::{Reader, Writer, converts};
 pub use format::{Format, Rows};
 pub use grouper::Grouper;
 pub use literal::literal;
 pub use mistakes::Mistakes;
 pub use plain::{gather, gather_or_null, list, list_items, plain, plain_type};
+pub use scalars::{Misfit, Value, text};
 pub use values::is_ordered;
 
 #[cfg(test)]

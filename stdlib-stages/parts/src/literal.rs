@@ -3,7 +3,8 @@
 use flowc_sdk::prelude::*;
 use flowc_sdk::serde_json::{Number, Value as Json};
 
-use crate::convert::{Value, Writer};
+use crate::convert::Writer;
+use crate::scalars::Value;
 
 /// A column of one value of this type, which is not that of a dictionary. Dates, times and decimals may be text.
 ///
