@@ -141,14 +141,13 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
 
     /// Has a task begin as another one does, with the stages of that one down to its own first stage.
     fn begin_with(&mut self, id: &TaskId, other: &TaskId) {
-        let (Some((task, after)), Some((other, other_after))) = (self.tasks.get(id).cloned(), self.tasks.get(other))
+        let (Some((mut task, mut after)), Some((other, other_after))) =
+            (self.tasks.get(id).cloned(), self.tasks.get(other).cloned())
         else {
             return;
         };
-        let (root, other_after) = (other.root.clone(), other_after.clone());
         let above = other.chain.iter().map(|link| link.stage).take_while(|&stage| stage != task.chain[0].stage);
         let above: Vec<usize> = above.collect();
-        let (mut task, mut after) = (task, after);
         let Root::Segment { segment, columns, .. } = &task.root else { return };
         let (segment, mut columns) = (*segment, columns.clone());
         for stage in above.into_iter().rev() {
@@ -159,12 +158,12 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
             columns = driving.map_or_else(Vec::new, |port| input_columns(self.plan(), stage, port, &needed));
             task.chain.insert(0, ChainStage { stage, needed });
         }
-        task.root = match root {
+        task.root = match other.root {
             Root::Segment { stream, .. } => {
                 self.want(stream, segment, &columns);
                 Root::Segment { stream, segment, columns }
             }
-            other => other,
+            root => root,
         };
         after.extend(other_after);
         self.tasks.insert(*id, (task, after));
