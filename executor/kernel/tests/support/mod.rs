@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+pub(crate) mod machine;
+pub(crate) mod program;
+
 use arrow_schema::{DataType, Field, Schema};
 use flowc_kernel::{Bound, Build, Diagnostic, Kernel, Settings, Source};
 
