@@ -93,7 +93,7 @@ pub struct Diagnostic {
     /// What to do about it.
     pub help: Option<String>,
     /// Where in the kernel's text.
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<Box<Excerpt>>,
     /// JSON pointer to the setting of the stage that is at fault: `/config/rate`, `/bind/x`, `/gives/due`, `/drops/0`.
     pub setting: Option<String>,
 }
@@ -113,7 +113,7 @@ impl Diagnostic {
 
     /// Marks a part of the text, if naga knows where it is.
     pub(crate) fn at(self, source: &Source, span: Span, label: impl Into<String>) -> Self {
-        Self { excerpt: source.excerpt(span, label), ..self }
+        Self { excerpt: source.excerpt(span, label).map(Box::new), ..self }
     }
 
     /// As the planner takes it: the place in the text becomes part of the message, the setting a path into the config.

@@ -51,6 +51,10 @@ impl Facts {
     /// What these functions do; callers come before what they call.
     pub(crate) fn of(parsed: &Parsed, reachable: &[Place]) -> Self {
         let mut facts = Self::default();
+        // Columns are read and written by these types, whether the code uses their values or not.
+        for (_, ty) in parsed.module.types.iter() {
+            facts.types(parsed, &ty.inner);
+        }
         for place in reachable {
             let (function, _) = parsed.function(*place);
             facts.values(parsed, *place);
@@ -71,19 +75,16 @@ impl Facts {
             }
             let span = function.expressions.get_span(handle);
             let inner = info[handle].ty.inner_with(&parsed.module.types);
-            let mut scalars = Scalars::default();
-            scalars.add(parsed, inner);
-            self.needs.int64 |= scalars.int64;
-            self.needs.f16 |= scalars.f16;
+            let scalars = self.types(parsed, inner);
             // A parameter is moved only if something takes it.
             if scalars.float && !matches!(expression, Expression::FunctionArgument(_)) {
                 first(&mut self.float, "it computes with floats", span);
             }
             match expression {
-                Expression::GlobalVariable(variable) => {
-                    if parsed.module.global_variables[*variable].space == AddressSpace::WorkGroup {
-                        first(&mut self.together, "it uses workgroup memory", span);
-                    }
+                Expression::GlobalVariable(variable)
+                    if parsed.module.global_variables[*variable].space == AddressSpace::WorkGroup =>
+                {
+                    first(&mut self.together, "it uses workgroup memory", span);
                 }
                 Expression::Access { index, .. }
                     if info[*index].ty.inner_with(&parsed.module.types).scalar_width() == Some(8) =>
@@ -94,6 +95,15 @@ impl Facts {
                 _ => {}
             }
         }
+    }
+
+    /// Notes what an adapter must know to hold values of a type.
+    fn types(&mut self, parsed: &Parsed, inner: &TypeInner) -> Scalars {
+        let mut scalars = Scalars::default();
+        scalars.add(parsed, inner);
+        self.needs.int64 |= scalars.int64;
+        self.needs.f16 |= scalars.f16;
+        scalars
     }
 
     fn statements(&mut self, parsed: &Parsed, function: &Function) {

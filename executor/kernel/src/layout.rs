@@ -178,7 +178,7 @@ impl Element {
             return packs.then_some(Rows::Packed { rows: if storage.count == 1 { 32 / bits } else { 0 } });
         }
         let typed = self.kind() == storage.kind && u32::from(self.scalar.width) * 8 == bits;
-        let fits = (typed || (words && bits % 32 == 0)) && storage.row_bits() % size == 0;
+        let fits = (typed || (words && bits.is_multiple_of(32))) && storage.row_bits().is_multiple_of(size);
         fits.then(|| Rows::Apart { elements: storage.row_bits() / size })
     }
 }

@@ -63,7 +63,7 @@ const fn values(output: usize) -> Contents {
 fn packed(values: impl IntoIterator<Item = u32>, bits: u32) -> Value {
     let mut packed = Vec::new();
     for (at, value) in (0u32..).zip(values) {
-        if at * bits % 32 == 0 {
+        if (at * bits).is_multiple_of(32) {
             packed.push(0);
         }
         let mask = ((1u64 << bits) - 1) as u32;

@@ -59,7 +59,8 @@ pub enum Contents {
 /// A buffer of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// Its values, as Arrow has them; of written booleans a word for each.
+    /// Its values, as Arrow has them; of written booleans a word for each. The values of a list can't be null: who fills the
+    /// buffer has to refuse such rows.
     Values,
     /// Which values are there: of an input Arrow's bitmap, of an output a word for each row, 0 or 1.
     Validity,
@@ -74,7 +75,7 @@ pub enum Part {
 pub struct Written {
     /// Its name, type and whether it may hold nulls.
     pub field: FieldRef,
-    /// Columns of the input: where one of them is null, so is this.
+    /// Columns of the input: where one of them is null, so is this, and a function over rows is not called.
     pub null_with: Vec<usize>,
     /// Whether the kernel says of each row if there is a value.
     pub has_validity: bool,
@@ -87,7 +88,7 @@ pub struct Bound {
     pub reads: Vec<usize>,
     /// The columns that it writes, in the order in which the output has them.
     pub written: Vec<Written>,
-    /// Whether it picks rows.
+    /// Whether it picks rows. Those for which a function over rows is not called, because of a null, are not kept.
     pub picks: bool,
     /// Row-wise where that is proven, else per-segment.
     pub class: Class,

@@ -106,7 +106,10 @@ impl Site {
             }
             Fault::Endless => "an invocation may take as many iterations as `timeout` allows",
         };
-        Diagnostic { excerpt: self.excerpt.clone(), ..Diagnostic::new(format!("in row {row} {self}")).with_help(help) }
+        Diagnostic {
+            excerpt: self.excerpt.clone().map(Box::new),
+            ..Diagnostic::new(format!("in row {row} {self}")).with_help(help)
+        }
     }
 }
 
