@@ -113,7 +113,8 @@ impl Kernel {
     }
 
     /// The module that runs. `budget` is how many iterations all loops of an invocation may take together, those in which
-    /// its workgroup waits apart.
+    /// its workgroup waits apart. It has to be below what the driver takes: llvmpipe ends an invocation after 65,535
+    /// iterations, without an error.
     pub fn build(&self, bound: &Bound, budget: u32) -> Build {
         let row = match &self.form {
             Form::Row(form) => Some(form),
