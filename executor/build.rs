@@ -1,6 +1,7 @@
 //! Says which build of flowc this is: a digest over the sources that shape what it makes, and over the compiler. What such a
 //! build remembers of its own making, another one does not trust.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,6 +25,8 @@ fn main() {
         add(&mut hasher, name.as_bytes());
         add(&mut hasher, &std::fs::read(file).unwrap_or_default());
     }
+    let features = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("CARGO_FEATURE_"));
+    features.collect::<BTreeSet<_>>().iter().for_each(|name| add(&mut hasher, name.as_bytes()));
     for setting in SETTINGS {
         add(&mut hasher, std::env::var(setting).unwrap_or_default().as_bytes());
     }

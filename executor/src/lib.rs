@@ -17,6 +17,7 @@
 mod chain;
 mod error;
 mod event;
+mod features;
 mod inputs;
 mod inspect;
 mod intake;
@@ -36,6 +37,7 @@ mod status;
 /// program that embeds this engine is started again for such parts, and calls this first thing.
 pub fn play_part() {
     flowc_sandbox::main();
+    #[cfg(feature = "processes")]
     flowc_wasm_process::main();
 }
 
@@ -45,12 +47,16 @@ pub use event::{
     Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StageTasks,
     StampedEvent, Stamper, StreamReport,
 };
+pub use features::{FEATURES, Feature};
 /// The engine that stages in containers need.
+#[cfg(feature = "containers")]
 pub use flowc_container as containers;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
+#[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
 pub use flowc_sinks::{SinkError, StdoutWriter};
+#[cfg(feature = "workers")]
 pub use flowc_worker::{Worker, WorkerError};
 pub use inspect::admin;
 pub use inspect::show::{Rows, table};

@@ -68,10 +68,13 @@ impl Session {
         compilations.tell(Arc::clone(&observer), cancel.clone());
         let observer = observer.as_ref();
         let pin = purpose == Purpose::Run;
+        // What is there of code the plan tells; until then all of it is relied on.
+        let _code = store.rely_on_all_code()?;
         let mut planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
         if purpose == Purpose::Run {
             self.check_isolation(&planned.plan)?;
         }
+        store.rely_on(planned.needs())?;
         planned.marks = freshness::marks(&planned.plan, store, &planned.texts[0], purpose)?;
         store.flush()?;
         Ok(planned)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::StageDigest;
 use crate::plan::{
-    Class, Code, Location, OutputColumn, Plan, Purity, Rows, Serialization, SinkSpec, SourceSpec, Target,
+    Class, Code, Isolate, Location, OutputColumn, Plan, Purity, Rows, Serialization, SinkSpec, SourceSpec, Target,
 };
 
 /// Answers the planner's questions. Each method takes a batch, so that an implementation may work in parallel.
@@ -16,6 +16,14 @@ use crate::plan::{
 pub trait Catalogue {
     /// Told before any question: files of the pipeline itself, which are no code of its stages.
     fn leave_out(&mut self, _own: &OwnFiles) {}
+
+    /// Whether stages can be isolated so.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn isolation(&mut self, _isolate: Isolate) -> Result<(), Problem> {
+        Ok(())
+    }
 
     /// What is behind each code reference: identity, ports, config schema.
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>>;

@@ -89,7 +89,8 @@ pub struct SegmentKeys {
 /// What a stage takes in from one input when its invocation key is made.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadKeys<'a> {
-    /// The segments given to the invocation: one for a driving input, all for an input that is `whole`.
+    /// The segments given to the invocation: one for a driving input, several partials for a merge. An input that is `whole` is given
+    /// as one, with the keys of all its segments.
     pub segments: &'a [SegmentKeys],
     /// Indices of the columns that the stage reads.
     pub reads: &'a [usize],

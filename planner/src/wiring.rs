@@ -34,6 +34,7 @@ impl Resolved {
         let sources = sources.iter().filter_map(|source| source.spec.as_ref());
         catalogue.leave_out(&OwnFiles::new(sources, sinks.iter().filter_map(|sink| sink.spec.as_ref())));
         let signatures = signatures(&pipeline.stages, catalogue, problems);
+        check_isolation(&pipeline.stages, catalogue, problems);
         let names = Names::new(&pipeline, &signatures);
         let wired = pipeline.stages.iter().zip(&signatures).map(|(stage, signature)| match signature {
             Some(signature) => names.inputs(stage, signature, problems),
@@ -83,6 +84,17 @@ fn signatures(
         }
     }
     stages.iter().map(|stage| known.get(&stage.code.as_ref()?.0).cloned()).collect()
+}
+
+/// Says which stages can't be isolated as their text says.
+fn check_isolation(stages: &[StageDecl], catalogue: &mut dyn Catalogue, problems: &mut Problems) {
+    for stage in stages {
+        let isolate = stage.limits.isolate;
+        if let (Some(place), Err(problem)) = (stage.isolation, catalogue.isolation(isolate)) {
+            let Problem { message, help, .. } = problem;
+            problems.at(place, StageProblem::Machine { code: format!("isolate {isolate}"), message, help });
+        }
+    }
 }
 
 #[derive(Clone, Copy)]

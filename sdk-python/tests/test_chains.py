@@ -63,7 +63,7 @@ def test_what_is_passed_on_does_not_travel_and_the_rest_rides_with_it(server):
     ended, _ = agrees(server, [cut(10)], *named("odd", "doubled", "tripled"))
     assert ended.outputs[0][0].schema.names == ["row", "triple"]
     assert ended.messages == [
-        {"opened": True},
+        {"opened": True, "boundaries": True},
         {"consumed": 10, "settled": 10},
         {"consumed": 20, "settled": 20},
         {"finished": True, "rows": [10, 10]},

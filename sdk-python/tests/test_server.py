@@ -180,7 +180,7 @@ def test_a_stage_may_see_more_than_the_credit_before_it_picks(stage):
 def test_what_is_consumed_and_settled_rides_with_the_result(stage):
     messages = stage("known").run([cut(4), pa.table({"id": [2, 7]})]).messages
     assert messages == [
-        {"opened": True},
+        {"opened": True, "boundaries": True},
         {"consumed": 4, "settled": 4},
         {"consumed": 8, "settled": 8},
         {"consumed": 10, "settled": 10},

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use flowc_executor::FEATURES;
+
 use super::{Context, printed};
 use crate::args::DoctorArgs;
 use crate::exit::{self, Exit};
@@ -41,6 +43,7 @@ fn checks(settings: &Settings, folder: &Path) -> Vec<Check> {
     let check = |what, found| Check { what, found };
     vec![
         check("flowc", Ok(versions())),
+        check("features", Ok(features())),
         check("settings", Ok(settings_files(settings))),
         check("jobs", Ok(settings.jobs.to_string())),
         check("memory", Ok(memory())),
@@ -69,6 +72,19 @@ fn line(check: &Check, paint: Paint) -> String {
 fn versions() -> String {
     let plan = flowc_planner::plan::PLAN_VERSION;
     format!("{}, plan version {plan}, {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// What this flowc was built with, and what without.
+fn features() -> String {
+    let otlp = ("otlp", cfg!(feature = "otlp"));
+    let mut features: Vec<_> = FEATURES.iter().map(|feature| (feature.name, feature.is_built)).chain([otlp]).collect();
+    features.sort_unstable();
+    let names = |built| features.iter().filter(|one| one.1 == built).map(|one| one.0).collect::<Vec<_>>().join(", ");
+    match (names(true), names(false)) {
+        (built, lacking) if lacking.is_empty() => built,
+        (built, lacking) if built.is_empty() => format!("none; without {lacking}"),
+        (built, lacking) => format!("{built}; without {lacking}"),
+    }
 }
 
 fn settings_files(settings: &Settings) -> String {
@@ -145,6 +161,13 @@ fn sandbox() -> Result<String, Missing> {
     }
 }
 
+#[cfg(not(feature = "containers"))]
+fn containers() -> Result<String, Missing> {
+    let reason = "not in this build of flowc".to_owned();
+    Err(Missing { reason, remedy: "only `container` and `image` stages need it", needed: false })
+}
+
+#[cfg(feature = "containers")]
 fn containers() -> Result<String, Missing> {
     let remedy = "only `container` and `image` stages need it";
     flowc_executor::containers::engine().map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })

@@ -11,6 +11,10 @@ mod show;
 mod status_text;
 mod store;
 mod why;
+#[cfg(feature = "workers")]
+mod worker;
+#[cfg(not(feature = "workers"))]
+#[path = "no_worker.rs"]
 mod worker;
 
 use std::path::PathBuf;

@@ -118,11 +118,13 @@ fn damage_json(damage: &Damage) -> Value {
 fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
     let folder = folder(args.store.store.as_deref(), context)?;
     let verified = admin::verify(&folder, args.repair)?;
-    let exit = if verified == Verified::default() || args.repair { exit::OK } else { exit::STORE };
+    let is_repaired = args.repair && verified.in_use.is_empty();
+    let exit = if verified == Verified::default() || is_repaired { exit::OK } else { exit::STORE };
     if args.store.json {
         let damages: Vec<_> = verified.results.iter().map(damage_json).collect();
-        let code: Vec<_> = verified.code.iter().map(|path| path.display().to_string()).collect();
-        printed_json(&json!({ "damaged": damages, "damaged_code": code, "repaired": args.repair }))?;
+        let paths = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let (code, in_use) = (paths(&verified.code), paths(&verified.in_use));
+        printed_json(&json!({ "damaged": damages, "damaged_code": code, "in_use": in_use, "repaired": args.repair }))?;
     } else {
         printed(&damage_text(&verified, args.repair))?;
     }
@@ -130,8 +132,8 @@ fn verify(args: StoreVerifyArgs, context: &Context) -> Result<Exit, Failure> {
 }
 
 fn damage_text(verified: &Verified, repaired: bool) -> String {
-    let Verified { results, code } = verified;
-    if results.is_empty() && code.is_empty() {
+    let Verified { results, code, in_use } = verified;
+    if *verified == Verified::default() {
         return "every stored result has its digest, and so has all code\n".to_owned();
     }
     let mut text = String::new();
@@ -146,6 +148,14 @@ fn damage_text(verified: &Verified, repaired: bool) -> String {
     }
     for path in code {
         let _ = writeln!(text, "damaged: {}", harmless(&path.display().to_string()));
+    }
+    for path in in_use {
+        let path = path.display().to_string();
+        let _ = writeln!(
+            text,
+            "damaged: {}, which a run that is under way may use; repair again when it has ended",
+            harmless(&path)
+        );
     }
     let damaged = [count(results.len(), "column"), count(code.len(), "code path")].join(", ");
     let next = if repaired {

@@ -3,14 +3,13 @@
 //! Derivation keys move whenever code above moves. Where an edge is stored its content has a digest, and the same
 //! formula over content digests gives a key that moves only when the bytes do.
 
-use std::borrow::Cow;
-
 use flowc_planner::key::{ColumnKey, Phase, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, StreamId};
 
 use crate::groups::group_keys;
 use crate::keys::{InvocationInputs, KeyDeriver};
 use crate::location::{ColumnLocation, Locator, Lookup};
+use crate::segments::Segments;
 use crate::task::{ChainStage, Root, Task, Work, input_columns};
 
 /// Divides the segments of keyed inputs into partitions, one for each group of keys.
@@ -54,9 +53,6 @@ pub struct ContentKeys<'a, L, P> {
     pub deriver: &'a KeyDeriver<'a>,
 }
 
-/// Per input of a stage, the keys of the segments that are taken in.
-type InputKeys = Vec<Cow<'static, [SegmentKeys]>>;
-
 /// Per stage of a chain, per output port.
 pub type ChainKeys = Vec<Vec<SegmentKeys>>;
 
@@ -91,7 +87,7 @@ where
         for link in &task.chain[..task.chain.len() - 1] {
             let outputs = &self.plan().stages[link.stage].outputs;
             let Work::Segment(segment) = task.id.work else { break };
-            links.push(outputs.iter().filter_map(|o| self.locator.keys(o.stream, segment).cloned()).collect());
+            links.push(outputs.iter().filter_map(|o| self.locator.keys(o.stream, segment)).collect());
         }
         links.push(task.outputs.iter().map(|kept| kept.keys.clone()).collect());
         links
@@ -122,7 +118,7 @@ where
     }
 
     /// What a stage takes in beside what drives it, input by input.
-    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<InputKeys>, P::Error> {
+    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<Vec<Segments>>, P::Error> {
         let mut others = Vec::new();
         for (index, input) in self.plan().stages[link.stage].inputs.iter().enumerate() {
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
@@ -132,7 +128,7 @@ where
                 None => self.whole(input.stream, &columns)?,
             };
             match keys {
-                Some(keys) => others.push(Cow::Owned(keys)),
+                Some(keys) => others.push(self.deriver.segments(input.stream, keys)),
                 None => return Ok(None),
             }
         }
@@ -156,7 +152,7 @@ where
         for segment in 0..self.locator.segments(stream) {
             let Some(partition) = self.parted.partition(stream, segment, columns, key, group)? else { return Ok(None) };
             let Some(keys) = self.locator.keys(stream, segment) else { return Ok(None) };
-            let mut contents = group_keys(keys, key, group).columns.to_vec();
+            let mut contents = group_keys(&keys, key, group).columns.to_vec();
             for (&column, stored) in columns.iter().zip(&partition.columns) {
                 contents[column] = ColumnKey::of_content(&L::content(stored));
             }

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
 
-use crate::keys::{MERGE_FAN_IN, Partials};
 use crate::lineage::row_origin;
 use crate::location::{ColumnLocation, Locator, Lookup};
+use crate::segments::{Node, Segments};
 use crate::selection::Selection;
 use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
 
@@ -81,12 +80,11 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         if self.plan().producing_stage(stream).is_none() {
             return Ok(());
         }
-        let forced = self.is_forced_edge(stream);
-        for (segment, there) in self.locator.available(stream, columns)?.into_iter().enumerate() {
-            if forced || !there {
-                self.want(stream, segment, columns);
-            }
-        }
+        let segments: Vec<usize> = match self.is_forced_edge(stream) {
+            true => (0..self.locator.segments(stream)).collect(),
+            false => self.locator.at_hand(stream, columns)?.lacking,
+        };
+        segments.into_iter().for_each(|segment| self.want(stream, segment, columns));
         Ok(())
     }
 
@@ -98,8 +96,8 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants the partial of one segment.
     pub(crate) fn want_partial(&mut self, stage: usize, segment: usize) -> Result<(), L::Error> {
         let Some(tree) = self.locator.datasets.partials.get(&stage).cloned() else { return Ok(()) };
-        if let Some(keys) = tree.levels[0].get(segment) {
-            self.supply_partial(stage, &tree, 0, segment, keys)?;
+        if segment < tree.len() {
+            self.supply_partial(stage, &tree, Node { level: 0, index: segment })?;
         }
         Ok(())
     }
@@ -143,7 +141,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         for output in &self.plan().stages[stage].outputs {
             let Some(keys) = self.locator.keys(output.stream, segment) else { return Ok(()) };
             let schema = self.plan().stream(output.stream).schema.clone();
-            outputs.push(StoredOutput { schema, keys: keys.clone(), columns: Vec::new() });
+            outputs.push(StoredOutput { schema, keys, columns: Vec::new() });
         }
         outputs[port].columns = missing;
         self.add(id, outputs)
@@ -194,44 +192,40 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let Some(tree) = self.locator.datasets.partials.get(&id.stage).cloned() else {
             return Ok((lone(id, outputs), vec![]));
         };
-        let (below, first, children) = match id.work {
-            Work::Merge { level, index } => (level - 1, index * MERGE_FAN_IN, tree.children(level, index).to_vec()),
-            _ => (tree.levels.len() - 1, 0, tree.root().to_vec()),
+        let nodes: Vec<Node> = match id.work {
+            Work::Merge { level, index } => tree.children(Node { level, index }).collect(),
+            _ => (!tree.is_empty()).then(|| tree.root()).into_iter().collect(),
         };
         let mut after = Vec::new();
-        for (offset, keys) in children.iter().enumerate() {
-            after.extend(self.supply_partial(id.stage, &tree, below, first + offset, keys)?);
+        for &node in &nodes {
+            after.extend(self.supply_partial(id.stage, &tree, node)?);
         }
         let mut task = lone(id, outputs);
-        task.root = Root::Partials(children);
+        task.root = Root::Partials(nodes.into_iter().map(|node| tree.keys(node)).collect());
         Ok((task, after))
     }
 
-    /// Makes the task that gives a node of the tree, unless it is in the store.
-    fn supply_partial(
-        &mut self,
-        stage: usize,
-        tree: &Partials,
-        level: usize,
-        index: usize,
-        keys: &SegmentKeys,
-    ) -> Result<Option<TaskId>, L::Error> {
-        if level > 0 && tree.children(level, index).len() == 1 {
-            return self.supply_partial(stage, tree, level - 1, index * MERGE_FAN_IN, keys);
+    /// Makes the task that gives a node of the tree, unless it is in the store. A single child is not merged but stands for itself.
+    fn supply_partial(&mut self, stage: usize, tree: &Segments, node: Node) -> Result<Option<TaskId>, L::Error> {
+        let mut children = tree.children(node);
+        if let (Some(only), None) = (children.next(), children.next()) {
+            return self.supply_partial(stage, tree, only);
         }
+        let Node { level, index } = node;
         let work = if level == 0 { Work::Segment(index) } else { Work::Merge { level, index } };
         let id = TaskId { stage, work };
-        let found = self.locator.lookup.columns(&keys.columns)?;
-        let forced = self.forced.contains(&stage) || self.is_forced_chain(stage);
         if self.tasks.contains_key(&id) {
             return Ok(Some(id));
         }
+        let keys = tree.keys(node);
+        let found = self.locator.lookup.columns(&keys.columns)?;
+        let forced = self.forced.contains(&stage) || self.is_forced_chain(stage);
         if found.iter().all(Option::is_some) && !forced {
             return Ok(None);
         }
         let Some(schema) = self.plan().stages[stage].partial.clone() else { return Ok(None) };
         let columns = (0..schema.fields().len()).collect();
-        self.add(id, vec![StoredOutput { schema, keys: keys.clone(), columns }])?;
+        self.add(id, vec![StoredOutput { schema, keys, columns }])?;
         Ok(Some(id))
     }
 

@@ -3,7 +3,8 @@
 //! A request goes through these modules:
 //!
 //! 1. [`selection`] says which stages, sinks and sources a request is about;
-//! 2. [`keys`] derives the keys of every stream from those of the sources; [`lineage`] finds which columns are a source's own;
+//! 2. [`keys`] derives the keys of every stream from those of the sources; [`segments`] is the tree that has them; [`lineage`] finds
+//!    which columns are a source's own;
 //! 3. [`location`] says where each column can be had: in the store, in a source file, or nowhere yet. What the store holds
 //!    it asks a [`Lookup`];
 //! 4. [`demand`] makes a [`task`] of everything that is missing;
@@ -25,6 +26,7 @@ mod keys;
 mod lineage;
 mod location;
 mod passthrough;
+mod segments;
 mod selection;
 mod task;
 
@@ -33,9 +35,10 @@ pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
 pub use demand::{Demand, demand};
 pub use fusion::fused_groups;
 pub use groups::group_keys;
-pub use keys::{Datasets, InvocationInputs, KeyDeriver, MERGE_FAN_IN, Partials};
+pub use keys::{Datasets, InvocationInputs, KeyDeriver};
 pub use lineage::{Lineage, SourceColumn, row_origin};
-pub use location::{ColumnLocation, Locator, Lookup};
+pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
+pub use segments::{FAN_OUT, Node, Segments};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};

@@ -1,10 +1,16 @@
 //! Where the columns of a segment can be had: in the store, or in the source file that they come from.
 
-use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey, SegmentKeys};
+use std::collections::HashMap;
+
+use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, Producer, StreamId};
 
 use crate::keys::Datasets;
 use crate::lineage::{Lineage, SourceColumn};
+use crate::segments::{Node, Segments};
+
+/// Names a node of a stream, with some of its columns: a hash of their keys.
+pub type NodeKey = [u8; 32];
 
 /// What is known of results and sources.
 pub trait Lookup {
@@ -27,6 +33,12 @@ pub trait Lookup {
 
     /// The number of rows of a segment of a source; none after its last segment.
     fn source_rows(&self, source: usize, segment: usize) -> Option<u64>;
+
+    /// The number of rows below a node of which it was found, and told by [`Lookup::note`], that all is at hand.
+    fn noted(&self, node: &NodeKey) -> Option<u64>;
+
+    /// Takes in that all below a node is at hand, and how many rows.
+    fn note(&self, node: NodeKey, rows: u64);
 
     /// The digest of a stored column's content.
     fn content(column: &Self::Column) -> ContentDigest;
@@ -64,35 +76,91 @@ pub struct Locator<'a, L> {
     pub lookup: L,
 }
 
+/// What of a stream can be had without running anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtHand {
+    /// The rows of segments of which all is at hand.
+    pub rows: u64,
+    /// The other segments, in order.
+    pub lacking: Vec<usize>,
+}
+
 type Located<L> = Option<ColumnLocation<<L as Lookup>::Column>>;
 
 impl<L: Lookup> Locator<'_, L> {
-    /// Per segment of a stream, whether its rows and these columns of it can be had without running anything. Looks all of
-    /// them up in one go.
+    /// What can be had of a stream with these columns. Nodes of which all is known to be at hand are not looked into; the segments
+    /// below the others are looked up in one go.
     ///
     /// # Errors
     /// If the look-up fails.
-    pub fn available(&self, stream: StreamId, columns: &[usize]) -> Result<Vec<bool>, L::Error> {
-        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
-        let made = columns.iter().filter(|&&column| self.lineage.source_column(stream, column).is_none());
-        let made: Vec<usize> = made.copied().collect();
-        let keys = segments.iter().flat_map(|keys| made.iter().map(|&column| keys.columns[column]));
+    pub fn at_hand(&self, stream: StreamId, columns: &[usize]) -> Result<AtHand, L::Error> {
+        let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(AtHand::default()) };
+        let made = columns.iter().copied().filter(|&column| self.lineage.source_column(stream, column).is_none());
+        let made: Vec<usize> = made.collect();
+        let (mut rows, mut open): (HashMap<Node, u64>, Vec<(Node, SegmentKeys)>) = Default::default();
+        segments.visit(|node, keys| {
+            let noted = (node.level > 0).then(|| self.lookup.noted(&node_key(keys, &made))).flatten();
+            match noted {
+                Some(noted) => drop(rows.insert(node, noted)),
+                None => open.push((node, keys.clone())),
+            }
+            Ok(noted.is_none())
+        })?;
+        let lacking = self.look_up(stream, &made, &open, &mut rows)?;
+        let at_hand = AtHand { rows: rows.values().sum(), lacking };
+        self.note_nodes(segments, &made, &open, rows);
+        Ok(at_hand)
+    }
+
+    /// Looks up the segments among these nodes: adds the rows of those that are at hand, and gives the others.
+    fn look_up(
+        &self,
+        stream: StreamId,
+        made: &[usize],
+        open: &[(Node, SegmentKeys)],
+        rows: &mut HashMap<Node, u64>,
+    ) -> Result<Vec<usize>, L::Error> {
+        let segments: Vec<&(Node, SegmentKeys)> = open.iter().filter(|(node, _)| node.level == 0).collect();
+        let keys = segments.iter().flat_map(|(_, keys)| made.iter().map(|&column| keys.columns[column]));
         let mut found = self.lookup.columns(&keys.collect::<Vec<_>>())?.into_iter();
-        let rows = self.rows_of_all(stream)?.into_iter();
-        let available = rows.map(|rows| {
-            found.by_ref().take(made.len()).filter(Option::is_some).count() == made.len() && rows.is_some()
-        });
-        Ok(available.collect())
+        let counts = self.rows_of(stream, segments.iter().map(|(node, keys)| (node.index, keys.rows)))?;
+        let mut lacking = Vec::new();
+        for ((node, _), count) in segments.into_iter().zip(counts) {
+            let is_found = found.by_ref().take(made.len()).filter(Option::is_some).count() == made.len();
+            match count.filter(|_| is_found) {
+                Some(count) => drop(rows.insert(*node, count)),
+                None => lacking.push(node.index),
+            }
+        }
+        Ok(lacking)
+    }
+
+    /// Notes every node of these of which all is at hand.
+    fn note_nodes(
+        &self,
+        segments: &Segments,
+        made: &[usize],
+        open: &[(Node, SegmentKeys)],
+        mut rows: HashMap<Node, u64>,
+    ) {
+        // What lies below a node comes after it.
+        for (node, keys) in open.iter().rev().filter(|(node, _)| node.level > 0) {
+            let below = segments.children(*node).map(|child| rows.get(&child).copied()).sum::<Option<u64>>();
+            if let Some(below) = below {
+                self.lookup.note(node_key(keys, made), below);
+                rows.insert(*node, below);
+            }
+        }
     }
 
     /// The keys of a segment, if its dataset is known that far.
-    pub fn keys(&self, stream: StreamId, segment: usize) -> Option<&SegmentKeys> {
-        self.datasets.streams.get(&stream)?.get(segment)
+    pub fn keys(&self, stream: StreamId, segment: usize) -> Option<SegmentKeys> {
+        self.datasets.streams.get(&stream)?.segment(segment)
     }
 
     /// The number of segments of a stream; 0 where it is not known.
     pub fn segments(&self, stream: StreamId) -> usize {
-        self.datasets.streams.get(&stream).map_or(0, Vec::len)
+        self.datasets.streams.get(&stream).map_or(0, Segments::len)
     }
 
     /// The number of invocations of a stage over segments or parts, as far as it is known.
@@ -128,13 +196,8 @@ impl<L: Lookup> Locator<'_, L> {
     /// # Errors
     /// If the look-up fails.
     pub fn rows(&self, stream: StreamId, segment: usize) -> Result<Option<u64>, L::Error> {
-        if let Producer::Source { source } = self.plan.stream(stream).producer {
-            return Ok(self.lookup.source_rows(source, segment));
-        }
         let Some(keys) = self.keys(stream, segment) else { return Ok(None) };
-        let found = self.lookup.rows(&[keys.rows])?.into_iter().next().flatten();
-        // A stream with the same rows has the same key for them: only a source knows more.
-        Ok(found.or_else(|| self.lookup.source_rows(self.source_of_rows(stream)?, segment)))
+        Ok(self.rows_of(stream, [(segment, keys.rows)].into_iter())?.pop().flatten())
     }
 
     /// As [`Locator::rows`], for every segment of a stream.
@@ -142,22 +205,27 @@ impl<L: Lookup> Locator<'_, L> {
     /// # Errors
     /// If the look-up fails.
     pub fn rows_of_all(&self, stream: StreamId) -> Result<Vec<Option<u64>>, L::Error> {
-        if let Producer::Source { source } = self.plan.stream(stream).producer {
-            return Ok(self.all_source_rows(source).map(Some).collect());
-        }
         let Some(segments) = self.datasets.streams.get(&stream) else { return Ok(Vec::new()) };
-        let keys: Vec<RowsKey> = segments.iter().map(|keys| keys.rows).collect();
-        let mut rows = self.lookup.rows(&keys)?;
-        if rows.contains(&None)
-            && let Some(source) = self.source_of_rows(stream)
-        {
-            rows.iter_mut().zip(self.all_source_rows(source)).for_each(|(rows, above)| *rows = rows.or(Some(above)));
-        }
-        Ok(rows)
+        self.rows_of(stream, segments.iter().map(|keys| keys.rows).enumerate())
     }
 
-    fn all_source_rows(&self, source: usize) -> impl Iterator<Item = u64> {
-        (0..).map_while(move |segment| self.lookup.source_rows(source, segment))
+    /// The numbers of rows of some segments, which have these keys.
+    fn rows_of(
+        &self,
+        stream: StreamId,
+        segments: impl Iterator<Item = (usize, RowsKey)>,
+    ) -> Result<Vec<Option<u64>>, L::Error> {
+        if let Producer::Source { source } = self.plan.stream(stream).producer {
+            return Ok(segments.map(|(segment, _)| self.lookup.source_rows(source, segment)).collect());
+        }
+        let (numbers, keys): (Vec<usize>, Vec<RowsKey>) = segments.unzip();
+        let mut rows = self.lookup.rows(&keys)?;
+        // A stream with the same rows has the same key for them: only a source knows more.
+        if let Some(source) = self.source_of_rows(stream) {
+            let all = rows.iter_mut().zip(numbers);
+            all.for_each(|(rows, segment)| *rows = rows.or_else(|| self.lookup.source_rows(source, segment)));
+        }
+        Ok(rows)
     }
 
     /// The source whose rows a stream has, segment by segment.
@@ -172,4 +240,13 @@ impl<L: Lookup> Locator<'_, L> {
         let SourceColumn { source, column } = self.lineage.source_column(stream, column)?;
         Some(ColumnLocation::Source { source, segment, column })
     }
+}
+
+fn node_key(keys: &SegmentKeys, columns: &[usize]) -> NodeKey {
+    let mut hasher = KeyHasher::new("flowc node 1");
+    hasher.digest(keys.rows.as_bytes());
+    columns.iter().for_each(|&column| {
+        hasher.digest(keys.columns[column].as_bytes());
+    });
+    hasher.finish()
 }

@@ -126,7 +126,8 @@ impl Steps {
         let deriver = self.world.deriver();
         let datasets = self.world.datasets(&deriver);
         for (index, stream) in self.world.plan.streams.iter().enumerate() {
-            for (segment, keys) in datasets.streams.get(&StreamId(index)).into_iter().flatten().enumerate() {
+            for (segment, keys) in datasets.streams.get(&StreamId(index)).iter().flat_map(|all| all.iter()).enumerate()
+            {
                 let fields = stream.schema.fields().iter().zip(&*keys.columns);
                 let columns: Vec<String> =
                     fields.map(|(field, key)| format!("{} {}", field.name(), short(key.as_bytes()))).collect();

@@ -47,7 +47,9 @@ impl Decoder {
         let note = Note::read(&data.app_metadata)?;
         // arrow-ipc panics on some well-formed messages that make no sense. After a panic the stream is given up.
         let batch = guarded(|| self.batch(data, note.block)).unwrap_or_else(|panic| Err(self.broken(panic)));
-        let batch = match (batch?, &self.codec) {
+        // Where metadata can't be sent alone, what says that a boundary is reached comes with a batch without rows.
+        let batch = batch?.filter(|batch| !note.boundary || batch.num_rows() > 0);
+        let batch = match (batch, &self.codec) {
             (Some(packed), Some(codec)) => Some(codec.unpack(&packed)?),
             (batch, _) => batch,
         };

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use arrow_flight::FlightData;
 use arrow_schema::{Schema, SchemaRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -386,6 +387,13 @@ pub(crate) struct Note {
     /// With `opened`: numbers of picked rows need not ascend, and only `settled` says which are not picked any more.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) unordered: bool,
+    /// With `opened`: boundaries are answered.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) boundaries: bool,
+    /// To the stage, on its main input: the client waits for all that it gives for the rows before. From the stage, on each output:
+    /// that was all.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) boundary: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) consumed: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -459,5 +467,10 @@ impl Note {
     pub(crate) fn write(&self) -> bytes::Bytes {
         // Text and numbers in named fields can always be written.
         serde_json::to_vec(self).unwrap_or_default().into()
+    }
+
+    /// A message of metadata alone.
+    pub(crate) fn alone(&self) -> FlightData {
+        FlightData { app_metadata: self.write(), ..FlightData::default() }
     }
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags, flock, renameat_with};
+use rustix::io::retry_on_intr;
 
 /// Swaps two paths in one step; both must exist, on one file system.
 ///
@@ -64,11 +65,64 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// Locks an open file for this process alone; gives `None` when another one has it.
+    ///
+    /// # Errors
+    /// If the file system has no locks.
+    pub fn of_file(file: File) -> io::Result<Option<Self>> {
+        locked(file, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// The file that is locked.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// Whether the file that is locked is the one at this path: it may have been removed before the lock was taken.
     pub fn is_of(&self, path: &Path) -> bool {
         let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
         let locked = self.file.metadata().map(identity).ok();
         locked.is_some() && locked == std::fs::metadata(path).map(identity).ok()
+    }
+}
+
+/// A file that is locked and released again and again. Threads of one process that share it take turns by themselves.
+#[derive(Debug)]
+pub struct LockFile {
+    file: File,
+}
+
+impl LockFile {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// If the file can be neither opened nor made.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { file: open_lock(path)? })
+    }
+
+    /// Takes a lock that others may share. Waits until nobody has the lock alone.
+    ///
+    /// # Errors
+    /// If the file system has no locks.
+    pub fn lock_shared(&self) -> io::Result<()> {
+        Ok(retry_on_intr(|| flock(&self.file, FlockOperation::LockShared))?)
+    }
+
+    /// Takes the lock alone. Waits until nobody has it.
+    ///
+    /// # Errors
+    /// If the file system has no locks.
+    pub fn lock_exclusive(&self) -> io::Result<()> {
+        Ok(retry_on_intr(|| flock(&self.file, FlockOperation::LockExclusive))?)
+    }
+
+    /// Releases the lock.
+    ///
+    /// # Errors
+    /// If the file system has no locks.
+    pub fn unlock(&self) -> io::Result<()> {
+        Ok(flock(&self.file, FlockOperation::Unlock)?)
     }
 }
 
@@ -91,14 +145,21 @@ pub fn lock_exclusive(path: &Path, wait: bool) -> io::Result<Option<Lock>> {
 }
 
 fn take(path: &Path, operation: FlockOperation) -> io::Result<Option<Lock>> {
-    let file = match OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path) {
-        Err(error) if refuses_writes(&error) => File::open(path).map_err(|_| error)?,
-        opened => opened?,
-    };
-    match flock(&file, operation) {
+    locked(open_lock(path)?, operation)
+}
+
+fn locked(file: File, operation: FlockOperation) -> io::Result<Option<Lock>> {
+    match retry_on_intr(|| flock(&file, operation)) {
         Ok(()) => Ok(Some(Lock { file })),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path) {
+        Err(error) if refuses_writes(&error) => File::open(path).map_err(|_| error),
+        opened => opened,
     }
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod guard;
 mod machine;
 mod memory;
+mod mutex;
 mod processors;
 mod region;
 mod sealed;
@@ -15,12 +16,13 @@ mod stamp;
 
 pub use descriptors::{receive_files, send_files};
 pub use files::{
-    Lock, exchange, lock_exclusive, lock_shared, may_write, open_regular, open_without_waiting, read_regular,
+    Lock, LockFile, exchange, lock_exclusive, lock_shared, may_write, open_regular, open_without_waiting, read_regular,
     rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::{Panic, caught, guarded};
 pub use machine::{boot, processor_kind};
 pub use memory::memory;
+pub use mutex::lock;
 pub use processors::processors;
 pub use region::{Region, Writer};
 pub use sealed::{is_sealed, read_sealed, seal, unseal, write_sealed};

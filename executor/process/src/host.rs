@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Once, OnceLock};
 
 use flowc_flight::{Network, OpenFiles};
-use flowc_sandbox::{Isolation, Sandbox, isolation};
+use flowc_sandbox::{Helper, Sandbox};
 
 use crate::folder::sweep;
 use crate::processors::Processors;
@@ -13,7 +13,7 @@ use crate::{ContainerLauncher, Folder, IsolationBackend, LentProcessors, Process
 
 /// Starts programs. Cheap to make: there are no threads until a program is started.
 pub struct Host {
-    helper: PathBuf,
+    helper: Helper,
     spool: PathBuf,
     /// Before the network, which carries its requests.
     containers: Option<Arc<dyn ContainerLauncher>>,
@@ -21,22 +21,20 @@ pub struct Host {
     /// Stored files that programs may map.
     files: Option<Arc<dyn OpenFiles>>,
     network: OnceLock<Result<Network, String>>,
-    isolation: OnceLock<Isolation>,
     processors: LazyLock<Processors>,
     swept: Once,
 }
 
 impl Host {
     /// `helper` is a program that calls [`flowc_sandbox::main`] first thing; sockets and temporary files go to `spool`.
-    pub fn new(helper: PathBuf, spool: PathBuf) -> Self {
+    pub fn new(helper: impl Into<Helper>, spool: PathBuf) -> Self {
         Self {
-            helper,
+            helper: helper.into(),
             spool,
             containers: None,
             shares_memory: true,
             files: None,
             network: OnceLock::new(),
-            isolation: OnceLock::new(),
             processors: LazyLock::new(Processors::of_machine),
             swept: Once::new(),
         }
@@ -51,7 +49,7 @@ impl Host {
     /// Has programs map the files of this folder, which never change, where they read all that is in one.
     #[must_use]
     pub fn with_stored_files(self, folder: PathBuf) -> Self {
-        let files = StoredFiles::new(self.helper.clone(), folder);
+        let files = StoredFiles::new(self.helper().to_owned(), folder);
         Self { files: Some(Arc::new(files)), ..self }
     }
 
@@ -63,7 +61,7 @@ impl Host {
 
     /// The program that plays the part of a helper.
     pub fn helper(&self) -> &Path {
-        &self.helper
+        self.helper.program()
     }
 
     /// A folder for one program.
@@ -102,7 +100,7 @@ impl Host {
         let sandbox = Sandbox { processors: lent.numbers().to_vec(), ..sandbox };
         match (backend, &self.containers) {
             (IsolationBackend::Sandbox, _) => {
-                let helper = (self.helper.as_path(), self.isolation().required());
+                let helper = (self.helper(), self.helper.isolation().required());
                 Ok(Box::new(Process::start(&sandbox, lent, helper, folder, network, is_wanted)?))
             }
             (IsolationBackend::Container, Some(containers)) => {
@@ -112,11 +110,6 @@ impl Host {
                 Err(ProcessError::Refused("nothing here starts containers".to_owned()))
             }
         }
-    }
-
-    /// How far this machine lets programs be isolated. What it was found to allow, every program gets.
-    pub fn isolation(&self) -> &Isolation {
-        self.isolation.get_or_init(|| isolation(&self.helper))
     }
 
     /// Processors for a program: those that the fewest have.

@@ -89,7 +89,7 @@ fn rows(runner: &PythonRunner, invocation: &Invocation, row: &RecordBatch) -> Ve
     let once = |number| {
         let start = Instant::now();
         instance.push(0, Batch::from_record_batch(row)).unwrap();
-        instance.settle().unwrap();
+        instance.boundary().unwrap();
         assert_eq!(seen.0.load(Ordering::Relaxed), number + 1);
         start.elapsed().as_secs_f64()
     };

@@ -70,6 +70,10 @@ impl Outlet for Handover {
         self.next.push(self.port, batch).map_err(|error| error.at(self.port, first..first + rows))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.next.boundary()
+    }
+
     fn close(mut self: Box<Self>) -> Result<(), StageError> {
         self.next.end_of_input(self.port)?;
         self.next.finish()
@@ -115,6 +119,11 @@ mod tests {
             self.outlet.emit(self.emits_on, batch)
         }
 
+        fn boundary(&mut self) -> Result<(), StageError> {
+            tell(&self.told, format!("{} is at a boundary", self.number));
+            self.outlet.boundary()
+        }
+
         fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
             tell(&self.told, format!("{} ends {port}", self.number));
             Ok(())
@@ -146,6 +155,11 @@ mod tests {
             Ok(())
         }
 
+        fn boundary(&mut self) -> Result<(), StageError> {
+            tell(&self.0, "all is out".to_owned());
+            Ok(())
+        }
+
         fn close(self: Box<Self>) -> Result<(), StageError> {
             tell(&self.0, "closed".to_owned());
             Ok(())
@@ -170,10 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_through_all_stages_before_the_next_and_the_end_follows_it() {
+    fn a_batch_is_through_all_stages_before_the_next_and_boundaries_and_the_end_follow_it() {
         let told = Told::default();
         let mut first = chain(&[0, 0], usize::MAX, &told);
         first.push(0, rows(5)).unwrap();
+        first.boundary().unwrap();
         first.end_of_input(0).unwrap();
         first.finish().unwrap();
         let due = [
@@ -184,6 +199,9 @@ mod tests {
             "0 gave 5",
             "1 takes 5 on 3",
             "5 came out of 0",
+            "0 is at a boundary",
+            "1 is at a boundary",
+            "all is out",
             "0 ends 0",
             "0 finishes",
             "1 ends 3",

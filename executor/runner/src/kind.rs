@@ -151,3 +151,9 @@ impl dyn CodeContext + '_ {
 pub fn foreign_code(code: &Code) -> Problem {
     Problem::new(format!("`{}` stages can't be run by this flowc", code.runner()))
 }
+
+/// The problem of a flowc that was built without a Cargo feature.
+pub fn not_built(feature: &str) -> Problem {
+    Problem::of_machine(format!("this flowc was built without the feature `{feature}`"))
+        .with_help("use a flowc that has it: `flowc doctor` lists the features of this one")
+}

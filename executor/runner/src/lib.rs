@@ -3,7 +3,8 @@
 //!
 //! An invocation is: open an instance; for each input in turn, those that are `whole` first, push all its batches and
 //! end it; finish. What the stage emits goes to the instance's [`Outlet`], at once, in the same thread. A chain of
-//! collapsed stages is a chain of outlets, so a batch is handed on and never queued.
+//! collapsed stages is a chain of outlets, so a batch is handed on and never queued. Between two batches of the main input there
+//! may be a boundary: what was pushed before it is out before what follows it is pushed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod batch;
@@ -22,7 +23,7 @@ pub use batch::{Batch, Selection, StoredFile};
 pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
-pub use kind::{BuildLog, CodeContext, Keep, Located, StageKind, foreign_code};
+pub use kind::{BuildLog, CodeContext, Keep, Located, StageKind, foreign_code, not_built};
 pub use pieces::{PIECE_BYTES, row_bytes};
 pub use secrets::{Secrets, mask};
 pub use text::{LONGEST_LINE, shortened, shortened_lines};
@@ -81,14 +82,14 @@ pub trait Instance: Send {
     /// If the stage fails, breaks what it described, or exceeds a limit; or if the outlet refuses what it emits.
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
 
-    /// Waits until the stage has taken all that was pushed, and has given what it gives for that at once: for rows that come one
-    /// by one. A stage that runs in the caller's thread always has.
+    /// Waits until all that was pushed has gone through: what the stage gives for it has been emitted, but for what the stage
+    /// itself keeps for later, and what it fails with has been returned. Then the outlet is told, and the instance goes on.
+    /// This changes nothing of what the stage computes. Its timeout and the limit on lines of its log count anew from here.
+    /// To be called before the end of the main input.
     ///
     /// # Errors
     /// As [`Instance::push`].
-    fn settle(&mut self) -> Result<(), StageError> {
-        Ok(())
-    }
+    fn boundary(&mut self) -> Result<(), StageError>;
 
     /// Says that an input has no more rows in this invocation.
     ///
@@ -110,6 +111,14 @@ pub trait Outlet: Send {
     /// # Errors
     /// If what takes the batch fails: a stage below, or the store.
     fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError>;
+
+    /// All batches that belong before a boundary have come. An outlet that keeps nothing back has nothing to do.
+    ///
+    /// # Errors
+    /// As [`Outlet::emit`].
+    fn boundary(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
 
     /// The instance has finished; there is nothing more to come on any port.
     ///

@@ -18,6 +18,7 @@
 mod confine;
 mod fd_broker;
 mod guard;
+mod helper;
 mod inner;
 mod isolation;
 mod outer;
@@ -40,6 +41,7 @@ use spawn::Order;
 
 pub use fd_broker::ReadOnlyFdBroker;
 pub use guard::{GuardError, guarded};
+pub use helper::Helper;
 pub use isolation::{Isolation, Mechanism};
 pub use printed::Printed;
 pub use probe::isolation;

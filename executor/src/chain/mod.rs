@@ -6,29 +6,29 @@ pub(crate) mod budget;
 mod failure_site;
 mod invocation;
 pub(crate) mod messages;
+mod outlets;
 pub(crate) mod output;
 mod pass;
+mod running;
 pub(crate) mod secrets;
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
-use arrow_schema::{Schema, SchemaRef};
-use flowc_demand::{ChainStage, Root, StoredOutput, Task, Work, fused_groups, input_columns, passthrough};
+use flowc_demand::{ChainStage, Root, Task, Work, fused_groups, input_columns, passthrough};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::Stage;
 use flowc_runner::{
     Batch, Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, StageFault, open_stages,
 };
-use flowc_store::{SegmentWriter, StagedSegment};
+use flowc_store::StagedSegment;
 
 use crate::chain::budget::Budget;
 use crate::chain::failure_site::failure_site;
+use crate::chain::outlets::{Counts, EdgeCounter, StoreWriter};
 use crate::chain::output::{Said, Shared};
 use crate::chain::pass::Pass;
+use crate::chain::running::{Running, check, push_counted};
 use crate::chain::secrets::Held;
 use crate::inputs::full_input::FullInput;
 use crate::inputs::read::Reading;
@@ -87,7 +87,7 @@ impl Chains<'_> {
             let lost = task.chain.iter().map(|link| link.stage).find(|&s| self.plan_stage(s).name == stage);
             // Whoever stops a run may end its programs too, and be heard of later.
             std::thread::sleep(pause);
-            self.check_cancel().map_err(|error| self.error(error, task))?;
+            check(self.cancel).map_err(|error| self.error(error, task))?;
             said.push((lost.unwrap_or(task.id.stage), "warn".to_owned(), format!("{fault}; trying again")));
         }
         self.attempt(task, said).map_err(|error| self.error(error, task))
@@ -95,29 +95,48 @@ impl Chains<'_> {
 
     fn attempt(&self, task: &Task, said: &mut Vec<Said>) -> Result<Ran, ChainError> {
         let shared = Shared::default();
-        let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
-        let result = self.drive(task, &shared, &counts);
+        let result = self.drive(task, &shared);
         let (failure, outputs, log) = shared.take();
         said.extend(log);
         match (failure, result) {
             (Some(failure), _) => Err(failure.into()),
             (None, Err(error)) => Err(error),
-            (None, Ok(())) => Ok(Ran { outputs, rows: counts.iter().map(Counts::read).collect() }),
+            (None, Ok(rows)) => Ok(Ran { outputs, rows }),
         }
     }
 
-    fn drive(&self, task: &Task, shared: &Shared, counts: &[Counts]) -> Result<(), ChainError> {
-        let leaf = Leaf::new(&self.reading, task, shared.clone(), counts[counts.len() - 1].clone(), self.cancel);
+    /// Drives a task through its chain in one pass. Gives the rows of each output port of each stage.
+    fn drive(&self, task: &Task, shared: &Shared) -> Result<Vec<Vec<u64>>, ChainError> {
+        let mut running = self.open(task, shared)?;
+        self.each_batch(&task.root, &mut |batch| running.push(batch))?;
+        running.boundary()?;
+        running.finish()
+    }
+
+    /// Opens the stages of a task, and gives them the inputs that do not drive them.
+    fn open(&self, task: &Task, shared: &Shared) -> Result<Running<'_>, ChainError> {
+        let counts: Vec<Counts> = task.chain.iter().map(|link| Counts::new(link.needed.len())).collect();
+        let last = counts[counts.len() - 1].clone();
+        let writer = StoreWriter::new(&self.reading, task, shared.clone(), last, self.cancel);
         let groups = self.fused_groups(task);
-        let open = |number: usize, outlet| self.open_group(task, groups[number].clone(), shared, counts, outlet);
+        let open = |number: usize, outlet| self.open_group(task, groups[number].clone(), shared, &counts, outlet);
         let edge = |number: usize| {
             let (above, below) = (groups[number].end - 1, groups[number + 1].start);
             let driving = self.plan_stage(task.chain[below].stage).driving();
-            let observer = Box::new(self.edge_counter(task, above, shared, counts));
+            let observer = Box::new(self.edge_counter(task, above, shared, &counts));
             Edge { port: driving.map_or(0, |(port, _)| port), observer }
         };
-        let first = open_stages(groups.len(), Box::new(leaf), open, edge)?;
-        self.feed(task, first)
+        let first = open_stages(groups.len(), Box::new(writer), open, edge)?;
+        Ok(Running::new(first, self.driven_port(task), counts, self.cancel))
+    }
+
+    /// The input of a task's first stage that its root is pushed into.
+    fn driven_port(&self, task: &Task) -> Option<usize> {
+        match &task.root {
+            Root::Nothing => None,
+            Root::Segment { .. } => self.plan_stage(task.chain[0].stage).driving().map(|(port, _)| port),
+            Root::Partials(_) => Some(0),
+        }
     }
 
     /// What counts the rows between the stage at a place of the chain and the next.
@@ -193,40 +212,28 @@ impl Chains<'_> {
                 _ => None,
             };
             let whole = FullInput::new(self.reading, input.stream, &columns, group);
-            let mut feed = Feed { instance, port, rows: 0 };
+            let mut rows = 0;
             whole.each(&mut |batch| -> Result<(), ChainError> {
-                self.check_cancel()?;
-                Ok(feed.push(batch)?)
+                check(self.cancel)?;
+                Ok(push_counted(instance, port, batch, &mut rows)?)
             })?;
             instance.end_of_input(port)?;
         }
         Ok(())
     }
 
-    /// Feeds the first stage of the chain, which feeds the rest.
-    fn feed(&self, task: &Task, mut instance: Box<dyn Instance>) -> Result<(), ChainError> {
-        match &task.root {
-            Root::Nothing => {}
+    /// Reads what a task takes in.
+    fn each_batch(&self, root: &Root, take: &mut dyn FnMut(Batch) -> Result<(), ChainError>) -> Result<(), ChainError> {
+        match root {
+            Root::Nothing => Ok(()),
             Root::Segment { stream, segment, columns } => {
-                let port = self.plan_stage(task.chain[0].stage).driving().map_or(0, |(port, _)| port);
-                let mut feed = Feed { instance: instance.as_mut(), port, rows: 0 };
-                for batch in self.reading.segment(*stream, *segment, columns)? {
-                    self.check_cancel()?;
-                    feed.push(batch?)?;
-                }
-                instance.end_of_input(port)?;
+                self.reading.segment(*stream, *segment, columns)?.try_for_each(|batch| take(batch?))
             }
             Root::Partials(partials) => {
-                for keys in partials {
-                    for batch in self.reading.partial(keys)? {
-                        self.check_cancel()?;
-                        instance.push(0, batch?)?;
-                    }
-                }
-                instance.end_of_input(0)?;
+                let mut partials = partials.iter();
+                partials.try_for_each(|keys| self.reading.partial(keys)?.try_for_each(|batch| take(batch?)))
             }
         }
-        Ok(instance.finish()?)
     }
 
     fn error(&self, error: ChainError, task: &Task) -> Error {
@@ -260,25 +267,6 @@ impl Chains<'_> {
             fault => Error::Stage { stage: error.stage, place, message: fault.to_string() },
         }
     }
-
-    fn check_cancel(&self) -> Result<(), ChainError> {
-        if self.cancel.is_cancelled() { Err(ChainError::Other(Error::Cancelled)) } else { Ok(()) }
-    }
-}
-
-/// Pushes batches, and counts their rows for errors.
-struct Feed<'a> {
-    instance: &'a mut dyn Instance,
-    port: usize,
-    rows: u64,
-}
-
-impl Feed<'_> {
-    fn push(&mut self, batch: Batch) -> Result<(), StageError> {
-        let first = self.rows;
-        self.rows += batch.rows() as u64;
-        self.instance.push(self.port, batch).map_err(|error| error.at(self.port, first..self.rows))
-    }
 }
 
 /// Why a chain stopped.
@@ -298,116 +286,5 @@ impl From<StageError> for ChainError {
 impl From<Error> for ChainError {
     fn from(error: Error) -> Self {
         Self::Other(error)
-    }
-}
-
-/// Rows per output port of one stage.
-#[derive(Clone)]
-struct Counts(Arc<[AtomicU64]>);
-
-impl Counts {
-    fn new(ports: usize) -> Self {
-        Self((0..ports).map(|_| AtomicU64::new(0)).collect())
-    }
-
-    fn add(&self, port: usize, rows: u64) {
-        if let Some(count) = self.0.get(port) {
-            count.fetch_add(rows, Ordering::Relaxed);
-        }
-    }
-
-    fn read(&self) -> Vec<u64> {
-        self.0.iter().map(|count| count.load(Ordering::Relaxed)).collect()
-    }
-}
-
-/// Counts the rows that go from one stage to the next, and stops them when the run is stopped.
-struct EdgeCounter {
-    stage: usize,
-    rows: Counts,
-    cancel: Cancel,
-    shared: Shared,
-}
-
-impl EdgeObserver for EdgeCounter {
-    fn gave(&mut self, rows: u64) {
-        self.rows.add(0, rows);
-    }
-
-    fn log(&mut self, level: &str, message: &str) {
-        self.shared.log(self.stage, level, message);
-    }
-
-    fn pass(&mut self, batch: Batch) -> Result<Batch, StageError> {
-        if self.cancel.is_cancelled() { Err(StageError::new("", StageFault::Cancelled)) } else { Ok(batch) }
-    }
-}
-
-/// Writes what is kept of the last stage's outputs into the store.
-struct Leaf {
-    ports: Vec<LeafPort>,
-    rows: Counts,
-    cancel: Cancel,
-    shared: Shared,
-    stage: usize,
-}
-
-struct LeafPort {
-    columns: Vec<usize>,
-    schema: SchemaRef,
-    writer: SegmentWriter,
-}
-
-impl Leaf {
-    fn new(reading: &Reading<'_>, task: &Task, shared: Shared, rows: Counts, cancel: &Cancel) -> Self {
-        let port = |kept: &StoredOutput| {
-            let fields: Vec<_> = kept.columns.iter().map(|&column| kept.schema.fields()[column].clone()).collect();
-            let schema = Arc::new(Schema::new(fields));
-            let writer = reading.locator.lookup.store.segment_writer(schema.clone());
-            LeafPort { columns: kept.columns.clone(), schema, writer }
-        };
-        let ports = task.outputs.iter().map(port).collect();
-        Self { ports, rows, cancel: cancel.clone(), shared, stage: task.id.stage }
-    }
-
-    fn fail(&self, error: Error) -> StageError {
-        let fault = StageFault::Downstream(error.to_string());
-        self.shared.fail(error);
-        StageError::new("", fault)
-    }
-
-    fn write(&mut self, port: usize, batch: &Batch) -> Result<(), Error> {
-        let port = &mut self.ports[port];
-        let batch: RecordBatch = batch
-            .project(port.schema.clone(), &port.columns)
-            .map_err(Error::internal("fitting a stage's output to its schema"))?;
-        Ok(port.writer.write(&batch)?)
-    }
-}
-
-impl Outlet for Leaf {
-    fn emit(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        self.rows.add(port, batch.rows() as u64);
-        if self.cancel.is_cancelled() {
-            return Err(StageError::new("", StageFault::Cancelled));
-        }
-        if self.ports[port].columns.is_empty() {
-            return Ok(());
-        }
-        self.write(port, &batch).map_err(|error| self.fail(error))
-    }
-
-    fn close(mut self: Box<Self>) -> Result<(), StageError> {
-        for port in std::mem::take(&mut self.ports) {
-            match port.writer.finish() {
-                Ok(staged) => self.shared.staged(staged),
-                Err(error) => return Err(self.fail(error.into())),
-            }
-        }
-        Ok(())
-    }
-
-    fn log(&mut self, level: &str, message: &str) {
-        self.shared.log(self.stage, level, message);
     }
 }

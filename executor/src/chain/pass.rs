@@ -32,6 +32,10 @@ impl Instance for Pass {
         self.ports.iter().enumerate().try_for_each(|(number, port)| outlet.emit(number, passed_on(port, &batch)))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.boundary()
+    }
+
     fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
         Ok(())
     }

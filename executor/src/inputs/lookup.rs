@@ -1,6 +1,6 @@
 //! Answers the questions of `flowc_demand` from the store and the sources' segments.
 
-use flowc_demand::Lookup;
+use flowc_demand::{Lookup, NodeKey};
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
 use flowc_store::{StoreError, StoredColumn};
 
@@ -36,6 +36,14 @@ impl Lookup for Lookups<'_> {
 
     fn source_rows(&self, source: usize, segment: usize) -> Option<u64> {
         self.inventory.source(source).segments.get(segment).map(|segment| segment.rows)
+    }
+
+    fn noted(&self, node: &NodeKey) -> Option<u64> {
+        self.store.noted(node)
+    }
+
+    fn note(&self, node: NodeKey, rows: u64) {
+        self.store.note(node, rows);
     }
 
     fn content(column: &StoredColumn) -> ContentDigest {

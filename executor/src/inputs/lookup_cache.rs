@@ -3,15 +3,20 @@
 //! What was found is kept in a file of the store beside its index. Garbage collection removes such files, and so does
 //! whoever meets damage; a run that saves what it found at that moment keeps a damaged result in it, which the next one
 //! meets again as soon as it reads it.
+//!
+//! Of datasets it is kept node by node of what all is there (`flowc_demand::Segments`), so that a run looks up what lies below
+//! nodes that are new, and nothing else.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use flowc_demand::NodeKey;
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey};
 use flowc_planner::plan::StreamId;
+use flowc_platform::lock;
 use flowc_store::{Store, StoreError, StoredColumn};
 
 use crate::remembered::FOUND;
@@ -19,12 +24,14 @@ use crate::remembered::FOUND;
 /// Locked by whoever makes something of a segment that several tasks need, so that it is made once.
 pub(crate) type Turn = Arc<Mutex<()>>;
 
-/// A store, and what was found in it. Results don't go away while a process has the store open, unless they turn out to
-/// be damaged; then the run starts over, with nothing known.
+/// A store, and what was found in it. Results that a process has found don't go away while it has the store open, unless they turn
+/// out to be damaged; then the run starts over, with nothing known.
 pub(crate) struct LookupCache<'a> {
     store: &'a Store,
     columns: Mutex<Found<ColumnKey, StoredColumn>>,
     rows: Mutex<Found<RowsKey, u64>>,
+    /// The rows below nodes of which all was found.
+    nodes: Mutex<Found<NodeKey, u64>>,
     turns: Mutex<HashMap<(StreamId, usize), Turn>>,
 }
 
@@ -55,27 +62,63 @@ impl<K: Copy + Eq + Hash, V: Copy> Found<K, V> {
         self.now.insert(*key, value);
         Some(value)
     }
+
+    /// Takes over what the last run knew and this one did not ask for, unless that is more than so much in all: some of it is
+    /// of datasets that are not there any more.
+    fn keep_unasked(&mut self, most: usize) {
+        if self.before.len() <= most {
+            for (key, value) in self.before.drain() {
+                self.now.entry(key).or_insert(value);
+            }
+        }
+    }
 }
 
 impl<'a> LookupCache<'a> {
     /// An empty cache.
     pub(crate) fn new(store: &'a Store) -> Self {
-        Self { store, columns: Mutex::default(), rows: Mutex::default(), turns: Mutex::default() }
+        Self {
+            store,
+            columns: Mutex::default(),
+            rows: Mutex::default(),
+            nodes: Mutex::default(),
+            turns: Mutex::default(),
+        }
     }
 
     /// A cache that begins with what a pipeline's last good run found.
     pub(crate) fn of_last_run(store: &'a Store, pipeline: &Path) -> Self {
-        let found = store.memo(FOUND, &key(pipeline)).ok().flatten();
-        let (columns, rows) = found.unwrap_or_default();
-        let (columns, rows) = (Found::of_last_run(columns), Found::of_last_run(rows));
-        Self { store, columns, rows, turns: Mutex::default() }
+        type Kept = (HashMap<ColumnKey, StoredColumn>, HashMap<RowsKey, u64>, HashMap<NodeKey, u64>);
+        let found = store.memo_relied_on(FOUND, &key(pipeline), |(columns, ..): &Kept| {
+            columns.values().map(StoredColumn::need).collect()
+        });
+        let (columns, rows, nodes) = found.ok().flatten().unwrap_or_default();
+        Self {
+            columns: Found::of_last_run(columns),
+            rows: Found::of_last_run(rows),
+            nodes: Found::of_last_run(nodes),
+            ..Self::new(store)
+        }
     }
 
-    /// Keeps what this run found for the next one of the pipeline.
-    pub(crate) fn save(&self, pipeline: &Path) {
-        let (columns, rows) = (lock(&self.columns), lock(&self.rows));
+    /// Keeps what this run found for the next one of the pipeline, whose datasets have so many nodes.
+    pub(crate) fn save(&self, pipeline: &Path, nodes_in_all: usize) {
+        let (columns, rows, mut nodes) = (lock(&self.columns), lock(&self.rows), lock(&self.nodes));
+        nodes.keep_unasked(2 * nodes_in_all);
         // Without it the next run asks the index.
-        let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now));
+        let _ = self.store.remember(FOUND, &key(pipeline), &(&columns.now, &rows.now, &nodes.now));
+    }
+
+    /// The rows below a node of which all was found.
+    pub(crate) fn noted(&self, node: &NodeKey) -> Option<u64> {
+        #[cfg(test)]
+        lookups::add(1);
+        lock(&self.nodes).get(node)
+    }
+
+    /// Takes in that all below a node was found.
+    pub(crate) fn note(&self, node: NodeKey, rows: u64) {
+        lock(&self.nodes).now.insert(node, rows);
     }
 
     /// As [`Store::find_columns`]. Asking for many at once is faster than asking for each.
@@ -131,10 +174,6 @@ fn find<K: Copy + Eq + Hash, V: Copy>(
 
 fn key(pipeline: &Path) -> [u8; 32] {
     KeyHasher::new("found").bytes(pipeline.as_os_str().as_encoded_bytes()).finish()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keys that this thread has looked up, found or not.

@@ -60,20 +60,20 @@ impl Partitioner<'_> {
     /// The partition of a segment for one group; the segment is partitioned first, if it was not yet. `None` if the segment is not there.
     pub(crate) fn partition(&self, segment: usize, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
         let Some(keys) = self.reading.locator.keys(self.stream, segment) else { return Ok(None) };
-        if let Some(partition) = self.stored(keys, group)? {
+        if let Some(partition) = self.stored(&keys, group)? {
             return Ok(Some(partition));
         }
         // One thread partitions it, the others wait for that.
         let alone = self.reading.locator.lookup.store.turn(self.stream, segment);
         let _turn = alone.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(partition) = self.stored(keys, group)? {
+        if let Some(partition) = self.stored(&keys, group)? {
             return Ok(Some(partition));
         }
         if self.reading.locator.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
             return Ok(None);
         }
-        self.split_segment(segment, keys)?;
-        self.stored(keys, group)
+        self.split_segment(segment, &keys)?;
+        self.stored(&keys, group)
     }
 
     fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {

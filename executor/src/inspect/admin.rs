@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use flowc_code::Snapshots;
 use flowc_platform::is_sealed;
-use flowc_python::Environments;
-use flowc_store::{Area, Collection, Damage, GcReport, Info, Store, Swept};
+use flowc_store::{Area, Collection, Damage, GcReport, Info, Leased, Store, Swept};
 
 use crate::Error;
 use crate::record::history::{self, PastRun, Pin, gc_roots};
 use crate::remembered::RUN;
+use crate::runners::Environments;
 
 /// The number of results in a store, and the sizes of its parts.
 ///
@@ -21,19 +21,22 @@ pub fn info(store: &Path) -> Result<Info, Error> {
 }
 
 /// Reads everything and compares it with its digests. With `repair`, damaged results are dropped; the next run that
-/// needs them makes them again, and damaged code is removed, so that it is made again too. That waits for runs that are under way,
-/// which may use it.
+/// needs them makes them again. Damaged code is removed, so that it is made again too, unless a run that is under way may use it.
 ///
 /// # Errors
 /// If the store can't be read or written.
 pub fn verify(store: &Path, repair: bool) -> Result<Verified, Error> {
-    let held = if repair { Store::open_alone(store)? } else { Store::open(store)? };
-    let results = held.verify(repair)?;
-    let code = damaged_code(store);
-    if repair {
-        code.iter().try_for_each(|path| removed(path))?;
+    let results = Store::open(store)?.verify(repair)?;
+    let mut verified = Verified { results, code: damaged_code(store), in_use: Vec::new() };
+    if repair && !verified.code.is_empty() {
+        let collection = Collection::begin(store, false)?;
+        let mut decision = collection.decide()?;
+        let (in_use, free) = verified.code.into_iter().partition(|path| is_in_use(decision.leased(), path));
+        (verified.in_use, verified.code) = (in_use, free);
+        verified.code.iter().try_for_each(|path| decision.take_out(path))?;
+        decision.carry_out()?;
     }
-    Ok(Verified { results, code })
+    Ok(verified)
 }
 
 /// The damage that was found in a store.
@@ -43,6 +46,19 @@ pub struct Verified {
     pub results: Vec<Damage>,
     /// Files and folders of what runs: snapshots of code, environments, components that were built or compiled.
     pub code: Vec<PathBuf>,
+    /// Those that were to be removed, and stay, since a run that is under way may use them.
+    pub in_use: Vec<PathBuf>,
+}
+
+/// Whether a living process may use code that lies there.
+fn is_in_use(leased: &Leased, path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    leased.holds_build(&name) || leased.holds_component(component_of(&name))
+}
+
+/// The digest of the component that a compiled one is of.
+fn component_of(name: &str) -> &str {
+    name.split('-').next().unwrap_or_default()
 }
 
 fn damaged_code(store: &Path) -> Vec<PathBuf> {
@@ -57,12 +73,6 @@ fn damaged_code(store: &Path) -> Vec<PathBuf> {
     damaged.extend(environments.damaged());
     damaged.sort();
     damaged
-}
-
-fn removed(path: &Path) -> Result<(), Error> {
-    let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-    let removed = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    removed.map_err(|cause| Error::File { path: path.to_owned(), cause })
 }
 
 /// Unpins a run: `gc` may then remove what it alone needs.
@@ -138,33 +148,47 @@ impl Count {
     }
 }
 
+/// Whether a name among builds is that of something whole: a component, or a folder named by a digest.
+fn is_finished(name: &str) -> bool {
+    name.ends_with(".wasm") || Environments::is_whole(name)
+}
+
 /// Folders among builds that have rules of their own: environments, notes of images, and code. Notes of what environments became are
 /// small, and stay.
 const APART: [&str; 4] = ["python", "python.built", "images", "code"];
 
-/// Removes all that neither a pipeline's last good run needs nor a pinned one: results, environments, components that were
-/// compiled or built. The last run of a pipeline that is not there any more needs nothing. Waits for runs that are under way.
+/// Removes all that no pipeline's last good run needs, no pinned one, and no process that uses the store: results, environments,
+/// components that were compiled or built. The last run of a pipeline that is not there any more needs nothing. Runs go on
+/// meanwhile.
 ///
 /// # Errors
 /// If the store can't be read or written.
 pub fn gc(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let collection = Collection::begin(store, dry_run)?;
+    let mut decision = collection.decide()?;
     let kept = gc_roots(collection.store())?;
-    let results = collection.results(&kept.columns, &kept.rows)?;
-    let is_built = |name: &str| kept.builds.contains(name);
-    let environments = collection.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
-    let code = collection.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
+    decision.results(&kept.columns, &kept.rows)?;
+    let leased = decision.leased().clone();
+    // What has no final name yet is being made, if somebody is there to make it.
+    let is_unfinished = |name: &str| !leased.is_alone() && !is_finished(name);
+    let is_built = |name: &str| kept.builds.contains(name) || leased.holds_build(name) || is_unfinished(name);
+    let environments = decision.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
+    let code = decision.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
     // What a snapshot holds has another name there.
     let files = Store::area(store, Area::CodeFiles);
     let is_held = |name: &str| std::fs::metadata(files.join(name)).is_ok_and(|file| file.nlink() > 1);
-    let contents = collection.area(Area::CodeFiles, is_held)?;
-    let builds = collection.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
-    let is_compiled = |name: &str| name.split('-').next().is_some_and(|stage| kept.stages.contains(stage));
-    let compiled = collection.area(Area::Cwasm, is_compiled)?;
+    let contents = decision.area(Area::CodeFiles, |name| !leased.is_alone() || is_held(name))?;
+    let builds = decision.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
+    let is_compiled = |name: &str| {
+        let digest = component_of(name);
+        kept.stages.contains(digest) || leased.holds_component(digest)
+    };
+    let compiled = decision.area(Area::Cwasm, is_compiled)?;
     if !dry_run {
         kept.abandoned.iter().for_each(|(key, _)| collection.store().forget(RUN, key));
         collection.store().flush()?;
     }
+    let results = decision.carry_out()?;
     Ok(Collected {
         runs: kept.abandoned.into_iter().map(|(_, run)| run).collect(),
         results,

@@ -144,7 +144,7 @@ impl<'a> Reasons<'a> {
             return Ok(Reason::NotKept { stage: self.plan().stages[next].name.clone() });
         }
         for output in &self.plan().stages[index].outputs {
-            for keys in self.locator.datasets.streams.get(&output.stream).into_iter().flatten() {
+            for keys in self.locator.datasets.streams.get(&output.stream).iter().flat_map(|segments| segments.iter()) {
                 for key in keys.columns.iter() {
                     if self.locator.lookup.store.was_evicted(key)? {
                         return Ok(Reason::Evicted);
@@ -160,6 +160,7 @@ impl<'a> Reasons<'a> {
             return self.unread_above(now.stream, reasons);
         };
         let names = self.segment_names(now.stream, segments.len());
+        let segments: Vec<SegmentKeys> = segments.iter().collect();
         let before_segments = last.record.streams.get(before.stream.0).map_or(&[][..], Vec::as_slice);
         let before_names = last.segment_names(before.stream, before_segments.len());
         let known: HashMap<&String, &SegmentKeys> = before_names.iter().zip(before_segments).collect();
@@ -171,7 +172,7 @@ impl<'a> Reasons<'a> {
             reasons.push(Reason::Segments { input: now.port.clone(), added, removed, new, gone });
         }
         let differing = |differs: &dyn Fn(&SegmentKeys, &SegmentKeys) -> bool| -> Vec<String> {
-            let pairs = names.iter().zip(segments).filter_map(|(name, keys)| Some((name, keys, *known.get(name)?)));
+            let pairs = names.iter().zip(&segments).filter_map(|(name, keys)| Some((name, keys, *known.get(name)?)));
             pairs.filter(|(_, keys, before)| differs(keys, before)).map(|(name, ..)| name.clone()).collect()
         };
         for (&column, &column_before) in now.reads.iter().zip(&before.reads) {

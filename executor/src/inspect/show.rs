@@ -44,10 +44,10 @@ impl<'a> Rows<'a> {
         let plan = Arc::clone(&planned.plan);
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
-        let mut datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
-        if (0..plan.sources.len()).any(|source| !planned.source(source).is_repeatable()) {
-            add_last_run(&mut datasets, planned, store)?;
-        }
+        let last = last_run(planned, store)?;
+        let of_last_run = |producer| last.as_ref()?.keys(&plan, producer);
+        let datasets =
+            planned.deriver().datasets(&|producer| inventory.keys(producer).or_else(|| of_last_run(producer)));
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
         let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
         let known = LookupCache::new(store);
@@ -133,15 +133,13 @@ fn changed(output: &str) -> Error {
     ))
 }
 
-/// Standard input is not there any more. What was made of it in the last good run of this very plan has keys, though.
-fn add_last_run(datasets: &mut Datasets, planned: &Planned, store: &Store) -> Result<(), Error> {
-    let Some(last) = RunRecord::load(store, &planned.texts[0])? else { return Ok(()) };
-    if last.plan == planned.plan.canonical() {
-        for (stream, keys) in last.streams.into_iter().enumerate() {
-            datasets.streams.entry(StreamId(stream)).or_insert(keys);
-        }
+/// Standard input is not there any more. In the last good run of this very plan its segments had keys, though.
+fn last_run(planned: &Planned, store: &Store) -> Result<Option<RunRecord>, Error> {
+    if (0..planned.plan.sources.len()).all(|source| planned.source(source).is_repeatable()) {
+        return Ok(None);
     }
-    Ok(())
+    let last = RunRecord::load(store, &planned.texts[0])?;
+    Ok(last.filter(|last| last.plan == planned.plan.canonical()))
 }
 
 /// How many rows a stream has, all of them at hand.

@@ -11,6 +11,7 @@ use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId};
+use flowc_platform::lock;
 use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
 use crate::inputs::lookup::ColumnLocation;
@@ -274,8 +275,4 @@ impl Outputs<'_> {
 
 fn failed(sink: &Sink) -> impl Fn(SinkError) -> Error {
     |error| Error::sink(&sink.name, error)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -7,7 +7,7 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Format, SourceSpec};
+use flowc_planner::plan::{Code, Format, Isolate, SourceSpec};
 use flowc_runner::Located;
 use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
@@ -128,6 +128,10 @@ impl<'a> StageCatalogue<'a> {
 impl Catalogue for StageCatalogue<'_> {
     fn leave_out(&mut self, own: &OwnFiles) {
         self.locating.code.leave_out(own);
+    }
+
+    fn isolation(&mut self, isolate: Isolate) -> Result<(), Problem> {
+        self.locating.runners.check_isolation(isolate)
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {

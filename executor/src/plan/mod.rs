@@ -20,7 +20,7 @@ use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
 use flowc_planner::plan::{Code, Plan, Sink};
 use flowc_planner::{Diagnostic, Lock, LockChange, Settings, Texts, Unit, units};
 use flowc_sources::Source;
-use flowc_store::Store;
+use flowc_store::{Need, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::catalogue::StageCatalogue;
@@ -69,6 +69,12 @@ impl Planned {
     /// The formulas of its keys.
     pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
         KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))
+    }
+
+    /// The code that it runs, as it lies in the store.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Need> {
+        let builds = self.builds.iter().map(|name| Need::Build(name.clone()));
+        builds.chain(self.plan.stages.iter().map(|stage| Need::Component(stage.digest.to_string())))
     }
 
     /// A source of the plan, by its index.

@@ -5,9 +5,9 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flowc_demand::Datasets;
+use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::{ColumnKey, KeyHasher, PlanHash, RowsKey, SegmentKeys};
-use flowc_planner::plan::{PLAN_VERSION, Plan, StreamId};
+use flowc_planner::plan::{PLAN_VERSION, Plan, Producer, StreamId};
 use flowc_store::Store;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -63,13 +63,15 @@ impl RunRecord {
             .sources
             .values()
             .map(|source| source.segments.iter().map(|segment| source.files[segment.file].name().to_owned()).collect());
-        let partials = datasets.partials.values().flat_map(|tree| tree.levels.iter().flatten().cloned());
+        let partials = datasets.partials.values().flat_map(Segments::all);
         Self {
             pipeline: planned.texts[0].to_string_lossy().into_owned(),
             finished: now(),
             plan: plan.canonical(),
             streams: (0..plan.streams.len())
-                .map(|id| datasets.streams.get(&StreamId(id)).cloned().unwrap_or_default())
+                .map(|id| {
+                    datasets.streams.get(&StreamId(id)).map_or_else(Vec::new, |segments| segments.iter().collect())
+                })
                 .collect(),
             files: files.collect(),
             partials: partials.collect(),
@@ -98,6 +100,17 @@ impl RunRecord {
 
     fn summary(&self) -> PastRun {
         PastRun { pipeline: self.pipeline.clone(), finished: self.finished }
+    }
+
+    /// The keys of the segments of a source or its rejects.
+    pub(crate) fn keys(&self, plan: &Plan, producer: Producer) -> Option<Vec<SegmentKeys>> {
+        match producer {
+            Producer::Source { .. } | Producer::Rejects { .. } => {
+                let stream = plan.streams.iter().position(|stream| stream.producer == producer)?;
+                self.streams.get(stream).cloned()
+            }
+            Producer::Stage { .. } => None,
+        }
     }
 
     /// The plan of that run, unless its form is another version's.

@@ -1,10 +1,11 @@
 //! The sinks of a run: prepared as soon as their rows are there, committed together.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
 use flowc_planner::plan::Plan;
+use flowc_platform::lock;
 use flowc_sinks::{Finalized, Sink, SinkState, Transaction};
 
 use crate::outputs::{Outputs, Prepared, Standing};
@@ -140,8 +141,4 @@ impl<'a> Delivery<'a> {
     pub(crate) fn states(&self) -> MutexGuard<'_, BTreeMap<usize, SinkState>> {
         lock(&self.states)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flowc_demand::{Ahead, Demand, Selection, Task, demand};
 use flowc_planner::plan::Plan;
+use flowc_platform::lock;
 
 use crate::event::StageTasks;
 use crate::inputs::lookup_cache::LookupCache;
@@ -400,8 +401,4 @@ fn tasks_of_stages(plan: &Plan, demand: &Demand) -> Vec<StageTasks> {
 
 fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {
     numbers.iter().map(|&number| jobs[number]).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

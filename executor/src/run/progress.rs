@@ -1,10 +1,11 @@
 //! How far a run is: what its report is made of, at its end or when it is abandoned.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_demand::{Datasets, Demand, Lineage, Selection, Task, makers};
 use flowc_planner::plan::{Plan, Stream, StreamId};
+use flowc_platform::lock;
 use flowc_store::Store;
 
 use crate::inputs::lookup::{Locator, Lookups};
@@ -232,11 +233,7 @@ fn stage_report(
 fn rows_out(locator: Locator<'_>, stage: usize) -> Result<u64, Error> {
     let mut total = 0;
     for output in &locator.plan.stages[stage].outputs {
-        total += locator.rows_of_all(output.stream)?.into_iter().flatten().sum::<u64>();
+        total += locator.at_hand(output.stream, &[])?.rows;
     }
     Ok(total)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flowc_demand::Selection;
+use flowc_demand::{Segments, Selection};
 use flowc_planner::plan::Purity;
 use flowc_sinks::{SinkState, WatchedFile};
 
@@ -28,7 +28,7 @@ impl Run<'_> {
         }
         let Locator { datasets, lookup: Lookups { store, inventory }, .. } = sinks.reading.locator;
         RunRecord::new(self.planned, inventory, datasets).save(store, &self.planned.texts[0])?;
-        store.save(&self.planned.texts[0]);
+        store.save(&self.planned.texts[0], datasets.streams.values().map(Segments::nodes).sum());
         if let Some(evidence) = self.evidence(sinks, selection, states) {
             let cached = report.stages.iter().map(|stage| StageReport {
                 status: if stage.status == StageStatus::Ran { StageStatus::Cached } else { stage.status },

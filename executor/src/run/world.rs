@@ -76,7 +76,8 @@ impl<'r> World<'r> {
         let mut datasets = Datasets::default();
         for &source in inventory.sources.keys() {
             if let Some(keys) = inventory.keys(Producer::Source { source }) {
-                datasets.streams.insert(plan.sources[source].stream, keys);
+                let stream = plan.sources[source].stream;
+                datasets.streams.insert(stream, run.deriver.segments(stream, keys));
             }
         }
         run.deriver.derive_stages(stages.iter().copied(), &mut datasets);

@@ -13,8 +13,6 @@ use flowc_platform::read_regular;
 use flowc_runner::{CodeContext, Keep, Located, Runner, StageKind, foreign_code};
 use flowc_store::{Area, Store};
 use flowc_wasm::WasmRunner;
-use flowc_wasm_process::{RegisteredComponent, WasmProcessRunner};
-use flowc_worker::WorkerRunner;
 
 use crate::remembered::CODE;
 
@@ -27,10 +25,36 @@ pub(super) struct Components {
     pub(super) store: Store,
     /// Components in flowc's process; it compiles those of the others too.
     pub(super) inside: Arc<WasmRunner>,
-    /// Components in processes of their own.
-    pub(super) processes: WasmProcessRunner,
-    /// Components on other hosts.
-    pub(super) workers: WorkerRunner,
+    /// Where else components run.
+    pub(super) elsewhere: Vec<Box<dyn Elsewhere>>,
+}
+
+/// Runs components outside of flowc's process.
+pub(super) trait Elsewhere: Send + Sync {
+    /// Whether it runs components that the pipeline wants isolated so.
+    fn takes(&self, isolate: Isolate) -> bool;
+
+    /// What runs them.
+    fn runner(&self) -> &dyn Runner;
+
+    /// Registers a component, which is registered inside too.
+    fn add(&self, _component: StageDigest) {}
+
+    /// Ends all programs and connections that are not at work.
+    fn end_idle(&self);
+
+    /// Whether it is on other hosts.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Checks what it was configured with, before a run begins.
+    ///
+    /// # Errors
+    /// In words, if that can't be used.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl StageKind for Components {
@@ -56,25 +80,19 @@ impl StageKind for Components {
     }
 
     fn runner(&self, isolate: Isolate) -> &dyn Runner {
-        match isolate {
-            // Nothing but this host keeps a stage from others as the text wants it.
-            Isolate::Process | Isolate::Container => &self.processes,
-            Isolate::No | Isolate::Unit if self.workers.is_used() => &self.workers,
-            Isolate::No | Isolate::Unit => &*self.inside,
-        }
+        self.elsewhere.iter().find(|other| other.takes(isolate)).map_or(&*self.inside, |other| other.runner())
     }
 
     fn end_idle(&self) {
-        self.processes.end_idle();
-        self.workers.end_idle();
+        self.elsewhere.iter().for_each(|other| other.end_idle());
     }
 
     fn is_remote(&self) -> bool {
-        self.workers.is_used()
+        self.elsewhere.iter().any(|other| other.is_remote())
     }
 
     fn check(&self) -> Result<(), String> {
-        self.workers.check()
+        self.elsewhere.iter().try_for_each(|other| other.check())
     }
 }
 
@@ -86,8 +104,7 @@ impl Components {
             .parse()
             .map_err(|_| Problem::new(format!("the standard stage `{name}` has a damaged digest in this binary")))?;
         self.inside.add(stage.component, digest);
-        self.processes.add(RegisteredComponent(digest));
-        Ok(Located::new(digest, Evidence::default()))
+        Ok(Located::new(self.added(digest), Evidence::default()))
     }
 
     fn file(&self, path: &Path) -> Result<Located, Problem> {
@@ -105,7 +122,13 @@ impl Components {
     fn add(&self, component: Vec<u8>) -> StageDigest {
         let digest = WasmRunner::digest(&component);
         self.inside.add(component, digest);
-        self.processes.add(RegisteredComponent(digest))
+        self.added(digest)
+    }
+
+    /// Tells the others of a component that was registered inside.
+    fn added(&self, digest: StageDigest) -> StageDigest {
+        self.elsewhere.iter().for_each(|other| other.add(digest));
+        digest
     }
 
     fn built(&self, code: &Code, dir: &Path, context: &dyn CodeContext) -> Result<Located, Problem> {

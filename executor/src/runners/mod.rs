@@ -4,30 +4,42 @@
 
 pub(crate) mod build_events;
 mod components;
+#[cfg(feature = "containers")]
+mod containers;
+#[cfg(not(feature = "processes"))]
+#[path = "no_processes.rs"]
+mod processes;
+#[cfg(feature = "processes")]
+mod processes;
+#[cfg(not(feature = "python"))]
+#[path = "no_python.rs"]
+mod python;
+#[cfg(feature = "python")]
+mod python;
+#[cfg(feature = "workers")]
+mod workers;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 
-use flowc_code::{Snapshots, Tools};
-use flowc_container::{ContainerRunner, Engines, ImageLauncher};
+use flowc_code::Snapshots;
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Isolate, Stage};
 use flowc_platform::processor_kind;
-use flowc_process::Host;
-use flowc_python::{Environments, Project, PythonError, PythonLauncher, PythonRunner};
 use flowc_runner::{
     ChainRunner, CodeContext, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault, StageKind,
-    foreign_code,
+    foreign_code, not_built,
 };
-use flowc_sandbox::Isolation;
+use flowc_sandbox::{Helper, Isolation};
 use flowc_store::{Area, Store};
-use flowc_wasm_process::{ComponentLauncher, WasmProcessRunner};
-use flowc_worker::WorkerRunner;
 use serde::{Deserialize, Serialize};
 
+use crate::features::{FEATURES, Feature, WORKERS, missing_for, of_kind};
 use crate::runners::build_events::{Compilations, wasm_runner};
 use crate::runners::components::Components;
+use crate::runners::processes::Programs;
+pub(crate) use crate::runners::python::Environments;
 use crate::{Error, Event, Observer, Options};
 
 /// The kinds of stages that this flowc runs, and what they share of the machine.
@@ -35,28 +47,40 @@ pub(crate) struct Runners {
     kinds: Vec<Box<dyn StageKind>>,
     /// Code as it was hashed.
     pub snapshots: Snapshots,
-    host: Arc<Host>,
+    helper: Helper,
+    features: [Feature; FEATURES.len()],
     warned: Once,
 }
 
 impl Runners {
     /// Kinds that keep what they make in a store.
+    ///
+    /// # Errors
+    /// If the options ask for what this flowc was built without, or if a folder or flowc's own program can't be found.
     pub(crate) fn new(store: &Store, compilations: Arc<Compilations>, options: &Options) -> Result<Self, Error> {
-        let spool = absolute(&store.spool())?;
-        let helper = std::env::current_exe().map_err(Error::system("find flowc's own program"))?;
+        if !options.workers.is_empty() && !WORKERS.is_built {
+            let lacking = not_built(WORKERS.name).message;
+            return Err(Error::Request(format!("components can't run on workers: {lacking}")));
+        }
+        let helper = Helper::from(std::env::current_exe().map_err(Error::system("find flowc's own program"))?);
         let snapshots = Snapshots::new(absolute(&Store::area(store.dir(), Area::Code))?);
-        let engines = Arc::new(Engines::default());
-        let host = Host::new(helper, spool.clone()).with_containers(engines.clone());
-        let host = Arc::new(host.with_stored_files(absolute(&store.objects())?));
-        let lent =
-            Lent { store, compilations, options, host: host.clone(), engines, snapshots: snapshots.clone(), spool };
-        Ok(Self { kinds: lent.kinds()?, snapshots, host, warned: Once::new() })
+        let programs = Programs::new(store, helper.clone())?;
+        let lent = Lent { store, compilations, options, snapshots: snapshots.clone(), programs };
+        Ok(Self { kinds: lent.kinds()?, snapshots, helper, features: FEATURES, warned: Once::new() })
     }
 
     /// The kind of a code.
     fn kind(&self, code: &Code) -> &dyn StageKind {
         let kind = self.kinds.iter().find(|kind| kind.name() == code.runner());
         kind.map_or(&Unknown, |kind| &**kind)
+    }
+
+    /// Whether stages can be isolated so.
+    ///
+    /// # Errors
+    /// What this flowc was built without.
+    pub(crate) fn check_isolation(&self, isolate: Isolate) -> Result<(), Problem> {
+        missing_for(isolate, &self.features).map_or(Ok(()), |feature| Err(not_built(feature.name)))
     }
 
     /// Has the code of a stage found and registered.
@@ -147,13 +171,13 @@ impl Runners {
 
     /// How far this machine lets programs be isolated.
     pub(crate) fn isolation(&self) -> &Isolation {
-        self.host.isolation()
+        self.helper.isolation()
     }
 
     /// Says what this machine lacks to isolate processes fully, once.
     pub(crate) fn warn_of_isolation(&self, observer: &dyn Observer) {
         self.warned.call_once(|| {
-            let isolation = self.host.isolation();
+            let isolation = self.isolation();
             if !isolation.is_full() {
                 let mut message = format!("stages in processes are not fully isolated on this machine: {isolation}");
                 if isolation.unenforced().is_some() {
@@ -172,7 +196,7 @@ impl Runners {
 
     /// The program that plays the part of a helper.
     pub(crate) fn helper(&self) -> &Path {
-        self.host.helper()
+        self.helper.program()
     }
 }
 
@@ -181,44 +205,29 @@ struct Lent<'a> {
     store: &'a Store,
     compilations: Arc<Compilations>,
     options: &'a Options,
-    host: Arc<Host>,
-    engines: Arc<Engines>,
+    #[cfg_attr(not(feature = "python"), expect(dead_code, reason = "it is for Python stages"))]
     snapshots: Snapshots,
-    /// Where temporary files go.
-    spool: PathBuf,
+    programs: Programs,
 }
 
 impl Lent<'_> {
     /// All kinds: who adds one registers it here.
-    fn kinds(self) -> Result<Vec<Box<dyn StageKind>>, Error> {
-        Ok(vec![Box::new(self.components()?), Box::new(self.python()?), Box::new(self.containers()?)])
+    fn kinds(&self) -> Result<Vec<Box<dyn StageKind>>, Error> {
+        let kinds: [Result<Box<dyn StageKind>, Error>; _] = [
+            self.components(),
+            #[cfg(feature = "python")]
+            python::kind(self),
+            #[cfg(feature = "containers")]
+            containers::kind(self),
+        ];
+        kinds.into_iter().collect()
     }
 
-    fn components(&self) -> Result<Components, Error> {
+    fn components(&self) -> Result<Box<dyn StageKind>, Error> {
         let inside = wasm_runner(self.store, self.compilations.clone());
         let inside = inside.map_err(Error::system("start the WebAssembly engine"))?;
-        let launcher = ComponentLauncher::new(self.host.clone(), inside.clone());
-        Ok(Components {
-            store: self.store.clone(),
-            processes: WasmProcessRunner::new(launcher, self.options.memory),
-            workers: WorkerRunner::new(self.host.clone(), inside.clone(), self.options.workers.clone()),
-            inside,
-        })
-    }
-
-    fn python(&self) -> Result<PythonRunner, Error> {
-        let home = absolute(&Store::area(self.store.dir(), Area::Environments))?;
-        let environments = Environments { home, snapshots: self.snapshots.clone() };
-        let helper = self.host.helper().to_owned();
-        let installer = installer(environments.clone(), helper, self.compilations.clone(), self.options.build);
-        let launcher = PythonLauncher::new(self.host.clone(), environments).installing(installer);
-        Ok(PythonRunner::new(launcher, self.options.memory))
-    }
-
-    fn containers(&self) -> Result<ContainerRunner, Error> {
-        let images = absolute(&self.store.cached_file(Area::Builds, "images"))?;
-        let launcher = ImageLauncher::new(self.engines.clone(), self.host.clone(), images, self.spool.clone());
-        Ok(ContainerRunner::new(launcher.building(self.options.build), self.options.memory))
+        let elsewhere = self.programs.elsewhere(&inside, self.options);
+        Ok(Box::new(Components { store: self.store.clone(), inside, elsewhere }))
     }
 }
 
@@ -242,7 +251,7 @@ impl StageKind for Unknown {
     }
 
     fn locate(&self, code: &Code, _: &dyn CodeContext) -> Result<Located, Problem> {
-        Err(foreign_code(code))
+        Err(of_kind(code.runner()).map_or_else(|| foreign_code(code), |feature| not_built(feature.name)))
     }
 
     fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
@@ -279,27 +288,6 @@ impl OnMachine {
     pub(crate) fn add_to(self, mut signature: Signature) -> Signature {
         signature.runner.extend(self.processor.map(|kind| ("processor".to_owned(), kind)));
         Signature { unenforced: self.unenforced, ..signature }
-    }
-}
-
-/// Installs the packages of Python stages that are not there, if that is allowed, and tells of it.
-fn installer(
-    environments: Environments,
-    helper: PathBuf,
-    compilations: Arc<Compilations>,
-    build: bool,
-) -> impl Fn(&StageDigest, &Project) -> Result<PathBuf, PythonError> + Send + Sync + 'static {
-    let turn = Mutex::new(());
-    move |digest, project| {
-        // Told of once, by whoever comes first; the others find it done.
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        match environments.kept(project) {
-            Some(environment) => Ok(environment),
-            None if !build => Err(PythonError::Refused { dir: project.dir.clone() }),
-            None => compilations.built(compilations.called(digest), |log| {
-                environments.install(project, Tools::new(&helper, &|| compilations.is_wanted()), log)
-            }),
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow_array::cast::AsArray;
@@ -120,6 +121,10 @@ impl Instance for Product {
         self.outlet.emit(0, Batch::new(batch.rows(), vec![Some(Arc::new(products) as _)]))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.boundary()
+    }
+
     fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
         Ok(())
     }
@@ -155,6 +160,11 @@ impl Project {
     }
 
     fn session(&self, asked: &Arc<Asked>) -> Session {
+        let kinds: Vec<Box<dyn StageKind>> = vec![Box::new(Multiplying(asked.clone(), Mutex::default()))];
+        self.session_with(|runners| runners.kinds = kinds)
+    }
+
+    fn session_with(&self, change: impl FnOnce(&mut Runners)) -> Session {
         let options = Options {
             pipeline: self.path("flow.kdl"),
             store: self.path(".store"),
@@ -169,8 +179,7 @@ impl Project {
             require_isolation: false,
             workers: Vec::new(),
         };
-        let kinds: Vec<Box<dyn StageKind>> = vec![Box::new(Multiplying(asked.clone(), Mutex::default()))];
-        Session::with_runners(options, |runners| runners.kinds = kinds)
+        Session::with_runners(options, change)
     }
 }
 
@@ -188,6 +197,29 @@ fn a_kind_is_planned_run_and_ended_by_its_trait_alone() {
     fs::write(project.path("number"), "5").unwrap();
     run(&Arc::default()).unwrap_or_else(|failure| panic!("{failure:?}"));
     assert_eq!(fs::read_to_string(project.path("out.csv")).unwrap(), "product\n5\n10\n");
+}
+
+/// What is told of a pipeline that this flowc can't run: places and messages.
+fn refusal(project: &Project, change: impl FnOnce(&mut Runners)) -> Vec<String> {
+    let error = project.session_with(change).plan(Arc::new(Deaf)).err().unwrap();
+    let Error::Machine(problems) = error else { panic!("{error:?}") };
+    problems.iter().map(|problem| format!("{} {problem}", problem.first_place().unwrap().line)).collect()
+}
+
+#[test]
+fn what_this_flowc_was_built_without_is_refused_at_its_place() {
+    let project = Project::new("a\n1\n");
+    let without_python = |runners: &mut Runners| runners.kinds.retain(|kind| kind.name() != "python");
+    assert_eq!(
+        refusal(&project, without_python),
+        ["2 python number: this flowc was built without the feature `python`"]
+    );
+    let flow = "source \"s\" { files \"in.csv\" }\nstage \"m\" {\n  in \"s\"\n  std \"select@1\"\n  config { keep \"a\" }\n  \
+                isolate \"process\"\n}\n";
+    fs::write(project.path("flow.kdl"), flow).unwrap();
+    let without_processes = |runners: &mut Runners| runners.features.iter_mut().for_each(|one| one.is_built = false);
+    let told = ["6 isolate \"process\": this flowc was built without the feature `processes`"];
+    assert_eq!(refusal(&project, without_processes), told);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::error::io_at;
+use crate::lease::LEASES;
 use crate::{Area, ObjectId, STORE_VERSION, StoreError};
 
 /// Checks the folder's version; makes what is missing.
@@ -36,7 +37,7 @@ fn create(dir: &Path) -> Result<(), StoreError> {
             return Err(StoreError::NotAStore(dir.to_owned()));
         }
     }
-    for folder in ["objects", "tmp"].into_iter().chain(Area::ALL.map(Area::folder)) {
+    for folder in ["objects", "tmp", LEASES].into_iter().chain(Area::ALL.map(Area::folder)) {
         let path = dir.join(folder);
         std::fs::create_dir_all(&path).map_err(io_at("create", &path))?;
     }
@@ -48,7 +49,8 @@ fn create(dir: &Path) -> Result<(), StoreError> {
 
 fn is_ours(name: &str) -> bool {
     let folder = Area::ALL.iter().any(|area| area.folder() == name);
-    folder || ["objects", "tmp", "live.lock", "version"].contains(&name) || name.starts_with("index.")
+    let others = ["objects", "tmp", LEASES, "live.lock", "gc.lock", "version"];
+    folder || others.contains(&name) || name.starts_with("index.")
 }
 
 /// Whether an error says that something may be read but not written.

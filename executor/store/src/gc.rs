@@ -1,19 +1,24 @@
-//! Garbage collection: removes what nobody wants to keep, and gives the room back.
+//! Garbage collection: removes what nobody wants to keep, and gives the room back, while other processes use the store.
 //!
-//! What earlier runs found is forgotten first, then the index lets go, then files are removed: killed in between, it leaves
-//! files that nothing names, and the next collection removes them. A pack of which little is kept is copied anew: the copy
-//! is complete and synced before the index speaks of it.
+//! What is removed is decided while nobody looks anything up (`lease.rs` has the protocol): what earlier runs found is forgotten, and
+//! the index lets go. Files are removed afterwards: killed in between, it leaves files that nothing names, and the next
+//! collection removes them. A pack of which little is kept is copied anew: the copy is complete and synced before the index speaks
+//! of it, and the old one is removed only if nobody has found anything in it meanwhile.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use flowc_planner::key::{ColumnKey, RowsKey};
+use flowc_platform::Lock;
 
 use crate::error::io_at;
 use crate::files::{files, remove, usage_of};
 use crate::group::Pack;
 use crate::index::Moved;
+use crate::lease::{Gate, Leased};
+use crate::verdict::{Fate, Parts, Verdict};
 use crate::{Location, ObjectId, Store, StoreError, Usage};
 
 /// What garbage collection removed, or would remove.
@@ -33,26 +38,29 @@ pub struct GcReport {
     pub bytes: u64,
 }
 
-/// Segment files of an object that are kept: offset to length.
-type Parts = BTreeMap<u64, u64>;
-
-/// A garbage collection under way: nobody else has the store open, so nothing is in use and nothing is added.
+/// A garbage collection under way. There is one at a time; others wait.
 pub struct Collection {
     store: Store,
     dry_run: bool,
+    _alone: Option<Lock>,
 }
 
 impl Collection {
-    /// Waits until nobody else has the store open. With `dry_run` nothing is removed, and nobody is waited for.
+    /// Waits while another process collects. With `dry_run` nothing is removed, and nobody is waited for.
     ///
     /// # Errors
     /// If the store can't be opened, or not written.
     pub fn begin(dir: &Path, dry_run: bool) -> Result<Self, StoreError> {
-        let store = if dry_run { Store::open(dir)? } else { Store::open_alone(dir)? };
-        if !dry_run {
-            store.shared.writable()?;
-        }
-        Ok(Self { store, dry_run })
+        let store = Store::open_to_collect(dir)?;
+        let _alone = match dry_run {
+            true => None,
+            false => {
+                store.shared.writable()?;
+                let path = dir.join("gc.lock");
+                flowc_platform::lock_exclusive(&path, true).map_err(io_at("lock", &path))?
+            }
+        };
+        Ok(Self { store, dry_run, _alone })
     }
 
     /// The store, to find out what is to be kept.
@@ -60,102 +68,228 @@ impl Collection {
         &self.store
     }
 
-    /// Whether it only says what would be removed.
-    pub(crate) fn is_dry(&self) -> bool {
-        self.dry_run
-    }
-
-    /// Removes every result but those to keep, under whatever keys they are known: equal inputs find them by others. What
-    /// is removed leaves a tombstone. Removes what killed processes left, too.
+    /// Begins to decide. Until the decision is [carried out](Decision::carry_out) whoever looks something up waits.
     ///
     /// # Errors
-    /// If the index or a file can't be written.
-    pub fn results(&self, keep: &HashSet<ColumnKey>, keep_rows: &HashSet<RowsKey>) -> Result<GcReport, StoreError> {
-        let (store, dry_run) = (&self.store, self.dry_run);
-        let all = store.shared.with_index(|index| index.all())?.unwrap_or_default();
-        let named = all.iter().filter(|(key, _)| keep.contains(key));
-        let places: HashSet<Location> = named.map(|(_, column)| column.location).collect();
-        let (kept, removed): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(_, column)| places.contains(&column.location));
-        let mut report = GcReport { kept: kept.len() as u64, removed: removed.len() as u64, ..GcReport::default() };
-        if !dry_run {
-            // Nobody else has the store open, so nothing is found anew before the index has let go.
-            store.shared.forget_found()?;
-            let keys: Vec<_> = removed.iter().map(|(key, _)| *key).collect();
-            store.shared.with_index(|index| index.evict(&keys, keep_rows))?;
+    /// If the store can't be locked or read.
+    pub fn decide(&self) -> Result<Decision<'_>, StoreError> {
+        let dir = self.store.dir();
+        let gate = Gate::seize(dir)?;
+        // An object that comes later is not looked at: its process has no lease among these.
+        let objects = files(&self.store.objects())?;
+        let temporary = files(&self.store.spool())?;
+        let leased = gate.leased(!self.dry_run)?;
+        let report = GcReport::default();
+        Ok(Decision { collection: self, gate, leased, objects, temporary, aside: vec![], parts: None, report })
+    }
+}
+
+/// What is decided in a collection, while nobody looks anything up. What is to be kept must be found out while it lasts: what a run
+/// does not hold any more is in its record by now.
+pub struct Decision<'c> {
+    pub(crate) collection: &'c Collection,
+    gate: Gate,
+    leased: Leased,
+    /// What there was before the leases were read.
+    objects: Vec<(PathBuf, u64)>,
+    temporary: Vec<(PathBuf, u64)>,
+    /// What was taken out of its place.
+    aside: Vec<PathBuf>,
+    /// What is kept of objects, if results were decided about.
+    parts: Option<BTreeMap<ObjectId, Parts>>,
+    report: GcReport,
+}
+
+impl Decision<'_> {
+    /// What living processes rely on.
+    pub fn leased(&self) -> &Leased {
+        &self.leased
+    }
+
+    /// Lets go of every result but those to keep, and those that living processes rely on. What goes leaves a tombstone.
+    ///
+    /// # Errors
+    /// If the index can't be written.
+    pub fn results(&mut self, keep: &HashSet<ColumnKey>, keep_rows: &HashSet<RowsKey>) -> Result<(), StoreError> {
+        let shared = &self.collection.store.shared;
+        let all = shared.with_index(|index| index.all())?.unwrap_or_default();
+        let verdict = Verdict::of(all, keep, &self.leased);
+        self.report.kept = verdict.kept.len() as u64;
+        self.report.removed = verdict.removed.len() as u64;
+        if !self.collection.dry_run {
+            shared.forget_found()?;
+            let keys: Vec<_> = verdict.removed.iter().map(|(key, _)| *key).collect();
+            let keep_rows = self.leased.is_alone().then_some(keep_rows);
+            shared.with_index(|index| index.evict(&keys, keep_rows))?;
         }
-        let mut parts: BTreeMap<ObjectId, Parts> = BTreeMap::new();
-        for (_, column) in &kept {
-            let Location { object, offset, length, .. } = column.location;
-            parts.entry(object).or_default().insert(offset, length);
+        self.parts = Some(verdict.parts());
+        Ok(())
+    }
+
+    /// Takes something out of its place at once, to be removed when the decision is carried out: killed in between, it leaves nothing
+    /// that looks whole.
+    ///
+    /// # Errors
+    /// If it can't be renamed.
+    pub fn take_out(&mut self, path: &Path) -> Result<(), StoreError> {
+        if !self.collection.dry_run {
+            let aside = self.collection.store.spool().join(ObjectId::random().to_string());
+            fs::rename(path, &aside).map_err(io_at("rename", path))?;
+            self.aside.push(aside);
         }
-        store.sweep_objects(&parts, dry_run, &mut report)?;
-        store.sweep_temporary(dry_run, &mut report)?;
-        if !dry_run {
-            store.shared.with_index(|index| index.shrink())?;
+        Ok(())
+    }
+
+    /// Removes what was decided about, and what killed processes left; meanwhile others go on.
+    ///
+    /// # Errors
+    /// If a file or the index can't be written.
+    pub fn carry_out(self) -> Result<GcReport, StoreError> {
+        let Self { collection, gate, leased, objects, temporary, aside, parts, mut report } = self;
+        drop(gate);
+        let sweep = Sweep { store: &collection.store, dry_run: collection.dry_run, leased: &leased };
+        aside.iter().try_for_each(|path| remove(path))?;
+        sweep.temporary(temporary, &mut report)?;
+        if let Some(parts) = parts {
+            let shrinking = sweep.objects(objects, parts, &mut report)?;
+            sweep.repack(shrinking, &mut report)?;
+            if !collection.dry_run && leased.is_alone() {
+                collection.store.shared.with_index(|index| index.shrink())?;
+            }
         }
         Ok(report)
     }
 }
 
-impl Store {
-    fn sweep_objects(
-        &self,
-        kept: &BTreeMap<ObjectId, Parts>,
-        dry_run: bool,
-        report: &mut GcReport,
-    ) -> Result<(), StoreError> {
-        for (path, bytes) in files(&self.dir().join("objects"))? {
-            let id = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<ObjectId>().ok());
-            let parts = id.and_then(|id| Some((id, kept.get(&id)?)));
-            let wanted: u64 = parts.map_or(0, |(_, parts)| parts.values().sum());
-            if wanted >= bytes / 2 && wanted > 0 {
+/// Removes files, while others use the store.
+struct Sweep<'c> {
+    store: &'c Store,
+    dry_run: bool,
+    leased: &'c Leased,
+}
+
+/// An object of which little is kept.
+struct Shrinking {
+    path: PathBuf,
+    bytes: u64,
+    object: ObjectId,
+    parts: Parts,
+}
+
+/// The copy of what is kept of an object.
+struct Copied {
+    from: Shrinking,
+    to: ObjectId,
+    moved: Vec<Moved>,
+}
+
+impl Sweep<'_> {
+    fn temporary(&self, found: Vec<(PathBuf, u64)>, report: &mut GcReport) -> Result<(), StoreError> {
+        for (path, _) in found {
+            let is_used = object_of(&path).map_or(!self.leased.is_alone(), |object| self.leased.holds(object));
+            if is_used {
                 continue;
             }
-            report.bytes += bytes - wanted.min(bytes);
-            match parts {
-                Some(_) => report.repacked += 1,
-                None => report.objects += 1,
+            let Usage { files, bytes } = usage_of(&path);
+            report.temporary += files;
+            report.bytes += bytes;
+            if !self.dry_run {
+                remove(&path)?;
             }
-            if dry_run {
-                continue;
-            }
-            if let Some((id, parts)) = parts {
-                self.repack(id, parts)?;
-            }
-            fs::remove_file(&path).map_err(io_at("remove", &path))?;
         }
         Ok(())
     }
 
-    /// Copies the kept segment files of an object into a new one.
-    fn repack(&self, from: ObjectId, parts: &Parts) -> Result<(), StoreError> {
+    /// Removes the objects of which nothing is kept; gives those of which little is.
+    fn objects(
+        &self,
+        found: Vec<(PathBuf, u64)>,
+        mut kept: BTreeMap<ObjectId, Parts>,
+        report: &mut GcReport,
+    ) -> Result<Vec<Shrinking>, StoreError> {
+        let mut shrinking = Vec::new();
+        for (path, bytes) in found {
+            let object = object_of(&path);
+            let parts = object.and_then(|object| kept.remove(&object)).unwrap_or_default();
+            let fate = object.map(|object| (Fate::of(object, bytes, parts.values().sum(), self.leased), object));
+            match fate {
+                Some((Fate::Stays, _)) => {}
+                Some((Fate::Shrinks, object)) => shrinking.push(Shrinking { path, bytes, object, parts }),
+                Some((Fate::Goes, _)) | None => {
+                    report.objects += 1;
+                    report.bytes += bytes;
+                    self.remove(&path)?;
+                }
+            }
+        }
+        Ok(shrinking)
+    }
+
+    /// Copies what is kept of objects into new ones.
+    fn repack(&self, shrinking: Vec<Shrinking>, report: &mut GcReport) -> Result<(), StoreError> {
+        let mut copied = match self.dry_run {
+            true => {
+                shrinking.into_iter().map(|from| Ok(Copied { from, to: ObjectId::random(), moved: vec![] })).collect()
+            }
+            false => shrinking.into_iter().map(|from| self.copy(from)).collect::<Result<Vec<_>, _>>(),
+        }?;
+        if !self.dry_run && !copied.is_empty() {
+            copied = self.relocate(copied)?;
+        }
+        for Copied { from, .. } in copied {
+            report.repacked += 1;
+            report.bytes += from.bytes - from.parts.values().sum::<u64>().min(from.bytes);
+            self.remove(&from.path)?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, from: Shrinking) -> Result<Copied, StoreError> {
         let mut pack = Pack::default();
         let to = ObjectId::random();
         let mut moved = Vec::new();
-        for (&offset, &length) in parts {
-            let place = Location { object: from, offset, length, column: 0, check: 0 };
-            match self.shared.objects.bytes(&place) {
+        for (&offset, &length) in &from.parts {
+            let place = Location { object: from.object, offset, length, column: 0, check: 0 };
+            match self.store.shared.objects.bytes(&place) {
                 Ok(bytes) => moved.push(Moved { offset, to_offset: pack.add(bytes) }),
                 // Damage is not carried along: whoever reads it will find that it is not there, and forget it.
                 Err(StoreError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        self.shared.objects.write_pack(to, &pack)?;
-        self.shared.objects.sync(&[to])?;
-        self.shared.with_index(|index| index.relocate(from, to, &moved)).map(|_| ())
+        self.store.shared.objects.write_pack(to, &pack)?;
+        self.store.shared.objects.sync(&[to])?;
+        Ok(Copied { from, to, moved })
     }
 
-    fn sweep_temporary(&self, dry_run: bool, report: &mut GcReport) -> Result<(), StoreError> {
-        for (path, _) in files(&self.spool())? {
-            let Usage { files, bytes } = usage_of(&path);
-            report.temporary += files;
-            report.bytes += bytes;
-            if !dry_run {
-                remove(&path)?;
-            }
+    /// Has the index speak of the copies, but for those of objects in which somebody has found something meanwhile. This is a
+    /// decision like the first.
+    fn relocate(&self, copied: Vec<Copied>) -> Result<Vec<Copied>, StoreError> {
+        let shared = &self.store.shared;
+        let gate = Gate::seize(self.store.dir())?;
+        let leased = gate.leased(false)?;
+        let (used, done): (Vec<_>, Vec<_>) = copied.into_iter().partition(|copy| leased.holds(copy.from.object));
+        shared.forget_found()?;
+        for Copied { from, to, moved } in &done {
+            shared.with_index(|index| index.relocate(from.object, *to, moved))?;
         }
-        Ok(())
+        drop(gate);
+        used.iter().try_for_each(|copy| self.remove(&shared.objects.path(copy.to)))?;
+        Ok(done)
     }
+
+    fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        match self.dry_run {
+            true => Ok(()),
+            false => match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at("remove", path)(error)),
+                _ => Ok(()),
+            },
+        }
+    }
+}
+
+/// The object that lies, or is being written, at a path.
+fn object_of(path: &Path) -> Option<ObjectId> {
+    path.file_name()?.to_str()?.parse().ok()
 }

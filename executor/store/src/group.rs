@@ -103,9 +103,9 @@ impl Uncommitted {
         std::iter::once(&self.open).chain(self.flushing.as_deref())
     }
 
-    /// Puts a small segment file into the current pack.
-    pub(crate) fn pack(&mut self, bytes: Buffer) -> (ObjectId, u64) {
-        let id = *self.current.get_or_insert_with(ObjectId::random);
+    /// Puts a small segment file into the current pack, or into a new one of this name.
+    pub(crate) fn pack(&mut self, bytes: Buffer, name: impl FnOnce() -> ObjectId) -> (ObjectId, u64) {
+        let id = *self.current.get_or_insert_with(name);
         self.bytes += bytes.len() as u64;
         (id, self.packs.entry(id).or_default().add(bytes))
     }

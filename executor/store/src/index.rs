@@ -170,16 +170,17 @@ impl Index {
         query().map_err(|e| self.error(e))
     }
 
-    /// Writes a group in one transaction. Who comes first with a key wins.
-    pub(crate) fn commit(&self, group: &Group) -> Result<(), StoreError> {
+    /// Writes a group in one transaction. Who comes first with a key wins; gives the objects of those who did.
+    pub(crate) fn commit(&self, group: &Group) -> Result<Vec<ObjectId>, StoreError> {
         // Objects are synced before the commit that names them, so that commit must last through a power cut too. Facts
         // alone can be found out again.
         let level = if group.columns.is_empty() { "normal" } else { "full" };
         let write = || {
             self.connection.pragma_update(None, "synchronous", level)?;
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
-            self.insert(group)?;
-            self.connection.execute_batch("COMMIT")
+            let earlier = self.insert(group)?;
+            self.connection.execute_batch("COMMIT")?;
+            Ok(earlier)
         };
         self.all_or_nothing(write)
     }
@@ -227,8 +228,8 @@ impl Index {
         Ok([query("columns")?, query("row_counts")?, query("memos")?, query("tombstones")?])
     }
 
-    /// Removes results, leaving tombstones, and all row counts but those to keep.
-    pub(crate) fn evict(&self, columns: &[ColumnKey], keep_rows: &HashSet<RowsKey>) -> Result<(), StoreError> {
+    /// Removes results, leaving tombstones, and all row counts but those to keep, where these are given.
+    pub(crate) fn evict(&self, columns: &[ColumnKey], keep_rows: Option<&HashSet<RowsKey>>) -> Result<(), StoreError> {
         self.all_or_nothing(|| {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
             let mut remove = self.connection.prepare_cached("DELETE FROM columns WHERE key = ?")?;
@@ -237,14 +238,21 @@ impl Index {
                 remove.execute([key.as_bytes()])?;
                 bury.execute([key.as_bytes()])?;
             }
-            let mut all = self.connection.prepare("SELECT key FROM row_counts")?;
-            let all = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<[u8; 32]>>>()?;
-            let mut remove = self.connection.prepare_cached("DELETE FROM row_counts WHERE key = ?")?;
-            for key in all.iter().filter(|key| !keep_rows.contains(&RowsKey::new(**key))) {
-                remove.execute([key])?;
+            if let Some(keep_rows) = keep_rows {
+                self.evict_rows(keep_rows)?;
             }
             self.connection.execute_batch("COMMIT")
         })
+    }
+
+    fn evict_rows(&self, keep: &HashSet<RowsKey>) -> rusqlite::Result<()> {
+        let mut all = self.connection.prepare("SELECT key FROM row_counts")?;
+        let all = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<[u8; 32]>>>()?;
+        let mut remove = self.connection.prepare_cached("DELETE FROM row_counts WHERE key = ?")?;
+        for key in all.iter().filter(|key| !keep.contains(&RowsKey::new(**key))) {
+            remove.execute([key])?;
+        }
+        Ok(())
     }
 
     /// Segment files were copied into another object.
@@ -275,14 +283,16 @@ impl Index {
         })
     }
 
-    fn insert(&self, group: &Group) -> rusqlite::Result<()> {
+    fn insert(&self, group: &Group) -> rusqlite::Result<Vec<ObjectId>> {
         let sql = format!("INSERT OR IGNORE INTO columns (key, {COLUMN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
         let mut column = self.connection.prepare_cached(&sql)?;
         let mut revive = self.connection.prepare_cached("DELETE FROM tombstones WHERE key = ?")?;
         let any_tombstone = self.connection.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;
+        let mut holder = self.connection.prepare_cached("SELECT object FROM columns WHERE key = ?")?;
+        let mut earlier = Vec::new();
         for (key, stored) in &group.columns {
             let place = &stored.location;
-            column.execute(params![
+            let inserted = column.execute(params![
                 key.as_bytes(),
                 stored.content.as_bytes(),
                 stored.rows as i64,
@@ -292,6 +302,9 @@ impl Index {
                 place.column,
                 place.check as i64,
             ])?;
+            if inserted == 0 {
+                earlier.push(ObjectId(holder.query_row([key.as_bytes()], |row| row.get(0))?));
+            }
             if any_tombstone {
                 revive.execute([key.as_bytes()])?;
             }
@@ -301,7 +314,8 @@ impl Index {
         for (key, rows) in &group.rows {
             count.execute(params![key.as_bytes(), count_of(key.as_bytes(), *rows)])?;
         }
-        self.insert_memos(group)
+        self.insert_memos(group)?;
+        Ok(earlier)
     }
 
     fn insert_memos(&self, group: &Group) -> rusqlite::Result<()> {

@@ -4,9 +4,12 @@
 //!
 //! ```text
 //! version          the format's number, as text
-//! live.lock        held shared by every open store, exclusively by garbage collection
+//! leases/<id>      what an open store relies on, one item a line; locked while it is open
+//! live.lock        held shared to look something up, exclusively while garbage collection decides; `lease.rs` says how
+//! gc.lock          held by the one garbage collection
 //! index.sqlite     column key -> {content digest, rows, place}; rows key -> rows; tombstones; memos  (+ -wal, -shm)
-//! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another
+//! objects/<id>     segment files: Arrow IPC, uncompressed, 64-byte aligned, read-only; small ones packed one after another; an
+//!                  object's name begins with that of the lease of its writer
 //! cwasm/ builds/ noop/ facts/ found/   files and folders kept under a name, see [`Area`]; files are sealed
 //! tmp/             what is being written; renamed into place when complete
 //! ```
@@ -29,6 +32,7 @@ mod gc;
 mod group;
 mod index;
 mod info;
+mod lease;
 mod memo;
 mod objects;
 mod reader;
@@ -38,13 +42,15 @@ mod spill;
 mod store;
 mod sweep;
 mod types;
+mod verdict;
 mod verify;
 mod writer;
 
 pub use error::StoreError;
 pub use files::Usage;
-pub use gc::{Collection, GcReport};
+pub use gc::{Collection, Decision, GcReport};
 pub use info::Info;
+pub use lease::{Leased, Need};
 pub use memo::{Memo, Place};
 pub use reader::ColumnReader;
 pub use store::Store;

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_buffer::Buffer;
-use flowc_platform::open_regular;
+use flowc_platform::{lock, open_regular};
 use memmap2::Mmap;
 
 use crate::error::io_at;
@@ -95,7 +95,7 @@ impl Objects {
     }
 
     fn map(&self, place: &Location) -> Result<Buffer, StoreError> {
-        let mut maps = self.maps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut maps = lock(&self.maps);
         if let Some(map) = maps.get(&place.object) {
             return Ok(map.clone());
         }
@@ -109,13 +109,13 @@ impl Objects {
 
     /// A segment that is open already.
     pub(crate) fn open_segment(&self, place: &Location) -> Option<Arc<Segment>> {
-        let segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let segments = lock(&self.segments);
         segments.get(&(place.object, place.offset)).cloned()
     }
 
     /// Keeps an open segment for the next reader.
     pub(crate) fn keep_segment(&self, place: &Location, segment: Arc<Segment>) {
-        let mut segments = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = lock(&self.segments);
         if segments.len() >= CACHED {
             segments.clear();
         }
@@ -124,8 +124,8 @@ impl Objects {
 
     /// Forgets all that is mapped and opened.
     pub(crate) fn forget(&self) {
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.segments.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        lock(&self.maps).clear();
+        lock(&self.segments).clear();
     }
 }
 

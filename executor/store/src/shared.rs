@@ -1,17 +1,19 @@
 //! The parts of an open store that its clones, writers and readers have in common.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
 use flowc_planner::key::ContentDigest;
-use flowc_platform::Lock;
+use flowc_platform::lock;
 
 use crate::damage::Extent;
 use crate::error::io_at;
+use crate::files::remove;
 use crate::folder::is_read_only;
 use crate::group::{Pack, Uncommitted};
 use crate::index::{Index, is_damaged};
+use crate::lease::{Lease, Need};
 use crate::objects::Objects;
 use crate::segment::{Reason, Segment, structure};
 use crate::spill::{Spill, Spilled};
@@ -22,25 +24,21 @@ pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
     pub(crate) objects: Objects,
     pub(crate) read_only: bool,
-    _live: Option<Lock>,
+    pub(crate) lease: Lease,
     pub(crate) uncommitted: Mutex<Uncommitted>,
     index: Mutex<Option<Index>>,
     /// One flush at a time.
     flush: Mutex<()>,
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Shared {
-    /// A store in this folder, with the lock that says that it is open; none where it can't be written.
-    pub(crate) fn new(dir: &Path, lock: Option<Lock>) -> Self {
+    /// A store in this folder.
+    pub(crate) fn new(dir: &Path, lease: Lease) -> Self {
         Self {
             dir: dir.to_owned(),
             objects: Objects::new(dir),
-            read_only: lock.is_none() || is_read_only(dir),
-            _live: lock,
+            read_only: is_read_only(dir),
+            lease,
             uncommitted: Mutex::default(),
             index: Mutex::default(),
             flush: Mutex::default(),
@@ -75,19 +73,19 @@ impl Shared {
         Ok(index.as_ref())
     }
 
-    /// Asks the index for what is not known yet.
+    /// Looks up what is not known yet.
     pub(crate) fn complete<K, V>(
         &self,
         keys: &[K],
         mut known: Vec<Option<V>>,
-        query: impl Fn(&Index, &[&K]) -> Result<Vec<Option<V>>, StoreError>,
+        look_up: impl FnOnce(&[&K]) -> Result<Vec<Option<V>>, StoreError>,
     ) -> Result<Vec<Option<V>>, StoreError> {
         let missing: Vec<usize> = (0..keys.len()).filter(|&i| known[i].is_none()).collect();
         if missing.is_empty() {
             return Ok(known);
         }
         let asked: Vec<&K> = missing.iter().map(|&i| &keys[i]).collect();
-        for (i, found) in missing.into_iter().zip(self.with_index(|index| query(index, &asked))?.unwrap_or_default()) {
+        for (i, found) in missing.into_iter().zip(look_up(&asked)?) {
             known[i] = found;
         }
         Ok(known)
@@ -111,7 +109,10 @@ impl Shared {
             let objects = uncommitted.unsynced.clone();
             (uncommitted.begin_flush(), packs, objects)
         };
-        let done = self.write_packs(packs, objects).and_then(|()| self.with_index(|index| index.commit(&group)));
+        // Of what another process made too, this one relies on what the index speaks of.
+        let needs = |earlier: &Vec<ObjectId>| earlier.iter().copied().map(Need::Object).collect::<Vec<_>>();
+        let commit = || Ok(self.with_index(|index| index.commit(&group))?.unwrap_or_default());
+        let done = self.write_packs(packs, objects).and_then(|()| self.lease.look_up(commit, needs));
         let mut uncommitted = lock(&self.uncommitted);
         match done {
             Ok(_) => uncommitted.end_flush(),
@@ -150,7 +151,7 @@ impl Shared {
             Spilled::Memory(bytes) => {
                 let check = structure(&bytes).map_err(unreadable)?;
                 let length = bytes.len() as u64;
-                let (object, offset) = lock(&self.uncommitted).pack(bytes);
+                let (object, offset) = lock(&self.uncommitted).pack(bytes, || self.lease.object());
                 (object, offset, length, check)
             }
             Spilled::File { id, path, file, length } => {
@@ -179,7 +180,10 @@ impl Shared {
             let staged = lock(&self.uncommitted).by_content(content);
             let found = match staged {
                 Some(column) => Some(column),
-                None => self.with_index(|index| index.by_content(content))?.flatten(),
+                None => {
+                    let look_up = || Ok(self.with_index(|index| index.by_content(content))?.flatten());
+                    self.lease.look_up(look_up, |found| found.as_ref().map(StoredColumn::need))?
+                }
             };
             match found.filter(|column| self.exists(&column.location)) {
                 Some(column) => known.push(column),
@@ -259,9 +263,12 @@ impl Shared {
     /// Forgets what earlier runs found here, since some of it is gone, or is not what they took it for.
     pub(crate) fn forget_found(&self) -> Result<(), StoreError> {
         let found = Area::Found.path(&self.dir);
-        match fs::remove_dir_all(&found) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_at("remove", &found)(error)),
-            _ => Ok(()),
+        // In one step: others may put files into it meanwhile.
+        let aside = self.dir.join("tmp").join(self.lease.object().to_string());
+        match fs::rename(&found, &aside) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io_at("rename", &found)(error)),
+            Ok(()) => remove(&aside),
         }
     }
 }

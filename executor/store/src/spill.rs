@@ -17,6 +17,8 @@ const SMALL: usize = 1 << 20;
 pub(crate) struct Spill {
     /// The folder of files that are being written.
     folder: PathBuf,
+    /// The name that its object gets, if it has one of its own.
+    id: ObjectId,
     memory: MutableBuffer,
     file: Option<SpillFile>,
 }
@@ -47,8 +49,8 @@ pub(crate) enum Spilled {
 
 impl Spill {
     /// An empty file, in memory.
-    pub(crate) fn new(objects: &Objects) -> Self {
-        Self { folder: objects.temporaries().to_owned(), memory: MutableBuffer::new(0), file: None }
+    pub(crate) fn new(objects: &Objects, id: ObjectId) -> Self {
+        Self { folder: objects.temporaries().to_owned(), id, memory: MutableBuffer::new(0), file: None }
     }
 
     /// Where it lies; the folder where it would, while it is in memory.
@@ -74,7 +76,7 @@ impl Spill {
 
     fn open(&mut self) -> io::Result<&mut SpillFile> {
         if self.file.is_none() {
-            let id = ObjectId::random();
+            let id = self.id;
             let path = self.folder.join(id.to_string());
             let file = create(&path)?;
             self.file = Some(SpillFile { id, path, out: BufWriter::with_capacity(SMALL, file), length: 0 });

@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::{ColumnKey, RowsKey};
-use flowc_platform::{Lock, read_sealed, seal, sync_directory};
+use flowc_platform::{lock, read_sealed, seal, sync_directory};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::damage::Extent;
 use crate::error::io_at;
-use crate::folder::{prepare, refuses_writes};
-use crate::index::Index;
+use crate::folder::prepare;
+use crate::lease::{Lease, Need};
 use crate::memo::Entry;
 use crate::objects::create;
-use crate::shared::{Shared, lock};
-use crate::{Area, ColumnReader, Memo, ObjectId, Place, Record, SegmentWriter, StoreError, StoredColumn};
+use crate::shared::Shared;
+use crate::{Area, ColumnReader, Memo, Place, Record, SegmentWriter, StoreError, StoredColumn};
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
@@ -35,34 +35,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes one there. Waits while garbage collection is at work.
+    /// Opens the store in a folder, or makes one there. Waits while a garbage collection decides, which takes moments.
     ///
     /// # Errors
     /// If the folder is another version's store or holds other files, or if it can't be made or locked.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         prepare(dir)?;
-        let live = dir.join("live.lock");
-        let lock = match flowc_platform::lock_shared(&live, true) {
-            Ok(lock) => lock,
-            Err(error) if refuses_writes(&error) => None,
-            Err(error) => return Err(io_at("lock", &live)(error)),
-        };
-        Ok(Self::new(dir, lock))
+        Ok(Self { shared: Arc::new(Shared::new(dir, Lease::new(dir)?)) })
     }
 
-    /// Opens the store for this process alone. Waits while others have it open.
-    ///
-    /// # Errors
-    /// If it can't be opened or locked.
-    pub fn open_alone(dir: &Path) -> Result<Self, StoreError> {
+    /// Opens the store for a garbage collection.
+    pub(crate) fn open_to_collect(dir: &Path) -> Result<Self, StoreError> {
         prepare(dir)?;
-        let live = dir.join("live.lock");
-        let lock = flowc_platform::lock_exclusive(&live, true).map_err(io_at("lock", &live))?;
-        Ok(Self::new(dir, lock))
-    }
-
-    fn new(dir: &Path, lock: Option<Lock>) -> Self {
-        Self { shared: Arc::new(Shared::new(dir, lock)) }
+        Ok(Self { shared: Arc::new(Shared::new(dir, Lease::of_collector())) })
     }
 
     /// The store's folder.
@@ -85,7 +70,12 @@ impl Store {
             let find = |key| uncommitted.groups().find_map(|group| group.columns.get(key).copied());
             keys.iter().map(find).collect()
         };
-        self.shared.complete(keys, known, Index::columns)
+        let needs_of =
+            |found: &Vec<Option<StoredColumn>>| found.iter().flatten().map(StoredColumn::need).collect::<Vec<_>>();
+        self.shared.complete(keys, known, |missing| {
+            let look_up = || Ok(self.shared.with_index(|index| index.columns(missing))?.unwrap_or_default());
+            self.shared.lease.look_up(look_up, needs_of)
+        })
     }
 
     /// How many rows these keys stand for, in the order of the keys.
@@ -98,7 +88,9 @@ impl Store {
             let find = |key| uncommitted.groups().find_map(|group| group.rows.get(key).copied());
             keys.iter().map(find).collect()
         };
-        self.shared.complete(keys, known, Index::rows)
+        let look_up =
+            |missing: &[&RowsKey]| Ok(self.shared.with_index(|index| index.rows(missing))?.unwrap_or_default());
+        self.shared.complete(keys, known, look_up)
     }
 
     /// Whether there was a result of this key, which garbage collection removed.
@@ -168,6 +160,38 @@ impl Store {
             None if memo.place == Place::Index => Ok(None),
             None => Ok(memo.read(self.dir(), key)),
         }
+    }
+
+    /// A remembered fact, as [`Store::memo`] gives it, and reliance on what it names.
+    ///
+    /// # Errors
+    /// If the index can't be read.
+    pub fn memo_relied_on<T: DeserializeOwned>(
+        &self,
+        memo: Memo,
+        key: &[u8; 32],
+        needs: impl Fn(&T) -> Vec<Need>,
+    ) -> Result<Option<T>, StoreError> {
+        let needs = |fact: &Option<T>| fact.as_ref().map(&needs).unwrap_or_default();
+        self.shared.lease.look_up(|| self.memo(memo, key), needs)
+    }
+
+    /// Relies on something that other processes may have made, before it is looked for.
+    ///
+    /// # Errors
+    /// If the store can't be locked.
+    pub fn rely_on(&self, needs: impl IntoIterator<Item = Need>) -> Result<(), StoreError> {
+        self.shared.lease.look_up(|| Ok(()), |()| needs)
+    }
+
+    /// Relies on all code in the store until what is given is dropped: for as long as it is not known what of it is needed.
+    ///
+    /// # Errors
+    /// If the store can't be locked.
+    pub fn rely_on_all_code(&self) -> Result<impl Drop + use<>, StoreError> {
+        let lease = Lease::new(self.dir())?;
+        lease.look_up(|| Ok(()), |()| [Need::AllCode])?;
+        Ok(lease)
     }
 
     /// Remembers a fact, from the next flush on for other processes too; at once if it lies in a file.
@@ -267,7 +291,7 @@ impl Store {
         // A store that an earlier flowc made lacks the areas that came later.
         let folder = Self::area(&self.shared.dir, area);
         std::fs::create_dir_all(&folder).map_err(io_at("create", &folder))?;
-        let temporary = self.spool().join(ObjectId::random().to_string());
+        let temporary = self.spool().join(self.shared.lease.object().to_string());
         let write = || {
             let mut file = create(&temporary)?;
             parts.iter().try_for_each(|part| file.write_all(part))?;

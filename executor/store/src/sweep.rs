@@ -1,15 +1,11 @@
 //! Files and folders that are kept under a name, when nothing needs them any more.
-//!
-//! Each is renamed into `tmp/` before it is deleted: killed in between, it leaves nothing that looks whole, and the next
-//! collection removes the rest.
 
 use std::fs;
-use std::path::Path;
 
 use crate::error::io_at;
-use crate::files::{remove, usage_of};
-use crate::gc::Collection;
-use crate::{Area, ObjectId, Store, StoreError};
+use crate::files::usage_of;
+use crate::gc::Decision;
+use crate::{Area, Store, StoreError};
 
 /// What garbage collection removed of an area, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,13 +18,13 @@ pub struct Swept {
     pub bytes: u64,
 }
 
-impl Collection {
-    /// Removes what an area holds, but for the names to keep.
+impl Decision<'_> {
+    /// Takes out what an area holds, but for the names to keep.
     ///
     /// # Errors
-    /// If a file can't be removed.
-    pub fn area(&self, area: Area, keep: impl Fn(&str) -> bool) -> Result<Swept, StoreError> {
-        let folder = Store::area(self.store().dir(), area);
+    /// If a file can't be renamed.
+    pub fn area(&mut self, area: Area, keep: impl Fn(&str) -> bool) -> Result<Swept, StoreError> {
+        let folder = Store::area(self.collection.store().dir(), area);
         let mut swept = Swept::default();
         // A store that an earlier flowc made lacks areas that came later. One that is a link is shared with other stores, whose
         // needs are not known here.
@@ -44,16 +40,8 @@ impl Collection {
             }
             swept.bytes += usage_of(&entry.path()).bytes;
             swept.removed.push(name);
-            if !self.is_dry() {
-                self.remove_at_once(&entry.path())?;
-            }
+            self.take_out(&entry.path())?;
         }
         Ok(swept)
-    }
-
-    fn remove_at_once(&self, path: &Path) -> Result<(), StoreError> {
-        let aside = self.store().spool().join(ObjectId::random().to_string());
-        fs::rename(path, &aside).map_err(io_at("rename", path))?;
-        remove(&aside)
     }
 }

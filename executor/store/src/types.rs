@@ -7,6 +7,8 @@ use std::str::FromStr;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
 use serde::{Deserialize, Serialize};
 
+use crate::lease::Need;
+
 /// A column of a segment in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct StoredColumn {
@@ -16,6 +18,13 @@ pub struct StoredColumn {
     pub rows: u64,
     /// Where the bytes lie.
     pub location: Location,
+}
+
+impl StoredColumn {
+    /// What whoever reads it relies on.
+    pub fn need(&self) -> Need {
+        Need::Object(self.location.object)
+    }
 }
 
 /// Where a column lies: a segment file within an object, and a column in it.
@@ -47,6 +56,18 @@ impl ObjectId {
         name[..8].copy_from_slice(&half());
         name[8..].copy_from_slice(&half());
         Self(name)
+    }
+
+    /// Such a name that begins with these bytes.
+    pub(crate) fn beginning(with: [u8; 8]) -> Self {
+        let Self(mut name) = Self::random();
+        name[..8].copy_from_slice(&with);
+        Self(name)
+    }
+
+    /// Whether it begins with these bytes.
+    pub(crate) fn begins_with(self, bytes: [u8; 8]) -> bool {
+        self.0[..8] == bytes
     }
 }
 

@@ -19,7 +19,9 @@ impl Store {
     /// # Errors
     /// If the index or an object can't be read. Damage is no error.
     pub fn verify(&self, repair: bool) -> Result<Vec<Damage>, StoreError> {
-        let columns = self.shared.with_index(|index| index.all_places())?.unwrap_or_default();
+        let look_up = || Ok(self.shared.with_index(|index| index.all_places())?.unwrap_or_default());
+        let needs = |all: &Vec<StoredColumn>| all.iter().map(StoredColumn::need).collect::<Vec<_>>();
+        let columns = self.shared.lease.look_up(look_up, needs)?;
         self.shared.objects.forget();
         let mut damages = Vec::new();
         let mut open: Option<(StoredColumn, Result<Segment, String>)> = None;

@@ -97,7 +97,8 @@ impl SegmentWriter {
         }
         let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)?;
         let options = options.with_dictionary_handling(DictionaryHandling::Delta);
-        Ok(FileWriter::try_new_with_options(Spill::new(&self.shared.objects), &self.schema, options)?)
+        let spill = Spill::new(&self.shared.objects, self.shared.lease.object());
+        Ok(FileWriter::try_new_with_options(spill, &self.schema, options)?)
     }
 }
 

@@ -64,7 +64,7 @@ fn files(store: &Path) -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             match path.is_dir() {
                 true => open.push(path),
-                false if name.starts_with("index.") || name == "live.lock" => {}
+                false if name.starts_with("index.") || name.ends_with(".lock") => {}
                 false => found.push(path.strip_prefix(store).unwrap().to_owned()),
             }
         }

@@ -200,8 +200,10 @@ fn what_nothing_needs_of_an_area_goes_with_all_that_is_in_it() {
 
     let swept = |dry_run| {
         let collection = Collection::begin(folder.path(), dry_run).unwrap();
-        collection.results(&Default::default(), &Default::default()).unwrap();
-        collection.area(Area::Environments, |name| name == "wanted").unwrap()
+        let mut decision = collection.decide().unwrap();
+        let swept = decision.area(Area::Environments, |name| name == "wanted").unwrap();
+        decision.carry_out().unwrap();
+        swept
     };
     let foreseen = swept(true);
     assert_eq!((&foreseen.kept[..], &foreseen.removed[..]), (&["wanted".to_owned()][..], &["old".to_owned()][..]));

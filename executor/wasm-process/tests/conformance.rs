@@ -1,7 +1,7 @@
 //! What every runner must do, done by a component in a process of its own, behind the stage protocol.
 #![allow(clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use flowc_planner::catalogue::{Description, Problem, Question};
@@ -29,7 +29,7 @@ static HOSTILE: LazyLock<Hostile> = LazyLock::new(|| {
     let components = Arc::new(WasmRunner::new(Arc::new(CompiledFolder(folder.path().to_owned()))).expect("a runner"));
     let digest = WasmRunner::digest(&component);
     components.add(component, digest);
-    let helper = env!("CARGO_BIN_EXE_flowc-served-component").into();
+    let helper = PathBuf::from(env!("CARGO_BIN_EXE_flowc-served-component"));
     let host = Arc::new(Host::new(helper, folder.path().to_owned()));
     let runner = WasmProcessRunner::new(ComponentLauncher::new(host, components.clone()), 512 << 20);
     runner.add(RegisteredComponent(digest));

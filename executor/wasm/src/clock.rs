@@ -1,4 +1,4 @@
-//! The time that a stage itself takes in one invocation, held against its timeout. What its outlet takes is not its own.
+//! The time that a stage itself takes from one boundary of an invocation to the next, held against its timeout. What its outlet takes is not its own.
 
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,11 @@ impl Clock {
         }
     }
 
+    /// Counts time anew. To be called while the guest waits.
+    pub(crate) fn restart(&mut self) {
+        self.spent = Duration::ZERO;
+    }
+
     /// Whether the limit is passed.
     pub(crate) fn is_over(&self) -> bool {
         self.spent > self.limit
@@ -42,5 +47,21 @@ impl Clock {
     /// The limit.
     pub(crate) fn milliseconds(&self) -> u64 {
         u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_was_spent_before_a_restart_does_not_count() {
+        let mut clock = Clock::new(0);
+        clock.start();
+        std::thread::sleep(Duration::from_millis(1));
+        clock.stop();
+        assert!(clock.is_over());
+        clock.restart();
+        assert!(!clock.is_over());
     }
 }

@@ -11,6 +11,7 @@ use crate::CompiledCache;
 use crate::contract::{PACKAGE, VERSIONS, Version};
 use crate::engine::Machine;
 use crate::host::Host;
+use crate::wasi;
 
 /// A compiled component.
 pub(crate) struct Loaded {
@@ -41,7 +42,7 @@ pub(crate) fn load(
     let component = compiled(machine, cache, bytes, digest)?;
     let uses_wasi = check_imports(machine, &component)?;
     let version = version(machine, &component)?;
-    let linker = if uses_wasi { &machine.wasi } else { &machine.bare };
+    let linker = if uses_wasi { &machine.with_wasi } else { &machine.bare };
     let pre = linker.instantiate_pre(&component);
     let pre = pre.map_err(|error| Problem::new(format!("the component does not fit flowc: {error:#}")))?;
     let exports = Exports::find(&component, version.stage).ok_or_else(|| {
@@ -107,6 +108,7 @@ fn check_imports(machine: &Machine, component: &Component) -> Result<bool, Probl
         if let Some(number) = unknown_version(name) {
             return Err(wrong_version(number));
         } else if name.starts_with("wasi:") {
+            wasi::check()?;
             uses_wasi = true;
         } else if !VERSIONS.iter().any(|version| version.data == name) {
             return Err(Problem::new(format!("the component imports `{name}`, which stages may not have")));

@@ -10,6 +10,7 @@ use crate::WasmError;
 use crate::clock::TICK;
 use crate::data;
 use crate::host::Host;
+use crate::wasi;
 
 /// Stack that one instance can take. A chain of collapsed stages runs on one thread: the stack of that thread must hold
 /// this much for each of them, or a stage whose stack overflows takes the process with it.
@@ -26,7 +27,7 @@ pub(crate) struct Machine {
     /// The imports of `flowc:stage/data`.
     pub(crate) bare: Linker<Host>,
     /// The same, with the deterministic WASI.
-    pub(crate) wasi: Linker<Host>,
+    pub(crate) with_wasi: Linker<Host>,
     /// Names the engine's version and settings within the names of compiled components.
     pub(crate) compatibility: u64,
 }
@@ -37,11 +38,11 @@ impl Machine {
             let engine = Engine::new(&config(interruptible))?;
             let mut bare = Linker::new(&engine);
             data::link(&mut bare)?;
-            let mut wasi = Linker::new(&engine);
-            data::link(&mut wasi)?;
-            wasmtime_wasi::p2::add_to_linker_sync(&mut wasi)?;
+            let mut with_wasi = Linker::new(&engine);
+            data::link(&mut with_wasi)?;
+            wasi::link(&mut with_wasi)?;
             let compatibility = compatibility(&engine);
-            Ok(Self { engine, bare, wasi, compatibility })
+            Ok(Self { engine, bare, with_wasi, compatibility })
         };
         let machine = make().map_err(|error| WasmError::Engine(format!("{error:#}")))?;
         if interruptible {

@@ -4,7 +4,6 @@ use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
 use flowc_arrays::{Node, Trust, flatten, rebuild};
 use flowc_runner::{Batch, Invocation, Outlet, StageError};
-use wasmtime_wasi::{WasiCtxView, WasiView};
 
 use crate::budget::Budget;
 use crate::clock::Clock;
@@ -150,6 +149,13 @@ impl Host {
         }
     }
 
+    /// Time and lines of the log count anew, and the outlet is told.
+    pub(crate) fn boundary(&mut self) -> Result<(), StageError> {
+        self.log.restart();
+        self.clock.iter_mut().for_each(Clock::restart);
+        self.outlet.as_mut().map_or(Ok(()), |outlet| outlet.boundary())
+    }
+
     /// Passes a line of the log on.
     pub(crate) fn log(&mut self, level: &str, message: &str) {
         self.log.line(self.outlet.as_mut(), level, message);
@@ -161,12 +167,6 @@ impl Host {
         for line in wasi.take_lines() {
             self.log.line(self.outlet.as_mut(), "info", &line);
         }
-    }
-}
-
-impl WasiView for Host {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new())).view()
     }
 }
 

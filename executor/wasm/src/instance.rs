@@ -81,6 +81,11 @@ impl Instance for WasmInstance {
         batch.each_piece(&inputs[port].reads, PIECE_BYTES, &mut |piece| self.push_piece(port, piece))
     }
 
+    /// Calls come back when all is emitted, so nothing is held here.
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.guest.store.data_mut().boundary()
+    }
+
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
         let end_of_input = &self.end_of_input;
         self.guest.ask(|store| end_of_input.call(store, (port as u32,)))

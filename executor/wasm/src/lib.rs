@@ -31,6 +31,10 @@ mod picks;
 mod ports;
 mod question;
 mod runner;
+#[cfg(feature = "wasi")]
+mod wasi;
+#[cfg(not(feature = "wasi"))]
+#[path = "no_wasi.rs"]
 mod wasi;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use flowc_runner::Outlet;
 
-/// Lines of one invocation that are passed on.
+/// Lines that are passed on of one invocation, from one boundary to the next.
 pub const LOG_LINES: usize = 1000;
 /// Bytes of a line that are passed on.
 pub const LOG_LINE_BYTES: usize = 8 << 10;
@@ -30,6 +30,11 @@ impl Log {
             }
             std::cmp::Ordering::Greater => {}
         }
+    }
+
+    /// Counts lines anew.
+    pub(crate) fn restart(&mut self) {
+        self.lines = 0;
     }
 
     /// The last line logged as an error since this was last asked.

@@ -5,17 +5,41 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
-use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, async_trait};
+use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView, async_trait};
 
+use crate::host::Host;
 use crate::log::{LOG_LINE_BYTES, LOG_LINES};
 
 /// Names this environment in the keys of stages that use it: another one could change what they answer.
 pub(crate) const VERSION: &str = "1";
+
+/// Whether components may import it.
+///
+/// # Errors
+/// None: this flowc has it.
+pub(crate) fn check() -> Result<(), Problem> {
+    Ok(())
+}
+
+/// Adds its functions to what components find.
+///
+/// # Errors
+/// If some are there already.
+pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_sync(linker)
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new())).view()
+    }
+}
 
 /// What a component sees of the system.
 pub(crate) struct Wasi {
@@ -25,7 +49,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let output = Output::default();
         let mut builder = WasiCtx::builder();
         builder.stdout(output.clone()).stderr(output.clone()).wall_clock(Stopped).monotonic_clock(Stopped);
@@ -35,7 +59,7 @@ impl Wasi {
     }
 
     /// What wasmtime's functions of WASI work on.
-    pub(crate) fn view(&mut self) -> WasiCtxView<'_> {
+    fn view(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
     }
 

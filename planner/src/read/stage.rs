@@ -31,6 +31,8 @@ pub(crate) struct StageDecl {
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
+    /// Where the text says how it is isolated, if it does.
+    pub(crate) isolation: Option<Place>,
     /// Where the text says what batches are made of, if it does.
     pub(crate) serialization: Option<Place>,
     pub(crate) secrets: BTreeMap<String, SecretSource>,
@@ -57,13 +59,14 @@ impl StageDecl {
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
         check_cpus(&node, label, runs, problems);
-        let serialization = node.child("serialization").and_then(|child| child.args.first()).map(|arg| arg.place);
+        let place_of = |name: &str| node.child(name).and_then(|child| child.args.first()).map(|arg| arg.place);
+        let (isolation, serialization) = (place_of("isolate"), place_of("serialization"));
         let secrets = secret::read_all(&node, label, runs, problems);
         let config = node.children.as_mut().and_then(|children| {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, config, limits, serialization, secrets })
+        Some(Self { name: name?, inputs, code, config, limits, isolation, serialization, secrets })
     }
 }
 

@@ -8,13 +8,16 @@ use flowc_planner::catalogue::{
     Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_planner::plan::{Class, Code, Format, OutputColumn, Purity, Rows, Serialization, SourceSpec};
+use flowc_planner::plan::{Class, Code, Format, Isolate, OutputColumn, Purity, Rows, Serialization, SourceSpec};
 use flowc_planner::{Outcome, Settings, Texts};
 use serde_json::{Value, json};
 
 /// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options`, `times`, `marked` and the
 /// faulty `liar`. Components, crates, projects, folders and images of these names are such a stage too.
-pub(crate) struct Table;
+pub(crate) struct Table {
+    /// A way to isolate stages that it lacks.
+    lacks: Option<Isolate>,
+}
 
 /// What a stage is known by, whatever kind of code it has.
 fn name(code: &Code) -> &str {
@@ -203,6 +206,13 @@ fn describe(question: &Question) -> Result<Description, Problem> {
 }
 
 impl Catalogue for Table {
+    fn isolation(&mut self, isolate: Isolate) -> Result<(), Problem> {
+        match self.lacks == Some(isolate) {
+            true => Err(Problem::of_machine("nothing here does that").with_help("use another machine")),
+            false => Ok(()),
+        }
+    }
+
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
         let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");
         codes.iter().map(|code| signature(name(code)).ok_or_else(unknown)).collect()
@@ -226,7 +236,8 @@ impl Catalogue for Table {
     }
 }
 
-/// Plans a text by itself. `include` finds `common.kdl`; the setting `day` is `monday` where `--day` is in the text.
+/// Plans a text by itself. `include` finds `common.kdl`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
+/// a way to isolate stages.
 pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
     let mut texts = Texts::new("case.kdl", text.to_owned());
     while let Some(request) = texts.missing_includes().pop() {
@@ -241,5 +252,6 @@ pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
         let (name, value) = line.split_once('=').unwrap();
         settings.params.insert(name.to_owned(), value.to_owned());
     }
-    flowc_planner::plan(&texts, &settings, &mut Table)
+    let lacks = text.lines().find_map(|line| Isolate::named(line.strip_prefix("// lacks ")?));
+    flowc_planner::plan(&texts, &settings, &mut Table { lacks })
 }

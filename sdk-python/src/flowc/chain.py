@@ -33,6 +33,8 @@ class Chain:
         numbers = [*range(len(steps) - 1), None]
         self._exchange = exchange
         self._links = [_Link(step, number, exchange) for step, number in zip(steps, numbers, strict=True)]
+        for link in self._links:
+            exchange.boundaries.before_others(link.log.restart)
 
     def open(self) -> None:
         """Loads the stages, and gives them their configs."""
@@ -75,10 +77,12 @@ class _Link:
         self.log = Log(partial(exchange.log, number))
         self.rows = 0
         self._number, self._is_cancelled = number, exchange.is_cancelled
+        self._boundaries = exchange.boundaries
         self._results: Generator[Result, None, None] | None = None
 
     def open(self) -> None:
-        self._work = self._within(lambda: Work(load(self.step.stage), self.step.opening, self._is_cancelled))
+        step = self.step
+        self._work = self._within(lambda: Work(load(step.stage), step.opening, self._is_cancelled, self._boundaries))
 
     def start(self, inlets: Sequence[Inlet], passage: Passage | None) -> None:
         results = self._work.results(inlets)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from .boundaries import Boundaries
     from .model import Parameter
     from .work import Inlet, Result, Work
 
@@ -47,9 +48,11 @@ async def run_by_batch(
     """A call per batch, several at a time."""
     # One thread reads, and one says what was read.
     threads = ThreadPoolExecutor(2)
+    idle = _Idle()
+    work.boundaries.before_others(lambda: idle.wait(work.boundaries))
     try:
-        with gathered(inlet, work.batching) as calls:
-            async for result in _Calls(work, arguments, parameter, calls, threads).results():
+        with gathered(inlet, work.batching, work.boundaries) as calls:
+            async for result in _Calls(work, arguments, parameter, calls, threads, idle).results():
                 yield result
     finally:
         # A read that waits ends when the client does; until then it must not hold up the last message.
@@ -97,12 +100,35 @@ async def _without_exit(awaited: Awaitable[T]) -> T:
         raise RuntimeError(f"the stage ended its program by {error!r}") from error
 
 
+class _Idle:
+    """Whether no call is under way, and all that calls gave was taken."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._is_idle = True
+
+    def set(self, is_idle: bool) -> None:
+        with self._changed:
+            self._is_idle = is_idle
+            self._changed.notify_all()
+
+    def wait(self, boundaries: Boundaries) -> None:
+        with self._changed:
+            boundaries.wait(self._changed, lambda: self._is_idle)
+
+
 class _Calls:
     def __init__(
-        self, work: Work, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet, threads: ThreadPoolExecutor
+        self,
+        work: Work,
+        arguments: dict[str, Any],
+        parameter: Parameter,
+        inlet: Inlet,
+        threads: ThreadPoolExecutor,
+        idle: _Idle,
     ) -> None:
         self.work, self.arguments, self.parameter = work, arguments, parameter
-        self.inlet, self.threads = inlet, threads
+        self.inlet, self.threads, self.idle = inlet, threads, idle
         self.running: deque[tuple[asyncio.Task[list[Any]], int]] = deque()
         self.rows = 0
 
@@ -110,11 +136,13 @@ class _Calls:
         reading: asyncio.Future[pa.RecordBatch | None] | None = self._in_thread(self.inlet.read)
         try:
             while reading is not None or self.running:
+                self.idle.set(not self.running)
                 await self._wait(reading)
                 if reading is not None and reading.done() and len(self.running) < self.work.concurrency:
                     batch = reading.result()
                     reading = None
                     if batch is not None:
+                        self.idle.set(False)
                         self.running.append((asyncio.create_task(self._call(batch)), batch.num_rows))
                         reading = self._in_thread(self.inlet.read)
                 while self.running and self.running[0][0].done():
@@ -122,6 +150,7 @@ class _Calls:
                         yield result
                     await self._in_thread(self.inlet.flush)
         finally:
+            self.idle.set(True)
             for waiting in [reading, *(task for task, _ in self.running)]:
                 if waiting is not None:
                     waiting.cancel()

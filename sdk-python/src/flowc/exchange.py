@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyarrow import flight
 
+from .boundaries import Boundaries
 from .problem import Cancelled
 from .serialization import ARROW, Codec
-from .wire import dumps, progress_json
+from .wire import BOUNDARY, dumps, is_boundary, progress_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,10 +34,12 @@ class Exchange:
         self._inbound = self._outbound = Codec(ARROW, self.schema)
         self.rows = 0
         self.is_cancelled = is_cancelled
+        self.boundaries = Boundaries(is_cancelled)
         self._reader = reader
         self._writer = writer
         self._memory = memory
         self._read: Iterator[pa.RecordBatch] = iter(())
+        self._is_at_boundary = False
         self._is_opened = False
         self._early: list[dict[str, Any]] = []
         self._consumed = 0
@@ -56,7 +59,7 @@ class Exchange:
         self._is_picking = opening.outputs[0].rows.relation == "subset"
         self._outbox = self._memory.outbox(self._outbound.schema)
         with self._writing:
-            self._tell({"opened": True})
+            self._tell({"opened": True, "boundaries": True})
             self._tell_early()
             self._write(self._writer.begin, self._outbound.schema)
 
@@ -71,10 +74,14 @@ class Exchange:
                     self.rows += batch.num_rows
                     return batch
                 self.flush()
+                if self._is_at_boundary:
+                    self._reach_boundary()
                 try:
-                    self._read = self._memory.batches(self._reader.read_chunk(), self._inbound.schema)
+                    chunk = self._reader.read_chunk()
                 except StopIteration:
                     break
+                self._read = self._memory.batches(chunk, self._inbound.schema)
+                self._is_at_boundary = is_boundary(chunk)
         if self.is_cancelled():
             raise Cancelled
         return None
@@ -134,6 +141,14 @@ class Exchange:
         """Lets go of the stream, which is gone when the handler returns."""
         with self._reading, self._writing:
             self._writer = None
+        self.boundaries.close()
+
+    def _reach_boundary(self) -> None:
+        """Answers the boundary that follows the rows that were read."""
+        self._is_at_boundary = False
+        self.boundaries.reach()
+        with self._writing:
+            self._write(self._writer.write_metadata, BOUNDARY)
 
     def _drain(self) -> None:
         try:

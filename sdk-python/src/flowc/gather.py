@@ -17,17 +17,19 @@ from .problem import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .boundaries import Boundaries
     from .model import Batching
     from .work import Inlet
 
 
 @contextmanager
-def gathered(inlet: Inlet, batching: Batching | None) -> Iterator[Inlet]:
+def gathered(inlet: Inlet, batching: Batching | None, boundaries: Boundaries) -> Iterator[Inlet]:
     """The inlet with its rows gathered, or as it is where that is not asked for."""
     if batching is None:
         yield inlet
         return
     gathering = Gathering(inlet, batching)
+    boundaries.before_others(lambda: gathering.hand_on(boundaries))
     try:
         yield gathering
     finally:
@@ -51,14 +53,19 @@ class Gathering:
         self._count = 0
         self._changed = threading.Condition()
         self._has_started = self._is_ended = self._is_closed = False
+        self._is_read = self._is_at_boundary = False
+        """Whether somebody waits for a batch, and whether it is due however few rows there are."""
         self._error: BaseException | None = None
 
     def read(self) -> pa.RecordBatch | None:
         """The next batch, as soon as it is due."""
         self._start()
         with self._changed:
+            self._is_read = True
+            self._changed.notify_all()
             while not self._is_due():
                 self._changed.wait(self._patience())
+            self._is_read = False
             if self._error is not None:
                 raise self._error
             parts = self._take()
@@ -68,6 +75,14 @@ class Gathering:
 
     def release(self, rows: int) -> None:
         """Nothing to do: rows are released when they come, or a batch could wait for rows that there is no room for."""
+
+    def hand_on(self, boundaries: Boundaries) -> None:
+        """Has all rows that wait be read, and waits until whoever reads asks for more."""
+        with self._changed:
+            self._is_at_boundary = True
+            self._changed.notify_all()
+            boundaries.wait(self._changed, lambda: self._is_closed or (self._is_read and not self._waiting))
+            self._is_at_boundary = False
 
     def close(self) -> None:
         """Nobody reads any more. The thread ends with the read that it is in: with the client, if not before."""
@@ -113,7 +128,7 @@ class Gathering:
             self._changed.notify_all()
 
     def _is_due(self) -> bool:
-        is_over = self._is_ended or self._is_closed
+        is_over = self._is_ended or self._is_closed or (self._is_at_boundary and bool(self._waiting))
         return is_over or self._count >= self._batching.rows or self._patience() == 0
 
     def _patience(self) -> float | None:

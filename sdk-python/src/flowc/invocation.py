@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from .serialization import Codec
 from .streams import LaterInlet, Stream, StreamInlet
-from .wire import progress_json
+from .wire import BOUNDARY, progress_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .work import Inlet
 
 
-Settling: TypeAlias = "tuple[pa.RecordBatch, int | None]"
-"""A batch, and how many rows are settled with it, if that is to be said."""
+Settling: TypeAlias = "tuple[pa.RecordBatch | None, int | None]"
+"""A batch, and how many rows are settled with it, if that is to be said. Without a batch it is a boundary."""
 Message: TypeAlias = "pa.RecordBatch | tuple[pa.RecordBatch, bytes]"
 """A batch, or one with metadata."""
 
@@ -41,6 +41,7 @@ class Invocation:
             number: Stream(self._codec(output.written).schema, exchange.is_cancelled) for number, output in sent
         }
         self._packing = {number: self._codec(output.written) for number, output in sent}
+        exchange.boundaries.before_others(self._reach_boundary)
         self._picking = {number for number, output in sent if output.rows.relation == "subset"}
 
     def inlets(self) -> list[Inlet]:
@@ -70,6 +71,11 @@ class Invocation:
         batch = self._packing[output].pack(batch)
         self.outputs[output].put((batch, settled if output in self._picking else None))
 
+    def _reach_boundary(self) -> None:
+        """Says on the outputs beside the first one that all has come. The exchange says it on the first."""
+        for stream in self.outputs.values():
+            stream.put((None, None))
+
     def wait_until_taken(self) -> None:
         """Ends the other outputs, and waits until their readers have seen it."""
         for stream in self.outputs.values():
@@ -88,6 +94,9 @@ class Invocation:
 def messages(stream: Stream[Settling], outbox: Outbox) -> Iterator[Message]:
     """An output as its reader is sent it. A batch that lies in a block leaves a message without rows."""
     for batch, settled in stream.all():
+        if batch is None:
+            yield outbox.empty, BOUNDARY
+            continue
         block = outbox.put(batch)
         metadata = progress_json(settled=settled, block=block)
         rows = batch if block is None else outbox.empty

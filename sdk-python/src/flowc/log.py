@@ -20,7 +20,7 @@ LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "i
 
 
 class Log:
-    """The log of one invocation: lines are cut, and a flood of them too."""
+    """The log of one invocation: lines are cut, and a flood of them from one boundary to the next too."""
 
     def __init__(self, send: Callable[[str, str], None]) -> None:
         self._send = send
@@ -45,8 +45,13 @@ class Log:
         for level, rest in self._unfinished.items():
             if rest:
                 self.line(level, rest)
-        if self._lines > MOST_LINES:
-            self._send("warn", f"{self._lines - MOST_LINES} more lines were left out")
+        self.restart()
+
+    def restart(self) -> None:
+        """Says how much was left out, and counts lines anew."""
+        lines, self._lines = self._lines, 0
+        if lines > MOST_LINES:
+            self._send("warn", f"{lines - MOST_LINES} more lines were left out")
 
 
 _current: ContextVar[Log | None] = ContextVar("flowc_log", default=None)

@@ -36,6 +36,10 @@ MOST_PROBLEMS = 100
 Json = Any
 
 
+BOUNDARY = b'{"boundary":true}'
+"""Metadata that says that all rows before have come, or all that comes of them."""
+
+
 def dumps(message: Json) -> bytes:
     """A message."""
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
@@ -56,6 +60,12 @@ def progress_json(
     if block is not None:
         fields.append(b'"block":[%d,%d]' % block)
     return b"{%b}" % b",".join(fields) if fields else None
+
+
+def is_boundary(chunk: Any) -> bool:
+    """Whether a message says that a boundary follows it."""
+    metadata = chunk.app_metadata
+    return metadata is not None and bool(json.loads(metadata.to_pybytes()).get("boundary"))
 
 
 def request(body: bytes) -> dict[str, Json]:

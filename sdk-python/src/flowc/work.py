@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import pyarrow as pa
 
+from .boundaries import Boundaries
 from .concurrent import in_thread, run_by_batch, run_once
 from .emit import Emitters
 from .failure import naming
@@ -53,7 +54,14 @@ Result: TypeAlias = "tuple[int, pa.RecordBatch, int | None]"
 class Work:
     """An opened stage. It does no more than its results are asked for."""
 
-    def __init__(self, stage: Stage, opening: Opening, is_cancelled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        opening: Opening,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        boundaries: Boundaries | None = None,
+    ) -> None:
+        self.boundaries = boundaries or Boundaries()
         self.concurrency, self.batching = stage.concurrency, stage.batch
         self.instance: Instance = open_instance(stage, opening)
         self.emitters = Emitters(stage.outputs_in(opening.phase), opening.outputs)
@@ -86,7 +94,7 @@ class Work:
         return self._called_by_batch(arguments, *by_batch)
 
     def _called_by_batch(self, arguments: dict[str, Any], parameter: Parameter, inlet: Inlet) -> Iterator[Result]:
-        with gathered(inlet, self.batching) as calls:
+        with gathered(inlet, self.batching, self.boundaries) as calls:
             while (batch := calls.read()) is not None:
                 arguments[parameter.name] = to_frame(batch, parameter.frame)
                 with self.naming_rows(parameter, calls.rows - batch.num_rows, calls.rows):

@@ -5,6 +5,7 @@ use std::path::Path;
 use include_dir::{Dir, DirEntry, include_dir};
 
 use super::File;
+use crate::report::Failure;
 
 static RUST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sdk-rust-wasm/src");
 static ARRAYS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../sdk-rust-wasm/arrays/src");
@@ -24,12 +25,23 @@ pub(super) fn rust(folder: &Path) -> Vec<File> {
 }
 
 /// The package `flowc`: the one that this binary serves stages with.
-pub(super) fn python(folder: &Path) -> Vec<File> {
+///
+/// # Errors
+/// If this flowc serves no Python stages.
+#[cfg(feature = "python")]
+pub(super) fn python(folder: &Path) -> Result<Vec<File>, Failure> {
     let file = |(path, content): (&'static Path, &'static [u8])| File {
         path: folder.join("flowc").join(path),
         content: content.into(),
     };
-    flowc_executor::python_sdk().into_iter().map(file).collect()
+    Ok(flowc_executor::python_sdk().into_iter().map(file).collect())
+}
+
+/// # Errors
+/// Always.
+#[cfg(not(feature = "python"))]
+pub(super) fn python(_: &Path) -> Result<Vec<File>, Failure> {
+    Err(Failure::command("there is no Python SDK here: this flowc was built without the feature `python`"))
 }
 
 fn gather(part: &Dir<'static>, folder: &Path, files: &mut Vec<File>) {
@@ -83,7 +95,7 @@ mod tests {
         {
             assert!(rust.iter().any(|found| found == name), "{name}: {rust:?}");
         }
-        let python = names(python(Path::new("sdk")));
+        let python = names(python(Path::new("sdk")).unwrap());
         for name in ["sdk/flowc/__init__.py", "sdk/flowc/testing/run.py", "sdk/flowc/py.typed"] {
             assert!(python.iter().any(|found| found == name), "{name}: {python:?}");
         }

@@ -42,7 +42,7 @@ pub(super) fn run(language: StageLanguage, folder: &Path) -> Result<Exit, Failur
     let mut wrote: Vec<String> = code.iter().chain(&pipeline).map(|file| file.path.display().to_string()).collect();
     wrote.push(format!("{}/ (the SDK of this flowc)", folder.join(SDK).display()));
     let use_it = if pipeline.is_empty() { how_to_use(language, folder, name) } else { String::new() };
-    let files: Vec<File> = code.into_iter().chain(pipeline).chain(language.sdk(&folder.join(SDK))).collect();
+    let files: Vec<File> = code.into_iter().chain(pipeline).chain(language.sdk(&folder.join(SDK))?).collect();
     write_all(&files)?;
     let names: String = wrote.iter().map(|name| format!("  {name}\n")).collect();
     let test = format!("test: cd {} && {}\n", folder.display(), language.test());
@@ -66,7 +66,7 @@ fn name(folder: &Path) -> Result<&str, Failure> {
 /// The SDK of this flowc in the place of one that was removed.
 fn renew_sdk(language: StageLanguage, folder: &Path) -> Result<Exit, Failure> {
     let sdk = folder.join(SDK);
-    write_all(&language.sdk(&sdk))?;
+    write_all(&language.sdk(&sdk)?)?;
     printed(&format!("wrote\n  {}/ (the SDK of this flowc); all else was left as it is\n", sdk.display()))
 }
 
@@ -121,9 +121,9 @@ impl StageLanguage {
         }
     }
 
-    fn sdk(self, folder: &Path) -> Vec<File> {
+    fn sdk(self, folder: &Path) -> Result<Vec<File>, Failure> {
         match self {
-            StageLanguage::Rust => sdk::rust(folder),
+            StageLanguage::Rust => Ok(sdk::rust(folder)),
             StageLanguage::Python => sdk::python(folder),
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use flowc_demand::{
-    Ahead, ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, PartitionedInputs, Request, Selection,
-    StoredPartition, Task, group_keys,
+    Ahead, ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, NodeKey, PartitionedInputs, Request,
+    Selection, StoredPartition, Task, group_keys,
 };
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
@@ -212,6 +212,13 @@ impl Lookup for &World {
         self.sources[&source].get(segment).map(|_| ROWS)
     }
 
+    /// Everything is looked up, whatever was found before.
+    fn noted(&self, _node: &NodeKey) -> Option<u64> {
+        None
+    }
+
+    fn note(&self, _node: NodeKey, _rows: u64) {}
+
     fn content(column: &Stored) -> ContentDigest {
         column.0
     }
@@ -242,7 +249,7 @@ impl PartitionedInputs for &World {
                     Segment { groups: BTreeMap::from([(0, version)]), ..self.sources[&source][segment].clone() };
                 unchanged.keys(source, self.plan.stream(stream).schema.fields().len())
             }
-            _ => self.datasets(&deriver).streams[&stream][segment].clone(),
+            _ => self.datasets(&deriver).streams[&stream].segment(segment).unwrap(),
         };
         let keys = group_keys(&keys, key, group);
         let content = |&column: &usize| Stored(ContentDigest::new(hash_of("group", &keys.columns[column])));

@@ -1,11 +1,13 @@
-//! An instance of a stage behind a connection; `failing` says how its invocation fails.
+//! An instance of a stage behind a connection; `failing` says how its invocation fails, `patience` how long it waits.
 
 mod failing;
+mod patience;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use arrow_flight::{FlightData, FlightDescriptor, Ticket};
@@ -29,8 +31,9 @@ use crate::wire::{
 };
 
 use failing::{fault, largest_message};
+use patience::Patience;
 
-/// Lines of a log that one invocation may have.
+/// Lines of a log that one invocation may have from one boundary to the next.
 const LINES: usize = 10_000;
 
 /// The most that a message of stored batches counts for: two of them may be on their way.
@@ -61,8 +64,7 @@ pub struct FlightInstance {
     /// Per input, the rows that outputs may still refer to.
     pending: Vec<Pending>,
     state: State,
-    /// Time that may still be spent on waiting for the stage.
-    time: Option<Duration>,
+    patience: Patience,
     outlet: Option<Box<dyn Outlet>>,
     program: Option<Box<dyn Program>>,
     lines: usize,
@@ -77,6 +79,10 @@ struct State {
     taken: Vec<usize>,
     /// Outputs whose stream is over.
     ended: usize,
+    /// Whether the stage answers boundaries.
+    answers_boundaries: bool,
+    /// Outputs that have not reached the boundary that the stage was told of.
+    before_boundary: BTreeSet<usize>,
 }
 
 impl FlightInstance {
@@ -108,7 +114,7 @@ impl FlightInstance {
             invocation: invocation.clone(),
             outputs,
             state: State::default(),
-            time: invocation.limits.timeout_ms.map(Duration::from_millis),
+            patience: Patience::new(&invocation.limits),
             outlet: Some(outlet),
             program: Some(program),
             lines: 0,
@@ -167,14 +173,12 @@ impl FlightInstance {
     /// Waits for the next thing that the stage sends, and deals with it.
     fn wait(&mut self) -> Result<(), StageError> {
         let start = Instant::now();
-        let arrival = self.call.next(self.time);
+        let arrival = self.call.next(self.patience.left());
         self.arrived(arrival, start)
     }
 
     fn arrived(&mut self, arrival: Option<Arrival>, since: Instant) -> Result<(), StageError> {
-        if let Some(time) = &mut self.time {
-            *time = time.saturating_sub(since.elapsed());
-        }
+        self.patience.spend(since.elapsed());
         match (arrival, self.invocation.limits.timeout_ms) {
             (Some(arrival), _) => self.take(arrival),
             (None, Some(milliseconds)) => Err(self.error(StageFault::Timeout { milliseconds })),
@@ -218,6 +222,10 @@ impl FlightInstance {
         }
         self.release();
         self.state.opened |= note.opened;
+        self.state.answers_boundaries |= note.boundaries;
+        if note.boundary && !self.state.before_boundary.remove(&port) {
+            return Err(self.error(StageFault::Contract(format!("output port {port} has no boundary to reach"))));
+        }
         if note.unordered {
             self.outputs.iter_mut().for_each(Output::expect_no_order);
         }
@@ -314,7 +322,7 @@ impl FlightInstance {
         loop {
             let Some(messages) = self.inputs[port].messages.clone() else { return Ok(()) };
             let start = Instant::now();
-            match self.call.send(&messages, message, self.time) {
+            match self.call.send(&messages, message, self.patience.left()) {
                 Sent::Yes => return Ok(()),
                 Sent::NotYet(unsent) => {
                     message = unsent.message;
@@ -379,6 +387,24 @@ impl FlightInstance {
         self.take_ready()
     }
 
+    /// Has the stage give all that it gives for the rows so far. One that does not answer boundaries is not waited for.
+    fn reach_boundary(&mut self, main: usize) -> Result<(), StageError> {
+        self.start(main)?;
+        self.flush(main)?;
+        while !self.state.opened {
+            self.wait()?;
+        }
+        if !self.state.answers_boundaries {
+            return self.take_ready();
+        }
+        self.state.before_boundary = (0..self.outputs.len()).collect();
+        self.send(main, Note { boundary: true, ..Note::default() }.alone())?;
+        while !self.state.before_boundary.is_empty() {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
     fn await_credit(&mut self, port: usize, bytes: u64) -> Result<(), StageError> {
         while !self.inputs[port].credit.admits(bytes) {
             self.wait()?;
@@ -414,14 +440,14 @@ impl Instance for FlightInstance {
         batch.each_piece(&inputs[port].reads, PIECE_BYTES, &mut |piece| self.push_piece(port, piece))
     }
 
-    fn settle(&mut self) -> Result<(), StageError> {
-        for port in 0..self.inputs.len() {
-            self.flush(port)?;
-            while self.inputs[port].credit.oldest().is_some() {
-                self.wait()?;
-            }
+    fn boundary(&mut self) -> Result<(), StageError> {
+        if let Some(main) = self.invocation.main_input.filter(|&main| self.inputs[main].messages.is_some()) {
+            self.reach_boundary(main)?;
         }
-        Ok(())
+        self.say_printed();
+        self.lines = 0;
+        self.patience.restart();
+        self.outlet.as_mut().map_or(Ok(()), |outlet| outlet.boundary())
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {

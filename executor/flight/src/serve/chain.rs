@@ -53,6 +53,10 @@ impl Instance for ChainLink {
         self.progress.attribute(self.step, self.instance.push(port, batch))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.progress.attribute(self.step, self.instance.boundary())
+    }
+
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
         self.progress.attribute(self.step, self.instance.end_of_input(port))
     }

@@ -24,8 +24,15 @@ pub(super) struct Feed {
     decoder: Decoder,
     due: SchemaRef,
     memory: Option<Arc<Memory>>,
-    /// Batches of the last message, the next one last.
-    read: Vec<RecordBatch>,
+    /// What the last message holds, the next thing last.
+    read: Vec<Fed>,
+}
+
+/// What comes on a stream.
+pub(super) enum Fed {
+    Batch(RecordBatch),
+    /// The client waits for all that comes of the rows before.
+    Boundary,
 }
 
 /// An input beside the main one, as a call brings it.
@@ -64,11 +71,11 @@ impl Feed {
         Self { runtime, first, messages, decoder, due, memory: transport.memory.clone(), read: Vec::new() }
     }
 
-    /// The next batch; waits for it. None at the end.
-    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, Lost> {
+    /// What comes next; waits for it. None at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Fed>, Lost> {
         loop {
-            if let Some(batch) = self.read.pop() {
-                return Ok(Some(batch));
+            if let Some(fed) = self.read.pop() {
+                return Ok(Some(fed));
             }
             let message = match self.first.take() {
                 Some(first) => Some(first),
@@ -76,11 +83,12 @@ impl Feed {
             };
             let Some(message) = message else { return Ok(None) };
             let decoded = self.decoder.decode(message).map_err(Lost::Breach)?;
-            self.read.extend(decoded.batch);
-            if let (Some(memory), Some(stored)) = (&self.memory, decoded.note.stored) {
-                self.read = memory.stored(&stored, &self.due).map_err(Lost::Breach)?;
-                self.read.reverse();
-            }
+            let batches = match (&self.memory, decoded.note.stored) {
+                (Some(memory), Some(stored)) => memory.stored(&stored, &self.due).map_err(Lost::Breach)?,
+                _ => decoded.batch.into_iter().collect(),
+            };
+            self.read.extend(decoded.note.boundary.then_some(Fed::Boundary));
+            self.read.extend(batches.into_iter().rev().map(Fed::Batch));
         }
     }
 }

@@ -33,12 +33,12 @@ impl Replies {
 
     /// Sends metadata before anything else; there is room for it.
     pub(super) fn first(&self, note: &Note) {
-        let _ = self.0.try_send(Ok(noted(note)));
+        let _ = self.0.try_send(Ok(note.alone()));
     }
 
     /// Sends metadata alone.
     pub(super) fn note(&self, note: &Note) -> Result<(), Gone> {
-        self.send(noted(note))
+        self.send(note.alone())
     }
 
     /// Ends the call with an error of the protocol.
@@ -50,9 +50,4 @@ impl Replies {
     pub(super) async fn closed(&self) {
         self.0.closed().await;
     }
-}
-
-/// A message of metadata alone.
-fn noted(note: &Note) -> FlightData {
-    FlightData { app_metadata: note.write(), ..FlightData::default() }
 }

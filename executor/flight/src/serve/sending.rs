@@ -77,6 +77,12 @@ impl Outlet for Sending {
         sent.map_err(|fault| StageError::new("", fault))
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        let reached = Note { boundary: true, ..Note::default() };
+        let mut told = self.outputs.iter().map(|output| output.replies.note(&reached));
+        told.try_for_each(|told| told.map_err(|Gone| StageError::new("", StageFault::Cancelled)))
+    }
+
     fn close(self: Box<Self>) -> Result<(), StageError> {
         Ok(())
     }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::chain::{ChainLink, ChainProgress, StepObserver};
-use super::feed::{Feed, Lost, Put, acknowledge};
+use super::feed::{Fed, Feed, Lost, Put, acknowledge};
 use super::numbers::Numbers;
 use super::opening::Opened;
 use super::replies::{Gone, Replies};
@@ -69,7 +69,7 @@ impl Work {
 
     fn invoke(&mut self, progress: &Arc<ChainProgress>) -> Result<(), Stop> {
         let mut instance = self.open(progress)?;
-        self.replies[0].note(&Note { opened: true, unordered: true, ..Note::default() })?;
+        self.replies[0].note(&Note { opened: true, unordered: true, boundaries: true, ..Note::default() })?;
         for (port, put) in std::mem::take(&mut self.others) {
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
             let due = self.opened.inputs[port].clone();
@@ -157,13 +157,20 @@ impl<'a> Input<'a> {
 
     /// Gives all of it to the instance.
     fn pass(&mut self, feed: &mut Feed, instance: &mut dyn Instance) -> Result<(), Stop> {
-        while let Some(batch) = feed.next()? {
-            let batch = self.numbered(&batch)?;
-            self.consumed += batch.rows() as u64;
-            instance.push(self.port, batch)?;
-            self.tell()?;
+        while let Some(fed) = feed.next()? {
+            match fed {
+                Fed::Batch(batch) => self.push(&batch, instance)?,
+                Fed::Boundary => instance.boundary()?,
+            }
         }
         Ok(instance.end_of_input(self.port)?)
+    }
+
+    fn push(&mut self, batch: &RecordBatch, instance: &mut dyn Instance) -> Result<(), Stop> {
+        let batch = self.numbered(batch)?;
+        self.consumed += batch.rows() as u64;
+        instance.push(self.port, batch)?;
+        Ok(self.tell()?)
     }
 
     fn numbered(&mut self, batch: &RecordBatch) -> Result<Batch, Stop> {

@@ -116,6 +116,10 @@ impl Instance for Fake {
         Ok(())
     }
 
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.as_mut().unwrap().boundary()
+    }
+
     fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
         Ok(())
     }

@@ -19,6 +19,7 @@ TEXT = pa.field("text", pa.string())
 EXTRA = pa.field("extra", pa.int64(), nullable=False)
 ROW = pa.field("row", pa.uint64(), nullable=False)
 SUM = pa.field("sum", pa.int64(), nullable=False)
+BOUNDARY = object()
 WORDS = pa.schema([pa.field("word", pa.string(), nullable=False)])
 
 
@@ -69,7 +70,7 @@ class Invocation:
     def run(self, reader):
         if self.mode == "panic-in-open":
             raise RuntimeError("no wish to open")
-        self.say(opened=True)
+        self.say(opened=True, boundaries=True)
         if self.config.get("class") == "combining":
             return self.sum(reader)
         self.writer.begin(self.schema())
@@ -77,6 +78,7 @@ class Invocation:
         for chunk in reader:
             if chunk.data is not None:
                 self.push(chunk.data.num_rows)
+            self.answer_boundary(chunk)
         self.called("end 0")
         self.called("finish")
         for first, rows in reversed(self.held):
@@ -89,8 +91,11 @@ class Invocation:
     def sum(self, reader):
         """In every phase: the sum of the numbers in the first column."""
         self.writer.begin(pa.schema([SUM]))
-        batches = [chunk.data for chunk in reader if chunk.data is not None]
-        total = sum(sum(batch.column(0).to_pylist()) for batch in batches)
+        total = 0
+        for chunk in reader:
+            if chunk.data is not None:
+                total += sum(chunk.data.column(0).to_pylist())
+            self.answer_boundary(chunk)
         self.writer.write_batch(pa.record_batch([pa.array([total], pa.int64())], schema=pa.schema([SUM])))
 
     def push(self, count):
@@ -100,6 +105,12 @@ class Invocation:
         BEHAVIOURS[self.mode](self, numbers)
         # Rows that are still to be picked are consumed, and not settled: flowc keeps them.
         self.say(consumed=self.rows, **({"settled": self.rows} if self.is_subset and not self.held else {}))
+
+    def answer_boundary(self, chunk):
+        """All that comes of the rows before is sent."""
+        if chunk.app_metadata is not None and b"boundary" in chunk.app_metadata.to_pybytes():
+            self.words.put(BOUNDARY)
+            self.say(boundary=True)
 
     def emit(self, numbers, values=None):
         """Sends `extra` for these rows."""
@@ -179,6 +190,12 @@ class Invocation:
         self.say(consumed=self.rows + 9)
 
 
+def sent(batch):
+    """A batch of `words`, or that a boundary is reached: metadata can't be sent alone."""
+    no_words = pa.RecordBatch.from_pylist([], schema=WORDS)
+    return (no_words, b'{"boundary": true}') if batch is BOUNDARY else batch
+
+
 def texts(offsets, data):
     """A column of texts that may be broken: it is bent after pyarrow has looked at it."""
     buffer = bytearray(b"".join(offset.to_bytes(4, "little") for offset in [0, 0, 0]))
@@ -243,7 +260,7 @@ class Server(flight.FlightServerBase):
     def do_get(self, context, ticket):
         # Whoever has taken the queue keeps it, so the invocation may end before.
         words = self.words.pop(json.loads(ticket.ticket)["invocation"])
-        return flight.GeneratorStream(WORDS, iter(words.get, None))
+        return flight.GeneratorStream(WORDS, map(sent, iter(words.get, None)))
 
 
 def end_with_standard_input():

@@ -1,7 +1,7 @@
 //! A runner with one of the projects of this folder. Needs `uv`; `cargo xtask test` sets it up.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -42,7 +42,7 @@ impl Python {
         let reader = Reader::new(&files, Some(&snapshots), Digests::default());
         let project = Project::find(dir, &home, Tools::direct(), &reader).unwrap_or_else(|error| panic!("{error}"));
         let spool = tempfile::tempdir().expect("a folder");
-        let helper = env!("CARGO_BIN_EXE_flowc-sandboxed-python").into();
+        let helper = PathBuf::from(env!("CARGO_BIN_EXE_flowc-sandboxed-python"));
         let host = Arc::new(host(Host::new(helper, spool.path().to_owned())));
         let runner = PythonRunner::new(PythonLauncher::new(host, Environments { home, snapshots }), 512 << 20);
         let digest = runner.add(Launch { project, entry: entry.to_owned() });

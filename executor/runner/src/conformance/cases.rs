@@ -12,13 +12,13 @@ use super::{Keeper, Kept, Subject, batch, drive, ids, input_schema, invocation, 
 use crate::{Batch, InputPort, Invocation, OutputPort, StageError, StageFault};
 
 /// What a case says.
-type Verdict = Result<(), String>;
+pub(super) type Verdict = Result<(), String>;
 
 /// A case.
 pub(super) type Case = fn(&dyn Subject) -> Verdict;
 
 /// All of them.
-pub(super) const CASES: [(&str, Case); 18] = [
+pub(super) const CASES: [(&str, Case); 17] = [
     ("rows come out once, in order, with all their columns", rows_in_order),
     ("picked rows keep their columns", picked_rows),
     ("what nobody needs is left out, and need not be there", unneeded_columns),
@@ -27,7 +27,6 @@ pub(super) const CASES: [(&str, Case); 18] = [
     ("partials are made, merged and finished", combining),
     ("an input without rows has an end", no_rows),
     ("breaches of the contract are refused and named", breaches),
-    ("what is given for a batch is there once that has settled", settled),
     ("a problem comes in the stage's words, with its place", problem),
     ("describe blames a place in the config", describe_problem),
     ("a crash names the stage and the reason", crashes),
@@ -86,15 +85,8 @@ fn calls(subject: &dyn Subject) -> Verdict {
 
 fn combining(subject: &dyn Subject) -> Verdict {
     let config = r#"{"class": "combining"}"#;
-    let description = subject.describe(config, input_schema()).map_err(|problem| problem.message)?;
-    let schema = description.partial.ok_or("it has no partial")?;
-    equal("the partial", schema.clone(), Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)])))?;
     let finish = invocation(subject, config, Limits::default()).map_err(|problem| problem.message)?;
-    let sums = InputPort { schema: schema.clone(), reads: vec![0] };
-    let port = OutputPort { schema, rows: Rows::New, columns: vec![OutputColumn::Written], needed: vec![true] };
-    let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
-    let merge = Invocation { phase: Phase::Merge, inputs: Arc::new([sums.clone()]), ..partial.clone() };
-    let finish = Invocation { phase: Phase::Finish, inputs: Arc::new([sums]), ..finish };
+    let [partial, merge, finish] = combined(subject, &finish)?;
     let of = |invocation: &Invocation, batches: Vec<Batch>| {
         let (outcome, kept) = run(subject.runner(), invocation, batches);
         outcome.map_err(said)?;
@@ -105,6 +97,19 @@ fn combining(subject: &dyn Subject) -> Verdict {
     let merged = of(&merge, vec![first, second])?;
     equal("the merged partial", ids(&merged), vec![45])?;
     equal("the result", ids(&of(&finish, vec![merged])?), vec![45])
+}
+
+/// The phases `partial`, `merge` and `finish` of the combining stage.
+pub(super) fn combined(subject: &dyn Subject, finish: &Invocation) -> Result<[Invocation; 3], String> {
+    let description = subject.describe(&finish.config, input_schema()).map_err(|problem| problem.message)?;
+    let schema = description.partial.ok_or("it has no partial")?;
+    equal("the partial", schema.clone(), Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)])))?;
+    let sums = InputPort { schema: schema.clone(), reads: vec![0] };
+    let port = OutputPort { schema, rows: Rows::New, columns: vec![OutputColumn::Written], needed: vec![true] };
+    let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
+    let merge = Invocation { phase: Phase::Merge, inputs: Arc::new([sums.clone()]), ..partial.clone() };
+    let finish = Invocation { phase: Phase::Finish, inputs: Arc::new([sums]), ..finish.clone() };
+    Ok([partial, merge, finish])
 }
 
 fn no_rows(subject: &dyn Subject) -> Verdict {
@@ -193,19 +198,6 @@ fn history(subject: &dyn Subject) -> Verdict {
     (0..3).try_for_each(|_| equal("ids", succeed(subject, "late", "subset", &[3])?.ids(), vec![0, 1, 2]))
 }
 
-fn settled(subject: &dyn Subject) -> Verdict {
-    let invocation = planned(subject, "good", "same", Limits::default())?;
-    let kept = Arc::new(Mutex::new(Kept::default()));
-    let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
-    let mut instance = subject.runner().open(&invocation, Box::new(keeper)).map_err(said)?;
-    for (number, batch) in batches(&[3, 1, 1]).into_iter().enumerate() {
-        instance.push(0, batch).and_then(|()| instance.settle()).map_err(said)?;
-        let there = kept.lock().unwrap_or_else(PoisonError::into_inner).ids();
-        equal("rows that are there", there, (0..3 + number as i64).collect())?;
-    }
-    instance.end_of_input(0).and_then(|()| instance.finish()).map_err(said)
-}
-
 fn dropped(subject: &dyn Subject) -> Verdict {
     let invocation = planned(subject, "late", "subset", Limits::default())?;
     let kept = Arc::new(Mutex::new(Kept::default()));
@@ -217,13 +209,13 @@ fn dropped(subject: &dyn Subject) -> Verdict {
     equal("what came out", (kept.batches.len(), kept.closed), (0, false))
 }
 
-fn planned(subject: &dyn Subject, mode: &str, rows: &str, limits: Limits) -> Result<Invocation, String> {
+pub(super) fn planned(subject: &dyn Subject, mode: &str, rows: &str, limits: Limits) -> Result<Invocation, String> {
     let config = format!(r#"{{"do": "{mode}", "rows": "{rows}"}}"#);
     invocation(subject, &config, limits).map_err(|problem| format!("{mode} is not described: {}", problem.message))
 }
 
 /// Batches of these sizes, one after the other.
-fn batches(sizes: &[usize]) -> Vec<Batch> {
+pub(super) fn batches(sizes: &[usize]) -> Vec<Batch> {
     let place = |start: &mut i64, &rows: &usize| {
         *start += rows as i64;
         Some(batch(*start - rows as i64, rows))
@@ -259,10 +251,10 @@ fn is_complete(batch: &Batch, columns: usize) -> bool {
     batch.columns().len() == columns && batch.columns().iter().flatten().all(|column| column.len() == batch.rows())
 }
 
-fn said(error: StageError) -> String {
+pub(super) fn said(error: StageError) -> String {
     error.to_string()
 }
 
-fn equal<T: PartialEq + Debug>(what: &str, found: T, due: T) -> Verdict {
+pub(super) fn equal<T: PartialEq + Debug>(what: &str, found: T, due: T) -> Verdict {
     if found == due { Ok(()) } else { Err(format!("{what}: {found:?} instead of {due:?}")) }
 }

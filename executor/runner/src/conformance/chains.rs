@@ -63,17 +63,21 @@ fn differs(
     (configs, failing): &Case,
 ) -> Result<(), String> {
     let stages = stages(subject, configs, serialization)?;
-    let due = outcome(&stages, |heard, keeper| one_by_one(subject, &stages, heard, Box::new(keeper)))?;
-    let found = outcome(&stages, |heard, keeper| {
-        let between = heard[..stages.len() - 1].iter().map(|heard| Box::new(heard.clone()) as _).collect();
-        runner.open_chain(&stages, between, Box::new(keeper))
-    })?;
+    let due = outcome(&stages, false, |heard, keeper| one_by_one(subject, &stages, heard, Box::new(keeper)))?;
     let failed = due.end.as_ref().map(|(stage, ..)| stage.clone());
-    match failing.map(name) {
-        failing if failing != failed => Err(format!("{failed:?} fails by itself: {:?}", due.end)),
-        _ if found != due => Err(format!("{found:?} instead of {due:?}")),
-        _ => Ok(()),
+    if failed != failing.map(name) {
+        return Err(format!("{failed:?} fails by itself: {:?}", due.end));
     }
+    for has_boundaries in [false, true] {
+        let found = outcome(&stages, has_boundaries, |heard, keeper| {
+            let between = heard[..stages.len() - 1].iter().map(|heard| Box::new(heard.clone()) as _).collect();
+            runner.open_chain(&stages, between, Box::new(keeper))
+        })?;
+        if found != due {
+            return Err(format!("boundaries: {has_boundaries}: {found:?} instead of {due:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn name(place: usize) -> String {
@@ -144,13 +148,23 @@ impl EdgeObserver for Heard {
 
 type Opened = Result<Box<dyn Instance>, StageError>;
 
-fn outcome(stages: &[Invocation], open: impl FnOnce(&[Heard], Keeper) -> Opened) -> Result<Outcome, String> {
+/// Runs a chain, with a boundary after each batch or without any.
+fn outcome(
+    stages: &[Invocation],
+    has_boundaries: bool,
+    open: impl FnOnce(&[Heard], Keeper) -> Opened,
+) -> Result<Outcome, String> {
     let heard: Vec<Heard> = stages.iter().map(|_| Heard::default()).collect();
     let kept = Arc::new(Mutex::new(Kept::default()));
     let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
     let run = || {
         let mut instance = open(&heard, keeper)?;
-        [batch(0, 10), batch(10, 0), batch(10, 5), batch(15, 50)].into_iter().try_for_each(|b| instance.push(0, b))?;
+        for batch in [batch(0, 10), batch(10, 0), batch(10, 5), batch(15, 50)] {
+            instance.push(0, batch)?;
+            if has_boundaries {
+                instance.boundary()?;
+            }
+        }
         instance.end_of_input(0)?;
         instance.finish()
     };

@@ -73,6 +73,8 @@ pub struct Kept {
     pub batches: Vec<(usize, Batch)>,
     /// Lines of the log: level and text.
     pub lines: Vec<(String, String)>,
+    /// Boundaries that were told.
+    pub boundaries: usize,
     /// Whether the instance finished.
     pub closed: bool,
 }
@@ -113,6 +115,11 @@ impl Outlet for Keeper {
                 Ok(())
             }
         })
+    }
+
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.with(|kept| kept.boundaries += 1);
+        Ok(())
     }
 
     fn close(self: Box<Self>) -> Result<(), StageError> {

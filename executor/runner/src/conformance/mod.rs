@@ -29,6 +29,7 @@
 //! | `skip`, `twice` | emits nothing; emits it twice |
 //! | `no-such-port` | emits it on port 9; where that can't be said, consumes rows of a port that it was not given |
 
+mod boundaries;
 mod cases;
 mod chains;
 mod harness;
@@ -65,7 +66,12 @@ pub trait Subject: Sync {
 /// Runs the whole suite; gives what a runner fails in, by the name of the case.
 pub fn failures(subject: &dyn Subject) -> Vec<String> {
     let failure = |(name, case): &(&str, cases::Case)| Some(format!("{name}: {}", case(subject).err()?));
-    cases::CASES.iter().filter_map(failure).collect()
+    all().filter_map(failure).collect()
+}
+
+/// The chapters of the suite, one after the other.
+fn all() -> impl Iterator<Item = &'static (&'static str, cases::Case)> {
+    cases::CASES.iter().chain(&boundaries::CASES)
 }
 
 #[cfg(test)]
@@ -111,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_runner_that_does_nothing_right_fails_in_every_case() {
-        assert_eq!(failures(&Nothing).len(), cases::CASES.len());
+        assert_eq!(failures(&Nothing).len(), all().count());
         assert_eq!(chain_failures(&Nothing, &Nothing, Serialization::Arrow).len(), chains::CASES.len());
     }
 }

@@ -44,7 +44,10 @@ pub fn rows_key(segment: u64) -> RowsKey {
 
 /// Collects garbage among results.
 pub fn gc(dir: &Path, keep: &HashSet<ColumnKey>, keep_rows: &HashSet<RowsKey>, dry_run: bool) -> GcReport {
-    Collection::begin(dir, dry_run).unwrap().results(keep, keep_rows).unwrap()
+    let collection = Collection::begin(dir, dry_run).unwrap();
+    let mut decision = collection.decide().unwrap();
+    decision.results(keep, keep_rows).unwrap();
+    decision.carry_out().unwrap()
 }
 
 /// Writes and records a numbered segment.
