@@ -9,6 +9,7 @@
 mod arrays;
 mod bytes;
 mod flight;
+mod kernel;
 mod lock;
 mod packed;
 mod plan;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "flight", run: flight::messages },
     Target { name: "gzip", run: read::gzip },
     Target { name: "json-lines", run: read::json_lines },
+    Target { name: "kernel", run: kernel::build },
     Target { name: "lines", run: read::lines },
     Target { name: "lock", run: lock::parse },
     Target { name: "opening", run: flight::opening },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Crates whose modules are checked.
-const CRATES: [&str; 21] = [
+const CRATES: [&str; 22] = [
     "cli",
     "executor",
     "executor/code",
@@ -17,6 +17,7 @@ const CRATES: [&str; 21] = [
     "executor/container",
     "executor/demand",
     "executor/flight",
+    "executor/kernel",
     "executor/platform",
     "executor/process",
     "executor/python",

@@ -1,0 +1,237 @@
+//! A module whose variables are named after columns, matched to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema};
+use flowc_planner::plan::Class;
+use naga::{GlobalVariable, Handle, Scalar};
+
+use super::{Bound, Columns, Contents, Part, Settings, Written, reads};
+use crate::class::Matched;
+use crate::diagnostic::Diagnostic;
+use crate::facts::{Facts, Finding};
+use crate::forms::Holds;
+use crate::layout::{Element, Rows, Storage};
+use crate::module::{ModuleForm, Role, Variable};
+use crate::numeric::{Numeric, why_not_exact};
+use crate::parsed::{Parsed, Place};
+use crate::row::{KEEP, VALID};
+
+const OFFSETS: &str = "_offsets";
+const BYTES: &str = "_bytes";
+
+/// Matches variables to columns, and proves what follows.
+pub(crate) fn bind(
+    parsed: &Parsed,
+    form: &ModuleForm,
+    facts: &Facts,
+    reachable: &[Place],
+    schema: &Schema,
+    settings: &Settings,
+) -> Result<Bound, Vec<Diagnostic>> {
+    let columns = Columns { schema, settings };
+    let mut problems = unknown_settings(form, &columns);
+    let outputs = outputs(parsed, form, &columns).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
+    let mut buffers = Vec::new();
+    let mut holds = HashMap::new();
+    for variable in &form.variables {
+        match variable_of(form, &columns, &outputs, variable) {
+            Ok((contents, held)) => {
+                buffers.push(contents);
+                holds.insert(variable.global, held);
+            }
+            Err(problem) => problems.push(problem.at(&parsed.source, variable.span, "")),
+        }
+    }
+    let picks = buffers.contains(&Contents::Mask);
+    if outputs.is_empty() && !picks && problems.is_empty() {
+        let help = "declare a column as `var<storage, read_write> name: array<...>`, or a mask as `keep: array<u32>`";
+        problems.push(Diagnostic::new("the kernel writes no column and no mask").with_help(help));
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let (class, because, numeric) = proven(parsed, reachable, &holds, facts);
+    let written: Vec<Written> = outputs.into_iter().map(|(written, _)| written).collect();
+    let (schema, columns) = columns.output(&written);
+    Ok(Bound { reads: reads(&buffers), written, picks, class, because, numeric, buffers, schema, columns, call: None })
+}
+
+/// The class and the numeric class, with the reason why it is not row-wise.
+fn proven(
+    parsed: &Parsed,
+    reachable: &[Place],
+    holds: &HashMap<Handle<GlobalVariable>, Holds>,
+    facts: &Facts,
+) -> (Class, Option<String>, Numeric) {
+    let matched = Matched { parsed, reachable, holds };
+    let line = |found: &Finding| parsed.source.line_of(found.span);
+    let because = matched.why_not_row_wise(facts).map(|found| match line(&found) {
+        Some(line) => format!("{} (line {line})", found.what),
+        None => found.what,
+    });
+    let class = if because.is_some() { Class::PerSegment } else { Class::RowWise };
+    let numeric = match why_not_exact(&matched, facts) {
+        Some(found) => Numeric::Device { line: line(&found), because: found.what },
+        None => Numeric::Exact,
+    };
+    (class, because, numeric)
+}
+
+fn unknown_settings(form: &ModuleForm, columns: &Columns<'_>) -> Vec<Diagnostic> {
+    let mut names: Vec<&str> = Vec::new();
+    let mut written = Vec::new();
+    for variable in &form.variables {
+        let name = variable.name.as_str();
+        match variable.role {
+            Role::Read(_) => {
+                let value = [VALID, OFFSETS, BYTES].into_iter().find_map(|end| name.strip_suffix(end));
+                names.extend(std::iter::once(name).chain(value));
+            }
+            Role::Write(_) if name != KEEP => written.push(name),
+            Role::Write(_) | Role::Config | Role::Batch => {}
+        }
+    }
+    columns.unknown_settings(&names, &written)
+}
+
+/// Whether a variable says which values of another that is written are there.
+fn validity_of<'a>(form: &ModuleForm, variable: &'a Variable) -> Option<&'a str> {
+    let value = variable.name.strip_suffix(VALID)?;
+    let writes = |other: &&Variable| matches!(other.role, Role::Write(_)) && other.name == value;
+    form.variables.iter().find(writes).map(|_| value)
+}
+
+/// The written columns, as the output has them, with how their rows lie.
+fn outputs(parsed: &Parsed, form: &ModuleForm, columns: &Columns<'_>) -> Result<Vec<(Written, Rows)>, Vec<Diagnostic>> {
+    let (mut outputs, mut problems) = (Vec::new(), Vec::new());
+    for variable in &form.variables {
+        let Role::Write(element) = variable.role else { continue };
+        if variable.name == KEEP || validity_of(form, variable).is_some() {
+            continue;
+        }
+        match output(form, columns, variable, element) {
+            Ok(output) => outputs.push(output),
+            Err(problem) => problems.push(problem.at(&parsed.source, variable.span, "")),
+        }
+    }
+    columns.sort(&mut outputs);
+    if problems.is_empty() { Ok(outputs) } else { Err(problems) }
+}
+
+fn output(
+    form: &ModuleForm,
+    columns: &Columns<'_>,
+    variable: &Variable,
+    element: Element,
+) -> Result<(Written, Rows), Diagnostic> {
+    let name = &variable.name;
+    if columns.schema.column_with_name(name).is_some() {
+        let found = Diagnostic::new(format!("the input has a column `{name}`, and a variable can't be both"));
+        return Err(found.with_help("read it as `var<storage, read>`, and give the new column another name"));
+    }
+    let (data_type, storage) = columns.written_type(name, element)?;
+    let rows = element.lies(storage).filter(|rows| matches!(rows, Rows::Apart { .. })).ok_or_else(|| {
+        Diagnostic::new(format!("`{name}` can't be {data_type}: its elements are {}", element.data_type()))
+            .in_setting(format!("/gives/{name}"))
+    })?;
+    let says = |other: &Variable| matches!(other.role, Role::Write(_)) && validity_of(form, other) == Some(name);
+    let has_validity = form.variables.iter().any(says);
+    let field = Arc::new(Field::new(name, data_type, has_validity));
+    Ok((Written { field, null_with: Vec::new(), has_validity }, rows))
+}
+
+fn variable_of(
+    form: &ModuleForm,
+    columns: &Columns<'_>,
+    outputs: &[(Written, Rows)],
+    variable: &Variable,
+) -> Result<(Contents, Holds), Diagnostic> {
+    let by_word = Holds::Rows(Rows::Apart { elements: 1 });
+    let number = |name: &str| outputs.iter().position(|(written, _)| written.field.name() == name);
+    match variable.role {
+        Role::Config => Ok((Contents::Config, Holds::Config)),
+        Role::Batch => Ok((Contents::Batch, Holds::Batch)),
+        Role::Read(element) => read(columns, variable, element),
+        Role::Write(element) => match validity_of(form, variable) {
+            _ if variable.name == KEEP => words(variable, element).map(|()| (Contents::Mask, by_word)),
+            Some(value) => {
+                words(variable, element)?;
+                let output = number(value).unwrap_or_default();
+                Ok((Contents::Output { output, part: Part::Validity }, by_word))
+            }
+            // What is wrong with an output has been told.
+            None => {
+                let output = number(&variable.name).unwrap_or_default();
+                let rows = outputs.get(output).map_or(Rows::Packed { rows: 0 }, |(_, rows)| *rows);
+                Ok((Contents::Output { output, part: Part::Values }, Holds::Rows(rows)))
+            }
+        },
+    }
+}
+
+/// Checks that a variable is of words.
+fn words(variable: &Variable, element: Element) -> Result<(), Diagnostic> {
+    if element.scalar == Scalar::U32 && element.lanes == 1 {
+        return Ok(());
+    }
+    Err(Diagnostic::new(format!("`{0}` is no `array<u32>`", variable.name))
+        .with_help(format!("declare `{}: array<u32>`", variable.name)))
+}
+
+fn read(columns: &Columns<'_>, variable: &Variable, element: Element) -> Result<(Contents, Holds), Diagnostic> {
+    let name = &variable.name;
+    if let Some((column, field)) = columns.find(name) {
+        let rows = values(name, element, field)?;
+        return Ok((Contents::Input { column, part: Part::Values }, Holds::Rows(rows)));
+    }
+    let parts = [(VALID, Part::Validity), (OFFSETS, Part::Offsets), (BYTES, Part::Bytes)];
+    for (end, part) in parts {
+        let Some((column, field)) = name.strip_suffix(end).and_then(|value| columns.find(value)) else { continue };
+        words(variable, element)?;
+        let held = match part {
+            Part::Validity => Holds::Rows(Rows::Packed { rows: 32 }),
+            _ if !is_text(field.data_type()) => {
+                return Err(Diagnostic::new(format!(
+                    "the column `{}` is {}, and no text",
+                    field.name(),
+                    field.data_type()
+                )));
+            }
+            _ => Holds::Texts,
+        };
+        return Ok((Contents::Input { column, part }, held));
+    }
+    Err(columns.missing(name))
+}
+
+/// How the rows of a column lie in a variable.
+fn values(name: &str, element: Element, field: &Field) -> Result<Rows, Diagnostic> {
+    let data_type = field.data_type();
+    if is_text(data_type) {
+        return Err(Diagnostic::new(format!(
+            "the column `{}` is text, of which rows have no fixed width",
+            field.name()
+        ))
+        .with_help(format!("declare `{name}{OFFSETS}: array<u32>` and `{name}{BYTES}: array<u32>`")));
+    }
+    let Some(storage) = Storage::of(data_type) else {
+        return Err(Diagnostic::new(format!(
+            "the column `{}` is {data_type}, which a kernel can't read",
+            field.name()
+        )));
+    };
+    element.lies(storage).ok_or_else(|| {
+        Diagnostic::new(format!("the column `{}` is {data_type}, which `{name}` can't hold", field.name()))
+            .with_help(format!("declare `{name}: array<{}>`", storage.offer()))
+    })
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    use DataType as D;
+    matches!(data_type, D::Utf8 | D::LargeUtf8 | D::Utf8View | D::Binary | D::LargeBinary | D::BinaryView)
+}

@@ -1,0 +1,158 @@
+//! What the checked build adds to a module: variables and functions that count iterations and check indices.
+
+use naga::{
+    AddressSpace, ArraySize, AtomicFunction, BinaryOperator, Expression, Function, GlobalVariable, Handle, Module,
+    ResourceBinding, Scalar, Span, Statement, StorageAccess, Type, TypeInner,
+};
+
+use super::code::{Code, Value};
+
+/// Functions that watch a kernel.
+pub(super) struct Checks {
+    /// Takes an index, a length and a site: gives the index, or 0 with a fault where it is out of range.
+    check: Handle<Function>,
+    /// Takes a site: whether a loop has to end, with a fault.
+    step: Handle<Function>,
+    /// The same of loops in which a workgroup waits for all of it: they count apart, so that all of it counts the same.
+    joint_step: Handle<Function>,
+    /// The number of the row that the invocation is for.
+    row: Handle<GlobalVariable>,
+}
+
+impl Checks {
+    /// Adds them to a module that has no functions yet. Faults are in the buffer of this binding.
+    pub(super) fn add(module: &mut Module, faults: u32, budget: u32) -> Self {
+        let types = Types::add(module);
+        let row = private(module, "flowc_row", types.word);
+        let fault = fault(module, &types, faults, row);
+        let step = |module: &mut Module, name: &str, counter: &str| {
+            let counter = private(module, counter, types.word);
+            step(module, &types, name, counter, fault, budget)
+        };
+        Self {
+            check: check(module, &types, fault),
+            step: step(module, "flowc_step", "flowc_steps"),
+            joint_step: step(module, "flowc_joint_step", "flowc_joint_steps"),
+            row,
+        }
+    }
+
+    /// Notes the row.
+    pub(super) fn begin(&self, code: &mut Code, row: Value) {
+        let variable = code.global(self.row);
+        code.store(variable, row);
+    }
+
+    /// An index that is in range in any case.
+    pub(super) fn checked(&self, code: &mut Code, index: Value, length: Value, site: u32) -> Value {
+        let site = code.literal(site);
+        code.call(self.check, vec![index, length, site])
+    }
+
+    /// Leaves a loop that has gone on too long.
+    pub(super) fn count(&self, code: &mut Code, site: u32, joint: bool) {
+        let site = code.literal(site);
+        let over = code.call(if joint { self.joint_step } else { self.step }, vec![site]);
+        code.when(over, |code| code.push(Statement::Break));
+    }
+}
+
+/// The types that the functions use.
+struct Types {
+    word: Handle<Type>,
+    flag: Handle<Type>,
+    faults: Handle<Type>,
+}
+
+impl Types {
+    fn add(module: &mut Module) -> Self {
+        let mut add = |inner| module.types.insert(Type { name: None, inner }, Span::UNDEFINED);
+        let base = add(TypeInner::Atomic(Scalar::U32));
+        Self {
+            word: add(TypeInner::Scalar(Scalar::U32)),
+            flag: add(TypeInner::Scalar(Scalar::BOOL)),
+            faults: add(TypeInner::Array { base, size: ArraySize::Dynamic, stride: 4 }),
+        }
+    }
+}
+
+fn private(module: &mut Module, name: &str, ty: Handle<Type>) -> Handle<GlobalVariable> {
+    global(module, name, ty, AddressSpace::Private, None)
+}
+
+/// Adds a variable to a module.
+pub(super) fn global(
+    module: &mut Module,
+    name: &str,
+    ty: Handle<Type>,
+    space: AddressSpace,
+    binding: Option<u32>,
+) -> Handle<GlobalVariable> {
+    let binding = binding.map(|binding| ResourceBinding { group: 0, binding });
+    let variable = GlobalVariable {
+        name: Some(name.to_owned()),
+        space,
+        binding,
+        ty,
+        init: None,
+        memory_decorations: naga::MemoryDecorations::empty(),
+    };
+    module.global_variables.append(variable, Span::UNDEFINED)
+}
+
+fn add(module: &mut Module, code: Code) -> Handle<Function> {
+    module.functions.append(code.finish(), Span::UNDEFINED)
+}
+
+/// Notes that a site was at fault in a row: of several rows the first stays, whatever their order.
+fn fault(module: &mut Module, types: &Types, binding: u32, row: Handle<GlobalVariable>) -> Handle<Function> {
+    let space = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
+    let faults = global(module, "flowc_faults", types.faults, space, Some(binding));
+    let mut code = Code::new("flowc_fault", None);
+    let site = code.argument("site", types.word, None);
+    let (faults, row) = (code.global(faults), code.global(row));
+    let pointer = code.access(faults, site);
+    let value = code.load(row);
+    let result = code.leaf(Expression::AtomicResult { ty: types.word, comparison: false });
+    code.push(Statement::Atomic { pointer, fun: AtomicFunction::Min, value, result: Some(result) });
+    add(module, code)
+}
+
+fn check(module: &mut Module, types: &Types, fault: Handle<Function>) -> Handle<Function> {
+    let mut code = Code::new("flowc_check", Some(types.word));
+    let index = code.argument("index", types.word, None);
+    let length = code.argument("length", types.word, None);
+    let site = code.argument("site", types.word, None);
+    let within = code.binary(BinaryOperator::Less, index, length);
+    code.when(within, |code| code.give(Some(index)));
+    code.run(fault, vec![site]);
+    let first = code.literal(0);
+    code.give(Some(first));
+    add(module, code)
+}
+
+fn step(
+    module: &mut Module,
+    types: &Types,
+    name: &str,
+    counter: Handle<GlobalVariable>,
+    fault: Handle<Function>,
+    budget: u32,
+) -> Handle<Function> {
+    let mut code = Code::new(name, Some(types.flag));
+    let site = code.argument("site", types.word, None);
+    let counter = code.global(counter);
+    let (one, budget) = (code.literal(1), code.literal(budget));
+    let steps = code.load(counter);
+    let over = code.binary(BinaryOperator::GreaterEqual, steps, budget);
+    code.when(over, |code| {
+        code.run(fault, vec![site]);
+        let ends = code.leaf(Expression::Literal(naga::Literal::Bool(true)));
+        code.give(Some(ends));
+    });
+    let next = code.binary(BinaryOperator::Add, steps, one);
+    code.store(counter, next);
+    let goes_on = code.leaf(Expression::Literal(naga::Literal::Bool(false)));
+    code.give(Some(goes_on));
+    add(module, code)
+}

@@ -1,0 +1,214 @@
+//! The checked build: the module that runs.
+//!
+//! Drivers differ where WGSL leaves them room, and some give up without a word. So the build leaves no room. Each index that
+//! is not known to be in range is checked, and each iteration of a loop is counted; what fails there is a fault with its
+//! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it.
+
+mod checks;
+mod code;
+mod entry;
+mod rewrite;
+
+use naga::valid::{ModuleInfo, ValidationFlags};
+use naga::{AddressSpace, EntryPoint, Module, ShaderStage, Span, StorageAccess};
+
+use crate::bind::{Bound, Contents};
+use crate::diagnostic::{Diagnostic, Excerpt};
+use crate::parsed::{Parsed, Place, validated};
+use crate::row::RowForm;
+use checks::Checks;
+use rewrite::Rewriter;
+
+/// Names this form of checked builds: it may decide the last bits of floats, so it is part of what identifies a stage.
+pub const BUILD: &str = "checked 1";
+
+/// Invocations of a workgroup of a function over rows.
+const WORKGROUP: u32 = 256;
+
+/// A module to run, and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The module. It has one entry point; what it is bound to is in group 0.
+    pub module: Module,
+    /// What naga's validator knows of it.
+    pub info: ModuleInfo,
+    /// Invocations of a workgroup. Workgroups are numbered along x, one invocation for each row.
+    pub workgroup: u32,
+    /// The buffers, by the number of their binding. The last one is for faults.
+    pub buffers: Vec<Buffer>,
+    /// What can be at fault, by its place in the buffer of faults.
+    pub sites: Vec<Site>,
+}
+
+/// A buffer that a module is bound to. What the kernel writes begins as zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// What it holds.
+    pub contents: Contents,
+    /// How the module sees it.
+    pub access: Access,
+}
+
+/// How a module sees a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// As a uniform.
+    Uniform,
+    /// As storage that it reads.
+    Read,
+    /// As storage that it reads and writes.
+    Write,
+}
+
+/// A place in a kernel's text that may be at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// What is wrong there.
+    pub fault: Fault,
+    /// Where that is in the kernel's text.
+    pub excerpt: Option<Excerpt>,
+}
+
+/// What can be wrong when a kernel runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An index is out of range.
+    OutOfRange {
+        /// What was indexed, if it has a name.
+        variable: Option<String>,
+    },
+    /// All loops of an invocation together go on for more iterations than the build allows.
+    Endless,
+}
+
+impl std::fmt::Display for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.fault {
+            Fault::OutOfRange { variable: Some(variable) } => write!(f, "an index of `{variable}` is out of range")?,
+            Fault::OutOfRange { variable: None } => f.write_str("an index is out of range")?,
+            Fault::Endless => f.write_str("a loop does not end")?,
+        }
+        self.line().map_or(Ok(()), |line| write!(f, " in line {line}"))
+    }
+}
+
+impl Site {
+    /// The line in the kernel's text.
+    pub fn line(&self) -> Option<u32> {
+        self.excerpt.as_ref().map(|excerpt| excerpt.source.line(excerpt.span.start))
+    }
+
+    /// What is said of a fault here. `row`: the first row that was at fault, by its number in what was read.
+    pub fn diagnostic(&self, row: u64) -> Diagnostic {
+        let help = match self.fault {
+            Fault::OutOfRange { .. } => {
+                "invocations go on past the last row: let them return where `at.x >= batch.rows`"
+            }
+            Fault::Endless => "an invocation may take as many iterations as `timeout` allows",
+        };
+        Diagnostic {
+            excerpt: self.excerpt.clone().map(Box::new),
+            ..Diagnostic::new(format!("in row {row} {self}")).with_help(help)
+        }
+    }
+}
+
+impl Build {
+    /// What was at fault, by the words of the buffer of faults: the first row of a block, and its first site.
+    pub fn fault(&self, words: &[u32]) -> Option<(u32, &Site)> {
+        let at_fault = words.iter().zip(&self.sites).filter(|(row, _)| **row != u32::MAX);
+        at_fault.map(|(row, site)| (*row, site)).min_by_key(|(row, _)| *row)
+    }
+}
+
+/// What a build is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) parsed: &'a Parsed,
+    /// Callers before what they call.
+    pub(crate) reachable: &'a [Place],
+    /// None for a module.
+    pub(crate) row: Option<&'a RowForm>,
+    pub(crate) bound: &'a Bound,
+}
+
+/// Writes the module anew. `budget`: iterations of all loops of an invocation.
+pub(crate) fn build(parts: &Parts<'_>, budget: u32) -> Build {
+    let parsed = parts.parsed;
+    let mut module = parsed.module.clone();
+    module.functions.clear();
+    module.entry_points.clear();
+    // They name functions that are not there any more.
+    module.doc_comments = None;
+    let faults = u32::try_from(parts.bound.buffers.len()).unwrap_or(u32::MAX);
+    let checks = Checks::add(&mut module, faults, budget);
+    let functions = vec![None; parsed.module.functions.len()];
+    let mut rewriter =
+        Rewriter { source: &parsed.source, module: &parsed.module, checks, functions, sites: Vec::new() };
+    let mut entry = None;
+    for place in parts.reachable.iter().rev() {
+        let (old, info) = parsed.function(*place);
+        match place {
+            Place::Function(handle) => {
+                let new = rewriter.function(old, info, |_, _| {});
+                let new = module.functions.append(new, parsed.module.functions.get_span(*handle));
+                rewriter.functions[handle.index()] = Some((new, rewriter.waits(&old.body)));
+            }
+            Place::Entry(index) => {
+                let mut old = parsed.module.entry_points[*index].clone();
+                let row = entry::row_argument(parsed, &mut old.function, &mut module);
+                let function = rewriter.function(&old.function, info, |code, checks| {
+                    let row = row.write(code);
+                    checks.begin(code, row);
+                });
+                entry = Some(EntryPoint { function, ..old });
+            }
+        }
+    }
+    let sites = rewriter.sites;
+    let entry = entry.unwrap_or_else(|| {
+        let row = parts.row.expect("a kernel without an entry point is a function over rows");
+        let (function, _) = rewriter.functions[row.function.index()].expect("the function has been written");
+        entry::of_row(&mut module, &rewriter.checks, row, function, parts.bound)
+    });
+    let workgroup = entry.workgroup_size[0];
+    module.entry_points.push(entry);
+    finish(module, workgroup, parts.bound, sites)
+}
+
+fn finish(module: Module, workgroup: u32, bound: &Bound, sites: Vec<Site>) -> Build {
+    // A loop that ends early ends for all of a workgroup where its invocations wait for each other, which naga can't see.
+    let info = validated(&module, ValidationFlags::all() - ValidationFlags::CONTROL_FLOW_UNIFORMITY);
+    let info = info.unwrap_or_else(|error| panic!("the checked build is not valid: {:?}", error.into_inner()));
+    let contents = bound.buffers.iter().copied().chain([Contents::Faults]).enumerate();
+    let buffers = contents.map(|(binding, contents)| Buffer { contents, access: access(&module, binding) }).collect();
+    Build { module, info, workgroup, buffers, sites }
+}
+
+/// How a module sees the buffer of a binding.
+fn access(module: &Module, binding: usize) -> Access {
+    let is_it = |variable: &naga::GlobalVariable| variable.binding.is_some_and(|of| of.binding as usize == binding);
+    let found = module.global_variables.iter().find(|(_, variable)| is_it(variable));
+    match found.map(|(_, variable)| variable.space) {
+        Some(AddressSpace::Uniform) => Access::Uniform,
+        Some(AddressSpace::Storage { access }) if access.contains(StorageAccess::STORE) => Access::Write,
+        _ => Access::Read,
+    }
+}
+
+/// An entry point of a kernel.
+fn entry_point(workgroup: u32, function: naga::Function) -> EntryPoint {
+    EntryPoint {
+        name: "main".to_owned(),
+        stage: ShaderStage::Compute,
+        early_depth_test: None,
+        workgroup_size: [workgroup, 1, 1],
+        workgroup_size_overrides: None,
+        function,
+        mesh_info: None,
+        task_payload: None,
+        incoming_ray_payload: None,
+    }
+}
+
+/// What naga has no place for: it was not in the text.
+const NOWHERE: Span = Span::UNDEFINED;

@@ -1,0 +1,30 @@
+//! Kernels in WGSL, matched to columns at plan time, classified by what their code can do, and made safe to run. All of it
+//! works on texts and on naga's modules: no GPU, no driver.
+//!
+//! [`Kernel::parse`] reads a text of either form. [`Kernel::bind`] matches it to the columns of an input: what comes out
+//! describes the stage. [`Kernel::build`] makes the module that runs, the checked build.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bind;
+mod build;
+mod class;
+mod config;
+mod depth;
+mod diagnostic;
+mod facts;
+mod forms;
+mod kernel;
+mod layout;
+mod module;
+mod numeric;
+mod operands;
+mod parsed;
+mod row;
+
+pub use bind::{Bound, Contents, Part, Settings, Written};
+pub use build::{Access, BUILD, Buffer, Build, Fault, Site};
+pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
+pub use facts::Needs;
+pub use kernel::Kernel;
+pub use numeric::Numeric;

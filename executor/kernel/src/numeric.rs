@@ -1,0 +1,161 @@
+//! Proves that a kernel gives the same bits on every adapter.
+
+use std::collections::HashMap;
+
+use naga::{AtomicFunction, Expression, Function, GlobalVariable, Handle, Span, Statement};
+
+use crate::class::Matched;
+use crate::facts::{Facts, Finding};
+use crate::forms::{Form, Forms, Holds};
+use crate::layout::Rows;
+use crate::operands::used;
+use crate::parsed::each_statement;
+
+/// How sure it is that every adapter gives the same bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Numeric {
+    /// Proven: integers alone, no order of invocations shows.
+    Exact,
+    /// The adapter may decide the last bits, so its identity is part of the key.
+    Device {
+        /// Why: "it computes with floats".
+        because: String,
+        /// The line in the kernel's text.
+        line: Option<u32>,
+    },
+}
+
+impl std::fmt::Display for Numeric {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact => f.write_str("exact"),
+            Self::Device { because, line: Some(line) } => write!(f, "device: {because} (line {line})"),
+            Self::Device { because, line: None } => write!(f, "device: {because}"),
+        }
+    }
+}
+
+/// The first reason why adapters may give different bits.
+pub(crate) fn why_not_exact(matched: &Matched<'_>, facts: &Facts) -> Option<Finding> {
+    let found = facts.float.as_ref().or(facts.together.as_ref()).or(facts.adapter.as_ref());
+    found.cloned().or_else(|| {
+        let mut writes = Writes { matched, ways: HashMap::new() };
+        let all = matched.forms();
+        matched
+            .reachable
+            .iter()
+            .zip(&all)
+            .find_map(|(place, forms)| writes.of(matched.parsed.function(*place).0, forms))
+    })
+}
+
+/// How a kernel writes its outputs.
+struct Writes<'a> {
+    matched: &'a Matched<'a>,
+    ways: HashMap<Handle<GlobalVariable>, Way>,
+}
+
+/// How a variable is written: in one way only, so that no order of invocations shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Each invocation writes elements of its row.
+    ByRow,
+    /// Atomic operations of one kind, which may come in any order.
+    Atomic(Commuting),
+}
+
+/// Operations of which any order gives the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commuting {
+    Sum,
+    And,
+    Or,
+    Xor,
+    Min,
+    Max,
+}
+
+impl Commuting {
+    fn of(function: AtomicFunction) -> Option<Self> {
+        match function {
+            AtomicFunction::Add | AtomicFunction::Subtract => Some(Self::Sum),
+            AtomicFunction::And => Some(Self::And),
+            AtomicFunction::InclusiveOr => Some(Self::Or),
+            AtomicFunction::ExclusiveOr => Some(Self::Xor),
+            AtomicFunction::Min => Some(Self::Min),
+            AtomicFunction::Max => Some(Self::Max),
+            AtomicFunction::Exchange { .. } => None,
+        }
+    }
+}
+
+impl Writes<'_> {
+    fn of(&mut self, function: &Function, forms: &Forms) -> Option<Finding> {
+        let used = used(function);
+        let reads = |(handle, expression): (Handle<Expression>, &Expression)| {
+            let Expression::Load { pointer } = expression else { return None };
+            let (variable, _) = Matched::root(function, *pointer).filter(|_| used[handle.index()])?;
+            let what = format!("it reads `{}`, which it writes", self.name(variable));
+            self.matched.is_output(variable).then(|| Finding { what, span: function.expressions.get_span(handle) })
+        };
+        if let Some(found) = function.expressions.iter().find_map(reads) {
+            return Some(found);
+        }
+        let mut found = None;
+        each_statement(&function.body, &mut |statement, span| {
+            if found.is_none() {
+                found = self.write(function, forms, &used, statement, span);
+            }
+        });
+        found
+    }
+
+    fn write(
+        &mut self,
+        function: &Function,
+        forms: &Forms,
+        used: &[bool],
+        statement: &Statement,
+        span: Span,
+    ) -> Option<Finding> {
+        let finding = |what: String| Some(Finding { what, span });
+        let (pointer, way) = match statement {
+            Statement::Store { pointer, .. } => (*pointer, Some(Way::ByRow)),
+            Statement::Atomic { result: Some(result), .. } if used[result.index()] => {
+                return finding("it uses the result of an atomic operation".to_owned());
+            }
+            Statement::Atomic { pointer, fun, .. } => (*pointer, Commuting::of(*fun).map(Way::Atomic)),
+            _ => return None,
+        };
+        let (variable, step) =
+            Matched::root(function, pointer).filter(|(variable, _)| self.matched.is_output(*variable))?;
+        let name = self.name(variable);
+        let Some(way) = way else { return finding(format!("it exchanges values of `{name}`")) };
+        if *self.ways.entry(variable).or_insert(way) != way {
+            return finding(format!("it writes `{name}` in ways of which the order shows"));
+        }
+        let apart = way != Way::ByRow || self.is_own(function, forms, variable, step);
+        if apart { None } else { finding(format!("several rows may write the same element of `{name}`")) }
+    }
+
+    /// Whether an element belongs to the invocation's row alone.
+    fn is_own(
+        &self,
+        function: &Function,
+        forms: &Forms,
+        variable: Handle<GlobalVariable>,
+        step: Handle<Expression>,
+    ) -> bool {
+        let Expression::Access { index, .. } = function.expressions[step] else { return false };
+        match (self.matched.holds.get(&variable), forms[index]) {
+            (Some(Holds::Rows(Rows::Apart { elements })), Form::Row { scale, plus }) => {
+                *elements == scale && plus < scale
+            }
+            _ => false,
+        }
+    }
+
+    fn name(&self, variable: Handle<GlobalVariable>) -> String {
+        self.matched.parsed.module.global_variables[variable].name.clone().unwrap_or_default()
+    }
+}

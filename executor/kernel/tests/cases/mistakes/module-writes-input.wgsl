@@ -1,0 +1,3 @@
+// columns: x Int32, v 3 Float32, t Utf8
+var<storage, read_write> x: array<i32>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) at: vec3<u32>) { x[at.x] = 1; }
