@@ -8,7 +8,7 @@ use flowc_planner::key::{Phase, canonical_json};
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 
-use crate::chain::Chains;
+use crate::chain::chains::Chains;
 
 impl Chains<'_> {
     /// What a stage of a task is opened with.

@@ -3,6 +3,7 @@
 //! May use `inputs` and `runners`; knows nothing of the run that its tasks are part of.
 
 pub(crate) mod budget;
+mod chains;
 mod failure_site;
 mod fork;
 mod invocation;
@@ -17,47 +18,19 @@ mod stand_in;
 use std::time::Duration;
 
 use flowc_demand::{Root, Task, TaskTree};
-use flowc_planner::plan::Stage;
 use flowc_runner::{Batch, StageError, StageFault};
-use flowc_store::StagedSegment;
 
-use crate::chain::budget::Budget;
+use crate::Error;
+use crate::chain::chains::ChainError;
 use crate::chain::failure_site::failure_site;
 use crate::chain::opening::Pass;
 use crate::chain::output::Said;
 use crate::chain::running::check;
-use crate::chain::secrets::Held;
-use crate::inputs::read::Reading;
-use crate::runners::Runners;
-use crate::{Cancel, Error};
 
-/// What a task gave.
-pub(crate) struct Ran {
-    /// Per output port of the last stage: the kept columns, staged in the store.
-    pub outputs: Vec<StagedSegment>,
-    /// Per stage of the chain: rows of each output port.
-    pub rows: Vec<Vec<u64>>,
-}
+pub(crate) use crate::chain::chains::{Chains, Ran};
 
 /// How long to wait before a task is tried again, each time that what ran a stage was lost.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_millis(500)];
-
-/// Runs chains of one plan.
-#[derive(Clone, Copy)]
-pub(crate) struct Chains<'a> {
-    /// Where inputs come from.
-    pub reading: Reading<'a>,
-    /// What runs stages.
-    pub runners: &'a Runners,
-    /// Stops the run.
-    pub cancel: &'a Cancel,
-    /// Bytes of memory of an instance where the pipeline does not say.
-    pub memory: u64,
-    /// What stages are given that must not be seen.
-    pub secrets: &'a Held,
-    /// Bytes of memory for all tasks that run at once.
-    pub budget: &'a Budget,
-}
 
 impl Chains<'_> {
     /// Runs the tasks of a pass to their ends, anew where what ran a stage crashed or was lost: that says nothing of the data. A task
@@ -123,11 +96,6 @@ impl Chains<'_> {
         running.finish()
     }
 
-    /// A stage of the plan.
-    pub(crate) fn plan_stage(&self, stage: usize) -> &Stage {
-        &self.reading.locator.plan.stages[stage]
-    }
-
     /// Reads what a task takes in.
     fn each_batch(&self, root: &Root, take: &mut dyn FnMut(Batch) -> Result<(), ChainError>) -> Result<(), ChainError> {
         match root {
@@ -181,25 +149,5 @@ fn is_open(result: &Option<Result<Ran, StageError>>) -> bool {
         None => true,
         Some(Ok(_)) => false,
         Some(Err(error)) => error.fault.is_loss(),
-    }
-}
-
-/// Why a chain stopped.
-pub(crate) enum ChainError {
-    /// A stage failed.
-    Stage(StageError),
-    /// A source, the store, or a stop from outside.
-    Other(Error),
-}
-
-impl From<StageError> for ChainError {
-    fn from(error: StageError) -> Self {
-        Self::Stage(error)
-    }
-}
-
-impl From<Error> for ChainError {
-    fn from(error: Error) -> Self {
-        Self::Other(error)
     }
 }

@@ -6,12 +6,12 @@ use flowc_demand::{ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_group
 use flowc_planner::key::Phase;
 use flowc_runner::{Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, open_stages};
 
+use crate::chain::chains::{ChainError, Chains, Ran};
 use crate::chain::fork::{Branch, BranchFailure, Fork};
 use crate::chain::outlets::{Counts, EdgeCounter, StoreWriter};
 use crate::chain::output::{Said, Shared};
 use crate::chain::running::{Running, check, push_counted};
 use crate::chain::stand_in::StandIn;
-use crate::chain::{ChainError, Chains, Ran};
 use crate::inputs::full_input::FullInput;
 
 /// Tasks that are done in one pass, and what comes of them.

@@ -2,7 +2,7 @@
 
 use flowc_runner::{Batch, Instance, StageError};
 
-use crate::chain::ChainError;
+use crate::chain::chains::ChainError;
 use crate::{Cancel, Error};
 
 /// Stages that are open. They may be kept open for as long as there is something to push; a task is one pass through them, with

@@ -124,3 +124,8 @@ pub(crate) fn writing(error: arrow_schema::ArrowError, path: &Path) -> StoreErro
         other => other.into(),
     }
 }
+
+/// Whether an error says that something may be read but not written.
+pub(crate) fn refuses_writes(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}

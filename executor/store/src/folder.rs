@@ -53,11 +53,6 @@ fn is_ours(name: &str) -> bool {
     folder || others.contains(&name) || name.starts_with("index.")
 }
 
-/// Whether an error says that something may be read but not written.
-pub(crate) fn refuses_writes(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-}
-
 /// Whether this process may not write there.
 pub(crate) fn is_read_only(dir: &Path) -> bool {
     !flowc_platform::may_write(dir)

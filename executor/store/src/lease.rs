@@ -32,8 +32,7 @@ use std::sync::Mutex;
 
 use flowc_platform::{Lock, LockFile, lock, open_regular};
 
-use crate::error::io_at;
-use crate::folder::refuses_writes;
+use crate::error::{io_at, refuses_writes};
 use crate::{ObjectId, StoreError};
 
 /// The gate, in the folder of a store.

@@ -1,3 +1,5 @@
+//! Leases as a store keeps them, and what a collector reads of them.
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
