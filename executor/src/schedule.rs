@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
+use flowc_platform::lock;
 
 #[cfg(test)]
 mod tests;
@@ -186,7 +187,7 @@ impl<J: Job> Scheduler<J> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<J>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

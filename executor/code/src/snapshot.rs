@@ -14,10 +14,10 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use flowc_platform::{exchange, rename_new, sync_filesystem};
+use flowc_platform::{exchange, lock, rename_new, sync_filesystem};
 use tempfile::TempDir;
 
 use crate::exact::{exact_digest, exact_entry};
@@ -62,7 +62,7 @@ impl Snapshots {
     /// If it can't be written, or if a content is damaged and the author's file has changed meanwhile.
     pub fn make(&self, tree: &Tree) -> Result<PathBuf, CodeError> {
         let place = self.place(tree);
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut checked = lock(&self.checked);
         if !checked.contains(&place) {
             if !is_exact(&place, tree) {
                 self.put(tree, &place)?;

@@ -3,10 +3,11 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use flowc_platform::lock;
 use flowc_sandbox::{GuardError, guarded};
 
 /// Variables that say how packages are fetched, whatever fetches them. What is fetched is pinned by digests.
@@ -139,7 +140,7 @@ impl<'a> Tools<'a> {
     fn end_unwanted(&self, stdin: &Mutex<Option<ChildStdin>>, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Acquire) {
             if !(self.is_wanted)() {
-                drop(stdin.lock().unwrap_or_else(PoisonError::into_inner).take());
+                drop(lock(&stdin).take());
                 return;
             }
             std::thread::park_timeout(TICK);

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{CreateImageOptions, ImportImageOptions};
+use flowc_platform::lock;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -209,12 +210,12 @@ impl Engine {
     /// Takes care of something that goes on by itself.
     pub(crate) fn later(&self, task: impl Future<Output = ()> + Send + 'static) {
         let task = self.runtime.spawn(task);
-        self.removals.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        lock(&self.removals).push(task);
     }
 
     /// Waits until what was to be removed is gone.
     pub(crate) fn settle(&self) {
-        let removals = std::mem::take(&mut *self.removals.lock().unwrap_or_else(PoisonError::into_inner));
+        let removals = std::mem::take(&mut *lock(&self.removals));
         for removal in removals {
             // A task that was cut short is the next run's to repeat.
             let _ = self.runtime.block_on(removal);

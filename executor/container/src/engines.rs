@@ -1,8 +1,9 @@
 //! The engine of this machine, found when it is first needed; and programs of this machine in containers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_flight::Network;
+use flowc_platform::lock;
 use flowc_process::{ContainerLauncher, Folder, LentProcessors, ProcessError, Server};
 use flowc_sandbox::Sandbox;
 
@@ -26,7 +27,7 @@ pub struct Engines {
 impl Engines {
     /// The engine. One that was not there is looked for again. Containers that a killed flowc left are removed first.
     pub(crate) fn get(&self, network: &Network) -> Result<Arc<Engine>, ContainerError> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = lock(&self.found);
         if let Some(engine) = &*found {
             return Ok(engine.clone());
         }
@@ -38,7 +39,7 @@ impl Engines {
 
     /// Waits until what was to be removed is gone.
     pub(crate) fn settle(&self) {
-        if let Some(engine) = &*self.found.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(engine) = &*lock(&self.found) {
             engine.settle();
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages};
 use flowc_planner::catalogue::Problem;
+use flowc_platform::lock;
 use flowc_runner::{Instance, Outlet, StageError};
 
 /// For how long a program that has just answered is held to be well.
@@ -145,7 +146,7 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Pool<K, P> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Programs<K, P>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

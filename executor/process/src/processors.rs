@@ -1,8 +1,8 @@
 //! Which processors programs run on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use flowc_platform::processors;
+use flowc_platform::{lock, processors};
 
 use crate::ProcessError;
 
@@ -59,7 +59,7 @@ impl Processors {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Processor>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

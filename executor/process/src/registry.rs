@@ -1,9 +1,10 @@
 //! Stages by their digests, as those who know how to start them have registered them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_planner::key::StageDigest;
+use flowc_platform::lock;
 use flowc_runner::{Invocation, StageError, StageFault};
 
 /// How each stage is started that a runner knows.
@@ -18,7 +19,7 @@ impl<L> Default for Registry<L> {
 impl<L> Registry<L> {
     /// Registers a stage, unless it is registered already.
     pub(crate) fn add(&self, digest: StageDigest, launch: L) {
-        let mut launches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut launches = lock(&self.0);
         launches.entry(digest).or_insert_with(|| Arc::new(launch));
     }
 
@@ -27,7 +28,7 @@ impl<L> Registry<L> {
     /// # Errors
     /// In words, if nobody registered it.
     pub(crate) fn get(&self, digest: &StageDigest) -> Result<Arc<L>, String> {
-        let launch = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        let launch = lock(&self.0).get(digest).cloned();
         launch.ok_or_else(|| format!("the stage {} was never registered", digest.short()))
     }
 

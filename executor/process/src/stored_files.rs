@@ -3,9 +3,10 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use flowc_flight::OpenFiles;
+use flowc_platform::lock;
 use flowc_sandbox::ReadOnlyFdBroker;
 
 /// Opens the files of one folder for programs, which can't change them.
@@ -36,7 +37,7 @@ impl OpenFiles for StoredFiles {
         let elsewhere = || io::Error::from(io::ErrorKind::NotFound);
         let path = std::path::absolute(path)?;
         let name = path.strip_prefix(&self.folder).ok().and_then(Path::to_str).ok_or_else(elsewhere)?;
-        let mut state = self.broker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.broker);
         if matches!(*state, State::Unused) {
             *state = ReadOnlyFdBroker::new(&self.helper, &self.folder).map_or(State::Refused, State::Started);
         }

@@ -1,11 +1,11 @@
 //! Python stages as the engine knows them.
 
 use std::path::Path;
-use std::sync::PoisonError;
 
 use flowc_code::Reader;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::plan::Code;
+use flowc_platform::lock;
 use flowc_process::{Launch as _, PooledKind};
 use flowc_runner::{CodeContext, Keep, Located, foreign_code};
 
@@ -15,7 +15,7 @@ impl PythonLauncher {
     fn note_origin(&self, project: &Project) {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let snapshot = self.environments.snapshots.place(project.tree());
-        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut origins = lock(&self.origins);
         origins.insert(text(&snapshot), text(&project.tree().base));
     }
 }
@@ -44,7 +44,7 @@ impl PooledKind for PythonLauncher {
         if !text.contains(&*self.environments.snapshots.home().to_string_lossy()) {
             return text;
         }
-        let origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let origins = lock(&self.origins);
         origins.iter().fold(text, |text, (snapshot, origin)| text.replace(snapshot, origin))
     }
 

@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format, SinkSpec};
+use flowc_platform::lock;
 
 use crate::error::{At, SinkError};
 use crate::formats::check::{check, resolved_compression};
@@ -131,13 +132,13 @@ struct Handover(Arc<Mutex<Vec<u8>>>);
 
 impl Handover {
     fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut lock(&self.0))
     }
 }
 
 impl Write for Handover {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        lock(&self.0).extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

@@ -1,11 +1,12 @@
 //! The memory of a whole run. Tasks run side by side only as far as what their stages may take fits into it, whatever the
 //! number of threads and the length of chains.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use flowc_planner::plan::{Plan, Stage};
 use flowc_planner::quantity::size;
+use flowc_platform::lock;
 
 use crate::{Cancel, Error};
 
@@ -88,7 +89,7 @@ impl Budget {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

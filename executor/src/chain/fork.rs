@@ -1,7 +1,8 @@
 //! Where the batches of a stage go to several others: each is handed them as they are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use flowc_platform::lock;
 use flowc_runner::{Batch, EdgeObserver, Instance, Outlet, StageError, StageFault};
 
 use crate::chain::running::push_counted;
@@ -13,7 +14,7 @@ pub(crate) struct BranchFailure(Arc<Mutex<Option<StageError>>>);
 impl BranchFailure {
     /// What it failed with.
     pub(crate) fn get(&self) -> Option<StageError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// Keeps a failure of a stage: it is no concern of the other branches. What is not a stage's own ends all of them.
@@ -24,7 +25,7 @@ impl BranchFailure {
         if matches!(error.fault, StageFault::Cancelled | StageFault::Downstream(_)) {
             return Err(error);
         }
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *lock(&self.0) = Some(error);
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! What the outlets of a chain leave behind for the task that runs it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use flowc_platform::lock;
 use flowc_store::StagedSegment;
 
 use crate::Error;
@@ -17,7 +18,7 @@ pub(crate) struct Shared(Arc<Mutex<Left>>);
 
 impl Shared {
     fn with<T>(&self, change: impl FnOnce(&mut Left) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut lock(&self.0))
     }
 
     /// Keeps the first failure that is not a stage's own.

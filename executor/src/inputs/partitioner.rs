@@ -4,7 +4,7 @@
 //! Partitions are results like any others: they have keys, and are put into the store once, so that an invocation reads
 //! its own rows alone. Their content shows which groups a changed segment touches: early cutoff stops at the others.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
@@ -12,6 +12,7 @@ use arrow_schema::{ArrowError, Schema, SchemaRef};
 use flowc_demand::{PartitionedInputs, StoredPartition, group_keys};
 use flowc_planner::key::{ColumnKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, StreamId};
+use flowc_platform::lock;
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
 
@@ -65,7 +66,7 @@ impl Partitioner<'_> {
         }
         // One thread partitions it, the others wait for that.
         let alone = self.reading.locator.lookup.store.turn(self.stream, segment);
-        let _turn = alone.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&alone);
         if let Some(partition) = self.stored(&keys, group)? {
             return Ok(Some(partition));
         }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_schema::DataType;
 use flowc_planner::plan::{Declared, Plan, Rest, SourceSpec};
+use flowc_platform::lock;
 use flowc_sources::{Basis, OpenFile, SegmentReader, Source, SourceError, SourcePart};
 
 use crate::Error;
@@ -37,7 +38,7 @@ impl OpenFiles {
 
     /// Keeps a file that was opened to be scanned.
     pub(crate) fn keep(&self, source: usize, file: usize, opened: Arc<OpenFile>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.open);
         if open.len() >= KEPT {
             open.retain(|_, file| file.is_spooled());
         }
@@ -52,7 +53,7 @@ impl OpenFiles {
         source: usize,
         file: usize,
     ) -> Result<Arc<OpenFile>, Error> {
-        if let Some(open) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&(source, file)) {
+        if let Some(open) = lock(&self.open).get(&(source, file)) {
             return Ok(open.clone());
         }
         let opened = Arc::new(self.open(plan, inventory, source, file)?);

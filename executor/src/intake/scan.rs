@@ -4,13 +4,14 @@
 //! without reading it twice.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
+use flowc_platform::lock;
 use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError};
 use flowc_store::{Record, Store};
 
@@ -73,7 +74,7 @@ impl Findings {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<FileIndex, ReadFile>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
-use flowc_platform::is_sealed;
+use flowc_platform::{is_sealed, lock};
 use flowc_store::{Area, Store};
 use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
 
@@ -87,7 +87,7 @@ impl Compilations {
     }
 
     fn lock(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Python stages, whose packages are installed when a stage is first used.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_code::Tools;
 use flowc_planner::key::StageDigest;
+use flowc_platform::lock;
 pub(crate) use flowc_python::Environments;
 use flowc_python::{Project, PythonError, PythonLauncher, PythonRunner};
 use flowc_runner::StageKind;
@@ -38,7 +39,7 @@ fn installer(
     let turn = Mutex::new(());
     move |digest, project| {
         // Told of once, by whoever comes first; the others find it done.
-        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = lock(&turn);
         match environments.kept(project) {
             Some(environment) => Ok(environment),
             None if !build => Err(PythonError::Refused { dir: project.dir.clone() }),

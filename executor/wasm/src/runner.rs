@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::Limits;
+use flowc_platform::lock;
 use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
 
 use crate::component::{Loaded, compile, compiled_name, load_kept, load_new};
@@ -91,13 +92,13 @@ impl WasmRunner {
 
     /// Registers a component under its digest. It is compiled, or loaded from the cache, on first use, once.
     pub fn add(&self, component: impl Into<Cow<'static, [u8]>>, digest: StageDigest) {
-        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut components = lock(&self.components);
         components.entry(digest).or_insert_with(|| Arc::new(Entry::new(component.into(), digest)));
     }
 
     /// Forgets a component. Instances that are open go on.
     pub fn remove(&self, digest: &StageDigest) {
-        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut components = lock(&self.components);
         components.remove(digest);
     }
 
@@ -173,7 +174,7 @@ impl WasmRunner {
     }
 
     fn entry(&self, digest: &StageDigest) -> Result<Arc<Entry>, Problem> {
-        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        let components = lock(&self.components);
         let entry = components.get(digest).cloned();
         entry.ok_or_else(|| Problem::new(format!("the component {} was never registered", digest.short())))
     }

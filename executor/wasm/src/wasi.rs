@@ -1,12 +1,13 @@
 //! The deterministic, empty WASI: fixed clocks, seeded random numbers, no files, no sockets, no arguments, no
 //! environment. Standard output and error go to the stage's log.
 
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
+use flowc_platform::lock;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
@@ -100,7 +101,7 @@ const MOST: usize = LOG_LINES * LOG_LINE_BYTES;
 
 impl Output {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -15,13 +15,13 @@ mod received;
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use arrow_ipc::writer::StreamEncoder;
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_platform::{Region, receive_files};
+use flowc_platform::{Region, lock, receive_files};
 
 pub use handed::OpenFiles;
 pub use meeting::{MEMORY, Meeting};
@@ -135,7 +135,7 @@ impl Memory {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.books)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The invocations that are open, by name, with the streams that calls of their own are still to take.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use flowc_platform::lock;
 use tokio::sync::oneshot;
 use tonic::Status;
 
@@ -63,7 +64,7 @@ impl Invocations {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Streams>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flowc_planner::plan::SinkSpec;
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, lock};
 
 use crate::error::{At, SinkError};
 use crate::files::layout::Layout;
@@ -97,12 +97,12 @@ impl FileTransaction {
 
     /// Takes in the files of a job.
     pub(crate) fn take(&self, finished: Finished) {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner).push(finished);
+        lock(&self.written).push(finished);
     }
 
     /// The files of all jobs that were written, in any order.
     pub(crate) fn written(&self) -> Vec<Finished> {
-        std::mem::take(&mut *self.written.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.written))
     }
 
     /// Refuses names that are taken, as far as they are known before the work. Partitions are known once all rows are written.

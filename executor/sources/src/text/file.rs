@@ -1,12 +1,13 @@
 //! A text file as segments: cut where its content says, digested while the bytes are in the cache.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use flowc_planner::key::{KeyHasher, RawDigest};
 use flowc_planner::plan::BadRows;
+use flowc_platform::lock;
 
 use crate::error::SourceError;
 use crate::files::view::View;
@@ -125,11 +126,11 @@ impl TextFile {
 
     /// How many records lie before an offset, which is a record's start. Counts on from the nearest known place.
     pub(crate) fn records_before(&self, offset: u64) -> Result<u64, SourceError> {
-        let known = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lock(&self.counted);
         let (from, before) = known.range(..=offset).next_back().map_or((self.start, 0), |(&at, &count)| (at, count));
         drop(known);
         let count = before + self.count_records(from, offset)?;
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, count);
+        lock(&self.counted).insert(offset, count);
         Ok(count)
     }
 
