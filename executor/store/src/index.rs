@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
+use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, ToSql, params};
@@ -100,6 +101,8 @@ impl Index {
 
     fn prepare(&self) -> rusqlite::Result<()> {
         self.connection.busy_timeout(PATIENCE)?;
+        // Moving the log into the database takes three syncs, which the log puts off until it is long.
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.connection.set_prepared_statement_cache_capacity(64);
         let tables: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if tables == 0 {
