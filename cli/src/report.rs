@@ -118,7 +118,7 @@ impl Failure {
 
 /// Shows a failure on standard error.
 pub(crate) fn show(failure: &Failure) -> Exit {
-    terminal::eprint(&failure.text(terminal::stderr_paint()));
+    terminal::eprint(failure.text(terminal::stderr_paint()));
     failure.exit()
 }
 

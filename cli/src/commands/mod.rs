@@ -55,7 +55,7 @@ pub(crate) fn dispatch(args: Args) -> Exit {
     let exit = perform(args.command, &context).unwrap_or_else(|failure| report::tell(&failure, json));
     drop(span);
     if let Some(warning) = telemetry.finish() {
-        terminal::eprint(&report::warning(&warning, terminal::stderr_paint()));
+        terminal::eprint(report::warning(&warning, terminal::stderr_paint()));
     }
     exit
 }

@@ -78,7 +78,7 @@ impl Ending {
         // Of a run that failed without a stage there is nothing to sum up.
         let report = report.filter(|report| exit == exit::OK || !report.stages.is_empty());
         if let (Some(report), Mode::People) = (report, self.mode) {
-            terminal::eprint(&summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
+            terminal::eprint(summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
         }
         exit
     }

@@ -59,10 +59,8 @@ impl Backlog {
         if fits {
             self.bytes += line.len();
             self.first.push_back(line);
-        } else if !self.last.is_empty() || self.spill(&line).is_err() {
-            if worth == Worth::Kept {
-                self.last.push_back(line);
-            }
+        } else if (!self.last.is_empty() || self.spill(&line).is_err()) && worth == Worth::Kept {
+            self.last.push_back(line);
         }
     }
 

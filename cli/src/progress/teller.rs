@@ -144,20 +144,23 @@ mod tests {
 
     use super::*;
 
+    /// Lets a line be read, and has the lines that were.
+    type Reads = (Sender<()>, Receiver<Vec<u8>>);
+
     /// A reader that takes a line when it is told to.
-    fn reader() -> (Sender<()>, Receiver<Vec<u8>>, impl Fn(&[u8]) -> io::Result<()> + Send + 'static) {
+    fn reader() -> (Reads, impl Fn(&[u8]) -> io::Result<()> + Send + 'static) {
         let (may_read, reads) = channel();
         let (read, has_read) = channel();
         let write = move |line: &[u8]| {
             reads.recv().map_err(|_| io::Error::other("the reader has gone"))?;
             read.send(line.to_vec()).map_err(io::Error::other)
         };
-        (may_read, has_read, write)
+        ((may_read, has_read), write)
     }
 
     #[test]
     fn whoever_tells_does_not_wait_for_the_reader() {
-        let (may_read, has_read, write) = reader();
+        let ((may_read, has_read), write) = reader();
         let teller = Teller::new(None, write);
         (0..1000).for_each(|number| teller.tell(Some(format!("{number}\n").into_bytes()), Worth::Progress, None));
         assert!(has_read.try_recv().is_err());
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn after_a_line_that_cannot_be_written_nothing_is_tried() {
-        let (may_read, has_read, write) = reader();
+        let ((may_read, has_read), write) = reader();
         let teller = Teller::new(None, write);
         may_read.send(()).unwrap();
         drop(may_read);
