@@ -50,6 +50,16 @@ pub(crate) struct Index {
 impl Index {
     /// Opens or creates it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let index = Self::connect(path)?;
+        if index.is_empty()? {
+            // Of two that make an empty one at once SQLite refuses one, without waiting.
+            let _held = hold(path)?;
+            index.lay_out()?;
+        }
+        Ok(index)
+    }
+
+    fn connect(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(path).map_err(|e| at(path, e))?;
         let index = Self { connection, path: path.to_owned() };
         index.prepare().map_err(|e| at(path, e))?;
@@ -58,9 +68,9 @@ impl Index {
 
     /// Puts an empty one in the place of one that is damaged, unless another process was faster.
     pub(crate) fn replace(path: &Path) -> Result<Self, StoreError> {
-        let lock = path.with_extension("lock");
-        let _held = flowc_platform::lock_exclusive(&lock, true).map_err(io_at("lock", &lock))?;
-        if let Ok(index) = Self::open(path)
+        let _held = hold(path)?;
+        if let Ok(index) = Self::connect(path)
+            && index.lay_out().is_ok()
             && index.is_sound()
         {
             return Ok(index);
@@ -74,7 +84,9 @@ impl Index {
                 _ => {}
             }
         }
-        Self::open(path)
+        let index = Self::connect(path)?;
+        index.lay_out()?;
+        Ok(index)
     }
 
     fn is_sound(&self) -> bool {
@@ -104,12 +116,24 @@ impl Index {
         // Moving the log into the database takes three syncs, which the log puts off until it is long.
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.connection.set_prepared_statement_cache_capacity(64);
-        let tables: i64 = self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if tables == 0 {
-            self.connection.pragma_update(None, "journal_mode", "wal")?;
-            self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {LAYOUT} PRAGMA user_version = 1; COMMIT;"))?;
-        }
         Ok(())
+    }
+
+    fn is_empty(&self) -> Result<bool, StoreError> {
+        let version = self.connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+        Ok(version.map_err(|e| self.error(e))? == 0)
+    }
+
+    /// Makes the tables, unless they are there.
+    fn lay_out(&self) -> Result<(), StoreError> {
+        if !self.is_empty()? {
+            return Ok(());
+        }
+        let lay_out = || {
+            self.connection.pragma_update(None, "journal_mode", "wal")?;
+            self.connection.execute_batch(&format!("BEGIN IMMEDIATE; {LAYOUT} PRAGMA user_version = 1; COMMIT;"))
+        };
+        lay_out().map_err(|e| self.error(e))
     }
 
     /// Names the place of an error.
@@ -355,6 +379,12 @@ pub(crate) fn is_damaged(error: &StoreError) -> bool {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
         ),
     }
+}
+
+/// Lets one process at a time make an index.
+fn hold(path: &Path) -> Result<Option<flowc_platform::Lock>, StoreError> {
+    let lock = path.with_extension("lock");
+    flowc_platform::lock_exclusive(&lock, true).map_err(io_at("lock", &lock))
 }
 
 /// Names the place of an SQLite error, and tells "full" and "read-only" from the rest.
