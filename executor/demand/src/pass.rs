@@ -102,18 +102,20 @@ impl Demand {
     /// The tasks by their numbers, those together that are done in one pass; in an order in which they can run.
     pub fn passes(&self) -> Vec<Vec<usize>> {
         let mut passes: Vec<Vec<usize>> = Vec::new();
-        let mut shared = BTreeMap::new();
+        let mut shared: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (number, task) in self.tasks.iter().enumerate() {
-            let place = match (task.id.work, &task.root) {
-                (Work::Segment(work), Root::Segment { stream, segment, .. }) => {
-                    let same = (*stream, *segment, work, task.chain[0].stage, &self.after[number]);
-                    *shared.entry(same).or_insert(passes.len())
-                }
-                _ => passes.len(),
+            let (Work::Segment(work), Root::Segment { stream, segment, .. }) = (task.id.work, &task.root) else {
+                passes.push(vec![number]);
+                continue;
             };
-            match passes.get_mut(place) {
-                Some(pass) if !pass.iter().any(|&other| is_within(&self.tasks[other], task)) => pass.push(number),
-                _ => passes.push(vec![number]),
+            let same = shared.entry((*stream, *segment, work, task.chain[0].stage, &self.after[number])).or_default();
+            let has_room = |pass: &Vec<usize>| !pass.iter().any(|&other| is_within(&self.tasks[other], task));
+            match same.iter().copied().find(|&place| has_room(&passes[place])) {
+                Some(place) => passes[place].push(number),
+                None => {
+                    same.push(passes.len());
+                    passes.push(vec![number]);
+                }
             }
         }
         passes
