@@ -140,7 +140,7 @@ impl<'a> Tools<'a> {
     fn end_unwanted(&self, stdin: &Mutex<Option<ChildStdin>>, is_over: &AtomicBool) {
         while !is_over.load(Ordering::Acquire) {
             if !(self.is_wanted)() {
-                drop(lock(&stdin).take());
+                drop(lock(stdin).take());
                 return;
             }
             std::thread::park_timeout(TICK);
