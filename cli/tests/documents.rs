@@ -9,10 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use support::project::Project;
 
+/// One unit is a tree and one a chain: both have a boundary that tells a class.
 const FLOW: &str = r#"
 source "lines" { files "a.txt" }
 stage "words" { in "lines"; std "tokenize@1"; config { column "line" } }
+stage "known" { in "words"; std "filter@1"; config { where column="word" op="not-null" } }
 stage "counts" { in "words"; std "count@1"; config { by "word" } }
+stage "apart" { in "lines"; std "tokenize@1"; config { column "line" } }
+stage "total" { in "apart"; std "count@1"; config { by "word" } }
+sink "known" { in "known"; file "known.csv" }
+sink "total" { in "total"; file "total.csv" }
 sink "table" { in "counts"; file "counts.csv" }
 "#;
 
