@@ -1,4 +1,4 @@
-"""Puts the program `flowc` into the wheel, where FLOWC_BINARY names one: see `cargo xtask wheel`.
+"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them: see `cargo xtask wheel`.
 
 Without it, as `pip install ./sdk-python` builds it, the wheel holds the package alone, for any platform.
 """
@@ -17,6 +17,8 @@ class ProgramHook(BuildHookInterface[Any]):
         program = os.environ.get("FLOWC_BINARY")
         if program and version == "standard":
             build_data["shared_scripts"][program] = "flowc"
+            if sql := os.environ.get("FLOWC_SQL_BINARY"):
+                build_data["shared_scripts"][sql] = "flowc-sql"
             build_data["pure_python"] = False
             # Any Python 3 of this platform: the program needs none.
             build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

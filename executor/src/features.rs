@@ -19,7 +19,7 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 5] = [
+pub const FEATURES: [Feature; 6] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
@@ -27,6 +27,7 @@ pub const FEATURES: [Feature; 5] = [
     },
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
+    Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },
     feature("wasi", cfg!(feature = "wasi")),
     WORKERS,
 ];

@@ -144,7 +144,8 @@ pub struct OutputDescription {
 pub struct Problem {
     /// What is wrong, for people.
     pub message: String,
-    /// JSON pointer into the config (`/columns/0`), which the planner maps to the text.
+    /// JSON pointer into the config (`/columns/0`), or a part of a statement
+    /// ([`statement_path`](crate::statement_path)), which the planner maps to the text.
     pub config_path: Option<String>,
     /// What to do about it.
     pub help: Option<String>,

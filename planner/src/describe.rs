@@ -13,6 +13,7 @@ use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::plan::{Class, OutputColumn, Rows};
 use crate::quantity::count;
 use crate::read::Name;
+use crate::text::Texts;
 use crate::wiring::{Origin, Resolved};
 
 /// A stage with its config and its checked description.
@@ -38,12 +39,17 @@ pub fn rejects_schema() -> SchemaRef {
 }
 
 impl Descriptions {
-    pub(crate) fn new(resolved: &Resolved, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Self {
+    pub(crate) fn new(
+        resolved: &Resolved,
+        texts: &Texts,
+        catalogue: &mut dyn Catalogue,
+        problems: &mut Problems,
+    ) -> Self {
         let mut descriptions = Self::default();
         descriptions.ask_sources(resolved, catalogue, problems);
         let mut configs = configs(resolved, problems);
         for level in levels(resolved) {
-            descriptions.ask_level(resolved, &level, &mut configs, catalogue, problems);
+            descriptions.ask_level(resolved, &level, &mut configs, texts, catalogue, problems);
         }
         descriptions
     }
@@ -86,6 +92,7 @@ impl Descriptions {
         resolved: &Resolved,
         level: &[usize],
         configs: &mut HashMap<usize, Config>,
+        texts: &Texts,
         catalogue: &mut dyn Catalogue,
         problems: &mut Problems,
     ) {
@@ -111,7 +118,10 @@ impl Descriptions {
                         config.is_as_given() || problem.config_path.as_deref().is_some_and(|path| config.is_given(path))
                     };
                     for problem in std::iter::once(first).chain(also).filter(is_given) {
-                        let at = problem.config_path.as_deref().map(|path| config.place(path));
+                        let at = problem
+                            .config_path
+                            .as_deref()
+                            .map(|path| declared.statement_part(texts, path).unwrap_or_else(|| config.place(path)));
                         let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
                         let place = at.unwrap_or(declared.name.place);
                         let told = match problem.blame {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::place::Place;
 use crate::read::form::{self, Form};
+use crate::statement;
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
@@ -40,7 +41,10 @@ impl Document {
         let mut scope = params(&raw, settings, is_whole, problems);
         let mut unroll = Unroll { nodes: Vec::new(), problems, too_long: false, is_whole };
         raw.into_iter().filter(|node| node.name != "param").for_each(|node| unroll.add(node, &mut scope, false));
-        Self { nodes: unroll.nodes, is_whole }
+        let mut nodes = unroll.nodes;
+        let stages = nodes.iter_mut().filter(|node| node.name == "stage");
+        stages.for_each(|stage| statement::fill(texts, stage, problems));
+        Self { nodes, is_whole }
     }
 }
 
@@ -83,7 +87,7 @@ fn include_paths(texts: &Texts, file: usize, node: &Node, problems: &mut Problem
     let mut paths = Vec::new();
     for arg in &node.args {
         let remedy = "copy the text to this machine first, and name its path";
-        match form::path("include", arg, remedy, problems).map(|written| texts.file(file).include_path(written)) {
+        match form::path("include", arg, remedy, problems).map(|written| texts.file(file).relative(written)) {
             Some(Some(path)) => paths.push((arg.place, path)),
             Some(None) => problems.at(arg.place, ExpansionProblem::IncludeParam),
             None => {}

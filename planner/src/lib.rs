@@ -26,6 +26,7 @@ mod read;
 pub mod render;
 mod secret;
 mod serialization;
+mod statement;
 mod syntax;
 mod targets;
 mod text;
@@ -41,6 +42,7 @@ pub use diagnostic::{
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
 pub use lock_changes::LockChange;
+pub use statement::statement_path;
 pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Branch, Unit, stored_edges, units};
@@ -82,8 +84,8 @@ pub fn source_place(texts: &Texts, settings: &Settings, source: &str) -> Option<
 fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Option<Plan> {
     texts.syntax_problems(problems);
     let pipeline = Pipeline::new(Document::new(texts, settings, problems), problems);
-    let resolved = Resolved::new(pipeline, catalogue, problems);
-    let mut descriptions = Descriptions::new(&resolved, catalogue, problems);
+    let resolved = Resolved::new(pipeline, texts, catalogue, problems);
+    let mut descriptions = Descriptions::new(&resolved, texts, catalogue, problems);
     serialization::check(&resolved, &descriptions, settings, problems);
     targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {

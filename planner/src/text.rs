@@ -1,6 +1,7 @@
-//! The texts of a pipeline: the main file and what it includes. The caller reads files; the planner says which.
+//! The texts of a pipeline: the main file, what it includes, and the statements of its stages. The caller reads files; the planner says which.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use miette::NamedSource;
@@ -8,6 +9,7 @@ use miette::NamedSource;
 use crate::diagnostic::{Problems, Source};
 use crate::pattern::normal;
 use crate::place::Place;
+use crate::statement;
 use crate::syntax::{self, Node};
 
 /// Text of all files of a pipeline.
@@ -29,7 +31,7 @@ pub(crate) struct File {
     syntax: Problems,
 }
 
-/// A file that a text includes and that has not been added yet.
+/// A file that a text includes, or that holds the statement of a stage, and that has not been added yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncludeRequest {
     /// The path of the file that includes it.
@@ -50,7 +52,7 @@ impl Texts {
     pub fn missing_includes(&self) -> Vec<IncludeRequest> {
         let mut requests: Vec<IncludeRequest> = Vec::new();
         for file in &self.files {
-            for path in file.includes() {
+            for path in file.includes().chain(file.statements()) {
                 let known = self.by_path.contains_key(&path) || self.unreadable.contains_key(&path);
                 if !known && requests.iter().all(|request| request.path != path) {
                     requests.push(IncludeRequest { from: file.path.clone(), path });
@@ -67,7 +69,11 @@ impl Texts {
         }
         let text: Arc<str> = text.into();
         let mut syntax = Problems::default();
-        let nodes = syntax::parse(&text, self.files.len() as u32, &mut syntax);
+        let is_statement = self.files.iter().any(|file| file.statements().any(|statement| statement == path));
+        let nodes = match is_statement {
+            true => Vec::new(),
+            false => syntax::parse(&text, self.files.len() as u32, &mut syntax),
+        };
         self.by_path.insert(path.to_owned(), self.files.len());
         self.files.push(File { path: path.to_owned(), text, nodes, syntax });
     }
@@ -120,6 +126,11 @@ impl Texts {
         format!("{}:{line}", file.path)
     }
 
+    /// The place of a part of a value, which is written at `whole`.
+    pub(crate) fn part(&self, whole: Place, value: &str, bytes: Range<usize>) -> Place {
+        statement::place_of(&self.files[whole.file as usize].text, whole, value, bytes)
+    }
+
     /// The pipeline's name: the main file's stem.
     pub(crate) fn pipeline(&self) -> String {
         let name = &self.files[0].path;
@@ -132,11 +143,16 @@ impl File {
     /// The paths that the file includes, resolved.
     fn includes(&self) -> impl Iterator<Item = String> {
         let includes = self.nodes.iter().filter(|node| node.name == "include");
-        includes.flat_map(|node| &node.args).filter_map(|arg| self.include_path(arg.value.as_str()?))
+        includes.flat_map(|node| &node.args).filter_map(|arg| self.relative(arg.value.as_str()?))
     }
 
-    /// The path that an `include` in this file means; none where it holds a parameter.
-    pub(crate) fn include_path(&self, written: &str) -> Option<String> {
+    /// The paths of the statements that stages of the file name.
+    fn statements(&self) -> impl Iterator<Item = String> {
+        statement::files(&self.nodes).into_iter().filter_map(|arg| self.relative(arg.value.as_str()?))
+    }
+
+    /// The file that a path in this file means; none where it holds a parameter.
+    pub(crate) fn relative(&self, written: &str) -> Option<String> {
         (!written.contains("${")).then(|| join(&self.path, written))
     }
 }

@@ -8,6 +8,7 @@ use crate::catalogue::{Blame, Catalogue, OwnFiles, Problem, Signature};
 use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
 use crate::plan::Code;
 use crate::read::{Pipeline, StageDecl, Wire};
+use crate::text::Texts;
 
 /// What fills a stream. Numbers count declarations in the order of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,11 +30,16 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    pub(crate) fn new(pipeline: Pipeline, catalogue: &mut dyn Catalogue, problems: &mut Problems) -> Self {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        texts: &Texts,
+        catalogue: &mut dyn Catalogue,
+        problems: &mut Problems,
+    ) -> Self {
         let (sources, sinks) = (&pipeline.sources, &pipeline.sinks);
         let sources = sources.iter().filter_map(|source| source.spec.as_ref());
         catalogue.leave_out(&OwnFiles::new(sources, sinks.iter().filter_map(|sink| sink.spec.as_ref())));
-        let signatures = signatures(&pipeline.stages, catalogue, problems);
+        let signatures = signatures(&pipeline.stages, texts, catalogue, problems);
         check_isolation(&pipeline.stages, catalogue, problems);
         let names = Names::new(&pipeline, &signatures);
         let wired = pipeline.stages.iter().zip(&signatures).map(|(stage, signature)| match signature {
@@ -56,24 +62,26 @@ impl Resolved {
 /// What is behind each stage's code; each code is asked for once.
 fn signatures(
     stages: &[StageDecl],
+    texts: &Texts,
     catalogue: &mut dyn Catalogue,
     problems: &mut Problems,
 ) -> Vec<Option<Rc<Signature>>> {
-    let codes = stages.iter().filter_map(|stage| stage.code.as_ref());
-    let places: BTreeMap<&Code, _> = codes.rev().map(|(code, place)| (code, *place)).collect();
+    let codes = stages.iter().rev().filter_map(|stage| Some((stage, stage.code.as_ref()?)));
+    let places: BTreeMap<&Code, _> = codes.map(|(stage, (code, place))| (code, (stage, *place))).collect();
     let asked: Vec<Code> = places.keys().map(|code| (*code).clone()).collect();
     let mut known: HashMap<&Code, Rc<Signature>> = HashMap::new();
-    for ((code, place), answer) in places.iter().zip(catalogue.signatures(&asked)) {
+    for ((code, (stage, place)), answer) in places.iter().zip(catalogue.signatures(&asked)) {
         match answer {
             Ok(signature) if signature.outputs.is_empty() => {
                 let message = "it has no outputs".to_owned();
                 problems.at(*place, StageProblem::Contract { code: code.to_string(), message });
             }
             Ok(signature) => drop(known.insert(code, Rc::new(signature))),
-            Err(Problem { message, help, blame, .. }) => {
+            Err(Problem { message, help, blame, config_path, .. }) => {
                 let code = code.to_string();
+                let part = config_path.and_then(|path| stage.statement_part(texts, &path));
                 problems.at(
-                    *place,
+                    part.unwrap_or(*place),
                     match blame {
                         Blame::Lock => StageProblem::AgainstLock { code, message, help },
                         Blame::Machine => StageProblem::Machine { code, message, help },

@@ -1,4 +1,4 @@
-//! One wheel with the program and the Python package, and environments that it is installed into.
+//! One wheel with the programs and the Python package, and environments that it is installed into.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::{process, python};
 
 /// `cargo xtask wheel --help` and `cargo xtask install --help`.
 pub(crate) const HELP: &str = "\
-Builds one wheel with the program `flowc` and the Python package `flowc`, in target/wheels.
+Builds one wheel with the programs `flowc` and `flowc-sql` and the Python package `flowc`, in target/wheels.
 
 Usage: cargo xtask wheel
        cargo xtask install [ENVIRONMENT]
@@ -23,7 +23,8 @@ active one ($VIRTUAL_ENV), or .venv in the checkout.
 
 /// Builds the wheel.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    let wheel = make(workspace, &python::uv(workspace)?, &workspace.build_flowc()?)?;
+    workspace.build_all()?;
+    let wheel = make(workspace, &python::uv(workspace)?)?;
     println!("{}", wheel.display());
     Ok(())
 }
@@ -33,7 +34,8 @@ pub(crate) fn install(workspace: &Workspace, environment: Option<&str>) -> Resul
     let uv = python::uv(workspace)?;
     let active = || std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
     let environment = environment.map(PathBuf::from).or_else(active).unwrap_or_else(|| workspace.root.join(".venv"));
-    let wheel = make(workspace, &uv, &workspace.build_flowc()?)?;
+    workspace.build_all()?;
+    let wheel = make(workspace, &uv)?;
     install_into(&uv, &wheel, &environment)?;
     println!("{}", environment.join("bin/flowc").display());
     Ok(())
@@ -43,7 +45,7 @@ pub(crate) fn install(workspace: &Workspace, environment: Option<&str>) -> Resul
 pub(crate) fn test(workspace: &Workspace, uv: &OsString) -> Result<()> {
     let fresh = tempfile::tempdir()?;
     let environment = fresh.path().join("environment");
-    let wheel = make(workspace, uv, &workspace.target.join("release/flowc"))?;
+    let wheel = make(workspace, uv)?;
     install_into(uv, &wheel, &environment)?;
     let program = |name: &str| {
         let mut command = Command::new(environment.join("bin").join(name));
@@ -54,15 +56,16 @@ pub(crate) fn test(workspace: &Workspace, uv: &OsString) -> Result<()> {
     process::run(program("python").args(["-c", "import flowc; flowc.run('hello/flow.kdl')"]))
 }
 
-/// Builds the wheel with this program in it.
-fn make(workspace: &Workspace, uv: &OsString, program: &Path) -> Result<PathBuf> {
+/// Builds the wheel with the programs that were built.
+fn make(workspace: &Workspace, uv: &OsString) -> Result<PathBuf> {
     let folder = workspace.target.join("wheels");
     match fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
         _ => {}
     }
     let mut build = python::run(workspace, uv, &["hatchling", "build", "--target", "wheel", "--directory"]);
-    process::run(build.arg(&folder).env("FLOWC_BINARY", program))?;
+    build.env("FLOWC_BINARY", workspace.program("flowc")).env("FLOWC_SQL_BINARY", workspace.program("flowc-sql"));
+    process::run(build.arg(&folder))?;
     let entries = fs::read_dir(&folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
     let mut wheels = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     match (wheels.pop(), wheels.is_empty()) {

@@ -83,7 +83,7 @@ impl Workspace {
         Ok(path)
     }
 
-    /// Builds flowc as it is installed, and says where it is.
+    /// Builds flowc without the program of its SQL stages, and says where it is.
     ///
     /// # Errors
     /// If it does not compile.
@@ -91,14 +91,27 @@ impl Workspace {
         self.build("flowc")
     }
 
-    /// Builds all programs, and says where one is. One program alone would have fewer features on in the crates that it
-    /// shares with the others, and these would be compiled once more for the tests.
+    /// Builds all programs but that of SQL stages, which takes as long as all others, and says where one is. One program alone
+    /// would have fewer features on in the crates that it shares with the others, and these would be compiled several times.
     ///
     /// # Errors
     /// If one of them does not compile.
     pub fn build(&self, program: &str) -> Result<PathBuf> {
-        process::run(self.cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))?;
-        Ok(self.target.join("release").join(program))
+        process::run(self.cargo().args(["build", "--release", "--locked", "--bins"]))?;
+        Ok(self.program(program))
+    }
+
+    /// Builds everything that is installed.
+    ///
+    /// # Errors
+    /// If it does not compile.
+    pub(crate) fn build_all(&self) -> Result<()> {
+        process::run(self.cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))
+    }
+
+    /// Where a program is once it was built.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
     }
 
     /// Where the text of the crates is gathered: pipelines find it there, wherever cargo builds.

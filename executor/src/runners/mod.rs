@@ -17,6 +17,8 @@ mod processes;
 mod python;
 #[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "sql")]
+mod sql;
 #[cfg(feature = "workers")]
 mod workers;
 
@@ -210,6 +212,8 @@ fn kinds(lent: &Lent<'_>) -> Result<Vec<Box<dyn StageKind>>, Error> {
         python::kind(lent),
         #[cfg(feature = "containers")]
         containers::kind(lent),
+        #[cfg(feature = "sql")]
+        sql::kind(lent),
     ];
     kinds.into_iter().collect()
 }

@@ -34,6 +34,13 @@ pub enum Code {
         /// Which of the program's stages; nothing where there is but one.
         entry: String,
     },
+    /// A query over the stage's inputs.
+    Sql {
+        /// The statement.
+        statement: String,
+        /// The names of its tables, which are those of the input ports.
+        tables: Vec<String>,
+    },
 }
 
 impl Code {
@@ -43,6 +50,7 @@ impl Code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
+            Code::Sql { .. } => "sql",
         }
     }
 
@@ -52,6 +60,7 @@ impl Code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
+            Code::Sql { .. } => Some("flowc-sql"),
         }
     }
 
@@ -75,6 +84,25 @@ impl std::fmt::Display for Entry<'_> {
     }
 }
 
+/// Characters of a statement that are shown.
+const SHOWN: usize = 60;
+
+/// A statement as its beginning. What is cut off is named by a digest, so that different statements look different.
+struct OneLine<'a>(&'a str);
+
+impl std::fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let line = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
+        match line.char_indices().nth(SHOWN) {
+            None if line.len() == self.0.len() => f.write_str(&line),
+            cut => {
+                let shown = &line[..cut.map_or(line.len(), |(at, _)| at)];
+                write!(f, "{}… ({})", shown.trim_end(), &blake3::hash(self.0.as_bytes()).to_hex()[..8])
+            }
+        }
+    }
+}
+
 /// Whether the entry of a Python stage is a program that serves the stage protocol by itself, and not a stage's name.
 pub fn is_server(entry: &str) -> bool {
     entry.ends_with(".py")
@@ -89,6 +117,22 @@ impl std::fmt::Display for Code {
             Code::Python { dir, entry } => write!(f, "python {dir}{}", Entry(entry)),
             Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
+            Code::Sql { statement, .. } => write!(f, "sql {}", OneLine(statement)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_statements_look_different() {
+        let shown = |statement: &str| Code::Sql { statement: statement.to_owned(), tables: Vec::new() }.to_string();
+        assert_eq!(shown("SELECT a FROM t"), "sql SELECT a FROM t");
+        assert_ne!(shown("SELECT 'a b'"), shown("SELECT 'a\nb'"));
+        let long = |last: &str| shown(&format!("SELECT {}, {last} FROM t", "column, ".repeat(20)));
+        assert!(long("a").chars().count() < 90, "{}", long("a"));
+        assert_ne!(long("a"), long("b"));
     }
 }

@@ -3,6 +3,7 @@
 use super::form::{self, Children, Form, Takes};
 use crate::diagnostic::{Problems, StageProblem, either, list};
 use crate::plan::{Code, is_server};
+use crate::statement::{FILE, SQL};
 use crate::syntax::{Arg, Node};
 
 /// A node that names code.
@@ -22,6 +23,8 @@ enum Value {
     Name,
     /// What to do is said where it is the address of something elsewhere.
     Path(&'static str),
+    /// It may be in a file of its own.
+    Statement,
 }
 
 /// What to do about code that is elsewhere.
@@ -30,7 +33,7 @@ const FETCH: &str = "copy the code to this machine first, and name its path";
 const REFER: &str = "name the image as Docker and Podman do, without a scheme: `registry.example/name:tag`";
 
 /// All of them.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind { node: "std", example: "std \"count@1\"", value: Value::Name, entry: None, code: |name, _| Code::Std(name) },
     Kind {
         node: "wasm",
@@ -67,10 +70,17 @@ const KINDS: [Kind; 6] = [
         entry: Some(any_entry),
         code: |reference, entry| Code::Image { reference, entry },
     },
+    Kind {
+        node: SQL,
+        example: "sql \"SELECT ...\"",
+        value: Value::Statement,
+        entry: None,
+        code: |statement, _| Code::Sql { statement, tables: Vec::new() },
+    },
 ];
 
 /// Nodes that are to name code one day.
-const RESERVED: [&str; 2] = ["wgsl", "sql"];
+const RESERVED: [&str; 1] = ["wgsl"];
 
 /// The names of all nodes that name code.
 const NAMES: [&str; KINDS.len()] = {
@@ -122,12 +132,16 @@ pub(super) fn read<'a>(
 
 impl Kind {
     fn read<'a>(&self, child: &'a Node, problems: &mut Problems) -> Option<(Code, &'a Arg)> {
-        let props: &'static [&'static str] = if self.entry.is_some() { &["entry"] } else { &[] };
+        let props: &'static [&'static str] = match (&self.value, self.entry) {
+            (Value::Statement, _) => &[FILE],
+            (_, Some(_)) => &["entry"],
+            (_, None) => &[],
+        };
         let form = Form { takes: Takes::One(self.example), props, children: Children::None };
         form.check(child, &format!("`{}`", self.node), problems);
         let arg = child.args.first()?;
         let text = match self.value {
-            Value::Name => form::string(self.node, arg, problems)?,
+            Value::Name | Value::Statement => form::string(self.node, arg, problems)?,
             Value::Path(remedy) => form::path(self.node, arg, remedy, problems)?,
         };
         if text.is_empty() {

@@ -8,7 +8,9 @@ use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
+use crate::statement::{self, SQL};
 use crate::syntax::{Arg, Node, Value};
+use crate::text::Texts;
 
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
@@ -26,8 +28,10 @@ const FORM: Form = Form {
 pub(crate) struct StageDecl {
     pub(crate) name: Name,
     pub(crate) inputs: Vec<Wire>,
-    /// None where something in it is wrong; its outputs are unknown then.
+    /// None where something in it is wrong; its outputs are unknown then. The place is that of its value.
     pub(crate) code: Option<(Code, Place)>,
+    /// Where its statement is, if it has one.
+    pub(crate) statement: Option<Place>,
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
@@ -54,7 +58,11 @@ impl StageDecl {
         let name = super::name(&node, taken, problems);
         let label = name.as_ref().map_or("?", |name| &name.text);
         let inputs = wires(&node, problems);
-        let code = code::read(&node, label, FORM.children, problems).map(|(code, arg)| (code, arg.place));
+        let read = code::read(&node, label, FORM.children, problems);
+        let statement = read.as_ref().filter(|(code, _)| matches!(code, Code::Sql { .. })).map(|(_, arg)| arg.place);
+        // A file of its own is no place in the text of the stage.
+        let named = node.child(SQL).filter(|child| statement.is_some_and(|place| place.file != child.place.file));
+        let code = read.map(|(code, arg)| (with_tables(code, &inputs), named.map_or(arg.place, |child| child.place)));
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
@@ -66,7 +74,24 @@ impl StageDecl {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, config, limits, isolation, serialization, secrets })
+        Some(Self { name: name?, inputs, code, statement, config, limits, isolation, serialization, secrets })
+    }
+
+    /// The part of the stage's statement that a problem names by this path.
+    pub(crate) fn statement_part(&self, texts: &Texts, path: &str) -> Option<Place> {
+        let (Some((Code::Sql { statement, .. }, _)), Some(whole)) = (&self.code, self.statement) else { return None };
+        Some(texts.part(whole, statement, statement::part(path)?))
+    }
+}
+
+/// The tables of a statement have the names of the stage's inputs.
+fn with_tables(code: Code, inputs: &[Wire]) -> Code {
+    match code {
+        Code::Sql { statement, .. } => {
+            let names = inputs.iter().filter_map(|wire| wire.port.as_ref().or(wire.stream.as_ref()));
+            Code::Sql { statement, tables: names.cloned().collect() }
+        }
+        other => other,
     }
 }
 

@@ -9,7 +9,7 @@ use flowc_planner::catalogue::{
 };
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::{Class, Code, Format, Isolate, OutputColumn, Purity, Rows, Serialization, SourceSpec};
-use flowc_planner::{Outcome, Settings, Texts};
+use flowc_planner::{Outcome, Settings, Texts, statement_path};
 use serde_json::{Value, json};
 
 /// Stages `tokenize`, `count`, `first`, `keep`, `lookup`, `split`, `generate`, `options`, `times`, `marked` and the
@@ -26,7 +26,29 @@ fn name(code: &Code) -> &str {
         Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => {
             name
         }
+        Code::Sql { .. } => "sql",
     }
+}
+
+/// The statement `name` reads a column of the first table; `oops` in a statement is a mistake.
+fn sql(statement: &str, tables: &[String]) -> Result<Signature, Problem> {
+    if let Some(start) = statement.find("oops") {
+        let config_path = Some(statement_path(start..start + 4));
+        return Err(Problem { message: "not SQL".to_owned(), config_path, ..Problem::default() });
+    }
+    let known = signature("keep@1").unwrap();
+    let config_schema = json!({"type": "object", "properties": {}, "required": []});
+    Ok(Signature { inputs: tables.to_vec(), config_schema, ..known })
+}
+
+fn describe_sql(statement: &str, inputs: &[SchemaRef]) -> Result<Description, Problem> {
+    if let Some(start) = statement.find("lost") {
+        let config_path = Some(statement_path(start..start + 4));
+        return Err(Problem { message: "there is no column `lost`".to_owned(), config_path, ..Problem::default() });
+    }
+    let inputs: Vec<_> = inputs.iter().map(|_| input(Class::Whole, vec![0])).collect();
+    let outputs = vec![new_rows(vec![Field::new("total", DataType::Int64, true)])];
+    Ok(Description { inputs, outputs, partial: None, parts: 1 })
 }
 
 fn signature(name: &str) -> Option<Signature> {
@@ -135,6 +157,9 @@ fn columns(schema: &Schema, names: Option<&Value>, path: &str) -> Result<Vec<usi
 }
 
 fn describe(question: &Question) -> Result<Description, Problem> {
+    if let Code::Sql { statement, .. } = &question.code {
+        return describe_sql(statement, &question.inputs);
+    }
     let name = name(&question.code);
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
@@ -215,7 +240,11 @@ impl Catalogue for Table {
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
         let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");
-        codes.iter().map(|code| signature(name(code)).ok_or_else(unknown)).collect()
+        let signature = |code: &Code| match code {
+            Code::Sql { statement, tables } => sql(statement, tables),
+            code => signature(name(code)).ok_or_else(unknown),
+        };
+        codes.iter().map(signature).collect()
     }
 
     fn describe(&mut self, questions: &[Question]) -> Vec<Result<Description, Problem>> {
@@ -236,13 +265,14 @@ impl Catalogue for Table {
     }
 }
 
-/// Plans a text by itself. `include` finds `common.kdl`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
+/// Plans a text by itself. `include` finds `common.kdl`, and `sql` the file `totals.sql`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
 /// a way to isolate stages.
 pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
     let mut texts = Texts::new("case.kdl", text.to_owned());
     while let Some(request) = texts.missing_includes().pop() {
         match request.path.as_str() {
             "common.kdl" => texts.add("common.kdl", "source \"shared\" { files \"shared.csv\" }\n".into()),
+            "totals.sql" => texts.add("totals.sql", "SELECT\n  lost\nFROM s -- {\n".into()),
             "round.kdl" => texts.add("round.kdl", "include \"case.kdl\"\n".into()),
             path => texts.add_unreadable(path, "no such file"),
         }

@@ -1,0 +1,52 @@
+//! The program that serves SQL stages: DataFusion behind the stage protocol.
+//!
+//! flowc starts it in a sandbox and asks it what a query is (`served`), before it has it run (`run`).
+//!
+//! - `session`: the engine, set up so that results are the same bytes every time;
+//! - `statement`: a statement's text, and its normal form;
+//! - `planning`: from a statement to an optimised plan, and `problems` with their places;
+//! - `shape`: what a plan needs of its inputs before it can answer: a row, rows of one key, or all;
+//! - `rules`: what is added to the engine's own rules;
+//! - `sums`: sums and what is made of them, without rounding;
+//! - `extremes`: the least and the greatest of floats;
+//! - `table`: the rows of an input.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+// The sums of SQL stages are those of the standard stage `aggregate`.
+#[path = "../../../stdlib-stages/aggregate/src/big.rs"]
+mod big;
+#[path = "../../../stdlib-stages/aggregate/src/exact.rs"]
+mod exact;
+mod extremes;
+mod planning;
+mod problems;
+mod rules;
+mod run;
+mod served;
+mod session;
+mod shape;
+mod stack;
+mod statement;
+mod sums;
+mod table;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use flowc_flight::serve::{Location, input_ended, serve};
+
+use crate::served::SqlStages;
+
+fn main() -> ExitCode {
+    let Ok(location) = Location::of_environment() else {
+        eprintln!("flowc-sql serves the SQL stages of flowc, which starts it; there is nothing to do for it here");
+        return ExitCode::FAILURE;
+    };
+    match serve(Arc::new(SqlStages), &location, input_ended()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", location.listen);
+            ExitCode::FAILURE
+        }
+    }
+}

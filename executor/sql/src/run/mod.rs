@@ -1,0 +1,94 @@
+//! Queries at work.
+
+mod failure;
+mod parts;
+mod query;
+mod rows;
+
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_cast::cast;
+use arrow_schema::{DataType, SchemaRef};
+use flowc_planner::catalogue::Problem;
+use flowc_planner::key::Phase;
+use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_sql_process::query::{Opening, Query};
+
+pub(crate) use crate::run::parts::part_schema;
+use crate::run::parts::table_of;
+use crate::run::query::{QueryInstance, Step};
+use crate::run::rows::{Expressions, RowInstance};
+use crate::served::shaped;
+use crate::session::Room;
+use crate::shape::{Order, Run};
+use crate::stack::deep;
+use crate::table::Table;
+
+/// The part of a query's memory that keeps rows of its inputs; the engine has the rest.
+const HELD: u64 = 4;
+
+/// Opens invocations of queries.
+pub(crate) struct SqlRunner;
+
+impl Runner for SqlRunner {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let failed = |fault| StageError::new(&*invocation.stage, fault);
+        let unread = |error: serde_json::Error| failed(StageFault::Contract(format!("no query: {error}")));
+        let query = Query::named(&invocation.stage).map_err(unread)?;
+        let opening: Opening = serde_json::from_str(&invocation.config).map_err(unread)?;
+        deep(|| open(invocation, &query, &opening, outlet)).map_err(failed)
+    }
+}
+
+fn open(
+    invocation: &Invocation,
+    query: &Query,
+    opening: &Opening,
+    outlet: Box<dyn Outlet>,
+) -> Result<Box<dyn Instance>, StageFault> {
+    let memory = invocation.limits.memory;
+    let room = Room { memory: memory.map(|bytes| (bytes - bytes / HELD) as usize), ..Room::default() };
+    let held = memory.map_or(usize::MAX, |bytes| (bytes / HELD) as usize / opening.tables.len().max(1));
+    let given: Vec<Arc<Table>> =
+        opening.tables.iter().map(|schema| Arc::new(Table::new(schema.clone(), held))).collect();
+    let tables = match invocation.phase {
+        Phase::Run | Phase::Partial => given.clone(),
+        Phase::Merge | Phase::Finish => vec![Arc::new(Table::new(parted(opening)?, 0))],
+    };
+    let (planned, shape, schema) = shaped(query, &tables, &opening.config, room).map_err(refused)?;
+    for (table, input) in tables.iter().zip(shape.inputs) {
+        table.set_reads(input.reads);
+    }
+    let (stage, context) = (invocation.stage.clone(), planned.context);
+    let (plan, step) = match (shape.run, invocation.phase) {
+        (Run::Rows(rows), _) => {
+            let expressions = Expressions::new(&context, &rows, &schema)?;
+            return Ok(Box::new(RowInstance { stage, expressions, outlet, before: 0 }));
+        }
+        (Run::Query { plan, order }, _) => (plan, Step::All(order)),
+        (Run::Parts { plan }, Phase::Run) => (plan, Step::All(Order::Columns)),
+        (Run::Parts { plan }, Phase::Partial) => (plan, Step::Part),
+        (Run::Parts { plan }, Phase::Merge) => (plan, Step::Merge),
+        (Run::Parts { plan }, Phase::Finish) => (plan, Step::Finish),
+    };
+    // Columns of parts have their own names.
+    let schema = if matches!(step, Step::Part | Step::Merge) { invocation.outputs[0].schema.clone() } else { schema };
+    Ok(Box::new(QueryInstance { stage, memory, context, plan, step, schema, given, outlet }))
+}
+
+/// The columns of the table that the parts of an invocation are made of.
+fn parted(opening: &Opening) -> Result<SchemaRef, StageFault> {
+    let table = opening.tables.first().and_then(table_of);
+    table.ok_or_else(|| StageFault::Contract("parts do not say of which table they are".to_owned()))
+}
+
+fn refused(problems: Vec<Problem>) -> StageFault {
+    let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
+    StageFault::Problem { message: messages.join("; "), config_path: None }
+}
+
+/// A column in the type that was described.
+fn described(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, arrow_schema::ArrowError> {
+    if column.data_type() == data_type { Ok(column.clone()) } else { cast(column, data_type) }
+}

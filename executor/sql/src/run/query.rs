@@ -1,0 +1,129 @@
+//! Queries that answer when all rows of the invocation are there.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_expr::PhysicalSortExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::SessionContext;
+use flowc_runner::{Batch, Instance, Outlet, StageError};
+use futures::StreamExt;
+
+use crate::rules::{sorted_by, sorted_by_all};
+use crate::run::described;
+use crate::run::failure::fault;
+use crate::run::parts::{finished, merged, part};
+use crate::shape::Order;
+use crate::stack::{deep, runtime};
+use crate::table::{ROW, Table};
+
+/// Such a query at work.
+pub(super) struct QueryInstance {
+    pub(super) stage: Arc<str>,
+    pub(super) memory: Option<u64>,
+    pub(super) context: SessionContext,
+    pub(super) plan: LogicalPlan,
+    pub(super) step: Step,
+    /// The columns of the result.
+    pub(super) schema: SchemaRef,
+    /// What comes in.
+    pub(super) given: Vec<Arc<Table>>,
+    pub(super) outlet: Box<dyn Outlet>,
+}
+
+/// What of a query is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// All of it.
+    All(Order),
+    /// A part, of the rows of a segment.
+    Part,
+    /// One part of several.
+    Merge,
+    /// The result, of parts.
+    Finish,
+}
+
+impl QueryInstance {
+    fn failed(&self, error: &DataFusionError) -> StageError {
+        StageError::new(&*self.stage, fault(error, self.memory))
+    }
+
+    /// Runs the query, and sends what it gives.
+    fn run(&mut self) -> Result<(), StageError> {
+        let runtime = runtime();
+        runtime.block_on(async {
+            let failed = |this: &Self, error: DataFusionError| this.failed(&error);
+            let plan = self.physical().await.map_err(|error| failed(self, error))?;
+            let batches = execute_stream(plan, self.context.task_ctx());
+            let mut batches = batches.map_err(|error| failed(self, error))?;
+            while let Some(batch) = batches.next().await {
+                let batch = batch.and_then(|batch| self.result(&batch)).map_err(|error| failed(self, error))?;
+                self.outlet.emit(0, batch)?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        let state = self.context.state();
+        let plan = state.create_physical_plan(&self.plan).await?;
+        match self.step {
+            Step::All(order) => ordered(plan, order),
+            Step::Part => part(&plan),
+            Step::Merge => merged(&plan, self.given[0].scan(&state, None, &[], None).await?),
+            Step::Finish => {
+                let parts = self.given[0].scan(&state, None, &[], None).await?;
+                ordered(finished(plan, &parts)?, Order::Columns)
+            }
+        }
+    }
+
+    /// A batch of the result, in the types that were described.
+    fn result(&self, batch: &RecordBatch) -> Result<Batch> {
+        let is_told = |(_, field): &(usize, &Arc<arrow_schema::Field>)| field.name() != ROW;
+        let schema = batch.schema();
+        let columns = schema.fields().iter().enumerate().filter(is_told).map(|(at, _)| batch.column(at));
+        let columns =
+            columns.zip(self.schema.fields()).map(|(column, field)| Ok(Some(described(column, field.data_type())?)));
+        Ok(Batch::new(batch.num_rows(), columns.collect::<Result<Vec<_>>>()?))
+    }
+}
+
+/// A plan whose rows are in this order.
+fn ordered(plan: Arc<dyn ExecutionPlan>, order: Order) -> Result<Arc<dyn ExecutionPlan>> {
+    match order {
+        Order::Given => Ok(plan),
+        Order::Columns => Ok(sorted_by_all(plan)),
+        Order::Driver => {
+            let number = plan.schema().index_of(ROW).map_err(|_| internal_datafusion_err!("rows have no numbers"))?;
+            let number = PhysicalSortExpr::new_default(Arc::new(Column::new(ROW, number)));
+            Ok(sorted_by(vec![number], plan))
+        }
+    }
+}
+
+impl Instance for QueryInstance {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        let taken = self.given[port].append(batch.columns(), batch.rows());
+        taken.map_err(|error| self.failed(&error))
+    }
+
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.boundary()
+    }
+
+    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), StageError> {
+        deep(|| self.run())?;
+        self.outlet.close()
+    }
+}

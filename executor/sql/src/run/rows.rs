@@ -1,0 +1,126 @@
+//! Queries that go row by row: expressions over the batches of the one input, as these come.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow_schema::{DataType, Schema, SchemaRef};
+use arrow_select::filter::prep_null_mask_filter;
+use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::prelude::SessionContext;
+use flowc_runner::{Batch, Instance, Outlet, Selection, StageError, StageFault};
+
+use crate::run::described;
+use crate::run::failure::fault;
+use crate::shape::RowByRow;
+use crate::stack::deep;
+
+/// Such a query at work.
+pub(super) struct RowInstance {
+    pub(super) stage: Arc<str>,
+    pub(super) expressions: Expressions,
+    pub(super) outlet: Box<dyn Outlet>,
+    /// How many rows came before.
+    pub(super) before: u64,
+}
+
+/// A query over the columns that it reads.
+pub(super) struct Expressions {
+    reads: SchemaRef,
+    filters: Vec<Arc<dyn PhysicalExpr>>,
+    /// The columns that are written, with their types.
+    written: Vec<(Arc<dyn PhysicalExpr>, DataType)>,
+}
+
+impl Expressions {
+    /// Those of a plan whose result has these columns.
+    ///
+    /// # Errors
+    /// If the engine does not take them.
+    pub(super) fn new(context: &SessionContext, rows: &RowByRow, schema: &SchemaRef) -> Result<Self, StageFault> {
+        let refused = |error: DataFusionError| fault(&error, None);
+        let fields = rows.reads().into_iter().map(|column| {
+            let (table, field) = rows.table.qualified_field(column);
+            (table.cloned(), field.clone())
+        });
+        let fields: Vec<_> = fields.collect();
+        let reads = Arc::new(Schema::new(fields.iter().map(|(_, field)| field.clone()).collect::<Vec<_>>()));
+        let table = DFSchema::new_with_metadata(fields, Default::default()).map_err(refused)?;
+        let state = context.state();
+        let physical = |expr: &Expr| state.create_physical_expr(expr.clone(), &table);
+        let filters = rows.filters.iter().map(physical).collect::<Result<_>>().map_err(refused)?;
+        let written = rows
+            .written()
+            .map(|output| Ok((physical(&rows.outputs[output])?, schema.field(output).data_type().clone())));
+        let written = written.collect::<Result<_>>().map_err(refused)?;
+        Ok(Self { reads, filters, written })
+    }
+
+    /// The rows that are left, and the columns that are written of them. Columns after those that are read stay as they are.
+    fn answer(&self, batch: &Batch) -> Result<Batch> {
+        let reads: Vec<usize> = (0..self.reads.fields().len()).collect();
+        let mut left = batch.clone();
+        for filter in &self.filters {
+            let read = left.project(self.reads.clone(), &reads)?;
+            left = left.select(&Selection::Mask(mask(filter, &read)?))?;
+        }
+        let read = left.project(self.reads.clone(), &reads)?;
+        let written = self.written.iter().map(|(expr, data_type)| {
+            let column = expr.evaluate(&read)?.into_array(read.num_rows())?;
+            Ok(Some(described(&column, data_type)?))
+        });
+        let written = written.collect::<Result<Vec<Option<ArrayRef>>>>()?;
+        let beside = left.columns()[reads.len()..].iter().cloned();
+        Ok(Batch::new(left.rows(), beside.chain(written).collect::<Vec<_>>()))
+    }
+
+    /// The first row that can't be answered by itself.
+    fn culprit(&self, batch: &Batch) -> Option<usize> {
+        let (mut start, mut rows) = (0, batch.rows());
+        self.answer(batch).err()?;
+        while rows > 1 {
+            let half = rows / 2;
+            match self.answer(&batch.slice(start, half)) {
+                Err(_) => rows = half,
+                Ok(_) => (start, rows) = (start + half, rows - half),
+            }
+        }
+        Some(start)
+    }
+}
+
+/// Where a condition holds.
+fn mask(filter: &Arc<dyn PhysicalExpr>, read: &RecordBatch) -> Result<BooleanArray> {
+    let holds = filter.evaluate(read)?.into_array(read.num_rows())?;
+    let holds =
+        holds.as_boolean_opt().ok_or_else(|| DataFusionError::Internal("a condition is no boolean".to_owned()))?;
+    Ok(if holds.nulls().is_some() { prep_null_mask_filter(holds) } else { holds.clone() })
+}
+
+impl Instance for RowInstance {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        let Self { expressions, stage, before, .. } = self;
+        let answer = deep(|| expressions.answer(&batch).map_err(|error| (expressions.culprit(&batch), error)));
+        let answer = answer.map_err(|(culprit, error)| {
+            let failed = StageError::new(&**stage, fault(&error, None));
+            let row = culprit.map(|row| *before + row as u64);
+            row.map_or(failed.clone(), |row| failed.at(port, row..row + 1))
+        })?;
+        self.before += batch.rows() as u64;
+        if answer.rows() == 0 { Ok(()) } else { self.outlet.emit(0, answer) }
+    }
+
+    fn boundary(&mut self) -> Result<(), StageError> {
+        self.outlet.boundary()
+    }
+
+    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), StageError> {
+        self.outlet.close()
+    }
+}

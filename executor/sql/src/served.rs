@@ -1,0 +1,134 @@
+//! What flowc asks before a query runs.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use datafusion::logical_expr::LogicalPlan;
+use flowc_flight::serve::{Served, ServedCode};
+use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
+use flowc_planner::key::StageDigest;
+use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
+use flowc_sql_process::query::Query;
+use serde_json::{Map, Value, json};
+
+use crate::planning::{Planned, plan};
+use crate::problems::{problems, together};
+use crate::run::{SqlRunner, part_schema};
+use crate::session::Room;
+use crate::shape::{self, Run, Shape};
+use crate::stack::deep;
+use crate::statement;
+use crate::table::Table;
+
+/// SQL stages. The name of a stage is its query.
+pub(crate) struct SqlStages;
+
+impl Served for SqlStages {
+    fn signature(&self, stage: &str) -> Result<Signature, Problem> {
+        let query = query(stage)?;
+        let refused = |error| together(problems(&error, &query.written, &query.tables));
+        deep(|| {
+            let doc = match &query.normal {
+                Some(normal) => normal.clone(),
+                None => statement::normal(&query.written).map_err(refused)?,
+            };
+            let parameters = statement::parameters(&doc).map_err(refused)?;
+            Ok(Signature {
+                digest: StageDigest::new([0; 32]),
+                doc,
+                inputs: query.tables.clone(),
+                outputs: vec!["out".to_owned()],
+                config_schema: config_schema(parameters.into_iter().collect()),
+                purity: Purity::Sandboxed,
+                runner: Default::default(),
+                unenforced: None,
+                chains: false,
+                serializations: Serialization::ALL.to_vec(),
+            })
+        })
+    }
+
+    fn describe(&self, stage: &str, config: Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem> {
+        let query = query(stage)?;
+        deep(|| {
+            let tables = inputs.iter().map(|schema| Arc::new(Table::new(schema.clone(), 0))).collect::<Vec<_>>();
+            let (planned, shape, schema) = shaped(&query, &tables, &config, Room::default()).map_err(together)?;
+            let partial = match &shape.run {
+                Run::Parts { plan } => Some(part_schema(&planned.context, plan, &inputs[0])),
+                Run::Rows(_) | Run::Query { .. } => None,
+            };
+            let refused = |error| together(problems(&error, &query.written, &query.tables));
+            Ok(described(&shape, &schema, partial.transpose().map_err(refused)?))
+        })
+    }
+
+    fn code(&self, _: &str, asked: &Limits) -> Result<ServedCode<'_>, Problem> {
+        // Whoever started the process measures time, and ends it.
+        let limits = Limits { memory: asked.memory, ..Limits::default() };
+        Ok(ServedCode { runner: &SqlRunner, digest: StageDigest::new([0; 32]), limits })
+    }
+}
+
+fn query(stage: &str) -> Result<Query, Problem> {
+    Query::named(stage).map_err(|error| Problem::new(format!("the query can't be read: {error}")))
+}
+
+/// Values of parameters are plain.
+fn config_schema(parameters: Vec<String>) -> Value {
+    let plain = json!({"type": ["string", "integer", "number", "boolean"]});
+    let properties: Map<String, Value> = parameters.iter().map(|name| (name.clone(), plain.clone())).collect();
+    json!({"type": "object", "properties": properties, "required": parameters, "additionalProperties": false})
+}
+
+/// A query with its shape and the columns of its result.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub(crate) fn shaped(
+    query: &Query,
+    tables: &[Arc<Table>],
+    config: &Value,
+    room: Room,
+) -> Result<(Planned, Shape, SchemaRef), Vec<Problem>> {
+    let planned = plan(query, tables, config, room)?;
+    let schema = result_schema(&planned.plan);
+    let shape = shape::of(planned.plan.clone(), &query.tables);
+    let shape = shape.map_err(|error| problems(&error, &query.written, &query.tables))?;
+    Ok((planned, shape, schema))
+}
+
+/// The columns of a result, in types that other stages know.
+fn result_schema(plan: &LogicalPlan) -> SchemaRef {
+    let field = |field: &Arc<Field>| Field::new(field.name(), plain(field.data_type()), field.is_nullable());
+    Arc::new(Schema::new(plan.schema().fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// Views are the engine's own business.
+fn plain(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8View => DataType::Utf8,
+        DataType::BinaryView => DataType::Binary,
+        other => other.clone(),
+    }
+}
+
+fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>) -> Description {
+    let (rows, columns) = match &shape.run {
+        Run::Rows(rows) => {
+            let column = |output| match rows.passed(output) {
+                Some(column) => OutputColumn::Passed { column },
+                None => OutputColumn::Written,
+            };
+            let kept = if rows.filters.is_empty() { Rows::Same { input: 0 } } else { Rows::Subset { input: 0 } };
+            (kept, (0..rows.outputs.len()).map(column).collect())
+        }
+        Run::Parts { .. } | Run::Query { .. } => (Rows::New, vec![OutputColumn::Written; schema.fields().len()]),
+    };
+    let inputs = shape.inputs.iter().map(|input| InputDescription {
+        class: input.class,
+        reads: input.reads.clone(),
+        keys: if input.class == Class::Keyed { input.keys.clone() } else { Vec::new() },
+    });
+    let outputs = vec![OutputDescription { schema: schema.clone(), rows, columns }];
+    Description { inputs: inputs.collect(), outputs, partial, parts: 1 }
+}

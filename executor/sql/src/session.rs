@@ -1,0 +1,99 @@
+//! The engine, set up so that equal inputs give equal bytes, however they are cut and whatever memory there is.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::config::Dialect;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::rules::{CheckedArithmetic, OrderedLimits, TieBreakers};
+use crate::{extremes, sums};
+
+/// The part of its memory that a sort keeps for merging what it has spilled.
+const MERGING: usize = 16;
+/// Consumers of memory that are named where there is too little.
+const NAMED: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+/// What a query may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room {
+    /// Bytes of memory.
+    pub(crate) memory: Option<usize>,
+    /// Rows of a batch, where they are not the engine's own.
+    pub(crate) batch_rows: Option<usize>,
+}
+
+/// A session without tables.
+///
+/// # Errors
+/// If there is no folder for temporary files.
+pub(crate) fn session(room: Room) -> Result<SessionContext> {
+    let state = SessionStateBuilder::new()
+        .with_config(config(room))
+        .with_runtime_env(runtime(room)?)
+        .with_default_features()
+        .with_analyzer_rule(Arc::new(CheckedArithmetic))
+        .with_analyzer_rule(Arc::new(OrderedLimits))
+        .with_physical_optimizer_rule(Arc::new(TieBreakers))
+        .build();
+    let context = SessionContext::new_with_state(state);
+    sums::functions().into_iter().chain(extremes::functions()).for_each(|function| context.register_udaf(function));
+    Ok(context)
+}
+
+/// Everything in one partition, and nothing that depends on how fast parts of a plan are.
+fn config(room: Room) -> SessionConfig {
+    let mut config = SessionConfig::new().with_target_partitions(1);
+    let options = config.options_mut();
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.catalog.information_schema = false;
+    options.execution.time_zone = Some("+00:00".to_owned());
+    options.execution.planning_concurrency = 1;
+    options.execution.collect_statistics = false;
+    options.execution.skip_partial_aggregation_probe_rows_threshold = usize::MAX;
+    if let Some(memory) = room.memory {
+        options.execution.sort_spill_reservation_bytes = memory / MERGING;
+        options.execution.sort_in_place_threshold_bytes =
+            options.execution.sort_in_place_threshold_bytes.min(memory / MERGING);
+    }
+    let optimizer = &mut options.optimizer;
+    optimizer.enable_round_robin_repartition = false;
+    optimizer.repartition_aggregations = false;
+    optimizer.repartition_joins = false;
+    optimizer.repartition_file_scans = false;
+    optimizer.repartition_windows = false;
+    optimizer.repartition_sorts = false;
+    optimizer.prefer_existing_union = true;
+    optimizer.enable_distinct_aggregation_soft_limit = false;
+    optimizer.enable_topk_aggregation = false;
+    optimizer.enable_dynamic_filter_pushdown = false;
+    optimizer.enable_topk_dynamic_filter_pushdown = false;
+    optimizer.enable_join_dynamic_filter_pushdown = false;
+    optimizer.enable_aggregate_dynamic_filter_pushdown = false;
+    optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    match room.batch_rows {
+        Some(rows) => config.with_batch_size(rows),
+        None => config,
+    }
+}
+
+/// What does not fit into memory goes to the folder that the program runs in, which flowc removes with it.
+fn runtime(room: Room) -> Result<Arc<RuntimeEnv>> {
+    let folder = std::env::current_dir()?;
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder]));
+    let builder = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
+    match room.memory {
+        Some(bytes) => {
+            let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED);
+            builder.with_memory_pool(Arc::new(pool)).build_arc()
+        }
+        None => builder.build_arc(),
+    }
+}

@@ -1,0 +1,88 @@
+//! A statement's text.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::{DataFusionError, Result, plan_err};
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// How deep a statement may be nested.
+const DEEPEST: usize = 200;
+
+/// The one query of a text.
+///
+/// # Errors
+/// If it is no SQL, or something else than one query.
+pub(crate) fn parse(text: &str) -> Result<Statement> {
+    let dialect = PostgreSqlDialect {};
+    let builder = DFParserBuilder::new(text).with_dialect(&dialect).with_recursion_limit(DEEPEST);
+    let mut statements = builder.build()?.parse_statements()?;
+    match (statements.pop_front(), statements.len()) {
+        (None, _) => plan_err!("there is no statement"),
+        (Some(_), 1..) => {
+            plan_err!("there are several statements; a stage has one: put the others into stages of their own")
+        }
+        (Some(Statement::Statement(statement)), 0) if matches!(*statement, ast::Statement::Query(_)) => {
+            Ok(Statement::Statement(statement))
+        }
+        (Some(_), 0) => plan_err!("a stage runs a query: `SELECT ...` or `WITH ... SELECT ...`"),
+    }
+}
+
+/// The text without what changes nothing: comments, white space, the case of keywords. The text itself where it would be read as
+/// something else then.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn normal(text: &str) -> Result<String> {
+    let statement = parse(text)?;
+    let normal = statement.to_string();
+    match parse(&normal) {
+        Ok(again) if again == statement => Ok(normal),
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// The names of the parameters in a text: `$day` is `day`.
+///
+/// # Errors
+/// If the text is no SQL.
+pub(crate) fn parameters(text: &str) -> Result<BTreeSet<String>> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize();
+    let tokens = tokens.map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
+    let name = |token| match token {
+        Token::Placeholder(name) => Some(name.trim_start_matches('$').to_owned()),
+        _ => None,
+    };
+    Ok(tokens.into_iter().filter_map(name).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_nothing_is_not_in_the_normal_form() {
+        let plain = normal("SELECT a, sum(b) AS total FROM t WHERE c = 'x  y' GROUP BY a").unwrap();
+        let other = "select a,\n  sum(b) as total -- how much\nfrom t /* all */ where c='x  y'\ngroup by a";
+        assert_eq!(normal(other).unwrap(), plain);
+        assert_ne!(normal(&other.replace("x  y", "x y")).unwrap(), plain);
+        assert_ne!(normal(&other.replace("total", "\"Total\"")).unwrap(), plain);
+    }
+
+    #[test]
+    fn a_stage_has_one_query() {
+        for text in ["", "SELECT 1; SELECT 2", "DROP TABLE t", "INSERT INTO t VALUES (1)", "EXPLAIN SELECT 1"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse("WITH a AS (SELECT 1) SELECT * FROM a;").is_ok());
+    }
+
+    #[test]
+    fn parameters_are_found_outside_of_texts() {
+        let names = parameters("SELECT $day, '$no' FROM t WHERE a > $least -- $neither").unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["day", "least"]);
+    }
+}

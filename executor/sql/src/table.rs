@@ -1,0 +1,211 @@
+//! The rows of an input, as a table. What does not fit into memory is in a file.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result, internal_datafusion_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use futures::stream;
+use tempfile::{NamedTempFile, TempPath};
+
+/// The name of the column with the numbers of a table's rows.
+pub(crate) const ROW: &str = "flowc row";
+
+/// An input. It is planned with all of its columns, and has those alone that the plan turns out to read.
+#[derive(Debug)]
+pub(crate) struct Table {
+    all: SchemaRef,
+    /// The columns that it has, once that is known.
+    reads: Arc<OnceLock<Vec<usize>>>,
+    held: Arc<Mutex<Held>>,
+    /// Whether a further column has the numbers of its rows.
+    is_numbered: bool,
+}
+
+impl Table {
+    /// A table of these columns. It keeps so many bytes in memory.
+    pub(crate) fn new(all: SchemaRef, memory: usize) -> Self {
+        let held = Held { memory, ..Held::default() };
+        Self { all, reads: Arc::default(), held: Arc::new(Mutex::new(held)), is_numbered: false }
+    }
+
+    /// The same rows with their numbers in a further column.
+    pub(crate) fn numbered(&self) -> Self {
+        Self { all: self.all.clone(), reads: self.reads.clone(), held: self.held.clone(), is_numbered: true }
+    }
+
+    /// Says which columns it has. Nothing else is ever read.
+    pub(crate) fn set_reads(&self, reads: Vec<usize>) {
+        let _ = self.reads.set(reads);
+    }
+
+    /// The columns that it has.
+    fn reads(&self) -> Vec<usize> {
+        self.reads.get().cloned().unwrap_or_else(|| (0..self.all.fields().len()).collect())
+    }
+
+    /// Takes more rows, of the columns that it has.
+    ///
+    /// # Errors
+    /// If they can't be written to a file.
+    pub(crate) fn append(&self, columns: &[Option<ArrayRef>], rows: usize) -> Result<()> {
+        let reads = self.reads();
+        let fields: Vec<_> = reads.iter().map(|&column| self.all.fields()[column].clone()).collect();
+        let columns = columns.iter().take(fields.len()).flatten().cloned().collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?;
+        lock(&self.held).append(batch)
+    }
+}
+
+/// The columns of a table with one for the numbers of its rows.
+fn with_number(fields: impl IntoIterator<Item = FieldRef>) -> SchemaRef {
+    let number = Arc::new(Field::new(ROW, DataType::UInt64, false));
+    Arc::new(Schema::new(fields.into_iter().chain([number]).collect::<Vec<_>>()))
+}
+
+#[async_trait]
+impl TableProvider for Table {
+    fn schema(&self) -> SchemaRef {
+        if self.is_numbered { with_number(self.all.fields().iter().cloned()) } else { self.all.clone() }
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (reads, width) = (self.reads(), self.all.fields().len());
+        let place = |column: &usize| {
+            let number = self.is_numbered && *column == width;
+            let place = if number { Some(reads.len()) } else { reads.iter().position(|read| read == column) };
+            place.ok_or_else(|| internal_datafusion_err!("column {column} was not described as read"))
+        };
+        let all: Vec<usize> = (0..width + usize::from(self.is_numbered)).collect();
+        let projection = projection.unwrap_or(&all).iter().map(place).collect::<Result<Vec<_>>>()?;
+        let fields: Vec<_> = reads.iter().map(|&column| self.all.fields()[column].clone()).collect();
+        let schema = if self.is_numbered { with_number(fields) } else { Arc::new(Schema::new(fields)) };
+        let rows = Rows { schema: schema.clone(), is_numbered: self.is_numbered, held: self.held.clone() };
+        let scan = StreamingTableExec::try_new(schema, vec![Arc::new(rows)], Some(&projection), [], false, limit)?;
+        Ok(Arc::new(scan))
+    }
+}
+
+/// The rows of a table, as a scan reads them.
+#[derive(Debug)]
+struct Rows {
+    schema: SchemaRef,
+    is_numbered: bool,
+    held: Arc<Mutex<Held>>,
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let batches = lock(&self.held).read();
+        let (schema, is_numbered) = (self.schema.clone(), self.is_numbered);
+        let mut next = 0;
+        let batches = batches.map(move |batch| match batch {
+            Ok(batch) if is_numbered => numbered(&batch, &schema, &mut next),
+            other => other,
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches)))
+    }
+}
+
+/// A batch with the numbers of its rows.
+fn numbered(batch: &RecordBatch, schema: &SchemaRef, next: &mut u64) -> Result<RecordBatch> {
+    let end = *next + batch.num_rows() as u64;
+    let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(*next..end));
+    *next = end;
+    let columns = batch.columns().iter().cloned().chain([numbers]).collect();
+    Ok(RecordBatch::try_new(schema.clone(), columns)?)
+}
+
+/// What came, first what is in the file.
+#[derive(Debug, Default)]
+struct Held {
+    /// Bytes that it may keep in memory.
+    memory: usize,
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    spill: Option<Spill>,
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+impl Held {
+    fn append(&mut self, batch: RecordBatch) -> Result<()> {
+        self.bytes += batch.get_array_memory_size();
+        let schema = batch.schema();
+        self.batches.push(batch);
+        if self.bytes <= self.memory {
+            return Ok(());
+        }
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => none.insert(Spill::new(&schema)?),
+        };
+        for batch in self.batches.drain(..) {
+            spill.writer.write(&batch)?;
+        }
+        self.bytes = 0;
+        Ok(())
+    }
+
+    fn read(&mut self) -> Batches {
+        let held = self.batches.clone().into_iter().map(Ok);
+        match self.spill.as_mut().map(Spill::read) {
+            None => Box::new(held),
+            Some(Ok(spilled)) => Box::new(spilled.chain(held)),
+            Some(Err(error)) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+}
+
+/// A file of batches.
+#[derive(Debug)]
+struct Spill {
+    writer: StreamWriter<BufWriter<File>>,
+    /// Removed when it is dropped.
+    path: TempPath,
+}
+
+impl Spill {
+    /// A file in the folder that the program runs in, which flowc removes with it.
+    fn new(schema: &SchemaRef) -> Result<Self> {
+        let (file, path) = NamedTempFile::new_in(".")?.into_parts();
+        Ok(Self { writer: StreamWriter::try_new(BufWriter::new(file), schema)?, path })
+    }
+
+    /// What was written so far. Its end mark is missing, and a reader takes the end of the file for it.
+    fn read(&mut self) -> Result<Batches> {
+        self.writer.flush()?;
+        let batches = StreamReader::try_new(BufReader::new(File::open(&self.path)?), None)?;
+        Ok(Box::new(batches.map(|batch| Ok(batch?))))
+    }
+}
