@@ -19,12 +19,14 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 6] = [
+pub const FEATURES: [Feature; 8] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
         ..feature("containers", cfg!(feature = "containers"))
     },
+    feature("kafka", cfg!(feature = "kafka")),
+    feature("kafka-tls", cfg!(feature = "kafka-tls")),
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
     Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },

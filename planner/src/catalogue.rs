@@ -25,6 +25,14 @@ pub trait Catalogue {
         Ok(())
     }
 
+    /// Whether sources can be read from such a place.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn location(&mut self, _location: &Location) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// What is behind each code reference: identity, ports, config schema.
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>>;
 
@@ -49,7 +57,7 @@ impl OwnFiles {
     pub fn new<'a>(sources: impl Iterator<Item = &'a SourceSpec>, sinks: impl Iterator<Item = &'a SinkSpec>) -> Self {
         let read = sources.flat_map(|source| match &source.location {
             Location::Files(patterns) => patterns.as_slice(),
-            Location::Stdin => &[],
+            Location::Stdin | Location::Kafka(_) => &[],
         });
         let written = sinks.filter_map(|sink| match &sink.target {
             Target::File(path) | Target::Directory(path) => Some(path.clone()),

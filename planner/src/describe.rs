@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 
 use crate::catalogue::{
     Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
-use crate::plan::{Class, OutputColumn, Rows};
+use crate::plan::{Class, OutputColumn, Rows, SourceSpec};
 use crate::quantity::count;
 use crate::read::Name;
 use crate::text::Texts;
@@ -38,6 +38,20 @@ pub fn rejects_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("file"), row, text("reason"), text("text")]))
 }
 
+/// The columns of bad records of a topic.
+pub(crate) fn record_rejects_schema() -> SchemaRef {
+    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    Arc::new(Schema::new(vec![
+        Field::new("topic", DataType::Utf8, false),
+        Field::new("partition", DataType::Int32, false),
+        Field::new("offset", DataType::Int64, false),
+        Field::new("timestamp", time, true),
+        Field::new("reason", DataType::Utf8, false),
+        Field::new("key", DataType::Binary, true),
+        Field::new("value", DataType::Binary, true),
+    ]))
+}
+
 impl Descriptions {
     pub(crate) fn new(
         resolved: &Resolved,
@@ -58,9 +72,15 @@ impl Descriptions {
         let mut asked = Vec::new();
         for (i, source) in resolved.pipeline.sources.iter().enumerate() {
             if source.rejects {
-                self.schemas.insert(Origin::Rejects(i), rejects_schema());
+                let columns = source.spec.as_ref().map_or_else(rejects_schema, SourceSpec::rejects_schema);
+                self.schemas.insert(Origin::Rejects(i), columns);
             }
             let Some(spec) = &source.spec else { continue };
+            if let Err(Problem { message, help, .. }) = catalogue.location(&spec.location) {
+                let name = source.name.text.clone();
+                problems.at(source.name.place, PlaceProblem::SourcePlace { name, message, help });
+                continue;
+            }
             match &spec.declared {
                 Some(declared) if !spec.is_inferred() => {
                     self.schemas.insert(Origin::Source(i), declared.columns.clone());

@@ -15,6 +15,7 @@ mod diagnostic;
 pub mod digest_form;
 mod expand;
 mod grade;
+mod instant;
 pub mod key;
 pub mod lock;
 mod lock_changes;

@@ -6,6 +6,7 @@
 
 mod code;
 mod format;
+mod kafka;
 mod limits;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use code::{Code, is_server};
 pub use format::{Compression, CsvDialect, Format};
+pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
@@ -189,6 +191,22 @@ impl SourceSpec {
         self.declared.as_ref().is_none_or(|declared| declared.rest == Rest::Infer)
     }
 
+    /// The columns of the stream of bad rows, which say where a row is, why it is bad, and what it holds.
+    pub fn rejects_schema(&self) -> SchemaRef {
+        match self.location {
+            Location::Kafka(_) => crate::describe::record_rejects_schema(),
+            Location::Files(_) | Location::Stdin => crate::describe::rejects_schema(),
+        }
+    }
+
+    /// The name that the format has in the pipeline's text: each record of a topic is a value of its own.
+    pub fn format_name(&self) -> &'static str {
+        match self.location {
+            Location::Kafka(_) => self.format.record_name(),
+            Location::Files(_) | Location::Stdin => self.format.name(),
+        }
+    }
+
     /// The columns, where these were inferred: a declared column has the type that the text gives it. One that was not
     /// inferred comes last.
     pub fn with_declared(&self, inferred: SchemaRef) -> SchemaRef {
@@ -211,6 +229,8 @@ pub enum Location {
     Files(Vec<String>),
     /// Standard input.
     Stdin,
+    /// A range of a topic of Apache Kafka.
+    Kafka(Box<KafkaTopic>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

@@ -5,6 +5,7 @@ pub mod containers;
 pub mod corpus;
 mod demo;
 mod fuzz;
+pub mod kafka;
 mod lints;
 pub mod process;
 pub mod python;
@@ -33,6 +34,7 @@ Tasks:
   wheel           Build one wheel with the program and the Python package
   install [ENV]   Install that wheel into a Python environment
   corpus          Gather the text of the crates in Cargo.lock into target/corpus
+  kafka COMMAND.. Run a command that sees a broker of Apache Kafka, as the tests do
   tidy            Check what the architecture asks for and compilers do not see
 ";
 
@@ -59,6 +61,7 @@ pub fn dispatch(arguments: &[&str]) -> Result<()> {
         ["wheel"] => wheel::run(&Workspace::find()?),
         ["install"] => wheel::install(&Workspace::find()?, None),
         ["install", environment] => wheel::install(&Workspace::find()?, Some(environment)),
+        ["kafka", command @ ..] => kafka::run(&Workspace::find()?, command),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["bench", arguments @ ..] => bench(&Workspace::find()?, arguments),
         other => bail!("`{}` is no task; `cargo xtask --help` lists them", other.join(" ")),

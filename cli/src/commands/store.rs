@@ -176,7 +176,7 @@ fn gc(args: StoreGcArgs, context: &Context) -> Result<Exit, Failure> {
             "dry_run": args.dry_run, "runs": report.runs.iter().map(run_json).collect::<Vec<_>>(), "kept": kept, "removed": removed, "objects": objects,
             "repacked": repacked, "temporary": temporary, "bytes": bytes,
             "environments": count_json(report.environments), "components": count_json(report.components),
-            "snapshots": count_json(report.snapshots),
+            "snapshots": count_json(report.snapshots), "blocks": count_json(report.blocks),
         }));
     }
     printed(&gc_text(&report, args.dry_run))
@@ -201,6 +201,7 @@ fn gc_text(report: &Collected, dry_run: bool) -> String {
         (report.environments, "Python environment"),
         (report.components, "component"),
         (report.snapshots, "code snapshot"),
+        (report.blocks, "block"),
     ];
     let there = kinds.into_iter().filter(|(of, _)| *of != Count::default());
     there.for_each(|(of, what)| text.push_str(&format!("{verb} {}\n", count_text(of, what))));

@@ -12,6 +12,7 @@ mod mutex;
 mod processors;
 mod region;
 mod sealed;
+mod secret;
 mod stamp;
 
 pub use descriptors::{receive_files, send_files};
@@ -25,5 +26,6 @@ pub use memory::memory;
 pub use mutex::lock;
 pub use processors::processors;
 pub use region::{Region, Writer};
-pub use sealed::{is_sealed, read_sealed, seal, unseal, write_sealed};
+pub use sealed::{SealedWriter, content_length, is_sealed, read_sealed, seal, unseal, write_sealed};
+pub use secret::{secret_of_file, secret_of_variable};
 pub use stamp::FileStamp;

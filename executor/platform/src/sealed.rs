@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use memmap2::MmapOptions;
 
@@ -14,9 +14,14 @@ const SEAL: usize = blake3::OUT_LEN;
 
 /// What follows some content in a sealed file of this name.
 pub fn seal(name: &str, content: &[u8]) -> [u8; SEAL] {
+    *hasher(name).update(content).finalize().as_bytes()
+}
+
+/// What begins the seal of a file of this name.
+fn hasher(name: &str) -> blake3::Hasher {
     let mut hasher = blake3::Hasher::new_derive_key("flowc sealed file 1");
-    hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes()).update(content);
-    *hasher.finalize().as_bytes()
+    hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+    hasher
 }
 
 /// The content of a sealed file of this name; none if it is not as it was written.
@@ -63,6 +68,55 @@ pub fn write_sealed(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_directory(folder)
 }
 
+/// A sealed file that is written piece by piece. Others see it once it is finished, whole; dropped before, it never was.
+pub struct SealedWriter {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+    hasher: blake3::Hasher,
+}
+
+impl SealedWriter {
+    /// Begins a file. Its folder is made if it is not there.
+    ///
+    /// # Errors
+    /// If the path has no name, or the folder can't be written to.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let file = tempfile::NamedTempFile::new_in(folder)?;
+        Ok(Self { file, path: path.to_path_buf(), hasher: hasher(name) })
+    }
+
+    /// Makes the file appear, so that it outlasts a power cut.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.file.write_all(self.hasher.finalize().as_bytes())?;
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path)?;
+        sync_directory(self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    }
+}
+
+impl Write for SealedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Bytes of a file that are its content, if it is a sealed one.
+pub fn content_length(sealed: u64) -> Option<u64> {
+    sealed.checked_sub(SEAL as u64)
+}
+
 fn write_parts(file: &mut File, name: &str, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.write_all(&seal(name, content))
@@ -71,6 +125,23 @@ fn write_parts(file: &mut File, name: &str, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_written_piece_by_piece_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/it");
+        let mut writer = SealedWriter::create(&path).unwrap();
+        writer.write_all(b"one").unwrap();
+        drop(writer);
+        assert_eq!(std::fs::read_dir(folder.path().join("made")).unwrap().count(), 0);
+        let mut writer = SealedWriter::create(&path).unwrap();
+        writer.write_all(b"one").unwrap();
+        writer.write_all(b"two").unwrap();
+        writer.finish().unwrap();
+        assert!(is_sealed(&path));
+        assert_eq!(read_sealed(&path).as_deref(), Some(&b"onetwo"[..]));
+        assert_eq!(content_length(std::fs::metadata(&path).unwrap().len()), Some(6));
+    }
 
     #[test]
     fn only_what_was_written_is_read() {

@@ -27,6 +27,20 @@ impl FileStamp {
     /// How long to wait until no stamp of now is racy any more.
     pub const TICK: Duration = Duration::from_millis(21);
 
+    /// The stamp of something that never changes and is no file, such as a range of a log: what tells it from others, and
+    /// its size.
+    pub fn of_immutable(identity: u64, size: u64) -> Self {
+        Self { size, modified_ns: 0, changed_ns: 0, inode: identity, device: Self::NO_DEVICE }
+    }
+
+    /// Whether it is that of something that never changes.
+    pub fn is_immutable(&self) -> bool {
+        self.device == Self::NO_DEVICE
+    }
+
+    /// No file system has this number.
+    const NO_DEVICE: u64 = u64::MAX;
+
     /// The stamp of what a path leads to; symbolic links are followed.
     ///
     /// # Errors
@@ -67,6 +81,14 @@ impl FileStamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_never_changes_is_never_racy() {
+        let stamp = FileStamp::of_immutable(7, 10);
+        assert!(stamp.is_immutable() && !stamp.is_racy(SystemTime::now()));
+        assert_ne!(stamp, FileStamp::of_immutable(7, 11));
+        assert!(!FileStamp::of(Path::new("/proc/self/exe")).expect("the test itself").is_immutable());
+    }
 
     #[test]
     fn a_file_written_just_now_is_racy_and_later_it_is_not() {

@@ -2,7 +2,7 @@
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{Format, SourceSpec};
+use flowc_planner::plan::{Format, Location, SourceSpec};
 
 /// The reader of a format, with the version of what it makes of bytes. A fix that changes rows raises it.
 pub fn reader_version(format: &Format) -> &'static str {
@@ -18,10 +18,10 @@ pub fn reader_version(format: &Format) -> &'static str {
 }
 
 /// A digest of everything that shapes the rows of a segment, given its raw digest: the reader, the dialect, what happens
-/// to bad rows, the schema, whether folders have columns. Neither where the file lies nor how it is compressed.
+/// to bad rows, the schema, whether folders have columns, which parts of records do. Neither where the file lies nor how it is compressed.
 pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
     // What the text declares of the columns is in the schema.
-    let SourceSpec { format, bad_rows, partitions, location: _, compression: _, declared: _ } = spec;
+    let SourceSpec { format, bad_rows, partitions, location, compression: _, declared: _ } = spec;
     let mut hasher = KeyHasher::new("flowc source 1");
     hasher.bytes(reader_version(format).as_bytes());
     if *partitions == Some(true) {
@@ -31,6 +31,10 @@ pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
     hasher.bytes(canonical_json(&format).as_bytes()).number(schema.fields().len() as u64);
     for field in schema.fields() {
         hasher.field(field);
+    }
+    if let Location::Kafka(topic) = location {
+        let columns = serde_json::json!({ "records": 1, "columns": topic.columns });
+        hasher.bytes(canonical_json(&columns).as_bytes());
     }
     hasher.finish()
 }

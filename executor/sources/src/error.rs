@@ -247,6 +247,38 @@ pub enum SourceError {
         /// The record.
         record: Box<[u8]>,
     },
+    /// A record of a topic that does not fit, under `bad-rows "fail"`.
+    #[error("topic `{topic}`, partition {partition}, offset {offset}{}: {reason}: {text}", column.as_ref().map(|name| format!(", column `{name}`")).unwrap_or_default())]
+    BadRecord {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// The column, where the fault is in one.
+        column: Option<String>,
+        /// What is wrong.
+        reason: String,
+        /// The start of the record's value.
+        text: String,
+    },
+    /// A topic that can't be read.
+    #[error("the topic `{topic}`: {reason}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A password that can't be had.
+    #[error("the secret `{secret}` is missing: {reason}")]
+    Secret {
+        /// Its name.
+        secret: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A record without end.
     #[error("{file}: the record at byte {offset} is longer than {} MiB; is a quote or a line end missing?", limit >> 20)]
     RecordTooLong {
@@ -313,7 +345,9 @@ impl SourceError {
             | Self::UnexpectedNull { column, .. }
             | Self::Misfit { column, .. }
             | Self::ColumnTooLarge { column, .. } => Some(column),
-            Self::BadRow { column, reason, .. } if reason != NOT_UTF8 => column.as_deref(),
+            Self::BadRow { column, reason, .. } | Self::BadRecord { column, reason, .. } if reason != NOT_UTF8 => {
+                column.as_deref()
+            }
             _ => None,
         }
     }

@@ -19,6 +19,8 @@ mod fields;
 mod files;
 mod ignored;
 mod infer;
+#[cfg(feature = "kafka")]
+mod log;
 mod reader;
 mod segment;
 mod source;
@@ -27,6 +29,8 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
+#[cfg(not(feature = "kafka"))]
+mod unbuilt;
 mod values;
 mod whole;
 
@@ -39,7 +43,7 @@ pub use infer::basis::Basis;
 pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
-pub use source::{Polled, Source, SourcePart};
-pub use sources::source;
+pub use source::{Folders, Polled, Source, SourcePart};
+pub use sources::{missing_for, source};
 
 use flowc_columns::BATCH_ROWS;

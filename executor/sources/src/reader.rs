@@ -11,6 +11,8 @@ use crate::columnar::parquet::ParquetRows;
 use crate::error::SourceError;
 use crate::files::partitions::Filler;
 use crate::ignored::Ignored;
+#[cfg(feature = "kafka")]
+use crate::log::RecordRows;
 use crate::text::sift::Sift;
 use crate::values::texts::{encode, plain};
 
@@ -24,6 +26,9 @@ pub(crate) enum Rows {
     Ipc(Box<IpcRows>),
     /// One batch: format `bytes`.
     One(Option<RecordBatch>),
+    /// Records of a topic.
+    #[cfg(feature = "kafka")]
+    Records(Box<RecordRows>),
 }
 
 impl Rows {
@@ -33,6 +38,8 @@ impl Rows {
             Rows::Parquet(rows) => rows.batch(),
             Rows::Ipc(rows) => rows.batch(),
             Rows::One(batch) => Ok(batch.take()),
+            #[cfg(feature = "kafka")]
+            Rows::Records(rows) => rows.batch(),
         }
     }
 }
@@ -55,6 +62,8 @@ impl SegmentReader {
     pub(crate) fn new(file: &str, schema: SchemaRef, rows: Rows, filler: Option<Filler>) -> Self {
         let batches = match &rows {
             Rows::Text(_) => plain(&schema),
+            #[cfg(feature = "kafka")]
+            Rows::Records(_) => plain(&schema),
             _ => schema.clone(),
         };
         let recut = Some(Rechunk::new(batches));
@@ -70,11 +79,13 @@ impl SegmentReader {
     pub fn rejected(&self) -> u64 {
         match &self.rows {
             Rows::Text(sift) => sift.rejected(),
+            #[cfg(feature = "kafka")]
+            Rows::Records(rows) => rows.rejected(),
             _ => 0,
         }
     }
 
-    /// Takes the rows that were left out so far, in the columns of [`flowc_planner::rejects_schema`]; all of
+    /// Takes the rows that were left out so far, in the columns of [`flowc_planner::plan::SourceSpec::rejects_schema`]; all of
     /// them after the last batch. Only under `bad-rows "stream"`, otherwise there are none.
     ///
     /// # Errors
@@ -82,6 +93,8 @@ impl SegmentReader {
     pub fn rejects(&mut self) -> Result<Vec<RecordBatch>, SourceError> {
         match &mut self.rows {
             Rows::Text(sift) => sift.take_rejects(),
+            #[cfg(feature = "kafka")]
+            Rows::Records(rows) => rows.take_rejects(),
             _ => Ok(Vec::new()),
         }
     }
@@ -91,6 +104,8 @@ impl SegmentReader {
     pub fn take_ignored(&mut self) -> Ignored {
         match &mut self.rows {
             Rows::Text(sift) => sift.take_ignored(),
+            #[cfg(feature = "kafka")]
+            Rows::Records(rows) => rows.take_ignored(),
             _ => Ignored::default(),
         }
     }

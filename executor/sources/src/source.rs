@@ -4,7 +4,7 @@
 //! [`Source::open`] for each part that is new or was changed, cuts it into segments, and reads them; later it opens parts
 //! again whose columns it needs. At the end of a good run it calls [`Source::commit`].
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::KeyHasher;
@@ -42,12 +42,17 @@ pub trait Source: Send + Sync {
     /// If the parts can't be read before the run, or show no columns.
     fn infer_schema(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError>;
 
-    /// Opens a part, to be cut into segments and read. `schema` has the source's columns; `spool` is an existing folder for
-    /// bytes that can't be read where they are.
+    /// Opens a part, to be cut into segments and read. `schema` has the source's columns.
     ///
     /// # Errors
     /// If the part can't be read, or does not have the columns.
-    fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError>;
+    fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError>;
+
+    /// The name of what the store keeps of a part beside results, in [`Folders::blocks`]: garbage collection leaves it while
+    /// the part belongs to a pipeline's last good run.
+    fn kept(&self, _part: &SourcePart) -> Option<String> {
+        None
+    }
 
     /// Takes in that a run is done: the rows of these parts, as they were polled, are in the store and in all sinks, so no
     /// later run needs the source to repeat them.
@@ -81,11 +86,21 @@ pub struct SourcePart {
     pub stamp: Option<FileStamp>,
 }
 
+/// Folders of the store that sources may use.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// For bytes that can't be read where they are. It exists, and lasts no longer than the process.
+    pub spool: PathBuf,
+    /// For what can't be read again later. It need not exist.
+    pub blocks: PathBuf,
+}
+
 /// What a source has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Polled {
     /// Its parts, in the order of the dataset.
     pub parts: Vec<SourcePart>,
-    /// Folders with their stamps: while none of them changes, no part is added or removed. None if folders can't tell.
+    /// Folders with their stamps: while none of them changes, no part is added or removed. None if folders can't tell; an
+    /// empty list where nothing can change.
     pub folders: Option<Vec<(PathBuf, FileStamp)>>,
 }

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use flowc_planner::plan::{Location, SourceSpec};
+use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
 use crate::files::source::FileSource;
+#[cfg(feature = "kafka")]
+use crate::log::KafkaSource;
 use crate::source::Source;
 use crate::stdin::StdinSource;
+#[cfg(not(feature = "kafka"))]
+use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
 /// paths start from.
@@ -15,5 +19,20 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
     match spec.location.clone() {
         Location::Files(patterns) => Box::new(FileSource { patterns, spec, base: base.to_owned() }),
         Location::Stdin => Box::new(StdinSource { spec }),
+        #[cfg(feature = "kafka")]
+        Location::Kafka(topic) => Box::new(KafkaSource::new(spec, *topic, base)),
+        #[cfg(not(feature = "kafka"))]
+        Location::Kafka(_) => Box::new(UnbuiltSource),
+    }
+}
+
+/// The name of the Cargo feature that this build lacks to read from such a place; none if it can.
+pub fn missing_for(location: &Location) -> Option<&'static str> {
+    let Location::Kafka(topic) = location else { return None };
+    let proves = topic.sasl.as_ref().is_some_and(|sasl| sasl.mechanism != SaslMechanism::Plain);
+    match topic.tls.is_some() || proves {
+        _ if !cfg!(feature = "kafka") => Some("kafka"),
+        true if !cfg!(feature = "kafka-tls") => Some("kafka-tls"),
+        _ => None,
     }
 }

@@ -1,7 +1,6 @@
 //! Standard input as a source: one part, which is read once.
 
 use std::io;
-use std::path::Path;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::KeyHasher;
@@ -10,7 +9,7 @@ use flowc_planner::plan::SourceSpec;
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
 use crate::infer::schema::fixed_schema;
-use crate::source::{Polled, Source, SourcePart};
+use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// The name of standard input in messages and rejects.
 const NAME: &str = "standard input";
@@ -37,7 +36,7 @@ impl Source for StdinSource {
         fixed_schema(&self.spec.format).ok_or(SourceError::ReadOnce { name: NAME })
     }
 
-    fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
-        OpenFile::of_reader(io::stdin(), &part.name, &self.spec, schema, spool)
+    fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
+        OpenFile::of_reader(io::stdin(), &part.name, &self.spec, schema, &folders.spool)
     }
 }

@@ -114,6 +114,8 @@ pub struct Collected {
     pub components: Count,
     /// Snapshots of the code of stages.
     pub snapshots: Count,
+    /// Blocks of topics.
+    pub blocks: Count,
 }
 
 /// How much of a kind stays and goes.
@@ -193,6 +195,7 @@ fn collect(store: &Path, dry_run: bool) -> Result<Collected, Error> {
     let environments = decision.area(Area::Environments, |name| is_built(name) || Environments::is_sdk(name))?;
     let code = decision.area(Area::Code, |name| is_built(name) || name == flowc_code::FILES)?;
     let builds = decision.area(Area::Builds, |name| is_built(name) || APART.contains(&name))?;
+    let blocks = decision.area(Area::Blocks, |name| kept.builds.contains(name) || !leased.is_alone())?;
     let is_compiled = |name: &str| {
         let digest = component_of(name);
         kept.stages.contains(digest) || leased.holds_component(digest)
@@ -210,6 +213,7 @@ fn collect(store: &Path, dry_run: bool) -> Result<Collected, Error> {
         environments: Count::of(&[environments], Environments::is_whole),
         components: Count::of(&[builds, compiled], |name| name.ends_with("wasm")),
         snapshots: Count::of(&[code], |name| name != flowc_code::FILES).beside(&contents),
+        blocks: Count::of(&[blocks], |name| !name.starts_with('.')),
     })
 }
 

@@ -120,7 +120,7 @@ impl<'a> StatusQuery<'a> {
     }
 
     fn sinks(&self, selection: &Selection) -> Result<Vec<SinkStatus>, Error> {
-        let files = OpenFiles::new(self.plan(), &self.planned.base, &self.store.spool());
+        let files = OpenFiles::new(self.plan(), &self.planned.base, &self.store);
         let cancel = Cancel::new();
         let reading = Reading { locator: self.locator(), files: &files, fresh: None };
         let sinks = Sinks::new(&self.planned.base);

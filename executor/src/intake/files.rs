@@ -1,13 +1,14 @@
 //! Parts of sources that are open during a run.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arrow_schema::DataType;
 use flowc_planner::plan::{Declared, Plan, Rest, SourceSpec};
 use flowc_platform::lock;
-use flowc_sources::{Basis, OpenFile, SegmentReader, Source, SourceError, SourcePart};
+use flowc_sources::{Basis, Folders, OpenFile, SegmentReader, Source, SourceError, SourcePart};
+use flowc_store::{Area, Store};
 
 use crate::Error;
 use crate::intake::inventory::Inventory;
@@ -17,7 +18,7 @@ use crate::intake::inventory::Inventory;
 pub(crate) struct OpenFiles {
     /// The plan's sources, by index.
     sources: Vec<Box<dyn Source>>,
-    spool: PathBuf,
+    folders: Folders,
     open: Mutex<HashMap<(usize, usize), Arc<OpenFile>>>,
 }
 
@@ -25,10 +26,11 @@ pub(crate) struct OpenFiles {
 const KEPT: usize = 64;
 
 impl OpenFiles {
-    /// Opens files of a plan's sources. `base` is the pipeline's folder, `spool` a folder for unpacked files.
-    pub(crate) fn new(plan: &Plan, base: &Path, spool: &Path) -> Self {
+    /// Opens files of a plan's sources. `base` is the pipeline's folder; the store lends folders.
+    pub(crate) fn new(plan: &Plan, base: &Path, store: &Store) -> Self {
+        let folders = Folders { spool: store.spool(), blocks: Store::area(store.dir(), Area::Blocks) };
         let sources = plan.sources.iter().map(|source| flowc_sources::source(&source.spec, base)).collect();
-        Self { sources, spool: spool.to_path_buf(), open: Mutex::default() }
+        Self { sources, folders, open: Mutex::default() }
     }
 
     /// Why a part of a source may be read in the wrong dialect.
@@ -64,7 +66,7 @@ impl OpenFiles {
     fn open(&self, plan: &Plan, inventory: &Inventory, source: usize, file: usize) -> Result<OpenFile, Error> {
         let (of, entry) = (&plan.sources[source], &inventory.source(source).files[file]);
         let schema = &plan.stream(of.stream).schema;
-        let opened = self.sources[source].open(&entry.part, schema, &self.spool);
+        let opened = self.sources[source].open(&entry.part, schema, &self.folders);
         opened.map_err(|error| self.source_error(plan, inventory, source, error))
     }
 
@@ -114,7 +116,7 @@ impl OpenFiles {
             let pinned = plan.stream(of.stream).schema.field_with_name(column).ok().map(|field| field.data_type());
             remedies.push(remedy(column, pinned, asked.basis(&parts, &error)));
         }
-        if matches!(error, SourceError::BadRow { .. }) {
+        if matches!(error, SourceError::BadRow { .. } | SourceError::BadRecord { .. }) {
             remedies.push("bad-rows \"skip\" leaves such rows out, bad-rows \"stream\" collects them".to_owned());
         }
         let remedies = remedies.iter().map(|remedy| format!("\n  ({remedy})")).collect::<String>();

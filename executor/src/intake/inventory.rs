@@ -181,6 +181,15 @@ impl Inventory {
         source.commit(&mut self.source(index).files.iter().map(|entry| &entry.part))
     }
 
+    /// The names of what the store keeps of the parts of all sources beside results.
+    pub(crate) fn kept(&self, planned: &Planned) -> Vec<String> {
+        let of = |(index, source): (&usize, &Arc<SourceInventory>)| {
+            let asked = planned.source(*index);
+            source.files.iter().filter_map(|entry| asked.kept(&entry.part)).collect::<Vec<_>>()
+        };
+        self.sources.iter().flat_map(of).collect()
+    }
+
     /// A source at hand.
     pub(crate) fn source(&self, source: usize) -> &SourceInventory {
         &self.sources[&source]
@@ -233,7 +242,8 @@ impl SourceInventory {
     /// The files and folders whose stamps tell that the source holds what it held; none where files can't tell.
     pub(crate) fn watched(&self) -> Option<Vec<(PathBuf, FileStamp)>> {
         let folders = self.directories.as_ref()?.iter().cloned();
-        let files = self.files.iter().map(|entry| Some((entry.part.path.clone()?, entry.part.stamp?)));
+        let changing = self.files.iter().filter(|entry| !entry.part.stamp.is_some_and(|stamp| stamp.is_immutable()));
+        let files = changing.map(|entry| Some((entry.part.path.clone()?, entry.part.stamp?)));
         folders.map(Some).chain(files).collect()
     }
 
@@ -354,11 +364,10 @@ fn memo_key(plan: &Plan, source: usize, base: &Path) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::Mutex;
 
     use arrow_schema::SchemaRef;
-    use flowc_sources::OpenFile;
+    use flowc_sources::{Folders, OpenFile};
 
     use super::*;
 
@@ -379,7 +388,7 @@ mod tests {
             Err(SourceError::ReadOnce { name: "log" })
         }
 
-        fn open(&self, _part: &SourcePart, _schema: &SchemaRef, _spool: &Path) -> Result<OpenFile, SourceError> {
+        fn open(&self, _part: &SourcePart, _schema: &SchemaRef, _folders: &Folders) -> Result<OpenFile, SourceError> {
             Err(SourceError::ReadOnce { name: "log" })
         }
 

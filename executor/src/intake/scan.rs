@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
@@ -206,7 +207,7 @@ impl Scanner<'_> {
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());
         let rejects = match of.rejects {
-            Some(_) => Some(self.keep_rejects(&reader.rejects().map_err(failed)?)?),
+            Some(_) => Some(self.keep_rejects(of.spec.rejects_schema(), &reader.rejects().map_err(failed)?)?),
             None => None,
         };
         let contents = digests(fields, &batches)?;
@@ -223,8 +224,8 @@ impl Scanner<'_> {
     }
 
     /// Rows that did not fit go into the store at once: they are nowhere else.
-    fn keep_rejects(&self, batches: &[RecordBatch]) -> Result<SegmentKeys, Error> {
-        let mut writer = self.store.segment_writer(flowc_planner::rejects_schema());
+    fn keep_rejects(&self, schema: SchemaRef, batches: &[RecordBatch]) -> Result<SegmentKeys, Error> {
+        let mut writer = self.store.segment_writer(schema);
         for batch in batches {
             writer.write(batch)?;
         }

@@ -7,7 +7,7 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Format, Isolate, SourceSpec};
+use flowc_planner::plan::{Code, Format, Isolate, Location, SourceSpec};
 use flowc_runner::Located;
 use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
@@ -132,6 +132,12 @@ impl Catalogue for StageCatalogue<'_> {
 
     fn isolation(&mut self, isolate: Isolate) -> Result<(), Problem> {
         self.locating.runners.check_isolation(isolate)
+    }
+
+    fn location(&mut self, location: &Location) -> Result<(), Problem> {
+        let Some(feature) = flowc_sources::missing_for(location) else { return Ok(()) };
+        let message = format!("this flowc was built without `{feature}`, which reading from this topic needs");
+        Err(Problem::of_machine(message).with_help(format!("build it with `--features {feature}`")))
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {

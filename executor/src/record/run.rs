@@ -32,7 +32,7 @@ pub(crate) struct Run<S, F, P> {
     pub files: Vec<F>,
     /// Partials and merges.
     pub partials: Vec<P>,
-    /// The names of what was built for its stages: environments, components. From here on, fields may be missing: records of
+    /// The names of what was built for its stages and kept of its sources: environments, components, blocks. From here on, fields may be missing: records of
     /// earlier versions end before them.
     #[serde(deserialize_with = "or_none")]
     pub builds: Vec<String>,
@@ -119,7 +119,7 @@ impl RunRecord {
             streams: streams.map(|id| datasets.streams.get(&id).cloned().unwrap_or_default()).collect(),
             files: files.map(|source| Names::of(source)).collect(),
             partials: partials.into_values().cloned().collect(),
-            builds: planned.builds.clone(),
+            builds: [planned.builds.clone(), inventory.kept(planned)].concat(),
             plan_hash: Some(planned.hash),
         };
         made.record(store, &pipeline_key(&planned.texts[0]))

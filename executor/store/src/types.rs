@@ -127,11 +127,13 @@ pub enum Area {
     Facts,
     /// What runs found in the store, for those after them. Whatever takes results away removes these files.
     Found,
+    /// Blocks of topics: a topic forgets.
+    Blocks,
 }
 
 impl Area {
     /// All of them.
-    pub(crate) const ALL: [Area; 8] = [
+    pub(crate) const ALL: [Area; 9] = [
         Area::Cwasm,
         Area::Builds,
         Area::Environments,
@@ -140,6 +142,7 @@ impl Area {
         Area::Noop,
         Area::Facts,
         Area::Found,
+        Area::Blocks,
     ];
 
     /// Whether its files outlast a power cut.
@@ -163,6 +166,7 @@ impl Area {
             Area::Noop => "noop",
             Area::Facts => "facts",
             Area::Found => "found",
+            Area::Blocks => "blocks",
         }
     }
 }

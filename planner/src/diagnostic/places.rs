@@ -89,6 +89,36 @@ pub enum PlaceProblem {
         #[help]
         help: Option<String>,
     },
+    /// A place that this build can't read from.
+    #[error("source `{name}`: {message}")]
+    #[diagnostic(code(flowc::source_place))]
+    SourcePlace {
+        /// The source.
+        name: String,
+        /// What is missing.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// Records whose columns nothing tells.
+    #[error("the columns of {what} are not known: records of the format `{format}` do not declare them")]
+    #[diagnostic(code(flowc::record_schema), help("declare them: schema {{ column \"id\" \"Int64\"; ... }}"))]
+    RecordSchema {
+        /// The source.
+        what: String,
+        /// The format's name.
+        format: &'static str,
+    },
+    /// A property or node of sources of files.
+    #[error("`{node}` is not for a topic")]
+    #[diagnostic(code(flowc::not_for_topic), help("leave it out: {reason}"))]
+    NotForTopic {
+        /// As written.
+        node: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// The columns are not in the lock.
     #[error("source `{name}`: {message}")]
     #[diagnostic(code(flowc::locked))]

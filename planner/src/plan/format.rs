@@ -35,6 +35,15 @@ impl Format {
             Format::Table => "table",
         }
     }
+
+    /// Its name where each record of a topic is a value of its own.
+    pub fn record_name(&self) -> &'static str {
+        match self {
+            Format::JsonLines => "json",
+            Format::Lines => "text",
+            other => other.name(),
+        }
+    }
 }
 
 /// How a CSV file is written.

@@ -12,6 +12,9 @@ pub(super) const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", 
 /// The same without `comment`: nothing that is written is one.
 pub(super) const WRITTEN_DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "null-text"];
 
+/// The formats of a topic's records, by the names that they have there.
+pub(super) const RECORDS: &[&str] = &["json", "text", "bytes"];
+
 /// What may hold a format, with the formats that it may have.
 #[derive(Clone, Copy)]
 pub(super) struct Holder {
@@ -33,6 +36,11 @@ fn named(name: &str) -> Option<Format> {
         "table" => Format::Table,
         _ => return None,
     })
+}
+
+/// A format by the name that it has for records of a topic.
+fn of_records(name: &str) -> Option<Format> {
+    [Format::JsonLines, Format::Lines].into_iter().find(|format| format.record_name() == name)
 }
 
 /// The format that a path's ending tells; the ending of a compression is passed over.
@@ -61,9 +69,10 @@ pub(super) fn stated(node: &Node, holder: Holder, problems: &mut Problems) -> Op
 
 fn choose(name: &str, arg: &Arg, child: &Node, holder: Holder, problems: &mut Problems) -> Option<Format> {
     let known = || list(holder.formats.iter().copied());
-    match named(name) {
+    let is_here = holder.formats.contains(&name);
+    match named(name).or_else(|| of_records(name).filter(|_| is_here)) {
         Some(Format::Csv(dialect)) => self::dialect(child, dialect, problems).map(Format::Csv),
-        Some(_) if !holder.formats.contains(&name) => {
+        Some(_) if !is_here => {
             let (format, what) = (name.to_owned(), holder.what);
             problems.at(arg.place, PlaceProblem::FormatPlace { format, what, known: known() });
             None

@@ -37,6 +37,14 @@ pub(super) fn read_all(
     secrets
 }
 
+/// One secret: its name, and where its value is.
+pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<(String, SecretSource)> {
+    FORM.check(node, "`secret`", problems);
+    let source = source(node, problems);
+    let (name, _) = name(node, problems)?;
+    Some((name.to_owned(), source.unwrap_or_else(|| SecretSource::Env(name.to_owned()))))
+}
+
 fn name<'a>(child: &'a Node, problems: &mut Problems) -> Option<(&'a str, Place)> {
     let arg = child.args.first()?;
     let name = form::string("secret", arg, problems)?;

@@ -1,18 +1,23 @@
 //! `source "orders" { files "*.csv" }`.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema};
+
 use super::format::{self, Holder};
-use super::{Name, Taken, form, schema};
+use super::{Name, Taken, form, kafka, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::plan::{BadRows, Format, Location, SourceSpec};
+use crate::plan::{BadRows, Declared, Format, KafkaTopic, Location, Rest, SourceSpec};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
 
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
     props: &[],
-    children: Children::Once(&["files", "stdin", "format", "compression", "schema", "bad-rows"]),
+    children: Children::Once(&["files", "stdin", "kafka", "format", "compression", "schema", "bad-rows"]),
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
@@ -23,6 +28,9 @@ const HOLDER: Holder = Holder {
     formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
     dialect: format::DIALECT,
 };
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
+/// The places that a source may read from.
+const PLACES: [&str; 3] = ["files", "stdin", "kafka"];
 
 /// A source, as declared.
 #[derive(Debug)]
@@ -43,13 +51,17 @@ impl SourceDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let location = location(node, &what, problems);
-        let format = match format::stated(node, HOLDER, problems) {
+        let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
+        let format = match format::stated(node, holder, problems) {
             Some(format) => format,
-            None => location.as_ref().and_then(|(location, places)| infer(location, places, what, problems)),
+            None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
         };
         let compression = format::compression(node, problems);
         let bad_rows = bad_rows(node, format.as_ref(), problems);
-        let declared = schema::declared(node, problems).flatten();
+        let mut declared = schema::declared(node, problems).flatten();
+        if let Some((Location::Kafka(topic), _)) = &location {
+            declared = record_columns(node, topic, format.as_ref(), declared, what, problems);
+        }
         let partitions = node.child("files").and_then(|files| files.prop(PARTITIONS));
         let partitions = partitions.and_then(|arg| form::boolean(PARTITIONS, arg, problems));
         fixed_schema(node, format.as_ref(), problems);
@@ -68,37 +80,98 @@ impl SourceDecl {
     }
 }
 
-/// Where the bytes are, with the places of the patterns or of `stdin`.
+/// Where the bytes are, with the places of the patterns, or of the node.
 fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
-    match (node.child("files"), node.child("stdin")) {
-        (Some(files), None) => {
-            let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
-            let form = Form { takes, props: &[PARTITIONS], ..Form::LEAF };
-            form.check(files, "`files`", problems);
-            let path = |arg| form::path("files", arg, FETCH, problems).map(str::to_owned);
-            let patterns: Vec<Option<String>> = files.args.iter().map(path).collect();
-            let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
-            files.args.iter().for_each(|arg| check_pattern(arg, problems));
-            let places: Vec<Place> = files.args.iter().map(|arg| arg.place).collect();
-            (!places.is_empty()).then_some((Location::Files(patterns), places))
-        }
-        (None, Some(stdin)) => {
-            Form::LEAF.check(stdin, "`stdin`", problems);
-            Some((Location::Stdin, vec![stdin.place]))
-        }
-        (Some(files), Some(stdin)) => {
-            let (what, first, second) = (what.to_owned(), "files".to_owned(), "stdin".to_owned());
-            let (earlier, later) = (files.place.min(stdin.place), files.place.max(stdin.place));
-            problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
-            None
-        }
-        (None, None) if form::is_misspelt(node, FORM.children, &["files", "stdin"]) => None,
-        (None, None) => {
+    let found: Vec<&Node> = PLACES.iter().filter_map(|place| node.child(place)).collect();
+    match found[..] {
+        [] if form::is_misspelt(node, FORM.children, &PLACES) => None,
+        [] => {
             let example = "files \"data/*.csv\"` or `stdin";
             problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "files", example });
             None
         }
+        [one] => match one.name.as_str() {
+            "files" => files(one, problems),
+            "stdin" => {
+                Form::LEAF.check(one, "`stdin`", problems);
+                Some((Location::Stdin, vec![one.place]))
+            }
+            _ => Some((Location::Kafka(Box::new(kafka::read(one, problems)?)), vec![one.place])),
+        },
+        [first, second, ..] => {
+            let (earlier, later) = (first.place.min(second.place), first.place.max(second.place));
+            let (what, first, second) = (what.to_owned(), first.name.clone(), second.name.clone());
+            problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
+            None
+        }
     }
+}
+
+fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
+    let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
+    let form = Form { takes, props: &[PARTITIONS], ..Form::LEAF };
+    form.check(node, "`files`", problems);
+    let path = |arg| form::path("files", arg, FETCH, problems).map(str::to_owned);
+    let patterns: Vec<Option<String>> = node.args.iter().map(path).collect();
+    let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
+    node.args.iter().for_each(|arg| check_pattern(arg, problems));
+    let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
+    (!places.is_empty()).then_some((Location::Files(patterns), places))
+}
+
+/// The columns of a topic's records: those of their values, which the format or the text tells, and the parts of records
+/// that the text asks for.
+fn record_columns(
+    node: &Node,
+    topic: &KafkaTopic,
+    format: Option<&Format>,
+    declared: Option<Declared>,
+    what: String,
+    problems: &mut Problems,
+) -> Option<Declared> {
+    if let Some(child) = node.child("compression") {
+        let reason = "the topic says how its records are compressed";
+        problems.at(child.place, PlaceProblem::NotForTopic { node: "compression", reason });
+    }
+    let value = match format? {
+        Format::Lines => vec![Field::new("text", DataType::Utf8, true)],
+        Format::Bytes => vec![Field::new("value", DataType::Binary, true)],
+        other => {
+            let Some(Declared { columns, rest }) = declared else {
+                problems.at(node.place, PlaceProblem::RecordSchema { what, format: other.record_name() });
+                return None;
+            };
+            if let (Rest::Infer, Some(schema)) = (rest, node.child("schema")) {
+                let reason = "columns of a topic are declared";
+                problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
+            }
+            return with_record_columns(
+                node,
+                topic,
+                columns.fields().iter().map(|field| (**field).clone()),
+                rest,
+                problems,
+            );
+        }
+    };
+    with_record_columns(node, topic, value.into_iter(), Rest::Unsaid, problems)
+}
+
+fn with_record_columns(
+    node: &Node,
+    topic: &KafkaTopic,
+    value: impl Iterator<Item = Field>,
+    rest: Rest,
+    problems: &mut Problems,
+) -> Option<Declared> {
+    let fields: Vec<Field> = value.chain(topic.record_fields()).collect();
+    let mut seen = HashSet::new();
+    if let Some(field) = fields.iter().find(|field| !seen.insert(field.name())) {
+        let column = format!("\"{}\"", field.name());
+        problems.at(node.child("kafka")?.place, PlaceProblem::RepeatedColumn { column });
+        return None;
+    }
+    Some(Declared { columns: Arc::new(Schema::new(fields)), rest })
 }
 
 fn check_pattern(arg: &Arg, problems: &mut Problems) {
@@ -111,9 +184,16 @@ fn check_pattern(arg: &Arg, problems: &mut Problems) {
 }
 
 fn infer(location: &Location, places: &[Place], what: String, problems: &mut Problems) -> Option<Format> {
-    let Location::Files(patterns) = location else {
-        format::untold(what, "stdin", *places.first()?, HOLDER, problems);
-        return None;
+    let patterns = match location {
+        Location::Files(patterns) => patterns,
+        Location::Stdin => {
+            format::untold(what, "stdin", *places.first()?, HOLDER, problems);
+            return None;
+        }
+        Location::Kafka(_) => {
+            format::untold(what, "kafka", *places.first()?, TOPIC, problems);
+            return None;
+        }
     };
     let mut told: Option<(&str, Format, Place)> = None;
     for (pattern, &place) in patterns.iter().zip(places) {
@@ -150,6 +230,7 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
         }
     };
     if let Some(format @ (Format::Parquet | Format::Arrow | Format::Bytes)) = format
+        && node.child("kafka").is_none()
         && chosen != BadRows::Fail
     {
         let (choice, format) = (choice.to_owned(), format.name());
@@ -161,6 +242,7 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
 /// `lines` and `bytes` have columns of their own.
 fn fixed_schema(node: &Node, format: Option<&Format>, problems: &mut Problems) {
     if let (Some(schema), Some(format @ (Format::Lines | Format::Bytes))) = (node.child("schema"), format) {
-        problems.at(schema.place, PlaceProblem::FixedSchema { format: format.name() });
+        let format = if node.child("kafka").is_some() { format.record_name() } else { format.name() };
+        problems.at(schema.place, PlaceProblem::FixedSchema { format });
     }
 }

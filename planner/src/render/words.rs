@@ -2,14 +2,41 @@
 
 use arrow_schema::Schema;
 
-use crate::plan::{BadRows, Compression, Format, Location, Purity, SinkSpec, SourceSpec, Target};
+use crate::instant::text as instant_text;
+use crate::plan::{BadRows, Bounds, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target};
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
     match location {
         Location::Files(patterns) => patterns.join(" "),
         Location::Stdin => "stdin".to_owned(),
+        Location::Kafka(topic) => kafka(topic),
     }
+}
+
+/// A topic, with the range that is read of it.
+fn kafka(topic: &KafkaTopic) -> String {
+    let KafkaTopic { brokers, topic: name, partitions, start, until, uncommitted, .. } = topic;
+    let mut words = format!("kafka {} topic {name}", brokers.join(" "));
+    if let Some(partitions) = partitions {
+        let partitions: Vec<String> = partitions.iter().map(i32::to_string).collect();
+        words.push_str(&format!(" partitions {}", partitions.join(" ")));
+    }
+    words.push_str(&format!(" from {} until {}", bounds(start), bounds(until)));
+    if *uncommitted {
+        words.push_str(", uncommitted too");
+    }
+    words
+}
+
+fn bounds(bounds: &Bounds) -> String {
+    let general = match bounds.position {
+        Position::Earliest => "earliest".to_owned(),
+        Position::Latest => "latest".to_owned(),
+        Position::Time(time) => instant_text(time),
+    };
+    let offsets = bounds.offsets.iter().map(|(partition, offset)| format!("{partition}={offset}"));
+    [general].into_iter().chain(offsets).collect::<Vec<_>>().join(" ")
 }
 
 /// Where a sink writes to.
@@ -23,7 +50,7 @@ pub(super) fn target(target: &Target) -> String {
 
 /// How a source reads: format, and what differs from the default.
 pub(super) fn reading(spec: &SourceSpec) -> String {
-    let mut words = format_words(&spec.format, spec.compression);
+    let mut words = format_words(spec.format_name(), spec.compression);
     match spec.bad_rows {
         BadRows::Fail => {}
         BadRows::Skip => words.push("bad rows are left out".to_owned()),
@@ -43,15 +70,15 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
 
 /// How a sink writes.
 pub(super) fn writing(spec: &SinkSpec) -> String {
-    let mut words = format_words(&spec.format, spec.compression);
+    let mut words = format_words(spec.format.name(), spec.compression);
     if !spec.partition_by.is_empty() {
         words.push(format!("by {}", spec.partition_by.join(", ")));
     }
     words.join(", ")
 }
 
-fn format_words(format: &Format, compression: Compression) -> Vec<String> {
-    let mut words = vec![format.name().to_owned()];
+fn format_words(format: &str, compression: Compression) -> Vec<String> {
+    let mut words = vec![format.to_owned()];
     match compression {
         Compression::Auto | Compression::None => {}
         Compression::Gzip => words.push("gzip".to_owned()),

@@ -265,6 +265,21 @@ impl IpcFile {
         Ok(Self { view, schema, index, positions, cuts })
     }
 
+    /// The same, for a file of flowc's own in which each record batch is a segment.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn of_batches(view: View, schema: SchemaRef) -> Result<Self, SourceError> {
+        let file = Self::open(view, schema)?;
+        let batches = file.index.messages.len();
+        let cuts = (0..batches.max(1)).map(|batch| batch..(batch + 1).min(batches)).collect();
+        Ok(Self { cuts, ..file })
+    }
+
+    /// Where the batches of each segment lie, in bytes.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn places(&self) -> impl Iterator<Item = Result<Range<u64>, SourceError>> + Send + '_ {
+        self.cuts.iter().map(|cut| self.place(cut).map_err(|error| damaged(&self.view, error.to_string())))
+    }
+
     /// Columns that the schema does not have.
     pub(crate) fn unknown(&self) -> Vec<String> {
         unknown_columns(self.index.schema(), &self.schema)
@@ -321,7 +336,12 @@ impl IpcFile {
 
     /// Decodes a segment's columns.
     pub(crate) fn read(&self, segment: &RawSegment, projection: &[usize]) -> Result<IpcRows, SourceError> {
-        let cut = self.cuts.get(segment.ordinal as usize).cloned();
+        self.read_segment(segment.ordinal as usize, projection)
+    }
+
+    /// Decodes the columns of a segment, by its number.
+    pub(crate) fn read_segment(&self, ordinal: usize, projection: &[usize]) -> Result<IpcRows, SourceError> {
+        let cut = self.cuts.get(ordinal).cloned();
         let cut = cut.ok_or_else(|| self.view.changed("its batches changed"))?;
         let mut positions: Vec<_> = projection.iter().map(|&column| self.positions[column]).collect();
         positions.sort_unstable();

@@ -20,6 +20,8 @@ use crate::files::marks::bom_length;
 use crate::files::partitions::{Folders, explain_missing, unread_names};
 use crate::files::spool::{open_plain, spool};
 use crate::files::view::View;
+#[cfg(feature = "kafka")]
+use crate::log::BlockFile;
 use crate::reader::{Rows, SegmentReader};
 use crate::segment::RawSegment;
 use crate::text::csv::CsvLayout;
@@ -53,6 +55,8 @@ enum Content {
     Parquet(ParquetFile),
     Ipc(IpcFile),
     Whole,
+    #[cfg(feature = "kafka")]
+    Block(BlockFile),
 }
 
 impl OpenFile {
@@ -104,6 +108,23 @@ impl OpenFile {
         Ok(OpenFile { view, schema, folders, content, stamp, spooled, origin, unread_folders })
     }
 
+    /// A block of a topic that is at hand.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn of_block(block: BlockFile, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
+        let (folders, schema) = (Folders::unread(schema), schema.clone());
+        let (origin, unread_folders) = (None, Vec::new());
+        OpenFile {
+            view,
+            schema,
+            folders,
+            content: Content::Block(block),
+            stamp,
+            origin,
+            spooled: false,
+            unread_folders,
+        }
+    }
+
     /// The file's name, as matched.
     pub fn name(&self) -> &str {
         self.view.name()
@@ -131,6 +152,8 @@ impl OpenFile {
             Content::Parquet(parquet) => parquet.unknown(),
             Content::Ipc(ipc) => ipc.unknown(),
             Content::Whole => Vec::new(),
+            #[cfg(feature = "kafka")]
+            Content::Block(_) => Vec::new(),
         };
         // A column that the folders have too is read from there.
         let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
@@ -159,6 +182,8 @@ impl OpenFile {
             Content::Parquet(parquet) => Box::new(parquet.segments().map(without_bytes)),
             Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
             Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
+            #[cfg(feature = "kafka")]
+            Content::Block(block) => Box::new(block.segments().map(without_bytes)),
         };
         segments.map(|segment| segment.map(|(segment, bytes)| (self.folders.complete(segment), bytes)))
     }
@@ -193,6 +218,8 @@ impl OpenFile {
                 let own = self.folders.own(&self.schema);
                 Rows::One(Some(whole::read(&self.view, &own, segment, bytes, projection)?))
             }
+            #[cfg(feature = "kafka")]
+            Content::Block(block) => Rows::Records(Box::new(block.read(segment, projection)?)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Files as a source: one part each.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::SystemTime;
 
@@ -16,7 +16,7 @@ use crate::files::open::OpenFile;
 use crate::infer::basis::{Basis, basis};
 use crate::infer::doubts::doubt;
 use crate::infer::schema::infer_schema;
-use crate::source::{Polled, Source, SourcePart};
+use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// Files that patterns match.
 pub(crate) struct FileSource {
@@ -95,8 +95,8 @@ impl Source for FileSource {
         infer_schema(&self.files(parts), &self.spec)
     }
 
-    fn open(&self, part: &SourcePart, schema: &SchemaRef, spool: &Path) -> Result<OpenFile, SourceError> {
-        OpenFile::open(&self.file(&part.name), &self.spec, schema, spool)
+    fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
+        OpenFile::open(&self.file(&part.name), &self.spec, schema, &folders.spool)
     }
 
     fn doubt(&self, part: &SourcePart) -> Option<String> {
@@ -158,7 +158,8 @@ mod tests {
         let polled = source.poll(&Polled::default()).unwrap();
         let [part] = &polled.parts[..] else { panic!("{polled:?}") };
         assert_eq!((part.path.as_ref(), part.stamp), (Some(&file.path), FileStamp::of(&file.path).ok()));
-        let open = source.open(part, &schema(&[("line", arrow_schema::DataType::Utf8, false)]), folder.path()).unwrap();
+        let folders = Folders { spool: folder.path().to_owned(), blocks: folder.path().join("blocks") };
+        let open = source.open(part, &schema(&[("line", arrow_schema::DataType::Utf8, false)]), &folders).unwrap();
         assert_eq!(Some(open.stamp()), part.stamp);
         assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);
     }

@@ -24,6 +24,12 @@ impl View {
         Ok(Self { file, name: name.into(), length })
     }
 
+    /// A view of the first bytes of a regular file.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn of_start(file: Arc<File>, name: &str, length: u64) -> Self {
+        Self { file, name: name.into(), length }
+    }
+
     /// The file's name, for messages.
     pub(crate) fn name(&self) -> &str {
         &self.name

@@ -310,7 +310,8 @@ impl Members {
         }
     }
 
-    fn append_null(&mut self) {
+    /// Appends an object that is null.
+    pub(super) fn append_null(&mut self) {
         self.columns.iter_mut().for_each(Column::append_null);
         self.nulls.append_null();
         self.len += 1;

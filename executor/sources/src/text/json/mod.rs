@@ -62,6 +62,37 @@ impl JsonParser {
         cursor.end()
     }
 
+    /// Reads texts of JSON, each of which is a row; none is a row of nulls.
+    pub(crate) fn parse_texts<'t>(
+        &mut self,
+        texts: impl Iterator<Item = Option<&'t [u8]>>,
+    ) -> Result<RecordBatch, ArrowError> {
+        let mut members = self.take_members();
+        let mut rows = 0;
+        for text in texts {
+            match text {
+                Some(text) => self.read_line(&mut members, text)?,
+                None => members.append_null(),
+            }
+            rows += 1;
+        }
+        let batch = self.finish(&mut members, rows)?;
+        self.keep(members);
+        Ok(batch)
+    }
+
+    /// Columns to append to. They are gone after a fault.
+    fn take_members(&mut self) -> Members {
+        let is_read = |place| self.projection.contains(&place);
+        self.members.take().unwrap_or_else(|| Members::new(self.schema.fields(), is_read, ""))
+    }
+
+    /// Keeps columns whose rows were taken out.
+    fn keep(&mut self, mut members: Members) {
+        members.take_ignored(&mut self.ignored);
+        self.members = Some(members);
+    }
+
     /// Takes the rows out of the columns.
     fn finish(&self, members: &mut Members, rows: usize) -> Result<RecordBatch, ArrowError> {
         let mut finished: HashMap<usize, ArrayRef> = HashMap::new();
@@ -113,9 +144,7 @@ fn explain_value(field: &Field, value: Option<&str>) -> Option<String> {
 
 impl Parser for JsonParser {
     fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
-        let is_read = |place| self.projection.contains(&place);
-        let members = self.members.take();
-        let mut members = members.unwrap_or_else(|| Members::new(self.schema.fields(), is_read, ""));
+        let mut members = self.take_members();
         let (mut used, mut rows) = (0, 0);
         while rows < BATCH_ROWS {
             let Some(line) = Framing::JsonLines.last_record(bytes, used) else {
@@ -127,8 +156,7 @@ impl Parser for JsonParser {
             rows += 1;
         }
         let batch = self.finish(&mut members, rows)?;
-        members.take_ignored(&mut self.ignored);
-        self.members = Some(members);
+        self.keep(members);
         Ok((batch, used))
     }
 

@@ -1,0 +1,305 @@
+//! A cluster that is asked through librdkafka.
+
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::cluster::{Access, Cluster, Headers, Record, Topic};
+use crate::describe::topic_id;
+use crate::error::ClusterError;
+use crate::heard::Heard;
+
+/// Whether connections can be encrypted, and passwords be proven instead of sent.
+pub const HAS_TLS: bool = cfg!(feature = "tls");
+
+/// How long brokers may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long all of them may be down, as they are while a cluster of one broker starts again.
+const DOWN: Duration = Duration::from_secs(10);
+/// How long one question waits before what was heard meanwhile is looked at.
+const TURN: Duration = Duration::from_secs(1);
+
+type Reader = BaseConsumer<Heard>;
+
+/// A cluster that is asked through librdkafka. Connections are made when they are needed, and kept.
+pub struct Client {
+    access: Access,
+    heard: Heard,
+    /// Consumers that read nothing now.
+    idle: Mutex<Vec<Reader>>,
+}
+
+impl Client {
+    /// The cluster that is reached so. Nothing is connected yet.
+    pub fn new(access: Access) -> Self {
+        Self { access, heard: Heard::default(), idle: Mutex::default() }
+    }
+
+    fn config(&self, uncommitted: bool) -> ClientConfig {
+        let Access { brokers, uncommitted: _, login, encrypted, authorities } = &self.access;
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", brokers.join(","))
+            .set("client.id", "flowc")
+            .set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" })
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("allow.auto.create.topics", "false")
+            .set("auto.offset.reset", "error")
+            .set("check.crcs", "true")
+            .set("socket.keepalive.enable", "true")
+            .set("queued.max.messages.kbytes", "32768")
+            .set("fetch.wait.max.ms", "100")
+            .set("reconnect.backoff.max.ms", "1000");
+        let protocol = match (login.is_some(), *encrypted) {
+            (false, false) => "plaintext",
+            (false, true) => "ssl",
+            (true, false) => "sasl_plaintext",
+            (true, true) => "sasl_ssl",
+        };
+        config.set("security.protocol", protocol);
+        if let Some(login) = login {
+            config.set("sasl.mechanism", &login.mechanism).set("sasl.username", &login.user);
+            config.set("sasl.password", login.password.as_str());
+        }
+        if let Some(path) = authorities {
+            config.set("ssl.ca.location", path.to_string_lossy());
+        }
+        config
+    }
+
+    fn connect(&self, uncommitted: bool) -> Result<Reader, ClusterError> {
+        let made = self.config(uncommitted).create_with_context(self.heard.clone());
+        made.map_err(|error| ClusterError::Other { reason: error.to_string() })
+    }
+
+    /// Lends a consumer, and keeps it afterwards unless the work failed.
+    fn with_reader<T>(&self, work: impl FnOnce(&Reader) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = idle().pop();
+        let reader = match kept {
+            Some(reader) => reader,
+            None => self.connect(self.access.uncommitted)?,
+        };
+        let done = work(&reader)?;
+        idle().push(reader);
+        Ok(done)
+    }
+
+    /// Asks until there is an answer, or it is known that there will be none.
+    fn ask<T>(
+        &self,
+        reader: &Reader,
+        question: impl Fn(&Reader, Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, ClusterError> {
+        let begin = Instant::now();
+        loop {
+            let error = match question(reader, TURN) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            // What connections have been told of waits in the queue.
+            while reader.poll(Duration::ZERO).is_some() {}
+            if let Some(grave) = self.heard.grave() {
+                return Err(grave);
+            }
+            if !is_passing(&error) {
+                return Err(ClusterError::Other { reason: error.to_string() });
+            }
+            if begin.elapsed() > DOWN {
+                let (brokers, reason) = (self.access.brokers.join(" "), self.heard.last());
+                return Err(ClusterError::Unreachable { brokers, reason });
+            }
+        }
+    }
+
+    fn partitions(&self, reader: &Reader, name: &str) -> Result<Vec<i32>, ClusterError> {
+        let metadata = self.ask(reader, |reader, timeout| reader.fetch_metadata(Some(name), timeout))?;
+        let no_topic = || ClusterError::NoTopic { topic: name.to_owned() };
+        let topic = metadata.topics().first().ok_or_else(no_topic)?;
+        match topic.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                return Err(ClusterError::Denied { topic: name.to_owned() });
+            }
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Err(no_topic()),
+            Some(other) => return Err(ClusterError::Other { reason: format!("the topic `{name}`: {other}") }),
+        }
+        let mut partitions: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+        partitions.sort_unstable();
+        if partitions.is_empty() { Err(no_topic()) } else { Ok(partitions) }
+    }
+
+    /// Reads from a consumer that is assigned to one partition.
+    fn drain(
+        &self,
+        reader: &Reader,
+        partition: i32,
+        offsets: &Range<i64>,
+        take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
+    ) -> std::io::Result<Result<(), ClusterError>> {
+        let (mut next, mut heard_at) = (offsets.start, Instant::now());
+        self.heard.up();
+        while next < offsets.end {
+            match reader.poll(TURN) {
+                Some(Ok(message)) if message.offset() >= offsets.end => break,
+                // The first records after an assignment may be what was fetched for an earlier one.
+                Some(Ok(message)) if message.partition() != partition || message.offset() < next => {}
+                Some(Ok(message)) => {
+                    next = message.offset() + 1;
+                    if heard_at.elapsed() > TURN {
+                        self.heard.up();
+                    }
+                    heard_at = Instant::now();
+                    with_record(&message, take)?;
+                }
+                Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
+                Some(Err(error)) => {
+                    if let Some(failed) = self.failure(reader, &error, partition, next) {
+                        return Ok(Err(failed));
+                    }
+                }
+                None => {}
+            }
+            if heard_at.elapsed() > if self.heard.is_down() { DOWN } else { PATIENCE } {
+                return Ok(Err(ClusterError::Lost { partition, offset: next, reason: self.heard.last() }));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What an error while reading means; none if it may pass.
+    fn failure(&self, reader: &Reader, error: &KafkaError, partition: i32, next: i64) -> Option<ClusterError> {
+        if let Some(grave) = self.heard.grave() {
+            return Some(grave);
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset) => {
+                let assigned = reader.assignment().ok();
+                let topic = assigned.as_ref().and_then(|all| all.elements().first().map(|one| one.topic().to_owned()));
+                let low = topic.and_then(|topic| reader.fetch_watermarks(&topic, partition, TURN).ok());
+                Some(ClusterError::Forgotten { partition, from: next, earliest: low.map_or(next, |(low, _)| low) })
+            }
+            _ if is_passing(error) => None,
+            _ => Some(ClusterError::Other { reason: format!("partition {partition}, offset {next}: {error}") }),
+        }
+    }
+}
+
+impl Cluster for Client {
+    fn topic(&self, name: &str) -> Result<Topic, ClusterError> {
+        self.with_reader(|reader| {
+            let partitions = self.partitions(reader, name)?;
+            let no_id = || ClusterError::Other { reason: "the cluster does not tell its id".to_owned() };
+            let cluster = reader.client().fetch_cluster_id(PATIENCE).ok_or_else(no_id)?;
+            let id = topic_id(reader.client().native_ptr(), name, PATIENCE);
+            Ok(Topic { cluster, id, partitions })
+        })
+    }
+
+    fn offsets(&self, topic: &str, partition: i32) -> Result<Range<i64>, ClusterError> {
+        self.with_reader(|reader| {
+            let ask = |reader: &Reader, timeout| reader.fetch_watermarks(topic, partition, timeout);
+            self.ask(reader, ask).map(|(low, high)| low..high)
+        })
+    }
+
+    fn high_watermark(&self, topic: &str, partition: i32) -> Result<i64, ClusterError> {
+        let reader = self.connect(true)?;
+        self.ask(&reader, |reader, timeout| reader.fetch_watermarks(topic, partition, timeout)).map(|(_, high)| high)
+    }
+
+    fn offset_at(&self, topic: &str, partition: i32, time: i64) -> Result<Option<i64>, ClusterError> {
+        let of_time = |reader: &Reader, timeout| {
+            let mut times = TopicPartitionList::new();
+            times.add_partition_offset(topic, partition, Offset::Offset(time))?;
+            reader.offsets_for_times(times, timeout)
+        };
+        let found = self.with_reader(|reader| self.ask(reader, of_time))?;
+        let found = found.find_partition(topic, partition).map(|found| found.offset());
+        Ok(match found {
+            Some(Offset::Offset(offset)) => Some(offset),
+            _ => None,
+        })
+    }
+
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        offsets: Range<i64>,
+        take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
+    ) -> std::io::Result<Result<(), ClusterError>> {
+        let mut outcome = Ok(());
+        let read = self.with_reader(|reader| {
+            let refused = |error: KafkaError| ClusterError::Other { reason: error.to_string() };
+            let mut assigned = TopicPartitionList::new();
+            assigned.add_partition_offset(topic, partition, Offset::Offset(offsets.start)).map_err(refused)?;
+            reader.assign(&assigned).map_err(refused)?;
+            let done = self.drain(reader, partition, &offsets, take);
+            let _ = reader.unassign();
+            match done {
+                Ok(read) => read,
+                Err(error) => {
+                    outcome = Err(error);
+                    Ok(())
+                }
+            }
+        });
+        outcome.map(|()| read)
+    }
+}
+
+/// Whether a failure may pass by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    match error.rdkafka_error_code() {
+        Some(code) => matches!(
+            code,
+            Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::OperationTimedOut
+                | Code::TimedOutQueue
+                | Code::RequestTimedOut
+                | Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::NetworkException
+                | Code::BrokerNotAvailable
+                | Code::Resolve
+                | Code::Authentication
+                | Code::SSL
+        ),
+        None => false,
+    }
+}
+
+/// Hands a message on as a record.
+fn with_record(
+    message: &BorrowedMessage<'_>,
+    take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    match message.headers() {
+        Some(headers) => take(&record(message, &Native(headers))),
+        None => take(&record(message, &())),
+    }
+}
+
+fn record<'m>(message: &'m BorrowedMessage<'_>, headers: &'m dyn Headers) -> Record<'m> {
+    let timestamp = message.timestamp().to_millis();
+    Record { offset: message.offset(), timestamp, key: message.key(), value: message.payload(), headers }
+}
+
+struct Native<'a>(&'a BorrowedHeaders);
+
+impl Headers for Native<'_> {
+    fn each(&self, take: &mut dyn FnMut(&str, Option<&[u8]>)) {
+        self.0.iter().for_each(|header| take(header.key, header.value));
+    }
+}

@@ -1,0 +1,112 @@
+//! What readers ask of a cluster, and what they get.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use zeroize::Zeroizing;
+
+use crate::error::ClusterError;
+
+/// How a cluster is reached.
+#[derive(Clone)]
+pub struct Access {
+    /// `host:port` of brokers to ask first.
+    pub brokers: Vec<String>,
+    /// Whether records of transactions are read that are not committed.
+    pub uncommitted: bool,
+    /// Who is to be told to brokers, if anybody.
+    pub login: Option<Login>,
+    /// Whether connections are encrypted.
+    pub encrypted: bool,
+    /// A file of certificates to trust instead of the system's.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Who reads.
+#[derive(Clone)]
+pub struct Login {
+    /// SASL's name of the mechanism: `PLAIN`.
+    pub mechanism: String,
+    /// The user's name.
+    pub user: String,
+    /// The user's password.
+    pub password: Zeroizing<String>,
+}
+
+/// A topic, as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The cluster's id.
+    pub cluster: String,
+    /// The topic's id: another one if the topic was deleted and created again. Clusters of old versions have none.
+    pub id: Option<String>,
+    /// Numbers of its partitions, ascending.
+    pub partitions: Vec<i32>,
+}
+
+/// A record of a partition.
+#[derive(Clone, Copy)]
+pub struct Record<'a> {
+    /// Its place in the partition.
+    pub offset: i64,
+    /// Milliseconds since 1970, unless the record has no time.
+    pub timestamp: Option<i64>,
+    /// The key's bytes.
+    pub key: Option<&'a [u8]>,
+    /// The value's bytes; none in a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// The headers.
+    pub headers: &'a dyn Headers,
+}
+
+/// The headers of a record, in order.
+pub trait Headers {
+    /// Calls `take` with name and value of each.
+    fn each(&self, take: &mut dyn FnMut(&str, Option<&[u8]>));
+}
+
+/// No headers.
+impl Headers for () {
+    fn each(&self, _take: &mut dyn FnMut(&str, Option<&[u8]>)) {}
+}
+
+/// A cluster that topics are read from.
+pub trait Cluster: Send + Sync {
+    /// Finds a topic.
+    ///
+    /// # Errors
+    /// If no broker answers, refuses the login, or knows the topic.
+    fn topic(&self, name: &str) -> Result<Topic, ClusterError>;
+
+    /// The offsets that a partition has: from its first record to behind the last one that may be read. Records of open
+    /// transactions may be read only where uncommitted ones are.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    fn offsets(&self, topic: &str, partition: i32) -> Result<Range<i64>, ClusterError>;
+
+    /// Where a partition ends, records of open transactions among what it has.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    fn high_watermark(&self, topic: &str, partition: i32) -> Result<i64, ClusterError>;
+
+    /// The offset of the first record with this time (milliseconds since 1970) or a later one; none if there is none.
+    ///
+    /// # Errors
+    /// If no broker answers.
+    fn offset_at(&self, topic: &str, partition: i32, time: i64) -> Result<Option<i64>, ClusterError>;
+
+    /// Calls `take` with each record of a range of offsets that the partition has, in order. An error of `take` ends the
+    /// reading, and is the outer error.
+    ///
+    /// # Errors
+    /// The inner error: if brokers stop answering, or do not have the range any more.
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        offsets: Range<i64>,
+        take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
+    ) -> std::io::Result<Result<(), ClusterError>>;
+}

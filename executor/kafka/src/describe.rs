@@ -1,0 +1,59 @@
+//! The id of a topic, which the wrapper of librdkafka does not ask for.
+
+use std::ffi::{CStr, CString};
+use std::ptr;
+use std::time::Duration;
+
+use rdkafka::bindings as rd;
+
+/// The id of a topic, as Kafka's tools print it; none if the cluster has none, or does not tell in this time.
+pub(crate) fn topic_id(client: *mut rd::rd_kafka_t, topic: &str, timeout: Duration) -> Option<String> {
+    let name = CString::new(topic).ok()?;
+    let mut names = [name.as_ptr()];
+    // SAFETY: `client` lives as long as the call. Every object is made here, checked before it is used, and destroyed
+    // once, after the last use of what it owns.
+    unsafe {
+        let queue = rd::rd_kafka_queue_new(client);
+        let topics = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+        rd::rd_kafka_DescribeTopics(client, topics, ptr::null(), queue);
+        rd::rd_kafka_TopicCollection_destroy(topics);
+        let event = rd::rd_kafka_queue_poll(queue, i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
+        let id = if event.is_null() { None } else { id_in(event) };
+        if !event.is_null() {
+            rd::rd_kafka_event_destroy(event);
+        }
+        rd::rd_kafka_queue_destroy(queue);
+        id
+    }
+}
+
+/// The id in an answer.
+///
+/// # Safety
+/// `event` is an event that is not destroyed yet.
+unsafe fn id_in(event: *mut rd::rd_kafka_event_t) -> Option<String> {
+    // SAFETY: librdkafka owns what it gives here until the event is destroyed; pointers are checked before they are followed.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeTopics_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let described = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
+        if described.is_null() || count == 0 {
+            return None;
+        }
+        let topic = *described;
+        let id = rd::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return None;
+        }
+        let is_zero =
+            rd::rd_kafka_Uuid_most_significant_bits(id) == 0 && rd::rd_kafka_Uuid_least_significant_bits(id) == 0;
+        let text = rd::rd_kafka_Uuid_base64str(id);
+        if is_zero || text.is_null() {
+            return None;
+        }
+        Some(CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
+}

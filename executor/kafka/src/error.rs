@@ -1,0 +1,75 @@
+//! Why a cluster can't be read: the reason and what to do.
+
+/// What went wrong between flowc and a cluster. No variant holds a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ClusterError {
+    /// No name of a broker leads to a machine.
+    #[error("the broker's name is unknown: {reason}; check the name, and that this machine can resolve it")]
+    UnknownHost {
+        /// What librdkafka says.
+        reason: String,
+    },
+    /// No broker answers.
+    #[error("no broker answers at {brokers}: {reason}; check the address, and that the broker runs")]
+    Unreachable {
+        /// As in the text.
+        brokers: String,
+        /// What librdkafka says.
+        reason: String,
+    },
+    /// The login was refused.
+    #[error("the broker refuses the login: {reason}; check `user`, `secret` and the mechanism in `sasl`")]
+    Login {
+        /// What the broker says.
+        reason: String,
+    },
+    /// The connection is encrypted on one side alone, or certificates are not trusted.
+    #[error("{reason}; {remedy}")]
+    Encryption {
+        /// What librdkafka says.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// The cluster does not let this user read.
+    #[error("not authorized to read the topic `{topic}`; grant the user READ and DESCRIBE on it")]
+    Denied {
+        /// The topic.
+        topic: String,
+    },
+    /// The cluster has no such topic.
+    #[error("the cluster has no topic `{topic}`")]
+    NoTopic {
+        /// The topic.
+        topic: String,
+    },
+    /// Offsets that the partition does not have any more.
+    #[error(
+        "partition {partition} does not have the offsets from {from} any more: retention removed those before {earliest}; \
+         start at a later place"
+    )]
+    Forgotten {
+        /// The partition.
+        partition: i32,
+        /// The first offset that was wanted.
+        from: i64,
+        /// The first offset that is there.
+        earliest: i64,
+    },
+    /// A broker stopped answering in the middle.
+    #[error("partition {partition}: no broker answers any more, at offset {offset}: {reason}; run again when they do")]
+    Lost {
+        /// The partition.
+        partition: i32,
+        /// The next offset.
+        offset: i64,
+        /// What librdkafka says.
+        reason: String,
+    },
+    /// Anything else.
+    #[error("{reason}")]
+    Other {
+        /// What librdkafka says.
+        reason: String,
+    },
+}

@@ -1,0 +1,128 @@
+//! What librdkafka says of its connections, and what it means.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::error::ClusterError;
+
+/// What connections have been told of, by all clients of a cluster.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    /// An error that trying again does not help.
+    grave: Option<ClusterError>,
+    /// What was said last of a connection that failed.
+    last: Option<String>,
+    /// Whether no connection was up when connections were last told of.
+    down: bool,
+}
+
+impl Heard {
+    /// An error that trying again does not help.
+    pub(crate) fn grave(&self) -> Option<ClusterError> {
+        self.with(|said| said.grave.clone())
+    }
+
+    /// Whether all brokers are down, as far as it is known since the last call of [`up`](Self::up).
+    pub(crate) fn is_down(&self) -> bool {
+        self.with(|said| said.down)
+    }
+
+    /// Takes in that a broker answered.
+    pub(crate) fn up(&self) {
+        self.with(|said| said.down = false);
+    }
+
+    /// What was said last of a connection that failed.
+    pub(crate) fn last(&self) -> String {
+        self.with(|said| said.last.clone()).unwrap_or_else(|| "timed out".to_owned())
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Said) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn take_in(&self, code: RDKafkaErrorCode, reason: &str) {
+        if code == RDKafkaErrorCode::AllBrokersDown {
+            return self.with(|said| said.down = true);
+        }
+        let reason = shortened(reason);
+        let grave = grave(code, reason);
+        self.with(|said| {
+            said.last = Some(reason.to_owned());
+            if grave.is_some() {
+                said.grave = grave;
+            }
+        });
+    }
+}
+
+/// The error that librdkafka's words stand for, where trying again does not help.
+fn grave(code: RDKafkaErrorCode, reason: &str) -> Option<ClusterError> {
+    let reason = || reason.to_owned();
+    match code {
+        RDKafkaErrorCode::Resolve => Some(ClusterError::UnknownHost { reason: reason() }),
+        RDKafkaErrorCode::Authentication => Some(ClusterError::Login { reason: reason() }),
+        RDKafkaErrorCode::SSL => Some(ClusterError::Encryption {
+            reason: reason(),
+            remedy: "check that the broker's listener is encrypted, and that `ca` of `tls` names the authority of its certificate",
+        }),
+        _ if reason().contains("security.protocol") => Some(ClusterError::Encryption {
+            reason: "the broker closes the connection at once".to_owned(),
+            remedy: "its listener may expect encryption, say `tls`; or a login, say `sasl`",
+        }),
+        _ => None,
+    }
+}
+
+/// What librdkafka says, without the names of its threads and the time that it took.
+fn shortened(reason: &str) -> &str {
+    let reason = reason.split_once("/bootstrap: ").map_or(reason, |(_, rest)| rest);
+    reason.rsplit_once(" (after ").map_or(reason, |(head, _)| head)
+}
+
+impl ClientContext for Heard {
+    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(code) = error.rdkafka_error_code() {
+            self.take_in(code, reason);
+        }
+    }
+}
+
+impl ConsumerContext for Heard {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_change_by_itself_is_grave() {
+        let heard = Heard::default();
+        heard.take_in(
+            RDKafkaErrorCode::BrokerTransportFailure,
+            "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)",
+        );
+        assert_eq!(heard.grave(), None);
+        assert_eq!(heard.last(), "Connect to ipv4#127.0.0.1:1 failed: Connection refused");
+        heard.take_in(RDKafkaErrorCode::Authentication, "SASL authentication error: Invalid user");
+        assert!(matches!(heard.grave(), Some(ClusterError::Login { .. })));
+        heard.take_in(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
+        assert_eq!(heard.last(), "SASL authentication error: Invalid user");
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_at_once_may_be_of_another_protocol() {
+        let said =
+            "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration";
+        let grave = grave(RDKafkaErrorCode::BrokerTransportFailure, said);
+        assert!(grave.unwrap().to_string().contains("say `tls`"));
+    }
+}

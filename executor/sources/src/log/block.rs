@@ -1,0 +1,190 @@
+//! The records of a block as they are kept: a sealed file of Arrow IPC with a batch per segment.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use arrow_array::builder::{BinaryBuilder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
+use arrow_array::{Array, BinaryArray, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use flowc_kafka::{Headers, Record};
+use flowc_planner::plan::RecordField;
+use flowc_platform::SealedWriter;
+
+/// A segment ends once its keys, values and headers have this many bytes.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// The columns of a block.
+pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    Arc::new(Schema::new(vec![
+        Field::new("offset", DataType::Int64, false),
+        Field::new("timestamp", DataType::Int64, true),
+        Field::new("key", DataType::Binary, true),
+        Field::new("value", DataType::Binary, true),
+        Field::new("headers", RecordField::Headers.data_type(), false),
+    ]))
+});
+
+/// Writes the records of a block, in order.
+pub(super) struct BlockWriter {
+    writer: FileWriter<io::BufWriter<SealedWriter>>,
+    pending: Pending,
+}
+
+/// The records of a segment that is not complete.
+struct Pending {
+    bytes: usize,
+    offsets: Int64Builder,
+    timestamps: Int64Builder,
+    keys: BinaryBuilder,
+    values: BinaryBuilder,
+    headers: ListBuilder<StructBuilder>,
+}
+
+impl Pending {
+    fn new() -> Self {
+        let fields = RecordField::header_fields();
+        let builders = vec![
+            Box::new(StringBuilder::new()) as Box<dyn arrow_array::builder::ArrayBuilder>,
+            Box::new(BinaryBuilder::new()),
+        ];
+        let item = Field::new("item", DataType::Struct(fields.clone()), false);
+        Self {
+            bytes: 0,
+            offsets: Int64Builder::new(),
+            timestamps: Int64Builder::new(),
+            keys: BinaryBuilder::new(),
+            values: BinaryBuilder::new(),
+            headers: ListBuilder::new(StructBuilder::new(fields, builders)).with_field(item),
+        }
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
+        self.offsets.append_value(record.offset);
+        self.timestamps.append_option(record.timestamp);
+        self.keys.append_option(record.key);
+        self.values.append_option(record.value);
+        self.bytes += record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len);
+        let (headers, bytes) = (self.headers.values(), &mut self.bytes);
+        record.headers.each(&mut |name, value| {
+            *bytes += name.len() + value.map_or(0, <[u8]>::len);
+            if let Some(names) = headers.field_builder::<StringBuilder>(0) {
+                names.append_value(name);
+            }
+            if let Some(values) = headers.field_builder::<BinaryBuilder>(1) {
+                values.append_option(value);
+            }
+            headers.append(true);
+        });
+        self.headers.append(true);
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch, ArrowError> {
+        self.bytes = 0;
+        let columns: Vec<arrow_array::ArrayRef> = vec![
+            Arc::new(self.offsets.finish()),
+            Arc::new(self.timestamps.finish()),
+            Arc::new(self.keys.finish()),
+            Arc::new(self.values.finish()),
+            Arc::new(self.headers.finish()),
+        ];
+        RecordBatch::try_new(SCHEMA.clone(), columns)
+    }
+}
+
+impl BlockWriter {
+    /// Begins the file of a block.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
+        let options = IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME));
+        let file = io::BufWriter::with_capacity(1 << 16, SealedWriter::create(path)?);
+        let writer = options.and_then(|options| FileWriter::try_new_with_options(file, &SCHEMA, options));
+        Ok(Self { writer: writer.map_err(io::Error::other)?, pending: Pending::new() })
+    }
+
+    /// Adds a record.
+    pub(super) fn push(&mut self, record: &Record<'_>) -> io::Result<()> {
+        self.pending.push(record);
+        if self.pending.bytes >= SEGMENT_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// Adds the records of a batch of another file of the block that lie before an offset.
+    pub(super) fn copy(&mut self, batch: &RecordBatch, end: i64) -> io::Result<()> {
+        let records = Records::of(batch).ok_or_else(|| io::Error::other("the columns of a block are not its own"))?;
+        (0..batch.num_rows())
+            .filter(|&row| records.offsets.value(row) < end)
+            .try_for_each(|row| records.with(row, |record| self.push(record)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let batch = self.pending.finish().map_err(io::Error::other)?;
+        self.writer.write(&batch).map_err(io::Error::other)
+    }
+
+    /// Makes the file appear.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if !self.pending.offsets.values_slice().is_empty() {
+            self.flush()?;
+        }
+        let file = self.writer.into_inner().map_err(io::Error::other)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
+    }
+}
+
+/// The records of a batch of a block.
+pub(super) struct Records<'a> {
+    pub(super) offsets: &'a Int64Array,
+    pub(super) timestamps: &'a Int64Array,
+    pub(super) keys: &'a BinaryArray,
+    pub(super) values: &'a BinaryArray,
+    pub(super) headers: &'a ListArray,
+}
+
+impl<'a> Records<'a> {
+    /// Those of a batch; none if its columns are not those of a block.
+    pub(super) fn of(batch: &'a RecordBatch) -> Option<Self> {
+        let [offsets, timestamps, keys, values, headers] = batch.columns() else { return None };
+        Some(Self {
+            offsets: offsets.as_any().downcast_ref()?,
+            timestamps: timestamps.as_any().downcast_ref()?,
+            keys: keys.as_any().downcast_ref()?,
+            values: values.as_any().downcast_ref()?,
+            headers: headers.as_any().downcast_ref()?,
+        })
+    }
+
+    /// A value's bytes.
+    pub(super) fn value(&self, row: usize) -> Option<&'a [u8]> {
+        self.values.is_valid(row).then(|| self.values.value(row))
+    }
+
+    /// A key's bytes.
+    pub(super) fn key(&self, row: usize) -> Option<&'a [u8]> {
+        self.keys.is_valid(row).then(|| self.keys.value(row))
+    }
+
+    /// A record's time.
+    pub(super) fn timestamp(&self, row: usize) -> Option<i64> {
+        self.timestamps.is_valid(row).then(|| self.timestamps.value(row))
+    }
+
+    fn with<T>(&self, row: usize, act: impl FnOnce(&Record<'_>) -> T) -> T {
+        let headers = StoredHeaders(self.headers.value(row));
+        let (offset, timestamp) = (self.offsets.value(row), self.timestamp(row));
+        act(&Record { offset, timestamp, key: self.key(row), value: self.value(row), headers: &headers })
+    }
+}
+
+/// The headers of a record in a block.
+struct StoredHeaders(arrow_array::ArrayRef);
+
+impl Headers for StoredHeaders {
+    fn each(&self, take: &mut dyn FnMut(&str, Option<&[u8]>)) {
+        let Some(parts) = self.0.as_any().downcast_ref::<StructArray>() else { return };
+        let names = parts.column(0).as_any().downcast_ref::<StringArray>();
+        let values = parts.column(1).as_any().downcast_ref::<BinaryArray>();
+        let (Some(names), Some(values)) = (names, values) else { return };
+        (0..names.len()).for_each(|row| take(names.value(row), values.is_valid(row).then(|| values.value(row))));
+    }
+}

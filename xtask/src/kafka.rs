@@ -1,0 +1,204 @@
+//! A broker of Apache Kafka, which tests of topics need.
+
+use std::fs::{self, File};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The version that is started.
+const VERSION: &str = "4.1.2";
+/// How long a broker may take to start.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The id of its cluster.
+const CLUSTER: &str = "MkU3OEVBNTcwNTJENDM2Qg";
+/// What is missing where Java is.
+const JAVA: &str = "the tests of topics run Apache Kafka, which needs Java 17 or later and Maven: install them (on Debian and its \
+                    like: `apt-get install default-jre-headless maven`)";
+/// Its listeners, each with a port of its own. The broker says that `GATE` is at another one, where a test may listen and
+/// pass on what it wants.
+const LISTENERS: [&str; 5] = ["PLAIN", "SASL", "GATE", "TLS", "CONTROLLER"];
+
+/// A broker that answers, and ends with this value.
+pub struct Broker {
+    child: Child,
+    _folder: TempDir,
+    ports: [u16; 6],
+}
+
+impl Broker {
+    /// Starts a broker, with what it needs from Maven Central.
+    ///
+    /// # Errors
+    /// If Java or Maven is missing, or the broker does not start.
+    pub fn start(workspace: &Workspace) -> Result<Self> {
+        let library = library(workspace)?;
+        let folder = tempfile::Builder::new().prefix("flowc-kafka-").tempdir()?;
+        let ports = free_ports()?;
+        let settings = folder.path().join("server.properties");
+        fs::write(&settings, properties(folder.path(), &ports))?;
+        key_store(folder.path())?;
+        let classes = format!("{}/*", library.display());
+        let java = |main: &str| {
+            let mut command = Command::new("java");
+            command.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", &classes, main]);
+            command.stdin(Stdio::null());
+            command
+        };
+        let mut format = java("kafka.tools.StorageTool");
+        process::output(format.args(["format", "-t", CLUSTER, "-c"]).arg(&settings)).context(JAVA)?;
+        eprintln!("setup: starting Apache Kafka {VERSION}");
+        let log = folder.path().join("log");
+        let mut command = java("kafka.Kafka");
+        command.arg(&settings).stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
+        let child = command.spawn().context(JAVA)?;
+        let mut broker = Self { child, _folder: folder, ports };
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
+            if broker.child.try_wait()?.is_some() || start.elapsed() > PATIENCE {
+                bail!("Apache Kafka does not start: {}", fs::read_to_string(&log).unwrap_or_default());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(broker)
+    }
+
+    /// Where tests find it: the addresses of its listeners, and for the gate the port behind it and the one to listen on.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let [plain, sasl, gate, tls, _, outside] = self.ports;
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        vec![
+            ("FLOWC_KAFKA", at(plain)),
+            ("FLOWC_KAFKA_SASL", at(sasl)),
+            ("FLOWC_KAFKA_TLS", at(tls)),
+            ("FLOWC_KAFKA_GATE", format!("{} {}", at(outside), at(gate))),
+        ]
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The folder of Kafka's classes, which Maven fetches once.
+fn library(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("tools").join(format!("kafka-{VERSION}"));
+    let library = folder.join("lib");
+    if library.is_dir() {
+        return Ok(library);
+    }
+    eprintln!("setup: fetching Apache Kafka {VERSION} from Maven Central");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("pom.xml"), project())?;
+    let fetched = folder.join("fetched");
+    let mut maven = Command::new("mvn");
+    maven.current_dir(&folder).args(["-q", "-B", "dependency:copy-dependencies"]);
+    process::run(maven.arg(format!("-DoutputDirectory={}", fetched.display()))).context(JAVA)?;
+    fs::rename(&fetched, &library)?;
+    Ok(library)
+}
+
+fn project() -> String {
+    let dependency = |group: &str, name: &str, version: &str| {
+        format!(
+            "<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version></dependency>"
+        )
+    };
+    let kafka = dependency("org.apache.kafka", "kafka_2.13", VERSION);
+    let log = dependency("org.slf4j", "slf4j-nop", "1.7.36");
+    format!(
+        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion><groupId>flowc</groupId>\
+         <artifactId>broker</artifactId><version>1</version><dependencies>{kafka}{log}</dependencies></project>\n"
+    )
+}
+
+/// Ports that nobody listens on now.
+fn free_ports() -> Result<[u16; 6]> {
+    let mut held = Vec::new();
+    let mut ports = [0; 6];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        held.push(listener);
+    }
+    Ok(ports)
+}
+
+/// The certificate of the encrypted listener.
+fn key_store(folder: &Path) -> Result<()> {
+    let mut command = Command::new("keytool");
+    command.args([
+        "-genkeypair",
+        "-alias",
+        "broker",
+        "-keyalg",
+        "EC",
+        "-dname",
+        "CN=localhost",
+        "-ext",
+        "SAN=ip:127.0.0.1",
+    ]);
+    command.args(["-validity", "30", "-storetype", "PKCS12", "-storepass", "changeit", "-keystore"]);
+    process::output(command.arg(folder.join("keys.p12"))).context(JAVA)?;
+    Ok(())
+}
+
+fn properties(folder: &Path, ports: &[u16; 6]) -> String {
+    let address = |name: &str, port: u16| format!("{name}://127.0.0.1:{port}");
+    let listeners: Vec<String> = LISTENERS.iter().zip(ports).map(|(name, port)| address(name, *port)).collect();
+    let told = |(name, port): (&&str, &u16)| match *name {
+        "CONTROLLER" => None,
+        "GATE" => Some(address("GATE", ports[5])),
+        name => Some(address(name, *port)),
+    };
+    let advertised: Vec<String> = LISTENERS.iter().zip(ports).filter_map(told).collect();
+    let folder = folder.display();
+    let (listeners, advertised, controller) = (listeners.join(","), advertised.join(","), ports[4]);
+    format!(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
+         listeners={listeners}\nadvertised.listeners={advertised}\n\
+         listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,GATE:PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAIN\ncontroller.listener.names=CONTROLLER\nsasl.enabled.mechanisms=PLAIN\n\
+         listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+         user_flowc=\"open-sesame\";\n\
+         listener.name.tls.ssl.keystore.location={folder}/keys.p12\nlistener.name.tls.ssl.keystore.password=changeit\n\
+         listener.name.tls.ssl.keystore.type=PKCS12\n\
+         offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\
+         log.dirs={folder}/data\n"
+    )
+}
+
+/// Runs a command that sees a broker.
+pub(crate) fn run(workspace: &Workspace, command: &[&str]) -> Result<()> {
+    let [program, arguments @ ..] = command else {
+        bail!("name a command: `cargo xtask kafka cargo test --test kafka`")
+    };
+    let broker = Broker::start(workspace)?;
+    process::run(Command::new(program).args(arguments).envs(broker.variables()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_told_at_another_port() {
+        let text = properties(Path::new("/tmp/k"), &[1, 2, 3, 4, 5, 6]);
+        assert!(
+            text.contains("listeners=PLAIN://127.0.0.1:1,SASL://127.0.0.1:2,GATE://127.0.0.1:3,TLS://127.0.0.1:4,")
+        );
+        assert!(text.contains(
+            "advertised.listeners=PLAIN://127.0.0.1:1,SASL://127.0.0.1:2,GATE://127.0.0.1:6,TLS://127.0.0.1:4\n"
+        ));
+    }
+}
