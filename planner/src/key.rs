@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::Field;
+use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretSource;
@@ -299,6 +299,11 @@ impl ColumnKey {
         Self(hasher.digest(raw.as_bytes()).bytes(reader.as_bytes()).field(field).finish())
     }
 
+    /// A column of a stream without segments.
+    pub fn of_nothing(data_type: &DataType) -> Self {
+        Self(KeyHasher::new("flowc empty column 1").field(&Field::new("", data_type.clone(), true)).finish())
+    }
+
     /// A column passed through a selection of rows.
     pub fn selected(&self, selection: &RowsKey) -> Self {
         Self(KeyHasher::new("flowc selected column 1").digest(selection.as_bytes()).digest(&self.0).finish())
@@ -321,7 +326,6 @@ impl PlanHash {
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::DataType;
     use serde_json::json;
 
     use super::*;
