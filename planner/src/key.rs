@@ -330,6 +330,20 @@ mod tests {
 
     use super::*;
 
+    /// Configs and plans are kept and handed on as JSON.
+    #[test]
+    fn floats_come_back_from_their_json() {
+        let mut bits = 1_u64;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let float = f64::from_bits(bits);
+            if float.is_finite() {
+                let json = canonical_json(&serde_json::json!(float));
+                assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap().as_f64(), Some(float), "{json}");
+            }
+        }
+    }
+
     fn segment(seed: u8, columns: u8) -> SegmentKeys {
         SegmentKeys {
             rows: RowsKey::of_count(u64::from(seed)),
