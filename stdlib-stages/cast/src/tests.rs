@@ -124,10 +124,16 @@ fn floats_are_the_nearest_ones() {
 #[test]
 fn floats_of_32_bits_have_digits_of_their_own() {
     let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.1, -2.5e-7, f32::MAX, f32::INFINITY]));
-    assert_eq!(as_text(floats.clone()).into_iter().flatten().collect::<Vec<_>>(), ["0.1", "-2.5e-7", "3.4028235e38", "inf"]);
+    assert_eq!(
+        as_text(floats.clone()).into_iter().flatten().collect::<Vec<_>>(),
+        ["0.1", "-2.5e-7", "3.4028235e38", "inf"]
+    );
     let decimals = run(floats.slice(0, 1), json!({"to": "Decimal128(3, 1)"})).unwrap();
     assert_eq!(decimals.as_primitive::<Decimal128Type>().value(0), 1);
-    assert_eq!(run(floats.slice(0, 1), json!({"to": "Float64"})).unwrap().as_primitive::<Float64Type>().value(0), f64::from(0.1_f32));
+    assert_eq!(
+        run(floats.slice(0, 1), json!({"to": "Float64"})).unwrap().as_primitive::<Float64Type>().value(0),
+        f64::from(0.1_f32)
+    );
 }
 
 #[test]
