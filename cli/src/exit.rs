@@ -83,7 +83,9 @@ mod tests {
                 Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => (ErrorClass::User, 2),
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
-                Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } => (ErrorClass::Run, 1),
+                Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } | Error::Columns { .. } => {
+                    (ErrorClass::Run, 1)
+                }
                 Error::Machine(_) | Error::File { .. } | Error::System { .. } => (ErrorClass::Environment, 1),
                 Error::Changed(_) | Error::Lost(_) => (ErrorClass::Environment, 1),
                 Error::Store(store) => match store {
@@ -95,6 +97,7 @@ mod tests {
                     | StoreError::NotAStore(_)
                     | StoreError::Damaged { .. }
                     | StoreError::Index { .. } => (ErrorClass::Store, 3),
+                    StoreError::Columns(error) if error.is_of_data() => (ErrorClass::Run, 1),
                     StoreError::Columns(_) | StoreError::Rows { .. } | StoreError::Encode(_) => {
                         (ErrorClass::Internal, 70)
                     }

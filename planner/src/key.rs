@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::Field;
+use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretSource;
@@ -299,6 +299,11 @@ impl ColumnKey {
         Self(hasher.digest(raw.as_bytes()).bytes(reader.as_bytes()).field(field).finish())
     }
 
+    /// A column of a stream without segments.
+    pub fn of_nothing(data_type: &DataType) -> Self {
+        Self(KeyHasher::new("flowc empty column 1").field(&Field::new("", data_type.clone(), true)).finish())
+    }
+
     /// A column passed through a selection of rows.
     pub fn selected(&self, selection: &RowsKey) -> Self {
         Self(KeyHasher::new("flowc selected column 1").digest(selection.as_bytes()).digest(&self.0).finish())
@@ -321,10 +326,23 @@ impl PlanHash {
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::DataType;
     use serde_json::json;
 
     use super::*;
+
+    /// Configs and plans are kept and handed on as JSON.
+    #[test]
+    fn floats_come_back_from_their_json() {
+        let mut bits = 1_u64;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let float = f64::from_bits(bits);
+            if float.is_finite() {
+                let json = canonical_json(&serde_json::json!(float));
+                assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap().as_f64(), Some(float), "{json}");
+            }
+        }
+    }
 
     fn segment(seed: u8, columns: u8) -> SegmentKeys {
         SegmentKeys {

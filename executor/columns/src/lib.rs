@@ -55,3 +55,13 @@ pub enum ColumnsError {
         key: arrow_schema::DataType,
     },
 }
+
+impl ColumnsError {
+    /// Whether values do not fit their type: a fault of the data, and not of who handles it.
+    pub fn is_of_data(&self) -> bool {
+        match self {
+            Self::TooFull { .. } | Self::DictionaryFull { .. } => true,
+            Self::Arrow(_) => false,
+        }
+    }
+}

@@ -1,11 +1,11 @@
 //! Divides batches into chunks of a fixed number of rows.
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::SchemaRef;
-use arrow_select::concat::concat_batches;
+use arrow_select::concat::concat;
 
-use crate::canonical::check_keys;
 use crate::offsets::too_full;
+use crate::unify::unified;
 use crate::{BATCH_ROWS, ColumnsError};
 
 /// Takes batches of any size and gives batches of exactly [`BATCH_ROWS`] rows, the last one shorter.
@@ -25,7 +25,8 @@ impl Rechunk {
     /// Takes a batch, gives the chunks that are full now.
     ///
     /// # Errors
-    /// If the rows of a chunk hold more than their types' offsets of 32 bits reach, or if the batch has another schema.
+    /// If the rows of a chunk hold more than their types' offsets of 32 bits reach, or more different values than the keys of their
+    /// dictionary can number, or if the batch has another schema.
     pub fn push(&mut self, batch: RecordBatch) -> Result<Vec<RecordBatch>, ColumnsError> {
         let mut chunks = Vec::new();
         let mut start = 0;
@@ -44,7 +45,7 @@ impl Rechunk {
     /// Gives the last chunk, if any rows are left.
     ///
     /// # Errors
-    /// If the rows of the last chunk hold more than their types' offsets of 32 bits reach, or if batches had different schemas.
+    /// As [`Rechunk::push`].
     pub fn finish(mut self) -> Result<Option<RecordBatch>, ColumnsError> {
         if self.rows == 0 { Ok(None) } else { self.join().map(Some) }
     }
@@ -66,11 +67,15 @@ impl Rechunk {
                 return Err(ColumnsError::TooFull { column, rows, data_type });
             }
         }
-        for column in (0..self.schema.fields().len()).filter(|&i| self.schema.field(i).data_type().is_nested()) {
-            let parts: Vec<_> = pieces.iter().map(|piece| piece.column(column).to_data()).collect();
-            check_keys(&parts.iter().collect::<Vec<_>>())?;
-        }
-        Ok(concat_batches(&self.schema, pieces)?)
+        let parts = |column: usize| pieces.iter().map(|piece| piece.column(column).clone()).collect::<Vec<ArrayRef>>();
+        let joined = (0..self.schema.fields().len()).map(|column| {
+            let parts = unified(parts(column))?;
+            Ok(concat(&parts.iter().map(AsRef::as_ref).collect::<Vec<&dyn Array>>())?)
+        });
+        let joined = joined.collect::<Result<Vec<ArrayRef>, ColumnsError>>()?;
+        let rows = pieces.iter().map(RecordBatch::num_rows).sum();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.schema.clone(), joined, &options)?)
     }
 }
 
@@ -78,7 +83,9 @@ impl Rechunk {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{Int64Array, ListArray, NullArray};
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int8Type;
+    use arrow_array::{DictionaryArray, Int8Array, Int64Array, ListArray, NullArray};
     use arrow_buffer::OffsetBuffer;
     use arrow_schema::{DataType, Field};
 
@@ -112,6 +119,45 @@ mod tests {
         let batch = numbers(0..BATCH_ROWS as i64);
         let before = batch.column(0).to_data().buffers()[0].as_ptr();
         assert_eq!(rechunked(vec![batch])[0].column(0).to_data().buffers()[0].as_ptr(), before);
+    }
+
+    /// Rows of a column of dictionaries with keys of 8 bits, and of one of lists of such: `per` different values in each of some
+    /// batches, of which the next one has as many others as `step`.
+    fn coded(batches: i64, per: i64, step: i64) -> Vec<RecordBatch> {
+        let batch = |batch: i64| {
+            let values = Arc::new(Int64Array::from_iter_values((0..per).map(|value| value + batch * step)));
+            let keys = Int8Array::from_iter_values((0..per as i8).rev());
+            let coded = Arc::new(DictionaryArray::new(keys, values as ArrayRef)) as ArrayRef;
+            let item = Arc::new(Field::new("item", coded.data_type().clone(), true));
+            let lists = ListArray::new(item, OffsetBuffer::from_lengths(vec![1; per as usize]), coded.clone(), None);
+            RecordBatch::try_from_iter([("d", coded), ("l", Arc::new(lists) as ArrayRef)]).unwrap()
+        };
+        (0..batches).map(batch).collect()
+    }
+
+    #[test]
+    fn dictionaries_hold_a_value_once_however_many_batches_have_it() {
+        let batches = coded(4, 100, 9);
+        let mut rechunk = Rechunk::new(batches[0].schema());
+        batches.iter().for_each(|batch| drop(rechunk.push(batch.clone()).unwrap()));
+        let whole = rechunk.finish().unwrap().unwrap();
+        let (rows, lists) = (whole.column(0).as_dictionary::<Int8Type>(), whole.column(1).as_list::<i32>());
+        let numbers = |array: &DictionaryArray<Int8Type>| {
+            array.downcast_dict::<Int64Array>().unwrap().into_iter().flatten().collect::<Vec<_>>()
+        };
+        let due: Vec<i64> = (0..4).flat_map(|batch| (0..100).rev().map(move |value| value + batch * 9)).collect();
+        assert_eq!(numbers(rows), due);
+        assert_eq!(numbers(lists.values().as_dictionary()), due);
+        assert_eq!(rows.values().len(), 127);
+    }
+
+    #[test]
+    fn more_different_values_than_keys_are_an_error_of_the_data() {
+        let batches = coded(4, 100, 10);
+        let mut rechunk = Rechunk::new(batches[0].schema());
+        batches.iter().for_each(|batch| drop(rechunk.push(batch.clone()).unwrap()));
+        let error = rechunk.finish().unwrap_err();
+        assert!(matches!(error, ColumnsError::DictionaryFull { values: 130, .. }) && error.is_of_data(), "{error}");
     }
 
     #[test]

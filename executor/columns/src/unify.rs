@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field};
 use arrow_select::concat::concat;
 
 use crate::ColumnsError;
-use crate::canonical::{Interner, key_type, value_keys, with_key_type};
+use crate::canonical::{Interner, canonical, key_type, value_keys, with_key_type};
 
 /// Renumbers the dictionaries of the canonical chunks of one column, so that each chunk's dictionary is the one before it
 /// or begins with it. Columns without dictionaries pass untouched.
@@ -35,6 +35,19 @@ impl Unifier {
         Ok(make_array(self.renumber(&chunk.to_data(), &mut 0)?))
     }
 
+    /// Gives a chunk that was renumbered all values of the dictionaries.
+    fn completed(&self, data: &ArrayData, place: &mut usize) -> Result<ArrayData, ColumnsError> {
+        if matches!(data.data_type(), DataType::Dictionary(..)) {
+            *place += 1;
+            let all = self.dictionaries[*place - 1].values.iter().map(|values| values.to_data());
+            let all = all.chain(data.child_data().iter().cloned()).take(1).collect();
+            return Ok(data.clone().into_builder().child_data(all).build()?);
+        }
+        let children =
+            data.child_data().iter().map(|child| self.completed(child, place)).collect::<Result<Vec<_>, _>>()?;
+        Ok(data.clone().into_builder().child_data(children).build()?)
+    }
+
     /// `place` numbers the dictionaries in the order of the type tree.
     fn renumber(&mut self, data: &ArrayData, place: &mut usize) -> Result<ArrayData, ColumnsError> {
         if matches!(data.data_type(), DataType::Dictionary(..)) {
@@ -48,6 +61,21 @@ impl Unifier {
             data.child_data().iter().map(|child| self.renumber(child, place)).collect::<Result<Vec<_>, _>>()?;
         Ok(data.clone().into_builder().child_data(children).build()?)
     }
+}
+
+/// The parts of a column with the same dictionaries, so that they can be put together whatever the number of parts. Parts without
+/// dictionaries pass untouched.
+///
+/// # Errors
+/// As [`Unifier::push`].
+pub(crate) fn unified(parts: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, ColumnsError> {
+    let is_shared = |pair: &[ArrayRef]| share_dictionaries(&pair[0].to_data(), &pair[1].to_data());
+    if parts.len() < 2 || !has_dictionary(parts[0].data_type()) || parts.windows(2).all(is_shared) {
+        return Ok(parts);
+    }
+    let mut unifier = Unifier::default();
+    let parts = parts.iter().map(|part| unifier.push(&canonical(part)?)).collect::<Result<Vec<_>, _>>()?;
+    parts.iter().map(|part| Ok(make_array(unifier.completed(&part.to_data(), &mut 0)?))).collect()
 }
 
 impl Growing {
@@ -93,6 +121,15 @@ impl Growing {
         let number = |row: usize| if data.is_null(row) { 0 } else { numbers[keys[row].as_usize()] };
         let keys: ScalarBuffer<K::Native> = (0..data.len()).map(|row| K::Native::usize_as(number(row))).collect();
         Ok(keys.into_inner())
+    }
+}
+
+/// Whether the dictionaries of two parts of a column are the same in memory.
+fn share_dictionaries(one: &ArrayData, other: &ArrayData) -> bool {
+    let mut children = one.child_data().iter().zip(other.child_data());
+    match one.data_type() {
+        DataType::Dictionary(..) => children.all(|(one, other)| one.ptr_eq(other)),
+        _ => children.all(|(one, other)| share_dictionaries(one, other)),
     }
 }
 

@@ -162,7 +162,7 @@ impl<'a> KeyDeriver<'a> {
 
     /// The segments of a stream of the plan that have these keys.
     pub fn segments(&self, stream: StreamId, keys: Vec<SegmentKeys>) -> Segments {
-        Segments::listed(self.plan.stream(stream).schema.fields().len(), keys)
+        Segments::listed(self.plan.stream(stream).schema.fields(), keys)
     }
 
     /// All keys. `source` gives the segments of a source's stream (or of its rejects), if they are all known.

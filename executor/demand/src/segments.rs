@@ -13,10 +13,14 @@ use std::collections::HashMap;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_schema::Fields;
 use flowc_planner::key::{ColumnKey, KeyHasher, RowsKey, SegmentKeys};
 
 /// Nodes that have one node above them. Merges take so many partials, so it is part of what results depend on.
 pub const FAN_OUT: usize = 16;
+
+/// The domain of the keys of nodes.
+const DATASET: &str = "flowc dataset 1";
 
 /// A place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -103,16 +107,16 @@ enum Keys {
 type Formula = dyn Fn(&SegmentKeys) -> SegmentKeys + Send + Sync;
 
 impl Segments {
-    /// Segments of so many columns with these keys.
-    pub fn listed(columns: usize, segments: Vec<SegmentKeys>) -> Self {
+    /// Segments with these keys. Where there are none, the types of the columns are in the key of the stream.
+    pub fn listed(columns: &Fields, segments: Vec<SegmentKeys>) -> Self {
         let len = segments.len();
         let above = |below: &[SegmentKeys]| match below {
             [only] => only.clone(),
-            several => joined("flowc dataset 1", columns, several),
+            several => joined(DATASET, several),
         };
         let mut levels = vec![segments];
         if len == 0 {
-            levels.push(vec![above(&[])]);
+            levels.push(vec![nothing(columns)]);
         }
         while let Some(last) = levels.last().filter(|last| last.len() > 1) {
             let next = last.chunks(FAN_OUT).map(above).collect();
@@ -172,10 +176,7 @@ impl Segments {
     pub fn concatenated(&self) -> SegmentKeys {
         match self.len() {
             1 => self.key(),
-            _ => {
-                let key = self.key();
-                joined("flowc concatenation 2", key.columns.len(), &[key])
-            }
+            _ => joined("flowc concatenation 2", &[self.key()]),
         }
     }
 
@@ -206,7 +207,7 @@ impl Deref for Segments {
 
 impl Default for Segments {
     fn default() -> Self {
-        Self::listed(0, Vec::new())
+        Self::listed(&Fields::empty(), Vec::new())
     }
 }
 
@@ -221,8 +222,18 @@ fn within(index: usize, many: usize, end: usize) -> Range<usize> {
     first..first.saturating_add(many).min(end)
 }
 
-/// One for the rows of all, and one for each column of all.
-fn joined(domain: &str, columns: usize, parts: &[SegmentKeys]) -> SegmentKeys {
+/// The keys of a stream without segments. The key of a column holds its type: a stage may pass the column on, and what is stored
+/// under a key is of one type.
+fn nothing(columns: &Fields) -> SegmentKeys {
+    SegmentKeys {
+        rows: RowsKey::new(KeyHasher::new(DATASET).finish()),
+        columns: columns.iter().map(|column| ColumnKey::of_nothing(column.data_type())).collect(),
+    }
+}
+
+/// One for the rows of all, and one for each column of all, of which there is at least one.
+fn joined(domain: &str, parts: &[SegmentKeys]) -> SegmentKeys {
+    let columns = parts.first().map_or(0, |part| part.columns.len());
     let all = |key: &dyn Fn(&SegmentKeys) -> [u8; 32]| {
         let mut hasher = KeyHasher::new(domain);
         parts.iter().for_each(|part| {
@@ -246,6 +257,8 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use arrow_schema::{DataType, Field};
+
     use super::*;
 
     fn segment(seed: u64) -> SegmentKeys {
@@ -254,8 +267,12 @@ mod tests {
         SegmentKeys { rows: RowsKey::new(hash("rows")), columns }
     }
 
+    fn columns() -> Fields {
+        ["a", "b"].map(|name| Field::new(name, DataType::Int64, true)).into_iter().collect()
+    }
+
     fn listed(seeds: impl IntoIterator<Item = u64>) -> Segments {
-        Segments::listed(2, seeds.into_iter().map(segment).collect())
+        Segments::listed(&columns(), seeds.into_iter().map(segment).collect())
     }
 
     /// What lies below nodes of `now` whose keys the other one does not have in the same place, and the number of nodes visited.
@@ -314,9 +331,30 @@ mod tests {
     fn a_column_that_changes_leaves_the_keys_of_the_others() {
         let mut changed: Vec<SegmentKeys> = (0..40).map(segment).collect();
         changed[20].columns = vec![changed[20].columns[0], ColumnKey::new([9; 32])].into();
-        let (before, now) = (listed(0..40).key(), Segments::listed(2, changed).key());
+        let (before, now) = (listed(0..40).key(), Segments::listed(&columns(), changed).key());
         assert_eq!((before.rows, before.columns[0]), (now.rows, now.columns[0]));
         assert_ne!(before.columns[1], now.columns[1]);
+    }
+
+    #[test]
+    fn columns_without_segments_have_one_key_for_each_type() {
+        let column = |name: &str, data_type: DataType| Field::new(name, data_type, true);
+        let fields = [
+            column("a", DataType::Int64),
+            column("b", DataType::Utf8),
+            column("c", DataType::Decimal128(12, 2)),
+            column("d", DataType::Decimal128(12, 3)),
+            column("e", DataType::Int64),
+        ];
+        let none = Segments::listed(&Fields::from(fields.to_vec()), Vec::new());
+        let passed = Segments::derived(&none, |keys| SegmentKeys {
+            rows: keys.rows,
+            columns: keys.columns.iter().map(|column| column.selected(&keys.rows)).collect(),
+        });
+        for keys in [none.key(), none.concatenated(), passed.key(), passed.concatenated()] {
+            assert_eq!(keys.columns.iter().collect::<BTreeSet<_>>().len(), 4);
+            assert_eq!(keys.columns[0], keys.columns[4], "names are in no key");
+        }
     }
 
     #[test]

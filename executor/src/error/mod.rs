@@ -5,9 +5,11 @@ mod site;
 
 use std::path::PathBuf;
 
+use flowc_columns::ColumnsError;
 use flowc_planner::Diagnostic;
 use flowc_planner::quantity::count;
 use flowc_platform::Panic;
+use flowc_store::StoreError;
 
 pub use report::{ErrorReport, RowsReport};
 pub use site::{FailureSite, WorkItem};
@@ -69,7 +71,16 @@ pub enum Error {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] flowc_store::StoreError),
+    Store(#[from] StoreError),
+    /// Values do not fit their type.
+    #[error("cannot {action}: {cause}")]
+    Columns {
+        /// What was tried: a verb and its object.
+        action: String,
+        /// Which values, and what to do.
+        #[source]
+        cause: ColumnsError,
+    },
     /// A file could not be read or written.
     #[error("{}: {cause}", path.display())]
     File {
@@ -167,6 +178,14 @@ impl Error {
         move |cause| Self::Internal { task: task.into(), cause: cause.into() }
     }
 
+    /// Columns that can't be put together: a fault of the data if its values do not fit their type, else one of flowc.
+    pub(crate) fn columns(action: &str) -> impl Fn(ColumnsError) -> Self {
+        move |cause| match cause.is_of_data() {
+            true => Self::Columns { action: action.to_owned(), cause },
+            false => Self::Internal { task: format!("trying to {action}"), cause: cause.into() },
+        }
+    }
+
     /// Does a task of flowc's. A panic is an internal fault that names the task.
     pub(crate) fn catch<T>(task: impl FnOnce() -> String, call: impl FnOnce() -> Result<T, Self>) -> Result<T, Self> {
         flowc_platform::caught(call).unwrap_or_else(|panic: Panic| Err(Self::internal(task())(panic)))
@@ -178,10 +197,11 @@ impl Error {
             Self::Pipeline(_) | Self::Secrets(_) | Self::Request(_) => ErrorClass::User,
             Self::Locked { .. } => ErrorClass::Lock,
             Self::Isolation { .. } => ErrorClass::Isolation,
-            Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } => ErrorClass::Run,
+            Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } | Self::Columns { .. } => ErrorClass::Run,
             Self::Machine(_) | Self::File { .. } | Self::System { .. } => ErrorClass::Environment,
             Self::Changed(_) | Self::Lost(_) => ErrorClass::Environment,
             Self::Store(error) if error.is_internal() => ErrorClass::Internal,
+            Self::Store(StoreError::Columns(_)) => ErrorClass::Run,
             Self::Store(_) => ErrorClass::Store,
             Self::Internal { .. } => ErrorClass::Internal,
             Self::Cancelled => ErrorClass::Stopped,
@@ -201,6 +221,7 @@ impl Error {
             Self::Sink { .. } => "flowc::sink",
             Self::Store(_) => "flowc::store",
             Self::File { .. } => "flowc::file",
+            Self::Columns { .. } => "flowc::columns",
             Self::Request(_) => "flowc::request",
             Self::System { .. } => "flowc::system",
             Self::Changed(_) | Self::Lost(_) => "flowc::changed",

@@ -136,6 +136,7 @@ impl Error {
             | Error::Store(_)
             | Error::Isolation { .. }
             | Error::Request(_)
+            | Error::Columns { .. }
             | Error::System { .. }
             | Error::Changed(_)
             | Error::Lost(_)

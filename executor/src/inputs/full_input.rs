@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
-use flowc_columns::Rechunk;
+use flowc_columns::{ColumnsError, Rechunk};
 use flowc_planner::plan::{KeyGroups, StreamId};
 use flowc_runner::Batch;
 
@@ -47,7 +47,7 @@ impl<'a> FullInput<'a> {
                 None => self.segment(segment, &mut rechunk, take)?,
             }
         }
-        match rechunk.finish().map_err(misfit)? {
+        match rechunk.finish().map_err(columns())? {
             Some(last) => take(self.widened(&last)),
             None => Ok(()),
         }
@@ -83,7 +83,7 @@ impl<'a> FullInput<'a> {
     }
 
     fn push<E: From<Error>>(&self, rows: RecordBatch, rechunk: &mut Rechunk, take: &mut Take<'_, E>) -> Result<(), E> {
-        rechunk.push(rows).map_err(misfit)?.iter().try_for_each(|chunk| take(self.widened(chunk)))
+        rechunk.push(rows).map_err(columns())?.iter().try_for_each(|chunk| take(self.widened(chunk)))
     }
 
     fn widened(&self, batch: &RecordBatch) -> Batch {
@@ -91,6 +91,10 @@ impl<'a> FullInput<'a> {
         self.columns.iter().zip(batch.columns()).for_each(|(&place, array)| columns[place] = Some(array.clone()));
         Batch::new(batch.num_rows(), columns)
     }
+}
+
+fn columns() -> impl Fn(ColumnsError) -> Error {
+    Error::columns("put the rows of an input together")
 }
 
 fn misfit(error: impl Into<Cause>) -> Error {

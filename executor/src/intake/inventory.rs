@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use arrow_schema::Fields;
 use flowc_demand::Segments;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{Plan, Producer};
@@ -347,7 +348,7 @@ pub(crate) fn keys_of_names<'n>(names: impl Iterator<Item = &'n str>) -> Segment
         rows: RowsKey::new(KeyHasher::new("name").bytes(name.as_bytes()).finish()),
         columns: none.clone(),
     };
-    Segments::listed(0, names.map(key).collect())
+    Segments::listed(&Fields::empty(), names.map(key).collect())
 }
 
 /// Under what a source's files are remembered: its place and all that shapes its rows.

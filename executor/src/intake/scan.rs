@@ -245,7 +245,7 @@ fn digests(fields: &arrow_schema::Fields, batches: &[RecordBatch]) -> Result<Vec
         let mut digest = ColumnDigest::new(field);
         for batch in batches {
             let cut = flowc_columns::canonical(batch.column(index))
-                .map_err(Error::internal(format!("digesting the column `{}`", field.name())))?;
+                .map_err(Error::columns(&format!("digest the column `{}`", field.name())))?;
             digest.update(&cut);
         }
         Ok(digest.finish())

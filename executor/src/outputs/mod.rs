@@ -280,7 +280,7 @@ impl Outputs<'_> {
             let batch = batch?;
             let Some(array) = batch.column(column) else { continue };
             let cut = flowc_columns::canonical(array)
-                .map_err(Error::internal(format!("digesting the column `{}`", field.name())))?;
+                .map_err(Error::columns(&format!("digest the column `{}`", field.name())))?;
             digest.update(&cut);
         }
         self.reading.verify(sink.stream, segment, &[column])?;

@@ -175,6 +175,7 @@ impl<'s> Recorded<'s> {
 
 #[cfg(test)]
 mod tests {
+    use arrow_schema::Fields;
     use flowc_planner::key::{ColumnKey, RowsKey};
 
     use super::*;
@@ -187,7 +188,7 @@ mod tests {
     }
 
     fn tree(seeds: impl IntoIterator<Item = usize>) -> Segments {
-        Segments::listed(1, seeds.into_iter().map(keys).collect())
+        Segments::listed(&Fields::empty(), seeds.into_iter().map(keys).collect())
     }
 
     fn recorded<'s>(store: &'s Store, dataset: Dataset, root: Option<&Root>) -> Recorded<'s> {

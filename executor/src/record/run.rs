@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arrow_schema::Fields;
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::{KeyHasher, PlanHash, SegmentKeys};
 use flowc_planner::plan::{PLAN_VERSION, Plan, Producer, StreamId};
@@ -181,7 +182,7 @@ impl RunRecord {
 
 impl WholeRun {
     fn made(mut self) -> MadeRun {
-        let listed = |keys: Vec<SegmentKeys>| Segments::listed(keys.first().map_or(0, |keys| keys.columns.len()), keys);
+        let listed = |keys: Vec<SegmentKeys>| Segments::listed(&Fields::empty(), keys);
         let streams = std::mem::take(&mut self.streams).into_iter().map(listed).collect();
         // Those of several stages differ in width.
         let partials = std::mem::take(&mut self.partials).into_iter().map(|keys| listed(vec![keys])).collect();

@@ -87,7 +87,8 @@ impl StoreError {
     /// Whether the fault is flowc's own: it asked for what no store can do.
     pub fn is_internal(&self) -> bool {
         match self {
-            Self::Columns(_) | Self::Rows { .. } | Self::Encode(_) => true,
+            Self::Columns(error) => !error.is_of_data(),
+            Self::Rows { .. } | Self::Encode(_) => true,
             Self::Io { .. }
             | Self::DiskFull(_)
             | Self::NoRoomToCollect(_)

@@ -68,7 +68,11 @@ fn what_does_not_fit_is_told_with_the_value() {
         ("2023-02-29", "Date32", "column `x`: \"2023-02-29\" is no Date32"),
         ("24:00", "Time32(s)", "column `x`: \"24:00\" is no Time32(s)"),
         ("12:00:00.5", "Time32(s)", "column `x`: \"12:00:00.5\" has more digits than Time32(s) has room for"),
-        ("1e400", "Int64", "column `x`: \"1e400\" is no Int64"),
+        ("1e400", "Int64", "column `x`: \"1e400\" is out of the range of Int64"),
+        ("1e-400", "Int64", "column `x`: \"1e-400\" has more digits than Int64 has room for"),
+        ("1e400", "Float64", "column `x`: \"1e400\" is out of the range of Float64"),
+        ("-1e39", "Float32", "column `x`: \"-1e39\" is out of the range of Float32"),
+        ("1e5", "Float16", "column `x`: \"1e5\" is out of the range of Float16"),
         ("9999-01-01", "Timestamp(ns)", "column `x`: \"9999-01-01\" is out of the range of Timestamp(ns)"),
     ] {
         assert_eq!(of_text(text, to), Err(told.to_owned()), "{text} as {to}");
@@ -81,6 +85,8 @@ fn digits_are_rounded_and_misfits_are_null_where_that_is_said() {
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![2.5, -2.5, 0.49]));
     assert_eq!(rounded(floats.clone(), "Int8").into_iter().flatten().collect::<Vec<_>>(), ["3", "-3", "0"]);
     assert_eq!(rounded(floats, "Decimal128(5, 1)").into_iter().flatten().collect::<Vec<_>>(), ["2.5", "-2.5", "0.5"]);
+    let tiny: ArrayRef = Arc::new(Float64Array::from(vec![1e-130, -5e-324]));
+    assert_eq!(rounded(tiny, "Decimal128(5, 1)").into_iter().flatten().collect::<Vec<_>>(), ["0.0", "0.0"]);
     let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![1999, -1]));
     let times: Vec<_> = rounded(times, "Timestamp(s)").into_iter().flatten().collect();
     assert_eq!(times, ["1970-01-01T00:00:01", "1969-12-31T23:59:59"]);
@@ -88,6 +94,46 @@ fn digits_are_rounded_and_misfits_are_null_where_that_is_said() {
     assert_eq!(column.as_primitive::<Int64Type>().iter().collect::<Vec<_>>(), [Some(1), None, None]);
     let odd: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY]));
     assert_eq!(run(odd, json!({"to": "Int64", "on-error": "null"})).unwrap().null_count(), 2);
+}
+
+/// Whole numbers beside the middle of two floats of 32 bits, where a float of 64 bits in between would round to the middle.
+fn beside_middles() -> Vec<i64> {
+    let mut noise = 1_u64;
+    let mut number = || {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (mantissa, shift) = ((noise >> 41) | 1 << 23, 32 + noise % 8);
+        ((mantissa << shift) + (1 << (shift - 1))) as i64
+    };
+    (0..200).flat_map(|_| [number() - 1, number(), number() + 1]).collect()
+}
+
+#[test]
+fn floats_are_the_nearest_ones() {
+    let numbers = beside_middles();
+    let spelled: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    let due: Vec<f32> = spelled.iter().map(|text| text.parse().unwrap()).collect();
+    let whole: ArrayRef = Arc::new(Int64Array::from(numbers));
+    let decimal = run(whole.clone(), json!({"to": "Decimal128(38, 5)"})).unwrap();
+    let text: ArrayRef = Arc::new(StringArray::from(spelled));
+    for column in [whole, decimal, text] {
+        let floats = run(column.clone(), json!({"to": "Float32"})).unwrap();
+        assert_eq!(floats.as_primitive::<Float32Type>().values().to_vec(), due, "{}", column.data_type());
+    }
+}
+
+#[test]
+fn floats_of_32_bits_have_digits_of_their_own() {
+    let floats: ArrayRef = Arc::new(Float32Array::from(vec![0.1, -2.5e-7, f32::MAX, f32::INFINITY]));
+    assert_eq!(
+        as_text(floats.clone()).into_iter().flatten().collect::<Vec<_>>(),
+        ["0.1", "-2.5e-7", "3.4028235e38", "inf"]
+    );
+    let decimals = run(floats.slice(0, 1), json!({"to": "Decimal128(3, 1)"})).unwrap();
+    assert_eq!(decimals.as_primitive::<Decimal128Type>().value(0), 1);
+    assert_eq!(
+        run(floats.slice(0, 1), json!({"to": "Float64"})).unwrap().as_primitive::<Float64Type>().value(0),
+        f64::from(0.1_f32)
+    );
 }
 
 #[test]
@@ -147,12 +193,12 @@ fn columns_keep_their_places_and_new_ones_come_behind_them() {
 #[test]
 fn all_mistakes_are_told() {
     let list: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int8Type, _, _>([Some(vec![Some(1)])]));
-    let batch =
-        RecordBatch::try_from_iter([("list", list), ("b", Arc::new(BooleanArray::from(vec![true])) as ArrayRef)])
-            .unwrap();
+    let at: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![0]));
+    let truth: ArrayRef = Arc::new(BooleanArray::from(vec![true]));
+    let batch = RecordBatch::try_from_iter([("list", list), ("b", truth), ("at", at)]).unwrap();
     let config = json!({"cast": [
         {"column": "list", "to": "Utf8"}, {"column": "b", "to": "Int99"}, {"column": "b", "to": "Date32", "as": "d"},
-        {"column": "c", "to": "Int8", "as": "b"},
+        {"column": "c", "to": "Int8", "as": "b"}, {"column": "at", "to": "Int64"},
     ]});
     let problem = testing::describe::<Casting>(&config, &[batch.schema()]).unwrap_err();
     let lines: Vec<&str> = problem.message.lines().collect();
@@ -161,4 +207,5 @@ fn all_mistakes_are_told() {
     assert_eq!(lines[2], "also at `/cast/2/to`: column `b` is Boolean, which does not become Date32");
     assert_eq!(lines[3], "also at `/cast/3/as`: the output would have two columns `b`");
     assert!(lines[4].starts_with("also at `/cast/3/column`: the input has no column `c`"));
+    assert_eq!(lines[5], "also at `/cast/4/to`: column `at` is Timestamp(ms), which does not become Int64");
 }

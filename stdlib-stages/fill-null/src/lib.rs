@@ -1,12 +1,12 @@
 //! `fill-null@1`: puts values in the place of nulls.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use flowc_sdk::arrow::array::{ArrayData, MutableArrayData, make_array};
+use flowc_sdk::arrow::array::{ArrayData, make_array};
 use flowc_sdk::arrow::buffer::Buffer;
 use flowc_sdk::prelude::*;
 use flowc_sdk::serde_json;
 use serde::Deserialize;
-use stage_parts::{Mistakes, literal, plain_type};
+use stage_parts::{Mistakes, filled, literal, plain_type};
 
 /// What `fill-null@1` is told.
 #[derive(Deserialize, JsonSchema)]
@@ -131,24 +131,6 @@ fn one(data_type: &DataType, value: &serde_json::Value) -> Result<ArrayRef> {
         DataType::RunEndEncoded(..) => Err(Problem::new("columns of runs can't be filled")),
         _ => Ok(plain),
     }
-}
-
-/// The column with values of another one in the place of nulls; `row` says which.
-fn filled(column: &ArrayRef, values: &ArrayRef, row: impl Fn(usize) -> usize) -> Result<ArrayRef> {
-    let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(column.clone()) };
-    let (own, other) = (column.to_data(), values.to_data());
-    let mut filled = MutableArrayData::new(vec![&own, &other], true, column.len());
-    let mut end = 0;
-    let fill = |filled: &mut MutableArrayData<'_>, start: usize, end: usize| {
-        (start..end).try_for_each(|null| filled.try_extend(1, row(null), row(null) + 1))
-    };
-    for (start, next) in nulls.valid_slices() {
-        fill(&mut filled, end, start)?;
-        filled.try_extend(0, start, next)?;
-        end = next;
-    }
-    fill(&mut filled, end, column.len())?;
-    Ok(make_array(filled.freeze()))
 }
 
 flowc_sdk::export!(FillNull);

@@ -105,3 +105,24 @@ also at `/fill/7/value`: 1.005 has more digits than Decimal128(5, 2) has room fo
     assert_eq!((problem.config_path.as_deref(), problem.message.as_str()), (Some("/fill/0/value"), expected));
     assert_eq!(run(json!([])).unwrap_err().config_path.as_deref(), Some("/fill"));
 }
+
+#[test]
+fn dictionaries_hold_a_value_once() {
+    let kinds = |values: usize, rows: &[i8]| -> ArrayRef {
+        let values: StringArray = (0..values).map(|value| Some(value.to_string())).collect();
+        let keys = rows.iter().map(|&row| (row >= 0).then_some(row)).collect::<Int8Array>();
+        Arc::new(DictionaryArray::new(keys, Arc::new(values)))
+    };
+    let run = |values: usize, fill: Value| {
+        let batch = RecordBatch::try_from_iter_with_nullable([
+            ("a", kinds(values, &[5, -1, 127.min(values as i8 - 1)]), true),
+            ("b", kinds(values, &[1, 2, -1]), true),
+        ]);
+        let batch = testing::run::<FillNull>(&json!({"fill": [fill]}), &[vec![batch.unwrap()]])?.remove(0);
+        let values = batch.column(0).as_dictionary::<Int8Type>().downcast_dict::<StringArray>().unwrap();
+        Ok::<_, Problem>(values.into_iter().flatten().map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(run(127, json!({"column": "a", "value": "new"})).unwrap(), ["5", "new", "126"]);
+    assert_eq!(run(127, json!({"column": "a", "value": "7"})).unwrap(), ["5", "7", "126"]);
+    assert_eq!(run(127, json!({"column": "a", "from": "b"})).unwrap(), ["5", "2", "126"]);
+}

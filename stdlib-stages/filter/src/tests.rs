@@ -5,7 +5,7 @@ use flowc_sdk::arrow::array::{
     UInt64Array,
 };
 use flowc_sdk::arrow::compute::cast;
-use flowc_sdk::arrow::datatypes::{Int32Type, TimeUnit, UInt64Type};
+use flowc_sdk::arrow::datatypes::{Float64Type, Int32Type, TimeUnit, UInt64Type};
 use flowc_sdk::serde_json::{Value, json};
 use flowc_sdk::testing;
 
@@ -46,6 +46,20 @@ fn run(conditions: Value) -> Result<Vec<u64>> {
 
 fn kept(column: &str, op: &str, value: Value) -> Vec<u64> {
     run(json!([{"column": column, "op": op, "value": value}])).unwrap()
+}
+
+#[test]
+fn a_float_is_the_one_that_the_config_says() {
+    let mut bits = 1_u64;
+    for _ in 0..200 {
+        bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let float = f64::from_bits(bits & !(1 << 62));
+        let column: ArrayRef = Arc::new(Float64Array::from(vec![float.next_down(), float, float.next_up()]));
+        let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+        let config = json!({"where": [{"column": "x", "op": "=", "value": float}]});
+        let kept = testing::run::<Filter<Where>>(&config, &[vec![batch]]).unwrap().remove(0);
+        assert_eq!(kept.column(0).as_primitive::<Float64Type>().values().to_vec(), [float]);
+    }
 }
 
 #[test]

@@ -248,6 +248,20 @@ mod tests {
     }
 
     #[test]
+    fn floats_are_the_nearest_ones() {
+        let mut bits = 1_u64;
+        let mut float = || {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f64::from_bits(bits)
+        };
+        let floats: Vec<f64> = (0..2000).map(|_| float()).filter(|float| float.is_finite()).collect();
+        let texts: Vec<String> = floats.iter().map(|float| format!("{{\"x\": {float:e}}}")).collect();
+        let texts: Vec<Option<&str>> = texts.iter().map(|text| Some(text.as_str())).collect();
+        let batch = run(&texts, json!({"field": [{"name": "x", "type": "Float64"}]})).unwrap();
+        assert_eq!(batch.column(1).as_primitive::<Float64Type>().values().to_vec(), floats);
+    }
+
+    #[test]
     fn what_can_not_be_read_is_told_or_null() {
         let config = |on_error: &str| json!({"field": [{"name": "n", "type": "Int8"}], "on-error": on_error});
         let told = |text: &str| run(&[Some(text)], config("fail")).unwrap_err().message;

@@ -47,7 +47,7 @@ pub fn converts(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (Text, _) | (_, Text) => true,
         (Bool | Whole | Decimal | Float, Bool | Whole | Decimal | Float) => true,
-        (Whole, Date | Time | Instant | Duration) | (Date | Time | Instant | Duration, Whole) => true,
+        (Whole, Date | Time | Instant | Duration) | (Date, Whole) => true,
         (Date, Instant) | (Instant, Date | Time) => true,
         (from, to) => from == to,
     }
@@ -95,23 +95,20 @@ impl<'a> Reader<'a> {
                 let bytes = values::bytes(array);
                 Box::new(move |row| Value::Bytes(bytes(row)))
             }
-            Family::Float => {
-                let float: Box<dyn Fn(usize) -> f64> = match data_type {
-                    DataType::Float16 => {
-                        let values = array.as_primitive::<Float16Type>().values().clone();
-                        Box::new(move |row| values[row].to_f64())
-                    }
-                    DataType::Float32 => {
-                        let values = numbers::<f32>(array);
-                        Box::new(move |row| values[row].into())
-                    }
-                    _ => {
-                        let values = numbers::<f64>(array);
-                        Box::new(move |row| values[row])
-                    }
-                };
-                Box::new(move |row| Value::Float(float(row)))
-            }
+            Family::Float => match data_type {
+                DataType::Float16 => {
+                    let values = array.as_primitive::<Float16Type>().values().clone();
+                    Box::new(move |row| Value::Float(values[row].to_f64()))
+                }
+                DataType::Float32 => {
+                    let values = numbers::<f32>(array);
+                    Box::new(move |row| Value::Single(values[row]))
+                }
+                _ => {
+                    let values = numbers::<f64>(array);
+                    Box::new(move |row| Value::Float(values[row]))
+                }
+            },
             _ => {
                 let number = whole(array);
                 let scale = scale(data_type);
@@ -238,17 +235,18 @@ impl Writer {
         let data_type = &self.data_type;
         match self.family {
             Family::Bool => truth(value).map(u128::from),
-            Family::Float => {
-                let float = float(value)?;
-                Ok(match data_type {
-                    DataType::Float16 => float_code(
-                        u64::from(<Float16Type as ArrowPrimitiveType>::Native::from_f64(float).to_bits()),
-                        16,
-                    ),
-                    DataType::Float32 => float_code(u64::from((float as f32).to_bits()), 32),
-                    _ => float_code(float.to_bits(), 64),
-                })
-            }
+            Family::Float => match data_type {
+                DataType::Float16 => {
+                    let wide = float::<f64>(value)?;
+                    let half = <Float16Type as ArrowPrimitiveType>::Native::from_f64(wide);
+                    match half.is_infinite() && wide.is_finite() {
+                        true => Err(Misfit::Range),
+                        false => Ok(float_code(half.to_bits().into(), 16)),
+                    }
+                }
+                DataType::Float32 => Ok(float_code(float::<f32>(value)?.to_bits().into(), 32)),
+                _ => Ok(float_code(float::<f64>(value)?.to_bits(), 64)),
+            },
             _ => self.whole_code(self.number(value)?),
         }
     }
@@ -258,7 +256,6 @@ impl Writer {
         let unit = unit(&self.data_type);
         match (self.family, value) {
             (Family::Whole, Value::Date(days)) => Ok(days.into()),
-            (Family::Whole, Value::Time(_) | Value::Instant(..) | Value::Duration(_)) => Err(Misfit::No),
             (Family::Whole | Family::Decimal, value) => number(value, scale(&self.data_type), self.round),
             (_, Value::Number(number, 0)) => Ok(number),
             (Family::Date, value) => {

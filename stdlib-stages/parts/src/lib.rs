@@ -8,6 +8,7 @@
 
 mod bytes;
 mod convert;
+mod dictionaries;
 mod format;
 mod grouper;
 mod literal;
@@ -25,7 +26,7 @@ pub use format::{Format, Rows};
 pub use grouper::Grouper;
 pub use literal::literal;
 pub use mistakes::Mistakes;
-pub use plain::{gather, gather_or_null, list, list_items, plain, plain_type};
+pub use plain::{filled, gather, gather_or_null, list, list_items, plain, plain_type};
 pub use scalars::{Misfit, Value, text};
 pub use values::is_ordered;
 

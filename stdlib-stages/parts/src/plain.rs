@@ -7,6 +7,8 @@ use flowc_sdk::arrow::datatypes::{ArrowNativeType, Int16Type, Int32Type, Int64Ty
 use flowc_sdk::arrow::downcast_dictionary_array;
 use flowc_sdk::prelude::*;
 
+use crate::dictionaries::joinable;
+
 /// The type of a column's values, however they are encoded.
 pub fn plain_type(data_type: &DataType) -> &DataType {
     match data_type {
@@ -66,12 +68,33 @@ fn picked(values: &ArrayRef, rows: impl ExactSizeIterator<Item = Option<usize>> 
     Ok(make_array(picked.freeze()))
 }
 
+/// A column with values of another one in the place of nulls; `row` says which.
+///
+/// # Errors
+/// If the values are too many for their type's offsets, or for the keys of its dictionary.
+pub fn filled(column: &ArrayRef, values: &ArrayRef, row: impl Fn(usize) -> usize) -> Result<ArrayRef> {
+    let Some(nulls) = column.logical_nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(column.clone()) };
+    let parts = joinable(vec![column.to_data(), values.to_data()])?;
+    let mut filled = MutableArrayData::new(parts.iter().collect(), true, column.len());
+    let mut end = 0;
+    let fill = |filled: &mut MutableArrayData<'_>, start: usize, end: usize| {
+        (start..end).try_for_each(|null| filled.try_extend(1, row(null), row(null) + 1))
+    };
+    for (start, next) in nulls.valid_slices() {
+        fill(&mut filled, end, start)?;
+        filled.try_extend(0, start, next)?;
+        end = next;
+    }
+    fill(&mut filled, end, column.len())?;
+    Ok(make_array(filled.freeze()))
+}
+
 /// Values picked from several columns of one type: each by the number of its column and its row there.
 ///
 /// # Errors
-/// If the values are too many for their type's offsets.
+/// If the values are too many for their type's offsets, or for the keys of its dictionary.
 pub fn gather(columns: &[ArrayRef], picks: &[(u32, u32)]) -> Result<ArrayRef> {
-    let data: Vec<ArrayData> = columns.iter().map(|column| column.to_data()).collect();
+    let data = joinable(columns.iter().map(|column| column.to_data()).collect())?;
     let mut picked = MutableArrayData::new(data.iter().collect(), false, picks.len());
     for &(column, row) in picks {
         picked.try_extend(column as usize, row as usize, row as usize + 1)?;

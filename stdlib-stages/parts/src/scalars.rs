@@ -13,6 +13,8 @@ pub enum Value<'a> {
     Number(i128, i8),
     /// A float.
     Float(f64),
+    /// A float of 32 bits: fewer digits tell it from its neighbours.
+    Single(f32),
     /// A text.
     Text(&'a str),
     /// Bytes.
@@ -55,32 +57,66 @@ pub(crate) fn truth(value: Value<'_>) -> Result<bool, Misfit> {
         Value::Bool(truth) => Ok(truth),
         Value::Number(number, _) => Ok(number != 0),
         Value::Float(float) if !float.is_nan() => Ok(float != 0.0),
+        Value::Single(float) if !float.is_nan() => Ok(float != 0.0),
         Value::Text(text) if text.eq_ignore_ascii_case("true") => Ok(true),
         Value::Text(text) if text.eq_ignore_ascii_case("false") => Ok(false),
         _ => Err(Misfit::No),
     }
 }
 
-/// A float: the nearest one.
-pub(crate) fn float(value: Value<'_>) -> Result<f64, Misfit> {
-    match value {
-        Value::Bool(truth) => Ok(f64::from(u8::from(truth))),
-        Value::Float(float) => Ok(float),
-        Value::Number(number, 0) => Ok(number as f64),
-        // By its text, so that it is rounded once.
-        Value::Number(number, scale) => format!("{number}e{}", -i32::from(scale)).parse().map_err(|_| Misfit::No),
-        Value::Text(text) => text.parse().map_err(|_| Misfit::No),
-        _ => Err(Misfit::No),
-    }
+/// A type of floats.
+pub(crate) trait Float: std::str::FromStr + Copy {
+    /// The nearest one to a float.
+    fn of_float(float: f64) -> Self;
+    /// The nearest one to a whole number.
+    fn of_whole(number: i128) -> Self;
+    /// Whether it is an infinity.
+    fn is_infinite(self) -> bool;
+}
+
+macro_rules! float {
+    ($float:ty) => {
+        impl Float for $float {
+            fn of_float(float: f64) -> Self {
+                float as Self
+            }
+
+            fn of_whole(number: i128) -> Self {
+                number as Self
+            }
+
+            fn is_infinite(self) -> bool {
+                self.is_infinite()
+            }
+        }
+    };
+}
+
+float!(f32);
+float!(f64);
+
+/// A float: the nearest one, rounded once.
+pub(crate) fn float<F: Float>(value: Value<'_>) -> Result<F, Misfit> {
+    let parsed = |text: &str| text.parse::<F>().map_err(|_| Misfit::No);
+    let (float, is_finite) = match value {
+        Value::Bool(truth) => (F::of_whole(truth.into()), true),
+        Value::Float(float) => (F::of_float(float), float.is_finite()),
+        Value::Single(float) => (F::of_float(float.into()), float.is_finite()),
+        Value::Number(number, 0) => (F::of_whole(number), true),
+        Value::Number(number, scale) => (parsed(&format!("{number}e{}", -i32::from(scale)))?, true),
+        Value::Text(text) => (parsed(text)?, text.bytes().any(|byte| byte.is_ascii_digit())),
+        _ => return Err(Misfit::No),
+    };
+    if is_finite && float.is_infinite() { Err(Misfit::Range) } else { Ok(float) }
 }
 
 /// A value as a whole number divided by ten to the power of the scale.
 pub(crate) fn number(value: Value<'_>, scale: i8, round: bool) -> Result<i128, Misfit> {
     match value {
         Value::Bool(truth) => scaled(truth.into(), 0, scale, round),
-        Value::Number(number, from) => scaled(number, from, scale, round),
-        Value::Float(float) if float.is_finite() => of_float(float, scale, round),
-        Value::Float(_) => Err(Misfit::Range),
+        Value::Number(number, from) => scaled(number, from.into(), scale, round),
+        Value::Float(float) => of_float(float, || format!("{float:e}"), scale, round),
+        Value::Single(float) => of_float(float.into(), || format!("{float:e}"), scale, round),
         Value::Text(text) => {
             let (number, from) = parse_number(text).ok_or(Misfit::No)?;
             scaled(number, from, scale, round)
@@ -90,8 +126,8 @@ pub(crate) fn number(value: Value<'_>, scale: i8, round: bool) -> Result<i128, M
 }
 
 /// A number of one scale as one of another. Halves are rounded away from zero.
-fn scaled(number: i128, from: i8, to: i8, round: bool) -> Result<i128, Misfit> {
-    let by = i32::from(to) - i32::from(from);
+fn scaled(number: i128, from: i32, to: i8, round: bool) -> Result<i128, Misfit> {
+    let by = i32::from(to).saturating_sub(from);
     let power = 10_i128.checked_pow(by.unsigned_abs());
     match (by >= 0, power) {
         (true, Some(power)) => number.checked_mul(power).ok_or(Misfit::Range),
@@ -122,7 +158,10 @@ fn scaled(number: i128, from: i8, to: i8, round: bool) -> Result<i128, Misfit> {
 }
 
 /// A float by the fewest digits that stand for it.
-fn of_float(float: f64, scale: i8, round: bool) -> Result<i128, Misfit> {
+fn of_float(float: f64, digits: impl FnOnce() -> String, scale: i8, round: bool) -> Result<i128, Misfit> {
+    if !float.is_finite() {
+        return Err(Misfit::Range);
+    }
     if scale == 0 {
         let whole = float.round();
         return match whole.abs() < 1e38 {
@@ -131,12 +170,12 @@ fn of_float(float: f64, scale: i8, round: bool) -> Result<i128, Misfit> {
             false => Err(Misfit::Range),
         };
     }
-    let (number, from) = parse_number(&format!("{float:e}")).ok_or(Misfit::Range)?;
+    let (number, from) = parse_number(&digits()).ok_or(Misfit::Range)?;
     scaled(number, from, scale, round)
 }
 
 /// `-12.50` or `1.25e3` as a number and its scale.
-fn parse_number(text: &str) -> Option<(i128, i8)> {
+fn parse_number(text: &str) -> Option<(i128, i32)> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
         None => (text, 0),
@@ -155,8 +194,7 @@ fn parse_number(text: &str) -> Option<(i128, i8)> {
         let digit = byte.checked_sub(b'0').filter(|digit| *digit < 10)?;
         number = number.checked_mul(10)?.checked_add(digit.into())?;
     }
-    let scale = i8::try_from(i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?).ok()?;
-    Some((sign * number, scale))
+    Some((sign * number, i32::try_from(fraction.len()).ok()?.checked_sub(exponent)?))
 }
 
 /// A value as text.
@@ -165,6 +203,7 @@ pub fn text(value: Value<'_>) -> String {
         Value::Bool(truth) => truth.to_string(),
         Value::Number(number, scale) => decimal_text(number, scale),
         Value::Float(float) => format!("{float:?}"),
+        Value::Single(float) => format!("{float:?}"),
         Value::Text(text) => text.to_owned(),
         Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Date(days) => times::date_text(days),

@@ -4,7 +4,7 @@ use flowc_sdk::arrow::array::*;
 use flowc_sdk::arrow::datatypes::*;
 use flowc_sdk::prelude::*;
 
-use crate::{Format, Grouper, Mistakes, Rows, plain};
+use crate::{Format, Grouper, Mistakes, Rows, gather, plain};
 
 /// Columns in ascending order of values, nulls first, one of each type.
 fn ascending() -> Vec<ArrayRef> {
@@ -168,4 +168,29 @@ fn mistakes_are_told_together() {
     assert_eq!(problem.config_path.as_deref(), Some("/a"));
     assert_eq!(problem.message, "no `a`\nalso at `/b`: no `b` (take `c`)");
     assert!(Mistakes::new().check().is_ok());
+}
+
+/// Rows of dictionaries with keys of 8 bits: a hundred values from `first` on.
+fn coded(first: i32) -> ArrayRef {
+    let values = Float64Array::from_iter_values((first..first + 100).map(f64::from));
+    Arc::new(DictionaryArray::<Int8Type>::new(Int8Array::from_iter_values(0..100), Arc::new(values)))
+}
+
+#[test]
+fn dictionaries_that_are_picked_from_become_one() {
+    let lists = |column: ArrayRef| -> ArrayRef {
+        let item = field("item", column.data_type().clone(), true);
+        Arc::new(ListArray::new(item, flowc_sdk::arrow::buffer::OffsetBuffer::from_lengths([1; 100]), column, None))
+    };
+    let numbers = |column: &ArrayRef| plain(column).unwrap().as_primitive::<Float64Type>().values().to_vec();
+    let columns: Vec<ArrayRef> = (0..4).map(|part| coded(part * 9)).collect();
+    let picks: Vec<(u32, u32)> = (0..100).flat_map(|row| (0..4).map(move |part| (part, row))).collect();
+    let due: Vec<f64> = picks.iter().map(|&(part, row)| f64::from(part * 9 + row)).collect();
+    let picked = gather(&columns, &picks).unwrap();
+    assert_eq!((numbers(&picked), picked.data_type()), (due.clone(), columns[0].data_type()));
+    assert_eq!(picked.as_dictionary::<Int8Type>().values().len(), 127);
+    let nested = gather(&columns.into_iter().map(lists).collect::<Vec<_>>(), &picks).unwrap();
+    assert_eq!(numbers(nested.as_list::<i32>().values()), due);
+    let problem = gather(&[coded(0), coded(29)], &[(0, 0), (1, 0)]).unwrap_err();
+    assert!(problem.message.starts_with("129 different values are more than the keys of Dictionary(Int8, Float64)"));
 }

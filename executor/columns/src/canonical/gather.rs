@@ -52,7 +52,7 @@ pub(super) fn rows(data: &ArrayData, picks: &[Option<usize>]) -> Result<ArrayDat
 
 /// Whether the dictionaries of arrays of one type can be put one after another. (`MutableArrayData` and `concat` panic
 /// where a nested one can't.)
-pub(crate) fn check_keys(arrays: &[&ArrayData]) -> Result<(), ColumnsError> {
+fn check_keys(arrays: &[&ArrayData]) -> Result<(), ColumnsError> {
     let Some(first) = arrays.first() else { return Ok(()) };
     if let DataType::Dictionary(key, _) = first.data_type() {
         let values: usize = arrays.iter().map(|array| array.child_data()[0].len()).sum();

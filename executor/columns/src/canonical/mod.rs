@@ -25,7 +25,6 @@ use arrow_schema::DataType;
 use crate::ColumnsError;
 
 pub(crate) use dictionary::{Interner, key_type, value_keys, with_key_type};
-pub(crate) use gather::check_keys;
 
 /// The canonical form of a chunk. Logically equal arrays of one type have equal canonical forms, byte for byte.
 ///
