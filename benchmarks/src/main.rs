@@ -8,6 +8,7 @@ mod changed;
 mod chart;
 mod containers;
 mod edges;
+mod first_minute;
 mod first_run;
 mod interconnect;
 mod isolated;
@@ -36,6 +37,8 @@ struct Bench<'a> {
     workspace: &'a Workspace,
     /// The binary that is measured.
     flowc: PathBuf,
+    /// Another one, with which figures are compared that have no other peer.
+    against: Option<PathBuf>,
     /// Emptied before each benchmark.
     folder: PathBuf,
 }
@@ -43,7 +46,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 10] = [
+const ALL: [(&str, &str, Run); 11] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -53,6 +56,7 @@ const ALL: [(&str, &str, Run); 10] = [
         one_column::run,
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
+    ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
@@ -94,19 +98,26 @@ fn help() -> String {
     let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<12} {what}\n")).collect();
     format!(
         "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
-         [--flowc FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
-         --flowc FILE  measure this binary instead of building one\n\nIt needs `ninja` (Debian: \
+         [--flowc FILE] [--against FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
+         --flowc FILE    measure this binary instead of building one\n  \
+         --against FILE  compare `first-minute` with this binary, of another version\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )
 }
 
+/// The file of an option that stands first, and what comes after it.
+fn file_option<'a>(name: &'static str, arguments: &'a [&'a str]) -> Result<(Option<PathBuf>, &'a [&'a str])> {
+    match arguments {
+        [option, file, rest @ ..] if *option == name => Ok((Some(Path::new(file).canonicalize().context(name)?), rest)),
+        arguments => Ok((None, arguments)),
+    }
+}
+
 /// Runs the benchmarks with these names, or all, and writes the report after each.
 fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
-    let (binary, names) = match arguments {
-        ["--flowc", binary, names @ ..] => (Some(Path::new(binary).canonicalize().context("--flowc")?), names),
-        names => (None, names),
-    };
+    let (binary, arguments) = file_option("--flowc", arguments)?;
+    let (against, names) = file_option("--against", arguments)?;
     if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|(known, _, _)| known == *name)) {
         bail!("there is no benchmark `{unknown}`\n\n{}", help());
     }
@@ -122,7 +133,7 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         eprintln!("\n{name}: {what}");
         let folder = workspace.root.join("target/bench").join(name);
         project::empty(&folder)?;
-        let bench = Bench { workspace, flowc: flowc.clone(), folder };
+        let bench = Bench { workspace, flowc: flowc.clone(), against: against.clone(), folder };
         let section = run(&bench).with_context(|| format!("benchmark `{name}`"))?;
         report::keep(workspace, name, section)?;
         report::write(workspace, &ALL.map(|(name, _, _)| name))?;

@@ -30,6 +30,37 @@ pub(super) fn write(workspace: &Workspace, folder: &Path, files: usize, bytes: u
     Ok(paths)
 }
 
+/// Words of the vocabulary of random text.
+const WORDS: usize = 3000;
+
+/// Writes so many files of about so many bytes of words that follow one another by chance, the same in every run.
+pub(super) fn write_random(folder: &Path, files: usize, bytes: usize) -> Result<Vec<PathBuf>> {
+    fs::create_dir_all(folder)?;
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    (0..files)
+        .map(|number| {
+            let path = folder.join(format!("{number:05}.txt"));
+            fs::write(&path, random(&mut state, bytes)).with_context(|| path.display().to_string())?;
+            Ok(path)
+        })
+        .collect()
+}
+
+/// Lines of ten words. The state is that of xorshift64.
+fn random(state: &mut u64, bytes: usize) -> String {
+    let mut text = String::with_capacity(bytes + 64);
+    while text.len() < bytes {
+        for place in 0..10 {
+            *state ^= *state << 13;
+            *state ^= *state >> 7;
+            *state ^= *state << 17;
+            let end = if place == 9 { '\n' } else { ' ' };
+            text.push_str(&format!("w{}{end}", *state % WORDS as u64));
+        }
+    }
+    text
+}
+
 /// Writes whole lines of a text, about as many bytes as there is room for; gives how many.
 fn write_piece(file: &mut impl Write, piece: usize, text: &[u8], room: usize) -> Result<usize> {
     let head = format!("piece{piece}\n");
@@ -62,6 +93,15 @@ fn corpus_files(corpus: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_text_is_lines_of_known_words_and_no_two_files_are_alike() {
+        let mut state = 1;
+        let texts = [random(&mut state, 2000), random(&mut state, 2000)];
+        assert_ne!(texts[0], texts[1]);
+        let lines: Vec<&str> = texts[0].lines().collect();
+        assert!(texts[0].len() >= 2000 && lines.iter().all(|line| line.split(' ').count() == 10));
+    }
 
     #[test]
     fn a_piece_ends_with_a_line() {

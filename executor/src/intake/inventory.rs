@@ -44,7 +44,7 @@ pub(crate) struct Inventory {
 #[derive(Clone, Default)]
 pub(crate) struct SourceInventory {
     /// Its files, in dataset order.
-    pub files: Vec<FileEntry>,
+    pub files: Vec<Arc<FileEntry>>,
     /// Folders that were listed to find them, as they were before; none where their stamps can't be trusted.
     pub directories: Option<Vec<(PathBuf, FileStamp)>>,
     /// The segments of all files, in dataset order. Complete when no file is unread.
@@ -168,7 +168,7 @@ impl Inventory {
     pub(crate) fn complete(&mut self, files: BTreeMap<(usize, usize), ReadFile>) -> BTreeSet<usize> {
         let sources: BTreeSet<usize> = files.keys().map(|(source, _)| *source).collect();
         for ((source, file), read) in files {
-            let entry = &mut self.source_mut(source).files[file];
+            let entry = Arc::make_mut(&mut self.source_mut(source).files[file]);
             (entry.scans, entry.notes) = (Some(read.scans), read.notes);
         }
         for &source in &sources {
@@ -207,15 +207,9 @@ impl SourceInventory {
         let of = &plan.sources[source];
         let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
         let unseen = |error: SourceError| planned.source_error(&of.name, &error.to_string(), error);
-        let polled = planned.source(source).poll(&memo.polled()).map_err(unseen)?;
-        let mut known: HashMap<Cow<'_, str>, FileMemo<'_>> =
-            memo.files.into_iter().map(|file| (file.name.clone(), file)).collect();
-        let entry = |part: SourcePart| {
-            let known = known.remove(part.name.as_str()).filter(|memo| part.stamp == Some(memo.stamp));
-            let (scans, notes) = known.map(|memo| (memo.scans.map(Cow::into_owned), memo.notes)).unwrap_or_default();
-            FileEntry { part, scans, notes }
-        };
-        let files = polled.parts.into_iter().map(entry).collect();
+        let (known, found) = memo.split();
+        let polled = planned.source(source).poll(&known).map_err(unseen)?;
+        let files = entries(known.parts, found, polled.parts);
         let mut inventory = Self { files, directories: polled.folders, ..Self::default() };
         if of.rejects.is_some() {
             inventory.forget_lost_rejects(store)?;
@@ -234,7 +228,7 @@ impl SourceInventory {
                 .flat_map(|scan| scan.facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()))
                 .collect();
             if store.find_columns(&keys)?.iter().any(Option::is_none) {
-                entry.scans = None;
+                Arc::make_mut(entry).scans = None;
             }
         }
         Ok(())
@@ -328,17 +322,37 @@ fn changed_source(error: &Error) -> Option<&str> {
     }
 }
 
+/// What reading a file found: its segments, unless its stamp could not be trusted, and what was noticed of it.
+type FoundInFile = (Option<Vec<Arc<SegmentScan>>>, FileNotes);
+
 impl SourceMemo<'_> {
-    /// What the poll found that this remembers.
-    fn polled(&self) -> Polled {
-        let part = |memo: &FileMemo<'_>| SourcePart {
-            name: memo.name.clone().into_owned(),
-            path: None,
-            stamp: Some(memo.stamp),
+    /// What the poll found that this remembers, and what reading each of these files found.
+    fn split(self) -> (Polled, Vec<FoundInFile>) {
+        let split = |FileMemo { name, stamp, scans, notes }: FileMemo<'_>| {
+            let part = SourcePart { name: name.into_owned(), path: None, stamp: Some(stamp) };
+            (part, (scans.map(Cow::into_owned), notes))
         };
-        let folders = self.directories.as_ref().map(|folders| folders.to_vec());
-        Polled { parts: self.files.iter().map(part).collect(), folders }
+        let (parts, found) = self.files.into_iter().map(split).unzip();
+        (Polled { parts, folders: self.directories.map(Cow::into_owned) }, found)
     }
+}
+
+/// The files that were polled, with what reading them found before, where their stamps hold. Most polls find the files that are
+/// known, in their order: these are not looked for by their names.
+fn entries(known: Vec<SourcePart>, found: Vec<FoundInFile>, polled: Vec<SourcePart>) -> Vec<Arc<FileEntry>> {
+    let in_place = known.iter().zip(&polled).take_while(|(known, part)| known.name == part.name).count();
+    let mut known: Vec<(SourcePart, FoundInFile)> = known.into_iter().zip(found).collect();
+    let moved = known.split_off(in_place);
+    let mut moved: HashMap<String, (SourcePart, FoundInFile)> =
+        moved.into_iter().map(|(part, found)| (part.name.clone(), (part, found))).collect();
+    let mut known = known.into_iter();
+    let entry = |part: SourcePart| {
+        let known = known.next().or_else(|| moved.remove(&part.name));
+        let known = known.filter(|(known, _)| part.stamp.is_some() && part.stamp == known.stamp);
+        let (scans, notes) = known.map(|(_, found)| found).unwrap_or_default();
+        Arc::new(FileEntry { part, scans, notes })
+    };
+    polled.into_iter().map(entry).collect()
 }
 
 /// A tree that differs where names do.
@@ -401,10 +415,12 @@ mod tests {
 
     #[test]
     fn a_source_is_told_which_parts_are_done_in_their_order() {
-        let entry = |name: &str| FileEntry {
-            part: SourcePart { name: name.to_owned(), path: None, stamp: None },
-            scans: None,
-            notes: FileNotes::default(),
+        let entry = |name: &str| {
+            Arc::new(FileEntry {
+                part: SourcePart { name: name.to_owned(), path: None, stamp: None },
+                scans: None,
+                notes: FileNotes::default(),
+            })
         };
         let of = |names: &[&str]| SourceInventory {
             files: names.iter().map(|name| entry(name)).collect(),
@@ -414,5 +430,24 @@ mod tests {
         let (inventory, log) = (Inventory { sources: BTreeMap::from(sources) }, Log::default());
         inventory.commit(1, &log).unwrap();
         assert_eq!(*log.committed.lock().unwrap(), ["block 7", "block 8"]);
+    }
+
+    #[test]
+    fn files_keep_what_reading_them_found_while_their_stamps_hold() {
+        let stamp = |size: u64| FileStamp { size, modified_ns: 1, changed_ns: 1, inode: 1, device: 1 };
+        let part = |name: &str, size: u64| SourcePart { name: name.to_owned(), path: None, stamp: Some(stamp(size)) };
+        let known = || ["a", "b", "c", "d"].map(|name| part(name, 1)).to_vec();
+        let found = || (0..4).map(|number| (Some(Vec::with_capacity(number)), FileNotes::default())).collect();
+        let kept = |polled: &[(&str, u64)]| -> Vec<String> {
+            let polled = polled.iter().map(|(name, size)| part(name, *size)).collect();
+            let entries = entries(known(), found(), polled);
+            entries.iter().filter(|entry| entry.scans.is_some()).map(|entry| entry.name().to_owned()).collect()
+        };
+        assert_eq!(kept(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)]), ["a", "b", "c", "d"]);
+        assert_eq!(kept(&[("a", 1), ("b", 2), ("c", 1), ("d", 1)]), ["a", "c", "d"], "one was changed");
+        assert_eq!(kept(&[("a", 1), ("aa", 1), ("b", 1), ("c", 1), ("d", 1)]), ["a", "b", "c", "d"], "one has come");
+        assert_eq!(kept(&[("b", 1), ("c", 2), ("d", 1)]), ["b", "d"], "one has gone, one was changed");
+        assert_eq!(kept(&[("d", 1), ("c", 1), ("b", 2), ("a", 1)]), ["d", "c", "a"], "in another order");
+        assert_eq!(kept(&[]), [""; 0]);
     }
 }

@@ -4,6 +4,7 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flowc_planner::may_feed;
 use flowc_planner::pattern::{Pattern, folder_and_rest, normal};
@@ -171,11 +172,11 @@ fn true_place(path: &Path) -> PathBuf {
 }
 
 /// A file in a folder that a sink writes, with an ending as the sink's files have.
-fn within<'a>(files: &'a [FileEntry], folders: &[Folder<'a>]) -> Option<(&'a FileEntry, &'a Sink)> {
+fn within<'a>(files: &'a [Arc<FileEntry>], folders: &[Folder<'a>]) -> Option<(&'a FileEntry, &'a Sink)> {
     if folders.is_empty() {
         return None;
     }
-    let paths = || files.iter().filter_map(|entry| Some((entry, entry.part.path.as_deref()?)));
+    let paths = || files.iter().filter_map(|entry| Some((entry.as_ref(), entry.part.path.as_deref()?)));
     let parents: BTreeSet<&Path> = paths().filter_map(|(_, path)| path.parent()).collect();
     for parent in parents {
         let Ok(true_path) = parent.canonicalize() else { continue };

@@ -62,16 +62,18 @@ impl UpToDateSnapshot {
         notices: Vec<Notice>,
     ) -> Option<Self> {
         let now = SystemTime::now();
-        let (mut stamps, mut racy) = (Vec::new(), Vec::new());
+        let (mut stamps, mut written, mut racy) = (Vec::new(), Vec::new(), Vec::new());
         for item in files {
             match item {
                 Stamped::At(_, stamp) if stamp.is_racy(now) => return None,
                 Stamped::Written(path, stamp, hash) if stamp.is_racy(now) => racy.push((path, hash)),
-                Stamped::At(path, stamp) | Stamped::Written(path, stamp, _) => stamps.push((path, stamp)),
+                Stamped::At(path, stamp) => stamps.push((path, stamp)),
+                Stamped::Written(path, stamp, _) => written.push((path, stamp)),
             }
         }
-        // What was written last is the likeliest to be written next: it is looked at first.
+        // What others wrote last is the likeliest to be written next: it is looked at first, and what flowc wrote last of all.
         stamps.sort_by_key(|(_, stamp)| Reverse(stamp.modified_ns));
+        stamps.append(&mut written);
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let variable_sets = code.variable_sets.iter().map(|(with, names)| (with.clone(), names.clone())).collect();

@@ -96,6 +96,9 @@ fn commit_folder(sink: &FileTransaction, files: &[Placed], state: &mut SinkState
 
 /// Whether files of ours lie there that the new state does not have.
 fn removed(sink: &FileTransaction, state: &SinkState) -> bool {
+    if lists(sink, state) {
+        return false;
+    }
     let stays: BTreeSet<&str> = state.files.iter().map(|file| file.path.as_str()).collect();
     let goes = |path: &&String| !stays.contains(path.as_str());
     sink.ours.iter().filter(goes).any(|path| sink.target.join(path).symlink_metadata().is_ok())
@@ -120,11 +123,16 @@ fn place(sink: &FileTransaction, output: Option<&StagedOutput>, state: &SinkStat
     Ok(manifest)
 }
 
+/// Whether the state has just the files that the sink wrote earlier.
+fn lists(sink: &FileTransaction, state: &SinkState) -> bool {
+    sink.ours.iter().eq(state.files.iter().map(|file| &file.path))
+}
+
 /// Sees to it that the manifest lists the state's files. It is left as it is where it does already: which files are the
 /// sink's is what it is asked for, and what it says of their content is always held against the files.
 fn list(sink: &FileTransaction, state: &SinkState) -> Result<FileStamp, SinkError> {
     match sink.manifest {
-        Some(stamp) if sink.ours.iter().eq(state.files.iter().map(|file| &file.path)) => Ok(stamp),
+        Some(stamp) if lists(sink, state) => Ok(stamp),
         _ => manifest::write(&sink.target, &sink.staging.fresh(), state),
     }
 }

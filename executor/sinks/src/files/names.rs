@@ -29,25 +29,26 @@ pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Strin
     (0..segments.len()).map(|i| format!("part-{i:05}{ending}")).collect()
 }
 
-/// The names without their ending. `suffixes` says how many digits of its path's hash a source gets.
+/// The names without their ending. `suffixes` says how many digits of its path's hash a source gets. Segments of one source are
+/// neighbours.
 fn stems(segments: &[SinkSegment], suffixes: &HashMap<&str, usize>) -> Vec<String> {
-    let mut totals: HashMap<Option<&str>, usize> = HashMap::new();
-    for segment in segments {
-        *totals.entry(segment.name.as_deref()).or_default() += 1;
-    }
-    let mut seen: HashMap<Option<&str>, usize> = HashMap::new();
-    let stems = segments.iter().map(|segment| {
-        let name = segment.name.as_deref();
-        let number = seen.entry(name).or_default();
-        *number += 1;
-        let Some(name) = name else { return format!("part-{:05}", *number - 1) };
+    let mut stems = Vec::with_capacity(segments.len());
+    for of_source in segments.chunk_by(|a, b| a.name == b.name) {
+        let numbers = 1..=of_source.len();
+        let Some(name) = of_source[0].name.as_deref() else {
+            stems.extend(numbers.map(|number| format!("part-{:05}", number - 1)));
+            continue;
+        };
         let mut stem = source_stem(name).to_owned();
         if let Some(&digits) = suffixes.get(name) {
             stem = format!("{stem}-{}", &blake3::hash(name.as_bytes()).to_hex()[..digits]);
         }
-        if totals[&Some(name)] > 1 { format!("{stem}-{number:04}") } else { stem }
-    });
-    stems.collect()
+        match of_source.len() {
+            1 => stems.push(stem),
+            _ => stems.extend(numbers.map(|number| format!("{stem}-{number:04}"))),
+        }
+    }
+    stems
 }
 
 /// A file's name without folders, compression ending and format ending.
@@ -64,6 +65,9 @@ fn source_stem(name: &str) -> &str {
 
 /// The sources that have a name which another segment has too.
 fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[String]) -> BTreeSet<&'a str> {
+    if stems.is_sorted_by(|a, b| a < b) {
+        return BTreeSet::new();
+    }
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for stem in stems {
         *counts.entry(stem).or_default() += 1;

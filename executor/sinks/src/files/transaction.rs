@@ -1,6 +1,6 @@
 //! What is to be written: the files that changed, and those that are kept.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -127,20 +127,44 @@ fn compare(
     known: Option<&SinkState>,
 ) -> Result<(Vec<WrittenFile>, Vec<Job>), SinkError> {
     let (mut kept, mut jobs) = (Vec::new(), Vec::new());
-    let mut by_name: HashMap<&str, Vec<&WrittenFile>> = HashMap::new();
-    for file in known.into_iter().flat_map(|state| &state.files) {
-        let name = if place.is_folder { file.path.rsplit('/').next().unwrap_or_default() } else { "" };
-        by_name.entry(name).or_default().push(file);
-    }
+    let mut earlier = Earlier::new(place, known);
     for job in all_jobs(place, spec, segments) {
         let name = if place.is_folder { job.name.as_str() } else { "" };
-        let earlier = by_name.get(name).map_or(&[][..], Vec::as_slice);
-        match kept_files(place, target, segments, &job, earlier)? {
+        match kept_files(place, target, segments, &job, earlier.of(name))? {
             Some(files) => kept.extend(files),
             None => jobs.push(job),
         }
     }
     Ok((kept, jobs))
+}
+
+/// The files that are known, sorted by the names of their jobs.
+struct Earlier<'a> {
+    files: Vec<(&'a str, &'a WrittenFile)>,
+    /// Where the files of the next job probably are: jobs mostly come in the order of their names.
+    next: usize,
+}
+
+impl<'a> Earlier<'a> {
+    fn new(place: &Place, known: Option<&'a SinkState>) -> Self {
+        let name = |file: &'a WrittenFile| match place.is_folder {
+            true => file.path.rsplit('/').next().unwrap_or_default(),
+            false => "",
+        };
+        let files = known.into_iter().flat_map(|state| &state.files);
+        let mut files: Vec<_> = files.map(|file| (name(file), file)).collect();
+        files.sort_by_key(|(name, _)| *name);
+        Self { files, next: 0 }
+    }
+
+    /// The files of the job of this name.
+    fn of(&mut self, name: &str) -> &[(&'a str, &'a WrittenFile)] {
+        let is_next = self.files.get(self.next).is_some_and(|(next, _)| *next == name)
+            && self.files[..self.next].last().is_none_or(|(before, _)| *before != name);
+        let from = if is_next { self.next } else { self.files.partition_point(|(other, _)| *other < name) };
+        self.next = from + self.files[from..].iter().take_while(|(other, _)| *other == name).count();
+        &self.files[from..self.next]
+    }
 }
 
 fn all_jobs(place: &Place, spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Job> {
@@ -157,11 +181,11 @@ fn kept_files(
     target: &Path,
     segments: &[SinkSegment],
     job: &Job,
-    earlier: &[&WrittenFile],
+    earlier: &[(&str, &WrittenFile)],
 ) -> Result<Option<Vec<WrittenFile>>, SinkError> {
     let wanted = || job.segments.iter().map(|&i| &segments[i].digest);
-    let mut kept = Vec::new();
-    for &file in earlier {
+    let mut kept = Vec::with_capacity(earlier.len());
+    for &(_, file) in earlier {
         let unchanged = file.segments.iter().eq(wanted());
         match unchanged.then(|| verified(&place.file(target, &file.path), file)).transpose()?.flatten() {
             Some(stamp) => kept.push(WrittenFile { stamp, ..file.clone() }),
@@ -205,4 +229,33 @@ fn ours(target: &Path, previous: Option<&SinkState>) -> Result<BTreeSet<String>,
         }
     }
     Ok(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_found_by_the_names_of_their_jobs_in_any_order() {
+        let file = |path: &str| WrittenFile {
+            path: path.to_owned(),
+            stamp: FileStamp { size: 1, modified_ns: 1, changed_ns: 1, inode: 1, device: 1 },
+            segments: Vec::new(),
+            rows: 1,
+            bytes_digest: [0; 32],
+        };
+        let files = ["k=1/a.csv", "k=1/b.csv", "k=2/a.csv", "k=2/c.csv"].map(file).to_vec();
+        let state = SinkState { result: [0; 32], layout: [0; 32], files, manifest: None };
+        let place = Place::of_folder(Path::new(""), "out");
+        let found = |names: &[&str]| -> Vec<Vec<String>> {
+            let mut earlier = Earlier::new(&place, Some(&state));
+            let paths = |files: &[(&str, &WrittenFile)]| files.iter().map(|(_, file)| file.path.clone()).collect();
+            names.iter().map(|name| paths(earlier.of(name))).collect()
+        };
+        let (a, b, c) = (["k=1/a.csv", "k=2/a.csv"], ["k=1/b.csv"], ["k=2/c.csv"]);
+        assert_eq!(found(&["a.csv", "b.csv", "c.csv"]), [&a[..], &b, &c]);
+        assert_eq!(found(&["a.csv", "new.csv", "c.csv", "c.csv"]), [&a[..], &[], &c, &c]);
+        assert_eq!(found(&["c.csv", "b.csv", "a.csv", "a.csv", "b.csv"]), [&c[..], &b, &a, &a, &b]);
+        assert!(Earlier::new(&place, None).of("a.csv").is_empty());
+    }
 }
