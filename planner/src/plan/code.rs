@@ -34,6 +34,8 @@ pub enum Code {
         /// Which of the program's stages; nothing where there is but one.
         entry: String,
     },
+    /// What picks the rows that came too late for the windows of a stage: a part of flowc. No text names it.
+    LateRows,
 }
 
 impl Code {
@@ -43,13 +45,14 @@ impl Code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
+            Code::LateRows => "flowc",
         }
     }
 
     /// What the program that it is a stage of is found by, if that is not flowc itself.
     pub fn program(&self) -> Option<&str> {
         match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::LateRows => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
         }
@@ -58,6 +61,11 @@ impl Code {
     /// Whether its program is in an image, so that it runs in a container in any case.
     pub fn is_contained(&self) -> bool {
         matches!(self, Code::Container { .. } | Code::Image { .. })
+    }
+
+    /// Whether flowc itself picks late rows.
+    pub fn picks_late_rows(&self) -> bool {
+        matches!(self, Code::LateRows)
     }
 
     /// Whether it is a wasm component, however that comes about.
@@ -89,6 +97,7 @@ impl std::fmt::Display for Code {
             Code::Python { dir, entry } => write!(f, "python {dir}{}", Entry(entry)),
             Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
+            Code::LateRows => f.write_str("late rows"),
         }
     }
 }

@@ -9,6 +9,7 @@ mod sink;
 mod source;
 mod stage;
 mod types;
+mod window;
 
 use std::collections::HashMap;
 
@@ -20,6 +21,7 @@ use crate::syntax::Node;
 pub(crate) use sink::SinkDecl;
 pub(crate) use source::SourceDecl;
 pub(crate) use stage::{StageDecl, Wire};
+pub(crate) use window::{EventTimeDecl, WindowDecl};
 
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq)]
