@@ -209,11 +209,15 @@ pub(crate) struct RunArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   flowc why words
-  flowc why words other.kdl --json")]
+  flowc why words other.kdl --json
+  flowc why per-minute --window 2024-03-01T12:00    the windows that this time is in")]
 pub(crate) struct WhyArgs {
     /// The stage
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
+    /// Say which files have rows of the windows that this time is in, and whether their results are stored
+    #[arg(long, value_name = "TIME", conflicts_with = "json")]
+    pub(crate) window: Option<String>,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
@@ -257,6 +261,9 @@ pub(crate) struct ShowArgs {
     /// A stream (`name` or `name.port`) or a sink
     #[arg(value_name = "OUTPUT")]
     pub(crate) output: String,
+    /// Show only the rows of the windows that this time is in, such as 2024-03-01T12:00
+    #[arg(long, value_name = "TIME")]
+    pub(crate) window: Option<String>,
     /// At most so many rows, or `all` [default: 20; `all` with --arrow]
     #[arg(long, value_name = "N", value_parser = parse_rows)]
     pub(crate) rows: Option<u64>,

@@ -1,4 +1,4 @@
-//! The examples in `docs/language.md`: each is a pipeline that runs, but for those marked `no-run`.
+//! The examples in `docs/language.md` and `docs/windows.md`: each is a pipeline that runs, but for those marked `no-run`.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
@@ -6,7 +6,7 @@ mod support;
 
 use support::project::Project;
 
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("data/people.csv", "name,age,city\nAda,36,Rome\nBob,12,Oslo\n"),
     ("data/damaged.csv", "name,age\nAda,36\nBob,twelve\n"),
     ("data/cities.jsonl", "{\"name\":\"Rome\",\"country\":\"Italy\"}\n"),
@@ -14,6 +14,7 @@ const FILES: [(&str, &str); 10] = [
     ("data/old/2020/a.jsonl.gz", ""),
     ("data/readings.txt", "# by hand\nday;degrees\nmon;3.5\ntue;-\n"),
     ("data/a.log", "one line\n"),
+    ("data/views-1.csv", "at,page\n2024-03-01T12:00:00,a\n"),
     ("data/part-1.csv", "id\n1\n"),
     ("data/part-2.csv", "id\n2\n"),
     ("data/part-3.csv", "id\n3\n"),
@@ -21,7 +22,7 @@ const FILES: [(&str, &str); 10] = [
 
 #[test]
 fn examples_run() {
-    let text = include_str!("../../docs/language.md");
+    let text = [include_str!("../../docs/language.md"), include_str!("../../docs/windows.md")].concat();
     let project = Project::new();
     FILES.iter().for_each(|(name, text)| project.write(name, text));
     assert!(project.program("sh").args(["-c", GZIP]).status().unwrap().success());

@@ -144,3 +144,36 @@ foreach "name" "groups" "floats" "sketches" "latest" "cast" "filled" "exploded" 
 fn standard_stages_give_what_duckdb_gives() {
     agrees(STAGES, "stages.py");
 }
+
+const WINDOWS: &str = r#"
+source "events" { files "events-*.parquet"; event-time "at" delay="5s" }
+stage "tumbling" {
+    in "events" { window "tumbling" size="1m" lateness="10s" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+stage "sliding" {
+    in "events" { window "sliding" size="1m" slide="10s" lateness="10s" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+stage "days" {
+    in "events" { window "calendar" size="1d" zone="Europe/Oslo" }
+    std "aggregate@1"
+    config { compute op="count" }
+}
+stage "latest" {
+    in "events" { window "tumbling" size="1m" lateness="10s" }
+    std "dedup@1"
+    config { by "user"; keep "last"; order "at" }
+}
+foreach "name" "tumbling" "sliding" "days" "latest" {
+    sink "${name}" { in "${name}"; file "out/${name}.parquet" }
+}
+sink "late" { in "tumbling.late"; file "out/late.parquet" }
+"#;
+
+#[test]
+fn windows_hold_what_duckdb_finds_in_them() {
+    agrees(WINDOWS, "windows.py");
+}

@@ -60,6 +60,7 @@ pub use flowc_sinks::{SinkError, StdoutWriter};
 pub use flowc_worker::{Worker, WorkerError};
 pub use inspect::admin;
 pub use inspect::show::{Rows, table};
+pub use inspect::windows::WindowStatus;
 pub use options::{Cancel, Options, RunRequest};
 pub use plan::Planned;
 pub use record::history::{LogLine, Pin};

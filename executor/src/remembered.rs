@@ -49,6 +49,8 @@ pub(crate) const MARK: Memo = record(15, 1, Place::Index);
 pub(crate) const RAN: Memo = record(17, 1, Place::Index);
 /// What tells the results of stages of a pipeline that were forced from those before.
 pub(crate) const FORCED: Memo = record(18, 1, Place::Index);
+/// The times of a segment's rows, by their content and the kind of windows.
+pub(crate) const TIMES: Memo = record(24, 1, Place::Index);
 
 /// A record.
 const fn record(number: u8, version: u32, place: Place) -> Memo {

@@ -23,7 +23,7 @@ use crate::run::progress::{Current, Underway};
 use crate::runners::Runners;
 use crate::runners::build_events::Compilations;
 use crate::select::select;
-use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why};
+use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, WindowStatus};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
@@ -236,14 +236,23 @@ impl Session {
         Ok(Why { next: status.stages.swap_remove(index), ran })
     }
 
+    /// The windows of a stage that a time is in.
+    ///
+    /// # Errors
+    /// If the pipeline can't be planned, has no such stage, or if the stage has no window of that time with rows.
+    pub fn windows(&self, stage: &str, time: &str) -> Result<Vec<WindowStatus>, Error> {
+        let planned = self.plan(Arc::new(|_: Event| ()))?;
+        StatusQuery::new(&self.options, &planned, self.store()?)?.windows(stage, time)
+    }
+
     /// The rows of a sink or a stream as they are now, from the store and the sources alone. With `key`, only if they are
-    /// those that a run told of by it.
+    /// those that a run told of by it. With `window`, those of the windows that this time is in.
     ///
     /// # Errors
     /// If the pipeline can't be planned, has no such output, or if rows of the output are not there.
-    pub fn show(&self, output: &str, key: Option<&str>) -> Result<Rows<'_>, Error> {
+    pub fn show(&self, output: &str, key: Option<&str>, window: Option<&str>) -> Result<Rows<'_>, Error> {
         let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
-        Rows::find(&planned, self.store()?, output, key)
+        Rows::find(&planned, self.store()?, output, key, window)
     }
 
     /// What a stage said when it last ran.

@@ -1,24 +1,52 @@
 //! The last step: everything resolved and described becomes the plan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::describe::{Described, Descriptions};
 use crate::grade::graded;
-use crate::plan::{Input, KeyGroups, Output, PLAN_VERSION, Plan, Producer, Sink, Source, Stage, Stream, StreamId};
+use crate::key::{KeyHasher, StageDigest};
+use crate::plan::{
+    Class, Code, Input, KeyGroups, Limits, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity, Rows, Sink,
+    Source, Stage, Stream, StreamId,
+};
 use crate::wiring::{Origin, Resolved};
 
 /// The plan of a pipeline without problems. None where something is missing after all.
-pub(crate) fn plan(pipeline: String, resolved: &Resolved, descriptions: &mut Descriptions) -> Option<Plan> {
+pub(crate) fn plan(pipeline: String, resolved: &Resolved, descriptions: &Descriptions) -> Option<Plan> {
     let mut streams = Streams::default();
     streams.add_sources(resolved, descriptions)?;
-    streams.add_stages(resolved, descriptions)?;
-    let described: Option<Vec<Described>> =
-        resolved.order.iter().map(|stage| descriptions.stages.remove(stage)).collect();
-    let stages = resolved.order.iter().zip(described?).map(|(&i, described)| stage(i, described, resolved, &streams));
+    let planned = planned_stages(resolved);
+    streams.add_stages(&planned, resolved, descriptions)?;
+    let stages = planned.iter().map(|of| match *of {
+        PlannedStage::Late { stage, input } => late_stage(stage, input, resolved, descriptions, &streams),
+        PlannedStage::Declared(i) => stage(i, descriptions.stages.get(&i)?, resolved, &streams),
+    });
     let stages = stages.collect::<Option<Vec<Stage>>>()?;
-    let sources = (0..resolved.pipeline.sources.len()).map(|i| source(i, resolved, &streams)).collect::<Option<_>>()?;
+    let sources = (0..resolved.pipeline.sources.len())
+        .map(|i| source(i, resolved, descriptions, &streams))
+        .collect::<Option<_>>()?;
     let sinks = (0..resolved.pipeline.sinks.len()).map(|i| sink(i, resolved, &streams)).collect::<Option<_>>()?;
     Some(Plan { version: PLAN_VERSION, pipeline, sources, stages, sinks, streams: streams.list })
+}
+
+/// A stage of the plan.
+#[derive(Clone, Copy)]
+enum PlannedStage {
+    /// One of the text, by its number.
+    Declared(usize),
+    /// That which picks the late rows of an input.
+    Late { stage: usize, input: usize },
+}
+
+/// The declared stages in their order, each with those that pick its late rows, where something reads them.
+fn planned_stages(resolved: &Resolved) -> Vec<PlannedStage> {
+    let late = |&stage: &usize| {
+        let inputs = 0..resolved.inputs[stage].as_ref().map_or(0, Vec::len);
+        let read = inputs.filter(move |&input| resolved.is_read(Origin::Late { stage, input }));
+        let late = read.map(move |input| PlannedStage::Late { stage, input });
+        std::iter::once(PlannedStage::Declared(stage)).chain(late)
+    };
+    resolved.order.iter().flat_map(late).collect()
 }
 
 #[derive(Default)]
@@ -46,8 +74,16 @@ impl Streams {
         Some(())
     }
 
-    fn add_stages(&mut self, resolved: &Resolved, known: &Descriptions) -> Option<()> {
-        for (at, &stage) in resolved.order.iter().enumerate() {
+    fn add_stages(&mut self, planned: &[PlannedStage], resolved: &Resolved, known: &Descriptions) -> Option<()> {
+        for (at, of) in planned.iter().enumerate() {
+            let stage = match *of {
+                PlannedStage::Declared(stage) => stage,
+                PlannedStage::Late { stage, input } => {
+                    let name = late_name(stage, input, resolved)?;
+                    self.add(Origin::Late { stage, input }, name, Producer::Stage { stage: at, port: 0 }, known)?;
+                    continue;
+                }
+            };
             let (declared, signature) = (&resolved.pipeline.stages[stage], resolved.signatures[stage].as_ref()?);
             for (port, port_name) in signature.outputs.iter().enumerate() {
                 let name = match signature.outputs.len() {
@@ -65,29 +101,32 @@ impl Streams {
     }
 }
 
-fn source(i: usize, resolved: &Resolved, streams: &Streams) -> Option<Source> {
+fn source(i: usize, resolved: &Resolved, known: &Descriptions, streams: &Streams) -> Option<Source> {
     let declared = &resolved.pipeline.sources[i];
     Some(Source {
         name: declared.name.text.clone(),
         spec: declared.spec.clone()?,
         stream: streams.id(Origin::Source(i))?,
         rejects: streams.id(Origin::Rejects(i)),
+        event_time: known.event_time(i),
     })
 }
 
-fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams) -> Option<Stage> {
+fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams) -> Option<Stage> {
     let (declared, signature) = (&resolved.pipeline.stages[i], resolved.signatures[i].as_ref()?);
     let origins = resolved.inputs[i].as_ref()?;
-    let inputs = described.description.inputs.into_iter().zip(origins).zip(&signature.inputs);
-    let inputs = inputs.map(|((input, origin), port)| {
+    let inputs = described.description.inputs.iter().zip(origins).zip(&signature.inputs).zip(&described.windows);
+    let inputs = inputs.map(|(((input, origin), port), window)| {
         let stream = streams.id(*origin)?;
-        let key = (!input.keys.is_empty()).then(|| KeyGroups::new(input.keys));
-        Some(Input { port: port.clone(), stream, class: input.class, reads: input.reads, key })
+        // All rows of a window are one invocation, whatever their keys.
+        let key = (!input.keys.is_empty() && window.is_none()).then(|| KeyGroups::new(input.keys.clone()));
+        let (port, reads, window) = (port.clone(), input.reads.clone(), window.clone());
+        Some(Input { port, stream, class: input.class, reads, key, window })
     });
-    let outputs = described.description.outputs.into_iter().zip(&signature.outputs).enumerate();
+    let outputs = described.description.outputs.iter().zip(&signature.outputs).enumerate();
     let outputs = outputs.map(|(at, (output, port))| {
         let stream = streams.id(Origin::Stage { stage: i, port: at })?;
-        Some(Output { port: port.clone(), stream, rows: output.rows, columns: output.columns })
+        Some(Output { port: port.clone(), stream, rows: output.rows, columns: output.columns.clone() })
     });
     let code = declared.code.as_ref()?.0.clone();
     let (purity, runner) = graded(signature, &code, &declared.limits);
@@ -95,16 +134,68 @@ fn stage(i: usize, described: Described, resolved: &Resolved, streams: &Streams)
         name: declared.name.text.clone(),
         code,
         digest: signature.digest,
-        config: described.config,
+        config: described.config.clone(),
         runner,
         chains: signature.chains,
         purity,
         inputs: inputs.collect::<Option<_>>()?,
         outputs: outputs.collect::<Option<_>>()?,
-        partial: described.description.partial,
+        partial: described.description.partial.clone(),
         parts: described.description.parts,
         limits: declared.limits.clone(),
         secrets: declared.secrets.clone(),
+    })
+}
+
+/// The name of the late rows of an input, and of the stage that picks them.
+fn late_name(stage: usize, input: usize, resolved: &Resolved) -> Option<String> {
+    let name = &resolved.pipeline.stages[stage].name.text;
+    let windows = resolved.windows(stage).iter().flatten().count();
+    let port = &resolved.signatures[stage].as_ref()?.inputs[input];
+    Some(if windows == 1 { format!("{name}.late") } else { format!("{name}.late-{port}") })
+}
+
+/// The stage that picks the rows of an input that came too late for a window.
+fn late_stage(
+    stage: usize,
+    input: usize,
+    resolved: &Resolved,
+    known: &Descriptions,
+    streams: &Streams,
+) -> Option<Stage> {
+    let origin = resolved.inputs[stage].as_ref()?[input];
+    let window = known.stages.get(&stage)?.windows[input].clone()?;
+    let width = known.schemas.get(&origin)?.fields().len();
+    let passed = (0..width).map(|column| OutputColumn::Passed { column });
+    let written = known.schemas.get(&Origin::Late { stage, input })?.fields().len() - width;
+    let reads = vec![window.time.column];
+    let port = || "rows".to_owned();
+    Some(Stage {
+        name: late_name(stage, input, resolved)?,
+        code: Code::LateRows,
+        digest: StageDigest::new(KeyHasher::new("flowc late rows 1").finish()),
+        config: serde_json::to_value(&window).ok()?,
+        runner: BTreeMap::new(),
+        chains: false,
+        purity: Purity::Proven,
+        inputs: vec![Input {
+            port: port(),
+            stream: streams.id(origin)?,
+            class: Class::PerSegment,
+            reads,
+            key: None,
+            window: None,
+        }],
+        outputs: vec![Output {
+            port: port(),
+            stream: streams.id(Origin::Late { stage, input })?,
+            rows: Rows::Subset { input: 0 },
+            columns: passed.chain(vec![OutputColumn::Written; written]).collect(),
+        }],
+        partial: None,
+        parts: 1,
+        limits: Limits::default(),
+        secrets: BTreeMap::new(),
     })
 }
 

@@ -9,8 +9,9 @@ use crate::catalogue::{
     Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use crate::config::Config;
-use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
-use crate::plan::{Class, OutputColumn, Rows, SourceSpec};
+use crate::diagnostic::{PlaceProblem, Problems, StageProblem, WindowProblem};
+use crate::event_time::{self, Time};
+use crate::plan::{Class, EventTime, OutputColumn, Rows, SourceSpec, Window};
 use crate::quantity::count;
 use crate::read::Name;
 use crate::text::Texts;
@@ -20,12 +21,16 @@ use crate::wiring::{Origin, Resolved};
 pub(crate) struct Described {
     pub(crate) config: serde_json::Value,
     pub(crate) description: Description,
+    /// Per input.
+    pub(crate) windows: Vec<Option<Window>>,
 }
 
 /// What is known of schemas and stages. What is wrong, or depends on what is wrong, is absent.
 #[derive(Default)]
 pub(crate) struct Descriptions {
     pub(crate) schemas: HashMap<Origin, SchemaRef>,
+    /// Where rows have an event time, or had one further above.
+    times: HashMap<Origin, Time>,
     /// By stage, in the order of the text.
     pub(crate) stages: HashMap<usize, Described>,
 }
@@ -61,6 +66,7 @@ impl Descriptions {
     ) -> Self {
         let mut descriptions = Self::default();
         descriptions.ask_sources(resolved, catalogue, problems);
+        descriptions.find_times(resolved, problems);
         let mut configs = configs(resolved, problems);
         for level in levels(resolved) {
             descriptions.ask_level(resolved, &level, &mut configs, texts, catalogue, problems);
@@ -127,7 +133,9 @@ impl Descriptions {
             let Some(signature) = &resolved.signatures[stage] else { continue };
             match answer.map(|description| (check(&description, signature, &question.inputs), description)) {
                 Ok(_) if !config.is_as_given() => {}
-                Ok((Ok(()), description)) => self.add(stage, config.value, description),
+                Ok((Ok(()), description)) => {
+                    self.add(resolved, stage, config.value, description, &signature.inputs, problems);
+                }
                 Ok((Err(message), _)) => {
                     let code = question.code.to_string();
                     problems.at(declared.name.place, StageProblem::Contract { code, message });
@@ -165,11 +173,65 @@ impl Descriptions {
         })
     }
 
-    fn add(&mut self, stage: usize, config: serde_json::Value, description: Description) {
+    fn find_times(&mut self, resolved: &Resolved, problems: &mut Problems) {
+        for (i, source) in resolved.pipeline.sources.iter().enumerate() {
+            let (Some(decl), Some(schema)) = (&source.event_time, self.schemas.get(&Origin::Source(i))) else {
+                continue;
+            };
+            if let Some(time) = event_time::of_source(decl, &source.name, schema, problems) {
+                self.times.insert(Origin::Source(i), time);
+            }
+        }
+    }
+
+    /// The event time of a source's rows.
+    pub(crate) fn event_time(&self, source: usize) -> Option<EventTime> {
+        match self.times.get(&Origin::Source(source)) {
+            Some(Time::Kept(time)) => Some(*time),
+            _ => None,
+        }
+    }
+
+    fn add(
+        &mut self,
+        resolved: &Resolved,
+        stage: usize,
+        config: serde_json::Value,
+        mut description: Description,
+        ports: &[String],
+        problems: &mut Problems,
+    ) {
+        let declared = &resolved.pipeline.stages[stage];
+        let origins = resolved.inputs[stage].as_deref().unwrap_or_default();
+        let times: Vec<Option<Time>> = origins.iter().map(|origin| self.times.get(origin).cloned()).collect();
+        let wired = resolved.windows(stage);
+        let schemas: Vec<Option<SchemaRef>> = origins.iter().map(|origin| self.schemas.get(origin).cloned()).collect();
+        let windows = event_time::windows(declared, ports, &description, &wired, &times, &schemas, problems);
+        for (port, output) in description.outputs.iter().enumerate() {
+            let time = event_time::of_output(&declared.name.text, &description, &windows, output, &times);
+            self.times.extend(time.map(|time| (Origin::Stage { stage, port }, time)));
+        }
+        for (input, window) in windows.iter().enumerate() {
+            let Some((window, schema)) = window.as_ref().zip(self.schemas.get(&origins[input])) else { continue };
+            let time = schema.field(window.time.column).data_type().clone();
+            let late = event_time::late_schema(schema, &time);
+            let origin = Origin::Late { stage, input };
+            if let (Some(name), Some(wired)) = (event_time::repeated_name(&late), wired[input])
+                && resolved.is_read(origin)
+            {
+                let (stage, column) = (format!("{}.late", declared.name.text), name.to_owned());
+                problems.at(wired.place, WindowProblem::Taken { stage, column });
+            }
+            self.schemas.insert(origin, late);
+            if windows[..input].iter().all(Option::is_none) {
+                let outputs = description.outputs.into_iter();
+                description.outputs = outputs.map(|output| event_time::with_bounds(output, &time)).collect();
+            }
+        }
         for (port, output) in description.outputs.iter().enumerate() {
             self.schemas.insert(Origin::Stage { stage, port }, output.schema.clone());
         }
-        self.stages.insert(stage, Described { config, description });
+        self.stages.insert(stage, Described { config, description, windows });
     }
 }
 
@@ -189,7 +251,7 @@ fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
     let mut levels: Vec<Vec<usize>> = Vec::new();
     for &stage in &resolved.order {
         let above = resolved.inputs[stage].iter().flatten().filter_map(|origin| match origin {
-            Origin::Stage { stage, .. } => Some(level_of[*stage] + 1),
+            Origin::Stage { stage, .. } | Origin::Late { stage, .. } => Some(level_of[*stage] + 1),
             Origin::Source(_) | Origin::Rejects(_) => None,
         });
         let level = above.max().unwrap_or(0);

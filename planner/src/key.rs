@@ -255,6 +255,15 @@ impl StageKey {
     pub fn marked(&self, mark: &[u8; 32]) -> Self {
         Self(KeyHasher::new("flowc marked stage 1").digest(&self.0).digest(mark).finish())
     }
+
+    /// The same stage over windows: what it gives begins with their bounds, which `add_kind` adds. Which rows a window has, [`RowsKey`]s
+    /// say.
+    #[must_use]
+    pub fn windowed(&self, add_kind: impl FnOnce(&mut KeyHasher)) -> Self {
+        let mut hasher = KeyHasher::new("flowc windowed stage 1");
+        add_kind(hasher.digest(&self.0));
+        Self(hasher.finish())
+    }
 }
 
 impl InvocationKey {

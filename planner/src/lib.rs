@@ -13,6 +13,7 @@ mod config;
 mod describe;
 mod diagnostic;
 pub mod digest_form;
+mod event_time;
 mod expand;
 mod grade;
 mod instant;
@@ -38,7 +39,7 @@ mod wiring;
 pub use describe::rejects_schema;
 pub use diagnostic::{
     ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
-    WiringProblem, nearest, suggest,
+    WindowProblem, WiringProblem, nearest, suggest,
 };
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
@@ -86,11 +87,11 @@ fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, pr
     texts.syntax_problems(problems);
     let pipeline = Pipeline::new(Document::new(texts, settings, problems), problems);
     let resolved = Resolved::new(pipeline, texts, catalogue, problems);
-    let mut descriptions = Descriptions::new(&resolved, texts, catalogue, problems);
+    let descriptions = Descriptions::new(&resolved, texts, catalogue, problems);
     serialization::check(&resolved, &descriptions, settings, problems);
     targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {
         return None;
     }
-    assemble::plan(texts.pipeline(), &resolved, &mut descriptions)
+    assemble::plan(texts.pipeline(), &resolved, &descriptions)
 }

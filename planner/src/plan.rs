@@ -8,6 +8,7 @@ mod code;
 mod format;
 mod kafka;
 mod limits;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use limits::{Cache, Isolate, Limits, Serialization};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 pub use crate::secret::SecretSource;
+pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
 /// The version of the plan's form. It is part of the hash.
 pub const PLAN_VERSION: u32 = 2;
@@ -82,12 +84,16 @@ impl Plan {
             parts: _,
             limits: _,
         } = &self.stages[stage];
-        let fields = |Input { stream, reads, port: _, class: _, key: _ }: &Input| {
+        let fields = |Input { stream, reads, port: _, class: _, key: _, window: _ }: &Input| {
             let schema = &self.stream(*stream).schema;
             reads.iter().map(|&column| schema.field(column)).collect()
         };
         let reads: Vec<Vec<&Field>> = inputs.iter().map(fields).collect();
-        StageKey::derive(digest, config, runner, &reads, secrets)
+        let key = StageKey::derive(digest, config, runner, &reads, secrets);
+        self.stages[stage].window().map_or(key, |window| {
+            let Window { kind, lateness_ms: _, time: _ } = window;
+            key.windowed(|hasher| kind.hash_into(hasher))
+        })
     }
 
     /// The stage that produces a stream, with the output port, unless a source does.
@@ -144,6 +150,9 @@ pub struct Source {
     pub stream: StreamId,
     /// The stream of its bad rows, under [`BadRows::Stream`].
     pub rejects: Option<StreamId>,
+    /// The event time of its rows, if the text names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTime>,
 }
 
 /// What a source reads and how: everything that shapes its rows.
@@ -280,7 +289,7 @@ pub struct Stage {
 impl Stage {
     /// The input whose segments are taken one at a time: each gives an invocation of its own. At most one.
     pub fn driving(&self) -> Option<(usize, &Input)> {
-        self.inputs.iter().enumerate().find(|(_, input)| input.class.is_driving())
+        self.inputs.iter().enumerate().find(|(_, input)| input.is_driving())
     }
 
     /// Whether it is a component that runs in a process or a container of its own, and not in flowc's process.
@@ -288,9 +297,19 @@ impl Stage {
         self.limits.isolate >= Isolate::Process && self.code.is_component()
     }
 
-    /// Whether it has partials.
+    /// Whether its partials are merged over segments. Those of a window are not kept: a window is one invocation.
     pub fn is_combining(&self) -> bool {
-        self.inputs.iter().any(|input| input.class == Class::Combining)
+        self.inputs.iter().any(|input| input.class == Class::Combining && input.window.is_none())
+    }
+
+    /// The windows that it picks the late rows of, if that is what it does.
+    pub fn late_window(&self) -> Option<Window> {
+        self.code.picks_late_rows().then(|| serde_json::from_value(self.config.clone()).ok()).flatten()
+    }
+
+    /// The windows that it is invoked by, if it is.
+    pub fn window(&self) -> Option<&Window> {
+        self.inputs.iter().find_map(|input| input.window.as_ref())
     }
 }
 
@@ -354,12 +373,24 @@ pub struct Input {
     pub reads: Vec<usize>,
     /// How rows of one key are brought together, for a keyed input.
     pub key: Option<KeyGroups>,
+    /// The windows by which rows are brought together, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
 }
 
 impl Input {
-    /// The columns of the key, for a keyed input.
-    pub fn key_columns(&self) -> &[usize] {
-        self.key.as_ref().map_or(&[], |key| &key.columns)
+    /// Whether its segments are taken one at a time.
+    pub fn is_driving(&self) -> bool {
+        self.class.is_driving() && self.window.is_none()
+    }
+
+    /// The columns that decide which invocation a row goes to, beside those that the stage reads.
+    pub fn dividing_columns(&self) -> Vec<usize> {
+        match (&self.window, &self.key) {
+            (Some(window), _) => window.columns(),
+            (None, Some(key)) => key.columns.clone(),
+            (None, None) => Vec::new(),
+        }
     }
 }
 

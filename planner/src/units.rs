@@ -198,7 +198,7 @@ pub fn stored_edges(plan: &Plan) -> Vec<Option<Boundary>> {
 /// Whether a stage, and those that its batches are handed on to, take nothing whole but sources. `is_free` says so of all that read
 /// a stream.
 fn needs_sources_alone(plan: &Plan, stage: usize, stored: &[Option<Boundary>], is_free: &[bool]) -> bool {
-    let mut whole = plan.stages[stage].inputs.iter().filter(|input| !input.class.is_driving());
+    let mut whole = plan.stages[stage].inputs.iter().filter(|input| !input.is_driving());
     whole.all(|input| plan.producing_stage(input.stream).is_none())
         && handed_on(plan, stage, stored).all(|stream| is_free[stream])
 }
@@ -238,7 +238,7 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
         Some(Boundary::OtherRunner { stage })
     } else if let Some(cause) = own_process(producer, reader) {
         Some(Boundary::OtherProcess { stage, cause })
-    } else if !class.is_driving() {
+    } else if !reader.inputs[input].is_driving() {
         Some(Boundary::Reader { stage, class })
     } else if reader.inputs.iter().any(|other| other.class == Class::Keyed) {
         Some(Boundary::Reader { stage, class: Class::Keyed })

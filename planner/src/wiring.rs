@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::catalogue::{Blame, Catalogue, OwnFiles, Problem, Signature};
 use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
 use crate::plan::Code;
-use crate::read::{Pipeline, StageDecl, Wire};
+use crate::read::{Pipeline, StageDecl, WindowDecl, Wire};
 use crate::text::Texts;
 
 /// What fills a stream. Numbers count declarations in the order of the text.
@@ -15,7 +15,15 @@ use crate::text::Texts;
 pub(crate) enum Origin {
     Source(usize),
     Rejects(usize),
-    Stage { stage: usize, port: usize },
+    Stage {
+        stage: usize,
+        port: usize,
+    },
+    /// The rows of an input of a stage that came too late for its windows.
+    Late {
+        stage: usize,
+        input: usize,
+    },
 }
 
 /// A pipeline with its names resolved. Lists run parallel to the pipeline's; what could not be resolved is none.
@@ -30,6 +38,25 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// The declared windows of a stage's inputs, port by port.
+    pub(crate) fn windows(&self, stage: usize) -> Vec<Option<&WindowDecl>> {
+        let declared = &self.pipeline.stages[stage];
+        let Some(signature) = &self.signatures[stage] else { return Vec::new() };
+        let mut windows = vec![None; signature.inputs.len()];
+        for wire in &declared.inputs {
+            if let Ok(port) = port_of(wire, declared, signature) {
+                windows[port] = wire.window.as_ref();
+            }
+        }
+        windows
+    }
+
+    /// Whether something reads what comes of an origin.
+    pub(crate) fn is_read(&self, origin: Origin) -> bool {
+        let inputs = self.inputs.iter().flatten().flatten();
+        inputs.chain(self.sinks.iter().flatten()).any(|read| *read == origin)
+    }
+
     pub(crate) fn new(
         pipeline: Pipeline,
         texts: &Texts,
@@ -143,11 +170,29 @@ impl<'a> Names<'a> {
             None => Err(self.unknown(stream)),
             Some(Named::Source(source)) => self.of_source(*source, port),
             Some(Named::Stage(stage)) => match &self.signatures[*stage] {
-                Some(signature) => of_stage(*stage, name, port, signature),
+                Some(signature) => match self.late(*stage, port, signature) {
+                    Some(late) => Ok(late),
+                    None => of_stage(*stage, name, port, signature),
+                },
                 None => return None,
             },
         };
         found.map_err(|problem| problems.at(wire.place, problem)).ok()
+    }
+
+    /// The late rows that a port means: `late`, or `late-` and the name of the input where several have windows. An output of the stage
+    /// that has the name comes first.
+    fn late(&self, stage: usize, port: Option<&str>, signature: &Signature) -> Option<Origin> {
+        let (declared, port) = (&self.pipeline.stages[stage], port?);
+        let windowed = declared.inputs.iter().filter(|wire| wire.is_windowed);
+        let windowed: Vec<usize> = windowed.filter_map(|wire| port_of(wire, declared, signature).ok()).collect();
+        let is_meant = |&&input: &&usize| match windowed.len() {
+            1 => port == "late",
+            _ => port.strip_prefix("late-") == Some(signature.inputs[input].as_str()),
+        };
+        let is_output = signature.outputs.len() > 1 && signature.outputs.iter().any(|output| output == port);
+        let input = windowed.iter().find(is_meant).filter(|_| !is_output)?;
+        Some(Origin::Late { stage, input: *input })
     }
 
     fn unknown(&self, stream: &str) -> WiringProblem {

@@ -24,7 +24,7 @@ pub(super) fn run(args: &ShowArgs, context: &Context) -> Result<Exit, Failure> {
         return Err(Failure::command(format!("--arrow gives no text that a terminal could show; {remedy}")));
     }
     let session = context.session(&args.pipeline, false)?;
-    let rows = session.show(&args.output, args.key.as_deref())?;
+    let rows = session.show(&args.output, args.key.as_deref(), args.window.as_deref())?;
     let limit = args.rows.unwrap_or(if args.arrow { u64::MAX } else { FEW });
     match (args.json, args.csv, args.arrow) {
         (true, _, _) => write_rows(&rows, limit, &Format::JsonLines),

@@ -50,7 +50,7 @@ impl Ahead {
     /// The sources that must be known before a segment of a source can drive its stages: those that the stages take whole.
     pub fn awaited(&self, plan: &Plan, source: usize) -> BTreeSet<usize> {
         let inputs = self.driven[source].iter().flat_map(|&stage| &plan.stages[stage].inputs);
-        let whole = inputs.filter(|input| !input.class.is_driving());
+        let whole = inputs.filter(|input| !input.is_driving());
         let sources = whole.filter_map(|input| match plan.stream(input.stream).producer {
             Producer::Source { source } => Some(source),
             Producer::Stage { .. } | Producer::Rejects { .. } => None,

@@ -3,24 +3,24 @@
 //! Derivation keys move whenever code above moves. Where an edge is stored its content has a digest, and the same
 //! formula over content digests gives a key that moves only when the bytes do.
 
-use flowc_planner::key::{ColumnKey, Phase, RowsKey, SegmentKeys};
-use flowc_planner::plan::{KeyGroups, Plan, StreamId};
+use flowc_planner::key::{ColumnKey, KeyHasher, Phase, RowsKey, SegmentKeys};
+use flowc_planner::plan::{Plan, StreamId};
 
-use crate::groups::group_keys;
+use crate::groups::Part;
 use crate::keys::{InvocationInputs, KeyDeriver};
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::Segments;
 use crate::task::{ChainStage, Root, Task, Work, input_columns};
 
-/// Divides the segments of keyed inputs into partitions, one for each group of keys.
+/// Divides the segments of inputs into partitions, one for each group of keys or window.
 pub trait PartitionedInputs {
     /// A column that is stored.
     type Column;
     /// Why a segment can't be partitioned.
     type Error;
 
-    /// The partition of a segment for one group of keys. `columns` are the wanted columns of the stream, among them those of the
-    /// key. None if the segment is not there.
+    /// The partition of a segment for one group of keys or window. `columns` are the wanted columns of the stream. None if the segment
+    /// is not there.
     ///
     /// # Errors
     /// If the segment can't be read, or its partitions can't be stored.
@@ -29,12 +29,11 @@ pub trait PartitionedInputs {
         stream: StreamId,
         segment: usize,
         columns: &[usize],
-        key: &KeyGroups,
-        group: u64,
+        part: Part<'_>,
     ) -> Result<Option<StoredPartition<Self::Column>>, Self::Error>;
 }
 
-/// The stored rows of a segment that are in one group of keys.
+/// The stored rows of a segment that are in one group of keys or window.
 pub struct StoredPartition<C> {
     /// Number of rows.
     pub rows: u64,
@@ -51,6 +50,28 @@ pub struct ContentKeys<'a, L, P> {
     pub parted: P,
     /// The formulas of the plan's keys.
     pub deriver: &'a KeyDeriver<'a>,
+}
+
+/// Rows that are known by their number and by the content of columns that decide what becomes of them.
+fn rows_of<'k>(rows: u64, deciding: impl ExactSizeIterator<Item = &'k ColumnKey>) -> RowsKey {
+    let rows = RowsKey::of_count(rows);
+    if deciding.len() == 0 {
+        return rows;
+    }
+    let mut hasher = KeyHasher::new("flowc deciding columns 1");
+    hasher.digest(rows.as_bytes());
+    deciding.for_each(|column| {
+        hasher.digest(column.as_bytes());
+    });
+    RowsKey::new(hasher.finish())
+}
+
+/// The columns of both, ascending.
+fn united(some: &[usize], others: &[usize]) -> Vec<usize> {
+    let mut columns = [some, others].concat();
+    columns.sort_unstable();
+    columns.dedup();
+    columns
 }
 
 /// Per stage of a chain, per output port.
@@ -97,11 +118,17 @@ where
         let mut links = Vec::new();
         for link in &task.chain {
             let stage = &self.plan().stages[link.stage];
-            let part = match (task.id.work, &driving) {
-                (Work::Segment(part), None) => part as u64,
+            let number = match (task.id.work, &driving) {
+                (Work::Segment(number), None) => number,
                 _ => 0,
             };
-            let Some(others) = self.others(link, part)? else { return Ok(None) };
+            let Some(others) = self.others(link, number)? else { return Ok(None) };
+            let part = self.locator.datasets.part(link.stage, number);
+            if let (Some(keys), Some(beginnings), Work::Segment(segment)) =
+                (&driving, self.locator.datasets.beginnings.get(&link.stage), task.id.work)
+            {
+                driving = Some(beginnings[segment].placed(keys));
+            }
             let place = stage.driving().map(|(place, _)| place);
             let taken = InvocationInputs { part, driving: place.zip(driving.as_ref()), others: &others };
             let invocation = self.deriver.invocation(link.stage, &taken);
@@ -118,13 +145,17 @@ where
     }
 
     /// What a stage takes in beside what drives it, input by input.
-    fn others(&self, link: &ChainStage, part: u64) -> Result<Option<Vec<Segments>>, P::Error> {
+    fn others(&self, link: &ChainStage, number: usize) -> Result<Option<Vec<Segments>>, P::Error> {
         let mut others = Vec::new();
         for (index, input) in self.plan().stages[link.stage].inputs.iter().enumerate() {
             let columns = input_columns(self.plan(), link.stage, index, &link.needed);
-            let keys: Option<Vec<SegmentKeys>> = match &input.key {
-                Some(key) => self.group(input.stream, key, &columns, part)?,
-                None if input.class.is_driving() => Some(Vec::new()),
+            let keys: Option<Vec<SegmentKeys>> = match self.locator.datasets.part_of(link.stage, input, number) {
+                Some(part) => {
+                    let columns = united(&columns, &part.deciding_columns());
+                    let segments = self.locator.datasets.segments_of(self.plan(), link.stage, index, number);
+                    self.partitions(input.stream, &segments, &columns, part)?
+                }
+                None if input.is_driving() => Some(Vec::new()),
                 None => self.whole(input.stream, &columns)?,
             };
             match keys {
@@ -140,23 +171,24 @@ where
         Ok(segments.map(|segment| self.segment(stream, segment, columns)).collect::<Result<_, _>>()?)
     }
 
-    /// The partitions of a keyed input for one group of keys. Those without rows are left out: an invocation does not see them.
-    fn group(
+    /// The partitions of these segments for one invocation. Those without rows are left out: an invocation does not see them.
+    fn partitions(
         &self,
         stream: StreamId,
-        key: &KeyGroups,
+        segments: &[usize],
         columns: &[usize],
-        group: u64,
+        part: Part<'_>,
     ) -> Result<Option<Vec<SegmentKeys>>, P::Error> {
         let mut partitions = Vec::new();
-        for segment in 0..self.locator.segments(stream) {
-            let Some(partition) = self.parted.partition(stream, segment, columns, key, group)? else { return Ok(None) };
+        for &segment in segments {
+            let Some(partition) = self.parted.partition(stream, segment, columns, part)? else { return Ok(None) };
             let Some(keys) = self.locator.keys(stream, segment) else { return Ok(None) };
-            let mut contents = group_keys(&keys, key, group).columns.to_vec();
+            let mut contents = part.keys(segment, &keys).columns.to_vec();
             for (&column, stored) in columns.iter().zip(&partition.columns) {
                 contents[column] = ColumnKey::of_content(&L::content(stored));
             }
-            let keys = SegmentKeys { rows: RowsKey::of_count(partition.rows), columns: contents.into() };
+            let rows = rows_of(partition.rows, part.deciding_columns().into_iter().map(|column| &contents[column]));
+            let keys = SegmentKeys { rows, columns: contents.into() };
             partitions.extend((partition.rows > 0).then_some(keys));
         }
         Ok(Some(partitions))

@@ -55,6 +55,14 @@ pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &S
     planner.resolve()
 }
 
+/// What an invocation takes of an input that does not drive it.
+struct WholeInput {
+    stream: StreamId,
+    columns: Vec<usize>,
+    /// None for all.
+    segments: Option<Vec<usize>>,
+}
+
 /// What is wanted of one segment.
 type Wanted = BTreeMap<(StreamId, usize), BTreeSet<usize>>;
 
@@ -311,7 +319,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
             // The outputs of a partial phase are partials: they pass nothing on.
             let passes = if partial && chain.len() == 1 { &[][..] } else { &head.needed[..] };
             let stage = head.stage;
-            let whole = self.whole_inputs(stage, passes);
+            let whole = self.whole_inputs(stage, segment, passes);
             let driving = self.plan().stages[stage].driving();
             let driving = driving.map(|(port, input)| (input.stream, input_columns(self.plan(), stage, port, passes)));
             after.extend(self.want_whole_inputs(whole)?);
@@ -337,25 +345,36 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         Ok(has_rows && !self.is_forced_edge(stream) && self.missing(stream, segment, columns)?.is_empty())
     }
 
-    /// The inputs that do not drive the stage, with the columns that are needed of them.
-    fn whole_inputs(&self, stage: usize, needed: &[Vec<bool>]) -> Vec<(StreamId, Vec<usize>)> {
+    /// The inputs that do not drive an invocation of the stage, with the columns that are needed of them, and the segments, where it is
+    /// not all.
+    fn whole_inputs(&self, stage: usize, number: usize, needed: &[Vec<bool>]) -> Vec<WholeInput> {
         let inputs = self.plan().stages[stage].inputs.iter().enumerate();
-        let whole = inputs.filter(|(_, input)| !input.class.is_driving()).map(|(index, input)| {
+        let whole = inputs.filter(|(_, input)| !input.is_driving()).map(|(index, input)| {
             let mut columns = input_columns(self.plan(), stage, index, needed);
-            columns.extend(input.key_columns());
+            columns.extend(input.dividing_columns());
             columns.sort_unstable();
             columns.dedup();
-            (input.stream, columns)
+            let segments = || self.locator.datasets.segments_of(self.plan(), stage, index, number);
+            WholeInput { stream: input.stream, columns, segments: input.window.as_ref().map(|_| segments()) }
         });
         whole.collect()
     }
 
-    /// Wants all segments of these streams; gives the tasks that may make them.
-    fn want_whole_inputs(&mut self, inputs: Vec<(StreamId, Vec<usize>)>) -> Result<Vec<TaskId>, L::Error> {
+    /// Wants what is taken of these streams; gives the tasks that may make it.
+    fn want_whole_inputs(&mut self, inputs: Vec<WholeInput>) -> Result<Vec<TaskId>, L::Error> {
         let mut tasks = Vec::new();
-        for (stream, columns) in inputs {
-            self.want_all(stream, &columns)?;
-            tasks.extend((0..self.locator.segments(stream)).flat_map(|segment| self.tasks_for(stream, segment)));
+        for WholeInput { stream, columns, segments } in inputs {
+            let segments = match segments {
+                Some(segments) => {
+                    segments.iter().for_each(|&segment| self.want(stream, segment, &columns));
+                    segments
+                }
+                None => {
+                    self.want_all(stream, &columns)?;
+                    (0..self.locator.segments(stream)).collect()
+                }
+            };
+            tasks.extend(segments.into_iter().flat_map(|segment| self.tasks_for(stream, segment)));
         }
         Ok(tasks)
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use arrow_schema::Schema;
 use flowc_planner::key::{FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, SegmentKeys, StageKey};
-use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId};
+use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId, Window, WindowKind};
 
-use crate::groups::group_keys;
-use crate::lineage::Lineage;
+use crate::groups::{Part, group_keys};
+use crate::lineage::{Lineage, SourceColumn};
 use crate::segments::Segments;
 use crate::selection::Above;
+use crate::windows::{Beginning, SegmentClock, WindowPart, beginnings, windows};
 
 /// The formulas of keys, for one plan.
 pub struct KeyDeriver<'a> {
@@ -98,9 +99,47 @@ pub struct Datasets {
     pub streams: HashMap<StreamId, Segments>,
     /// The partials of each combining stage: of a node, what its children's partials are merged to.
     pub partials: HashMap<usize, Segments>,
+    /// The windows of each stage that is invoked by windows.
+    pub windows: HashMap<usize, Arc<[WindowPart]>>,
+    /// Of each stage that picks late rows: where the segments of its input begin in their partitions.
+    pub beginnings: HashMap<usize, Arc<[Beginning]>>,
+}
+
+/// Gives the times of all segments of a source, by a column of it and a kind of windows; none while they are not known.
+pub type Clocks<'c> = dyn Fn(SourceColumn, &WindowKind) -> Option<Vec<SegmentClock>> + 'c;
+
+/// Where no times are known, and so no windows.
+pub fn no_clocks(_: SourceColumn, _: &WindowKind) -> Option<Vec<SegmentClock>> {
+    None
 }
 
 impl Datasets {
+    /// What stands for the number of an invocation of a stage in its key: windows are known by where they begin.
+    pub(crate) fn part(&self, stage: usize, number: usize) -> u64 {
+        self.windows.get(&stage).map_or(number as u64, |windows| windows[number].start as u64)
+    }
+
+    /// What an invocation of a stage takes of a segment of an input, where rows are divided.
+    pub fn part_of<'p>(&'p self, stage: usize, input: &'p Input, number: usize) -> Option<Part<'p>> {
+        match (&input.window, self.windows.get(&stage)) {
+            (Some(window), Some(windows)) if window.is_session() => {
+                let (group, beginnings) = (windows[number].number as u64, self.beginnings.get(&stage)?);
+                Some(Part::Sessions { window, group, beginnings })
+            }
+            (Some(window), Some(windows)) => Some(Part::Window { window, number: windows[number].number }),
+            _ => input.key.as_ref().map(|key| Part::Group { key, group: number as u64 }),
+        }
+    }
+
+    /// The segments of an input that an invocation of a stage takes.
+    pub fn segments_of(&self, plan: &Plan, stage: usize, input: usize, number: usize) -> Vec<usize> {
+        let of = &plan.stages[stage].inputs[input];
+        match (&of.window, self.windows.get(&stage)) {
+            (Some(_), Some(windows)) => windows[number].segments[input].clone(),
+            _ => (0..self.streams.get(&of.stream).map_or(0, |segments| segments.len())).collect(),
+        }
+    }
+
     /// What identifies the rows of a stream, with the names and types of its columns; none while they are not known.
     pub fn key(&self, plan: &Plan, stream: StreamId) -> Option<String> {
         let SegmentKeys { rows, columns } = self.streams.get(&stream)?.key();
@@ -154,8 +193,8 @@ impl<'a> KeyDeriver<'a> {
         self.stages[stage].of_partials(phase, partials)
     }
 
-    /// How many invocations a stage without a driving input has.
-    pub fn parts(&self, stage: usize) -> u64 {
+    /// How many invocations a stage has that neither an input nor windows drive.
+    fn parts(&self, stage: usize) -> u64 {
         let stage = &self.plan.stages[stage];
         stage.inputs.iter().find_map(|input| input.key.as_ref()).map_or(stage.parts, |key| key.groups)
     }
@@ -166,19 +205,24 @@ impl<'a> KeyDeriver<'a> {
     }
 
     /// All keys. `source` gives the segments of a source's stream (or of its rejects), if they are all known.
-    pub fn datasets(&self, source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
+    pub fn datasets(&self, source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>, clocks: &Clocks<'_>) -> Datasets {
         let mut datasets = Datasets::default();
         for (id, stream) in self.plan.streams.iter().enumerate() {
             if let Some(segments) = source(stream.producer) {
                 datasets.streams.insert(StreamId(id), self.segments(StreamId(id), segments));
             }
         }
-        self.derive_stages(0..self.plan.stages.len(), &mut datasets);
+        self.derive_stages(0..self.plan.stages.len(), clocks, &mut datasets);
         datasets
     }
 
     /// The keys of some streams, and of all that they are made of. `source` is as in [`KeyDeriver::datasets`].
-    pub fn datasets_of(&self, streams: &[StreamId], source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>) -> Datasets {
+    pub fn datasets_of(
+        &self,
+        streams: &[StreamId],
+        source: &dyn Fn(Producer) -> Option<Vec<SegmentKeys>>,
+        clocks: &Clocks<'_>,
+    ) -> Datasets {
         let above = Above::of(self.plan, streams.iter().copied());
         let mut datasets = Datasets::default();
         for (id, stream) in self.plan.streams.iter().enumerate() {
@@ -189,30 +233,50 @@ impl<'a> KeyDeriver<'a> {
                 datasets.streams.insert(StreamId(id), self.segments(StreamId(id), segments));
             }
         }
-        self.derive_stages(above.stages, &mut datasets);
+        self.derive_stages(above.stages, clocks, &mut datasets);
         datasets
     }
 
     /// Adds the keys of what these stages give, in topological order, as far as their inputs are known.
-    pub fn derive_stages(&self, stages: impl IntoIterator<Item = usize>, datasets: &mut Datasets) {
+    pub fn derive_stages(&self, stages: impl IntoIterator<Item = usize>, clocks: &Clocks<'_>, datasets: &mut Datasets) {
         for stage in stages {
-            self.derive_stage(stage, datasets);
+            self.derive_stage(stage, clocks, datasets);
         }
     }
 
-    fn derive_stage(&self, stage: usize, datasets: &mut Datasets) -> Option<()> {
+    fn derive_stage(&self, stage: usize, clocks: &Clocks<'_>, datasets: &mut Datasets) -> Option<()> {
         let of = &self.plan.stages[stage];
         let whole = |input: &Input| datasets.streams.get(&input.stream).cloned();
-        let inputs: Vec<Segments> = of.inputs.iter().map(whole).collect::<Option<_>>()?;
-        let others = |part| -> Arc<[Segments]> {
-            of.inputs.iter().zip(&inputs).map(|(input, segments)| beside(input, segments, part)).collect()
+        let mut inputs: Vec<Segments> = of.inputs.iter().map(whole).collect::<Option<_>>()?;
+        if of.window().is_some() {
+            datasets.windows.insert(stage, self.windows(stage, clocks)?);
+        }
+        for (input, window) in of.inputs.iter().filter_map(|input| Some((input, input.window.as_ref()?))) {
+            if window.is_session() {
+                let clocks = self.clocks(input.stream, window, clocks)?;
+                datasets.beginnings.insert(stage, beginnings(&clocks).into());
+            }
+        }
+        if let Some(window) = of.late_window() {
+            let clocks = self.clocks(of.inputs[0].stream, &window, clocks)?;
+            let beginnings: Arc<[Beginning]> = beginnings(&clocks).into();
+            let placed = inputs[0].iter().zip(beginnings.iter()).map(|(keys, beginning)| beginning.placed(&keys));
+            inputs[0] = self.segments(of.inputs[0].stream, placed.collect());
+            datasets.beginnings.insert(stage, beginnings);
+        }
+        let others = |datasets: &Datasets, number| -> Arc<[Segments]> {
+            let inputs = of.inputs.iter().zip(&inputs).enumerate();
+            inputs
+                .map(|(port, (input, segments))| self.beside(datasets, stage, (port, input), segments, number))
+                .collect()
         };
         let Some((driving, _)) = of.driving() else {
-            let others: Vec<_> = (0..self.parts(stage)).map(others).collect();
+            let numbers = datasets.windows.get(&stage).map_or(self.parts(stage) as usize, |windows| windows.len());
+            let others: Vec<_> = (0..numbers).map(|number| others(datasets, number)).collect();
             self.derive_parts(stage, &others, datasets);
             return Some(());
         };
-        let (above, others) = (&inputs[driving], others(0));
+        let (above, others) = (&inputs[driving], others(datasets, 0));
         if !of.is_combining() {
             for (port, output) in of.outputs.iter().enumerate() {
                 let segments = self.driven(stage, driving, above, &others, move |formulas, invocation, taken| {
@@ -234,6 +298,46 @@ impl<'a> KeyDeriver<'a> {
         Some(())
     }
 
+    /// The times of the segments of a stream's source.
+    fn clocks(&self, stream: StreamId, window: &Window, clocks: &Clocks<'_>) -> Option<Vec<SegmentClock>> {
+        clocks(self.lineage.source_column(stream, window.time.column)?, &window.kind)
+    }
+
+    /// The windows by which a stage is invoked.
+    fn windows(&self, stage: usize, clocks: &Clocks<'_>) -> Option<Arc<[WindowPart]>> {
+        let of_input = |input: &'a Input| match &input.window {
+            Some(window) => self.clocks(input.stream, window, clocks).map(|clocks| Some((window, clocks))),
+            None => Some(None),
+        };
+        let inputs: Vec<_> = self.plan.stages[stage].inputs.iter().map(of_input).collect::<Option<_>>()?;
+        Some(windows(&inputs).into())
+    }
+
+    /// What an invocation takes in of an input that does not drive it.
+    fn beside(
+        &self,
+        datasets: &Datasets,
+        stage: usize,
+        (port, input): (usize, &Input),
+        segments: &Segments,
+        number: usize,
+    ) -> Segments {
+        match (&input.window, &input.key) {
+            (Some(_), _) => {
+                let part = datasets.part_of(stage, input, number);
+                let places = datasets.segments_of(self.plan, stage, port, number).into_iter();
+                let keys = places.filter_map(|place| Some(part?.keys(place, &segments.segment(place)?)));
+                self.segments(input.stream, keys.collect())
+            }
+            (None, Some(key)) => {
+                let (key, group) = (key.clone(), number as u64);
+                Segments::derived(segments, move |keys| group_keys(keys, &key, group))
+            }
+            (None, None) if input.class.is_driving() => Segments::default(),
+            (None, None) => segments.clone(),
+        }
+    }
+
     /// What a stage gives over each segment of its driving input.
     fn driven(
         &self,
@@ -252,24 +356,13 @@ impl<'a> KeyDeriver<'a> {
 
     /// What a stage gives that no input drives, over what each invocation takes in.
     fn derive_parts(&self, stage: usize, others: &[Arc<[Segments]>], datasets: &mut Datasets) {
-        let taken = (0..).zip(others).map(|(part, others)| InvocationInputs { part, driving: None, others });
+        let part = |number| datasets.part(stage, number);
+        let taken = (0..).zip(others).map(|(n, others)| InvocationInputs { part: part(n), driving: None, others });
         let invocations: Vec<_> = taken.map(|taken| (self.invocation(stage, &taken), taken)).collect();
         for (port, output) in self.plan.stages[stage].outputs.iter().enumerate() {
             let segments = invocations.iter().map(|(key, taken)| self.output(stage, port, key, taken)).collect();
             datasets.streams.insert(output.stream, self.segments(output.stream, segments));
         }
-    }
-}
-
-/// What an invocation takes in of an input that does not drive it.
-fn beside(input: &Input, segments: &Segments, part: u64) -> Segments {
-    match &input.key {
-        Some(key) => {
-            let key = key.clone();
-            Segments::derived(segments, move |keys| group_keys(keys, &key, part))
-        }
-        None if input.class.is_driving() => Segments::default(),
-        None => segments.clone(),
     }
 }
 

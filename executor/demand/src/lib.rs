@@ -5,6 +5,7 @@
 //! 1. [`selection`] says which stages, sinks and sources a request is about;
 //! 2. [`keys`] derives the keys of every stream from those of the sources; [`segments`] is the tree that has them; [`lineage`] finds
 //!    which columns are a source's own;
+//!    Which windows there are [`windows`] finds from the times of the sources' rows;
 //! 3. [`location`] says where each column can be had: in the store, in a source file, or nowhere yet. What the store holds
 //!    it asks a [`Lookup`];
 //! 4. [`demand`] makes a [`task`] of everything that is missing;
@@ -31,13 +32,14 @@ mod passthrough;
 mod segments;
 mod selection;
 mod task;
+mod windows;
 
 pub use ahead::Ahead;
 pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
 pub use demand::{Demand, demand};
 pub use fusion::fused_groups;
-pub use groups::group_keys;
-pub use keys::{Datasets, InvocationInputs, KeyDeriver};
+pub use groups::{Part, session_groups};
+pub use keys::{Clocks, Datasets, InvocationInputs, KeyDeriver, no_clocks};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey, node_keys};
 pub use pass::{TaskTree, TreeNode};
@@ -45,3 +47,6 @@ pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use segments::{FAN_OUT, Node, Segments, Shape};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};
+pub use windows::{
+    Beginning, Grid, SegmentClock, SegmentTimes, WindowPart, beginnings, is_late, parse_time, placeable, time_text,
+};

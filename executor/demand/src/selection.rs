@@ -185,7 +185,7 @@ pub(crate) fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<u
             .collect();
         for (index, input) in plan.stages[stage].inputs.iter().enumerate() {
             read[input.stream.0].extend(input_columns(plan, stage, index, &needed));
-            read[input.stream.0].extend(input.key_columns());
+            read[input.stream.0].extend(input.dividing_columns());
         }
     }
     read
@@ -219,8 +219,12 @@ pub(crate) fn driven_by_source(plan: &Plan, selection: &Selection) -> Vec<Vec<us
     }
     for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| selection.stages.contains(index)) {
         let Some(source) = stage.driving().and_then(|(_, input)| source_of[input.stream.0]) else { continue };
+        // Which rows are late depends on the segments before.
+        if stage.code.picks_late_rows() {
+            continue;
+        }
         // All of a source that is taken beside its segments is there when it has ended.
-        let mut whole = stage.inputs.iter().filter(|input| !input.class.is_driving());
+        let mut whole = stage.inputs.iter().filter(|input| !input.is_driving());
         if whole.any(|input| source_of[input.stream.0] == Some(source)) {
             continue;
         }

@@ -31,6 +31,7 @@ impl Steps {
     /// - `segments SOURCE N` gives a source so many segments;
     /// - `change SOURCE SEGMENT [COLUMN]` changes a segment's rows, or one column;
     /// - `regroup SOURCE SEGMENT GROUP` changes the rows of a segment that are in one group of keys;
+    /// - `minutes SOURCE SEGMENT MINUTE...` says of which minutes a segment has rows; `regroup` with the number of one changes them;
     /// - `remove SOURCE SEGMENT` takes a segment away;
     /// - `code STAGE` changes a stage's code;
     /// - `constant STAGE` makes all results of a stage have the same content;
@@ -59,6 +60,9 @@ impl Steps {
             }
             ["regroup", name, segment, group] => {
                 *self.segment(name, segment).groups.entry(number(group) as u64).or_default() += 1;
+            }
+            ["minutes", name, segment, ref minutes @ ..] => {
+                self.segment(name, segment).minutes = minutes.iter().map(|minute| minute.parse().unwrap()).collect();
             }
             ["remove", name, segment] => {
                 let (source, segment) = (source(name), number(segment));

@@ -1,6 +1,6 @@
 //! Finds the segment and rows of its input at which a stage failed.
 
-use flowc_demand::{Task, Work};
+use flowc_demand::{Task, Work, time_text};
 use flowc_planner::plan::{Producer, Stage, StreamId};
 use flowc_runner::StageError;
 
@@ -20,6 +20,10 @@ pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_
                 None => WorkItem::OfStream { segment: number, stream },
             }
         }
+        None if stage.window().is_some_and(|window| !window.is_session()) => {
+            let windows = reading.locator.datasets.windows.get(&task.id.stage);
+            WorkItem::Window(windows.map_or_else(String::new, |windows| time_text(windows[number].start)))
+        }
         None if is_keyed(stage) => WorkItem::Group(number),
         None => WorkItem::Part(number),
     };
@@ -31,7 +35,7 @@ pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_
 }
 
 fn is_keyed(stage: &Stage) -> bool {
-    stage.inputs.iter().any(|input| input.key.is_some())
+    stage.inputs.iter().any(|input| input.key.is_some() || input.window.is_some())
 }
 
 /// The file behind a segment, and the segment's number there. A stage gives one segment for each that drives it, so that

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow_schema::{Schema, SchemaRef};
 use flowc_demand::{ChainStage, Demand, Task, TaskTree, Work, passthrough};
 use flowc_planner::key::{Phase, canonical_json};
-use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage};
+use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage, WINDOW_COLUMNS};
 use flowc_runner::{InputPort, Invocation, OutputPort};
 
 use crate::chain::chains::Chains;
@@ -15,7 +16,7 @@ impl Chains<'_> {
     pub(crate) fn invocation(&self, task: &Task, link: &ChainStage, phase: Phase) -> Invocation {
         let stage = self.plan_stage(link.stage);
         let part = match task.id.work {
-            Work::Segment(segment) if stage.driving().is_none() => segment as u64,
+            Work::Segment(segment) if stage.driving().is_none() && stage.window().is_none() => segment as u64,
             _ => 0,
         };
         Invocation {
@@ -103,13 +104,22 @@ impl Chains<'_> {
             }]);
         }
         let plan = self.reading.locator.plan;
+        // The bounds of windows are put before what the stage gives.
+        let first = if stage.window().is_some() { WINDOW_COLUMNS.len() } else { 0 };
         let ports = stage.outputs.iter().zip(&link.needed).map(|(output, needed)| OutputPort {
-            schema: plan.stream(output.stream).schema.clone(),
+            schema: without_first(&plan.stream(output.stream).schema, first),
             rows: output.rows,
-            columns: output.columns.clone(),
-            needed: needed.clone(),
+            columns: output.columns[first..].to_vec(),
+            needed: needed[first..].to_vec(),
         });
         ports.collect()
+    }
+}
+
+fn without_first(schema: &SchemaRef, columns: usize) -> SchemaRef {
+    match columns {
+        0 => schema.clone(),
+        _ => Arc::new(Schema::new_with_metadata(schema.fields()[columns..].to_vec(), schema.metadata().clone())),
     }
 }
 

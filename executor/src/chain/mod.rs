@@ -13,7 +13,9 @@ mod outlets;
 pub(crate) mod output;
 mod running;
 pub(crate) mod secrets;
+mod sessions;
 mod stand_in;
+mod windows;
 
 use std::time::Duration;
 

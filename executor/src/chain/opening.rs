@@ -2,17 +2,26 @@
 
 use std::ops::Range;
 
-use flowc_demand::{ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough};
+use arrow_schema::{ArrowError, DataType};
+use flowc_demand::{
+    Beginning, ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough,
+};
 use flowc_planner::key::Phase;
+use flowc_planner::plan::{Stage, Window, bound_type};
 use flowc_runner::{Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, open_stages};
 
+use crate::Error;
 use crate::chain::chains::{ChainError, Chains, Ran};
 use crate::chain::fork::{Branch, BranchFailure, Fork};
 use crate::chain::outlets::{Counts, EdgeCounter, StoreWriter};
 use crate::chain::output::{Said, Shared};
 use crate::chain::running::{Running, check, push_counted};
+use crate::chain::sessions::sessions;
 use crate::chain::stand_in::StandIn;
+use crate::chain::windows::{Combined, LateRows, NoRows, Partials, SharedOutlet, WindowBounds};
 use crate::inputs::full_input::FullInput;
+use crate::inputs::lookup::Locator;
+use crate::inputs::partitioner::Partitioner;
 
 /// Tasks that are done in one pass, and what comes of them.
 pub(crate) struct Pass<'t> {
@@ -162,12 +171,18 @@ impl Chains<'_> {
         if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, &first.link)) {
             return Ok(Box::new(StandIn::new(ports, outlet)));
         }
+        let stage = self.plan_stage(first.link.stage);
+        if let Some(window) = stage.late_window() {
+            return Ok(self.late_rows(pass.task(first), window, outlet));
+        }
+        if let Some(data_type) = self.bound_type(stage) {
+            return self.open_window(pass, first, data_type, outlet);
+        }
         let invocation = |&node: &usize| {
             let node = &pass.tree.nodes[node];
             self.invocation(pass.task(node), &node.link, self.phase(pass, node))
         };
         let invocations: Vec<Invocation> = group.iter().map(invocation).collect();
-        let stage = self.plan_stage(first.link.stage);
         let mut instance = match (&invocations[..], self.runners.chained(stage)) {
             ([_, _, ..], Some(runner)) => {
                 let observer = |&node| Box::new(self.edge_counter(pass, node)) as Box<dyn EdgeObserver>;
@@ -177,9 +192,139 @@ impl Chains<'_> {
             _ => self.runners.of(stage).open(&invocations[0], outlet)?,
         };
         if matches!(invocations[0].phase, Phase::Run | Phase::Partial) {
-            self.feed_whole(pass, first, instance.as_mut())?;
+            self.feed_whole(pass, first, None, instance.as_mut())?;
         }
         Ok(instance)
+    }
+
+    /// The type of the bounds with which the rows of a stage begin, if it is invoked by windows.
+    fn bound_type(&self, stage: &Stage) -> Option<DataType> {
+        let input = stage.inputs.iter().find(|input| input.window.is_some())?;
+        let time = input.window.as_ref()?.time.column;
+        Some(bound_type(self.reading.locator.plan.stream(input.stream).schema.field(time).data_type()))
+    }
+
+    /// What picks the late rows of a segment.
+    fn late_rows(&self, task: &Task, window: Window, outlet: Box<dyn Outlet>) -> Box<dyn Instance> {
+        let locator = &self.reading.locator;
+        let beginnings = locator.datasets.beginnings.get(&task.id.stage);
+        let beginning = match (task.id.work, beginnings) {
+            (Work::Segment(segment), Some(beginnings)) => beginnings.get(segment).cloned(),
+            _ => None,
+        };
+        let beginning = beginning.unwrap_or_else(|| Beginning { latest: None, partition: "".into(), first_row: 0 });
+        let schema = &locator.plan.stream(self.plan_stage(task.id.stage).outputs[0].stream).schema;
+        Box::new(LateRows::new(window, &beginning, schema, outlet))
+    }
+
+    /// Opens a stage over one window, and gives it the rows. Of sessions all are done here, and what is given back only closes the outlet.
+    fn open_window(
+        &self,
+        pass: &Pass<'_>,
+        node: &TreeNode,
+        data_type: DataType,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, ChainError> {
+        let (task, stage) = (pass.task(node), self.plan_stage(node.link.stage));
+        let windows = self.reading.locator.datasets.windows.get(&node.link.stage);
+        let (Some(windows), Work::Segment(number)) = (windows, task.id.work) else {
+            return Ok(Box::new(NoRows(outlet)));
+        };
+        if !self.has_rows(pass, node, number)? {
+            return Ok(Box::new(NoRows(outlet)));
+        }
+        let session = stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_session));
+        if let Some(port) = session {
+            return self.run_sessions(pass, node, (port, number), data_type, outlet);
+        }
+        let bounds = (windows[number].start, windows[number].end);
+        let outlet = Box::new(WindowBounds::new(bounds, data_type, outlet));
+        let mut instance = self.open_instance(pass, node, outlet)?;
+        self.feed_whole(pass, node, None, instance.as_mut())?;
+        Ok(instance)
+    }
+
+    /// Opens a stage for the rows of one window.
+    fn open_instance(
+        &self,
+        pass: &Pass<'_>,
+        node: &TreeNode,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let (task, stage) = (pass.task(node), self.plan_stage(node.link.stage));
+        let open = |phase: Phase, outlet: Box<dyn Outlet>| {
+            self.runners.of(stage).open(&self.invocation(task, &node.link, phase), outlet)
+        };
+        if stage.partial.is_none() {
+            return open(Phase::Run, outlet);
+        }
+        let partials = Partials::new(node.link.stage, pass.outputs[node.tasks[0]].clone());
+        let finish = open(Phase::Finish, outlet)?;
+        Ok(Box::new(Combined::new(open(Phase::Partial, Box::new(partials.clone()))?, partials, finish)))
+    }
+
+    /// Runs a stage over each session of a group of keys.
+    fn run_sessions(
+        &self,
+        pass: &Pass<'_>,
+        node: &TreeNode,
+        (port, number): (usize, usize),
+        data_type: DataType,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, ChainError> {
+        let Locator { plan, datasets, .. } = self.reading.locator;
+        let (stage, input) = (node.link.stage, &plan.stages[node.link.stage].inputs[port]);
+        let (Some(window), Some(part)) = (&input.window, datasets.part_of(stage, input, number)) else {
+            return Ok(Box::new(NoRows(outlet)));
+        };
+        let wanted = input_columns(plan, stage, port, self.passes(pass, node));
+        let mut columns = [&wanted[..], &part.deciding_columns()].concat();
+        columns.sort_unstable();
+        columns.dedup();
+        let segments = datasets.segments_of(plan, stage, port, number);
+        let mut batches = Vec::new();
+        let rows = FullInput::new(self.reading, input.stream, &columns, segments, Some(part));
+        rows.each(&mut |batch| -> Result<(), ChainError> {
+            batches.push(batch);
+            check(self.cancel)
+        })?;
+        let shared = SharedOutlet::new(outlet);
+        for session in sessions(&batches, window).map_err(misfit)? {
+            let bounds = (session.start, session.end);
+            let outlet = Box::new(WindowBounds::new(bounds, data_type.clone(), Box::new(shared.clone())));
+            let mut instance = self.open_instance(pass, node, outlet)?;
+            self.feed_whole(pass, node, Some(port), instance.as_mut())?;
+            let mut rows = 0;
+            for batch in session.batches(&batches).map_err(misfit)? {
+                check(self.cancel)?;
+                push_counted(instance.as_mut(), port, batch.only(&wanted), &mut rows)?;
+            }
+            instance.end_of_input(port)?;
+            instance.finish()?;
+        }
+        let outlet = shared.take().ok_or_else(|| Error::Lost("the outlet of sessions is gone".into()))?;
+        Ok(Box::new(NoRows(outlet)))
+    }
+
+    /// Whether an invocation over a window has rows: of a window all rows may be late.
+    fn has_rows(&self, pass: &Pass<'_>, node: &TreeNode, number: usize) -> Result<bool, ChainError> {
+        let Locator { plan, datasets, .. } = self.reading.locator;
+        let stage = node.link.stage;
+        for (port, input) in plan.stages[stage].inputs.iter().enumerate().filter(|(_, input)| input.window.is_some()) {
+            let Some(part) = datasets.part_of(stage, input, number) else { continue };
+            let mut columns = input_columns(plan, stage, port, self.passes(pass, node));
+            columns.extend(part.deciding_columns());
+            columns.sort_unstable();
+            columns.dedup();
+            for segment in datasets.segments_of(plan, stage, port, number) {
+                let partitioner = Partitioner { reading: self.reading, stream: input.stream, part, columns: &columns };
+                let partition = partitioner.partition(segment)?;
+                if partition.ok_or_else(|| self.reading.lost(input.stream, segment))?.rows > 0 {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The stages of a stretch of a tree in groups, each for one instance. In flowc's process each stage has its own, and batches
@@ -190,18 +335,28 @@ impl Chains<'_> {
         fused_groups(self.reading.locator.plan, &links, LONGEST_CHAIN, has_chains)
     }
 
-    fn feed_whole(&self, pass: &Pass<'_>, node: &TreeNode, instance: &mut dyn Instance) -> Result<(), ChainError> {
+    /// Gives an instance the inputs that do not drive it, but for one.
+    fn feed_whole(
+        &self,
+        pass: &Pass<'_>,
+        node: &TreeNode,
+        without: Option<usize>,
+        instance: &mut dyn Instance,
+    ) -> Result<(), ChainError> {
         let plan = self.reading.locator.plan;
         for (port, input) in plan.stages[node.link.stage].inputs.iter().enumerate() {
-            if input.class.is_driving() {
+            if input.is_driving() || without == Some(port) {
                 continue;
             }
-            let columns = input_columns(plan, node.link.stage, port, self.passes(pass, node));
-            let group = match (&input.key, pass.task(node).id.work) {
-                (Some(key), Work::Segment(group)) => Some((key, group as u64)),
-                _ => None,
+            let (stage, datasets) = (node.link.stage, self.reading.locator.datasets);
+            let columns = input_columns(plan, stage, port, self.passes(pass, node));
+            let number = match pass.task(node).id.work {
+                Work::Segment(number) => number,
+                Work::Merge { .. } | Work::Finish => 0,
             };
-            let whole = FullInput::new(self.reading, input.stream, &columns, group);
+            let segments = datasets.segments_of(plan, stage, port, number);
+            let part = datasets.part_of(stage, input, number);
+            let whole = FullInput::new(self.reading, input.stream, &columns, segments, part);
             let mut rows = 0;
             whole.each(&mut |batch| -> Result<(), ChainError> {
                 check(self.cancel)?;
@@ -211,4 +366,8 @@ impl Chains<'_> {
         }
         Ok(())
     }
+}
+
+fn misfit(error: ArrowError) -> Error {
+    Error::internal("dividing an input into sessions")(error)
 }

@@ -107,7 +107,7 @@ impl ErrorReport {
             Some(WorkItem::OfStream { segment: number, .. } | WorkItem::Group(number) | WorkItem::Part(number)) => {
                 (Some(*number as u64), None)
             }
-            None => (None, None),
+            Some(WorkItem::Window(_)) | None => (None, None),
         };
         let rows = place.rows.as_ref().map(|(input, rows)| RowsReport {
             input: input.clone(),

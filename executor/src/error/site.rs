@@ -33,6 +33,8 @@ pub enum WorkItem {
     },
     /// A group of keys.
     Group(usize),
+    /// The window that begins then.
+    Window(String),
     /// One of the invocations of a stage without inputs, which its `parts` number.
     Part(usize),
 }
@@ -50,6 +52,7 @@ impl fmt::Display for FailureSite {
                 write!(f, ", segment {segment} of `{stream}`")?;
             }
             Some(WorkItem::Group(number)) => write!(f, ", group {number}")?,
+            Some(WorkItem::Window(start)) => write!(f, ", window {start}")?,
             Some(WorkItem::Part(number)) => write!(f, ", part {number}")?,
             None => {}
         }

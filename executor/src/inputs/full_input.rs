@@ -1,12 +1,13 @@
-//! Inputs that do not drive a stage: all segments in order, or the partitions of all segments for one group of keys,
-//! in chunks of fixed size, whatever the segments are.
+//! Inputs that do not drive a stage: all segments in order, or the partitions of segments for one group of keys or one
+//! window, in chunks of fixed size, whatever the segments are.
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use flowc_columns::{ColumnsError, Rechunk};
-use flowc_planner::plan::{KeyGroups, StreamId};
+use flowc_demand::Part;
+use flowc_planner::plan::StreamId;
 use flowc_runner::Batch;
 
 use crate::inputs::partitioner::Partitioner;
@@ -18,32 +19,34 @@ pub(crate) struct FullInput<'a> {
     reading: Reading<'a>,
     stream: StreamId,
     columns: &'a [usize],
-    /// How a keyed input is partitioned, and the group that is read.
-    group: Option<(&'a KeyGroups, u64)>,
+    segments: Vec<usize>,
+    /// What is read of each segment, if it is not all.
+    part: Option<Part<'a>>,
     schema: SchemaRef,
 }
 
 type Take<'t, E> = dyn FnMut(Batch) -> Result<(), E> + 't;
 
 impl<'a> FullInput<'a> {
-    /// Reads these columns; of a keyed input the rows of one group; the key's columns are among them.
+    /// Reads these columns of these segments, all rows or those of a part.
     pub(crate) fn new(
         reading: Reading<'a>,
         stream: StreamId,
         columns: &'a [usize],
-        group: Option<(&'a KeyGroups, u64)>,
+        segments: Vec<usize>,
+        part: Option<Part<'a>>,
     ) -> Self {
         let all = &reading.locator.plan.stream(stream).schema;
         let fields: Vec<_> = columns.iter().map(|&column| all.fields()[column].clone()).collect();
-        Self { reading, stream, columns, group, schema: Arc::new(Schema::new(fields)) }
+        Self { reading, stream, columns, segments, part, schema: Arc::new(Schema::new(fields)) }
     }
 
     /// Gives every batch in turn.
     pub(crate) fn each<E: From<Error>>(&self, take: &mut Take<'_, E>) -> Result<(), E> {
         let mut rechunk = Rechunk::new(self.schema.clone());
-        for segment in 0..self.reading.locator.segments(self.stream) {
-            match self.group {
-                Some((key, group)) => self.partition(segment, key, group, &mut rechunk, take)?,
+        for &segment in &self.segments {
+            match self.part {
+                Some(part) => self.partition(segment, part, &mut rechunk, take)?,
                 None => self.segment(segment, &mut rechunk, take)?,
             }
         }
@@ -64,16 +67,19 @@ impl<'a> FullInput<'a> {
     fn partition<E: From<Error>>(
         &self,
         segment: usize,
-        key: &KeyGroups,
-        group: u64,
+        part: Part<'_>,
         rechunk: &mut Rechunk,
         take: &mut Take<'_, E>,
     ) -> Result<(), E> {
-        let partitioner = Partitioner { reading: self.reading, stream: self.stream, key, columns: self.columns };
-        let partition =
-            partitioner.partition(segment, group)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
+        let partitioner = Partitioner { reading: self.reading, stream: self.stream, part, columns: self.columns };
+        let partition = partitioner.partition(segment)?.ok_or_else(|| self.reading.lost(self.stream, segment))?;
         if partition.rows == 0 {
             return Ok(());
+        }
+        if self.columns.is_empty() {
+            let rows = RecordBatchOptions::new().with_row_count(Some(partition.rows as usize));
+            let batch = RecordBatch::try_new_with_options(self.schema.clone(), Vec::new(), &rows).map_err(misfit)?;
+            return self.push(batch, rechunk, take);
         }
         for arrays in self.reading.locator.lookup.store.read(&partition.columns).map_err(Error::from)? {
             let arrays = arrays.map_err(Error::from)?;

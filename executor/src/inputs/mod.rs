@@ -7,3 +7,4 @@ pub(crate) mod lookup;
 pub(crate) mod lookup_cache;
 pub(crate) mod partitioner;
 pub(crate) mod read;
+pub(crate) mod times;

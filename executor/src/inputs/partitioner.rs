@@ -1,22 +1,24 @@
-//! Keyed inputs: the rows of every segment are partitioned by their key into a fixed number of groups, and each group of all
-//! segments is one invocation.
+//! Inputs whose rows are divided among invocations: by their key into a fixed number of groups, or by their time into windows. The rows
+//! of all segments that are in one group, or in one window, are one invocation.
 //!
 //! Partitions are results like any others: they have keys, and are put into the store once, so that an invocation reads
 //! its own rows alone. Their content shows which groups a changed segment touches: early cutoff stops at the others.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use flowc_demand::{PartitionedInputs, StoredPartition, group_keys};
+use flowc_demand::{Beginning, Grid, Part, PartitionedInputs, StoredPartition, is_late, session_groups};
 use flowc_planner::key::{ColumnKey, SegmentKeys};
-use flowc_planner::plan::{KeyGroups, StreamId};
+use flowc_planner::plan::{KeyGroups, StreamId, Window};
 use flowc_platform::lock;
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
 
 use crate::inputs::read::Reading;
+use crate::inputs::times::times;
 use crate::{Cause, Error};
 
 /// The group of a key, from its bytes in Arrow's row format, equal floats having equal bytes: FNV-1a, folded and multiplied once more, since the low bits
@@ -28,16 +30,16 @@ fn group(key: &[u8], groups: u64) -> u64 {
     ((hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % groups
 }
 
-/// Divides the segments of one keyed input into a partition for each group of keys.
+/// Divides the segments of one input into a partition for each group of keys, or for each window.
 #[derive(Clone, Copy)]
 pub(crate) struct Partitioner<'a> {
     /// Reads the segments of the input.
     pub reading: Reading<'a>,
     /// The stream that the input reads.
     pub stream: StreamId,
-    /// The columns of the key, and the number of groups.
-    pub key: &'a KeyGroups,
-    /// The columns that are wanted, ascending; those of the key are among them.
+    /// The part that is asked for; the others are made with it.
+    pub part: Part<'a>,
+    /// The columns that are wanted, ascending.
     pub columns: &'a [usize],
 }
 
@@ -50,76 +52,122 @@ impl PartitionedInputs for Reading<'_> {
         stream: StreamId,
         segment: usize,
         columns: &[usize],
-        key: &KeyGroups,
-        group: u64,
+        part: Part<'_>,
     ) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
-        Partitioner { reading: *self, stream, key, columns }.partition(segment, group)
+        Partitioner { reading: *self, stream, part, columns }.partition(segment)
     }
 }
 
 impl Partitioner<'_> {
-    /// The partition of a segment for one group; the segment is partitioned first, if it was not yet. `None` if the segment is not there.
-    pub(crate) fn partition(&self, segment: usize, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
+    /// The partition of a segment; the segment is partitioned first, if it was not yet. `None` if the segment is not there.
+    pub(crate) fn partition(&self, segment: usize) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
         let Some(keys) = self.reading.locator.keys(self.stream, segment) else { return Ok(None) };
-        if let Some(partition) = self.stored(&keys, group)? {
+        if let Some(partition) = self.stored(segment, &keys)? {
             return Ok(Some(partition));
         }
         // One thread partitions it, the others wait for that.
         let alone = self.reading.locator.lookup.store.turn(self.stream, segment);
         let _turn = lock(&alone);
-        if let Some(partition) = self.stored(&keys, group)? {
+        if let Some(partition) = self.stored(segment, &keys)? {
             return Ok(Some(partition));
         }
-        if self.reading.locator.locate(self.stream, segment, self.columns)?.iter().any(Option::is_none) {
+        if self.reading.locator.locate(self.stream, segment, &self.read_columns())?.iter().any(Option::is_none) {
             return Ok(None);
         }
-        self.split_segment(segment, &keys)?;
-        self.stored(&keys, group)
+        match self.part {
+            Part::Group { key, .. } => self.split_groups(segment, &keys, key)?,
+            Part::Window { window, .. } => self.split_rows(
+                segment,
+                &keys,
+                |batches| Ok(rows_of_windows(batches, window)),
+                |number| Part::Window { window, number },
+            )?,
+            Part::Sessions { window, beginnings, .. } => self.split_rows(
+                segment,
+                &keys,
+                |batches| rows_of_sessions(batches, window, &beginnings[segment]),
+                |number| Part::Sessions { window, group: number as u64, beginnings },
+            )?,
+        }
+        self.stored(segment, &keys)
     }
 
-    fn stored(&self, keys: &SegmentKeys, group: u64) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
-        let keys = group_keys(keys, self.key, group);
+    /// The columns that are wanted, and those that decide about rows.
+    fn read_columns(&self) -> Vec<usize> {
+        let mut columns = [self.columns, &self.part.columns()].concat();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    fn stored(&self, segment: usize, keys: &SegmentKeys) -> Result<Option<StoredPartition<StoredColumn>>, Error> {
+        let keys = self.part.keys(segment, keys);
         let columns: Vec<ColumnKey> = self.columns.iter().map(|&column| keys.columns[column]).collect();
         let columns: Option<Vec<_>> = self.reading.locator.lookup.store.find_columns(&columns)?.into_iter().collect();
         let rows = self.reading.locator.lookup.store.find_rows(&[keys.rows])?.into_iter().next().flatten();
         Ok(columns.zip(rows).map(|(columns, rows)| StoredPartition { rows, columns }))
     }
 
-    /// Puts the partitions of a segment into the store.
-    fn split_segment(&self, segment: usize, keys: &SegmentKeys) -> Result<(), Error> {
+    /// Puts the groups of a segment into the store.
+    fn split_groups(&self, segment: usize, keys: &SegmentKeys, key: &KeyGroups) -> Result<(), Error> {
         let schema = self.schema();
         let store = self.reading.locator.lookup.store;
-        let mut writers: Vec<SegmentWriter> =
-            (0..self.key.groups).map(|_| store.segment_writer(schema.clone())).collect();
-        for batch in self.reading.segment(self.stream, segment, self.columns)? {
-            for (writer, rows) in writers.iter_mut().zip(self.split(&batch?, &schema).map_err(misfit)?) {
+        let mut writers: Vec<SegmentWriter> = (0..key.groups).map(|_| store.segment_writer(schema.clone())).collect();
+        for batch in self.reading.segment(self.stream, segment, &self.read_columns())? {
+            for (writer, rows) in writers.iter_mut().zip(self.split(&batch?, key, &schema).map_err(misfit)?) {
                 writer.write(&rows)?;
             }
         }
-        self.reading.verify(self.stream, segment, self.columns)?;
+        self.reading.verify(self.stream, segment, &self.read_columns())?;
         let mut record = Record::default();
         for (group, writer) in (0..).zip(writers) {
-            let (keys, staged) = (group_keys(keys, self.key, group), writer.finish()?);
-            record.rows.push((keys.rows, staged.rows));
-            let columns = self.columns.iter().map(|&column| keys.columns[column]);
-            record.columns.extend(columns.zip(staged.columns));
+            self.add(&Part::Group { key, group }.keys(segment, keys), writer, &mut record)?;
         }
         store.record(record);
         Ok(())
     }
 
+    /// Puts the rows of a segment into the store, part by part, as `divide` says. Also parts are kept of which no row is left.
+    fn split_rows<'p>(
+        &self,
+        segment: usize,
+        keys: &SegmentKeys,
+        divide: impl Fn(&[Batch]) -> Result<BTreeMap<i64, PickedRows>, ArrowError>,
+        part: impl Fn(i64) -> Part<'p>,
+    ) -> Result<(), Error> {
+        let (schema, store) = (self.schema(), self.reading.locator.lookup.store);
+        let batches = self.reading.segment(self.stream, segment, &self.read_columns())?;
+        let batches: Vec<Batch> = batches.collect::<Result<_, _>>()?;
+        self.reading.verify(self.stream, segment, &self.read_columns())?;
+        let mut record = Record::default();
+        for (number, rows) in divide(&batches).map_err(misfit)? {
+            let mut writer = store.segment_writer(schema.clone());
+            for (batch, rows) in rows {
+                let picked = batches[batch].select(&Selection::Take(rows.into())).map_err(misfit)?;
+                writer.write(&picked.project(schema.clone(), self.columns).map_err(misfit)?)?;
+            }
+            self.add(&part(number).keys(segment, keys), writer, &mut record)?;
+        }
+        store.record(record);
+        Ok(())
+    }
+
+    /// Takes in what is known of a partition that was written.
+    fn add(&self, keys: &SegmentKeys, writer: SegmentWriter, record: &mut Record) -> Result<(), Error> {
+        let staged = writer.finish()?;
+        record.rows.push((keys.rows, staged.rows));
+        record.columns.extend(self.columns.iter().map(|&column| keys.columns[column]).zip(staged.columns));
+        Ok(())
+    }
+
     /// The rows of each group.
-    fn split(&self, batch: &Batch, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
-        let keys: Vec<_> = self.key.columns.iter().filter_map(|&key| batch.column(key).cloned()).collect();
-        let keys = keys.iter().map(flowc_arrays::comparable).collect::<Result<Vec<_>, _>>()?;
-        let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
-        let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
-        let groups: Vec<u64> = keys.iter().map(|key| group(key.as_ref(), self.key.groups)).collect();
+    fn split(&self, batch: &Batch, key: &KeyGroups, schema: &SchemaRef) -> Result<Vec<RecordBatch>, ArrowError> {
+        let groups = groups(batch, key)?;
         let rows = |wanted: u64| {
             let mask: BooleanArray = groups.iter().map(|&group| Some(group == wanted)).collect();
             batch.select(&Selection::Mask(mask))?.project(schema.clone(), self.columns)
         };
-        (0..self.key.groups).map(rows).collect()
+        (0..key.groups).map(rows).collect()
     }
 
     /// The columns that are wanted.
@@ -129,8 +177,66 @@ impl Partitioner<'_> {
     }
 }
 
+/// The numbers of rows, batch by batch.
+type PickedRows = BTreeMap<usize, Vec<u32>>;
+
+/// The rows of every window that a segment has rows of. Those that are late by the rows before them are left out.
+fn rows_of_windows(batches: &[Batch], window: &Window) -> BTreeMap<i64, PickedRows> {
+    let grid = Grid::new(&window.kind);
+    let (mut windows, mut latest) = (BTreeMap::<i64, PickedRows>::new(), None);
+    for (number, batch) in batches.iter().enumerate() {
+        let Some(column) = batch.column(window.time.column) else { continue };
+        for (row, time) in (0..).zip(times(column)) {
+            let Some(time) = time else { continue };
+            for (of, end) in grid.of_row(time) {
+                let rows = windows.entry(of).or_default();
+                if !is_late(window, latest, || end) {
+                    rows.entry(number).or_default().push(row);
+                }
+            }
+            latest = latest.max(Some(time));
+        }
+    }
+    windows
+}
+
+/// The rows of every group of keys that are not late for a session of their own.
+fn rows_of_sessions(
+    batches: &[Batch],
+    window: &Window,
+    beginning: &Beginning,
+) -> Result<BTreeMap<i64, PickedRows>, ArrowError> {
+    let (key, grid) = (session_groups(window), Grid::new(&window.kind));
+    let mut of_groups: BTreeMap<i64, PickedRows> =
+        (0..key.groups as i64).map(|group| (group, PickedRows::new())).collect();
+    let mut latest = beginning.latest;
+    for (number, batch) in batches.iter().enumerate() {
+        let Some(column) = batch.column(window.time.column) else { continue };
+        for ((row, time), group) in (0..).zip(times(column)).zip(groups(batch, &key)?) {
+            let Some(time) = time else { continue };
+            if grid.of_row(time).all(|(_, end)| !is_late(window, latest, || end)) {
+                of_groups.entry(group as i64).or_default().entry(number).or_default().push(row);
+            }
+            latest = latest.max(Some(time));
+        }
+    }
+    Ok(of_groups)
+}
+
+/// The group of each row.
+fn groups(batch: &Batch, key: &KeyGroups) -> Result<Vec<u64>, ArrowError> {
+    if key.columns.is_empty() {
+        return Ok(vec![0; batch.rows()]);
+    }
+    let keys: Vec<_> = key.columns.iter().filter_map(|&key| batch.column(key).cloned()).collect();
+    let keys = keys.iter().map(flowc_arrays::comparable).collect::<Result<Vec<_>, _>>()?;
+    let fields = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
+    let keys = RowConverter::new(fields)?.convert_columns(&keys)?;
+    Ok(keys.iter().map(|bytes| group(bytes.as_ref(), key.groups)).collect())
+}
+
 fn misfit(error: impl Into<Cause>) -> Error {
-    Error::internal("dividing an input by its key")(error)
+    Error::internal("dividing an input among invocations")(error)
 }
 
 #[cfg(test)]

@@ -6,3 +6,4 @@ pub mod admin;
 pub(crate) mod reasons;
 pub(crate) mod show;
 pub(crate) mod status_query;
+pub(crate) mod windows;

@@ -15,6 +15,8 @@ use crate::Error;
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
+use crate::inspect::windows::windows_of;
+use crate::intake::clocks::SourceClocks;
 use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
 use crate::plan::Planned;
@@ -28,6 +30,8 @@ pub struct Rows<'a> {
     inventory: Inventory,
     datasets: Datasets,
     stream: StreamId,
+    /// Those that are shown.
+    segments: Vec<usize>,
     /// The pipeline's folder.
     base: PathBuf,
     /// How many there are.
@@ -40,22 +44,34 @@ impl<'a> Rows<'a> {
     /// # Errors
     /// If there is no such output, it is not as that run left it, or its rows are not to be had without running something:
     /// with what to do.
-    pub(crate) fn find(planned: &Planned, store: &'a Store, output: &str, key: Option<&str>) -> Result<Self, Error> {
+    pub(crate) fn find(
+        planned: &Planned,
+        store: &'a Store,
+        output: &str,
+        key: Option<&str>,
+        window: Option<&str>,
+    ) -> Result<Self, Error> {
         let plan = Arc::clone(&planned.plan);
         let named = named(&plan, output)?;
         let inventory = Inventory::survey(planned, store)?;
         let last = last_run(planned, store)?;
         let of_last_run = |producer| last.as_ref()?.source_keys(store, &planned.texts[0], &plan, producer);
-        let datasets =
-            planned.deriver().datasets(&|producer| inventory.keys(producer).or_else(|| of_last_run(producer)));
+        let clocks = SourceClocks::new(&plan, &inventory, store, None);
+        let keys = |producer| inventory.keys(producer).or_else(|| of_last_run(producer));
+        let datasets = planned.deriver().datasets(&keys, &|column, kind| clocks.of(column, kind));
+        clocks.finish()?;
         let is_meant = |&stream: &StreamId| key.is_none_or(|key| datasets.key(&plan, stream).as_deref() == Some(key));
         let stream = named.into_iter().find(is_meant).ok_or_else(|| changed(output))?;
         let known = LookupCache::new(store);
         let lineage = Lineage::of(&plan);
         let lookup = Lookups { store: &known, inventory: &inventory };
         let locator = Locator { plan: &plan, lineage: &lineage, datasets: &datasets, lookup };
-        let (count, base) = (rows(planned, locator, stream)?, planned.base.clone());
-        Ok(Self { plan, lineage, store, inventory, datasets, stream, base, count })
+        let segments = match window {
+            Some(time) => segments_of_windows(&plan, &datasets, stream, time)?,
+            None => (0..locator.segments(stream)).collect(),
+        };
+        let (count, base) = (rows(planned, locator, stream, &segments)?, planned.base.clone());
+        Ok(Self { plan, lineage, store, inventory, datasets, stream, segments, base, count })
     }
 
     /// The stream's name.
@@ -85,7 +101,7 @@ impl<'a> Rows<'a> {
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
         let mut left = limit;
-        for segment in 0..locator.segments(self.stream) {
+        for &segment in &self.segments {
             for batch in reading.segment(self.stream, segment, &all)? {
                 if left == 0 {
                     break;
@@ -142,8 +158,16 @@ fn last_run(planned: &Planned, store: &Store) -> Result<Option<RunRecord>, Error
     Ok(last.filter(|last| last.plan == planned.plan.canonical()))
 }
 
-/// How many rows a stream has, all of them at hand.
-fn rows(planned: &Planned, locator: Locator<'_>, stream: StreamId) -> Result<u64, Error> {
+/// The segments of a stream that hold the windows that a time is in.
+fn segments_of_windows(plan: &Plan, datasets: &Datasets, stream: StreamId, time: &str) -> Result<Vec<usize>, Error> {
+    let Some((stage, _)) = plan.producing_stage(stream) else {
+        return Err(Error::Request(format!("`{}` is a source, which has no windows", plan.stream(stream).name)));
+    };
+    Ok(windows_of(plan, datasets, stage, time)?.into_iter().map(|(number, _)| number).collect())
+}
+
+/// How many rows these segments of a stream have, all of them at hand.
+fn rows(planned: &Planned, locator: Locator<'_>, stream: StreamId, segments: &[usize]) -> Result<u64, Error> {
     if is_read_once(planned, locator.lineage, stream) {
         return Err(not_kept(locator.plan, stream));
     }
@@ -153,7 +177,7 @@ fn rows(planned: &Planned, locator: Locator<'_>, stream: StreamId) -> Result<u64
     let schema = &locator.plan.stream(stream).schema;
     let all: Vec<usize> = (0..schema.fields().len()).collect();
     let mut rows = 0;
-    for segment in 0..locator.segments(stream) {
+    for &segment in segments {
         let found = locator.locate(stream, segment, &all)?;
         if found.iter().any(Option::is_none) {
             let lost = found.iter().zip(schema.fields()).filter(|(home, _)| home.is_none());

@@ -12,6 +12,7 @@ use crate::inputs::lookup::{Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::inspect::reasons::{LastRun, Reasons};
+use crate::intake::clocks::SourceClocks;
 use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
 use crate::outputs::{Outputs, path_conflicts};
@@ -60,7 +61,10 @@ impl<'a> StatusQuery<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
         let inventory = Inventory::survey(planned, store)?;
-        let datasets = planned.deriver().datasets(&|producer| inventory.keys(producer));
+        let clocks = SourceClocks::new(&planned.plan, &inventory, store, None);
+        let datasets =
+            planned.deriver().datasets(&|producer| inventory.keys(producer), &|column, kind| clocks.of(column, kind));
+        clocks.finish()?;
         let last = LastRun::load(store, planned)?;
         let lineage = Lineage::of(&planned.plan);
         let store = LookupCache::of_last_run(store, &planned.texts[0]);
@@ -86,11 +90,18 @@ impl<'a> StatusQuery<'a> {
         Ok(Status { sources: self.sources(&selection, is_whole), stages, sinks: self.sinks(&selection)? })
     }
 
-    fn plan(&self) -> &Plan {
+    /// The plan.
+    pub(crate) fn plan(&self) -> &Plan {
         &self.planned.plan
     }
 
-    fn locator(&self) -> Locator<'_> {
+    /// The keys of all streams, as far as they are known.
+    pub(crate) fn datasets(&self) -> &Datasets {
+        &self.datasets
+    }
+
+    /// Finds columns.
+    pub(crate) fn locator(&self) -> Locator<'_> {
         let lookup = Lookups { store: &self.store, inventory: &self.inventory };
         Locator { plan: self.plan(), lineage: &self.lineage, datasets: &self.datasets, lookup }
     }

@@ -2,6 +2,7 @@
 //!
 //! May use plans, the store and `flowc-sources`; knows nothing of stages and runs.
 
+pub(crate) mod clocks;
 pub(crate) mod files;
 pub(crate) mod inventory;
 pub(crate) mod notes;

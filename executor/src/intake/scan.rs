@@ -16,6 +16,7 @@ use flowc_platform::lock;
 use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError};
 use flowc_store::{Record, Store};
 
+use crate::intake::clocks::ClockColumn;
 use crate::intake::files::OpenFiles;
 use crate::intake::inventory::{Inventory, ReadFile, SegmentFacts, SegmentScan};
 use crate::intake::notes::FileNotes;
@@ -94,6 +95,8 @@ pub(crate) struct Scanner<'a> {
     pub observer: &'a dyn Observer,
     /// Stops the run.
     pub cancel: &'a Cancel,
+    /// The columns whose times are wanted.
+    pub clocks: &'a [ClockColumn],
     /// Takes what is found.
     pub findings: &'a Findings,
 }
@@ -216,6 +219,9 @@ impl Scanner<'_> {
             rows: RowsKey::of_count(rows),
             columns: contents.iter().map(ColumnKey::of_content).collect(),
         };
+        for clock in self.clocks.iter().filter(|clock| clock.column.source == place.source) {
+            clock.note(&keys, &batches, self.store)?;
+        }
         let facts = SegmentFacts { rows, keys, contents: Some(contents), bad_rows, rejects, ignored };
         self.store.remember(SEGMENT, &self.facts_key(raw, *place, file), &facts)?;
         let scan = Arc::new(SegmentScan { raw: raw.clone(), facts });

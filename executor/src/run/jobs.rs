@@ -10,6 +10,7 @@ use flowc_platform::lock;
 
 use crate::event::StageTasks;
 use crate::inputs::lookup_cache::LookupCache;
+use crate::intake::clocks::{ClockColumn, clock_columns};
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
 use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
@@ -127,6 +128,7 @@ pub(crate) struct Jobs<'r> {
     listed: Arc<Inventory>,
     ahead: Ahead,
     findings: Findings,
+    clocks: Vec<ClockColumn>,
     sources: Mutex<Sources>,
     delivery: &'r Delivery<'r>,
     scanned: OnceLock<Arc<Scanned<'r>>>,
@@ -161,6 +163,7 @@ impl<'r> Jobs<'r> {
             run,
             ahead: Ahead::new(run.plan(), &run.selection),
             findings: Findings::default(),
+            clocks: clock_columns(run.plan(), run.deriver.lineage()),
             sources: Mutex::new(Sources { inventory: Arc::clone(&listed), open, unreadable }),
             listed,
             delivery,
@@ -278,6 +281,7 @@ impl<'r> Jobs<'r> {
             files: &self.run.files,
             observer: self.run.observer,
             cancel: self.run.cancel,
+            clocks: &self.clocks,
             findings: &self.findings,
         }
     }
@@ -336,7 +340,7 @@ impl<'r> Jobs<'r> {
         let has_ended = |source: usize| inventory.sources.contains_key(&source) && !open.contains(&source);
         let streams = self.ahead.at_end(plan, run.deriver.lineage(), source, &has_ended);
         if !streams.is_empty() {
-            let world = World::of_streams(run, inventory, &streams);
+            let world = World::of_streams(run, inventory, &streams)?;
             let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams)?;
             run_early(worker, world, demand, false);
         }
@@ -351,7 +355,7 @@ impl<'r> Jobs<'r> {
     /// Finds what is still to be done, and has it done.
     fn demand(&self, worker: &Worker<'_, Job<'r>>) -> Result<(), Error> {
         let run = self.run;
-        let scanned = self.scanned();
+        let scanned = self.scanned()?;
         let Scanned { selection, world } = scanned.as_ref();
         let demand = demand(world.locator(), &run.stored, selection)?;
         run.secrets.check(&demand.tasks)?;
@@ -400,7 +404,7 @@ impl<'r> Jobs<'r> {
     }
 
     /// Takes in all sources, and gives up what depends on those that can't be read.
-    fn scanned(&self) -> Arc<Scanned<'r>> {
+    fn scanned(&self) -> Result<Arc<Scanned<'r>>, Error> {
         let (run, plan) = (self.run, self.run.plan());
         let mut selection = Selection::clone(&run.selection);
         let (inventory, unreadable) = {
@@ -410,10 +414,10 @@ impl<'r> Jobs<'r> {
         };
         notices::tell(&notices::notices(plan, &inventory, &selection), run.observer);
         selection.give_up(plan, &unreadable).into_iter().for_each(|sink| self.delivery.tell_left(sink));
-        let world = World::of_all(run, inventory, LookupCache::of_last_run(run.store, &run.planned.texts[0]));
+        let world = World::of_all(run, inventory, LookupCache::of_last_run(run.store, &run.planned.texts[0]))?;
         let selection = Arc::new(selection);
         run.underway.found(&selection, &world.inventory, &world.datasets);
-        Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world })))
+        Ok(Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world }))))
     }
 
     /// Runs the tasks of a pass, and counts them.

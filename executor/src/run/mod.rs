@@ -138,7 +138,7 @@ impl<'r> Surveyed<'r> {
 
 /// Takes in how far a run came whose sources could not all be read.
 fn end_of_scan(run: &Run<'_>, inventory: Arc<Inventory>) -> Result<(), Error> {
-    let world = World::of_all(run, inventory, LookupCache::new(run.store));
+    let world = World::of_all(run, inventory, LookupCache::new(run.store))?;
     run.underway.found(&run.selection, &world.inventory, &world.datasets);
     run.underway.find_reasons(world.locator(), &Demand::default(), &run.selection)
 }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use flowc_demand::{ContentKeys, Datasets};
+use flowc_demand::{ContentKeys, Datasets, no_clocks};
 use flowc_planner::plan::{Producer, StreamId};
 
+use crate::Error;
 use crate::chain::Chains;
 use crate::inputs::lookup::{Locator, Lookups};
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::{Fresh, Reading};
+use crate::intake::clocks::SourceClocks;
 use crate::intake::inventory::{Inventory, SourceInventory, SourceSegment};
 use crate::intake::scan::Decoded;
 use crate::outputs::Outputs;
@@ -41,16 +43,28 @@ struct Arrived {
 
 impl<'r> World<'r> {
     /// All sources, as far as they are known.
-    pub(crate) fn of_all(run: &'r Run<'r>, inventory: Arc<Inventory>, store: LookupCache<'r>) -> Self {
-        let datasets = run.deriver.datasets(&|producer| inventory.keys(producer));
-        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: false }
+    ///
+    /// # Errors
+    /// If times of rows that windows need can't be found.
+    pub(crate) fn of_all(run: &'r Run<'r>, inventory: Arc<Inventory>, store: LookupCache<'r>) -> Result<Self, Error> {
+        let clocks = SourceClocks::new(run.plan(), &inventory, run.store, Some(&run.files));
+        let datasets =
+            run.deriver.datasets(&|producer| inventory.keys(producer), &|column, kind| clocks.of(column, kind));
+        clocks.finish()?;
+        Ok(Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: false })
     }
 
     /// What some streams are made of.
-    pub(crate) fn of_streams(run: &'r Run<'r>, inventory: Arc<Inventory>, streams: &[StreamId]) -> Self {
-        let datasets = run.deriver.datasets_of(streams, &|producer| inventory.keys(producer));
+    ///
+    /// # Errors
+    /// As [`World::of_all`].
+    pub(crate) fn of_streams(run: &'r Run<'r>, inventory: Arc<Inventory>, streams: &[StreamId]) -> Result<Self, Error> {
+        let clocks = SourceClocks::new(run.plan(), &inventory, run.store, Some(&run.files));
+        let keys = |producer| inventory.keys(producer);
+        let datasets = run.deriver.datasets_of(streams, &keys, &|column, kind| clocks.of(column, kind));
+        clocks.finish()?;
         let store = LookupCache::new(run.store);
-        Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: true }
+        Ok(Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: true })
     }
 
     /// A segment that has arrived, as if it were all of its source, and the sources that the stages take whole that it drives.
@@ -64,7 +78,7 @@ impl<'r> World<'r> {
         let plan = run.plan();
         let mut inventory = Inventory::default();
         let inputs = stages.iter().flat_map(|&stage| &plan.stages[stage].inputs);
-        for input in inputs.filter(|input| !input.class.is_driving()) {
+        for input in inputs.filter(|input| !input.is_driving()) {
             if let Producer::Source { source } = plan.stream(input.stream).producer
                 && let Some(whole) = known.sources.get(&source)
             {
@@ -82,7 +96,7 @@ impl<'r> World<'r> {
                 datasets.streams.insert(stream, run.deriver.segments(stream, keys));
             }
         }
-        run.deriver.derive_stages(stages.iter().copied(), &mut datasets);
+        run.deriver.derive_stages(stages.iter().copied(), &no_clocks, &mut datasets);
         Self {
             run,
             inventory: Arc::new(inventory),

@@ -6,6 +6,7 @@ mod places;
 mod shape;
 mod stage;
 mod syntax;
+mod window;
 mod wiring;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use places::PlaceProblem;
 pub use shape::ShapeProblem;
 pub use stage::StageProblem;
 pub use syntax::SyntaxProblem;
+pub use window::WindowProblem;
 pub use wiring::WiringProblem;
 
 use crate::place::Place;
@@ -37,6 +39,8 @@ pub enum Kind {
     Wiring(#[from] WiringProblem),
     /// A stage's code, and what it says of its inputs.
     Stage(#[from] StageProblem),
+    /// Event time and windows.
+    Window(#[from] WindowProblem),
     /// A config that does not fit its JSON Schema.
     Config(#[from] ConfigProblem),
     /// Sources and sinks.

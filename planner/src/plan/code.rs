@@ -41,6 +41,8 @@ pub enum Code {
         /// The names of its tables, which are those of the input ports.
         tables: Vec<String>,
     },
+    /// What picks the rows that came too late for the windows of a stage: a part of flowc. No text names it.
+    LateRows,
 }
 
 impl Code {
@@ -51,13 +53,14 @@ impl Code {
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
             Code::Sql { .. } => "sql",
+            Code::LateRows => "flowc",
         }
     }
 
     /// What the program that it is a stage of is found by, if that is not flowc itself.
     pub fn program(&self) -> Option<&str> {
         match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::LateRows => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
             Code::Sql { .. } => Some("flowc-sql"),
@@ -67,6 +70,11 @@ impl Code {
     /// Whether its program is in an image, so that it runs in a container in any case.
     pub fn is_contained(&self) -> bool {
         matches!(self, Code::Container { .. } | Code::Image { .. })
+    }
+
+    /// Whether flowc itself picks late rows.
+    pub fn picks_late_rows(&self) -> bool {
+        matches!(self, Code::LateRows)
     }
 
     /// Whether it is a wasm component, however that comes about.
@@ -118,6 +126,7 @@ impl std::fmt::Display for Code {
             Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
             Code::Sql { statement, .. } => write!(f, "sql {}", OneLine(statement)),
+            Code::LateRows => f.write_str("late rows"),
         }
     }
 }

@@ -77,7 +77,8 @@ impl Form {
         }
     }
 
-    fn check_children(&self, node: &Node, within: &str, problems: &mut Problems) {
+    /// Says which children do not belong in a node.
+    pub(crate) fn check_children(&self, node: &Node, within: &str, problems: &mut Problems) {
         let Some(children) = &node.children else { return };
         match self.children {
             Children::Unchecked => return,

@@ -10,6 +10,7 @@ mod sink;
 mod source;
 mod stage;
 mod types;
+mod window;
 
 use std::collections::HashMap;
 
@@ -21,6 +22,7 @@ use crate::syntax::Node;
 pub(crate) use sink::SinkDecl;
 pub(crate) use source::SourceDecl;
 pub(crate) use stage::{StageDecl, Wire};
+pub(crate) use window::{EventTimeDecl, WindowDecl};
 
 /// A name with its place.
 #[derive(Clone, Debug, PartialEq)]

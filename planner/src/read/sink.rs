@@ -67,7 +67,7 @@ fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
         problems.at(node.place, ShapeProblem::MissingNode { within: what.to_owned(), node: "in", example: EXAMPLE });
     }
     let (stream, arg) = form::child_string(node, "in", EXAMPLE, problems)?;
-    Some(Wire { port: None, stream: Some(stream.to_owned()), place: arg.place })
+    Some(Wire { port: None, stream: Some(stream.to_owned()), place: arg.place, window: None, is_windowed: false })
 }
 
 fn target(node: &Node, what: &str, problems: &mut Problems) -> Option<(Target, Place)> {

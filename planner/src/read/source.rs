@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{Name, Taken, form, kafka, schema};
+use super::{EventTimeDecl, Name, Taken, form, kafka, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -17,7 +17,7 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
     props: &[],
-    children: Children::Once(&["files", "stdin", "kafka", "format", "compression", "schema", "bad-rows"]),
+    children: Children::Once(&["files", "stdin", "kafka", "format", "compression", "schema", "bad-rows", "event-time"]),
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
@@ -40,6 +40,8 @@ pub(crate) struct SourceDecl {
     pub(crate) spec: Option<SourceSpec>,
     /// Of its patterns.
     pub(crate) places: Vec<Place>,
+    /// The event time of its rows, if the text names one.
+    pub(crate) event_time: Option<EventTimeDecl>,
     /// Whether it has a stream of bad rows.
     pub(crate) rejects: bool,
 }
@@ -65,6 +67,7 @@ impl SourceDecl {
         let partitions = node.child("files").and_then(|files| files.prop(PARTITIONS));
         let partitions = partitions.and_then(|arg| form::boolean(PARTITIONS, arg, problems));
         fixed_schema(node, format.as_ref(), problems);
+        let event_time = EventTimeDecl::read(node, problems);
         let good = problems.len() == before;
         let (location, places) = location.unzip();
         let places = places.unwrap_or_default();
@@ -76,7 +79,7 @@ impl SourceDecl {
             declared,
             partitions,
         });
-        Some(Self { name: name?, spec, places, rejects: bad_rows == BadRows::Stream })
+        Some(Self { name: name?, spec, places, event_time, rejects: bad_rows == BadRows::Stream })
     }
 }
 

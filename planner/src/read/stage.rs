@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Name, Taken, code, form, secret};
+use super::{Name, Taken, WindowDecl, code, form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
@@ -15,12 +15,12 @@ use crate::text::Texts;
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
-const SETTINGS: [&str; 8] = ["in", "config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const SETTINGS: [&str; 7] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::OnceAndMany(&ONCE, &["secret"]),
+    children: Children::OnceAndMany(&ONCE, &["in", "secret"]),
 };
 
 /// A stage, as declared.
@@ -50,6 +50,10 @@ pub(crate) struct Wire {
     /// None where the text names no stream that could be; nothing is said about the port then.
     pub(crate) stream: Option<String>,
     pub(crate) place: Place,
+    /// The windows in which the stage is given the stream.
+    pub(crate) window: Option<WindowDecl>,
+    /// Whether the text names some, be they right or wrong.
+    pub(crate) is_windowed: bool,
 }
 
 impl StageDecl {
@@ -96,10 +100,16 @@ fn with_tables(code: Code, inputs: &[Wire]) -> Code {
 }
 
 fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
-    let Some(child) = node.child("in") else { return Vec::new() };
-    if child.children.is_some() {
-        problems.at(child.place, ShapeProblem::ExtraBlock { node: child.name.clone() });
-    }
+    let inputs = node.children.iter().flatten().filter(|child| child.name == "in");
+    inputs.flat_map(|child| wires_of(child, problems)).collect()
+}
+
+/// The streams of one `in`. Its block says in which windows they are taken.
+fn wires_of(child: &Node, problems: &mut Problems) -> Vec<Wire> {
+    let any_props = Form { takes: Takes::Any, props: &[], children: Children::Once(&["window"]) };
+    any_props.check_children(child, "`in`", problems);
+    let window = WindowDecl::read(child, problems);
+    let is_windowed = child.child("window").is_some();
     if child.args.is_empty() && child.props.is_empty() {
         let (node, needs) = (child.name.clone(), "a stream".to_owned());
         let example = "in \"orders\"` or `in rows=\"orders\" table=\"customers\"";
@@ -107,7 +117,7 @@ fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
     }
     let mut wire = |port: Option<&str>, arg: &Arg| {
         let stream = form::string("in", arg, problems).map(str::to_owned);
-        Wire { port: port.map(str::to_owned), stream, place: arg.place }
+        Wire { port: port.map(str::to_owned), stream, place: arg.place, window: window.clone(), is_windowed }
     };
     let mut wires: Vec<Wire> = child.args.iter().map(|arg| wire(None, arg)).collect();
     wires.extend(child.props.iter().map(|prop| wire(Some(&prop.name), &prop.arg)));

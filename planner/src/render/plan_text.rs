@@ -1,10 +1,11 @@
 //! The plan as text: sources, units with their stages, sinks.
 
 use super::words;
-use crate::plan::{Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage};
+use crate::plan::{EventTime, Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage, Window, WindowKind};
 use crate::quantity;
 use crate::units::{Boundary, Branch, Unit};
 use crate::visible;
+use arrow_schema::Schema;
 
 /// What a run would do, for people. The last line ends with a line break.
 pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
@@ -13,6 +14,11 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
         lines.push(format!("\nsource {}  {}", source.name, words::location(&source.spec.location)));
         lines.push(format!("    {}", words::reading(&source.spec)));
         lines.push(format!("    {}", words::columns(&plan.stream(source.stream).schema)));
+        if let Some(EventTime { column, delay_ms }) = source.event_time {
+            let column = plan.stream(source.stream).schema.field(column).name().clone();
+            let delay = if delay_ms > 0 { format!(", delay {}", quantity::duration(delay_ms)) } else { String::new() };
+            lines.push(format!("    event time {column}{delay}"));
+        }
     }
     for (number, unit) in units.iter().enumerate() {
         lines.push(format!("\nunit {}  {}", number + 1, unit.runner));
@@ -83,7 +89,21 @@ fn input_line(plan: &Plan, stage: &Stage, input: &Input) -> String {
         let KeyGroups { columns, groups, hash } = key;
         format!(" by {} in {groups} groups ({hash})", words::names(&stream.schema, columns))
     });
-    format!("        {port}<- {}  {}{key}, reads {reads}", stream.name, input.class)
+    let window = input.window.as_ref().map_or(String::new(), |window| window_words(&stream.schema, window));
+    format!("        {port}<- {}  {}{key}{window}, reads {reads}", stream.name, input.class)
+}
+
+fn window_words(schema: &Schema, window: &Window) -> String {
+    let Window { kind, lateness_ms, time } = window;
+    let lateness = match lateness_ms {
+        0 => String::new(),
+        lateness => format!(", lateness {}", quantity::duration(*lateness)),
+    };
+    let of = match kind {
+        WindowKind::Session { by, .. } if !by.is_empty() => format!(" of {}", words::names(schema, by)),
+        _ => String::new(),
+    };
+    format!(" in windows ({kind}{of} by {}{lateness})", schema.field(time.column).name())
 }
 
 fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use flowc_demand::{
-    Ahead, ContentKeys, Datasets, Demand, KeyDeriver, Lineage, Locator, Lookup, NodeKey, PartitionedInputs, Request,
-    Selection, StoredPartition, Task, group_keys,
+    Ahead, ContentKeys, Datasets, Demand, Grid, KeyDeriver, Lineage, Locator, Lookup, NodeKey, Part, PartitionedInputs,
+    Request, SegmentClock, SegmentTimes, Selection, SourceColumn, StoredPartition, Task,
 };
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::{KeyGroups, Plan, Producer, StreamId};
+use flowc_planner::plan::{Plan, Producer, StreamId, WindowKind};
 use flowc_planner::stored_edges;
 
 /// Rows of every segment.
@@ -25,6 +25,8 @@ pub(crate) struct Segment {
     pub groups: BTreeMap<u64, u64>,
     /// Whether its rows are others.
     pub rows: u64,
+    /// The minutes of which it has rows.
+    pub minutes: Vec<i64>,
 }
 
 /// A stored column.
@@ -86,7 +88,9 @@ impl World {
     }
 
     pub(crate) fn datasets(&self, deriver: &KeyDeriver<'_>) -> Datasets {
-        deriver.datasets(&|producer| self.source_keys(producer, &BTreeSet::new()))
+        deriver.datasets(&|producer| self.source_keys(producer, &BTreeSet::new()), &|column, kind| {
+            Some(self.clocks(column, kind))
+        })
     }
 
     fn source_keys(&self, producer: Producer, unknown: &BTreeSet<usize>) -> Option<Vec<SegmentKeys>> {
@@ -98,6 +102,16 @@ impl World {
             Producer::Rejects { source } if !unknown.contains(&source) => Some(Vec::new()),
             _ => None,
         }
+    }
+
+    /// Each segment is a file.
+    fn clocks(&self, column: SourceColumn, kind: &WindowKind) -> Vec<SegmentClock> {
+        let clock = |(file, segment): (usize, &Segment)| {
+            let times = segment.minutes.iter().map(|minute| minute * 60_000);
+            let times = SegmentTimes::of(Grid::new(kind), times).into();
+            SegmentClock { file: file.to_string().into(), first_row: 0, times }
+        };
+        self.sources[&column.source].iter().enumerate().map(clock).collect()
     }
 
     fn stored(&self) -> Vec<bool> {
@@ -137,7 +151,8 @@ impl World {
         let all = Request { only: &[], until: &[], force: &[], verify: &[] };
         let selection = Selection::new(&self.plan, &all).unwrap();
         let deriver = self.deriver();
-        let datasets = deriver.datasets(&|producer| self.source_keys(producer, unknown));
+        let clocks = |column, kind: &WindowKind| Some(self.clocks(column, kind));
+        let datasets = deriver.datasets(&|producer| self.source_keys(producer, unknown), &clocks);
         let lineage = Lineage::of(&self.plan);
         let locator = Locator { plan: &self.plan, lineage: &lineage, datasets: &datasets, lookup: &*self };
         let demand = due(&Ahead::new(&self.plan, &selection), locator, &self.stored());
@@ -245,12 +260,16 @@ impl PartitionedInputs for &World {
         stream: StreamId,
         segment: usize,
         columns: &[usize],
-        key: &KeyGroups,
-        group: u64,
+        part: Part<'_>,
     ) -> Result<Option<StoredPartition<Stored>>, Infallible> {
         let deriver = self.deriver();
         let keys = match self.plan.stream(stream).producer {
             Producer::Source { source } => {
+                let group = match part {
+                    Part::Group { group, .. } => group,
+                    Part::Window { number, .. } => number as u64,
+                    Part::Sessions { group, .. } => group,
+                };
                 let version = self.sources[&source][segment].groups.get(&group).copied().unwrap_or_default();
                 let unchanged =
                     Segment { groups: BTreeMap::from([(0, version)]), ..self.sources[&source][segment].clone() };
@@ -258,7 +277,7 @@ impl PartitionedInputs for &World {
             }
             _ => self.datasets(&deriver).streams[&stream].segment(segment).unwrap(),
         };
-        let keys = group_keys(&keys, key, group);
+        let keys = part.keys(segment, &keys);
         let content = |&column: &usize| Stored(ContentDigest::new(hash_of("group", &keys.columns[column])));
         Ok(Some(StoredPartition { rows: ROWS, columns: columns.iter().map(content).collect() }))
     }

@@ -1,0 +1,106 @@
+"""Generated events with disorder, duplicates and late rows, and the windows that DuckDB finds in them."""
+
+import random
+import sys
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+DELAY, LATENESS = 5_000, 10_000
+START = 1_709_290_000_000
+
+
+def make() -> None:
+    chance = random.Random(7)
+    for name in ["a", "b", "c"]:
+        rows = []
+        for number in range(4000):
+            time = START + number * 97 + chance.randrange(-6_000, 0)
+            if chance.random() < 0.02:
+                time -= chance.randrange(0, 120_000)
+            rows.append((time, chance.choice("uvwxyz"), chance.randrange(100)))
+            if chance.random() < 0.05:
+                rows.append(rows[-1])
+        rows.insert(100, (None, "u", 1))
+        rows.insert(0, (-61_000, "old", 1))
+        table = pa.table(
+            {
+                "at": pa.array([row[0] for row in rows], pa.timestamp("ms")),
+                "user": [row[1] for row in rows],
+                "n": pa.array([row[2] for row in rows], pa.int64()),
+            }
+        )
+        pq.write_table(table, f"events-{name}.parquet", row_group_size=500)
+    clicks = [(START + number * 400, chance.choice("uvwxyz")) for number in range(900)]
+    times = pa.array([time for time, _ in clicks], pa.timestamp("ms"))
+    pq.write_table(pa.table({"at": times, "user": [user for _, user in clicks]}), "clicks.parquet")
+
+
+EVENTS = f"""
+create view events as
+select *, max(ms) over (
+    partition by filename order by file_row_number rows between unbounded preceding and 1 preceding
+) - {DELAY} as wm
+from (select *, epoch_ms("at") as ms from read_parquet('events-*.parquet', filename=true, file_row_number=true));
+"""
+
+
+def panes(size: int, slide: int) -> str:
+    """Every row with each window that it is in."""
+    return f"""
+    select e.*, w.start, w.start + {size} as stop
+    from events e, lateral (
+        select (floor(e.ms / {slide})::bigint - k) * {slide} as start from range({size // slide}) r(k)
+    ) w
+    where e.ms is not null
+    """
+
+
+def same(what: str, found: str, expected: str) -> None:
+    extra = duckdb.sql(f"select count(*) from (({found}) except all ({expected}))").fetchone()[0]
+    lost = duckdb.sql(f"select count(*) from (({expected}) except all ({found}))").fetchone()[0]
+    rows = duckdb.sql(f"select count(*) from ({expected})").fetchone()[0]
+    assert rows > 0, what
+    assert (extra, lost) == (0, 0), f"{what}: {extra} rows too many, {lost} too few, of {rows}"
+
+
+def check() -> None:
+    duckdb.sql("set timezone = 'UTC'")
+    duckdb.sql(EVENTS)
+    on_time = f"(wm is null or wm < stop + {LATENESS})"
+    bounds = 'epoch_ms("window-start") as start, epoch_ms("window-end") as stop'
+    for name, size, slide in [("tumbling", 60_000, 60_000), ("sliding", 60_000, 10_000)]:
+        same(
+            name,
+            f'select {bounds}, "user", "count" as c, "sum-n" as s from \'out/{name}.parquet\'',
+            f'select start, stop, "user", count(*) as c, sum(n) as s from ({panes(size, slide)}) where {on_time} group by all',
+        )
+    same(
+        "late",
+        'select epoch_ms("at") as ms, "user", n, epoch_ms("window-end") as stop, "late-by" as l, partition as p, position as i from \'out/late.parquet\'',
+        f'select ms, "user", n, stop, wm - stop, filename, file_row_number from ({panes(60_000, 60_000)}) where not {on_time}'
+        ' union all select ms, "user", n, null, null, filename, file_row_number from events where ms is null',
+    )
+    same(
+        "days",
+        f'select {bounds}, "count" as c from \'out/days.parquet\'',
+        """
+        select epoch_ms(day at time zone 'Europe/Oslo') as start,
+            epoch_ms((day + interval 1 day) at time zone 'Europe/Oslo') as stop, count(*) as c
+        from (
+            select date_trunc('day', make_timestamptz(ms * 1000) at time zone 'Europe/Oslo') as day, wm
+            from events where ms is not null
+        )
+        where wm is null or wm < epoch_ms((day + interval 1 day) at time zone 'Europe/Oslo')
+        group by all
+        """,
+    )
+    same(
+        "latest",
+        f'select {bounds}, epoch_ms("at") as ms, "user" from \'out/latest.parquet\'',
+        f'select start, stop, max(ms) as ms, "user" from ({panes(60_000, 60_000)}) where {on_time} group by start, stop, "user"',
+    )
+
+
+{"make": make, "check": check}[sys.argv[1]]()

@@ -1,0 +1,150 @@
+//! Event time and windows.
+
+/// What is wrong with an event time or a window.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, miette::Diagnostic)]
+pub enum WindowProblem {
+    /// The event time is a column that the source does not have.
+    #[error("the source `{source_name}` has no column `{column}`")]
+    #[diagnostic(code(flowc::event_time))]
+    UnknownColumn {
+        /// The source.
+        source_name: String,
+        /// As written.
+        column: String,
+        /// What there is.
+        #[help]
+        help: Option<String>,
+    },
+    /// The event time is a column of another type.
+    #[error("the event time `{column}` of the source `{source_name}` is {data_type}, which is no point in time")]
+    #[diagnostic(
+        code(flowc::event_time),
+        help("declare it in `schema`: `schema rest=\"infer\" {{ column \"{column}\" \"timestamp[ms]\" }}`, or a date")
+    )]
+    NotATime {
+        /// The source.
+        source_name: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// The windows of a stage whose rows have no event time.
+    #[error("the rows that the stage `{stage}` reads have no event time")]
+    #[diagnostic(code(flowc::window), help("write `event-time \"column\" delay=\"5s\"` in the source"))]
+    NoEventTime {
+        /// The stage.
+        stage: String,
+    },
+    /// A stage in between does not hand the event time on.
+    #[error("the event time does not reach the stage `{stage}`: {why}")]
+    #[diagnostic(code(flowc::window))]
+    TimeLost {
+        /// The stage with the window.
+        stage: String,
+        /// Which stage does what with it.
+        why: String,
+        /// What to do.
+        #[help]
+        help: &'static str,
+    },
+    /// Windows of an input that is taken row by row.
+    #[error("the input `{port}` of the stage `{stage}` is taken row by row, so that a window changes nothing")]
+    #[diagnostic(code(flowc::window), help("put the window on the stage that brings rows together"))]
+    RowWise {
+        /// The stage.
+        stage: String,
+        /// The input.
+        port: String,
+    },
+    /// Inputs of one stage that have other windows.
+    #[error("the inputs of the stage `{stage}` have different windows")]
+    #[diagnostic(code(flowc::window), help("give them one kind, size and lateness: their windows meet in pairs"))]
+    Different {
+        /// The stage.
+        stage: String,
+    },
+    /// An input without windows, beside one that has some.
+    #[error("the input `{port}` of the stage `{stage}` has no window, and another input has one")]
+    #[diagnostic(
+        code(flowc::window),
+        help("give it the same window in an `in` of its own; only an input that is taken whole can do without")
+    )]
+    Without {
+        /// The stage.
+        stage: String,
+        /// The input.
+        port: String,
+    },
+    /// Sessions of a column that is not there.
+    #[error("the input of the stage `{stage}` has no column `{column}`")]
+    #[diagnostic(code(flowc::window))]
+    SessionColumn {
+        /// The stage.
+        stage: String,
+        /// As written.
+        column: String,
+        /// What there is.
+        #[help]
+        help: Option<String>,
+    },
+    /// Sessions of a column whose values are no plain values.
+    #[error("sessions of `{column}`, which is {data_type}: values of a key are plain")]
+    #[diagnostic(code(flowc::window))]
+    NestedSession {
+        /// The column.
+        column: String,
+        /// Its type.
+        data_type: String,
+    },
+    /// Sessions of several inputs.
+    #[error("the stage `{stage}` has sessions of several inputs")]
+    #[diagnostic(
+        code(flowc::window),
+        help("rows make sessions, so those of two inputs do not meet; use tumbling or sliding windows")
+    )]
+    SeveralSessions {
+        /// The stage.
+        stage: String,
+    },
+    /// A column of the stage has the name of one that windows add.
+    #[error("the stage `{stage}` gives a column `{column}`, which windows add")]
+    #[diagnostic(code(flowc::window), help("rename or leave out the column in a `select@1` before the stage"))]
+    Taken {
+        /// The stage.
+        stage: String,
+        /// The column.
+        column: String,
+    },
+    /// A setting that a kind of window needs.
+    #[error("a {kind} window needs `{setting}`")]
+    #[diagnostic(code(flowc::window), help("write `{example}`"))]
+    Missing {
+        /// The kind.
+        kind: String,
+        /// The setting.
+        setting: &'static str,
+        /// How it may look.
+        example: &'static str,
+    },
+    /// A setting that means nothing to a kind of window.
+    #[error("`{setting}` means nothing to a {kind} window")]
+    #[diagnostic(code(flowc::window), help("write `{example}`"))]
+    Stray {
+        /// The kind.
+        kind: String,
+        /// The setting.
+        setting: String,
+        /// How it may look.
+        example: &'static str,
+    },
+    /// A sliding window that does not consist of whole steps.
+    #[error("a sliding window of {size} does not consist of whole steps of {slide}")]
+    #[diagnostic(code(flowc::window), help("make `size` a multiple of `slide`"))]
+    Undivided {
+        /// As written.
+        size: String,
+        /// As written.
+        slide: String,
+    },
+}

@@ -1,0 +1,177 @@
+//! Event time and windows: by which column the rows of an input are divided, and how.
+
+use arrow_schema::{DataType, TimeUnit};
+use serde::{Deserialize, Serialize};
+
+use crate::key::KeyHasher;
+use crate::quantity::duration;
+
+/// The event time of a source's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventTime {
+    /// Index of the column that holds it.
+    pub column: usize,
+    /// How far a row may be behind the latest row before it, in milliseconds.
+    pub delay_ms: u64,
+}
+
+/// The windows of an input: each invocation is given the rows of one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Which windows there are.
+    pub kind: WindowKind,
+    /// How long after its end a window still takes rows, in milliseconds of event time.
+    pub lateness_ms: u64,
+    /// The event time of the input's rows. `column` is a column of the input's stream.
+    pub time: EventTime,
+}
+
+/// Which windows there are. Lengths are in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WindowKind {
+    /// One after the other.
+    Tumbling {
+        /// How long each is.
+        size_ms: u64,
+        /// Where the first after 1970-01-01 UTC begins.
+        offset_ms: u64,
+    },
+    /// A row is in several.
+    Sliding {
+        /// How long each is: a multiple of the step.
+        size_ms: u64,
+        /// From the begin of one to the begin of the next.
+        slide_ms: u64,
+        /// Where the first after 1970-01-01 UTC begins.
+        offset_ms: u64,
+    },
+    /// Days, weeks or months of a time zone.
+    Calendar {
+        /// Which.
+        unit: CalendarUnit,
+        /// The zone's name, as in the IANA database.
+        zone: String,
+    },
+    /// From the first row to the last after which there is none for some time.
+    Session {
+        /// For how long.
+        gap_ms: u64,
+        /// Columns of the input's stream whose values have sessions of their own.
+        by: Vec<usize>,
+    },
+}
+
+/// A unit of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalendarUnit {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday.
+    Week,
+    /// From the first day to the last.
+    Month,
+}
+
+/// The first columns of what a stage gives that works on windows.
+pub const WINDOW_COLUMNS: [&str; 2] = ["window-start", "window-end"];
+
+impl Window {
+    /// The columns that decide which rows it has.
+    pub fn columns(&self) -> Vec<usize> {
+        let by: &[usize] = match &self.kind {
+            WindowKind::Session { by, .. } => by,
+            WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Calendar { .. } => &[],
+        };
+        let mut columns = [by, &[self.time.column]].concat();
+        columns.sort_unstable();
+        columns.dedup();
+        columns
+    }
+
+    /// Whether its rows decide where it begins and ends.
+    pub fn is_session(&self) -> bool {
+        matches!(self.kind, WindowKind::Session { .. })
+    }
+
+    /// Whether two inputs have the same windows, so that those of one can meet those of the other.
+    pub fn matches(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.lateness_ms == other.lateness_ms
+    }
+}
+
+impl Window {
+    /// Adds all that decides which rows of a segment a window has.
+    pub fn hash_into(&self, hasher: &mut KeyHasher) {
+        let Self { kind, lateness_ms, time: EventTime { column: _, delay_ms } } = self;
+        kind.hash_into(hasher);
+        hasher.number(*lateness_ms).number(*delay_ms);
+    }
+}
+
+impl WindowKind {
+    /// Adds all that decides where windows begin and end.
+    pub fn hash_into(&self, hasher: &mut KeyHasher) {
+        match self {
+            WindowKind::Tumbling { size_ms, offset_ms } => {
+                hasher.bytes(b"tumbling").number(*size_ms).number(*offset_ms);
+            }
+            WindowKind::Sliding { size_ms, slide_ms, offset_ms } => {
+                hasher.bytes(b"sliding").number(*size_ms).number(*slide_ms).number(*offset_ms);
+            }
+            WindowKind::Calendar { unit, zone } => {
+                hasher.bytes(b"calendar").number(*unit as u64).bytes(zone.as_bytes());
+            }
+            // Which columns they are is in the keys of rows.
+            WindowKind::Session { gap_ms, by } => {
+                hasher.bytes(b"session").number(*gap_ms).number(by.len() as u64);
+            }
+        }
+    }
+}
+
+/// Whether values of a type are points in time.
+pub fn is_time(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
+}
+
+/// The type of a window's bounds: whole milliseconds, in the zone of the event time. Nanoseconds would not reach far enough.
+pub fn bound_type(time: &DataType) -> DataType {
+    match time {
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
+            DataType::Timestamp(TimeUnit::Millisecond, zone.clone())
+        }
+        DataType::Timestamp(_, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+        _ => DataType::Timestamp(TimeUnit::Millisecond, None),
+    }
+}
+
+impl std::fmt::Display for WindowKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let offset = match self {
+            WindowKind::Tumbling { size_ms, offset_ms } => {
+                write!(f, "tumbling {}", duration(*size_ms))?;
+                *offset_ms
+            }
+            WindowKind::Sliding { size_ms, slide_ms, offset_ms } => {
+                write!(f, "sliding {} every {}", duration(*size_ms), duration(*slide_ms))?;
+                *offset_ms
+            }
+            WindowKind::Calendar { unit, zone } => {
+                let unit = match unit {
+                    CalendarUnit::Day => "days",
+                    CalendarUnit::Week => "weeks",
+                    CalendarUnit::Month => "months",
+                };
+                write!(f, "{unit} of {zone}")?;
+                0
+            }
+            WindowKind::Session { gap_ms, by: _ } => {
+                write!(f, "sessions with gaps of {}", duration(*gap_ms))?;
+                0
+            }
+        };
+        if offset > 0 { write!(f, " from {}", duration(offset)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,165 @@
+//! `event-time "at" delay="5s"` and `window "tumbling" size="1m" lateness="10s"`.
+
+use crate::diagnostic::{Problems, WindowProblem, suggest};
+use crate::place::Place;
+use crate::plan::{CalendarUnit, WindowKind};
+use crate::quantity;
+use crate::read::form::{self, Form, Takes};
+use crate::syntax::{Arg, Node};
+
+/// About a century: sums of such lengths and of points in time stay far from the ends of 64 bits.
+const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
+
+/// The event time of a source, as declared.
+#[derive(Debug)]
+pub(crate) struct EventTimeDecl {
+    pub(crate) column: String,
+    pub(crate) delay_ms: u64,
+    /// Of the column's name.
+    pub(crate) place: Place,
+}
+
+/// The windows of an input, as declared.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowDecl {
+    pub(crate) kind: WindowKind,
+    /// The columns that have sessions of their own.
+    pub(crate) by: Vec<(String, Place)>,
+    pub(crate) lateness_ms: u64,
+    pub(crate) place: Place,
+}
+
+/// A kind of windows: its name, the settings that it needs and those that it may have beside, and how it may look.
+struct KindForm {
+    name: &'static str,
+    needs: &'static [&'static str],
+    may: &'static [&'static str],
+    example: &'static str,
+}
+
+const KINDS: [KindForm; 4] = [
+    KindForm { name: "tumbling", needs: &["size"], may: &["offset"], example: "window \"tumbling\" size=\"1m\"" },
+    KindForm {
+        name: "sliding",
+        needs: &["size", "slide"],
+        may: &["offset"],
+        example: "window \"sliding\" size=\"1m\" slide=\"10s\"",
+    },
+    KindForm {
+        name: "calendar",
+        needs: &["size"],
+        may: &["zone"],
+        example: "window \"calendar\" size=\"1d\" zone=\"Europe/Oslo\"",
+    },
+    KindForm { name: "session", needs: &["gap"], may: &["by"], example: "window \"session\" gap=\"30m\" by=\"user\"" },
+];
+const FORM: Form = Form {
+    takes: Takes::One(KINDS[0].example),
+    props: &["size", "slide", "offset", "zone", "gap", "by", LATENESS],
+    ..Form::LEAF
+};
+const LATENESS: &str = "lateness";
+const DELAY: &str = "delay";
+
+impl EventTimeDecl {
+    /// That of a source, if it has one.
+    pub(crate) fn read(source: &Node, problems: &mut Problems) -> Option<Self> {
+        let node = source.child("event-time")?;
+        let takes = Takes::One("event-time \"at\" delay=\"5s\"");
+        Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
+        let arg = node.args.first()?;
+        let column = form::string("event-time", arg, problems)?.to_owned();
+        let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| length(DELAY, arg, problems))?;
+        Some(Self { column, delay_ms, place: arg.place })
+    }
+}
+
+impl WindowDecl {
+    /// Those that a block of `in` names, if it has one.
+    pub(crate) fn read(input: &Node, problems: &mut Problems) -> Option<Self> {
+        let node = input.child("window")?;
+        FORM.check(node, "`window`", problems);
+        let arg = node.args.first()?;
+        let name = form::string("window", arg, problems)?;
+        let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
+            let help = suggest(name, KINDS.iter().map(|kind| kind.name)).unwrap_or_default();
+            form::bad_value("kind of window", arg, help, problems);
+            return None;
+        };
+        let before = problems.len();
+        kind.check(node, problems);
+        let lateness_ms = node.prop(LATENESS).map_or(Some(0), |arg| length(LATENESS, arg, problems));
+        let read = (problems.len() == before).then(|| kind.read(node, problems))??;
+        let by = node.props.iter().filter(|prop| prop.name == "by");
+        let by = by.filter_map(|prop| Some((form::string("by", &prop.arg, problems)?.to_owned(), prop.arg.place)));
+        Some(Self { kind: read, by: by.collect(), lateness_ms: lateness_ms?, place: node.place })
+    }
+}
+
+impl KindForm {
+    /// Says which settings are missing, and which mean nothing here.
+    fn check(&self, node: &Node, problems: &mut Problems) {
+        let (kind, example) = (|| self.name.to_owned(), self.example);
+        for setting in self.needs.iter().copied().filter(|setting| node.prop(setting).is_none()) {
+            problems.at(node.place, WindowProblem::Missing { kind: kind(), setting, example });
+        }
+        let is_known = |name: &str| name == LATENESS || self.needs.contains(&name) || self.may.contains(&name);
+        let stray = node.props.iter().filter(|prop| FORM.props.contains(&prop.name.as_str()) && !is_known(&prop.name));
+        for prop in stray {
+            let setting = prop.name.clone();
+            problems.at(prop.arg.place, WindowProblem::Stray { kind: kind(), setting, example });
+        }
+    }
+
+    fn read(&self, node: &Node, problems: &mut Problems) -> Option<WindowKind> {
+        if self.name == "calendar" {
+            return calendar(node, problems);
+        }
+        if let Some(gap) = node.prop("gap") {
+            return Some(WindowKind::Session { gap_ms: length("gap", gap, problems)?, by: Vec::new() });
+        }
+        let size_ms = length("size", node.prop("size")?, problems)?;
+        let offset_ms = node.prop("offset").map_or(Some(0), |arg| length("offset", arg, problems))?;
+        let Some(slide) = node.prop("slide") else {
+            return Some(WindowKind::Tumbling { size_ms, offset_ms: offset_ms % size_ms });
+        };
+        let slide_ms = length("slide", slide, problems)?;
+        if !size_ms.is_multiple_of(slide_ms) {
+            let (size, slide_text) = (quantity::duration(size_ms), quantity::duration(slide_ms));
+            problems.at(slide.place, WindowProblem::Undivided { size, slide: slide_text });
+            return None;
+        }
+        Some(WindowKind::Sliding { size_ms, slide_ms, offset_ms: offset_ms % slide_ms })
+    }
+}
+
+fn calendar(node: &Node, problems: &mut Problems) -> Option<WindowKind> {
+    let size = node.prop("size")?;
+    let unit = match form::string("size", size, problems)? {
+        "1d" => CalendarUnit::Day,
+        "1w" => CalendarUnit::Week,
+        "1mo" => CalendarUnit::Month,
+        _ => {
+            form::bad_value("size of a calendar window", size, "\"1d\", \"1w\" or \"1mo\"", problems);
+            return None;
+        }
+    };
+    let Some(arg) = node.prop("zone") else { return Some(WindowKind::Calendar { unit, zone: "UTC".to_owned() }) };
+    let zone = form::string("zone", arg, problems)?;
+    if zone.parse::<chrono_tz::Tz>().is_err() {
+        form::bad_value("time zone", arg, "a name of the IANA database, such as \"Europe/Oslo\" or \"UTC\"", problems);
+        return None;
+    }
+    Some(WindowKind::Calendar { unit, zone: zone.to_owned() })
+}
+
+/// A length of time that is not zero.
+fn length(what: &'static str, arg: &Arg, problems: &mut Problems) -> Option<u64> {
+    let text = form::string(what, arg, problems)?;
+    let read = quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length));
+    if read.is_none() {
+        let help = "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out";
+        form::bad_value("duration", arg, help, problems);
+    }
+    read
+}
