@@ -19,12 +19,13 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 5] = [
+pub const FEATURES: [Feature; 6] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
         ..feature("containers", cfg!(feature = "containers"))
     },
+    Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
     feature("wasi", cfg!(feature = "wasi")),

@@ -13,6 +13,7 @@ mod sites;
 mod stages;
 mod test;
 mod tidy;
+mod vulkan;
 mod wheel;
 pub mod workspace;
 
@@ -33,6 +34,7 @@ Tasks:
   wheel           Build one wheel with the program and the Python package
   install [ENV]   Install that wheel into a Python environment
   corpus          Gather the text of the crates in Cargo.lock into target/corpus
+  vulkan          Unpack a Vulkan driver for the CPU, and print the program to run others with it, for FLOWC_VULKAN
   tidy            Check what the architecture asks for and compilers do not see
 ";
 
@@ -59,6 +61,7 @@ pub fn dispatch(arguments: &[&str]) -> Result<()> {
         ["wheel"] => wheel::run(&Workspace::find()?),
         ["install"] => wheel::install(&Workspace::find()?, None),
         ["install", environment] => wheel::install(&Workspace::find()?, Some(environment)),
+        ["vulkan"] => print_help(&format!("{}\n", vulkan::program(&Workspace::find()?)?.display())),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["bench", arguments @ ..] => bench(&Workspace::find()?, arguments),
         other => bail!("`{}` is no task; `cargo xtask --help` lists them", other.join(" ")),

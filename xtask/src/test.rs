@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use crate::containers::Engine;
 use crate::lints::{self, Clippy};
 use crate::workspace::{GUESTS, Workspace};
-use crate::{process, python, setup, sites, tidy, wheel};
+use crate::{process, python, setup, sites, tidy, vulkan, wheel};
 
 /// `cargo xtask test --help`.
 pub(crate) const HELP: &str = "\
@@ -26,6 +26,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     setup::tools(workspace)?;
     let uv = python::uv(workspace)?;
     let engine = Engine::find(workspace)?;
+    let vulkan = vulkan::program(workspace)?;
     setup::add_targets(workspace, &[&sites::target()])?;
     let mut outcomes = vec![
         ("tidy".to_owned(), tidy::run(workspace)),
@@ -34,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     let python =
         python::commands(workspace, &uv).into_iter().map(|(name, command)| Check::new(name, process::run, command));
     for Check { name, run, mut command } in checks(workspace, long)?.into_iter().chain(python) {
-        command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host);
+        command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host).env("FLOWC_VULKAN", &vulkan);
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
         }
@@ -94,7 +95,7 @@ fn checks(workspace: &Workspace, long: bool) -> Result<Vec<Check>> {
 
 /// Sets of features that flowc must compile with: none, and each alone. The default is what all tests are compiled with.
 fn feature_sets(long: bool) -> Vec<&'static str> {
-    let alone = ["containers", "otlp", "processes", "python", "wasi", "workers"];
+    let alone = ["containers", "gpu", "otlp", "processes", "python", "wasi", "workers"];
     [""].into_iter().chain(alone.into_iter().filter(|_| long)).collect()
 }
 

@@ -1,5 +1,8 @@
 //! What a stage runs. This is the planner's list of kinds of stages; `read/code.rs` says how the text names them.
 
+use std::collections::BTreeMap;
+
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 /// What a stage runs, as the text names it.
@@ -34,6 +37,32 @@ pub enum Code {
         /// Which of the program's stages; nothing where there is but one.
         entry: String,
     },
+    /// A kernel in WGSL.
+    Wgsl {
+        /// The file, relative to the pipeline's folder unless absolute.
+        path: String,
+        /// How the names of the kernel and the columns of the input go together.
+        columns: KernelColumns,
+    },
+}
+
+/// What the text says of a kernel's columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KernelColumns {
+    /// Columns of the input by the kernel's names for them, where these differ.
+    pub bind: BTreeMap<String, String>,
+    /// Types of written columns that WGSL has no name for.
+    pub gives: BTreeMap<String, DataType>,
+    /// Columns of the input that are not passed on.
+    pub drops: Vec<String>,
+}
+
+impl std::fmt::Display for KernelColumns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.bind.iter().try_for_each(|(name, column)| write!(f, " bind {name}=\"{column}\""))?;
+        self.gives.iter().try_for_each(|(name, data_type)| write!(f, " gives {name}={data_type}"))?;
+        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))
+    }
 }
 
 impl Code {
@@ -43,13 +72,14 @@ impl Code {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
+            Code::Wgsl { .. } => "gpu",
         }
     }
 
     /// What the program that it is a stage of is found by, if that is not flowc itself.
     pub fn program(&self) -> Option<&str> {
         match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::Wgsl { .. } => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
         }
@@ -89,6 +119,7 @@ impl std::fmt::Display for Code {
             Code::Python { dir, entry } => write!(f, "python {dir}{}", Entry(entry)),
             Code::Container { dir, entry } => write!(f, "container {dir}{}", Entry(entry)),
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
+            Code::Wgsl { path, columns } => write!(f, "wgsl {path}{columns}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::form::{self, Children, Form, Takes};
 use crate::diagnostic::{Problems, StageProblem, either, list};
-use crate::plan::{Code, is_server};
+use crate::plan::{Code, KernelColumns, is_server};
 use crate::syntax::{Arg, Node};
 
 /// A node that names code.
@@ -30,7 +30,7 @@ const FETCH: &str = "copy the code to this machine first, and name its path";
 const REFER: &str = "name the image as Docker and Podman do, without a scheme: `registry.example/name:tag`";
 
 /// All of them.
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind { node: "std", example: "std \"count@1\"", value: Value::Name, entry: None, code: |name, _| Code::Std(name) },
     Kind {
         node: "wasm",
@@ -67,10 +67,17 @@ const KINDS: [Kind; 6] = [
         entry: Some(any_entry),
         code: |reference, entry| Code::Image { reference, entry },
     },
+    Kind {
+        node: "wgsl",
+        example: "wgsl \"kernel.wgsl\"",
+        value: Value::Path(FETCH),
+        entry: None,
+        code: |path, _| Code::Wgsl { path, columns: KernelColumns::default() },
+    },
 ];
 
 /// Nodes that are to name code one day.
-const RESERVED: [&str; 2] = ["wgsl", "sql"];
+const RESERVED: [&str; 1] = ["sql"];
 
 /// The names of all nodes that name code.
 const NAMES: [&str; KINDS.len()] = {

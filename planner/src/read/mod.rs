@@ -3,6 +3,7 @@
 mod code;
 pub(crate) mod form;
 mod format;
+mod kernel;
 mod schema;
 mod secret;
 mod sink;

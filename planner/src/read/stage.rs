@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Name, Taken, code, form, secret};
+use super::{Name, Taken, code, form, kernel, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
@@ -13,12 +13,15 @@ use crate::syntax::{Arg, Node, Value};
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
-const SETTINGS: [&str; 8] = ["in", "config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const SETTINGS: [&str; 9] =
+    ["in", "config", "isolate", "cache", "timeout", "memory", "cpus", "serialization", kernel::DROPS];
+/// Nodes that may be repeated.
+const MANY: [&str; 1 + kernel::MANY.len()] = form::joined(&["secret"], &kernel::MANY);
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::OnceAndMany(&ONCE, &["secret"]),
+    children: Children::OnceAndMany(&ONCE, &MANY),
 };
 
 /// A stage, as declared.
@@ -54,7 +57,10 @@ impl StageDecl {
         let name = super::name(&node, taken, problems);
         let label = name.as_ref().map_or("?", |name| &name.text);
         let inputs = wires(&node, problems);
-        let code = code::read(&node, label, FORM.children, problems).map(|(code, arg)| (code, arg.place));
+        let mut code = code::read(&node, label, FORM.children, problems).map(|(code, arg)| (code, arg.place));
+        if let Some((code, _)) = &mut code {
+            kernel::add_columns(&node, label, code, problems);
+        }
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
@@ -156,11 +162,14 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
     if let (Isolate::Process, true, Some(arg)) = (isolate, is_contained, arg) {
         problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
     }
+    if let (Isolate::Process | Isolate::Container, Some(Code::Wgsl { .. }), Some(arg)) = (isolate, code, arg) {
+        problems.at(arg.place, StageProblem::OnDevice { stage: stage.to_owned() });
+    }
 }
 
 /// Says that more processors are of no use to a stage.
 fn check_cpus(node: &Node, stage: &str, code: Option<&Code>, problems: &mut Problems) {
-    if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.is_component())) {
+    if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.program().is_none())) {
         problems.at(child.place, StageProblem::OneThread { stage: stage.to_owned(), code: code.to_string() });
     }
 }

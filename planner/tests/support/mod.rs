@@ -26,6 +26,7 @@ fn name(code: &Code) -> &str {
         Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => {
             name
         }
+        Code::Wgsl { path, .. } => path,
     }
 }
 
@@ -138,7 +139,8 @@ fn describe(question: &Question) -> Result<Description, Problem> {
     let name = name(&question.code);
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
-    let mut description = Description { inputs: vec![], outputs: vec![], partial: None, parts: 1 };
+    let mut description =
+        Description { inputs: vec![], outputs: vec![], partial: None, parts: 1, runner: BTreeMap::new() };
     match name {
         "tokenize@1" => {
             let read = column(&inputs[0], config["column"].as_str().unwrap(), "/column")?;
