@@ -49,6 +49,8 @@ impl fmt::Display for Sort {
 pub struct Limits {
     /// Bytes of a buffer that a kernel is bound to.
     pub binding: u64,
+    /// Bytes of any buffer.
+    pub buffer: u64,
     /// Buffers that a kernel may have beside uniforms.
     pub buffers: u32,
     /// Workgroups of a dispatch.
@@ -134,6 +136,7 @@ pub(crate) mod tests {
     pub(crate) fn adapter(name: &str, sort: Sort) -> Adapter {
         let limits = Limits {
             binding: 128 << 20,
+            buffer: 1 << 30,
             buffers: 16,
             groups: 65_535,
             invocations: 1024,

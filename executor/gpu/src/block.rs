@@ -104,7 +104,7 @@ impl Work {
     /// What the kernel writes. A block that does not fit is halved, as far as rows can be.
     fn raw(&self, block: &Block, timeout: Option<Duration>) -> Result<Raw, BlockFault> {
         let can_halve = self.is_row_wise() && block.rows > 1;
-        let outcome = match self.does_not_fit(block)? {
+        let outcome = match self.does_not_fit(block) {
             Some(_) if can_halve => return self.raw_in_halves(block, timeout),
             Some(what) => return Err(BlockFault::Stage(what)),
             None => self.tried(block, timeout),
@@ -197,25 +197,31 @@ impl Work {
     }
 
     /// What of a block the adapter can't take, in words.
-    fn does_not_fit(&self, block: &Block) -> Result<Option<String>, BlockFault> {
+    fn does_not_fit(&self, block: &Block) -> Option<String> {
         let limits = self.adapter.limits;
         if block.rows > limits.groups as usize * self.build.workgroup as usize {
-            return Ok(Some(format!(
+            return Some(format!(
                 "a block has {} rows, and `{}` takes {} workgroups of {}: give the kernel a larger `@workgroup_size`",
                 block.rows, self.adapter.name, limits.groups, self.build.workgroup
-            )));
+            ));
         }
         let bytes = |contents: Contents| match contents {
             Contents::Input { column, .. } => flowc_runner::row_bytes(&**block.column(&self.bound, column)),
             Contents::Output { .. } | Contents::Mask => block.rows as u64 * self.row_bytes(contents),
             _ => 0,
         };
-        let large = self.build.buffers.iter().find(|buffer| bytes(buffer.contents) > limits.binding);
-        Ok(large.map(|buffer| {
-            let (what, bytes) = (self.described(buffer.contents), size(bytes(buffer.contents)));
-            let (most, name) = (size(limits.binding), &self.adapter.name);
+        let too_large = |what: String, bytes: u64, most: u64| {
+            let ([bytes, most], name) = ([bytes, most].map(size), &self.adapter.name);
             format!("{what} has {bytes} in {} rows that go together, and `{name}` takes {most}", block.rows)
-        }))
+        };
+        let large = self.build.buffers.iter().find(|buffer| bytes(buffer.contents) > limits.binding);
+        if let Some(buffer) = large {
+            let what = self.described(buffer.contents);
+            return Some(too_large(what, bytes(buffer.contents), limits.binding));
+        }
+        // What is written is read back as one.
+        let written: u64 = self.outputs().map(bytes).sum();
+        (written > limits.buffer / 2).then(|| too_large("what is written".to_owned(), written, limits.buffer / 2))
     }
 
     fn described(&self, contents: Contents) -> String {

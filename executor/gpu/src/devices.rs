@@ -1,11 +1,12 @@
 //! The one device of this process, the programs that it has compiled, and how much may be on it at once.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 
 use flowc_kernel::Build;
+use flowc_runner::Outlet;
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
 use crate::device::{Device, DeviceFault, Program};
 use crate::vulkan;
@@ -21,12 +22,13 @@ type Open = Box<dyn Fn(&Adapter) -> Result<Arc<dyn Device>, DeviceFault> + Send 
 
 /// The device of this process.
 pub(crate) struct Devices {
-    pub(crate) adapters: Arc<Adapters>,
+    adapters: Arc<Adapters>,
     open: Open,
     state: Mutex<State>,
     admission: Admission,
     /// Builds whose results were found not to depend on how rows are grouped.
     compared: Mutex<HashSet<[u8; 32]>>,
+    warned: Once,
 }
 
 #[derive(Default)]
@@ -59,7 +61,7 @@ impl Devices {
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
         let (state, admission, compared) = Default::default();
-        Self { adapters, open, state, admission, compared }
+        Self { adapters, open, state, admission, compared, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.
@@ -81,6 +83,19 @@ impl Devices {
             state.adapter = Some(self.adapters.chosen()?);
         }
         Ok(state.adapter.clone().expect("an adapter was chosen"))
+    }
+
+    /// Says that kernels run on the processor, once, where nobody asked for that.
+    pub(crate) fn warn_of_cpu(&self, adapter: &Adapter, outlet: &mut dyn Outlet) {
+        if adapter.sort == Sort::Cpu && self.adapters.is_picked() {
+            self.warned.call_once(|| {
+                let message = format!(
+                    "there is no GPU: kernels run on the CPU by `{}`; say `--gpu cpu` if that is meant",
+                    adapter.name
+                );
+                outlet.log("warn", &message);
+            });
+        }
     }
 
     /// A program, compiled where the device has not compiled it.

@@ -74,13 +74,7 @@ impl KernelInstance {
         let problem = |message: String| StageFault::Problem { message, config_path: None };
         let known = known.ok_or_else(|| problem(format!("there is no kernel {}", invocation.digest.short())))?;
         let adapter = devices.adapter().map_err(problem)?;
-        if adapter.sort == Sort::Cpu && devices.adapters.is_picked() {
-            let name = &adapter.name;
-            outlet.log(
-                "warn",
-                &format!("there is no GPU: the kernel runs on the CPU by `{name}`; say `--gpu cpu` if that is meant"),
-            );
-        }
+        devices.warn_of_cpu(&adapter, &mut *outlet);
         let work = work(known, devices, adapter, invocation).map_err(problem)?;
         Ok(Self {
             stage: invocation.stage.clone(),
@@ -132,9 +126,9 @@ impl KernelInstance {
         let made = made.map_err(|fault| self.failed(fault))?;
         let mut start = 0;
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
-            let batch = self.output(batch, &made, start).map_err(|message| self.error(message))?;
-            start += batch.1;
-            self.outlet.emit(0, batch.0)?;
+            let output = self.output(batch, &made, start).map_err(|message| self.error(message))?;
+            start += batch.rows();
+            self.outlet.emit(0, output)?;
         }
         Ok(())
     }
@@ -151,8 +145,8 @@ impl KernelInstance {
         Ok(Block { columns, rows, first })
     }
 
-    /// What comes of a batch, whose rows begin there in what was made of its block; and how many rows these were.
-    fn output(&self, batch: &Batch, made: &Made, start: usize) -> Result<(Batch, usize), String> {
+    /// What comes of a batch, whose rows begin there in what was made of its block.
+    fn output(&self, batch: &Batch, made: &Made, start: usize) -> Result<Batch, String> {
         let rows = batch.rows();
         let port = &self.outputs[0];
         let mut written = made.columns.iter();
@@ -164,11 +158,10 @@ impl KernelInstance {
             column.filter(|_| *needed)
         });
         let all = Batch::new(rows, columns.collect::<Vec<_>>());
-        let kept = match &made.mask {
-            Some(mask) => all.select(&Selection::Mask(mask.slice(start, rows))).map_err(|error| error.to_string())?,
-            None => all,
-        };
-        Ok((kept, rows))
+        match &made.mask {
+            Some(mask) => all.select(&Selection::Mask(mask.slice(start, rows))).map_err(|error| error.to_string()),
+            None => Ok(all),
+        }
     }
 
     fn error(&self, message: String) -> StageError {

@@ -8,7 +8,7 @@ use flowc_platform::processor_kind;
 
 use crate::adapter::{Adapter, Limits, Sort};
 
-/// Iterations that llvmpipe lets an invocation take is 65,535; it ends longer loops without an error.
+/// Iterations of an invocation on llvmpipe, which ends loops after 65,535 without an error.
 const LLVMPIPE: u32 = 60_000;
 
 /// What a future gives. Those of native adapters are ready when they are made.
@@ -50,6 +50,7 @@ fn described(adapter: &wgpu::Adapter) -> Adapter {
     let (limits, features) = (adapter.limits(), adapter.features());
     let limits = Limits {
         binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+        buffer: limits.max_buffer_size,
         buffers: limits.max_storage_buffers_per_shader_stage,
         groups: limits.max_compute_workgroups_per_dimension,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),

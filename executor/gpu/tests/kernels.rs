@@ -234,3 +234,31 @@ fn a_boundary_brings_out_what_was_pushed() {
         assert_eq!(rows_out(&module("y[at.x] = x[batch.rows - 1u - at.x];")), (0, 1), "it waits for its segment");
     });
 }
+
+/// Kilobytes of memory of this process.
+fn memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+#[test]
+fn many_blocks_take_no_more_memory_than_few() {
+    with_driver("many_blocks_take_no_more_memory_than_few", || {
+        let runner = Runner::new();
+        let keeper = flowc_runner::conformance::Keeper { kept: Arc::default(), fail_at: usize::MAX };
+        let kept = keeper.kept.clone();
+        let mut instance = over_numbers(&runner, &module("y[at.x] = x[at.x];")).open(keeper);
+        let mut blocks = |count: usize| {
+            for _ in 0..count {
+                instance.push(0, Batch::new(1000, vec![Some(numbers(1000))])).unwrap();
+                instance.boundary().unwrap();
+                kept.lock().unwrap().batches.clear();
+            }
+            memory()
+        };
+        let few = blocks(100);
+        let many = blocks(if std::env::var_os("FLOWC_LONG").is_some() { 10_000 } else { 400 });
+        assert!(many < few + (16 << 10), "{few} kB after 100 blocks, {many} kB in the end");
+    });
+}
