@@ -113,10 +113,18 @@ impl<'a> Run<'a> {
         self.pipeline.file_name().unwrap().to_string_lossy().into_owned()
     }
 
+    fn has_kernels(&self) -> bool {
+        files(self.pipeline).keys().any(|name| name.ends_with(".wgsl"))
+    }
+
     /// Standard output of flowc with the test's arguments.
     fn flowc(&self, arguments: &[&str]) -> String {
         let own = fs::read_to_string(self.pipeline.join("test.args")).unwrap_or_default();
-        let output = self.project.flowc(arguments).args(own.lines()).output().unwrap();
+        let mut flowc = match self.has_kernels() {
+            true => self.project.flowc_with_vulkan(arguments),
+            false => self.project.flowc(arguments),
+        };
+        let output = flowc.args(own.lines()).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: flowc {arguments:?}: {errors}", self.name());
         String::from_utf8(output.stdout).unwrap()

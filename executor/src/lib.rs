@@ -51,6 +51,9 @@ pub use features::{FEATURES, Feature};
 /// The engine that stages in containers need.
 #[cfg(feature = "containers")]
 pub use flowc_container as containers;
+/// The adapters that kernels run on.
+#[cfg(feature = "gpu")]
+pub use flowc_gpu as gpu;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 #[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where things are and how to go about them. None of it enters a key.
+/// Where things are and how to go about them. None of it enters a key, but for the adapter of kernels whose numbers depend on it.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The pipeline's main file.
@@ -32,6 +32,8 @@ pub struct Options {
     pub require_isolation: bool,
     /// Files of credentials of workers: they execute components in the place of this process.
     pub workers: Vec<PathBuf>,
+    /// The adapter that kernels run on: a part of its name, `cpu` or `none`. The best one where nothing is said.
+    pub gpu: Option<String>,
 }
 
 /// Which part of a pipeline to run.

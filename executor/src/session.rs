@@ -71,6 +71,7 @@ impl Session {
         // What is there of code the plan tells; until then all of it is relied on.
         let _code = store.rely_on_all_code()?;
         let mut planned = Planning { options: &self.options, store, runners, observer, compilations, pin }.plan()?;
+        planned.add_devices(runners);
         if purpose == Purpose::Run {
             self.check_isolation(&planned.plan)?;
         }

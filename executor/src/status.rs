@@ -61,6 +61,13 @@ pub enum Reason {
         #[serde(default)]
         parts: Vec<String>,
     },
+    /// The device that decides the last bits of its numbers is another than in the last run, or its driver is.
+    Device {
+        /// The device then, with its driver.
+        before: String,
+        /// The device now.
+        now: String,
+    },
     /// A value of its config is another than in the last run.
     Config {
         /// JSON pointer to the value.
@@ -224,6 +231,7 @@ mod tests {
         let all = vec![
             Reason::NeverRan,
             Reason::Code { before: "a".into(), now: "b".into(), parts: names() },
+            Reason::Device { before: "a".into(), now: "b".into() },
             Reason::Config { path: "/a".into(), before: None, now: Some("1".into()) },
             Reason::Secrets { before: vec![], now: names() },
             Reason::Open { without: "filter".into() },

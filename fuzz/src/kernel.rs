@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use flowc_kernel::{Kernel, Settings, Source};
-use flowc_planner::plan::OutputColumn;
+use flowc_kernel::{Kernel, Source};
+use flowc_planner::plan::{KernelColumns, OutputColumn};
 
 pub(crate) fn build(bytes: &[u8]) {
     let source = Source::new("fuzz.wgsl", &String::from_utf8_lossy(bytes));
@@ -13,7 +13,7 @@ pub(crate) fn build(bytes: &[u8]) {
         Err(problems) => return assert!(problems.iter().all(|problem| !problem.to_string().is_empty())),
     };
     let schema = schema();
-    let settings = Settings { drops: vec!["w".to_owned()], ..Settings::default() };
+    let settings = KernelColumns { drops: vec!["w".to_owned()], ..KernelColumns::default() };
     let bound = match kernel.bind(&schema, &settings) {
         Ok(bound) => bound,
         Err(problems) => return assert!(problems.iter().all(|problem| !problem.to_string().is_empty())),

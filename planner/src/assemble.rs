@@ -129,7 +129,8 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
         Some(Output { port: port.clone(), stream, rows: output.rows, columns: output.columns.clone() })
     });
     let code = declared.code.as_ref()?.0.clone();
-    let (purity, runner) = graded(signature, &code, &declared.limits);
+    let (purity, mut runner) = graded(signature, &code, &declared.limits);
+    runner.extend(described.description.runner);
     Some(Stage {
         name: declared.name.text.clone(),
         code,

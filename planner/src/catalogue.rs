@@ -123,6 +123,9 @@ pub struct Description {
     pub partial: Option<SchemaRef>,
     /// Number of invocations of a stage without inputs; 1 elsewhere.
     pub parts: u64,
+    /// What the stage's runner adds to the key beside what the signature says: it depends on the config and the inputs.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub runner: BTreeMap<String, String>,
 }
 
 /// What a stage needs of one input.

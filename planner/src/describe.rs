@@ -408,6 +408,7 @@ mod tests {
             outputs: vec![output(rows)],
             partial: combining.then(|| schema(DataType::Int64)),
             parts: 1,
+            runner: [].into(),
         };
         let signature = Signature {
             unenforced: None,

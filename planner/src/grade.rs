@@ -9,7 +9,7 @@ use crate::plan::{Code, Isolate, Limits, Purity};
 /// that have different keys: what was made with less isolation, or on more processors, is never taken for the other.
 pub(crate) fn graded(signature: &Signature, code: &Code, limits: &Limits) -> (Purity, BTreeMap<String, String>) {
     let mut runner = signature.runner.clone();
-    if !code.is_component() {
+    if code.program().is_some() {
         runner.insert("cpus".to_owned(), limits.processors().to_string());
     }
     // A container brings its own isolation.

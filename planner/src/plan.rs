@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-pub use code::{Code, is_server};
+pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
 pub use limits::{Cache, Isolate, Limits, Serialization};
@@ -254,6 +254,11 @@ pub enum BadRows {
     Stream,
 }
 
+/// In [`Stage::runner`]: whether all devices give the same numbers, where a stage runs on one. Else it begins with `device`, and says why.
+pub const NUMBERS: &str = "numbers";
+/// In [`Stage::runner`]: the device that a stage whose numbers depend on it runs on. It is added on the machine that runs the plan.
+pub const DEVICE: &str = "device";
+
 /// Code and config that map input streams to output streams.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
@@ -295,6 +300,11 @@ impl Stage {
     /// Whether it is a component that runs in a process or a container of its own, and not in flowc's process.
     pub fn is_apart(&self) -> bool {
         self.limits.isolate >= Isolate::Process && self.code.is_component()
+    }
+
+    /// Whether the device that it runs on may decide the last bits of its results.
+    pub fn is_of_device(&self) -> bool {
+        self.runner.get(NUMBERS).is_some_and(|numbers| numbers.starts_with("device"))
     }
 
     /// Whether its partials are merged over segments. Those of a window are not kept: a window is one invocation.

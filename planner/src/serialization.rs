@@ -34,7 +34,7 @@ pub(crate) fn check(resolved: &Resolved, known: &Descriptions, settings: &Settin
 
 /// Whether batches leave flowc's process on their way to the stage.
 fn travels(stage: &StageDecl, code: &Code, settings: &Settings) -> bool {
-    !code.is_component() || stage.limits.isolate >= Isolate::Process || settings.remote
+    code.program().is_some() || stage.limits.isolate >= Isolate::Process || (settings.remote && code.is_component())
 }
 
 fn unoffered(stage: &StageDecl, signature: &Signature) -> Option<StageProblem> {

@@ -14,6 +14,7 @@ mod sites;
 mod stages;
 mod test;
 mod tidy;
+mod vulkan;
 mod wheel;
 pub mod workspace;
 
@@ -35,6 +36,7 @@ Tasks:
   install [ENV]   Install that wheel into a Python environment
   corpus          Gather the text of the crates in Cargo.lock into target/corpus
   kafka COMMAND.. Run a command that sees a broker of Apache Kafka, as the tests do
+  vulkan          Unpack a Vulkan driver for the CPU, and print the program to run others with it, for FLOWC_VULKAN
   tidy            Check what the architecture asks for and compilers do not see
 ";
 
@@ -62,6 +64,7 @@ pub fn dispatch(arguments: &[&str]) -> Result<()> {
         ["install"] => wheel::install(&Workspace::find()?, None),
         ["install", environment] => wheel::install(&Workspace::find()?, Some(environment)),
         ["kafka", command @ ..] => kafka::run(&Workspace::find()?, command),
+        ["vulkan"] => print_help(&format!("{}\n", vulkan::program(&Workspace::find()?)?.display())),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["bench", arguments @ ..] => bench(&Workspace::find()?, arguments),
         other => bail!("`{}` is no task; `cargo xtask --help` lists them", other.join(" ")),

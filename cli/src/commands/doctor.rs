@@ -55,6 +55,7 @@ fn checks(settings: &Settings, folder: &Path) -> Vec<Check> {
         check("uv", uv()),
         check("sandbox", sandbox()),
         check("containers", containers()),
+        check("gpu", gpu()),
     ]
 }
 
@@ -171,6 +172,23 @@ fn containers() -> Result<String, Missing> {
 fn containers() -> Result<String, Missing> {
     let remedy = "only `container` and `image` stages need it";
     flowc_executor::containers::engine().map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpu() -> Result<String, Missing> {
+    let reason = "not in this build of flowc".to_owned();
+    Err(Missing { reason, remedy: "only `wgsl` stages need it", needed: false })
+}
+
+/// The adapters, with what they can be asked for.
+#[cfg(feature = "gpu")]
+fn gpu() -> Result<String, Missing> {
+    let remedy = "only `wgsl` stages need it: install a Vulkan driver; `mesa-vulkan-drivers` has one for the CPU";
+    let adapters = flowc_executor::gpu::adapters();
+    if adapters.is_empty() {
+        return Err(Missing { reason: "no adapter".to_owned(), remedy, needed: false });
+    }
+    Ok(adapters.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
 }
 
 fn output(program: &str, arguments: &[&str]) -> Result<String, String> {

@@ -93,8 +93,9 @@ impl Context {
 }
 
 fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options {
-    let Settings { store, jobs, memory, budget, params, ambient, locked, build, require_isolation, workers, .. } =
-        settings;
+    let Settings {
+        store, jobs, memory, budget, params, ambient, locked, build, require_isolation, workers, gpu, ..
+    } = settings;
     Options {
         pipeline,
         store,
@@ -108,6 +109,7 @@ fn options(pipeline: PathBuf, settings: Settings, update_lock: bool) -> Options 
         budget,
         require_isolation,
         workers,
+        gpu,
     }
 }
 

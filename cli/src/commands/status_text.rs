@@ -137,6 +137,7 @@ pub(crate) fn because(reason: &Reason) -> String {
         Reason::NeverRan => "this store has no results of it".to_owned(),
         Reason::Code { before, now, parts } if parts.is_empty() => format!("its code changed: {before} -> {now}"),
         Reason::Code { parts, .. } => format!("its code changed: {}", some_of(parts)),
+        Reason::Device { before, now } => format!("the GPU or its driver changed: {before} -> {now}"),
         Reason::Config { path, before, now } => {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
@@ -318,6 +319,7 @@ Plan: 1 stage: 1 to run; 1 sink to write.
             match reason {
                 Reason::NeverRan => "never-ran",
                 Reason::Code { .. } => "code",
+                Reason::Device { .. } => "device",
                 Reason::Config { .. } => "config",
                 Reason::Secrets { .. } => "secrets",
                 Reason::Open { .. } => "open",
@@ -338,6 +340,7 @@ Plan: 1 stage: 1 to run; 1 sink to write.
         let all = [
             (Reason::NeverRan, "no results"),
             (Reason::Code { before: "aa".into(), now: "bb".into(), parts: vec![] }, "code changed: aa -> bb"),
+            (Reason::Device { before: "aa".into(), now: "bb".into() }, "driver changed: aa -> bb"),
             (Reason::Config { path: "/by".into(), before: None, now: Some("1".into()) }, "config `by` changed"),
             (Reason::Secrets { before: vec![], now: files() }, "secrets changed"),
             (Reason::Open { without: "filter".into() }, "open (without filter)"),

@@ -91,6 +91,7 @@ pub(super) fn layer(env: &Environment) -> Result<Layer, SettingsError> {
         no_build: env.parse("FLOWC_NO_BUILD", "true or false", parse_bool)?,
         require_isolation: env.parse("FLOWC_REQUIRE_ISOLATION", "true or false", parse_bool)?,
         workers: env.get("FLOWC_WORKER").map(|files| std::env::split_paths(files).collect()).unwrap_or_default(),
+        gpu: env.parse("FLOWC_GPU", "UTF-8 text", |text| Some(text.to_owned()))?,
         color: color.or_else(|| env.get("NO_COLOR").map(|_| ColorChoice::Never)),
     })
 }

@@ -30,6 +30,7 @@ struct Form {
     require_isolation: Option<bool>,
     #[serde(default)]
     workers: Vec<PathBuf>,
+    gpu: Option<String>,
     color: Option<ColorChoice>,
 }
 
@@ -75,6 +76,7 @@ impl Form {
             no_build: self.no_build,
             require_isolation: self.require_isolation,
             workers: self.workers.iter().map(|file| folder.join(file)).collect(),
+            gpu: self.gpu,
             color: self.color,
         }
     }

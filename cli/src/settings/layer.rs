@@ -54,6 +54,9 @@ pub(crate) struct SettingsArgs {
     /// Run WebAssembly components on the worker described by FILE (repeatable) [env: FLOWC_WORKER]
     #[arg(long = "worker", value_name = "FILE")]
     pub(crate) workers: Vec<PathBuf>,
+    /// Run kernels on the adapter with NAME in its name, on a CPU driver (`cpu`) or not at all (`none`) [env: FLOWC_GPU]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) gpu: Option<String>,
     /// Set from the option that every command has.
     #[arg(skip)]
     pub(crate) color: Option<ColorChoice>,
@@ -72,6 +75,7 @@ impl SettingsArgs {
             no_build: self.no_build.then_some(true),
             require_isolation: self.require_isolation.then_some(true),
             workers: self.workers.clone(),
+            gpu: self.gpu.clone(),
             color: self.color,
         }
     }
@@ -89,6 +93,7 @@ pub(super) struct Layer {
     pub(super) no_build: Option<bool>,
     pub(super) require_isolation: Option<bool>,
     pub(super) workers: Vec<PathBuf>,
+    pub(super) gpu: Option<String>,
     pub(super) color: Option<ColorChoice>,
 }
 
@@ -107,6 +112,7 @@ impl Layer {
             no_build: self.no_build.or(weaker.no_build),
             require_isolation: self.require_isolation.or(weaker.require_isolation),
             workers: if self.workers.is_empty() { weaker.workers } else { self.workers },
+            gpu: self.gpu.or(weaker.gpu),
             color: self.color.or(weaker.color),
         }
     }

@@ -37,7 +37,7 @@ const fn doc(row: [&'static str; 5]) -> SettingDoc {
 
 /// Every setting, for the reference.
 #[cfg(test)]
-pub(crate) const DOCS: [SettingDoc; 10] = [
+pub(crate) const DOCS: [SettingDoc; 11] = [
     doc([
         "--store",
         "FLOWC_STORE",
@@ -96,6 +96,13 @@ pub(crate) const DOCS: [SettingDoc; 10] = [
         "files of credentials of [workers](workers.md) that run components; in the variable with `:` between them, in a file relative to that file",
     ]),
     doc([
+        "--gpu",
+        "FLOWC_GPU",
+        "gpu = \"cpu\"",
+        "the best one",
+        "the adapter that [kernels](gpu.md) run on: a part of its name, `cpu` for a CPU driver, or `none`",
+    ]),
+    doc([
         "--color",
         "FLOWC_COLOR",
         "color = \"never\"",
@@ -127,6 +134,8 @@ pub(crate) struct Settings {
     pub(crate) require_isolation: bool,
     /// Files of credentials of workers.
     pub(crate) workers: Vec<PathBuf>,
+    /// The adapter that kernels run on.
+    pub(crate) gpu: Option<String>,
     /// Colour.
     pub(crate) color: ColorChoice,
     /// The settings files that were read, the stronger first.
@@ -191,6 +200,7 @@ impl Settings {
             build: !layer.no_build.unwrap_or(false),
             require_isolation: layer.require_isolation.unwrap_or(false),
             workers: layer.workers,
+            gpu: layer.gpu,
             color: layer.color.unwrap_or_default(),
             files,
         })

@@ -59,11 +59,22 @@ impl Project {
         }
         // For Python stages: the tool, what it downloaded before, and a project whose packages are pinned.
         command.envs(std::env::vars_os().filter(|(name, _)| name == "FLOWC_UV"));
+        // For kernels: a program that runs others with a Vulkan driver for the CPU.
+        command.envs(std::env::var_os("FLOWC_VULKAN").map(|program| ("VULKAN", program)));
+        command.env("VK_DRIVER_FILES", "/nowhere");
         command.env("UV_CACHE_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("uv"));
         command.env("PYTHON_PROJECT", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python"));
         let home = self.root.path().join("home");
         command.env("HOME", &home).env("FLOWC_JOBS", "2");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// flowc in the project, with a Vulkan driver for the CPU.
+    pub(crate) fn flowc_with_vulkan(&self, arguments: &[&str]) -> Command {
+        let vulkan = std::env::var_os("FLOWC_VULKAN");
+        let mut command = self.program(vulkan.expect("FLOWC_VULKAN names a program: run `cargo xtask test`"));
+        command.arg(env!("CARGO_BIN_EXE_flowc")).args(arguments);
         command
     }
 
@@ -100,6 +111,8 @@ impl Project {
             (r#""run":"[0-9a-f]{32}""#, "\"run\":\"[RUN]\""),
             (r#""time":[0-9.]+"#, "\"time\":[TIME]"),
             (r#""seconds":[0-9.e-]+"#, "\"seconds\":[TIME]"),
+            (r"vulkan 10005:0 .*", "[DEVICE]"),
+            (r"llvmpipe \(LLVM [^)]*\)", "[ADAPTER]"),
             (r" +\d+\.\d{3}\n", " [TIME]\n"),
             (r"\b\d+\.\d+ s\b", "[TIME]"),
             (r"(?m)^\d+ of \d+ steps done\n", ""),

@@ -241,6 +241,7 @@ impl WireDescription {
             outputs: self.outputs.into_iter().map(output).collect::<Result<_, String>>()?,
             partial: self.partial.map(|schema| schema.decode()).transpose()?,
             parts: self.parts,
+            runner: BTreeMap::new(),
         })
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use arrow_schema::Schema;
 use flowc_planner::catalogue::Signature;
 use flowc_planner::key::StageDigest;
-use flowc_planner::plan::Purity;
+use flowc_planner::plan::{KernelColumns, Purity};
 use serde_json::Value;
 
-use crate::bind::{self, Bound, Settings};
+use crate::bind::{self, Bound};
 use crate::build::{self, Build, Parts};
 use crate::config::{self, Config};
 use crate::diagnostic::{Diagnostic, Source};
@@ -97,7 +97,7 @@ impl Kernel {
     ///
     /// # Errors
     /// All that does not fit: names without a column, other types, settings that name nothing.
-    pub fn bind(&self, schema: &Schema, settings: &Settings) -> Result<Bound, Vec<Diagnostic>> {
+    pub fn bind(&self, schema: &Schema, settings: &KernelColumns) -> Result<Bound, Vec<Diagnostic>> {
         match &self.form {
             Form::Row(form) => bind::row(&self.parsed, form, &self.facts, schema, settings),
             Form::Module(form) => bind::module(&self.parsed, form, &self.facts, &self.reachable, schema, settings),

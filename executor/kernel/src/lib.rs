@@ -22,7 +22,7 @@ mod operands;
 mod parsed;
 mod row;
 
-pub use bind::{Bound, Contents, Part, Settings, Written};
+pub use bind::{Bound, Contents, Part, Written};
 pub use build::{Access, BUILD, Buffer, Build, Fault, Site};
 pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
 pub use facts::Needs;

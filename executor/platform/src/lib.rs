@@ -21,7 +21,7 @@ pub use files::{
     rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::{Panic, caught, guarded};
-pub use machine::{boot, processor_kind};
+pub use machine::{boot, gpu_kinds, processor_kind};
 pub use memory::memory;
 pub use mutex::lock;
 pub use processors::processors;

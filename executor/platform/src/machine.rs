@@ -1,6 +1,7 @@
 //! What of a machine's processors the results of numeric libraries can depend on.
 
 use std::io::Read;
+use std::path::Path;
 
 /// Bytes of the system's description that hold the first processor's.
 const FIRST: u64 = 16 << 10;
@@ -12,6 +13,29 @@ pub fn processor_kind() -> String {
     let opened = std::fs::File::open("/proc/cpuinfo");
     let _ = opened.and_then(|file| file.take(FIRST).read_to_string(&mut text));
     kind(&text)
+}
+
+/// The GPUs of this machine, by their maker's numbers, and the versions of their drivers in the kernel.
+pub fn gpu_kinds() -> String {
+    gpus(Path::new("/sys"))
+}
+
+/// How the classes of PCI devices begin that compute: displays, and accelerators for processing.
+const COMPUTES: [&str; 2] = ["0x03", "0x12"];
+
+fn gpus(sys: &Path) -> String {
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let devices = std::fs::read_dir(sys.join("bus/pci/devices")).into_iter().flatten().flatten();
+    let numbers = devices.filter_map(|device| {
+        let device = device.path();
+        let class = read(device.join("class"))?;
+        let computes = COMPUTES.iter().any(|begins| class.starts_with(begins));
+        computes.then(|| Some(format!("{}:{}", read(device.join("vendor"))?, read(device.join("device"))?))).flatten()
+    });
+    let mut kinds: Vec<String> = numbers.collect();
+    kinds.sort_unstable();
+    kinds.extend(read(sys.join("module/nvidia/version")).map(|version| format!("nvidia {version}")));
+    kinds.join(" ")
 }
 
 /// The start of the machine since which it runs; none where the system does not say.
@@ -51,6 +75,24 @@ mod tests {
 
     const INTEL: &str = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 143\nmodel name\t: x\n\
                          flags\t\t: fpu sse sse2 avx2 md_clear\n\nprocessor\t: 1\nvendor_id\t: Other\n";
+
+    #[test]
+    fn gpus_are_told_by_their_numbers_and_their_driver() {
+        let sys = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = sys.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        assert_eq!(gpus(sys.path()), "");
+        for (device, class, number) in [("a", "0x030200\n", "0x2335\n"), ("b", "0x020000\n", "0x1000\n")] {
+            write(&format!("bus/pci/devices/{device}/class"), class);
+            write(&format!("bus/pci/devices/{device}/vendor"), "0x10de\n");
+            write(&format!("bus/pci/devices/{device}/device"), number);
+        }
+        write("module/nvidia/version", "550.54\n");
+        assert_eq!(gpus(sys.path()), "0x10de:0x2335 nvidia 550.54");
+    }
 
     #[test]
     fn the_first_processor_tells_the_kind() {

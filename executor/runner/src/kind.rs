@@ -37,6 +37,11 @@ pub trait StageKind: Send + Sync {
     /// What runs located stages that the pipeline wants isolated so.
     fn runner(&self, isolate: Isolate) -> &dyn Runner;
 
+    /// The device that its stages run on here. It is in the keys of those whose numbers depend on it.
+    fn device(&self) -> Option<DeviceIdentity> {
+        None
+    }
+
     /// Ends all programs and connections that are not at work.
     fn end_idle(&self) {}
 
@@ -63,6 +68,15 @@ pub trait StageKind: Send + Sync {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
+}
+
+/// A device that stages run on.
+#[derive(Clone, Debug)]
+pub struct DeviceIdentity {
+    /// All that may decide the last bits of what it computes.
+    pub name: String,
+    /// By what a later run sees that it is the same.
+    pub evidence: Evidence,
 }
 
 /// A stage that its kind knows by now.

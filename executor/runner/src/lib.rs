@@ -23,7 +23,7 @@ pub use batch::{Batch, Selection, StoredFile};
 pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
 pub use error::{InputRows, StageError, StageFault};
-pub use kind::{BuildLog, CodeContext, Keep, Located, StageKind, foreign_code, not_built};
+pub use kind::{BuildLog, CodeContext, DeviceIdentity, Keep, Located, StageKind, foreign_code, not_built};
 pub use pieces::{PIECE_BYTES, row_bytes};
 pub use secrets::{Secrets, mask};
 pub use text::{LONGEST_LINE, shortened, shortened_lines};

@@ -267,6 +267,7 @@ mod tests {
             budget: 8 << 30,
             require_isolation: false,
             workers: Vec::new(),
+            gpu: None,
         })
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use flowc_demand::{Lineage, Node, Segments};
 use flowc_planner::Unit;
 use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{Input, Plan, Producer, Stage, StreamId};
+use flowc_planner::plan::{DEVICE, Input, Plan, Producer, Stage, StreamId};
 use flowc_store::Store;
 use serde_json::Value;
 
@@ -127,6 +127,11 @@ impl<'a> Reasons<'a> {
         if before.digest != stage.digest {
             let parts = changed_parts(self.locator.lookup.store, &before.digest, &stage.digest);
             reasons.push(Reason::Code { before: before.digest.short(), now: stage.digest.short(), parts });
+        }
+        if let (Some(before), Some(now)) = (before.runner.get(DEVICE), stage.runner.get(DEVICE))
+            && before != now
+        {
+            reasons.push(Reason::Device { before: before.clone(), now: now.clone() });
         }
         if self.marks.get(&index).is_some_and(|mark| mark.is_new) {
             reasons.push(Reason::Open { without: stage.runner.get("without").cloned().unwrap_or_default() });

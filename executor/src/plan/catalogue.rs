@@ -220,6 +220,7 @@ mod tests {
             }],
             partial: None,
             parts: 1,
+            runner: [("numbers".to_owned(), "exact".to_owned())].into(),
         };
         remember(&store, SIGNATURE, &[1; 32], &signature);
         remember(&store, DESCRIPTION, &[2; 32], &description);

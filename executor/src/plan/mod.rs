@@ -17,7 +17,7 @@ use flowc_code::Evidence;
 use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
-use flowc_planner::plan::{Code, Plan, Sink};
+use flowc_planner::plan::{Code, DEVICE, Plan, Sink, Stage};
 use flowc_planner::{Diagnostic, Lock, LockChange, Settings, Texts, Unit, units};
 use flowc_sources::Source;
 use flowc_store::{Need, Store};
@@ -66,6 +66,21 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Says of stages whose numbers depend on the device which one it is here. Remembered plans hold on any machine, so this comes
+    /// after them.
+    pub(crate) fn add_devices(&mut self, runners: &Runners) {
+        if !self.plan.stages.iter().any(Stage::is_of_device) {
+            return;
+        }
+        let plan = Arc::make_mut(&mut self.plan);
+        for stage in plan.stages.iter_mut().filter(|stage| stage.is_of_device()) {
+            let Some(device) = runners.device(&stage.code) else { continue };
+            stage.runner.insert(DEVICE.to_owned(), device.name);
+            self.evidence.extend(device.evidence);
+        }
+        self.hash = self.plan.hash();
+    }
+
     /// The formulas of its keys.
     pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
         KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use flowc_code::{Evidence, variables_beginning};
 use flowc_planner::key::KeyHasher;
-use flowc_platform::{FileStamp, processor_kind};
+use flowc_platform::{FileStamp, gpu_kinds, processor_kind};
 use flowc_store::Store;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,8 @@ pub(crate) struct UpToDateSnapshot {
     variable_sets: Vec<(String, BTreeSet<String>)>,
     /// The kind of processors that programs ran on, if some did.
     processor: Option<String>,
+    /// The kinds of GPUs, if numbers depend on them.
+    gpus: Option<String>,
     /// The report of the run.
     report: RunReport,
     /// The notices of the run about its sources.
@@ -77,13 +79,31 @@ impl UpToDateSnapshot {
         let absent = code.absent.iter().cloned().collect();
         let variables = code.variables.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         let variable_sets = code.variable_sets.iter().map(|(with, names)| (with.clone(), names.clone())).collect();
-        Some(Self { texts, stamps, racy, absent, variables, variable_sets, processor: None, report, notices })
+        Some(Self {
+            texts,
+            stamps,
+            racy,
+            absent,
+            variables,
+            variable_sets,
+            processor: None,
+            gpus: None,
+            report,
+            notices,
+        })
     }
 
     /// The snapshot of a pipeline with programs: it holds on this kind of processors alone.
     #[must_use]
     pub(crate) fn with_programs(self) -> Self {
         Self { processor: Some(processor_kind()), ..self }
+    }
+
+    /// The snapshot of a pipeline with numbers that depend on a device: it holds with these GPUs alone, and on this kind of
+    /// processors, which may be the device.
+    #[must_use]
+    pub(crate) fn with_devices(self) -> Self {
+        Self { gpus: Some(gpu_kinds()), ..self.with_programs() }
     }
 
     /// Keeps the snapshot for the next run of the same pipeline with the same options.
@@ -97,6 +117,7 @@ impl UpToDateSnapshot {
     fn holds(&self, threads: usize) -> bool {
         self.texts.iter().all(|(path, hash)| hash_file(path).as_ref() == Some(hash))
             && self.processor.as_ref().is_none_or(|kind| *kind == processor_kind())
+            && self.gpus.as_ref().is_none_or(|kinds| *kinds == gpu_kinds())
             && self.variables.iter().all(|(name, value)| std::env::var_os(name) == *value)
             && self.variable_sets.iter().all(|(with, names)| variables_beginning(with) == *names)
             && all_hold(&self.stamps, threads)
@@ -155,6 +176,7 @@ fn key(options: &Options) -> Option<[u8; 32]> {
         budget: _,
         require_isolation: _,
         workers: _,
+        gpu,
     } = options;
     let pipeline = std::fs::canonicalize(pipeline).ok()?;
     let mut hasher = KeyHasher::new("standstill");
@@ -162,6 +184,7 @@ fn key(options: &Options) -> Option<[u8; 32]> {
     for (name, value) in params {
         hasher.bytes(name.as_bytes()).bytes(value.as_bytes());
     }
+    hasher.bytes(gpu.as_deref().unwrap_or_default().as_bytes());
     Some(hasher.finish())
 }
 

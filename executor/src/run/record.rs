@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flowc_demand::Selection;
-use flowc_planner::plan::Purity;
+use flowc_planner::plan::{Purity, Stage};
 use flowc_sinks::{SinkState, WatchedFile};
 
 use crate::inputs::lookup::{Locator, Lookups};
@@ -44,8 +44,10 @@ impl Run<'_> {
             let unread = selection.unread(self.plan(), self.request.stages()).map(notices::unread_stage);
             let told = unread.chain(notices::notices(self.plan(), inventory, selection)).collect();
             if let Some(standstill) = UpToDateSnapshot::new(read, evidence, &self.planned.evidence, report, told) {
-                let has_programs = self.plan().stages.iter().any(|stage| !stage.code.is_component());
+                let has = |is_so: fn(&Stage) -> bool| self.plan().stages.iter().any(is_so);
+                let has_programs = has(|stage| stage.code.program().is_some());
                 let standstill = if has_programs { standstill.with_programs() } else { standstill };
+                let standstill = if has(Stage::is_of_device) { standstill.with_devices() } else { standstill };
                 standstill.save(store, self.options);
             }
         }

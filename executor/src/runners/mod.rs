@@ -6,6 +6,8 @@ pub(crate) mod build_events;
 mod components;
 #[cfg(feature = "containers")]
 mod containers;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod lent;
 #[cfg(not(feature = "processes"))]
 #[path = "no_processes.rs"]
@@ -31,8 +33,8 @@ use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Isolate, Stage};
 use flowc_platform::processor_kind;
 use flowc_runner::{
-    ChainRunner, CodeContext, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault, StageKind,
-    foreign_code, not_built,
+    ChainRunner, CodeContext, DeviceIdentity, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault,
+    StageKind, foreign_code, not_built,
 };
 use flowc_sandbox::{Helper, Isolation};
 use flowc_store::{Area, Store};
@@ -122,6 +124,11 @@ impl Runners {
         kind.describe(question).map_err(|problem| shown(kind, problem))
     }
 
+    /// The device that stages of a code run on here, if they run on one.
+    pub(crate) fn device(&self, code: &Code) -> Option<DeviceIdentity> {
+        self.kind(code).device()
+    }
+
     /// What runs a stage.
     pub(crate) fn of(&self, stage: &Stage) -> &dyn Runner {
         self.kind(&stage.code).runner(stage.limits.isolate)
@@ -168,7 +175,7 @@ impl Runners {
     pub(crate) fn on_machine(&self, code: &Code) -> OnMachine {
         let is_sandboxed = self.kind(code).is_sandboxed();
         OnMachine {
-            processor: (!code.is_component()).then(processor_kind),
+            processor: code.program().is_some().then(processor_kind),
             unenforced: is_sandboxed.then(|| self.isolation().unenforced()).flatten(),
         }
     }
@@ -214,6 +221,8 @@ fn kinds(lent: &Lent<'_>) -> Result<Vec<Box<dyn StageKind>>, Error> {
         containers::kind(lent),
         #[cfg(feature = "sql")]
         sql::kind(lent),
+        #[cfg(feature = "gpu")]
+        gpu::kind(lent),
     ];
     kinds.into_iter().collect()
 }

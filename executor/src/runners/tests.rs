@@ -86,6 +86,7 @@ impl StageKind for Multiplying {
             }],
             partial: None,
             parts: 1,
+            runner: BTreeMap::new(),
         })
     }
 
@@ -178,6 +179,7 @@ impl Project {
             budget: 1 << 30,
             require_isolation: false,
             workers: Vec::new(),
+            gpu: None,
         };
         Session::with_runners(options, change)
     }
@@ -245,7 +247,7 @@ fn code_of_a_kind_that_is_not_registered_is_refused() {
 
 /// The lines of a folder's Rust files that name a variant of [`Code`], but for tests.
 fn naming(folder: &Path, found: &mut Vec<String>) {
-    const VARIANTS: [&str; 7] = ["Std", "Wasm", "Rust", "Python", "Container", "Image", "Sql"];
+    const VARIANTS: [&str; 8] = ["Std", "Wasm", "Rust", "Python", "Container", "Image", "Sql", "Wgsl"];
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -33,6 +33,7 @@ fn run_in(folder: &Path) {
         memory: 512 << 20,
         budget: 8 << 30,
         workers: Vec::new(),
+        gpu: None,
     };
     // Killed at any instant, it may also meet its own half-changed input: an error is as good as an end.
     let _ = Session::new(options).run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new());

@@ -88,6 +88,7 @@ impl Project {
             budget: 8 << 30,
             require_isolation: false,
             workers: Vec::new(),
+            gpu: None,
         })
     }
 

@@ -57,7 +57,7 @@ pub(crate) fn description(
     let partial = wire.partial.as_deref().map(|bytes| decode("the partials", bytes)).transpose()?;
     check_partial(&inputs, partial.as_ref())?;
     check_parts(wire.parts, inputs.len())?;
-    Ok(Description { inputs, outputs, partial, parts: wire.parts })
+    Ok(Description { inputs, outputs, partial, parts: wire.parts, runner: BTreeMap::new() })
 }
 
 fn expect_count(what: &str, due: usize, found: usize) -> Result<(), Problem> {

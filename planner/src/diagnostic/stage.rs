@@ -21,15 +21,6 @@ pub enum StageProblem {
         /// The stage.
         stage: String,
     },
-    /// A kind of code for which there is no runner yet.
-    #[error("`{kind}` stages are not in this version of flowc")]
-    #[diagnostic(code(flowc::reserved), help("this version runs {kinds} stages"))]
-    Reserved {
-        /// Its name.
-        kind: String,
-        /// The kinds of code that there are.
-        kinds: String,
-    },
     /// It is asked to be isolated less than it is.
     #[error("the stage `{stage}` runs in a container, not in a process of this machine")]
     #[diagnostic(code(flowc::isolation), help("leave it out; `isolate #true` keeps the stage in a unit of its own"))]
@@ -37,8 +28,26 @@ pub enum StageProblem {
         /// The stage.
         stage: String,
     },
+    /// It is asked to be isolated in a way that its kind of code can't be.
+    #[error("the stage `{stage}` runs on the device that flowc's process has open, not in a process of its own")]
+    #[diagnostic(code(flowc::isolation), help("leave it out; `isolate #true` keeps the stage in a unit of its own"))]
+    OnDevice {
+        /// The stage.
+        stage: String,
+    },
+    /// It says something of the columns of a kernel that it has not.
+    #[error("`{node}` is said of the columns of a kernel, and the stage `{stage}` runs {code}")]
+    #[diagnostic(code(flowc::no_kernel), help("leave it out; `wgsl \"kernel.wgsl\"` runs a kernel"))]
+    NoKernel {
+        /// The stage.
+        stage: String,
+        /// The node.
+        node: String,
+        /// As in the text.
+        code: String,
+    },
     /// It is asked to have several processors.
-    #[error("the stage `{stage}` can't use several processors: {code} is a component, which has one thread")]
+    #[error("the stage `{stage}` can't use several processors: {code} runs in one thread")]
     #[diagnostic(
         code(flowc::cpus),
         help("leave `cpus` out; flowc runs as many instances at once as it has threads (`--jobs`)")
@@ -90,9 +99,7 @@ pub enum StageProblem {
         help: String,
     },
     /// Its code can do nothing with a secret.
-    #[error(
-        "the stage `{stage}` can't be given secrets: {code} is a component, and those see nothing but their inputs"
-    )]
+    #[error("the stage `{stage}` can't be given secrets: {code} sees nothing but its inputs")]
     #[diagnostic(
         code(flowc::no_secrets),
         help("leave `secret` out; stages that are programs can have some: `python`, `container` and `image`")

@@ -1,5 +1,8 @@
 //! What a stage runs. This is the planner's list of kinds of stages; `read/code.rs` says how the text names them.
 
+use std::collections::BTreeMap;
+
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 /// What a stage runs, as the text names it.
@@ -41,8 +44,34 @@ pub enum Code {
         /// The names of its tables, which are those of the input ports.
         tables: Vec<String>,
     },
+    /// A kernel in WGSL.
+    Wgsl {
+        /// The file, relative to the pipeline's folder unless absolute.
+        path: String,
+        /// How the names of the kernel and the columns of the input go together.
+        columns: KernelColumns,
+    },
     /// What picks the rows that came too late for the windows of a stage: a part of flowc. No text names it.
     LateRows,
+}
+
+/// What the text says of a kernel's columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct KernelColumns {
+    /// Columns of the input by the kernel's names for them, where these differ.
+    pub bind: BTreeMap<String, String>,
+    /// Types of written columns that WGSL has no name for.
+    pub gives: BTreeMap<String, DataType>,
+    /// Columns of the input that are not passed on.
+    pub drops: Vec<String>,
+}
+
+impl std::fmt::Display for KernelColumns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.bind.iter().try_for_each(|(name, column)| write!(f, " bind {name}=\"{column}\""))?;
+        self.gives.iter().try_for_each(|(name, data_type)| write!(f, " gives {name}={data_type}"))?;
+        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))
+    }
 }
 
 impl Code {
@@ -54,13 +83,14 @@ impl Code {
             Code::Container { .. } | Code::Image { .. } => "container",
             Code::Sql { .. } => "sql",
             Code::LateRows => "flowc",
+            Code::Wgsl { .. } => "gpu",
         }
     }
 
     /// What the program that it is a stage of is found by, if that is not flowc itself.
     pub fn program(&self) -> Option<&str> {
         match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::LateRows => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::Wgsl { .. } | Code::LateRows => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
             Code::Sql { .. } => Some("flowc-sql"),
@@ -127,6 +157,7 @@ impl std::fmt::Display for Code {
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
             Code::Sql { statement, .. } => write!(f, "sql {}", OneLine(statement)),
             Code::LateRows => f.write_str("late rows"),
+            Code::Wgsl { path, columns } => write!(f, "wgsl {path}{columns}"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The node of a stage that says what it runs: `std "count@1"`, `python "my-stage" entry="module:name"`.
 
 use super::form::{self, Children, Form, Takes};
-use crate::diagnostic::{Problems, StageProblem, either, list};
-use crate::plan::{Code, is_server};
+use crate::diagnostic::{Problems, StageProblem, either};
+use crate::plan::{Code, KernelColumns, is_server};
 use crate::statement::{FILE, SQL};
 use crate::syntax::{Arg, Node};
 
@@ -33,7 +33,7 @@ const FETCH: &str = "copy the code to this machine first, and name its path";
 const REFER: &str = "name the image as Docker and Podman do, without a scheme: `registry.example/name:tag`";
 
 /// All of them.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind { node: "std", example: "std \"count@1\"", value: Value::Name, entry: None, code: |name, _| Code::Std(name) },
     Kind {
         node: "wasm",
@@ -77,13 +77,17 @@ const KINDS: [Kind; 7] = [
         entry: None,
         code: |statement, _| Code::Sql { statement, tables: Vec::new() },
     },
+    Kind {
+        node: "wgsl",
+        example: "wgsl \"kernel.wgsl\"",
+        value: Value::Path(FETCH),
+        entry: None,
+        code: |path, _| Code::Wgsl { path, columns: KernelColumns::default() },
+    },
 ];
 
-/// Nodes that are to name code one day.
-const RESERVED: [&str; 1] = ["wgsl"];
-
 /// The names of all nodes that name code.
-const NAMES: [&str; KINDS.len()] = {
+pub(super) const NODES: [&str; KINDS.len()] = {
     let mut names = [""; KINDS.len()];
     let mut next = 0;
     while next < names.len() {
@@ -92,9 +96,6 @@ const NAMES: [&str; KINDS.len()] = {
     }
     names
 };
-
-/// The names of those nodes, and of the reserved ones.
-pub(super) const NODES: [&str; KINDS.len() + RESERVED.len()] = form::joined(&NAMES, &RESERVED);
 
 /// What a stage runs, and the value that says so. `known` are the nodes that a stage may have.
 pub(super) fn read<'a>(
@@ -113,21 +114,14 @@ pub(super) fn read<'a>(
         return None;
     }
     let Some(child) = codes.first() else {
-        if !form::is_misspelt(node, known, &NAMES) {
+        if !form::is_misspelt(node, known, &NODES) {
             let place = node.args.first().map_or(node.place, |arg| arg.place);
             let examples = either(KINDS.iter().map(|kind| kind.example));
             problems.at(place, StageProblem::NoCode { stage: stage.to_owned(), examples });
         }
         return None;
     };
-    match KINDS.iter().find(|kind| kind.node == child.name) {
-        Some(kind) => kind.read(child, problems),
-        None => {
-            let kinds = list(NAMES.iter().copied());
-            problems.at(child.place, StageProblem::Reserved { kind: child.name.clone(), kinds });
-            None
-        }
-    }
+    KINDS.iter().find(|kind| kind.node == child.name)?.read(child, problems)
 }
 
 impl Kind {

@@ -19,7 +19,7 @@ pub(super) fn read_all(
     problems: &mut Problems,
 ) -> BTreeMap<String, SecretSource> {
     let (mut secrets, mut places) = (BTreeMap::new(), HashMap::new());
-    if let (Some(code), Some(first)) = (code.filter(|code| code.is_component()), node.child("secret")) {
+    if let (Some(code), Some(first)) = (code.filter(|code| code.program().is_none()), node.child("secret")) {
         problems.at(first.place, StageProblem::NoSecrets { stage: stage.to_owned(), code: code.to_string() });
     }
     for child in node.all("secret") {

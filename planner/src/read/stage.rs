@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Name, Taken, WindowDecl, code, form, secret};
+use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
@@ -15,12 +15,14 @@ use crate::text::Texts;
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
-const SETTINGS: [&str; 7] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const SETTINGS: [&str; 8] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization", kernel::DROPS];
+/// Nodes that may be repeated.
+const MANY: [&str; 2 + kernel::MANY.len()] = form::joined(&["in", "secret"], &kernel::MANY);
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
 const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
-    children: Children::OnceAndMany(&ONCE, &["in", "secret"]),
+    children: Children::OnceAndMany(&ONCE, &MANY),
 };
 
 /// A stage, as declared.
@@ -66,7 +68,11 @@ impl StageDecl {
         let statement = read.as_ref().filter(|(code, _)| matches!(code, Code::Sql { .. })).map(|(_, arg)| arg.place);
         // A file of its own is no place in the text of the stage.
         let named = node.child(SQL).filter(|child| statement.is_some_and(|place| place.file != child.place.file));
-        let code = read.map(|(code, arg)| (with_tables(code, &inputs), named.map_or(arg.place, |child| child.place)));
+        let mut code =
+            read.map(|(code, arg)| (with_tables(code, &inputs), named.map_or(arg.place, |child| child.place)));
+        if let Some((code, _)) = &mut code {
+            kernel::add_columns(&node, label, code, problems);
+        }
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
@@ -191,11 +197,14 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
     if let (Isolate::Process, true, Some(arg)) = (isolate, is_contained, arg) {
         problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
     }
+    if let (Isolate::Process | Isolate::Container, Some(Code::Wgsl { .. }), Some(arg)) = (isolate, code, arg) {
+        problems.at(arg.place, StageProblem::OnDevice { stage: stage.to_owned() });
+    }
 }
 
 /// Says that more processors are of no use to a stage.
 fn check_cpus(node: &Node, stage: &str, code: Option<&Code>, problems: &mut Problems) {
-    if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.is_component())) {
+    if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.program().is_none())) {
         problems.at(child.place, StageProblem::OneThread { stage: stage.to_owned(), code: code.to_string() });
     }
 }

@@ -1,7 +1,9 @@
 //! The plan as text: sources, units with their stages, sinks.
 
 use super::words;
-use crate::plan::{EventTime, Input, KeyGroups, Output, OutputColumn, Plan, Rows, Stage, Window, WindowKind};
+use crate::plan::{
+    Class, DEVICE, EventTime, Input, KeyGroups, NUMBERS, Output, OutputColumn, Plan, Rows, Stage, Window, WindowKind,
+};
 use crate::quantity;
 use crate::units::{Boundary, Branch, Unit};
 use crate::visible;
@@ -58,6 +60,7 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
     if !empty {
         lines.push(format!("        config {}", crate::key::canonical_json(&stage.config)));
     }
+    lines.extend(numbers(stage));
     lines.extend(limits(stage).map(|limits| format!("        {limits}")));
     lines.extend(stage.secrets.iter().map(|(name, source)| format!("        secret {name} {source}")));
     lines.extend(stage.inputs.iter().map(|input| input_line(plan, stage, input)));
@@ -65,6 +68,19 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
         lines.push(format!("        makes its own rows in {}", quantity::count(stage.parts, "part")));
     }
     lines.extend(stage.outputs.iter().map(|output| output_line(plan, stage, output)));
+}
+
+/// What is known of the numbers of a kernel, and why it is not row-wise.
+fn numbers(stage: &Stage) -> Vec<String> {
+    let said = |key: &str| stage.runner.get(key);
+    let mut lines = Vec::new();
+    if let Some(numbers) = said(NUMBERS) {
+        let device = said(DEVICE).map_or_else(String::new, |device| format!("; the device is {device}"));
+        lines.push(format!("        numbers {numbers}{device}"));
+    }
+    let per_segment = Class::PerSegment.to_string();
+    lines.extend(said(&per_segment).map(|because| format!("        {per_segment}: {because}")));
+    lines
 }
 
 fn limits(stage: &Stage) -> Option<String> {

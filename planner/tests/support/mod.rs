@@ -27,6 +27,7 @@ fn name(code: &Code) -> &str {
             name
         }
         Code::Sql { .. } => "sql",
+        Code::Wgsl { path, .. } => path,
     }
 }
 
@@ -163,7 +164,8 @@ fn describe(question: &Question) -> Result<Description, Problem> {
     let name = name(&question.code);
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
-    let mut description = Description { inputs: vec![], outputs: vec![], partial: None, parts: 1 };
+    let mut description =
+        Description { inputs: vec![], outputs: vec![], partial: None, parts: 1, runner: BTreeMap::new() };
     match name {
         "tokenize@1" => {
             let read = column(&inputs[0], config["column"].as_str().unwrap(), "/column")?;

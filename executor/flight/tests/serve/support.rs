@@ -1,6 +1,7 @@
 //! A server in this process, with stages of this file, and a client of it.
 #![allow(unreachable_pub, reason = "the other modules use it")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -181,6 +182,7 @@ impl Served for FakeStages {
             outputs: vec![OutputDescription { schema: inputs[0].clone(), rows, columns }],
             partial: Some(schema()),
             parts: 1,
+            runner: BTreeMap::new(),
         })
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flowc_planner::catalogue::{Description, InputDescription, OutputDescription};
-use flowc_planner::plan::{Class, OutputColumn, Rows};
+use flowc_planner::plan::{Class, KernelColumns, NUMBERS, OutputColumn, Rows};
 use flowc_planner::suggest;
 
 use crate::diagnostic::Diagnostic;
@@ -17,17 +17,6 @@ use crate::numeric::Numeric;
 
 pub(crate) use module::bind as module;
 pub(crate) use row::bind as row;
-
-/// What the pipeline says of a kernel's columns.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// Columns by the kernel's names for them, where these differ.
-    pub bind: BTreeMap<String, String>,
-    /// Types of written columns that WGSL has no name for.
-    pub gives: BTreeMap<String, DataType>,
-    /// Columns of the input that are not passed on.
-    pub drops: Vec<String>,
-}
 
 /// What a buffer holds. Numbers of columns are those of the input, numbers of outputs those of [`Bound::written`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,7 +126,16 @@ impl Bound {
             outputs: vec![OutputDescription { schema: self.schema.clone(), rows, columns: self.columns.clone() }],
             partial: None,
             parts: 1,
+            runner: self.runner(),
         }
+    }
+}
+
+impl Bound {
+    /// What is in the key of the stage, and what the plan says of it.
+    fn runner(&self) -> BTreeMap<String, String> {
+        let because = self.because.iter().map(|because| (Class::PerSegment.to_string(), because.clone()));
+        because.chain([(NUMBERS.to_owned(), self.numeric.to_string())]).collect()
     }
 }
 
@@ -153,7 +151,7 @@ fn reads(buffers: &[Contents]) -> Vec<usize> {
 /// Finds columns by the kernel's names, and notes what does not fit.
 struct Columns<'a> {
     schema: &'a Schema,
-    settings: &'a Settings,
+    settings: &'a KernelColumns,
 }
 
 impl<'a> Columns<'a> {

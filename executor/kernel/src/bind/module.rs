@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use flowc_planner::plan::Class;
+use flowc_planner::plan::{Class, KernelColumns};
 use naga::{GlobalVariable, Handle, Scalar};
 
-use super::{Bound, Columns, Contents, Part, Settings, Written, reads};
+use super::{Bound, Columns, Contents, Part, Written, reads};
 use crate::class::Matched;
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Finding};
@@ -28,7 +28,7 @@ pub(crate) fn bind(
     facts: &Facts,
     reachable: &[Place],
     schema: &Schema,
-    settings: &Settings,
+    settings: &KernelColumns,
 ) -> Result<Bound, Vec<Diagnostic>> {
     let columns = Columns { schema, settings };
     let mut problems = unknown_settings(form, &columns);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use flowc_planner::plan::Class;
+use flowc_planner::plan::{Class, KernelColumns};
 
-use super::{Argument, Bound, Call, Columns, Contents, Part, Settings, Written, reads};
+use super::{Argument, Bound, Call, Columns, Contents, Part, Written, reads};
 use crate::diagnostic::Diagnostic;
 use crate::facts::Facts;
 use crate::layout::{Element, Storage, written};
@@ -19,7 +19,7 @@ pub(crate) fn bind(
     form: &RowForm,
     facts: &Facts,
     schema: &Schema,
-    settings: &Settings,
+    settings: &KernelColumns,
 ) -> Result<Bound, Vec<Diagnostic>> {
     let columns = Columns { schema, settings };
     let mut problems = unknown_settings(form, &columns);

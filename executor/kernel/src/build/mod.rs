@@ -98,7 +98,7 @@ impl Site {
         self.excerpt.as_ref().map(|excerpt| excerpt.source.line(excerpt.span.start))
     }
 
-    /// What is said of a fault here. `row`: the first row that was at fault, by its number in what was read.
+    /// What is said of a fault here. `row`: the first row that was at fault, as people count.
     pub fn diagnostic(&self, row: u64) -> Diagnostic {
         let help = match self.fault {
             Fault::OutOfRange { .. } => {

@@ -6,13 +6,14 @@ pub(crate) mod machine;
 pub(crate) mod program;
 
 use arrow_schema::{DataType, Field, Schema};
-use flowc_kernel::{Bound, Build, Diagnostic, Kernel, Settings, Source};
+use flowc_kernel::{Bound, Build, Diagnostic, Kernel, Source};
+use flowc_planner::plan::KernelColumns;
 
 /// A kernel with its columns.
 pub(crate) struct Case {
     pub(crate) source: Source,
     pub(crate) schema: Schema,
-    pub(crate) settings: Settings,
+    pub(crate) settings: KernelColumns,
 }
 
 impl Case {
@@ -28,7 +29,7 @@ impl Case {
             text.split_once(by).map(|(a, b)| (a.trim().to_owned(), b.trim().to_owned())).unwrap()
         };
         let fields: Vec<Field> = given("columns").iter().map(|column| field(&pair(column, ' '))).collect();
-        let settings = Settings {
+        let settings = KernelColumns {
             bind: given("bind").iter().map(|one| pair(one, '=')).collect(),
             gives: given("gives")
                 .iter()

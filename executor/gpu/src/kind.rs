@@ -1,0 +1,136 @@
+//! Kernels as the engine knows them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use flowc_code::Evidence;
+use flowc_kernel::{Kernel, Source, problem};
+use flowc_planner::catalogue::{Description, Problem, Question, Signature};
+use flowc_planner::key::{KeyHasher, StageDigest};
+use flowc_planner::plan::{Code, Isolate, KernelColumns};
+use flowc_platform::read_regular;
+use flowc_runner::{
+    CodeContext, DeviceIdentity, Instance, Invocation, Located, Outlet, Runner, StageError, StageKind, foreign_code,
+};
+
+use crate::adapter::Choice;
+use crate::adapters::{Adapters, Remembered};
+use crate::devices::Devices;
+use crate::instance::KernelInstance;
+
+/// A kernel with what the pipeline says of its columns.
+pub(crate) struct Known {
+    pub(crate) kernel: Kernel,
+    pub(crate) columns: KernelColumns,
+}
+
+/// The kind of stage that is a kernel, and its runner.
+pub struct Kernels {
+    known: RwLock<HashMap<StageDigest, Arc<Known>>>,
+    adapters: Arc<Adapters>,
+    devices: Arc<Devices>,
+}
+
+impl Kernels {
+    /// Kernels that run on the adapter that is meant. What is found of adapters is kept.
+    pub fn new(choice: Choice, remembered: Box<dyn Remembered>) -> Self {
+        let adapters = Arc::new(Adapters::new(choice, remembered));
+        Self { known: RwLock::default(), devices: Arc::new(Devices::new(Arc::clone(&adapters))), adapters }
+    }
+
+    fn known(&self, digest: &StageDigest) -> Option<Arc<Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn located(&self, digest: &StageDigest) -> Result<Arc<Known>, Problem> {
+        self.known(digest).ok_or_else(|| Problem::new(format!("there is no kernel {}", digest.short())))
+    }
+}
+
+impl StageKind for Kernels {
+    fn name(&self) -> &'static str {
+        "gpu"
+    }
+
+    fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<Located, Problem> {
+        let Code::Wgsl { path, columns } = code else { return Err(foreign_code(code)) };
+        let file = context.base().join(path);
+        let mut evidence = Evidence::default();
+        evidence.look(&file);
+        let unreadable = |cause: String| {
+            Problem::new(format!("{} can't be read: {cause}", file.display()))
+                .with_help("correct the path; it is taken from the pipeline's folder")
+        };
+        let bytes = read_regular(&file).map_err(|error| unreadable(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+        let digest = digest(&text, columns);
+        let kernel = Kernel::parse(Source::new(path, &text)).map_err(problem)?;
+        let known = Arc::new(Known { kernel, columns: columns.clone() });
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, known);
+        Ok(Located::new(digest, evidence))
+    }
+
+    fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
+        Ok(self.located(digest)?.kernel.signature(*digest))
+    }
+
+    fn describe(&self, question: &Question) -> Result<Description, Problem> {
+        let known = self.located(&question.digest)?;
+        let [input] = &question.inputs[..] else { return Err(Problem::new("a kernel has one input")) };
+        let bound = known.kernel.bind(input, &known.columns).map_err(problem)?;
+        known.kernel.encode_config(&question.config).map_err(|wrong| wrong.into_problem())?;
+        Ok(bound.description())
+    }
+
+    fn runner(&self, _: Isolate) -> &dyn Runner {
+        self
+    }
+
+    fn device(&self) -> Option<DeviceIdentity> {
+        Some(self.adapters.identity())
+    }
+}
+
+impl Runner for Kernels {
+    fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
+        let known = self.known(&invocation.digest);
+        let opened = KernelInstance::open(known.as_deref(), &self.devices, invocation, outlet);
+        opened.map(|instance| Box::new(instance) as _).map_err(|fault| StageError::new(&*invocation.stage, fault))
+    }
+}
+
+/// What a kernel is told from others by: its text, and how its names are matched to columns.
+fn digest(text: &str, columns: &KernelColumns) -> StageDigest {
+    let KernelColumns { bind, gives, drops } = columns;
+    let mut hasher = KeyHasher::new("kernel 1");
+    hasher.bytes(text.as_bytes()).number(bind.len() as u64);
+    for (name, column) in bind {
+        hasher.bytes(name.as_bytes()).bytes(column.as_bytes());
+    }
+    hasher.number(gives.len() as u64);
+    for (name, data_type) in gives {
+        hasher.bytes(name.as_bytes()).bytes(data_type.to_string().as_bytes());
+    }
+    for column in drops {
+        hasher.bytes(column.as_bytes());
+    }
+    StageDigest::new(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_told_by_its_text_and_its_columns() {
+        let plain = KernelColumns::default();
+        let bind = KernelColumns { bind: [("a".to_owned(), "b".to_owned())].into(), ..plain.clone() };
+        let gives = KernelColumns { gives: [("a".to_owned(), DataType::Date32)].into(), ..plain.clone() };
+        let drops = KernelColumns { drops: vec!["a".to_owned(), "b".to_owned()], ..plain.clone() };
+        let digests = [digest("x", &plain), digest("y", &plain), digest("x", &bind), digest("x", &gives)];
+        let digests = digests.into_iter().chain([digest("x", &drops)]).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(digests.len(), 5);
+    }
+}

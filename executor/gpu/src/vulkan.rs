@@ -1,0 +1,236 @@
+//! Devices through wgpu. Each call is within error scopes: what is not caught there would end the process.
+
+use std::borrow::Cow;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use flowc_kernel::{Access, Build};
+
+use crate::adapter::Adapter;
+use crate::device::{Device, DeviceFault, Dispatch, Filling, Program};
+use crate::probe::{self, wait};
+
+/// How long a driver may compile a module.
+const COMPILE: Duration = Duration::from_secs(60);
+
+/// A device of wgpu.
+struct Opened {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    /// Why it was lost, once it was.
+    lost: Arc<OnceLock<String>>,
+}
+
+/// A shared device.
+struct Shared(Arc<Opened>);
+
+/// A compiled module.
+struct Compiled {
+    opened: Arc<Opened>,
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+    access: Vec<Access>,
+}
+
+/// Opens a device of an adapter.
+///
+/// # Errors
+/// If the adapter is not there, or its driver refuses.
+pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
+    let found = probe::open().into_iter().find(|(_, found)| found.identity == adapter.identity);
+    let (opened, _) = found.ok_or_else(|| DeviceFault::Lost(format!("`{}` is not there any more", adapter.name)))?;
+    let wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    let descriptor = wgpu::DeviceDescriptor {
+        required_features: opened.features() & wanted,
+        required_limits: opened.limits(),
+        ..wgpu::DeviceDescriptor::default()
+    };
+    let refused = |error: wgpu::RequestDeviceError| DeviceFault::Lost(format!("it can't be opened: {error}"));
+    let (device, queue) = wait(opened.request_device(&descriptor)).map_err(refused)?;
+    let lost = Arc::new(OnceLock::new());
+    let (by_driver, by_error) = (Arc::clone(&lost), Arc::clone(&lost));
+    device.set_device_lost_callback(move |_, message| drop(by_driver.set(message)));
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(by_error.set(error.to_string()))));
+    Ok(Arc::new(Shared(Arc::new(Opened { device, queue, lost }))))
+}
+
+impl Opened {
+    /// Calls wgpu, and gives what went wrong with it.
+    fn scoped<T>(&self, call: impl FnOnce() -> T) -> Result<T, DeviceFault> {
+        let internal = self.device.push_error_scope(wgpu::ErrorFilter::Internal);
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let value = call();
+        let errors = [wait(validation.pop()), wait(memory.pop()), wait(internal.pop())];
+        self.check()?;
+        match errors.into_iter().flatten().next() {
+            None => Ok(value),
+            Some(wgpu::Error::OutOfMemory { .. }) => Err(DeviceFault::Memory),
+            Some(error) => Err(DeviceFault::Refused(error.to_string())),
+        }
+    }
+
+    fn check(&self) -> Result<(), DeviceFault> {
+        self.lost.get().map_or(Ok(()), |why| Err(DeviceFault::Lost(why.clone())))
+    }
+
+    fn compiled(self: &Arc<Self>, build: &Build) -> Result<Compiled, DeviceFault> {
+        let entries = (0..).zip(&build.buffers).map(|(binding, buffer)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer {
+                ty: binding_type(buffer.access),
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            },
+            count: None,
+        });
+        let entries: Vec<_> = entries.collect();
+        let source = wgpu::ShaderSource::Naga(Cow::Owned(build.module.clone()));
+        let (layout, pipeline) = self.scoped(|| {
+            let device = &self.device;
+            let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
+            let layout =
+                device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: None,
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: None,
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: None,
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            });
+            (layout, pipeline)
+        })?;
+        let access = build.buffers.iter().map(|buffer| buffer.access).collect();
+        Ok(Compiled { opened: Arc::clone(self), pipeline, layout, access })
+    }
+}
+
+fn binding_type(access: Access) -> wgpu::BufferBindingType {
+    match access {
+        Access::Uniform => wgpu::BufferBindingType::Uniform,
+        Access::Read => wgpu::BufferBindingType::Storage { read_only: true },
+        Access::Write => wgpu::BufferBindingType::Storage { read_only: false },
+    }
+}
+
+impl Device for Shared {
+    /// A driver may compile for ever, or crash. So a thread of its own does it, and is left behind where it does not end.
+    fn compile(&self, build: &Arc<Build>) -> Result<Arc<dyn Program>, DeviceFault> {
+        let (sender, receiver) = sync_channel(1);
+        let (opened, build) = (Arc::clone(&self.0), Arc::clone(build));
+        let compile = move || drop(sender.send(opened.compiled(&build)));
+        let started = std::thread::Builder::new().name("compile a kernel".to_owned()).spawn(compile);
+        started.map_err(|error| DeviceFault::Refused(format!("no thread can be started: {error}")))?;
+        match receiver.recv_timeout(COMPILE) {
+            Ok(compiled) => Ok(Arc::new(compiled?)),
+            Err(RecvTimeoutError::Timeout) => Err(DeviceFault::Timeout),
+            Err(RecvTimeoutError::Disconnected) => Err(DeviceFault::Refused("its driver panicked".to_owned())),
+        }
+    }
+}
+
+impl Program for Compiled {
+    fn run(&self, dispatch: &Dispatch<'_>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        let opened = &self.opened;
+        opened.check()?;
+        let buffers = opened.scoped(|| self.buffers(dispatch.buffers))?;
+        let (read_back, parts, submission) = opened.scoped(|| self.submit(dispatch, &buffers))?;
+        let (sender, receiver) = sync_channel(1);
+        opened.scoped(|| {
+            read_back.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+                // Whoever does not wait any more has failed already.
+                let _ = sender.send(result.is_ok());
+            });
+        })?;
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: dispatch.timeout };
+        match opened.scoped(|| opened.device.poll(wait))? {
+            Ok(_) => {}
+            Err(wgpu::PollError::Timeout) => return Err(DeviceFault::Timeout),
+            Err(error) => return Err(DeviceFault::Lost(error.to_string())),
+        }
+        let lost = |what: &str| DeviceFault::Lost(what.to_owned());
+        // Another thread that polls may be the one that tells.
+        if !receiver.recv_timeout(COMPILE).unwrap_or(false) {
+            return Err(lost("its results can't be read"));
+        }
+        let view = opened.scoped(|| read_back.slice(..).get_mapped_range())?;
+        let view = view.map_err(|error| lost(&error.to_string()))?;
+        Ok(parts.iter().map(|(start, bytes)| view[*start..start + bytes].to_vec()).collect())
+    }
+}
+
+/// Bytes to which parts of a buffer that is read back are aligned.
+const ALIGNED: u64 = 16;
+
+impl Compiled {
+    /// Buffers of exactly the sizes that the kernel is to see.
+    fn buffers(&self, fillings: &[Filling<'_>]) -> Vec<wgpu::Buffer> {
+        let Opened { device, queue, .. } = &*self.opened;
+        let buffer = |(filling, access): (&Filling<'_>, &Access)| {
+            let usage = match access {
+                Access::Uniform => wgpu::BufferUsages::UNIFORM,
+                Access::Read => wgpu::BufferUsages::STORAGE,
+                Access::Write => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
+            };
+            let usage = usage | wgpu::BufferUsages::COPY_DST;
+            let size = filling.bytes();
+            let buffer =
+                device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+            match filling {
+                Filling::Bytes(bytes) => queue.write_buffer(&buffer, 0, bytes),
+                Filling::Ones(bytes) => queue.write_buffer(&buffer, 0, &vec![u8::MAX; *bytes as usize]),
+                // wgpu fills new buffers with zeros before a kernel sees them.
+                Filling::Zeros(_) => {}
+            }
+            buffer
+        };
+        fillings.iter().zip(&self.access).map(buffer).collect()
+    }
+
+    /// Starts the kernel. Gives the buffer that its results will be in, with the places of these.
+    fn submit(
+        &self,
+        dispatch: &Dispatch<'_>,
+        buffers: &[wgpu::Buffer],
+    ) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
+        let Opened { device, queue, .. } = &*self.opened;
+        let entries = (0..)
+            .zip(buffers)
+            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+        let entries: Vec<_> = entries.collect();
+        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &self.layout,
+            entries: &entries,
+        });
+        let given_back = buffers.iter().zip(dispatch.buffers).filter(|(_, of)| !matches!(of, Filling::Bytes(_)));
+        let given_back: Vec<&wgpu::Buffer> = given_back.map(|(buffer, _)| buffer).collect();
+        let size = given_back.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
+        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
+        let read_back =
+            device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&self.pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(dispatch.groups, 1, 1);
+        }
+        let (mut parts, mut start) = (Vec::new(), 0);
+        for buffer in given_back {
+            encoder.copy_buffer_to_buffer(buffer, 0, &read_back, start, buffer.size());
+            parts.push((start as usize, buffer.size() as usize));
+            start += buffer.size().next_multiple_of(ALIGNED);
+        }
+        let submission = queue.submit([encoder.finish()]);
+        (read_back, parts, submission)
+    }
+}

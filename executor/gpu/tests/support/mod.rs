@@ -1,0 +1,159 @@
+//! Kernels on the Vulkan driver that `FLOWC_VULKAN` names a program for: each test runs again in a process that finds it.
+
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::{Field, Schema, SchemaRef};
+use flowc_code::{Reader, Tools};
+use flowc_gpu::{Choice, Forgetful, Kernels};
+use flowc_planner::catalogue::{Description, Problem, Question};
+use flowc_planner::key::Phase;
+use flowc_planner::plan::{Code, KernelColumns, Limits};
+use flowc_runner::conformance::{Keeper, Kept, run};
+use flowc_runner::{
+    Batch, BuildLog, CodeContext, InputPort, Instance, Invocation, Keep, OutputPort, Runner as _, Secrets, StageError,
+    StageKind,
+};
+use serde_json::{Value, json};
+
+/// Says in the environment of a process that it was started for one test.
+const INSIDE: &str = "FLOWC_VULKAN_INSIDE";
+
+/// Runs a test in a process of its own, with the driver.
+pub(crate) fn with_driver(name: &str, test: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    let program = std::env::var_os("FLOWC_VULKAN").expect("FLOWC_VULKAN names a program: run `cargo xtask test`");
+    let mut command = Command::new(program);
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]).env(INSIDE, "1");
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+/// Where kernels lie.
+struct Folder(tempfile::TempDir);
+
+impl CodeContext for Folder {
+    fn base(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn tools(&self) -> Tools<'_> {
+        unreachable!("kernels are not built")
+    }
+
+    fn pinned(&self, _: &str) -> Option<&str> {
+        None
+    }
+
+    fn with_reader(&self, _: &Path, _: Keep, _: &mut dyn FnMut(&Reader<'_>)) {
+        unreachable!("a kernel is one file")
+    }
+
+    fn with_build(&self, _: &Code, _: &mut dyn FnMut(BuildLog<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
+        unreachable!("kernels are not built")
+    }
+}
+
+/// The runner, with kernels that are texts.
+pub(crate) struct Runner {
+    pub(crate) kernels: Kernels,
+    folder: Folder,
+}
+
+/// A kernel over some columns.
+pub(crate) struct Stage<'a> {
+    runner: &'a Runner,
+    pub(crate) description: Description,
+    invocation: Invocation,
+}
+
+impl Runner {
+    pub(crate) fn new() -> Self {
+        Self { kernels: Kernels::new(Choice::Cpu, Box::new(Forgetful)), folder: Folder(tempfile::tempdir().unwrap()) }
+    }
+
+    /// A kernel without a config.
+    pub(crate) fn stage(&self, text: &str, schema: &SchemaRef) -> Stage<'_> {
+        self.stage_with(text, schema, json!({}), Limits::default())
+    }
+
+    pub(crate) fn stage_with(&self, text: &str, schema: &SchemaRef, config: Value, limits: Limits) -> Stage<'_> {
+        std::fs::write(self.folder.base().join("kernel.wgsl"), text).unwrap();
+        let code = Code::Wgsl { path: "kernel.wgsl".to_owned(), columns: KernelColumns::default() };
+        let digest = self.kernels.locate(&code, &self.folder).unwrap().digest;
+        let question = Question { code, digest, config: config.clone(), inputs: vec![schema.clone()] };
+        let description = self.kernels.describe(&question).unwrap();
+        let output = &description.outputs[0];
+        let invocation = Invocation {
+            stage: "kernel".into(),
+            digest,
+            config: config.to_string().into(),
+            phase: Phase::Run,
+            part: 0,
+            inputs: Arc::new([InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone() }]),
+            main_input: Some(0),
+            outputs: Arc::new([OutputPort {
+                schema: output.schema.clone(),
+                rows: output.rows,
+                columns: output.columns.clone(),
+                needed: vec![true; output.columns.len()],
+            }]),
+            limits,
+            secrets: Secrets::default(),
+        };
+        Stage { runner: self, description, invocation }
+    }
+}
+
+impl Stage<'_> {
+    /// What it gives for some batches.
+    pub(crate) fn run(&self, batches: Vec<Batch>) -> (Result<(), StageError>, Kept) {
+        run(&self.runner.kernels, &self.invocation, batches)
+    }
+
+    /// An instance of it.
+    pub(crate) fn open(&self, keeper: Keeper) -> Box<dyn Instance> {
+        self.runner.kernels.open(&self.invocation, Box::new(keeper)).unwrap()
+    }
+
+    /// What it gives for all rows, pushed so many at a time.
+    pub(crate) fn rows(&self, columns: &[ArrayRef], at_once: usize) -> RecordBatch {
+        let all = Batch::new(columns[0].len(), columns.iter().cloned().map(Some).collect::<Vec<_>>());
+        let starts = (0..all.rows()).step_by(at_once);
+        let batches = starts.map(|start| all.slice(start, at_once.min(all.rows() - start))).collect();
+        let (outcome, kept) = self.run(batches);
+        outcome.unwrap();
+        let schema = &self.description.outputs[0].schema;
+        let indices: Vec<usize> = (0..schema.fields().len()).collect();
+        let batches: Vec<RecordBatch> =
+            kept.batches.iter().map(|(_, batch)| batch.project(schema.clone(), &indices).unwrap()).collect();
+        arrow_select::concat::concat_batches(schema, &batches).unwrap()
+    }
+
+    /// How it fails over these columns.
+    pub(crate) fn error(&self, columns: &[ArrayRef]) -> StageError {
+        let all = Batch::new(columns[0].len(), columns.iter().cloned().map(Some).collect::<Vec<_>>());
+        self.run(vec![all]).0.unwrap_err()
+    }
+}
+
+/// Columns with their names.
+pub(crate) fn schema(columns: &[(&str, &ArrayRef)]) -> SchemaRef {
+    let field =
+        |(name, array): &(&str, &ArrayRef)| Field::new(*name, array.data_type().clone(), array.null_count() > 0);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
+}
+
+/// The values of a column.
+pub(crate) fn values<T: ArrowPrimitiveType>(batch: &RecordBatch, column: &str) -> Vec<T::Native> {
+    batch.column_by_name(column).unwrap().as_primitive::<T>().values().to_vec()
+}

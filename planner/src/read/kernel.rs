@@ -1,0 +1,80 @@
+//! What a stage says of the columns of its kernel: `bind "x" column="Unit Price"`, `gives "due" "Date32"`, `drops "raw"`.
+
+use std::collections::BTreeMap;
+
+use super::form::{self, Children, Form, Takes};
+use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
+use crate::plan::{Code, KernelColumns};
+use crate::read::types;
+use crate::syntax::{Arg, Node};
+
+/// The nodes that may be repeated.
+pub(super) const MANY: [&str; 2] = ["bind", "gives"];
+/// The node that may not.
+pub(super) const DROPS: &str = "drops";
+
+const BIND: &str = "bind \"x\" column=\"Unit Price\"";
+const GIVES: &str = "gives \"due\" \"Date32\"";
+
+/// Adds what the nodes of a stage say to its code, if that is a kernel.
+pub(super) fn add_columns(node: &Node, stage: &str, code: &mut Code, problems: &mut Problems) {
+    let Code::Wgsl { columns, .. } = code else {
+        let first = node.children.iter().flatten().find(|child| MANY.contains(&&*child.name) || child.name == DROPS);
+        if let Some(first) = first {
+            let (stage, node) = (stage.to_owned(), first.name.clone());
+            problems.at(first.place, StageProblem::NoKernel { stage, node, code: code.to_string() });
+        }
+        return;
+    };
+    *columns = KernelColumns { bind: bind(node, problems), gives: gives(node, problems), drops: drops(node, problems) };
+}
+
+fn bind(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut bound = BTreeMap::new();
+    for child in node.all("bind") {
+        Form { takes: Takes::One(BIND), props: &["column"], children: Children::None }.check(child, "`bind`", problems);
+        let column = child.prop("column");
+        if column.is_none() {
+            let (node, needs) = (child.name.clone(), "the name of a column".to_owned());
+            problems.at(child.place, ShapeProblem::MissingArgument { node, needs, example: BIND });
+        }
+        let (Some(name), Some(column)) = (child.args.first(), column) else { continue };
+        let column = form::string("column", column, problems);
+        insert(&mut bound, child, name, column.map(str::to_owned), problems);
+    }
+    bound
+}
+
+fn gives(node: &Node, problems: &mut Problems) -> BTreeMap<String, arrow_schema::DataType> {
+    let mut given = BTreeMap::new();
+    for child in node.all("gives") {
+        Form { takes: Takes::Any, ..Form::LEAF }.check(child, "`gives`", problems);
+        let [name, data_type] = child.args.as_slice() else {
+            let (node, needs) = (child.name.clone(), "a name and a type".to_owned());
+            problems.at(child.place, ShapeProblem::MissingArgument { node, needs, example: GIVES });
+            continue;
+        };
+        let Some(text) = form::string("gives", data_type, problems) else { continue };
+        let parsed = types::parsed(text);
+        if parsed.is_none() {
+            form::bad_value("type of a column", data_type, types::advice(text), problems);
+        }
+        insert(&mut given, child, name, parsed, problems);
+    }
+    given
+}
+
+/// Keeps what a name of the kernel stands for, once.
+fn insert<T>(known: &mut BTreeMap<String, T>, node: &Node, name: &Arg, value: Option<T>, problems: &mut Problems) {
+    let (Some(text), Some(value)) = (form::string(&node.name, name, problems), value) else { return };
+    if known.insert(text.to_owned(), value).is_some() {
+        let node = format!("{} \"{text}\"", node.name);
+        problems.at(name.place, ShapeProblem::RepeatedNode { node });
+    }
+}
+
+fn drops(node: &Node, problems: &mut Problems) -> Vec<String> {
+    let Some(child) = node.child(DROPS) else { return Vec::new() };
+    Form { takes: Takes::AtLeast(1, "drops \"raw\""), ..Form::LEAF }.check(child, "`drops`", problems);
+    child.args.iter().filter_map(|arg| form::string(DROPS, arg, problems).map(str::to_owned)).collect()
+}
