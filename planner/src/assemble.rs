@@ -130,7 +130,7 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
     });
     let code = declared.code.as_ref()?.0.clone();
     let (purity, mut runner) = graded(signature, &code, &declared.limits);
-    runner.extend(described.description.runner);
+    runner.extend(described.description.runner.clone());
     Some(Stage {
         name: declared.name.text.clone(),
         code,

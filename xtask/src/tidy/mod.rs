@@ -2,6 +2,7 @@
 
 mod cycles;
 mod errors;
+mod features;
 mod houses;
 mod pure;
 mod texts;
@@ -15,7 +16,7 @@ pub(crate) const HELP: &str = "\
 Checks what the architecture asks for and compilers do not see: what plans and what decides what runs is free of files,
 processes and runtimes; no modules import each other in a circle; public functions say when they fail; every Rust
 file says what it is for and stays small; platform calls stay in one crate; pipelines and standard stages have their README and
-example.
+example; no crate is compiled twice because of its features.
 
 Usage: cargo xtask tidy
 ";
@@ -27,6 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     problems.extend(cycles::check(&workspace.root)?);
     problems.extend(errors::check(&workspace.root)?);
     problems.extend(houses::check(&workspace.root)?);
+    problems.extend(features::check(workspace)?);
     if problems.is_empty() {
         println!("tidy: everything is in its place");
         return Ok(());

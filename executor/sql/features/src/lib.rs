@@ -1,0 +1,1 @@
+//! Nothing but the features of its dependencies: `Cargo.toml` says what for.
