@@ -33,6 +33,10 @@ const LAYOUT: &str = "
     ) WITHOUT ROWID;
 ";
 
+/// Bytes of the log from which on it is moved into the database when an index is closed: who opens an index after all others closed
+/// it reads all of the log.
+const LONG_LOG: u64 = 512 << 10;
+
 /// How long to wait for another process's transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -45,6 +49,14 @@ const SEALED: u8 = 2;
 pub(crate) struct Index {
     pub(crate) connection: Connection,
     path: PathBuf,
+    is_read_only: bool,
+}
+
+impl Drop for Index {
+    fn drop(&mut self) {
+        // What stays in the log is moved by another one.
+        let _ = self.move_long_log();
+    }
 }
 
 impl Index {
@@ -61,7 +73,7 @@ impl Index {
 
     fn connect(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open(path).map_err(|e| at(path, e))?;
-        let index = Self { connection, path: path.to_owned() };
+        let index = Self { connection, path: path.to_owned(), is_read_only: false };
         index.prepare().map_err(|e| at(path, e))?;
         Ok(index)
     }
@@ -108,7 +120,17 @@ impl Index {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(uri, flags).map_err(|e| at(path, e))?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Some(Self { connection, path: path.to_owned() }))
+        Ok(Some(Self { connection, path: path.to_owned(), is_read_only: true }))
+    }
+
+    /// Moves the log into the database if it is long. Others that use the index are not waited for.
+    fn move_long_log(&self) -> rusqlite::Result<()> {
+        let log = std::fs::metadata(self.path.with_extension("sqlite-wal")).map_or(0, |log| log.len());
+        if self.is_read_only || log < LONG_LOG {
+            return Ok(());
+        }
+        self.connection.busy_timeout(Duration::ZERO)?;
+        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     fn prepare(&self) -> rusqlite::Result<()> {

@@ -34,6 +34,24 @@ fn results_are_found_at_once_and_by_the_next_process() {
 }
 
 #[test]
+fn a_long_log_of_the_index_is_moved_when_the_index_is_closed_and_a_short_one_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = || std::fs::metadata(folder.path().join("index.sqlite-wal")).map_or(0, |log| log.len());
+    let fill = |facts: std::ops::Range<u8>| {
+        let store = Store::open(folder.path()).unwrap();
+        facts.for_each(|fact| store.remember(RUN, &[fact; 32], &vec![fact; 8 << 10]).unwrap());
+        store.flush().unwrap();
+        store
+    };
+    drop(fill(0..2));
+    assert!(log() > 0, "syncs are put off");
+    drop(fill(2..255));
+    assert_eq!(log(), 0);
+    let store = Store::open(folder.path()).unwrap();
+    assert!((0..255).all(|fact| store.memo(RUN, &[fact; 32]).unwrap() == Some(vec![fact; 8 << 10])));
+}
+
+#[test]
 fn what_is_not_flushed_is_not_found_by_others() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
