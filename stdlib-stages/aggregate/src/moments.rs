@@ -35,10 +35,11 @@ impl Moments {
         }
     }
 
-    /// `(n * squares - sum^2) / (n * (n - 1))`, rounded once.
-    fn variance(&self, group: u32) -> f64 {
+    /// `(n * squares - sum^2) / (n * (n - 1))` as a number, what it is divided by, and the power of two that it is times. None where
+    /// there are values that are no numbers.
+    fn exact_variance(&self, group: u32) -> Option<(Big, Big, i32)> {
         if self.odd.sum(group).is_some() {
-            return f64::NAN;
+            return None;
         }
         let count = Big::of(self.counts.of(group).unsigned_abs().into());
         let sum = self.sums[group as usize].total();
@@ -51,7 +52,20 @@ impl Moments {
         let scale = 2 * i32::from(self.kind.scale());
         let times = power_of_ten(scale.min(0).unsigned_abs());
         let by = count.mul(&count.sub(&Big::of(1))).mul(&power_of_ten(scale.max(0).unsigned_abs()));
-        ratio(&difference.mul(&times), &by, exponent)
+        Some((difference.mul(&times), by, exponent))
+    }
+
+    /// The variance, rounded once.
+    fn variance(&self, group: u32) -> f64 {
+        self.exact_variance(group).map_or(f64::NAN, |(number, by, exponent)| ratio(&number, &by, exponent))
+    }
+
+    /// The root of the variance, which may be a float where the variance is beyond all floats: it is taken near one.
+    fn deviation(&self, group: u32) -> f64 {
+        let Some((number, by, exponent)) = self.exact_variance(group) else { return f64::NAN };
+        let half = (number.bits() as i32 - by.bits() as i32 + exponent) / 2;
+        let root = ratio(&number, &by, exponent - 2 * half).sqrt();
+        root * 2_f64.powi(half / 2) * 2_f64.powi(half - half / 2)
     }
 }
 
@@ -125,12 +139,12 @@ impl State for Moments {
     /// One value alone has no variance.
     fn result(&self, finish: Finish, groups: &[u32]) -> Result<ArrayRef> {
         let nulls: NullBuffer = groups.iter().map(|&group| self.counts.of(group) > 1).collect();
-        let variance = |(&group, valid): (&u32, bool)| if valid { self.variance(group) } else { 0.0 };
-        let variances = groups.iter().zip(nulls.iter()).map(variance);
-        let values = match finish {
-            Finish::Stddev => variances.map(f64::sqrt).collect(),
-            _ => variances.collect(),
+        let value = |(&group, valid): (&u32, bool)| match finish {
+            _ if !valid => 0.0,
+            Finish::Stddev => self.deviation(group),
+            _ => self.variance(group),
         };
+        let values = groups.iter().zip(nulls.iter()).map(value).collect();
         Ok(Arc::new(Float64Array::new(values, Some(nulls).filter(|nulls| nulls.null_count() > 0))))
     }
 }

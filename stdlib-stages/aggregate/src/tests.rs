@@ -195,6 +195,11 @@ fn floats_are_summed_without_rounding() {
     assert_eq!(float(&of_x("mean", floats(&[1e308, 1e308]))), Some(1e308));
     assert_eq!(float(&of_x("variance", floats(&[1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]))), Some(1.0));
     assert_eq!(float(&of_x("stddev", floats(&[1.0, 3.0]))), Some(2.0_f64.sqrt()));
+    for (values, due) in [([1e-300, 3e-300], 2.0_f64.sqrt() * 1e-300), ([f64::MAX, 0.0], f64::MAX / 2.0_f64.sqrt())] {
+        let deviation = float(&of_x("stddev", floats(&values))).unwrap();
+        assert!((deviation / due - 1.0).abs() < 1e-15, "{deviation:e}, not {due:e}");
+    }
+    assert_eq!(float(&of_x("stddev", floats(&[0.0, 5e-324]))), Some(5e-324));
     assert_eq!(float(&of_x("variance", floats(&[1e-160, 3e-160]))), Some(2e-320), "squares do not vanish");
     assert_eq!(float(&of_x("sum", floats(&[f64::INFINITY, 1.0]))), Some(f64::INFINITY));
     assert!(float(&of_x("sum", floats(&[f64::INFINITY, f64::NEG_INFINITY]))).unwrap().is_nan());
