@@ -69,11 +69,11 @@ fn loops_are_right_or_told_not_to_end() {
         };
         let text = |body: &str| module(&format!("var c = 0u;\n{body}\ny[at.x] = c;"));
         let x: ArrayRef = Arc::new(UInt32Array::from(vec![1, 2, 3]));
-        let right = over_numbers(&runner, &text(&counted(50_000))).rows(&[x.clone()], 3);
+        let right = over_numbers(&runner, &text(&counted(50_000))).rows(std::slice::from_ref(&x), 3);
         let expected = [1u32, 2, 3].map(|x| (0..50_000u32).fold(0u32, |c, i| c.wrapping_add(i ^ x)));
         assert_eq!(values::<UInt32Type>(&right, "y"), expected);
         for body in [counted(70_000), nested(300, 300), counted(40_000).repeat(2), "loop { c += 1u; }".to_owned()] {
-            let error = over_numbers(&runner, &text(&body)).error(&[x.clone()]).to_string();
+            let error = over_numbers(&runner, &text(&body)).error(std::slice::from_ref(&x)).to_string();
             assert!(error.contains("in row 1 a loop does not end in line 9"), "{error}");
         }
     });
@@ -150,12 +150,12 @@ fn nulls_stay_nulls_and_are_not_seen() {
         let runner = Runner::new();
         let x: ArrayRef = Arc::new(Int32Array::from(vec![Some(1), None, Some(0), Some(4)]));
         let text = "struct Out { y: i32 }\nfn row(x: i32) -> Out { return Out(12 / x); }\n";
-        let out = runner.stage(text, &schema(&[("x", &x)])).rows(&[x.clone()], 4);
+        let out = runner.stage(text, &schema(&[("x", &x)])).rows(std::slice::from_ref(&x), 4);
         let y = Int32Array::from(vec![Some(12), None, Some(12), Some(3)]);
         assert_eq!(out.column_by_name("y").unwrap().as_any().downcast_ref::<Int32Array>(), Some(&y));
         let text = "struct Out { y: i32, y_valid: bool }\n\
                     fn row(x: i32, x_valid: bool) -> Out { return Out(x + 1, !x_valid || x == 4); }\n";
-        let out = runner.stage(text, &schema(&[("x", &x)])).rows(&[x.clone()], 4);
+        let out = runner.stage(text, &schema(&[("x", &x)])).rows(std::slice::from_ref(&x), 4);
         let y = Int32Array::from(vec![None, Some(1), None, Some(5)]);
         assert_eq!(out.column_by_name("y").unwrap().as_any().downcast_ref::<Int32Array>(), Some(&y));
         let nulls = FixedSizeListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1), None].to_vec())], 2);
