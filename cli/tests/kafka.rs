@@ -151,16 +151,16 @@ fn parts_of_records_are_columns_and_bad_records_a_stream() {
     let columns = "columns { key \"id\" as=\"text\"; offset; partition; timestamp \"at\"; headers }";
     pipeline(&project, &plain(), &topic.name, columns, "bad-rows \"stream\"");
     let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
-    let text = text.replace("out.csv", "out.jsonl") + "sink \"bad\" { in \"bids.rejects\"; file \"bad.jsonl\" }\n";
+    let text = text.replace("out.csv", "out.arrow") + "sink \"bad\" { in \"bids.rejects\"; file \"bad.parquet\" }\n";
     project.write("flow.kdl", &text);
     let said = project.shell("flowc run");
     assert!(said.starts_with("exit 0"), "{said}");
-    let read = |name: &str| std::fs::read_to_string(project.folder().join(name)).unwrap();
+    let good = project.shell("flowc show bids --json");
     let row = "{\"auction\":1,\"price\":2,\"id\":\"a\",\"offset\":0,\"partition\":0,\"at\":\"2023-11-14T22:13:20.123Z\",\
                \"headers\":[{\"name\":\"trace\",\"value\":\"7431\"}]}\n";
-    assert_eq!(read("out.jsonl"), row);
-    let bad = read("bad.jsonl");
-    let lines: Vec<&str> = bad.lines().collect();
+    assert_eq!(good, format!("exit 0\n--- stdout\n{row}"));
+    let bad = project.shell("flowc show bids.rejects --json");
+    let lines: Vec<&str> = bad.lines().skip(2).collect();
     assert_eq!(lines.len(), 3, "{bad}");
     let place = format!("{{\"topic\":\"{}\",\"partition\":0,\"offset\":1,", topic.name);
     assert!(lines[0].starts_with(&place) && lines[0].contains("is not a value of type Int64"), "{bad}");
@@ -181,17 +181,17 @@ fn text_and_bytes_are_columns_as_they_are() {
         project.write(
             "flow.kdl",
             &format!(
-                "source \"s\" {{ kafka \"{}\" topic=\"{}\"; format \"{format}\" }}\nsink \"o\" {{ in \"s\"; file \"o.jsonl\" }}\n",
+                "source \"s\" {{ kafka \"{}\" topic=\"{}\"; format \"{format}\" }}\nsink \"o\" {{ in \"s\"; file \"o.arrow\" }}\n",
                 plain(),
                 topic.name
             ),
         );
         let said = project.shell("flowc run");
         assert!(said.starts_with("exit 0"), "{said}");
-        std::fs::read_to_string(project.folder().join("o.jsonl")).unwrap()
+        project.shell("flowc show s --json")
     };
-    assert_eq!(read("text"), "{\"text\":\"one\\ntwo\"}\n{\"text\":null}\n");
-    assert_eq!(read("bytes"), "{\"value\":\"6f6e650a74776f\"}\n{\"value\":null}\n");
+    assert_eq!(read("text"), "exit 0\n--- stdout\n{\"text\":\"one\\ntwo\"}\n{\"text\":null}\n");
+    assert_eq!(read("bytes"), "exit 0\n--- stdout\n{\"value\":\"6f6e650a74776f\"}\n{\"value\":null}\n");
 }
 
 #[test]

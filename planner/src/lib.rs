@@ -24,6 +24,7 @@ mod place;
 pub mod plan;
 pub mod quantity;
 mod read;
+mod rejects;
 pub mod render;
 mod secret;
 mod serialization;
@@ -34,7 +35,6 @@ mod units;
 pub mod visible;
 mod wiring;
 
-pub use describe::rejects_schema;
 pub use diagnostic::{
     ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
     WiringProblem, nearest, suggest,
@@ -42,6 +42,7 @@ pub use diagnostic::{
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
 pub use lock_changes::LockChange;
+pub use rejects::rejects_schema;
 pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};
 pub use units::{Boundary, Branch, Unit, stored_edges, units};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
@@ -47,6 +47,8 @@ impl Client {
         config
             .set("bootstrap.servers", brokers.join(","))
             .set("client.id", "flowc")
+            // librdkafka assigns partitions only to a member of a group. The group is never joined.
+            .set("group.id", "flowc")
             .set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" })
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -57,7 +59,8 @@ impl Client {
             .set("socket.keepalive.enable", "true")
             .set("queued.max.messages.kbytes", "32768")
             .set("fetch.wait.max.ms", "100")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("reconnect.backoff.max.ms", "1000")
+            .set_log_level(RDKafkaLogLevel::Info);
         let protocol = match (login.is_some(), *encrypted) {
             (false, false) => "plaintext",
             (false, true) => "ssl",
@@ -275,6 +278,10 @@ fn is_passing(error: &KafkaError) -> bool {
                 | Code::Resolve
                 | Code::Authentication
                 | Code::SSL
+                | Code::GroupAuthorizationFailed
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::NotCoordinator
         ),
         None => false,
     }

@@ -88,7 +88,12 @@ fn shortened(reason: &str) -> &str {
 }
 
 impl ClientContext for Heard {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+    /// Some failures of connections are only logged.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            self.take_in(RDKafkaErrorCode::BrokerTransportFailure, message);
+        }
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {

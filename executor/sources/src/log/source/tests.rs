@@ -1,3 +1,5 @@
+//! Topics in memory, as sources.
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
