@@ -1,7 +1,6 @@
 //! Asks stages, level by level, what they make of their config and inputs; every answer is checked before it is used.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 

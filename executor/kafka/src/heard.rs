@@ -21,6 +21,8 @@ struct Said {
     last: Option<String>,
     /// Whether no connection was up when connections were last told of.
     down: bool,
+    /// How many connections a broker has closed.
+    closed: u32,
 }
 
 impl Heard {
@@ -37,6 +39,11 @@ impl Heard {
     /// Takes in that a broker answered.
     pub(crate) fn up(&self) {
         self.with(|said| said.down = false);
+    }
+
+    /// How many connections a broker has closed.
+    pub(crate) fn closed(&self) -> u32 {
+        self.with(|said| said.closed)
     }
 
     /// What was said last of a connection that failed.
@@ -56,6 +63,7 @@ impl Heard {
         let grave = grave(code, reason);
         self.with(|said| {
             said.last = Some(reason.to_owned());
+            said.closed += u32::from(reason.starts_with("Disconnected"));
             if grave.is_some() {
                 said.grave = grave;
             }
@@ -72,10 +80,6 @@ fn grave(code: RDKafkaErrorCode, reason: &str) -> Option<ClusterError> {
         RDKafkaErrorCode::SSL => Some(ClusterError::Encryption {
             reason: reason(),
             remedy: "check that the broker's listener is encrypted, and that `ca` of `tls` names the authority of its certificate",
-        }),
-        _ if reason().contains("security.protocol") => Some(ClusterError::Encryption {
-            reason: "the broker closes the connection at once".to_owned(),
-            remedy: "its listener may expect encryption, say `tls`; or a login, say `sasl`",
         }),
         _ => None,
     }
@@ -124,10 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_closed_at_once_may_be_of_another_protocol() {
-        let said =
-            "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration";
-        let grave = grave(RDKafkaErrorCode::BrokerTransportFailure, said);
-        assert!(grave.unwrap().to_string().contains("say `tls`"));
+    fn connections_that_are_closed_are_counted() {
+        let heard = Heard::default();
+        heard.log(
+            RDKafkaLogLevel::Info,
+            "FAIL",
+            "[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected: connection closed by peer",
+        );
+        heard.log(RDKafkaLogLevel::Info, "OTHER", "b:1/bootstrap: Disconnected");
+        assert_eq!(heard.closed(), 1);
     }
 }

@@ -233,6 +233,18 @@ fn bad_records_are_told_with_their_place() {
 }
 
 #[test]
+fn a_key_that_is_no_text_is_a_bad_record_and_its_neighbours_are_none() {
+    let cluster = Memory::new(&[3]);
+    cluster.change(|state| state.keys = vec![b"a".to_vec(), b"\xff".to_vec(), b"c".to_vec()]);
+    let mut reader = Reader::new(cluster).with_columns(&[(RecordField::KeyText, "key")]);
+    reader.bad_rows = BadRows::Stream;
+    let polled = reader.poll(&Polled::default()).unwrap();
+    let table = Table::read(&reader.open(&polled.parts[0]).unwrap()).unwrap();
+    assert_eq!(table.rows, ["0|a", "2|c"]);
+    assert!(table.rejects[0].contains("column `key`: the key is not UTF-8"), "{:?}", table.rejects);
+}
+
+#[test]
 fn a_tombstone_is_a_row_of_nulls_where_nulls_are_allowed() {
     let cluster = Memory::new(&[2]);
     cluster.change(|state| state.partitions[0].1[0] = Some(String::new()));
