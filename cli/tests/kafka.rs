@@ -243,6 +243,19 @@ fn what_is_wrong_is_told_before_anything_runs() {
 }
 
 #[test]
+fn what_this_build_lacks_is_refused_at_its_place() {
+    let project = Project::new();
+    pipeline(&project, "127.0.0.1:1", "bids", "tls", "");
+    let said = failure(&project, "flowc plan");
+    let expected = match cfg!(feature = "kafka-tls") {
+        true => "no broker answers at 127.0.0.1:1",
+        false => "source `bids`: this flowc was built without `kafka-tls`, which reading from this topic needs",
+    };
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("flow.kdl:1"), "{said}");
+}
+
+#[test]
 fn a_password_is_kept_nowhere() {
     let (mut project, topic) = (Project::new(), TestTopic::new(1));
     topic.append(0, bids(0..4));
