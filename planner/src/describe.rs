@@ -290,6 +290,8 @@ fn check_keyed(description: &Description, schemas: &[SchemaRef]) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn schema(data_type: DataType) -> SchemaRef {
