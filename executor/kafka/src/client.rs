@@ -22,8 +22,6 @@ pub const HAS_TLS: bool = cfg!(feature = "tls");
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long all of them may be down, as they are while a cluster of one broker starts again.
 const DOWN: Duration = Duration::from_secs(10);
-/// Connections that a broker closes before it is clear that it does so always.
-const CLOSED: u32 = 3;
 /// How long one question waits before what was heard meanwhile is looked at.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -107,7 +105,10 @@ impl Client {
         let begin = Instant::now();
         loop {
             let error = match question(reader, TURN) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.heard.answered();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             // What connections have been told of waits in the queue.
@@ -118,7 +119,7 @@ impl Client {
             if !is_passing(&error) {
                 return Err(ClusterError::Other { reason: error.to_string() });
             }
-            if self.heard.closed() >= CLOSED {
+            if begin.elapsed() > DOWN && self.heard.is_closed() {
                 return Err(ClusterError::Encryption {
                     reason: "the broker closes connections at once".to_owned(),
                     remedy: "its listener may expect encryption, say `tls`; or a login, say `sasl`",

@@ -21,8 +21,10 @@ struct Said {
     last: Option<String>,
     /// Whether no connection was up when connections were last told of.
     down: bool,
-    /// How many connections a broker has closed.
-    closed: u32,
+    /// Whether a broker has closed a connection.
+    closed: bool,
+    /// Whether a question was answered.
+    answered: bool,
 }
 
 impl Heard {
@@ -41,9 +43,14 @@ impl Heard {
         self.with(|said| said.down = false);
     }
 
-    /// How many connections a broker has closed.
-    pub(crate) fn closed(&self) -> u32 {
-        self.with(|said| said.closed)
+    /// Whether brokers have closed connections and answered nothing.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.with(|said| said.closed && !said.answered)
+    }
+
+    /// Takes in that a question was answered.
+    pub(crate) fn answered(&self) {
+        self.with(|said| said.answered = true);
     }
 
     /// What was said last of a connection that failed.
@@ -63,7 +70,7 @@ impl Heard {
         let grave = grave(code, reason);
         self.with(|said| {
             said.last = Some(reason.to_owned());
-            said.closed += u32::from(reason.starts_with("Disconnected"));
+            said.closed |= reason.starts_with("Disconnected");
             if grave.is_some() {
                 said.grave = grave;
             }
@@ -128,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_are_closed_are_counted() {
+    fn connections_that_are_closed_before_any_answer_are_told() {
         let heard = Heard::default();
         heard.log(
             RDKafkaLogLevel::Info,
@@ -136,6 +143,8 @@ mod tests {
             "[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected: connection closed by peer",
         );
         heard.log(RDKafkaLogLevel::Info, "OTHER", "b:1/bootstrap: Disconnected");
-        assert_eq!(heard.closed(), 1);
+        assert!(heard.is_closed());
+        heard.answered();
+        assert!(!heard.is_closed());
     }
 }
