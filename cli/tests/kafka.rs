@@ -64,16 +64,19 @@ fn a_rerun_of_a_closed_range_asks_no_broker() {
     topic.append(0, bids(10..20));
     gate.shut();
     let said = project.shell("flowc run");
-    assert!(said.contains("up to date"), "{said}");
-    // What is not in the store is made of the blocks that are.
+    assert!(said.starts_with("exit 0"), "{said}");
+    // What is not in the store is made of the blocks that are, also after a collection.
     project.shell("rm out.csv");
-    assert_eq!(prices(&project).len(), 9);
-    pipeline(&project, &Gate::address(), &topic.name, range, "bad-rows \"skip\"");
     assert_eq!(prices(&project).len(), 9);
     let said = project.shell("flowc store gc");
     assert!(said.starts_with("exit 0"), "{said}");
-    pipeline(&project, &Gate::address(), &topic.name, range, "bad-rows \"stream\"");
+    let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
+    let counting = "stage \"counts\" { in \"bids\"; std \"count@1\"; config { by \"auction\" } }
+                    sink \"counts\" { in \"counts\"; file \"counts.csv\" }\n";
+    project.write("flow.kdl", &(text + counting));
     assert_eq!(prices(&project).len(), 9);
+    let counts = std::fs::read_to_string(project.folder().join("counts.csv")).unwrap();
+    assert_eq!(counts.lines().count(), 4, "{counts}");
 }
 
 #[test]
@@ -151,16 +154,16 @@ fn parts_of_records_are_columns_and_bad_records_a_stream() {
     let columns = "columns { key \"id\" as=\"text\"; offset; partition; timestamp \"at\"; headers }";
     pipeline(&project, &plain(), &topic.name, columns, "bad-rows \"stream\"");
     let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
-    let text = text.replace("out.csv", "out.jsonl") + "sink \"bad\" { in \"bids.rejects\"; file \"bad.jsonl\" }\n";
+    let text = text.replace("out.csv", "out.arrow") + "sink \"bad\" { in \"bids.rejects\"; file \"bad.parquet\" }\n";
     project.write("flow.kdl", &text);
     let said = project.shell("flowc run");
     assert!(said.starts_with("exit 0"), "{said}");
-    let read = |name: &str| std::fs::read_to_string(project.folder().join(name)).unwrap();
+    let good = project.shell("flowc show bids --json");
     let row = "{\"auction\":1,\"price\":2,\"id\":\"a\",\"offset\":0,\"partition\":0,\"at\":\"2023-11-14T22:13:20.123Z\",\
                \"headers\":[{\"name\":\"trace\",\"value\":\"7431\"}]}\n";
-    assert_eq!(read("out.jsonl"), row);
-    let bad = read("bad.jsonl");
-    let lines: Vec<&str> = bad.lines().collect();
+    assert_eq!(good, format!("exit 0\n--- stdout\n{row}"));
+    let bad = project.shell("flowc show bids.rejects --json");
+    let lines: Vec<&str> = bad.lines().skip(2).collect();
     assert_eq!(lines.len(), 3, "{bad}");
     let place = format!("{{\"topic\":\"{}\",\"partition\":0,\"offset\":1,", topic.name);
     assert!(lines[0].starts_with(&place) && lines[0].contains("is not a value of type Int64"), "{bad}");
@@ -181,17 +184,17 @@ fn text_and_bytes_are_columns_as_they_are() {
         project.write(
             "flow.kdl",
             &format!(
-                "source \"s\" {{ kafka \"{}\" topic=\"{}\"; format \"{format}\" }}\nsink \"o\" {{ in \"s\"; file \"o.jsonl\" }}\n",
+                "source \"s\" {{ kafka \"{}\" topic=\"{}\"; format \"{format}\" }}\nsink \"o\" {{ in \"s\"; file \"o.arrow\" }}\n",
                 plain(),
                 topic.name
             ),
         );
         let said = project.shell("flowc run");
         assert!(said.starts_with("exit 0"), "{said}");
-        std::fs::read_to_string(project.folder().join("o.jsonl")).unwrap()
+        project.shell("flowc show s --json")
     };
-    assert_eq!(read("text"), "{\"text\":\"one\\ntwo\"}\n{\"text\":null}\n");
-    assert_eq!(read("bytes"), "{\"value\":\"6f6e650a74776f\"}\n{\"value\":null}\n");
+    assert_eq!(read("text"), "exit 0\n--- stdout\n{\"text\":\"one\\ntwo\"}\n{\"text\":null}\n");
+    assert_eq!(read("bytes"), "exit 0\n--- stdout\n{\"value\":\"6f6e650a74776f\"}\n{\"value\":null}\n");
 }
 
 #[test]
@@ -240,6 +243,19 @@ fn what_is_wrong_is_told_before_anything_runs() {
     told(&plain(), &topic.name, "partitions 0 1", "there is no partition 1; it has 1");
     topic.forget(0, 2);
     told(&plain(), &topic.name, "start \"0=1\"", "retention removed those before 2");
+}
+
+#[test]
+fn what_this_build_lacks_is_refused_at_its_place() {
+    let project = Project::new();
+    pipeline(&project, "127.0.0.1:1", "bids", "tls", "");
+    let said = failure(&project, "flowc plan");
+    let expected = match cfg!(feature = "kafka-tls") {
+        true => "no broker answers at 127.0.0.1:1",
+        false => "source `bids`: this flowc was built without `kafka-tls`, which reading from this topic needs",
+    };
+    assert!(said.contains(expected), "{said}");
+    assert!(said.contains("flow.kdl:1"), "{said}");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Asks stages, level by level, what they make of their config and inputs; every answer is checked before it is used.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::catalogue::{
     Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
@@ -14,6 +13,7 @@ use crate::event_time::{self, Time};
 use crate::plan::{Class, EventTime, OutputColumn, Rows, SourceSpec, Window};
 use crate::quantity::count;
 use crate::read::Name;
+use crate::rejects::rejects_schema;
 use crate::text::Texts;
 use crate::wiring::{Origin, Resolved};
 
@@ -33,28 +33,6 @@ pub(crate) struct Descriptions {
     times: HashMap<Origin, Time>,
     /// By stage, in the order of the text.
     pub(crate) stages: HashMap<usize, Described>,
-}
-
-/// The columns of a source's bad rows: `file` and `row` (the data row in the file, from 1) say where, `reason` why, and
-/// `text` holds the record as it lies in the file, without its line end.
-pub fn rejects_schema() -> SchemaRef {
-    let text = |name: &str| Field::new(name, DataType::Utf8, false);
-    let row = Field::new("row", DataType::UInt64, false);
-    Arc::new(Schema::new(vec![text("file"), row, text("reason"), text("text")]))
-}
-
-/// The columns of bad records of a topic.
-pub(crate) fn record_rejects_schema() -> SchemaRef {
-    let time = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
-    Arc::new(Schema::new(vec![
-        Field::new("topic", DataType::Utf8, false),
-        Field::new("partition", DataType::Int32, false),
-        Field::new("offset", DataType::Int64, false),
-        Field::new("timestamp", time, true),
-        Field::new("reason", DataType::Utf8, false),
-        Field::new("key", DataType::Binary, true),
-        Field::new("value", DataType::Binary, true),
-    ]))
 }
 
 impl Descriptions {
@@ -384,6 +362,8 @@ fn check_keyed(description: &Description, schemas: &[SchemaRef]) -> Result<(), S
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn schema(data_type: DataType) -> SchemaRef {

@@ -25,6 +25,7 @@ mod place;
 pub mod plan;
 pub mod quantity;
 mod read;
+mod rejects;
 pub mod render;
 mod secret;
 mod serialization;
@@ -36,7 +37,6 @@ mod units;
 pub mod visible;
 mod wiring;
 
-pub use describe::rejects_schema;
 pub use diagnostic::{
     ConfigProblem, Diagnostic, ExpansionProblem, Kind, PlaceProblem, ShapeProblem, StageProblem, SyntaxProblem,
     WindowProblem, WiringProblem, nearest, suggest,
@@ -44,6 +44,7 @@ pub use diagnostic::{
 pub use expand::Settings;
 pub use lock::{Lock, LockError};
 pub use lock_changes::LockChange;
+pub use rejects::rejects_schema;
 pub use statement::statement_path;
 pub use targets::may_feed;
 pub use text::{IncludeRequest, Texts};

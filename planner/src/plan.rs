@@ -22,6 +22,7 @@ pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, S
 pub use limits::{Cache, Isolate, Limits, Serialization};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
+use crate::rejects::{record_rejects_schema, rejects_schema};
 pub use crate::secret::SecretSource;
 pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
@@ -203,8 +204,8 @@ impl SourceSpec {
     /// The columns of the stream of bad rows, which say where a row is, why it is bad, and what it holds.
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
-            Location::Kafka(_) => crate::describe::record_rejects_schema(),
-            Location::Files(_) | Location::Stdin => crate::describe::rejects_schema(),
+            Location::Kafka(_) => record_rejects_schema(),
+            Location::Files(_) | Location::Stdin => rejects_schema(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
@@ -47,6 +47,8 @@ impl Client {
         config
             .set("bootstrap.servers", brokers.join(","))
             .set("client.id", "flowc")
+            // librdkafka assigns partitions only to a member of a group. The group is never joined.
+            .set("group.id", "flowc")
             .set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" })
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -57,7 +59,8 @@ impl Client {
             .set("socket.keepalive.enable", "true")
             .set("queued.max.messages.kbytes", "32768")
             .set("fetch.wait.max.ms", "100")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("reconnect.backoff.max.ms", "1000")
+            .set_log_level(RDKafkaLogLevel::Info);
         let protocol = match (login.is_some(), *encrypted) {
             (false, false) => "plaintext",
             (false, true) => "ssl",
@@ -102,7 +105,10 @@ impl Client {
         let begin = Instant::now();
         loop {
             let error = match question(reader, TURN) {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.heard.answered();
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             // What connections have been told of waits in the queue.
@@ -112,6 +118,12 @@ impl Client {
             }
             if !is_passing(&error) {
                 return Err(ClusterError::Other { reason: error.to_string() });
+            }
+            if begin.elapsed() > DOWN && self.heard.is_closed() {
+                return Err(ClusterError::Encryption {
+                    reason: "the broker closes connections at once".to_owned(),
+                    remedy: "its listener may expect encryption, say `tls`; or a login, say `sasl`",
+                });
             }
             if begin.elapsed() > DOWN {
                 let (brokers, reason) = (self.access.brokers.join(" "), self.heard.last());
@@ -275,6 +287,10 @@ fn is_passing(error: &KafkaError) -> bool {
                 | Code::Resolve
                 | Code::Authentication
                 | Code::SSL
+                | Code::GroupAuthorizationFailed
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+                | Code::NotCoordinator
         ),
         None => false,
     }

@@ -21,6 +21,10 @@ struct Said {
     last: Option<String>,
     /// Whether no connection was up when connections were last told of.
     down: bool,
+    /// Whether a broker has closed a connection.
+    closed: bool,
+    /// Whether a question was answered.
+    answered: bool,
 }
 
 impl Heard {
@@ -37,6 +41,16 @@ impl Heard {
     /// Takes in that a broker answered.
     pub(crate) fn up(&self) {
         self.with(|said| said.down = false);
+    }
+
+    /// Whether brokers have closed connections and answered nothing.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.with(|said| said.closed && !said.answered)
+    }
+
+    /// Takes in that a question was answered.
+    pub(crate) fn answered(&self) {
+        self.with(|said| said.answered = true);
     }
 
     /// What was said last of a connection that failed.
@@ -56,6 +70,7 @@ impl Heard {
         let grave = grave(code, reason);
         self.with(|said| {
             said.last = Some(reason.to_owned());
+            said.closed |= reason.starts_with("Disconnected");
             if grave.is_some() {
                 said.grave = grave;
             }
@@ -73,10 +88,6 @@ fn grave(code: RDKafkaErrorCode, reason: &str) -> Option<ClusterError> {
             reason: reason(),
             remedy: "check that the broker's listener is encrypted, and that `ca` of `tls` names the authority of its certificate",
         }),
-        _ if reason().contains("security.protocol") => Some(ClusterError::Encryption {
-            reason: "the broker closes the connection at once".to_owned(),
-            remedy: "its listener may expect encryption, say `tls`; or a login, say `sasl`",
-        }),
         _ => None,
     }
 }
@@ -88,7 +99,12 @@ fn shortened(reason: &str) -> &str {
 }
 
 impl ClientContext for Heard {
-    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+    /// Some failures of connections are only logged.
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            self.take_in(RDKafkaErrorCode::BrokerTransportFailure, message);
+        }
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(code) = error.rdkafka_error_code() {
@@ -119,10 +135,16 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_closed_at_once_may_be_of_another_protocol() {
-        let said =
-            "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol configuration";
-        let grave = grave(RDKafkaErrorCode::BrokerTransportFailure, said);
-        assert!(grave.unwrap().to_string().contains("say `tls`"));
+    fn connections_that_are_closed_before_any_answer_are_told() {
+        let heard = Heard::default();
+        heard.log(
+            RDKafkaLogLevel::Info,
+            "FAIL",
+            "[thrd:b:1/bootstrap]: b:1/bootstrap: Disconnected: connection closed by peer",
+        );
+        heard.log(RDKafkaLogLevel::Info, "OTHER", "b:1/bootstrap: Disconnected");
+        assert!(heard.is_closed());
+        heard.answered();
+        assert!(!heard.is_closed());
     }
 }

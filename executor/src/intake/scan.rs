@@ -122,7 +122,7 @@ impl Scanner<'_> {
             let message = format!("{} changed during the run. Run again", entry.name());
             return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
-        let bytes = file.stamp().size;
+        let bytes = file.size();
         self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
         let failed = |error: SourceError| self.files.source_error(self.plan, self.inventory, place.source, error);
         let notes = FileNotes {

@@ -135,6 +135,11 @@ impl OpenFile {
         self.spooled
     }
 
+    /// Bytes of the file, or of what is kept of the part.
+    pub fn size(&self) -> u64 {
+        if self.stamp.is_immutable() { self.view.length() } else { self.stamp.size }
+    }
+
     /// The stamp of the file when it was opened.
     pub fn stamp(&self) -> FileStamp {
         self.stamp

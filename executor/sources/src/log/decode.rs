@@ -79,7 +79,8 @@ impl Decoder {
     }
 }
 
-/// Bytes as text.
+/// Bytes as text. A slice is checked without what lies beside it.
 pub(super) fn as_text(bytes: &BinaryArray) -> Result<StringArray, ArrowError> {
-    StringArray::try_from_binary(bytes.clone())
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| ArrowError::ParseError(NOT_UTF8.to_owned()));
+    bytes.iter().map(|bytes| bytes.map(text).transpose()).collect()
 }

@@ -11,6 +11,7 @@ mod block;
 mod decode;
 mod file;
 mod ranges;
+mod reading;
 mod rows;
 mod source;
 #[cfg(test)]

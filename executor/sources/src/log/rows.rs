@@ -18,7 +18,7 @@ use crate::fields::project;
 use crate::ignored::Ignored;
 use crate::log::block::Records;
 use crate::log::decode::{Decoder, as_text};
-use crate::log::file::Reading;
+use crate::log::reading::Reading;
 use crate::text::parser::BadRecord;
 use crate::values::texts::plain;
 

@@ -16,8 +16,9 @@ use crate::files::open::OpenFile;
 use crate::log::access::access;
 use crate::log::block::BlockWriter;
 use crate::log::decode::Decoder;
-use crate::log::file::{BlockFile, Reading, open_records};
+use crate::log::file::{BlockFile, open_records};
 use crate::log::ranges::{self, Facts, Misfit, blocks, resolve};
+use crate::log::reading::Reading;
 use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// A range of a topic.

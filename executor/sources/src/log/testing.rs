@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) id: String,
     /// Per partition, its first offset and the values of its records; none where an offset has no record.
     pub(super) partitions: Vec<(i64, Vec<Option<String>>)>,
+    /// Keys of the first records; those of others are `k`.
+    pub(super) keys: Vec<Vec<u8>>,
     /// The ranges that were read.
     pub(super) read: Vec<(i32, Range<i64>)>,
     /// How often anything was asked.
@@ -51,7 +53,8 @@ impl Memory {
         let values = |count: &i64| (0..*count).map(|offset| Some(format!("{{\"n\":{offset}}}"))).collect();
         let partitions = records.iter().map(|count| (0, values(count))).collect();
         let (cluster, id) = ("cluster".to_owned(), "id".to_owned());
-        Self { state: Mutex::new(State { cluster, id, partitions, read: Vec::new(), questions: 0, dies_at: None }) }
+        let (keys, read) = (Vec::new(), Vec::new());
+        Self { state: Mutex::new(State { cluster, id, partitions, keys, read, questions: 0, dies_at: None }) }
     }
 
     /// Changes the topic.
@@ -111,7 +114,7 @@ impl Cluster for Memory {
                 }
                 let Some(value) = &state.partitions[partition as usize].1[offset as usize] else { continue };
                 let value = Some(value.as_bytes()).filter(|value| !value.is_empty());
-                let key = Some(&b"k"[..]);
+                let key = Some(state.keys.get(offset as usize).map_or(&b"k"[..], Vec::as_slice));
                 take(&Record { offset, timestamp: Some(1000 + offset), key, value, headers: &() })?;
             }
             Ok(Ok(()))

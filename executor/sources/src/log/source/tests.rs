@@ -1,3 +1,5 @@
+//! Topics in memory, as sources.
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
@@ -228,6 +230,18 @@ fn bad_records_are_told_with_their_place() {
     assert!(table.rejects[1].contains("the record has no value (it is a tombstone)"), "{:?}", table.rejects);
     reader.bad_rows = BadRows::Skip;
     assert_eq!(Table::read(&reader.open(&polled.parts[0]).unwrap()).unwrap().rejected, 2);
+}
+
+#[test]
+fn a_key_that_is_no_text_is_a_bad_record_and_its_neighbours_are_none() {
+    let cluster = Memory::new(&[3]);
+    cluster.change(|state| state.keys = vec![b"a".to_vec(), b"\xff".to_vec(), b"c".to_vec()]);
+    let mut reader = Reader::new(cluster).with_columns(&[(RecordField::KeyText, "key")]);
+    reader.bad_rows = BadRows::Stream;
+    let polled = reader.poll(&Polled::default()).unwrap();
+    let table = Table::read(&reader.open(&polled.parts[0]).unwrap()).unwrap();
+    assert_eq!(table.rows, ["0|a", "2|c"]);
+    assert!(table.rejects[0].contains("column `key`: the key is not UTF-8"), "{:?}", table.rejects);
 }
 
 #[test]

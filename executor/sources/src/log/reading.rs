@@ -1,0 +1,62 @@
+//! How the records of a partition become rows.
+
+use arrow_schema::SchemaRef;
+use flowc_planner::plan::{BadRows, Format, KafkaTopic, RecordField, SourceSpec};
+
+use crate::fields::project;
+use crate::log::block::SCHEMA;
+
+/// How records become rows.
+#[derive(Debug)]
+pub(super) struct Reading {
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) format: Format,
+    pub(super) bad_rows: BadRows,
+    /// All columns of the source.
+    pub(super) schema: SchemaRef,
+    /// The columns of the stream of bad records.
+    pub(super) rejects: SchemaRef,
+    /// Per column of the source, the part of the record that it holds; none for columns of the value.
+    pub(super) fields: Vec<Option<RecordField>>,
+}
+
+impl Reading {
+    /// How records of a partition become rows of these columns, which begin with those of the value.
+    pub(super) fn new(spec: &SourceSpec, topic: &KafkaTopic, partition: i32, schema: &SchemaRef) -> Self {
+        let of_values = schema.fields().len() - topic.columns.len();
+        let parts = topic.columns.iter().map(|column| Some(column.field));
+        Self {
+            topic: topic.topic.clone(),
+            partition,
+            format: spec.format.clone(),
+            bad_rows: spec.bad_rows,
+            schema: schema.clone(),
+            rejects: spec.rejects_schema(),
+            fields: std::iter::repeat_n(None, of_values).chain(parts).collect(),
+        }
+    }
+
+    /// The columns that values hold.
+    pub(super) fn of_values(&self) -> SchemaRef {
+        let columns: Vec<usize> = (0..self.fields.len()).filter(|&column| self.fields[column].is_none()).collect();
+        project(&self.schema, &columns)
+    }
+
+    /// Which columns of a block shape rows, or the stream of bad ones.
+    pub(super) fn shaping(&self) -> Vec<usize> {
+        let is_read = |column: &usize| match SCHEMA.field(*column).name().as_str() {
+            "value" => true,
+            "offset" => self.has(RecordField::Offset),
+            "timestamp" => self.has(RecordField::Timestamp),
+            "key" => self.has(RecordField::Key) || self.has(RecordField::KeyText),
+            _ => self.has(RecordField::Headers),
+        };
+        (0..SCHEMA.fields().len()).filter(|column| self.bad_rows == BadRows::Stream || is_read(column)).collect()
+    }
+
+    /// Whether a column holds this part.
+    pub(super) fn has(&self, field: RecordField) -> bool {
+        self.fields.contains(&Some(field))
+    }
+}
