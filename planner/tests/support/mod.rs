@@ -26,6 +26,7 @@ fn name(code: &Code) -> &str {
         Code::Python { dir: name, .. } | Code::Container { dir: name, .. } | Code::Image { reference: name, .. } => {
             name
         }
+        Code::LateRows => "",
     }
 }
 
