@@ -167,7 +167,12 @@ stage "latest" {
     std "dedup@1"
     config { by "user"; keep "last"; order "at" }
 }
-foreach "name" "tumbling" "sliding" "days" "latest" {
+stage "visits" {
+    in "events" { window "session" gap="1s" by="user" lateness="10s" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+foreach "name" "tumbling" "sliding" "days" "latest" "visits" {
     sink "${name}" { in "${name}"; file "out/${name}.parquet" }
 }
 sink "late" { in "tumbling.late"; file "out/late.parquet" }

@@ -70,6 +70,8 @@ struct State<J: Job> {
     jobs: Vec<Entry<J>>,
     /// By rank, those that wait for a thread and tokens alone.
     ready: BTreeSet<(J::Rank, JobId)>,
+    /// Those of them that need no processor: while all are held, a hundred thousand others need not be looked at.
+    unneeding: BTreeSet<(J::Rank, JobId)>,
     free: Tokens,
     /// Jobs that are not settled.
     open: usize,
@@ -117,6 +119,7 @@ impl<J: Job> Scheduler<J> {
         let state = State {
             jobs: Vec::new(),
             ready: BTreeSet::new(),
+            unneeding: BTreeSet::new(),
             free: limits.tokens,
             open: 0,
             stopped: false,
@@ -244,7 +247,7 @@ impl<J: Job> State<J> {
         self.open += 1;
         match (is_lost, waiting_for) {
             (true, _) => self.settle(id, Outcome::Lost),
-            (false, 0) => drop(self.ready.insert((rank, id))),
+            (false, 0) => self.make_ready(id),
             (false, _) => {}
         }
         id
@@ -252,10 +255,21 @@ impl<J: Job> State<J> {
 
     /// The next job for which there are tokens, with these.
     fn begin(&mut self) -> Option<(JobId, Arc<J>)> {
-        let (jobs, free) = (&self.jobs, &mut self.free);
+        let (jobs, mut free) = (&self.jobs, self.free);
+        let fitting = if free.processors == 0 { &self.unneeding } else { &self.ready };
         let fits = |(_, id): &&(J::Rank, JobId)| jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
-        let next = self.ready.iter().find(fits).copied()?;
+        let next = fitting.iter().find(fits).copied()?;
+        self.free = free;
         self.taken(next)
+    }
+
+    /// A job that waits for a thread and tokens alone.
+    fn make_ready(&mut self, id: JobId) {
+        let entry = &self.jobs[id.0];
+        self.ready.insert((entry.rank, id));
+        if entry.job.as_ref().is_some_and(|job| job.needs().processors == 0) {
+            self.unneeding.insert((entry.rank, id));
+        }
     }
 
     /// The next job of a lower rank, for a thread that holds tokens already.
@@ -266,6 +280,7 @@ impl<J: Job> State<J> {
 
     fn taken(&mut self, next: (J::Rank, JobId)) -> Option<(JobId, Arc<J>)> {
         self.ready.remove(&next);
+        self.unneeding.remove(&next);
         Some((next.1, self.jobs[next.1.0].job.take()?))
     }
 
@@ -305,7 +320,7 @@ impl<J: Job> State<J> {
                 entry.waiting_for -= 1;
                 match outcome {
                     Outcome::Done if entry.waiting_for == 0 && entry.outcome == Outcome::Open => {
-                        self.ready.insert((entry.rank, next));
+                        self.make_ready(next);
                     }
                     Outcome::Done => {}
                     Outcome::Open | Outcome::Lost => settled.push((next, Outcome::Lost)),

@@ -312,16 +312,6 @@ impl Stage {
     pub fn is_combining(&self) -> bool {
         self.inputs.iter().any(|input| input.class == Class::Combining && input.window.is_none())
     }
-
-    /// The windows that it picks the late rows of, if that is what it does.
-    pub fn late_window(&self) -> Option<Window> {
-        self.code.picks_late_rows().then(|| serde_json::from_value(self.config.clone()).ok()).flatten()
-    }
-
-    /// The windows that it is invoked by, if it is.
-    pub fn window(&self) -> Option<&Window> {
-        self.inputs.iter().find_map(|input| input.window.as_ref())
-    }
 }
 
 /// The grades of DESIGN section 3.

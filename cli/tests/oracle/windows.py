@@ -58,9 +58,9 @@ def panes(size: int, slide: int) -> str:
 
 
 def same(what: str, found: str, expected: str) -> None:
-    extra = duckdb.sql(f"select count(*) from (({found}) except all ({expected}))").fetchone()[0]
-    lost = duckdb.sql(f"select count(*) from (({expected}) except all ({found}))").fetchone()[0]
-    rows = duckdb.sql(f"select count(*) from ({expected})").fetchone()[0]
+    extra = duckdb.sql(f"select count(*) from (({found}) except all ({expected}))").fetchall()[0][0]
+    lost = duckdb.sql(f"select count(*) from (({expected}) except all ({found}))").fetchall()[0][0]
+    rows = duckdb.sql(f"select count(*) from ({expected})").fetchall()[0][0]
     assert rows > 0, what
     assert (extra, lost) == (0, 0), f"{what}: {extra} rows too many, {lost} too few, of {rows}"
 
@@ -100,6 +100,21 @@ def check() -> None:
         "latest",
         f'select {bounds}, epoch_ms("at") as ms, "user" from \'out/latest.parquet\'',
         f'select start, stop, max(ms) as ms, "user" from ({panes(60_000, 60_000)}) where {on_time} group by start, stop, "user"',
+    )
+    same(
+        "visits",
+        f'select {bounds}, "user", "count" as c, "sum-n" as s from \'out/visits.parquet\'',
+        f"""
+        select min(ms) as start, max(ms) + 1000 as stop, "user", count(*) as c, sum(n) as s
+        from (
+            select *, sum(begins) over (partition by "user" order by ms, filename, file_row_number) as session
+            from (
+                select *, coalesce((ms - lag(ms) over (partition by "user" order by ms, filename, file_row_number) >= 1000)::int, 1) as begins
+                from events where ms is not null and (wm is null or wm < ms + 1000 + {LATENESS})
+            )
+        )
+        group by "user", session
+        """,
     )
 
 

@@ -1,9 +1,9 @@
 //! Keys of the parts into which the rows of an input are divided: groups of keys, windows, or groups of keys that have sessions.
 
 use flowc_planner::key::{KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::{KeyGroups, Window, WindowKind};
+use flowc_planner::plan::{KeyGroups, Window};
 
-use crate::windows::Beginning;
+use crate::windows::{Beginning, session_groups};
 
 /// A part of the rows of each segment of an input, which belongs to one invocation.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +31,6 @@ pub enum Part<'p> {
         /// Where the segments begin in their partitions.
         beginnings: &'p [Beginning],
     },
-}
-
-/// How the rows of an input are grouped that have sessions.
-pub fn session_groups(window: &Window) -> KeyGroups {
-    match &window.kind {
-        WindowKind::Session { by, .. } if !by.is_empty() => KeyGroups::new(by.clone()),
-        _ => KeyGroups { groups: 1, ..KeyGroups::new(Vec::new()) },
-    }
 }
 
 impl Part<'_> {

@@ -38,7 +38,7 @@ pub use ahead::Ahead;
 pub use content::{ChainKeys, ContentKeys, PartitionedInputs, StoredPartition};
 pub use demand::{Demand, demand};
 pub use fusion::fused_groups;
-pub use groups::{Part, session_groups};
+pub use groups::Part;
 pub use keys::{Clocks, Datasets, InvocationInputs, KeyDeriver, no_clocks};
 pub use lineage::{Lineage, SourceColumn, row_origin};
 pub use location::{AtHand, ColumnLocation, Locator, Lookup, NodeKey, node_keys};
@@ -48,5 +48,6 @@ pub use segments::{FAN_OUT, Node, Segments, Shape};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};
 pub use windows::{
-    Beginning, Grid, SegmentClock, SegmentTimes, WindowPart, beginnings, is_late, parse_time, placeable, time_text,
+    Beginning, Grid, SegmentClock, SegmentTimes, WindowPart, beginnings, is_late, parse_time, placeable,
+    session_groups, time_text,
 };

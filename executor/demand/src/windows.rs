@@ -10,10 +10,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use flowc_planner::key::{KeyHasher, RowsKey, SegmentKeys};
-use flowc_planner::plan::{CalendarUnit, Window, WindowKind};
+use flowc_planner::plan::{CalendarUnit, KeyGroups, Window, WindowKind};
 use serde::{Deserialize, Serialize};
-
-use crate::groups::session_groups;
 
 /// Times further from 1970 than this are no times: about 250,000 years, as far as calendars reach.
 const FURTHEST_MS: i64 = 8_000_000_000_000_000;
@@ -288,6 +286,14 @@ fn groups_of_sessions(
     let group =
         |number| WindowPart { number, start: number, end: number, segments: inputs.iter().map(of_input).collect() };
     (0..session_groups(window).groups as i64).map(group).collect()
+}
+
+/// How the rows of an input are grouped that have sessions.
+pub fn session_groups(window: &Window) -> KeyGroups {
+    match &window.kind {
+        WindowKind::Session { by, .. } if !by.is_empty() => KeyGroups::new(by.clone()),
+        _ => KeyGroups { groups: 1, ..KeyGroups::new(Vec::new()) },
+    }
 }
 
 /// Whether a row is late for a window that ends there, `latest` being the latest time before it in its partition.

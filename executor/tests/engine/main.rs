@@ -15,3 +15,4 @@ mod parquet;
 mod ports;
 mod reuse;
 mod support;
+mod windows;

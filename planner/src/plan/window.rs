@@ -4,6 +4,7 @@ use arrow_schema::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::key::KeyHasher;
+use crate::plan::Stage;
 use crate::quantity::duration;
 
 /// The event time of a source's rows.
@@ -76,6 +77,18 @@ pub enum CalendarUnit {
 
 /// The first columns of what a stage gives that works on windows.
 pub const WINDOW_COLUMNS: [&str; 2] = ["window-start", "window-end"];
+
+impl Stage {
+    /// The windows that it picks the late rows of, if that is what it does.
+    pub fn late_window(&self) -> Option<Window> {
+        self.code.picks_late_rows().then(|| serde_json::from_value(self.config.clone()).ok()).flatten()
+    }
+
+    /// The windows that it is invoked by, if it is.
+    pub fn window(&self) -> Option<&Window> {
+        self.inputs.iter().find_map(|input| input.window.as_ref())
+    }
+}
 
 impl Window {
     /// The columns that decide which rows it has.

@@ -28,6 +28,7 @@ fn name(code: &Code) -> &str {
         }
         Code::Sql { .. } => "sql",
         Code::Wgsl { path, .. } => path,
+        Code::LateRows => "",
     }
 }
 

@@ -1,3 +1,5 @@
+//! Which windows there are, and which segments have rows of them.
+
 use flowc_planner::plan::EventTime;
 
 use super::*;
