@@ -8,7 +8,9 @@ use datafusion::catalog::{
 };
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, JoinType, Result, internal_datafusion_err};
-use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan};
+use datafusion::logical_expr::{
+    Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder,
+};
 
 use super::is_of_row;
 use crate::table::{ROW, Table};
@@ -111,5 +113,6 @@ fn numbers(scan: TableScan) -> Result<TableScan> {
     let numbered: Arc<dyn TableProvider> = Arc::new(table.numbered());
     let number = scan.source.schema().fields().len();
     let projection = scan.projection.map(|columns| columns.into_iter().chain([number]).collect());
-    TableScan::try_new(scan.table_name, provider_as_source(numbered), projection, scan.filters, scan.fetch)
+    let numbered = TableScanBuilder::new(scan.table_name, provider_as_source(numbered));
+    numbered.with_projection(projection).with_filters(scan.filters).with_fetch(scan.fetch).build()
 }
