@@ -108,8 +108,11 @@ fn fill_statement(texts: &Texts, stage: &mut Node, problems: &mut Problems) {
     for child in stage.children.iter_mut().flatten().filter(|child| child.name == SQL) {
         let Some(at) = child.props.iter().position(|prop| prop.name == FILE) else { continue };
         let arg = child.props.remove(at).arg;
-        let statement = statement(texts, child.place.file, &arg, problems);
-        child.args.push(statement.unwrap_or(Arg { value: Value::Unknown, ..arg }));
+        let unknown = Arg { value: Value::Unknown, ..arg };
+        // Beside another statement the file's name is one too many.
+        let is_only = child.args.is_empty();
+        let statement = statement(texts, child.place.file, &arg, problems).filter(|_| is_only);
+        child.args.push(statement.unwrap_or(unknown));
     }
 }
 

@@ -116,7 +116,7 @@ fn missing_column(field: &Column, valid: &[Column]) -> (String, Option<String>) 
         Some(other) if other.chars().any(char::is_uppercase) => {
             Some(format!("write \"{other}\" in double quotes: names without them are taken in lower case"))
         }
-        None => suggest(name, known),
+        _ => suggest(name, known),
     };
     (message, help)
 }
