@@ -269,7 +269,7 @@ fn classes(statement: &str) -> Vec<Class> {
 #[test]
 fn the_class_follows_from_the_plan() {
     use Class::{Combining, Keyed, RowWise, Whole};
-    let cases: [(&str, &[Class]); 22] = [
+    let cases: [(&str, &[Class]); 24] = [
         ("SELECT k, n + 1 AS m FROM t WHERE g = 'a'", &[RowWise]),
         ("SELECT a.m FROM (SELECT n + 1 AS m, k FROM t) AS a WHERE a.k > 2", &[RowWise]),
         ("SELECT k, sum(x) AS s FROM t GROUP BY k", &[Combining]),
@@ -292,6 +292,8 @@ fn the_class_follows_from_the_plan() {
         ("SELECT a.n FROM t a JOIN t b ON a.k = b.k", &[Whole]),
         ("SELECT n FROM t WHERE n > (SELECT avg(n) FROM t)", &[Whole]),
         ("SELECT n FROM t WHERE k NOT IN (SELECT k FROM u)", &[RowWise, Whole]),
+        ("SELECT n, unnest(make_array(n, k)) AS i FROM t", &[RowWise]),
+        ("SELECT t.n FROM t FULL JOIN generate_series(1, 3) AS s(v) ON t.k = s.v", &[Whole]),
     ];
     for (statement, due) in cases {
         assert_eq!(classes(statement), due, "{statement}");

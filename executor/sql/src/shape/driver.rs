@@ -29,7 +29,8 @@ pub(super) fn drives(plan: &LogicalPlan, table: &str) -> bool {
             let is_left = reads(&join.left, table);
             let side = if is_left { &join.left } else { &join.right };
             let filter = join.filter.as_slice();
-            of_row(filter) && takes_rows(join.join_type, is_left) && drives(side, table)
+            // Numbers of rows do not go through what unnests lists.
+            of_row(filter) && takes_rows(join.join_type, is_left) && !unnests(side) && drives(side, table)
         }
         _ => false,
     }
@@ -46,13 +47,22 @@ fn takes_rows(join: JoinType, is_left: bool) -> bool {
 }
 
 fn reads(plan: &LogicalPlan, table: &str) -> bool {
-    let mut is_read = false;
+    has(plan, |node| matches!(node, LogicalPlan::TableScan(scan) if scan.table_name.table() == table))
+}
+
+fn unnests(plan: &LogicalPlan) -> bool {
+    has(plan, |node| matches!(node, LogicalPlan::Unnest(_)))
+}
+
+/// Whether there is such a node in a plan.
+fn has(plan: &LogicalPlan, is_such: impl Fn(&LogicalPlan) -> bool) -> bool {
+    let mut found = false;
     // Nothing in it can fail.
     let _ = plan.apply_with_subqueries(|node| {
-        is_read |= matches!(node, LogicalPlan::TableScan(scan) if scan.table_name.table() == table);
+        found |= is_such(node);
         Ok(TreeNodeRecursion::Continue)
     });
-    is_read
+    found
 }
 
 /// Whether rows come in the order in which the table's came.
