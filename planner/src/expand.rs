@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::place::Place;
 use crate::read::form::{self, Form};
-use crate::statement;
+use crate::statement::{FILE, SQL};
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
@@ -43,7 +43,7 @@ impl Document {
         raw.into_iter().filter(|node| node.name != "param").for_each(|node| unroll.add(node, &mut scope, false));
         let mut nodes = unroll.nodes;
         let stages = nodes.iter_mut().filter(|node| node.name == "stage");
-        stages.for_each(|stage| statement::fill(texts, stage, problems));
+        stages.for_each(|stage| fill_statement(texts, stage, problems));
         Self { nodes, is_whole }
     }
 }
@@ -101,6 +101,38 @@ fn cycle(texts: &Texts, chain: &[usize], found: usize) -> ExpansionProblem {
     let files = chain[from..].iter().chain([&found]);
     let chain: Vec<&str> = files.map(|&file| texts.file(file).path.as_str()).collect();
     ExpansionProblem::IncludeCycle { chain: chain.join(" -> ") }
+}
+
+/// Puts the statement of a file in the place of the file's name.
+fn fill_statement(texts: &Texts, stage: &mut Node, problems: &mut Problems) {
+    for child in stage.children.iter_mut().flatten().filter(|child| child.name == SQL) {
+        let Some(at) = child.props.iter().position(|prop| prop.name == FILE) else { continue };
+        let arg = child.props.remove(at).arg;
+        let unknown = Arg { value: Value::Unknown, ..arg };
+        // Beside another statement the file's name is one too many.
+        let is_only = child.args.is_empty();
+        let statement = statement(texts, child.place.file, &arg, problems).filter(|_| is_only);
+        child.args.push(statement.unwrap_or(unknown));
+    }
+}
+
+fn statement(texts: &Texts, from: u32, arg: &Arg, problems: &mut Problems) -> Option<Arg> {
+    let written = form::path(FILE, arg, "copy the file to this machine first, and name its path", problems)?;
+    let Some(path) = texts.file(from as usize).relative(written) else {
+        problems.at(arg.place, ExpansionProblem::IncludeParam);
+        return None;
+    };
+    match texts.find(&path) {
+        Ok(file) => {
+            let text = &texts.file(file).text;
+            let place = Place { file: file as u32, start: 0, end: text.len() as u32 };
+            Some(Arg { value: Value::String(text.to_string()), place, bare: false })
+        }
+        Err(reason) => {
+            problems.at(arg.place, ExpansionProblem::Include { path, reason: reason.to_owned() });
+            None
+        }
+    }
 }
 
 /// The declared parameters with their values; none where there is no good value (which has been said then).

@@ -2,11 +2,8 @@
 
 use std::ops::Range;
 
-use crate::diagnostic::{ExpansionProblem, Problems};
 use crate::place::Place;
-use crate::read::form;
-use crate::syntax::{Arg, Node, Value};
-use crate::text::Texts;
+use crate::syntax::{Arg, Node};
 
 /// The node of a stage that holds a statement, or names the file of one.
 pub(crate) const SQL: &str = "sql";
@@ -39,35 +36,6 @@ pub(crate) fn files(nodes: &[Node]) -> Vec<&Arg> {
         }
     }
     found
-}
-
-/// Puts the statement of a file in the place of the file's name.
-pub(crate) fn fill(texts: &Texts, stage: &mut Node, problems: &mut Problems) {
-    for child in stage.children.iter_mut().flatten().filter(|child| child.name == SQL) {
-        let Some(at) = child.props.iter().position(|prop| prop.name == FILE) else { continue };
-        let arg = child.props.remove(at).arg;
-        let statement = read(texts, child.place.file, &arg, problems);
-        child.args.push(statement.unwrap_or(Arg { value: Value::Unknown, ..arg }));
-    }
-}
-
-fn read(texts: &Texts, from: u32, arg: &Arg, problems: &mut Problems) -> Option<Arg> {
-    let written = form::path(FILE, arg, "copy the file to this machine first, and name its path", problems)?;
-    let Some(path) = texts.file(from as usize).relative(written) else {
-        problems.at(arg.place, ExpansionProblem::IncludeParam);
-        return None;
-    };
-    match texts.find(&path) {
-        Ok(file) => {
-            let text = &texts.file(file).text;
-            let place = Place { file: file as u32, start: 0, end: text.len() as u32 };
-            Some(Arg { value: Value::String(text.to_string()), place, bare: false })
-        }
-        Err(reason) => {
-            problems.at(arg.place, ExpansionProblem::Include { path, reason: reason.to_owned() });
-            None
-        }
-    }
 }
 
 /// The place of a part of a value, which is written at `whole`. The whole place where the part can't be told, since a parameter

@@ -55,7 +55,9 @@ impl SqlStages {
 fn hashed(domain: &str, engine: &Engine, statement: &str, tables: &[String]) -> [u8; 32] {
     let mut hasher = KeyHasher::new(domain);
     hasher.digest(&engine.digest).bytes(statement.as_bytes()).number(tables.len() as u64);
-    tables.iter().for_each(|table| drop(hasher.bytes(table.as_bytes())));
+    for table in tables {
+        hasher.bytes(table.as_bytes());
+    }
     hasher.finish()
 }
 

@@ -60,15 +60,30 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
         let help = suggest(name, tables.iter().map(String::as_str));
         return (format!("there is no table `{name}`: tables are the inputs of the stage, as `in` names them"), help);
     }
+    if let Some(refused) = refused_argument(said) {
+        return (refused.to_owned(), None);
+    }
     let (message, hint) = match said.split_once('\n') {
         Some((first, rest)) => (first, Some(rest.trim().to_owned()).filter(|rest| !rest.is_empty())),
         None => (said, None),
     };
+    if let Some(name) = message.strip_prefix("Invalid function '") {
+        return (format!("there is no function `{}`", name.trim_end_matches(['.', '\''])), hint.map(quoted));
+    }
+    // With help comes a message that is for people.
+    let for_people = error.diagnostic().filter(|diagnostic| !diagnostic.helps.is_empty());
+    let message = for_people.map_or(message, |diagnostic| diagnostic.message.as_str());
     let helps = error.diagnostic().map(|diagnostic| {
         let notes = diagnostic.notes.iter().map(|note| &note.message);
         notes.chain(diagnostic.helps.iter().map(|help| &help.message)).cloned().collect::<Vec<_>>().join("; ")
     });
-    (message.to_owned(), hint.map(quoted).or(helps.filter(|helps| !helps.is_empty())))
+    (quoted(message.to_owned()), hint.or(helps.filter(|helps| !helps.is_empty())).map(quoted))
+}
+
+/// What a function itself says of its arguments.
+fn refused_argument(said: &str) -> Option<&str> {
+    let (_, said) = said.split_once("coercion failed with: Error during planning: ")?;
+    Some(said.split_once(". No function matches").map_or(said, |(said, _)| said))
 }
 
 /// What errors of the engine begin with.
@@ -98,8 +113,10 @@ fn missing_column(field: &Column, valid: &[Column]) -> (String, Option<String>) 
         None => format!("there is no column `{name}`"),
     };
     let help = match known.iter().find(|other| other.eq_ignore_ascii_case(name)) {
-        Some(other) => Some(format!("write \"{other}\" in double quotes: names without them are taken in lower case")),
-        None => suggest(name, known),
+        Some(other) if other.chars().any(char::is_uppercase) => {
+            Some(format!("write \"{other}\" in double quotes: names without them are taken in lower case"))
+        }
+        _ => suggest(name, known),
     };
     (message, help)
 }

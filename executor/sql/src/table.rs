@@ -188,11 +188,16 @@ impl Held {
 }
 
 /// A file of batches.
-#[derive(Debug)]
 struct Spill {
     writer: StreamWriter<BufWriter<File>>,
     /// Removed when it is dropped.
     path: TempPath,
+}
+
+impl std::fmt::Debug for Spill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Spill").field(&self.path).finish()
+    }
 }
 
 impl Spill {

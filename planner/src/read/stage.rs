@@ -63,13 +63,13 @@ impl StageDecl {
         FORM.check(&node, "a stage", problems);
         let name = super::name(&node, taken, problems);
         let label = name.as_ref().map_or("?", |name| &name.text);
-        let inputs = wires(&node, problems);
+        let mut inputs = wires(&node, problems);
         let read = code::read(&node, label, FORM.children, problems);
         let statement = read.as_ref().filter(|(code, _)| matches!(code, Code::Sql { .. })).map(|(_, arg)| arg.place);
         // A file of its own is no place in the text of the stage.
         let named = node.child(SQL).filter(|child| statement.is_some_and(|place| place.file != child.place.file));
         let mut code =
-            read.map(|(code, arg)| (with_tables(code, &inputs), named.map_or(arg.place, |child| child.place)));
+            read.map(|(code, arg)| (with_tables(code, &mut inputs), named.map_or(arg.place, |child| child.place)));
         if let Some((code, _)) = &mut code {
             kernel::add_columns(&node, label, code, problems);
         }
@@ -94,15 +94,14 @@ impl StageDecl {
     }
 }
 
-/// The tables of a statement have the names of the stage's inputs.
-fn with_tables(code: Code, inputs: &[Wire]) -> Code {
-    match code {
-        Code::Sql { statement, .. } => {
-            let names = inputs.iter().filter_map(|wire| wire.port.as_ref().or(wire.stream.as_ref()));
-            Code::Sql { statement, tables: names.cloned().collect() }
-        }
-        other => other,
+/// The tables of a statement are the stage's inputs. Where the text does not name an input, it has the name of its stream.
+fn with_tables(code: Code, inputs: &mut [Wire]) -> Code {
+    let Code::Sql { statement, .. } = code else { return code };
+    for wire in inputs.iter_mut().filter(|wire| wire.port.is_none()) {
+        wire.port.clone_from(&wire.stream);
     }
+    let tables = inputs.iter().filter_map(|wire| wire.port.clone()).collect();
+    Code::Sql { statement, tables }
 }
 
 fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {

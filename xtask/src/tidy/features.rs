@@ -23,6 +23,16 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
 /// Crates with their features.
 fn compiled(workspace: &Workspace, packages: &[&str]) -> Result<BTreeSet<String>> {
     let mut tree = workspace.cargo();
-    tree.args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--no-dedupe", "--format", "{p} {f}"]);
+    tree.args([
+        "tree",
+        "--locked",
+        "--edges",
+        "normal,build",
+        "--prefix",
+        "none",
+        "--no-dedupe",
+        "--format",
+        "{p} {f}",
+    ]);
     Ok(process::output(tree.args(packages))?.lines().map(str::to_owned).collect())
 }

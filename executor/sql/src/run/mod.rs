@@ -4,6 +4,8 @@ mod failure;
 mod parts;
 mod query;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -29,7 +31,11 @@ use crate::table::Table;
 const HELD: u64 = 4;
 
 /// Opens invocations of queries.
-pub(crate) struct SqlRunner;
+#[derive(Debug, Default)]
+pub(crate) struct SqlRunner {
+    /// Rows of a batch within the engine, where they are not its own.
+    pub(crate) batch_rows: Option<usize>,
+}
 
 impl Runner for SqlRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
@@ -37,44 +43,48 @@ impl Runner for SqlRunner {
         let unread = |error: serde_json::Error| failed(StageFault::Contract(format!("no query: {error}")));
         let query = Query::named(&invocation.stage).map_err(unread)?;
         let opening: Opening = serde_json::from_str(&invocation.config).map_err(unread)?;
-        deep(|| open(invocation, &query, &opening, outlet)).map_err(failed)
+        deep(|| self.open_query(invocation, &query, &opening, outlet)).map_err(failed)
     }
 }
 
-fn open(
-    invocation: &Invocation,
-    query: &Query,
-    opening: &Opening,
-    outlet: Box<dyn Outlet>,
-) -> Result<Box<dyn Instance>, StageFault> {
-    let memory = invocation.limits.memory;
-    let room = Room { memory: memory.map(|bytes| (bytes - bytes / HELD) as usize), ..Room::default() };
-    let held = memory.map_or(usize::MAX, |bytes| (bytes / HELD) as usize / opening.tables.len().max(1));
-    let given: Vec<Arc<Table>> =
-        opening.tables.iter().map(|schema| Arc::new(Table::new(schema.clone(), held))).collect();
-    let tables = match invocation.phase {
-        Phase::Run | Phase::Partial => given.clone(),
-        Phase::Merge | Phase::Finish => vec![Arc::new(Table::new(parted(opening)?, 0))],
-    };
-    let (planned, shape, schema) = shaped(query, &tables, &opening.config, room).map_err(refused)?;
-    for (table, input) in tables.iter().zip(shape.inputs) {
-        table.set_reads(input.reads);
-    }
-    let (stage, context) = (invocation.stage.clone(), planned.context);
-    let (plan, step) = match (shape.run, invocation.phase) {
-        (Run::Rows(rows), _) => {
-            let expressions = Expressions::new(&context, &rows, &schema)?;
-            return Ok(Box::new(RowInstance { stage, expressions, outlet, before: 0 }));
+impl SqlRunner {
+    fn open_query(
+        &self,
+        invocation: &Invocation,
+        query: &Query,
+        opening: &Opening,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageFault> {
+        let memory = invocation.limits.memory;
+        let room = Room { memory: memory.map(|bytes| (bytes - bytes / HELD) as usize), batch_rows: self.batch_rows };
+        let held = memory.map_or(usize::MAX, |bytes| (bytes / HELD) as usize / opening.tables.len().max(1));
+        let given: Vec<Arc<Table>> =
+            opening.tables.iter().map(|schema| Arc::new(Table::new(schema.clone(), held))).collect();
+        let tables = match invocation.phase {
+            Phase::Run | Phase::Partial => given.clone(),
+            Phase::Merge | Phase::Finish => vec![Arc::new(Table::new(parted(opening)?, 0))],
+        };
+        let (planned, shape, schema) = shaped(query, &tables, &opening.config, room).map_err(refused)?;
+        for (table, input) in tables.iter().zip(shape.inputs) {
+            table.set_reads(input.reads);
         }
-        (Run::Query { plan, order }, _) => (plan, Step::All(order)),
-        (Run::Parts { plan }, Phase::Run) => (plan, Step::All(Order::Columns)),
-        (Run::Parts { plan }, Phase::Partial) => (plan, Step::Part),
-        (Run::Parts { plan }, Phase::Merge) => (plan, Step::Merge),
-        (Run::Parts { plan }, Phase::Finish) => (plan, Step::Finish),
-    };
-    // Columns of parts have their own names.
-    let schema = if matches!(step, Step::Part | Step::Merge) { invocation.outputs[0].schema.clone() } else { schema };
-    Ok(Box::new(QueryInstance { stage, memory, context, plan, step, schema, given, outlet }))
+        let (stage, context) = (invocation.stage.clone(), planned.context);
+        let (plan, step) = match (shape.run, invocation.phase) {
+            (Run::Rows(rows), _) => {
+                let expressions = Expressions::new(&context, &rows, &schema)?;
+                return Ok(Box::new(RowInstance { stage, expressions, outlet, before: 0 }));
+            }
+            (Run::Query { plan, order }, _) => (plan, Step::All(order)),
+            (Run::Parts { plan }, Phase::Run) => (plan, Step::All(Order::Columns)),
+            (Run::Parts { plan }, Phase::Partial) => (plan, Step::Part),
+            (Run::Parts { plan }, Phase::Merge) => (plan, Step::Merge),
+            (Run::Parts { plan }, Phase::Finish) => (plan, Step::Finish),
+        };
+        // Columns of parts have their own names.
+        let schema =
+            if matches!(step, Step::Part | Step::Merge) { invocation.outputs[0].schema.clone() } else { schema };
+        Ok(Box::new(QueryInstance { stage, memory, context, plan, step, schema, given, outlet }))
+    }
 }
 
 /// The columns of the table that the parts of an invocation are made of.

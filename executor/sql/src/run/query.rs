@@ -54,20 +54,16 @@ impl QueryInstance {
         StageError::new(&*self.stage, fault(error, self.memory))
     }
 
-    /// Runs the query, and sends what it gives.
+    /// Runs the query, and sends what it gives. The outlet may wait for a runtime of its own, so it is called outside of this one.
     fn run(&mut self) -> Result<(), StageError> {
         let runtime = runtime();
-        runtime.block_on(async {
-            let failed = |this: &Self, error: DataFusionError| this.failed(&error);
-            let plan = self.physical().await.map_err(|error| failed(self, error))?;
-            let batches = execute_stream(plan, self.context.task_ctx());
-            let mut batches = batches.map_err(|error| failed(self, error))?;
-            while let Some(batch) = batches.next().await {
-                let batch = batch.and_then(|batch| self.result(&batch)).map_err(|error| failed(self, error))?;
-                self.outlet.emit(0, batch)?;
-            }
-            Ok(())
-        })
+        let begun = runtime.block_on(async { execute_stream(self.physical().await?, self.context.task_ctx()) });
+        let mut batches = begun.map_err(|error| self.failed(&error))?;
+        while let Some(batch) = runtime.block_on(batches.next()) {
+            let batch = batch.and_then(|batch| self.result(&batch)).map_err(|error| self.failed(&error))?;
+            self.outlet.emit(0, batch)?;
+        }
+        Ok(())
     }
 
     async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {

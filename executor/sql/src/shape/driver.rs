@@ -8,7 +8,9 @@ use datafusion::catalog::{
 };
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, JoinType, Result, internal_datafusion_err};
-use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan};
+use datafusion::logical_expr::{
+    Expr, Filter, Join, LogicalPlan, Projection, SubqueryAlias, TableScan, TableScanBuilder,
+};
 
 use super::is_of_row;
 use crate::table::{ROW, Table};
@@ -27,7 +29,8 @@ pub(super) fn drives(plan: &LogicalPlan, table: &str) -> bool {
             let is_left = reads(&join.left, table);
             let side = if is_left { &join.left } else { &join.right };
             let filter = join.filter.as_slice();
-            of_row(filter) && takes_rows(join.join_type, is_left) && drives(side, table)
+            // Numbers of rows do not go through what unnests lists.
+            of_row(filter) && takes_rows(join.join_type, is_left) && !unnests(side) && drives(side, table)
         }
         _ => false,
     }
@@ -44,13 +47,22 @@ fn takes_rows(join: JoinType, is_left: bool) -> bool {
 }
 
 fn reads(plan: &LogicalPlan, table: &str) -> bool {
-    let mut is_read = false;
+    has(plan, |node| matches!(node, LogicalPlan::TableScan(scan) if scan.table_name.table() == table))
+}
+
+fn unnests(plan: &LogicalPlan) -> bool {
+    has(plan, |node| matches!(node, LogicalPlan::Unnest(_)))
+}
+
+/// Whether there is such a node in a plan.
+fn has(plan: &LogicalPlan, is_such: impl Fn(&LogicalPlan) -> bool) -> bool {
+    let mut found = false;
     // Nothing in it can fail.
     let _ = plan.apply_with_subqueries(|node| {
-        is_read |= matches!(node, LogicalPlan::TableScan(scan) if scan.table_name.table() == table);
+        found |= is_such(node);
         Ok(TreeNodeRecursion::Continue)
     });
-    is_read
+    found
 }
 
 /// Whether rows come in the order in which the table's came.
@@ -111,5 +123,6 @@ fn numbers(scan: TableScan) -> Result<TableScan> {
     let numbered: Arc<dyn TableProvider> = Arc::new(table.numbered());
     let number = scan.source.schema().fields().len();
     let projection = scan.projection.map(|columns| columns.into_iter().chain([number]).collect());
-    TableScan::try_new(scan.table_name, provider_as_source(numbered), projection, scan.filters, scan.fetch)
+    let numbered = TableScanBuilder::new(scan.table_name, provider_as_source(numbered));
+    numbered.with_projection(projection).with_filters(scan.filters).with_fetch(scan.fetch).build()
 }

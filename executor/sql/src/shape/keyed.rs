@@ -11,7 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, WindowFunctionDefinition};
 
 use super::{column, columns};
 
-/// A column of each table below a node. In its result it is in these places.
+/// A column of each table below a node. In its result it is in these places, or in none any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     data_type: DataType,
@@ -70,7 +70,9 @@ fn below(plan: &LogicalPlan) -> Result<Vec<Key>> {
             moved(below(&projection.input)?, &projection.expr, projection.input.schema())
         }
         LogicalPlan::Aggregate(aggregate) => {
-            moved(below(&aggregate.input)?, &aggregate.group_expr, aggregate.input.schema())
+            let mut keys = moved(below(&aggregate.input)?, &aggregate.group_expr, aggregate.input.schema());
+            keys.retain(|key| !key.places.is_empty());
+            keys
         }
         LogicalPlan::Window(window) => {
             let schema = window.input.schema();
@@ -128,8 +130,7 @@ fn moved(keys: Vec<Key>, exprs: &[Expr], schema: &DFSchema) -> Vec<Key> {
         let found = from.iter().enumerate().filter(|(_, place)| place.is_some_and(|place| key.places.contains(&place)));
         found.map(|(to, _)| to).collect()
     };
-    let moved = keys.into_iter().map(|key| Key { places: places(&key), ..key });
-    moved.filter(|key| !key.places.is_empty()).collect()
+    keys.into_iter().map(|key| Key { places: places(&key), ..key }).collect()
 }
 
 /// The places of the columns by which a window function partitions.

@@ -69,15 +69,12 @@ pub(crate) enum Order {
 pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
     let scans = scans(&plan)?;
     let reads: Vec<Vec<usize>> = tables.iter().map(|table| reads(&scans, table)).collect();
-    if let [_] = tables
-        && let Some(rows) = rows::of(&plan)?
-    {
+    let is_one = matches!((tables, &scans[..]), ([table], [scan]) if scan.table == *table);
+    if is_one && let Some(rows) = rows::of(&plan)? {
         let reads = rows.reads();
         return Ok(Shape { inputs: vec![input(Class::RowWise, reads)], run: Run::Rows(rows) });
     }
-    if let [_] = tables
-        && combining::combines(&plan)?
-    {
+    if is_one && combining::combines(&plan)? {
         let inputs = reads.into_iter().map(|reads| input(Class::Combining, reads)).collect();
         return Ok(Shape { inputs, run: Run::Parts { plan } });
     }
@@ -91,7 +88,9 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
         };
         return Ok(Shape { inputs, run });
     }
+    // Functions that give rows are scanned too, and can't be partitioned.
     if tables.iter().all(once)
+        && scans.len() == tables.len()
         && let Some(keys) = keyed::keys(&plan, tables)?
     {
         let keyed = reads.into_iter().zip(keys).map(|(reads, keys)| InputShape {

@@ -1,0 +1,125 @@
+"""Holds SQL stages against DuckDB: the same statements over the same random tables.
+
+`sql.py make` writes the tables, the statements and the pipeline; `sql.py check` compares what came of each statement.
+"""
+
+import math
+import random
+import sys
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS = 900
+chance = random.Random(16)
+
+
+def maybe(value):
+    return None if chance.random() < 0.1 else value
+
+
+COLUMNS = {
+    "k": (pa.int64(), lambda: chance.randrange(8)),
+    "g": (pa.string(), lambda: chance.choice(["", "a", "ab", "\U0001f600", "b"])),
+    "n": (pa.int32(), lambda: chance.randrange(-(2**20), 2**20)),
+    "x": (pa.float64(), lambda: chance.choice([0.0, 1.5, chance.uniform(-1e6, 1e6)])),
+    "odd": (pa.float64(), lambda: chance.choice([math.nan, math.inf, 1.0, 2.0, 3.0])),
+    "d": (pa.decimal128(12, 2), lambda: Decimal(chance.randrange(-(10**9), 10**9)).scaleb(-2)),
+    "day": (pa.date32(), lambda: date(2020, 1, 1) + timedelta(days=chance.randrange(60))),
+    "ts": (pa.timestamp("us"), lambda: datetime(2020, 1, 1) + timedelta(microseconds=chance.randrange(10**13))),
+    "b": (pa.bool_(), lambda: chance.random() < 0.5),
+}
+
+# Each with the tables that it reads. `t` has several files.
+STATEMENTS = {
+    "projected": ("t", "SELECT id, n * 2 AS m, x / 3 AS y, upper(g) AS g, n % 7 AS r FROM t"),
+    "filtered": ("t", "SELECT id, g, n FROM t WHERE n > 0 AND g <> 'a' OR x IS NULL"),
+    "conditional": ("t", "SELECT id, CASE WHEN n > 0 THEN 'up' WHEN n < 0 THEN 'down' END AS way, coalesce(x, 0.5) AS x FROM t"),
+    "texts": ("t", "SELECT id, substr(g, 1, 1) AS f, length(g) AS l, g || '-' || g AS gg, g LIKE 'a%' AS like_a FROM t"),
+    "dates": ("t", "SELECT id, extract(year FROM day) AS y, extract(month FROM day) AS m, date_trunc('hour', ts) AS h FROM t"),
+    "casts": ("t", "SELECT id, CAST(n AS VARCHAR) AS s, CAST(k AS DOUBLE) AS f, CAST(d AS DECIMAL(20,4)) AS e FROM t"),
+    "ranges": ("t", "SELECT id FROM t WHERE k BETWEEN 2 AND 5 AND g IN ('a', 'ab') AND day >= DATE '2020-01-20'"),
+    "nested": ("t", "SELECT y + 1 AS z, id FROM (SELECT id, n + k AS y FROM t WHERE k > 1) AS s WHERE y % 2 = 0"),
+    "counted": ("t", "SELECT count(*) AS c, count(x) AS cx, count(DISTINCT g) AS cg, min(n) AS lo, max(n) AS hi FROM t"),
+    "summed": ("t", "SELECT sum(n) AS n, sum(d) AS d, sum(x) AS x, avg(x) AS mx, stddev(x) AS sx, var_pop(x) AS vx FROM t"),
+    "grouped": ("t", "SELECT g, k, count(*) AS c, sum(n) AS s, avg(n) AS m, min(day) AS first, max(ts) AS last FROM t GROUP BY g, k"),
+    "odd": ("t", "SELECT k, max(odd) AS hi, min(odd) AS lo, sum(odd) AS s FROM t GROUP BY k"),
+    "filtering": ("t", "SELECT k, count(*) FILTER (WHERE n > 0) AS up, sum(x) FILTER (WHERE b) AS sx FROM t GROUP BY k"),
+    "having": ("t", "SELECT g, sum(d) AS s FROM t GROUP BY g HAVING count(*) > 10"),
+    "by_month": ("t", "SELECT date_trunc('month', ts) AS m, count(*) AS c, bool_or(b) AS any_b FROM t GROUP BY 1"),
+    "distinct": ("t", "SELECT DISTINCT k, g FROM t WHERE n IS NOT NULL"),
+    "medians": ("t", "SELECT k, median(x) AS m FROM t GROUP BY k"),
+    "distinct_sums": ("t", "SELECT k, sum(DISTINCT n % 10) AS s FROM t GROUP BY k"),
+    "joined": ("t u", "SELECT t.id, u.label, t.n FROM t JOIN u ON t.k = u.k"),
+    "left_joined": ("t u", "SELECT t.id, u.label, u.weight FROM t LEFT JOIN u ON t.k = u.k AND u.weight > 2"),
+    "full_joined": ("t u", "SELECT t.id, u.label FROM t FULL JOIN u ON t.k = u.k WHERE t.id IS NULL OR t.n > 0"),
+    "semi": ("t u", "SELECT id, k FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.weight > 3)"),
+    "not_in": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE k IS NOT NULL)"),
+    "joined_groups": ("t u", "SELECT u.label, count(*) AS c, sum(t.n) AS s FROM t JOIN u ON t.k = u.k GROUP BY u.label"),
+    "keyed_join": ("t u", "SELECT t.k, count(*) AS c, max(u.weight) AS w FROM t JOIN u ON t.k = u.k GROUP BY t.k"),
+    "windows": ("t", "SELECT id, rank() OVER (PARTITION BY k ORDER BY n) AS r, sum(n) OVER (PARTITION BY k ORDER BY n, id) AS s FROM t"),
+    "lags": ("t", "SELECT id, lag(id) OVER (PARTITION BY g ORDER BY id) AS before FROM t"),
+    "sliding": ("t", "SELECT id, avg(x) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS m FROM t"),
+    "ordered": ("t", "SELECT id, n FROM t WHERE n IS NOT NULL ORDER BY n DESC, id LIMIT 17 OFFSET 3"),
+    "united": ("t u", "SELECT k, 't' AS of FROM t UNION SELECT k, 'u' FROM u"),
+    "excepted": ("t u", "SELECT k FROM t EXCEPT SELECT k FROM u"),
+    "with_parts": ("t u", "WITH big AS (SELECT k, sum(n) AS s FROM t GROUP BY k) SELECT b.k, b.s, u.label FROM big b JOIN u ON b.k = u.k WHERE b.s > 0"),
+    "compared": ("t", "SELECT id FROM t WHERE x > (SELECT avg(x) FROM t)"),
+    "correlated": ("t u", "SELECT u.k, u.label FROM u WHERE u.weight < (SELECT count(*) FROM t WHERE t.k = u.k)"),
+    "self_joined": ("t", "SELECT a.id, b.id AS other FROM t a JOIN t b ON a.id + 1 = b.id WHERE a.k = b.k"),
+}
+
+
+def make():
+    columns = {name: pa.array([maybe(value()) for _ in range(ROWS)], kind) for name, (kind, value) in COLUMNS.items()}
+    rows = pa.table({"id": pa.array(range(ROWS), pa.int64()), **columns})
+    cuts = [0, 10, 250, 251, 600, ROWS]
+    for number, (start, end) in enumerate(zip(cuts, cuts[1:])):
+        pq.write_table(rows.slice(start, end - start), f"t-{number}.parquet")
+    others = {"k": pa.array([maybe(k % 6) for k in range(14)], pa.int64()), "label": [f"l{k % 5}" for k in range(14)]}
+    pq.write_table(pa.table({**others, "weight": pa.array([k % 7 for k in range(14)], pa.int32())}), "u.parquet")
+    Path("queries").mkdir()
+    lines = ['source "t" { files "t-*.parquet" }', 'source "u" { files "u.parquet" }']
+    for name, (tables, statement) in STATEMENTS.items():
+        Path(f"queries/{name}.sql").write_text(statement)
+        inputs = " ".join(f'"{table}"' for table in tables.split())
+        lines.append(f'stage "{name}" {{ in {inputs}; sql file="queries/{name}.sql" }}')
+        lines.append(f'sink "{name}" {{ in "{name}"; file "out/{name}.parquet" }}')
+    Path("flow.kdl").write_text("\n".join(lines) + "\n")
+
+
+def plain(value):
+    match value:
+        case None:
+            return (0, "")
+        case bool():
+            return (1, value)
+        case float() if math.isnan(value):
+            return (3, "NaN")
+        case float() | int() | Decimal():
+            return (2, float(f"{float(value):.9g}"))
+        case datetime() | date():
+            return (4, str(value).removesuffix(" 00:00:00"))
+        case _:
+            return (5, str(value))
+
+
+def check():
+    duckdb.sql("CREATE VIEW t AS SELECT * FROM 't-*.parquet'")
+    duckdb.sql("CREATE VIEW u AS SELECT * FROM 'u.parquet'")
+    wrong = []
+    for name, (_, statement) in STATEMENTS.items():
+        due = sorted([plain(value) for value in row] for row in duckdb.sql(statement).fetchall())
+        columns = pq.read_table(f"out/{name}.parquet").to_pydict().values()
+        found = sorted([plain(value) for value in row] for row in zip(*columns))
+        if found != due:
+            pairs = [(one, other) for one, other in zip(found, due) if one != other]
+            wrong.append(f"{name}: {len(found)} rows of {len(due)}; {pairs[:2]}")
+    assert not wrong, "\n".join(wrong)
+
+
+{"make": make, "check": check}[sys.argv[1]]()

@@ -1,0 +1,325 @@
+//! Results under all the ways to cut inputs, to run the engine, and to put parts together: always the same bytes.
+
+use std::sync::{Arc, Mutex};
+
+use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use flowc_planner::key::{Phase, StageDigest};
+use flowc_planner::plan::{Class, Limits, OutputColumn, Rows};
+use flowc_runner::{Batch, InputPort, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
+use flowc_sql_process::query::{Opening, Query};
+use proptest::prelude::*;
+
+use super::{SqlRunner, part_schema, shaped};
+use crate::session::Room;
+use crate::shape::{Run, Shape};
+use crate::table::Table;
+
+/// How a query is run.
+#[derive(Clone, Debug)]
+struct Way {
+    /// Rows of each batch that comes.
+    batch: usize,
+    /// Rows of a batch within the engine.
+    engine_batch: usize,
+    memory: Option<u64>,
+    /// Rows of each segment, of which parts are made.
+    segment: usize,
+}
+
+/// A statement over the tables `t` and `u`, ready to be run.
+struct Case {
+    query: Query,
+    tables: Vec<RecordBatch>,
+    shape: Shape,
+    schema: SchemaRef,
+    partial: Option<SchemaRef>,
+}
+
+impl Case {
+    fn new(statement: &str, tables: &[(&str, RecordBatch)]) -> Self {
+        let used = tables.iter().filter(|(name, _)| statement.contains(&format!(" {name}")));
+        let (names, tables): (Vec<_>, Vec<_>) = used.map(|(name, rows)| ((*name).to_owned(), rows.clone())).unzip();
+        let query = Query { written: statement.to_owned(), normal: None, tables: names };
+        let empty: Vec<_> = tables.iter().map(|rows| Arc::new(Table::new(rows.schema(), 0))).collect();
+        let planned = shaped(&query, &empty, &serde_json::json!({}), Room::default());
+        let (planned, shape, schema) = planned.unwrap_or_else(|problems| panic!("{statement}: {problems:?}"));
+        let partial = match &shape.run {
+            Run::Parts { plan } => Some(part_schema(&planned.context, plan, &tables[0].schema()).unwrap()),
+            _ => None,
+        };
+        Self { query, tables, shape, schema, partial }
+    }
+
+    fn answer(&self, way: &Way) -> Result<RecordBatch, String> {
+        match self.partial {
+            None => self.run(Phase::Run, &self.read(), &self.schema, way),
+            Some(_) => self.answer_in_parts(way),
+        }
+    }
+
+    /// The columns of each table that are read.
+    fn read(&self) -> Vec<RecordBatch> {
+        let inputs = self.tables.iter().zip(&self.shape.inputs);
+        inputs.map(|(rows, input)| rows.project(&input.reads).unwrap()).collect()
+    }
+
+    fn answer_in_parts(&self, way: &Way) -> Result<RecordBatch, String> {
+        let (rows, partial) = (&self.read()[0], self.partial.as_ref().unwrap());
+        let starts = (0..rows.num_rows().max(1)).step_by(way.segment);
+        let segments = starts.map(|start| rows.slice(start, way.segment.min(rows.num_rows() - start)));
+        let mut parts = segments
+            .map(|segment| self.run(Phase::Partial, &[segment], partial, way))
+            .collect::<Result<Vec<_>, _>>()?;
+        while parts.len() > 1 {
+            let merge = |parts: &[RecordBatch]| {
+                self.run(Phase::Merge, &[concat_batches(&parts[0].schema(), parts).unwrap()], partial, way)
+            };
+            parts = parts.chunks(3).map(merge).collect::<Result<_, _>>()?;
+        }
+        self.run(Phase::Finish, &parts, &self.schema, way)
+    }
+
+    fn run(&self, phase: Phase, inputs: &[RecordBatch], schema: &SchemaRef, way: &Way) -> Result<RecordBatch, String> {
+        let is_of_parts = matches!(phase, Phase::Merge | Phase::Finish);
+        let tables = match &self.partial {
+            Some(partial) if is_of_parts => vec![partial.clone()],
+            _ => self.tables.iter().map(RecordBatch::schema).collect(),
+        };
+        let opening = Opening { config: serde_json::json!({}), tables: tables.clone() };
+        let input = |(schema, rows): (&SchemaRef, &RecordBatch)| InputPort {
+            schema: schema.clone(),
+            reads: (0..rows.num_columns()).collect(),
+        };
+        let count = schema.fields().len();
+        // Rows that are written, as the server of the protocol wants them.
+        let (written, columns) = match &self.shape.run {
+            Run::Rows(rows) => {
+                let written: Vec<usize> = rows.written().collect();
+                (Arc::new(schema.project(&written).unwrap()), vec![OutputColumn::Written; written.len()])
+            }
+            _ => (schema.clone(), vec![OutputColumn::Written; count]),
+        };
+        let output =
+            OutputPort { schema: written.clone(), rows: Rows::New, needed: vec![true; columns.len()], columns };
+        let invocation = Invocation {
+            stage: self.query.name().into(),
+            digest: StageDigest::new([0; 32]),
+            config: serde_json::to_string(&opening).unwrap().into(),
+            phase,
+            part: 0,
+            inputs: tables.iter().zip(inputs).map(input).collect(),
+            main_input: (!inputs.is_empty()).then(|| inputs.len() - 1),
+            outputs: [output].into(),
+            limits: Limits { memory: way.memory, ..Limits::default() },
+            secrets: Secrets::default(),
+        };
+        let collected = Arc::new(Mutex::new(Vec::new()));
+        let outlet = Box::new(Collecting(written.clone(), collected.clone()));
+        let runner = SqlRunner { batch_rows: Some(way.engine_batch) };
+        let said = |error: StageError| error.to_string();
+        let mut instance = runner.open(&invocation, outlet).map_err(said)?;
+        for (port, rows) in inputs.iter().enumerate() {
+            for start in (0..rows.num_rows()).step_by(way.batch) {
+                let batch = rows.slice(start, way.batch.min(rows.num_rows() - start));
+                instance.push(port, Batch::from_record_batch(&batch)).map_err(said)?;
+            }
+            instance.end_of_input(port).map_err(said)?;
+        }
+        instance.finish().map_err(said)?;
+        let batches = collected.lock().unwrap();
+        Ok(concat_batches(&written, batches.iter()).unwrap())
+    }
+}
+
+/// Keeps what comes.
+struct Collecting(SchemaRef, Arc<Mutex<Vec<RecordBatch>>>);
+
+impl Outlet for Collecting {
+    fn emit(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+        let all: Vec<usize> = (0..self.0.fields().len()).collect();
+        self.1.lock().unwrap().push(batch.project(self.0.clone(), &all).unwrap());
+        Ok(())
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StageError> {
+        Ok(())
+    }
+
+    fn log(&mut self, _: &str, _: &str) {}
+}
+
+/// Rows with many ties, values that are no number, and floats whose sums depend on their order.
+fn rows(seed: u64, count: usize) -> RecordBatch {
+    let mut seed = seed;
+    let mut noise = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize
+    };
+    let floats = [0.0, -0.0, 0.1, 1e16, -1e16, 1e-9, 3.5, f64::NAN];
+    let k: ArrayRef =
+        Arc::new((0..count).map(|_| Some((noise() % 5) as i64).filter(|k| *k != 4)).collect::<Int64Array>());
+    let g: ArrayRef = Arc::new((0..count).map(|_| Some(["a", "b", "", "ä"][noise() % 4])).collect::<StringArray>());
+    let x: ArrayRef = Arc::new((0..count).map(|_| Some(floats[noise() % 7])).collect::<Float64Array>());
+    let odd: ArrayRef = Arc::new((0..count).map(|_| Some(floats[noise() % 8])).collect::<Float64Array>());
+    let n: ArrayRef = Arc::new((0..count).map(|_| Some((noise() % 40) as i64 - 20)).collect::<Int64Array>());
+    let fields = [
+        ("k", DataType::Int64),
+        ("g", DataType::Utf8),
+        ("x", DataType::Float64),
+        ("odd", DataType::Float64),
+        ("n", DataType::Int64),
+    ];
+    let fields: Vec<Field> = fields.map(|(name, data_type)| Field::new(name, data_type, true)).into();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![k, g, x, odd, n]).unwrap()
+}
+
+/// Statements of every class, with all that could show an order.
+const STATEMENTS: [&str; 24] = [
+    "SELECT k, n * 2 AS m, x + 1 AS y FROM t",
+    "SELECT g, n FROM t WHERE n > 0",
+    "SELECT k, sum(x) AS s, avg(x) AS m, stddev(x) AS d, count(*) AS c FROM t GROUP BY k",
+    "SELECT sum(x) AS s, var_pop(x) AS v, min(odd) AS lo, max(odd) AS hi FROM t",
+    "SELECT k, min(odd) AS lo, max(odd) AS hi, sum(odd) AS s FROM t GROUP BY k",
+    "SELECT n % 3 AS r, sum(x) AS s FROM t GROUP BY n % 3",
+    "SELECT k, g, count(DISTINCT n) AS c, sum(DISTINCT x) AS s FROM t GROUP BY k, g",
+    "SELECT DISTINCT k, g FROM t",
+    "SELECT k, n FROM t ORDER BY k LIMIT 7",
+    "SELECT k, sum(n) AS s FROM t GROUP BY k LIMIT 2",
+    "SELECT k, n, row_number() OVER (PARTITION BY k ORDER BY g) AS r FROM t",
+    "SELECT k, n, first_value(n) OVER (ORDER BY k) AS f, sum(x) OVER (ORDER BY k) AS s FROM t",
+    "SELECT n, sum(x) OVER (ORDER BY n ROWS BETWEEN 3 PRECEDING AND CURRENT ROW) AS s FROM t",
+    "SELECT k, array_agg(n) AS a, string_agg(g, ',') AS s, first_value(n ORDER BY g) AS f FROM t GROUP BY k",
+    "SELECT t.n, u.n AS m FROM t JOIN u ON t.k = u.k",
+    "SELECT t.n, u.g FROM t LEFT JOIN u ON t.k = u.k AND t.n > u.n",
+    "SELECT t.n, u.n AS m FROM t FULL JOIN u ON t.k = u.k",
+    "SELECT t.k, sum(u.x) AS s, count(*) AS c FROM t JOIN u ON t.k = u.k GROUP BY t.k",
+    "SELECT n FROM t WHERE k NOT IN (SELECT k FROM u WHERE k > 1)",
+    "SELECT k, x FROM t UNION ALL SELECT k, x FROM u",
+    "SELECT k FROM t EXCEPT SELECT k FROM u",
+    "SELECT k, max(s) AS s FROM (SELECT k, g, sum(x) AS s FROM t GROUP BY k, g) AS p GROUP BY k",
+    "SELECT a.n, b.n AS m FROM t a JOIN t b ON a.n = b.n + 1",
+    "SELECT n FROM t WHERE x > (SELECT avg(x) FROM t)",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn results_are_the_same_however_queries_are_run(
+        seed in any::<u64>(),
+        count in 1_usize..300,
+        batch in 1_usize..120,
+        engine_batch in 1_usize..200,
+        segment in 1_usize..150,
+    ) {
+        let tables = [("t", rows(seed, count)), ("u", rows(seed ^ 1, count / 3 + 1))];
+        let plain = Way { batch: 8192, engine_batch: 8192, memory: None, segment: usize::MAX };
+        let other = Way { batch, engine_batch, memory: None, segment };
+        for statement in STATEMENTS {
+            let case = Case::new(statement, &tables);
+            prop_assert_eq!(case.answer(&plain), case.answer(&other), "{}", statement);
+        }
+    }
+}
+
+/// Rows of one input come with their numbers in a segment: however it is cut, rows of a join are those of the driving input one by one.
+#[test]
+fn segments_of_the_driving_input_may_be_cut_anywhere() {
+    let (t, u) = (rows(3, 200), rows(4, 60));
+    let plain = Way { batch: 50, engine_batch: 8192, memory: None, segment: usize::MAX };
+    for statement in ["SELECT t.n, u.n AS m FROM t JOIN u ON t.k = u.k", "SELECT n FROM t WHERE k IN (SELECT k FROM u)"]
+    {
+        let of = |rows: RecordBatch| {
+            let case = Case::new(statement, &[("t", rows), ("u", u.clone())]);
+            assert_eq!(case.shape.inputs[0].class, Class::RowWise, "{statement}");
+            case.answer(&plain).unwrap()
+        };
+        let whole = of(t.clone());
+        for cut in [1, 77, 199] {
+            let parts = [of(t.slice(0, cut)), of(t.slice(cut, 200 - cut))];
+            assert_eq!(concat_batches(&whole.schema(), &parts).unwrap(), whole, "{statement} cut at {cut}");
+        }
+    }
+}
+
+/// What does not fit is spilled, and shows nowhere.
+#[test]
+fn a_query_with_little_memory_gives_the_same() {
+    let tables = [("t", rows(5, 60_000)), ("u", rows(6, 50))];
+    for statement in [
+        "SELECT k, g, x, n FROM t ORDER BY n",
+        "SELECT n, sum(x) OVER (PARTITION BY k ORDER BY n) AS s FROM t",
+        "SELECT x, n, g, k, sum(x) AS s, count(*) AS c FROM t WHERE g = (SELECT min(g) FROM t) GROUP BY x, n, g, k",
+    ] {
+        let case = Case::new(statement, &tables);
+        let way = |memory| Way { batch: 5000, engine_batch: 1024, memory, segment: usize::MAX };
+        let little = case.answer(&way(Some(6 << 20)));
+        assert!(little == case.answer(&way(None)), "{statement}: {:?}", little.err());
+    }
+}
+
+/// The class of the inputs of a statement.
+fn classes(statement: &str) -> Vec<Class> {
+    let case = Case::new(statement, &[("t", rows(1, 3)), ("u", rows(2, 3))]);
+    case.shape.inputs.iter().map(|input| input.class).collect()
+}
+
+#[test]
+fn the_class_follows_from_the_plan() {
+    use Class::{Combining, Keyed, RowWise, Whole};
+    let cases: [(&str, &[Class]); 24] = [
+        ("SELECT k, n + 1 AS m FROM t WHERE g = 'a'", &[RowWise]),
+        ("SELECT a.m FROM (SELECT n + 1 AS m, k FROM t) AS a WHERE a.k > 2", &[RowWise]),
+        ("SELECT k, sum(x) AS s FROM t GROUP BY k", &[Combining]),
+        ("SELECT count(*) AS c FROM t WHERE n > 1", &[Combining]),
+        ("SELECT s * 2 AS d FROM (SELECT k, sum(n) AS s FROM t GROUP BY k) AS p WHERE s > 1", &[Combining]),
+        ("SELECT k, median(x) AS m FROM t GROUP BY k", &[Keyed]),
+        ("SELECT n % 2 AS r, median(x) AS m FROM t GROUP BY n % 2", &[Whole]),
+        ("SELECT k, array_agg(n) AS a FROM t GROUP BY k", &[Keyed]),
+        ("SELECT n, rank() OVER (PARTITION BY k ORDER BY n) AS r FROM t", &[Keyed]),
+        ("SELECT n, rank() OVER (ORDER BY n) AS r FROM t", &[Whole]),
+        ("SELECT n FROM t ORDER BY n", &[Whole]),
+        ("SELECT n FROM t LIMIT 3", &[Whole]),
+        ("SELECT t.n, u.g FROM t JOIN u ON t.k = u.k", &[RowWise, Whole]),
+        ("SELECT t.n, u.g FROM t LEFT JOIN u ON t.k = u.k", &[RowWise, Whole]),
+        ("SELECT t.n, u.g FROM t RIGHT JOIN u ON t.k = u.k", &[Whole, RowWise]),
+        ("SELECT t.n, u.g FROM t FULL JOIN u ON t.k = u.k", &[Keyed, Keyed]),
+        ("SELECT t.n, u.g FROM t FULL JOIN u ON t.k = u.k + 1", &[Whole, Whole]),
+        ("SELECT u.k, count(*) AS c FROM t JOIN u ON t.k = u.k GROUP BY u.k", &[Keyed, Keyed]),
+        ("SELECT u.g, count(*) AS c FROM t JOIN u ON t.k = u.k GROUP BY u.g", &[Whole, Whole]),
+        ("SELECT a.n FROM t a JOIN t b ON a.k = b.k", &[Whole]),
+        ("SELECT n FROM t WHERE n > (SELECT avg(n) FROM t)", &[Whole]),
+        ("SELECT n FROM t WHERE k NOT IN (SELECT k FROM u)", &[RowWise, Whole]),
+        ("SELECT n, unnest(make_array(n, k)) AS i FROM t", &[RowWise]),
+        ("SELECT t.n FROM t FULL JOIN generate_series(1, 3) AS s(v) ON t.k = s.v", &[Whole]),
+    ];
+    for (statement, due) in cases {
+        assert_eq!(classes(statement), due, "{statement}");
+    }
+}
+
+#[test]
+fn columns_that_are_not_needed_are_not_read() {
+    let case = Case::new("SELECT k, g, n + 1 AS m FROM t WHERE x > 0", &[("t", rows(1, 3))]);
+    assert_eq!(case.shape.inputs[0].reads, [2, 4], "`k` and `g` are passed on");
+    let case = Case::new("SELECT t.n, u.g FROM t JOIN u ON t.k = u.k", &[("t", rows(1, 3)), ("u", rows(1, 3))]);
+    assert_eq!((&case.shape.inputs[0].reads[..], &case.shape.inputs[1].reads[..]), (&[0, 4][..], &[0, 1][..]));
+}
+
+#[test]
+fn whole_numbers_overflow_with_an_error() {
+    let way = Way { batch: 10, engine_batch: 10, memory: None, segment: 10 };
+    for statement in [
+        "SELECT n + 9223372036854775807 AS o FROM t",
+        "SELECT -9223372036854775807 - n - n - 40 AS o FROM t",
+        "SELECT n * 9223372036854775807 AS o FROM t",
+        "SELECT sum(9223372036854775000 + n) AS o FROM t",
+        "SELECT 10 / (n - n) AS o FROM t",
+    ] {
+        let answer = Case::new(statement, &[("t", rows(9, 50))]).answer(&way);
+        let error = answer.err().unwrap_or_else(|| panic!("{statement} gives rows"));
+        assert!(error.contains("verflow") || error.contains("ivide by zero"), "{statement}: {error}");
+    }
+}
