@@ -72,7 +72,7 @@ mod tests {
             config: serde_json::Value::Null,
             runner: [].into(),
             purity: Purity::Proven,
-            inputs: vec![Input { port, stream: StreamId(0), class: Class::RowWise, reads, key: None }],
+            inputs: vec![Input { port, stream: StreamId(0), class: Class::RowWise, reads, key: None, window: None }],
             outputs: vec![Output { port: "out".to_owned(), stream: StreamId(1), rows, columns }],
             partial: None,
             parts: 1,

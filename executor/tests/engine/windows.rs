@@ -75,7 +75,7 @@ fn a_changed_file_runs_the_windows_whose_rows_changed() {
 fn a_window_whose_rows_are_all_late_gives_nothing() {
     let project = Project::new(
         "source \"s\" { files \"s.csv\"; event-time \"at\" }\n\
-         stage \"n\" { in \"s\" { window \"tumbling\" size=\"1m\" }; std \"count@1\" }\n\
+         stage \"n\" { in \"s\" { window \"tumbling\" size=\"1m\" }; std \"aggregate@1\"; config { compute op=\"count\" } }\n\
          sink \"n\" { in \"n\"; file \"n.csv\" }\n",
     );
     project.write("s.csv", "at\n2024-03-01T12:05:00\n2024-03-01T12:00:00\n");

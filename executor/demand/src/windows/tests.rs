@@ -72,14 +72,16 @@ fn window(kind: WindowKind, delay_ms: u64, lateness_ms: u64) -> Window {
 
 /// Segments of files, with the minutes of their rows.
 fn clocks(window: &Window, segments: &[(&str, &[i64])]) -> Vec<SegmentClock> {
-    let mut before = BTreeMap::new();
-    let clock = |(file, minutes): &(&str, &[i64])| {
+    let mut before: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut clocks = Vec::new();
+    for &(file, minutes) in segments {
         let times = minutes.iter().map(|minute| minute * MINUTE as i64);
-        let first_row = before.insert(*file, before.get(file).unwrap_or(&0) + minutes.len() as u64).unwrap_or(0);
         let times = Arc::new(SegmentTimes::of(Grid::new(&window.kind), times));
-        SegmentClock { file: (*file).into(), first_row, times }
-    };
-    segments.iter().map(clock).collect()
+        let rows = before.entry(file).or_default();
+        clocks.push(SegmentClock { file: file.into(), first_row: *rows, times });
+        *rows += minutes.len() as u64;
+    }
+    clocks
 }
 
 fn found(window: &Window, segments: &[(&str, &[i64])]) -> Vec<(i64, Vec<usize>)> {
