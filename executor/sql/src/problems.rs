@@ -98,9 +98,16 @@ const PREFIXES: [&str; 8] = [
     "Arrow error: ",
 ];
 
-/// Names are in backquotes everywhere else.
+/// Names are in backquotes everywhere else. An apostrophe is between letters.
 fn quoted(text: String) -> String {
-    text.replace("Did you mean", "did you mean").replace('\'', "`")
+    let text = text.replace("Did you mean", "did you mean");
+    let is_letter =
+        |at: Option<usize>| at.is_some_and(|at| text.as_bytes().get(at).is_some_and(u8::is_ascii_alphabetic));
+    let letter = |(at, letter)| match letter {
+        '\'' if !(is_letter(at.checked_sub(1)) && is_letter(Some(at + 1))) => '`',
+        other => other,
+    };
+    text.char_indices().map(letter).collect()
 }
 
 fn missing_column(field: &Column, valid: &[Column]) -> (String, Option<String>) {
@@ -178,6 +185,7 @@ mod tests {
         assert_eq!(&statement[word(statement, offset(statement, 1, 9))], ",");
         assert_eq!(offset(statement, 9, 9), statement.len());
         assert_eq!(position("Expected: x, found: FROM at Line: 2, Column: 14"), Some((2, 14)));
+        assert_eq!(quoted("'a' can't be 'b'.".to_owned()), "`a` can't be `b`.");
         assert_eq!(named("`now()` is another time", statement), None);
         assert_eq!(named("no `x` in `Foo()`", statement).map(|found| &statement[found]), Some("foo"));
         assert_eq!(without_position("found: EOF at Line: 1, Column: 2"), "found: EOF");

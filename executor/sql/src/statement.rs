@@ -31,18 +31,36 @@ pub(crate) fn parse(text: &str) -> Result<Statement> {
     }
 }
 
-/// The text without what changes nothing: comments, white space, the case of keywords. The text itself where it would be read as
-/// something else then.
+/// The text without what changes nothing: comments, white space, the case of what is not in quotes. The text itself where it
+/// would be read as something else then.
 ///
 /// # Errors
 /// As [`parse`].
 pub(crate) fn normal(text: &str) -> Result<String> {
-    let statement = parse(text)?;
-    let normal = statement.to_string();
-    match parse(&normal) {
-        Ok(again) if again == statement => Ok(normal),
+    parse(text)?;
+    let lower = lower(&tokens(text)?);
+    let plain: String = lower.iter().map(|token| format!("{token} ")).collect();
+    let is_same = tokens(&plain).is_ok_and(|again| self::lower(&again) == lower);
+    match parse(&plain).map(|statement| (statement.to_string(), statement)) {
+        Ok((normal, statement)) if is_same && parse(&normal).is_ok_and(|again| again == statement) => Ok(normal),
         _ => Ok(text.to_owned()),
     }
+}
+
+/// The tokens that mean something, words without quotes in lower case, as the engine takes them.
+fn lower(tokens: &[Token]) -> Vec<Token> {
+    let meaning = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_)));
+    let lower = meaning.map(|token| match token {
+        Token::Word(word) if word.quote_style.is_none() => Token::make_word(&word.value.to_lowercase(), None),
+        other => other.clone(),
+    });
+    lower.collect()
+}
+
+/// The tokens of a text, with escapes as they are written.
+fn tokens(text: &str) -> Result<Vec<Token>> {
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize();
+    tokens.map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))
 }
 
 /// The names of the parameters in a text: `$day` is `day`.
@@ -50,13 +68,11 @@ pub(crate) fn normal(text: &str) -> Result<String> {
 /// # Errors
 /// If the text is no SQL.
 pub(crate) fn parameters(text: &str) -> Result<BTreeSet<String>> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize();
-    let tokens = tokens.map_err(|error| DataFusionError::SQL(Box::new(error.into()), None))?;
     let name = |token| match token {
         Token::Placeholder(name) => Some(name.trim_start_matches('$').to_owned()),
         _ => None,
     };
-    Ok(tokens.into_iter().filter_map(name).collect())
+    Ok(tokens(text)?.into_iter().filter_map(name).collect())
 }
 
 #[cfg(test)]
@@ -66,7 +82,7 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_not_in_the_normal_form() {
         let plain = normal("SELECT a, sum(b) AS total FROM t WHERE c = 'x  y' GROUP BY a").unwrap();
-        let other = "select a,\n  sum(b) as total -- how much\nfrom t /* all */ where c='x  y'\ngroup by a";
+        let other = "select A,\n  Sum(b) as total -- how much\nfrom t /* all */ where c='x  y'\ngroup by a";
         assert_eq!(normal(other).unwrap(), plain);
         assert_ne!(normal(&other.replace("x  y", "x y")).unwrap(), plain);
         assert_ne!(normal(&other.replace("total", "\"Total\"")).unwrap(), plain);

@@ -39,7 +39,8 @@ struct Case {
 
 impl Case {
     fn new(statement: &str, tables: &[(&str, RecordBatch)]) -> Self {
-        let used = tables.iter().filter(|(name, _)| statement.contains(&format!(" {name}")));
+        let has = |name: &str| statement.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == name);
+        let used = tables.iter().filter(|(name, _)| has(name));
         let (names, tables): (Vec<_>, Vec<_>) = used.map(|(name, rows)| ((*name).to_owned(), rows.clone())).unzip();
         let query = Query { written: statement.to_owned(), normal: None, tables: names };
         let empty: Vec<_> = tables.iter().map(|rows| Arc::new(Table::new(rows.schema(), 0))).collect();
