@@ -106,7 +106,7 @@ pub(crate) fn windows(
                     Some(Window { kind, lateness_ms: wired.lateness_ms, time: *time })
                 }
                 Some(Time::Lost { why, help }) => {
-                    problems.at(wired.place, WindowProblem::TimeLost { stage: name(), why: why.clone(), help: *help });
+                    problems.at(wired.place, WindowProblem::TimeLost { stage: name(), why: why.clone(), help });
                     None
                 }
                 None => {

@@ -96,7 +96,7 @@ impl<'a> Rows<'a> {
         let known = LookupCache::new(self.store);
         let Self { plan, lineage, inventory, datasets, .. } = self;
         let locator = Locator { plan, lineage, datasets, lookup: Lookups { store: &known, inventory } };
-        let files = OpenFiles::new(plan, &self.base, &self.store);
+        let files = OpenFiles::new(plan, &self.base, self.store);
         let reading = Reading { locator, files: &files, fresh: None };
         let all: Vec<usize> = (0..self.schema().fields().len()).collect();
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);

@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
         Self {
             deriver: context.planned.deriver(),
             stored: stored_edges(&context.planned.plan).iter().map(Option::is_some).collect(),
-            files: OpenFiles::new(&context.planned.plan, &context.planned.base, &context.store),
+            files: OpenFiles::new(&context.planned.plan, &context.planned.base, context.store),
             sinks: Sinks::new(&context.planned.base),
             underway: Arc::new(Underway::new(Arc::clone(context.planned), Arc::clone(&selection))),
             context,
