@@ -103,7 +103,7 @@ fn quoted(text: String) -> String {
     let text = text.replace("Did you mean", "did you mean");
     let is_letter =
         |at: Option<usize>| at.is_some_and(|at| text.as_bytes().get(at).is_some_and(u8::is_ascii_alphabetic));
-    let letter = |(at, letter)| match letter {
+    let letter = |(at, letter): (usize, char)| match letter {
         '\'' if !(is_letter(at.checked_sub(1)) && is_letter(Some(at + 1))) => '`',
         other => other,
     };
