@@ -29,6 +29,13 @@ pub enum WindowProblem {
         /// Its type.
         data_type: String,
     },
+    /// The event time of a topic: a watermark goes on from block to block of a partition, and only files are read so.
+    #[error("a topic has no event time in this version of flowc")]
+    #[diagnostic(
+        code(flowc::event_time),
+        help("write the topic into files by a pipeline of its own, and give the windows to one that reads these")
+    )]
+    Topic,
     /// The windows of a stage whose rows have no event time.
     #[error("the rows that the stage `{stage}` reads have no event time")]
     #[diagnostic(code(flowc::window), help("write `event-time \"column\" delay=\"5s\"` in the source"))]

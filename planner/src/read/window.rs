@@ -68,6 +68,10 @@ impl EventTimeDecl {
         let takes = Takes::One("event-time \"at\" delay=\"5s\"");
         Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
         let arg = node.args.first()?;
+        if source.child("kafka").is_some() {
+            problems.at(node.place, WindowProblem::Topic);
+            return None;
+        }
         let column = form::string("event-time", arg, problems)?.to_owned();
         let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| length(DELAY, arg, problems))?;
         Some(Self { column, delay_ms, place: arg.place })
