@@ -14,6 +14,7 @@
 
 // The sums of SQL stages are those of the standard stage `aggregate`.
 #[path = "../../../stdlib-stages/aggregate/src/big.rs"]
+#[allow(dead_code, reason = "decimals have scales of their own there")]
 mod big;
 #[path = "../../../stdlib-stages/aggregate/src/exact.rs"]
 mod exact;

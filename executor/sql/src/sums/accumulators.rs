@@ -203,7 +203,9 @@ fn identity(value: Value) -> i128 {
 
 impl Accumulator for Distinct {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        each(&values[0], |_, value| drop(self.seen.insert(identity(value))))
+        each(&values[0], |_, value| {
+            self.seen.insert(identity(value));
+        })
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
