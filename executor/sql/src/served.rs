@@ -1,5 +1,6 @@
 //! What flowc asks before a query runs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
@@ -133,5 +134,5 @@ fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>) -> D
         keys: if input.class == Class::Keyed { input.keys.clone() } else { Vec::new() },
     });
     let outputs = vec![OutputDescription { schema: schema.clone(), rows, columns }];
-    Description { inputs: inputs.collect(), outputs, partial, parts: 1 }
+    Description { inputs: inputs.collect(), outputs, partial, parts: 1, runner: BTreeMap::new() }
 }

@@ -92,7 +92,10 @@ mod tests {
         Batch::new(rows.len(), [Arc::new(times) as ArrayRef, Arc::new(users)].map(Some).to_vec())
     }
 
-    fn found(by: Vec<usize>, batches: &[Batch]) -> Vec<(i64, i64, Vec<(usize, u32)>)> {
+    /// Start, end, and rows by batch.
+    type Found = (i64, i64, Vec<(usize, u32)>);
+
+    fn found(by: Vec<usize>, batches: &[Batch]) -> Vec<Found> {
         let kind = WindowKind::Session { gap_ms: 10, by };
         let window = Window { kind, lateness_ms: 0, time: EventTime { column: 0, delay_ms: 0 } };
         sessions(batches, &window).unwrap().into_iter().map(|of| (of.start, of.end, of.rows)).collect()

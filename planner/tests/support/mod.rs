@@ -50,7 +50,7 @@ fn describe_sql(statement: &str, inputs: &[SchemaRef]) -> Result<Description, Pr
     }
     let inputs: Vec<_> = inputs.iter().map(|_| input(Class::Whole, vec![0])).collect();
     let outputs = vec![new_rows(vec![Field::new("total", DataType::Int64, true)])];
-    Ok(Description { inputs, outputs, partial: None, parts: 1 })
+    Ok(Description { inputs, outputs, partial: None, parts: 1, runner: BTreeMap::new() })
 }
 
 fn signature(name: &str) -> Option<Signature> {
