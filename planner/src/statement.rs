@@ -61,23 +61,23 @@ fn starts(written: &str, value: &str) -> Option<Vec<usize>> {
     }
     let (lines, first) = if quotes == 3 { (inner.split_once('\n')?.1, inner.find('\n')? + 1) } else { (inner, 0) };
     let indent = if quotes == 3 { lines.rsplit('\n').next()? } else { "" };
-    let mut reader = Reader { value, starts: Vec::with_capacity(value.len() + 1) };
+    let mut reader = Reader { value, starts: Vec::with_capacity(value.len() + 1), end: 0 };
     let mut at = hashes + quotes + first;
     for line in lines.split_inclusive('\n') {
         let skipped = if line.starts_with(indent) { indent.len() } else { 0 };
         reader.line(&line[skipped..], at + skipped, hashes == 0)?;
         at += line.len();
     }
-    let Reader { mut starts, .. } = reader;
-    starts.push(at);
-    // Before the last line break of several lines, which belongs to the quotes, there may be one too many.
-    starts.truncate(value.len() + 1);
+    let Reader { mut starts, end, .. } = reader;
+    starts.push(end);
     (starts.len() == value.len() + 1).then_some(starts)
 }
 
 struct Reader<'a> {
     value: &'a str,
     starts: Vec<usize>,
+    /// Behind what was matched last.
+    end: usize,
 }
 
 impl Reader<'_> {
@@ -102,6 +102,7 @@ impl Reader<'_> {
             }
             if letter != '\r' {
                 self.starts.extend(std::iter::repeat_n(here, due.len_utf8()));
+                self.end = here + written;
             }
         }
         Some(())

@@ -132,7 +132,7 @@ impl std::fmt::Display for OneLine<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let line = self.0.split_whitespace().collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(SHOWN) {
-            None if line.len() == self.0.len() => f.write_str(&line),
+            None if line == self.0 => f.write_str(&line),
             cut => {
                 let shown = &line[..cut.map_or(line.len(), |(at, _)| at)];
                 write!(f, "{}… ({})", shown.trim_end(), &blake3::hash(self.0.as_bytes()).to_hex()[..8])
