@@ -20,19 +20,11 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Crates with their features.
+/// Crates with their features, as often as there are combinations of these.
 fn compiled(workspace: &Workspace, packages: &[&str]) -> Result<BTreeSet<String>> {
     let mut tree = workspace.cargo();
-    tree.args([
-        "tree",
-        "--locked",
-        "--edges",
-        "normal,build",
-        "--prefix",
-        "none",
-        "--no-dedupe",
-        "--format",
-        "{p} {f}",
-    ]);
-    Ok(process::output(tree.args(packages))?.lines().map(str::to_owned).collect())
+    tree.args(["tree", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p} {f}"]);
+    let listed = process::output(tree.args(packages))?;
+    // What was listed before is marked, and what it needs is not listed again.
+    Ok(listed.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect())
 }
