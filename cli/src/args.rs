@@ -210,7 +210,7 @@ pub(crate) struct RunArgs {
 #[command(after_help = "Examples:
   flowc why words
   flowc why words other.kdl --json
-  flowc why per-minute --window 2024-03-01T12:00    the windows that this time is in")]
+  flowc why per-minute --window 2024-03-01T12:00   the windows of this time")]
 pub(crate) struct WhyArgs {
     /// The stage
     #[arg(value_name = "STAGE")]
