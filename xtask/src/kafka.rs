@@ -152,6 +152,7 @@ fn key_store(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The broker keeps all records: those of tests have times long ago, and it looks for old ones every five minutes.
 fn properties(folder: &Path, ports: &[u16; 6]) -> String {
     let address = |name: &str, port: u16| format!("{name}://127.0.0.1:{port}");
     let listeners: Vec<String> = LISTENERS.iter().zip(ports).map(|(name, port)| address(name, *port)).collect();
@@ -174,7 +175,7 @@ fn properties(folder: &Path, ports: &[u16; 6]) -> String {
          listener.name.tls.ssl.keystore.type=PKCS12\n\
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\
-         log.dirs={folder}/data\n"
+         log.retention.ms=-1\nlog.dirs={folder}/data\n"
     )
 }
 
