@@ -8,6 +8,7 @@ mod code;
 mod format;
 mod kafka;
 mod limits;
+mod sink;
 mod window;
 
 use std::collections::BTreeMap;
@@ -16,15 +17,16 @@ use std::sync::Arc;
 use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+pub use crate::secret::SecretSource;
 pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
 pub use limits::{Cache, Isolate, Limits, Serialization};
+pub use sink::{Sink, SinkSpec, Target};
+pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};
-pub use crate::secret::SecretSource;
-pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
 /// The version of the plan's form. It is part of the hash.
 pub const PLAN_VERSION: u32 = 2;
@@ -466,59 +468,4 @@ pub enum OutputColumn {
         /// Index into the input stream's columns.
         column: usize,
     },
-}
-
-/// Where results go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sink {
-    /// As in the text.
-    pub name: String,
-    /// The stream that is written.
-    pub stream: StreamId,
-    /// Where and how.
-    pub spec: SinkSpec,
-}
-
-/// Where and how a sink writes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SinkSpec {
-    /// A file, a folder, or standard output.
-    pub target: Target,
-    /// How rows become bytes.
-    pub format: Format,
-    /// How the bytes are compressed.
-    pub compression: Compression,
-    /// Columns whose values name subfolders (`column=value/`), outermost first. Folders only.
-    pub partition_by: Vec<String>,
-}
-
-impl SinkSpec {
-    /// The ending of the files in a folder: `.csv.gz`.
-    pub fn ending(&self) -> String {
-        let format = match &self.format {
-            Format::Csv(_) => ".csv",
-            Format::JsonLines => ".jsonl",
-            Format::Parquet => return ".parquet".to_owned(),
-            Format::Arrow => return ".arrow".to_owned(),
-            Format::Lines | Format::Bytes | Format::Table => ".txt",
-        };
-        let compression = match self.compression {
-            Compression::Gzip => ".gz",
-            Compression::Zstd => ".zst",
-            Compression::Auto | Compression::None => "",
-        };
-        format!("{format}{compression}")
-    }
-}
-
-/// A sink's place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// One file, relative to the pipeline's folder unless absolute.
-    File(String),
-    /// A folder: a file per segment, named after the segment's source file where there is one, or partitions.
-    Directory(String),
-    /// Standard output.
-    Stdout,
 }
