@@ -50,8 +50,10 @@ pub(crate) const RAN: Memo = record(17, 1, Place::Index);
 /// What tells the results of stages of a pipeline that were forced from those before.
 pub(crate) const FORCED: Memo = record(18, 1, Place::Index);
 /// The adapters of this machine, by their drivers.
+#[cfg(feature = "gpu")]
 pub(crate) const ADAPTERS: Memo = made(20, Place::Index);
 /// The identity of the adapter that kernels ran on last, which is in the keys of results.
+#[cfg(feature = "gpu")]
 pub(crate) const ADAPTER: Memo = record(21, 1, Place::Index);
 /// The times of a segment's rows, by their content and the kind of windows.
 pub(crate) const TIMES: Memo = record(24, 1, Place::Index);

@@ -63,6 +63,7 @@ impl JsonParser {
     }
 
     /// Reads texts of JSON, each of which is a row; none is a row of nulls.
+    #[cfg(feature = "kafka")]
     pub(crate) fn parse_texts<'t>(
         &mut self,
         texts: impl Iterator<Item = Option<&'t [u8]>>,
