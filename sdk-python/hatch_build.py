@@ -1,4 +1,4 @@
-"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them: see `cargo xtask wheel`.
+"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them.
 
 Without it, as `pip install ./sdk-python` builds it, the wheel holds the package alone, for any platform.
 """
