@@ -5,41 +5,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
-/// Crates whose modules are checked.
-const CRATES: [&str; 22] = [
-    "cli",
-    "executor",
-    "executor/code",
-    "executor/codec",
-    "executor/columns",
-    "executor/componentize",
-    "executor/container",
-    "executor/demand",
-    "executor/flight",
-    "executor/kernel",
-    "executor/platform",
-    "executor/process",
-    "executor/python",
-    "executor/runner",
-    "executor/sandbox",
-    "executor/sinks",
-    "executor/sources",
-    "executor/store",
-    "executor/wasm",
-    "executor/wasm-process",
-    "executor/worker",
-    "planner",
-];
+use super::texts::without_tests;
 
 /// Per module, by its path from the crate's root, the modules that it imports.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
-/// The circles of all crates.
+#[derive(Deserialize)]
+struct Manifest {
+    workspace: Members,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    members: Vec<String>,
+}
+
+/// The circles of all crates of the workspace.
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
+    let manifest: Manifest = toml::from_str(&fs::read_to_string(root.join("Cargo.toml"))?)?;
     let mut problems = Vec::new();
-    for name in CRATES {
-        let source = root.join(name).join("src");
+    for name in manifest.workspace.members {
+        let source = root.join(&name).join("src");
         for circle in circles(&imports(&texts(&source)?)) {
             problems.push(format!("{name}: modules import each other in a circle: {}", circle.join(" -> ")));
         }
@@ -76,7 +64,7 @@ fn module(path: &Path) -> Option<String> {
 
 fn imports(texts: &BTreeMap<String, String>) -> Imports {
     let of = |(module, text): (&String, &String)| {
-        let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+        let code = without_tests(text);
         let mut found: BTreeSet<String> = paths(code).iter().filter_map(|path| longest(path, texts)).collect();
         found.remove(module);
         (module.clone(), found)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::texts::rust_files;
+use super::texts::{rust_files, without_tests};
 
 /// Files whose functions need no such section, with the reason.
 const EXCEPT: [(&str, &str); 4] = [
@@ -31,7 +31,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<String>> {
 
 /// Public functions and functions of public traits that return a `Result` and do not say when they fail: line and name.
 fn silent(text: &str) -> Vec<(usize, String)> {
-    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = without_tests(text);
     let lines: Vec<&str> = code.lines().collect();
     let (mut found, mut in_trait, mut says_when) = (Vec::new(), false, false);
     for (at, line) in lines.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::texts::without_tests;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -86,7 +87,7 @@ fn called(folder: &Path, problems: &mut Vec<String>) -> Result<()> {
 
 /// What code, without its tests and comments, uses of the world outside.
 fn calls(text: &str) -> Vec<&'static str> {
-    let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+    let code = without_tests(text);
     let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     OUTSIDE.into_iter().filter(|call| code.iter().any(|line| line.contains(call))).collect()
 }

@@ -81,6 +81,14 @@ pub(super) fn rust_files(root: &Path) -> Result<Vec<String>> {
     Ok(found)
 }
 
+/// The text before its tests. Tests in a file of their own end nothing: they are named at the top.
+pub(super) fn without_tests(text: &str) -> &str {
+    let is_module = |line: &str| line.contains("mod ") && line.contains('{');
+    let mut marks = text.match_indices("#[cfg(test)]\n");
+    let tests = marks.find(|(at, mark)| text[at + mark.len()..].lines().next().is_some_and(is_module));
+    tests.map_or(text, |(at, _)| &text[..at])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +105,13 @@ mod tests {
         let call = format!("//! For a.\nuse {}{}fs;\n", "rustix", "::");
         assert_eq!(problems_of("cli/a.rs", &call).len(), 1);
         assert_eq!(problems_of("executor/platform/src/a.rs", &call), [""; 0]);
+    }
+
+    #[test]
+    fn tests_begin_where_their_module_does() {
+        let of_its_own = "#[cfg(test)]\nmod tests;\nuse a;\n#[cfg(test)]\npub(crate) fn b() {}\n";
+        assert_eq!(without_tests(of_its_own), of_its_own);
+        assert_eq!(without_tests("use a;\n#[cfg(test)]\nmod tests {\n}\n"), "use a;\n");
+        assert_eq!(without_tests("use a;\n#[cfg(test)]\npub(crate) mod others { }\n"), "use a;\n");
     }
 }
