@@ -1,4 +1,5 @@
-"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them.
+"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them, and the machine code of the
+standard stages, from the folder that FLOWC_CODE names.
 
 Without it, as `pip install ./sdk-python` builds it, the wheel holds the package alone, for any platform.
 """
@@ -19,6 +20,8 @@ class ProgramHook(BuildHookInterface[Any]):
             build_data["shared_scripts"][program] = "flowc"
             if sql := os.environ.get("FLOWC_SQL_BINARY"):
                 build_data["shared_scripts"][sql] = "flowc-sql"
+            if code := os.environ.get("FLOWC_CODE"):
+                build_data["shared_data"][code] = "lib/flowc"
             build_data["pure_python"] = False
             # Any Python 3 of this platform: the program needs none.
             build_data["tag"] = f"py3-none-{next(sys_tags()).platform}"

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     /// Check what flowc needs on this machine
     Doctor(DoctorArgs),
+    /// Compile the standard stages ahead of their first use
+    Precompile(PrecompileArgs),
     /// Print a script that completes commands in a shell
     Completions(CompletionsArgs),
 }
@@ -71,6 +73,7 @@ impl Command {
             Command::Store(_) => "store",
             Command::Worker(_) => "worker",
             Command::Doctor(_) => "doctor",
+            Command::Precompile(_) => "precompile",
             Command::Completions(_) => "completions",
         }
     }
@@ -91,6 +94,7 @@ impl Command {
             | Command::Init(_)
             | Command::Graph(_)
             | Command::Doctor(_)
+            | Command::Precompile(_)
             | Command::Completions(_) => return None,
         };
         asked.then_some(form)
@@ -420,6 +424,21 @@ It ends with 1 if something is missing that every pipeline needs.")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
+}
+
+/// `flowc precompile`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  flowc precompile         after `cargo install`, once: no run compiles them again
+  flowc precompile code    for a package: its `lib/flowc`, beside `bin/flowc`
+
+The code runs on all processors of x86-64-v3 (since 2013) if this is one, else on
+processors like this one. On others, and with another version of flowc, stages are
+compiled when they are first used. `cargo xtask install` and wheels bring this code.")]
+pub(crate) struct PrecompileArgs {
+    /// The folder that the code is put into [default: `../lib/flowc` beside this program, where runs find it]
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: Option<PathBuf>,
 }
 
 /// `flowc completions`.

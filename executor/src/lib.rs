@@ -68,5 +68,6 @@ pub use options::{Cancel, Options, RunRequest};
 pub use plan::Planned;
 pub use record::history::{LogLine, Pin};
 pub use record::run::PastRun;
+pub use runners::precompile;
 pub use session::Session;
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

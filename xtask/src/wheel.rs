@@ -12,7 +12,8 @@ use crate::{process, python};
 
 /// `cargo xtask wheel --help` and `cargo xtask install --help`.
 pub(crate) const HELP: &str = "\
-Builds one wheel with the programs `flowc` and `flowc-sql` and the Python package `flowc`, in target/wheels.
+Builds one wheel with the programs `flowc` and `flowc-sql`, the machine code of the standard stages, and the Python
+package `flowc`, in target/wheels.
 
 Usage: cargo xtask wheel
        cargo xtask install [ENVIRONMENT]
@@ -41,7 +42,8 @@ pub(crate) fn install(workspace: &Workspace, environment: Option<&str>) -> Resul
     Ok(())
 }
 
-/// Installs the wheel into a fresh environment, of the program that the tests have built, and tries both halves of it.
+/// Installs the wheel into a fresh environment, of the program that the tests have built, and tries both halves of it. Nothing is
+/// compiled by that.
 pub(crate) fn test(workspace: &Workspace, uv: &OsString) -> Result<()> {
     let fresh = tempfile::tempdir()?;
     let environment = fresh.path().join("environment");
@@ -53,7 +55,15 @@ pub(crate) fn test(workspace: &Workspace, uv: &OsString) -> Result<()> {
         command
     };
     process::run(program("flowc").args(["init", "hello"]))?;
-    process::run(program("python").args(["-c", "import flowc; flowc.run('hello/flow.kdl')"]))
+    process::run(program("python").args(["-c", "import flowc; flowc.run('hello/flow.kdl')"]))?;
+    let store = process::output(program("flowc").args(["store", "info", "--json"]))?;
+    let store: serde_json::Value = serde_json::from_str(&store).context("`flowc store info` gave something unknown")?;
+    match store["compiled"]["files"].as_u64() {
+        Some(0) => Ok(()),
+        files => {
+            bail!("the installed flowc compiled standard stages: {files:?} files of machine code are in its store")
+        }
+    }
 }
 
 /// Builds the wheel with the programs that were built.
@@ -63,8 +73,11 @@ fn make(workspace: &Workspace, uv: &OsString) -> Result<PathBuf> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
         _ => {}
     }
+    let (flowc, code) = (workspace.program("flowc"), workspace.target.join("precompiled"));
+    process::run(Command::new(&flowc).arg("precompile").arg(&code))?;
     let mut build = python::run(workspace, uv, &["hatchling", "build", "--target", "wheel", "--directory"]);
-    build.env("FLOWC_BINARY", workspace.program("flowc")).env("FLOWC_SQL_BINARY", workspace.program("flowc-sql"));
+    build.env("FLOWC_BINARY", flowc).env("FLOWC_SQL_BINARY", workspace.program("flowc-sql"));
+    build.env("FLOWC_CODE", code);
     process::run(build.arg(&folder))?;
     let entries = fs::read_dir(&folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
     let mut wheels = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

@@ -6,6 +6,7 @@ mod graph;
 mod init;
 mod log;
 mod plan;
+mod precompile;
 mod run;
 mod show;
 mod status_text;
@@ -69,6 +70,7 @@ fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Store(command) => store::run(command, context),
         Command::Worker(args) => worker::run(&args),
         Command::Doctor(args) => doctor::run(&args, context),
+        Command::Precompile(args) => precompile::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
 }

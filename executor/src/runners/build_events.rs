@@ -10,7 +10,7 @@ use flowc_planner::key::StageDigest;
 use flowc_planner::plan::Code;
 use flowc_platform::{is_sealed, lock};
 use flowc_store::{Area, Store};
-use flowc_wasm::{CompiledCache, WasmError, WasmRunner};
+use flowc_wasm::{CompiledCache, InstalledCode, WasmError, WasmRunner};
 
 use crate::{Cancel, Event, Observer};
 
@@ -91,15 +91,17 @@ impl Compilations {
     }
 }
 
-/// Keeps compiled components in the store.
+/// Keeps compiled components in the store, beside those that came with the program.
 struct StoreCache {
     store: Store,
+    installed: Option<InstalledCode>,
     compilations: Arc<Compilations>,
 }
 
 impl CompiledCache for StoreCache {
     fn find(&self, name: &str) -> Option<PathBuf> {
-        Some(self.store.cached_file(Area::Cwasm, name)).filter(|path| is_sealed(path))
+        let installed = self.installed.as_ref().and_then(|installed| installed.find(name));
+        installed.or_else(|| Some(self.store.cached_file(Area::Cwasm, name)).filter(|path| is_sealed(path)))
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Option<PathBuf> {
@@ -112,7 +114,11 @@ impl CompiledCache for StoreCache {
     }
 }
 
-/// A runner whose compiled components are kept in a store.
-pub(crate) fn wasm_runner(store: &Store, compilations: Arc<Compilations>) -> Result<Arc<WasmRunner>, WasmError> {
-    Ok(Arc::new(WasmRunner::new(Arc::new(StoreCache { store: store.clone(), compilations }))?))
+/// A runner whose compiled components came with the program, or are kept in a store.
+pub(crate) fn wasm_runner(
+    store: &Store,
+    installed: Option<InstalledCode>,
+    compilations: Arc<Compilations>,
+) -> Result<Arc<WasmRunner>, WasmError> {
+    Ok(Arc::new(WasmRunner::new(Arc::new(StoreCache { store: store.clone(), installed, compilations }))?))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flowc_code::Snapshots;
 use flowc_store::Store;
+use flowc_wasm::InstalledCode;
 
 use crate::runners::build_events::Compilations;
 use crate::runners::processes::Programs;
@@ -13,6 +14,8 @@ use crate::{Error, Options};
 /// What kinds are made with.
 pub(super) struct Lent<'a> {
     pub(super) store: &'a Store,
+    /// Compiled components that came with the program.
+    pub(super) installed: Option<InstalledCode>,
     pub(super) compilations: Arc<Compilations>,
     pub(super) options: &'a Options,
     #[cfg_attr(not(feature = "python"), expect(dead_code, reason = "it is for Python stages"))]

@@ -8,6 +8,7 @@ mod components;
 mod containers;
 #[cfg(feature = "gpu")]
 mod gpu;
+mod installed;
 mod lent;
 #[cfg(not(feature = "processes"))]
 #[path = "no_processes.rs"]
@@ -38,11 +39,13 @@ use flowc_runner::{
 };
 use flowc_sandbox::{Helper, Isolation};
 use flowc_store::{Area, Store};
+use flowc_wasm::InstalledCode;
 use serde::{Deserialize, Serialize};
 
 use crate::features::{FEATURES, Feature, WORKERS, missing_for, of_kind};
 use crate::runners::build_events::{Compilations, wasm_runner};
 use crate::runners::components::Components;
+pub use crate::runners::installed::precompile;
 use crate::runners::lent::{Lent, absolute};
 use crate::runners::processes::Programs;
 pub(crate) use crate::runners::python::Environments;
@@ -71,7 +74,8 @@ impl Runners {
         let helper = Helper::from(std::env::current_exe().map_err(Error::system("find flowc's own program"))?);
         let snapshots = Snapshots::new(absolute(&Store::area(store.dir(), Area::Code))?);
         let programs = Programs::new(helper.clone(), absolute(&store.spool())?, absolute(&store.objects())?);
-        let lent = Lent { store, compilations, options, snapshots: snapshots.clone(), programs };
+        let installed = InstalledCode::of(helper.program());
+        let lent = Lent { store, installed, compilations, options, snapshots: snapshots.clone(), programs };
         Ok(Self { kinds: kinds(&lent)?, snapshots, helper, features: FEATURES, warned: Once::new() })
     }
 
@@ -228,7 +232,7 @@ fn kinds(lent: &Lent<'_>) -> Result<Vec<Box<dyn StageKind>>, Error> {
 }
 
 fn components(lent: &Lent<'_>) -> Result<Box<dyn StageKind>, Error> {
-    let inside = wasm_runner(lent.store, lent.compilations.clone());
+    let inside = wasm_runner(lent.store, lent.installed.clone(), lent.compilations.clone());
     let inside = inside.map_err(Error::system("start the WebAssembly engine"))?;
     let elsewhere = lent.programs.elsewhere(&inside, lent.options);
     Ok(Box::new(Components { store: lent.store.clone(), inside, elsewhere }))

@@ -20,7 +20,7 @@ use crate::runners::lent::{Lent, absolute};
 /// # Errors
 /// If the store's folder can't be found.
 pub(super) fn kind(lent: &Lent<'_>) -> Result<Box<dyn StageKind>, Error> {
-    let Lent { store, compilations, options, snapshots, programs } = lent;
+    let Lent { store, compilations, options, snapshots, programs, installed: _ } = lent;
     let home = absolute(&Store::area(store.dir(), Area::Environments))?;
     let environments = Environments { home, snapshots: snapshots.clone() };
     let helper = programs.host.helper().to_owned();

@@ -49,7 +49,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new(purpose: Purpose) -> Result<Self, WasmError> {
         let make = || -> wasmtime::Result<Self> {
-            let engine = Engine::new(&config(purpose))?;
+            let engine = Engine::new(&config(purpose)?)?;
             let mut bare = Linker::new(&engine);
             data::link(&mut bare)?;
             let mut with_wasi = Linker::new(&engine);
@@ -67,7 +67,7 @@ impl Machine {
 }
 
 /// Threads are left out of the build of wasmtime.
-fn config(purpose: Purpose) -> Config {
+fn config(purpose: Purpose) -> wasmtime::Result<Config> {
     let mut config = Config::new();
     let (level, registers) = match purpose {
         Purpose::First => (OptLevel::None, RegallocAlgorithm::SinglePass),
@@ -82,7 +82,29 @@ fn config(purpose: Purpose) -> Config {
         .max_wasm_stack(WASM_STACK)
         .memory_init_cow(true)
         .epoch_interruption(purpose == Purpose::Interruptible);
-    config
+    for_like_processors(&mut config)?;
+    Ok(config)
+}
+
+/// Has code made for x86-64-v3, processors since 2013, where this processor is one: such code is the same on all of them, so an
+/// installation can bring it. Other processors get code for all that they can do.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn for_like_processors(config: &mut Config) -> wasmtime::Result<()> {
+    use std::arch::is_x86_feature_detected as can;
+
+    let is_v2 = can!("sse4.2") && can!("popcnt") && can!("cmpxchg16b");
+    if is_v2 && can!("avx2") && can!("bmi1") && can!("bmi2") && can!("fma") && can!("lzcnt") {
+        config.target("x86_64-unknown-linux-gnu")?;
+        // SAFETY: the processor can do all that this lets code use.
+        unsafe { config.cranelift_flag_enable("x86-64-v3") };
+    }
+    Ok(())
+}
+
+/// Other systems get code for all that their processor can do.
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+fn for_like_processors(_: &mut Config) -> wasmtime::Result<()> {
+    Ok(())
 }
 
 fn compatibility(engine: &Engine) -> u64 {

@@ -24,6 +24,7 @@ mod folder;
 mod handles;
 mod held;
 mod host;
+mod installed;
 mod instance;
 mod leases;
 mod log;
@@ -44,6 +45,7 @@ use flowc_planner::key::StageDigest;
 pub use budget::{DEFAULT_MEMORY, within};
 pub use engine::STACK_PER_INSTANCE;
 pub use folder::CompiledFolder;
+pub use installed::InstalledCode;
 pub use log::{LOG_LINE_BYTES, LOG_LINES};
 pub use runner::{ComponentFiles, WasmRunner};
 
@@ -66,4 +68,7 @@ pub enum WasmError {
     /// The engine can't be made.
     #[error("the wasm engine can't be started: {0}")]
     Engine(String),
+    /// Compiled components can't be put beside the program.
+    #[error("components can't be compiled ahead: {0}")]
+    Install(String),
 }
