@@ -6,8 +6,8 @@ use crate::describe::{Described, Descriptions};
 use crate::grade::graded;
 use crate::key::{KeyHasher, StageDigest};
 use crate::plan::{
-    Class, Code, Input, KeyGroups, Limits, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity, Rows, Sink,
-    Source, Stage, Stream, StreamId,
+    Class, Code, Input, KeyGroups, Limits, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity, RowPosition,
+    Rows, Sink, Source, Stage, Stream, StreamId,
 };
 use crate::wiring::{Origin, Resolved};
 
@@ -169,7 +169,12 @@ fn late_stage(
     let width = known.schemas.get(&origin)?.fields().len();
     let passed = (0..width).map(|column| OutputColumn::Passed { column });
     let written = known.schemas.get(&Origin::Late { stage, input })?.fields().len() - width;
-    let reads = vec![window.time.column];
+    let mut reads = vec![window.time.column];
+    if let RowPosition::Offset(column) = window.time.position {
+        reads.push(column);
+        reads.sort_unstable();
+        reads.dedup();
+    }
     let port = || "rows".to_owned();
     Some(Stage {
         name: late_name(stage, input, resolved)?,

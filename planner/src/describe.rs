@@ -8,7 +8,7 @@ use crate::catalogue::{
     Blame, Catalogue, Description, InputDescription, OutputDescription, Problem, Question, Signature,
 };
 use crate::config::Config;
-use crate::diagnostic::{PlaceProblem, Problems, StageProblem, WindowProblem};
+use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::event_time::{self, Time};
 use crate::plan::{Class, EventTime, OutputColumn, Rows, SourceSpec, Window};
 use crate::quantity::count;
@@ -156,7 +156,7 @@ impl Descriptions {
             let (Some(decl), Some(schema)) = (&source.event_time, self.schemas.get(&Origin::Source(i))) else {
                 continue;
             };
-            if let Some(time) = event_time::of_source(decl, &source.name, schema, problems) {
+            if let Some(time) = event_time::of_source(decl, (&source.name, source.spec.as_ref()), schema, problems) {
                 self.times.insert(Origin::Source(i), time);
             }
         }
@@ -194,11 +194,8 @@ impl Descriptions {
             let time = schema.field(window.time.column).data_type().clone();
             let late = event_time::late_schema(schema, &time);
             let origin = Origin::Late { stage, input };
-            if let (Some(name), Some(wired)) = (event_time::repeated_name(&late), wired[input])
-                && resolved.is_read(origin)
-            {
-                let (stage, column) = (format!("{}.late", declared.name.text), name.to_owned());
-                problems.at(wired.place, WindowProblem::Taken { stage, column });
+            if let Some(wired) = wired[input].filter(|_| resolved.is_read(origin)) {
+                event_time::check_late(&declared.name.text, wired, window, &late, problems);
             }
             self.schemas.insert(origin, late);
             if windows[..input].iter().all(Option::is_none) {

@@ -10,7 +10,10 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::catalogue::{Description, OutputDescription};
 use crate::diagnostic::{Problems, WindowProblem, suggest};
-use crate::plan::{Class, EventTime, OutputColumn, Rows, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
+use crate::plan::{
+    Class, EventTime, Location, OutputColumn, RecordField, RowPosition, Rows, SourceSpec, WINDOW_COLUMNS, Window,
+    WindowKind, bound_type, is_time,
+};
 use crate::read::{EventTimeDecl, Name, StageDecl, WindowDecl};
 
 /// What became of the event time on the way to a stream.
@@ -23,7 +26,12 @@ pub(crate) enum Time {
 }
 
 /// The event time of a source's rows.
-pub(crate) fn of_source(decl: &EventTimeDecl, source: &Name, schema: &Schema, problems: &mut Problems) -> Option<Time> {
+pub(crate) fn of_source(
+    decl: &EventTimeDecl,
+    (source, spec): (&Name, Option<&SourceSpec>),
+    schema: &Schema,
+    problems: &mut Problems,
+) -> Option<Time> {
     let EventTimeDecl { column, delay_ms, place } = decl;
     let (source_name, name) = (source.text.clone(), column.clone());
     let Ok(index) = schema.index_of(column) else {
@@ -37,7 +45,14 @@ pub(crate) fn of_source(decl: &EventTimeDecl, source: &Name, schema: &Schema, pr
         problems.at(*place, WindowProblem::NotATime { source_name, column: name, data_type });
         return None;
     }
-    Some(Time::Kept(EventTime { column: index, delay_ms: *delay_ms }))
+    let position = match spec.map(|spec| &spec.location) {
+        Some(Location::Kafka(topic)) => {
+            let offset = topic.column_of(RecordField::Offset, schema.fields().len());
+            offset.map_or(RowPosition::Absent, RowPosition::Offset)
+        }
+        _ => RowPosition::Number,
+    };
+    Some(Time::Kept(EventTime { column: index, delay_ms: *delay_ms, position }))
 }
 
 /// The event time of an output's rows. `inputs` has those of the stage's inputs.
@@ -72,9 +87,13 @@ pub(crate) fn of_output(
             "put that stage after the window, or filter while the files are made",
         );
     }
-    let is_time = |column: &OutputColumn| *column == OutputColumn::Passed { column: time.column };
-    match output.columns.iter().position(is_time) {
-        Some(column) => Some(Time::Kept(EventTime { column, ..time })),
+    let passed = |column| output.columns.iter().position(|passed| *passed == OutputColumn::Passed { column });
+    let position = match time.position {
+        RowPosition::Offset(column) => passed(column).map_or(RowPosition::Absent, RowPosition::Offset),
+        other => other,
+    };
+    match passed(time.column) {
+        Some(column) => Some(Time::Kept(EventTime { column, position, ..time })),
         None => {
             lost("writes the column that holds it, or leaves it out", "have that stage pass the column on as it is")
         }
@@ -182,8 +201,19 @@ pub(crate) fn late_schema(input: &Schema, time: &DataType) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, input.metadata().clone()))
 }
 
+/// Says what keeps the late rows of a stage from being told. `schema` has their columns.
+pub(crate) fn check_late(stage: &str, wired: &WindowDecl, window: &Window, schema: &Schema, problems: &mut Problems) {
+    if let Some(name) = repeated_name(schema) {
+        let (stage, column) = (format!("{stage}.late"), name.to_owned());
+        problems.at(wired.place, WindowProblem::Taken { stage, column });
+    }
+    if window.time.position == RowPosition::Absent {
+        problems.at(wired.place, WindowProblem::NoOffset { stage: stage.to_owned() });
+    }
+}
+
 /// A name that two columns have.
-pub(crate) fn repeated_name(schema: &Schema) -> Option<&str> {
+fn repeated_name(schema: &Schema) -> Option<&str> {
     let mut names = HashSet::new();
     schema.fields().iter().map(|field| field.name().as_str()).find(|name| !names.insert(*name))
 }

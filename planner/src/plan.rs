@@ -20,10 +20,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::secret::SecretSource;
 pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
-pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
+pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use sink::{Sink, SinkSpec, Target};
-pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
+pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};

@@ -32,20 +32,27 @@ pub(crate) struct TestTopic {
     pub(crate) name: String,
     admin: AdminClient<DefaultClientContext>,
     partitions: i32,
+    settings: Vec<(&'static str, &'static str)>,
 }
 
 impl TestTopic {
     pub(crate) fn new(partitions: i32) -> Self {
+        Self::with_settings(partitions, &[])
+    }
+
+    /// One that is configured so.
+    pub(crate) fn with_settings(partitions: i32, settings: &[(&'static str, &'static str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let admin = ClientConfig::new().set("bootstrap.servers", broker("FLOWC_KAFKA")).create().unwrap();
-        let topic = Self { name, admin, partitions };
+        let topic = Self { name, admin, partitions, settings: settings.to_vec() };
         topic.create();
         topic
     }
 
     pub(crate) fn create(&self) {
         let new = NewTopic::new(&self.name, self.partitions, TopicReplication::Fixed(1));
+        let new = self.settings.iter().fold(new, |new, (name, value)| new.set(name, value));
         let created = wait(self.admin.create_topics([&new], &AdminOptions::new().operation_timeout(Some(PATIENCE))));
         created.unwrap().remove(0).unwrap();
     }

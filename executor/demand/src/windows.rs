@@ -183,12 +183,12 @@ impl SegmentTimes {
     }
 }
 
-/// A segment of a source, with its place among the rows of its file: a file is a partition.
+/// A segment of a source, with its place among the rows of its partition. A file is a partition, and so are the blocks of one of a topic.
 #[derive(Clone, Debug)]
 pub struct SegmentClock {
-    /// The name of its file.
-    pub file: Arc<str>,
-    /// The number of the segment's first row in the file.
+    /// The name of its partition.
+    pub partition: Arc<str>,
+    /// The number of the segment's first row in the file; 0 in a topic, where rows have offsets.
     pub first_row: u64,
     /// The times of its rows.
     pub times: Arc<SegmentTimes>,
@@ -201,7 +201,7 @@ pub struct Beginning {
     pub latest: Option<i64>,
     /// The partition's name.
     pub partition: Arc<str>,
-    /// The number of its first row in the partition.
+    /// The number of its first row in the file; 0 in a topic.
     pub first_row: u64,
 }
 
@@ -220,11 +220,11 @@ impl Beginning {
 pub fn beginnings(clocks: &[SegmentClock]) -> Vec<Beginning> {
     let mut beginnings: Vec<Beginning> = Vec::new();
     let mut latest = None;
-    for SegmentClock { file, first_row, times } in clocks {
-        if *first_row == 0 {
+    for SegmentClock { partition, first_row, times } in clocks {
+        if beginnings.last().is_some_and(|before| before.partition != *partition) {
             latest = None;
         }
-        beginnings.push(Beginning { latest, partition: file.clone(), first_row: *first_row });
+        beginnings.push(Beginning { latest, partition: partition.clone(), first_row: *first_row });
         latest = latest.max(times.latest);
     }
     beginnings

@@ -10,8 +10,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Access, Cluster, Headers, Record, Topic};
-use crate::describe::topic_id;
+use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings};
+use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
 use crate::heard::Heard;
 
@@ -213,6 +213,16 @@ impl Cluster for Client {
             let cluster = reader.client().fetch_cluster_id(PATIENCE).ok_or_else(no_id)?;
             let id = topic_id(reader.client().native_ptr(), name, PATIENCE);
             Ok(Topic { cluster, id, partitions })
+        })
+    }
+
+    fn settings(&self, topic: &str) -> Result<TopicSettings, ClusterError> {
+        self.with_reader(|reader| {
+            let setting = |name| topic_setting(reader.client().native_ptr(), topic, name, PATIENCE);
+            Ok(TopicSettings {
+                compacted: setting("cleanup.policy").map(|policy| policy.contains("compact")),
+                append_time: setting("message.timestamp.type").map(|kind| kind == "LogAppendTime"),
+            })
         })
     }
 

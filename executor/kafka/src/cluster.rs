@@ -44,6 +44,15 @@ pub struct Topic {
     pub partitions: Vec<i32>,
 }
 
+/// How a topic is configured. What the cluster does not tell this user is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Whether records leave its middle when later ones have their keys.
+    pub compacted: Option<bool>,
+    /// Whether records have the times at which the broker appended them, rather than those that producers gave them.
+    pub append_time: Option<bool>,
+}
+
 /// A record of a partition.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
@@ -77,6 +86,12 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// If no broker answers, refuses the login, or knows the topic.
     fn topic(&self, name: &str) -> Result<Topic, ClusterError>;
+
+    /// Asks how a topic is configured now.
+    ///
+    /// # Errors
+    /// If the cluster can't be asked.
+    fn settings(&self, topic: &str) -> Result<TopicSettings, ClusterError>;
 
     /// The offsets that a partition has: from its first record to behind the last one that may be read. Records of open
     /// transactions may be read only where uncommitted ones are.

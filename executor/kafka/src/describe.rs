@@ -1,4 +1,4 @@
-//! The id of a topic, which the wrapper of librdkafka does not ask for.
+//! What the wrapper of librdkafka does not ask for, or asks for with a runtime alone: the id of a topic, and its settings.
 
 use std::ffi::{CStr, CString};
 use std::ptr;
@@ -17,13 +17,73 @@ pub(crate) fn topic_id(client: *mut rd::rd_kafka_t, topic: &str, timeout: Durati
         let topics = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         rd::rd_kafka_DescribeTopics(client, topics, ptr::null(), queue);
         rd::rd_kafka_TopicCollection_destroy(topics);
+        answer(queue, timeout, |event| id_in(event))
+    }
+}
+
+/// A setting of a topic; none if the cluster does not tell it to this user, or not in this time.
+pub(crate) fn topic_setting(
+    client: *mut rd::rd_kafka_t,
+    topic: &str,
+    setting: &str,
+    timeout: Duration,
+) -> Option<String> {
+    let name = CString::new(topic).ok()?;
+    // SAFETY: as in `topic_id`.
+    unsafe {
+        let queue = rd::rd_kafka_queue_new(client);
+        let kind = rd::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+        let mut resources = [rd::rd_kafka_ConfigResource_new(kind, name.as_ptr())];
+        rd::rd_kafka_DescribeConfigs(client, resources.as_mut_ptr(), resources.len(), ptr::null(), queue);
+        rd::rd_kafka_ConfigResource_destroy(resources[0]);
+        answer(queue, timeout, |event| setting_in(event, setting))
+    }
+}
+
+/// Takes what is wanted from the next event of a queue, and ends the queue.
+///
+/// # Safety
+/// `queue` is not destroyed yet, and nobody else uses it. `take` is given an event that is not destroyed yet.
+unsafe fn answer<T>(
+    queue: *mut rd::rd_kafka_queue_t,
+    timeout: Duration,
+    take: impl FnOnce(*mut rd::rd_kafka_event_t) -> Option<T>,
+) -> Option<T> {
+    // SAFETY: both objects are destroyed once, after their last use.
+    unsafe {
         let event = rd::rd_kafka_queue_poll(queue, i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-        let id = if event.is_null() { None } else { id_in(event) };
+        let taken = if event.is_null() { None } else { take(event) };
         if !event.is_null() {
             rd::rd_kafka_event_destroy(event);
         }
         rd::rd_kafka_queue_destroy(queue);
-        id
+        taken
+    }
+}
+
+/// The value of a setting in an answer.
+///
+/// # Safety
+/// `event` is an event that is not destroyed yet.
+unsafe fn setting_in(event: *mut rd::rd_kafka_event_t, setting: &str) -> Option<String> {
+    // SAFETY: librdkafka owns what it gives here until the event is destroyed; pointers are checked before they are followed.
+    unsafe {
+        let result = rd::rd_kafka_event_DescribeConfigs_result(event);
+        if result.is_null() {
+            return None;
+        }
+        let mut count = 0;
+        let resources = rd::rd_kafka_DescribeConfigs_result_resources(result, &mut count);
+        if resources.is_null() || count == 0 {
+            return None;
+        }
+        let entries = rd::rd_kafka_ConfigResource_configs(*resources, &mut count);
+        (0..if entries.is_null() { 0 } else { count }).find_map(|at| {
+            let entry = *entries.add(at);
+            let (name, value) = (rd::rd_kafka_ConfigEntry_name(entry), rd::rd_kafka_ConfigEntry_value(entry));
+            let is_it = !name.is_null() && !value.is_null() && CStr::from_ptr(name).to_bytes() == setting.as_bytes();
+            is_it.then(|| CStr::from_ptr(value).to_string_lossy().into_owned())
+        })
     }
 }
 

@@ -12,5 +12,5 @@ mod error;
 mod heard;
 
 pub use client::{Client, HAS_TLS};
-pub use cluster::{Access, Cluster, Headers, Login, Record, Topic};
+pub use cluster::{Access, Cluster, Headers, Login, Record, Topic, TopicSettings};
 pub use error::ClusterError;

@@ -43,7 +43,7 @@ pub use infer::basis::Basis;
 pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
-pub use source::{Folders, Polled, Source, SourcePart};
+pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};
 pub use sources::{missing_for, source};
 
 use flowc_columns::BATCH_ROWS;

@@ -86,6 +86,11 @@ pub struct SourcePart {
     pub stamp: Option<FileStamp>,
 }
 
+/// The partition of a topic that a part lies in: `bids-0`, of the block `bids-0-262144`.
+pub fn partition_of_block(part: &str) -> &str {
+    part.rsplit_once('-').map_or(part, |(partition, _)| partition)
+}
+
 /// Folders of the store that sources may use.
 #[derive(Clone, Debug)]
 pub struct Folders {

@@ -97,7 +97,8 @@ mod tests {
 
     fn found(by: Vec<usize>, batches: &[Batch]) -> Vec<Found> {
         let kind = WindowKind::Session { gap_ms: 10, by };
-        let window = Window { kind, lateness_ms: 0, time: EventTime { column: 0, delay_ms: 0 } };
+        let window =
+            Window { kind, lateness_ms: 0, time: EventTime { column: 0, delay_ms: 0, position: Default::default() } };
         sessions(batches, &window).unwrap().into_iter().map(|of| (of.start, of.end, of.rows)).collect()
     }
 
@@ -122,7 +123,8 @@ mod tests {
     fn the_rows_of_a_session_keep_their_order() {
         let rows = [batch(&[("a", 5)]), batch(&[("a", 0), ("a", 3)])];
         let kind = WindowKind::Session { gap_ms: 10, by: vec![1] };
-        let window = Window { kind, lateness_ms: 0, time: EventTime { column: 0, delay_ms: 0 } };
+        let window =
+            Window { kind, lateness_ms: 0, time: EventTime { column: 0, delay_ms: 0, position: Default::default() } };
         let found = sessions(&rows, &window).unwrap();
         let batches = found[0].batches(&rows).unwrap();
         let of_batches: Vec<_> = batches.iter().flat_map(|batch| times(batch.column(0).unwrap())).collect();

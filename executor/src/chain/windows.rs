@@ -3,10 +3,12 @@
 
 use std::sync::{Arc, Mutex};
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, StringArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, SchemaRef};
 use flowc_demand::{Beginning, Grid, is_late};
-use flowc_planner::plan::{WINDOW_COLUMNS, Window};
+use flowc_planner::plan::{RowPosition, WINDOW_COLUMNS, Window};
 use flowc_platform::lock;
 use flowc_runner::{Batch, Instance, Outlet, Selection, StageError, StageFault};
 
@@ -177,8 +179,8 @@ pub(crate) struct LateRows {
     partition: Arc<str>,
     /// The latest time so far.
     latest: Option<i64>,
-    /// The number of the next row in the partition.
-    position: u64,
+    /// The number of the next row in the file.
+    next_row: u64,
     /// Of the window's end.
     data_type: DataType,
     outlet: Box<dyn Outlet>,
@@ -190,7 +192,7 @@ impl LateRows {
         let Beginning { latest, partition, first_row } = beginning.clone();
         let end = schema.fields().iter().rev().find(|field| field.name() == WINDOW_COLUMNS[1]);
         let data_type = end.map_or(DataType::Null, |field| field.data_type().clone());
-        Self { window, partition, latest, position: first_row, data_type, outlet }
+        Self { window, partition, latest, next_row: first_row, data_type, outlet }
     }
 
     fn late_rows(&mut self, column: &ArrayRef) -> Vec<LateRow> {
@@ -228,15 +230,24 @@ impl Instance for LateRows {
         let failed = |message: String| StageError::new("", StageFault::Downstream(message));
         let column = batch.column(self.window.time.column).ok_or_else(|| failed("the event time is absent".into()))?;
         let late = self.late_rows(column);
-        let first = self.position;
-        self.position += batch.rows() as u64;
+        let first = self.next_row;
+        self.next_row += batch.rows() as u64;
         if late.is_empty() {
             return Ok(());
         }
+        let positions = match self.window.time.position {
+            RowPosition::Offset(column) => {
+                let offsets = batch.column(column).and_then(|column| column.as_primitive_opt::<Int64Type>());
+                let offsets = offsets.ok_or_else(|| failed("the offsets are absent".into()))?;
+                UInt64Array::from_iter_values(late.iter().map(|late| offsets.value(late.row as usize).unsigned_abs()))
+            }
+            RowPosition::Number | RowPosition::Absent => {
+                UInt64Array::from_iter_values(late.iter().map(|late| first + u64::from(late.row)))
+            }
+        };
         let rows: UInt32Array = late.iter().map(|late| late.row).collect::<Vec<_>>().into();
         let picked = batch.select(&Selection::Take(rows)).map_err(|error| failed(error.to_string()))?;
         let partitions = StringArray::from_iter_values(std::iter::repeat_n(&*self.partition, late.len()));
-        let positions = UInt64Array::from_iter_values(late.iter().map(|late| first + u64::from(late.row)));
         let why: [ArrayRef; 4] = [
             bounds(late.iter().map(|late| late.end), &self.data_type),
             Arc::new(late.iter().map(|late| late.by).collect::<Int64Array>()),

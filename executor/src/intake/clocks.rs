@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use flowc_demand::{Grid, Lineage, SegmentClock, SegmentTimes, SourceColumn};
 use flowc_planner::key::{KeyHasher, SegmentKeys};
-use flowc_planner::plan::{Plan, WindowKind};
+use flowc_planner::plan::{Location, Plan, WindowKind};
+use flowc_sources::partition_of_block;
 use flowc_store::Store;
 
 use crate::Error;
@@ -102,12 +103,18 @@ impl<'a> SourceClocks<'a> {
         }
         let mut clocks = Vec::new();
         let (mut file, mut first_row) = (None, 0);
+        let is_topic = matches!(self.plan.sources[clock.column.source].spec.location, Location::Kafka(_));
         for (number, segment) in of.segments.iter().enumerate() {
             let Some(times) = self.times(clock, number, &segment.scan.facts.keys)? else { return Ok(None) };
+            let (name, times) = (of.files[segment.file].name(), Arc::new(times));
+            if is_topic {
+                clocks.push(SegmentClock { partition: partition_of_block(name).into(), first_row: 0, times });
+                continue;
+            }
             if file.replace(segment.file) != Some(segment.file) {
                 first_row = 0;
             }
-            clocks.push(SegmentClock { file: of.files[segment.file].name().into(), first_row, times: Arc::new(times) });
+            clocks.push(SegmentClock { partition: name.into(), first_row, times });
             first_row += segment.rows;
         }
         Ok(Some(clocks))

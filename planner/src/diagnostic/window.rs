@@ -29,13 +29,22 @@ pub enum WindowProblem {
         /// Its type.
         data_type: String,
     },
-    /// The event time of a topic: a watermark goes on from block to block of a partition, and only files are read so.
-    #[error("a topic has no event time in this version of flowc")]
-    #[diagnostic(
-        code(flowc::event_time),
-        help("write the topic into files by a pipeline of its own, and give the windows to one that reads these")
+    /// Times of appending, which no column holds.
+    #[error("`event-time \"log-append\"` is the timestamp of records, which no column holds")]
+    #[diagnostic(code(flowc::event_time), help("write `columns {{ timestamp \"at\" }}` in `kafka`"))]
+    NoTimestamp,
+    /// Late rows of a topic, without the offsets of their records.
+    #[error(
+        "the late rows of the stage `{stage}` say at which offsets they are, and no column of its input holds these"
     )]
-    Topic,
+    #[diagnostic(
+        code(flowc::window),
+        help("write `columns {{ offset }}` in `kafka`, and have all stages up to the window pass the column on")
+    )]
+    NoOffset {
+        /// The stage.
+        stage: String,
+    },
     /// The windows of a stage whose rows have no event time.
     #[error("the rows that the stage `{stage}` reads have no event time")]
     #[diagnostic(code(flowc::window), help("write `event-time \"column\" delay=\"5s\"` in the source"))]

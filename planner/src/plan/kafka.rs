@@ -33,6 +33,19 @@ pub struct KafkaTopic {
     pub sasl: Option<Sasl>,
     /// How connections are encrypted, if they are.
     pub tls: Option<Tls>,
+    /// What the event time of its rows is, if the text names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<TopicTime>,
+}
+
+/// What the event time of a topic's rows is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TopicTime {
+    /// A column.
+    Column,
+    /// When the broker appended the record.
+    LogAppend,
 }
 
 /// A place in every partition.
@@ -118,6 +131,12 @@ pub struct Tls {
 impl KafkaTopic {
     /// A block's records, where the text does not say.
     pub const BLOCK: u64 = 1 << 18;
+
+    /// The column that holds a part of records, of those that the source has.
+    pub fn column_of(&self, field: RecordField, columns: usize) -> Option<usize> {
+        let place = self.columns.iter().position(|column| column.field == field)?;
+        Some(columns - self.columns.len() + place)
+    }
 
     /// The columns that hold parts of records besides their values.
     pub fn record_fields(&self) -> impl Iterator<Item = Field> {

@@ -14,6 +14,28 @@ pub struct EventTime {
     pub column: usize,
     /// How far a row may be behind the latest row before it, in milliseconds.
     pub delay_ms: u64,
+    /// What tells where a row is in its partition.
+    #[serde(default, skip_serializing_if = "RowPosition::is_number")]
+    pub position: RowPosition,
+}
+
+/// What tells where a row is in its partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowPosition {
+    /// Its number among the rows of its file.
+    #[default]
+    Number,
+    /// The offset of its record, which a column holds.
+    Offset(usize),
+    /// The offset of its record, which no column holds.
+    Absent,
+}
+
+impl RowPosition {
+    fn is_number(&self) -> bool {
+        *self == Self::Number
+    }
 }
 
 /// The windows of an input: each invocation is given the rows of one.
@@ -117,7 +139,7 @@ impl Window {
 impl Window {
     /// Adds all that decides which rows of a segment a window has.
     pub fn hash_into(&self, hasher: &mut KeyHasher) {
-        let Self { kind, lateness_ms, time: EventTime { column: _, delay_ms } } = self;
+        let Self { kind, lateness_ms, time: EventTime { column: _, delay_ms, position: _ } } = self;
         kind.hash_into(hasher);
         hasher.number(*lateness_ms).number(*delay_ms);
     }

@@ -51,8 +51,20 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<KafkaTopic> {
     let tls = node.child("tls").map(|child| tls(child, problems));
     let topic_id = topic_id.map(|(id, _)| id.to_owned());
     let topic = topic?.to_owned();
-    let read =
-        KafkaTopic { brokers, topic, topic_id, partitions, start, until, uncommitted, block, columns, sasl, tls };
+    let read = KafkaTopic {
+        brokers,
+        topic,
+        topic_id,
+        partitions,
+        start,
+        until,
+        uncommitted,
+        block,
+        columns,
+        sasl,
+        tls,
+        event_time: None,
+    };
     (problems.len() == before).then_some(read)
 }
 

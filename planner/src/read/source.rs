@@ -52,7 +52,7 @@ impl SourceDecl {
         FORM.check(node, "a source", problems);
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
-        let location = location(node, &what, problems);
+        let mut location = location(node, &what, problems);
         let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
         let format = match format::stated(node, holder, problems) {
             Some(format) => format,
@@ -67,7 +67,11 @@ impl SourceDecl {
         let partitions = node.child("files").and_then(|files| files.prop(PARTITIONS));
         let partitions = partitions.and_then(|arg| form::boolean(PARTITIONS, arg, problems));
         fixed_schema(node, format.as_ref(), problems);
-        let event_time = EventTimeDecl::read(node, problems);
+        let topic = location.as_mut().and_then(|(location, _)| match location {
+            Location::Kafka(topic) => Some(topic.as_mut()),
+            Location::Files(_) | Location::Stdin => None,
+        });
+        let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
         let (location, places) = location.unzip();
         let places = places.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use crate::diagnostic::{Problems, WindowProblem, suggest};
 use crate::place::Place;
-use crate::plan::{CalendarUnit, WindowKind};
+use crate::plan::{CalendarUnit, KafkaTopic, RecordField, TopicTime, WindowKind};
 use crate::quantity;
 use crate::read::form::{self, Form, Takes};
 use crate::syntax::{Arg, Node};
@@ -60,20 +60,29 @@ const FORM: Form = Form {
 };
 const LATENESS: &str = "lateness";
 const DELAY: &str = "delay";
+/// In the place of a column: when the broker appended the record.
+const LOG_APPEND: &str = "log-append";
 
 impl EventTimeDecl {
-    /// That of a source, if it has one.
-    pub(crate) fn read(source: &Node, problems: &mut Problems) -> Option<Self> {
+    /// That of a source, if it has one. `topic` is what it reads, where that is a topic.
+    pub(crate) fn read(source: &Node, topic: Option<&mut KafkaTopic>, problems: &mut Problems) -> Option<Self> {
         let node = source.child("event-time")?;
         let takes = Takes::One("event-time \"at\" delay=\"5s\"");
         Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
         let arg = node.args.first()?;
-        if source.child("kafka").is_some() {
-            problems.at(node.place, WindowProblem::Topic);
-            return None;
-        }
-        let column = form::string("event-time", arg, problems)?.to_owned();
+        let mut column = form::string("event-time", arg, problems)?.to_owned();
         let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| length(DELAY, arg, problems))?;
+        if let Some(topic) = topic {
+            topic.event_time = Some(TopicTime::Column);
+            if column == LOG_APPEND {
+                topic.event_time = Some(TopicTime::LogAppend);
+                let Some(named) = topic.columns.iter().find(|column| column.field == RecordField::Timestamp) else {
+                    problems.at(arg.place, WindowProblem::NoTimestamp);
+                    return None;
+                };
+                column.clone_from(&named.name);
+            }
+        }
         Some(Self { column, delay_ms, place: arg.place })
     }
 }

@@ -16,7 +16,7 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
         lines.push(format!("\nsource {}  {}", source.name, words::location(&source.spec.location)));
         lines.push(format!("    {}", words::reading(&source.spec)));
         lines.push(format!("    {}", words::columns(&plan.stream(source.stream).schema)));
-        if let Some(EventTime { column, delay_ms }) = source.event_time {
+        if let Some(EventTime { column, delay_ms, position: _ }) = source.event_time {
             let column = plan.stream(source.stream).schema.field(column).name().clone();
             let delay = if delay_ms > 0 { format!(", delay {}", quantity::duration(delay_ms)) } else { String::new() };
             lines.push(format!("    event time {column}{delay}"));

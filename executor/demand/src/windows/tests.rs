@@ -67,7 +67,7 @@ fn every_time_is_within_its_window() {
 }
 
 fn window(kind: WindowKind, delay_ms: u64, lateness_ms: u64) -> Window {
-    Window { kind, lateness_ms, time: EventTime { column: 0, delay_ms } }
+    Window { kind, lateness_ms, time: EventTime { column: 0, delay_ms, position: Default::default() } }
 }
 
 /// Segments of files, with the minutes of their rows.
@@ -78,7 +78,7 @@ fn clocks(window: &Window, segments: &[(&str, &[i64])]) -> Vec<SegmentClock> {
         let times = minutes.iter().map(|minute| minute * MINUTE as i64);
         let times = Arc::new(SegmentTimes::of(Grid::new(&window.kind), times));
         let rows = before.entry(file).or_default();
-        clocks.push(SegmentClock { file: file.into(), first_row: *rows, times });
+        clocks.push(SegmentClock { partition: file.into(), first_row: *rows, times });
         *rows += minutes.len() as u64;
     }
     clocks
@@ -137,4 +137,18 @@ fn where_a_segment_begins_is_told_by_the_rows_before_it_in_its_file() {
     let told: Vec<_> = beginnings(&clocks).iter().map(|of| (of.latest, of.first_row)).collect();
     let five = Some(5 * MINUTE as i64);
     assert_eq!(told, [(None, 0), (five, 2), (five, 2), (None, 0)]);
+}
+
+#[test]
+fn the_watermark_of_a_partition_goes_on_from_block_to_block() {
+    let of = window(tumbling(), 0, 0);
+    let block = |partition: &str, minute| {
+        let times = SegmentTimes::of(Grid::new(&of.kind), std::iter::once(minute * MINUTE as i64)).into();
+        SegmentClock { partition: partition.into(), first_row: 0, times }
+    };
+    let blocks = vec![block("bids-0", 9), block("bids-0", 1), block("bids-1", 1)];
+    let latest: Vec<_> = beginnings(&blocks).iter().map(|of| of.latest).collect();
+    assert_eq!(latest, [None, Some(9 * MINUTE as i64), None]);
+    let parts = windows(&[Some((&of, blocks))]);
+    assert_eq!(parts.iter().map(|part| part.segments[0].clone()).collect::<Vec<_>>(), [vec![2], vec![0]]);
 }

@@ -109,7 +109,7 @@ impl World {
         let clock = |(file, segment): (usize, &Segment)| {
             let times = segment.minutes.iter().map(|minute| minute * 60_000);
             let times = SegmentTimes::of(Grid::new(kind), times).into();
-            SegmentClock { file: file.to_string().into(), first_row: 0, times }
+            SegmentClock { partition: file.to_string().into(), first_row: 0, times }
         };
         self.sources[&column.source].iter().enumerate().map(clock).collect()
     }

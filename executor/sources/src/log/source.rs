@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use arrow_schema::SchemaRef;
-use flowc_kafka::{Client, Cluster, ClusterError, Topic};
+use flowc_kafka::{Client, Cluster, ClusterError, Topic, TopicSettings};
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{KafkaTopic, Position, SourceSpec};
+use flowc_planner::plan::{KafkaTopic, Position, SourceSpec, TopicTime};
 use flowc_platform::{FileStamp, lock};
 
 use crate::error::SourceError;
@@ -88,6 +88,33 @@ impl KafkaSource {
                 "it is not the topic that was read before: it was deleted and created again, or the broker belongs to another \
                  cluster; to read the new one, say `topic-id \"{id}\"` in `kafka`"
             ))),
+        }
+    }
+
+    /// Refuses a topic whose records do not have the event time that the text names.
+    fn check_event_time(&self, cluster: &dyn Cluster) -> Result<(), SourceError> {
+        let Some(event_time) = self.topic.event_time else { return Ok(()) };
+        let TopicSettings { compacted, append_time } =
+            cluster.settings(&self.topic.topic).map_err(|error| self.failed(error))?;
+        let unstamped = match append_time {
+            _ if event_time == TopicTime::Column => None,
+            Some(true) => None,
+            Some(false) => {
+                Some("its records have the times that producers gave them (message.timestamp.type=CreateTime)")
+            }
+            None => Some("the cluster does not tell this user which times its records have (message.timestamp.type)"),
+        };
+        if let Some(why) = unstamped {
+            return Err(
+                self.failed(format!("{why}; name the column of `timestamp` in `event-time` instead of \"log-append\""))
+            );
+        }
+        match compacted {
+            Some(true) => Err(self.failed(
+                "it is compacted (cleanup.policy=compact): records leave its middle, so which rows are late would depend on \
+                 when it is read; leave out `event-time`, or read a topic that keeps its records",
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -194,12 +221,17 @@ fn best(others: &[(PathBuf, u64)], wanted: u64) -> Option<(&Path, u64)> {
 
 impl Source for KafkaSource {
     fn hash_into(&self, hasher: &mut KeyHasher) {
-        let KafkaTopic { brokers, topic, topic_id, partitions, start, until, uncommitted, block, .. } = &self.topic;
+        let KafkaTopic { brokers, topic, topic_id, partitions, start, until, uncommitted, block, event_time, .. } =
+            &self.topic;
         let read = serde_json::json!({
             "brokers": brokers, "topic": topic, "id": topic_id, "partitions": partitions, "start": start, "until": until,
             "uncommitted": uncommitted, "block": block,
         });
         hasher.bytes(canonical_json(&read).as_bytes());
+        // What is known of a closed range was found while nothing was asked of the topic's settings.
+        if let Some(event_time) = event_time {
+            hasher.bytes(canonical_json(&serde_json::json!({ "event_time": event_time })).as_bytes());
+        }
     }
 
     /// A closed range that is known asks no broker.
@@ -210,6 +242,7 @@ impl Source for KafkaSource {
         let cluster = self.cluster()?;
         let found = cluster.topic(&self.topic.topic).map_err(|error| self.failed(error))?;
         self.check_identity(&found, known)?;
+        self.check_event_time(&*cluster)?;
         let mut starts: BTreeMap<i32, i64> = BTreeMap::new();
         for (partition, from) in known.parts.iter().filter_map(|part| ranges::place(&part.name)) {
             let start = starts.entry(partition).or_insert(from);

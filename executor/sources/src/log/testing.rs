@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Mutex;
 
-use flowc_kafka::{Cluster, ClusterError, Record, Topic};
+use flowc_kafka::{Cluster, ClusterError, Record, Topic, TopicSettings};
 use flowc_planner::plan::{Bounds, KafkaTopic, Position};
 use flowc_platform::lock;
 
@@ -24,6 +24,7 @@ pub(super) fn topic() -> KafkaTopic {
         columns: Vec::new(),
         sasl: None,
         tls: None,
+        event_time: None,
     }
 }
 
@@ -41,6 +42,8 @@ pub(super) struct State {
     pub(super) keys: Vec<Vec<u8>>,
     /// The ranges that were read.
     pub(super) read: Vec<(i32, Range<i64>)>,
+    /// How the topic is configured.
+    pub(super) settings: TopicSettings,
     /// How often anything was asked.
     pub(super) questions: usize,
     /// An offset at which the broker dies.
@@ -53,8 +56,8 @@ impl Memory {
         let values = |count: &i64| (0..*count).map(|offset| Some(format!("{{\"n\":{offset}}}"))).collect();
         let partitions = records.iter().map(|count| (0, values(count))).collect();
         let (cluster, id) = ("cluster".to_owned(), "id".to_owned());
-        let (keys, read) = (Vec::new(), Vec::new());
-        Self { state: Mutex::new(State { cluster, id, partitions, keys, read, questions: 0, dies_at: None }) }
+        let (keys, read, settings) = (Vec::new(), Vec::new(), TopicSettings::default());
+        Self { state: Mutex::new(State { cluster, id, partitions, keys, read, settings, questions: 0, dies_at: None }) }
     }
 
     /// Changes the topic.
@@ -81,6 +84,10 @@ impl Cluster for Memory {
             id: Some(state.id.clone()),
             partitions: (0..).take(state.partitions.len()).collect(),
         }))
+    }
+
+    fn settings(&self, _topic: &str) -> Result<TopicSettings, ClusterError> {
+        Ok(self.ask(|state| state.settings))
     }
 
     fn offsets(&self, _topic: &str, partition: i32) -> Result<Range<i64>, ClusterError> {

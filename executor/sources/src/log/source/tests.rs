@@ -253,3 +253,30 @@ fn a_tombstone_is_a_row_of_nulls_where_nulls_are_allowed() {
     let polled = reader.poll(&Polled::default()).unwrap();
     assert_eq!(reader.rows(&polled).unwrap(), ["~", "1"]);
 }
+
+#[test]
+fn a_topic_whose_records_do_not_have_the_event_time_is_refused() {
+    let mut reader = Reader::new(Memory::new(&[3]));
+    let plain = hash(&reader);
+    let settings = |compacted, append_time| TopicSettings { compacted: Some(compacted), append_time };
+    reader.cluster.change(|state| state.settings = settings(true, Some(false)));
+    assert!(reader.poll(&Polled::default()).is_ok());
+    reader.topic.event_time = Some(TopicTime::Column);
+    assert!(reader.poll(&Polled::default()).unwrap_err().contains("it is compacted (cleanup.policy=compact)"));
+    reader.cluster.change(|state| state.settings = settings(false, Some(false)));
+    assert!(reader.poll(&Polled::default()).is_ok());
+    reader.topic.event_time = Some(TopicTime::LogAppend);
+    assert!(reader.poll(&Polled::default()).unwrap_err().contains("(message.timestamp.type=CreateTime)"));
+    reader.cluster.change(|state| state.settings = settings(false, None));
+    assert!(reader.poll(&Polled::default()).unwrap_err().contains("does not tell this user"));
+    reader.cluster.change(|state| state.settings = settings(false, Some(true)));
+    assert!(reader.poll(&Polled::default()).is_ok());
+    // What was found without an event time is not taken for an answer.
+    assert_ne!(hash(&reader), plain);
+}
+
+fn hash(reader: &Reader) -> [u8; 32] {
+    let mut hasher = KeyHasher::new("test");
+    reader.source().hash_into(&mut hasher);
+    hasher.finish()
+}
