@@ -5,12 +5,11 @@
 
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use support::project::Project;
+use support::worked::{Run, folders};
 
 #[test]
 fn pipelines_give_what_is_expected() {
@@ -78,108 +77,4 @@ fn a_changed_column_runs_those_who_read_it() {
 fn statuses(run: &Value) -> Vec<(&str, &str)> {
     let stages = run["stages"].as_array().unwrap().iter();
     stages.map(|stage| (stage["name"].as_str().unwrap(), stage["status"].as_str().unwrap())).collect()
-}
-
-/// The folders of the worked pipelines.
-fn folders() -> Vec<PathBuf> {
-    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines");
-    let paths = fs::read_dir(house).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<_> = paths.filter(|path| path.join("flow.kdl").is_file()).collect();
-    folders.sort();
-    assert!(folders.len() >= 3);
-    folders
-}
-
-/// A copy of a pipeline in a project of its own.
-struct Run<'a> {
-    pipeline: &'a Path,
-    project: Project,
-}
-
-impl<'a> Run<'a> {
-    fn new(pipeline: &'a Path) -> Self {
-        let project = Project::new();
-        for (name, bytes) in files(pipeline) {
-            if !name.starts_with("out/") && name != "flow.lock" {
-                let path = project.folder().join(name);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, bytes).unwrap();
-            }
-        }
-        Self { pipeline, project }
-    }
-
-    fn name(&self) -> String {
-        self.pipeline.file_name().unwrap().to_string_lossy().into_owned()
-    }
-
-    fn has_kernels(&self) -> bool {
-        files(self.pipeline).keys().any(|name| name.ends_with(".wgsl"))
-    }
-
-    /// Standard output of flowc with the test's arguments.
-    fn flowc(&self, arguments: &[&str]) -> String {
-        let own = fs::read_to_string(self.pipeline.join("test.args")).unwrap_or_default();
-        let mut flowc = match self.has_kernels() {
-            true => self.project.flowc_with_vulkan(arguments),
-            false => self.project.flowc(arguments),
-        };
-        let output = flowc.args(own.lines()).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: flowc {arguments:?}: {errors}", self.name());
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs it; gives the last event.
-    fn run(&self, arguments: &[&str]) -> Value {
-        let events = self.flowc(&[&["run", "--json"], arguments].concat());
-        let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
-        assert_eq!(last["event"], "run-finished", "{}", self.name());
-        last
-    }
-
-    /// The files that were written, with their bytes; hidden ones are flowc's own.
-    fn written(&self) -> BTreeMap<String, Vec<u8>> {
-        let all = files(&self.project.folder().join("out"));
-        all.into_iter().filter(|(name, _)| !name.split('/').any(|part| part.starts_with('.'))).collect()
-    }
-
-    /// Holds the rows of each sink or stream with a file in `expected` against it.
-    fn check_rows(&self) {
-        let names: Vec<String> = files(&self.pipeline.join("expected")).into_keys().collect();
-        for name in names.iter().filter_map(|name| name.strip_suffix(".csv")) {
-            let rows = self.flowc(&["show", name, "--csv", "--rows", "1000000"]);
-            self.check(&format!("{name}.csv"), &rows);
-        }
-    }
-
-    fn check_files(&self) {
-        let names: String = self.written().keys().map(|name| format!("{name}\n")).collect();
-        self.check("files.txt", &names);
-    }
-
-    fn check(&self, name: &str, found: &str) {
-        let path = self.pipeline.join("expected").join(name);
-        if std::env::var_os("FLOWC_BLESS").is_some() {
-            fs::write(&path, found).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(found, expected, "{} is not as expected; FLOWC_BLESS=1 rewrites it", path.display());
-    }
-}
-
-/// All files below a folder by their `/`-separated names.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
-    while let Some(next) = folders.pop() {
-        for path in fs::read_dir(&next).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().to_string_lossy().replace('\\', "/");
-                found.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    found
 }

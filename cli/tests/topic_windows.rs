@@ -4,10 +4,12 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::Value;
 use support::kafka::{TestTopic, broker};
 use support::project::Project;
+use support::worked::{Run, TOPICS};
 
 /// The columns of events, and stages with each kind of windows over them.
 const STAGES: &str = "
@@ -228,4 +230,27 @@ fn times_of_appending_are_those_of_a_topic_that_has_them() {
     let count = |line: &str| line.rsplit(',').next().unwrap().parse::<u64>().unwrap();
     assert_eq!(counted.lines().skip(1).map(count).sum::<u64>(), 3, "{counted}");
     assert!(!counted.contains("2024-03-01"), "{counted}");
+}
+
+#[test]
+fn orders_meet_the_payments_of_five_minutes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/orders");
+    let topics = ["orders", "payments"].map(|name| TestTopic::named(name.to_owned(), 2, &[]));
+    for topic in &topics {
+        for partition in 0..2 {
+            let path = folder.join(TOPICS).join(format!("{}-{partition}.jsonl", topic.name));
+            topic.append(partition, fs::read_to_string(path).unwrap().lines().map(str::to_owned));
+        }
+    }
+    let arguments = ["--param".to_owned(), format!("broker={}", broker("FLOWC_KAFKA"))];
+    let run = || Run::new(&folder).with(&arguments);
+    let (one, many) = (run(), run());
+    let first = one.run(&["--jobs", "1"]);
+    one.check_rows();
+    one.check_files();
+    let second = one.run(&[]);
+    assert!(second["stages"].as_array().unwrap().iter().all(|stage| stage["segments_ran"] == 0), "{second}");
+    assert_eq!(many.run(&["--jobs", "7"])["outputs"], first["outputs"]);
+    assert!(one.written() == many.written());
+    topics.iter().for_each(TestTopic::delete);
 }

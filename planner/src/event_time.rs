@@ -113,9 +113,11 @@ pub(crate) fn windows(
 ) -> Vec<Option<Window>> {
     let name = || stage.name.text.clone();
     let mut windows: Vec<Option<Window>> = Vec::new();
+    let wired_ports: Vec<usize> = (0..wired.len()).filter(|&port| wired[port].is_some()).collect();
     for (port, (wired, time)) in wired.iter().zip(times).enumerate() {
         let window = wired.and_then(|wired| {
-            if description.inputs[port].class == Class::RowWise {
+            let is_alone = wired_ports.iter().all(|&other| other == port);
+            if description.inputs[port].class == Class::RowWise && is_alone {
                 problems.at(wired.place, WindowProblem::RowWise { stage: name(), port: ports[port].clone() });
                 return None;
             }

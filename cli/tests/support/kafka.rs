@@ -44,6 +44,11 @@ impl TestTopic {
     pub(crate) fn with_settings(partitions: i32, settings: &[(&'static str, &'static str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::named(name, partitions, settings)
+    }
+
+    /// One that has this name.
+    pub(crate) fn named(name: String, partitions: i32, settings: &[(&'static str, &'static str)]) -> Self {
         let admin = ClientConfig::new().set("bootstrap.servers", broker("FLOWC_KAFKA")).create().unwrap();
         let topic = Self { name, admin, partitions, settings: settings.to_vec() };
         topic.create();

@@ -13,3 +13,4 @@ pub(crate) mod processes;
 pub(crate) mod project;
 pub(crate) mod results;
 pub(crate) mod transcript;
+pub(crate) mod worked;

@@ -7,7 +7,7 @@ use flowc_demand::{
     Beginning, ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough,
 };
 use flowc_planner::key::Phase;
-use flowc_planner::plan::{Stage, Window, bound_type};
+use flowc_planner::plan::{Input, Stage, Window, bound_type};
 use flowc_runner::{Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, open_stages};
 
 use crate::Error;
@@ -335,7 +335,7 @@ impl Chains<'_> {
         fused_groups(self.reading.locator.plan, &links, LONGEST_CHAIN, has_chains)
     }
 
-    /// Gives an instance the inputs that do not drive it, but for one.
+    /// Gives an instance the inputs that do not drive it, but for one. Of inputs with windows, that which would drive it without comes last.
     fn feed_whole(
         &self,
         pass: &Pass<'_>,
@@ -344,7 +344,9 @@ impl Chains<'_> {
         instance: &mut dyn Instance,
     ) -> Result<(), ChainError> {
         let plan = self.reading.locator.plan;
-        for (port, input) in plan.stages[node.link.stage].inputs.iter().enumerate() {
+        let mut inputs: Vec<(usize, &Input)> = plan.stages[node.link.stage].inputs.iter().enumerate().collect();
+        inputs.sort_by_key(|(_, input)| input.class.is_driving());
+        for (port, input) in inputs {
             if input.is_driving() || without == Some(port) {
                 continue;
             }
