@@ -100,6 +100,7 @@ fn events() -> Vec<Event> {
             | Event::StageVerified { .. }
             | Event::StageFailed { .. }
             | Event::SinkWritten { .. }
+            | Event::SinkAppended { .. }
             | Event::Warning { .. }
             | Event::Error(_)
             | Event::RunFinished(_) => {}
@@ -140,6 +141,7 @@ fn events() -> Vec<Event> {
         Event::StageVerified { stage: text(), segments: 0 },
         Event::StageFailed { stage: text(), message: text() },
         Event::SinkWritten { sink: text(), files: 0, files_in_all: 0, rows: 0 },
+        Event::SinkAppended { sink: text(), records: 0, rows: 0 },
         Event::Warning { message: text() },
         Event::Error(Box::new(error)),
         Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![] }),

@@ -214,6 +214,15 @@ pub enum Event {
         /// Rows of the whole sink.
         rows: u64,
     },
+    /// A sink's rows have been appended to what it held.
+    SinkAppended {
+        /// The sink.
+        sink: String,
+        /// Records that were appended.
+        records: u64,
+        /// Rows of the whole sink.
+        rows: u64,
+    },
     /// Something that the user should know.
     Warning {
         /// What, and what to do.

@@ -33,6 +33,14 @@ pub trait Catalogue {
         Ok(())
     }
 
+    /// Whether sinks can write to such a place.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn target(&mut self, _target: &Target) -> Result<(), Problem> {
+        Ok(())
+    }
+
     /// What is behind each code reference: identity, ports, config schema.
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>>;
 
@@ -61,7 +69,7 @@ impl OwnFiles {
         });
         let written = sinks.filter_map(|sink| match &sink.target {
             Target::File(path) | Target::Directory(path) => Some(path.clone()),
-            Target::Stdout => None,
+            Target::Stdout | Target::Kafka(_) => None,
         });
         Self { read: read.cloned().collect(), written: written.collect() }
     }

@@ -44,6 +44,7 @@ impl Descriptions {
     ) -> Self {
         let mut descriptions = Self::default();
         descriptions.ask_sources(resolved, catalogue, problems);
+        ask_sinks(resolved, catalogue, problems);
         descriptions.find_times(resolved, problems);
         let mut configs = configs(resolved, problems);
         for level in levels(resolved) {
@@ -237,6 +238,17 @@ fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
         levels[level].push(stage);
     }
     levels
+}
+
+/// Says which sinks can't be written.
+fn ask_sinks(resolved: &Resolved, catalogue: &mut dyn Catalogue, problems: &mut Problems) {
+    for sink in &resolved.pipeline.sinks {
+        let Some(spec) = &sink.spec else { continue };
+        if let Err(Problem { message, help, .. }) = catalogue.target(&spec.target) {
+            let name = sink.name.text.clone();
+            problems.at(sink.name.place, PlaceProblem::SinkPlace { name, message, help });
+        }
+    }
 }
 
 /// Everything that the plan's readers rely on. A stage's code is not trusted.

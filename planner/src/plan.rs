@@ -7,6 +7,7 @@
 mod code;
 mod format;
 mod kafka;
+mod kafka_sink;
 mod limits;
 mod sink;
 mod window;
@@ -21,6 +22,7 @@ pub use crate::secret::SecretSource;
 pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
+pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use sink::{Sink, SinkSpec, Target};
 pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};

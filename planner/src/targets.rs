@@ -22,6 +22,7 @@ pub(crate) fn check(texts: &Texts, resolved: &Resolved, descriptions: &Descripti
     for (sink, origin) in resolved.pipeline.sinks.iter().zip(&resolved.sinks) {
         if let Some(schema) = origin.as_ref().and_then(|origin| descriptions.schemas.get(origin)) {
             partitions(sink, schema, problems);
+            parts(sink, schema, problems);
             lines(sink, schema, problems);
         }
     }
@@ -33,6 +34,8 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
         Target::File(path) => Some((normal(path), false)),
         Target::Directory(path) => Some((normal(path), true)),
         Target::Stdout => Some(("-".to_owned(), false)),
+        // No path has two slashes in it.
+        Target::Kafka(kafka) => Some((format!("kafka//{}", kafka.id), false)),
     };
     let targets: Vec<Option<(String, bool)>> = sinks.iter().map(target).collect();
     let mut first_at: HashMap<&str, usize> = HashMap::new();
@@ -122,7 +125,7 @@ impl Written {
                 let partitions = spec.partition_by.iter().map(|column| folder(column)).collect();
                 Some(Self { path: normal(path), partitions, ending: Some(spec.ending()) })
             }
-            Target::Stdout => None,
+            Target::Stdout | Target::Kafka(_) => None,
         }
     }
 
@@ -177,6 +180,15 @@ fn partitions(sink: &SinkDecl, schema: &Schema, problems: &mut Problems) {
     }
 }
 
+/// Columns that parts of records come from.
+fn parts(sink: &SinkDecl, schema: &Schema, problems: &mut Problems) {
+    for (column, place) in sink.parts.iter().filter(|(column, _)| schema.field_with_name(column).is_err()) {
+        let help = suggest(column, schema.fields().iter().map(|field| field.name().as_str()));
+        let stream = sink.input.as_ref().and_then(|wire| wire.stream.clone()).unwrap_or_default();
+        problems.at(*place, PlaceProblem::UnknownColumn { stream, column: column.clone(), help });
+    }
+}
+
 /// Whether values of a type can be written as the name of a folder and told apart.
 fn names_folders(data_type: &DataType) -> bool {
     match data_type {
@@ -187,15 +199,38 @@ fn names_folders(data_type: &DataType) -> bool {
     }
 }
 
+/// Formats that write one column.
 fn lines(sink: &SinkDecl, schema: &Schema, problems: &mut Problems) {
-    let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let Some(spec) = sink.spec.as_ref().filter(|spec| spec.format == Format::Lines) else { return };
-    let written: Vec<_> = schema.fields().iter().filter(|field| !spec.partition_by.contains(field.name())).collect();
-    let found = match &written[..] {
-        [only] if is_text(only.data_type()) => return,
-        [only] => format!("one of type {}", only.data_type()),
+    let Some(spec) = &sink.spec else { return };
+    let columns: Vec<&DataType> =
+        written(spec, schema).into_iter().map(|column| schema.field(column).data_type()).collect();
+    let (format, holds, other) = match (&spec.format, &spec.target) {
+        (Format::Lines, Target::Kafka(_)) => ("text", "text", "json"),
+        (Format::Bytes, Target::Kafka(_)) => ("bytes", "text or bytes", "json"),
+        (Format::Lines, _) => ("lines", "text", "csv"),
+        _ => return,
+    };
+    let found = match &columns[..] {
+        [only] if is_text(only) || (spec.format == Format::Bytes && is_bytes(only)) => return,
+        [only] => format!("one of type {only}"),
         several => count(several.len(), "column"),
     };
     let stream = sink.input.as_ref().and_then(|wire| wire.stream.clone()).unwrap_or_default();
-    problems.at(sink.place, PlaceProblem::LinesColumns { stream, found });
+    problems.at(sink.place, PlaceProblem::LinesColumns { format, holds, other, stream, found });
+}
+
+/// The columns that a format gets, but for those that name partitions or are other parts of a record.
+fn written(spec: &SinkSpec, schema: &Schema) -> Vec<usize> {
+    match &spec.target {
+        Target::Kafka(kafka) => kafka.parts.value_columns(&spec.format, schema),
+        _ => (0..schema.fields().len()).filter(|&i| !spec.partition_by.contains(schema.field(i).name())).collect(),
+    }
+}
+
+fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_bytes(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }

@@ -48,6 +48,7 @@ impl Lines {
             Event::IgnoredMembers { source, file, members, help } => self.ignored(source, file, members, help),
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
+            Event::SinkAppended { sink, records, rows } => self.appended(sink, *records, *rows),
             Event::Warning { message } => Some(report::warning(message, self.paint).trim_end().to_owned()),
             Event::WorkPlanned { tasks, .. } => self.planned(*tasks),
             Event::StageVerified { stage, segments: 0 } => {
@@ -101,11 +102,23 @@ impl Lines {
         if files == 0 {
             return None;
         }
-        self.sinks += 1;
         let of = if files < in_all { format!(" of {in_all}") } else { String::new() };
         let (files, rows) = (count(files, "file"), count(rows, "row"));
+        self.wrote(format!("wrote {sink}: {files}{of}, {rows} in total"))
+    }
+
+    fn appended(&mut self, sink: &str, records: u64, rows: u64) -> Option<String> {
+        if records == 0 {
+            return None;
+        }
+        let (records, rows) = (count(records, "record"), count(rows, "row"));
+        self.wrote(format!("wrote {sink}: {records} appended, {rows} in total"))
+    }
+
+    fn wrote(&mut self, line: String) -> Option<String> {
+        self.sinks += 1;
         match self.sinks {
-            n if n <= SHOWN => Some(format!("wrote {sink}: {files}{of}, {rows} in total")),
+            n if n <= SHOWN => Some(line),
             n if n == SHOWN + 1 => Some("more sinks are written".to_owned()),
             _ => None,
         }

@@ -145,6 +145,7 @@ fn worth(event: &Event) -> Worth {
         | Event::StageVerified { .. }
         | Event::StageFailed { .. }
         | Event::SinkWritten { .. }
+        | Event::SinkAppended { .. }
         | Event::Warning { .. }
         | Event::Error(_)
         | Event::RunFinished(_) => Worth::Kept,

@@ -9,7 +9,9 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -75,6 +77,29 @@ impl TestTopic {
         wait(self.admin.delete_records(&offsets, &AdminOptions::new())).unwrap();
     }
 
+    /// All records that were committed, by partitions.
+    pub(crate) fn records(&self) -> Vec<Committed> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("group.id", "test");
+        config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut assigned = TopicPartitionList::new();
+        for partition in 0..self.partitions {
+            assigned.add_partition_offset(&self.name, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&assigned).unwrap();
+        let (mut records, mut ended) = (Vec::new(), 0);
+        while ended < self.partitions {
+            match consumer.poll(PATIENCE).unwrap() {
+                Ok(message) => records.push(Committed::new(&message)),
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        records.sort_by_key(|record| record.partition);
+        records
+    }
+
     /// Appends records without keys.
     pub(crate) fn append(&self, partition: i32, values: impl IntoIterator<Item = String>) {
         let producer = producer(None);
@@ -104,18 +129,52 @@ impl TestTopic {
     }
 }
 
+/// A record that was committed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Committed {
+    pub(crate) partition: i32,
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<String>,
+    pub(crate) value: Option<String>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Committed {
+    fn new(message: &BorrowedMessage<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let headers = message.headers().into_iter().flat_map(BorrowedHeaders::iter);
+        Self {
+            partition: message.partition(),
+            timestamp: message.timestamp().to_millis().unwrap(),
+            key: message.key().map(text),
+            value: message.payload().map(text),
+            headers: headers.map(|header| (header.key.to_owned(), text(header.value.unwrap_or_default()))).collect(),
+        }
+    }
+}
+
 /// A producer; of transactions, if they have an id.
 pub(crate) fn producer(transactions: Option<&str>) -> BaseProducer {
+    let producer = unready(transactions);
+    if transactions.is_some() {
+        producer.init_transactions(PATIENCE).unwrap();
+    }
+    producer
+}
+
+/// A producer of transactions, unless another one is quicker.
+pub(crate) fn try_producer(transactions: &str) -> Option<BaseProducer> {
+    let producer = unready(Some(transactions));
+    producer.init_transactions(PATIENCE).ok().map(|()| producer)
+}
+
+fn unready(transactions: Option<&str>) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("linger.ms", "1");
     if let Some(id) = transactions {
         config.set("transactional.id", id);
     }
-    let producer: BaseProducer = config.create().unwrap();
-    if transactions.is_some() {
-        producer.init_transactions(PATIENCE).unwrap();
-    }
-    producer
+    config.create().unwrap()
 }
 
 /// A way to the broker that can be shut. There is one: who holds it is alone.

@@ -10,20 +10,21 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers as _, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings};
+use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings, WritableCluster, Writer};
 use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
 use crate::heard::Heard;
+use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
 pub const HAS_TLS: bool = cfg!(feature = "tls");
 
 /// How long brokers may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long all of them may be down, as they are while a cluster of one broker starts again.
-const DOWN: Duration = Duration::from_secs(10);
+pub(crate) const DOWN: Duration = Duration::from_secs(10);
 /// How long one question waits before what was heard meanwhile is looked at.
-const TURN: Duration = Duration::from_secs(1);
+pub(crate) const TURN: Duration = Duration::from_secs(1);
 
 type Reader = BaseConsumer<Heard>;
 
@@ -41,12 +42,10 @@ impl Client {
         Self { access, heard: Heard::default(), idle: Mutex::default() }
     }
 
-    fn config(&self, uncommitted: bool) -> ClientConfig {
-        let Access { brokers, uncommitted: _, login, encrypted, authorities } = &self.access;
-        let mut config = ClientConfig::new();
+    /// What readers are configured with.
+    fn reading(&self, uncommitted: bool) -> ClientConfig {
+        let mut config = self.config();
         config
-            .set("bootstrap.servers", brokers.join(","))
-            .set("client.id", "flowc")
             // librdkafka assigns partitions only to a member of a group. The group is never joined.
             .set("group.id", "flowc")
             .set("isolation.level", if uncommitted { "read_uncommitted" } else { "read_committed" })
@@ -56,9 +55,19 @@ impl Client {
             .set("allow.auto.create.topics", "false")
             .set("auto.offset.reset", "error")
             .set("check.crcs", "true")
-            .set("socket.keepalive.enable", "true")
             .set("queued.max.messages.kbytes", "32768")
-            .set("fetch.wait.max.ms", "100")
+            .set("fetch.wait.max.ms", "100");
+        config
+    }
+
+    /// What all clients are configured with.
+    pub(crate) fn config(&self) -> ClientConfig {
+        let Access { brokers, uncommitted: _, login, encrypted, authorities } = &self.access;
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", brokers.join(","))
+            .set("client.id", "flowc")
+            .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "1000")
             .set_log_level(RDKafkaLogLevel::Info);
         let protocol = match (login.is_some(), *encrypted) {
@@ -79,7 +88,7 @@ impl Client {
     }
 
     fn connect(&self, uncommitted: bool) -> Result<Reader, ClusterError> {
-        let made = self.config(uncommitted).create_with_context(self.heard.clone());
+        let made = self.reading(uncommitted).create_with_context(self.heard.clone());
         made.map_err(|error| ClusterError::Other { reason: error.to_string() })
     }
 
@@ -279,8 +288,18 @@ impl Cluster for Client {
     }
 }
 
+impl WritableCluster for Client {
+    fn writer(&self, id: &str) -> Result<Box<dyn Writer>, ClusterError> {
+        Ok(Box::new(Transactions::new(self.config(), id, &self.access.brokers)?))
+    }
+
+    fn create_compacted(&self, topic: &str) -> Result<(), ClusterError> {
+        create_compacted(&self.config(), topic)
+    }
+}
+
 /// Whether a failure may pass by itself.
-fn is_passing(error: &KafkaError) -> bool {
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
         Some(code) => matches!(

@@ -1,4 +1,4 @@
-//! What readers ask of a cluster, and what they get.
+//! What readers and writers ask of a cluster, and what they get.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub struct Access {
     pub authorities: Option<PathBuf>,
 }
 
-/// Who reads.
+/// Who reads or writes.
 #[derive(Clone)]
 pub struct Login {
     /// SASL's name of the mechanism: `PLAIN`.
@@ -79,7 +79,45 @@ impl Headers for () {
     fn each(&self, _take: &mut dyn FnMut(&str, Option<&[u8]>)) {}
 }
 
-/// A cluster that topics are read from.
+/// A record that is to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord<'a> {
+    /// The partition; by the key where there is none.
+    pub partition: Option<i32>,
+    /// Milliseconds since 1970; the time of now where there is none.
+    pub timestamp: Option<i64>,
+    /// The key's bytes.
+    pub key: Option<&'a [u8]>,
+    /// The value's bytes; none in a tombstone.
+    pub value: Option<&'a [u8]>,
+    /// Names and values of its headers, in order.
+    pub headers: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+/// Appends records to topics within transactions. Another writer of the same id ends this one's transactions.
+///
+/// After an error the writer is of no more use: whether the transaction was committed is seen by what a new writer finds.
+pub trait Writer: Send + Sync {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// If another writer has taken the id, or no broker answers.
+    fn begin(&self) -> Result<(), ClusterError>;
+
+    /// Hands over a record; waits while too many are on their way.
+    ///
+    /// # Errors
+    /// If the record is too large, or brokers take none.
+    fn append(&self, topic: &str, record: NewRecord<'_>) -> Result<(), ClusterError>;
+
+    /// Makes all records of the transaction appear at once.
+    ///
+    /// # Errors
+    /// If they do not appear, or it is not known whether they do.
+    fn commit(&self) -> Result<(), ClusterError>;
+}
+
+/// A cluster with topics.
 pub trait Cluster: Send + Sync {
     /// Finds a topic.
     ///
@@ -124,4 +162,20 @@ pub trait Cluster: Send + Sync {
         offsets: Range<i64>,
         take: &mut dyn FnMut(&Record<'_>) -> std::io::Result<()>,
     ) -> std::io::Result<Result<(), ClusterError>>;
+}
+
+/// A cluster whose topics are written to.
+pub trait WritableCluster: Cluster {
+    /// Makes a writer whose transactions have this id. What an earlier writer of the id has begun is ended first: committed if
+    /// its commit had reached the brokers, else undone.
+    ///
+    /// # Errors
+    /// If no broker answers, or the user may not use the id.
+    fn writer(&self, id: &str) -> Result<Box<dyn Writer>, ClusterError>;
+
+    /// Creates a topic of one partition, of which the newest record of each key stays.
+    ///
+    /// # Errors
+    /// If the cluster refuses.
+    fn create_compacted(&self, topic: &str) -> Result<(), ClusterError>;
 }

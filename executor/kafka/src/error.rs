@@ -1,4 +1,4 @@
-//! Why a cluster can't be read: the reason and what to do.
+//! Why a cluster can't be read or written: the reason and what to do.
 
 /// What went wrong between flowc and a cluster. No variant holds a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +63,42 @@ pub enum ClusterError {
         partition: i32,
         /// The next offset.
         offset: i64,
+        /// What librdkafka says.
+        reason: String,
+    },
+    /// A password that can't be had.
+    #[error("the secret `{secret}` is missing: {reason}")]
+    Secret {
+        /// Its name.
+        secret: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The cluster does not let this user write.
+    #[error("not authorized to write: {reason}; grant the user {grant}")]
+    WriteDenied {
+        /// What the broker says.
+        reason: String,
+        /// What is missing.
+        grant: String,
+    },
+    /// Another writer has taken the id of the transactions.
+    #[error(
+        "another run writes with the id `{id}` at the same time; nothing of this one was written. Let one end before the other"
+    )]
+    Fenced {
+        /// The id of the transactions.
+        id: String,
+    },
+    /// The brokers allow no transaction to last as long.
+    #[error("the brokers allow no transaction of {} minutes; raise `transaction.max.timeout.ms` on them", limit.as_secs() / 60)]
+    TransactionTime {
+        /// How long one may last.
+        limit: std::time::Duration,
+    },
+    /// A transaction was not committed, as far as is known.
+    #[error("the transaction was not committed: {reason}")]
+    Transaction {
         /// What librdkafka says.
         reason: String,
     },

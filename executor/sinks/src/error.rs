@@ -111,6 +111,14 @@ pub enum SinkError {
         /// The most that a segment may have.
         limit: usize,
     },
+    /// A topic of Apache Kafka can't be written.
+    #[error("topic `{topic}`: {reason}")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Not every file was written before the commit: a fault of the caller.
     #[error("the commit was given file {job} not exactly once; this is a fault of flowc")]
     Incomplete {

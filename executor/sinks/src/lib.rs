@@ -1,7 +1,8 @@
 //! Sinks: datasets to places outside of flowc, whole or not at all.
 //!
 //! [`Sink`] and [`Transaction`] are what every sink does; [`Sinks`] makes the sink of a specification. Files and folders
-//! (`files/`) are written where nobody looks, and appear in one step; standard output (`stdout.rs`) is seen at once.
+//! (`files/`) are written where nobody looks, and appear in one step; so do records of topics (`log/`); standard output
+//! (`stdout.rs`) is seen at once.
 //! [`check`] says at plan time whether a format can hold the columns of a stream.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -9,18 +10,22 @@
 mod error;
 mod files;
 mod formats;
+#[cfg(feature = "kafka")]
+mod log;
 mod sink;
 mod sinks;
 mod state;
 mod stdout;
 mod syncs;
+#[cfg(not(feature = "kafka"))]
+mod unbuilt;
 
 pub use error::SinkError;
 pub use files::manifest::MANIFEST;
 pub use formats::check::check;
 pub use formats::table::table;
-pub use sink::{Claim, Dataset, Finalized, Job, RowWriter, Sink, Transaction, WatchedFile, prepare};
-pub use sinks::Sinks;
+pub use sink::{Claim, Dataset, Finalized, Job, RowWriter, Sink, Transaction, WatchedFile, Written, prepare};
+pub use sinks::{Sinks, missing_for};
 pub use state::{Intact, SinkSegment, SinkState, WrittenFile, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};
 pub use syncs::Syncs;

@@ -125,8 +125,17 @@ pub trait RowWriter {
 pub struct Finalized {
     /// What the sink holds now.
     pub state: SinkState,
-    /// Number of files that were written.
-    pub files: usize,
+    /// What was written.
+    pub written: Written,
+}
+
+/// What a transaction has written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// So many files.
+    Files(usize),
+    /// So many records, behind those that were there.
+    Records(u64),
 }
 
 /// What of the file system belongs to a sink: a file, or a folder and within it the files of one ending.

@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowc_planner::plan::{SinkSpec, Target};
+use flowc_planner::plan::{SaslMechanism, SinkSpec, Target};
 
 use crate::files::place::Place;
 use crate::files::sink::FileSink;
 use crate::files::staging::Stagings;
+#[cfg(feature = "kafka")]
+use crate::log::TopicSink;
 use crate::sink::Sink;
 use crate::stdout::StdoutSink;
+#[cfg(not(feature = "kafka"))]
+use crate::unbuilt::UnbuiltSink;
 
 /// The sinks of one run of a pipeline.
 pub struct Sinks {
@@ -30,11 +34,26 @@ impl Sinks {
             Target::File(path) => Box::new(files(Place::of_file(&self.base, path))),
             Target::Directory(path) => Box::new(files(Place::of_folder(&self.base, path))),
             Target::Stdout => Box::new(StdoutSink { spec: spec.clone() }),
+            #[cfg(feature = "kafka")]
+            Target::Kafka(kafka) => Box::new(TopicSink::new(spec, kafka, &self.base)),
+            #[cfg(not(feature = "kafka"))]
+            Target::Kafka(_) => Box::new(UnbuiltSink),
         }
     }
 
     /// Removes what is left of all transactions, once they have been finalized or given up.
     pub fn clear(&self) {
         self.stagings.clear();
+    }
+}
+
+/// The name of the Cargo feature that this build lacks to write to such a place; none if it can.
+pub fn missing_for(target: &Target) -> Option<&'static str> {
+    let Target::Kafka(kafka) = target else { return None };
+    let proves = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism != SaslMechanism::Plain);
+    match kafka.tls.is_some() || proves {
+        _ if !cfg!(feature = "kafka") => Some("kafka"),
+        true if !cfg!(feature = "kafka-tls") => Some("kafka-tls"),
+        _ => None,
     }
 }

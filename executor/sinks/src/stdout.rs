@@ -2,19 +2,18 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_columns::Rechunk;
 use flowc_planner::plan::{Compression, Format, SinkSpec};
-use flowc_platform::lock;
 
 use crate::error::{At, SinkError};
 use crate::formats::check::{check, resolved_compression};
 use crate::formats::conform::conform;
 use crate::formats::encode::{Encoder, Framing};
-use crate::sink::{Dataset, Finalized, Job, RowWriter, Sink, Transaction};
+use crate::formats::handover::Handover;
+use crate::sink::{Dataset, Finalized, Job, RowWriter, Sink, Transaction, Written};
 use crate::state::{Intact, SinkState, layout_digest, result_digest};
 use crate::syncs::Syncs;
 
@@ -75,7 +74,7 @@ impl Transaction for Printing {
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
-        Ok(Finalized { state: self.state, files: 0 })
+        Ok(Finalized { state: self.state, written: Written::Files(0) })
     }
 }
 
@@ -124,27 +123,6 @@ enum Kind {
     Table { rows: Rechunk, begun: bool },
     /// What the encoder writes is handed on after each batch.
     Encoded(Box<Encoder<Handover>>, Handover),
-}
-
-/// Bytes on their way from an encoder to the output, which need not be fit for other threads as encoders want it.
-#[derive(Clone, Default)]
-struct Handover(Arc<Mutex<Vec<u8>>>);
-
-impl Handover {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut lock(&self.0))
-    }
-}
-
-impl Write for Handover {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        lock(&self.0).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 impl<W: Write> StdoutWriter<W> {

@@ -7,7 +7,7 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Format, Isolate, Location, SourceSpec};
+use flowc_planner::plan::{Code, Format, Isolate, Location, SourceSpec, Target};
 use flowc_runner::Located;
 use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
@@ -136,8 +136,11 @@ impl Catalogue for StageCatalogue<'_> {
 
     fn location(&mut self, location: &Location) -> Result<(), Problem> {
         let Some(feature) = flowc_sources::missing_for(location) else { return Ok(()) };
-        let message = format!("this flowc was built without `{feature}`, which reading from this topic needs");
-        Err(Problem::of_machine(message).with_help(format!("build it with `--features {feature}`")))
+        Err(unbuilt(feature, "reading from this topic"))
+    }
+
+    fn target(&mut self, target: &Target) -> Result<(), Problem> {
+        flowc_sinks::missing_for(target).map_or(Ok(()), |feature| Err(unbuilt(feature, "writing to this topic")))
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
@@ -151,6 +154,12 @@ impl Catalogue for StageCatalogue<'_> {
     fn source_schemas(&mut self, sources: &[(String, SourceSpec)]) -> Vec<Result<SchemaRef, Problem>> {
         sources.iter().map(|(name, spec)| self.source_schema(name, spec)).collect()
     }
+}
+
+/// A feature that this build lacks, and what needs it.
+fn unbuilt(feature: &str, need: &str) -> Problem {
+    let message = format!("this flowc was built without `{feature}`, which {need} needs");
+    Problem::of_machine(message).with_help(format!("build it with `--features {feature}`"))
 }
 
 /// An earlier answer. Answers are kept as JSON: the schema of a config is of no fixed form.

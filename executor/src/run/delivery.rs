@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
 use flowc_planner::plan::Plan;
 use flowc_platform::lock;
-use flowc_sinks::{Finalized, Sink, SinkState, Transaction};
+use flowc_sinks::{Finalized, Sink, SinkState, Transaction, Written};
 
 use crate::outputs::{Outputs, Prepared, Standing};
 use crate::run::context::Run;
@@ -105,10 +105,14 @@ impl<'a> Delivery<'a> {
             .map_err(Error::system("make the sinks durable"))?;
         for Pending { sink: index, report, transaction } in pending {
             let sink = &self.plan().sinks[index];
-            let Finalized { state, files } = outputs.finalize(sink, transaction)?;
+            let Finalized { state, written } = outputs.finalize(sink, transaction)?;
             let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
             self.stands(index, report, state);
-            self.run.tell(Event::SinkWritten { sink: sink.name.clone(), files, files_in_all, rows });
+            let sink = sink.name.clone();
+            self.run.tell(match written {
+                Written::Files(files) => Event::SinkWritten { sink, files, files_in_all, rows },
+                Written::Records(records) => Event::SinkAppended { sink, records, rows },
+            });
         }
         Ok(())
     }

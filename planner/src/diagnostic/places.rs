@@ -101,6 +101,18 @@ pub enum PlaceProblem {
         #[help]
         help: Option<String>,
     },
+    /// A place that this build can't write to.
+    #[error("sink `{name}`: {message}")]
+    #[diagnostic(code(flowc::sink_place))]
+    SinkPlace {
+        /// The sink.
+        name: String,
+        /// What is missing.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// Records whose columns nothing tells.
     #[error("the columns of {what} are not known: records of the format `{format}` do not declare them")]
     #[diagnostic(code(flowc::record_schema), help("declare them: schema {{ column \"id\" \"Int64\"; ... }}"))]
@@ -228,10 +240,16 @@ pub enum PlaceProblem {
         /// Its type.
         data_type: String,
     },
-    /// `lines` needs one column of text.
-    #[error("the format `lines` writes one column of text, but the stream `{stream}` has {found}")]
-    #[diagnostic(code(flowc::lines_columns), help("select the column before the sink, or write `csv`"))]
+    /// A format of one column.
+    #[error("the format `{format}` writes one column of {holds}, but the stream `{stream}` has {found}")]
+    #[diagnostic(code(flowc::lines_columns), help("select the column before the sink, or write `{other}`"))]
     LinesColumns {
+        /// The format.
+        format: &'static str,
+        /// What the column holds.
+        holds: &'static str,
+        /// A format of several columns.
+        other: &'static str,
         /// The stream.
         stream: String,
         /// What it has.

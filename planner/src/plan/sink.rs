@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, Format, StreamId};
+use super::{Compression, Format, KafkaSink, StreamId};
 
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Sink {
 /// Where and how a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkSpec {
-    /// A file, a folder, or standard output.
+    /// A file, a folder, standard output, or a topic.
     pub target: Target,
     /// How rows become bytes.
     pub format: Format,
@@ -57,4 +57,6 @@ pub enum Target {
     Directory(String),
     /// Standard output.
     Stdout,
+    /// A topic of Apache Kafka, which records are appended to.
+    Kafka(Box<KafkaSink>),
 }

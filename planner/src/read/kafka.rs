@@ -68,7 +68,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<KafkaTopic> {
     (problems.len() == before).then_some(read)
 }
 
-fn broker(arg: &Arg, problems: &mut Problems) -> Option<String> {
+pub(super) fn broker(arg: &Arg, problems: &mut Problems) -> Option<String> {
     let text = form::string("kafka", arg, problems)?;
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains(['/', ',']));
     if port.and_then(|(_, port)| port.parse::<u16>().ok()).is_none() {
@@ -77,7 +77,7 @@ fn broker(arg: &Arg, problems: &mut Problems) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn topic<'a>(node: &'a Node, problems: &mut Problems) -> Option<&'a str> {
+pub(super) fn topic<'a>(node: &'a Node, problems: &mut Problems) -> Option<&'a str> {
     let Some(arg) = node.prop("topic") else {
         let needs = "the property topic=".to_owned();
         problems.at(node.place, ShapeProblem::MissingArgument { node: node.name.clone(), needs, example: EXAMPLE });
@@ -214,7 +214,7 @@ fn key(node: &Node, problems: &mut Problems) -> Option<RecordField> {
     }
 }
 
-fn sasl(node: &Node, problems: &mut Problems) -> Option<Sasl> {
+pub(super) fn sasl(node: &Node, problems: &mut Problems) -> Option<Sasl> {
     SASL.check(node, "`sasl`", problems);
     let arg = node.args.first()?;
     let named = form::string("sasl", arg, problems)?;
@@ -243,7 +243,7 @@ fn sasl(node: &Node, problems: &mut Problems) -> Option<Sasl> {
     Some(Sasl { mechanism: mechanism?, user: user?, secret, password })
 }
 
-fn tls(node: &Node, problems: &mut Problems) -> Tls {
+pub(super) fn tls(node: &Node, problems: &mut Problems) -> Tls {
     Form { props: &["ca"], ..Form::LEAF }.check(node, "`tls`", problems);
     let remedy = "copy the certificates to this machine first, and name the file there";
     let ca = node.prop("ca").and_then(|arg| form::path("ca", arg, remedy, problems));

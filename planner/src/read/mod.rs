@@ -4,6 +4,7 @@ mod code;
 pub(crate) mod form;
 mod format;
 mod kafka;
+mod kafka_sink;
 mod kernel;
 mod schema;
 mod secret;

@@ -1,18 +1,20 @@
 //! `sink "top" { in "words"; file "out/top.parquet" }`.
 
 use super::format::{self, Holder};
-use super::{Name, Taken, Wire, form};
+use super::{Name, Taken, Wire, form, kafka_sink};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
 use crate::place::Place;
-use crate::plan::{Format, SinkSpec, Target};
+use crate::plan::{Compression, Format, SinkSpec, Target};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
 
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),
     props: &[],
-    children: Children::Once(&["in", "file", "directory", "stdout", "format", "compression", "partition-by"]),
+    children: Children::Once(&["in", "file", "directory", "stdout", "kafka", "format", "compression", "partition-by"]),
 };
+/// The places that a sink may write to.
+const PLACES: [&str; 4] = ["file", "directory", "stdout", "kafka"];
 const FILE: Holder = Holder {
     what: "a file or folder",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
@@ -23,6 +25,8 @@ const STDOUT: Holder = Holder {
     formats: &["table", "csv", "jsonl", "arrow", "lines"],
     dialect: format::WRITTEN_DIALECT,
 };
+
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
 
 /// A sink, as declared.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct SinkDecl {
     pub(crate) place: Place,
     /// Of the columns in [`SinkSpec::partition_by`].
     pub(crate) partitions: Vec<Place>,
+    /// The columns that parts of records come from.
+    pub(crate) parts: Vec<(String, Place)>,
 }
 
 impl SinkDecl {
@@ -44,9 +50,10 @@ impl SinkDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the sink `{}`", name.as_ref().map_or("?", |name| &name.text));
         let input = input(node, &what, problems);
-        let target = target(node, &what, problems);
+        let mut parts = Vec::new();
+        let target = target(node, &what, &mut parts, problems);
         let format = format(node, target.as_ref(), what, problems);
-        let compression = format::compression(node, problems);
+        let compression = compression(node, target.as_ref().map(|(target, _)| target), problems);
         let columns = partition_by(node, target.as_ref().map(|(target, _)| target), problems);
         let partition_by = columns.iter().filter_map(|arg| arg.value.as_str().map(str::to_owned)).collect();
         let place = target.as_ref().map_or(node.place, |(_, place)| *place);
@@ -57,7 +64,8 @@ impl SinkDecl {
             compression,
             partition_by,
         });
-        Some(Self { name: name?, input, spec, place, partitions: columns.iter().map(|arg| arg.place).collect() })
+        let partitions = columns.iter().map(|arg| arg.place).collect();
+        Some(Self { name: name?, input, spec, place, partitions, parts })
     }
 }
 
@@ -70,14 +78,25 @@ fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
     Some(Wire { port: None, stream: Some(stream.to_owned()), place: arg.place, window: None, is_windowed: false })
 }
 
-fn target(node: &Node, what: &str, problems: &mut Problems) -> Option<(Target, Place)> {
-    let places: Vec<&Node> = ["file", "directory", "stdout"].iter().filter_map(|name| node.child(name)).collect();
+/// Where the rows go, with its place. `parts` takes in the columns that it names.
+fn target(
+    node: &Node,
+    what: &str,
+    parts: &mut Vec<(String, Place)>,
+    problems: &mut Problems,
+) -> Option<(Target, Place)> {
+    let places: Vec<&Node> = PLACES.iter().filter_map(|name| node.child(name)).collect();
     match places[..] {
-        [] if form::is_misspelt(node, FORM.children, &["file", "directory", "stdout"]) => None,
+        [] if form::is_misspelt(node, FORM.children, &PLACES) => None,
         [] => {
             let (within, example) = (what.to_owned(), "file \"out/words.csv\"`, `directory \"out\"` or `stdout");
             problems.at(node.place, ShapeProblem::MissingNode { within, node: "file", example });
             None
+        }
+        [place] if place.name == "kafka" => {
+            let read = kafka_sink::read(place, problems)?;
+            *parts = read.columns;
+            Some((Target::Kafka(Box::new(read.kafka)), place.place))
         }
         [place] => one_target(node, place, problems),
         [first, second, ..] => {
@@ -106,7 +125,11 @@ fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Tar
 }
 
 fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems: &mut Problems) -> Option<Format> {
-    let holder = if matches!(target, Some((Target::Stdout, _))) { STDOUT } else { FILE };
+    let holder = match target {
+        Some((Target::Stdout, _)) => STDOUT,
+        Some((Target::Kafka(_), _)) => TOPIC,
+        _ => FILE,
+    };
     if let Some(stated) = format::stated(node, holder, problems) {
         return stated;
     }
@@ -123,7 +146,21 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
             format::untold(what, path, *place, holder, problems);
             None
         }
+        (Target::Kafka(_), place) => {
+            format::untold(what, "kafka", *place, holder, problems);
+            None
+        }
     }
+}
+
+/// Values of records are not compressed one by one.
+fn compression(node: &Node, target: Option<&Target>, problems: &mut Problems) -> Compression {
+    let stated = format::compression(node, problems);
+    if let (Some(Target::Kafka(_)), Some(child)) = (target, node.child("compression")) {
+        let reason = "the topic says how its records are compressed";
+        problems.at(child.place, PlaceProblem::NotForTopic { node: "compression", reason });
+    }
+    stated
 }
 
 fn partition_by<'a>(node: &'a Node, target: Option<&Target>, problems: &mut Problems) -> &'a [Arg] {

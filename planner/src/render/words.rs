@@ -3,7 +3,9 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
-use crate::plan::{BadRows, Bounds, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target};
+use crate::plan::{
+    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target,
+};
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -45,6 +47,7 @@ pub(super) fn target(target: &Target) -> String {
         Target::File(path) => path.clone(),
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
         Target::Stdout => "stdout".to_owned(),
+        Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
     }
 }
 
@@ -70,7 +73,18 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
 
 /// How a sink writes.
 pub(super) fn writing(spec: &SinkSpec) -> String {
-    let mut words = format_words(spec.format.name(), spec.compression);
+    let format = match spec.target {
+        Target::Kafka(_) => spec.format.record_name(),
+        _ => spec.format.name(),
+    };
+    let mut words = format_words(format, spec.compression);
+    if let Target::Kafka(kafka) = &spec.target {
+        words.extend(kafka.parts.key.as_ref().map(|key| format!("key {key}")));
+        words.push(match kafka.changed {
+            ChangedRows::Fail => "changed rows are refused".to_owned(),
+            ChangedRows::Append => "changed rows are appended".to_owned(),
+        });
+    }
     if !spec.partition_by.is_empty() {
         words.push(format!("by {}", spec.partition_by.join(", ")));
     }

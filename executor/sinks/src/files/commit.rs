@@ -10,7 +10,7 @@ use crate::error::{At, SinkError};
 use crate::files::retire::make_parents;
 use crate::files::transaction::{FileTransaction, Finished, StagedOutput};
 use crate::files::{manifest, swap};
-use crate::sink::Finalized;
+use crate::sink::{Finalized, Written};
 use crate::state::{SinkState, WrittenFile};
 
 /// Puts the files in place and gives the state to remember.
@@ -25,7 +25,7 @@ pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
         let path = sink.place.file(&sink.target, &file.path);
         file.stamp = FileStamp::of(&path).at(&path, "reading its metadata")?;
     }
-    Ok(Finalized { state, files: files.len() })
+    Ok(Finalized { state, written: Written::Files(files.len()) })
 }
 
 /// A file that waits, with what the state will say of it.

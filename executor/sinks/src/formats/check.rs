@@ -25,7 +25,7 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if let Format::Csv(dialect) = &spec.format {
         check_dialect(dialect)?;
     }
-    let written = partition::written_schema(spec, &Arc::new(schema.clone()))?;
+    let written = written_schema(spec, schema)?;
     if written.fields().is_empty() {
         return Err(refuse("the sink has no column to write; name fewer `partition-by` columns or pass more on"));
     }
@@ -35,6 +35,17 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     check_types(&spec.format, &written)?;
     written.fields().iter().try_for_each(|field| check_fields(&spec.format, field))?;
     check_repeated(&spec.format, &written)
+}
+
+/// The columns that the format gets.
+fn written_schema(spec: &SinkSpec, schema: &Schema) -> Result<SchemaRef, SinkError> {
+    #[cfg(feature = "kafka")]
+    if let Target::Kafka(kafka) = &spec.target {
+        crate::log::check(kafka, schema)?;
+        let value = schema.project(&kafka.parts.value_columns(&spec.format, schema));
+        return value.map(Arc::new).map_err(|error| refuse(error.to_string()));
+    }
+    partition::written_schema(spec, &Arc::new(schema.clone()))
 }
 
 /// Columns of one name: sources refuse a file that has some, or take one of them.
@@ -57,6 +68,8 @@ fn refuse(message: impl Into<String>) -> SinkError {
 
 fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
     match (&spec.target, &spec.format) {
+        (Target::Kafka(_), Format::JsonLines | Format::Lines | Format::Bytes) => Ok(()),
+        (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, text or bytes")),
         (_, Format::Bytes) => {
             Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow or lines"))
         }

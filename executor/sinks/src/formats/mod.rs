@@ -6,6 +6,7 @@ mod compress;
 pub(crate) mod conform;
 mod csv;
 pub(crate) mod encode;
+pub(crate) mod handover;
 pub(crate) mod misfit;
 pub(crate) mod plain;
 pub(crate) mod table;

@@ -1,0 +1,78 @@
+//! Which rows of a dataset a topic has already.
+//!
+//! A topic keeps what was appended. So the segments that were written stay written, in whatever order the dataset has them now. A segment
+//! that is new may begin with the rows of one that is gone, as the last one of a file does that has grown; then only the rest is new.
+//! A segment that is gone otherwise has changed, and its rows can't be taken back.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A segment whose rows were appended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Appended {
+    /// Identity of the rows and of what is made of them.
+    pub(super) digest: [u8; 32],
+    /// Number of records.
+    pub(super) rows: u64,
+    /// BLAKE3 of the records.
+    pub(super) records: [u8; 32],
+}
+
+/// What a dataset's segments are to a topic.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Matching {
+    /// By the dataset's segments: which of those that were appended it is, if it is one.
+    pub(super) kept: Vec<Option<usize>>,
+    /// Those that were appended and that the dataset does not have, longest first.
+    pub(super) lost: Vec<usize>,
+}
+
+impl Matching {
+    /// Holds what was appended against a dataset. Of segments that are equal each is counted.
+    pub(super) fn new(before: &[Appended], digests: &[[u8; 32]]) -> Self {
+        let mut by_digest: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
+        for (i, appended) in before.iter().enumerate().rev() {
+            by_digest.entry(appended.digest).or_default().push(i);
+        }
+        let kept = digests.iter().map(|digest| by_digest.get_mut(digest).and_then(Vec::pop)).collect();
+        let mut lost: Vec<usize> = by_digest.into_values().flatten().collect();
+        lost.sort_by_key(|&i| (std::cmp::Reverse(before[i].rows), i));
+        Self { kept, lost }
+    }
+
+    /// Takes the longest of those that are lost whose records a segment begins with. `prefixes` has the digests of its first records, by
+    /// their number.
+    pub(super) fn claim(&mut self, before: &[Appended], prefixes: &HashMap<u64, [u8; 32]>) -> Option<usize> {
+        let begins = |&i: &usize| prefixes.get(&before[i].rows) == Some(&before[i].records);
+        let at = self.lost.iter().position(begins)?;
+        Some(self.lost.remove(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn appended(digest: u8, rows: u64) -> Appended {
+        Appended { digest: [digest; 32], rows, records: [digest + 100; 32] }
+    }
+
+    #[test]
+    fn segments_are_kept_wherever_they_are_now() {
+        let before = [appended(1, 5), appended(2, 5), appended(1, 5), appended(3, 9)];
+        let matching = Matching::new(&before, &[[2; 32], [4; 32], [1; 32]]);
+        assert_eq!(matching, Matching { kept: vec![Some(1), None, Some(0)], lost: vec![3, 2] });
+    }
+
+    #[test]
+    fn a_segment_that_has_grown_takes_the_longest_that_it_begins_with_and_no_other_takes_it() {
+        let before = [appended(1, 5), appended(2, 7), appended(3, 7)];
+        let mut matching = Matching::new(&before, &[[4; 32], [5; 32]]);
+        let prefixes = HashMap::from([(5, [101; 32]), (7, [103; 32])]);
+        assert_eq!(matching.claim(&before, &prefixes), Some(2));
+        assert_eq!(matching.claim(&before, &prefixes), Some(0));
+        assert_eq!(matching.claim(&before, &prefixes), None);
+        assert_eq!(matching.lost, [1]);
+    }
+}

@@ -1,0 +1,110 @@
+//! A topic as a sink.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flowc_kafka::{Client, ClusterError, Topic, WritableCluster, access};
+use flowc_planner::key::KeyHasher;
+use flowc_planner::plan::{ChangedRows, KafkaSink, SinkSpec, Target};
+use flowc_platform::FileStamp;
+
+use super::transaction::TopicTransaction;
+use crate::error::SinkError;
+use crate::formats::check::check;
+use crate::sink::{Dataset, Sink, Transaction};
+use crate::state::{Intact, SinkState, WrittenFile, result_digest};
+
+/// A sink that appends to a topic.
+pub(crate) struct TopicSink {
+    spec: SinkSpec,
+    kafka: KafkaSink,
+    /// The folder that relative paths start from.
+    base: PathBuf,
+}
+
+impl TopicSink {
+    /// Connects when the cluster is asked.
+    pub(crate) fn new(spec: &SinkSpec, kafka: &KafkaSink, base: &Path) -> Self {
+        Self { spec: spec.clone(), kafka: kafka.clone(), base: base.to_owned() }
+    }
+
+    fn cluster(&self) -> Result<Arc<dyn WritableCluster>, ClusterError> {
+        let KafkaSink { brokers, sasl, tls, .. } = &self.kafka;
+        Ok(Arc::new(Client::new(access(brokers, sasl.as_ref(), tls.as_ref(), &self.base)?)))
+    }
+
+    fn find(&self) -> Result<Topic, ClusterError> {
+        self.cluster()?.topic(&self.kafka.topic)
+    }
+}
+
+impl Sink for TopicSink {
+    fn place(&self) -> Vec<u8> {
+        let KafkaSink { topic, id, anchor, .. } = &self.kafka;
+        format!("kafka//{anchor}/{id}/{topic}").into_bytes()
+    }
+
+    fn result(&self, dataset: &Dataset<'_>) -> [u8; 32] {
+        result_digest(&shaping(&self.spec), &dataset.schema, dataset.segments)
+    }
+
+    /// Whether the topic is still the one that was written. Of its records it is not asked.
+    fn is_intact(&self, state: &SinkState) -> Intact {
+        let found = self.find().map(|topic| stamp(&topic)).ok();
+        match state.files.first().map(|written| written.stamp) {
+            Some(stamp) if found == Some(stamp) => Intact::Yes,
+            _ => Intact::Missing(PathBuf::from(&self.kafka.topic)),
+        }
+    }
+
+    fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+        check(&self.spec, &dataset.schema)?;
+        let failed = |error: ClusterError| failed(&self.kafka, &error);
+        let cluster = self.cluster().map_err(failed)?;
+        let topic = cluster.topic(&self.kafka.topic).map_err(failed)?;
+        let state = State { result: self.result(dataset), stamp: stamp(&topic), topic };
+        Ok(Box::new(TopicTransaction::new(cluster, &shaping(&self.spec), &self.kafka, dataset, state)?))
+    }
+}
+
+/// What a transaction knows of the topic and of the state to remember.
+pub(super) struct State {
+    result: [u8; 32],
+    stamp: FileStamp,
+    pub(super) topic: Topic,
+}
+
+impl State {
+    /// The state of a sink that has this many rows.
+    pub(super) fn finished(&self, kafka: &KafkaSink, layout: [u8; 32], rows: u64) -> SinkState {
+        let written = WrittenFile {
+            path: kafka.topic.clone(),
+            stamp: self.stamp,
+            segments: Vec::new(),
+            rows,
+            bytes_digest: self.result,
+        };
+        SinkState { result: self.result, layout, files: vec![written], manifest: None }
+    }
+}
+
+pub(super) fn failed(kafka: &KafkaSink, reason: &dyn ToString) -> SinkError {
+    SinkError::Topic { topic: kafka.topic.clone(), reason: reason.to_string() }
+}
+
+/// A stamp that tells the topic from others, also from those of its name.
+fn stamp(topic: &Topic) -> FileStamp {
+    let mut hasher = KeyHasher::new("flowc topic 1");
+    hasher.bytes(topic.cluster.as_bytes()).bytes(topic.id.as_deref().unwrap_or_default().as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finish()[..8]);
+    FileStamp::of_immutable(u64::from_le_bytes(first), 0)
+}
+
+/// What of a specification shapes records: not how the cluster is reached, nor what becomes of rows that have changed.
+fn shaping(spec: &SinkSpec) -> SinkSpec {
+    let Target::Kafka(kafka) = &spec.target else { return spec.clone() };
+    let kafka =
+        KafkaSink { brokers: Vec::new(), sasl: None, tls: None, changed: ChangedRows::Fail, ..kafka.as_ref().clone() };
+    SinkSpec { target: Target::Kafka(Box::new(kafka)), ..spec.clone() }
+}

@@ -1,0 +1,271 @@
+//! The rows that a topic does not have yet: encoded while the run goes on, and appended when it commits.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use flowc_kafka::{ClusterError, WritableCluster, Writer};
+use flowc_planner::key::KeyHasher;
+use flowc_planner::plan::{ChangedRows, Format, KafkaSink, SinkSpec};
+use flowc_planner::quantity::count;
+use flowc_platform::lock;
+
+use super::anchor::{Anchor, AnchorPlace};
+use super::encode::RecordEncoder;
+use super::matching::{Appended, Matching};
+use super::record;
+use super::sink::{State, failed};
+use super::spool::{Piece, Spool};
+use crate::error::SinkError;
+use crate::formats::conform::conform;
+use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
+use crate::state::layout_digest;
+use crate::syncs::Syncs;
+
+/// Bytes of records that wait in memory for a place in the spool.
+const BUFFER: usize = 1 << 20;
+
+/// Records that wait for the end of the run.
+pub(super) struct TopicTransaction {
+    cluster: Arc<dyn WritableCluster>,
+    /// Had since before the anchor was read: whoever writes in between ends its transactions.
+    writer: Box<dyn Writer>,
+    kafka: KafkaSink,
+    format: Format,
+    schema: SchemaRef,
+    state: State,
+    layout: [u8; 32],
+    /// Of the dataset's segments.
+    digests: Vec<[u8; 32]>,
+    before: Anchor,
+    matching: Matching,
+    jobs: Vec<Job>,
+    spool: Spool,
+    /// By jobs.
+    encoded: Mutex<Vec<Option<Encoded>>>,
+    /// For messages.
+    shown: PathBuf,
+}
+
+/// The records of one job.
+struct Encoded {
+    rows: u64,
+    records: [u8; 32],
+    /// Digests of the first records, where they may be those of a segment that was appended.
+    prefixes: HashMap<u64, [u8; 32]>,
+    pieces: Vec<Piece>,
+}
+
+/// What is to be appended, and what the topic has then.
+struct Appending {
+    /// By jobs: the records, and how many of the first ones the topic has.
+    new: Vec<(Encoded, u64)>,
+    after: Anchor,
+}
+
+impl Appending {
+    fn records(&self) -> u64 {
+        self.new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum()
+    }
+}
+
+impl TopicTransaction {
+    pub(super) fn new(
+        cluster: Arc<dyn WritableCluster>,
+        shaping: &SinkSpec,
+        kafka: &KafkaSink,
+        dataset: &Dataset<'_>,
+        state: State,
+    ) -> Result<Self, SinkError> {
+        let cause = |error: ClusterError| failed(kafka, &error);
+        place(kafka).create(&*cluster).map_err(cause)?;
+        let writer = cluster.writer(&kafka.id).map_err(cause)?;
+        let before = last_anchor(&*cluster, kafka)?.filter(|anchor| anchor.topic_id == state.topic.id);
+        let before = before.unwrap_or_else(|| Anchor { topic_id: state.topic.id.clone(), segments: Vec::new() });
+        let layout = layout_digest(shaping, &dataset.schema);
+        let digest =
+            |segment: &[u8; 32]| KeyHasher::new("flowc topic segment 1").digest(&layout).digest(segment).finish();
+        let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
+        let matching = Matching::new(&before.segments, &digests);
+        let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
+        let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
+        Ok(Self {
+            cluster,
+            writer,
+            kafka: kafka.clone(),
+            format: shaping.format.clone(),
+            schema: dataset.schema.clone(),
+            state,
+            layout,
+            digests,
+            before,
+            matching,
+            encoded: Mutex::new(jobs.iter().map(|_| None).collect()),
+            jobs,
+            spool: Spool::new()?,
+            shown: PathBuf::from(format!("topic `{}`", kafka.topic)),
+        })
+    }
+
+    /// Decides what is new, once all jobs are done.
+    fn appending(&self, encoded: Vec<Option<Encoded>>) -> Result<Appending, SinkError> {
+        let mut matching = Matching { kept: Vec::new(), lost: self.matching.lost.clone() };
+        let mut new = Vec::with_capacity(encoded.len());
+        for (job, encoded) in encoded.into_iter().enumerate() {
+            let encoded = encoded.ok_or(SinkError::Incomplete { job })?;
+            let claimed = matching.claim(&self.before.segments, &encoded.prefixes);
+            new.push((encoded, claimed.map_or(0, |i| self.before.segments[i].rows)));
+        }
+        if !matching.lost.is_empty() && self.kafka.changed == ChangedRows::Fail {
+            return Err(self.changed(matching.lost.len()));
+        }
+        let mut written = new.iter().map(|(encoded, _)| (encoded.rows, encoded.records));
+        let segment = |(i, kept): (usize, &Option<usize>)| match kept {
+            Some(kept) => Some(self.before.segments[*kept].clone()),
+            None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
+        };
+        let segments = self.matching.kept.iter().enumerate().filter_map(segment).filter(|segment| segment.rows > 0);
+        let after = Anchor { topic_id: self.before.topic_id.clone(), segments: segments.collect() };
+        Ok(Appending { new, after })
+    }
+
+    fn changed(&self, lost: usize) -> SinkError {
+        let lost = count(lost, "segment");
+        let reason = format!(
+            "of {lost} that were appended rows have changed or are gone, and a topic takes nothing back; say \
+             `on-change \"append\"` in `kafka` to have the rows of changed segments appended again, or name a new topic"
+        );
+        failed(&self.kafka, &reason)
+    }
+
+    /// Appends what is new and what is known of it, in one transaction.
+    fn append(&self, appending: &Appending) -> Result<(), SinkError> {
+        let cause = |error: ClusterError| failed(&self.kafka, &error);
+        self.writer.begin().map_err(cause)?;
+        for (encoded, skipped) in &appending.new {
+            self.append_job(encoded, *skipped)?;
+        }
+        place(&self.kafka).append(&*self.writer, &appending.after).map_err(cause)?;
+        self.writer.commit().map_err(cause)
+    }
+
+    fn append_job(&self, encoded: &Encoded, mut skipped: u64) -> Result<(), SinkError> {
+        for piece in &encoded.pieces {
+            let bytes = self.spool.get(piece)?;
+            let mut rest = &bytes[..];
+            while let Some(record) = record::take(&mut rest) {
+                match skipped {
+                    0 => self.writer.append(&self.kafka.topic, record).map_err(|error| failed(&self.kafka, &error))?,
+                    _ => skipped -= 1,
+                }
+            }
+            if !rest.is_empty() {
+                return Err(failed(&self.kafka, &"the temporary file with its records is damaged; run again"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a transaction was committed though its commit has failed: another writer ends what is undecided, and the anchor tells.
+    fn is_committed(&self, after: &Anchor) -> bool {
+        let ended = self.cluster.writer(&self.kafka.id).is_ok();
+        ended && last_anchor(&*self.cluster, &self.kafka).is_ok_and(|anchor| anchor.as_ref() == Some(after))
+    }
+}
+
+impl Transaction for TopicTransaction {
+    fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
+        let partitions = self.state.topic.partitions.len();
+        let encoder = RecordEncoder::new(&self.format, &self.kafka.parts, &self.schema, partitions, &self.shown)?;
+        let prefixes = self.matching.lost.iter().map(|&i| (self.before.segments[i].rows, [0; 32])).collect();
+        let encoded = Encoded { rows: 0, records: [0; 32], prefixes, pieces: Vec::new() };
+        let (hasher, waiting, hashed) = (blake3::Hasher::new(), Vec::new(), 0);
+        Ok(Box::new(RecordWriter { of: self, job, encoder, encoded, hasher, waiting, hashed }))
+    }
+
+    fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
+        let appending = self.appending(std::mem::take(&mut *lock(&self.encoded)))?;
+        let records = appending.records();
+        if records > 0 || appending.after != self.before {
+            match self.append(&appending) {
+                Err(error) if !self.is_committed(&appending.after) => return Err(error),
+                _ => {}
+            }
+        }
+        let rows = appending.after.segments.iter().map(|segment| segment.rows).sum();
+        Ok(Finalized { state: self.state.finished(&self.kafka, self.layout, rows), written: Written::Records(records) })
+    }
+}
+
+fn place(kafka: &KafkaSink) -> AnchorPlace<'_> {
+    AnchorPlace { anchor: &kafka.anchor, name: format!("{}/{}", kafka.id, kafka.topic) }
+}
+
+/// What was committed last.
+fn last_anchor(cluster: &dyn WritableCluster, kafka: &KafkaSink) -> Result<Option<Anchor>, SinkError> {
+    let failed =
+        |reason: &dyn std::fmt::Display| failed(kafka, &format!("its anchor topic `{}`: {reason}", kafka.anchor));
+    place(kafka).read(cluster).map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+}
+
+/// Writes the records of one job.
+struct RecordWriter<'t> {
+    of: &'t TopicTransaction,
+    job: usize,
+    encoder: RecordEncoder<'t>,
+    encoded: Encoded,
+    hasher: blake3::Hasher,
+    /// Records that are not in the spool yet.
+    waiting: Vec<u8>,
+    /// Bytes of them that the hasher has.
+    hashed: usize,
+}
+
+impl RecordWriter<'_> {
+    fn spool(&mut self) -> Result<(), SinkError> {
+        self.hasher.update(&self.waiting[self.hashed..]);
+        if !self.waiting.is_empty() {
+            self.encoded.pieces.push(self.of.spool.put(&self.waiting)?);
+        }
+        self.waiting.clear();
+        self.hashed = 0;
+        Ok(())
+    }
+}
+
+impl RowWriter for RecordWriter<'_> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        let batch = conform(batch, &self.of.schema, &self.of.shown)?;
+        let Self { encoder, encoded, hasher, waiting, hashed, .. } = self;
+        encoder.encode(&batch, &mut |record| {
+            record::put(record, waiting);
+            encoded.rows += 1;
+            if let Some(prefix) = encoded.prefixes.get_mut(&encoded.rows) {
+                hasher.update(&waiting[*hashed..]);
+                *hashed = waiting.len();
+                *prefix = *hasher.finalize().as_bytes();
+            }
+        })?;
+        if self.waiting.len() >= BUFFER { self.spool() } else { Ok(()) }
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
+        self.spool()?;
+        self.encoded.records = *self.hasher.finalize().as_bytes();
+        let Self { of, job, encoded, .. } = *self;
+        if let Some(place) = lock(&of.encoded).get_mut(job) {
+            *place = Some(encoded);
+        }
+        Ok(())
+    }
+}
