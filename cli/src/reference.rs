@@ -142,7 +142,7 @@ fn events() -> Vec<Event> {
         Event::SinkWritten { sink: text(), files: 0, files_in_all: 0, rows: 0 },
         Event::Warning { message: text() },
         Event::Error(Box::new(error)),
-        Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![] }),
+        Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![], asserts: vec![] }),
     ];
     all.iter().for_each(is_listed);
     all

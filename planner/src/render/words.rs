@@ -3,7 +3,9 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
-use crate::plan::{BadRows, Bounds, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target};
+use crate::plan::{
+    BadRows, Bounds, Compression, KafkaTopic, Location, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target,
+};
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -45,6 +47,15 @@ pub(super) fn target(target: &Target) -> String {
         Target::File(path) => path.clone(),
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
         Target::Stdout => "stdout".to_owned(),
+    }
+}
+
+/// What follows if an assert has rows.
+pub(super) fn on_failure(follows: OnFailure) -> &'static str {
+    match follows {
+        OnFailure::Fail => "rows fail the run",
+        OnFailure::Warn => "the run warns of rows",
+        OnFailure::Stream => "rows are a stream",
     }
 }
 
