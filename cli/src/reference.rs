@@ -144,7 +144,7 @@ fn events() -> Vec<Event> {
         Event::SinkAppended { sink: text(), records: 0, rows: 0 },
         Event::Warning { message: text() },
         Event::Error(Box::new(error)),
-        Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![] }),
+        Event::RunFinished(RunReport { plan, stages: vec![], outputs: vec![], streams: vec![], asserts: vec![] }),
     ];
     all.iter().for_each(is_listed);
     all

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use flowc_executor::{Reason, RunReport, StageReport, StageStatus};
+use flowc_executor::{AssertReport, Reason, RunReport, StageReport, StageStatus};
+use flowc_planner::plan::OnFailure;
 use flowc_planner::quantity::count;
 
 use crate::reasons::because;
@@ -29,6 +30,7 @@ pub(crate) fn text(report: &RunReport, took: Duration, paint: Paint) -> String {
         let _ = writeln!(text, "{}", paint.dim(&more));
     }
     text.push_str(&reasons(&report.stages, paint));
+    text.push_str(&asserts(&report.asserts, paint));
     let _ = writeln!(text, "{}", closing(report, took, paint));
     text
 }
@@ -51,6 +53,21 @@ fn reasons(stages: &[StageReport], paint: Paint) -> String {
         let _ = writeln!(text, "{}", paint.dim(&line));
     }
     text
+}
+
+/// The asserts that have rows: those that have none are counted.
+fn asserts(asserts: &[AssertReport], paint: Paint) -> String {
+    let broken = asserts.iter().filter(|assert| assert.rows > 0);
+    let line = |AssertReport { name, rows, on_failure }: &AssertReport| {
+        let rows = count(*rows, "row");
+        let told = harmless(&format!("assert {name}: {rows}"));
+        match on_failure {
+            OnFailure::Fail => paint.red(&format!("{told}, failed")),
+            OnFailure::Warn => paint.yellow(&format!("{told}, warned")),
+            OnFailure::Stream => told,
+        }
+    };
+    broken.map(|assert| line(assert) + "\n").collect()
 }
 
 fn shown(stages: &[StageReport]) -> Vec<&StageReport> {
@@ -110,7 +127,19 @@ fn closing(report: &RunReport, took: Duration, paint: Paint) -> String {
     let stages = count(report.stages.len(), "stage");
     let states = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let sinks = count(report.outputs.len(), "sink");
-    paint.bold(&format!("{stages}{states}; {sinks}; {:.2} s", took.as_secs_f64()))
+    paint.bold(&format!("{stages}{states}; {}{sinks}; {:.2} s", rules(&report.asserts), took.as_secs_f64()))
+}
+
+/// `2 asserts: 1 holds, 1 broken; `, if there are some.
+fn rules(asserts: &[AssertReport]) -> String {
+    let broken = asserts.iter().filter(|assert| assert.rows > 0).count();
+    let held = asserts.len() - broken;
+    let parts = [(held, "passed"), (broken, "broken")].into_iter().filter(|(number, _)| *number > 0);
+    let parts: Vec<String> = parts.map(|(number, what)| format!("{number} {what}")).collect();
+    match asserts.len() {
+        0 => String::new(),
+        all => format!("{}: {}; ", count(all, "assert"), parts.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -140,7 +169,7 @@ mod tests {
             digest: ContentDigest::new([1; 32]),
             rows: 30,
         }];
-        RunReport { plan: PlanHash::new([0; 32]), stages, outputs, streams: vec![] }
+        RunReport { plan: PlanHash::new([0; 32]), stages, outputs, streams: vec![], asserts: vec![] }
     }
 
     #[test]

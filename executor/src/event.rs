@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use flowc_planner::LockChange;
 use flowc_planner::key::{ContentDigest, KeyHasher, PlanHash};
+use flowc_planner::plan::OnFailure;
 use serde::Serialize;
 
 use crate::error::{Error, ErrorReport};
@@ -263,6 +264,8 @@ pub struct RunReport {
     pub outputs: Vec<OutputReport>,
     /// One per stream, in the plan's order; those whose sources were not read are left out.
     pub streams: Vec<StreamReport>,
+    /// One per assert, in the plan's order; those that were not reached are left out.
+    pub asserts: Vec<AssertReport>,
 }
 
 impl RunReport {
@@ -306,6 +309,17 @@ pub enum StageStatus {
     Failed,
     /// It was not finished: the run ended before it was reached, or on the way.
     Skipped,
+}
+
+/// Whether a rule holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct AssertReport {
+    /// The assert.
+    pub name: String,
+    /// How many rows break the rule.
+    pub rows: u64,
+    /// What follows if some do.
+    pub on_failure: OnFailure,
 }
 
 /// What a sink holds.

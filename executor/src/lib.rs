@@ -44,8 +44,8 @@ pub fn play_part() {
 pub use chain::budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{
-    Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus, StageTasks,
-    StampedEvent, Stamper, StreamReport,
+    AssertReport, Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus,
+    StageTasks, StampedEvent, Stamper, StreamReport,
 };
 pub use features::{FEATURES, Feature};
 /// The engine that stages in containers need.

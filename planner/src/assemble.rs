@@ -145,6 +145,7 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
         parts: described.description.parts,
         limits: declared.limits.clone(),
         secrets: declared.secrets.clone(),
+        asserts: declared.asserts,
     })
 }
 
@@ -202,6 +203,7 @@ fn late_stage(
         parts: 1,
         limits: Limits::default(),
         secrets: BTreeMap::new(),
+        asserts: None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::place::Place;
 use crate::read::form::{self, Form};
-use crate::statement::{FILE, SQL};
+use crate::statement::{self, FILE, SQL};
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
@@ -42,7 +42,7 @@ impl Document {
         let mut unroll = Unroll { nodes: Vec::new(), problems, too_long: false, is_whole };
         raw.into_iter().filter(|node| node.name != "param").for_each(|node| unroll.add(node, &mut scope, false));
         let mut nodes = unroll.nodes;
-        let stages = nodes.iter_mut().filter(|node| node.name == "stage");
+        let stages = nodes.iter_mut().filter(|node| statement::may_be_in(&node.name));
         stages.for_each(|stage| fill_statement(texts, stage, problems));
         Self { nodes, is_whole }
     }

@@ -68,6 +68,7 @@ mod tests {
             parts: 1,
             limits,
             secrets: BTreeMap::new(),
+            asserts: None,
         }
     }
 

@@ -4,6 +4,7 @@
 //! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
 //! why, is the status, which the executor makes from a plan, the store and the sources.
 
+mod assertion;
 mod code;
 mod format;
 mod kafka;
@@ -19,6 +20,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::SecretSource;
+pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
@@ -88,6 +90,7 @@ impl Plan {
             partial: _,
             parts: _,
             limits: _,
+            asserts: _,
         } = &self.stages[stage];
         let fields = |Input { stream, reads, port: _, class: _, key: _, window: _ }: &Input| {
             let schema = &self.stream(*stream).schema;
@@ -294,6 +297,9 @@ pub struct Stage {
     /// The secrets that it is given, by name. Their values are in no plan and in no key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretSource>,
+    /// Of an assert, each of whose rows breaks a rule: what follows if there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asserts: Option<OnFailure>,
 }
 
 impl Stage {

@@ -1,14 +1,19 @@
-//! Statements of SQL stages: where they are in the texts, and where in a text a part of one is.
+//! Statements of SQL stages and asserts: where they are in the texts, and where in a text a part of one is.
 
 use std::ops::Range;
 
 use crate::place::Place;
 use crate::syntax::{Arg, Node};
 
-/// The node of a stage that holds a statement, or names the file of one.
+/// The node of a stage or an assert that holds a statement, or names the file of one.
 pub(crate) const SQL: &str = "sql";
 /// The property that names the file.
 pub(crate) const FILE: &str = "file";
+
+/// Whether nodes of a name may hold statements.
+pub(crate) fn may_be_in(node: &str) -> bool {
+    matches!(node, "stage" | "assert")
+}
 
 /// What stands before the bytes of a statement in the path of a problem.
 const PATH: &str = "sql:";
@@ -24,12 +29,12 @@ pub(crate) fn part(path: &str) -> Option<Range<usize>> {
     Some(start.parse().ok()?..end.parse().ok()?)
 }
 
-/// The nodes of stages that name files of statements, each with the name.
+/// The nodes of stages and asserts that name files of statements, each with the name.
 pub(crate) fn files(nodes: &[Node]) -> Vec<&Arg> {
     let mut found = Vec::new();
     for node in nodes {
         let children = node.children.as_deref().unwrap_or_default();
-        if node.name == "stage" {
+        if may_be_in(&node.name) {
             found.extend(children.iter().filter(|child| child.name == SQL).filter_map(|child| child.prop(FILE)));
         } else {
             found.extend(files(children));

@@ -69,6 +69,8 @@ pub enum Boundary {
     },
     /// A sink reads it.
     Sink,
+    /// Its rows break a rule, so the run looks at them.
+    Assert,
     /// The reader needs all of it at once.
     Reader {
         /// Index of the stage that reads it.
@@ -101,6 +103,7 @@ impl std::fmt::Display for Boundary {
             Boundary::Isolated { by } => write!(f, "isolate {by}"),
             Boundary::FanOut { readers } => write!(f, "{readers} readers"),
             Boundary::Sink => f.write_str("a sink"),
+            Boundary::Assert => f.write_str("an assert"),
             Boundary::Reader { class, .. } => write!(f, "the reader's input is {class}"),
             Boundary::OtherRunner { .. } => f.write_str("the reader has another runner"),
             Boundary::OtherProcess { cause, .. } => write!(f, "the reader has a process of its own: {cause}"),
@@ -162,6 +165,8 @@ struct Readers {
     /// (stage, input) of each reading stage.
     stages: Vec<(usize, usize)>,
     sinks: usize,
+    /// Whether the run looks at the rows, since they break a rule.
+    is_asserted: bool,
 }
 
 fn readers(plan: &Plan) -> Vec<Readers> {
@@ -172,6 +177,9 @@ fn readers(plan: &Plan) -> Vec<Readers> {
         }
     }
     plan.sinks.iter().for_each(|sink| readers[sink.stream.0].sinks += 1);
+    for output in plan.stages.iter().filter(|stage| stage.asserts.is_some()).flat_map(|stage| &stage.outputs) {
+        readers[output.stream.0].is_asserted = true;
+    }
     readers
 }
 
@@ -204,7 +212,7 @@ fn needs_sources_alone(plan: &Plan, stage: usize, stored: &[Option<Boundary>], i
 }
 
 fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> {
-    let count = readers.stages.len() + readers.sinks;
+    let count = readers.stages.len() + readers.sinks + usize::from(readers.is_asserted);
     let slow = producer.inputs.iter().map(|input| input.class);
     let after = (producer.driving().is_none() || producer.is_combining())
         .then(|| slow.max_by_key(|class| (*class == Class::Combining, *class == Class::Keyed)))
@@ -217,6 +225,7 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
         (None, [(stage, input)]) if count == 1 => between(plan, producer, *stage, *input),
         _ if can_fork(plan, producer, readers) => None,
         (None, _) if count > 1 => Some(Boundary::FanOut { readers: count }),
+        (None, _) if readers.is_asserted => Some(Boundary::Assert),
         (None, _) => Some(Boundary::Sink),
     }
 }
@@ -224,7 +233,7 @@ fn reason(plan: &Plan, producer: &Stage, readers: &Readers) -> Option<Boundary> 
 /// Whether each reader of a stage can be handed its batches. In a process they go straight from one stage to the next.
 fn can_fork(plan: &Plan, producer: &Stage, readers: &Readers) -> bool {
     let joins = |&(stage, input): &(usize, usize)| between(plan, producer, stage, input).is_none();
-    readers.sinks == 0 && producer.code.is_component() && readers.stages.iter().all(joins)
+    readers.sinks == 0 && !readers.is_asserted && producer.code.is_component() && readers.stages.iter().all(joins)
 }
 
 /// Why a stage and its only reader cannot be in one unit.

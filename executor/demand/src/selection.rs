@@ -1,8 +1,8 @@
 //! What of a plan a request is about, and what is read of each stream. Known before any file is looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use flowc_planner::plan::{OutputColumn, Plan, Producer, Rows, Stage, StreamId};
+use flowc_planner::plan::{OnFailure, OutputColumn, Plan, Producer, Rows, Stage, StreamId};
 use flowc_planner::suggest;
 use thiserror::Error;
 
@@ -71,10 +71,16 @@ impl Selection {
             verified,
             named: named_stages,
         };
-        if !chosen.is_empty() {
-            let outputs = chosen.iter().flat_map(|&stage| &plan.stages[stage].outputs);
-            selection.streams = outputs.map(|output| output.stream).collect();
+        let is_assert = |stage: &usize| plan.stages[*stage].asserts.is_some();
+        let asserts = (0..plan.stages.len()).filter(is_assert);
+        if chosen.is_empty() {
+            selection.streams = outputs(plan, asserts).collect();
+        } else {
             let until = named(plan, request.until)?;
+            let reads_only =
+                |stage: &usize| plan.stages[*stage].inputs.iter().all(|input| feeds_only(plan, input.stream, &until));
+            let asserts: BTreeSet<usize> = asserts.filter(reads_only).collect();
+            selection.streams = outputs(plan, &chosen | &asserts).collect();
             selection.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
         }
         selection.reach(plan);
@@ -90,6 +96,29 @@ impl Selection {
         let unread = (0..plan.stages.len()).filter(|stage| !self.stages.contains(stage) && !read.contains(stage));
         let unread: Vec<usize> = unread.filter(|_| is_whole).collect();
         unread.into_iter().map(|stage| plan.stages[stage].name.as_str())
+    }
+
+    /// The asserts that a run checks, in the plan's order.
+    pub fn asserts<'p>(&self, plan: &'p Plan) -> impl Iterator<Item = (usize, OnFailure)> + use<'p, '_> {
+        let is_wanted = |stage: &Stage| stage.outputs.iter().any(|output| self.streams.contains(&output.stream));
+        let wanted = plan.stages.iter().enumerate().filter(move |(_, stage)| is_wanted(stage));
+        wanted.filter_map(|(index, stage)| Some((index, stage.asserts?)))
+    }
+
+    /// Per sink the asserts that must have no rows before it may appear: those that read what its rows come from.
+    pub fn guards(&self, plan: &Plan) -> BTreeMap<usize, Vec<usize>> {
+        let failing = self.asserts(plan).filter(|(_, follows)| *follows == OnFailure::Fail);
+        let failing: Vec<usize> = failing.map(|(stage, _)| stage).collect();
+        // Looking behind every sink is not free.
+        if failing.is_empty() {
+            return BTreeMap::new();
+        }
+        let guards = |&sink: &usize| {
+            let above = Above::of(plan, [plan.sinks[sink].stream]).streams;
+            let reads = |stage: &usize| plan.stages[*stage].inputs.iter().any(|input| above.contains(&input.stream));
+            (sink, failing.iter().copied().filter(reads).collect())
+        };
+        self.sinks.iter().map(guards).collect()
     }
 
     /// Finds the stages and sources behind the sinks and streams.
@@ -119,12 +148,15 @@ impl Selection {
 pub(crate) struct Above {
     pub stages: BTreeSet<usize>,
     pub sources: BTreeSet<usize>,
+    /// The streams themselves, and those that they come from.
+    pub streams: BTreeSet<StreamId>,
 }
 
 impl Above {
     pub(crate) fn of(plan: &Plan, streams: impl IntoIterator<Item = StreamId>) -> Self {
         let (mut above, mut open) = (Self::default(), streams.into_iter().collect::<Vec<_>>());
         while let Some(stream) = open.pop() {
+            above.streams.insert(stream);
             match plan.stream(stream).producer {
                 Producer::Source { source } | Producer::Rejects { source } => {
                     above.sources.insert(source);
@@ -137,6 +169,11 @@ impl Above {
         }
         above
     }
+}
+
+/// The streams that stages fill.
+fn outputs(plan: &Plan, stages: impl IntoIterator<Item = usize>) -> impl Iterator<Item = StreamId> {
+    stages.into_iter().flat_map(|stage| plan.stages[stage].outputs.iter().map(|output| output.stream))
 }
 
 fn named<'a>(plan: &Plan, names: impl IntoIterator<Item = &'a String>) -> Result<BTreeSet<usize>, UnknownStage> {

@@ -55,6 +55,14 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// An assert has rows, each of which breaks its rule.
+    #[error("assert `{assert}`: {message}")]
+    Assert {
+        /// The assert.
+        assert: String,
+        /// How many rows, the first ones, and what to do.
+        message: String,
+    },
     /// Stages that have work need secrets that have no value. Nothing has run.
     #[error("nothing was run: {} {} no value{}", count(.0.len(), "secret"), if .0.len() == 1 { "has" } else { "have" }, lines(.0))]
     Secrets(Vec<MissingSecret>),
@@ -197,7 +205,8 @@ impl Error {
             Self::Pipeline(_) | Self::Secrets(_) | Self::Request(_) => ErrorClass::User,
             Self::Locked { .. } => ErrorClass::Lock,
             Self::Isolation { .. } => ErrorClass::Isolation,
-            Self::Source { .. } | Self::Stage { .. } | Self::Sink { .. } | Self::Columns { .. } => ErrorClass::Run,
+            Self::Source { .. } | Self::Stage { .. } | Self::Assert { .. } | Self::Sink { .. } => ErrorClass::Run,
+            Self::Columns { .. } => ErrorClass::Run,
             Self::Machine(_) | Self::File { .. } | Self::System { .. } => ErrorClass::Environment,
             Self::Changed(_) | Self::Lost(_) => ErrorClass::Environment,
             Self::Store(error) if error.is_internal() => ErrorClass::Internal,
@@ -217,6 +226,7 @@ impl Error {
             Self::Isolation { .. } => "flowc::isolation",
             Self::Source { .. } => "flowc::source",
             Self::Stage { .. } => "flowc::stage",
+            Self::Assert { .. } => "flowc::assert",
             Self::Secrets(_) => "flowc::secret",
             Self::Sink { .. } => "flowc::sink",
             Self::Store(_) => "flowc::store",

@@ -32,7 +32,7 @@ pub struct ErrorReport {
     /// The source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The stage.
+    /// The stage, or the assert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
     /// The segment that it ran over: its number in the file, or else in the stream.
@@ -130,6 +130,7 @@ impl Error {
             Error::Secrets(missing) => return missing.iter().map(|one| ErrorReport::of_secret(one, class)).collect(),
             Error::Source { source_name, .. } => ErrorReport { source: Some(source_name.clone()), ..report },
             Error::Stage { stage, place, .. } => ErrorReport { stage: Some(stage.clone()), ..report }.at(place),
+            Error::Assert { assert, .. } => ErrorReport { stage: Some(assert.clone()), ..report },
             Error::Sink { sink, .. } => ErrorReport { sink: Some(sink.clone()), ..report },
             Error::File { path, .. } => ErrorReport { file: Some(path.display().to_string()), ..report },
             Error::Locked { .. }

@@ -7,6 +7,7 @@ pub(crate) mod path_conflicts;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
 use flowc_demand::Node;
@@ -151,12 +152,34 @@ impl Outputs<'_> {
         Ok(report)
     }
 
+    /// Gives the first rows of a stream, batch by batch.
+    pub(crate) fn first_rows(
+        &self,
+        stream: StreamId,
+        limit: usize,
+        take: &mut dyn FnMut(&RecordBatch),
+    ) -> Result<(), Error> {
+        let mut left = limit;
+        for segment in 0..self.reading.locator.segments(stream) {
+            if left == 0 {
+                break;
+            }
+            self.each_batch(stream, segment, &mut |batch| {
+                let taken = left.min(batch.num_rows());
+                left -= taken;
+                take(&batch.slice(0, taken));
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
     /// Gives all columns of a segment, batch by batch.
     pub(crate) fn each_batch(
         &self,
         stream: StreamId,
         segment: usize,
-        take: &mut dyn FnMut(arrow_array::RecordBatch) -> Result<(), Error>,
+        take: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let schema = self.schema(stream);
         let all: Vec<usize> = (0..schema.fields().len()).collect();

@@ -198,7 +198,8 @@ mod tests {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let variable_sets = sets.iter().map(|(with, all)| ((*with).to_owned(), names(all))).collect();
         let code = Evidence { variable_sets, ..Evidence::default() };
-        let report = RunReport { plan: PlanHash::new([0; 32]), stages: vec![], outputs: vec![], streams: vec![] };
+        let (plan, stages, outputs, streams) = (PlanHash::new([0; 32]), vec![], vec![], vec![]);
+        let report = RunReport { plan, stages, outputs, streams, asserts: vec![] };
         UpToDateSnapshot::new(vec![], vec![], &code, report, vec![]).unwrap()
     }
 

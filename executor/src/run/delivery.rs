@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
-use flowc_planner::plan::Plan;
+use flowc_planner::plan::{Plan, StreamId};
 use flowc_platform::lock;
 use flowc_sinks::{Finalized, Sink, SinkState, Transaction, Written};
 
@@ -57,8 +57,18 @@ impl<'a> Delivery<'a> {
 
     /// The tasks that may give rows of a sink, or columns that are passed on to it.
     pub(crate) fn tasks_of(&self, sink: usize, demand: &Demand) -> Vec<usize> {
+        self.tasks_behind(self.plan().sinks[sink].stream, demand)
+    }
+
+    /// The tasks that may give rows of a stage, or columns that are passed on to it.
+    pub(crate) fn tasks_of_stage(&self, stage: usize, demand: &Demand) -> Vec<usize> {
+        let outputs = self.plan().stages[stage].outputs.iter();
+        outputs.flat_map(|output| self.tasks_behind(output.stream, demand)).collect()
+    }
+
+    fn tasks_behind(&self, stream: StreamId, demand: &Demand) -> Vec<usize> {
         let plan = self.plan();
-        let streams = std::iter::successors(Some(plan.sinks[sink].stream), |&stream| row_origin(plan, stream));
+        let streams = std::iter::successors(Some(stream), |&stream| row_origin(plan, stream));
         let tasks = |stage: usize| {
             let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
             let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });

@@ -14,6 +14,7 @@ use crate::intake::clocks::{ClockColumn, clock_columns};
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
 use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
+use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
 use crate::run::world::World;
@@ -38,6 +39,8 @@ pub(crate) enum Job<'r> {
     Pass(Arc<Demanded<'r>>, Vec<usize>),
     /// A task is done, or has failed, as the pass found that it was part of.
     Task(Arc<Demanded<'r>>, usize),
+    /// Looks whether an assert has rows.
+    Assert(Arc<Scanned<'r>>, usize),
     /// Writes a sink beside its place.
     Sink(Arc<Scanned<'r>>, usize),
 }
@@ -54,6 +57,7 @@ pub(crate) enum Rank {
     EarlyTask,
     Demand,
     Task,
+    Assert,
     Sink,
     StartPrograms,
 }
@@ -70,6 +74,7 @@ impl schedule::Job for Job<'_> {
             Job::Early(..) => Rank::EarlyTask,
             Job::Demand => Rank::Demand,
             Job::Pass(..) | Job::Task(..) => Rank::Task,
+            Job::Assert(..) => Rank::Assert,
             Job::Sink(..) => Rank::Sink,
             Job::StartPrograms(..) => Rank::StartPrograms,
         }
@@ -95,6 +100,8 @@ pub(crate) struct Early<'r> {
 pub(crate) struct Scanned<'r> {
     /// What was asked for, but for what depends on sources that can't be read.
     pub selection: Arc<Selection>,
+    /// Which sinks may appear.
+    pub guards: Guards,
     /// All sources.
     pub world: World<'r>,
 }
@@ -134,6 +141,8 @@ pub(crate) struct Jobs<'r> {
     scanned: OnceLock<Arc<Scanned<'r>>>,
     /// The sinks that write files, each with its job.
     sinks: Mutex<Vec<(usize, JobId)>>,
+    /// The sinks that an assert keeps from appearing.
+    held: Mutex<Vec<usize>>,
 }
 
 /// What became of the jobs of a run.
@@ -169,6 +178,7 @@ impl<'r> Jobs<'r> {
             delivery,
             scanned: OnceLock::new(),
             sinks: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -181,7 +191,10 @@ impl<'r> Jobs<'r> {
         let sinks = self.sinks.into_inner().unwrap_or_else(PoisonError::into_inner);
         let failed: BTreeSet<JobId> = failures.iter().map(|(job, _)| *job).collect();
         let is_left = |(_, job): &&(usize, JobId)| !scheduler.is_done(*job) && !failed.contains(job);
-        let left = sinks.iter().filter(is_left).map(|(sink, _)| *sink).collect();
+        let left = sinks.iter().filter(is_left).map(|(sink, _)| *sink);
+        let held = self.held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left: BTreeSet<usize> = left.chain(held).collect();
+        let left = left.into_iter().collect();
         let failures = failures.into_iter().map(|(_, error)| error).collect();
         let Sources { inventory, unreadable, .. } = self.sources.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ended { scanned: self.scanned.into_inner(), failures, left, inventory, unreadable }
@@ -254,6 +267,11 @@ impl<'r> Jobs<'r> {
             }
             Job::Pass(demanded, pass) => self.pass(demanded, pass),
             Job::Task(demanded, task) => lock(&demanded.failed).remove(task).map_or(Ok(()), Err),
+            Job::Assert(scanned, stage) => self.run.check_assert(*stage, &scanned.world.outputs()),
+            Job::Sink(scanned, sink) if scanned.guards.hold(self.run, *sink) => {
+                lock(&self.held).push(*sink);
+                Ok(())
+            }
             Job::Sink(scanned, sink) => self.delivery.prepare(*sink, &scanned.world.outputs()),
         }
     }
@@ -266,6 +284,7 @@ impl<'r> Jobs<'r> {
             Job::Early(early, pass) => early.world.execution().described(&early.demand.tasks[pass[0]]),
             Job::Pass(demanded, pass) => demanded.described(pass[0]),
             Job::Task(demanded, task) => demanded.described(*task),
+            Job::Assert(_, stage) => format!("checking the assert `{}`", self.run.plan().stages[*stage].name),
             Job::Sink(_, sink) => self.delivery.described(*sink),
             Job::End(_) => "reading sources".to_owned(),
             Job::Demand => "running the pipeline".to_owned(),
@@ -356,7 +375,7 @@ impl<'r> Jobs<'r> {
     fn demand(&self, worker: &Worker<'_, Job<'r>>) -> Result<(), Error> {
         let run = self.run;
         let scanned = self.scanned()?;
-        let Scanned { selection, world } = scanned.as_ref();
+        let Scanned { selection, world, .. } = scanned.as_ref();
         let demand = demand(world.locator(), &run.stored, selection)?;
         run.secrets.check(&demand.tasks)?;
         run.underway.plan_tasks(&demand);
@@ -393,8 +412,14 @@ impl<'r> Jobs<'r> {
             pass.iter().map(of_task).collect()
         };
         let jobs = add_passes(demand, add_pass);
+        let mut asserts: BTreeMap<usize, JobId> = BTreeMap::new();
+        for (stage, _) in scanned.selection.asserts(self.run.plan()) {
+            let after = chosen(&jobs, &self.delivery.tasks_of_stage(stage, demand));
+            asserts.insert(stage, worker.add(Job::Assert(Arc::clone(scanned), stage), &after));
+        }
         for sink in sinks {
-            let after = chosen(&jobs, &self.delivery.tasks_of(sink, demand));
+            let mut after = chosen(&jobs, &self.delivery.tasks_of(sink, demand));
+            after.extend(scanned.guards.of(sink).iter().filter_map(|stage| asserts.get(stage)));
             let job = worker.add(Job::Sink(Arc::clone(scanned), sink), &after);
             lock(&self.sinks).push((sink, job));
         }
@@ -415,9 +440,9 @@ impl<'r> Jobs<'r> {
         notices::tell(&notices::notices(plan, &inventory, &selection), run.observer);
         selection.give_up(plan, &unreadable).into_iter().for_each(|sink| self.delivery.tell_left(sink));
         let world = World::of_all(run, inventory, LookupCache::of_last_run(run.store, &run.planned.texts[0]))?;
-        let selection = Arc::new(selection);
+        let (guards, selection) = (Guards::new(run, &selection), Arc::new(selection));
         run.underway.found(&selection, &world.inventory, &world.datasets);
-        Ok(Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, world }))))
+        Ok(Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, guards, world }))))
     }
 
     /// Runs the tasks of a pass, and counts them.

@@ -2,6 +2,7 @@
 //!
 //! May use every other room.
 
+pub(crate) mod asserts;
 pub(crate) mod context;
 mod delivery;
 mod execution;
@@ -20,6 +21,7 @@ use flowc_sources::SourceError;
 
 use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::inventory::{Inventory, Unreadable, forget_changed};
+use crate::intake::notices;
 use crate::intake::scan::FileIndex;
 use crate::outputs::path_conflicts;
 use crate::run::context::{Run, RunContext};
@@ -157,7 +159,9 @@ impl<'r> Ran<'r> {
     /// Makes the sinks appear that were written; tells of stages that failed and of sinks that were left. Where a failure ends the
     /// run no sink appears: which ones were written by then is chance.
     fn commit(self) -> Result<Committed<'r>, Vec<Error>> {
-        let Self { run, delivery, scanned, failures, left, unreadable } = self;
+        let Self { run, delivery, scanned, mut failures, left, unreadable } = self;
+        failures.extend(run.failed_asserts());
+        notices::tell(&run.assert_notices(), run.observer);
         let is_ended = !failures.is_empty() && !run.request.keep_going;
         let committed = if is_ended { Ok(()) } else { delivery.commit_all(&scanned.world.outputs()) };
         failures.iter().for_each(|error| run.tell_failed(error));
@@ -178,7 +182,7 @@ impl Committed<'_> {
     /// Prints what goes to standard output, and keeps what the next run needs to know of this one.
     fn finish(self) -> Result<RunReport, Error> {
         let Self { run, delivery, scanned } = self;
-        let Scanned { selection, world } = scanned.as_ref();
+        let Scanned { selection, world, .. } = scanned.as_ref();
         let outputs = world.outputs();
         delivery.print(selection, &outputs)?;
         let report = run.underway.report(&world.store)?;

@@ -154,6 +154,7 @@ impl Underway {
             stages: stages.collect::<Result<_, _>>()?,
             outputs: counted.outputs.values().cloned().collect(),
             streams: stream_reports(plan, &datasets),
+            asserts: counted.asserts.values().map(|checked| checked.report.clone()).collect(),
         })
     }
 

@@ -42,8 +42,10 @@ impl Run<'_> {
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
             let unread = selection.unread(self.plan(), self.request.stages()).map(notices::unread_stage);
-            let told = unread.chain(notices::notices(self.plan(), inventory, selection)).collect();
-            if let Some(standstill) = UpToDateSnapshot::new(read, evidence, &self.planned.evidence, report, told) {
+            let told = unread.chain(notices::notices(self.plan(), inventory, selection)).chain(self.assert_notices());
+            if let Some(standstill) =
+                UpToDateSnapshot::new(read, evidence, &self.planned.evidence, report, told.collect())
+            {
                 let has = |is_so: fn(&Stage) -> bool| self.plan().stages.iter().any(is_so);
                 let has_programs = has(|stage| stage.code.program().is_some());
                 let standstill = if has_programs { standstill.with_programs() } else { standstill };

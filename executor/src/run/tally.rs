@@ -8,6 +8,7 @@ use flowc_planner::key::RowsKey;
 use flowc_platform::lock;
 
 use crate::chain::Ran;
+use crate::run::asserts::Checked;
 use crate::{OutputReport, Reason};
 
 /// Whether a stage was called for a task.
@@ -50,6 +51,8 @@ pub(crate) struct Counted {
     pub reasons: BTreeMap<usize, Vec<Reason>>,
     /// What sinks hold that stand, by their index.
     pub outputs: BTreeMap<usize, OutputReport>,
+    /// Asserts that were checked, by their stages.
+    pub asserts: BTreeMap<usize, Checked>,
     /// Per stage, lines of its log: segment, level, message.
     pub logs: BTreeMap<usize, Vec<(usize, String, String)>>,
 }

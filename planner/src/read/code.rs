@@ -97,14 +97,14 @@ pub(super) const NODES: [&str; KINDS.len()] = {
     names
 };
 
-/// What a stage runs, and the value that says so. `known` are the nodes that a stage may have.
+/// What a stage runs, and the value that says so. `known` are the nodes that it may have.
 pub(super) fn read<'a>(
     node: &'a Node,
     stage: &str,
     known: Children,
     problems: &mut Problems,
 ) -> Option<(Code, &'a Arg)> {
-    let is_code = |child: &&Node| NODES.contains(&child.name.as_str());
+    let is_code = |child: &&Node| NODES.contains(&child.name.as_str()) && known.has(&child.name);
     let codes: Vec<&Node> = node.children.iter().flatten().filter(is_code).collect();
     if let [first, second, ..] = codes[..]
         && first.name != second.name
@@ -116,7 +116,7 @@ pub(super) fn read<'a>(
     let Some(child) = codes.first() else {
         if !form::is_misspelt(node, known, &NODES) {
             let place = node.args.first().map_or(node.place, |arg| arg.place);
-            let examples = either(KINDS.iter().map(|kind| kind.example));
+            let examples = either(KINDS.iter().filter(|kind| known.has(kind.node)).map(|kind| kind.example));
             problems.at(place, StageProblem::NoCode { stage: stage.to_owned(), examples });
         }
         return None;

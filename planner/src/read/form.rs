@@ -34,6 +34,12 @@ pub(crate) enum Children {
 }
 
 impl Children {
+    /// Whether one of this name may be there.
+    pub(crate) fn has(self, name: &str) -> bool {
+        let (once, many) = self.known();
+        once.contains(&name) || many.contains(&name)
+    }
+
     /// Those that may be there at most once, and those that may be repeated.
     fn known(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {

@@ -51,9 +51,10 @@ impl Pipeline {
             match node.name.as_str() {
                 "source" => pipeline.sources.extend(SourceDecl::read(&node, &mut streams, problems)),
                 "stage" => pipeline.stages.extend(StageDecl::read(node, &mut streams, problems)),
+                "assert" => pipeline.stages.extend(StageDecl::read_assert(node, &mut streams, problems)),
                 "sink" => pipeline.sinks.extend(SinkDecl::read(&node, &mut sinks, problems)),
                 _ => {
-                    let known = ["source", "stage", "sink", "param", "include", "foreach"];
+                    let known = ["source", "stage", "assert", "sink", "param", "include", "foreach"];
                     problems.at(node.place, form::unknown_node(&node, "a pipeline", &known));
                 }
             }

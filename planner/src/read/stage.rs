@@ -1,11 +1,11 @@
-//! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`.
+//! `stage "words" { in "orders"; std "tokenize@1"; config { ... } }`, and `assert "paid" { in "orders"; sql "SELECT ..." }`.
 
 use std::collections::BTreeMap;
 
 use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
-use crate::plan::{Cache, Code, Isolate, Limits, SecretSource, Serialization};
+use crate::plan::{Cache, Code, Isolate, Limits, OnFailure, SecretSource, Serialization};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
 use crate::statement::{self, SQL};
@@ -25,6 +25,14 @@ const FORM: Form = Form {
     children: Children::OnceAndMany(&ONCE, &MANY),
 };
 
+/// The node of an assert that says what follows if a row breaks its rule.
+const ON_FAILURE: &str = "on-failure";
+const ASSERT: Form = Form {
+    takes: Takes::One("assert \"positive\" { in \"orders\"; sql \"SELECT * FROM orders WHERE amount <= 0\" }"),
+    props: &[],
+    children: Children::OnceAndMany(&[SQL, ON_FAILURE, "config", "isolate", "timeout", "memory"], &["in"]),
+};
+
 /// A stage, as declared.
 #[derive(Debug)]
 pub(crate) struct StageDecl {
@@ -42,6 +50,8 @@ pub(crate) struct StageDecl {
     /// Where the text says what batches are made of, if it does.
     pub(crate) serialization: Option<Place>,
     pub(crate) secrets: BTreeMap<String, SecretSource>,
+    /// Of an assert: what follows if it has rows.
+    pub(crate) asserts: Option<OnFailure>,
 }
 
 /// A stream that a stage reads, by name.
@@ -59,12 +69,23 @@ pub(crate) struct Wire {
 }
 
 impl StageDecl {
-    pub(super) fn read(mut node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
         FORM.check(&node, "a stage", problems);
+        Self::read_form(node, &FORM, taken, problems)
+    }
+
+    /// An assert: a stage whose rows break a rule.
+    pub(super) fn read_assert(node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+        ASSERT.check(&node, "an assert", problems);
+        let asserts = Some(on_failure(&node, problems));
+        Some(Self { asserts, ..Self::read_form(node, &ASSERT, taken, problems)? })
+    }
+
+    fn read_form(mut node: Node, form: &Form, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
         let name = super::name(&node, taken, problems);
         let label = name.as_ref().map_or("?", |name| &name.text);
         let mut inputs = wires(&node, problems);
-        let read = code::read(&node, label, FORM.children, problems);
+        let read = code::read(&node, label, form.children, problems);
         let statement = read.as_ref().filter(|(code, _)| matches!(code, Code::Sql { .. })).map(|(_, arg)| arg.place);
         // A file of its own is no place in the text of the stage.
         let named = node.child(SQL).filter(|child| statement.is_some_and(|place| place.file != child.place.file));
@@ -84,7 +105,8 @@ impl StageDecl {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        Some(Self { name: name?, inputs, code, statement, config, limits, isolation, serialization, secrets })
+        let name = name?;
+        Some(Self { name, inputs, code, statement, config, limits, isolation, serialization, secrets, asserts: None })
     }
 
     /// The part of the stage's statement that a problem names by this path.
@@ -137,6 +159,15 @@ fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let cpus = cpus(node, problems);
     let serialization = serialization(node, problems);
     Limits { isolate, cache, timeout_ms, memory, cpus, serialization }
+}
+
+fn on_failure(node: &Node, problems: &mut Problems) -> OnFailure {
+    let read = form::child_string(node, ON_FAILURE, "on-failure \"warn\"", problems);
+    let Some((name, arg)) = read else { return OnFailure::default() };
+    OnFailure::named(name).unwrap_or_else(|| {
+        form::bad_value(ON_FAILURE, arg, "\"fail\", \"warn\" or \"stream\"", problems);
+        OnFailure::default()
+    })
 }
 
 fn cache(node: &Node, problems: &mut Problems) -> Cache {

@@ -56,6 +56,7 @@ fn stage_lines(plan: &Plan, stage: &Stage, lines: &mut Vec<String>) {
     let (digest, purity) = (stage.digest.short(), words::purity(stage.purity));
     let without = stage.runner.get("without").map_or_else(String::new, |missing| format!(" (without {missing})"));
     lines.push(format!("    {}  {}  {digest}  {purity}{without}", stage.name, stage.code));
+    lines.extend(stage.asserts.map(|follows| format!("        assert: {}", words::on_failure(follows))));
     let empty = stage.config.as_object().is_some_and(serde_json::Map::is_empty);
     if !empty {
         lines.push(format!("        config {}", crate::key::canonical_json(&stage.config)));

@@ -4,7 +4,8 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, OnFailure, Position, Purity, SinkSpec, SourceSpec,
+    Target,
 };
 
 /// Where a source reads from.
@@ -48,6 +49,15 @@ pub(super) fn target(target: &Target) -> String {
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
+    }
+}
+
+/// What follows if an assert has rows.
+pub(super) fn on_failure(follows: OnFailure) -> &'static str {
+    match follows {
+        OnFailure::Fail => "rows fail the run",
+        OnFailure::Warn => "the run warns of rows",
+        OnFailure::Stream => "rows are a stream",
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Arg, Node};
 use crate::diagnostic::{Problems, SyntaxProblem};
 
 /// Nodes of a pipeline that may follow another on its line.
-const NODES: [&str; 21] = [
+const NODES: [&str; 23] = [
     "files",
     "format",
     "compression",
@@ -26,6 +26,8 @@ const NODES: [&str; 21] = [
     "partition-by",
     "source",
     "stage",
+    "assert",
+    "on-failure",
     "sink",
 ];
 
