@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Class, Isolate, Plan, Producer, Stage};
+use crate::plan::{Class, Code, Isolate, Plan, Producer, Stage};
 
 /// Adjacent stages that are executed together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,7 +243,7 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
     let by = producer.limits.isolate.max(reader.limits.isolate);
     if by != Isolate::No {
         Some(Boundary::Isolated { by })
-    } else if producer.code.runner() != reader.code.runner() {
+    } else if !can_meet(&producer.code, &reader.code) {
         Some(Boundary::OtherRunner { stage })
     } else if let Some(cause) = own_process(producer, reader) {
         Some(Boundary::OtherProcess { stage, cause })
@@ -254,6 +254,11 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
     } else {
         None
     }
+}
+
+/// Whether what runs one code can hand batches to what runs the other.
+fn can_meet(above: &Code, below: &Code) -> bool {
+    above.runner() == below.runner() || (above.is_in_process() && below.is_in_process())
 }
 
 /// The plan's stages in units. A unit comes after all units whose streams it reads.

@@ -1,7 +1,7 @@
 //! Which stages of a chain run in one instance.
 //!
-//! In flowc's process each stage has its own, and batches pass by handle. Where they would travel, neighbours share one, so that
-//! batches pass between them out there (`docs/flight-protocol.md`, Chains).
+//! In flowc's process each stage has its own, and batches pass by handle. Where they would travel, to a program or to a GPU, neighbours
+//! share one, so that batches pass between them out there (`docs/flight-protocol.md`, Chains).
 
 use std::ops::Range;
 
@@ -32,9 +32,10 @@ pub fn fused_groups(
     groups.into_iter().flat_map(|group| without_passing_ends(plan, chain, group)).collect()
 }
 
-/// Whether a stage can share the instance of the one above it. As they are of one unit, their runners are the same.
+/// Whether a stage can share the instance of the one above it. Those of a unit run alike, but for kernels and components.
 fn can_follow(above: &Stage, below: &Stage) -> bool {
-    is_straight(above)
+    above.code.runner() == below.code.runner()
+        && is_straight(above)
         && is_straight(below)
         && below.inputs.len() == 1
         && above.limits.serialization == below.limits.serialization

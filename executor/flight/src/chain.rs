@@ -4,23 +4,13 @@
 //! first stage's input that any of them reads, and the columns of the last one's output that any of them wrote. The rest
 //! stays here and is attached, as for a single stage.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{Schema, SchemaRef};
-use flowc_planner::plan::{Limits, OutputColumn, Rows};
-use flowc_runner::{InputPort, Invocation, OutputPort, Secrets};
+use flowc_planner::plan::{OutputColumn, Rows};
+use flowc_runner::{Invocation, Lineage, Origin};
 
 use crate::wire::{OpeningStep, WireFrameColumn, WireSchema, WireSecrets};
-
-/// Where a column of a stream within the chain comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// A column of the first stage's main input.
-    Input(usize),
-    /// A column that a stage of the chain writes, by the stage's place in the chain.
-    Written { step: usize, column: usize },
-}
 
 /// What a stage of a chain does, as its program is told.
 #[derive(Debug)]
@@ -61,31 +51,9 @@ impl Chain {
     /// # Panics
     /// If there is no stage, or the first of several has no input: the planner makes no such chains.
     pub(crate) fn new(stages: &[Invocation]) -> Self {
-        let (first, last) = (&stages[0], &stages[stages.len() - 1]);
-        let main = first.main_input.expect("a chain starts with an input");
-        let streams = places(stages, first.inputs[main].schema.fields().len());
-        let frames = frames(stages, &streams);
-        let steps = (0..stages.len()).map(|step| ChainStep::new(&stages[step], step, &streams, &frames)).collect();
-        let mut inputs = first.inputs.to_vec();
-        let reads = frames[0].iter().filter_map(|place| match place {
-            Place::Input(column) => Some(*column),
-            Place::Written { .. } => None,
-        });
-        inputs[main] = InputPort { schema: inputs[main].schema.clone(), reads: reads.collect() };
-        let origin = |place: &Place| match place {
-            Place::Input(column) => OutputColumn::Passed { column: *column },
-            Place::Written { .. } => OutputColumn::Written,
-        };
-        let output = OutputPort {
-            rows: overall(stages.iter().map(|stage| stage.outputs[0].rows), main),
-            columns: streams[stages.len()].iter().map(origin).collect(),
-            ..last.outputs[0].clone()
-        };
-        // Each step has secrets of its own.
-        let (secrets, limits) = (Secrets::default(), limits(stages));
-        let (inputs, outputs) = (inputs.into(), Arc::new([output]));
-        let invocation = Invocation { inputs, outputs, limits, secrets, ..first.clone() };
-        Self { invocation, steps }
+        let lineage = Lineage::of(stages);
+        let steps = (0..stages.len()).map(|step| ChainStep::new(&stages[step], step, &lineage)).collect();
+        Self { invocation: lineage.invocation(stages), steps }
     }
 
     /// As the program is told of it, which knows the stages by these names.
@@ -95,24 +63,24 @@ impl Chain {
 }
 
 impl ChainStep {
-    fn new(stage: &Invocation, step: usize, streams: &[Vec<Place>], frames: &[Vec<Place>]) -> Self {
+    fn new(stage: &Invocation, step: usize, Lineage { streams, live }: &Lineage) -> Self {
         let main = stage.main_input.unwrap_or(0);
         let (input, output) = (&stage.inputs[main], &stage.outputs[0]);
-        let at = |frame: &[Place], place: Place| frame.iter().position(|other| *other == place).unwrap_or_default();
-        let column = |place: &Place| match *place {
-            Place::Written { step: writer, column } if writer == step => LiveColumn::Written(column),
-            other => LiveColumn::Kept(at(&frames[step], other)),
+        let at = |origin: Origin| live[step].iter().position(|other| *other == origin).unwrap_or_default();
+        let column = |origin: &Origin| match *origin {
+            Origin::Written { step: writer, column } if writer == step => LiveColumn::Written(column),
+            other => LiveColumn::Kept(at(other)),
         };
         let fields = output.columns.iter().zip(output.schema.fields());
         let written = fields.filter(|(origin, _)| **origin == OutputColumn::Written).map(|(_, field)| field.clone());
-        let reads = input.reads.iter().map(|&column| at(&frames[step], streams[step][column])).collect();
+        let reads = input.reads.iter().map(|&column| at(streams[step][column])).collect();
         let fields: Vec<_> = input.reads.iter().map(|&column| input.schema.fields()[column].clone()).collect();
         Self {
             reads,
             input: Arc::new(Schema::new(fields)),
             rows: output.rows,
             written: Arc::new(Schema::new(written.collect::<Vec<_>>())),
-            frame: frames[step + 1].iter().map(column).collect(),
+            frame: live[step + 1].iter().map(column).collect(),
         }
     }
 
@@ -137,57 +105,12 @@ impl ChainStep {
     }
 }
 
-/// Where the columns of each stream come from: of the first stage's input, then of each stage's output.
-fn places(stages: &[Invocation], width: usize) -> Vec<Vec<Place>> {
-    let mut streams: Vec<Vec<Place>> = vec![(0..width).map(Place::Input).collect()];
-    for (step, stage) in stages.iter().enumerate() {
-        let above = &streams[step];
-        let mut written = 0..;
-        let place = |origin: &OutputColumn| match *origin {
-            OutputColumn::Passed { column } => above[column],
-            OutputColumn::Written => Place::Written { step, column: written.next().unwrap_or_default() },
-        };
-        streams.push(stage.outputs[0].columns.iter().map(place).collect());
-    }
-    streams
-}
-
-/// The columns that must be there before each stage, and after the last one: those that something later needs. In order.
-fn frames(stages: &[Invocation], streams: &[Vec<Place>]) -> Vec<Vec<Place>> {
-    let sent = streams[stages.len()].iter().copied().filter(|place| matches!(place, Place::Written { .. }));
-    // What is sent is in the order of the output's columns.
-    let mut frames = vec![sent.collect::<Vec<_>>()];
-    for (step, stage) in stages.iter().enumerate().rev() {
-        let kept =
-            frames[0].iter().copied().filter(|p| !matches!(p, Place::Written { step: writer, .. } if *writer == step));
-        let read = stage.inputs[stage.main_input.unwrap_or(0)].reads.iter().map(|&column| streams[step][column]);
-        let needed: BTreeSet<Place> = kept.chain(read).collect();
-        frames.insert(0, needed.into_iter().collect());
-    }
-    frames
-}
-
-/// What is held here may be any stage's. Time is measured where each has its own.
-fn limits(stages: &[Invocation]) -> Limits {
-    let memory = stages.iter().map(|stage| stage.limits.memory);
-    let memory = memory.reduce(|one, other| Some(one?.max(other?))).flatten();
-    Limits { memory, timeout_ms: None, ..stages[0].limits.clone() }
-}
-
-/// What becomes of an input's rows in total, where stages do this to them one after the other.
-pub(crate) fn overall(rows: impl Iterator<Item = Rows>, input: usize) -> Rows {
-    rows.fold(Rows::Same { input }, |so_far, next| match (so_far, next) {
-        (Rows::New, _) | (_, Rows::New) => Rows::New,
-        (Rows::Same { .. }, Rows::Same { .. }) => Rows::Same { input },
-        _ => Rows::Subset { input },
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use arrow_schema::{DataType, Field};
     use flowc_planner::key::{Phase, StageDigest};
     use flowc_planner::plan::Limits;
+    use flowc_runner::{InputPort, OutputPort, Secrets};
 
     use super::*;
 

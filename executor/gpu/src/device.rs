@@ -1,11 +1,13 @@
-//! A device, as the runner uses it: it compiles modules, and runs them over buffers.
+//! A device, as the runner uses it: it compiles modules, holds buffers, and runs modules over them.
 //!
-//! The seam is small, so that tests can put a device in its place that fails.
+//! The seam is small, so that tests can put a device in its place that fails, or one that counts.
 
+use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flowc_kernel::Build;
+use flowc_kernel::Shader;
 
 /// What goes wrong on a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +27,9 @@ pub(crate) enum DeviceFault {
 pub(crate) enum Filling<'a> {
     /// These bytes: a whole number of words.
     Bytes(&'a [u8]),
-    /// So many bytes, all zero; they are given back.
+    /// So many bytes, all zero.
     Zeros(u64),
-    /// So many bytes, all ones; they are given back.
+    /// So many bytes, all ones.
     Ones(u64),
 }
 
@@ -40,14 +42,8 @@ impl Filling<'_> {
     }
 }
 
-/// A module over some buffers.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Dispatch<'a> {
-    /// By the number of their binding.
-    pub(crate) buffers: &'a [Filling<'a>],
-    pub(crate) groups: u32,
-    pub(crate) timeout: Option<Duration>,
-}
+/// A buffer on a device, of the device's own type. It is there as long as this or a copy of it is.
+pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
 /// A device.
 pub(crate) trait Device: Send + Sync {
@@ -55,14 +51,66 @@ pub(crate) trait Device: Send + Sync {
     ///
     /// # Errors
     /// If the driver does not compile it, or not in time.
-    fn compile(&self, build: &Arc<Build>) -> Result<Arc<dyn Program>, DeviceFault>;
+    fn compile(&self, shader: &Arc<Shader>) -> Result<Arc<dyn Program>, DeviceFault>;
+
+    /// Makes a buffer of exactly the size that a module is to see.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault>;
+
+    /// Waits until all that was started before is done, and gives what is in some buffers.
+    ///
+    /// # Errors
+    /// If the device fails, or takes longer.
+    fn read(&self, buffers: &[Held], timeout: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault>;
 }
 
 /// A module that is ready to run.
 pub(crate) trait Program: Send + Sync {
-    /// Runs it, and gives the buffers that are given back, in order.
+    /// Starts it over some buffers, by the number of their binding, after all that was started before.
     ///
     /// # Errors
     /// If the device fails.
-    fn run(&self, dispatch: &Dispatch<'_>) -> Result<Vec<Vec<u8>>, DeviceFault>;
+    fn start(&self, buffers: &[Held], groups: [u32; 2]) -> Result<(), DeviceFault>;
+}
+
+/// Bytes that went to a device and came back.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
+impl Traffic {
+    /// Makes a buffer, and counts what is sent for it.
+    ///
+    /// # Errors
+    /// Those of [`Device::fill`].
+    pub(crate) fn fill(&self, device: &dyn Device, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
+        if !matches!(filling, Filling::Zeros(_)) {
+            self.up.fetch_add(filling.bytes(), Ordering::Relaxed);
+        }
+        device.fill(filling)
+    }
+
+    /// Reads buffers, and counts what comes.
+    ///
+    /// # Errors
+    /// Those of [`Device::read`].
+    pub(crate) fn read(
+        &self,
+        device: &dyn Device,
+        buffers: &[Held],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        let results = device.read(buffers, timeout)?;
+        self.down.fetch_add(results.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
+        Ok(results)
+    }
+
+    /// Bytes that went up, and that came down.
+    pub(crate) fn bytes(&self) -> [u64; 2] {
+        [&self.up, &self.down].map(|bytes| bytes.load(Ordering::Relaxed))
+    }
 }

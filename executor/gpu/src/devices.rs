@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
 
-use flowc_kernel::Build;
+use flowc_kernel::Shader;
 use flowc_runner::Outlet;
 
 use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
-use crate::device::{Device, DeviceFault, Program};
+use crate::device::{Device, DeviceFault, Program, Traffic};
 use crate::vulkan;
 
 /// Blocks that are on the device at once: one is filled, one runs, one is read.
@@ -28,6 +28,8 @@ pub(crate) struct Devices {
     admission: Admission,
     /// Builds whose results were found not to depend on how rows are grouped.
     compared: Mutex<HashSet<[u8; 32]>>,
+    /// All that went to the device and came back.
+    pub(crate) traffic: Traffic,
     warned: Once,
 }
 
@@ -42,11 +44,12 @@ struct State {
     refused: HashMap<[u8; 32], DeviceFault>,
 }
 
-/// A program on a device.
+/// Programs on a device.
 pub(crate) struct Ready {
-    pub(crate) program: Arc<dyn Program>,
+    pub(crate) device: Arc<dyn Device>,
+    pub(crate) programs: Vec<Arc<dyn Program>>,
     /// The number of the device.
-    pub(crate) device: u64,
+    pub(crate) number: u64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,8 +63,8 @@ impl Devices {
 
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
-        let (state, admission, compared) = Default::default();
-        Self { adapters, open, state, admission, compared, warned: Once::new() }
+        let (state, admission, compared, traffic) = Default::default();
+        Self { adapters, open, state, admission, compared, traffic, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.
@@ -98,37 +101,27 @@ impl Devices {
         }
     }
 
-    /// A program, compiled where the device has not compiled it.
+    /// Programs of one device, compiled where it has not compiled them. Each module has a key.
     ///
     /// # Errors
-    /// If no device can be opened, or the driver does not compile it.
-    pub(crate) fn ready(&self, key: &[u8; 32], build: &Arc<Build>) -> Result<Ready, DeviceFault> {
-        let adapter = self.adapter().map_err(DeviceFault::Refused)?;
+    /// If no device can be opened, or the driver does not compile the module of the number that is given.
+    pub(crate) fn ready(&self, shaders: &[([u8; 32], Arc<Shader>)]) -> Result<Ready, (usize, DeviceFault)> {
+        let adapter = self.adapter().map_err(|why| (0, DeviceFault::Refused(why)))?;
         let mut state = lock(&self.state);
-        if let Some(fault) = state.refused.get(key) {
-            return Err(fault.clone());
-        }
-        if let Some(program) = state.programs.get(key) {
-            return Ok(Ready { program: Arc::clone(program), device: state.number });
+        let refused = |(number, (key, _)): (usize, &([u8; 32], _))| Some((number, state.refused.get(key)?.clone()));
+        if let Some(refused) = shaders.iter().enumerate().find_map(refused) {
+            return Err(refused);
         }
         let device = match &state.opened {
             Some(device) => Arc::clone(device),
-            None => Arc::clone(state.opened.insert((self.open)(&adapter)?)),
+            None => Arc::clone(state.opened.insert((self.open)(&adapter).map_err(|fault| (0, fault))?)),
         };
-        match device.compile(build) {
-            Ok(program) => {
-                state.programs.insert(*key, Arc::clone(&program));
-                Ok(Ready { program, device: state.number })
-            }
-            Err(fault) => {
-                if matches!(fault, DeviceFault::Timeout | DeviceFault::Refused(_)) {
-                    state.refused.insert(*key, fault.clone());
-                }
-                // A driver that failed to compile may have left the device in any state.
-                state.close();
-                Err(fault)
-            }
-        }
+        let programs = shaders
+            .iter()
+            .enumerate()
+            .map(|(number, (key, shader))| state.program(&*device, key, shader).map_err(|fault| (number, fault)));
+        let programs = programs.collect::<Result<_, _>>()?;
+        Ok(Ready { device, programs, number: state.number })
     }
 
     /// Gives up a device that was lost, so that another one is opened.
@@ -156,6 +149,31 @@ impl Devices {
 }
 
 impl State {
+    fn program(
+        &mut self,
+        device: &dyn Device,
+        key: &[u8; 32],
+        shader: &Arc<Shader>,
+    ) -> Result<Arc<dyn Program>, DeviceFault> {
+        if let Some(program) = self.programs.get(key) {
+            return Ok(Arc::clone(program));
+        }
+        match device.compile(shader) {
+            Ok(program) => {
+                self.programs.insert(*key, Arc::clone(&program));
+                Ok(program)
+            }
+            Err(fault) => {
+                if matches!(fault, DeviceFault::Timeout | DeviceFault::Refused(_)) {
+                    self.refused.insert(*key, fault.clone());
+                }
+                // A driver that failed to compile may have left the device in any state.
+                self.close();
+                Err(fault)
+            }
+        }
+    }
+
     fn close(&mut self) {
         self.opened = None;
         self.programs.clear();

@@ -1,46 +1,41 @@
-//! A running kernel: batches are put together to blocks, and what comes of these is cut as the batches were.
+//! Running kernels: batches are put together to blocks, and what comes of these is cut as the batches were.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::{Array, ArrayRef};
-use arrow_schema::Schema;
-use flowc_kernel::Build;
-use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::{Class, OutputColumn};
-use flowc_planner::quantity::size;
-use flowc_runner::{Batch, Instance, Invocation, Outlet, OutputPort, Selection, StageError, StageFault};
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+use flowc_planner::plan::OutputColumn;
+use flowc_runner::{
+    Batch, Edge, EdgeObserver, Instance, Invocation, Lineage, Origin, Outlet, OutputPort, Selection, StageError,
+    StageFault, open_stages,
+};
 
-use crate::adapter::{Adapter, Sort};
-use crate::block::{Block, BlockFault, Made, Work};
 use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::kind::Known;
+use crate::prepared::Prepared;
+use crate::work::{Block, BlockFault, Failed, Made, Step, Work};
 
-/// Bytes of a block, of what the kernel reads.
+/// Bytes of a block, of what kernels read.
 const BLOCK_BYTES: u64 = 16 << 20;
 
 /// Rows of a block.
 const BLOCK_ROWS: usize = 1 << 20;
 
-/// Iterations of an invocation where the driver has no limit of its own.
-const ITERATIONS: u32 = 1 << 26;
-
-/// Bytes of the largest variable of an invocation on CPU drivers, which compile larger ones for minutes.
-const LARGEST_ON_CPU: u32 = 1024;
-
-/// A running kernel.
-pub(crate) struct KernelInstance {
-    stage: Arc<str>,
+/// Kernels that run over the same blocks.
+struct KernelInstance {
     work: Work,
     outputs: Arc<[OutputPort]>,
     outlet: Box<dyn Outlet>,
+    /// Hear of all kernels but the last.
+    between: Vec<Box<dyn EdgeObserver>>,
     /// What was pushed and has not run.
     batches: Vec<Batch>,
     rows: usize,
     bytes: u64,
-    /// The number of the first row of these.
-    first: u64,
+    /// Of each kernel, the number of the first row that has not run.
+    firsts: Vec<u64>,
     clock: Clock,
 }
 
@@ -64,38 +59,109 @@ impl Clock {
     }
 }
 
+/// Opens adjacent kernels. Those that rows go through one by one share blocks; others are handed what comes of the blocks before.
+///
+/// # Errors
+/// If a kernel can't run on the adapter.
+pub(crate) fn open(
+    known: &[Option<Arc<Known>>],
+    devices: &Arc<Devices>,
+    stages: &[Invocation],
+    between: Vec<Box<dyn EdgeObserver>>,
+    mut outlet: Box<dyn Outlet>,
+) -> Result<Box<dyn Instance>, StageError> {
+    let failed = |stage: &Invocation, message: String| {
+        StageError::new(&*stage.stage, StageFault::Problem { message, config_path: None })
+    };
+    let adapter = devices.adapter().map_err(|message| failed(&stages[0], message))?;
+    devices.warn_of_cpu(&adapter, &mut *outlet);
+    let prepared = stages.iter().zip(known).map(|(stage, known)| {
+        let known =
+            known.as_ref().ok_or_else(|| failed(stage, format!("there is no kernel {}", stage.digest.short())))?;
+        Prepared::new(known, &adapter, stage).map_err(|message| failed(stage, message))
+    });
+    let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
+    let groups = groups(stages, &prepared);
+    let (mut prepared, mut between) = (prepared.into_iter(), between.into_iter());
+    let mut start = 0;
+    let mut parts: Vec<_> = groups
+        .iter()
+        .map(|&length| {
+            let stages = &stages[start..start + length];
+            start += length;
+            let work = work(devices, adapter.clone(), stages, prepared.by_ref().take(length));
+            let within: Vec<_> = between.by_ref().take(length - 1).collect();
+            (Some((stages, work, within)), between.next())
+        })
+        .collect();
+    let mut taken: Vec<_> = parts.iter_mut().map(|(_, observer)| observer.take()).collect();
+    open_stages(
+        groups.len(),
+        outlet,
+        |number, outlet| {
+            let (stages, work, between) = parts[number].0.take().expect("a group is opened once");
+            Ok(Box::new(KernelInstance::new(stages, work, between, outlet)) as _)
+        },
+        |number| Edge { port: 0, observer: taken[number].take().expect("each stage but the last has an observer") },
+    )
+}
+
+/// How many kernels share blocks, group by group. Rows go through them one by one, in whatever pieces; time is measured where each has its
+/// own; and what may be no value comes back, to be checked.
+fn groups(stages: &[Invocation], prepared: &[Prepared]) -> Vec<usize> {
+    let is_free = |place: usize| prepared[place].is_row_wise() && stages[place].limits.timeout_ms.is_none();
+    let mut groups = vec![1];
+    for place in 1..stages.len() {
+        let shares = is_free(place - 1) && is_free(place) && prepared[place - 1].is_always_valid();
+        match groups.last_mut() {
+            Some(group) if shares => *group += 1,
+            _ => groups.push(1),
+        }
+    }
+    groups
+}
+
+/// Kernels of a group, with where their columns come from.
+fn work(
+    devices: &Arc<Devices>,
+    adapter: crate::adapter::Adapter,
+    stages: &[Invocation],
+    prepared: impl Iterator<Item = Prepared>,
+) -> Work {
+    let lineage = Lineage::of(stages);
+    let steps = stages.iter().zip(prepared).enumerate().map(|(number, (stage, prepared))| {
+        let Prepared { bound, names, build, key, config } = prepared;
+        let reads = bound.reads.iter().map(|column| lineage.streams[number][*column]).collect();
+        let live = lineage.live[number + 1].clone();
+        Step { stage: stage.stage.clone(), bound, names, reads, live, build, key, config }
+    });
+    let reads = lineage.live[0].iter().filter_map(|origin| match origin {
+        Origin::Input(column) => Some(*column),
+        Origin::Written { .. } => None,
+    });
+    Work::new(Arc::clone(devices), adapter, steps.collect(), reads.collect())
+}
+
 impl KernelInstance {
-    pub(crate) fn open(
-        known: Option<&Known>,
-        devices: &Arc<Devices>,
-        invocation: &Invocation,
-        mut outlet: Box<dyn Outlet>,
-    ) -> Result<Self, StageFault> {
-        let problem = |message: String| StageFault::Problem { message, config_path: None };
-        let known = known.ok_or_else(|| problem(format!("there is no kernel {}", invocation.digest.short())))?;
-        let adapter = devices.adapter().map_err(problem)?;
-        devices.warn_of_cpu(&adapter, &mut *outlet);
-        let work = work(known, devices, adapter, invocation).map_err(problem)?;
-        Ok(Self {
-            stage: invocation.stage.clone(),
+    fn new(stages: &[Invocation], work: Work, between: Vec<Box<dyn EdgeObserver>>, outlet: Box<dyn Outlet>) -> Self {
+        let invocation = Lineage::of(stages).invocation(stages);
+        let milliseconds = if let [stage] = stages { stage.limits.timeout_ms } else { None };
+        Self {
+            firsts: vec![0; work.steps().len()],
             work,
-            outputs: invocation.outputs.clone(),
+            outputs: invocation.outputs,
             outlet,
+            between,
             batches: Vec::new(),
             rows: 0,
             bytes: 0,
-            first: 0,
-            clock: Clock { milliseconds: invocation.limits.timeout_ms, spent: Duration::ZERO },
-        })
-    }
-
-    fn is_row_wise(&self) -> bool {
-        self.work.bound.class == Class::RowWise
+            clock: Clock { milliseconds, spent: Duration::ZERO },
+        }
     }
 
     /// Adds rows, and runs them where they are enough.
     fn add(&mut self, mut batch: Batch) -> Result<(), StageError> {
-        while self.is_row_wise() && self.rows + batch.rows() > BLOCK_ROWS {
+        while self.work.is_row_wise() && self.rows + batch.rows() > BLOCK_ROWS {
             let room = BLOCK_ROWS - self.rows;
             let rest = batch.slice(room, batch.rows() - room);
             self.keep(batch.slice(0, room));
@@ -103,77 +169,93 @@ impl KernelInstance {
             batch = rest;
         }
         self.keep(batch);
-        if self.is_row_wise() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+        if self.work.is_row_wise() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn keep(&mut self, batch: Batch) {
         self.rows += batch.rows();
-        self.bytes += batch.bytes(&self.work.bound.reads);
+        self.bytes += batch.bytes(self.work.reads());
         self.batches.push(batch);
     }
 
     /// Runs what was kept, and hands on what comes of it.
     fn flush(&mut self) -> Result<(), StageError> {
         let batches = std::mem::take(&mut self.batches);
-        let (rows, first) = (self.rows, self.first);
-        (self.rows, self.bytes) = (0, 0);
-        self.first += rows as u64;
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
         if rows == 0 {
             return Ok(());
         }
-        let block = self.block(&batches, rows, first)?;
+        let block = self.block(&batches, rows)?;
         let made = self.clock.counted(|left| self.work.run(&block, left));
-        let made = made.map_err(|fault| self.failed(fault))?;
-        let mut start = 0;
+        let made = made.map_err(|failed| self.failed(failed, rows))?;
+        let given = std::iter::once(rows as u64).chain(made.given.iter().copied());
+        self.firsts.iter_mut().zip(given).for_each(|(first, given)| *first += given);
+        let (mut start, mut taken) = (0, 0);
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
-            let output = self.output(batch, &made, start).map_err(|message| self.error(message))?;
+            let mask = made.mask.as_ref().map(|mask| mask.slice(start, batch.rows()));
             start += batch.rows();
+            let kept = mask.as_ref().map_or(batch.rows(), BooleanBuffer::count_set_bits);
+            let output = self.output(batch, mask, &made, taken..taken + kept).map_err(|message| self.error(message))?;
+            taken += kept;
             self.outlet.emit(0, output)?;
         }
         Ok(())
     }
 
     /// The rows of some batches.
-    fn block(&self, batches: &[Batch], rows: usize, first: u64) -> Result<Block, StageError> {
+    fn block(&self, batches: &[Batch], rows: usize) -> Result<Block, StageError> {
         let column = |column: &usize| {
             let parts: Option<Vec<&ArrayRef>> = batches.iter().map(|batch| batch.column(*column)).collect();
             let parts = parts.ok_or_else(|| self.error(format!("column {column} was not handed over")))?;
             let parts: Vec<&dyn Array> = parts.into_iter().map(|part| &**part).collect();
             arrow_select::concat::concat(&parts).map_err(|error| self.error(error.to_string()))
         };
-        let columns = self.work.bound.reads.iter().map(column).collect::<Result<_, _>>()?;
-        Ok(Block { columns, rows, first })
+        let columns = self.work.reads().iter().map(column).collect::<Result<_, _>>()?;
+        Ok(Block { columns, rows, firsts: self.firsts.clone() })
     }
 
-    /// What comes of a batch, whose rows begin there in what was made of its block.
-    fn output(&self, batch: &Batch, made: &Made, start: usize) -> Result<Batch, String> {
-        let rows = batch.rows();
+    /// What comes of a batch, of which a mask keeps rows: these rows of what was made.
+    fn output(
+        &self,
+        batch: &Batch,
+        mask: Option<BooleanBuffer>,
+        made: &Made,
+        rows: std::ops::Range<usize>,
+    ) -> Result<Batch, String> {
         let port = &self.outputs[0];
-        let mut written = made.columns.iter();
-        let columns = port.columns.iter().zip(&port.needed).map(|(column, needed)| {
-            let column = match column {
-                OutputColumn::Written => written.next().map(|column| column.slice(start, rows)),
-                OutputColumn::Passed { column } => batch.column(*column).cloned(),
-            };
-            column.filter(|_| *needed)
+        let passed = port.columns.iter().zip(&port.needed).map(|(column, needed)| match column {
+            OutputColumn::Passed { column } => batch.column(*column).filter(|_| *needed).cloned(),
+            OutputColumn::Written => None,
         });
-        let all = Batch::new(rows, columns.collect::<Vec<_>>());
-        match &made.mask {
-            Some(mask) => all.select(&Selection::Mask(mask.slice(start, rows))).map_err(|error| error.to_string()),
-            None => Ok(all),
+        let mut output = Batch::new(batch.rows(), passed.collect::<Vec<_>>());
+        if let Some(mask) = mask {
+            let mask = Selection::Mask(BooleanArray::new(mask, None));
+            output = output.select(&mask).map_err(|error| error.to_string())?;
         }
+        let mut written = made.columns.iter();
+        let columns = port.columns.iter().enumerate().map(|(place, column)| match column {
+            OutputColumn::Passed { .. } => output.column(place).cloned(),
+            OutputColumn::Written => {
+                let column = written.next().map(|column| column.slice(rows.start, rows.len()));
+                column.filter(|_| port.needed[place])
+            }
+        });
+        Ok(Batch::new(rows.len(), columns.collect::<Vec<_>>()))
     }
 
     fn error(&self, message: String) -> StageError {
-        StageError::new(&*self.stage, StageFault::Contract(message))
+        StageError::new(&*self.work.steps()[0].stage, StageFault::Contract(message))
     }
 
-    fn failed(&self, fault: BlockFault) -> StageError {
+    /// The failure of a block of so many rows.
+    fn failed(&self, Failed { step, fault }: Failed, rows: usize) -> StageError {
         let problem = |message: String| StageFault::Problem { message, config_path: None };
-        let name = &self.work.adapter.name;
+        let stage = &*self.work.steps()[step].stage;
+        let name = &self.work.adapter().name;
         let fault = match fault {
             BlockFault::At(row, diagnostic) => {
-                return StageError::new(&*self.stage, problem(diagnostic.to_string())).at(0, row..row + 1);
+                return StageError::new(stage, problem(diagnostic.to_string())).at(0, row..row + 1);
             }
             BlockFault::Stage(message) => problem(message),
             BlockFault::Device(DeviceFault::Memory) => {
@@ -190,89 +272,26 @@ impl KernelInstance {
                 _ => problem(format!("`{name}` did not compile the kernel in a minute")),
             },
         };
-        StageError::new(&*self.stage, fault)
+        let error = StageError::new(stage, fault);
+        // Whoever pushes rows knows those of the first kernel.
+        let first = self.firsts[step];
+        if step == 0 { error } else { error.at(0, first..first + rows as u64) }
     }
-}
-
-/// A kernel on an adapter, for an invocation.
-fn work(known: &Known, devices: &Arc<Devices>, adapter: Adapter, invocation: &Invocation) -> Result<Work, String> {
-    let schema = &invocation.inputs[0].schema;
-    let told = |problems: Vec<flowc_kernel::Diagnostic>| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
-    let bound = known.kernel.bind(schema, &known.columns).map_err(told)?;
-    check_needs(known, &adapter)?;
-    let config: serde_json::Value = serde_json::from_str(&invocation.config).map_err(|error| error.to_string())?;
-    let mut config = known.kernel.encode_config(&config).map_err(|wrong| wrong.to_string())?;
-    config.resize(config.len().next_multiple_of(4).max(4), 0);
-    let iterations = adapter.limits.iterations.unwrap_or(ITERATIONS);
-    let build = known.kernel.build(&bound, iterations);
-    check_build(&build, &adapter)?;
-    let names = bound.reads.iter().map(|column| schema.field(*column).name().clone()).collect();
-    let key = key(invocation, schema, iterations);
-    Ok(Work { devices: Arc::clone(devices), adapter, bound, names, build: Arc::new(build), key, config })
-}
-
-/// What tells a build from others: the kernel, and the columns that it is bound to.
-fn key(invocation: &Invocation, schema: &Schema, iterations: u32) -> [u8; 32] {
-    let mut hasher = KeyHasher::new("kernel build");
-    hasher.digest(invocation.digest.as_bytes()).number(iterations.into());
-    for field in schema.fields() {
-        hasher.field(field);
-    }
-    hasher.finish()
-}
-
-/// Checks that an adapter has what a kernel needs.
-fn check_needs(known: &Known, adapter: &Adapter) -> Result<(), String> {
-    let needs = known.kernel.needs();
-    let Adapter { name, limits, .. } = adapter;
-    let lacking = [
-        (needs.int64 && !limits.int64, "64-bit integers; declare the column as `array<vec2<u32>>`"),
-        (needs.f16 && !limits.f16, "half floats"),
-        (needs.subgroups && !limits.subgroups, "operations among a subgroup"),
-    ];
-    if let Some((_, what)) = lacking.iter().find(|(lacks, _)| *lacks) {
-        return Err(format!("`{name}` has no {what}"));
-    }
-    if adapter.sort == Sort::Cpu && needs.largest_variable > LARGEST_ON_CPU {
-        let [has, most] = [needs.largest_variable, LARGEST_ON_CPU].map(|bytes| size(bytes.into()));
-        return Err(format!(
-            "a variable of the kernel has {has}; CPU drivers as `{name}` compile more than {most} for minutes"
-        ));
-    }
-    Ok(())
-}
-
-/// Checks that an adapter takes a build.
-fn check_build(build: &Build, adapter: &Adapter) -> Result<(), String> {
-    let Adapter { name, limits, .. } = adapter;
-    if build.workgroup > limits.invocations {
-        return Err(format!("`{name}` takes workgroups of {} at most, not of {}", limits.invocations, build.workgroup));
-    }
-    let buffers = build.buffers.iter().filter(|buffer| buffer.access != flowc_kernel::Access::Uniform).count();
-    if buffers > limits.buffers as usize {
-        return Err(format!(
-            "the kernel has {buffers} buffers with that for faults, and `{name}` takes {}: read or write fewer columns",
-            limits.buffers
-        ));
-    }
-    Ok(())
 }
 
 impl Instance for KernelInstance {
     fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
-        if !self.is_row_wise() {
+        if !self.work.is_row_wise() {
             self.keep(batch);
             return Ok(());
         }
-        let reads = self.work.bound.reads.clone();
+        let reads = self.work.reads().to_vec();
         batch.each_piece(&reads, BLOCK_BYTES, &mut |piece| self.add(piece))
     }
 
     /// A kernel over whole segments keeps its rows until the last one has come.
     fn boundary(&mut self) -> Result<(), StageError> {
-        if self.is_row_wise() {
+        if self.work.is_row_wise() {
             self.flush()?;
         }
         self.clock.spent = Duration::ZERO;
@@ -285,6 +304,8 @@ impl Instance for KernelInstance {
 
     fn finish(mut self: Box<Self>) -> Result<(), StageError> {
         self.flush()?;
+        let given = self.firsts[1..].iter();
+        self.between.iter_mut().zip(given).for_each(|(observer, rows)| observer.gave(*rows));
         self.outlet.close()
     }
 }

@@ -10,13 +10,14 @@ use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::{Code, Isolate, KernelColumns};
 use flowc_platform::read_regular;
 use flowc_runner::{
-    CodeContext, DeviceIdentity, Instance, Invocation, Located, Outlet, Runner, StageError, StageKind, foreign_code,
+    ChainRunner, CodeContext, DeviceIdentity, EdgeObserver, Instance, Invocation, Located, Outlet, Runner, StageError,
+    StageKind, foreign_code,
 };
 
 use crate::adapter::Choice;
 use crate::adapters::{Adapters, Remembered};
 use crate::devices::Devices;
-use crate::instance::KernelInstance;
+use crate::instance;
 
 /// A kernel with what the pipeline says of its columns.
 pub(crate) struct Known {
@@ -36,6 +37,11 @@ impl Kernels {
     pub fn new(choice: Choice, remembered: Box<dyn Remembered>) -> Self {
         let adapters = Arc::new(Adapters::new(choice, remembered));
         Self { known: RwLock::default(), devices: Arc::new(Devices::new(Arc::clone(&adapters))), adapters }
+    }
+
+    /// Bytes that went to the device, and that came back.
+    pub fn traffic(&self) -> [u64; 2] {
+        self.devices.traffic.bytes()
     }
 
     fn known(&self, digest: &StageDigest) -> Option<Arc<Known>> {
@@ -93,9 +99,23 @@ impl StageKind for Kernels {
 
 impl Runner for Kernels {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let known = self.known(&invocation.digest);
-        let opened = KernelInstance::open(known.as_deref(), &self.devices, invocation, outlet);
-        opened.map(|instance| Box::new(instance) as _).map_err(|fault| StageError::new(&*invocation.stage, fault))
+        self.open_chain(std::slice::from_ref(invocation), Vec::new(), outlet)
+    }
+
+    fn as_chain_runner(&self) -> Option<&dyn ChainRunner> {
+        Some(self)
+    }
+}
+
+impl ChainRunner for Kernels {
+    fn open_chain(
+        &self,
+        stages: &[Invocation],
+        between: Vec<Box<dyn EdgeObserver>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Result<Box<dyn Instance>, StageError> {
+        let known: Vec<_> = stages.iter().map(|stage| self.known(&stage.digest)).collect();
+        instance::open(&known, &self.devices, stages, between, outlet)
     }
 }
 

@@ -9,15 +9,17 @@
 
 mod adapter;
 mod adapters;
-mod block;
 mod device;
 mod devices;
 mod evidence;
 mod instance;
 mod kind;
+mod passage;
+mod prepared;
 mod probe;
 mod upload;
 mod vulkan;
+mod work;
 mod written;
 
 pub use adapter::{Adapter, Choice, Limits, Sort};

@@ -46,8 +46,13 @@ fn whole_words(buffer: Buffer) -> Buffer {
 fn validity(array: &ArrayRef) -> Buffer {
     match array.nulls() {
         Some(nulls) => nulls.inner().sliced(),
-        None => BooleanBuffer::new_set(array.len()).sliced(),
+        None => all_valid(array.len()),
     }
+}
+
+/// The bitmap of so many rows without a null.
+pub(crate) fn all_valid(rows: usize) -> Buffer {
+    whole_words(BooleanBuffer::new_set(rows).sliced())
 }
 
 /// The values of a column of fixed width.

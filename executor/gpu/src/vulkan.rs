@@ -5,10 +5,10 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use flowc_kernel::{Access, Build};
+use flowc_kernel::{Access, Shader};
 
 use crate::adapter::Adapter;
-use crate::device::{Device, DeviceFault, Dispatch, Filling, Program};
+use crate::device::{Device, DeviceFault, Filling, Held, Program};
 use crate::probe::{self, wait};
 
 /// How long a driver may compile a module.
@@ -30,7 +30,6 @@ struct Compiled {
     opened: Arc<Opened>,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
-    access: Vec<Access>,
 }
 
 /// Opens a device of an adapter.
@@ -75,19 +74,19 @@ impl Opened {
         self.lost.get().map_or(Ok(()), |why| Err(DeviceFault::Lost(why.clone())))
     }
 
-    fn compiled(self: &Arc<Self>, build: &Build) -> Result<Compiled, DeviceFault> {
-        let entries = (0..).zip(&build.buffers).map(|(binding, buffer)| wgpu::BindGroupLayoutEntry {
+    fn compiled(self: &Arc<Self>, shader: &Shader) -> Result<Compiled, DeviceFault> {
+        let entries = (0..).zip(&shader.access).map(|(binding, access)| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
-                ty: binding_type(buffer.access),
+                ty: binding_type(*access),
                 has_dynamic_offset: false,
                 min_binding_size: None,
             },
             count: None,
         });
         let entries: Vec<_> = entries.collect();
-        let source = wgpu::ShaderSource::Naga(Cow::Owned(build.module.clone()));
+        let source = wgpu::ShaderSource::Naga(Cow::Owned(shader.module.clone()));
         let (layout, pipeline) = self.scoped(|| {
             let device = &self.device;
             let module = device.create_shader_module(wgpu::ShaderModuleDescriptor { label: None, source });
@@ -108,8 +107,7 @@ impl Opened {
             });
             (layout, pipeline)
         })?;
-        let access = build.buffers.iter().map(|buffer| buffer.access).collect();
-        Ok(Compiled { opened: Arc::clone(self), pipeline, layout, access })
+        Ok(Compiled { opened: Arc::clone(self), pipeline, layout })
     }
 }
 
@@ -123,10 +121,10 @@ fn binding_type(access: Access) -> wgpu::BufferBindingType {
 
 impl Device for Shared {
     /// A driver may compile for ever, or crash. So a thread of its own does it, and is left behind where it does not end.
-    fn compile(&self, build: &Arc<Build>) -> Result<Arc<dyn Program>, DeviceFault> {
+    fn compile(&self, shader: &Arc<Shader>) -> Result<Arc<dyn Program>, DeviceFault> {
         let (sender, receiver) = sync_channel(1);
-        let (opened, build) = (Arc::clone(&self.0), Arc::clone(build));
-        let compile = move || drop(sender.send(opened.compiled(&build)));
+        let (opened, shader) = (Arc::clone(&self.0), Arc::clone(shader));
+        let compile = move || drop(sender.send(opened.compiled(&shader)));
         let started = std::thread::Builder::new().name("compile a kernel".to_owned()).spawn(compile);
         started.map_err(|error| DeviceFault::Refused(format!("no thread can be started: {error}")))?;
         match receiver.recv_timeout(COMPILE) {
@@ -135,14 +133,16 @@ impl Device for Shared {
             Err(RecvTimeoutError::Disconnected) => Err(DeviceFault::Refused("its driver panicked".to_owned())),
         }
     }
-}
 
-impl Program for Compiled {
-    fn run(&self, dispatch: &Dispatch<'_>) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        let opened = &self.opened;
+    fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
+        Ok(Arc::new(self.0.scoped(|| self.0.buffer(filling))?))
+    }
+
+    fn read(&self, buffers: &[Held], timeout: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        let opened = &self.0;
         opened.check()?;
-        let buffers = opened.scoped(|| self.buffers(dispatch.buffers))?;
-        let (read_back, parts, submission) = opened.scoped(|| self.submit(dispatch, &buffers))?;
+        let buffers = own(buffers)?;
+        let (read_back, parts, submission) = opened.scoped(|| opened.copied(&buffers))?;
         let (sender, receiver) = sync_channel(1);
         opened.scoped(|| {
             read_back.slice(..).map_async(wgpu::MapMode::Read, move |result| {
@@ -150,7 +150,7 @@ impl Program for Compiled {
                 let _ = sender.send(result.is_ok());
             });
         })?;
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: dispatch.timeout };
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout };
         match opened.scoped(|| opened.device.poll(wait))? {
             Ok(_) => {}
             Err(wgpu::PollError::Timeout) => return Err(DeviceFault::Timeout),
@@ -167,70 +167,73 @@ impl Program for Compiled {
     }
 }
 
+/// The buffers of wgpu. A buffer of another sort is another device's.
+fn own(buffers: &[Held]) -> Result<Vec<&wgpu::Buffer>, DeviceFault> {
+    let own = buffers.iter().map(|held| held.downcast_ref::<wgpu::Buffer>());
+    own.collect::<Option<_>>().ok_or_else(|| DeviceFault::Refused("a buffer is another device's".to_owned()))
+}
+
 /// Bytes to which parts of a buffer that is read back are aligned.
 const ALIGNED: u64 = 16;
 
-impl Compiled {
-    /// Buffers of exactly the sizes that the kernel is to see.
-    fn buffers(&self, fillings: &[Filling<'_>]) -> Vec<wgpu::Buffer> {
-        let Opened { device, queue, .. } = &*self.opened;
-        let buffer = |(filling, access): (&Filling<'_>, &Access)| {
-            let usage = match access {
-                Access::Uniform => wgpu::BufferUsages::UNIFORM,
-                Access::Read => wgpu::BufferUsages::STORAGE,
-                Access::Write => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC,
-            };
-            let usage = usage | wgpu::BufferUsages::COPY_DST;
-            let size = filling.bytes();
-            let buffer =
-                device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
-            match filling {
-                Filling::Bytes(bytes) => queue.write_buffer(&buffer, 0, bytes),
-                Filling::Ones(bytes) => queue.write_buffer(&buffer, 0, &vec![u8::MAX; *bytes as usize]),
-                // wgpu fills new buffers with zeros before a kernel sees them.
-                Filling::Zeros(_) => {}
-            }
-            buffer
-        };
-        fillings.iter().zip(&self.access).map(buffer).collect()
+impl Opened {
+    fn buffer(&self, filling: &Filling<'_>) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
+        let size = filling.bytes();
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let buffer = self.device.create_buffer(&descriptor);
+        match filling {
+            Filling::Bytes(bytes) => self.queue.write_buffer(&buffer, 0, bytes),
+            Filling::Ones(bytes) => self.queue.write_buffer(&buffer, 0, &vec![u8::MAX; *bytes as usize]),
+            // wgpu fills new buffers with zeros before a kernel sees them.
+            Filling::Zeros(_) => {}
+        }
+        buffer
     }
 
-    /// Starts the kernel. Gives the buffer that its results will be in, with the places of these.
-    fn submit(
-        &self,
-        dispatch: &Dispatch<'_>,
-        buffers: &[wgpu::Buffer],
-    ) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
-        let Opened { device, queue, .. } = &*self.opened;
-        let entries = (0..)
-            .zip(buffers)
-            .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
-        let entries: Vec<_> = entries.collect();
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: None,
-            layout: &self.layout,
-            entries: &entries,
-        });
-        let given_back = buffers.iter().zip(dispatch.buffers).filter(|(_, of)| !matches!(of, Filling::Bytes(_)));
-        let given_back: Vec<&wgpu::Buffer> = given_back.map(|(buffer, _)| buffer).collect();
-        let size = given_back.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
+    /// Starts copying buffers into one that is read, and gives that, with their places in it.
+    fn copied(&self, buffers: &[&wgpu::Buffer]) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
+        let size = buffers.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let read_back =
-            device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            pass.set_pipeline(&self.pipeline);
-            pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups(dispatch.groups, 1, 1);
-        }
+        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+        let read_back = self.device.create_buffer(&descriptor);
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (mut parts, mut start) = (Vec::new(), 0);
-        for buffer in given_back {
+        for buffer in buffers {
             encoder.copy_buffer_to_buffer(buffer, 0, &read_back, start, buffer.size());
             parts.push((start as usize, buffer.size() as usize));
             start += buffer.size().next_multiple_of(ALIGNED);
         }
-        let submission = queue.submit([encoder.finish()]);
+        let submission = self.queue.submit([encoder.finish()]);
         (read_back, parts, submission)
+    }
+}
+
+impl Program for Compiled {
+    fn start(&self, buffers: &[Held], [along_x, along_y]: [u32; 2]) -> Result<(), DeviceFault> {
+        let buffers = own(buffers)?;
+        let Opened { device, queue, .. } = &*self.opened;
+        self.opened.scoped(|| {
+            let entries = (0..)
+                .zip(buffers)
+                .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() });
+            let entries: Vec<_> = entries.collect();
+            let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: None,
+                layout: &self.layout,
+                entries: &entries,
+            });
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                pass.set_pipeline(&self.pipeline);
+                pass.set_bind_group(0, &group, &[]);
+                pass.dispatch_workgroups(along_x, along_y, 1);
+            }
+            queue.submit([encoder.finish()]);
+        })
     }
 }

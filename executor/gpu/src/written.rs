@@ -18,6 +18,33 @@ pub(crate) fn row_bytes(data_type: &DataType) -> u64 {
     }
 }
 
+/// The values of a column.
+pub(crate) struct Values<'a> {
+    /// The type of one.
+    pub(crate) item: &'a DataType,
+    /// How many a row has.
+    pub(crate) count: u32,
+}
+
+impl<'a> Values<'a> {
+    pub(crate) fn of(data_type: &'a DataType) -> Self {
+        match data_type {
+            DataType::FixedSizeList(item, count) => {
+                Self { item: item.data_type(), count: u32::try_from(*count).unwrap_or(0) }
+            }
+            item => Self { item, count: 1 },
+        }
+    }
+
+    /// Bits of one, as a kernel reads it.
+    pub(crate) fn bits(&self) -> u32 {
+        match self.item {
+            DataType::Boolean => 1,
+            item => u32::try_from(row_bytes(item) * 8).unwrap_or(0),
+        }
+    }
+}
+
 /// Words that say yes or no.
 pub(crate) fn flags(bytes: &[u8], rows: usize) -> BooleanBuffer {
     let word = |row: usize| bytes[row * 4..row * 4 + 4].iter().any(|byte| *byte != 0);
@@ -40,21 +67,7 @@ pub(crate) fn column(
     for row in nulls.iter().flat_map(|nulls| (0..rows).filter(|row| nulls.is_null(*row))) {
         bytes[row * width..(row + 1) * width].fill(0);
     }
-    if let DataType::FixedSizeList(item, count) = data_type {
-        let items = flat(item.data_type(), bytes, rows * usize::try_from(*count).unwrap_or(0), None)?;
-        return Ok(Arc::new(FixedSizeListArray::try_new(item.clone(), *count, items, nulls)?));
-    }
-    flat(data_type, bytes, rows, nulls)
-}
-
-fn flat(
-    data_type: &DataType,
-    mut bytes: Vec<u8>,
-    rows: usize,
-    nulls: Option<NullBuffer>,
-) -> Result<ArrayRef, ArrowError> {
-    match data_type {
-        DataType::Boolean => return Ok(Arc::new(BooleanArray::new(flags(&bytes, rows), nulls))),
+    match Values::of(data_type).item {
         DataType::Float16 => one_nan::<Float16Type, 2>(&mut bytes, |bytes| {
             let bits = u16::from_le_bytes(bytes);
             ((bits & 0x7fff) > 0x7c00).then(|| 0x7e00_u16.to_le_bytes())
@@ -67,8 +80,45 @@ fn flat(
         }),
         _ => {}
     }
+    assembled(data_type, &bytes, rows, nulls, flags)
+}
+
+/// A column of bytes that were brought on the device into the form in which a kernel reads them.
+///
+/// # Errors
+/// If they are no such column.
+pub(crate) fn settled(
+    data_type: &DataType,
+    bytes: &[u8],
+    rows: usize,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, ArrowError> {
+    assembled(data_type, bytes, rows, nulls, bits)
+}
+
+/// Bits that say yes or no.
+pub(crate) fn bits(bytes: &[u8], count: usize) -> BooleanBuffer {
+    BooleanBuffer::new(Buffer::from_slice_ref(bytes), 0, count)
+}
+
+fn assembled(
+    data_type: &DataType,
+    bytes: &[u8],
+    rows: usize,
+    nulls: Option<NullBuffer>,
+    flags: fn(&[u8], usize) -> BooleanBuffer,
+) -> Result<ArrayRef, ArrowError> {
+    let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+    if let DataType::FixedSizeList(item, count) = data_type {
+        let items = assembled(item.data_type(), bytes, rows * usize::try_from(*count).unwrap_or(0), None, flags)?;
+        return Ok(Arc::new(FixedSizeListArray::try_new(item.clone(), *count, items, nulls)?));
+    }
+    if data_type == &DataType::Boolean {
+        return Ok(Arc::new(BooleanArray::new(flags(bytes, rows), nulls)));
+    }
+    let bytes = &bytes[..rows * row_bytes(data_type) as usize];
     // Bytes of a vector may lie anywhere; Arrow's are aligned.
-    let data = ArrayData::builder(data_type.clone()).len(rows).add_buffer(Buffer::from_slice_ref(&bytes));
+    let data = ArrayData::builder(data_type.clone()).len(rows).add_buffer(Buffer::from_slice_ref(bytes));
     Ok(make_array(data.nulls(nulls).build()?))
 }
 

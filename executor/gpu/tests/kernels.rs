@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
+#[allow(dead_code, reason = "shared with other tests")]
 mod support;
 
 use std::sync::Arc;

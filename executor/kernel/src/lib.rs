@@ -20,11 +20,13 @@ mod module;
 mod numeric;
 mod operands;
 mod parsed;
+mod passes;
 mod row;
 
 pub use bind::{Bound, Contents, Part, Written};
-pub use build::{Access, BUILD, Buffer, Build, Fault, Site};
+pub use build::{Access, BUILD, Build, Fault, Shader, Site};
 pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
 pub use facts::Needs;
 pub use kernel::Kernel;
 pub use numeric::Numeric;
+pub use passes::{Items, Pass};

@@ -68,8 +68,8 @@ fn description(case: &Case, kernel: &Kernel, bound: &Bound) -> String {
         writeln!(text, "null with: {} [{}]", column.field.name(), names(&column.null_with)).unwrap();
     }
     let build = kernel.build(bound, 1000);
-    for (binding, buffer) in build.buffers.iter().enumerate() {
-        writeln!(text, "buffer {binding}: {:?} {:?}", buffer.contents, buffer.access).unwrap();
+    for (binding, (contents, access)) in build.buffers.iter().zip(&build.shader.access).enumerate() {
+        writeln!(text, "buffer {binding}: {contents:?} {access:?}").unwrap();
     }
     build.sites.iter().for_each(|site| writeln!(text, "may fault: {site}").unwrap());
     text
@@ -91,7 +91,7 @@ fn builds_are_as_expected() {
     let cases = each_case("cases/builds", "built", |case| {
         let build = case.build(1000);
         let flags = naga::back::wgsl::WriterFlags::empty();
-        naga::back::wgsl::write_string(&build.module, &build.info, flags).unwrap()
+        naga::back::wgsl::write_string(&build.shader.module, &build.shader.info, flags).unwrap()
     });
     assert!(cases >= 3);
 }

@@ -27,12 +27,12 @@ fn buffers(build: &Build, fill: impl Fn(Contents) -> Value) -> Vec<Value> {
         Contents::Faults => words(vec![u32::MAX; build.sites.len().max(1)]),
         other => fill(other),
     };
-    build.buffers.iter().map(|buffer| filled(buffer.contents)).collect()
+    build.buffers.iter().map(|contents| filled(*contents)).collect()
 }
 
 /// Runs all rows, and some invocations past the last one, as workgroups have them.
 fn run<'a>(build: &'a Build, buffers: &[Value], rows: u32) -> Machine<'a> {
-    let mut machine = Machine::new(&build.module, buffers);
+    let mut machine = Machine::new(&build.shader.module, buffers);
     machine.strict = true;
     for row in 0..rows + 3 {
         // The machine's own limit is beyond all that a checked build may take.
@@ -52,7 +52,7 @@ fn word_list(value: &Value) -> Vec<u32> {
 
 /// The buffer of an output.
 fn output(build: &Build, contents: Contents) -> usize {
-    build.buffers.iter().position(|buffer| buffer.contents == contents).unwrap()
+    build.buffers.iter().position(|of| *of == contents).unwrap()
 }
 
 const fn values(output: usize) -> Contents {

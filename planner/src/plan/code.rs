@@ -75,7 +75,8 @@ impl std::fmt::Display for KernelColumns {
 }
 
 impl Code {
-    /// The runner that executes it. Two adjacent stages collapse when these are equal and nothing forbids it.
+    /// The runner that executes it. Two adjacent stages collapse when these are equal, or both run in flowc's process, and
+    /// nothing forbids it.
     pub fn runner(&self) -> &'static str {
         match self {
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
@@ -105,6 +106,11 @@ impl Code {
     /// Whether flowc itself picks late rows.
     pub fn picks_late_rows(&self) -> bool {
         matches!(self, Code::LateRows)
+    }
+
+    /// Whether it runs in flowc's process, unless it is isolated.
+    pub fn is_in_process(&self) -> bool {
+        self.is_component() || matches!(self, Code::Wgsl { .. })
     }
 
     /// Whether it is a wasm component, however that comes about.

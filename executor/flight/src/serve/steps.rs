@@ -10,9 +10,8 @@ use std::sync::Arc;
 use arrow_schema::{FieldRef, Schema};
 use flowc_planner::key::{Phase, StageDigest, canonical_json};
 use flowc_planner::plan::{Limits, OutputColumn, Rows};
-use flowc_runner::{InputPort, Invocation, LONGEST_CHAIN, OutputPort, Secrets};
+use flowc_runner::{InputPort, Invocation, LONGEST_CHAIN, OutputPort, Secrets, overall};
 
-use crate::chain::overall;
 use crate::wire::{OpeningStep, WireFrameColumn};
 
 /// A stage of an invocation, as its client wants it.

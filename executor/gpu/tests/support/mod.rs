@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
@@ -17,8 +17,8 @@ use flowc_planner::key::Phase;
 use flowc_planner::plan::{Code, KernelColumns, Limits};
 use flowc_runner::conformance::{Keeper, Kept, run};
 use flowc_runner::{
-    Batch, BuildLog, CodeContext, InputPort, Instance, Invocation, Keep, OutputPort, Runner as _, Secrets, StageError,
-    StageKind,
+    Batch, BuildLog, ChainRunner, CodeContext, Edge, EdgeObserver, InputPort, Instance, Invocation, Keep, OutputPort,
+    Runner as _, Secrets, StageError, StageKind, open_stages,
 };
 use serde_json::{Value, json};
 
@@ -111,6 +111,73 @@ impl Runner {
             secrets: Secrets::default(),
         };
         Stage { runner: self, description, invocation }
+    }
+}
+
+/// Kernels after each other.
+pub(crate) struct Chain<'a> {
+    runner: &'a Runner,
+    invocations: Vec<Invocation>,
+    /// The columns of the last one's output.
+    pub(crate) schema: SchemaRef,
+}
+
+/// Counts the rows between two kernels.
+struct Counter(Arc<Mutex<Vec<u64>>>, usize);
+
+impl EdgeObserver for Counter {
+    fn gave(&mut self, rows: u64) {
+        self.0.lock().unwrap()[self.1] += rows;
+    }
+
+    fn log(&mut self, _: &str, _: &str) {}
+}
+
+/// What comes of a chain: its rows, and how many there were between its kernels; or how it fails.
+pub(crate) type Outcome = Result<(RecordBatch, Vec<u64>), StageError>;
+
+impl Runner {
+    /// Kernels, each over the columns of the one before.
+    pub(crate) fn chain<T: AsRef<str>>(&self, texts: &[T], schema: &SchemaRef) -> Chain<'_> {
+        let mut schema = schema.clone();
+        let mut invocations = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            let stage = self.stage(text.as_ref(), &schema);
+            schema = stage.description.outputs[0].schema.clone();
+            invocations.push(Invocation { stage: format!("stage {number}").into(), ..stage.invocation });
+        }
+        Chain { runner: self, invocations, schema }
+    }
+}
+
+impl Chain<'_> {
+    /// What it gives for all rows, pushed so many at a time, to one instance or to one for each kernel.
+    pub(crate) fn rows(&self, columns: &[ArrayRef], at_once: usize, together: bool) -> Outcome {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let keeper = Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX });
+        let given = Arc::new(Mutex::new(vec![0; self.invocations.len() - 1]));
+        let observer = |number: usize| Box::new(Counter(given.clone(), number)) as Box<dyn EdgeObserver>;
+        let kernels = &self.runner.kernels;
+        let mut instance = if together {
+            let between = (1..self.invocations.len()).map(|number| observer(number - 1)).collect();
+            kernels.open_chain(&self.invocations, between, keeper)?
+        } else {
+            let open = |number: usize, outlet| kernels.open(&self.invocations[number], outlet);
+            open_stages(self.invocations.len(), keeper, open, |number| Edge { port: 0, observer: observer(number) })?
+        };
+        let all = Batch::new(columns[0].len(), columns.iter().cloned().map(Some).collect::<Vec<_>>());
+        for start in (0..all.rows()).step_by(at_once) {
+            instance.push(0, all.slice(start, at_once.min(all.rows() - start)))?;
+        }
+        instance.end_of_input(0)?;
+        instance.finish()?;
+        let indices: Vec<usize> = (0..self.schema.fields().len()).collect();
+        let kept = kept.lock().unwrap();
+        let batches: Vec<RecordBatch> =
+            kept.batches.iter().map(|(_, batch)| batch.project(self.schema.clone(), &indices).unwrap()).collect();
+        let rows = arrow_select::concat::concat_batches(&self.schema, &batches).unwrap();
+        let given = given.lock().unwrap().clone();
+        Ok((rows, given))
     }
 }
 

@@ -9,6 +9,8 @@ mod code;
 mod entry;
 mod rewrite;
 
+use std::sync::Arc;
+
 use naga::valid::{ModuleInfo, ValidationFlags};
 use naga::{AddressSpace, EntryPoint, Module, ShaderStage, Span, StorageAccess};
 
@@ -25,28 +27,28 @@ pub const BUILD: &str = "checked 1";
 /// Invocations of a workgroup of a function over rows.
 const WORKGROUP: u32 = 256;
 
-/// A module to run, and what belongs to it.
+/// A module to run.
 #[derive(Clone, Debug)]
-pub struct Build {
+pub struct Shader {
     /// The module. It has one entry point; what it is bound to is in group 0.
     pub module: Module,
     /// What naga's validator knows of it.
     pub info: ModuleInfo,
-    /// Invocations of a workgroup. Workgroups are numbered along x, one invocation for each row.
+    /// Invocations of a workgroup.
     pub workgroup: u32,
-    /// The buffers, by the number of their binding. The last one is for faults.
-    pub buffers: Vec<Buffer>,
-    /// What can be at fault, by its place in the buffer of faults.
-    pub sites: Vec<Site>,
+    /// How it sees its buffers, by the number of their binding.
+    pub access: Vec<Access>,
 }
 
-/// A buffer that a module is bound to. What the kernel writes begins as zeros.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Buffer {
-    /// What it holds.
-    pub contents: Contents,
-    /// How the module sees it.
-    pub access: Access,
+/// A kernel to run, and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Build {
+    /// The module. Workgroups are numbered along x, one invocation for each row.
+    pub shader: Arc<Shader>,
+    /// What its buffers hold, by the number of their binding. The last one is for faults. What the kernel writes begins as zeros.
+    pub buffers: Vec<Contents>,
+    /// What can be at fault, by its place in the buffer of faults.
+    pub sites: Vec<Site>,
 }
 
 /// How a module sees a buffer.
@@ -179,19 +181,21 @@ fn finish(module: Module, workgroup: u32, bound: &Bound, sites: Vec<Site>) -> Bu
     // A loop that ends early ends for all of a workgroup where its invocations wait for each other, which naga can't see.
     let info = validated(&module, ValidationFlags::all() - ValidationFlags::CONTROL_FLOW_UNIFORMITY);
     let info = info.unwrap_or_else(|error| panic!("the checked build is not valid: {:?}", error.into_inner()));
-    let contents = bound.buffers.iter().copied().chain([Contents::Faults]).enumerate();
-    let buffers = contents.map(|(binding, contents)| Buffer { contents, access: access(&module, binding) }).collect();
-    Build { module, info, workgroup, buffers, sites }
+    let buffers: Vec<Contents> = bound.buffers.iter().copied().chain([Contents::Faults]).collect();
+    let access = (0..buffers.len()).map(|binding| Access::of(&module, binding)).collect();
+    Build { shader: Arc::new(Shader { module, info, workgroup, access }), buffers, sites }
 }
 
-/// How a module sees the buffer of a binding.
-fn access(module: &Module, binding: usize) -> Access {
-    let is_it = |variable: &naga::GlobalVariable| variable.binding.is_some_and(|of| of.binding as usize == binding);
-    let found = module.global_variables.iter().find(|(_, variable)| is_it(variable));
-    match found.map(|(_, variable)| variable.space) {
-        Some(AddressSpace::Uniform) => Access::Uniform,
-        Some(AddressSpace::Storage { access }) if access.contains(StorageAccess::STORE) => Access::Write,
-        _ => Access::Read,
+impl Access {
+    /// How a module sees the buffer of a binding.
+    pub(crate) fn of(module: &Module, binding: usize) -> Self {
+        let is_it = |variable: &naga::GlobalVariable| variable.binding.is_some_and(|of| of.binding as usize == binding);
+        let found = module.global_variables.iter().find(|(_, variable)| is_it(variable));
+        match found.map(|(_, variable)| variable.space) {
+            Some(AddressSpace::Uniform) => Access::Uniform,
+            Some(AddressSpace::Storage { access }) if access.contains(StorageAccess::STORE) => Access::Write,
+            _ => Access::Read,
+        }
     }
 }
 

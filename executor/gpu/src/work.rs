@@ -1,0 +1,520 @@
+//! Kernels that run one after the other over blocks of rows: which pieces a block is run in, how often it is tried, and what comes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::{ArrowError, DataType};
+use flowc_kernel::{Bound, Build, Contents, Diagnostic, Numeric, Part, Pass, Shader};
+use flowc_planner::key::KeyHasher;
+use flowc_planner::plan::Class;
+use flowc_planner::quantity::size;
+use flowc_runner::Origin;
+
+use crate::adapter::Adapter;
+use crate::device::DeviceFault;
+use crate::devices::Devices;
+use crate::passage::Passage;
+use crate::written;
+
+/// How often a block is tried on another device where one is lost.
+const TRIES: usize = 3;
+
+/// Kernels that are ready for blocks. Between two of them columns stay on the device.
+pub(crate) struct Work {
+    devices: Arc<Devices>,
+    adapter: Adapter,
+    steps: Vec<Step>,
+    /// The columns of the input that blocks hold.
+    reads: Vec<usize>,
+    /// What tells these kernels from others.
+    key: [u8; 32],
+    /// The modules of the steps; of several, the passes between them, too.
+    shaders: Vec<([u8; 32], Arc<Shader>)>,
+}
+
+/// A kernel among others.
+pub(crate) struct Step {
+    pub(crate) stage: Arc<str>,
+    pub(crate) bound: Bound,
+    /// The columns that it reads, in the order of [`Bound::reads`]: their names, and where they come from.
+    pub(crate) names: Vec<String>,
+    pub(crate) reads: Vec<Origin>,
+    /// The columns that something after it needs.
+    pub(crate) live: Vec<Origin>,
+    pub(crate) build: Build,
+    /// What tells the build from others.
+    pub(crate) key: [u8; 32],
+    pub(crate) config: Vec<u8>,
+}
+
+/// Rows for kernels.
+#[derive(Clone)]
+pub(crate) struct Block {
+    /// The columns of the input that are read, in the order of [`Work::reads`].
+    pub(crate) columns: Vec<ArrayRef>,
+    pub(crate) rows: usize,
+    /// Of each step, the number of its first row, for messages.
+    pub(crate) firsts: Vec<u64>,
+}
+
+/// What comes of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Made {
+    /// The columns that were written and that the output has, with the rows that are kept.
+    pub(crate) columns: Vec<ArrayRef>,
+    /// Which rows of the block are kept, where a kernel picks some.
+    pub(crate) mask: Option<BooleanBuffer>,
+    /// Rows that each step gave.
+    pub(crate) given: Vec<u64>,
+}
+
+/// Nothing was made of a block, because of a step.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) step: usize,
+    pub(crate) fault: BlockFault,
+}
+
+/// Why nothing was made of a block.
+#[derive(Debug)]
+pub(crate) enum BlockFault {
+    /// The kernel or its data.
+    At(u64, Diagnostic),
+    /// The same, in words.
+    Stage(String),
+    /// The device.
+    Device(DeviceFault),
+}
+
+impl BlockFault {
+    pub(crate) fn in_step(self, step: usize) -> Failed {
+        Failed { step, fault: self }
+    }
+}
+
+impl Work {
+    pub(crate) fn new(devices: Arc<Devices>, adapter: Adapter, steps: Vec<Step>, reads: Vec<usize>) -> Self {
+        let mut hasher = KeyHasher::new("kernels");
+        for step in &steps {
+            hasher.digest(&step.key);
+        }
+        let mut shaders: Vec<_> = steps.iter().map(|step| (step.key, Arc::clone(&step.build.shader))).collect();
+        if steps.len() > 1 {
+            shaders.extend(
+                Pass::ALL.map(|pass| (KeyHasher::new("kernel pass").number(pass as u64).finish(), pass.shader())),
+            );
+        }
+        Self { devices, adapter, key: hasher.finish(), steps, reads, shaders }
+    }
+
+    pub(crate) fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// The columns of the input that blocks hold.
+    pub(crate) fn reads(&self) -> &[usize] {
+        &self.reads
+    }
+
+    /// Whether rows depend on themselves alone. Those of several kernels do.
+    pub(crate) fn is_row_wise(&self) -> bool {
+        self.steps.iter().all(|step| step.bound.class == Class::RowWise)
+    }
+
+    /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
+    ///
+    /// # Errors
+    /// If a kernel is at fault in some row, or the device fails.
+    pub(crate) fn run(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        let made = self.made(block, timeout)?;
+        let on_device = self.steps.iter().rposition(|step| matches!(step.bound.numeric, Numeric::Device { .. }));
+        if let Some(step) = on_device
+            && !self.devices.is_compared(&self.key)
+        {
+            if self.made_in_halves(block, timeout)? != made {
+                let fault = BlockFault::Stage(
+                    "the kernel gave other bits for the same rows: its results depend on timing, or on how rows are \
+                     grouped. Nothing is stored"
+                        .to_owned(),
+                );
+                return Err(fault.in_step(step));
+            }
+            self.devices.note_compared(&self.key);
+        }
+        Ok(made)
+    }
+
+    fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        if !self.is_row_wise() || block.rows < 2 {
+            return self.made(block, timeout);
+        }
+        let (first, mut second) = block.halves();
+        let made = self.made(&first, timeout)?;
+        second.advance(&first, &made);
+        let rest = self.made(&second, timeout)?;
+        made.followed_by(&rest).map_err(|error| BlockFault::Stage(error.to_string()).in_step(self.steps.len() - 1))
+    }
+
+    /// What kernels make of a block. One that does not fit is halved, as far as rows can be.
+    fn made(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        let can_halve = self.is_row_wise() && block.rows > 1;
+        let misfit = (0..self.steps.len()).find_map(|step| Some((step, self.does_not_fit(step, block)?)));
+        let outcome = match misfit {
+            Some(_) if can_halve => return self.made_in_halves(block, timeout),
+            Some((step, what)) => return Err(BlockFault::Stage(what).in_step(step)),
+            None => self.tried(block, timeout),
+        };
+        match outcome {
+            Err(Failed { fault: BlockFault::Device(DeviceFault::Memory), .. }) if can_halve => {
+                self.made_in_halves(block, timeout)
+            }
+            other => other,
+        }
+    }
+
+    /// Runs a block; on another device where one is lost.
+    fn tried(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.once(block, timeout) {
+                Err(Failed { fault: BlockFault::Device(DeviceFault::Lost(_)), .. }) if tries < TRIES => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn once(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        let ready = self.devices.ready(&self.shaders).map_err(|(number, fault)| {
+            // A pass is needed after a step, whichever that is.
+            BlockFault::Device(fault).in_step(if number < self.steps.len() { number } else { 0 })
+        })?;
+        let _admitted = self.devices.admit(self.bytes(block));
+        let outcome = Passage::new(self, block, &ready, timeout).through();
+        if let Err(Failed { fault: BlockFault::Device(DeviceFault::Lost(_) | DeviceFault::Timeout), .. }) = outcome {
+            self.devices.lose(ready.number);
+        }
+        outcome
+    }
+
+    /// Bytes on the device, roughly. What is written is there twice: where it is written, and where it is read back or moved to.
+    fn bytes(&self, block: &Block) -> u64 {
+        let read: u64 = block.columns.iter().map(|column| flowc_runner::row_bytes(&**column)).sum();
+        let written = |step: &Step| step.outputs().map(|contents| step.row_bytes(contents)).sum::<u64>();
+        read + 2 * block.rows as u64 * self.steps.iter().map(written).sum::<u64>()
+    }
+
+    /// The type of a column.
+    pub(crate) fn data_type(&self, origin: Origin, block: &Block) -> DataType {
+        match origin {
+            Origin::Input(column) => self.input(block, column).data_type().clone(),
+            Origin::Written { step, column } => self.steps[step].bound.written[column].field.data_type().clone(),
+        }
+    }
+
+    /// A column of a block, by its number in the input.
+    pub(crate) fn input<'a>(&self, block: &'a Block, column: usize) -> &'a ArrayRef {
+        let place = self.reads.binary_search(&column).expect("a block has what is read");
+        &block.columns[place]
+    }
+
+    /// What of a block the adapter can't take for a step, in words.
+    fn does_not_fit(&self, step: usize, block: &Block) -> Option<String> {
+        let step = &self.steps[step];
+        let (limits, workgroup) = (self.adapter.limits, step.build.shader.workgroup);
+        if block.rows > limits.groups as usize * workgroup as usize {
+            return Some(format!(
+                "a block has {} rows, and `{}` takes {} workgroups of {workgroup}: give the kernel a larger `@workgroup_size`",
+                block.rows, self.adapter.name, limits.groups,
+            ));
+        }
+        let bytes = |contents: Contents| match contents {
+            Contents::Input { column, .. } => match step.origin(column) {
+                Origin::Input(column) => flowc_runner::row_bytes(&**self.input(block, column)),
+                written => block.rows as u64 * written::row_bytes(&self.data_type(written, block)),
+            },
+            Contents::Output { .. } | Contents::Mask => block.rows as u64 * step.row_bytes(contents),
+            _ => 0,
+        };
+        let too_large = |what: String, bytes: u64, most: u64| {
+            let ([bytes, most], name) = ([bytes, most].map(size), &self.adapter.name);
+            format!("{what} has {bytes} in {} rows that go together, and `{name}` takes {most}", block.rows)
+        };
+        let large = step.build.buffers.iter().find(|contents| bytes(**contents) > limits.binding);
+        if let Some(contents) = large {
+            return Some(too_large(step.described(*contents), bytes(*contents), limits.binding));
+        }
+        // What is written is read back as one.
+        let written: u64 = step.outputs().map(bytes).sum();
+        (written > limits.buffer / 2).then(|| too_large("what is written".to_owned(), written, limits.buffer / 2))
+    }
+}
+
+impl Step {
+    /// Where a column comes from that it reads, by its number in its input.
+    pub(crate) fn origin(&self, column: usize) -> Origin {
+        self.reads[self.place(column)]
+    }
+
+    /// The name of a column that it reads.
+    pub(crate) fn name(&self, column: usize) -> &str {
+        &self.names[self.place(column)]
+    }
+
+    fn place(&self, column: usize) -> usize {
+        self.bound.reads.binary_search(&column).expect("a kernel reads what it is bound to")
+    }
+
+    fn described(&self, contents: Contents) -> String {
+        match contents {
+            Contents::Input { column, .. } => format!("column `{}`", self.name(column)),
+            Contents::Output { output, .. } => format!("column `{}`", self.bound.written[output].field.name()),
+            _ => "the mask".to_owned(),
+        }
+    }
+
+    /// Bytes that a row has in a buffer that is written.
+    pub(crate) fn row_bytes(&self, contents: Contents) -> u64 {
+        match contents {
+            Contents::Output { output, part: Part::Values } => {
+                written::row_bytes(self.bound.written[output].field.data_type())
+            }
+            _ => 4,
+        }
+    }
+
+    /// The buffers that are written, but for faults.
+    fn outputs(&self) -> impl Iterator<Item = Contents> + '_ {
+        let is_output = |contents: &Contents| matches!(contents, Contents::Output { .. } | Contents::Mask);
+        self.build.buffers.iter().copied().filter(is_output)
+    }
+}
+
+impl Made {
+    /// With what comes of the rows after these.
+    fn followed_by(&self, rest: &Self) -> Result<Self, ArrowError> {
+        let columns = self.columns.iter().zip(&rest.columns);
+        let columns = columns.map(|(one, other)| arrow_select::concat::concat(&[one, other]));
+        let masks = self.mask.as_ref().zip(rest.mask.as_ref()).map(|(one, other)| {
+            let mut mask = BooleanBufferBuilder::new(one.len() + other.len());
+            mask.append_buffer(one);
+            mask.append_buffer(other);
+            mask.finish()
+        });
+        let given = self.given.iter().zip(&rest.given).map(|(one, other)| one + other);
+        Ok(Self { columns: columns.collect::<Result<_, _>>()?, mask: masks, given: given.collect() })
+    }
+}
+
+impl Block {
+    fn halves(&self) -> (Self, Self) {
+        let half = self.rows / 2;
+        let part = |start: usize, rows: usize| Self {
+            columns: self.columns.iter().map(|column| column.slice(start, rows)).collect(),
+            rows,
+            firsts: self.firsts.clone(),
+        };
+        (part(0, half), part(half, self.rows - half))
+    }
+
+    /// Counts the rows before it.
+    fn advance(&mut self, before: &Self, made: &Made) {
+        let given = std::iter::once(before.rows as u64).chain(made.given.iter().copied());
+        self.firsts.iter_mut().zip(given).for_each(|(first, given)| *first += given);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use arrow_array::UInt32Array;
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::UInt32Type;
+    use arrow_schema::{Field, Schema};
+    use flowc_kernel::{Kernel, Source};
+    use flowc_planner::plan::KernelColumns;
+
+    use super::*;
+    use crate::adapter::Sort;
+    use crate::adapter::tests::adapter;
+    use crate::device::{Device, Filling, Held, Program};
+
+    /// What happens at calls of the device, one after the other; then all is well.
+    type Script = Arc<Mutex<VecDeque<Option<DeviceFault>>>>;
+
+    /// A device that copies the first column that it is given, and counts what it is asked.
+    #[derive(Clone, Default)]
+    struct Copying {
+        script: Script,
+        opened: Arc<Mutex<usize>>,
+        /// Rows of each dispatch.
+        dispatched: Arc<Mutex<Vec<usize>>>,
+        /// Added to the last value of each dispatch: what no kernel over rows may do.
+        counts: bool,
+    }
+
+    impl Copying {
+        fn next(&self) -> Result<(), DeviceFault> {
+            self.script.lock().unwrap().pop_front().flatten().map_or(Ok(()), Err)
+        }
+    }
+
+    impl Copying {
+        fn of(held: &Held) -> &Mutex<Vec<u8>> {
+            held.downcast_ref().unwrap()
+        }
+    }
+
+    impl Device for Copying {
+        fn compile(&self, _: &Arc<Shader>) -> Result<Arc<dyn Program>, DeviceFault> {
+            self.next()?;
+            Ok(Arc::new(self.clone()))
+        }
+
+        fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
+            self.next()?;
+            let bytes = match filling {
+                Filling::Bytes(bytes) => bytes.to_vec(),
+                Filling::Zeros(bytes) => vec![0; *bytes as usize],
+                Filling::Ones(bytes) => vec![u8::MAX; *bytes as usize],
+            };
+            Ok(Arc::new(Mutex::new(bytes)))
+        }
+
+        fn read(&self, buffers: &[Held], _: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+            self.next()?;
+            Ok(buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect())
+        }
+    }
+
+    impl Program for Copying {
+        fn start(&self, buffers: &[Held], _: [u32; 2]) -> Result<(), DeviceFault> {
+            self.next()?;
+            let column = Self::of(&buffers[1]).lock().unwrap();
+            self.dispatched.lock().unwrap().push(column.len() / 4);
+            let mut written = Self::of(&buffers[2]).lock().unwrap();
+            written.copy_from_slice(&column);
+            if self.counts {
+                *written.iter_mut().nth_back(3).unwrap() += 1;
+            }
+            Ok(())
+        }
+    }
+
+    fn work(device: &Copying, result: &str) -> Work {
+        let text = format!("struct Out {{ y: {result} }}\nfn row(x: {result}) -> Out {{ return Out(x); }}\n");
+        let kernel = Kernel::parse(Source::new("k.wgsl", &text)).unwrap();
+        let data_type = if result == "f32" { DataType::Float32 } else { DataType::UInt32 };
+        let schema = Schema::new(vec![Field::new("x", data_type, false)]);
+        let bound = kernel.bind(&schema, &KernelColumns::default()).unwrap();
+        let build = kernel.build(&bound, 1000);
+        let (counted, opened) = (device.clone(), Arc::clone(&device.opened));
+        let open = move |_: &Adapter| {
+            *opened.lock().unwrap() += 1;
+            counted.next()?;
+            Ok(Arc::new(counted.clone()) as _)
+        };
+        let adapter = adapter("H200", Sort::Discrete);
+        let devices = Devices::on(adapter.clone(), Box::new(open));
+        let step = Step {
+            stage: "stage".into(),
+            bound,
+            names: vec!["x".to_owned()],
+            reads: vec![Origin::Input(0)],
+            live: vec![Origin::Written { step: 0, column: 0 }],
+            build,
+            key: [7; 32],
+            config: vec![0; 4],
+        };
+        Work::new(Arc::new(devices), adapter, vec![step], vec![0])
+    }
+
+    fn block(rows: u32) -> Block {
+        let column = Arc::new(UInt32Array::from_iter_values(0..rows));
+        Block { columns: vec![column], rows: rows as usize, firsts: vec![0] }
+    }
+
+    fn values(made: &Made) -> Vec<u32> {
+        made.columns[0].as_primitive::<UInt32Type>().values().to_vec()
+    }
+
+    fn scripted(faults: impl IntoIterator<Item = Option<DeviceFault>>) -> Copying {
+        Copying { script: Arc::new(Mutex::new(faults.into_iter().collect())), ..Copying::default() }
+    }
+
+    fn lost() -> Option<DeviceFault> {
+        Some(DeviceFault::Lost("it fell off the bus".to_owned()))
+    }
+
+    /// Opening, compiling, filling four buffers, starting, reading: each may lose the device.
+    #[test]
+    fn a_lost_device_is_followed_by_another_with_the_same_results() {
+        for before in 0..8 {
+            let device = scripted(vec![None; before].into_iter().chain([lost()]));
+            let made = work(&device, "u32").run(&block(10), None).unwrap();
+            assert_eq!(values(&made), (0..10).collect::<Vec<_>>());
+            assert_eq!(*device.opened.lock().unwrap(), 2, "after {before} calls");
+        }
+        let device = scripted(vec![lost(); 9]);
+        let fault = work(&device, "u32").run(&block(10), None).unwrap_err().fault;
+        assert!(matches!(fault, BlockFault::Device(DeviceFault::Lost(_))), "{fault:?}");
+        assert_eq!(*device.opened.lock().unwrap(), TRIES);
+    }
+
+    #[test]
+    fn a_block_without_memory_is_halved_as_far_as_rows_can_be() {
+        let memory = || Some(DeviceFault::Memory);
+        // Opened, compiled, and two that fail.
+        let device = scripted([None, None, memory(), memory()]);
+        let made = work(&device, "u32").run(&block(12), None).unwrap();
+        assert_eq!(values(&made), (0..12).collect::<Vec<_>>());
+        assert_eq!(*device.dispatched.lock().unwrap(), [3, 3, 6]);
+        let device = scripted([None, None].into_iter().chain(std::iter::repeat_with(memory).take(99)));
+        let fault = work(&device, "u32").run(&block(12), None).unwrap_err().fault;
+        assert!(matches!(fault, BlockFault::Device(DeviceFault::Memory)), "{fault:?}");
+    }
+
+    #[test]
+    fn what_a_driver_does_not_compile_is_not_tried_again() {
+        let refused = || Some(DeviceFault::Refused("no".to_owned()));
+        let device = scripted([None, refused()]);
+        let work = work(&device, "u32");
+        for _ in 0..2 {
+            let fault = work.run(&block(1), None).unwrap_err().fault;
+            assert!(matches!(fault, BlockFault::Device(DeviceFault::Refused(_))), "{fault:?}");
+        }
+        assert_eq!(*device.opened.lock().unwrap(), 1);
+    }
+
+    #[test]
+    fn the_first_block_of_a_float_kernel_runs_twice_in_pieces_of_another_size() {
+        let floats = |rows: u32| Block {
+            columns: vec![Arc::new(arrow_array::Float32Array::from_iter_values((0..rows).map(|row| row as f32)))],
+            ..block(rows)
+        };
+        let device = Copying::default();
+        let first = work(&device, "f32");
+        first.run(&floats(10), None).unwrap();
+        first.run(&floats(10), None).unwrap();
+        assert_eq!(*device.dispatched.lock().unwrap(), [10, 5, 5, 10]);
+        let grouped = Copying { counts: true, ..Copying::default() };
+        let fault = work(&grouped, "f32").run(&floats(10), None).unwrap_err().fault;
+        let BlockFault::Stage(message) = fault else { panic!("{fault:?}") };
+        assert!(message.contains("other bits for the same rows"), "{message}");
+        let exact = Copying { counts: true, ..Copying::default() };
+        work(&exact, "u32").run(&block(10), None).unwrap();
+        assert_eq!(*exact.dispatched.lock().unwrap(), [10], "what is proven is not run twice");
+    }
+}
