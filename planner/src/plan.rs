@@ -8,6 +8,7 @@ mod code;
 mod format;
 mod kafka;
 mod limits;
+mod objects;
 mod sink;
 mod window;
 
@@ -22,6 +23,7 @@ pub use code::{Code, KernelColumns, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
 pub use limits::{Cache, Isolate, Limits, Serialization};
+pub use objects::{ObjectAddress, ObjectScheme, Objects};
 pub use sink::{Sink, SinkSpec, Target};
 pub use window::{CalendarUnit, EventTime, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
@@ -207,7 +209,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin => rejects_schema(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) => rejects_schema(),
         }
     }
 
@@ -215,7 +217,7 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin => self.format.name(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) => self.format.name(),
         }
     }
 
@@ -243,6 +245,8 @@ pub enum Location {
     Stdin,
     /// A range of a topic of Apache Kafka.
     Kafka(Box<KafkaTopic>),
+    /// Objects of object stores.
+    Objects(Box<Objects>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

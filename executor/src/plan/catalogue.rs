@@ -136,7 +136,7 @@ impl Catalogue for StageCatalogue<'_> {
 
     fn location(&mut self, location: &Location) -> Result<(), Problem> {
         let Some(feature) = flowc_sources::missing_for(location) else { return Ok(()) };
-        let message = format!("this flowc was built without `{feature}`, which reading from this topic needs");
+        let message = format!("this flowc was built without `{feature}`, which reading from this place needs");
         Err(Problem::of_machine(message).with_help(format!("build it with `--features {feature}`")))
     }
 

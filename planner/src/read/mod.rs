@@ -5,6 +5,7 @@ pub(crate) mod form;
 mod format;
 mod kafka;
 mod kernel;
+mod objects;
 mod schema;
 mod secret;
 mod sink;

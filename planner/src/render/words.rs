@@ -3,7 +3,9 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
-use crate::plan::{BadRows, Bounds, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target};
+use crate::plan::{
+    BadRows, Bounds, Compression, KafkaTopic, Location, ObjectAddress, Position, Purity, SinkSpec, SourceSpec, Target,
+};
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -11,6 +13,9 @@ pub(super) fn location(location: &Location) -> String {
         Location::Files(patterns) => patterns.join(" "),
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
+        Location::Objects(objects) => {
+            objects.patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ")
+        }
     }
 }
 
