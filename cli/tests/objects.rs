@@ -70,7 +70,9 @@ fn every_format_is_read_as_from_a_file() {
     let rows: String = (0..200_000).map(|n| format!("{n},name {n}\n")).collect();
     project.write("rows.csv", &format!("n,t\n{rows}"));
     let sinks = ["csv", "jsonl", "parquet", "arrow", "csv.gz"];
-    let sink = |ending: &&str| format!("sink \"{ending}\" {{ in \"rows\"; file \"made/rows.{ending}\" }}\n");
+    let sink = |ending: &&str| {
+        format!("sink \"{}\" {{ in \"rows\"; file \"made/rows.{ending}\" }}\n", ending.replace('.', "-"))
+    };
     let text: String = sinks.iter().map(sink).collect();
     project.write("make.kdl", &format!("source \"rows\" {{ files \"rows.csv\" }}\n{text}"));
     let made = project.shell("flowc run make.kdl");

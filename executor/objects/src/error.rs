@@ -34,8 +34,8 @@ pub enum ObjectError {
     },
     /// There are no credentials.
     #[error(
-        "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or say `anonymous=#true` \
-         for a public bucket"
+        "there are no credentials: set their variables (for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or \
+         say `anonymous=#true` for a public bucket"
     )]
     NoCredentials,
     /// The bucket is in another region.
@@ -74,11 +74,17 @@ pub enum ObjectError {
     },
 }
 
+/// Where machines of the services lend credentials; they are asked where there are no others.
+const LENDERS: [&str; 2] = ["//169.254.169.254", "//metadata"];
+
 impl ObjectError {
     /// What an error of the client means. `seconds`: for how long requests are tried again.
     pub(crate) fn of(error: &object_store::Error, seconds: u64) -> Self {
         let answer = Answer::of(error);
         let reason = answer.reason();
+        if LENDERS.iter().any(|lender| answer.text.contains(lender)) {
+            return Self::NoCredentials;
+        }
         match (answer.status, answer.code.as_deref().unwrap_or_default()) {
             (_, "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired") => Self::Expired { reason },
             (_, "NoSuchBucket" | "ContainerNotFound" | "InvalidBucketName") => Self::NoBucket { reason },
@@ -190,6 +196,13 @@ mod tests {
         assert_eq!(of("412 Precondition Failed", ""), ObjectError::Changed);
         assert!(matches!(of("503 Slow Down", &code("SlowDown")), ObjectError::Busy { seconds: 60, .. }));
         assert!(matches!(of("418 Teapot", ""), ObjectError::Other { reason } if reason == "418 Teapot"));
+    }
+
+    #[test]
+    fn a_machine_that_lends_no_credentials_means_that_there_are_none() {
+        let text = "Error performing PUT http://169.254.169.254/latest/api/token in 1s - Server returned non-2xx status code: 403";
+        let error = object_store::Error::Generic { store: "S3", source: text.into() };
+        assert_eq!(ObjectError::of(&error, 60), ObjectError::NoCredentials);
     }
 
     #[test]

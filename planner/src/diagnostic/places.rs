@@ -71,7 +71,7 @@ pub enum PlaceProblem {
         help: String,
     },
     /// A path beside addresses.
-    #[error("{path} is a path of this machine, among addresses of objects")]
+    #[error("`{path}` is a path of this machine, among addresses of objects")]
     #[diagnostic(code(flowc::mixed_places), help("make a source for each"))]
     PathAmongObjects {
         /// As written.

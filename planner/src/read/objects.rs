@@ -37,7 +37,7 @@ fn address(arg: &Arg, problems: &mut Problems) -> Option<ObjectAddress> {
         return None;
     };
     let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-    let wrong = |help: &str, problems: &mut Problems| form::bad_value("address", arg, help, problems);
+    let wrong = |help: &str, problems: &mut Problems| form::bad_value("address of an object", arg, help, problems);
     if bucket.contains('@') {
         wrong("credentials do not belong into the text: flowc takes them from the environment", problems);
     } else if bucket.is_empty() || key.is_empty() || key.ends_with('/') || bucket.contains(['*', '?', '[', '{', ' ']) {
