@@ -19,7 +19,7 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 9] = [
+pub const FEATURES: [Feature; 10] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
@@ -28,6 +28,7 @@ pub const FEATURES: [Feature; 9] = [
     Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     feature("kafka", cfg!(feature = "kafka")),
     feature("kafka-tls", cfg!(feature = "kafka-tls")),
+    feature("objects", cfg!(feature = "objects")),
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
     Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },

@@ -87,6 +87,12 @@ impl Pattern {
         Ok(Self { rooted: text.starts_with('/'), parts })
     }
 
+    /// Whether it matches a path, whose names are separated by slashes.
+    pub fn matches(&self, path: &str) -> bool {
+        let steps: Vec<Step<'_>> = path.trim_start_matches('/').split('/').map(Step::Known).collect();
+        self.may_match(path.starts_with('/'), &steps)
+    }
+
     /// The name that all paths start with which it matches, if there is one.
     pub(crate) fn first_name(&self) -> Option<&str> {
         match self.parts.first() {
@@ -146,9 +152,7 @@ mod tests {
     use super::*;
 
     fn reaches(pattern: &str, path: &str) -> bool {
-        let path = normal(path);
-        let steps: Vec<Step<'_>> = path.trim_start_matches('/').split('/').map(Step::Known).collect();
-        Pattern::new(pattern).unwrap().may_match(path.starts_with('/'), &steps)
+        Pattern::new(pattern).unwrap().matches(&normal(path))
     }
 
     #[test]

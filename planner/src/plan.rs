@@ -10,6 +10,7 @@ mod format;
 mod kafka;
 mod kafka_sink;
 mod limits;
+mod objects;
 mod sink;
 mod window;
 
@@ -26,6 +27,7 @@ pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
+pub use objects::{ObjectAddress, ObjectScheme, Objects};
 pub use sink::{Sink, SinkSpec, Target};
 pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
@@ -212,7 +214,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin => rejects_schema(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) => rejects_schema(),
         }
     }
 
@@ -220,7 +222,7 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin => self.format.name(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) => self.format.name(),
         }
     }
 
@@ -248,6 +250,8 @@ pub enum Location {
     Stdin,
     /// A range of a topic of Apache Kafka.
     Kafka(Box<KafkaTopic>),
+    /// Objects of object stores.
+    Objects(Box<Objects>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

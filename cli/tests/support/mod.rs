@@ -8,6 +8,7 @@ pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod hosts;
 pub(crate) mod kafka;
+pub(crate) mod objects;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod project;

@@ -271,6 +271,20 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A pattern of addresses that matches nothing.
+    #[error("no object matches `{pattern}`; check the bucket, and that names and cases are those of the keys")]
+    NoObject {
+        /// As in the text.
+        pattern: String,
+    },
+    /// An object, or a bucket, that can't be read.
+    #[error("{address}: {reason}")]
+    Object {
+        /// Its address.
+        address: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A password that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
     Secret {
@@ -355,7 +369,10 @@ impl SourceError {
     /// Wraps a refusal of the system: `.map_err(SourceError::io(name, "open"))`.
     pub(crate) fn io(file: &str, action: &'static str) -> impl Fn(io::Error) -> SourceError {
         let file = file.to_owned();
-        move |error| SourceError::Io { file: file.clone(), action, error }
+        move |error| match error.downcast() {
+            Ok(known) => known,
+            Err(error) => SourceError::Io { file: file.clone(), action, error },
+        }
     }
 }
 

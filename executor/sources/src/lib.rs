@@ -21,6 +21,8 @@ mod ignored;
 mod infer;
 #[cfg(feature = "kafka")]
 mod log;
+#[cfg(feature = "objects")]
+mod objects;
 mod reader;
 mod segment;
 mod source;
@@ -29,7 +31,7 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(feature = "kafka"))]
+#[cfg(not(all(feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;

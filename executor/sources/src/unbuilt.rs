@@ -1,4 +1,4 @@
-//! The place of topics in a flowc that was built without Kafka.
+//! The place of sources that this flowc was built without.
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::KeyHasher;
@@ -11,7 +11,7 @@ use crate::source::{Folders, Polled, Source, SourcePart};
 pub(crate) struct UnbuiltSource;
 
 fn refusal() -> SourceError {
-    SourceError::UnfitFormat { reason: "this flowc was built without Kafka".to_owned() }
+    SourceError::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }
 }
 
 impl Source for UnbuiltSource {

@@ -140,7 +140,7 @@ impl Scanner<'_> {
             }
         }
         file.verify_unchanged().map_err(failed)?;
-        if file.is_spooled() {
+        if file.is_spooled() || file.is_fetched() {
             self.files.keep(place.source, place.file, file);
         }
         Ok(())

@@ -136,7 +136,7 @@ impl Catalogue for StageCatalogue<'_> {
 
     fn location(&mut self, location: &Location) -> Result<(), Problem> {
         let Some(feature) = flowc_sources::missing_for(location) else { return Ok(()) };
-        Err(unbuilt(feature, "reading from this topic"))
+        Err(unbuilt(feature, "reading from this place"))
     }
 
     fn target(&mut self, target: &Target) -> Result<(), Problem> {

@@ -51,7 +51,7 @@ pub enum PlaceProblem {
         known: String,
     },
     /// An address where a path should be.
-    #[error("`{scheme}://` is no place that flowc reads or writes: it knows the paths of this machine alone")]
+    #[error("`{scheme}://` can't stand here: a path of this machine is expected")]
     #[diagnostic(code(flowc::address))]
     Address {
         /// What stands before `://`.
@@ -59,6 +59,23 @@ pub enum PlaceProblem {
         /// What to do.
         #[help]
         help: String,
+    },
+    /// An address that flowc can't read from.
+    #[error("flowc reads nothing from `{scheme}://`")]
+    #[diagnostic(code(flowc::scheme))]
+    Scheme {
+        /// What stands before `://`.
+        scheme: String,
+        /// What to do.
+        #[help]
+        help: String,
+    },
+    /// A path beside addresses.
+    #[error("`{path}` is a path of this machine, among addresses of objects")]
+    #[diagnostic(code(flowc::mixed_places), help("make a source for each"))]
+    PathAmongObjects {
+        /// As written.
+        path: String,
     },
     /// A declared schema for a format that brings its own.
     #[error("the format `{format}` has columns of its own, so `schema` cannot be declared")]

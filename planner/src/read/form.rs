@@ -162,7 +162,7 @@ pub(crate) fn path<'a>(what: &str, arg: &'a Arg, remedy: &str, problems: &mut Pr
 }
 
 /// The scheme of an address, and what follows `://`.
-fn address(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn address(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     let named = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, form, kafka, schema};
+use super::{EventTimeDecl, Name, Taken, form, kafka, objects, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
-use crate::plan::{BadRows, Declared, Format, KafkaTopic, Location, Rest, SourceSpec};
+use crate::plan::{BadRows, Declared, Format, KafkaTopic, Location, ObjectAddress, Rest, SourceSpec};
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node};
 
@@ -116,13 +116,17 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
 
 fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
-    let form = Form { takes, props: &[PARTITIONS], ..Form::LEAF };
-    form.check(node, "`files`", problems);
+    let are_objects = node.args.iter().any(objects::is_address);
+    let props = if are_objects { &[PARTITIONS, "region", "endpoint", "anonymous"][..] } else { &[PARTITIONS] };
+    Form { takes, props, ..Form::LEAF }.check(node, "`files`", problems);
+    let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
+    if are_objects {
+        return Some((Location::Objects(Box::new(objects::read(node, problems)?)), places));
+    }
     let path = |arg| form::path("files", arg, FETCH, problems).map(str::to_owned);
     let patterns: Vec<Option<String>> = node.args.iter().map(path).collect();
     let patterns = patterns.into_iter().collect::<Option<Vec<_>>>()?;
     node.args.iter().for_each(|arg| check_pattern(arg, problems));
-    let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
     (!places.is_empty()).then_some((Location::Files(patterns), places))
 }
 
@@ -192,7 +196,8 @@ fn check_pattern(arg: &Arg, problems: &mut Problems) {
 
 fn infer(location: &Location, places: &[Place], what: String, problems: &mut Problems) -> Option<Format> {
     let patterns = match location {
-        Location::Files(patterns) => patterns,
+        Location::Files(patterns) => patterns.clone(),
+        Location::Objects(objects) => objects.patterns.iter().map(ObjectAddress::to_string).collect(),
         Location::Stdin => {
             format::untold(what, "stdin", *places.first()?, HOLDER, problems);
             return None;

@@ -4,8 +4,8 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, OnFailure, Position, Purity, SinkSpec, SourceSpec,
-    Target,
+    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, ObjectAddress, Objects, OnFailure, Position,
+    Purity, SinkSpec, SourceSpec, Target,
 };
 
 /// Where a source reads from.
@@ -14,7 +14,21 @@ pub(super) fn location(location: &Location) -> String {
         Location::Files(patterns) => patterns.join(" "),
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
+        Location::Objects(objects) => at_stores(objects),
     }
+}
+
+/// Addresses of objects, and how their stores are reached.
+fn at_stores(objects: &Objects) -> String {
+    let Objects { patterns, region: _, endpoint, anonymous } = objects;
+    let mut words = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    if let Some(endpoint) = endpoint {
+        words.push_str(&format!(" at {endpoint}"));
+    }
+    if *anonymous {
+        words.push_str(", anonymous");
+    }
+    words
 }
 
 /// A topic, with the range that is read of it.

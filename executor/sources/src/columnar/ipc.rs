@@ -128,7 +128,8 @@ impl Index {
 }
 
 fn damaged(view: &View, reason: String) -> SourceError {
-    SourceError::Damaged { file: view.name().to_owned(), format: "Arrow IPC", reason }
+    let damaged = || SourceError::Damaged { file: view.name().to_owned(), format: "Arrow IPC", reason };
+    view.failure().unwrap_or_else(damaged)
 }
 
 fn truncated() -> ArrowError {

@@ -18,10 +18,14 @@ use crate::fields::project;
 use crate::files::list::SourceFile;
 use crate::files::marks::bom_length;
 use crate::files::partitions::{Folders, explain_missing, unread_names};
+#[cfg(feature = "objects")]
+use crate::files::spool::plain_view;
 use crate::files::spool::{open_plain, spool};
 use crate::files::view::View;
 #[cfg(feature = "kafka")]
 use crate::log::BlockFile;
+#[cfg(feature = "objects")]
+use crate::objects::RemoteFile;
 use crate::reader::{Rows, SegmentReader};
 use crate::segment::RawSegment;
 use crate::text::csv::CsvLayout;
@@ -46,6 +50,8 @@ pub struct OpenFile {
     origin: Option<(File, PathBuf)>,
     /// Whether the plain bytes lie in a file of our own.
     spooled: bool,
+    /// Whether its bytes come from elsewhere, and are kept while it is open.
+    fetched: bool,
     /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
     unread_folders: Vec<String>,
 }
@@ -90,6 +96,20 @@ impl OpenFile {
         Self::with(View::new(Arc::new(file), name)?, spec, schema, stamp, None)
     }
 
+    /// Opens an object of a store.
+    #[cfg(feature = "objects")]
+    pub(crate) fn of_remote(
+        file: Arc<RemoteFile>,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        stamp: FileStamp,
+        folder: &Path,
+    ) -> Result<OpenFile, SourceError> {
+        let spooled = spec.compression.of(file.name()) != Compression::None;
+        let view = plain_view(View::of_remote(file), spec.compression, folder)?;
+        Ok(OpenFile { spooled, fetched: true, ..Self::with(view, spec, schema, stamp, None)? })
+    }
+
     fn with(
         view: View,
         spec: &SourceSpec,
@@ -103,9 +123,9 @@ impl OpenFile {
         };
         let unread_folders = if spec.partitions.is_none() { unread_names(view.name(), schema) } else { Vec::new() };
         let content = Content::open(&view, spec, &folders.own(schema));
-        let content = content.map_err(|error| explain_missing(error, spec))?;
+        let content = content.map_err(|error| view.failure().unwrap_or_else(|| explain_missing(error, spec)))?;
         let (schema, spooled) = (schema.clone(), origin.is_none());
-        Ok(OpenFile { view, schema, folders, content, stamp, spooled, origin, unread_folders })
+        Ok(OpenFile { view, schema, folders, content, stamp, spooled, fetched: false, origin, unread_folders })
     }
 
     /// A block of a topic that is at hand.
@@ -121,6 +141,7 @@ impl OpenFile {
             stamp,
             origin,
             spooled: false,
+            fetched: false,
             unread_folders,
         }
     }
@@ -135,9 +156,18 @@ impl OpenFile {
         self.spooled
     }
 
+    /// Whether its bytes come from elsewhere, and are kept while it is open: to open it again fetches them again.
+    pub fn is_fetched(&self) -> bool {
+        self.fetched
+    }
+
     /// Bytes of the file, or of what is kept of the part.
     pub fn size(&self) -> u64 {
-        if self.stamp.is_immutable() { self.view.length() } else { self.stamp.size }
+        match &self.content {
+            #[cfg(feature = "kafka")]
+            Content::Block(_) => self.view.length(),
+            _ => self.stamp.size,
+        }
     }
 
     /// The stamp of the file when it was opened.

@@ -12,7 +12,7 @@ use flowc_planner::plan::SourceSpec;
 
 use crate::error::SourceError;
 use crate::fields::project;
-use crate::files::list::SourceFile;
+use crate::files::part_bytes::PartBytes;
 use crate::infer::csv_types::type_of_texts;
 use crate::segment::RawSegment;
 use crate::values::strict::STRICT;
@@ -57,11 +57,11 @@ fn decode(text: &str) -> String {
 
 /// The columns of files, and after them those in the names of their folders, typed as CSV would be. A column that files
 /// and folders both have is the folders'.
-pub(crate) fn with_folders(own: &Schema, files: &[SourceFile]) -> Result<SchemaRef, SourceError> {
+pub(crate) fn with_folders(own: &Schema, files: &[impl PartBytes]) -> Result<SchemaRef, SourceError> {
     let (mut names, mut texts) = (Vec::new(), BTreeMap::<String, BTreeSet<String>>::new());
     for file in files {
-        values(&file.name)?;
-        for (name, value) in in_folders(&file.name) {
+        values(file.name())?;
+        for (name, value) in in_folders(file.name()) {
             if !texts.contains_key(&name) {
                 names.push(name.clone());
             }
@@ -69,7 +69,9 @@ pub(crate) fn with_folders(own: &Schema, files: &[SourceFile]) -> Result<SchemaR
         }
     }
     if names.is_empty() {
-        return Err(SourceError::NoFolders { file: files.first().map(|file| file.name.clone()).unwrap_or_default() });
+        return Err(SourceError::NoFolders {
+            file: files.first().map(|file| file.name().to_owned()).unwrap_or_default(),
+        });
     }
     let own = own.fields().iter().filter(|field| !texts.contains_key(field.name())).cloned();
     let folders = names.iter().map(|name| Arc::new(Field::new(name, type_of_texts(&texts[name]), true)));

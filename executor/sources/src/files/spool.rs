@@ -44,6 +44,18 @@ pub(crate) fn open_plain(
     Ok((View::new(Arc::new(plain), &file.name)?, origin))
 }
 
+/// The plain bytes of a view of stored bytes.
+#[cfg(feature = "objects")]
+pub(crate) fn plain_view(stored: View, compression: Compression, folder: &Path) -> Result<View, SourceError> {
+    match compression.of(stored.name()) {
+        Compression::None | Compression::Auto => Ok(stored),
+        compression => {
+            let plain = spool(stored.cursor(0), compression, folder, stored.name())?;
+            View::new(Arc::new(plain), stored.name())
+        }
+    }
+}
+
 /// Writes all of `input`, plain, to an unlinked file in `folder`.
 pub(crate) fn spool(
     input: impl Read + Send,
@@ -71,8 +83,8 @@ pub(crate) fn unreadable(error: io::Error, compression: Compression, name: &str)
         Compression::Zstd => "zstd",
         Compression::None | Compression::Auto => return SourceError::io(name, "read it")(error),
     };
-    // An error with the system's own number comes from the file, not from the decoder.
-    if error.raw_os_error().is_some() {
+    // An error with the system's own number, or one of ours, comes from the file, not from the decoder.
+    if error.raw_os_error().is_some() || error.get_ref().is_some_and(|error| error.is::<SourceError>()) {
         return SourceError::io(name, "read it")(error);
     }
     let reason = error.to_string();

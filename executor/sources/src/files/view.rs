@@ -8,26 +8,43 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::SourceError;
+#[cfg(feature = "objects")]
+use crate::objects::RemoteFile;
 
 /// The plain (decompressed) bytes of a source file.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
-    file: Arc<File>,
+    place: Place,
     name: Arc<str>,
     length: u64,
+}
+
+/// Where the bytes are.
+#[derive(Clone, Debug)]
+enum Place {
+    File(Arc<File>),
+    #[cfg(feature = "objects")]
+    Remote(Arc<RemoteFile>),
 }
 
 impl View {
     /// A view of a regular file.
     pub(crate) fn new(file: Arc<File>, name: &str) -> Result<Self, SourceError> {
         let length = file.metadata().map_err(SourceError::io(name, "stat it"))?.len();
-        Ok(Self { file, name: name.into(), length })
+        Ok(Self { place: Place::File(file), name: name.into(), length })
+    }
+
+    /// A view of an object of a store.
+    #[cfg(feature = "objects")]
+    pub(crate) fn of_remote(file: Arc<RemoteFile>) -> Self {
+        let (name, length) = (file.name().into(), file.length());
+        Self { place: Place::Remote(file), name, length }
     }
 
     /// A view of the first bytes of a regular file.
     #[cfg(feature = "kafka")]
     pub(crate) fn of_start(file: Arc<File>, name: &str, length: u64) -> Self {
-        Self { file, name: name.into(), length }
+        Self { place: Place::File(file), name: name.into(), length }
     }
 
     /// The file's name, for messages.
@@ -54,12 +71,25 @@ impl View {
         }
         let start = buffer.len();
         buffer.resize(start + length as usize, 0);
-        self.file.read_exact_at(&mut buffer[start..], offset).map_err(|error| self.failed(error))
+        match &self.place {
+            Place::File(file) => file.read_exact_at(&mut buffer[start..], offset).map_err(|error| self.failed(error)),
+            #[cfg(feature = "objects")]
+            Place::Remote(file) => file.read_exact_at(&mut buffer[start..], offset),
+        }
     }
 
     /// Reads from `offset` on.
     pub(crate) fn cursor(&self, offset: u64) -> Cursor {
         Cursor { view: self.clone(), offset }
+    }
+
+    /// Why bytes could not be had, if they couldn't: of that decoders hand on no more than a text.
+    pub(crate) fn failure(&self) -> Option<SourceError> {
+        match &self.place {
+            Place::File(_) => None,
+            #[cfg(feature = "objects")]
+            Place::Remote(file) => file.failure(),
+        }
     }
 
     /// The error for a file that changed.
@@ -86,7 +116,14 @@ impl Read for Cursor {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.view.length.saturating_sub(self.offset);
         let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let read = self.view.file.read_at(&mut buffer[..wanted], self.offset)?;
+        let read = match &self.view.place {
+            Place::File(file) => file.read_at(&mut buffer[..wanted], self.offset)?,
+            #[cfg(feature = "objects")]
+            Place::Remote(file) => {
+                file.read_exact_at(&mut buffer[..wanted], self.offset).map_err(io::Error::other)?;
+                wanted
+            }
+        };
         self.offset += read as u64;
         Ok(read)
     }

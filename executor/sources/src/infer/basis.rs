@@ -6,9 +6,9 @@ use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
 use crate::columnar::convert::converts;
 use crate::error::SourceError;
-use crate::files::list::SourceFile;
+use crate::files::part_bytes::PartBytes;
 use crate::infer::csv_types::CsvColumns;
-use crate::infer::schema::{CsvSample, SAMPLE_RECORDS, Sample, infer_schema};
+use crate::infer::schema::{CsvSample, SAMPLE_RECORDS, Sample, infer_columns};
 use crate::infer::shape::Shape;
 use crate::text::framing::{CsvFraming, Framing};
 use crate::text::json::{Cursor, check};
@@ -28,15 +28,15 @@ pub struct Basis {
 }
 
 /// Says what the column that an error is about would be inferred from now; none where it can't be told.
-pub(crate) fn basis(files: &[SourceFile], spec: &SourceSpec, error: &SourceError) -> Option<Basis> {
+pub(crate) fn basis(files: &[impl PartBytes], spec: &SourceSpec, error: &SourceError) -> Option<Basis> {
     let column = error.column()?;
-    let schema = infer_schema(files, spec).ok()?;
+    let schema = infer_columns(files, spec).ok()?;
     let inferred = schema.field_with_name(column).ok().map(|field| field.data_type().clone());
     let (origin, holds_both) = match (&spec.format, error) {
         (_, SourceError::FolderValue { .. }) => return None,
         (Format::Csv(dialect), _) => of_csv(files, spec, dialect, column, error)?,
         (Format::JsonLines, _) => of_json(files, spec, column, error)?,
-        _ => (files.first().map(|file| file.name.clone()), of_types(&schema, error)),
+        _ => (files.first().map(|file| file.name().to_owned()), of_types(&schema, error)),
     };
     Some(Basis { inferred, origin, holds_both })
 }
@@ -45,7 +45,7 @@ pub(crate) fn basis(files: &[SourceFile], spec: &SourceSpec, error: &SourceError
 type Origin = (Option<String>, Option<DataType>);
 
 fn of_csv(
-    files: &[SourceFile],
+    files: &[impl PartBytes],
     spec: &SourceSpec,
     dialect: &CsvDialect,
     column: &str,
@@ -72,7 +72,7 @@ fn of_csv(
     Some((origin, holds_both))
 }
 
-fn of_json(files: &[SourceFile], spec: &SourceSpec, column: &str, error: &SourceError) -> Option<Origin> {
+fn of_json(files: &[impl PartBytes], spec: &SourceSpec, column: &str, error: &SourceError) -> Option<Origin> {
     let sample = Sample::telling(files, spec, Framing::JsonLines, 0).ok()?;
     let (mut shape, mut data_type, mut origin) = (Shape::Nothing, None, None);
     for (row, record) in (1..).zip(sample.records(Framing::JsonLines).take(SAMPLE_RECORDS)) {
@@ -149,6 +149,7 @@ mod tests {
     use flowc_planner::plan::BadRows;
 
     use super::*;
+    use crate::infer_schema;
     use crate::testing::{Folder, Table, csv, spec, with_bad_rows};
 
     /// What is said of two files, of which the second does not fit what is inferred.

@@ -3,7 +3,7 @@
 
 use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
-use crate::files::list::SourceFile;
+use crate::files::part_bytes::PartBytes;
 use crate::infer::csv_types::{CsvColumns, Kind};
 use crate::infer::schema::{CsvSample, Sample};
 use crate::text::framing::{CsvFraming, Framing};
@@ -20,11 +20,11 @@ const YEARS: std::ops::RangeInclusive<i64> = 1800..=2200;
 
 /// What is odd about a CSV file as its dialect reads it, and what to set; none where nothing is, or where the file can't be
 /// read.
-pub(crate) fn doubt(file: &SourceFile, spec: &SourceSpec) -> Option<String> {
+pub(crate) fn doubt(file: &impl PartBytes, spec: &SourceSpec) -> Option<String> {
     let Format::Csv(dialect) = &spec.format else { return None };
     let sample = Sample::of(file, spec, BYTES).ok().filter(|_| dialect.header)?;
     let read = CsvSample::read(&sample, dialect).ok()?;
-    let name = &file.name;
+    let name = file.name();
     match &read.names[..] {
         [header] => wrong_delimiter(&sample, dialect, header).map(|(delimiter, fields)| {
             format!(

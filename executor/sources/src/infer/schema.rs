@@ -12,8 +12,9 @@ use crate::columnar::parquet;
 use crate::error::SourceError;
 use crate::files::list::SourceFile;
 use crate::files::marks::skip_bom;
+use crate::files::part_bytes::PartBytes;
 use crate::files::partitions::with_folders;
-use crate::files::spool::{decompress, open_plain, unreadable};
+use crate::files::spool::{decompress, unreadable};
 use crate::files::view::View;
 use crate::infer::csv_types::CsvColumns;
 use crate::infer::shape::Shape;
@@ -47,12 +48,17 @@ pub(crate) fn fixed_schema(format: &Format) -> Option<SchemaRef> {
 /// # Errors
 /// Besides what is wrong with that file: that there is none.
 pub fn infer_schema(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
+    infer_columns(files, spec)
+}
+
+/// The columns of parts of a source, in the same way.
+pub(crate) fn infer_columns<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
     let own = infer_own(files, spec)?;
     if spec.partitions == Some(true) { with_folders(&own, files) } else { Ok(own) }
 }
 
 /// The columns that are in the files.
-fn infer_own(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
+fn infer_own<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, SourceError> {
     if let Some(schema) = fixed_schema(&spec.format) {
         return Ok(schema);
     }
@@ -71,13 +77,13 @@ fn infer_own(files: &[SourceFile], spec: &SourceSpec) -> Result<SchemaRef, Sourc
 }
 
 /// The columns that a file says it has. Metadata of a whole file (a writer's notes, pandas' index) belongs to none.
-fn own_columns(file: &SourceFile, schema: &Schema) -> Result<SchemaRef, SourceError> {
-    check_names(&file.name, schema)?;
+fn own_columns(file: &impl PartBytes, schema: &Schema) -> Result<SchemaRef, SourceError> {
+    check_names(file.name(), schema)?;
     Ok(Arc::new(Schema::new(schema.fields().clone())))
 }
 
-fn seekable(file: &SourceFile, spec: &SourceSpec) -> Result<View, SourceError> {
-    Ok(open_plain(file, spec.compression, &std::env::temp_dir())?.0)
+fn seekable(file: &impl PartBytes, spec: &SourceSpec) -> Result<View, SourceError> {
+    file.plain(spec.compression, &std::env::temp_dir())
 }
 
 /// The start of a text file.
@@ -90,22 +96,22 @@ pub(crate) struct Sample {
 
 impl Sample {
     /// At most so many bytes of a file.
-    pub(crate) fn of(file: &SourceFile, spec: &SourceSpec, most: u64) -> Result<Self, SourceError> {
-        let origin = std::fs::File::open(&file.path).map_err(SourceError::io(&file.name, "open it"))?;
-        let compression = spec.compression.of(&file.name);
-        let broken = |error| unreadable(error, compression, &file.name);
-        let plain = decompress(origin, compression).map_err(broken)?;
+    pub(crate) fn of(file: &impl PartBytes, spec: &SourceSpec, most: u64) -> Result<Self, SourceError> {
+        let name = file.name();
+        let compression = spec.compression.of(name);
+        let broken = |error| unreadable(error, compression, name);
+        let plain = decompress(file.reader()?, compression).map_err(broken)?;
         let mut bytes = Vec::new();
         BufReader::new(plain).take(most).read_to_end(&mut bytes).map_err(broken)?;
         let cut = bytes.len() as u64 == most;
-        let mark = bytes.len() - skip_bom(&file.name, &bytes)?.len();
+        let mark = bytes.len() - skip_bom(name, &bytes)?.len();
         bytes.drain(..mark);
-        Ok(Self { name: file.name.clone(), bytes, cut })
+        Ok(Self { name: name.to_owned(), bytes, cut })
     }
 
     /// The first file with rows, or else the first with a header, or the first. Records up to `header` are no rows.
     pub(crate) fn telling(
-        files: &[SourceFile],
+        files: &[impl PartBytes],
         spec: &SourceSpec,
         framing: Framing,
         header: usize,

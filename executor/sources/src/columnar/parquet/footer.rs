@@ -139,7 +139,8 @@ pub(super) fn leaves(metadata: &ArrowReaderMetadata, position: usize) -> impl It
 }
 
 pub(super) fn damaged(view: &View, reason: String) -> SourceError {
-    SourceError::Damaged { file: view.name().to_owned(), format: "Parquet", reason }
+    let damaged = || SourceError::Damaged { file: view.name().to_owned(), format: "Parquet", reason };
+    view.failure().unwrap_or_else(damaged)
 }
 
 #[cfg(test)]

@@ -1,0 +1,173 @@
+//! Objects of object stores as sources, read from a server that speaks S3.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
+
+mod support;
+
+use support::objects::ObjectServer;
+use support::project::Project;
+
+/// A project whose programs reach the server with credentials of the environment.
+fn project(server: &ObjectServer) -> Project {
+    let mut project = Project::new();
+    project.set("AWS_ENDPOINT_URL", server.url.clone());
+    project.set("AWS_ACCESS_KEY_ID", "test".to_owned());
+    project.set("AWS_SECRET_ACCESS_KEY", "hidden-secret".to_owned());
+    project.set("AWS_REGION", "us-east-1".to_owned());
+    project.set("NO_PROXY", "127.0.0.1".to_owned());
+    project
+}
+
+fn pipeline(project: &Project, files: &str) {
+    let text = format!("source \"sales\" {{ {files} }}\nsink \"out\" {{ in \"sales\"; file \"out.csv\" }}\n");
+    project.write("flow.kdl", &text);
+}
+
+/// Runs; gives the objects that were read.
+fn run(project: &Project) -> Vec<String> {
+    let said = project.shell("flowc run --json");
+    assert!(said.starts_with("exit 0"), "{said}");
+    let events = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let read = events.filter(|event| event["event"] == "file-read");
+    read.map(|event| event["file"].as_str().unwrap().to_owned()).collect()
+}
+
+fn written(project: &Project) -> String {
+    std::fs::read_to_string(project.folder().join("out.csv")).unwrap()
+}
+
+/// What a command says, which fails.
+fn failure(project: &Project, line: &str) -> String {
+    let said = project.shell(line);
+    assert!(!said.starts_with("exit 0"), "{said}");
+    // Messages are wrapped where the terminal ends.
+    said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_rerun_reads_the_objects_that_changed() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    server.put("2026/day=1/a.csv", "id,amount\n1,10\n");
+    server.put("2026/day=2/a.csv", "id,amount\n2,20\n");
+    server.put("2026/readme.txt", "no rows");
+    pipeline(&project, "files \"s3://sales/2026/**/*.csv\" partitions=#true");
+    assert_eq!(run(&project), ["s3://sales/2026/day=1/a.csv", "s3://sales/2026/day=2/a.csv"]);
+    assert_eq!(written(&project), "id,amount,day\n1,10,1\n2,20,2\n");
+    assert_eq!(run(&project), [""; 0]);
+    server.put("2026/day=2/a.csv", "id,amount\n2,21\n");
+    server.put("2026/day=3/a.csv", "id,amount\n3,30\n");
+    assert_eq!(run(&project), ["s3://sales/2026/day=2/a.csv", "s3://sales/2026/day=3/a.csv"]);
+    assert_eq!(written(&project), "id,amount,day\n1,10,1\n2,21,2\n3,30,3\n");
+    server.delete("2026/day=1/a.csv");
+    assert_eq!(run(&project), [""; 0]);
+    assert_eq!(written(&project), "id,amount,day\n2,21,2\n3,30,3\n");
+}
+
+#[test]
+fn every_format_is_read_as_from_a_file() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    let rows: String = (0..200_000).map(|n| format!("{n},name {n}\n")).collect();
+    project.write("rows.csv", &format!("n,t\n{rows}"));
+    let sinks = ["csv", "jsonl", "parquet", "arrow", "csv.gz"];
+    let sink = |ending: &&str| {
+        format!("sink \"{}\" {{ in \"rows\"; file \"made/rows.{ending}\" }}\n", ending.replace('.', "-"))
+    };
+    let text: String = sinks.iter().map(sink).collect();
+    project.write("make.kdl", &format!("source \"rows\" {{ files \"rows.csv\" }}\n{text}"));
+    let made = project.shell("flowc run make.kdl");
+    assert!(made.starts_with("exit 0"), "{made}");
+    for ending in sinks {
+        let bytes = std::fs::read(project.folder().join(format!("made/rows.{ending}"))).unwrap();
+        server.put(&format!("rows.{ending}"), bytes);
+        pipeline(&project, &format!("files \"s3://sales/rows.{ending}\""));
+        assert_eq!(run(&project), [format!("s3://sales/rows.{ending}")]);
+        assert_eq!(written(&project), format!("n,t\n{rows}"), "{ending}");
+    }
+}
+
+#[test]
+fn an_object_that_was_copied_runs_nothing() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    server.put("a.csv", "id\n1\n2\n");
+    let stage = "stage \"kept\" { in \"sales\"; std \"filter@1\"; config { where \"id\" \">\" 1 } }";
+    let text = |key: &str| {
+        format!(
+            "source \"sales\" {{ files \"s3://sales/{key}\" }}\n{stage}\nsink \"out\" {{ in \"kept\"; file \"out.csv\" }}\n"
+        )
+    };
+    project.write("flow.kdl", &text("a.csv"));
+    let first = project.shell("flowc run");
+    assert!(first.starts_with("exit 0"), "{first}");
+    server.put("b.csv", "id\n1\n2\n");
+    project.write("flow.kdl", &text("b.csv"));
+    let second = project.shell("flowc run --json | grep -c '\"event\":\"task-started\"'");
+    assert!(second.contains("--- stdout\n0\n"), "{second}");
+}
+
+#[test]
+fn the_plan_shows_addresses_and_no_credentials() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    server.put("a.csv", "id\n1\n");
+    pipeline(&project, "files \"s3://sales/*.csv\"");
+    let plan = project.shell("flowc plan; flowc run; flowc plan --json; grep -rl hidden-secret . ~ | wc -l");
+    assert!(plan.contains("s3://sales/*.csv") && !plan.contains("hidden-secret"), "{plan}");
+    assert!(plan.trim_end().ends_with('0'), "{plan}");
+}
+
+#[test]
+fn profiles_and_anonymous_requests_are_credentials_too() {
+    let server = ObjectServer::new();
+    server.put("a.csv", "id\n1\n");
+    let mut project = Project::new();
+    pipeline(&project, &format!("files \"s3://sales/a.csv\" endpoint=\"{}\" anonymous=#true", server.url));
+    let denied = failure(&project, "flowc run");
+    assert!(denied.contains("s3://sales/a.csv: permission denied (403 Forbidden"), "{denied}");
+    assert!(denied.contains("flow.kdl:1"), "{denied}");
+    let home = project.root().join("home/.aws");
+    std::fs::create_dir(&home).unwrap();
+    std::fs::write(home.join("config"), format!("[profile work]\nregion=us-east-1\nendpoint_url = {}\n", server.url))
+        .unwrap();
+    std::fs::write(home.join("credentials"), "[work]\naws_access_key_id = test\naws_secret_access_key = test\n")
+        .unwrap();
+    pipeline(&project, "files \"s3://sales/a.csv\"");
+    project.set("AWS_PROFILE", "work".to_owned());
+    run(&project);
+    assert_eq!(written(&project), "id\n1\n");
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_place() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    server.put("a.csv", "id\n1\n");
+    let said = |files: &str| {
+        pipeline(&project, files);
+        failure(&project, "flowc run")
+    };
+    let no_bucket = said("files \"s3://nowhere/*.csv\"");
+    assert!(no_bucket.contains("s3://nowhere: there is no such bucket (404"), "{no_bucket}");
+    let no_match = said("files \"s3://sales/*.tsv\"");
+    assert!(no_match.contains("no object matches `s3://sales/*.tsv`"), "{no_match}");
+    let no_object = said("files \"s3://sales/A.csv\"");
+    assert!(no_object.contains("no object matches `s3://sales/A.csv`"), "{no_object}");
+    let not_parquet = said("files \"s3://sales/a.csv\"; format \"parquet\"");
+    assert!(not_parquet.contains("s3://sales/a.csv: not valid Parquet"), "{not_parquet}");
+}
+
+#[test]
+fn web_servers_give_named_objects() {
+    let server = ObjectServer::new();
+    let project = project(&server);
+    project.write("served/a b.csv", "id\n1\n");
+    // It gives no ranges of bytes.
+    let web = "python3 -u -m http.server --bind 127.0.0.1 --directory served 0 > port 2>&1 & \
+               while ! grep -q 'port [0-9]' port; do sleep 0.1; done; \
+               sed -i \"s/PORT/$(grep -o 'port [0-9]*' port | grep -o '[0-9]*')/\" flow.kdl; \
+               flowc run; code=$?; kill $!; cat out.csv; exit $code";
+    pipeline(&project, "files \"http://127.0.0.1:PORT/a%20b.csv\"");
+    let said = project.shell(web);
+    assert!(said.starts_with("exit 0") && said.contains("id\n1\n"), "{said}");
+}

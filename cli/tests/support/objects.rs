@@ -1,0 +1,65 @@
+//! A server that speaks S3, as a test sees it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The bucket of each server.
+pub(crate) const BUCKET: &str = "sales";
+
+/// A server in memory, with an empty bucket. It ends with this value.
+pub(crate) struct ObjectServer {
+    child: Child,
+    /// Its URL.
+    pub(crate) url: String,
+}
+
+impl ObjectServer {
+    /// Starts it, in an environment that `uv` makes the first time.
+    pub(crate) fn new() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/objects");
+        let mut command = Command::new(std::env::var_os("FLOWC_UV").unwrap_or("uv".into()));
+        command.args(["run", "--quiet", "--locked", "--project"]).arg(&folder);
+        command.arg("python").arg(folder.join("server.py"));
+        command.env("UV_PROJECT_ENVIRONMENT", Path::new(env!("CARGO_TARGET_TMPDIR")).join("objects"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        let server = Self { child, url: url.trim().to_owned() };
+        server.request("PUT", "", &[]);
+        server
+    }
+
+    /// Writes an object.
+    pub(crate) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        self.request("PUT", key, bytes.as_ref());
+    }
+
+    /// Removes an object.
+    pub(crate) fn delete(&self, key: &str) {
+        self.request("DELETE", key, &[]);
+    }
+
+    fn request(&self, method: &str, key: &str, body: &[u8]) {
+        let host = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let head = format!(
+            "{method} /{BUCKET}/{key} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=test/20261101/us-east-1/s3/aws4_request\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{method} {key}: {answer}");
+    }
+}
+
+impl Drop for ObjectServer {
+    fn drop(&mut self) {
+        // It ends with its standard input.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}

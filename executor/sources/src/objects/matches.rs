@@ -1,0 +1,56 @@
+//! From patterns to objects.
+
+use flowc_objects::{Bucket, Object, ObjectError};
+use flowc_planner::pattern::{Pattern, folder_and_rest, is_glob};
+use flowc_planner::plan::ObjectAddress;
+
+/// The objects of a bucket that a pattern matches, in byte order of their keys. Names are matched as those of files are.
+pub(super) fn matches(bucket: &dyn Bucket, pattern: &ObjectAddress) -> Result<Vec<Object>, ObjectError> {
+    if pattern.scheme.is_web() || !is_glob(&pattern.key) {
+        return Ok(vec![bucket.find(&pattern.key)?]);
+    }
+    let (folder, rest) = folder_and_rest(&pattern.key);
+    let matcher = Pattern::new(&pattern.key).map_err(|reason| ObjectError::Other { reason })?;
+    let mut found = Vec::new();
+    bucket.list(folder, rest.contains('/') || rest == "**", &mut |object| {
+        if matcher.matches(&object.key) {
+            found.push(object);
+        }
+    })?;
+    found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_planner::plan::ObjectScheme;
+
+    use super::*;
+    use crate::objects::testing::Memory;
+
+    fn matched(bucket: &Memory, key: &str) -> Vec<String> {
+        let pattern = ObjectAddress { scheme: ObjectScheme::S3, bucket: "b".to_owned(), key: key.to_owned() };
+        matches(bucket, &pattern).unwrap().into_iter().map(|object| object.key).collect()
+    }
+
+    #[test]
+    fn keys_are_matched_as_files_are() {
+        let keys = ["b.csv", "a.csv", "a.txt", ".hidden.csv", "x/c.csv", "x/y/d.csv", "x/.git/e.csv", "x-y/c.csv"];
+        let bucket = Memory::new(keys.map(|key| (key, "text")));
+        assert_eq!(matched(&bucket, "*.csv"), ["a.csv", "b.csv"]);
+        assert_eq!(matched(&bucket, "**/*.csv"), ["a.csv", "b.csv", "x-y/c.csv", "x/c.csv", "x/y/d.csv"]);
+        assert_eq!(matched(&bucket, "x/**"), ["x/c.csv", "x/y/d.csv"]);
+        assert_eq!(matched(&bucket, "x*/c.{csv,tsv}"), ["x-y/c.csv", "x/c.csv"]);
+        assert_eq!(matched(&bucket, "x/.git/*"), ["x/.git/e.csv"]);
+        assert_eq!(matched(&bucket, "x/c.csv"), ["x/c.csv"]);
+        assert_eq!(matched(&bucket, "none/*"), [""; 0]);
+    }
+
+    #[test]
+    fn only_the_folder_of_a_pattern_is_listed() {
+        let bucket = Memory::new([("x/c.csv", "text"), ("x/y/d.csv", "text"), ("z.csv", "text")]);
+        matched(&bucket, "x/*.csv");
+        matched(&bucket, "x/*/d.csv");
+        assert_eq!(bucket.listed(), ["x/ shallow", "x/ deep"]);
+    }
+}

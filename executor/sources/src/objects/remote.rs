@@ -1,0 +1,218 @@
+//! An object as a file that can be read at any place: what is missing is fetched.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use flowc_objects::{Bucket, Object, ObjectError};
+use flowc_platform::lock;
+
+use crate::error::SourceError;
+use crate::objects::blocks::{BLOCK, Blocks, Step};
+
+/// How many bytes are looked for at once.
+const PIECE: usize = 16 << 20;
+
+/// An object that is read by several threads. What was fetched of it lies in an unlinked file.
+pub(crate) struct RemoteFile {
+    bucket: Arc<dyn Bucket>,
+    object: Object,
+    /// Its address.
+    name: String,
+    fetched: File,
+    blocks: Mutex<Blocks>,
+    /// Blocks have arrived, or will not.
+    settled: Condvar,
+    /// Why something could not be fetched: decoders hand on no more than a text.
+    failure: Mutex<Option<ObjectError>>,
+}
+
+impl RemoteFile {
+    /// Opens an object. `spool`: an existing folder for what is fetched.
+    pub(super) fn new(bucket: Arc<dyn Bucket>, object: Object, name: &str, spool: &Path) -> Result<Self, SourceError> {
+        let fetched = tempfile::tempfile_in(spool).map_err(SourceError::io(&spool.to_string_lossy(), "write to it"))?;
+        let blocks = Mutex::new(Blocks::new(object.size));
+        let (settled, failure) = (Condvar::new(), Mutex::default());
+        Ok(Self { bucket, object, name: name.to_owned(), fetched, blocks, settled, failure })
+    }
+
+    /// Its address.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What was opened.
+    pub(super) fn object(&self) -> &Object {
+        &self.object
+    }
+
+    /// Its bytes when it was opened.
+    pub(crate) fn length(&self) -> u64 {
+        self.object.size
+    }
+
+    /// Why it could not be read, if it couldn't.
+    pub(crate) fn failure(&self) -> Option<SourceError> {
+        lock(&self.failure).clone().map(|error| failed(&self.name, error))
+    }
+
+    /// Fills a buffer with the bytes from `offset` on, all of which the object has.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
+        let mut at = offset;
+        for piece in buffer.chunks_mut(PIECE) {
+            self.read_piece(piece, at)?;
+            at += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn read_piece(&self, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
+        let wanted = offset / BLOCK..(offset + buffer.len() as u64).div_ceil(BLOCK);
+        let mut blocks = lock(&self.blocks);
+        loop {
+            match blocks.ask(wanted.clone()) {
+                Step::Read(places) => {
+                    // Places hold other blocks as soon as the lock is free.
+                    let copied = self.copy(buffer, offset, wanted.start, &places);
+                    return copied.map_err(SourceError::io(&self.name, "read what was fetched of it"));
+                }
+                Step::Wait => blocks = self.settled.wait(blocks).unwrap_or_else(PoisonError::into_inner),
+                Step::Fetch(runs) => {
+                    drop(blocks);
+                    let fetched = self.fetch(&runs);
+                    blocks = lock(&self.blocks);
+                    blocks.given_up(&runs);
+                    self.settled.notify_all();
+                    fetched?;
+                }
+            }
+        }
+    }
+
+    fn copy(&self, buffer: &mut [u8], offset: u64, first: u64, places: &[u64]) -> io::Result<()> {
+        let mut filled = 0;
+        for (block, place) in (first..).zip(places) {
+            let within = (offset + filled as u64) - block * BLOCK;
+            let length = usize::try_from(BLOCK - within).unwrap_or(usize::MAX).min(buffer.len() - filled);
+            self.fetched.read_exact_at(&mut buffer[filled..filled + length], place * BLOCK + within)?;
+            filled += length;
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, runs: &[Range<u64>]) -> Result<(), SourceError> {
+        let of_run = |run: &Range<u64>| run.start * BLOCK..(run.end * BLOCK).min(self.object.size);
+        let ranges: Vec<Range<u64>> = runs.iter().map(of_run).collect();
+        let mut keep = |start: u64, bytes: Bytes| self.keep(lock(&self.blocks), start, &bytes);
+        let mut read = self.bucket.read(&self.object, &ranges, &mut keep);
+        if let Ok(Err(ObjectError::NoRanges)) = read {
+            read = self.fetch_all();
+        }
+        let read = read.map_err(SourceError::io(&self.name, "keep what is fetched of it"))?;
+        *lock(&self.failure) = read.clone().err();
+        read.map_err(|error| failed(&self.name, error))
+    }
+
+    /// Fetches the whole object.
+    fn fetch_all(&self) -> io::Result<Result<(), ObjectError>> {
+        lock(&self.blocks).keep_all();
+        let (mut held, mut at) = (Vec::new(), 0);
+        let read = self.bucket.read_all(&self.object, &mut |_, bytes| {
+            held.extend_from_slice(&bytes);
+            let whole = held.len() - held.len() % BLOCK as usize;
+            self.keep(lock(&self.blocks), at, &held[..whole])?;
+            held.drain(..whole);
+            at += whole as u64;
+            Ok(())
+        })?;
+        if read.is_ok() {
+            self.keep(lock(&self.blocks), at, &held)?;
+        }
+        Ok(read)
+    }
+
+    /// Keeps bytes that begin with a block.
+    fn keep(&self, mut blocks: MutexGuard<'_, Blocks>, start: u64, bytes: &[u8]) -> io::Result<()> {
+        for (block, bytes) in (start / BLOCK..).zip(bytes.chunks(BLOCK as usize)) {
+            let place = blocks.arrived(block);
+            self.fetched.write_all_at(bytes, place * BLOCK)?;
+        }
+        self.settled.notify_all();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for RemoteFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("RemoteFile")
+            .field("name", &self.name)
+            .field("object", &self.object)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An error of a store, about the object or bucket at this address.
+pub(super) fn failed(address: &str, error: ObjectError) -> SourceError {
+    match error {
+        ObjectError::Changed => {
+            SourceError::Changed { file: address.to_owned(), what: "it was written again or deleted" }
+        }
+        other => SourceError::Object { address: address.to_owned(), reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::testing::Memory;
+
+    fn bytes(length: usize) -> Vec<u8> {
+        (0..length).map(|place| (place % 251) as u8).collect()
+    }
+
+    fn opened(bucket: &Arc<Memory>) -> RemoteFile {
+        let object = bucket.find("k").unwrap();
+        RemoteFile::new(bucket.clone(), object, "s3://b/k", &std::env::temp_dir()).unwrap()
+    }
+
+    #[test]
+    fn any_place_is_read_and_fetched_once() {
+        let content = bytes(3 * BLOCK as usize + 100);
+        let bucket = Arc::new(Memory::new([("k", &content[..])]));
+        let file = opened(&bucket);
+        for (offset, length) in
+            [(3 * BLOCK, 100), (0, 5), (BLOCK - 3, 6), (0, content.len()), (content.len() as u64, 0)]
+        {
+            let mut buffer = vec![0; length];
+            file.read_exact_at(&mut buffer, offset).unwrap();
+            assert_eq!(buffer, content[offset as usize..][..length], "{offset} {length}");
+        }
+        assert_eq!(bucket.fetched(), content.len() as u64);
+    }
+
+    #[test]
+    fn an_object_without_ranges_is_fetched_whole() {
+        let content = bytes(2 * BLOCK as usize + 9);
+        let bucket = Arc::new(Memory::new([("k", &content[..])]).without_ranges());
+        let mut buffer = vec![0; 20];
+        opened(&bucket).read_exact_at(&mut buffer, 2 * BLOCK - 11).unwrap();
+        assert_eq!(buffer, content[content.len() - 20..]);
+    }
+
+    #[test]
+    fn an_object_that_was_written_again_is_refused_and_remembered() {
+        let bucket = Arc::new(Memory::new([("k", "one")]));
+        let file = opened(&bucket);
+        bucket.put("k", "two");
+        let mut buffer = [0; 3];
+        let error = file.read_exact_at(&mut buffer, 0).unwrap_err().to_string();
+        assert!(error.contains("s3://b/k: it was written again or deleted while it was being read"), "{error}");
+        assert_eq!(file.failure().unwrap().to_string(), error);
+    }
+}
