@@ -252,7 +252,7 @@ fn what_this_build_lacks_is_refused_at_its_place() {
     let said = failure(&project, "flowc plan");
     let expected = match cfg!(feature = "kafka-tls") {
         true => "no broker answers at 127.0.0.1:1",
-        false => "source `bids`: this flowc was built without `kafka-tls`, which reading from this topic needs",
+        false => "source `bids`: this flowc was built without `kafka-tls`, which reading from this place needs",
     };
     assert!(said.contains(expected), "{said}");
     assert!(said.contains("flow.kdl:1"), "{said}");
