@@ -182,14 +182,23 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
             self.wait_for_work();
             return answer;
         }
-        let (how, words) = (self.program.ended(), self.program.printed().join("\n"));
-        let how = how.map_or_else(String::new, |ending| ending.to_string());
-        Err(Problem::new(format!("its process ended while it was asked: {how}\n{words}")))
+        Err(unanswered(self.program.ended(), &self.program.printed()))
     }
 
     fn wait_for_work(self) {
         let Self { program, kind, pool } = self;
         pool.lock().waiting.entry(kind).or_default().push(Waiting::from_now(program));
+    }
+}
+
+/// What it means that a program ended so while it was asked. Too little memory is no mistake of the pipeline.
+fn unanswered(ending: Option<Ending>, words: &[String]) -> Problem {
+    let how = ending.as_ref().map_or_else(String::new, |ending| ending.to_string());
+    let message = format!("its process ended while it was asked: {how}\n{}", words.join("\n"));
+    let message = message.trim_end();
+    match ending {
+        Some(Ending::Memory) => Problem::of_machine(message).with_help("give stages more with `--memory`"),
+        _ => Problem::new(message),
     }
 }
 
@@ -206,5 +215,23 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Program for Lent<K, P> {
         if sound {
             self.wait_for_work();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_in_vain_hears_why() {
+        let words = ["loading".to_owned(), "the model".to_owned()];
+        let crashed = unanswered(Some(Ending::Other("it was ended by signal 11".to_owned())), &words);
+        assert_eq!(
+            crashed,
+            Problem::new("its process ended while it was asked: it was ended by signal 11\nloading\nthe model")
+        );
+        let memory = unanswered(Some(Ending::Memory), &[]);
+        let message = "its process ended while it was asked: it was killed for want of memory";
+        assert_eq!(memory, Problem::of_machine(message).with_help("give stages more with `--memory`"));
     }
 }

@@ -148,6 +148,21 @@ fn the_manifest_is_written_only_where_it_lists_something_else() {
 }
 
 #[test]
+fn a_folder_whose_manifest_was_removed_is_replaced_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spec, out) = (folder("out", csv()), dir.path().join("out"));
+    let (a, b) = ([numbers(0..2)], [numbers(2..4)]);
+    let first = write(&spec, dir.path(), &[("a", &a), ("b", &b)], None).unwrap();
+    fs::write(out.join("notes.txt"), "mine").unwrap();
+    fs::remove_file(out.join(MANIFEST)).unwrap();
+    let second = write(&spec, dir.path(), &[("a", &b), ("b", &a)], Some(&first)).unwrap();
+    assert_eq!(names(dir.path()), ["out"], "no staging folder is left");
+    assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv", "notes.txt"]);
+    assert_eq!(fs::read_to_string(out.join("a.csv")).unwrap(), "n,t\n2,row 2\n3,row 3\n");
+    assert_eq!(sink(&spec, dir.path()).is_intact(&second), Intact::Yes);
+}
+
+#[test]
 fn a_foreign_file_with_a_needed_name_is_refused_and_kept() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("out")).unwrap();

@@ -42,8 +42,9 @@ impl Chains<'_> {
     /// # Errors
     /// If it fails for all: a stage that they share, or what they take in.
     pub(crate) fn run(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, Error>>, Error> {
-        let room = self.budget.take(self.memory_of(&TaskTree::of(tasks)), self.cancel)?;
-        let results = flowc_wasm::within(room.bytes, || self.patiently(tasks, said));
+        let tree = TaskTree::of(tasks);
+        let room = self.budget.take(self.memory_of(&tree), self.cancel)?;
+        let results = flowc_wasm::within(room.bytes, || self.patiently(tasks, tree, said));
         // Files have the names that their author gave them.
         let told = |text: String| self.secrets.mask(self.runners.shown(text));
         said.iter_mut().for_each(|(_, _, message)| *message = told(std::mem::take(message)));
@@ -55,12 +56,20 @@ impl Chains<'_> {
         Ok(results.into_iter().map(|result| result.map_err(masked)).collect())
     }
 
-    fn patiently(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, Error>>, Error> {
+    fn patiently(
+        &self,
+        tasks: &[&Task],
+        tree: TaskTree,
+        said: &mut Vec<Said>,
+    ) -> Result<Vec<Result<Ran, Error>>, Error> {
+        let mut tree = Some(tree);
         let mut results: Vec<Option<Result<Ran, StageError>>> = tasks.iter().map(|_| None).collect();
         for pause in PAUSES.map(Some).into_iter().chain([None]) {
             let open: Vec<usize> = (0..tasks.len()).filter(|&task| is_open(&results[task])).collect();
             let pass: Vec<&Task> = open.iter().map(|&task| tasks[task]).collect();
-            let lost = match self.attempt(&pass, said) {
+            // The first attempt is for all tasks, those after it for what was lost.
+            let tree = tree.take().unwrap_or_else(|| TaskTree::of(&pass));
+            let lost = match self.attempt(&pass, tree, said) {
                 Ok(ran) => {
                     open.iter().zip(ran).for_each(|(&task, ran)| results[task] = Some(ran));
                     results
@@ -84,8 +93,13 @@ impl Chains<'_> {
     }
 
     /// Runs the tasks once.
-    fn attempt(&self, tasks: &[&Task], said: &mut Vec<Said>) -> Result<Vec<Result<Ran, StageError>>, ChainError> {
-        let pass = Pass::of(tasks);
+    fn attempt(
+        &self,
+        tasks: &[&Task],
+        tree: TaskTree,
+        said: &mut Vec<Said>,
+    ) -> Result<Vec<Result<Ran, StageError>>, ChainError> {
+        let pass = Pass::new(tasks, tree);
         let driven = self.drive(&pass);
         pass.ended(driven, said)
     }

@@ -8,7 +8,9 @@ use flowc_demand::{
 };
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Input, Stage, Window, bound_type};
-use flowc_runner::{Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, StageError, open_stages};
+use flowc_runner::{
+    Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, PerBatch, StageError, open_stages,
+};
 
 use crate::Error;
 use crate::chain::chains::{ChainError, Chains, Ran};
@@ -38,9 +40,8 @@ pub(crate) struct Pass<'t> {
 }
 
 impl<'t> Pass<'t> {
-    /// Nothing has come of them yet.
-    pub(crate) fn of(tasks: &'t [&'t Task]) -> Self {
-        let tree = TaskTree::of(tasks);
+    /// Nothing has come of the tasks yet. The tree is theirs.
+    pub(crate) fn new(tasks: &'t [&'t Task], tree: TaskTree) -> Self {
         let counts = tree.nodes.iter().map(|node| Counts::new(node.link.needed.len())).collect();
         let failures = tree.nodes.iter().map(|_| BranchFailure::default()).collect();
         Self { tasks, tree, counts, failures, outputs: tasks.iter().map(|_| Shared::default()).collect() }
@@ -169,7 +170,7 @@ impl Chains<'_> {
     ) -> Result<Box<dyn Instance>, ChainError> {
         let first = &pass.tree.nodes[group[0]];
         if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, &first.link)) {
-            return Ok(Box::new(StandIn::new(ports, outlet)));
+            return Ok(StandIn(ports).before(outlet));
         }
         let stage = self.plan_stage(first.link.stage);
         if let Some(window) = stage.late_window() {
@@ -214,7 +215,7 @@ impl Chains<'_> {
         };
         let beginning = beginning.unwrap_or_else(|| Beginning { latest: None, partition: "".into(), first_row: 0 });
         let schema = &locator.plan.stream(self.plan_stage(task.id.stage).outputs[0].stream).schema;
-        Box::new(LateRows::new(window, &beginning, schema, outlet))
+        LateRows::new(window, &beginning, schema).before(outlet)
     }
 
     /// Opens a stage over one window, and gives it the rows. Of sessions all are done here, and what is given back only closes the outlet.
@@ -228,10 +229,10 @@ impl Chains<'_> {
         let (task, stage) = (pass.task(node), self.plan_stage(node.link.stage));
         let windows = self.reading.locator.datasets.windows.get(&node.link.stage);
         let (Some(windows), Work::Segment(number)) = (windows, task.id.work) else {
-            return Ok(Box::new(NoRows(outlet)));
+            return Ok(NoRows.before(outlet));
         };
         if !self.has_rows(pass, node, number)? {
-            return Ok(Box::new(NoRows(outlet)));
+            return Ok(NoRows.before(outlet));
         }
         let session = stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_session));
         if let Some(port) = session {
@@ -275,7 +276,7 @@ impl Chains<'_> {
         let Locator { plan, datasets, .. } = self.reading.locator;
         let (stage, input) = (node.link.stage, &plan.stages[node.link.stage].inputs[port]);
         let (Some(window), Some(part)) = (&input.window, datasets.part_of(stage, input, number)) else {
-            return Ok(Box::new(NoRows(outlet)));
+            return Ok(NoRows.before(outlet));
         };
         let wanted = input_columns(plan, stage, port, self.passes(pass, node));
         let mut columns = [&wanted[..], &part.deciding_columns()].concat();
@@ -303,7 +304,7 @@ impl Chains<'_> {
             instance.finish()?;
         }
         let outlet = shared.take().ok_or_else(|| Error::Lost("the outlet of sessions is gone".into()))?;
-        Ok(Box::new(NoRows(outlet)))
+        Ok(NoRows.before(outlet))
     }
 
     /// Whether an invocation over a window has rows: of a window all rows may be late.

@@ -1,19 +1,10 @@
 //! Stands in for stages that are not called, since all that they do is pass columns on.
 
 use flowc_demand::Passthrough;
-use flowc_runner::{Batch, Instance, Outlet, StageError};
+use flowc_runner::{Batch, Outlet, PerBatch, StageError};
 
-/// In the place of a stage's instance.
-pub(crate) struct StandIn {
-    ports: Vec<Passthrough>,
-    outlet: Box<dyn Outlet>,
-}
-
-impl StandIn {
-    pub(crate) fn new(ports: Vec<Passthrough>, outlet: Box<dyn Outlet>) -> Self {
-        Self { ports, outlet }
-    }
-}
+/// In the place of a stage: what each of its ports passes on.
+pub(crate) struct StandIn(pub Vec<Passthrough>);
 
 /// What a port gives of a batch.
 fn passed_on(port: &Passthrough, batch: &Batch) -> Batch {
@@ -26,22 +17,9 @@ fn passed_on(port: &Passthrough, batch: &Batch) -> Batch {
     }
 }
 
-impl Instance for StandIn {
-    fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
-        let outlet = &mut self.outlet;
-        self.ports.iter().enumerate().try_for_each(|(number, port)| outlet.emit(number, passed_on(port, &batch)))
-    }
-
-    fn boundary(&mut self) -> Result<(), StageError> {
-        self.outlet.boundary()
-    }
-
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), StageError> {
-        self.outlet.close()
+impl PerBatch for StandIn {
+    fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
+        self.0.iter().enumerate().try_for_each(|(number, port)| outlet.emit(number, passed_on(port, &batch)))
     }
 }
 
@@ -72,7 +50,7 @@ mod tests {
     /// The columns that come out of three, as their only values, and whether the end came too.
     fn pass(port: Passthrough) -> Vec<Option<i64>> {
         let kept = Kept::default();
-        let mut pass = Box::new(StandIn::new(vec![port], Box::new(kept.clone())));
+        let mut pass = StandIn(vec![port]).before(Box::new(kept.clone()));
         let column = |value: i64| Some(Arc::new(Int64Array::from(vec![value])) as ArrayRef);
         pass.push(0, Batch::new(1, vec![column(0), column(1), column(2)])).unwrap();
         pass.end_of_input(0).unwrap();

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, SchemaRef};
 use flowc_demand::{Beginning, Grid, is_late};
 use flowc_planner::plan::{RowPosition, WINDOW_COLUMNS, Window};
 use flowc_platform::lock;
-use flowc_runner::{Batch, Instance, Outlet, Selection, StageError, StageFault};
+use flowc_runner::{Batch, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::chain::output::Shared;
 use crate::inputs::times::{bounds, times};
@@ -53,23 +53,11 @@ impl Outlet for WindowBounds {
 }
 
 /// In the place of a stage that is not called, since its window has no rows.
-pub(crate) struct NoRows(pub Box<dyn Outlet>);
+pub(crate) struct NoRows;
 
-impl Instance for NoRows {
-    fn push(&mut self, _: usize, _: Batch) -> Result<(), StageError> {
+impl PerBatch for NoRows {
+    fn push(&mut self, _: usize, _: Batch, _: &mut dyn Outlet) -> Result<(), StageError> {
         Ok(())
-    }
-
-    fn boundary(&mut self) -> Result<(), StageError> {
-        self.0.boundary()
-    }
-
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), StageError> {
-        self.0.close()
     }
 }
 
@@ -183,16 +171,15 @@ pub(crate) struct LateRows {
     next_row: u64,
     /// Of the window's end.
     data_type: DataType,
-    outlet: Box<dyn Outlet>,
 }
 
 impl LateRows {
     /// Over a segment that begins there. `schema` is that of the late rows.
-    pub(crate) fn new(window: Window, beginning: &Beginning, schema: &SchemaRef, outlet: Box<dyn Outlet>) -> Self {
+    pub(crate) fn new(window: Window, beginning: &Beginning, schema: &SchemaRef) -> Self {
         let Beginning { latest, partition, first_row } = beginning.clone();
         let end = schema.fields().iter().rev().find(|field| field.name() == WINDOW_COLUMNS[1]);
         let data_type = end.map_or(DataType::Null, |field| field.data_type().clone());
-        Self { window, partition, latest, next_row: first_row, data_type, outlet }
+        Self { window, partition, latest, next_row: first_row, data_type }
     }
 
     fn late_rows(&mut self, column: &ArrayRef) -> Vec<LateRow> {
@@ -225,8 +212,8 @@ struct LateRow {
     by: Option<i64>,
 }
 
-impl Instance for LateRows {
-    fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+impl PerBatch for LateRows {
+    fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let failed = |message: String| StageError::new("", StageFault::Downstream(message));
         let column = batch.column(self.window.time.column).ok_or_else(|| failed("the event time is absent".into()))?;
         let late = self.late_rows(column);
@@ -255,18 +242,6 @@ impl Instance for LateRows {
             Arc::new(positions),
         ];
         let columns: Vec<_> = picked.columns().iter().cloned().chain(why.map(Some)).collect();
-        self.outlet.emit(0, Batch::new(late.len(), columns))
-    }
-
-    fn boundary(&mut self) -> Result<(), StageError> {
-        self.outlet.boundary()
-    }
-
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), StageError> {
-        self.outlet.close()
+        outlet.emit(0, Batch::new(late.len(), columns))
     }
 }

@@ -13,7 +13,7 @@ use flowc_code::{Evidence, Parts};
 use flowc_planner::catalogue::{InputDescription, OutputDescription};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{Class, OutputColumn, Purity, Rows, Serialization};
-use flowc_runner::{Batch, Keep};
+use flowc_runner::{Batch, Keep, PerBatch};
 
 use super::*;
 use crate::{Cancel, RunRequest, Session};
@@ -106,32 +106,19 @@ impl StageKind for Multiplying {
 impl Runner for Multiplying {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
         self.0.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(Box::new(Product { factor: self.factor(&invocation.digest), outlet }))
+        Ok(Product { factor: self.factor(&invocation.digest) }.before(outlet))
     }
 }
 
 struct Product {
     factor: i64,
-    outlet: Box<dyn Outlet>,
 }
 
-impl Instance for Product {
-    fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+impl PerBatch for Product {
+    fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let numbers = batch.column(0).unwrap().as_primitive::<Int64Type>();
         let products = numbers.unary::<_, Int64Type>(|number| number * self.factor);
-        self.outlet.emit(0, Batch::new(batch.rows(), vec![Some(Arc::new(products) as _)]))
-    }
-
-    fn boundary(&mut self) -> Result<(), StageError> {
-        self.outlet.boundary()
-    }
-
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), StageError> {
-        self.outlet.close()
+        outlet.emit(0, Batch::new(batch.rows(), vec![Some(Arc::new(products) as _)]))
     }
 }
 

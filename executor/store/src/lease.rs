@@ -110,7 +110,12 @@ struct State {
     /// Where needs are written. None if the gate is held all the time instead.
     file: Option<(PathBuf, Lock)>,
     written: HashSet<Need>,
+    /// How many rely on all code.
+    on_all_code: usize,
 }
+
+/// The line of a lease by which its process relies on all code no more.
+const NOT_ALL_CODE: &str = "no code";
 
 impl Lease {
     /// A lease that names nothing yet. Waits while a collector decides.
@@ -119,7 +124,7 @@ impl Lease {
     /// If the gate can't be locked.
     pub(crate) fn new(store: &Path) -> Result<Self, StoreError> {
         let id = LeaseId::random();
-        let mut state = State { gate: open_gate(store)?, file: None, written: HashSet::new() };
+        let mut state = State { gate: open_gate(store)?, file: None, written: HashSet::new(), on_all_code: 0 };
         if let Some(gate) = &state.gate {
             gate.lock_shared().map_err(io_at("lock", &store.join(GATE)))?;
             state.file = create(&store.join(LEASES), id).ok();
@@ -130,7 +135,7 @@ impl Lease {
 
     /// The lease of a collector, who needs none.
     pub(crate) fn of_collector() -> Self {
-        let state = State { gate: None, file: None, written: HashSet::new() };
+        let state = State { gate: None, file: None, written: HashSet::new(), on_all_code: 0 };
         Self { id: LeaseId::random(), state: Mutex::new(state) }
     }
 
@@ -157,6 +162,29 @@ impl Lease {
         }
         state.leave()?;
         found
+    }
+}
+
+impl Lease {
+    /// Relies on all code, until [`Lease::release_all_code`] was called as often as this.
+    ///
+    /// # Errors
+    /// If the gate can't be locked.
+    pub(crate) fn hold_all_code(&self) -> Result<(), StoreError> {
+        lock(&self.state).on_all_code += 1;
+        self.look_up(|| Ok(()), |()| [Need::AllCode]).inspect_err(|_| lock(&self.state).on_all_code -= 1)
+    }
+
+    /// Relies on all code once less. What cannot be written stays relied on.
+    pub(crate) fn release_all_code(&self) {
+        let mut state = lock(&self.state);
+        state.on_all_code -= 1;
+        if state.on_all_code == 0
+            && state.written.remove(&Need::AllCode)
+            && let Some((_, lock)) = &state.file
+        {
+            let _ = lock.file().write_all(format!("{NOT_ALL_CODE}\n").as_bytes());
+        }
     }
 }
 
@@ -249,7 +277,14 @@ impl Leased {
         self.living.insert(id);
         // A line without its end was being written when its process was killed.
         let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
-        self.needs.extend(whole.filter_map(Need::parse));
+        let mut needs = HashSet::new();
+        for line in whole {
+            match line {
+                NOT_ALL_CODE => drop(needs.remove(&Need::AllCode)),
+                line => needs.extend(Need::parse(line)),
+            }
+        }
+        self.needs.extend(needs);
     }
 }
 

@@ -34,6 +34,15 @@ pub struct Store {
     pub(crate) shared: Arc<Shared>,
 }
 
+/// Reliance on all code, until it is dropped.
+struct AllCode(Arc<Shared>);
+
+impl Drop for AllCode {
+    fn drop(&mut self) {
+        self.0.lease.release_all_code();
+    }
+}
+
 impl Store {
     /// Opens the store in a folder, or makes one there. Waits while a garbage collection decides, which takes moments.
     ///
@@ -189,9 +198,8 @@ impl Store {
     /// # Errors
     /// If the store can't be locked.
     pub fn rely_on_all_code(&self) -> Result<impl Drop + use<>, StoreError> {
-        let lease = Lease::new(self.dir())?;
-        lease.look_up(|| Ok(()), |()| [Need::AllCode])?;
-        Ok(lease)
+        self.shared.lease.hold_all_code()?;
+        Ok(AllCode(self.shared.clone()))
     }
 
     /// Remembers a fact, from the next flush on for other processes too; at once if it lies in a file.

@@ -3,7 +3,7 @@
 
 use flowc_sdk::prelude::*;
 use serde::Deserialize;
-use stage_parts::{Mistakes, Reader, Value, Writer, converts, plain, plain_type, text};
+use stage_parts::{Reader, Value, Writer, converts, plain, plain_type, rewrites, text};
 
 /// What `cast@1` is told.
 #[derive(Deserialize, JsonSchema)]
@@ -53,27 +53,16 @@ impl Stage for Casting {
 
     fn describe(config: &Config, inputs: &[Columns]) -> Result<Description> {
         let [input] = inputs else { return Err(Problem::new("cast takes one input")) };
-        let mut mistakes = Mistakes::new();
-        let (mut reads, mut written) = (Vec::new(), Vec::new());
-        if config.cast.is_empty() {
-            mistakes.add(Problem::at("/cast", "there is nothing to cast"));
-        }
-        for (at, cast) in config.cast.iter().enumerate() {
-            let path = format!("/cast/{at}");
+        rewrites(input, ("/cast", &config.cast), "there is nothing to cast", |at, path, mistakes| {
+            let cast = &config.cast[at];
             let is_there = cast.name() != cast.column && input.find("", cast.name()).is_ok();
             if is_there || config.cast[..at].iter().any(|other| other.name() == cast.name()) {
                 let place = if cast.name.is_some() { "as" } else { "column" };
                 let message = format!("the output would have two columns `{}`", cast.name());
                 mistakes.add(Problem::at(format!("{path}/{place}"), message));
             }
-            if let Some((column, field)) = mistakes.take(cast.describe(&path, input)) {
-                reads.push(column);
-                written.push(field);
-            }
-        }
-        mistakes.check()?;
-        let output = Output::same(input).pass_all(&input.all()).write_all(written);
-        Ok(Description::new([Input::new(Class::RowWise, &reads)], [output]))
+            cast.describe(path, input).map(|(column, field)| (vec![column], field))
+        })
     }
 
     fn open(config: Config, opening: Opening) -> Result<Self> {

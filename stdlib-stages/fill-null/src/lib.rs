@@ -6,7 +6,7 @@ use flowc_sdk::arrow::buffer::Buffer;
 use flowc_sdk::prelude::*;
 use flowc_sdk::serde_json;
 use serde::Deserialize;
-use stage_parts::{Mistakes, filled, literal, plain_type};
+use stage_parts::{filled, literal, plain_type, rewrites};
 
 /// What `fill-null@1` is told.
 #[derive(Deserialize, JsonSchema)]
@@ -51,25 +51,14 @@ impl Stage for FillNull {
 
     fn describe(config: &Config, inputs: &[Columns]) -> Result<Description> {
         let [input] = inputs else { return Err(Problem::new("fill-null takes one input")) };
-        let mut mistakes = Mistakes::new();
-        let (mut reads, mut written) = (Vec::new(), Vec::new());
-        if config.fill.is_empty() {
-            mistakes.add(Problem::at("/fill", "there is nothing to fill in"));
-        }
-        for (at, fill) in config.fill.iter().enumerate() {
-            let path = format!("/fill/{at}");
+        rewrites(input, ("/fill", &config.fill), "there is nothing to fill in", |at, path, mistakes| {
+            let fill = &config.fill[at];
             if config.fill[..at].iter().any(|other| other.column == fill.column) {
                 let message = format!("`{}` is filled already", fill.column);
                 mistakes.add(Problem::at(format!("{path}/column"), message));
             }
-            if let Some((columns, field)) = mistakes.take(fill.describe(&path, input)) {
-                reads.extend(columns);
-                written.push(field);
-            }
-        }
-        mistakes.check()?;
-        let output = Output::same(input).pass_all(&input.all()).write_all(written);
-        Ok(Description::new([Input::new(Class::RowWise, &reads)], [output]))
+            fill.describe(path, input)
+        })
     }
 
     fn open(config: Config, opening: Opening) -> Result<Self> {

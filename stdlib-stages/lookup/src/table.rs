@@ -2,9 +2,10 @@
 
 use flowc_sdk::HashMap;
 use flowc_sdk::arrow::array::{UInt32Array, new_empty_array};
-use flowc_sdk::arrow::compute::{concat, take};
+use flowc_sdk::arrow::compute::take;
 use flowc_sdk::arrow::row::{RowConverter, Rows};
 use flowc_sdk::prelude::*;
+use stage_parts::joined;
 
 use crate::join::Join;
 
@@ -62,8 +63,7 @@ impl Table {
     /// The table is complete.
     pub(crate) fn close(&mut self, _join: &Join) -> Result<()> {
         for pieces in std::mem::take(&mut self.pieces) {
-            let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
-            self.added.push(concat(&pieces)?);
+            self.added.push(joined(&pieces)?);
         }
         Ok(())
     }

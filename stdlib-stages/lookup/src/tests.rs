@@ -52,6 +52,26 @@ fn inner_keeps_rows_with_a_match() {
 }
 
 #[test]
+fn dictionaries_of_the_tables_batches_become_one() {
+    use flowc_sdk::arrow::array::{DictionaryArray, Int8Array};
+    use flowc_sdk::arrow::datatypes::Int8Type;
+
+    // Keys of 8 bits can't number the values of both batches one behind the other.
+    let table = |ids: std::ops::Range<i64>| {
+        let values: StringArray = (0..100).map(|value| Some(format!("kind {value}"))).collect();
+        let kinds = Int8Array::from_iter_values(ids.clone().map(|id| (id % 100) as i8));
+        let kinds = DictionaryArray::<Int8Type>::new(kinds, Arc::new(values));
+        let columns: [(&str, ArrayRef); 2] =
+            [("id", Arc::new(Int64Array::from_iter_values(ids))), ("kind", Arc::new(kinds))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let batch = run(json!({}), vec![table(0..3), table(5..120)]).unwrap();
+    let kinds = batch.column(2).as_dictionary::<Int8Type>().downcast_dict::<StringArray>().unwrap();
+    assert_eq!(order(&batch), [0, 1, 3, 4]);
+    assert_eq!(kinds.into_iter().flatten().collect::<Vec<_>>(), ["kind 1", "kind 7", "kind 2", "kind 1"]);
+}
+
+#[test]
 fn left_keeps_all_rows() {
     let batch = run(json!({"mode": "left", "prefix": "customer_"}), table()).unwrap();
     assert_eq!(order(&batch), [0, 1, 2, 3, 4]);

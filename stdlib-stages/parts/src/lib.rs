@@ -14,6 +14,7 @@ mod grouper;
 mod literal;
 mod mistakes;
 mod plain;
+mod rewrites;
 mod scalars;
 mod table;
 pub mod times;
@@ -26,7 +27,8 @@ pub use format::{Format, Rows};
 pub use grouper::Grouper;
 pub use literal::literal;
 pub use mistakes::Mistakes;
-pub use plain::{filled, gather, gather_or_null, list, list_items, plain, plain_type};
+pub use plain::{filled, gather, gather_or_null, joined, list, list_items, plain, plain_type};
+pub use rewrites::rewrites;
 pub use scalars::{Misfit, Value, text};
 pub use values::is_ordered;
 

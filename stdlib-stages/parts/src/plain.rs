@@ -102,6 +102,19 @@ pub fn gather(columns: &[ArrayRef], picks: &[(u32, u32)]) -> Result<ArrayRef> {
     Ok(make_array(picked.freeze()))
 }
 
+/// The values of several columns of one type, one column behind the other.
+///
+/// # Errors
+/// If the values are too many for their type's offsets, or for the keys of its dictionary.
+pub fn joined(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let data = joinable(columns.iter().map(|column| column.to_data()).collect())?;
+    let mut joined = MutableArrayData::new(data.iter().collect(), false, data.iter().map(ArrayData::len).sum());
+    for (column, data) in data.iter().enumerate() {
+        joined.try_extend(column, 0, data.len())?;
+    }
+    Ok(make_array(joined.freeze()))
+}
+
 /// Lists of these lengths over items that lie one behind the other.
 ///
 /// # Errors

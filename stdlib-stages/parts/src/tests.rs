@@ -4,7 +4,7 @@ use flowc_sdk::arrow::array::*;
 use flowc_sdk::arrow::datatypes::*;
 use flowc_sdk::prelude::*;
 
-use crate::{Format, Grouper, Mistakes, Rows, gather, plain};
+use crate::{Format, Grouper, Mistakes, Rows, gather, joined, plain};
 
 /// Columns in ascending order of values, nulls first, one of each type.
 fn ascending() -> Vec<ArrayRef> {
@@ -189,6 +189,9 @@ fn dictionaries_that_are_picked_from_become_one() {
     let picked = gather(&columns, &picks).unwrap();
     assert_eq!((numbers(&picked), picked.data_type()), (due.clone(), columns[0].data_type()));
     assert_eq!(picked.as_dictionary::<Int8Type>().values().len(), 127);
+    let joined = joined(&columns).unwrap();
+    let due_joined: Vec<f64> = (0..4).flat_map(|part| (0..100).map(move |row| f64::from(part * 9 + row))).collect();
+    assert_eq!((numbers(&joined), joined.data_type()), (due_joined, columns[0].data_type()));
     let nested = gather(&columns.into_iter().map(lists).collect::<Vec<_>>(), &picks).unwrap();
     assert_eq!(numbers(nested.as_list::<i32>().values()), due);
     let problem = gather(&[coded(0), coded(29)], &[(0, 0), (1, 0)]).unwrap_err();

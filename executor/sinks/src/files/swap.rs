@@ -16,7 +16,8 @@ use crate::state::SinkState;
 /// Builds the new folder and exchanges it with the target.
 ///
 /// Files that this sink did not write go along as hard links. The manifest is written first: whatever the new folder
-/// holds can then be told apart at any instant ([`retire`]). Gives the manifest's stamp.
+/// holds can then be told apart at any instant ([`retire`]). So can what the old one holds: it gets its manifest back where
+/// somebody removed that. Gives the manifest's stamp.
 pub(crate) fn swap<'a>(
     sink: &FileTransaction,
     written: impl Iterator<Item = &'a StagedOutput>,
@@ -36,6 +37,9 @@ pub(crate) fn swap<'a>(
         }
         make_parents(&next, &output.path).map_err(|error| foreign_if_taken(error, target, &output.path))?;
         fs::rename(&output.staged, &place).at(&target.join(&output.path), "writing")?;
+    }
+    if let Some(unlisted) = &sink.unlisted {
+        manifest::write(target, &sink.staging.fresh(), unlisted)?;
     }
     sync_filesystem(&next).at(target, "syncing")?;
     take_place(&next, target).at(target, "replacing the folder")?;

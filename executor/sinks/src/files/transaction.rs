@@ -33,6 +33,8 @@ pub(crate) struct FileTransaction {
     pub(crate) ours: BTreeSet<String>,
     /// The stamp of the manifest, where it is known to list just these paths.
     pub(crate) manifest: Option<FileStamp>,
+    /// What the manifest would list, where it is gone.
+    pub(crate) unlisted: Option<SinkState>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) layout: Layout,
     written: Mutex<Vec<Finished>>,
@@ -72,10 +74,17 @@ impl FileTransaction {
         let known = previous.or(listed.as_ref()).filter(|state| state.layout == layout_digest);
         let (kept, jobs) = compare(place, spec, &target, segments, known)?;
         let manifest = previous.and_then(|state| state.manifest).filter(|stamp| manifest::is_intact(&target, stamp));
-        let ours = match previous {
-            Some(state) if manifest.is_some() => state.files.iter().map(|file| file.path.clone()).collect(),
-            _ if place.is_folder => ours(&target, previous)?,
-            _ => BTreeSet::new(),
+        let listed = match previous {
+            Some(state) if manifest.is_some() => Some(paths(state)),
+            _ if place.is_folder => manifest::paths(&target)?,
+            _ => Some(BTreeSet::new()),
+        };
+        let (ours, unlisted) = match (listed, previous) {
+            (None, Some(state)) => {
+                let unlisted = still_there(&target, state)?;
+                (paths(&unlisted), Some(unlisted))
+            }
+            (listed, _) => (listed.unwrap_or_default(), None),
         };
         let transaction = Self {
             place: place.clone(),
@@ -86,6 +95,7 @@ impl FileTransaction {
             kept,
             ours,
             manifest,
+            unlisted,
             staging: if place.is_folder { stagings.of_folder(&target)? } else { stagings.of_file(&target)? },
             layout: Layout::new(spec, schema.clone())?,
             written: Mutex::default(),
@@ -216,19 +226,20 @@ fn verified(path: &Path, file: &WrittenFile) -> Result<Option<FileStamp>, SinkEr
     Ok((*hasher.finalize().as_bytes() == file.bytes_digest).then_some(stamp))
 }
 
-/// The paths in the folder that are this sink's: those that its manifest lists. Where the manifest is gone, those that
-/// are remembered and still hold what was written.
-fn ours(target: &Path, previous: Option<&SinkState>) -> Result<BTreeSet<String>, SinkError> {
-    if let Some(paths) = manifest::paths(target)? {
-        return Ok(paths);
-    }
-    let mut ours = BTreeSet::new();
-    for file in previous.into_iter().flat_map(|state| &state.files) {
+/// The paths of a state's files.
+fn paths(state: &SinkState) -> BTreeSet<String> {
+    state.files.iter().map(|file| file.path.clone()).collect()
+}
+
+/// The state with those of its files that still hold what was written. Where the manifest is gone, they are this sink's.
+fn still_there(target: &Path, state: &SinkState) -> Result<SinkState, SinkError> {
+    let mut still = SinkState { files: Vec::new(), ..state.clone() };
+    for file in &state.files {
         if verified(&target.join(&file.path), file)?.is_some() {
-            ours.insert(file.path.clone());
+            still.files.push(file.clone());
         }
     }
-    Ok(ours)
+    Ok(still)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::Phase;
-use flowc_runner::{Instance, Invocation, Outlet, Runner, StageError, StageFault};
+use flowc_runner::{Instance, Invocation, Outlet, PerBatch, Runner, StageError, StageFault};
 use flowc_sql_process::query::{Opening, Query};
 
 pub(crate) use crate::run::parts::part_schema;
@@ -72,7 +72,7 @@ impl SqlRunner {
         let (plan, step) = match (shape.run, invocation.phase) {
             (Run::Rows(rows), _) => {
                 let expressions = Expressions::new(&context, &rows, &schema)?;
-                return Ok(Box::new(RowInstance { stage, expressions, outlet, before: 0 }));
+                return Ok(RowInstance { stage, expressions, before: 0 }.before(outlet));
             }
             (Run::Query { plan, order }, _) => (plan, Step::All(order)),
             (Run::Parts { plan }, Phase::Run) => (plan, Step::All(Order::Columns)),

@@ -10,7 +10,7 @@ use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
-use flowc_runner::{Batch, Instance, Outlet, Selection, StageError, StageFault};
+use flowc_runner::{Batch, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::run::described;
 use crate::run::failure::fault;
@@ -21,7 +21,6 @@ use crate::stack::deep;
 pub(super) struct RowInstance {
     pub(super) stage: Arc<str>,
     pub(super) expressions: Expressions,
-    pub(super) outlet: Box<dyn Outlet>,
     /// How many rows came before.
     pub(super) before: u64,
 }
@@ -99,8 +98,8 @@ fn mask(filter: &Arc<dyn PhysicalExpr>, read: &RecordBatch) -> Result<BooleanArr
     Ok(if holds.nulls().is_some() { prep_null_mask_filter(holds) } else { holds.clone() })
 }
 
-impl Instance for RowInstance {
-    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+impl PerBatch for RowInstance {
+    fn push(&mut self, port: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let Self { expressions, stage, before, .. } = self;
         let answer = deep(|| expressions.answer(&batch).map_err(|error| (expressions.culprit(&batch), error)));
         let answer = answer.map_err(|(culprit, error)| {
@@ -109,18 +108,6 @@ impl Instance for RowInstance {
             row.map_or(failed.clone(), |row| failed.at(port, row..row + 1))
         })?;
         self.before += batch.rows() as u64;
-        if answer.rows() == 0 { Ok(()) } else { self.outlet.emit(0, answer) }
-    }
-
-    fn boundary(&mut self) -> Result<(), StageError> {
-        self.outlet.boundary()
-    }
-
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), StageError> {
-        self.outlet.close()
+        if answer.rows() == 0 { Ok(()) } else { outlet.emit(0, answer) }
     }
 }

@@ -57,11 +57,25 @@ fn a_lease_names_what_was_found_once() {
     assert_eq!(leases(folder.path()), before, "it is not named twice");
     second.rely_on([Need::Build("b.wasm".into()), Need::Component("abc".into())]).unwrap();
     assert!(leases(folder.path())[0].ends_with("build b.wasm\ncomponent abc\n"));
-    {
-        let _code = second.rely_on_all_code().unwrap();
-        assert_eq!(leases(folder.path()).len(), 2);
+}
+
+#[test]
+fn all_code_is_relied_on_by_the_same_lease_until_nobody_does_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let is_held = || Gate::seize(folder.path()).unwrap().leased(false).unwrap().holds_build("any");
+    for _ in 0..2 {
+        let first = store.rely_on_all_code().unwrap();
+        let second = store.clone().rely_on_all_code().unwrap();
+        store.rely_on([Need::Build("b".into())]).unwrap();
+        drop(first);
+        assert!(is_held());
+        drop(second);
+        assert!(!is_held());
     }
-    assert_eq!(leases(folder.path()).len(), 1);
+    assert_eq!(leases(folder.path()), ["code\nbuild b\nno code\ncode\nno code\n"]);
+    let leased = Gate::seize(folder.path()).unwrap().leased(false).unwrap();
+    assert!(leased.holds_build("b"));
 }
 
 #[test]
@@ -88,6 +102,8 @@ fn a_line_counts_once_it_is_whole() {
     leased.add(LeaseId([1; 8]), "build a\nsomething new\ncode\nbuild b");
     assert_eq!(leased.needs, [Need::Build("a".into()), Need::AllCode].into());
     assert!(leased.holds_component("any"), "all code is relied on");
+    leased.add(LeaseId([2; 8]), "code\nno code\nbuild c\n");
+    assert!(leased.holds_component("any"), "by another process");
 }
 
 #[test]
