@@ -12,12 +12,7 @@ use crate::error::ClusterError;
 ///
 /// # Errors
 /// If there is no password.
-pub fn access(
-    brokers: &[String],
-    sasl: Option<&Sasl>,
-    tls: Option<&Tls>,
-    base: &Path,
-) -> Result<Access, ClusterError> {
+pub fn access(brokers: &[String], sasl: Option<&Sasl>, tls: Option<&Tls>, base: &Path) -> Result<Access, ClusterError> {
     Ok(Access {
         brokers: brokers.to_vec(),
         uncommitted: false,

@@ -83,7 +83,9 @@ pub enum ClusterError {
         grant: String,
     },
     /// Another writer has taken the id of the transactions.
-    #[error("another run writes with the id `{id}` at the same time; nothing of this one was written. Let one end before the other")]
+    #[error(
+        "another run writes with the id `{id}` at the same time; nothing of this one was written. Let one end before the other"
+    )]
     Fenced {
         /// The id of the transactions.
         id: String,

@@ -79,7 +79,12 @@ fn input(node: &Node, what: &str, problems: &mut Problems) -> Option<Wire> {
 }
 
 /// Where the rows go, with its place. `parts` takes in the columns that it names.
-fn target(node: &Node, what: &str, parts: &mut Vec<(String, Place)>, problems: &mut Problems) -> Option<(Target, Place)> {
+fn target(
+    node: &Node,
+    what: &str,
+    parts: &mut Vec<(String, Place)>,
+    problems: &mut Problems,
+) -> Option<(Target, Place)> {
     let places: Vec<&Node> = PLACES.iter().filter_map(|name| node.child(name)).collect();
     match places[..] {
         [] if form::is_misspelt(node, FORM.children, &PLACES) => None,
@@ -122,7 +127,7 @@ fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Tar
 fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems: &mut Problems) -> Option<Format> {
     let holder = match target {
         Some((Target::Stdout, _)) => STDOUT,
-        Some((Target::Kafka(_), _)) => TOPIC,
+        _ if node.child("kafka").is_some() => TOPIC,
         _ => FILE,
     };
     if let Some(stated) = format::stated(node, holder, problems) {

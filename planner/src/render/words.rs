@@ -3,7 +3,9 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
-use crate::plan::{BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target};
+use crate::plan::{
+    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, Position, Purity, SinkSpec, SourceSpec, Target,
+};
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {

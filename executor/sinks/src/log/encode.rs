@@ -102,7 +102,8 @@ impl Columns {
                 // A number that is no Int32 becomes null.
                 let numbers = arrow_cast::cast(column, &DataType::Int32)?;
                 let numbers = numbers.as_primitive::<Int32Type>().clone();
-                let is_partition = |number: Option<i32>| number.is_some_and(|number| (0..partitions as i64).contains(&number.into()));
+                let is_partition =
+                    |number: Option<i32>| number.is_some_and(|number| (0..partitions as i64).contains(&number.into()));
                 if let Some(row) = numbers.iter().position(|number| !is_partition(number)) {
                     let reason = format!("it names no partition: the topic has {partitions}, from 0 on");
                     return Err(Misfit::new(row, name, reason).into());

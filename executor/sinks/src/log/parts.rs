@@ -14,7 +14,8 @@ pub(crate) fn check(kafka: &KafkaSink, schema: &Schema) -> Result<(), SinkError>
     let parts = &kafka.parts;
     let all = parts.key.iter().map(|name| ("a key", name, is_bytes as fn(&DataType) -> bool, BYTES));
     let all = all.chain(parts.headers.iter().map(|name| ("a header", name, is_header as _, BYTES)));
-    let all = all.chain(parts.partition.iter().map(|name| ("a partition", name, DataType::is_integer as _, "an integer")));
+    let all =
+        all.chain(parts.partition.iter().map(|name| ("a partition", name, DataType::is_integer as _, "an integer")));
     let all = all.chain(parts.timestamp.iter().map(|name| ("a time", name, is_time as _, "a timestamp")));
     for (part, name, fits, advice) in all {
         let data_type = schema.field_with_name(name).map(Field::data_type);
@@ -30,7 +31,7 @@ pub(crate) fn check(kafka: &KafkaSink, schema: &Schema) -> Result<(), SinkError>
     Ok(())
 }
 
-const BYTES: &str = "text, bytes, a number without fractions of two, or a time";
+const BYTES: &str = "text, bytes, an integer, a decimal or a time";
 
 /// Whether a value is bytes, or has a text that says all of it and is the same everywhere.
 fn is_bytes(data_type: &DataType) -> bool {
@@ -41,10 +42,7 @@ fn is_bytes(data_type: &DataType) -> bool {
 }
 
 fn is_binary(data_type: &DataType) -> bool {
-    matches!(
-        data_type,
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_)
-    )
+    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
 }
 
 fn is_header(data_type: &DataType) -> bool {

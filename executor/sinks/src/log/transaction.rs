@@ -85,7 +85,8 @@ impl TopicTransaction {
         let before = last_anchor(&*cluster, kafka)?.filter(|anchor| anchor.topic_id == state.topic.id);
         let before = before.unwrap_or_else(|| Anchor { topic_id: state.topic.id.clone(), segments: Vec::new() });
         let layout = layout_digest(shaping, &dataset.schema);
-        let digest = |segment: &[u8; 32]| KeyHasher::new("flowc topic segment 1").digest(&layout).digest(segment).finish();
+        let digest =
+            |segment: &[u8; 32]| KeyHasher::new("flowc topic segment 1").digest(&layout).digest(segment).finish();
         let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
         let matching = Matching::new(&before.segments, &digests);
         let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
@@ -212,7 +213,8 @@ fn place(kafka: &KafkaSink) -> AnchorPlace<'_> {
 
 /// What was committed last.
 fn last_anchor(cluster: &dyn WritableCluster, kafka: &KafkaSink) -> Result<Option<Anchor>, SinkError> {
-    let failed = |reason: &dyn std::fmt::Display| failed(kafka, &format!("its anchor topic `{}`: {reason}", kafka.anchor));
+    let failed =
+        |reason: &dyn std::fmt::Display| failed(kafka, &format!("its anchor topic `{}`: {reason}", kafka.anchor));
     place(kafka).read(cluster).map_err(|error| failed(&error))?.map_err(|error| failed(&error))
 }
 
