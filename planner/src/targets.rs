@@ -43,9 +43,14 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
         match first_at.get(path.as_str()) {
             Some(&first) => {
                 let (first, second) = (&sinks[first], &sinks[i]);
-                let problem =
-                    PlaceProblem::SameTarget { first: first.name.text.clone(), second: second.name.text.clone() };
-                problems.with(second.place, problem, first.place, "the other is here");
+                let help = match second.spec.as_ref().map(|spec| &spec.target) {
+                    Some(Target::Kafka(_)) => "give each of them an `id` in `kafka`",
+                    _ => "one would destroy what the other wrote; give one of them another place",
+                };
+                let (first_place, second_place) = (first.place, second.place);
+                let (first, second) = (first.name.text.clone(), second.name.text.clone());
+                let problem = PlaceProblem::SameTarget { first, second, help: Some(help.to_owned()) };
+                problems.with(second_place, problem, first_place, "the other is here");
             }
             None => drop(first_at.insert(path, i)),
         }

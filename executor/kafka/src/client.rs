@@ -220,7 +220,8 @@ impl Cluster for Client {
             let partitions = self.partitions(reader, name)?;
             let no_id = || ClusterError::Other { reason: "the cluster does not tell its id".to_owned() };
             let cluster = reader.client().fetch_cluster_id(PATIENCE).ok_or_else(no_id)?;
-            let id = topic_id(reader.client().native_ptr(), name, PATIENCE);
+            let ask = |reader: &Reader, timeout| topic_id(reader.client().native_ptr(), name, timeout);
+            let id = self.ask(reader, |reader, timeout| ask(reader, timeout).map_err(KafkaError::MetadataFetch))?;
             Ok(Topic { cluster, id, partitions })
         })
     }

@@ -5,10 +5,18 @@ use std::ptr;
 use std::time::Duration;
 
 use rdkafka::bindings as rd;
+use rdkafka::error::RDKafkaErrorCode;
 
-/// The id of a topic, as Kafka's tools print it; none if the cluster has none, or does not tell in this time.
-pub(crate) fn topic_id(client: *mut rd::rd_kafka_t, topic: &str, timeout: Duration) -> Option<String> {
-    let name = CString::new(topic).ok()?;
+/// The id of a topic, as Kafka's tools print it; none if the cluster has none.
+///
+/// # Errors
+/// If the cluster does not tell in this time.
+pub(crate) fn topic_id(
+    client: *mut rd::rd_kafka_t,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<String>, RDKafkaErrorCode> {
+    let name = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
     let mut names = [name.as_ptr()];
     // SAFETY: `client` lives as long as the call. Every object is made here, checked before it is used, and destroyed
     // once, after the last use of what it owns.
@@ -17,7 +25,7 @@ pub(crate) fn topic_id(client: *mut rd::rd_kafka_t, topic: &str, timeout: Durati
         let topics = rd::rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
         rd::rd_kafka_DescribeTopics(client, topics, ptr::null(), queue);
         rd::rd_kafka_TopicCollection_destroy(topics);
-        answer(queue, timeout, |event| id_in(event))
+        answer(queue, timeout, |event| id_in(event)).unwrap_or(Err(RDKafkaErrorCode::OperationTimedOut))
     }
 }
 
@@ -36,23 +44,23 @@ pub(crate) fn topic_setting(
         let mut resources = [rd::rd_kafka_ConfigResource_new(kind, name.as_ptr())];
         rd::rd_kafka_DescribeConfigs(client, resources.as_mut_ptr(), resources.len(), ptr::null(), queue);
         rd::rd_kafka_ConfigResource_destroy(resources[0]);
-        answer(queue, timeout, |event| setting_in(event, setting))
+        answer(queue, timeout, |event| setting_in(event, setting)).flatten()
     }
 }
 
-/// Takes what is wanted from the next event of a queue, and ends the queue.
+/// Takes what is wanted from the next event of a queue, and ends the queue; none if there is no event in this time.
 ///
 /// # Safety
 /// `queue` is not destroyed yet, and nobody else uses it. `take` is given an event that is not destroyed yet.
 unsafe fn answer<T>(
     queue: *mut rd::rd_kafka_queue_t,
     timeout: Duration,
-    take: impl FnOnce(*mut rd::rd_kafka_event_t) -> Option<T>,
+    take: impl FnOnce(*mut rd::rd_kafka_event_t) -> T,
 ) -> Option<T> {
     // SAFETY: both objects are destroyed once, after their last use.
     unsafe {
         let event = rd::rd_kafka_queue_poll(queue, i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX));
-        let taken = if event.is_null() { None } else { take(event) };
+        let taken = (!event.is_null()).then(|| take(event));
         if !event.is_null() {
             rd::rd_kafka_event_destroy(event);
         }
@@ -91,29 +99,38 @@ unsafe fn setting_in(event: *mut rd::rd_kafka_event_t, setting: &str) -> Option<
 ///
 /// # Safety
 /// `event` is an event that is not destroyed yet.
-unsafe fn id_in(event: *mut rd::rd_kafka_event_t) -> Option<String> {
+unsafe fn id_in(event: *mut rd::rd_kafka_event_t) -> Result<Option<String>, RDKafkaErrorCode> {
     // SAFETY: librdkafka owns what it gives here until the event is destroyed; pointers are checked before they are followed.
     unsafe {
+        match RDKafkaErrorCode::from(rd::rd_kafka_event_error(event)) {
+            RDKafkaErrorCode::NoError => {}
+            RDKafkaErrorCode::UnsupportedFeature | RDKafkaErrorCode::UnsupportedVersion => return Ok(None),
+            code => return Err(code),
+        }
         let result = rd::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
-            return None;
+            return Err(RDKafkaErrorCode::Fail);
         }
         let mut count = 0;
         let described = rd::rd_kafka_DescribeTopics_result_topics(result, &mut count);
         if described.is_null() || count == 0 {
-            return None;
+            return Err(RDKafkaErrorCode::Fail);
         }
         let topic = *described;
+        let error = rd::rd_kafka_TopicDescription_error(topic);
+        if !error.is_null() && rd::rd_kafka_error_code(error) != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Err(RDKafkaErrorCode::from(rd::rd_kafka_error_code(error)));
+        }
         let id = rd::rd_kafka_TopicDescription_topic_id(topic);
         if id.is_null() {
-            return None;
+            return Ok(None);
         }
         let is_zero =
             rd::rd_kafka_Uuid_most_significant_bits(id) == 0 && rd::rd_kafka_Uuid_least_significant_bits(id) == 0;
         let text = rd::rd_kafka_Uuid_base64str(id);
         if is_zero || text.is_null() {
-            return None;
+            return Ok(None);
         }
-        Some(CStr::from_ptr(text).to_string_lossy().into_owned())
+        Ok(Some(CStr::from_ptr(text).to_string_lossy().into_owned()))
     }
 }

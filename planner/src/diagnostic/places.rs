@@ -185,15 +185,15 @@ pub enum PlaceProblem {
     },
     /// Two sinks in one place.
     #[error("the sinks `{first}` and `{second}` write to the same place")]
-    #[diagnostic(
-        code(flowc::same_target),
-        help("one would destroy what the other wrote; give one of them another place")
-    )]
+    #[diagnostic(code(flowc::same_target))]
     SameTarget {
         /// The first.
         first: String,
         /// The second.
         second: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
     },
     /// A sink within the folder of another.
     #[error("the sink `{sink}` writes into the folder of the sink `{folder}`")]

@@ -127,7 +127,7 @@ fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Tar
 fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems: &mut Problems) -> Option<Format> {
     let holder = match target {
         Some((Target::Stdout, _)) => STDOUT,
-        Some((Target::Kafka(_), _)) => TOPIC,
+        _ if node.child("kafka").is_some() => TOPIC,
         _ => FILE,
     };
     if let Some(stated) = format::stated(node, holder, problems) {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::{Duration, Instant};
 
 use flowc_kafka::{Cluster, ClusterError, NewRecord, Record, WritableCluster, Writer};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use super::matching::Appended;
 
 /// Bytes of a state that one record holds: brokers take a megabyte unless they are told otherwise.
 const PAGE: usize = 900_000;
+/// How long brokers may take to know a topic that was created.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The partition that has the records.
 const PARTITION: i32 = 0;
 /// The version of the form.
@@ -34,7 +37,8 @@ pub(super) struct AnchorPlace<'a> {
 }
 
 impl AnchorPlace<'_> {
-    /// What was committed last; none if nothing was. The outer error is that of damaged records.
+    /// What was committed last; none if nothing was. The outer error is that of damaged records. The topic must be there: a broker that
+    /// does not know it says nothing of what was committed.
     pub(super) fn read(&self, cluster: &dyn Cluster) -> io::Result<Result<Option<Anchor>, ClusterError>> {
         let mut pages: BTreeMap<u32, Vec<u8>> = BTreeMap::new();
         let mut take = |record: &Record<'_>| {
@@ -43,9 +47,8 @@ impl AnchorPlace<'_> {
             }
             Ok(())
         };
-        let offsets = match cluster.topic(self.anchor).and_then(|_| cluster.offsets(self.anchor, PARTITION)) {
+        let offsets = match cluster.offsets(self.anchor, PARTITION) {
             Ok(offsets) => offsets,
-            Err(ClusterError::NoTopic { .. }) => return Ok(Ok(None)),
             Err(error) => return Ok(Err(error)),
         };
         if let Err(error) = cluster.read(self.anchor, PARTITION, offsets, &mut take)? {
@@ -65,12 +68,21 @@ impl AnchorPlace<'_> {
         Ok(())
     }
 
-    /// Creates the anchor topic if it is not there.
+    /// Creates the anchor topic if it is not there, and waits until brokers know it.
     pub(super) fn create(&self, cluster: &dyn WritableCluster) -> Result<(), ClusterError> {
-        match cluster.topic(self.anchor) {
-            Err(ClusterError::NoTopic { .. }) => cluster.create_compacted(self.anchor),
-            found => found.map(drop),
+        let is_known = || match cluster.topic(self.anchor) {
+            Err(ClusterError::NoTopic { .. }) => Ok(false),
+            found => found.map(|_| true),
+        };
+        if is_known()? {
+            return Ok(());
         }
+        cluster.create_compacted(self.anchor)?;
+        let begin = Instant::now();
+        while !is_known()? && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
     }
 
     /// The number of a page by its key, if it is one of this sink.

@@ -31,7 +31,7 @@ pub(crate) fn check(kafka: &KafkaSink, schema: &Schema) -> Result<(), SinkError>
     Ok(())
 }
 
-const BYTES: &str = "text, bytes, a number without fractions of two, or a time";
+const BYTES: &str = "text, bytes, an integer, a decimal or a time";
 
 /// Whether a value is bytes, or has a text that says all of it and is the same everywhere.
 fn is_bytes(data_type: &DataType) -> bool {
