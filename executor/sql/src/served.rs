@@ -58,7 +58,7 @@ impl Served for SqlStages {
             let tables = inputs.iter().map(|schema| Arc::new(Table::new(schema.clone(), 0))).collect::<Vec<_>>();
             let (planned, shape, schema) = shaped(&query, &tables, &config, Room::default()).map_err(together)?;
             let partial = match &shape.run {
-                Run::Parts { plan } => Some(part_schema(&planned.context, plan, &inputs[0])),
+                Run::Parts { plan, .. } => Some(part_schema(&planned.context, plan, &inputs)),
                 Run::Rows(_) | Run::Query { .. } => None,
             };
             let refused = |error| together(problems(&error, &query.written, &query.tables));

@@ -2,8 +2,10 @@
 
 mod checked;
 mod limits;
+mod sorted_joins;
 mod ties;
 
 pub(crate) use checked::CheckedArithmetic;
 pub(crate) use limits::{OrderedLimits, is_ordered};
+pub(crate) use sorted_joins::with_sorted_joins;
 pub(crate) use ties::{TieBreakers, sorted_by, sorted_by_all};

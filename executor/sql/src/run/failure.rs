@@ -17,7 +17,15 @@ pub(super) fn fault(error: &DataFusionError, memory: Option<u64>) -> StageFault 
     StageFault::Problem { message, config_path: None }
 }
 
+/// Whether a query needs more memory than it may have.
+pub(super) fn is_exhausted(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
 fn too_little(why: &str, memory: Option<u64>) -> String {
-    let limit = memory.map_or_else(String::new, |bytes| format!(" of {}", size(bytes)));
-    format!("the query needs more memory than its limit{limit}; raise `memory` in the stage. The engine says: {why}")
+    let (limit, remedy) = match memory {
+        Some(bytes) => (format!(" of {}", size(bytes)), format!("`memory \"{}\"`", size(bytes.saturating_mul(2)))),
+        None => (String::new(), "`memory`".to_owned()),
+    };
+    format!("the query needs more memory than its limit{limit}; set {remedy} in the stage. The engine says: {why}")
 }

@@ -18,12 +18,12 @@ use flowc_runner::{Instance, Invocation, Outlet, PerBatch, Runner, StageError, S
 use flowc_sql_process::query::{Opening, Query};
 
 pub(crate) use crate::run::parts::part_schema;
-use crate::run::parts::table_of;
+use crate::run::parts::tables_of;
 use crate::run::query::{QueryInstance, Step};
 use crate::run::rows::{Expressions, RowInstance};
 use crate::served::shaped;
 use crate::session::Room;
-use crate::shape::{Order, Run};
+use crate::shape::Run;
 use crate::stack::deep;
 use crate::table::Table;
 
@@ -62,7 +62,9 @@ impl SqlRunner {
             opening.tables.iter().map(|schema| Arc::new(Table::new(schema.clone(), held))).collect();
         let tables = match invocation.phase {
             Phase::Run | Phase::Partial => given.clone(),
-            Phase::Merge | Phase::Finish => vec![Arc::new(Table::new(parted(opening)?, 0))],
+            Phase::Merge | Phase::Finish => {
+                parted(opening)?.into_iter().map(|all| Arc::new(Table::new(all, 0))).collect()
+            }
         };
         let (planned, shape, schema) = shaped(query, &tables, &opening.config, room).map_err(refused)?;
         for (table, input) in tables.iter().zip(shape.inputs) {
@@ -75,10 +77,10 @@ impl SqlRunner {
                 return Ok(RowInstance { stage, expressions, before: 0 }.before(outlet));
             }
             (Run::Query { plan, order }, _) => (plan, Step::All(order)),
-            (Run::Parts { plan }, Phase::Run) => (plan, Step::All(Order::Columns)),
-            (Run::Parts { plan }, Phase::Partial) => (plan, Step::Part),
-            (Run::Parts { plan }, Phase::Merge) => (plan, Step::Merge),
-            (Run::Parts { plan }, Phase::Finish) => (plan, Step::Finish),
+            (Run::Parts { plan, order }, Phase::Run) => (plan, Step::All(order)),
+            (Run::Parts { plan, .. }, Phase::Partial) => (plan, Step::Part),
+            (Run::Parts { plan, .. }, Phase::Merge) => (plan, Step::Merge),
+            (Run::Parts { plan, order }, Phase::Finish) => (plan, Step::Finish(order)),
         };
         // Columns of parts have their own names.
         let schema =
@@ -87,10 +89,10 @@ impl SqlRunner {
     }
 }
 
-/// The columns of the table that the parts of an invocation are made of.
-fn parted(opening: &Opening) -> Result<SchemaRef, StageFault> {
-    let table = opening.tables.first().and_then(table_of);
-    table.ok_or_else(|| StageFault::Contract("parts do not say of which table they are".to_owned()))
+/// The columns of each table that the parts of an invocation are made of.
+fn parted(opening: &Opening) -> Result<Vec<SchemaRef>, StageFault> {
+    let tables = opening.tables.first().and_then(tables_of);
+    tables.ok_or_else(|| StageFault::Contract("parts do not say of which tables they are".to_owned()))
 }
 
 fn refused(problems: Vec<Problem>) -> StageFault {

@@ -14,24 +14,24 @@ use datafusion::prelude::SessionContext;
 use crate::rules::sorted_by_all;
 use crate::stack::wait;
 
-/// The key under which the columns of parts hold those of the table that they are made of: whoever puts parts together plans the
+/// The key under which the columns of parts hold those of the tables that they are made of: whoever puts parts together plans the
 /// statement, too.
-const TABLE: &str = "flowc.table";
+const TABLES: &str = "flowc.tables";
 
 /// The columns of parts.
 ///
 /// # Errors
 /// If the plan has no aggregate.
-pub(crate) fn part_schema(context: &SessionContext, plan: &LogicalPlan, table: &SchemaRef) -> Result<SchemaRef> {
+pub(crate) fn part_schema(context: &SessionContext, plan: &LogicalPlan, tables: &[SchemaRef]) -> Result<SchemaRef> {
     let physical = wait(context.state().create_physical_plan(plan))?;
     let fields = part(&physical)?.schema().fields().clone();
-    let written = serde_json::to_string(table).map_err(|error| internal_datafusion_err!("{error}"))?;
-    Ok(Arc::new(Schema::new_with_metadata(fields, HashMap::from([(TABLE.to_owned(), written)]))))
+    let written = serde_json::to_string(tables).map_err(|error| internal_datafusion_err!("{error}"))?;
+    Ok(Arc::new(Schema::new_with_metadata(fields, HashMap::from([(TABLES.to_owned(), written)]))))
 }
 
-/// The columns of the table that parts are made of.
-pub(crate) fn table_of(parts: &SchemaRef) -> Option<SchemaRef> {
-    serde_json::from_str(parts.metadata().get(TABLE)?).ok()
+/// The columns of each table that parts are made of.
+pub(crate) fn tables_of(parts: &SchemaRef) -> Option<Vec<SchemaRef>> {
+    serde_json::from_str(parts.metadata().get(TABLES)?).ok()
 }
 
 /// The part of the rows of a plan's table.
@@ -64,8 +64,13 @@ pub(crate) fn merged(plan: &Arc<dyn ExecutionPlan>, parts: Arc<dyn ExecutionPlan
 /// # Errors
 /// As [`part`].
 pub(crate) fn finished(plan: Arc<dyn ExecutionPlan>, parts: &Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let mut left = aggregates(&plan).len();
     let finished = plan.transform_down(|node| match node.downcast_ref::<AggregateExec>() {
         Some(whole) => {
+            left = left.saturating_sub(1);
+            if left > 0 {
+                return Ok(Transformed::no(node));
+            }
             let finish = Arc::new(of_parts(whole, AggregateMode::Final, parts.clone())?);
             Ok(Transformed::new(finish as Arc<dyn ExecutionPlan>, true, TreeNodeRecursion::Jump))
         }
@@ -80,15 +85,18 @@ fn of_parts(whole: &AggregateExec, mode: AggregateMode, parts: Arc<dyn Execution
     AggregateExec::try_new(mode, whole.group_expr().as_final(), functions, unfiltered, parts, whole.input_schema())
 }
 
-/// The one aggregate of a plan.
+/// The aggregate of a plan that rows of tables come to: the lowest of those before a plan branches.
 fn aggregate(plan: &Arc<dyn ExecutionPlan>) -> Result<AggregateExec> {
-    let mut found = None;
-    plan.apply(|node| {
-        if let Some(aggregate) = node.downcast_ref::<AggregateExec>() {
-            found.get_or_insert_with(|| aggregate.clone());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
+    let found = aggregates(plan).pop();
     let is_whole = |aggregate: &AggregateExec| aggregate.mode().input_mode() == AggregateMode::Single.input_mode();
     found.filter(is_whole).ok_or_else(|| internal_datafusion_err!("the plan has no aggregate of rows"))
+}
+
+/// The aggregates of a plan before it branches, from the top down.
+fn aggregates(plan: &Arc<dyn ExecutionPlan>) -> Vec<AggregateExec> {
+    let trunk = std::iter::successors(Some(plan), |node| match node.children()[..] {
+        [input] => Some(input),
+        _ => None,
+    });
+    trunk.filter_map(|node| node.downcast_ref::<AggregateExec>()).cloned().collect()
 }

@@ -14,9 +14,9 @@ use datafusion::prelude::SessionContext;
 use flowc_runner::{Batch, Instance, Outlet, StageError};
 use futures::StreamExt;
 
-use crate::rules::{sorted_by, sorted_by_all};
+use crate::rules::{sorted_by, sorted_by_all, with_sorted_joins};
 use crate::run::described;
-use crate::run::failure::fault;
+use crate::run::failure::{fault, is_exhausted};
 use crate::run::parts::{finished, merged, part};
 use crate::shape::Order;
 use crate::stack::{deep, runtime};
@@ -46,7 +46,24 @@ pub(super) enum Step {
     /// One part of several.
     Merge,
     /// The result, of parts.
-    Finish,
+    Finish(Order),
+}
+
+/// How equal values are found in joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Joins {
+    /// One side is in memory.
+    ByHash,
+    /// Both sides are sorted, and spill.
+    BySort,
+}
+
+/// What came of running a query.
+enum Attempt {
+    /// All is sent.
+    Done,
+    /// It needs more memory than it may have. Nothing was sent.
+    TooLarge(DataFusionError),
 }
 
 impl QueryInstance {
@@ -54,28 +71,48 @@ impl QueryInstance {
         StageError::new(&*self.stage, fault(error, self.memory))
     }
 
-    /// Runs the query, and sends what it gives. The outlet may wait for a runtime of its own, so it is called outside of this one.
+    /// Runs the query. A join whose one side does not fit into memory is tried again by sorting both, which spills; results have an
+    /// order of their own, so nothing shows it.
     fn run(&mut self) -> Result<(), StageError> {
-        let runtime = runtime();
-        let begun = runtime.block_on(async { execute_stream(self.physical().await?, self.context.task_ctx()) });
-        let mut batches = begun.map_err(|error| self.failed(&error))?;
-        while let Some(batch) = runtime.block_on(batches.next()) {
-            let batch = batch.and_then(|batch| self.result(&batch)).map_err(|error| self.failed(&error))?;
-            self.outlet.emit(0, batch)?;
+        let first = match self.attempt(Joins::ByHash)? {
+            Attempt::TooLarge(error) => error,
+            Attempt::Done => return Ok(()),
+        };
+        match self.attempt(Joins::BySort) {
+            Ok(Attempt::Done) => Ok(()),
+            Ok(Attempt::TooLarge(error)) => Err(self.failed(&error)),
+            Err(_) => Err(self.failed(&first)),
         }
-        Ok(())
     }
 
-    async fn physical(&self) -> Result<Arc<dyn ExecutionPlan>> {
+    /// Runs the query, and sends what it gives. The outlet may wait for a runtime of its own, so it is called outside of this one.
+    fn attempt(&mut self, joins: Joins) -> Result<Attempt, StageError> {
+        let runtime = runtime();
+        let begun = runtime.block_on(async { execute_stream(self.physical(joins).await?, self.context.task_ctx()) });
+        let mut batches = begun.map_err(|error| self.failed(&error))?;
+        let mut is_first = true;
+        while let Some(batch) = runtime.block_on(batches.next()) {
+            match batch.and_then(|batch| self.result(&batch)) {
+                Ok(batch) => self.outlet.emit(0, batch)?,
+                Err(error) if is_first && is_exhausted(&error) => return Ok(Attempt::TooLarge(error)),
+                Err(error) => return Err(self.failed(&error)),
+            }
+            is_first = false;
+        }
+        Ok(Attempt::Done)
+    }
+
+    async fn physical(&self, joins: Joins) -> Result<Arc<dyn ExecutionPlan>> {
         let state = self.context.state();
         let plan = state.create_physical_plan(&self.plan).await?;
+        let plan = if joins == Joins::BySort { with_sorted_joins(plan)? } else { plan };
         match self.step {
             Step::All(order) => ordered(plan, order),
             Step::Part => part(&plan),
             Step::Merge => merged(&plan, self.given[0].scan(&state, None, &[], None).await?),
-            Step::Finish => {
+            Step::Finish(order) => {
                 let parts = self.given[0].scan(&state, None, &[], None).await?;
-                ordered(finished(plan, &parts)?, Order::Columns)
+                ordered(finished(plan, &parts)?, order)
             }
         }
     }

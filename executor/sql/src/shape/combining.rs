@@ -1,9 +1,11 @@
-//! Aggregates of rows of one table that can be made of parts and put together in any order.
+//! Aggregates that can be made of parts and put together in any order. A part is of the rows of one table's segment, with all rows of
+//! the other tables.
 
 use datafusion::common::Result;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 
-use super::{is_of_row, rows};
+use super::{driver, is_of_row};
 
 /// Functions whose parts can be put together.
 const MERGED: [&str; 14] = [
@@ -23,30 +25,52 @@ const MERGED: [&str; 14] = [
     "var_pop",
 ];
 
-/// Whether a plan is such an aggregate, with projections and filters over it.
+/// Whether a plan is such an aggregate of rows that a table drives, and what is over it depends on its result alone.
 ///
 /// # Errors
 /// If the engine does not know its own columns.
-pub(super) fn combines(plan: &LogicalPlan) -> Result<bool> {
-    match plan {
-        LogicalPlan::SubqueryAlias(alias) => combines(&alias.input),
-        LogicalPlan::Filter(filter) => Ok(is_of_row(&filter.predicate)? && combines(&filter.input)?),
-        LogicalPlan::Projection(projection) => {
-            for expr in &projection.expr {
-                if !is_of_row(expr)? {
-                    return Ok(false);
-                }
-            }
-            combines(&projection.input)
-        }
-        LogicalPlan::Aggregate(aggregate) => Ok(is_merged(aggregate) && rows::of(&aggregate.input)?.is_some()),
+pub(super) fn combines(plan: &LogicalPlan, table: &str) -> Result<bool> {
+    if let LogicalPlan::Aggregate(aggregate) = plan
+        && is_merged(aggregate)?
+        && driver::drives(&aggregate.input, table)
+    {
+        return Ok(true);
+    }
+    match plan.inputs()[..] {
+        [input] => Ok(is_of_input(plan)? && combines(input, table)?),
         _ => Ok(false),
     }
 }
 
-fn is_merged(aggregate: &Aggregate) -> bool {
-    let is_plain = |expr: &Expr| !matches!(expr, Expr::GroupingSet(_));
-    aggregate.group_expr.iter().all(is_plain) && aggregate.aggr_expr.iter().all(is_mergeable)
+/// Whether all that a node gives comes from its input: it has no queries within its expressions.
+fn is_of_input(plan: &LogicalPlan) -> Result<bool> {
+    let mut is_of_input = true;
+    plan.apply_expressions(|expr| {
+        is_of_input &= !has_query(expr)?;
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(is_of_input)
+}
+
+fn has_query(expr: &Expr) -> Result<bool> {
+    use datafusion::common::tree_node::TreeNode;
+    expr.exists(|expr| {
+        Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_)))
+    })
+}
+
+fn is_merged(aggregate: &Aggregate) -> Result<bool> {
+    for expr in &aggregate.group_expr {
+        if !is_of_row(expr)? {
+            return Ok(false);
+        }
+    }
+    for expr in &aggregate.aggr_expr {
+        if has_query(expr)? || !is_mergeable(expr) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_mergeable(expr: &Expr) -> bool {

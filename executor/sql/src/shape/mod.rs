@@ -1,7 +1,7 @@
 //! What a plan needs of its inputs before it can answer.
 //!
 //! - `rows`: a row of the one input gives a row or none, so columns can be passed on;
-//! - `combining`: an aggregate of each segment's rows, which are put together;
+//! - `combining`: an aggregate of the rows of each segment of the first input, with all rows of the others; parts are put together;
 //! - `driver`: each row of one input gives rows of its own, with all rows of the other inputs;
 //! - `keyed`: rows of one key give rows together;
 //! - all else needs all rows.
@@ -46,7 +46,7 @@ pub(crate) enum Run {
     /// Batch by batch, without the engine's operators.
     Rows(RowByRow),
     /// In parts of segments, which are put together.
-    Parts { plan: LogicalPlan },
+    Parts { plan: LogicalPlan, order: Order },
     /// When all rows are there.
     Query { plan: LogicalPlan, order: Order },
 }
@@ -74,11 +74,20 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
         let reads = rows.reads();
         return Ok(Shape { inputs: vec![input(Class::RowWise, reads)], run: Run::Rows(rows) });
     }
-    if is_one && combining::combines(&plan)? {
-        let inputs = reads.into_iter().map(|reads| input(Class::Combining, reads)).collect();
-        return Ok(Shape { inputs, run: Run::Parts { plan } });
-    }
     let once = |table: &String| scans.iter().filter(|scan| scan.table == *table).count() == 1;
+    let result_order = || if crate::rules::is_ordered(&plan) { Order::Given } else { Order::Columns };
+    // Each part takes all rows of the other tables. Which table that is worth for is the author's to say, who names it first.
+    let combines = match tables.first().filter(|first| once(first)) {
+        Some(first) => combining::combines(&plan, first)?,
+        None => false,
+    };
+    let in_parts = |reads: Vec<Vec<usize>>| {
+        let class = |table: usize| if table == 0 { Class::Combining } else { Class::Whole };
+        reads.into_iter().enumerate().map(|(table, reads)| input(class(table), reads)).collect()
+    };
+    if combines && is_one {
+        return Ok(Shape { inputs: in_parts(reads), run: Run::Parts { order: result_order(), plan } });
+    }
     if let Some(driving) = tables.iter().position(|table| once(table) && driver::drives(&plan, table)) {
         let class = |table: usize| if table == driving { Class::RowWise } else { Class::Whole };
         let inputs = reads.into_iter().enumerate().map(|(table, reads)| input(class(table), reads)).collect();
@@ -100,7 +109,10 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
         });
         return Ok(Shape { inputs: keyed.collect(), run: Run::Query { plan, order: Order::Columns } });
     }
-    let order = if crate::rules::is_ordered(&plan) { Order::Given } else { Order::Columns };
+    let order = result_order();
+    if combines {
+        return Ok(Shape { inputs: in_parts(reads), run: Run::Parts { order, plan } });
+    }
     let inputs = reads.into_iter().map(|reads| input(Class::Whole, reads)).collect();
     Ok(Shape { inputs, run: Run::Query { plan, order } })
 }
