@@ -18,7 +18,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::SecretSource;
-pub use code::{Code, KernelColumns, is_server};
+pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls};
 pub use limits::{Cache, Isolate, Limits, Serialization};
