@@ -14,7 +14,7 @@ pub(crate) fn build(bytes: &[u8]) {
     };
     let schema = schema();
     let settings = KernelColumns { drops: vec!["w".to_owned()], ..KernelColumns::default() };
-    let bound = match kernel.bind(&schema, &settings) {
+    let bound = match kernel.bind(&[&schema, &schema], &settings) {
         Ok(bound) => bound,
         Err(problems) => return assert!(problems.iter().all(|problem| !problem.to_string().is_empty())),
     };
@@ -23,7 +23,7 @@ pub(crate) fn build(bytes: &[u8]) {
     let written = bound.columns.iter().filter(|column| **column == OutputColumn::Written).count();
     assert_eq!(written, bound.written.len());
     assert_eq!(kernel.build(&bound, 1000).buffers.len(), bound.buffers.len() + 1);
-    assert_eq!(Kernel::parse(source).unwrap().bind(&schema, &settings).unwrap(), bound);
+    assert_eq!(Kernel::parse(source).unwrap().bind(&[&schema, &schema], &settings).unwrap(), bound);
 }
 
 /// Columns of all kinds of layout, whose names the seeds use.

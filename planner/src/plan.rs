@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
-pub use code::{Code, KernelColumns, is_server};
+pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};

@@ -45,6 +45,9 @@ impl Filling<'_> {
 /// A buffer on a device, of the device's own type. It is there as long as this or a copy of it is.
 pub(crate) type Held = Arc<dyn Any + Send + Sync>;
 
+/// A run of a module over buffers, of the device's own type, that waits for its turn.
+pub(crate) type Queued = Box<dyn Any + Send + Sync>;
+
 /// A device.
 pub(crate) trait Device: Send + Sync {
     /// Compiles a module.
@@ -59,20 +62,25 @@ pub(crate) trait Device: Send + Sync {
     /// If the device fails.
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault>;
 
-    /// Waits until all that was started before is done, and gives what is in some buffers.
+    /// Runs what is queued, in order, and gives what is then in some buffers.
     ///
     /// # Errors
     /// If the device fails, or takes longer.
-    fn read(&self, buffers: &[Held], timeout: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault>;
+    fn run(
+        &self,
+        queued: Vec<Queued>,
+        buffers: &[Held],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Vec<u8>>, DeviceFault>;
 }
 
 /// A module that is ready to run.
 pub(crate) trait Program: Send + Sync {
-    /// Starts it over some buffers, by the number of their binding, after all that was started before.
+    /// A run of it over some buffers, by the number of their binding.
     ///
     /// # Errors
     /// If the device fails.
-    fn start(&self, buffers: &[Held], groups: [u32; 2]) -> Result<(), DeviceFault>;
+    fn queue(&self, buffers: &[Held], groups: [u32; 2]) -> Result<Queued, DeviceFault>;
 }
 
 /// Bytes that went to a device and came back.
@@ -94,17 +102,18 @@ impl Traffic {
         device.fill(filling)
     }
 
-    /// Reads buffers, and counts what comes.
+    /// Runs what is queued, and counts what comes back.
     ///
     /// # Errors
-    /// Those of [`Device::read`].
-    pub(crate) fn read(
+    /// Those of [`Device::run`].
+    pub(crate) fn run(
         &self,
         device: &dyn Device,
+        queued: Vec<Queued>,
         buffers: &[Held],
         timeout: Option<Duration>,
     ) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        let results = device.read(buffers, timeout)?;
+        let results = device.run(queued, buffers, timeout)?;
         self.down.fetch_add(results.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
         Ok(results)
     }

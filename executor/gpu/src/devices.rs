@@ -8,7 +8,7 @@ use flowc_runner::Outlet;
 
 use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
-use crate::device::{Device, DeviceFault, Program, Traffic};
+use crate::device::{Device, DeviceFault, Filling, Held, Program, Traffic};
 use crate::vulkan;
 
 /// Blocks that are on the device at once: one is filled, one runs, one is read.
@@ -16,6 +16,9 @@ const MOST_BLOCKS: usize = 3;
 
 /// Bytes of the buffers of all blocks on the device. A larger block has it to itself.
 const MOST_BYTES: u64 = 1 << 30;
+
+/// Bytes of the tables that stay on the device. A larger one is alone there.
+const MOST_RESIDENT: u64 = 1 << 30;
 
 /// Opens a device of an adapter.
 type Open = Box<dyn Fn(&Adapter) -> Result<Arc<dyn Device>, DeviceFault> + Send + Sync>;
@@ -26,6 +29,7 @@ pub(crate) struct Devices {
     open: Open,
     state: Mutex<State>,
     admission: Admission,
+    resident: Mutex<Resident>,
     /// Builds whose results were found not to depend on how rows are grouped.
     compared: Mutex<HashSet<[u8; 32]>>,
     /// All that went to the device and came back.
@@ -63,8 +67,8 @@ impl Devices {
 
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
-        let (state, admission, compared, traffic) = Default::default();
-        Self { adapters, open, state, admission, compared, traffic, warned: Once::new() }
+        let (state, admission, resident, compared, traffic) = Default::default();
+        Self { adapters, open, state, admission, resident, compared, traffic, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.
@@ -132,6 +136,26 @@ impl Devices {
         }
     }
 
+    /// A buffer of these bytes that stays on the device: what tables are made of. Others of the same content share it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<Held, DeviceFault> {
+        let mut resident = lock(&self.resident);
+        resident.held.retain(|one| one.device == ready.number);
+        if let Some(place) = resident.held.iter().position(|one| one.digest == *digest) {
+            let one = resident.held.remove(place);
+            let held = one.held.clone();
+            resident.held.push(one);
+            return Ok(held);
+        }
+        let size = bytes.len() as u64;
+        resident.make_room(size);
+        let held = self.traffic.fill(&*ready.device, &Filling::Bytes(bytes))?;
+        resident.held.push(OnDevice { digest: *digest, device: ready.number, bytes: size, held: held.clone() });
+        Ok(held)
+    }
+
     /// Waits until so many bytes may be on the device.
     pub(crate) fn admit(&self, bytes: u64) -> Admitted<'_> {
         self.admission.admit(bytes)
@@ -178,6 +202,28 @@ impl State {
         self.opened = None;
         self.programs.clear();
         self.number += 1;
+    }
+}
+
+/// Buffers that stay on the device, the one that was used last at the end.
+#[derive(Default)]
+struct Resident {
+    held: Vec<OnDevice>,
+}
+
+struct OnDevice {
+    digest: [u8; 32],
+    device: u64,
+    bytes: u64,
+    held: Held,
+}
+
+impl Resident {
+    /// Lets go of those that were not used for longest. What still uses them has them as long as it does.
+    fn make_room(&mut self, bytes: u64) {
+        while !self.held.is_empty() && self.held.iter().map(|one| one.bytes).sum::<u64>() + bytes > MOST_RESIDENT {
+            self.held.remove(0);
+        }
     }
 }
 

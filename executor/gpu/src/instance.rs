@@ -15,6 +15,7 @@ use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::kind::Known;
 use crate::prepared::Prepared;
+use crate::table::Table;
 use crate::work::{Block, BlockFault, Failed, Made, Step, Work};
 
 /// Bytes of a block, of what kernels read.
@@ -30,6 +31,10 @@ struct KernelInstance {
     outlet: Box<dyn Outlet>,
     /// Hear of all kernels but the last.
     between: Vec<Box<dyn EdgeObserver>>,
+    /// The input that rows come on.
+    main: usize,
+    /// The rows of the table, until it is whole.
+    of_table: Vec<Batch>,
     /// What was pushed and has not run.
     batches: Vec<Batch>,
     rows: usize,
@@ -112,7 +117,10 @@ fn groups(stages: &[Invocation], prepared: &[Prepared]) -> Vec<usize> {
     let is_free = |place: usize| prepared[place].is_row_wise() && stages[place].limits.timeout_ms.is_none();
     let mut groups = vec![1];
     for place in 1..stages.len() {
-        let shares = is_free(place - 1) && is_free(place) && prepared[place - 1].is_always_valid();
+        let shares = is_free(place - 1)
+            && is_free(place)
+            && prepared[place - 1].is_always_valid()
+            && stages[place].inputs.len() == 1;
         match groups.last_mut() {
             Some(group) if shares => *group += 1,
             _ => groups.push(1),
@@ -130,10 +138,10 @@ fn work(
 ) -> Work {
     let lineage = Lineage::of(stages);
     let steps = stages.iter().zip(prepared).enumerate().map(|(number, (stage, prepared))| {
-        let Prepared { bound, names, build, key, config } = prepared;
+        let Prepared { bound, names, of_table, least, build, key, config } = prepared;
         let reads = bound.reads.iter().map(|column| lineage.streams[number][*column]).collect();
         let live = lineage.live[number + 1].clone();
-        Step { stage: stage.stage.clone(), bound, names, reads, live, build, key, config }
+        Step { stage: stage.stage.clone(), bound, names, of_table, least, reads, live, build, key, config }
     });
     let reads = lineage.live[0].iter().filter_map(|origin| match origin {
         Origin::Input(column) => Some(*column),
@@ -152,6 +160,8 @@ impl KernelInstance {
             outputs: invocation.outputs,
             outlet,
             between,
+            main: invocation.main_input.unwrap_or(0),
+            of_table: Vec::new(),
             batches: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -280,7 +290,11 @@ impl KernelInstance {
 }
 
 impl Instance for KernelInstance {
-    fn push(&mut self, _: usize, batch: Batch) -> Result<(), StageError> {
+    fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
+        if port != self.main {
+            self.of_table.push(batch);
+            return Ok(());
+        }
         if !self.work.is_row_wise() {
             self.keep(batch);
             return Ok(());
@@ -298,8 +312,15 @@ impl Instance for KernelInstance {
         self.outlet.boundary()
     }
 
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
-        self.flush()
+    fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
+        if port == self.main {
+            return self.flush();
+        }
+        let batches = std::mem::take(&mut self.of_table);
+        let table = Table::new(&self.work.steps()[0], self.work.adapter(), &batches);
+        let table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
+        self.work.table = Some(table);
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), StageError> {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use arrow_schema::Schema;
 use flowc_code::Evidence;
-use flowc_kernel::{Kernel, Source, problem};
+use flowc_kernel::{Bound, Kernel, Source, Standard, WrittenOut, problem, standard};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::{Code, Isolate, KernelColumns};
@@ -13,16 +14,51 @@ use flowc_runner::{
     ChainRunner, CodeContext, DeviceIdentity, EdgeObserver, Instance, Invocation, Located, Outlet, Runner, StageError,
     StageKind, foreign_code,
 };
+use serde_json::Value;
 
 use crate::adapter::Choice;
 use crate::adapters::{Adapters, Remembered};
 use crate::devices::Devices;
 use crate::instance;
 
-/// A kernel with what the pipeline says of its columns.
-pub(crate) struct Known {
+/// The code of a stage.
+pub(crate) enum Known {
+    /// A kernel with what the pipeline says of its columns.
+    Own { kernel: Kernel, columns: KernelColumns },
+    /// A standard stage: its kernel follows from config and columns.
+    Standard(&'static dyn Standard),
+}
+
+/// A kernel for the columns of its inputs.
+pub(crate) struct Fitted {
     pub(crate) kernel: Kernel,
-    pub(crate) columns: KernelColumns,
+    pub(crate) bound: Bound,
+    /// The config as its buffer holds it.
+    pub(crate) config: Vec<u8>,
+    /// Rows without a null that its table has at least.
+    pub(crate) least: usize,
+}
+
+impl Known {
+    /// The kernel for a config and for the columns of its inputs.
+    ///
+    /// # Errors
+    /// All that does not fit.
+    pub(crate) fn fitted(&self, config: &Value, inputs: &[&Schema]) -> Result<Fitted, Problem> {
+        match self {
+            Self::Own { kernel, columns } => {
+                let bound = kernel.bind(inputs, columns).map_err(problem)?;
+                let config = kernel.encode_config(config).map_err(|wrong| wrong.into_problem())?;
+                Ok(Fitted { kernel: kernel.clone(), bound, config, least: 0 })
+            }
+            Self::Standard(stage) => {
+                let WrittenOut { text, columns, least } = stage.written(config, inputs)?;
+                let kernel = Kernel::parse(Source::new(stage.name(), &text)).map_err(problem)?;
+                let bound = kernel.bind(inputs, &columns).map_err(problem)?;
+                Ok(Fitted { kernel, bound, config: Vec::new(), least })
+            }
+        }
+    }
 }
 
 /// The kind of stage that is a kernel, and its runner.
@@ -59,33 +95,29 @@ impl StageKind for Kernels {
     }
 
     fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<Located, Problem> {
-        let Code::Wgsl { path, columns } = code else { return Err(foreign_code(code)) };
-        let file = context.base().join(path);
-        let mut evidence = Evidence::default();
-        evidence.look(&file);
-        let unreadable = |cause: String| {
-            Problem::new(format!("{} can't be read: {cause}", file.display()))
-                .with_help("correct the path; it is taken from the pipeline's folder")
+        let (digest, known, evidence) = match code {
+            Code::Wgsl { path, columns } => own(path, columns, context)?,
+            Code::Std(name) => {
+                let stage = standard(name).ok_or_else(|| foreign_code(code))?;
+                (stage.digest(), Known::Standard(stage), Evidence::default())
+            }
+            other => return Err(foreign_code(other)),
         };
-        let bytes = read_regular(&file).map_err(|error| unreadable(error.to_string()))?;
-        let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
-        let digest = digest(&text, columns);
-        let kernel = Kernel::parse(Source::new(path, &text)).map_err(problem)?;
-        let known = Arc::new(Known { kernel, columns: columns.clone() });
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, known);
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, Arc::new(known));
         Ok(Located::new(digest, evidence))
     }
 
     fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
-        Ok(self.located(digest)?.kernel.signature(*digest))
+        Ok(match &*self.located(digest)? {
+            Known::Own { kernel, .. } => kernel.signature(*digest),
+            Known::Standard(stage) => stage.signature(*digest),
+        })
     }
 
     fn describe(&self, question: &Question) -> Result<Description, Problem> {
         let known = self.located(&question.digest)?;
-        let [input] = &question.inputs[..] else { return Err(Problem::new("a kernel has one input")) };
-        let bound = known.kernel.bind(input, &known.columns).map_err(problem)?;
-        known.kernel.encode_config(&question.config).map_err(|wrong| wrong.into_problem())?;
-        Ok(bound.description())
+        let inputs: Vec<&Schema> = question.inputs.iter().map(|schema| &**schema).collect();
+        Ok(known.fitted(&question.config, &inputs)?.bound.description())
     }
 
     fn runner(&self, _: Isolate) -> &dyn Runner {
@@ -117,6 +149,26 @@ impl ChainRunner for Kernels {
         let known: Vec<_> = stages.iter().map(|stage| self.known(&stage.digest)).collect();
         instance::open(&known, &self.devices, stages, between, outlet)
     }
+}
+
+/// A kernel in a file.
+fn own(
+    path: &str,
+    columns: &KernelColumns,
+    context: &dyn CodeContext,
+) -> Result<(StageDigest, Known, Evidence), Problem> {
+    let file = context.base().join(path);
+    let mut evidence = Evidence::default();
+    evidence.look(&file);
+    let unreadable = |cause: String| {
+        Problem::new(format!("{} can't be read: {cause}", file.display()))
+            .with_help("correct the path; it is taken from the pipeline's folder")
+    };
+    let bytes = read_regular(&file).map_err(|error| unreadable(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
+    let digest = digest(&text, columns);
+    let kernel = Kernel::parse(Source::new(path, &text)).map_err(problem)?;
+    Ok((digest, Known::Own { kernel, columns: columns.clone() }, evidence))
 }
 
 /// What a kernel is told from others by: its text, and how its names are matched to columns.

@@ -17,6 +17,7 @@ mod kind;
 mod passage;
 mod prepared;
 mod probe;
+mod table;
 mod upload;
 mod vulkan;
 mod work;

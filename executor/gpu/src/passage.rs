@@ -11,11 +11,14 @@ use arrow_schema::{ArrowError, DataType};
 use flowc_kernel::{Contents, Items, Part, Pass};
 use flowc_runner::Origin;
 
-use crate::device::{DeviceFault, Filling, Held};
+use crate::device::{DeviceFault, Filling, Held, Queued};
 use crate::devices::Ready;
 use crate::upload::{self, Unfit};
 use crate::work::{Block, BlockFault, Failed, Made, Step, Work};
 use crate::written::{self, Values};
+
+/// Bytes of what says which piece of a table is at hand.
+const PIECE_BYTES: u64 = 12;
 
 /// A block that goes through kernels.
 pub(crate) struct Passage<'a> {
@@ -25,6 +28,8 @@ pub(crate) struct Passage<'a> {
     timeout: Option<Duration>,
     /// The parts of columns that are on the device, in the form in which kernels read them.
     held: HashMap<(Origin, Part), Held>,
+    /// What has not run yet.
+    queued: Vec<Queued>,
     /// The buffers of faults that were not read yet.
     faults: Vec<(usize, Held)>,
     /// Which rows of the block are left, where some are not.
@@ -58,8 +63,8 @@ impl From<ArrowError> for BlockFault {
 
 impl<'a> Passage<'a> {
     pub(crate) fn new(work: &'a Work, block: &'a Block, ready: &'a Ready, timeout: Option<Duration>) -> Self {
-        let (held, faults, given) = Default::default();
-        Self { work, block, ready, timeout, held, faults, kept: None, rows: block.rows, given }
+        let (held, queued, faults, given) = Default::default();
+        Self { work, block, ready, timeout, held, queued, faults, kept: None, rows: block.rows, given }
     }
 
     /// Takes the block through all kernels.
@@ -69,7 +74,7 @@ impl<'a> Passage<'a> {
     pub(crate) fn through(mut self) -> Result<Made, Failed> {
         let last = self.work.steps().len() - 1;
         for (number, step) in self.work.steps()[..last].iter().enumerate() {
-            let outputs = self.start(number).map_err(|fault| fault.in_step(number))?;
+            let outputs = self.queue(number).map_err(|fault| fault.in_step(number))?;
             self.settle(number, &outputs).map_err(|fault| fault.in_step(number))?;
             match outputs.get(&Contents::Mask) {
                 Some(mask) => self.pick(number, mask)?,
@@ -80,7 +85,7 @@ impl<'a> Passage<'a> {
                 return Ok(self.nothing());
             }
         }
-        let outputs = self.start(last).map_err(|fault| fault.in_step(last))?;
+        let outputs = self.queue(last).map_err(|fault| fault.in_step(last))?;
         self.end(outputs)
     }
 
@@ -96,14 +101,17 @@ impl<'a> Passage<'a> {
         self.work.steps().last().into_iter().flat_map(|step| step.live.iter().copied())
     }
 
-    /// Starts a kernel over the rows that are left. Gives the buffers that it writes.
-    fn start(&mut self, number: usize) -> Result<HashMap<Contents, Held>, BlockFault> {
+    /// Queues a kernel over the rows that are left. Gives the buffers that it writes.
+    fn queue(&mut self, number: usize) -> Result<HashMap<Contents, Held>, BlockFault> {
         let step = &self.work.steps()[number];
         let rows = u32::try_from(self.rows).map_err(|_| BlockFault::Stage("too many rows".to_owned()))?;
         let (mut buffers, mut outputs) = (Vec::new(), HashMap::new());
         for contents in &step.build.buffers {
             let buffer = match contents {
                 Contents::Input { column, part } => self.input(step, *column, *part)?,
+                Contents::Table { .. } => self.of_table(contents)?,
+                // Each piece has its own.
+                Contents::Piece => self.fill(&Filling::Zeros(PIECE_BYTES))?,
                 Contents::Batch => self.fill(&Filling::Bytes(&rows.to_le_bytes()))?,
                 Contents::Config => self.fill(&Filling::Bytes(&step.config))?,
                 Contents::Faults => self.fill(&Filling::Ones(4 * step.build.sites.len().max(1) as u64))?,
@@ -119,8 +127,24 @@ impl<'a> Passage<'a> {
             buffers.push(buffer);
         }
         let groups = [rows.div_ceil(step.build.shader.workgroup), 1];
-        self.ready.programs[number].start(&buffers, groups)?;
+        let piece = step.build.buffers.iter().position(|contents| *contents == Contents::Piece);
+        let pieces = piece.zip(self.work.table.as_ref()).map(|(binding, table)| (binding, table.pieces()));
+        let Some((binding, pieces)) = pieces else {
+            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+            return Ok(outputs);
+        };
+        for words in pieces {
+            buffers[binding] = self.fill(&Filling::Bytes(&words))?;
+            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+        }
         Ok(outputs)
+    }
+
+    /// A part of the table, which stays on the device.
+    fn of_table(&self, contents: &Contents) -> Result<Held, BlockFault> {
+        let content = self.work.table.as_ref().and_then(|table| table.content(contents));
+        let content = content.ok_or_else(|| BlockFault::Stage("the table was not handed over".to_owned()))?;
+        Ok(self.work.devices().resident(self.ready, &content.digest, &content.bytes)?)
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
@@ -189,7 +213,10 @@ impl<'a> Passage<'a> {
                 continue;
             }
             let part = |part: Part| outputs.get(&Contents::Output { output, part });
-            let mut valid = part(Part::Validity).map(|words| self.packed(words, self.rows)).transpose()?;
+            let mut valid = match part(Part::Validity) {
+                Some(words) => Some(self.packed(words, self.rows)?),
+                None => None,
+            };
             for column in &of.null_with {
                 if let Some(others) = self.validity(step, *column)? {
                     valid = Some(self.both(valid, &others)?);
@@ -206,23 +233,26 @@ impl<'a> Passage<'a> {
     }
 
     /// Words of so many values, as bits.
-    fn packed(&self, words: &Held, values: usize) -> Result<Held, BlockFault> {
+    fn packed(&mut self, words: &Held, values: usize) -> Result<Held, BlockFault> {
         let bits = self.fill(&Filling::Zeros(bitmap_bytes(values)))?;
         let items = values.div_ceil(32) as u32;
-        self.start_pass(Pass::Pack, &[words, &bits], &[values as u32], items)?;
+        self.queue_pass(Pass::Pack, &[words, &bits], &[values as u32], items)?;
         Ok(bits)
     }
 
     /// The bits that are set in both.
-    fn both(&self, bits: Option<Held>, others: &Held) -> Result<Held, BlockFault> {
+    fn both(&mut self, bits: Option<Held>, others: &Held) -> Result<Held, BlockFault> {
         let bytes = bitmap_bytes(self.rows);
-        let bits = bits.map_or_else(|| self.fill(&Filling::Ones(bytes)), Ok)?;
+        let bits = match bits {
+            Some(bits) => bits,
+            None => self.fill(&Filling::Ones(bytes))?,
+        };
         let words = (bytes / 4) as u32;
-        self.start_pass(Pass::And, &[others, &bits], &[words], words)?;
+        self.queue_pass(Pass::And, &[others, &bits], &[words], words)?;
         Ok(bits)
     }
 
-    fn settled(&self, written: &Held, data_type: &DataType, valid: Option<&Held>) -> Result<Held, BlockFault> {
+    fn settled(&mut self, written: &Held, data_type: &DataType, valid: Option<&Held>) -> Result<Held, BlockFault> {
         let values = Values::of(data_type);
         let words = (written::row_bytes(values.item) / 4).max(1) as u32;
         let (items, a_row) = match values.item {
@@ -237,7 +267,7 @@ impl<'a> Passage<'a> {
             let numbers = [count, a_row, items as u32, u32::from(valid.is_some())];
             // Where there are no nulls nothing of the bitmap is read.
             let nothing = self.fill(&Filling::Zeros(4))?;
-            self.start_pass(Pass::Settle, &[valid.unwrap_or(&nothing), written], &numbers, invocations)?;
+            self.queue_pass(Pass::Settle, &[valid.unwrap_or(&nothing), written], &numbers, invocations)?;
         }
         match values.item {
             DataType::Boolean => self.packed(written, self.rows * values.count as usize),
@@ -245,22 +275,25 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Starts a pass over buffers and some numbers.
-    fn start_pass(&self, pass: Pass, buffers: &[&Held], numbers: &[u32], items: u32) -> Result<(), DeviceFault> {
+    /// Queues a pass over buffers and some numbers.
+    fn queue_pass(&mut self, pass: Pass, buffers: &[&Held], numbers: &[u32], items: u32) -> Result<(), DeviceFault> {
         let place = Pass::ALL.iter().position(|other| *other == pass).unwrap_or_default();
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let mut buffers: Vec<Held> = buffers.iter().map(|held| (*held).clone()).collect();
         buffers.push(self.fill(&Filling::Bytes(&bytes))?);
-        self.ready.programs[self.work.steps().len() + place].start(&buffers, Pass::groups(items))
+        let program = &self.ready.programs[self.work.steps().len() + place];
+        self.queued.push(program.queue(&buffers, Pass::groups(items))?);
+        Ok(())
     }
 
     /// Leaves out the rows that a kernel did not keep.
     fn pick(&mut self, number: usize, mask: &Held) -> Result<(), Failed> {
         let here = |fault: BlockFault| fault.in_step(number);
-        let bits = self.packed(mask, self.rows).map_err(here)?;
+        let rows = self.rows;
+        let bits = self.packed(mask, rows).map_err(here)?;
         let faults = std::mem::take(&mut self.faults);
         let buffers: Vec<Held> = std::iter::once(&bits).chain(faults.iter().map(|(_, held)| held)).cloned().collect();
-        let mut read = self.read(&buffers).map_err(|fault| here(fault.into()))?.into_iter();
+        let mut read = self.run(&buffers).map_err(|fault| here(fault.into()))?.into_iter();
         let mask = read.next().unwrap_or_default();
         faults.iter().zip(read).try_for_each(|((step, _), words)| self.check(*step, &words))?;
         let mask = written::bits(&mask, self.rows);
@@ -273,8 +306,10 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
-    fn read(&self, buffers: &[Held]) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        self.work.devices().traffic.read(&*self.ready.device, buffers, self.timeout)
+    /// Runs what is queued, and reads buffers.
+    fn run(&mut self, buffers: &[Held]) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        let queued = std::mem::take(&mut self.queued);
+        self.work.devices().traffic.run(&*self.ready.device, queued, buffers, self.timeout)
     }
 
     /// Fails if a row is at fault.
@@ -308,17 +343,22 @@ impl<'a> Passage<'a> {
         Ok(())
     }
 
-    fn moved(&self, [bits, before, from]: [&Held; 3], values: &Values<'_>, kept: usize) -> Result<Held, BlockFault> {
+    fn moved(
+        &mut self,
+        [bits, before, from]: [&Held; 3],
+        values: &Values<'_>,
+        kept: usize,
+    ) -> Result<Held, BlockFault> {
         let width = values.bits();
         let to_bytes = (kept as u64 * u64::from(values.count) * u64::from(width)).div_ceil(8);
         let to = self.fill(&Filling::Zeros(whole_words(to_bytes)))?;
         let rows = self.rows as u32;
         if width.is_multiple_of(32) {
             let words = values.count * width / 32;
-            self.start_pass(Pass::Keep, &[bits, before, from, &to], &[rows * words, words], rows * words)?;
+            self.queue_pass(Pass::Keep, &[bits, before, from, &to], &[rows * words, words], rows * words)?;
         } else {
             let numbers = [rows * values.count, values.count, width];
-            self.start_pass(Pass::KeepNarrow, &[bits, before, from, &to], &numbers, rows * values.count)?;
+            self.queue_pass(Pass::KeepNarrow, &[bits, before, from, &to], &numbers, rows * values.count)?;
         }
         Ok(to)
     }
@@ -339,7 +379,7 @@ impl<'a> Passage<'a> {
             }
         }
         let (names, buffers): (Vec<Wanted>, Vec<Held>) = wanted.into_iter().unzip();
-        let read = self.read(&buffers).map_err(|fault| BlockFault::from(fault).in_step(last))?;
+        let read = self.run(&buffers).map_err(|fault| BlockFault::from(fault).in_step(last))?;
         let read: HashMap<Wanted, Vec<u8>> = names.iter().copied().zip(read).collect();
         for name in names {
             if let Wanted::Faults(step) = name {

@@ -1,14 +1,15 @@
 //! A kernel that is ready for an adapter: bound to its columns, built, and with its config.
 
 use arrow_schema::{DataType, Schema};
-use flowc_kernel::{Bound, Build};
+use flowc_kernel::{Bound, Build, Kernel, Needs};
+use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::Class;
 use flowc_planner::quantity::size;
 use flowc_runner::Invocation;
 
 use crate::adapter::{Adapter, Sort};
-use crate::kind::Known;
+use crate::kind::{Fitted, Known};
 use crate::written::Values;
 
 /// Iterations of an invocation where the driver has no limit of its own.
@@ -22,6 +23,10 @@ pub(crate) struct Prepared {
     pub(crate) bound: Bound,
     /// The names of the columns that it reads.
     pub(crate) names: Vec<String>,
+    /// The names of the columns of the table that it reads.
+    pub(crate) of_table: Vec<String>,
+    /// Rows without a null that the table has at least.
+    pub(crate) least: usize,
     pub(crate) build: Build,
     /// What tells the build from others.
     pub(crate) key: [u8; 32],
@@ -34,21 +39,24 @@ impl Prepared {
     /// # Errors
     /// In words, if the adapter lacks what it needs.
     pub(crate) fn new(known: &Known, adapter: &Adapter, invocation: &Invocation) -> Result<Self, String> {
-        let schema = &invocation.inputs[0].schema;
-        let told = |problems: Vec<flowc_kernel::Diagnostic>| {
-            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        };
-        let bound = known.kernel.bind(schema, &known.columns).map_err(told)?;
-        check_needs(known, adapter)?;
+        let inputs: Vec<&Schema> = invocation.inputs.iter().map(|input| &*input.schema).collect();
         let config: serde_json::Value = serde_json::from_str(&invocation.config).map_err(|error| error.to_string())?;
-        let mut config = known.kernel.encode_config(&config).map_err(|wrong| wrong.to_string())?;
+        let told = |problem: Problem| {
+            std::iter::once(&problem).chain(&problem.also).map(|one| one.message.clone()).collect::<Vec<_>>().join("\n")
+        };
+        let Fitted { kernel, bound, mut config, least } = known.fitted(&config, &inputs).map_err(told)?;
+        check_needs(kernel.needs(), adapter)?;
         config.resize(config.len().next_multiple_of(4).max(4), 0);
         let iterations = adapter.limits.iterations.unwrap_or(ITERATIONS);
-        let build = known.kernel.build(&bound, iterations);
+        let build = kernel.build(&bound, iterations);
         check_build(&build, adapter)?;
-        let names = bound.reads.iter().map(|column| schema.field(*column).name().clone()).collect();
-        let key = key(invocation, schema, iterations);
-        Ok(Self { bound, names, build, key, config })
+        let names = |input: usize, columns: &[usize]| -> Vec<String> {
+            columns.iter().map(|column| inputs[input].field(*column).name().clone()).collect()
+        };
+        let of_table = bound.table.as_ref().map_or_else(Vec::new, |table| names(1, &table.reads));
+        let names = names(0, &bound.reads);
+        let key = key(invocation, &kernel, iterations);
+        Ok(Self { bound, names, of_table, least, build, key, config })
     }
 
     pub(crate) fn is_row_wise(&self) -> bool {
@@ -70,18 +78,21 @@ fn is_always_valid(data_type: &DataType) -> bool {
 }
 
 /// What tells a build from others: the kernel, and the columns that it is bound to.
-fn key(invocation: &Invocation, schema: &Schema, iterations: u32) -> [u8; 32] {
+fn key(invocation: &Invocation, kernel: &Kernel, iterations: u32) -> [u8; 32] {
     let mut hasher = KeyHasher::new("kernel build");
-    hasher.digest(invocation.digest.as_bytes()).number(iterations.into());
-    for field in schema.fields() {
-        hasher.field(field);
+    // The text of a standard stage follows from its config.
+    hasher.digest(invocation.digest.as_bytes()).bytes(kernel.text().as_bytes()).number(iterations.into());
+    for input in &*invocation.inputs {
+        hasher.number(input.schema.fields().len() as u64);
+        for field in input.schema.fields() {
+            hasher.field(field);
+        }
     }
     hasher.finish()
 }
 
 /// Checks that an adapter has what a kernel needs.
-fn check_needs(known: &Known, adapter: &Adapter) -> Result<(), String> {
-    let needs = known.kernel.needs();
+fn check_needs(needs: Needs, adapter: &Adapter) -> Result<(), String> {
     let Adapter { name, limits, .. } = adapter;
     let lacking = [
         (needs.int64 && !limits.int64, "64-bit integers; declare the column as `array<vec2<u32>>`"),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flowc_kernel::{Access, Shader};
 
 use crate::adapter::Adapter;
-use crate::device::{Device, DeviceFault, Filling, Held, Program};
+use crate::device::{Device, DeviceFault, Filling, Held, Program, Queued};
 use crate::probe::{self, wait};
 
 /// How long a driver may compile a module.
@@ -138,11 +138,19 @@ impl Device for Shared {
         Ok(Arc::new(self.0.scoped(|| self.0.buffer(filling))?))
     }
 
-    fn read(&self, buffers: &[Held], timeout: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+    fn run(
+        &self,
+        queued: Vec<Queued>,
+        buffers: &[Held],
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Vec<u8>>, DeviceFault> {
         let opened = &self.0;
         opened.check()?;
         let buffers = own(buffers)?;
-        let (read_back, parts, submission) = opened.scoped(|| opened.copied(&buffers))?;
+        let commands =
+            queued.into_iter().map(|queued| queued.downcast::<wgpu::CommandBuffer>().map(|command| *command));
+        let commands = commands.collect::<Result<_, _>>().map_err(|_| foreign())?;
+        let (read_back, parts, submission) = opened.scoped(|| opened.submit(commands, &buffers))?;
         let (sender, receiver) = sync_channel(1);
         opened.scoped(|| {
             read_back.slice(..).map_async(wgpu::MapMode::Read, move |result| {
@@ -170,7 +178,11 @@ impl Device for Shared {
 /// The buffers of wgpu. A buffer of another sort is another device's.
 fn own(buffers: &[Held]) -> Result<Vec<&wgpu::Buffer>, DeviceFault> {
     let own = buffers.iter().map(|held| held.downcast_ref::<wgpu::Buffer>());
-    own.collect::<Option<_>>().ok_or_else(|| DeviceFault::Refused("a buffer is another device's".to_owned()))
+    own.collect::<Option<_>>().ok_or_else(foreign)
+}
+
+fn foreign() -> DeviceFault {
+    DeviceFault::Refused("something of another device was handed over".to_owned())
 }
 
 /// Bytes to which parts of a buffer that is read back are aligned.
@@ -194,8 +206,12 @@ impl Opened {
         buffer
     }
 
-    /// Starts copying buffers into one that is read, and gives that, with their places in it.
-    fn copied(&self, buffers: &[&wgpu::Buffer]) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
+    /// Submits commands, and copies buffers into one that is read after them. Gives that, with their places in it.
+    fn submit(
+        &self,
+        mut commands: Vec<wgpu::CommandBuffer>,
+        buffers: &[&wgpu::Buffer],
+    ) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
         let size = buffers.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
@@ -207,15 +223,16 @@ impl Opened {
             parts.push((start as usize, buffer.size() as usize));
             start += buffer.size().next_multiple_of(ALIGNED);
         }
-        let submission = self.queue.submit([encoder.finish()]);
+        commands.push(encoder.finish());
+        let submission = self.queue.submit(commands);
         (read_back, parts, submission)
     }
 }
 
 impl Program for Compiled {
-    fn start(&self, buffers: &[Held], [along_x, along_y]: [u32; 2]) -> Result<(), DeviceFault> {
+    fn queue(&self, buffers: &[Held], [along_x, along_y]: [u32; 2]) -> Result<Queued, DeviceFault> {
         let buffers = own(buffers)?;
-        let Opened { device, queue, .. } = &*self.opened;
+        let device = &self.opened.device;
         self.opened.scoped(|| {
             let entries = (0..)
                 .zip(buffers)
@@ -233,7 +250,7 @@ impl Program for Compiled {
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(along_x, along_y, 1);
             }
-            queue.submit([encoder.finish()]);
+            Box::new(encoder.finish()) as Queued
         })
     }
 }

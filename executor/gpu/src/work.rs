@@ -16,6 +16,7 @@ use crate::adapter::Adapter;
 use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::passage::Passage;
+use crate::table::Table;
 use crate::written;
 
 /// How often a block is tried on another device where one is lost.
@@ -28,6 +29,8 @@ pub(crate) struct Work {
     steps: Vec<Step>,
     /// The columns of the input that blocks hold.
     reads: Vec<usize>,
+    /// The table of the first one, once it is there.
+    pub(crate) table: Option<Table>,
     /// What tells these kernels from others.
     key: [u8; 32],
     /// The modules of the steps; of several, the passes between them, too.
@@ -41,6 +44,10 @@ pub(crate) struct Step {
     /// The columns that it reads, in the order of [`Bound::reads`]: their names, and where they come from.
     pub(crate) names: Vec<String>,
     pub(crate) reads: Vec<Origin>,
+    /// The names of the columns of the table that it reads.
+    pub(crate) of_table: Vec<String>,
+    /// Rows without a null that the table has at least.
+    pub(crate) least: usize,
     /// The columns that something after it needs.
     pub(crate) live: Vec<Origin>,
     pub(crate) build: Build,
@@ -106,7 +113,7 @@ impl Work {
                 Pass::ALL.map(|pass| (KeyHasher::new("kernel pass").number(pass as u64).finish(), pass.shader())),
             );
         }
-        Self { devices, adapter, key: hasher.finish(), steps, reads, shaders }
+        Self { devices, adapter, table: None, key: hasher.finish(), steps, reads, shaders }
     }
 
     pub(crate) fn adapter(&self) -> &Adapter {
@@ -349,7 +356,7 @@ mod tests {
     use super::*;
     use crate::adapter::Sort;
     use crate::adapter::tests::adapter;
-    use crate::device::{Device, Filling, Held, Program};
+    use crate::device::{Device, Filling, Held, Program, Queued};
 
     /// What happens at calls of the device, one after the other; then all is well.
     type Script = Arc<Mutex<VecDeque<Option<DeviceFault>>>>;
@@ -393,14 +400,14 @@ mod tests {
             Ok(Arc::new(Mutex::new(bytes)))
         }
 
-        fn read(&self, buffers: &[Held], _: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        fn run(&self, _: Vec<Queued>, buffers: &[Held], _: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
             self.next()?;
             Ok(buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect())
         }
     }
 
     impl Program for Copying {
-        fn start(&self, buffers: &[Held], _: [u32; 2]) -> Result<(), DeviceFault> {
+        fn queue(&self, buffers: &[Held], _: [u32; 2]) -> Result<Queued, DeviceFault> {
             self.next()?;
             let column = Self::of(&buffers[1]).lock().unwrap();
             self.dispatched.lock().unwrap().push(column.len() / 4);
@@ -409,7 +416,7 @@ mod tests {
             if self.counts {
                 *written.iter_mut().nth_back(3).unwrap() += 1;
             }
-            Ok(())
+            Ok(Box::new(()))
         }
     }
 
@@ -418,7 +425,7 @@ mod tests {
         let kernel = Kernel::parse(Source::new("k.wgsl", &text)).unwrap();
         let data_type = if result == "f32" { DataType::Float32 } else { DataType::UInt32 };
         let schema = Schema::new(vec![Field::new("x", data_type, false)]);
-        let bound = kernel.bind(&schema, &KernelColumns::default()).unwrap();
+        let bound = kernel.bind(&[&schema], &KernelColumns::default()).unwrap();
         let build = kernel.build(&bound, 1000);
         let (counted, opened) = (device.clone(), Arc::clone(&device.opened));
         let open = move |_: &Adapter| {
@@ -432,6 +439,8 @@ mod tests {
             stage: "stage".into(),
             bound,
             names: vec!["x".to_owned()],
+            of_table: Vec::new(),
+            least: 0,
             reads: vec![Origin::Input(0)],
             live: vec![Origin::Written { step: 0, column: 0 }],
             build,
@@ -458,7 +467,7 @@ mod tests {
         Some(DeviceFault::Lost("it fell off the bus".to_owned()))
     }
 
-    /// Opening, compiling, filling four buffers, starting, reading: each may lose the device.
+    /// Opening, compiling, filling four buffers, queueing, running: each may lose the device.
     #[test]
     fn a_lost_device_is_followed_by_another_with_the_same_results() {
         for before in 0..8 {

@@ -97,7 +97,7 @@ impl Body<'_> {
         let used = self.function.expressions.iter().filter(|(handle, _)| self.used[handle.index()]);
         used.into_iter().find_map(|(handle, expression)| {
             let span = self.function.expressions.get_span(handle);
-            self.access(expression, span).or_else(|| self.read_back(expression, span)).or_else(|| {
+            self.access(expression, span).or_else(|| {
                 let kept = self.forms[handle].is_watched() || self.is_harmless(expression);
                 let watched =
                     each(expression).into_iter().map(|operand| self.forms[operand]).find(|form| form.is_watched());
@@ -106,7 +106,7 @@ impl Body<'_> {
         })
     }
 
-    /// What is wrong with an access to a buffer.
+    /// What is wrong with an access to a buffer. A row may read what it wrote itself.
     fn access(&self, expression: &Expression, span: Span) -> Option<Finding> {
         let (base, index) = match expression {
             Expression::Access { base, index } => (*base, Some(self.forms[*index])),
@@ -127,16 +127,6 @@ impl Body<'_> {
             (Some(Holds::Texts), _) => self.found(format!("`{}` is not accessed by rows", self.name(variable)), span),
             _ => None,
         }
-    }
-
-    /// What is wrong with a load: what is in an output at first is no business of the kernel.
-    fn read_back(&self, expression: &Expression, span: Span) -> Option<Finding> {
-        let Expression::Load { pointer } = expression else { return None };
-        let (variable, _) = Matched::root(self.function, *pointer)?;
-        self.matched
-            .is_output(variable)
-            .then(|| format!("it reads `{}`, which it writes", self.name(variable)))
-            .and_then(|what| self.found(what, span))
     }
 
     fn variable(&self, base: Handle<Expression>) -> Option<Handle<GlobalVariable>> {

@@ -53,6 +53,8 @@ pub(crate) enum Holds {
     Config,
     /// The number of rows.
     Batch,
+    /// A table, which is the same for all rows.
+    Table,
 }
 
 /// What is known of all values of a function.

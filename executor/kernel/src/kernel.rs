@@ -61,14 +61,15 @@ impl Kernel {
         Ok(Self { parsed, form, config, reachable, facts })
     }
 
-    /// What the stage is, before any config: one input, one output.
+    /// What the stage is, before any config: rows to rows, with a table beside them where the kernel has one.
     pub fn signature(&self, digest: StageDigest) -> Signature {
-        let rows = || vec!["rows".to_owned()];
+        let rows = "rows".to_owned();
+        let table = self.has_table().then(|| "table".to_owned());
         Signature {
             digest,
             doc: self.doc(),
-            inputs: rows(),
-            outputs: rows(),
+            inputs: std::iter::once(rows.clone()).chain(table).collect(),
+            outputs: vec![rows],
             config_schema: self.config.as_ref().map_or_else(config::none, Config::schema),
             purity: Purity::Proven,
             runner: BTreeMap::from([("kernel".to_owned(), build::BUILD.to_owned())]),
@@ -88,19 +89,32 @@ impl Kernel {
         config::prose(of_function.unwrap_or(&comments.module))
     }
 
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.parsed.source.text
+    }
+
     /// What an adapter must have to run it.
     pub fn needs(&self) -> Needs {
         self.facts.needs
     }
 
-    /// Matches it to the columns of an input, and proves its class and its numeric class.
+    fn has_table(&self) -> bool {
+        matches!(&self.form, Form::Module(form) if form.has_table)
+    }
+
+    /// Matches it to the columns of its inputs, and proves its class and its numeric class.
     ///
     /// # Errors
     /// All that does not fit: names without a column, other types, settings that name nothing.
-    pub fn bind(&self, schema: &Schema, settings: &KernelColumns) -> Result<Bound, Vec<Diagnostic>> {
+    ///
+    /// # Panics
+    /// If there are fewer inputs than its signature says.
+    pub fn bind(&self, inputs: &[&Schema], settings: &KernelColumns) -> Result<Bound, Vec<Diagnostic>> {
+        assert!(inputs.len() > usize::from(self.has_table()), "a kernel is bound to all of its inputs");
         match &self.form {
-            Form::Row(form) => bind::row(&self.parsed, form, &self.facts, schema, settings),
-            Form::Module(form) => bind::module(&self.parsed, form, &self.facts, &self.reachable, schema, settings),
+            Form::Row(form) => bind::row(&self.parsed, form, &self.facts, inputs[0], settings),
+            Form::Module(form) => bind::module(&self.parsed, form, &self.facts, &self.reachable, inputs, settings),
         }
     }
 

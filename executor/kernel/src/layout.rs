@@ -174,7 +174,14 @@ impl Element {
         let (bits, size) = (storage.bits, self.bytes()?.checked_mul(8)?);
         let words = self.scalar == Scalar::U32;
         if bits < 32 && !(self.kind() == storage.kind && u32::from(self.scalar.width) * 8 == bits) {
-            let packs = words && self.lanes == 1 && 32 % bits == 0;
+            // A row of a list may be whole words, of which the kernel sees so many at once.
+            if words && self.lanes > 1 {
+                return storage
+                    .row_bits()
+                    .is_multiple_of(size)
+                    .then(|| Rows::Apart { elements: storage.row_bits() / size });
+            }
+            let packs = words && 32 % bits == 0;
             return packs.then_some(Rows::Packed { rows: if storage.count == 1 { 32 / bits } else { 0 } });
         }
         let typed = self.kind() == storage.kind && u32::from(self.scalar.width) * 8 == bits;
@@ -253,6 +260,8 @@ mod tests {
         assert_eq!(lies(list(DataType::Float32, 384), Scalar::F32, 1), apart(384));
         assert_eq!(lies(list(DataType::Float32, 6), Scalar::F32, 4), None);
         assert_eq!(lies(list(DataType::Int8, 384), Scalar::U32, 1), Some(Rows::Packed { rows: 0 }));
+        assert_eq!(lies(list(DataType::Int8, 384), Scalar::U32, 96), apart(1));
+        assert_eq!(lies(list(DataType::Int8, 6), Scalar::U32, 2), None);
         assert_eq!(lies(of(DataType::Float16), Scalar::F16, 1), apart(1));
     }
 

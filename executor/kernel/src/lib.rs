@@ -22,11 +22,13 @@ mod operands;
 mod parsed;
 mod passes;
 mod row;
+mod standard;
 
-pub use bind::{Bound, Contents, Part, Written};
+pub use bind::{Bound, Contents, Part, Table, Written};
 pub use build::{Access, BUILD, Build, Fault, Shader, Site};
 pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
 pub use facts::Needs;
 pub use kernel::Kernel;
 pub use numeric::Numeric;
 pub use passes::{Items, Pass};
+pub use standard::{Standard, WrittenOut, standard};

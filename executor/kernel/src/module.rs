@@ -15,12 +15,25 @@ const ENTRY: &str = "main";
 /// The name of the structure that holds the number of rows.
 const BATCH: &str = "Batch";
 
+/// The name of the structure that holds the number of rows of a table, and the piece of it that is at hand.
+const TABLE: &str = "Table";
+
+/// What names of variables begin with that hold columns of a table.
+pub(crate) const OF_TABLE: &str = "table_";
+
+/// The constant that says how many rows a piece of a table has.
+const PIECE: &str = "PIECE";
+
 /// A module with an entry point.
 #[derive(Clone, Debug)]
 pub(crate) struct ModuleForm {
     /// Index of the entry point.
     pub(crate) entry: usize,
     pub(crate) variables: Vec<Variable>,
+    /// Whether it has a second input, a table, as a variable of `struct Table` says.
+    pub(crate) has_table: bool,
+    /// Rows of a piece of the table; none where it is taken as one.
+    pub(crate) piece: Option<u32>,
 }
 
 /// A variable that is bound to a buffer.
@@ -41,6 +54,8 @@ pub(crate) enum Role {
     Write(Element),
     Config,
     Batch,
+    /// The rows of the table.
+    Table,
 }
 
 impl ModuleForm {
@@ -64,7 +79,8 @@ impl ModuleForm {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { entry: 0, variables })
+        let has_table = variables.iter().any(|variable| variable.role == Role::Table);
+        Ok(Self { entry: 0, variables, has_table, piece: piece(parsed) })
     }
 }
 
@@ -102,13 +118,17 @@ fn role(parsed: &Parsed, variable: &GlobalVariable, config: Option<&Config>) -> 
     if config.is_some_and(|config| config.ty == variable.ty) {
         return if writes { Err(read_alone(name)) } else { Ok(Role::Config) };
     }
-    if is_batch(parsed, variable.ty) {
+    if is_of_words(parsed, variable.ty, BATCH, &["rows"]) {
         return if writes { Err(read_alone(name)) } else { Ok(Role::Batch) };
+    }
+    if is_of_words(parsed, variable.ty, TABLE, &["rows", "start", "end"]) {
+        return if writes { Err(read_alone(name)) } else { Ok(Role::Table) };
     }
     let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = parsed.module.types[variable.ty].inner else {
         let ty = written(&parsed.module.types, variable.ty);
         return Err(Diagnostic::new(format!("`{name}` is {ty}, and no column")).with_help(
-            "a column is an `array<...>` without a length; `Config` and `Batch { rows: u32 }` are the structures that there are",
+            "a column is an `array<...>` without a length; `Config`, `Batch { rows: u32 }` and `Table { rows: u32, start: u32, end: u32 }` are the \
+             structures that there are",
         ));
     };
     match Element::of(&parsed.module.types, base, true) {
@@ -133,11 +153,22 @@ fn padded(parsed: &Parsed, name: &str, base: Handle<Type>) -> Diagnostic {
         .with_help("a vector of three takes the room of four; columns have no gaps: use `array<..., 3>` instead")
 }
 
-/// Whether a type is `struct Batch { rows: u32 }`.
-fn is_batch(parsed: &Parsed, ty: Handle<Type>) -> bool {
+/// Whether a type is the structure of this name, of these words.
+fn is_of_words(parsed: &Parsed, ty: Handle<Type>, name: &str, words: &[&str]) -> bool {
     let ty = &parsed.module.types[ty];
     let TypeInner::Struct { members, .. } = &ty.inner else { return false };
-    let [member] = &members[..] else { return false };
-    let is_u32 = matches!(parsed.module.types[member.ty].inner, TypeInner::Scalar(Scalar::U32));
-    ty.name.as_deref() == Some(BATCH) && member.name.as_deref() == Some("rows") && is_u32
+    let is_word =
+        |member: &naga::StructMember| matches!(parsed.module.types[member.ty].inner, TypeInner::Scalar(Scalar::U32));
+    let names = members.iter().map(|member| member.name.as_deref().unwrap_or_default());
+    ty.name.as_deref() == Some(name) && names.eq(words.iter().copied()) && members.iter().all(is_word)
+}
+
+/// Rows of a piece of the table, as a constant says.
+fn piece(parsed: &Parsed) -> Option<u32> {
+    let is_it = |(_, constant): &(Handle<naga::Constant>, &naga::Constant)| constant.name.as_deref() == Some(PIECE);
+    let (_, constant) = parsed.module.constants.iter().find(is_it)?;
+    match parsed.module.global_expressions[constant.init] {
+        naga::Expression::Literal(naga::Literal::U32(rows)) => Some(rows.max(1)),
+        _ => None,
+    }
 }

@@ -94,9 +94,15 @@ impl Writes<'_> {
         let used = used(function);
         let reads = |(handle, expression): (Handle<Expression>, &Expression)| {
             let Expression::Load { pointer } = expression else { return None };
-            let (variable, _) = Matched::root(function, *pointer).filter(|_| used[handle.index()])?;
+            let (variable, step) = Matched::root(function, *pointer).filter(|_| used[handle.index()])?;
+            if !self.matched.is_output(variable) {
+                return None;
+            }
+            // A row may read what it wrote itself, if no other row writes there.
+            let by_row = *self.ways.entry(variable).or_insert(Way::ByRow) == Way::ByRow;
             let what = format!("it reads `{}`, which it writes", self.name(variable));
-            self.matched.is_output(variable).then(|| Finding { what, span: function.expressions.get_span(handle) })
+            let is_own = by_row && self.is_own(function, forms, variable, step);
+            (!is_own).then(|| Finding { what, span: function.expressions.get_span(handle) })
         };
         if let Some(found) = function.expressions.iter().find_map(reads) {
             return Some(found);

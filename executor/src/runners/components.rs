@@ -8,7 +8,7 @@ use flowc_code::{Evidence, Reader, normal};
 use flowc_componentize::{BuildError, Built, Known, Reads, Source};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_planner::plan::{Code, Isolate};
+use flowc_planner::plan::{Code, Isolate, STANDARD_KERNELS};
 use flowc_platform::read_regular;
 use flowc_runner::{CodeContext, Keep, Located, Runner, StageKind, foreign_code};
 use flowc_store::{Area, Store};
@@ -201,7 +201,8 @@ fn unbuilt(error: BuildError) -> Problem {
 const ELSEWHERE: [(&str, &str); 1] = [("join", "`lookup@1` joins rows with a small table")];
 
 fn unknown_standard(name: &str) -> Problem {
-    let known: Vec<String> = flowc_stdlib::stages().iter().map(|s| format!("{}@{}", s.name, s.version)).collect();
+    let components = flowc_stdlib::stages().iter().map(|s| format!("{}@{}", s.name, s.version));
+    let known: Vec<String> = components.chain(STANDARD_KERNELS.map(str::to_owned)).collect();
     let problem = Problem::new("there is no such standard stage");
     let bare = name.split('@').next().unwrap_or(name);
     if let Some((_, help)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == bare) {

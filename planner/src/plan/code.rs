@@ -74,11 +74,15 @@ impl std::fmt::Display for KernelColumns {
     }
 }
 
+/// The standard stages that are kernels; all others are components.
+pub const STANDARD_KERNELS: [&str; 1] = ["top-k@1"];
+
 impl Code {
     /// The runner that executes it. Two adjacent stages collapse when these are equal, or both run in flowc's process, and
     /// nothing forbids it.
     pub fn runner(&self) -> &'static str {
         match self {
+            code if code.is_kernel() => "gpu",
             Code::Std(_) | Code::Wasm(_) | Code::Rust(_) => "wasm",
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
@@ -110,12 +114,20 @@ impl Code {
 
     /// Whether it runs in flowc's process, unless it is isolated.
     pub fn is_in_process(&self) -> bool {
-        self.is_component() || matches!(self, Code::Wgsl { .. })
+        self.is_component() || self.is_kernel()
+    }
+
+    /// Whether it runs on a device.
+    pub fn is_kernel(&self) -> bool {
+        match self {
+            Code::Std(name) => STANDARD_KERNELS.contains(&name.as_str()),
+            other => matches!(other, Code::Wgsl { .. }),
+        }
     }
 
     /// Whether it is a wasm component, however that comes about.
     pub fn is_component(&self) -> bool {
-        matches!(self, Code::Std(_) | Code::Wasm(_) | Code::Rust(_))
+        matches!(self, Code::Std(_) | Code::Wasm(_) | Code::Rust(_)) && !self.is_kernel()
     }
 }
 

@@ -227,7 +227,8 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
     if let (Isolate::Process, true, Some(arg)) = (isolate, is_contained, arg) {
         problems.at(arg.place, StageProblem::InContainer { stage: stage.to_owned() });
     }
-    if let (Isolate::Process | Isolate::Container, Some(Code::Wgsl { .. }), Some(arg)) = (isolate, code, arg) {
+    let is_kernel = code.is_some_and(Code::is_kernel);
+    if let (Isolate::Process | Isolate::Container, true, Some(arg)) = (isolate, is_kernel, arg) {
         problems.at(arg.place, StageProblem::OnDevice { stage: stage.to_owned() });
     }
 }

@@ -12,8 +12,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 use flowc_code::{Reader, Tools};
 use flowc_gpu::{Choice, Forgetful, Kernels};
-use flowc_planner::catalogue::{Description, Problem, Question};
-use flowc_planner::key::Phase;
+use flowc_planner::catalogue::{Description, OutputDescription, Problem, Question};
+use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Code, KernelColumns, Limits};
 use flowc_runner::conformance::{Keeper, Kept, run};
 use flowc_runner::{
@@ -92,14 +92,54 @@ impl Runner {
         let digest = self.kernels.locate(&code, &self.folder).unwrap().digest;
         let question = Question { code, digest, config: config.clone(), inputs: vec![schema.clone()] };
         let description = self.kernels.describe(&question).unwrap();
-        let output = &description.outputs[0];
-        let invocation = Invocation {
+        let inputs = vec![InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone() }];
+        let invocation = self.invocation(digest, &config, inputs, &description.outputs[0], limits);
+        Stage { runner: self, description, invocation }
+    }
+}
+
+/// A standard stage over rows and a table.
+pub(crate) struct WithTable<'a> {
+    runner: &'a Runner,
+    pub(crate) description: Description,
+    invocation: Invocation,
+}
+
+impl Runner {
+    /// A standard stage over the columns `rows` and `table`.
+    pub(crate) fn with_table(
+        &self,
+        name: &str,
+        config: &Value,
+        rows: &SchemaRef,
+        table: &SchemaRef,
+    ) -> Result<WithTable<'_>, Problem> {
+        let code = Code::Std(name.to_owned());
+        let digest = self.kernels.locate(&code, &self.folder).unwrap().digest;
+        let inputs = vec![rows.clone(), table.clone()];
+        let question = Question { code, digest, config: config.clone(), inputs: inputs.clone() };
+        let description = self.kernels.describe(&question)?;
+        let ports = inputs.into_iter().zip(&description.inputs);
+        let ports = ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone() }).collect();
+        let invocation = self.invocation(digest, config, ports, &description.outputs[0], Limits::default());
+        Ok(WithTable { runner: self, description, invocation })
+    }
+
+    fn invocation(
+        &self,
+        digest: StageDigest,
+        config: &Value,
+        inputs: Vec<InputPort>,
+        output: &OutputDescription,
+        limits: Limits,
+    ) -> Invocation {
+        Invocation {
             stage: "kernel".into(),
             digest,
             config: config.to_string().into(),
             phase: Phase::Run,
             part: 0,
-            inputs: Arc::new([InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone() }]),
+            inputs: inputs.into(),
             main_input: Some(0),
             outputs: Arc::new([OutputPort {
                 schema: output.schema.clone(),
@@ -109,8 +149,38 @@ impl Runner {
             }]),
             limits,
             secrets: Secrets::default(),
-        };
-        Stage { runner: self, description, invocation }
+        }
+    }
+}
+
+impl WithTable<'_> {
+    /// What it gives for rows that are pushed so many at a time, beside a table.
+    pub(crate) fn rows(
+        &self,
+        rows: &RecordBatch,
+        table: &RecordBatch,
+        at_once: usize,
+    ) -> Result<RecordBatch, StageError> {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let keeper = Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX });
+        let mut instance = self.runner.kernels.open(&self.invocation, keeper)?;
+        let half = table.num_rows() / 2;
+        for part in [table.slice(0, half), table.slice(half, table.num_rows() - half)] {
+            instance.push(1, Batch::from_record_batch(&part))?;
+        }
+        instance.end_of_input(1)?;
+        let all = Batch::from_record_batch(rows);
+        for start in (0..all.rows()).step_by(at_once) {
+            instance.push(0, all.slice(start, at_once.min(all.rows() - start)))?;
+        }
+        instance.end_of_input(0)?;
+        instance.finish()?;
+        let schema = &self.description.outputs[0].schema;
+        let indices: Vec<usize> = (0..schema.fields().len()).collect();
+        let kept = kept.lock().unwrap();
+        let batches: Vec<RecordBatch> =
+            kept.batches.iter().map(|(_, batch)| batch.project(schema.clone(), &indices).unwrap()).collect();
+        Ok(arrow_select::concat::concat_batches(schema, &batches).unwrap())
     }
 }
 

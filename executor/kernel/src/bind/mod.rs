@@ -35,6 +35,15 @@ pub enum Contents {
         /// Which of its buffers.
         part: Part,
     },
+    /// A part of a column of the table: an input that is there as a whole.
+    Table {
+        /// The column.
+        column: usize,
+        /// Which of its buffers.
+        part: Part,
+    },
+    /// The rows of the table, the first row of the piece that is at hand, and the one after its last: three words.
+    Piece,
     /// Which rows are kept: a word for each, 0 or 1.
     Mask,
     /// The config, as [`crate::Kernel::encode_config`] gives it.
@@ -75,6 +84,8 @@ pub struct Written {
 pub struct Bound {
     /// The columns that it reads, ascending.
     pub reads: Vec<usize>,
+    /// The table that it has beside the rows, if it has one.
+    pub table: Option<Table>,
     /// The columns that it writes, in the order in which the output has them.
     pub written: Vec<Written>,
     /// Whether it picks rows. Those for which a function over rows is not called, because of a null, are not kept.
@@ -93,6 +104,15 @@ pub struct Bound {
     pub columns: Vec<OutputColumn>,
     /// How a function over rows is called; none for a module.
     pub(crate) call: Option<Call>,
+}
+
+/// An input that is there as a whole, the same for all rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The columns of it that are read, ascending.
+    pub reads: Vec<usize>,
+    /// Rows of a piece: the kernel is run for one after the other, and finds what it wrote before. None where all is one.
+    pub piece: Option<u32>,
 }
 
 /// How a function over rows is called.
@@ -121,8 +141,11 @@ impl Bound {
     /// The stage, as the planner takes it.
     pub fn description(&self) -> Description {
         let rows = if self.picks { Rows::Subset { input: 0 } } else { Rows::Same { input: 0 } };
+        let rows_input = InputDescription { class: self.class, reads: self.reads.clone(), keys: Vec::new() };
+        let of_table =
+            |table: &Table| InputDescription { class: Class::Whole, reads: table.reads.clone(), keys: Vec::new() };
         Description {
-            inputs: vec![InputDescription { class: self.class, reads: self.reads.clone(), keys: Vec::new() }],
+            inputs: std::iter::once(rows_input).chain(self.table.as_ref().map(of_table)).collect(),
             outputs: vec![OutputDescription { schema: self.schema.clone(), rows, columns: self.columns.clone() }],
             partial: None,
             parts: 1,
@@ -141,11 +164,14 @@ impl Bound {
 
 /// The columns that are read, ascending.
 fn reads(buffers: &[Contents]) -> Vec<usize> {
-    let read = buffers.iter().filter_map(|contents| match contents {
+    ascending(buffers.iter().filter_map(|contents| match contents {
         Contents::Input { column, .. } => Some(*column),
         _ => None,
-    });
-    read.collect::<BTreeSet<usize>>().into_iter().collect()
+    }))
+}
+
+fn ascending(columns: impl Iterator<Item = usize>) -> Vec<usize> {
+    columns.collect::<BTreeSet<usize>>().into_iter().collect()
 }
 
 /// Finds columns by the kernel's names, and notes what does not fit.

@@ -7,13 +7,13 @@ use arrow_schema::{DataType, Field, Schema};
 use flowc_planner::plan::{Class, KernelColumns};
 use naga::{GlobalVariable, Handle, Scalar};
 
-use super::{Bound, Columns, Contents, Part, Written, reads};
+use super::{Bound, Columns, Contents, Part, Table, Written, ascending, reads};
 use crate::class::Matched;
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Finding};
 use crate::forms::Holds;
 use crate::layout::{Element, Rows, Storage};
-use crate::module::{ModuleForm, Role, Variable};
+use crate::module::{ModuleForm, OF_TABLE, Role, Variable};
 use crate::numeric::{Numeric, why_not_exact};
 use crate::parsed::{Parsed, Place};
 use crate::row::{KEEP, VALID};
@@ -27,10 +27,13 @@ pub(crate) fn bind(
     form: &ModuleForm,
     facts: &Facts,
     reachable: &[Place],
-    schema: &Schema,
+    inputs: &[&Schema],
     settings: &KernelColumns,
 ) -> Result<Bound, Vec<Diagnostic>> {
-    let columns = Columns { schema, settings };
+    let columns = Columns { schema: inputs[0], settings };
+    let table_settings = of_table(settings);
+    let table = inputs.get(1).filter(|_| form.has_table);
+    let table = table.map(|schema| Columns { schema, settings: &table_settings });
     let mut problems = unknown_settings(form, &columns);
     let outputs = outputs(parsed, form, &columns).unwrap_or_else(|found| {
         problems.extend(found);
@@ -39,7 +42,11 @@ pub(crate) fn bind(
     let mut buffers = Vec::new();
     let mut holds = HashMap::new();
     for variable in &form.variables {
-        match variable_of(form, &columns, &outputs, variable) {
+        let found = match table.as_ref().zip(column_of_table(variable)) {
+            Some((table, (name, element))) => read_table(table, variable, name, element),
+            None => variable_of(form, &columns, &outputs, variable),
+        };
+        match found {
             Ok((contents, held)) => {
                 buffers.push(contents);
                 holds.insert(variable.global, held);
@@ -56,9 +63,57 @@ pub(crate) fn bind(
         return Err(problems);
     }
     let (class, because, numeric) = proven(parsed, reachable, &holds, facts);
+    let table = form.has_table.then(|| Table { reads: table_reads(&buffers), piece: form.piece });
     let written: Vec<Written> = outputs.into_iter().map(|(written, _)| written).collect();
     let (schema, columns) = columns.output(&written);
-    Ok(Bound { reads: reads(&buffers), written, picks, class, because, numeric, buffers, schema, columns, call: None })
+    Ok(Bound {
+        reads: reads(&buffers),
+        table,
+        written,
+        picks,
+        class,
+        because,
+        numeric,
+        buffers,
+        schema,
+        columns,
+        call: None,
+    })
+}
+
+/// What settings say of the columns of a table, by their names there.
+fn of_table(settings: &KernelColumns) -> KernelColumns {
+    let of_table = |(name, column): (&String, &String)| Some((name.strip_prefix(OF_TABLE)?.to_owned(), column.clone()));
+    KernelColumns { bind: settings.bind.iter().filter_map(of_table).collect(), ..KernelColumns::default() }
+}
+
+/// The column of the table that a variable holds, by its name there.
+fn column_of_table(variable: &Variable) -> Option<(&str, Element)> {
+    match variable.role {
+        Role::Read(element) => Some((variable.name.strip_prefix(OF_TABLE)?, element)),
+        _ => None,
+    }
+}
+
+/// Matches a variable to a column of the table. All invocations may look at all of it.
+fn read_table(
+    table: &Columns<'_>,
+    variable: &Variable,
+    name: &str,
+    element: Element,
+) -> Result<(Contents, Holds), Diagnostic> {
+    let (contents, _) = read(table, &Variable { name: name.to_owned(), ..variable.clone() }, element)?;
+    match contents {
+        Contents::Input { column, part } => Ok((Contents::Table { column, part }, Holds::Table)),
+        other => Ok((other, Holds::Table)),
+    }
+}
+
+fn table_reads(buffers: &[Contents]) -> Vec<usize> {
+    ascending(buffers.iter().filter_map(|contents| match contents {
+        Contents::Table { column, .. } => Some(*column),
+        _ => None,
+    }))
 }
 
 /// The class and the numeric class, with the reason why it is not row-wise.
@@ -93,7 +148,7 @@ fn unknown_settings(form: &ModuleForm, columns: &Columns<'_>) -> Vec<Diagnostic>
                 names.extend(std::iter::once(name).chain(value));
             }
             Role::Write(_) if name != KEEP => written.push(name),
-            Role::Write(_) | Role::Config | Role::Batch => {}
+            Role::Write(_) | Role::Config | Role::Batch | Role::Table => {}
         }
     }
     columns.unknown_settings(&names, &written)
@@ -156,6 +211,7 @@ fn variable_of(
     match variable.role {
         Role::Config => Ok((Contents::Config, Holds::Config)),
         Role::Batch => Ok((Contents::Batch, Holds::Batch)),
+        Role::Table => Ok((Contents::Piece, Holds::Table)),
         Role::Read(element) => read(columns, variable, element),
         Role::Write(element) => match validity_of(form, variable) {
             _ if variable.name == KEEP => words(variable, element).map(|()| (Contents::Mask, by_word)),

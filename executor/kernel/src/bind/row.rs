@@ -51,6 +51,7 @@ pub(crate) fn bind(
         reads: reads(&buffers),
         class: Class::RowWise,
         because: None,
+        table: None,
         call: Some(call),
         written,
         picks,

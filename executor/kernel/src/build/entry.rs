@@ -144,7 +144,9 @@ fn variable_type(
             });
             (array(module, value.map_or(Scalar::U32, word_of)), read)
         }
-        Contents::Input { .. } | Contents::Faults => (array(module, Scalar::U32), read),
+        Contents::Input { .. } | Contents::Table { .. } | Contents::Piece | Contents::Faults => {
+            (array(module, Scalar::U32), read)
+        }
         Contents::Output { .. } | Contents::Mask => {
             let field = form.fields.iter().zip(&call.results).find(is_it).map(|(field, _)| field.element.scalar);
             (array(module, field.filter(|scalar| *scalar != Scalar::BOOL).unwrap_or(Scalar::U32)), write)
