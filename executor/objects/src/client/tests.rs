@@ -1,3 +1,5 @@
+//! A client of servers that are busy, cut connections, ignore conditions, or refuse.
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;

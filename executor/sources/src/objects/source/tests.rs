@@ -1,3 +1,5 @@
+//! Objects of a bucket in memory as a source.
+
 use arrow_schema::DataType;
 use flowc_planner::plan::{BadRows, Format, Location, ObjectScheme};
 
