@@ -69,7 +69,7 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_) | Location::Stdin => None,
+            Location::Files(_) | Location::Objects(_) | Location::Stdin => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
