@@ -22,6 +22,7 @@ mod report;
 mod rewrite;
 mod stored;
 mod text;
+mod windows;
 mod wordcount;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
+    /// How many rows `windows` takes, if the command says.
+    rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
 }
@@ -46,7 +49,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 11] = [
+const ALL: [(&str, &str, Run); 12] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -56,6 +59,7 @@ const ALL: [(&str, &str, Run); 11] = [
         one_column::run,
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
+    ("windows", "windows of event time, against DuckDB, and one block more of a day", windows::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
@@ -98,9 +102,10 @@ fn help() -> String {
     let list: String = ALL.iter().map(|(name, what, _)| format!("  {name:<12} {what}\n")).collect();
     format!(
         "Measures flowc against peers, and writes docs/benchmarks.md.\n\nUsage: cargo xtask bench \
-         [--flowc FILE] [--against FILE] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
+         [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
-         --against FILE  compare `first-minute` with this binary, of another version\n\nIt needs `ninja` (Debian: \
+         --against FILE  compare `first-minute` with this binary, of another version\n  \
+         --rows N        give `windows` so many events, instead of ten million\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )
@@ -117,7 +122,11 @@ fn file_option<'a>(name: &'static str, arguments: &'a [&'a str]) -> Result<(Opti
 /// Runs the benchmarks with these names, or all, and writes the report after each.
 fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
     let (binary, arguments) = file_option("--flowc", arguments)?;
-    let (against, names) = file_option("--against", arguments)?;
+    let (against, arguments) = file_option("--against", arguments)?;
+    let (rows, names) = match arguments {
+        ["--rows", rows, rest @ ..] => (Some(rows.parse().context("--rows")?), rest),
+        arguments => (None, arguments),
+    };
     if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|(known, _, _)| known == *name)) {
         bail!("there is no benchmark `{unknown}`\n\n{}", help());
     }
@@ -133,7 +142,7 @@ fn run(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         eprintln!("\n{name}: {what}");
         let folder = workspace.root.join("target/bench").join(name);
         project::empty(&folder)?;
-        let bench = Bench { workspace, flowc: flowc.clone(), against: against.clone(), folder };
+        let bench = Bench { workspace, flowc: flowc.clone(), against: against.clone(), rows, folder };
         let section = run(&bench).with_context(|| format!("benchmark `{name}`"))?;
         report::keep(workspace, name, section)?;
         report::write(workspace, &ALL.map(|(name, _, _)| name))?;

@@ -1,6 +1,6 @@
 //! Programs that flowc is measured against.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +31,8 @@ pub(super) struct Python {
 const DUCKDB: &str = include_str!("peers/duckdb_words.py");
 /// Counts words by data frame: files, output.
 const POLARS: &str = include_str!("peers/polars_words.py");
+/// Counts and sums in windows by SQL: files, output, a file to compare.
+const WINDOWS: &str = include_str!("peers/duckdb_windows.py");
 
 impl Python {
     /// Installs what is missing.
@@ -46,6 +48,7 @@ impl Python {
         let python = Self { python, folder: bench.folder.clone() };
         std::fs::write(python.folder.join("duckdb_words.py"), DUCKDB)?;
         std::fs::write(python.folder.join("polars_words.py"), POLARS)?;
+        std::fs::write(python.folder.join("duckdb_windows.py"), WINDOWS)?;
         Ok(python)
     }
 
@@ -53,6 +56,13 @@ impl Python {
     pub(super) fn versions(&self) -> Result<String> {
         let code = "import duckdb, polars; print(f'DuckDB {duckdb.__version__}, Polars {polars.__version__}')";
         Ok(process::output(Command::new(&self.python).args(["-c", code]))?.trim().to_owned())
+    }
+
+    /// Counts and sums events by minute and key: files, output.
+    pub(super) fn windows(&self, pattern: &str, output: &Path) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg(self.folder.join("duckdb_windows.py")).arg(pattern).arg(output);
+        command
     }
 
     /// One of the scripts with the text's pattern and the output.
