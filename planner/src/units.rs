@@ -316,8 +316,10 @@ fn unit(plan: &Plan, stored: &[Option<Boundary>], stages: Vec<usize>, is_end: im
         branches.clear();
     }
     let last = &plan.stages[stages[stages.len() - 1]];
-    // Such a stage is alone in its unit.
-    let name = last.code.runner();
+    let mut names: Vec<&str> = stages.iter().map(|&stage| plan.stages[stage].code.runner()).collect();
+    names.dedup();
+    let name = names.join(", ");
+    // A stage that is isolated is alone in its unit.
     let runner = match last.limits.isolate {
         Isolate::Process if last.code.is_component() => format!("{name} in a process").into(),
         Isolate::Container if !last.code.is_contained() => format!("{name} in a container").into(),

@@ -44,7 +44,7 @@ impl Case {
     /// The kernel, and what it makes of its columns.
     pub(crate) fn bound(&self) -> Result<(Kernel, Bound), Vec<Diagnostic>> {
         let kernel = Kernel::parse(self.source.clone())?;
-        let bound = kernel.bind(&[&self.schema], &self.settings)?;
+        let bound = kernel.bind(&[&self.schema, &self.schema], &self.settings)?;
         Ok((kernel, bound))
     }
 
