@@ -92,7 +92,8 @@ fn an_object_that_was_copied_runs_nothing() {
     let server = ObjectServer::new();
     let project = project(&server);
     server.put("a.csv", "id\n1\n2\n");
-    let stage = "stage \"kept\" { in \"sales\"; std \"filter@1\"; config { where { column \"id\"; op \">\"; value 1 } } }";
+    let stage =
+        "stage \"kept\" { in \"sales\"; std \"filter@1\"; config { where { column \"id\"; op \">\"; value 1 } } }";
     let text = |key: &str| {
         format!(
             "source \"sales\" {{ files \"s3://sales/{key}\" }}\n{stage}\nsink \"out\" {{ in \"kept\"; file \"out.csv\" }}\n"
