@@ -22,14 +22,16 @@ fn pipeline(project: &Project, files: &str) {
     project.write("flow.kdl", &text);
 }
 
-/// Runs; gives the objects that were read.
+/// Runs; gives the objects that were read, by name.
 fn run(project: &Project) -> Vec<String> {
     let output = project.flowc(&["run", "--json"]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
     let events = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let read = events.filter(|event| event["event"] == "file-read");
-    read.map(|event| event["file"].as_str().unwrap().to_owned()).collect()
+    let mut objects: Vec<String> = read.map(|event| event["file"].as_str().unwrap().to_owned()).collect();
+    objects.sort();
+    objects
 }
 
 fn written(project: &Project) -> String {
