@@ -22,14 +22,16 @@ fn pipeline(project: &Project, files: &str) {
     project.write("flow.kdl", &text);
 }
 
-/// Runs; gives the objects that were read.
+/// Runs; gives the objects that were read, by name.
 fn run(project: &Project) -> Vec<String> {
     let output = project.flowc(&["run", "--json"]).output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
     let events = said.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let read = events.filter(|event| event["event"] == "file-read");
-    read.map(|event| event["file"].as_str().unwrap().to_owned()).collect()
+    let mut objects: Vec<String> = read.map(|event| event["file"].as_str().unwrap().to_owned()).collect();
+    objects.sort();
+    objects
 }
 
 fn written(project: &Project) -> String {
@@ -92,7 +94,8 @@ fn an_object_that_was_copied_runs_nothing() {
     let server = ObjectServer::new();
     let project = project(&server);
     server.put("a.csv", "id\n1\n2\n");
-    let stage = "stage \"kept\" { in \"sales\"; std \"filter@1\"; config { where { column \"id\"; op \">\"; value 1 } } }";
+    let stage =
+        "stage \"kept\" { in \"sales\"; std \"filter@1\"; config { where { column \"id\"; op \">\"; value 1 } } }";
     let text = |key: &str| {
         format!(
             "source \"sales\" {{ files \"s3://sales/{key}\" }}\n{stage}\nsink \"out\" {{ in \"kept\"; file \"out.csv\" }}\n"

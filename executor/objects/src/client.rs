@@ -195,14 +195,14 @@ fn options(url: &str) -> impl Iterator<Item = (ClientConfigKey, &'static str)> {
     [TIMEOUT].into_iter().chain(url.starts_with("http://").then_some(PLAIN))
 }
 
+fn is_said(builder: &AmazonS3Builder, key: AmazonS3ConfigKey) -> bool {
+    builder.get_config_value(&key).is_some()
+}
+
 fn s3(access: &Access) -> Result<AmazonS3Builder, ObjectError> {
-    use AmazonS3ConfigKey::{
-        AccessKeyId, ContainerCredentialsFullUri, ContainerCredentialsRelativeUri, DefaultRegion, Endpoint,
-        MetadataEndpoint, Region, S3Endpoint, SkipSignature, WebIdentityTokenFile,
-    };
+    use AmazonS3ConfigKey::{Client, DefaultRegion, Endpoint, Region, S3Endpoint, SkipSignature};
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(&access.bucket);
     let profile = Profile::of_environment();
-    let is_said = |builder: &AmazonS3Builder, key: AmazonS3ConfigKey| builder.get_config_value(&key).is_some();
     if let Some(region) = &access.region {
         builder = builder.with_region(region);
     } else if let Some(region) =
@@ -210,23 +210,33 @@ fn s3(access: &Access) -> Result<AmazonS3Builder, ObjectError> {
     {
         builder = builder.with_config(Region, region);
     }
-    let of_profile = profile.get("endpoint_url").filter(|_| !is_said(&builder, Endpoint));
+    let of_profile =
+        profile.get("endpoint_url").filter(|_| !is_said(&builder, Endpoint) && !is_said(&builder, S3Endpoint));
     if let Some(endpoint) = access.endpoint.as_deref().or(of_profile) {
         builder = builder.with_config(Endpoint, endpoint).with_config(S3Endpoint, endpoint);
     }
     let endpoint = [S3Endpoint, Endpoint].iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default();
     for (key, value) in options(&endpoint) {
-        builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
+        builder = builder.with_config(Client(key), value);
     }
     if access.anonymous || builder.get_config_value(&SkipSignature).is_some_and(|skip| skip == "true") {
         return Ok(builder.with_skip_signature(true));
     }
+    with_credentials(builder, &profile)
+}
+
+/// The credentials of the environment, of the profile, or of the machine, in this order.
+fn with_credentials(builder: AmazonS3Builder, profile: &Profile) -> Result<AmazonS3Builder, ObjectError> {
+    use AmazonS3ConfigKey::{
+        AccessKeyId, ContainerCredentialsFullUri, ContainerCredentialsRelativeUri, MetadataEndpoint,
+        WebIdentityTokenFile,
+    };
     let lenders = [AccessKeyId, WebIdentityTokenFile, ContainerCredentialsRelativeUri, ContainerCredentialsFullUri];
     if lenders.into_iter().any(|lender| is_said(&builder, lender)) {
         return Ok(builder);
     }
     if let (Some(id), Some(secret)) = (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")) {
-        builder = builder.with_access_key_id(id).with_secret_access_key(secret);
+        let builder = builder.with_access_key_id(id).with_secret_access_key(secret);
         return Ok(match profile.get("aws_session_token") {
             Some(token) => builder.with_token(token),
             None => builder,

@@ -1,5 +1,7 @@
 //! From patterns to objects.
 
+use std::collections::HashSet;
+
 use flowc_objects::{Bucket, Object, ObjectError};
 use flowc_planner::pattern::{Pattern, folder_and_rest, is_glob};
 use flowc_planner::plan::ObjectAddress;
@@ -18,7 +20,19 @@ pub(super) fn matches(bucket: &dyn Bucket, pattern: &ObjectAddress) -> Result<Ve
         }
     })?;
     found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    Ok(found)
+    Ok(without_folders(found))
+}
+
+/// Leaves out empty objects that stand for folders, which consoles and file systems over buckets make.
+fn without_folders(mut found: Vec<Object>) -> Vec<Object> {
+    if found.iter().all(|object| object.size > 0) {
+        return found;
+    }
+    let above =
+        |object: &Object| object.key.match_indices('/').map(|(at, _)| object.key[..at].to_owned()).collect::<Vec<_>>();
+    let folders: HashSet<String> = found.iter().flat_map(above).collect();
+    found.retain(|object| object.size > 0 || !folders.contains(&object.key));
+    found
 }
 
 #[cfg(test)]
@@ -44,6 +58,12 @@ mod tests {
         assert_eq!(matched(&bucket, "x/.git/*"), ["x/.git/e.csv"]);
         assert_eq!(matched(&bucket, "x/c.csv"), ["x/c.csv"]);
         assert_eq!(matched(&bucket, "none/*"), [""; 0]);
+    }
+
+    #[test]
+    fn empty_objects_that_stand_for_folders_are_left_out() {
+        let bucket = Memory::new([("x", ""), ("x/y", ""), ("x/y/a.csv", "text"), ("x/empty.csv", ""), ("z", "")]);
+        assert_eq!(matched(&bucket, "**"), ["x/empty.csv", "x/y/a.csv", "z"]);
     }
 
     #[test]
