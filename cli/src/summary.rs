@@ -6,7 +6,7 @@ use std::time::Duration;
 use flowc_executor::{Reason, RunReport, StageReport, StageStatus};
 use flowc_planner::quantity::count;
 
-use crate::commands::because;
+use crate::reasons::because;
 use crate::terminal::{Paint, harmless};
 
 /// Above so many stages, those that were cached are only counted.
