@@ -12,8 +12,8 @@ fn main() {
 /// The first glibc that loads programs with packed relocations.
 const GLIBC: (u32, u32) = (2, 36);
 
-/// Has the linker pack the places in the program that its loader adjusts to where the program lies. There are some 150,000; it halves the
-/// time until `main`. A program that is built so needs the loader of its build machine's time, as the tag of its wheel says.
+/// Has the linker pack the places in the program that its loader adjusts to where the program lies. There are some 150,000, and packed
+/// they take 1.3 % of the room. A program that is built so needs a glibc that knows this: that of its build machine does.
 fn pack_relocations() {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let is_for_here = variable("TARGET") == variable("HOST") && variable("CARGO_CFG_TARGET_ENV") == "gnu";

@@ -160,6 +160,9 @@ fn a_folder_whose_manifest_was_removed_is_replaced_whole() {
     assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv", "notes.txt"]);
     assert_eq!(fs::read_to_string(out.join("a.csv")).unwrap(), "n,t\n2,row 2\n3,row 3\n");
     assert_eq!(sink(&spec, dir.path()).is_intact(&second), Intact::Yes);
+    fs::remove_dir_all(&out).unwrap();
+    write(&spec, dir.path(), &[("a", &b), ("b", &a)], Some(&second)).unwrap();
+    assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv"]);
 }
 
 #[test]

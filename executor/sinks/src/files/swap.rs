@@ -38,7 +38,7 @@ pub(crate) fn swap<'a>(
         make_parents(&next, &output.path).map_err(|error| foreign_if_taken(error, target, &output.path))?;
         fs::rename(&output.staged, &place).at(&target.join(&output.path), "writing")?;
     }
-    if let Some(unlisted) = &sink.unlisted {
+    if let Some(unlisted) = sink.unlisted.as_ref().filter(|_| target.is_dir()) {
         manifest::write(target, &sink.staging.fresh(), unlisted)?;
     }
     sync_filesystem(&next).at(target, "syncing")?;
