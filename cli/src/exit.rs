@@ -83,9 +83,8 @@ mod tests {
                 Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => (ErrorClass::User, 2),
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
-                Error::Source { .. } | Error::Stage { .. } | Error::Sink { .. } | Error::Columns { .. } => {
-                    (ErrorClass::Run, 1)
-                }
+                Error::Source { .. } | Error::Stage { .. } | Error::Assert { .. } => (ErrorClass::Run, 1),
+                Error::Sink { .. } | Error::Columns { .. } => (ErrorClass::Run, 1),
                 Error::Machine(_) | Error::File { .. } | Error::System { .. } => (ErrorClass::Environment, 1),
                 Error::Changed(_) | Error::Lost(_) => (ErrorClass::Environment, 1),
                 Error::Store(store) => match store {
@@ -117,6 +116,7 @@ mod tests {
             Error::Isolation { stages: text(), missing: text() },
             Error::Source { source_name: text(), message: text(), cause: None },
             Error::Stage { stage: text(), place: Box::default(), message: text() },
+            Error::Assert { assert: text(), message: text() },
             Error::Sink { sink: text(), message: text(), cause: None },
             Error::File { path: "a".into(), cause: refused() },
             Error::System { action: text(), cause: refused().into() },
