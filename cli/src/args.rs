@@ -1,6 +1,5 @@
 //! What can be typed: commands, arguments and flags. Nothing is decided here; see [`crate::settings`].
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -9,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use flowc_executor::RunRequest;
 
 use crate::json_form::JsonForm;
-use crate::settings::{ByteSize, ColorChoice, SettingsArgs};
+use crate::settings::{ColorChoice, SettingsArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -438,29 +437,11 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: clap_complete::Shell,
 }
 
-/// A number of threads as clap reads it.
-pub(crate) fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
-}
-
 /// A number of rows as clap reads it.
 pub(crate) fn parse_rows(text: &str) -> Result<u64, String> {
     match text {
         "all" => Ok(u64::MAX),
         number => number.parse().map_err(|_| "write a whole number, or `all`".to_owned()),
-    }
-}
-
-/// A number of bytes as clap reads it.
-pub(crate) fn parse_size(text: &str) -> Result<ByteSize, String> {
-    text.parse()
-}
-
-/// `NAME=VALUE` as clap reads it.
-pub(crate) fn parse_param(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
     }
 }
 
@@ -491,12 +472,5 @@ mod tests {
         assert_eq!(parse_rows("7"), Ok(7));
         assert_eq!(parse_rows("all"), Ok(u64::MAX));
         assert!(parse_rows("-1").is_err() && parse_rows("most").is_err());
-    }
-
-    #[test]
-    fn a_param_is_split_at_its_first_equals_sign() {
-        assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
-        assert!(parse_param("=x").is_err());
-        assert!(parse_param("x").is_err());
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flowc_executor::{Cancel, Session};
 
-use crate::commands::Ending;
+use crate::ending::Ending;
 use crate::exit;
 
 const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C again to stop at once)";

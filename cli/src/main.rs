@@ -7,10 +7,12 @@
 
 mod args;
 mod commands;
+mod ending;
 mod exit;
 mod interrupt;
 mod json_form;
 mod progress;
+mod reasons;
 mod report;
 mod settings;
 mod shorten;

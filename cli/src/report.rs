@@ -11,7 +11,6 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 
 use crate::exit::{self, Exit};
 use crate::json_form::JsonForm;
-use crate::progress::print_json;
 use crate::settings::SettingsError;
 use crate::shorten::shorten;
 use crate::terminal::{self, Paint};
@@ -134,10 +133,10 @@ pub(crate) fn tell(failure: &Failure, json: Option<JsonForm>) -> Exit {
 
 fn print_reports(reports: Vec<ErrorReport>, form: JsonForm) {
     let printed = match form {
-        JsonForm::Document => print_json(&serde_json::json!({ "errors": reports })),
+        JsonForm::Document => terminal::print_json(&serde_json::json!({ "errors": reports })),
         JsonForm::Lines => {
             let mut events = reports.into_iter().map(Box::new).map(Event::Error);
-            events.try_for_each(|event| print_json(&event))
+            events.try_for_each(|event| terminal::print_json(&event))
         }
     };
     if let Err(error) = printed {

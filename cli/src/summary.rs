@@ -7,7 +7,7 @@ use flowc_executor::{AssertReport, Reason, RunReport, StageReport, StageStatus};
 use flowc_planner::plan::OnFailure;
 use flowc_planner::quantity::count;
 
-use crate::commands::because;
+use crate::reasons::because;
 use crate::terminal::{Paint, harmless};
 
 /// Above so many stages, those that were cached are only counted.

@@ -46,6 +46,14 @@ pub(crate) fn print(text: impl AsRef<[u8]>) -> std::io::Result<()> {
     }
 }
 
+/// One JSON value on a line of standard output. A reader that has gone is no failure.
+///
+/// # Errors
+/// If standard output can't be written.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> std::io::Result<()> {
+    print(format!("{}\n", serde_json::to_string(value)?))
+}
+
 /// Whether standard output is read by a person.
 pub(crate) fn prints_to_person() -> bool {
     std::io::stdout().is_terminal()

@@ -30,9 +30,6 @@ use crate::settings::{self, ColorChoice, Environment, Settings, SettingsArgs};
 use crate::telemetry::Telemetry;
 use crate::terminal;
 
-pub(crate) use self::run::Ending;
-pub(crate) use self::status_text::because;
-
 /// What every command gets.
 pub(crate) struct Context {
     /// The process's environment.

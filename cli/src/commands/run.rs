@@ -1,17 +1,16 @@
 //! `flowc run`: does what is to be done.
 
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Arc;
 
-use flowc_executor::{Cancel, Error, Event, RunFailure, RunReport, RunRequest};
-use flowc_platform::lock;
+use flowc_executor::{Cancel, RunRequest};
 
 use super::Context;
 use crate::args::RunArgs;
-use crate::exit::{self, Exit};
+use crate::ending::Ending;
+use crate::exit::Exit;
+use crate::interrupt;
 use crate::progress::{Mode, Progress};
-use crate::report::{self, Failure};
-use crate::{interrupt, summary, terminal};
+use crate::report::Failure;
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mode = mode(&args);
@@ -20,8 +19,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
         RunRequest { keep_going: args.keep_going, stdout_taken: mode == Mode::Json, ..RunRequest::from(args.stages) };
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
-    let ending =
-        Arc::new(Ending { mode, started: Instant::now(), progress: Arc::clone(&progress), told: Mutex::new(None) });
+    let ending = Arc::new(Ending::new(mode, Arc::clone(&progress)));
     interrupt::install(Arc::downgrade(&session), cancel.clone(), Arc::clone(&ending));
     Ok(ending.close(session.run(&request, progress, cancel)))
 }
@@ -31,55 +29,5 @@ fn mode(args: &RunArgs) -> Mode {
         (true, _) => Mode::Json,
         (_, true) => Mode::Quiet,
         _ => Mode::People,
-    }
-}
-
-/// The end of a run, which is told once: when it returns, or when it is abandoned.
-pub(crate) struct Ending {
-    mode: Mode,
-    started: Instant,
-    progress: Arc<Progress>,
-    told: Mutex<Option<Exit>>,
-}
-
-impl Ending {
-    /// What shows the run.
-    pub(crate) fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    /// Tells the end of a run that has returned, unless one was told before. Gives the exit code that was told.
-    pub(crate) fn close(&self, outcome: Result<RunReport, RunFailure>) -> Exit {
-        self.once(|| self.tell(outcome))
-    }
-
-    /// Tells the end of a run that was stopped and does not return.
-    pub(crate) fn abandon(&self, report: Option<RunReport>) -> Exit {
-        self.once(|| {
-            let stopped = Error::Cancelled.reports().into_iter().map(Box::new).map(Event::Error);
-            self.progress.end(stopped.chain(report.clone().map(Event::RunFinished)));
-            self.tell(Err(RunFailure { errors: vec![Error::Cancelled], report: report.map(Box::new) }))
-        })
-    }
-
-    fn once(&self, tell: impl FnOnce() -> Exit) -> Exit {
-        *lock(&self.told).get_or_insert_with(tell)
-    }
-
-    fn tell(&self, outcome: Result<RunReport, RunFailure>) -> Exit {
-        let (errors, report) = match outcome {
-            Ok(report) => (Vec::new(), Some(report)),
-            Err(RunFailure { errors, report }) => (errors, report.map(|report| *report)),
-        };
-        self.progress.clear();
-        let failed = (!errors.is_empty()).then(|| report::show(&Failure::Run(errors)));
-        let unwritten = self.progress.unwritten().map(|error| report::show(&Failure::Output(error)));
-        let exit = failed.or(unwritten).unwrap_or(exit::OK);
-        // Of a run that failed without a stage there is nothing to sum up.
-        let report = report.filter(|report| exit == exit::OK || !report.stages.is_empty());
-        if let (Some(report), Mode::People) = (report, self.mode) {
-            terminal::eprint(summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
-        }
-        exit
     }
 }

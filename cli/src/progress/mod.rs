@@ -14,7 +14,6 @@ use std::sync::Mutex;
 
 use flowc_executor::{ErrorReport, Event, Observer, Stamper};
 use flowc_platform::lock;
-use serde::Serialize;
 
 use self::backlog::Worth;
 use self::bar::{Bar, View};
@@ -165,12 +164,4 @@ fn shortened(event: &Event) -> Cow<'_, Event> {
         }
         other => Cow::Borrowed(other),
     }
-}
-
-/// One JSON value on a line of standard output. A reader that has gone is no failure.
-///
-/// # Errors
-/// If standard output can't be written.
-pub(crate) fn print_json(value: &impl Serialize) -> std::io::Result<()> {
-    terminal::print(format!("{}\n", serde_json::to_string(value)?))
 }

@@ -8,7 +8,6 @@ use clap::ValueEnum;
 use serde::Deserialize;
 
 use super::ByteSize;
-use crate::args::{parse_jobs, parse_param, parse_size};
 
 /// When to colour what people read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -115,5 +114,35 @@ impl Layer {
             gpu: self.gpu.or(weaker.gpu),
             color: self.color.or(weaker.color),
         }
+    }
+}
+
+/// A number of threads as clap reads it.
+fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "write a whole number, 1 or more".to_owned())
+}
+
+/// A number of bytes as clap reads it.
+fn parse_size(text: &str) -> Result<ByteSize, String> {
+    text.parse()
+}
+
+/// `NAME=VALUE` as clap reads it.
+fn parse_param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_param_is_split_at_its_first_equals_sign() {
+        assert_eq!(parse_param("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(parse_param("=x").is_err());
+        assert!(parse_param("x").is_err());
     }
 }
