@@ -176,6 +176,9 @@ pub(crate) struct PlanArgs {
     /// Print one JSON document: `plan`, `hash`, `units`, `status`, `lock_changes`
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print how queries are run, too: the physical plan of each `sql` stage
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) pipeline: PipelineArgs,
 }

@@ -83,11 +83,8 @@ mod tests {
                 Error::Pipeline(_) | Error::Secrets(_) | Error::Request(_) => (ErrorClass::User, 2),
                 Error::Locked { .. } => (ErrorClass::Lock, 4),
                 Error::Isolation { .. } => (ErrorClass::Isolation, 5),
-                Error::Source { .. }
-                | Error::Stage { .. }
-                | Error::Assert { .. }
-                | Error::Sink { .. }
-                | Error::Columns { .. } => (ErrorClass::Run, 1),
+                Error::Source { .. } | Error::Stage { .. } | Error::Assert { .. } => (ErrorClass::Run, 1),
+                Error::Sink { .. } | Error::Columns { .. } => (ErrorClass::Run, 1),
                 Error::Machine(_) | Error::File { .. } | Error::System { .. } => (ErrorClass::Environment, 1),
                 Error::Changed(_) | Error::Lost(_) => (ErrorClass::Environment, 1),
                 Error::Store(store) => match store {

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use flowc_demand::stage_named;
-use flowc_planner::plan::{Isolate, Plan};
+use flowc_planner::catalogue::Question;
+use flowc_planner::plan::{Isolate, Plan, Stage};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
@@ -15,7 +16,7 @@ use crate::inspect::show::Rows;
 use crate::inspect::status_query::StatusQuery;
 use crate::intake::notices;
 use crate::plan::freshness::{self, Purpose};
-use crate::plan::{Planned, Planning};
+use crate::plan::{Planned, Planning, catalogue};
 use crate::record::history::{LogLine, Pin, load_log, load_ran, pin};
 use crate::record::up_to_date;
 use crate::run::context::RunContext;
@@ -79,6 +80,25 @@ impl Session {
         planned.marks = freshness::marks(&planned.plan, store, &planned.texts[0], purpose)?;
         store.flush()?;
         Ok(planned)
+    }
+
+    /// How the stages of a plan work that say so, each by its name, in lines: for queries the physical plan.
+    ///
+    /// # Errors
+    /// If the store can't be opened.
+    pub fn explain(&self, planned: &Planned) -> Result<Vec<(String, String)>, Error> {
+        let (plan, store) = (&planned.plan, self.store()?);
+        let work = |stage: &Stage| {
+            let inputs = stage.inputs.iter().map(|input| plan.stream(input.stream).schema.clone());
+            let question = Question {
+                code: stage.code.clone(),
+                digest: stage.digest,
+                config: stage.config.clone(),
+                inputs: inputs.collect(),
+            };
+            Some((stage.name.clone(), catalogue::work(store, &question)?))
+        };
+        Ok(plan.stages.iter().filter_map(work).collect())
     }
 
     /// What a run of this request would do.

@@ -115,13 +115,15 @@ fn source(i: usize, resolved: &Resolved, known: &Descriptions, streams: &Streams
 fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams) -> Option<Stage> {
     let (declared, signature) = (&resolved.pipeline.stages[i], resolved.signatures[i].as_ref()?);
     let origins = resolved.inputs[i].as_ref()?;
-    let inputs = described.description.inputs.iter().zip(origins).zip(&signature.inputs).zip(&described.windows);
-    let inputs = inputs.map(|(((input, origin), port), window)| {
+    let inputs =
+        described.description.inputs.iter().zip(origins).zip(&signature.inputs).zip(&described.windows).enumerate();
+    let inputs = inputs.map(|(at, (((input, origin), port), window))| {
         let stream = streams.id(*origin)?;
         // All rows of a window are one invocation, whatever their keys.
         let key = (!input.keys.is_empty() && window.is_none()).then(|| KeyGroups::new(input.keys.clone()));
         let (port, reads, window) = (port.clone(), input.reads.clone(), window.clone());
-        Some(Input { port, stream, class: input.class, reads, key, window })
+        let because = described.description.explanation.classes.get(at).filter(|because| !because.is_empty()).cloned();
+        Some(Input { port, stream, class: input.class, reads, key, window, because })
     });
     let outputs = described.description.outputs.iter().zip(&signature.outputs).enumerate();
     let outputs = outputs.map(|(at, (output, port))| {
@@ -192,6 +194,7 @@ fn late_stage(
             reads,
             key: None,
             window: None,
+            because: None,
         }],
         outputs: vec![Output {
             port: port(),

@@ -134,6 +134,27 @@ pub struct Description {
     /// What the stage's runner adds to the key beside what the signature says: it depends on the config and the inputs.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub runner: BTreeMap<String, String>,
+    /// What there is to tell people of it.
+    #[serde(default, skip_serializing_if = "Explanation::is_empty")]
+    pub explanation: Explanation,
+}
+
+/// Why a stage is described as it is. It is for people, and in no key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Per input port, why it is of its class; empty where there is nothing to say.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// How the stage works, in lines.
+    #[serde(default)]
+    pub work: String,
+}
+
+impl Explanation {
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.classes.iter().all(String::is_empty) && self.work.is_empty()
+    }
 }
 
 /// What a stage needs of one input.

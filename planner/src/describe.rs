@@ -410,6 +410,7 @@ mod tests {
             config_schema: serde_json::Value::Null,
             purity: crate::plan::Purity::Proven,
             runner: Default::default(),
+            explanation: Default::default(),
         };
         check(&description, &signature, &schemas).err().unwrap_or_default()
     }

@@ -94,7 +94,7 @@ impl Plan {
             limits: _,
             asserts: _,
         } = &self.stages[stage];
-        let fields = |Input { stream, reads, port: _, class: _, key: _, window: _ }: &Input| {
+        let fields = |Input { stream, reads, port: _, class: _, key: _, window: _, because: _ }: &Input| {
             let schema = &self.stream(*stream).schema;
             reads.iter().map(|&column| schema.field(column)).collect()
         };
@@ -391,6 +391,9 @@ pub struct Input {
     /// The windows by which rows are brought together, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
+    /// Why it is of its class, where the stage says more than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 impl Input {

@@ -25,6 +25,15 @@ pub(super) fn run(args: &PlanArgs, context: &Context) -> Result<Exit, Failure> {
     let paint = terminal::stdout_paint();
     let mut text = status_text::plan(&render::plan_text(&planned.plan, &planned.units), paint);
     text.push('\n');
+    if args.explain {
+        session.explain(&planned)?.iter().for_each(|(stage, work)| text.push_str(&explained(stage, work)));
+    }
     text.push_str(&status_text::status(&status, &planned.lock_changes, paint));
     printed(&text)
+}
+
+/// How a stage works, indented below its name.
+fn explained(stage: &str, work: &str) -> String {
+    let lines = work.lines().map(|line| format!("    {line}\n"));
+    terminal::harmless(&format!("query {stage}\n{}\n", lines.collect::<String>()))
 }

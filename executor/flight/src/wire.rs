@@ -7,7 +7,7 @@ use arrow_flight::FlightData;
 use arrow_schema::{Schema, SchemaRef};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem};
+use flowc_planner::catalogue::{Description, Explanation, InputDescription, OutputDescription, Problem};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
 use flowc_runner::{LONGEST_LINE, Secrets, schema, shortened};
@@ -148,6 +148,8 @@ pub(crate) struct WireDescription {
     partial: Option<WireSchema>,
     #[serde(default = "one")]
     parts: u64,
+    #[serde(default, skip_serializing_if = "Explanation::is_empty")]
+    explanation: Explanation,
 }
 
 fn one() -> u64 {
@@ -222,6 +224,7 @@ impl WireDescription {
             outputs: description.outputs.into_iter().map(output).collect::<Result<_, String>>()?,
             partial: description.partial.map(|schema| WireSchema::of(&schema)).transpose()?,
             parts: description.parts,
+            explanation: description.explanation,
         })
     }
 
@@ -242,6 +245,7 @@ impl WireDescription {
             partial: self.partial.map(|schema| schema.decode()).transpose()?,
             parts: self.parts,
             runner: BTreeMap::new(),
+            explanation: self.explanation,
         })
     }
 }

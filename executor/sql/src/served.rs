@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::displayable;
 use flowc_flight::serve::{Served, ServedCode};
-use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Signature};
+use flowc_planner::catalogue::{Description, Explanation, InputDescription, OutputDescription, Problem, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_sql_process::query::Query;
@@ -17,7 +18,7 @@ use crate::problems::{problems, together};
 use crate::run::{SqlRunner, part_schema};
 use crate::session::Room;
 use crate::shape::{self, Run, Shape};
-use crate::stack::deep;
+use crate::stack::{deep, wait};
 use crate::statement;
 use crate::table::Table;
 
@@ -62,7 +63,9 @@ impl Served for SqlStages {
                 Run::Rows(_) | Run::Query { .. } => None,
             };
             let refused = |error| together(problems(&error, &query.written, &query.tables));
-            Ok(described(&shape, &schema, partial.transpose().map_err(refused)?))
+            let partial = partial.transpose().map_err(refused)?;
+            let work = work(&planned).map_err(refused)?;
+            Ok(described(&shape, &schema, partial, work))
         })
     }
 
@@ -101,6 +104,12 @@ pub(crate) fn shaped(
     Ok((planned, shape, schema))
 }
 
+/// What the engine does for a plan, in lines.
+fn work(planned: &Planned) -> datafusion::common::Result<String> {
+    let physical = wait(planned.context.state().create_physical_plan(&planned.plan))?;
+    Ok(displayable(&*physical).indent(false).to_string())
+}
+
 /// The columns of a result, in types that other stages know.
 fn result_schema(plan: &LogicalPlan) -> SchemaRef {
     let field = |field: &Arc<Field>| Field::new(field.name(), plain(field.data_type()), field.is_nullable());
@@ -116,7 +125,7 @@ fn plain(data_type: &DataType) -> DataType {
     }
 }
 
-fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>) -> Description {
+fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>, work: String) -> Description {
     let (rows, columns) = match &shape.run {
         Run::Rows(rows) => {
             let column = |output| match rows.passed(output) {
@@ -134,5 +143,7 @@ fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>) -> D
         keys: if input.class == Class::Keyed { input.keys.clone() } else { Vec::new() },
     });
     let outputs = vec![OutputDescription { schema: schema.clone(), rows, columns }];
-    Description { inputs: inputs.collect(), outputs, partial, parts: 1, runner: BTreeMap::new() }
+    let classes = shape.inputs.iter().map(|input| input.because.clone()).collect();
+    let explanation = Explanation { classes, work };
+    Description { inputs: inputs.collect(), outputs, partial, parts: 1, runner: BTreeMap::new(), explanation }
 }

@@ -162,6 +162,12 @@ fn unbuilt(feature: &str, need: &str) -> Problem {
     Problem::of_machine(message).with_help(format!("build it with `--features {feature}`"))
 }
 
+/// How a stage that was described works, in lines; none where it does not say.
+pub(crate) fn work(store: &Store, question: &Question) -> Option<String> {
+    let known: Description = recall(store, DESCRIPTION, &question_key(question))?;
+    Some(known.explanation.work).filter(|work| !work.is_empty())
+}
+
 /// An earlier answer. Answers are kept as JSON: the schema of a config is of no fixed form.
 fn recall<T: DeserializeOwned>(store: &Store, kind: Memo, key: &[u8; 32]) -> Option<T> {
     let answer: String = store.memo(kind, key).ok()??;
@@ -230,6 +236,7 @@ mod tests {
             partial: None,
             parts: 1,
             runner: [("numbers".to_owned(), "exact".to_owned())].into(),
+            explanation: Default::default(),
         };
         remember(&store, SIGNATURE, &[1; 32], &signature);
         remember(&store, DESCRIPTION, &[2; 32], &description);

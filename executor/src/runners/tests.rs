@@ -87,6 +87,7 @@ impl StageKind for Multiplying {
             partial: None,
             parts: 1,
             runner: BTreeMap::new(),
+            explanation: Default::default(),
         })
     }
 

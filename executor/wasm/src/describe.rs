@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use arrow_schema::{Schema, SchemaRef};
-use flowc_planner::catalogue::{Description, InputDescription, OutputDescription, Problem, Question, Signature};
+use flowc_planner::catalogue::{
+    Description, Explanation, InputDescription, OutputDescription, Problem, Question, Signature,
+};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{check_ports, misdescribed, schema};
@@ -57,7 +59,8 @@ pub(crate) fn description(
     let partial = wire.partial.as_deref().map(|bytes| decode("the partials", bytes)).transpose()?;
     check_partial(&inputs, partial.as_ref())?;
     check_parts(wire.parts, inputs.len())?;
-    Ok(Description { inputs, outputs, partial, parts: wire.parts, runner: BTreeMap::new() })
+    let (runner, explanation) = (BTreeMap::new(), Explanation::default());
+    Ok(Description { inputs, outputs, partial, parts: wire.parts, runner, explanation })
 }
 
 fn expect_count(what: &str, due: usize, found: usize) -> Result<(), Problem> {

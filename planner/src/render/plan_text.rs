@@ -107,7 +107,8 @@ fn input_line(plan: &Plan, stage: &Stage, input: &Input) -> String {
         format!(" by {} in {groups} groups ({hash})", words::names(&stream.schema, columns))
     });
     let window = input.window.as_ref().map_or(String::new(), |window| window_words(&stream.schema, window));
-    format!("        {port}<- {}  {}{key}{window}, reads {reads}", stream.name, input.class)
+    let because = input.because.as_ref().map_or_else(String::new, |because| format!(" ({because})"));
+    format!("        {port}<- {}  {}{because}{key}{window}, reads {reads}", stream.name, input.class)
 }
 
 fn window_words(schema: &Schema, window: &Window) -> String {

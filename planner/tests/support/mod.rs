@@ -50,7 +50,14 @@ fn describe_sql(statement: &str, inputs: &[SchemaRef]) -> Result<Description, Pr
     }
     let inputs: Vec<_> = inputs.iter().map(|_| input(Class::Whole, vec![0])).collect();
     let outputs = vec![new_rows(vec![Field::new("total", DataType::Int64, true)])];
-    Ok(Description { inputs, outputs, partial: None, parts: 1, runner: BTreeMap::new() })
+    Ok(Description {
+        inputs,
+        outputs,
+        partial: None,
+        parts: 1,
+        runner: BTreeMap::new(),
+        explanation: Default::default(),
+    })
 }
 
 fn signature(name: &str) -> Option<Signature> {
@@ -165,8 +172,14 @@ fn describe(question: &Question) -> Result<Description, Problem> {
     let name = name(&question.code);
     let (config, inputs) = (&question.config, &question.inputs);
     let field = |name: &str, data_type| Field::new(name, data_type, false);
-    let mut description =
-        Description { inputs: vec![], outputs: vec![], partial: None, parts: 1, runner: BTreeMap::new() };
+    let mut description = Description {
+        inputs: vec![],
+        outputs: vec![],
+        partial: None,
+        parts: 1,
+        runner: BTreeMap::new(),
+        explanation: Default::default(),
+    };
     match name {
         "tokenize@1" => {
             let read = column(&inputs[0], config["column"].as_str().unwrap(), "/column")?;

@@ -183,6 +183,7 @@ impl Served for FakeStages {
             partial: Some(schema()),
             parts: 1,
             runner: BTreeMap::new(),
+            explanation: Default::default(),
         })
     }
 

@@ -150,6 +150,7 @@ impl Bound {
             partial: None,
             parts: 1,
             runner: self.runner(),
+            explanation: Default::default(),
         }
     }
 }

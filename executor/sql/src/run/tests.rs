@@ -346,6 +346,31 @@ fn the_class_follows_from_the_plan() {
 }
 
 #[test]
+fn a_plan_that_needs_all_rows_says_why() {
+    let cases = [
+        ("SELECT n FROM t ORDER BY n", "a global ORDER BY"),
+        ("SELECT n FROM t ORDER BY n LIMIT 3", "a LIMIT"),
+        ("SELECT n, rank() OVER (ORDER BY n) AS r FROM t", "a window over all rows"),
+        (
+            "SELECT n % 2 AS r, median(x) AS m FROM t GROUP BY n % 2 ORDER BY r",
+            "`median(t.x)` needs all rows of a group",
+        ),
+        ("SELECT a.n FROM t a JOIN t b ON a.k = b.k", "`t` is read more than once"),
+        ("SELECT n FROM t UNION SELECT n FROM u", "a UNION"),
+        ("SELECT t.n, u.g FROM t FULL JOIN u ON t.k = u.k + 1", "a FULL JOIN"),
+        ("SELECT t.n, u.g FROM t JOIN u ON t.k = u.k", "each segment of `t` meets all rows"),
+        (
+            "SELECT u.g, count(*) AS c FROM t RIGHT JOIN u ON t.k = u.k + 1 GROUP BY u.g",
+            "the rows of `t`, the first input, are not taken one by one",
+        ),
+    ];
+    for (statement, due) in cases {
+        let case = Case::new(statement, &[("t", rows(1, 3)), ("u", rows(2, 3))]);
+        assert_eq!(case.shape.inputs.last().unwrap().because, due, "{statement}");
+    }
+}
+
+#[test]
 fn columns_that_are_not_needed_are_not_read() {
     let case = Case::new("SELECT k, g, n + 1 AS m FROM t WHERE x > 0", &[("t", rows(1, 3))]);
     assert_eq!(case.shape.inputs[0].reads, [2, 4], "`k` and `g` are passed on");

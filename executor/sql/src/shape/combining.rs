@@ -73,7 +73,8 @@ fn is_merged(aggregate: &Aggregate) -> Result<bool> {
     Ok(true)
 }
 
-fn is_mergeable(expr: &Expr) -> bool {
+/// Whether parts of an aggregate function can be put together.
+pub(super) fn is_mergeable(expr: &Expr) -> bool {
     match expr {
         Expr::Alias(alias) => is_mergeable(&alias.expr),
         Expr::AggregateFunction(call) => {

@@ -6,12 +6,13 @@
 //! - `keyed`: rows of one key give rows together;
 //! - all else needs all rows.
 //!
-//! In doubt a plan needs all rows: that is always right.
+//! `why` says what keeps a plan from less. In doubt a plan needs all rows: that is always right.
 
 mod combining;
 mod driver;
 mod keyed;
 mod rows;
+mod why;
 
 use std::collections::BTreeSet;
 
@@ -38,6 +39,8 @@ pub(crate) struct InputShape {
     pub(crate) reads: Vec<usize>,
     /// Columns of the key.
     pub(crate) keys: Vec<usize>,
+    /// Why it is of this class, where there is more to say.
+    pub(crate) because: String,
 }
 
 /// How a plan is run.
@@ -72,7 +75,7 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
     let is_one = matches!((tables, &scans[..]), ([table], [scan]) if scan.table == *table);
     if is_one && let Some(rows) = rows::of(&plan)? {
         let reads = rows.reads();
-        return Ok(Shape { inputs: vec![input(Class::RowWise, reads)], run: Run::Rows(rows) });
+        return Ok(Shape { inputs: vec![input(Class::RowWise, reads, "")], run: Run::Rows(rows) });
     }
     let once = |table: &String| scans.iter().filter(|scan| scan.table == *table).count() == 1;
     let result_order = || if crate::rules::is_ordered(&plan) { Order::Given } else { Order::Columns };
@@ -81,16 +84,12 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
         Some(first) => combining::combines(&plan, first)?,
         None => false,
     };
-    let in_parts = |reads: Vec<Vec<usize>>| {
-        let class = |table: usize| if table == 0 { Class::Combining } else { Class::Whole };
-        reads.into_iter().enumerate().map(|(table, reads)| input(class(table), reads)).collect()
-    };
+    let in_parts = |reads| beside(0, Class::Combining, tables, reads);
     if combines && is_one {
         return Ok(Shape { inputs: in_parts(reads), run: Run::Parts { order: result_order(), plan } });
     }
     if let Some(driving) = tables.iter().position(|table| once(table) && driver::drives(&plan, table)) {
-        let class = |table: usize| if table == driving { Class::RowWise } else { Class::Whole };
-        let inputs = reads.into_iter().enumerate().map(|(table, reads)| input(class(table), reads)).collect();
+        let inputs = beside(driving, Class::RowWise, tables, reads);
         let run = match driver::keeps_order(&plan) {
             true => Run::Query { plan, order: Order::Given },
             false => Run::Query { plan: driver::numbered(plan, &tables[driving])?, order: Order::Driver },
@@ -106,6 +105,7 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
             class: Class::Keyed,
             reads: reads.into_iter().chain(keys.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect(),
             keys,
+            because: String::new(),
         });
         return Ok(Shape { inputs: keyed.collect(), run: Run::Query { plan, order: Order::Columns } });
     }
@@ -113,12 +113,20 @@ pub(crate) fn of(plan: LogicalPlan, tables: &[String]) -> Result<Shape> {
     if combines {
         return Ok(Shape { inputs: in_parts(reads), run: Run::Parts { order, plan } });
     }
-    let inputs = reads.into_iter().map(|reads| input(Class::Whole, reads)).collect();
+    let because = why::whole(&plan, &scans, tables);
+    let inputs = reads.into_iter().map(|reads| input(Class::Whole, reads, &because)).collect();
     Ok(Shape { inputs, run: Run::Query { plan, order } })
 }
 
-fn input(class: Class, reads: Vec<usize>) -> InputShape {
-    InputShape { class, reads, keys: Vec::new() }
+fn input(class: Class, reads: Vec<usize>, because: &str) -> InputShape {
+    InputShape { class, reads, keys: Vec::new(), because: because.to_owned() }
+}
+
+/// The inputs of a plan that takes one table in segments, each with all rows of the others.
+fn beside(table: usize, class: Class, tables: &[String], reads: Vec<Vec<usize>>) -> Vec<InputShape> {
+    let all = format!("each segment of `{}` meets all rows", tables[table]);
+    let of = |(at, reads)| if at == table { input(class, reads, "") } else { input(Class::Whole, reads, &all) };
+    reads.into_iter().enumerate().map(of).collect()
 }
 
 /// A place where a plan reads a table.
