@@ -14,17 +14,11 @@ use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings, Wri
 use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
 use crate::heard::Heard;
+use crate::patience::{DOWN, PATIENCE, TURN};
 use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
 pub const HAS_TLS: bool = cfg!(feature = "tls");
-
-/// How long brokers may take to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long all of them may be down, as they are while a cluster of one broker starts again.
-pub(crate) const DOWN: Duration = Duration::from_secs(10);
-/// How long one question waits before what was heard meanwhile is looked at.
-pub(crate) const TURN: Duration = Duration::from_secs(1);
 
 type Reader = BaseConsumer<Heard>;
 

@@ -11,6 +11,7 @@ mod cluster;
 mod describe;
 mod error;
 mod heard;
+mod patience;
 mod writer;
 
 pub use access::access;

@@ -18,10 +18,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
-use crate::client::{DOWN, PATIENCE, TURN};
 use crate::cluster::{NewRecord, Writer};
 use crate::error::ClusterError;
 use crate::heard::Heard;
+use crate::patience::{DOWN, PATIENCE, TURN};
 
 /// How long a transaction may last: what brokers allow unless they are told otherwise.
 const LONGEST: Duration = Duration::from_secs(15 * 60);

@@ -5,6 +5,7 @@
 //! - `session`: the engine, set up so that results are the same bytes every time;
 //! - `statement`: a statement's text, and its normal form;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
+//! - `shaped`: from a query to its plan and its shape;
 //! - `shape`: what a plan needs of its inputs before it can answer: a row, rows of one key, or all;
 //! - `rules`: what is added to the engine's own rules;
 //! - `sums`: sums and what is made of them, without rounding;
@@ -26,6 +27,7 @@ mod run;
 mod served;
 mod session;
 mod shape;
+mod shaped;
 mod stack;
 mod statement;
 mod sums;

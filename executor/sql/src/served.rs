@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use datafusion::logical_expr::LogicalPlan;
+use arrow_schema::SchemaRef;
 use datafusion::physical_plan::displayable;
 use flowc_flight::serve::{Served, ServedCode};
 use flowc_planner::catalogue::{Description, Explanation, InputDescription, OutputDescription, Problem, Signature};
@@ -13,11 +12,12 @@ use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serializati
 use flowc_sql_process::query::Query;
 use serde_json::{Map, Value, json};
 
-use crate::planning::{Planned, plan};
+use crate::planning::Planned;
 use crate::problems::{problems, together};
 use crate::run::{SqlRunner, part_schema};
 use crate::session::Room;
-use crate::shape::{self, Run, Shape};
+use crate::shape::{Run, Shape};
+use crate::shaped::shaped;
 use crate::stack::{deep, wait};
 use crate::statement;
 use crate::table::Table;
@@ -87,42 +87,10 @@ fn config_schema(parameters: Vec<String>) -> Value {
     json!({"type": "object", "properties": properties, "required": parameters, "additionalProperties": false})
 }
 
-/// A query with its shape and the columns of its result.
-///
-/// # Errors
-/// Everything that is wrong with it.
-pub(crate) fn shaped(
-    query: &Query,
-    tables: &[Arc<Table>],
-    config: &Value,
-    room: Room,
-) -> Result<(Planned, Shape, SchemaRef), Vec<Problem>> {
-    let planned = plan(query, tables, config, room)?;
-    let schema = result_schema(&planned.plan);
-    let shape = shape::of(planned.plan.clone(), &query.tables);
-    let shape = shape.map_err(|error| problems(&error, &query.written, &query.tables))?;
-    Ok((planned, shape, schema))
-}
-
 /// What the engine does for a plan, in lines.
 fn work(planned: &Planned) -> datafusion::common::Result<String> {
     let physical = wait(planned.context.state().create_physical_plan(&planned.plan))?;
     Ok(displayable(&*physical).indent(false).to_string())
-}
-
-/// The columns of a result, in types that other stages know.
-fn result_schema(plan: &LogicalPlan) -> SchemaRef {
-    let field = |field: &Arc<Field>| Field::new(field.name(), plain(field.data_type()), field.is_nullable());
-    Arc::new(Schema::new(plan.schema().fields().iter().map(field).collect::<Vec<_>>()))
-}
-
-/// Views are the engine's own business.
-fn plain(data_type: &DataType) -> DataType {
-    match data_type {
-        DataType::Utf8View => DataType::Utf8,
-        DataType::BinaryView => DataType::Binary,
-        other => other.clone(),
-    }
 }
 
 fn described(shape: &Shape, schema: &SchemaRef, partial: Option<SchemaRef>, work: String) -> Description {

@@ -9,6 +9,7 @@ use flowc_planner::quantity::count;
 
 use crate::intake::notices::Notice;
 use crate::outputs::Outputs;
+use crate::run::checked::Checked;
 use crate::run::context::Run;
 use crate::{AssertReport, Error};
 
@@ -18,22 +19,6 @@ const ROWS_SHOWN: usize = 3;
 const COLUMNS_SHOWN: usize = 8;
 /// Letters of a value that a message shows.
 const LETTERS_SHOWN: usize = 40;
-
-/// What was found of an assert.
-#[derive(Clone)]
-pub(crate) struct Checked {
-    /// What the run tells of it.
-    pub report: AssertReport,
-    /// The rows in words, if there are some.
-    broken: Option<String>,
-}
-
-impl Checked {
-    /// Whether it keeps the run from going well.
-    fn fails(&self) -> bool {
-        self.broken.is_some() && self.report.on_failure == OnFailure::Fail
-    }
-}
 
 impl Run<'_> {
     /// Looks whether an assert has rows. All of them are there.

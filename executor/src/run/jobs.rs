@@ -17,6 +17,7 @@ use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
+use crate::run::rank::Rank;
 use crate::run::world::World;
 use crate::schedule::{self, JobId, Scheduler, Worker};
 use crate::{Error, Event};
@@ -43,23 +44,6 @@ pub(crate) enum Job<'r> {
     Assert(Arc<Scanned<'r>>, usize),
     /// Writes a sink beside its place.
     Sink(Arc<Scanned<'r>>, usize),
-}
-
-/// What comes first. Whatever is before [`Rank::Read`] gives memory free that rows take.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    /// A task whose rows are in memory.
-    TaskInMemory,
-    Decode,
-    End,
-    Read,
-    /// A task whose rows are in the store.
-    EarlyTask,
-    Demand,
-    Task,
-    Assert,
-    Sink,
-    StartPrograms,
 }
 
 impl schedule::Job for Job<'_> {

@@ -3,11 +3,13 @@
 //! May use every other room.
 
 pub(crate) mod asserts;
+mod checked;
 pub(crate) mod context;
 mod delivery;
 mod execution;
 mod jobs;
 pub(crate) mod progress;
+mod rank;
 mod record;
 mod tally;
 mod world;

@@ -8,7 +8,7 @@ use flowc_planner::key::RowsKey;
 use flowc_platform::lock;
 
 use crate::chain::Ran;
-use crate::run::asserts::Checked;
+use crate::run::checked::Checked;
 use crate::{OutputReport, Reason};
 
 /// Whether a stage was called for a task.

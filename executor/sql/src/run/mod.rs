@@ -1,5 +1,6 @@
 //! Queries at work.
 
+mod described;
 mod failure;
 mod parts;
 mod query;
@@ -9,9 +10,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow_array::ArrayRef;
-use arrow_cast::cast;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::Phase;
 use flowc_runner::{Instance, Invocation, Outlet, PerBatch, Runner, StageError, StageFault};
@@ -21,9 +20,9 @@ pub(crate) use crate::run::parts::part_schema;
 use crate::run::parts::tables_of;
 use crate::run::query::{QueryInstance, Step};
 use crate::run::rows::{Expressions, RowInstance};
-use crate::served::shaped;
 use crate::session::Room;
 use crate::shape::Run;
+use crate::shaped::shaped;
 use crate::stack::deep;
 use crate::table::Table;
 
@@ -98,9 +97,4 @@ fn parted(opening: &Opening) -> Result<Vec<SchemaRef>, StageFault> {
 fn refused(problems: Vec<Problem>) -> StageFault {
     let messages: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
     StageFault::Problem { message: messages.join("; "), config_path: None }
-}
-
-/// A column in the type that was described.
-fn described(column: &ArrayRef, data_type: &DataType) -> Result<ArrayRef, arrow_schema::ArrowError> {
-    if column.data_type() == data_type { Ok(column.clone()) } else { cast(column, data_type) }
 }

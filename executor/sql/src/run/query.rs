@@ -15,7 +15,7 @@ use flowc_runner::{Batch, Instance, Outlet, StageError};
 use futures::StreamExt;
 
 use crate::rules::{sorted_by, sorted_by_all, with_sorted_joins};
-use crate::run::described;
+use crate::run::described::described;
 use crate::run::failure::{fault, is_exhausted};
 use crate::run::parts::{finished, merged, part};
 use crate::shape::Order;

@@ -12,7 +12,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::SessionContext;
 use flowc_runner::{Batch, Outlet, PerBatch, Selection, StageError, StageFault};
 
-use crate::run::described;
+use crate::run::described::described;
 use crate::run::failure::fault;
 use crate::shape::RowByRow;
 use crate::stack::deep;
