@@ -13,18 +13,11 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::cluster::{Access, Cluster, Headers, Record, Topic, WritableCluster, Writer};
 use crate::describe::topic_id;
 use crate::error::ClusterError;
-use crate::heard::Heard;
+use crate::heard::{DOWN, Heard, PATIENCE, TURN};
 use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
 pub const HAS_TLS: bool = cfg!(feature = "tls");
-
-/// How long brokers may take to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long all of them may be down, as they are while a cluster of one broker starts again.
-pub(crate) const DOWN: Duration = Duration::from_secs(10);
-/// How long one question waits before what was heard meanwhile is looked at.
-pub(crate) const TURN: Duration = Duration::from_secs(1);
 
 type Reader = BaseConsumer<Heard>;
 
@@ -290,7 +283,7 @@ impl WritableCluster for Client {
 }
 
 /// Whether a failure may pass by itself.
-pub(crate) fn is_passing(error: &KafkaError) -> bool {
+fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
         Some(code) => matches!(
