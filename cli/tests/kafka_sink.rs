@@ -177,7 +177,7 @@ fn settle(project: &Project, topic: &TestTopic, count: u64) {
 /// Looks that each run has appended all of its thousand rows once, or none.
 fn check_whole(topic: &TestTopic) {
     let there = numbers(topic);
-    let is_whole = there.len() % 1000 == 0 && there == (0..there.len() as u64).collect::<Vec<_>>();
+    let is_whole = there.len().is_multiple_of(1000) && there == (0..there.len() as u64).collect::<Vec<_>>();
     assert!(is_whole, "{} rows", there.len());
 }
 

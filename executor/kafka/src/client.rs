@@ -13,8 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::cluster::{Access, Cluster, Headers, Record, Topic, TopicSettings, WritableCluster, Writer};
 use crate::describe::{topic_id, topic_setting};
 use crate::error::ClusterError;
-use crate::heard::Heard;
-use crate::patience::{DOWN, PATIENCE, TURN};
+use crate::heard::{DOWN, Heard, PATIENCE, TURN};
 use crate::writer::{Transactions, create_compacted};
 
 /// Whether connections can be encrypted, and passwords be proven instead of sent.
@@ -294,7 +293,7 @@ impl WritableCluster for Client {
 }
 
 /// Whether a failure may pass by itself.
-pub(crate) fn is_passing(error: &KafkaError) -> bool {
+fn is_passing(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     match error.rdkafka_error_code() {
         Some(code) => matches!(

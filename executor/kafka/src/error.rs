@@ -84,7 +84,7 @@ pub enum ClusterError {
     },
     /// Another writer has taken the id of the transactions.
     #[error(
-        "another run writes with the id `{id}` at the same time; nothing of this one was written. Let one end before the other"
+        "another run writes with the id `{id}` at the same time, and has ended the transaction of this one; run again when it is done"
     )]
     Fenced {
         /// The id of the transactions.

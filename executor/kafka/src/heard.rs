@@ -1,6 +1,7 @@
 //! What librdkafka says of its connections, and what it means.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -8,6 +9,13 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::error::ClusterError;
+
+/// How long brokers may take to answer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long all of them may be down, as they are while a cluster of one broker starts again.
+pub(crate) const DOWN: Duration = Duration::from_secs(10);
+/// How long one question waits before what was heard meanwhile is looked at.
+pub(crate) const TURN: Duration = Duration::from_secs(1);
 
 /// What connections have been told of, by all clients of a cluster.
 #[derive(Clone, Default)]

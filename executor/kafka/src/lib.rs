@@ -11,7 +11,6 @@ mod cluster;
 mod describe;
 mod error;
 mod heard;
-mod patience;
 mod writer;
 
 pub use access::access;

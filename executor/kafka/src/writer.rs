@@ -20,8 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 
 use crate::cluster::{NewRecord, Writer};
 use crate::error::ClusterError;
-use crate::heard::Heard;
-use crate::patience::{DOWN, PATIENCE, TURN};
+use crate::heard::{DOWN, Heard, PATIENCE, TURN};
 
 /// How long a transaction may last: what brokers allow unless they are told otherwise.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -145,16 +144,15 @@ impl Writer for Transactions {
     fn append(&self, topic: &str, record: NewRecord<'_>) -> Result<(), ClusterError> {
         let mut next = Some(native(topic, record));
         let mut refused = None;
-        let waited = self.wait(|| match next.take().map(|record| self.producer.send(record)) {
-            None | Some(Ok(())) => true,
-            Some(Err((error, record))) => {
-                let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-                match is_full {
-                    true => next = Some(record),
-                    false => refused = Some(self.failure(&error)),
-                }
-                !is_full
+        let waited = self.wait(|| {
+            let Some(record) = next.take() else { return true };
+            let Err((error, record)) = self.producer.send(record) else { return true };
+            let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+            match is_full {
+                true => next = Some(record),
+                false => refused = Some(self.failure(&error)),
             }
+            !is_full
         });
         self.closing(waited.and(refused.map_or(Ok(()), Err)))
     }

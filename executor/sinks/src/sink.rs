@@ -1,7 +1,7 @@
 //! What every sink does, whatever it writes to.
 //!
 //! A run calls, in this order: [`Sink::recover`], once; [`Sink::open`], once the rows are there; [`Transaction::writer`] for each
-//! job; [`prepare`] for all sinks that are to change together; [`Transaction::finalize`] for each of them.
+//! job; [`Transaction::prepare`] and then [`Syncs::run`] for all sinks that are to change together; [`Transaction::finalize`] for each of them.
 
 use std::path::PathBuf;
 
@@ -158,14 +158,4 @@ pub struct WatchedFile {
     pub stamp: FileStamp,
     /// BLAKE3 of its bytes.
     pub bytes_digest: [u8; 32],
-}
-
-/// Makes durable what was written in these transactions. A run prepares all of them before it finalizes the first.
-///
-/// # Errors
-/// If one of them can't be made durable.
-pub fn prepare<'a>(transactions: impl IntoIterator<Item = &'a dyn Transaction>) -> Result<(), SinkError> {
-    let mut syncs = Syncs::default();
-    transactions.into_iter().try_for_each(|transaction| transaction.prepare(&mut syncs))?;
-    syncs.run()
 }

@@ -23,7 +23,10 @@ impl Syncs {
     }
 
     /// Syncs them all.
-    pub(crate) fn run(&self) -> Result<(), SinkError> {
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn run(&self) -> Result<(), SinkError> {
         match self.few_files()? {
             Some(files) => {
                 files.iter().try_for_each(|file| File::open(file).and_then(|open| open.sync_all()).at(file, "syncing"))

@@ -11,7 +11,7 @@ use std::path::Path;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use common::*;
 use flowc_planner::plan::{Compression, Format, SinkSpec, Target};
-use flowc_sinks::{Dataset, Intact, MANIFEST, SinkError, SinkSegment, Sinks, prepare};
+use flowc_sinks::{Dataset, Intact, MANIFEST, SinkError, SinkSegment, Sinks, Syncs};
 
 #[test]
 fn equal_rows_give_equal_bytes_in_every_format_however_they_are_cut() {
@@ -86,7 +86,9 @@ fn a_living_run_keeps_its_staging_folder() {
     writer.write(&batch).unwrap();
     writer.finish().unwrap();
     sink(&spec, dir.path()).recover().unwrap();
-    prepare([&*transaction]).unwrap();
+    let mut syncs = Syncs::default();
+    transaction.prepare(&mut syncs).unwrap();
+    syncs.run().unwrap();
     transaction.finalize().unwrap();
     assert_eq!(names(dir.path()), ["out"]);
     assert_eq!(names(&dir.path().join("out")), [MANIFEST, "a.csv"]);

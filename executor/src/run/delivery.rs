@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use flowc_demand::{Demand, Selection, TaskId, Work, row_origin};
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_platform::lock;
-use flowc_sinks::{Finalized, Sink, SinkState, Transaction, Written};
+use flowc_sinks::{Finalized, Sink, SinkState, Syncs, Transaction, Written};
 
 use crate::outputs::{Outputs, Prepared, Standing};
 use crate::run::context::Run;
@@ -111,8 +111,12 @@ impl<'a> Delivery<'a> {
     fn commit(&self, mut pending: Vec<Pending>, outputs: &Outputs<'_>) -> Result<(), Error> {
         pending.sort_by_key(|pending| pending.sink);
         self.run.store.flush()?;
-        flowc_sinks::prepare(pending.iter().map(|pending| &*pending.transaction))
-            .map_err(Error::system("make the sinks durable"))?;
+        let mut syncs = Syncs::default();
+        for Pending { sink, transaction, .. } in &pending {
+            let failed = |error| Error::sink(&self.plan().sinks[*sink].name, error);
+            transaction.prepare(&mut syncs).map_err(failed)?;
+        }
+        syncs.run().map_err(Error::system("make the sinks durable"))?;
         for Pending { sink: index, report, transaction } in pending {
             let sink = &self.plan().sinks[index];
             let Finalized { state, written } = outputs.finalize(sink, transaction)?;

@@ -45,6 +45,8 @@ pub(super) struct TopicTransaction {
     spool: Spool,
     /// By jobs.
     encoded: Mutex<Vec<Option<Encoded>>>,
+    /// What is to be appended, once that is decided.
+    decided: Mutex<Option<Appending>>,
     /// For messages.
     shown: PathBuf,
 }
@@ -103,6 +105,7 @@ impl TopicTransaction {
             before,
             matching,
             encoded: Mutex::new(jobs.iter().map(|_| None).collect()),
+            decided: Mutex::default(),
             jobs,
             spool: Spool::new()?,
             shown: PathBuf::from(format!("topic `{}`", kafka.topic)),
@@ -140,38 +143,46 @@ impl TopicTransaction {
         failed(&self.kafka, &reason)
     }
 
-    /// Appends what is new and what is known of it, in one transaction.
-    fn append(&self, appending: &Appending) -> Result<(), SinkError> {
-        let cause = |error: ClusterError| failed(&self.kafka, &error);
-        self.writer.begin().map_err(cause)?;
-        for (encoded, skipped) in &appending.new {
-            self.append_job(encoded, *skipped)?;
+    /// Appends what is new and what is known of it, in one transaction. The inner error is that of the cluster.
+    fn append(&self, appending: &Appending) -> Result<Result<(), ClusterError>, SinkError> {
+        if let Err(error) = self.writer.begin() {
+            return Ok(Err(error));
         }
-        place(&self.kafka).append(&*self.writer, &appending.after).map_err(cause)?;
-        self.writer.commit().map_err(cause)
+        for (encoded, skipped) in &appending.new {
+            if let Err(error) = self.append_job(encoded, *skipped)? {
+                return Ok(Err(error));
+            }
+        }
+        let noted = place(&self.kafka).append(&*self.writer, &appending.after);
+        Ok(noted.and_then(|()| self.writer.commit()))
     }
 
-    fn append_job(&self, encoded: &Encoded, mut skipped: u64) -> Result<(), SinkError> {
+    fn append_job(&self, encoded: &Encoded, mut skipped: u64) -> Result<Result<(), ClusterError>, SinkError> {
         for piece in &encoded.pieces {
             let bytes = self.spool.get(piece)?;
             let mut rest = &bytes[..];
             while let Some(record) = record::take(&mut rest) {
-                match skipped {
-                    0 => self.writer.append(&self.kafka.topic, record).map_err(|error| failed(&self.kafka, &error))?,
-                    _ => skipped -= 1,
+                if skipped > 0 {
+                    skipped -= 1;
+                } else if let Err(error) = self.writer.append(&self.kafka.topic, record) {
+                    return Ok(Err(error));
                 }
             }
             if !rest.is_empty() {
                 return Err(failed(&self.kafka, &"the temporary file with its records is damaged; run again"));
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
-    /// Whether a transaction was committed though its commit has failed: another writer ends what is undecided, and the anchor tells.
-    fn is_committed(&self, after: &Anchor) -> bool {
-        let ended = self.cluster.writer(&self.kafka.id).is_ok();
-        ended && last_anchor(&*self.cluster, &self.kafka).is_ok_and(|anchor| anchor.as_ref() == Some(after))
+    /// Whether a transaction was committed though something has failed: another writer ends what is undecided, and the anchor tells. Not
+    /// if another run has taken the id, since that writer would end the other run's transaction.
+    fn is_committed(&self, error: &ClusterError, after: &Anchor) -> bool {
+        let ends = || self.cluster.writer(&self.kafka.id).is_ok();
+        let is_taken = matches!(error, ClusterError::Fenced { .. });
+        !is_taken
+            && ends()
+            && last_anchor(&*self.cluster, &self.kafka).is_ok_and(|anchor| anchor.as_ref() == Some(after))
     }
 }
 
@@ -190,15 +201,17 @@ impl Transaction for TopicTransaction {
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
+        let appending = self.appending(std::mem::take(&mut *lock(&self.encoded)))?;
+        *lock(&self.decided) = Some(appending);
         Ok(())
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
-        let appending = self.appending(std::mem::take(&mut *lock(&self.encoded)))?;
+        let appending = lock(&self.decided).take().ok_or(SinkError::Incomplete { job: 0 })?;
         let records = appending.records();
         if records > 0 || appending.after != self.before {
-            match self.append(&appending) {
-                Err(error) if !self.is_committed(&appending.after) => return Err(error),
+            match self.append(&appending)? {
+                Err(error) if !self.is_committed(&error, &appending.after) => return Err(failed(&self.kafka, &error)),
                 _ => {}
             }
         }

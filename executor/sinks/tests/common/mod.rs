@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
-use flowc_sinks::{Dataset, Sink, SinkError, SinkSegment, SinkState, Sinks, Transaction, prepare};
+use flowc_sinks::{Dataset, Sink, SinkError, SinkSegment, SinkState, Sinks, Syncs, Transaction};
 
 pub fn csv() -> Format {
     Format::Csv(CsvDialect::default())
@@ -79,7 +79,9 @@ pub fn write(
         }
         writer.finish()?;
     }
-    prepare([&*transaction])?;
+    let mut syncs = Syncs::default();
+    transaction.prepare(&mut syncs)?;
+    syncs.run()?;
     Ok(transaction.finalize()?.state)
 }
 
