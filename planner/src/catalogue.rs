@@ -179,13 +179,17 @@ pub struct OutputDescription {
     pub columns: Vec<OutputColumn>,
 }
 
+/// What stands, in the path of a problem, before the pointer to what a stage says of its kernel's columns: `kernel:/bind/x`,
+/// `kernel:/gives/due`, `kernel:/drops/0`.
+pub const KERNEL_COLUMNS: &str = "kernel:";
+
 /// Why a question has no good answer. The planner gives it a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// What is wrong, for people.
     pub message: String,
-    /// JSON pointer into the config (`/columns/0`), or a part of a statement
-    /// ([`statement_path`](crate::statement_path)), which the planner maps to the text.
+    /// JSON pointer into the config (`/columns/0`), a part of a statement ([`statement_path`](crate::statement_path)), or what is
+    /// said of a kernel's columns ([`KERNEL_COLUMNS`]), which the planner maps to the text.
     pub config_path: Option<String>,
     /// What to do about it.
     pub help: Option<String>,

@@ -128,7 +128,7 @@ impl Descriptions {
                         let at = problem
                             .config_path
                             .as_deref()
-                            .map(|path| declared.statement_part(texts, path).unwrap_or_else(|| config.place(path)));
+                            .map(|path| declared.code_part(texts, path).unwrap_or_else(|| config.place(path)));
                         let (stage, message, help) = (declared.name.text.clone(), problem.message, problem.help);
                         let place = at.unwrap_or(declared.name.place);
                         let told = match problem.blame {

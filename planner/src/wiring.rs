@@ -106,7 +106,7 @@ fn signatures(
             Ok(signature) => drop(known.insert(code, Rc::new(signature))),
             Err(Problem { message, help, blame, config_path, .. }) => {
                 let code = code.to_string();
-                let part = config_path.and_then(|path| stage.statement_part(texts, &path));
+                let part = config_path.and_then(|path| stage.code_part(texts, &path));
                 problems.at(
                     part.unwrap_or(*place),
                     match blame {

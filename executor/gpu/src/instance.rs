@@ -13,10 +13,11 @@ use flowc_runner::{
 
 use crate::device::DeviceFault;
 use crate::devices::Devices;
-use crate::kind::Known;
+use crate::known::Known;
 use crate::prepared::Prepared;
+use crate::steps::{Block, BlockFault, Failed, Made, Step};
 use crate::table::Table;
-use crate::work::{Block, BlockFault, Failed, Made, Step, Work};
+use crate::work::Work;
 
 /// Bytes of a block, of what kernels read.
 const BLOCK_BYTES: u64 = 16 << 20;
@@ -155,7 +156,7 @@ impl KernelInstance {
         let invocation = Lineage::of(stages).invocation(stages);
         let milliseconds = if let [stage] = stages { stage.limits.timeout_ms } else { None };
         Self {
-            firsts: vec![0; work.steps().len()],
+            firsts: vec![0; work.steps.all.len()],
             work,
             outputs: invocation.outputs,
             outlet,
@@ -171,7 +172,7 @@ impl KernelInstance {
 
     /// Adds rows, and runs them where they are enough.
     fn add(&mut self, mut batch: Batch) -> Result<(), StageError> {
-        while self.work.is_row_wise() && self.rows + batch.rows() > BLOCK_ROWS {
+        while self.work.steps.are_row_wise() && self.rows + batch.rows() > BLOCK_ROWS {
             let room = BLOCK_ROWS - self.rows;
             let rest = batch.slice(room, batch.rows() - room);
             self.keep(batch.slice(0, room));
@@ -179,12 +180,12 @@ impl KernelInstance {
             batch = rest;
         }
         self.keep(batch);
-        if self.work.is_row_wise() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+        if self.work.steps.are_row_wise() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn keep(&mut self, batch: Batch) {
         self.rows += batch.rows();
-        self.bytes += batch.bytes(self.work.reads());
+        self.bytes += batch.bytes(&self.work.steps.reads);
         self.batches.push(batch);
     }
 
@@ -221,7 +222,7 @@ impl KernelInstance {
             let parts: Vec<&dyn Array> = parts.into_iter().map(|part| &**part).collect();
             arrow_select::concat::concat(&parts).map_err(|error| self.error(error.to_string()))
         };
-        let columns = self.work.reads().iter().map(column).collect::<Result<_, _>>()?;
+        let columns = self.work.steps.reads.iter().map(column).collect::<Result<_, _>>()?;
         Ok(Block { columns, rows, firsts: self.firsts.clone() })
     }
 
@@ -255,13 +256,13 @@ impl KernelInstance {
     }
 
     fn error(&self, message: String) -> StageError {
-        StageError::new(&*self.work.steps()[0].stage, StageFault::Contract(message))
+        StageError::new(&*self.work.steps.all[0].stage, StageFault::Contract(message))
     }
 
     /// The failure of a block of so many rows.
     fn failed(&self, Failed { step, fault }: Failed, rows: usize) -> StageError {
         let problem = |message: String| StageFault::Problem { message, config_path: None };
-        let stage = &*self.work.steps()[step].stage;
+        let stage = &*self.work.steps.all[step].stage;
         let name = &self.work.adapter().name;
         let fault = match fault {
             BlockFault::At(row, diagnostic) => {
@@ -295,17 +296,17 @@ impl Instance for KernelInstance {
             self.of_table.push(batch);
             return Ok(());
         }
-        if !self.work.is_row_wise() {
+        if !self.work.steps.are_row_wise() {
             self.keep(batch);
             return Ok(());
         }
-        let reads = self.work.reads().to_vec();
+        let reads = self.work.steps.reads.clone();
         batch.each_piece(&reads, BLOCK_BYTES, &mut |piece| self.add(piece))
     }
 
     /// A kernel over whole segments keeps its rows until the last one has come.
     fn boundary(&mut self) -> Result<(), StageError> {
-        if self.work.is_row_wise() {
+        if self.work.steps.are_row_wise() {
             self.flush()?;
         }
         self.clock.spent = Duration::ZERO;
@@ -317,9 +318,9 @@ impl Instance for KernelInstance {
             return self.flush();
         }
         let batches = std::mem::take(&mut self.of_table);
-        let table = Table::new(&self.work.steps()[0], self.work.adapter(), &batches);
-        let table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
-        self.work.table = Some(table);
+        let wanted = self.work.steps.all[0].wanted_table();
+        let table = wanted.map(|wanted| Table::new(&wanted, self.work.adapter(), &batches)).transpose();
+        self.work.steps.table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_schema::Schema;
 use flowc_code::Evidence;
-use flowc_kernel::{Bound, Kernel, Source, Standard, WrittenOut, problem, standard};
+use flowc_kernel::{Kernel, Source, problem, standard};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::{Code, Isolate, KernelColumns};
@@ -14,52 +14,12 @@ use flowc_runner::{
     ChainRunner, CodeContext, DeviceIdentity, EdgeObserver, Instance, Invocation, Located, Outlet, Runner, StageError,
     StageKind, foreign_code,
 };
-use serde_json::Value;
 
 use crate::adapter::Choice;
 use crate::adapters::{Adapters, Remembered};
 use crate::devices::Devices;
 use crate::instance;
-
-/// The code of a stage.
-pub(crate) enum Known {
-    /// A kernel with what the pipeline says of its columns.
-    Own { kernel: Kernel, columns: KernelColumns },
-    /// A standard stage: its kernel follows from config and columns.
-    Standard(&'static dyn Standard),
-}
-
-/// A kernel for the columns of its inputs.
-pub(crate) struct Fitted {
-    pub(crate) kernel: Kernel,
-    pub(crate) bound: Bound,
-    /// The config as its buffer holds it.
-    pub(crate) config: Vec<u8>,
-    /// Rows without a null that its table has at least.
-    pub(crate) least: usize,
-}
-
-impl Known {
-    /// The kernel for a config and for the columns of its inputs.
-    ///
-    /// # Errors
-    /// All that does not fit.
-    pub(crate) fn fitted(&self, config: &Value, inputs: &[&Schema]) -> Result<Fitted, Problem> {
-        match self {
-            Self::Own { kernel, columns } => {
-                let bound = kernel.bind(inputs, columns).map_err(problem)?;
-                let config = kernel.encode_config(config).map_err(|wrong| wrong.into_problem())?;
-                Ok(Fitted { kernel: kernel.clone(), bound, config, least: 0 })
-            }
-            Self::Standard(stage) => {
-                let WrittenOut { text, columns, least } = stage.written(config, inputs)?;
-                let kernel = Kernel::parse(Source::new(stage.name(), &text)).map_err(problem)?;
-                let bound = kernel.bind(inputs, &columns).map_err(problem)?;
-                Ok(Fitted { kernel, bound, config: Vec::new(), least })
-            }
-        }
-    }
-}
+use crate::known::Known;
 
 /// The kind of stage that is a kernel, and its runner.
 pub struct Kernels {

@@ -12,9 +12,9 @@ use flowc_kernel::{Contents, Items, Part, Pass};
 use flowc_runner::Origin;
 
 use crate::device::{DeviceFault, Filling, Held, Queued};
-use crate::devices::Ready;
+use crate::devices::{Devices, Ready};
+use crate::steps::{Block, BlockFault, Failed, Made, Step, Steps};
 use crate::upload::{self, Unfit};
-use crate::work::{Block, BlockFault, Failed, Made, Step, Work};
 use crate::written::{self, Values};
 
 /// Bytes of what says which piece of a table is at hand.
@@ -22,7 +22,8 @@ const PIECE_BYTES: u64 = 12;
 
 /// A block that goes through kernels.
 pub(crate) struct Passage<'a> {
-    work: &'a Work,
+    steps: &'a Steps,
+    devices: &'a Devices,
     block: &'a Block,
     ready: &'a Ready,
     timeout: Option<Duration>,
@@ -62,9 +63,15 @@ impl From<ArrowError> for BlockFault {
 }
 
 impl<'a> Passage<'a> {
-    pub(crate) fn new(work: &'a Work, block: &'a Block, ready: &'a Ready, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(
+        steps: &'a Steps,
+        devices: &'a Devices,
+        block: &'a Block,
+        ready: &'a Ready,
+        timeout: Option<Duration>,
+    ) -> Self {
         let (held, queued, faults, given) = Default::default();
-        Self { work, block, ready, timeout, held, queued, faults, kept: None, rows: block.rows, given }
+        Self { steps, devices, block, ready, timeout, held, queued, faults, kept: None, rows: block.rows, given }
     }
 
     /// Takes the block through all kernels.
@@ -72,8 +79,8 @@ impl<'a> Passage<'a> {
     /// # Errors
     /// If a kernel is at fault in some row, or the device fails.
     pub(crate) fn through(mut self) -> Result<Made, Failed> {
-        let last = self.work.steps().len() - 1;
-        for (number, step) in self.work.steps()[..last].iter().enumerate() {
+        let last = self.steps.all.len() - 1;
+        for (number, step) in self.steps.all[..last].iter().enumerate() {
             let outputs = self.queue(number).map_err(|fault| fault.in_step(number))?;
             self.settle(number, &outputs).map_err(|fault| fault.in_step(number))?;
             match outputs.get(&Contents::Mask) {
@@ -91,19 +98,19 @@ impl<'a> Passage<'a> {
 
     /// What comes of a block of which no row is left.
     fn nothing(mut self) -> Made {
-        self.given.resize(self.work.steps().len(), 0);
-        let empty = |origin: Origin| new_empty_array(&self.work.data_type(origin, self.block));
+        self.given.resize(self.steps.all.len(), 0);
+        let empty = |origin: Origin| new_empty_array(&self.steps.data_type(origin, self.block));
         Made { columns: self.results().map(empty).collect(), mask: self.kept, given: self.given }
     }
 
     /// The written columns of the output.
     fn results(&self) -> impl Iterator<Item = Origin> + use<'a> {
-        self.work.steps().last().into_iter().flat_map(|step| step.live.iter().copied())
+        self.steps.all.last().into_iter().flat_map(|step| step.live.iter().copied())
     }
 
     /// Queues a kernel over the rows that are left. Gives the buffers that it writes.
     fn queue(&mut self, number: usize) -> Result<HashMap<Contents, Held>, BlockFault> {
-        let step = &self.work.steps()[number];
+        let step = &self.steps.all[number];
         let rows = u32::try_from(self.rows).map_err(|_| BlockFault::Stage("too many rows".to_owned()))?;
         let (mut buffers, mut outputs) = (Vec::new(), HashMap::new());
         for contents in &step.build.buffers {
@@ -128,7 +135,7 @@ impl<'a> Passage<'a> {
         }
         let groups = [rows.div_ceil(step.build.shader.workgroup), 1];
         let piece = step.build.buffers.iter().position(|contents| *contents == Contents::Piece);
-        let pieces = piece.zip(self.work.table.as_ref()).map(|(binding, table)| (binding, table.pieces()));
+        let pieces = piece.zip(self.steps.table.as_ref()).map(|(binding, table)| (binding, table.pieces()));
         let Some((binding, pieces)) = pieces else {
             self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
             return Ok(outputs);
@@ -142,13 +149,13 @@ impl<'a> Passage<'a> {
 
     /// A part of the table, which stays on the device.
     fn of_table(&self, contents: &Contents) -> Result<Held, BlockFault> {
-        let content = self.work.table.as_ref().and_then(|table| table.content(contents));
+        let content = self.steps.table.as_ref().and_then(|table| table.content(contents));
         let content = content.ok_or_else(|| BlockFault::Stage("the table was not handed over".to_owned()))?;
-        Ok(self.work.devices().resident(self.ready, &content.digest, &content.bytes)?)
+        Ok(self.devices.resident(self.ready, &content.digest, &content.bytes)?)
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
-        self.work.devices().traffic.fill(&*self.ready.device, filling)
+        self.devices.traffic.fill(&*self.ready.device, filling)
     }
 
     /// A part of a column that a kernel reads.
@@ -172,7 +179,7 @@ impl<'a> Passage<'a> {
 
     /// A column of the input, with the rows that are left.
     fn host(&self, column: usize) -> Result<ArrayRef, ArrowError> {
-        let array = self.work.input(self.block, column);
+        let array = self.steps.input(self.block, column);
         match &self.kept {
             Some(kept) => arrow_select::filter::filter(array, &BooleanArray::new(kept.clone(), None)),
             None => Ok(array.clone()),
@@ -198,7 +205,7 @@ impl<'a> Passage<'a> {
     /// The bitmap of a column that a kernel reads, if it has nulls.
     fn validity(&mut self, step: &Step, column: usize) -> Result<Option<Held>, BlockFault> {
         match step.origin(column) {
-            Origin::Input(of) if self.work.input(self.block, of).null_count() == 0 => Ok(None),
+            Origin::Input(of) if self.steps.input(self.block, of).null_count() == 0 => Ok(None),
             Origin::Input(_) => self.input(step, column, Part::Validity).map(Some),
             written => Ok(self.held.get(&(written, Part::Validity)).cloned()),
         }
@@ -206,7 +213,7 @@ impl<'a> Passage<'a> {
 
     /// Brings what a kernel wrote into the form in which others read it: validity as a bitmap, zero under nulls, one NaN, packed booleans.
     fn settle(&mut self, number: usize, outputs: &HashMap<Contents, Held>) -> Result<(), BlockFault> {
-        let step = &self.work.steps()[number];
+        let step = &self.steps.all[number];
         for (output, of) in step.bound.written.iter().enumerate() {
             let origin = Origin::Written { step: number, column: output };
             if !step.live.contains(&origin) {
@@ -281,7 +288,7 @@ impl<'a> Passage<'a> {
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let mut buffers: Vec<Held> = buffers.iter().map(|held| (*held).clone()).collect();
         buffers.push(self.fill(&Filling::Bytes(&bytes))?);
-        let program = &self.ready.programs[self.work.steps().len() + place];
+        let program = &self.ready.programs[self.steps.all.len() + place];
         self.queued.push(program.queue(&buffers, Pass::groups(items))?);
         Ok(())
     }
@@ -309,20 +316,20 @@ impl<'a> Passage<'a> {
     /// Runs what is queued, and reads buffers.
     fn run(&mut self, buffers: &[Held]) -> Result<Vec<Vec<u8>>, DeviceFault> {
         let queued = std::mem::take(&mut self.queued);
-        self.work.devices().traffic.run(&*self.ready.device, queued, buffers, self.timeout)
+        self.devices.traffic.run(&*self.ready.device, queued, buffers, self.timeout)
     }
 
     /// Fails if a row is at fault.
     fn check(&self, step: usize, faults: &[u8]) -> Result<(), Failed> {
         let words: Vec<u32> = faults.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        let Some((row, site)) = self.work.steps()[step].build.fault(&words) else { return Ok(()) };
+        let Some((row, site)) = self.steps.all[step].build.fault(&words) else { return Ok(()) };
         let row = self.block.firsts[step] + u64::from(row);
         Err(BlockFault::At(row, site.diagnostic(row + 1)).in_step(step))
     }
 
     /// Moves the rows together that are kept, of all columns that are needed later. Texts are sent again where they are read.
     fn compact(&mut self, number: usize, bits: &Held, mask: &BooleanBuffer) -> Result<(), BlockFault> {
-        let live: HashSet<Origin> = self.work.steps()[number].live.iter().copied().collect();
+        let live: HashSet<Origin> = self.steps.all[number].live.iter().copied().collect();
         let is_moved =
             |(origin, part): &(Origin, Part)| live.contains(origin) && matches!(part, Part::Values | Part::Validity);
         self.held.retain(|held, _| is_moved(held));
@@ -332,7 +339,7 @@ impl<'a> Passage<'a> {
         }
         let before = self.fill(&Filling::Bytes(&before_words(mask)))?;
         for ((origin, part), held) in std::mem::take(&mut self.held) {
-            let data_type = self.work.data_type(origin, self.block);
+            let data_type = self.steps.data_type(origin, self.block);
             let values = match part {
                 Part::Validity => Values { item: &DataType::Boolean, count: 1 },
                 _ => Values::of(&data_type),
@@ -365,8 +372,8 @@ impl<'a> Passage<'a> {
 
     /// Reads back what the last kernel wrote, and what earlier ones wrote for the output.
     fn end(mut self, outputs: HashMap<Contents, Held>) -> Result<Made, Failed> {
-        let last = self.work.steps().len() - 1;
-        let step = &self.work.steps()[last];
+        let last = self.steps.all.len() - 1;
+        let step = &self.steps.all[last];
         let mut wanted: Vec<(Wanted, Held)> =
             self.faults.drain(..).map(|(step, held)| (Wanted::Faults(step), held)).collect();
         wanted.extend(outputs.into_iter().map(|(contents, held)| (Wanted::Raw(contents), held)));
@@ -390,7 +397,7 @@ impl<'a> Passage<'a> {
     }
 
     fn assembled(mut self, read: &HashMap<Wanted, Vec<u8>>) -> Result<Made, BlockFault> {
-        let last = self.work.steps().len() - 1;
+        let last = self.steps.all.len() - 1;
         let columns = self.results().map(|origin| match origin {
             Origin::Written { step, column } if step == last => self.raw(column, read),
             origin => self.intermediate(origin, read),
@@ -410,7 +417,7 @@ impl<'a> Passage<'a> {
 
     /// A column that the last kernel wrote.
     fn raw(&self, output: usize, read: &HashMap<Wanted, Vec<u8>>) -> Result<ArrayRef, BlockFault> {
-        let step = &self.work.steps()[self.work.steps().len() - 1];
+        let step = &self.steps.all[self.steps.all.len() - 1];
         let of = &step.bound.written[output];
         let part = |part: Part| read.get(&Wanted::Raw(Contents::Output { output, part }));
         let mut nulls = part(Part::Validity).map(|words| NullBuffer::new(written::flags(words, self.rows)));
@@ -432,7 +439,7 @@ impl<'a> Passage<'a> {
     /// A column that an earlier kernel wrote.
     fn intermediate(&self, origin: Origin, read: &HashMap<Wanted, Vec<u8>>) -> Result<ArrayRef, BlockFault> {
         let values = read.get(&Wanted::Held(origin, Part::Values)).map_or(&[][..], Vec::as_slice);
-        let data_type = self.work.data_type(origin, self.block);
+        let data_type = self.steps.data_type(origin, self.block);
         Ok(written::settled(&data_type, values, self.rows, self.nulls(origin, read))?)
     }
 
@@ -458,7 +465,7 @@ fn before_words(mask: &BooleanBuffer) -> Vec<u8> {
         before += mask.slice(start, 32.min(mask.len() - start)).count_set_bits() as u32;
         count
     });
-    counts.collect::<Vec<_>>().iter().flat_map(|count| count.to_le_bytes()).collect()
+    counts.flat_map(u32::to_le_bytes).collect()
 }
 
 /// The rows of `kept` that a mask over these keeps.

@@ -9,7 +9,7 @@ use flowc_planner::quantity::size;
 use flowc_runner::Invocation;
 
 use crate::adapter::{Adapter, Sort};
-use crate::kind::{Fitted, Known};
+use crate::known::{Fitted, Known};
 use crate::written::Values;
 
 /// Iterations of an invocation where the driver has no limit of its own.

@@ -11,13 +11,22 @@ use flowc_runner::Batch;
 
 use crate::adapter::Adapter;
 use crate::upload::{self, Unfit};
-use crate::work::Step;
 
 /// A table as a kernel's buffers hold it.
 pub(crate) struct Table {
     rows: u32,
     piece: Option<u32>,
     parts: HashMap<Contents, Content>,
+}
+
+/// What a kernel wants of its table.
+pub(crate) struct Wanted<'a> {
+    pub(crate) of: &'a flowc_kernel::Table,
+    /// The names of the columns that are read.
+    pub(crate) names: &'a [String],
+    /// Rows without a null that there are at least.
+    pub(crate) least: usize,
+    pub(crate) buffers: &'a [Contents],
 }
 
 /// What a buffer begins with.
@@ -27,31 +36,31 @@ pub(crate) struct Content {
 }
 
 impl Table {
-    /// The table of a step.
+    /// The table of a kernel.
     ///
     /// # Errors
     /// In words, if the kernel can't be given it.
-    pub(crate) fn new(step: &Step, adapter: &Adapter, batches: &[Batch]) -> Result<Self, String> {
-        let of = step.bound.table.as_ref().ok_or("the kernel has no table")?;
+    pub(crate) fn new(wanted: &Wanted<'_>, adapter: &Adapter, batches: &[Batch]) -> Result<Self, String> {
+        let Wanted { of, names, .. } = wanted;
         let rows: usize = batches.iter().map(Batch::rows).sum();
         let columns: Vec<ArrayRef> = match rows {
             0 => Vec::new(),
             _ => of.reads.iter().map(|column| whole(batches, *column)).collect::<Result<_, _>>()?,
         };
-        step.check_least(rows, &columns)?;
+        wanted.check_least(rows, &columns)?;
         let mut parts = HashMap::new();
-        for contents in &step.build.buffers {
+        for contents in wanted.buffers {
             let Contents::Table { column, part } = contents else { continue };
             let place = of.reads.binary_search(column).map_err(|_| "a column of the table was not handed over")?;
             let bytes = match columns.get(place) {
-                Some(array) => upload::part(array, *part).map_err(|unfit| told(&unfit, &step.of_table[place]))?,
+                Some(array) => upload::part(array, *part).map_err(|unfit| told(&unfit, &names[place]))?,
                 None => Buffer::from_vec(vec![0u32]),
             };
             if bytes.len() as u64 > adapter.limits.binding {
                 let ([has, most], name) = ([bytes.len() as u64, adapter.limits.binding].map(size), &adapter.name);
                 return Err(format!(
                     "column `{}` of the table has {has} in {rows} rows, and `{name}` takes {most}",
-                    step.of_table[place]
+                    names[place]
                 ));
             }
             let digest = *blake3::hash(&bytes).as_bytes();
@@ -100,7 +109,7 @@ fn told(unfit: &Unfit, name: &str) -> String {
     }
 }
 
-impl Step {
+impl Wanted<'_> {
     /// Checks that a table has as many rows as the kernel needs.
     fn check_least(&self, rows: usize, columns: &[ArrayRef]) -> Result<(), String> {
         let nulls = columns.iter().fold(None, |nulls, column| NullBuffer::union(nulls.as_ref(), column.nulls()));
@@ -108,7 +117,7 @@ impl Step {
         if left >= self.least {
             return Ok(());
         }
-        let (names, least) = (self.of_table.join("`, `"), self.least);
+        let (names, least) = (self.names.join("`, `"), self.least);
         Err(format!("the table has {left} rows with a `{names}`, and {least} are asked for"))
     }
 }

@@ -3,12 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::{Array, ArrayRef};
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use arrow_schema::{ArrowError, DataType};
-use flowc_kernel::{Bound, Build, Contents, Diagnostic, Numeric, Part, Pass, Shader};
+use flowc_kernel::{Contents, Numeric, Pass, Shader};
 use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::Class;
 use flowc_planner::quantity::size;
 use flowc_runner::Origin;
 
@@ -16,7 +12,7 @@ use crate::adapter::Adapter;
 use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::passage::Passage;
-use crate::table::Table;
+use crate::steps::{Block, BlockFault, Failed, Made, Step, Steps};
 use crate::written;
 
 /// How often a block is tried on another device where one is lost.
@@ -26,116 +22,31 @@ const TRIES: usize = 3;
 pub(crate) struct Work {
     devices: Arc<Devices>,
     adapter: Adapter,
-    steps: Vec<Step>,
-    /// The columns of the input that blocks hold.
-    reads: Vec<usize>,
-    /// The table of the first one, once it is there.
-    pub(crate) table: Option<Table>,
+    pub(crate) steps: Steps,
     /// What tells these kernels from others.
     key: [u8; 32],
     /// The modules of the steps; of several, the passes between them, too.
     shaders: Vec<([u8; 32], Arc<Shader>)>,
 }
 
-/// A kernel among others.
-pub(crate) struct Step {
-    pub(crate) stage: Arc<str>,
-    pub(crate) bound: Bound,
-    /// The columns that it reads, in the order of [`Bound::reads`]: their names, and where they come from.
-    pub(crate) names: Vec<String>,
-    pub(crate) reads: Vec<Origin>,
-    /// The names of the columns of the table that it reads.
-    pub(crate) of_table: Vec<String>,
-    /// Rows without a null that the table has at least.
-    pub(crate) least: usize,
-    /// The columns that something after it needs.
-    pub(crate) live: Vec<Origin>,
-    pub(crate) build: Build,
-    /// What tells the build from others.
-    pub(crate) key: [u8; 32],
-    pub(crate) config: Vec<u8>,
-}
-
-/// Rows for kernels.
-#[derive(Clone)]
-pub(crate) struct Block {
-    /// The columns of the input that are read, in the order of [`Work::reads`].
-    pub(crate) columns: Vec<ArrayRef>,
-    pub(crate) rows: usize,
-    /// Of each step, the number of its first row, for messages.
-    pub(crate) firsts: Vec<u64>,
-}
-
-/// What comes of a block.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Made {
-    /// The columns that were written and that the output has, with the rows that are kept.
-    pub(crate) columns: Vec<ArrayRef>,
-    /// Which rows of the block are kept, where a kernel picks some.
-    pub(crate) mask: Option<BooleanBuffer>,
-    /// Rows that each step gave.
-    pub(crate) given: Vec<u64>,
-}
-
-/// Nothing was made of a block, because of a step.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) step: usize,
-    pub(crate) fault: BlockFault,
-}
-
-/// Why nothing was made of a block.
-#[derive(Debug)]
-pub(crate) enum BlockFault {
-    /// The kernel or its data.
-    At(u64, Diagnostic),
-    /// The same, in words.
-    Stage(String),
-    /// The device.
-    Device(DeviceFault),
-}
-
-impl BlockFault {
-    pub(crate) fn in_step(self, step: usize) -> Failed {
-        Failed { step, fault: self }
-    }
-}
-
 impl Work {
-    pub(crate) fn new(devices: Arc<Devices>, adapter: Adapter, steps: Vec<Step>, reads: Vec<usize>) -> Self {
+    pub(crate) fn new(devices: Arc<Devices>, adapter: Adapter, all: Vec<Step>, reads: Vec<usize>) -> Self {
         let mut hasher = KeyHasher::new("kernels");
-        for step in &steps {
+        for step in &all {
             hasher.digest(&step.key);
         }
-        let mut shaders: Vec<_> = steps.iter().map(|step| (step.key, Arc::clone(&step.build.shader))).collect();
-        if steps.len() > 1 {
-            shaders.extend(
-                Pass::ALL.map(|pass| (KeyHasher::new("kernel pass").number(pass as u64).finish(), pass.shader())),
-            );
+        let mut shaders: Vec<_> = all.iter().map(|step| (step.key, Arc::clone(&step.build.shader))).collect();
+        if all.len() > 1 {
+            shaders.extend(Pass::ALL.map(|pass| {
+                let key = KeyHasher::new("kernel pass").number(pass as u64).finish();
+                (key, pass.shader())
+            }));
         }
-        Self { devices, adapter, table: None, key: hasher.finish(), steps, reads, shaders }
+        Self { devices, adapter, key: hasher.finish(), steps: Steps { all, reads, table: None }, shaders }
     }
 
     pub(crate) fn adapter(&self) -> &Adapter {
         &self.adapter
-    }
-
-    pub(crate) fn devices(&self) -> &Devices {
-        &self.devices
-    }
-
-    pub(crate) fn steps(&self) -> &[Step] {
-        &self.steps
-    }
-
-    /// The columns of the input that blocks hold.
-    pub(crate) fn reads(&self) -> &[usize] {
-        &self.reads
-    }
-
-    /// Whether rows depend on themselves alone. Those of several kernels do.
-    pub(crate) fn is_row_wise(&self) -> bool {
-        self.steps.iter().all(|step| step.bound.class == Class::RowWise)
     }
 
     /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
@@ -144,7 +55,7 @@ impl Work {
     /// If a kernel is at fault in some row, or the device fails.
     pub(crate) fn run(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
         let made = self.made(block, timeout)?;
-        let on_device = self.steps.iter().rposition(|step| matches!(step.bound.numeric, Numeric::Device { .. }));
+        let on_device = self.steps.all.iter().rposition(|step| matches!(step.bound.numeric, Numeric::Device { .. }));
         if let Some(step) = on_device
             && !self.devices.is_compared(&self.key)
         {
@@ -162,20 +73,20 @@ impl Work {
     }
 
     fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        if !self.is_row_wise() || block.rows < 2 {
+        if !self.steps.are_row_wise() || block.rows < 2 {
             return self.made(block, timeout);
         }
         let (first, mut second) = block.halves();
         let made = self.made(&first, timeout)?;
         second.advance(&first, &made);
         let rest = self.made(&second, timeout)?;
-        made.followed_by(&rest).map_err(|error| BlockFault::Stage(error.to_string()).in_step(self.steps.len() - 1))
+        made.followed_by(&rest).map_err(|error| BlockFault::Stage(error.to_string()).in_step(self.steps.all.len() - 1))
     }
 
     /// What kernels make of a block. One that does not fit is halved, as far as rows can be.
     fn made(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        let can_halve = self.is_row_wise() && block.rows > 1;
-        let misfit = (0..self.steps.len()).find_map(|step| Some((step, self.does_not_fit(step, block)?)));
+        let can_halve = self.steps.are_row_wise() && block.rows > 1;
+        let misfit = (0..self.steps.all.len()).find_map(|step| Some((step, self.does_not_fit(step, block)?)));
         let outcome = match misfit {
             Some(_) if can_halve => return self.made_in_halves(block, timeout),
             Some((step, what)) => return Err(BlockFault::Stage(what).in_step(step)),
@@ -204,10 +115,10 @@ impl Work {
     fn once(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
         let ready = self.devices.ready(&self.shaders).map_err(|(number, fault)| {
             // A pass is needed after a step, whichever that is.
-            BlockFault::Device(fault).in_step(if number < self.steps.len() { number } else { 0 })
+            BlockFault::Device(fault).in_step(if number < self.steps.all.len() { number } else { 0 })
         })?;
         let _admitted = self.devices.admit(self.bytes(block));
-        let outcome = Passage::new(self, block, &ready, timeout).through();
+        let outcome = Passage::new(&self.steps, &self.devices, block, &ready, timeout).through();
         if let Err(Failed { fault: BlockFault::Device(DeviceFault::Lost(_) | DeviceFault::Timeout), .. }) = outcome {
             self.devices.lose(ready.number);
         }
@@ -218,26 +129,12 @@ impl Work {
     fn bytes(&self, block: &Block) -> u64 {
         let read: u64 = block.columns.iter().map(|column| flowc_runner::row_bytes(&**column)).sum();
         let written = |step: &Step| step.outputs().map(|contents| step.row_bytes(contents)).sum::<u64>();
-        read + 2 * block.rows as u64 * self.steps.iter().map(written).sum::<u64>()
-    }
-
-    /// The type of a column.
-    pub(crate) fn data_type(&self, origin: Origin, block: &Block) -> DataType {
-        match origin {
-            Origin::Input(column) => self.input(block, column).data_type().clone(),
-            Origin::Written { step, column } => self.steps[step].bound.written[column].field.data_type().clone(),
-        }
-    }
-
-    /// A column of a block, by its number in the input.
-    pub(crate) fn input<'a>(&self, block: &'a Block, column: usize) -> &'a ArrayRef {
-        let place = self.reads.binary_search(&column).expect("a block has what is read");
-        &block.columns[place]
+        read + 2 * block.rows as u64 * self.steps.all.iter().map(written).sum::<u64>()
     }
 
     /// What of a block the adapter can't take for a step, in words.
     fn does_not_fit(&self, step: usize, block: &Block) -> Option<String> {
-        let step = &self.steps[step];
+        let step = &self.steps.all[step];
         let (limits, workgroup) = (self.adapter.limits, step.build.shader.workgroup);
         if block.rows > limits.groups as usize * workgroup as usize {
             return Some(format!(
@@ -247,8 +144,8 @@ impl Work {
         }
         let bytes = |contents: Contents| match contents {
             Contents::Input { column, .. } => match step.origin(column) {
-                Origin::Input(column) => flowc_runner::row_bytes(&**self.input(block, column)),
-                written => block.rows as u64 * written::row_bytes(&self.data_type(written, block)),
+                Origin::Input(column) => flowc_runner::row_bytes(&**self.steps.input(block, column)),
+                written => block.rows as u64 * written::row_bytes(&self.steps.data_type(written, block)),
             },
             Contents::Output { .. } | Contents::Mask => block.rows as u64 * step.row_bytes(contents),
             _ => 0,
@@ -264,80 +161,6 @@ impl Work {
         // What is written is read back as one.
         let written: u64 = step.outputs().map(bytes).sum();
         (written > limits.buffer / 2).then(|| too_large("what is written".to_owned(), written, limits.buffer / 2))
-    }
-}
-
-impl Step {
-    /// Where a column comes from that it reads, by its number in its input.
-    pub(crate) fn origin(&self, column: usize) -> Origin {
-        self.reads[self.place(column)]
-    }
-
-    /// The name of a column that it reads.
-    pub(crate) fn name(&self, column: usize) -> &str {
-        &self.names[self.place(column)]
-    }
-
-    fn place(&self, column: usize) -> usize {
-        self.bound.reads.binary_search(&column).expect("a kernel reads what it is bound to")
-    }
-
-    fn described(&self, contents: Contents) -> String {
-        match contents {
-            Contents::Input { column, .. } => format!("column `{}`", self.name(column)),
-            Contents::Output { output, .. } => format!("column `{}`", self.bound.written[output].field.name()),
-            _ => "the mask".to_owned(),
-        }
-    }
-
-    /// Bytes that a row has in a buffer that is written.
-    pub(crate) fn row_bytes(&self, contents: Contents) -> u64 {
-        match contents {
-            Contents::Output { output, part: Part::Values } => {
-                written::row_bytes(self.bound.written[output].field.data_type())
-            }
-            _ => 4,
-        }
-    }
-
-    /// The buffers that are written, but for faults.
-    fn outputs(&self) -> impl Iterator<Item = Contents> + '_ {
-        let is_output = |contents: &Contents| matches!(contents, Contents::Output { .. } | Contents::Mask);
-        self.build.buffers.iter().copied().filter(is_output)
-    }
-}
-
-impl Made {
-    /// With what comes of the rows after these.
-    fn followed_by(&self, rest: &Self) -> Result<Self, ArrowError> {
-        let columns = self.columns.iter().zip(&rest.columns);
-        let columns = columns.map(|(one, other)| arrow_select::concat::concat(&[one, other]));
-        let masks = self.mask.as_ref().zip(rest.mask.as_ref()).map(|(one, other)| {
-            let mut mask = BooleanBufferBuilder::new(one.len() + other.len());
-            mask.append_buffer(one);
-            mask.append_buffer(other);
-            mask.finish()
-        });
-        let given = self.given.iter().zip(&rest.given).map(|(one, other)| one + other);
-        Ok(Self { columns: columns.collect::<Result<_, _>>()?, mask: masks, given: given.collect() })
-    }
-}
-
-impl Block {
-    fn halves(&self) -> (Self, Self) {
-        let half = self.rows / 2;
-        let part = |start: usize, rows: usize| Self {
-            columns: self.columns.iter().map(|column| column.slice(start, rows)).collect(),
-            rows,
-            firsts: self.firsts.clone(),
-        };
-        (part(0, half), part(half, self.rows - half))
-    }
-
-    /// Counts the rows before it.
-    fn advance(&mut self, before: &Self, made: &Made) {
-        let given = std::iter::once(before.rows as u64).chain(made.given.iter().copied());
-        self.firsts.iter_mut().zip(given).for_each(|(first, given)| *first += given);
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
-use flowc_planner::catalogue::Problem;
+use flowc_planner::catalogue::{KERNEL_COLUMNS, Problem};
 use naga::Span;
 
 /// The text of a kernel, under the path by which its author knows it.
@@ -116,14 +116,17 @@ impl Diagnostic {
         Self { excerpt: source.excerpt(span, label).map(Box::new), ..self }
     }
 
-    /// As the planner takes it: the place in the text becomes part of the message, the setting a path into the config.
+    /// As the planner takes it: the place in the text becomes part of the message, the setting a path.
     pub fn into_problem(self) -> Problem {
         let mut message = self.message;
         if let Some(excerpt) = &self.excerpt {
             // Writing to a text does not fail.
             let _ = write!(message, "\n{excerpt}");
         }
-        let config_path = self.setting.and_then(|pointer| pointer.strip_prefix("/config").map(str::to_owned));
+        let config_path = self.setting.map(|pointer| match pointer.strip_prefix("/config") {
+            Some(of_config) => of_config.to_owned(),
+            None => format!("{KERNEL_COLUMNS}{pointer}"),
+        });
         Problem { message, help: self.help, config_path, ..Problem::default() }
     }
 }
@@ -178,6 +181,7 @@ mod tests {
     fn a_config_fault_keeps_its_path() {
         let of_config = Diagnostic::new("too large").in_setting("/config/rate").into_problem();
         assert_eq!(of_config.config_path.as_deref(), Some("/rate"));
-        assert_eq!(Diagnostic::new("unknown").in_setting("/drops/0").into_problem().config_path, None);
+        let of_columns = Diagnostic::new("unknown").in_setting("/drops/0").into_problem();
+        assert_eq!(of_columns.config_path.unwrap(), "kernel:/drops/0");
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::form::{self, Children, Form, Takes};
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
+use crate::place::Place;
 use crate::plan::{Code, KernelColumns};
 use crate::read::types;
-use crate::syntax::{Arg, Node};
+use crate::syntax::{Arg, Node, Value};
 
 /// The nodes that may be repeated.
 pub(super) const MANY: [&str; 2] = ["bind", "gives"];
@@ -27,6 +28,18 @@ pub(super) fn add_columns(node: &Node, stage: &str, code: &mut Code, problems: &
         return;
     };
     *columns = KernelColumns { bind: bind(node, problems), gives: gives(node, problems), drops: drops(node, problems) };
+}
+
+/// Where a stage says what of its kernel's columns, by the pointers of problems.
+pub(super) fn places(node: &Node) -> BTreeMap<String, Place> {
+    let named = MANY.into_iter().flat_map(|kind| node.all(kind).map(move |child| (kind, child)));
+    let named = named.filter_map(|(kind, child)| {
+        let Value::String(name) = &child.args.first()?.value else { return None };
+        Some((format!("/{kind}/{name}"), child.place))
+    });
+    let drops = node.child(DROPS).into_iter().flat_map(|child| child.args.iter().enumerate());
+    let drops = drops.map(|(at, arg)| (format!("/{DROPS}/{at}"), arg.place));
+    named.chain(drops).collect()
 }
 
 fn bind(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {

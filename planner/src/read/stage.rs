@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
+use crate::catalogue::KERNEL_COLUMNS;
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
 use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, OnFailure, SecretSource, Serialization};
@@ -42,6 +43,8 @@ pub(crate) struct StageDecl {
     pub(crate) code: Option<(Code, Place)>,
     /// Where its statement is, if it has one.
     pub(crate) statement: Option<Place>,
+    /// Where it says what of its kernel's columns, by the pointers of problems.
+    pub(crate) kernel_columns: BTreeMap<String, Place>,
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
@@ -94,6 +97,7 @@ impl StageDecl {
         if let Some((code, _)) = &mut code {
             kernel::add_columns(&node, label, code, problems);
         }
+        let kernel_columns = kernel::places(&node);
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
         check_isolation(&node, label, runs, limits.isolate, problems);
@@ -105,12 +109,26 @@ impl StageDecl {
             let at = children.iter().position(|child| child.name == "config")?;
             Some(children.swap_remove(at))
         });
-        let name = name?;
-        Some(Self { name, inputs, code, statement, config, limits, isolation, serialization, secrets, asserts: None })
+        Some(Self {
+            name: name?,
+            inputs,
+            code,
+            statement,
+            kernel_columns,
+            config,
+            limits,
+            isolation,
+            serialization,
+            secrets,
+            asserts: None,
+        })
     }
 
-    /// The part of the stage's statement that a problem names by this path.
-    pub(crate) fn statement_part(&self, texts: &Texts, path: &str) -> Option<Place> {
+    /// What of the stage's code a problem names by this path: a part of its statement, or what is said of its kernel's columns.
+    pub(crate) fn code_part(&self, texts: &Texts, path: &str) -> Option<Place> {
+        if let Some(pointer) = path.strip_prefix(KERNEL_COLUMNS) {
+            return self.kernel_columns.get(pointer).copied();
+        }
         let (Some((Code::Sql { statement, .. }, _)), Some(whole)) = (&self.code, self.statement) else { return None };
         Some(texts.part(whole, statement, statement::part(path)?))
     }
