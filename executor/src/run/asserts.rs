@@ -1,16 +1,18 @@
 //! Asserts: whether stages have rows each of which breaks a rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
 use arrow_array::RecordBatch;
 use flowc_demand::Selection;
 use flowc_planner::plan::{OnFailure, StreamId};
 use flowc_planner::quantity::count;
+use flowc_platform::lock;
 
 use crate::intake::notices::Notice;
 use crate::outputs::Outputs;
-use crate::run::checked::Checked;
 use crate::run::context::Run;
+use crate::run::tally::Checked;
 use crate::{AssertReport, Error};
 
 /// Rows that a message shows.
@@ -60,23 +62,37 @@ impl Run<'_> {
 }
 
 /// Which sinks may appear.
-pub(crate) struct Guards(BTreeMap<usize, Vec<usize>>);
+pub(crate) struct Guards {
+    /// Per sink, the asserts that must have no rows.
+    of: BTreeMap<usize, Vec<usize>>,
+    /// The sinks that an assert has kept from appearing.
+    held: Mutex<BTreeSet<usize>>,
+}
 
 impl Guards {
     /// Those of a selection.
     pub(crate) fn new(run: &Run<'_>, selection: &Selection) -> Self {
-        Self(selection.guards(run.plan()))
+        Self { of: selection.guards(run.plan()), held: Mutex::default() }
     }
 
     /// The asserts that have to be checked before a sink is written.
     pub(crate) fn of(&self, sink: usize) -> &[usize] {
-        self.0.get(&sink).map_or(&[], Vec::as_slice)
+        self.of.get(&sink).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether an assert keeps a sink from appearing.
+    /// Whether an assert keeps a sink from appearing. It is noted if so.
     pub(crate) fn hold(&self, run: &Run<'_>, sink: usize) -> bool {
         let counted = run.underway.tally.lock();
-        self.of(sink).iter().any(|stage| counted.asserts.get(stage).is_some_and(Checked::fails))
+        let is_held = self.of(sink).iter().any(|stage| counted.asserts.get(stage).is_some_and(Checked::fails));
+        if is_held {
+            lock(&self.held).insert(sink);
+        }
+        is_held
+    }
+
+    /// The sinks that asserts have kept from appearing.
+    pub(crate) fn held(&self) -> BTreeSet<usize> {
+        lock(&self.held).clone()
     }
 }
 

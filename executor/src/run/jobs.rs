@@ -125,8 +125,6 @@ pub(crate) struct Jobs<'r> {
     scanned: OnceLock<Arc<Scanned<'r>>>,
     /// The sinks that write files, each with its job.
     sinks: Mutex<Vec<(usize, JobId)>>,
-    /// The sinks that an assert keeps from appearing.
-    held: Mutex<Vec<usize>>,
 }
 
 /// What became of the jobs of a run.
@@ -162,7 +160,6 @@ impl<'r> Jobs<'r> {
             delivery,
             scanned: OnceLock::new(),
             sinks: Mutex::default(),
-            held: Mutex::default(),
         }
     }
 
@@ -176,7 +173,7 @@ impl<'r> Jobs<'r> {
         let failed: BTreeSet<JobId> = failures.iter().map(|(job, _)| *job).collect();
         let is_left = |(_, job): &&(usize, JobId)| !scheduler.is_done(*job) && !failed.contains(job);
         let left = sinks.iter().filter(is_left).map(|(sink, _)| *sink);
-        let held = self.held.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let held = self.scanned.get().map(|scanned| scanned.guards.held()).unwrap_or_default();
         let left: BTreeSet<usize> = left.chain(held).collect();
         let left = left.into_iter().collect();
         let failures = failures.into_iter().map(|(_, error)| error).collect();
@@ -252,10 +249,7 @@ impl<'r> Jobs<'r> {
             Job::Pass(demanded, pass) => self.pass(demanded, pass),
             Job::Task(demanded, task) => lock(&demanded.failed).remove(task).map_or(Ok(()), Err),
             Job::Assert(scanned, stage) => self.run.check_assert(*stage, &scanned.world.outputs()),
-            Job::Sink(scanned, sink) if scanned.guards.hold(self.run, *sink) => {
-                lock(&self.held).push(*sink);
-                Ok(())
-            }
+            Job::Sink(scanned, sink) if scanned.guards.hold(self.run, *sink) => Ok(()),
             Job::Sink(scanned, sink) => self.delivery.prepare(*sink, &scanned.world.outputs()),
         }
     }

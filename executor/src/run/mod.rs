@@ -3,7 +3,6 @@
 //! May use every other room.
 
 pub(crate) mod asserts;
-mod checked;
 pub(crate) mod context;
 mod delivery;
 mod execution;

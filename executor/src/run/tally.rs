@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard};
 
 use flowc_demand::{Task, Work};
 use flowc_planner::key::RowsKey;
+use flowc_planner::plan::OnFailure;
 use flowc_platform::lock;
 
 use crate::chain::Ran;
-use crate::run::checked::Checked;
-use crate::{OutputReport, Reason};
+use crate::{AssertReport, OutputReport, Reason};
 
 /// Whether a stage was called for a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,22 @@ pub(crate) enum Called {
     No,
     /// For another task of the same pass, which counts it.
     WithAnother,
+}
+
+/// What was found of an assert.
+#[derive(Clone)]
+pub(crate) struct Checked {
+    /// What the run tells of it.
+    pub report: AssertReport,
+    /// The rows in words, if there are some.
+    pub broken: Option<String>,
+}
+
+impl Checked {
+    /// Whether it keeps the run from going well.
+    pub(crate) fn fails(&self) -> bool {
+        self.broken.is_some() && self.report.on_failure == OnFailure::Fail
+    }
 }
 
 /// What stages did in a run, counted by all threads.
