@@ -429,7 +429,7 @@ pub(crate) struct DoctorArgs {
 /// `flowc precompile`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  flowc precompile         after `cargo install`, once: no run compiles them again
+  flowc precompile         after `cargo install`, once
   flowc precompile code    for a package: its `lib/flowc`, beside `bin/flowc`
 
 The code runs on every processor of x86-64-v3 (since 2013) if this one is such,
