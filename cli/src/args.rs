@@ -432,12 +432,13 @@ pub(crate) struct DoctorArgs {
 /// `flowc precompile`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  flowc precompile         after `cargo install`, once: no run compiles them again
+  flowc precompile         after `cargo install`, once
   flowc precompile code    for a package: its `lib/flowc`, beside `bin/flowc`
 
-The code runs on all processors of x86-64-v3 (since 2013) if this is one, else on
-processors like this one. On others, and with another version of flowc, stages are
-compiled when they are first used. `cargo xtask install` and wheels bring this code.")]
+The code runs on every processor of x86-64-v3 (since 2013) if this one is such,
+else on processors like this one. On others, and with another version of flowc,
+stages are compiled when they are first used. `cargo xtask install` and wheels
+bring this code.")]
 pub(crate) struct PrecompileArgs {
     /// The folder that the code is put into [default: `../lib/flowc` beside this program, where runs find it]
     #[arg(value_name = "DIR")]
