@@ -128,7 +128,7 @@ fn own(
     let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8".to_owned()))?;
     let digest = digest(&text, columns);
     let kernel = Kernel::parse(Source::new(path, &text)).map_err(problem)?;
-    Ok((digest, Known::Own { kernel, columns: columns.clone() }, evidence))
+    Ok((digest, Known::Own { kernel: Box::new(kernel), columns: columns.clone() }, evidence))
 }
 
 /// What a kernel is told from others by: its text, and how its names are matched to columns.

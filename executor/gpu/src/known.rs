@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The code of a stage.
 pub(crate) enum Known {
     /// A kernel with what the pipeline says of its columns.
-    Own { kernel: Kernel, columns: KernelColumns },
+    Own { kernel: Box<Kernel>, columns: KernelColumns },
     /// A standard stage: its kernel follows from config and columns.
     Standard(&'static dyn Standard),
 }
@@ -34,7 +34,7 @@ impl Known {
             Self::Own { kernel, columns } => {
                 let bound = kernel.bind(inputs, columns).map_err(problem)?;
                 let config = kernel.encode_config(config).map_err(|wrong| wrong.into_problem())?;
-                Ok(Fitted { kernel: kernel.clone(), bound, config, least: 0 })
+                Ok(Fitted { kernel: Kernel::clone(kernel), bound, config, least: 0 })
             }
             Self::Standard(stage) => {
                 let WrittenOut { text, columns, least } = stage.written(config, inputs)?;

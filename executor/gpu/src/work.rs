@@ -172,7 +172,7 @@ mod tests {
     use arrow_array::UInt32Array;
     use arrow_array::cast::AsArray;
     use arrow_array::types::UInt32Type;
-    use arrow_schema::{Field, Schema};
+    use arrow_schema::{DataType, Field, Schema};
     use flowc_kernel::{Kernel, Source};
     use flowc_planner::plan::KernelColumns;
 

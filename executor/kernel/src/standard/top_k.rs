@@ -127,7 +127,7 @@ fn vectors(schema: &Schema, name: &str, input: &str, path: &str) -> Result<(Item
 
 /// The constants of a kernel, and what is done with parts of vectors: four values at once where their number allows it.
 fn head(item: Item, count: usize, by: &str, k: usize) -> Result<String, Problem> {
-    let wide = count % 4 == 0;
+    let wide = count.is_multiple_of(4);
     let lanes = if wide { count / 4 } else { count };
     let rounds = (ITERATIONS.saturating_sub(lanes + k) / (lanes + 4 * (k + 1) + 1)).max(1);
     let constants = format!("const K = {k}u;\nconst LANES = {lanes}u;\nconst PIECE = {}u;\n", 4 * rounds);
