@@ -398,6 +398,7 @@ mod tests {
             partial: combining.then(|| schema(DataType::Int64)),
             parts: 1,
             runner: [].into(),
+            explanation: Default::default(),
         };
         let signature = Signature {
             unenforced: None,
@@ -410,7 +411,6 @@ mod tests {
             config_schema: serde_json::Value::Null,
             purity: crate::plan::Purity::Proven,
             runner: Default::default(),
-            explanation: Default::default(),
         };
         check(&description, &signature, &schemas).err().unwrap_or_default()
     }
