@@ -86,6 +86,7 @@ mod tests {
             parts: 1,
             limits: Limits::default(),
             secrets: [].into(),
+            asserts: None,
         }
     }
 
