@@ -9,8 +9,18 @@ use anyhow::{Context, Result, bail};
 /// Cargo in a folder: the one that runs this program.
 pub fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Build scripts of some crates look at them: these, and all that hang on them, would be compiled again after any cargo
+    // that was not started from here.
+    std::env::vars_os().filter(|(name, _)| is_of_this_package(&name.to_string_lossy())).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     command.current_dir(folder);
     command
+}
+
+/// Whether cargo tells programs that it runs by this variable which package they are of.
+fn is_of_this_package(variable: &str) -> bool {
+    ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// The command as it would be typed.
