@@ -38,6 +38,9 @@ pub struct Access {
     pub patience: Duration,
 }
 
+/// By how much clocks may differ, in milliseconds.
+const CLOCKS_MS: i64 = 60_000;
+
 /// An object, as the service has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -56,11 +59,23 @@ pub struct Object {
 impl Object {
     /// What tells this version of the object from others. Listings and heads of some services quote tags differently.
     pub fn identity(&self) -> String {
-        match (&self.etag, &self.version) {
+        match (self.strong_tag(), &self.version) {
             (Some(etag), _) => format!("etag {}", etag.trim_matches('"')),
             (None, Some(version)) => format!("version {version}"),
-            (None, None) => format!("modified {}", self.modified_ms),
+            (None, None) => format!("modified {} {}", self.modified_ms, self.etag.as_deref().unwrap_or_default()),
         }
+    }
+
+    /// Whether its identity tells it from all that is written in its place from `now_ms` on, in milliseconds since 1970. A tag does,
+    /// a time only once it has passed: servers round times, and have clocks of their own. Some tell none.
+    pub fn is_told_apart(&self, now_ms: i64) -> bool {
+        let has_passed = self.modified_ms > 0 && now_ms.saturating_sub(self.modified_ms) > CLOCKS_MS;
+        self.strong_tag().is_some() || self.version.is_some() || has_passed
+    }
+
+    /// The tag, if it is one of bytes. A weak tag is the same for other bytes of the same meaning.
+    pub(crate) fn strong_tag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|etag| !etag.starts_with("W/"))
     }
 }
 
@@ -92,4 +107,33 @@ pub trait Bucket: Send + Sync {
     /// # Errors
     /// As [`Bucket::read`].
     fn read_all(&self, object: &Object, take: Take<'_>) -> io::Result<Result<(), ObjectError>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(etag: Option<&str>, modified_ms: i64) -> Object {
+        let etag = etag.map(str::to_owned);
+        Object { key: "a".to_owned(), size: 1, etag, version: None, modified_ms }
+    }
+
+    #[test]
+    fn a_time_tells_objects_apart_once_it_has_passed() {
+        let now = 1_000_000;
+        assert!(object(Some("\"x\""), now).is_told_apart(now));
+        assert!(Object { version: Some("1".to_owned()), ..object(None, now) }.is_told_apart(now));
+        for etag in [None, Some("W/\"x\"")] {
+            assert!(!object(etag, now - 1000).is_told_apart(now), "it may be written again in the same second");
+            assert!(!object(etag, now + CLOCKS_MS).is_told_apart(now), "the server's clock is ahead");
+            assert!(!object(etag, 0).is_told_apart(now), "the server tells no time");
+            assert!(object(etag, now - CLOCKS_MS - 1).is_told_apart(now));
+        }
+    }
+
+    #[test]
+    fn a_weak_tag_is_not_all_that_tells_objects_apart() {
+        assert_eq!(object(Some("\"x\""), 1).identity(), object(Some("x"), 2).identity());
+        assert_ne!(object(Some("W/\"x\""), 1).identity(), object(Some("W/\"x\""), 2).identity());
+    }
 }

@@ -78,7 +78,7 @@ impl Client {
     async fn get(&self, object: &Object, range: Option<Range<u64>>) -> Result<GetResult, ObjectError> {
         let path = self.path(&object.key)?;
         // A weak tag matches nothing in a condition.
-        let etag = object.etag.clone().filter(|etag| !etag.starts_with("W/"));
+        let etag = object.strong_tag().map(str::to_owned);
         let version = object.version.clone().filter(|_| object.etag.is_none());
         let range = range.map(GetRange::Bounded);
         let options = GetOptions { if_match: etag, version, range, ..GetOptions::default() };
