@@ -13,7 +13,7 @@ use crate::task::input_columns;
 pub struct Request<'a> {
     /// Only these stages, and what they need that is not stored; no sinks.
     pub only: &'a [String],
-    /// These stages and everything upstream; sinks too where they read from these stages alone.
+    /// These stages and everything upstream; sinks too where they read from these stages alone, and asserts of streams that are made.
     pub until: &'a [String],
     /// Stages that run even if their results are stored.
     pub force: &'a [String],
@@ -77,9 +77,11 @@ impl Selection {
             selection.streams = outputs(plan, asserts).collect();
         } else {
             let until = named(plan, request.until)?;
-            let reads_only =
-                |stage: &usize| plan.stages[*stage].inputs.iter().all(|input| feeds_only(plan, input.stream, &until));
-            let asserts: BTreeSet<usize> = asserts.filter(reads_only).collect();
+            // What is checked is there anyway.
+            let made = Above::of(plan, outputs(plan, until.iter().copied())).streams;
+            let reads_made =
+                |stage: &usize| plan.stages[*stage].inputs.iter().all(|input| made.contains(&input.stream));
+            let asserts: BTreeSet<usize> = asserts.filter(reads_made).collect();
             selection.streams = outputs(plan, &chosen | &asserts).collect();
             selection.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
         }

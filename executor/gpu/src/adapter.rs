@@ -120,7 +120,10 @@ impl Choice {
         found.ok_or_else(|| {
             let there = adapters.iter().map(|adapter| format!("`{}`", adapter.name)).collect::<Vec<_>>().join(", ");
             match self {
-                _ if adapters.is_empty() => "there is no GPU adapter: no Vulkan driver was found".to_owned(),
+                _ if adapters.is_empty() => {
+                    "there is no GPU adapter: no Vulkan driver was found; `flowc doctor` says what to install"
+                        .to_owned()
+                }
                 Self::Cpu => format!("there is no CPU driver among the GPU adapters: {there}"),
                 Self::Named(name) => format!("no GPU adapter has `{name}` in its name; there are {there}"),
                 Self::Best | Self::None => "there is no GPU adapter".to_owned(),

@@ -34,8 +34,9 @@ pub enum ObjectError {
     },
     /// There are no credentials.
     #[error(
-        "there are no credentials: set their variables (for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY), or \
-         say `anonymous=#true` for a public bucket"
+        "there are no credentials: set their variables (for S3 AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for Google \
+         GOOGLE_APPLICATION_CREDENTIALS; for Azure AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY), or say \
+         `anonymous=#true` for a public bucket"
     )]
     NoCredentials,
     /// The bucket is in another region.

@@ -19,7 +19,7 @@ pub enum WindowProblem {
     #[error("the event time `{column}` of the source `{source_name}` is {data_type}, which is no point in time")]
     #[diagnostic(
         code(flowc::event_time),
-        help("declare it in `schema`: `schema rest=\"infer\" {{ column \"{column}\" \"timestamp[ms]\" }}`, or a date")
+        help("declare it in `schema`: `schema rest=\"infer\" {{ column \"{column}\" \"Timestamp(ms)\" }}`, or a date")
     )]
     NotATime {
         /// The source.
