@@ -38,9 +38,6 @@ pub struct Access {
     pub patience: Duration,
 }
 
-/// By how much clocks may differ, in milliseconds.
-const CLOCKS_MS: i64 = 60_000;
-
 /// An object, as the service has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -66,11 +63,10 @@ impl Object {
         }
     }
 
-    /// Whether its identity tells it from all that is written in its place from `now_ms` on, in milliseconds since 1970. A tag does,
-    /// a time only once it has passed: servers round times, and have clocks of their own. Some tell none.
-    pub fn is_told_apart(&self, now_ms: i64) -> bool {
-        let has_passed = self.modified_ms > 0 && now_ms.saturating_sub(self.modified_ms) > CLOCKS_MS;
-        self.strong_tag().is_some() || self.version.is_some() || has_passed
+    /// Whether the service tells this version from all others. A time does not: others may be written in the same second, and
+    /// with the time of another file.
+    pub fn is_told_apart(&self) -> bool {
+        self.strong_tag().is_some() || self.version.is_some()
     }
 
     /// The tag, if it is one of bytes. A weak tag is the same for other bytes of the same meaning.
@@ -119,16 +115,10 @@ mod tests {
     }
 
     #[test]
-    fn a_time_tells_objects_apart_once_it_has_passed() {
-        let now = 1_000_000;
-        assert!(object(Some("\"x\""), now).is_told_apart(now));
-        assert!(Object { version: Some("1".to_owned()), ..object(None, now) }.is_told_apart(now));
-        for etag in [None, Some("W/\"x\"")] {
-            assert!(!object(etag, now - 1000).is_told_apart(now), "it may be written again in the same second");
-            assert!(!object(etag, now + CLOCKS_MS).is_told_apart(now), "the server's clock is ahead");
-            assert!(!object(etag, 0).is_told_apart(now), "the server tells no time");
-            assert!(object(etag, now - CLOCKS_MS - 1).is_told_apart(now));
-        }
+    fn a_time_does_not_tell_objects_apart() {
+        assert!(object(Some("\"x\""), 1).is_told_apart());
+        assert!(Object { version: Some("1".to_owned()), ..object(None, 1) }.is_told_apart());
+        assert!(!object(None, 1).is_told_apart() && !object(Some("W/\"x\""), 1).is_told_apart());
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn first_rows(stream: StreamId, outputs: &Outputs<'_>) -> Result<Vec<String>, Er
 fn row_in_words(batch: &RecordBatch, row: usize) -> String {
     let schema = batch.schema();
     let value = |(field, array): (&arrow_schema::FieldRef, &arrow_array::ArrayRef)| {
-        let text = if array.is_null(row) { "null".to_owned() } else { flowc_codec::shown(array, row) };
+        let text = if array.is_null(row) { "null".to_owned() } else { on_one_line(&flowc_codec::shown(array, row)) };
         let end = text.char_indices().nth(LETTERS_SHOWN).map(|(at, _)| at);
         let text = end.map_or_else(|| text.clone(), |end| format!("{}…", &text[..end]));
         format!("{}={text}", field.name())
@@ -118,9 +118,31 @@ fn row_in_words(batch: &RecordBatch, row: usize) -> String {
     values.collect::<Vec<_>>().join(", ") + more
 }
 
+/// A value without ends of lines and other characters that do something: what follows them might be taken for flowc's own words.
+fn on_one_line(text: &str) -> String {
+    text.chars().fold(String::new(), |mut line, letter| {
+        if letter.is_control() {
+            line.extend(letter.escape_default())
+        } else {
+            line.push(letter)
+        }
+        line
+    })
+}
+
 fn in_words(name: &str, rows: u64, shown: &[String]) -> String {
     let breaks = if rows == 1 { "breaks" } else { "break" };
     let more = if rows > shown.len() as u64 { "; …" } else { "" };
     let (rows, shown) = (count(rows, "row"), shown.join("; "));
     format!("{rows} {breaks} the rule ({shown}{more}); `flowc show {name}` shows such rows")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_stays_on_its_line() {
+        assert_eq!(on_one_line("li\nne\terror: é\u{1b}[31m"), "li\\nne\\terror: é\\u{1b}[31m");
+    }
 }

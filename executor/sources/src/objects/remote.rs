@@ -26,6 +26,8 @@ pub(crate) struct RemoteFile {
     name: String,
     fetched: File,
     blocks: Mutex<Blocks>,
+    /// What came of fetching all of it in one request, once that was done.
+    whole: Mutex<Option<Result<(), ObjectError>>>,
     /// Blocks have arrived, or will not.
     settled: Condvar,
     /// Why something could not be fetched: decoders hand on no more than a text.
@@ -37,8 +39,8 @@ impl RemoteFile {
     pub(super) fn new(bucket: Arc<dyn Bucket>, object: Object, name: &str, spool: &Path) -> Result<Self, SourceError> {
         let fetched = tempfile::tempfile_in(spool).map_err(SourceError::io(&spool.to_string_lossy(), "write to it"))?;
         let blocks = Mutex::new(Blocks::new(object.size));
-        let (settled, failure) = (Condvar::new(), Mutex::default());
-        Ok(Self { bucket, object, name: name.to_owned(), fetched, blocks, settled, failure })
+        let (settled, whole, failure) = (Condvar::new(), Mutex::default(), Mutex::default());
+        Ok(Self { bucket, object, name: name.to_owned(), fetched, blocks, whole, settled, failure })
     }
 
     /// Its address.
@@ -109,13 +111,26 @@ impl RemoteFile {
         let of_run = |run: &Range<u64>| run.start * BLOCK..(run.end * BLOCK).min(self.object.size);
         let ranges: Vec<Range<u64>> = runs.iter().map(of_run).collect();
         let mut keep = |start: u64, bytes: Bytes| self.keep(lock(&self.blocks), start, &bytes);
-        let mut read = self.bucket.read(&self.object, &ranges, &mut keep);
+        // Several requests may be answered from several versions where nothing tells these apart.
+        let mut read = match self.object.is_told_apart() {
+            true => self.bucket.read(&self.object, &ranges, &mut keep),
+            false => Ok(Err(ObjectError::NoRanges)),
+        };
         if let Ok(Err(ObjectError::NoRanges)) = read {
-            read = self.fetch_all();
+            read = self.fetch_all_once();
         }
         let read = read.map_err(SourceError::io(&self.name, "keep what is fetched of it"))?;
         *lock(&self.failure) = read.clone().err();
         read.map_err(|error| failed(&self.name, error))
+    }
+
+    /// Fetches the whole object, whoever asks first; others wait, and then find it.
+    fn fetch_all_once(&self) -> io::Result<Result<(), ObjectError>> {
+        let mut whole = lock(&self.whole);
+        if whole.is_none() {
+            *whole = Some(self.fetch_all()?);
+        }
+        Ok(whole.clone().unwrap_or(Ok(())))
     }
 
     /// Fetches the whole object.
@@ -202,6 +217,18 @@ mod tests {
         let bucket = Arc::new(Memory::new([("k", &content[..])]).without_ranges());
         let mut buffer = vec![0; 20];
         opened(&bucket).read_exact_at(&mut buffer, 2 * BLOCK - 11).unwrap();
+        assert_eq!(buffer, content[content.len() - 20..]);
+    }
+
+    #[test]
+    fn an_object_without_a_tag_is_one_version_whenever_it_is_written_again() {
+        let content = bytes(2 * BLOCK as usize + 9);
+        let bucket = Arc::new(Memory::new([("k", &content[..])]).without_tags());
+        let file = opened(&bucket);
+        file.read_exact_at(&mut [0; 5], 0).unwrap();
+        bucket.put("k", vec![0; content.len()]);
+        let mut buffer = vec![0; 20];
+        file.read_exact_at(&mut buffer, 2 * BLOCK - 11).unwrap();
         assert_eq!(buffer, content[content.len() - 20..]);
     }
 

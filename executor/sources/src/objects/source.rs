@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_schema::SchemaRef;
 use flowc_objects::{Bucket, Client, Object, ObjectError};
@@ -157,14 +156,12 @@ impl Source for ObjectSource {
 
     fn poll(&self, _known: &Polled) -> Result<Polled, SourceError> {
         let (mut parts, mut taken) = (Vec::new(), HashSet::new());
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX);
         for pattern in &self.objects.patterns {
             for object in self.listed(pattern)? {
                 let address = ObjectAddress { key: object.key.clone(), ..pattern.clone() };
                 let name = address.to_string();
                 if self.objects.patterns.len() == 1 || taken.insert(name.clone()) {
-                    let stamp = object.is_told_apart(now_ms).then(|| self.stamp(&address, &object));
+                    let stamp = object.is_told_apart().then(|| self.stamp(&address, &object));
                     parts.push(SourcePart { name, path: None, stamp });
                 }
             }

@@ -12,6 +12,7 @@ use flowc_objects::{Bucket, Object, ObjectError, Take};
 pub(super) struct Memory {
     objects: Mutex<BTreeMap<String, Bytes>>,
     has_ranges: bool,
+    has_tags: bool,
     listed: Mutex<Vec<String>>,
     fetched: Mutex<u64>,
 }
@@ -22,6 +23,7 @@ impl Memory {
         Self {
             objects: Mutex::new(objects.collect()),
             has_ranges: true,
+            has_tags: true,
             listed: Mutex::default(),
             fetched: Mutex::default(),
         }
@@ -29,6 +31,10 @@ impl Memory {
 
     pub(super) fn without_ranges(self) -> Self {
         Self { has_ranges: false, ..self }
+    }
+
+    pub(super) fn without_tags(self) -> Self {
+        Self { has_tags: false, ..self }
     }
 
     pub(super) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
@@ -45,14 +51,14 @@ impl Memory {
         *self.fetched.lock().unwrap()
     }
 
-    fn object(key: &str, bytes: &Bytes) -> Object {
-        let etag = Some(format!("\"{}\"", blake3::hash(bytes).to_hex()));
+    fn object(&self, key: &str, bytes: &Bytes) -> Object {
+        let etag = self.has_tags.then(|| format!("\"{}\"", blake3::hash(bytes).to_hex()));
         Object { key: key.to_owned(), size: bytes.len() as u64, etag, version: None, modified_ms: 0 }
     }
 
     fn content(&self, object: &Object) -> Result<Bytes, ObjectError> {
         let objects = self.objects.lock().unwrap();
-        let bytes = objects.get(&object.key).filter(|bytes| Self::object(&object.key, bytes) == *object);
+        let bytes = objects.get(&object.key).filter(|bytes| self.object(&object.key, bytes) == *object);
         bytes.cloned().ok_or(ObjectError::Changed)
     }
 }
@@ -62,7 +68,7 @@ impl Bucket for Memory {
         self.listed.lock().unwrap().push(format!("{folder} {}", if deep { "deep" } else { "shallow" }));
         for (key, bytes) in &*self.objects.lock().unwrap() {
             if key.strip_prefix(folder).is_some_and(|rest| deep || !rest.contains('/')) {
-                take(Self::object(key, bytes));
+                take(self.object(key, bytes));
             }
         }
         Ok(())
@@ -70,7 +76,7 @@ impl Bucket for Memory {
 
     fn find(&self, key: &str) -> Result<Object, ObjectError> {
         let objects = self.objects.lock().unwrap();
-        objects.get(key).map(|bytes| Self::object(key, bytes)).ok_or(ObjectError::NoObject)
+        objects.get(key).map(|bytes| self.object(key, bytes)).ok_or(ObjectError::NoObject)
     }
 
     fn read(&self, object: &Object, ranges: &[Range<u64>], take: Take<'_>) -> io::Result<Result<(), ObjectError>> {

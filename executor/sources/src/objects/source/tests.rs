@@ -44,6 +44,13 @@ fn a_stamp_stands_while_the_object_does() {
 }
 
 #[test]
+fn an_object_without_a_tag_is_read_in_each_run() {
+    let bucket = Arc::new(Memory::new([("a.txt", "one\n")]).without_tags());
+    let polled = source(&bucket, Format::Lines, &["*.txt"]).poll(&Polled::default()).unwrap();
+    assert_eq!(polled.parts[0].stamp, None);
+}
+
+#[test]
 fn rows_are_those_of_the_object_that_was_listed() {
     let (folder, bucket) = (Folder::new(), Arc::new(Memory::new([("a.txt", "one\ntwo\n")])));
     let source = source(&bucket, Format::Lines, &["*.txt"]);
