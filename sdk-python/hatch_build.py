@@ -1,5 +1,6 @@
-"""Puts `flowc` and `flowc-sql` into the wheel, where FLOWC_BINARY and FLOWC_SQL_BINARY name them, and the machine code of the
-standard stages, from the folder that FLOWC_CODE names.
+"""Puts `flowc`, `flowc-sql` and the machine code of the standard stages into the wheel.
+
+FLOWC_BINARY and FLOWC_SQL_BINARY name the programs, FLOWC_CODE the folder with the code.
 
 Without it, as `pip install ./sdk-python` builds it, the wheel holds the package alone, for any platform.
 """
