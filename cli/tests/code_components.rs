@@ -43,7 +43,10 @@ fn image() -> (Project, Gate) {
         flowc_platform::write_sealed(&folder.join("stage.wasm"), &component).unwrap();
     }
     for helper in 1..=3 {
-        std::os::unix::fs::symlink("module-1", project.folder().join(format!("stage/helper-{helper}/code"))).unwrap();
+        let folder = project.folder().join(format!("stage/helper-{helper}"));
+        std::os::unix::fs::symlink("module-1", folder.join("code")).unwrap();
+        // An engine that has the image of an earlier test would not be handed it.
+        std::fs::write(folder.join("once"), project.root().as_os_str().as_encoded_bytes()).unwrap();
     }
     serving_image(&project, "stage", "COPY helper-1 /\n", "/code/stage.wasm");
     let host = gated_engine(&project, &gate);
