@@ -80,6 +80,9 @@ pub type Take<'a> = &'a mut dyn FnMut(u64, Bytes) -> io::Result<()>;
 
 /// A bucket that objects are read from.
 pub trait Bucket: Send + Sync {
+    /// Which service has it, where its address does not say that: the environment may name another one.
+    fn place(&self) -> &str;
+
     /// Calls `take` with each object below a folder, page by page. `deep`: also with those in folders below it.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ const PLAIN: (ClientConfigKey, &str) = (ClientConfigKey::AllowHttp, "true");
 pub struct Client {
     store: Arc<dyn ObjectStore>,
     service: Service,
+    place: String,
     patience: Duration,
 }
 
@@ -46,10 +47,20 @@ impl Client {
     pub fn open(access: &Access) -> Result<Self, ObjectError> {
         let backoff = BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: access.patience };
+        let mut place = access.endpoint.clone().unwrap_or_default();
         let opened: Result<Arc<dyn ObjectStore>, _> = match access.service {
-            Service::S3 => s3(access)?.with_retry(retry).build().map(|store| Arc::new(store) as _),
+            Service::S3 => {
+                let builder = s3(access)?;
+                place = endpoint(&builder);
+                builder.with_retry(retry).build().map(|store| Arc::new(store) as _)
+            }
             Service::Google => google(access).with_retry(retry).build().map(|store| Arc::new(store) as _),
-            Service::Azure => azure(access).with_retry(retry).build().map(|store| Arc::new(store) as _),
+            Service::Azure => {
+                let builder = azure(access);
+                let said = |key| builder.get_config_value(&key).unwrap_or_default();
+                place = format!("{} {}", said(AzureConfigKey::AccountName), said(AzureConfigKey::Endpoint));
+                builder.with_retry(retry).build().map(|store| Arc::new(store) as _)
+            }
             Service::Web => {
                 let builder = HttpBuilder::new().with_url(&access.bucket);
                 let builder =
@@ -59,7 +70,7 @@ impl Client {
         };
         let seconds = access.patience.as_secs();
         let store = opened.map_err(|error| ObjectError::of(&error, seconds))?;
-        Ok(Self { store, service: access.service, patience: access.patience })
+        Ok(Self { store, service: access.service, place, patience: access.patience })
     }
 
     fn failed(&self, error: &object_store::Error) -> ObjectError {
@@ -100,6 +111,10 @@ impl Client {
 }
 
 impl Bucket for Client {
+    fn place(&self) -> &str {
+        &self.place
+    }
+
     fn list(&self, folder: &str, deep: bool, take: &mut dyn FnMut(Object)) -> Result<(), ObjectError> {
         let folder = folder.trim_matches('/');
         let prefix = if folder.is_empty() { None } else { Some(self.path(folder)?) };
@@ -199,6 +214,12 @@ fn is_said(builder: &AmazonS3Builder, key: AmazonS3ConfigKey) -> bool {
     builder.get_config_value(&key).is_some()
 }
 
+/// The service's URL; empty if it is the usual one.
+fn endpoint(builder: &AmazonS3Builder) -> String {
+    let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
+    keys.iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default()
+}
+
 fn s3(access: &Access) -> Result<AmazonS3Builder, ObjectError> {
     use AmazonS3ConfigKey::{Client, DefaultRegion, Endpoint, Region, S3Endpoint, SkipSignature};
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(&access.bucket);
@@ -215,8 +236,7 @@ fn s3(access: &Access) -> Result<AmazonS3Builder, ObjectError> {
     if let Some(endpoint) = access.endpoint.as_deref().or(of_profile) {
         builder = builder.with_config(Endpoint, endpoint).with_config(S3Endpoint, endpoint);
     }
-    let endpoint = [S3Endpoint, Endpoint].iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default();
-    for (key, value) in options(&endpoint) {
+    for (key, value) in options(&endpoint(&builder)) {
         builder = builder.with_config(Client(key), value);
     }
     if access.anonymous || builder.get_config_value(&SkipSignature).is_some_and(|skip| skip == "true") {

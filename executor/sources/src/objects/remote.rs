@@ -48,6 +48,11 @@ impl RemoteFile {
         &self.name
     }
 
+    /// Where it was opened.
+    pub(super) fn bucket(&self) -> &dyn Bucket {
+        &*self.bucket
+    }
+
     /// What was opened.
     pub(super) fn object(&self) -> &Object {
         &self.object

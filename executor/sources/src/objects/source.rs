@@ -73,9 +73,9 @@ impl ObjectSource {
     }
 
     /// While the stamp stands the object is the same.
-    fn stamp(&self, address: &ObjectAddress, object: &Object) -> FileStamp {
+    fn stamp(bucket: &dyn Bucket, address: &ObjectAddress, object: &Object) -> FileStamp {
         let mut hasher = KeyHasher::new("flowc object 1");
-        hasher.bytes(self.objects.endpoint.as_deref().unwrap_or_default().as_bytes());
+        hasher.bytes(bucket.place().as_bytes());
         hasher.bytes(address.to_string().as_bytes()).bytes(object.identity().as_bytes());
         let [a, b, c, d, e, f, g, h, ..] = hasher.finish();
         FileStamp::of_immutable(u64::from_le_bytes([a, b, c, d, e, f, g, h]), object.size)
@@ -97,7 +97,7 @@ impl ObjectSource {
         let address = self.address(part).ok_or_else(unknown)?;
         let mut open = lock(&self.opened).iter().filter_map(Weak::upgrade).collect::<Vec<_>>().into_iter();
         if let Some(file) = open.find(|file| file.name() == part.name) {
-            let stamp = self.stamp(&address, file.object());
+            let stamp = Self::stamp(file.bucket(), &address, file.object());
             if part.stamp.is_none_or(|listed| listed == stamp) {
                 return Ok((file, stamp));
             }
@@ -107,7 +107,7 @@ impl ObjectSource {
             ObjectError::NoObject => failed(&part.name, ObjectError::Changed),
             other => failed(&part.name, other),
         })?;
-        let stamp = self.stamp(&address, &object);
+        let stamp = Self::stamp(&*bucket, &address, &object);
         if part.stamp.is_some_and(|listed| listed != stamp) {
             return Err(failed(&part.name, ObjectError::Changed));
         }
@@ -157,11 +157,13 @@ impl Source for ObjectSource {
     fn poll(&self, _known: &Polled) -> Result<Polled, SourceError> {
         let (mut parts, mut taken) = (Vec::new(), HashSet::new());
         for pattern in &self.objects.patterns {
-            for object in self.listed(pattern)? {
+            let found = self.listed(pattern)?;
+            let bucket = self.bucket(pattern).map_err(|error| failed(&bucket_name(pattern), error))?;
+            for object in found {
                 let address = ObjectAddress { key: object.key.clone(), ..pattern.clone() };
                 let name = address.to_string();
                 if self.objects.patterns.len() == 1 || taken.insert(name.clone()) {
-                    let stamp = object.is_told_apart().then(|| self.stamp(&address, &object));
+                    let stamp = object.is_told_apart().then(|| Self::stamp(&*bucket, &address, &object));
                     parts.push(SourcePart { name, path: None, stamp });
                 }
             }

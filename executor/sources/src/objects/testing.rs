@@ -13,6 +13,7 @@ pub(super) struct Memory {
     objects: Mutex<BTreeMap<String, Bytes>>,
     has_ranges: bool,
     has_tags: bool,
+    place: &'static str,
     listed: Mutex<Vec<String>>,
     fetched: Mutex<u64>,
 }
@@ -24,6 +25,7 @@ impl Memory {
             objects: Mutex::new(objects.collect()),
             has_ranges: true,
             has_tags: true,
+            place: "",
             listed: Mutex::default(),
             fetched: Mutex::default(),
         }
@@ -35,6 +37,10 @@ impl Memory {
 
     pub(super) fn without_tags(self) -> Self {
         Self { has_tags: false, ..self }
+    }
+
+    pub(super) fn at(self, place: &'static str) -> Self {
+        Self { place, ..self }
     }
 
     pub(super) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
@@ -64,6 +70,10 @@ impl Memory {
 }
 
 impl Bucket for Memory {
+    fn place(&self) -> &str {
+        self.place
+    }
+
     fn list(&self, folder: &str, deep: bool, take: &mut dyn FnMut(Object)) -> Result<(), ObjectError> {
         self.listed.lock().unwrap().push(format!("{folder} {}", if deep { "deep" } else { "shallow" }));
         for (key, bytes) in &*self.objects.lock().unwrap() {

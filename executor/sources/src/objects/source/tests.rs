@@ -44,6 +44,16 @@ fn a_stamp_stands_while_the_object_does() {
 }
 
 #[test]
+fn an_object_of_another_service_has_another_stamp() {
+    let stamp = |place| {
+        let bucket = Arc::new(Memory::new([("a.txt", "one\n")]).at(place));
+        source(&bucket, Format::Lines, &["*.txt"]).poll(&Polled::default()).unwrap().parts[0].stamp
+    };
+    assert_eq!(stamp("http://a"), stamp("http://a"));
+    assert_ne!(stamp("http://a"), stamp("http://b"));
+}
+
+#[test]
 fn an_object_without_a_tag_is_read_in_each_run() {
     let bucket = Arc::new(Memory::new([("a.txt", "one\n")]).without_tags());
     let polled = source(&bucket, Format::Lines, &["*.txt"]).poll(&Polled::default()).unwrap();
