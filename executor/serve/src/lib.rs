@@ -1,0 +1,1 @@
+//! Stored results, offered over Arrow Flight and Flight SQL.
