@@ -6,6 +6,7 @@ mod format;
 mod kafka;
 mod kafka_sink;
 mod kernel;
+mod measure;
 mod objects;
 mod schema;
 mod secret;

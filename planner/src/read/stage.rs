@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::measure::{self, Measure};
 use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
 use crate::catalogue::KERNEL_COLUMNS;
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
@@ -172,8 +173,11 @@ fn wires_of(child: &Node, problems: &mut Problems) -> Vec<Wire> {
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let isolate = isolate(node, problems);
     let cache = cache(node, problems);
-    let timeout_ms = TIMEOUT.read(node, problems);
-    let memory = MEMORY.read(node, problems);
+    let mut limit = |name, example, measure: Measure| {
+        form::only_arg(node, name, example, problems).and_then(|arg| measure.read(name, arg, problems))
+    };
+    let timeout_ms = limit("timeout", "timeout \"5s\"", measure::DURATION);
+    let memory = limit("memory", "memory \"256MiB\"", measure::SIZE);
     let cpus = cpus(node, problems);
     let serialization = serialization(node, problems);
     Limits { isolate, cache, timeout_ms, memory, cpus, serialization }
@@ -255,57 +259,5 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
 fn check_cpus(node: &Node, stage: &str, code: Option<&Code>, problems: &mut Problems) {
     if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.program().is_none())) {
         problems.at(child.place, StageProblem::OneThread { stage: stage.to_owned(), code: code.to_string() });
-    }
-}
-
-/// A limit with a unit.
-struct Limit {
-    node: &'static str,
-    example: &'static str,
-    /// With an article.
-    expected: &'static str,
-    /// Without an article.
-    what: &'static str,
-    /// The unit that a bare number was meant in most likely.
-    unit: &'static str,
-    help: &'static str,
-    parse: fn(&str) -> Option<u64>,
-}
-
-const TIMEOUT: Limit = Limit {
-    node: "timeout",
-    example: "timeout \"5s\"",
-    expected: "a duration in quotes",
-    what: "duration",
-    unit: "s",
-    help: "a number and one of ms, s, m, h: \"500ms\", \"5s\"",
-    parse: quantity::milliseconds,
-};
-const MEMORY: Limit = Limit {
-    node: "memory",
-    example: "memory \"256MiB\"",
-    expected: "a size in quotes",
-    what: "size",
-    unit: "MiB",
-    help: "a number and one of KiB, MiB, GiB, KB, MB, GB: \"256MiB\"",
-    parse: quantity::bytes,
-};
-
-impl Limit {
-    fn read(&self, node: &Node, problems: &mut Problems) -> Option<u64> {
-        let arg = form::only_arg(node, self.node, self.example, problems)?;
-        let Some(text) = arg.value.as_str() else {
-            let help = match &arg.value {
-                Value::Integer(_) | Value::Float(_) => format!("with its unit: \"{}{}\"", arg.value, self.unit),
-                _ => self.help.to_owned(),
-            };
-            form::wrong_type(self.node, self.expected, arg, Some(help), problems);
-            return None;
-        };
-        let told = (self.parse)(text);
-        if told.is_none() {
-            form::bad_value(self.what, arg, self.help, problems);
-        }
-        told
     }
 }

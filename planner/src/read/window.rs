@@ -5,7 +5,8 @@ use crate::place::Place;
 use crate::plan::{CalendarUnit, KafkaTopic, RecordField, TopicTime, WindowKind};
 use crate::quantity;
 use crate::read::form::{self, Form, Takes};
-use crate::syntax::{Arg, Node};
+use crate::read::measure::{DURATION, Measure};
+use crate::syntax::Node;
 
 /// About a century: sums of such lengths and of points in time stay far from the ends of 64 bits.
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
@@ -71,7 +72,7 @@ impl EventTimeDecl {
         Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
         let arg = node.args.first()?;
         let mut column = form::string("event-time", arg, problems)?.to_owned();
-        let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| length(DELAY, arg, problems))?;
+        let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| LENGTH.read(DELAY, arg, problems))?;
         if let Some(topic) = topic {
             topic.event_time = Some(TopicTime::Column);
             if column == LOG_APPEND {
@@ -101,7 +102,7 @@ impl WindowDecl {
         };
         let before = problems.len();
         kind.check(node, problems);
-        let lateness_ms = node.prop(LATENESS).map_or(Some(0), |arg| length(LATENESS, arg, problems));
+        let lateness_ms = node.prop(LATENESS).map_or(Some(0), |arg| LENGTH.read(LATENESS, arg, problems));
         let read = (problems.len() == before).then(|| kind.read(node, problems))??;
         let by = node.props.iter().filter(|prop| prop.name == "by");
         let by = by.filter_map(|prop| Some((form::string("by", &prop.arg, problems)?.to_owned(), prop.arg.place)));
@@ -129,14 +130,14 @@ impl KindForm {
             return calendar(node, problems);
         }
         if let Some(gap) = node.prop("gap") {
-            return Some(WindowKind::Session { gap_ms: length("gap", gap, problems)?, by: Vec::new() });
+            return Some(WindowKind::Session { gap_ms: LENGTH.read("gap", gap, problems)?, by: Vec::new() });
         }
-        let size_ms = length("size", node.prop("size")?, problems)?;
-        let offset_ms = node.prop("offset").map_or(Some(0), |arg| length("offset", arg, problems))?;
+        let size_ms = LENGTH.read("size", node.prop("size")?, problems)?;
+        let offset_ms = node.prop("offset").map_or(Some(0), |arg| LENGTH.read("offset", arg, problems))?;
         let Some(slide) = node.prop("slide") else {
             return Some(WindowKind::Tumbling { size_ms, offset_ms: offset_ms % size_ms });
         };
-        let slide_ms = length("slide", slide, problems)?;
+        let slide_ms = LENGTH.read("slide", slide, problems)?;
         if !size_ms.is_multiple_of(slide_ms) {
             let (size, slide_text) = (quantity::duration(size_ms), quantity::duration(slide_ms));
             problems.at(slide.place, WindowProblem::Undivided { size, slide: slide_text });
@@ -167,12 +168,8 @@ fn calendar(node: &Node, problems: &mut Problems) -> Option<WindowKind> {
 }
 
 /// A length of time that is not zero.
-fn length(what: &'static str, arg: &Arg, problems: &mut Problems) -> Option<u64> {
-    let text = form::string(what, arg, problems)?;
-    let read = quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length));
-    if read.is_none() {
-        let help = "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out";
-        form::bad_value("duration", arg, help, problems);
-    }
-    read
-}
+const LENGTH: Measure = Measure {
+    help: "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out",
+    parse: |text| quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length)),
+    ..DURATION
+};
