@@ -29,6 +29,24 @@ use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunR
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
 
+/// Runs a pipeline for which nothing is to do, as [`Session::run`] would: the events are the same, and so is the report. None if there
+/// may be something to do. Looks at what the last run left, and needs no engine.
+pub fn run_if_up_to_date(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
+    let report = last_report(options, request, observer)?;
+    observer.observe(Event::RunFinished(report.clone()));
+    Some(report)
+}
+
+/// The report of the last run, if one of this request would find all as that run left it. What was told of sources is told again.
+fn last_report(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
+    if !request.is_plain() || options.update_lock {
+        return None;
+    }
+    let (report, told) = up_to_date::report_if_up_to_date(options)?;
+    notices::tell(&told, observer);
+    Some(report)
+}
+
 /// A pipeline and a store. Making one costs nothing; the store is opened when it is first needed.
 pub struct Session {
     options: Options,
@@ -166,11 +184,7 @@ impl Session {
         observer: &Arc<dyn Observer>,
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
-        if request.is_plain()
-            && !self.options.update_lock
-            && let Some((report, told)) = up_to_date::report_if_up_to_date(&self.options)
-        {
-            notices::tell(&told, observer.as_ref());
+        if let Some(report) = last_report(&self.options, request, observer.as_ref()) {
             return Ok(report);
         }
         up_to_date::forget(&self.options);

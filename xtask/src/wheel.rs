@@ -12,8 +12,8 @@ use crate::{process, python};
 
 /// `cargo xtask wheel --help` and `cargo xtask install --help`.
 pub(crate) const HELP: &str = "\
-Builds one wheel with the programs `flowc` and `flowc-sql`, the machine code of the standard stages, and the Python
-package `flowc`, in target/wheels.
+Builds one wheel with the programs, the machine code of the standard stages, and the Python package `flowc`, in
+target/wheels.
 
 Usage: cargo xtask wheel [--features NAMES]
        cargo xtask install [ENVIRONMENT] [--features NAMES]
@@ -106,11 +106,10 @@ fn make(workspace: &Workspace, uv: &OsString) -> Result<PathBuf> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
         _ => {}
     }
-    let (flowc, code) = (workspace.program("flowc"), workspace.target.join("precompiled"));
-    process::run(Command::new(&flowc).arg("precompile").arg(&code))?;
+    let code = workspace.target.join("precompiled");
+    process::run(Command::new(workspace.program("flowc")).arg("precompile").arg(&code))?;
     let mut build = python::run(workspace, uv, &["hatchling", "build", "--target", "wheel", "--directory"]);
-    build.env("FLOWC_BINARY", flowc).env("FLOWC_SQL_BINARY", workspace.program("flowc-sql"));
-    build.env("FLOWC_CODE", code);
+    build.env("FLOWC_PROGRAMS", workspace.target.join("release")).env("FLOWC_CODE", code);
     process::run(build.arg(&folder))?;
     let entries = fs::read_dir(&folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
     let mut wheels = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

@@ -40,10 +40,7 @@ pub(crate) struct Context {
 
 /// Does what was typed.
 pub(crate) fn dispatch(args: Args) -> Exit {
-    let context = Context { env: Environment::of_process(), color: args.color };
-    if let Some(color) = args.color {
-        terminal::choose_color(color);
-    }
+    let context = Context::new(args.color);
     let telemetry = match Telemetry::start(&context.env) {
         Ok(telemetry) => telemetry,
         Err(failure) => return report::tell(&failure, args.command.json()),
@@ -76,6 +73,14 @@ fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
 }
 
 impl Context {
+    /// The context of a command that was typed with a choice of colour, or without one.
+    pub(crate) fn new(color: Option<ColorChoice>) -> Self {
+        if let Some(color) = color {
+            terminal::choose_color(color);
+        }
+        Self { env: Environment::of_process(), color }
+    }
+
     /// Settings for work in `folder`; colour is settled with them.
     fn settings(&self, args: &SettingsArgs, folder: &std::path::Path) -> Result<Settings, Failure> {
         let settings = Settings::resolve(args, &self.env, folder)?;
@@ -85,9 +90,14 @@ impl Context {
 
     /// A session on the pipeline that was typed.
     fn session(&self, args: &PipelineArgs, update_lock: bool) -> Result<Session, Failure> {
+        Ok(Session::new(self.options(args, update_lock)?))
+    }
+
+    /// What the engine is told of the pipeline that was typed.
+    pub(crate) fn options(&self, args: &PipelineArgs, update_lock: bool) -> Result<Options, Failure> {
         let pipeline = settings::pipeline_path(args.file.as_deref())?;
         let settings = self.settings(&args.settings, settings::folder_of(&pipeline))?;
-        Ok(Session::new(options(pipeline, settings, update_lock)))
+        Ok(options(pipeline, settings, update_lock))
     }
 }
 
