@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
 use clap::Parser;
-use flowc_executor::{Observer, RunRequest, run_if_up_to_date};
+use flowc_executor::{Observer, run_if_up_to_date};
 
 use crate::args::{self, Args, RunArgs};
 use crate::commands::Context;
@@ -60,5 +60,5 @@ fn hand_over() -> Exit {
         },
     );
     let message = format!("`{ENGINE}` cannot be started: it is to lie beside `flowc`, of the same build");
-    report::tell(&Failure::System { message, cause: refused.into() }, false)
+    report::tell(&Failure::System { message, cause: refused.into() }, None)
 }

@@ -55,7 +55,7 @@ fn records_are_appended_over_an_encrypted_connection() {
     project.write(
         "flow.kdl",
         &format!(
-            "source \"rows\" {{ file \"in.csv\" }}
+            "source \"rows\" {{ files \"in.csv\" }}
              sink \"out\" {{
                  in \"rows\"
                  kafka \"{}\" topic=\"{}\" {{ {}; {} }}

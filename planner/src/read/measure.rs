@@ -8,11 +8,11 @@ use crate::syntax::{Arg, Value};
 /// Something that is measured in units.
 pub(super) struct Measure {
     /// What is said of a value of another type.
-    expected: &'static str,
+    pub(super) expected: &'static str,
     /// What is said of a text that is none.
-    what: &'static str,
+    pub(super) what: &'static str,
     /// The unit that a plain number probably has.
-    unit: &'static str,
+    pub(super) unit: &'static str,
     /// How it is written.
     pub(super) help: &'static str,
     /// Reads it.
