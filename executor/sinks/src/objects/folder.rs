@@ -86,6 +86,7 @@ impl FolderTransaction {
         let writing = Writing::new(place, shaping, dataset, compared, format!("-{token}{ending}"))?;
         let mut transaction = Self { writing, token, fence: None, before };
         let manifest = manifest.unwrap_or_default();
+        transaction.delete(manifest.leaving.iter().filter(|path| found.contains_key(*path)));
         if !transaction.stands(&manifest) {
             transaction.begin(manifest, state)?;
         }
@@ -151,18 +152,18 @@ impl FolderTransaction {
         match lock(&failure).take() {
             None => Ok(written),
             Some(error) => {
-                self.withdraw(&written);
+                self.delete(written.iter().map(|file| &file.path));
                 Err(self.barred(&error))
             }
         }
     }
 
-    /// Deletes objects that have appeared, since the commit has failed.
-    fn withdraw(&self, written: &[WrittenFile]) {
+    /// Deletes objects that are not the folder's. What can't be deleted now is deleted by the next run that writes.
+    fn delete<'a>(&self, paths: impl Iterator<Item = &'a String>) {
         let place = &self.writing.place;
-        let keys: Vec<String> = written.iter().map(|file| place.key(&file.path)).collect();
-        if let Err(error) = place.bucket.delete(&keys) {
-            tracing::warn!("{}: objects are left behind, which the next run deletes: {error}", place.objects.address);
+        let keys: Vec<String> = paths.map(|path| place.key(path)).collect();
+        if let Err(error) = if keys.is_empty() { Ok(()) } else { place.bucket.delete(&keys) } {
+            tracing::warn!("{}: objects could not be deleted yet: {error}", place.objects.address);
         }
     }
 
@@ -177,7 +178,7 @@ impl FolderTransaction {
                 let now = place.bucket.find(&place.key(MANIFEST));
                 if matches!(error, ObjectError::Changed) || now.is_ok_and(|now| stamp(&now) == stamp(fence)) {
                     let is_new = |file: &&WrittenFile| !self.writing.kept.iter().any(|kept| kept.path == file.path);
-                    self.withdraw(&state.files.iter().filter(is_new).cloned().collect::<Vec<_>>());
+                    self.delete(state.files.iter().filter(is_new).map(|file| &file.path));
                 }
                 Err(self.barred(&error))
             }
@@ -216,7 +217,6 @@ impl Transaction for FolderTransaction {
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
-        let place = &self.writing.place;
         let Some((fence, begun)) = &self.fence else {
             let manifest = self.before.as_ref().map(stamp);
             let state = SinkState { manifest, ..self.writing.state(Vec::new()) };
@@ -226,11 +226,7 @@ impl Transaction for FolderTransaction {
         let count = written.len();
         let state = self.writing.state(written);
         let (object, committed) = self.commit(fence, begun, &state)?;
-        // The folder stands: what can't be deleted now is deleted by the next run that writes.
-        let leaving: Vec<String> = committed.leaving.iter().map(|path| place.key(path)).collect();
-        if let Err(error) = place.bucket.delete(&leaving) {
-            tracing::warn!("{}: old objects could not be deleted yet: {error}", place.objects.address);
-        }
+        self.delete(committed.leaving.iter());
         let state = SinkState { manifest: Some(stamp(&object)), ..state };
         Ok(Finalized { state, written: Written::Files(count) })
     }
