@@ -84,7 +84,8 @@ impl Descriptions {
                         place,
                         match blame {
                             Blame::Lock => PlaceProblem::AgainstLock { name, message, help },
-                            Blame::Pipeline | Blame::Machine => PlaceProblem::SourceSchema { name, message, help },
+                            Blame::Machine => PlaceProblem::SourceUnreached { name, message, help },
+                            Blame::Pipeline => PlaceProblem::SourceSchema { name, message, help },
                         },
                     );
                 }

@@ -27,8 +27,8 @@ pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
-pub use objects::{ObjectAddress, ObjectScheme, Objects};
-pub use sink::{Sink, SinkSpec, Target};
+pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
+pub use sink::{MANIFEST, Sink, SinkSpec, Target};
 pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};

@@ -7,6 +7,7 @@ pub(crate) mod crates;
 pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod hosts;
+pub(crate) mod http_gate;
 pub(crate) mod kafka;
 pub(crate) mod objects;
 pub(crate) mod oracle;

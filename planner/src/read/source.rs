@@ -21,6 +21,8 @@ const FORM: Form = Form {
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
+/// The properties of `files` where it has addresses.
+const OBJECT_PROPS: [&str; 4] = form::joined(&[PARTITIONS], &objects::REACH);
 /// What to do about files that are elsewhere.
 const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
@@ -117,7 +119,7 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
 fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
     let are_objects = node.args.iter().any(objects::is_address);
-    let props = if are_objects { &[PARTITIONS, "region", "endpoint", "anonymous"][..] } else { &[PARTITIONS] };
+    let props = if are_objects { &OBJECT_PROPS[..] } else { &[PARTITIONS] };
     Form { takes, props, ..Form::LEAF }.check(node, "`files`", problems);
     let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
     if are_objects {

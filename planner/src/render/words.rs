@@ -4,8 +4,8 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, ObjectAddress, Objects, OnFailure, Position,
-    Purity, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, ObjectAddress, ObjectSink, Objects, OnFailure,
+    Position, Purity, SinkSpec, SourceSpec, Target,
 };
 
 /// Where a source reads from.
@@ -21,11 +21,16 @@ pub(super) fn location(location: &Location) -> String {
 /// Addresses of objects, and how their stores are reached.
 fn at_stores(objects: &Objects) -> String {
     let Objects { patterns, region: _, endpoint, anonymous } = objects;
-    let mut words = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    let patterns = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    at_store(patterns, endpoint.as_deref(), *anonymous)
+}
+
+/// An address, and how its store is reached.
+fn at_store(mut words: String, endpoint: Option<&str>, anonymous: bool) -> String {
     if let Some(endpoint) = endpoint {
         words.push_str(&format!(" at {endpoint}"));
     }
-    if *anonymous {
+    if anonymous {
         words.push_str(", anonymous");
     }
     words
@@ -61,6 +66,10 @@ pub(super) fn target(target: &Target) -> String {
     match target {
         Target::File(path) => path.clone(),
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
+        Target::Objects(objects) => {
+            let ObjectSink { address, is_folder, region: _, endpoint, anonymous } = objects.as_ref();
+            at_store(format!("{address}{}", if *is_folder { "/" } else { "" }), endpoint.as_deref(), *anonymous)
+        }
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
     }
