@@ -30,6 +30,8 @@ mod run;
 mod runners;
 mod schedule;
 mod select;
+#[cfg(feature = "serve")]
+mod serving;
 mod session;
 mod status;
 
@@ -57,8 +59,12 @@ pub use flowc_gpu as gpu;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 #[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;
+pub use flowc_platform::PrivateFile;
 pub use flowc_sandbox as sandbox;
 pub use flowc_sinks::{SinkError, StdoutWriter};
+/// Results of pipelines, over Arrow Flight.
+#[cfg(feature = "serve")]
+pub use flowc_serve as serve;
 #[cfg(feature = "workers")]
 pub use flowc_worker::{Worker, WorkerError};
 pub use inspect::admin;
