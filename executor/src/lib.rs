@@ -56,15 +56,15 @@ pub use flowc_container as containers;
 /// The adapters that kernels run on.
 #[cfg(feature = "gpu")]
 pub use flowc_gpu as gpu;
+pub use flowc_platform::PrivateFile;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 #[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;
-pub use flowc_platform::PrivateFile;
 pub use flowc_sandbox as sandbox;
-pub use flowc_sinks::{SinkError, StdoutWriter};
 /// Results of pipelines, over Arrow Flight.
 #[cfg(feature = "serve")]
 pub use flowc_serve as serve;
+pub use flowc_sinks::{SinkError, StdoutWriter};
 #[cfg(feature = "workers")]
 pub use flowc_worker::{Worker, WorkerError};
 pub use inspect::admin;

@@ -157,8 +157,7 @@ mod tests {
     #[test]
     fn queries_are_told_on_a_line() {
         let query = "SELECT *\n  FROM words".to_owned();
-        let report =
-            QueryReport { query, rows: 2, bytes: 100, took: Duration::from_millis(12), error: None };
+        let report = QueryReport { query, rows: 2, bytes: 100, took: Duration::from_millis(12), error: None };
         assert_eq!(line(&report), "0.012 s  SELECT * FROM words  2 rows\n");
         let failed = QueryReport { error: Some("no".to_owned()), ..report };
         assert_eq!(line(&failed), "0.012 s  SELECT * FROM words  failed: no\n");

@@ -31,7 +31,9 @@ pub enum TokensError {
     #[error("{0} holds no token: write one a line")]
     None(String),
     /// One is too short.
-    #[error("line {line} of {place} holds a token of fewer than {SHORTEST} characters, which can be guessed; `openssl rand -hex 32` makes one")]
+    #[error(
+        "line {line} of {place} holds a token of fewer than {SHORTEST} characters, which can be guessed; `openssl rand -hex 32` makes one"
+    )]
     Short {
         /// The line, from 1.
         line: usize,
@@ -46,7 +48,8 @@ impl Tokens {
     /// # Errors
     /// If it can't be read, or holds none. The error holds nothing of the tokens.
     pub fn read(path: &Path) -> Result<Self, TokensError> {
-        let text = std::fs::read_to_string(path).map_err(|source| TokensError::File { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| TokensError::File { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -96,7 +99,9 @@ impl Tokens {
                 "this server asks for a token: send `authorization: Bearer TOKEN`, or the token as a password",
             ));
         };
-        shown(header).filter(|token| self.has(token)).ok_or_else(|| Status::unauthenticated("the token is not accepted"))
+        shown(header)
+            .filter(|token| self.has(token))
+            .ok_or_else(|| Status::unauthenticated("the token is not accepted"))
     }
 }
 
@@ -122,7 +127,9 @@ mod tests {
     fn checked(header: Option<&str>) -> Result<String, Status> {
         let mut metadata = MetadataMap::new();
         header.map(|header| metadata.insert(AUTHORIZATION, header.parse().unwrap()));
-        Tokens::parse(&format!("# for the dashboards\n{TOKEN}\n\nanother-token-of-24-char\n"), "tokens").unwrap().check(&metadata)
+        Tokens::parse(&format!("# for the dashboards\n{TOKEN}\n\nanother-token-of-24-char\n"), "tokens")
+            .unwrap()
+            .check(&metadata)
     }
 
     #[test]
@@ -131,7 +138,9 @@ mod tests {
         assert_eq!(checked(Some("bearer another-token-of-24-char")).unwrap(), "another-token-of-24-char");
         let basic = BASE64_STANDARD.encode(format!("anybody:{TOKEN}"));
         assert_eq!(checked(Some(&format!("Basic {basic}"))).unwrap(), TOKEN);
-        for wrong in ["Bearer ", "Bearer 0123456789abcdeg", "Basic !!", "Digest x", TOKEN, "Bearer # for the dashboards"] {
+        for wrong in
+            ["Bearer ", "Bearer 0123456789abcdeg", "Basic !!", "Digest x", TOKEN, "Bearer # for the dashboards"]
+        {
             let status = checked(Some(wrong)).unwrap_err();
             assert_eq!(status.code(), tonic::Code::Unauthenticated);
             assert!(!status.message().contains("0123"), "{status}");

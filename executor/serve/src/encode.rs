@@ -32,8 +32,7 @@ impl Encoder {
     /// If a type can't be sent.
     pub(crate) fn encode(&mut self, batch: &RecordBatch) -> Result<Vec<FlightData>, ArrowError> {
         let generator = IpcDataGenerator::default();
-        let (dictionaries, rows) =
-            generator.encode(batch, &mut self.dictionaries, &self.options, &mut self.context)?;
+        let (dictionaries, rows) = generator.encode(batch, &mut self.dictionaries, &self.options, &mut self.context)?;
         let mut messages: Vec<FlightData> = dictionaries.into_iter().map(FlightData::from).collect();
         let rows = FlightData::from(rows);
         if rows.data_body.len() <= LARGEST || batch.num_rows() < 2 {

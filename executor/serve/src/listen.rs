@@ -27,6 +27,8 @@ use crate::shelf::Shelf;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often a silent connection is asked whether the other side is still there, and how long it may take to answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+/// How long queries that are at work may take to notice that the server ends.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// The most bytes of a request: statements are texts.
 const LONGEST_REQUEST: usize = 4 << 20;
 /// Bytes that may be on their way to a client that has not said that it took them.
@@ -135,41 +137,45 @@ impl Server {
     /// If it can't any more.
     pub fn serve(self, until: impl Future<Output = ()>) -> Result<(), ServeError> {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let runtime = Builder::new_multi_thread().worker_threads(threads).thread_name("flowc-serve").enable_all().build();
+        let runtime =
+            Builder::new_multi_thread().worker_threads(threads).thread_name("flowc-serve").enable_all().build();
         let runtime = runtime.map_err(ServeError::Serve)?;
+        let Self { listener, tls, offer, .. } = self;
+        let service = service(offer)?;
+        // What answers holds things that only a thread may give back that can wait.
+        let _held = service.clone();
         let served = runtime.block_on(async {
             tokio::select! {
-                served = self.answer() => served,
+                served = answer(listener, tls.as_ref(), service) => served,
                 () = until => Ok(()),
             }
         });
-        runtime.shutdown_background();
+        runtime.shutdown_timeout(PATIENCE);
         served
     }
+}
 
-    async fn answer(self) -> Result<(), ServeError> {
-        let Self { listener, tls, offer, .. } = self;
-        let mut server = tonic::transport::Server::builder();
-        if let Some(tls) = &tls {
-            server = server.tls_config(tls.config()).map_err(|error| ServeError::Tls(causes(&error)))?;
-        }
-        let server = server.http2_keepalive_interval(Some(KEEP_ALIVE.0)).http2_keepalive_timeout(Some(KEEP_ALIVE.1));
-        let mut server = server.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
-        let tokens = offer.tokens.clone();
-        let check = move |request: Request<()>| -> Result<Request<()>, Status> {
-            tokens.as_ref().map_or(Ok(()), |tokens| tokens.check(request.metadata()).map(drop))?;
-            Ok(request)
-        };
-        let service = FlightServiceServer::new(service(offer)?).max_decoding_message_size(LONGEST_REQUEST);
-        let service = service.max_encoding_message_size(usize::MAX);
-        listener.set_nonblocking(true).map_err(ServeError::Serve)?;
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(ServeError::Serve)?;
-        let connections = unfold(listener, |listener| async {
-            Some((Ok::<_, io::Error>(accept(&listener).await), listener))
-        });
-        let served = server.add_service(InterceptedService::new(service, check)).serve_with_incoming(connections).await;
-        served.map_err(|error| ServeError::Serve(io::Error::other(error)))
+/// Answers what comes.
+async fn answer(listener: TcpListener, tls: Option<&Tls>, service: Service) -> Result<(), ServeError> {
+    let mut server = tonic::transport::Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls.config()).map_err(|error| ServeError::Tls(causes(&error)))?;
     }
+    let server = server.http2_keepalive_interval(Some(KEEP_ALIVE.0)).http2_keepalive_timeout(Some(KEEP_ALIVE.1));
+    let mut server = server.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+    let tokens = service.tokens.clone();
+    let check = move |request: Request<()>| -> Result<Request<()>, Status> {
+        tokens.as_ref().map_or(Ok(()), |tokens| tokens.check(request.metadata()).map(drop))?;
+        Ok(request)
+    };
+    let service = FlightServiceServer::new(service).max_decoding_message_size(LONGEST_REQUEST);
+    let service = service.max_encoding_message_size(usize::MAX);
+    listener.set_nonblocking(true).map_err(ServeError::Serve)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(ServeError::Serve)?;
+    let connections =
+        unfold(listener, |listener| async { Some((Ok::<_, io::Error>(accept(&listener).await), listener)) });
+    let served = server.add_service(InterceptedService::new(service, check)).serve_with_incoming(connections).await;
+    served.map_err(|error| ServeError::Serve(io::Error::other(error)))
 }
 
 fn service(offer: Offer) -> Result<Service, ServeError> {

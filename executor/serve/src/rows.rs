@@ -42,7 +42,11 @@ type Message = Result<FlightData, Status>;
 
 impl Answering {
     /// The messages of a query. Dropping the stream stops it. It holds the permit until it is over.
-    pub(crate) fn stream(&self, query: Query, permit: OwnedSemaphorePermit) -> impl Stream<Item = Message> + Send + use<> {
+    pub(crate) fn stream(
+        &self,
+        query: Query,
+        permit: OwnedSemaphorePermit,
+    ) -> impl Stream<Item = Message> + Send + use<> {
         let (send, receive) = mpsc::channel(QUEUE);
         let (log, patience) = (Arc::clone(&self.log), self.patience);
         let runtime = Handle::current();

@@ -41,6 +41,13 @@ pub(crate) fn scan(statement: &str) -> Option<Scan> {
     (next.is_none() && is_here).then_some(Scan { table, limit })
 }
 
+/// Whether a statement would write something.
+pub(crate) fn is_writing(statement: &str) -> bool {
+    const WRITING: [&str; 10] =
+        ["insert", "update", "delete", "create", "drop", "alter", "truncate", "merge", "copy", "replace"];
+    Words(statement).next().is_some_and(|first| WRITING.iter().any(|word| first.is(word)))
+}
+
 /// A part of a statement.
 #[derive(Debug, PartialEq, Eq)]
 enum Word {
@@ -125,5 +132,11 @@ mod tests {
         ] {
             assert_eq!(scan(statement), due, "{statement}");
         }
+    }
+
+    #[test]
+    fn what_writes_is_told_by_its_first_word() {
+        assert!(is_writing(" delete FROM words") && is_writing("CREATE TABLE a (b int)"));
+        assert!(!is_writing("SELECT 'delete'") && !is_writing("\"delete\"") && !is_writing(""));
     }
 }

@@ -24,9 +24,9 @@ use crate::access::{AUTHORIZATION, Tokens};
 use crate::metadata::{self, Answer, FOREIGN_KEYS, PRIMARY_KEYS};
 use crate::results::{Refusal, Snapshot, Table, Take};
 use crate::rows::{Answering, Query};
-use crate::scan::{Scan, scan};
+use crate::scan::{Scan, is_writing, scan};
 use crate::shelf::Shelf;
-use crate::ticket::{Ask, StatementTicket, refusal_to_take};
+use crate::ticket::{Ask, READ_ONLY, StatementTicket, refusal_to_take};
 
 const PREPARE: &str = "CreatePreparedStatement";
 const CLOSE: &str = "ClosePreparedStatement";
@@ -82,6 +82,14 @@ impl Service {
         ticket.run.map_or_else(|| self.shelf.now(), |run| self.shelf.of_run(run))
     }
 
+    /// The columns of what a statement gives that is for the engine.
+    fn columns(snapshot: &dyn Snapshot, statement: &str) -> Result<SchemaRef, Refusal> {
+        if is_writing(statement) {
+            return Err(Refusal::Invalid(READ_ONLY.to_owned()));
+        }
+        snapshot.describe(statement)
+    }
+
     fn describe(&self, ask: Ask) -> Result<Described, Status> {
         match ask {
             Ask::Table(name) => {
@@ -97,7 +105,7 @@ impl Service {
                         let Table { schema, rows, .. } = &snapshot.tables()[table];
                         (schema.clone(), Some(limit.min(*rows)))
                     }
-                    None => (snapshot.describe(&ticket.statement)?, None),
+                    None => (Self::columns(&*snapshot, &ticket.statement)?, None),
                 };
                 Ok(Described { schema, ticket: ticket.ticket(), rows })
             }
@@ -121,7 +129,8 @@ impl Service {
                 if let Some((table, limit)) = scanned(&*snapshot, &statement) {
                     return Ok(rows_of(snapshot, table, limit, statement));
                 }
-                let (schema, timeout, name) = (snapshot.describe(&statement)?, self.timeout, statement.clone());
+                let schema = Self::columns(&*snapshot, &statement)?;
+                let (timeout, name) = (self.timeout, statement.clone());
                 let work = Box::new(move |take: &mut Take<'_>| snapshot.query(&statement, timeout, take));
                 Ok(Query { name, schema, work })
             }
@@ -275,10 +284,7 @@ impl FlightService for Service {
         Err(refusal_to_take(&descriptor).into())
     }
 
-    async fn do_exchange(
-        &self,
-        _: Request<Streaming<FlightData>>,
-    ) -> Result<Response<Self::DoExchangeStream>, Status> {
+    async fn do_exchange(&self, _: Request<Streaming<FlightData>>) -> Result<Response<Self::DoExchangeStream>, Status> {
         Err(Status::unimplemented("there is nothing to exchange: ask for a table or a statement"))
     }
 
@@ -301,7 +307,10 @@ impl FlightService for Service {
             Ok(ActionType { r#type: kind.to_owned(), description: description.to_owned() })
         };
         let actions = [
-            (PREPARE, "Prepares a statement: ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult"),
+            (
+                PREPARE,
+                "Prepares a statement: ActionCreatePreparedStatementRequest, ActionCreatePreparedStatementResult",
+            ),
             (CLOSE, "Closes a prepared statement: ActionClosePreparedStatementRequest"),
         ];
         Ok(Response::new(stream::iter(actions.map(action)).boxed()))

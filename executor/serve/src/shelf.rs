@@ -42,7 +42,9 @@ impl Shelf {
     /// If too many runs have ended since.
     pub(crate) fn of_run(&self, id: u64) -> Result<Arc<dyn Snapshot>, Refusal> {
         let found = lock(&self.last).iter().find(|snapshot| snapshot.id() == id).cloned();
-        found.ok_or_else(|| Refusal::Unavailable("the results that this query was planned with are gone; send it again".to_owned()))
+        found.ok_or_else(|| {
+            Refusal::Unavailable("the results that this query was planned with are gone; send it again".to_owned())
+        })
     }
 }
 

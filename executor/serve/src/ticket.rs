@@ -2,8 +2,7 @@
 
 use arrow_flight::flight_descriptor::DescriptorType;
 use arrow_flight::sql::{
-    ActionCreatePreparedStatementRequest, Any, Command, ProstMessageExt as _,
-    TicketStatementQuery,
+    ActionCreatePreparedStatementRequest, Any, Command, ProstMessageExt as _, TicketStatementQuery,
 };
 use arrow_flight::{FlightDescriptor, Ticket};
 use prost::Message as _;
@@ -101,7 +100,7 @@ pub(crate) fn refusal_to_take(descriptor: &FlightDescriptor) -> Refusal {
     }
 }
 
-const READ_ONLY: &str = "results can be read, not written: a pipeline writes them";
+pub(crate) const READ_ONLY: &str = "results can be read, not written: a pipeline writes them";
 
 fn unoffered(command: &Command) -> Refusal {
     let message = match command {

@@ -102,7 +102,10 @@ impl AdHocQueries {
 impl AdHocQuery<'_> {
     /// The columns of the result.
     pub fn schema(&self) -> SchemaRef {
-        self.description.outputs.first().map_or_else(|| Arc::new(arrow_schema::Schema::empty()), |out| out.schema.clone())
+        self.description
+            .outputs
+            .first()
+            .map_or_else(|| Arc::new(arrow_schema::Schema::empty()), |out| out.schema.clone())
     }
 
     /// The order in which the tables are to be given, each as a whole: the one that rows are taken from one by one comes last.
@@ -150,11 +153,7 @@ impl AdHocQuery<'_> {
                 inputs: inputs.collect(),
                 main_input: self.main_input(),
                 outputs: outputs.collect(),
-                limits: Limits {
-                    timeout_ms: Some(timeout_ms),
-                    memory: Some(self.queries.memory),
-                    ..Limits::default()
-                },
+                limits: Limits { timeout_ms: Some(timeout_ms), memory: Some(self.queries.memory), ..Limits::default() },
                 secrets: Secrets::default(),
             },
             outlet,

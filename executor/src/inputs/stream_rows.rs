@@ -113,9 +113,8 @@ impl StreamRows {
     /// Whether a column of the stream is one of a source that can't be read again, unchanged and row for row: such columns are
     /// in no store.
     pub(crate) fn is_read_once(&self, stream: StreamId) -> bool {
-        let is_repeatable = |source: usize| {
-            flowc_sources::source(&self.plan.sources[source].spec, &self.base).is_repeatable()
-        };
+        let is_repeatable =
+            |source: usize| flowc_sources::source(&self.plan.sources[source].spec, &self.base).is_repeatable();
         self.sources(stream).any(|source| !is_repeatable(source))
     }
 

@@ -78,11 +78,7 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// If they can't be read, or `take` fails.
-    pub fn each<E: From<Error>>(
-        &self,
-        limit: u64,
-        take: impl FnMut(&RecordBatch) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn each<E: From<Error>>(&self, limit: u64, take: impl FnMut(&RecordBatch) -> Result<(), E>) -> Result<(), E> {
         self.rows.each(self.store, self.stream, &self.segments, limit, take)
     }
 }

@@ -34,6 +34,7 @@ impl Statements {
 
 fn refusal(_: &RecordedRun) -> Refusal {
     Refusal::Unavailable(
-        "this flowc was built without the feature `sql`: it gives whole tables, `SELECT * FROM table`, alone".to_owned(),
+        "this flowc was built without the feature `sql`: it gives whole tables, `SELECT * FROM table`, alone"
+            .to_owned(),
     )
 }

@@ -37,7 +37,8 @@ impl Statements {
     /// # Errors
     /// If flowc's own program or the store's folder can't be found.
     pub(super) fn new(store: &Store, options: &Options) -> Result<Self, Error> {
-        let absolute = |path: &std::path::Path| std::path::absolute(path).map_err(Error::system("find the store's folder"));
+        let absolute =
+            |path: &std::path::Path| std::path::absolute(path).map_err(Error::system("find the store's folder"));
         let helper = Helper::from(std::env::current_exe().map_err(Error::system("find flowc's own program"))?);
         let host = Host::new(helper, absolute(&store.spool())?).with_stored_files(absolute(&store.objects())?);
         Ok(Self { queries: AdHocQueries::new(Arc::new(host), options.memory) })
