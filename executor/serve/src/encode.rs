@@ -5,6 +5,8 @@ use arrow_flight::{FlightData, SchemaAsIpc};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_schema::{ArrowError, Schema};
 
+use crate::results::StoredRows;
+
 /// The most bytes of a batch, unless one row has more. Clients in Go refuse messages of 16 MiB, unless they are told otherwise.
 const LARGEST: usize = 12 << 20;
 
@@ -43,6 +45,18 @@ impl Encoder {
         messages.extend(self.encode(&batch.slice(0, half))?);
         messages.extend(self.encode(&batch.slice(half, batch.num_rows() - half))?);
         Ok(messages)
+    }
+
+    /// The message that rows are already; others where it is too large.
+    ///
+    /// # Errors
+    /// If a type can't be sent.
+    pub(crate) fn stored(&mut self, stored: StoredRows) -> Result<Vec<FlightData>, ArrowError> {
+        let StoredRows { header, body, rows } = stored;
+        if body.len() > LARGEST {
+            return self.encode(&rows);
+        }
+        Ok(vec![FlightData::new().with_data_header(header).with_data_body(body)])
     }
 }
 

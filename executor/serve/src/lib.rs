@@ -29,5 +29,5 @@ mod ticket;
 pub use access::{Tokens, TokensError};
 pub use listen::{Limits, Offer, ServeError, Server};
 pub use log::{QueryLog, QueryReport};
-pub use results::{CATALOG, Refusal, Results, SCHEMA, Snapshot, Table, Take};
+pub use results::{CATALOG, Piece, Refusal, Results, SCHEMA, Snapshot, StoredRows, Table, Take};
 pub use security::{Security, Tls};

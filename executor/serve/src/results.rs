@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use tonic::Status;
 
 /// The catalog that all tables are in.
@@ -22,8 +23,28 @@ pub trait Results: Send + Sync {
     fn now(&self) -> Result<Arc<dyn Snapshot>, Refusal>;
 }
 
-/// Takes batches of a result; `Break` once nobody wants more.
-pub type Take<'t> = dyn FnMut(RecordBatch) -> ControlFlow<()> + 't;
+/// Takes rows of a result; `Break` once nobody wants more.
+pub type Take<'t> = dyn FnMut(Piece) -> ControlFlow<()> + 't;
+
+/// Some rows of a result.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Columns, to be made a message of.
+    Rows(RecordBatch),
+    /// Columns that are one already.
+    Stored(StoredRows),
+}
+
+/// Rows that lie in the store as a message of Arrow IPC, not compressed and without dictionaries. They are sent from where they lie.
+#[derive(Clone, Debug)]
+pub struct StoredRows {
+    /// The message's header.
+    pub header: Bytes,
+    /// Its body.
+    pub body: Bytes,
+    /// The same rows, for messages of another size.
+    pub rows: RecordBatch,
+}
 
 /// Tables as one run left them. They stay so, whatever runs come later.
 pub trait Snapshot: Send + Sync {

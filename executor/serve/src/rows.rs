@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrow_array::RecordBatch;
 use arrow_flight::FlightData;
 use arrow_schema::SchemaRef;
 use futures::Stream;
@@ -14,7 +13,7 @@ use tonic::Status;
 
 use crate::encode::Encoder;
 use crate::log::{QueryLog, QueryReport};
-use crate::results::{Refusal, Take};
+use crate::results::{Piece, Refusal, Take};
 
 /// Messages that wait in this process, beside what HTTP/2 holds.
 const QUEUE: usize = 4;
@@ -56,8 +55,9 @@ impl Answering {
             let Query { name, schema, work } = query;
             let error = sending.answer(&schema, work).err().map(|refusal| refusal.to_string());
             let Sending { rows, bytes, .. } = sending;
-            log.finished(&QueryReport { query: name, rows, bytes, took: began.elapsed(), error });
+            // Who reads the log may be slow, and no query waits for that.
             drop(permit);
+            log.finished(&QueryReport { query: name, rows, bytes, took: began.elapsed(), error });
         });
         futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) })
     }
@@ -80,7 +80,7 @@ impl Sending {
         let worked = match self.send(Ok(begin)) {
             ControlFlow::Break(()) => Ok(()),
             ControlFlow::Continue(()) => {
-                let caught = flowc_platform::caught(|| work(&mut |batch| self.take(&mut encoder, &batch)));
+                let caught = flowc_platform::caught(|| work(&mut |piece| self.take(&mut encoder, piece)));
                 caught.unwrap_or_else(|panic| Err(Refusal::Internal(format!("a fault of flowc: {panic}"))))
             }
         };
@@ -92,15 +92,19 @@ impl Sending {
         result
     }
 
-    fn take(&mut self, encoder: &mut Encoder, batch: &RecordBatch) -> ControlFlow<()> {
-        let messages = match encoder.encode(batch) {
+    fn take(&mut self, encoder: &mut Encoder, piece: Piece) -> ControlFlow<()> {
+        let (rows, encoded) = match piece {
+            Piece::Rows(rows) => (rows.num_rows(), encoder.encode(&rows)),
+            Piece::Stored(stored) => (stored.rows.num_rows(), encoder.stored(stored)),
+        };
+        let messages = match encoded {
             Ok(messages) => messages,
             Err(error) => {
                 self.stopped = Some(Refusal::Internal(format!("the rows can't be sent: {error}")));
                 return ControlFlow::Break(());
             }
         };
-        self.rows += batch.num_rows() as u64;
+        self.rows += rows as u64;
         for message in messages {
             self.bytes += (message.data_header.len() + message.data_body.len()) as u64;
             self.send(Ok(message))?;

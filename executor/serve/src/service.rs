@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::access::{AUTHORIZATION, Tokens};
 use crate::metadata::{self, Answer, FOREIGN_KEYS, PRIMARY_KEYS};
-use crate::results::{Refusal, Snapshot, Table, Take};
+use crate::results::{Piece, Refusal, Snapshot, Table, Take};
 use crate::rows::{Answering, Query};
 use crate::scan::{Scan, is_writing, scan};
 use crate::shelf::Shelf;
@@ -139,7 +139,7 @@ impl Service {
                 let batch = self.metadata(*command)?;
                 let schema = batch.schema();
                 let work = Box::new(move |take: &mut Take<'_>| {
-                    let _ = take(batch);
+                    let _ = take(Piece::Rows(batch));
                     Ok(())
                 });
                 Ok(Query { name, schema, work })

@@ -8,7 +8,7 @@ use arrow_schema::ArrowError;
 use flowc_demand::{Datasets, Lineage};
 use flowc_planner::plan::{Plan, StreamId};
 use flowc_planner::stored_edges;
-use flowc_store::Store;
+use flowc_store::{Store, StoredMessage};
 
 use crate::Error;
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
@@ -73,7 +73,8 @@ impl StreamRows {
         Ok(rows)
     }
 
-    /// Hands on the first rows of these segments of a stream, batch by batch.
+    /// Hands on the first rows of these segments of a stream, batch by batch; with each batch the message that it lies in, if it lies so
+    /// in the store.
     ///
     /// # Errors
     /// If they can't be read, or `take` fails.
@@ -83,7 +84,7 @@ impl StreamRows {
         stream: StreamId,
         segments: &[usize],
         limit: u64,
-        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+        mut take: impl FnMut(RecordBatch, Option<StoredMessage>) -> Result<(), E>,
     ) -> Result<(), E> {
         let known = LookupCache::new(store);
         let files = OpenFiles::new(&self.plan, &self.base, store);
@@ -93,14 +94,14 @@ impl StreamRows {
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
         let mut left = limit;
         for &segment in segments {
-            for batch in reading.segment(stream, segment, &all)? {
-                if left == 0 {
-                    break;
-                }
+            let mut batches = reading.segment(stream, segment, &all)?;
+            while let Some(batch) = batches.next().filter(|_| left > 0) {
                 let batch = batch?.project(schema.clone(), &all).map_err(unfit)?;
-                let taken = left.min(batch.num_rows() as u64);
+                let rows = batch.num_rows() as u64;
+                let taken = left.min(rows);
                 left -= taken;
-                take(&batch.slice(0, taken as usize))?;
+                let message = if taken == rows { batches.message() } else { None };
+                take(batch.slice(0, taken as usize), message)?;
             }
             reading.verify(stream, segment, &all)?;
             if left == 0 {

@@ -78,8 +78,12 @@ impl<'a> Rows<'a> {
     ///
     /// # Errors
     /// If they can't be read, or `take` fails.
-    pub fn each<E: From<Error>>(&self, limit: u64, take: impl FnMut(&RecordBatch) -> Result<(), E>) -> Result<(), E> {
-        self.rows.each(self.store, self.stream, &self.segments, limit, take)
+    pub fn each<E: From<Error>>(
+        &self,
+        limit: u64,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.rows.each(self.store, self.stream, &self.segments, limit, |batch, _| take(&batch))
     }
 }
 

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
 use arrow_schema::SchemaRef;
+use bytes::Bytes;
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{Plan, Producer, StreamId};
 use flowc_planner::suggest;
-use flowc_serve::{Refusal, Snapshot, Table, Take};
-use flowc_store::Store;
+use flowc_serve::{Piece, Refusal, Snapshot, StoredRows, Table, Take};
+use flowc_store::{Store, StoredMessage};
 
 use crate::Error;
 use crate::inputs::lookup_cache::LookupCache;
@@ -141,6 +143,26 @@ impl RecordedRun {
     }
 }
 
+/// Some rows, as they are sent.
+fn piece(batch: RecordBatch, message: Option<StoredMessage>) -> Piece {
+    match message {
+        None => Piece::Rows(batch),
+        Some(StoredMessage { header, body }) => {
+            let [header, body] = [header, body].map(|buffer| Bytes::from_owner(Mapped(buffer)));
+            Piece::Stored(StoredRows { header, body, rows: batch })
+        }
+    }
+}
+
+/// Bytes of an object of the store.
+struct Mapped(Buffer);
+
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Why rows are not handed on any further.
 enum Stopped {
     /// Nobody wants more.
@@ -165,7 +187,7 @@ impl Snapshot for RecordedRun {
 
     fn read(&self, table: usize, limit: u64, take: &mut Take<'_>) -> Result<(), Refusal> {
         let Place { stream, segments } = self.place(table)?;
-        let take = |batch: &RecordBatch| match take(batch.clone()) {
+        let take = |batch: RecordBatch, message| match take(piece(batch, message)) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Stopped::Enough),
         };

@@ -11,7 +11,7 @@ use flowc_planner::catalogue::{Blame, Problem};
 use flowc_process::Host;
 use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
 use flowc_sandbox::Helper;
-use flowc_serve::{Refusal, Snapshot, Take};
+use flowc_serve::{Piece, Refusal, Snapshot, Take};
 use flowc_sql_process::{AdHocQueries, AdHocQuery};
 use flowc_store::Store;
 
@@ -100,7 +100,7 @@ impl Statements {
 
 /// Hands on batches until there are no more, or enough.
 fn taken(batches: Receiver<RecordBatch>, take: &mut Take<'_>) -> ControlFlow<()> {
-    batches.into_iter().try_for_each(take)
+    batches.into_iter().map(Piece::Rows).try_for_each(take)
 }
 
 /// Gives a query a table.
