@@ -41,7 +41,7 @@ fn run_again() -> Option<Exit> {
 
 fn report_again(args: RunArgs, context: &Context) -> Option<Exit> {
     let mode = args.mode();
-    let options = context.options(&args.pipeline, args.update).ok()?;
+    let options = context.options(args.pipeline.file.as_deref(), &args.pipeline.settings, args.update).ok()?;
     let progress = Arc::new(Progress::new(mode));
     let ending = Ending::new(mode, Arc::clone(&progress));
     let report = run_if_up_to_date(&options, &args.request(), &*progress as &dyn Observer)?;

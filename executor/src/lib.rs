@@ -30,6 +30,8 @@ mod run;
 mod runners;
 mod schedule;
 mod select;
+#[cfg(feature = "serve")]
+mod serving;
 mod session;
 mod status;
 
@@ -54,10 +56,14 @@ pub use flowc_container as containers;
 /// The adapters that kernels run on.
 #[cfg(feature = "gpu")]
 pub use flowc_gpu as gpu;
+pub use flowc_platform::PrivateFile;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 #[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
+/// Results of pipelines, over Arrow Flight.
+#[cfg(feature = "serve")]
+pub use flowc_serve as serve;
 pub use flowc_sinks::{SinkError, StdoutWriter};
 #[cfg(feature = "workers")]
 pub use flowc_worker::{Worker, WorkerError};

@@ -24,6 +24,8 @@ use crate::run::progress::{Current, Underway};
 use crate::runners::Runners;
 use crate::runners::build_events::Compilations;
 use crate::select::select;
+#[cfg(feature = "serve")]
+use crate::serving::ServedResults;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, WindowStatus};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
@@ -288,6 +290,15 @@ impl Session {
     pub fn show(&self, output: &str, key: Option<&str>, window: Option<&str>) -> Result<Rows<'_>, Error> {
         let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
         Rows::find(&planned, self.store()?, output, key, window)
+    }
+
+    /// The results of the pipeline's last good run, and of those that follow: of these streams and sinks, or of all that are at hand.
+    ///
+    /// # Errors
+    /// If the pipeline has had no good run in this store, or an output that is named can't be had from it.
+    #[cfg(feature = "serve")]
+    pub fn results(&self, outputs: Vec<String>) -> Result<Box<dyn flowc_serve::Results>, Error> {
+        Ok(Box::new(ServedResults::find(self.store()?, self.pipeline()?, outputs, &self.options)?))
     }
 
     /// What a stage said when it last ran.

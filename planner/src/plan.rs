@@ -6,6 +6,7 @@
 
 mod assertion;
 mod code;
+mod flight;
 mod format;
 mod kafka;
 mod kafka_sink;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
+pub use flight::{FlightAsk, FlightKeep, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
@@ -214,7 +216,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => rejects_schema(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => rejects_schema(),
         }
     }
 
@@ -222,7 +224,7 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => self.format.name(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => self.format.name(),
         }
     }
 
@@ -252,6 +254,8 @@ pub enum Location {
     Kafka(Box<KafkaTopic>),
     /// Objects of object stores.
     Objects(Box<Objects>),
+    /// Rows of a server of Arrow Flight.
+    Flight(Box<FlightSource>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

@@ -14,5 +14,6 @@ pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod project;
 pub(crate) mod results;
+pub(crate) mod server;
 pub(crate) mod transcript;
 pub(crate) mod worked;

@@ -271,6 +271,14 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A flight that can't be read.
+    #[error("{flight}: {reason}")]
+    Flight {
+        /// The server, and what it was asked for.
+        flight: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A pattern of addresses that matches nothing.
     #[error("no object matches `{pattern}`; check the bucket, and that names and cases are those of the keys")]
     NoObject {

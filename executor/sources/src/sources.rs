@@ -5,13 +5,15 @@ use std::path::Path;
 use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
 use crate::files::source::FileSource;
+#[cfg(feature = "flights")]
+use crate::flights::FlightSource;
 #[cfg(feature = "kafka")]
 use crate::log::KafkaSource;
 #[cfg(feature = "objects")]
 use crate::objects::ObjectSource;
 use crate::source::Source;
 use crate::stdin::StdinSource;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -29,6 +31,10 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Objects(objects) => Box::new(ObjectSource::new(spec, *objects)),
         #[cfg(not(feature = "objects"))]
         Location::Objects(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "flights")]
+        Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
+        #[cfg(not(feature = "flights"))]
+        Location::Flight(_) => Box::new(UnbuiltSource),
     }
 }
 
@@ -36,6 +42,7 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
 pub fn missing_for(location: &Location) -> Option<&'static str> {
     let topic = match location {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
+        Location::Flight(_) => return (!cfg!(feature = "flights")).then_some("flights"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,
     };

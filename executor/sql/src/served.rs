@@ -41,7 +41,10 @@ impl Served for SqlStages {
             Ok(Signature {
                 digest: StageDigest::new([0; 32]),
                 doc,
-                inputs: query.tables.clone(),
+                inputs: match query.is_asked_for_tables() {
+                    true => statement::tables(&query.written).map_err(refused)?,
+                    false => query.tables.clone(),
+                },
                 outputs: vec!["out".to_owned()],
                 config_schema: config_schema(parameters.into_iter().collect()),
                 purity: Purity::Sandboxed,

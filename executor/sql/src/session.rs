@@ -11,6 +11,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use flowc_sql_process::query::{CATALOG, SCHEMA};
+
 use crate::rules::{CheckedArithmetic, OrderedLimits, TieBreakers};
 use crate::{extremes, sums};
 
@@ -54,6 +56,8 @@ fn config(room: Room) -> SessionConfig {
     options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.catalog.information_schema = false;
+    CATALOG.clone_into(&mut options.catalog.default_catalog);
+    SCHEMA.clone_into(&mut options.catalog.default_schema);
     options.execution.time_zone = Some("+00:00".to_owned());
     options.execution.planning_concurrency = 1;
     options.execution.collect_statistics = false;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
@@ -75,6 +76,16 @@ pub(crate) fn parameters(text: &str) -> Result<BTreeSet<String>> {
     Ok(tokens(text)?.into_iter().filter_map(name).collect())
 }
 
+/// The names of the tables that a text reads, without those that it makes itself (`WITH`).
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn tables(text: &str) -> Result<Vec<String>> {
+    let (tables, _) = resolve_table_references(&parse(text)?, true)?;
+    let names: BTreeSet<String> = tables.iter().map(|table| table.table().to_owned()).collect();
+    Ok(names.into_iter().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +105,13 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("WITH a AS (SELECT 1) SELECT * FROM a;").is_ok());
+    }
+
+    #[test]
+    fn tables_are_those_that_the_statement_does_not_make() {
+        let text = "WITH w AS (SELECT * FROM flowc.public.Words) SELECT * FROM w JOIN \"Other\" o ON true WHERE 1 IN (SELECT 2 FROM x)";
+        assert_eq!(tables(text).unwrap(), ["Other", "words", "x"]);
+        assert!(tables("SELECT 1").unwrap().is_empty());
     }
 
     #[test]

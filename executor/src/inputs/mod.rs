@@ -7,4 +7,5 @@ pub(crate) mod lookup;
 pub(crate) mod lookup_cache;
 pub(crate) mod partitioner;
 pub(crate) mod read;
+pub(crate) mod stream_rows;
 pub(crate) mod times;

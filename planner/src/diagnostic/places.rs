@@ -160,6 +160,15 @@ pub enum PlaceProblem {
         /// Why.
         reason: &'static str,
     },
+    /// A property or node that a source of a server has no use for.
+    #[error("`{node}` is not for a flight")]
+    #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]
+    NotForFlight {
+        /// As written.
+        node: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
     /// The columns are not in the lock.
     #[error("source `{name}`: {message}")]
     #[diagnostic(code(flowc::locked))]

@@ -4,9 +4,10 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, ObjectAddress, ObjectSink, Objects, OnFailure,
-    Position, Purity, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, FlightKeep, FlightSource, KafkaTopic, Location, ObjectAddress, ObjectSink,
+    Objects, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target,
 };
+use crate::quantity::duration;
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -15,6 +16,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
         Location::Objects(objects) => at_stores(objects),
+        Location::Flight(flight) => at_server(flight),
     }
 }
 
@@ -34,6 +36,17 @@ fn at_store(mut words: String, endpoint: Option<&str>, anonymous: bool) -> Strin
         words.push_str(", anonymous");
     }
     words
+}
+
+/// What a server is asked for, and how long that stands.
+fn at_server(flight: &FlightSource) -> String {
+    let FlightSource { server, ask, token: _, ca: _, keep } = flight;
+    let stands = match keep {
+        FlightKeep::Run => ", read by each run".to_owned(),
+        FlightKeep::For(ttl_ms) => format!(", stands for {}", duration(*ttl_ms)),
+        FlightKeep::Pinned(label) => format!(", pinned as {label}"),
+    };
+    format!("flight {server} {ask}{stands}")
 }
 
 /// A topic, with the range that is read of it.
