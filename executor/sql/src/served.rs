@@ -1,7 +1,7 @@
 //! What flowc asks before a query runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_schema::SchemaRef;
 use datafusion::physical_plan::displayable;
@@ -23,7 +23,7 @@ use crate::statement;
 use crate::table::Table;
 
 /// What runs queries.
-static RUNNER: SqlRunner = SqlRunner { batch_rows: None };
+static RUNNER: LazyLock<SqlRunner> = LazyLock::new(SqlRunner::default);
 
 /// SQL stages. The name of a stage is its query.
 pub(crate) struct SqlStages;
@@ -56,8 +56,8 @@ impl Served for SqlStages {
     fn describe(&self, stage: &str, config: Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem> {
         let query = query(stage)?;
         deep(|| {
-            let tables = inputs.iter().map(|schema| Arc::new(Table::new(schema.clone(), 0))).collect::<Vec<_>>();
-            let (planned, shape, schema) = shaped(&query, &tables, &config, Room::default()).map_err(together)?;
+            let tables = inputs.iter().map(|schema| Arc::new(Table::planned(schema.clone()))).collect::<Vec<_>>();
+            let (planned, shape, schema) = shaped(&query, &tables, &config, &Room::default()).map_err(together)?;
             let partial = match &shape.run {
                 Run::Parts { plan, .. } => Some(part_schema(&planned.context, plan, &inputs)),
                 Run::Rows(_) | Run::Query { .. } => None,
@@ -72,7 +72,7 @@ impl Served for SqlStages {
     fn code(&self, _: &str, asked: &Limits) -> Result<ServedCode<'_>, Problem> {
         // Whoever started the process measures time, and ends it.
         let limits = Limits { memory: asked.memory, ..Limits::default() };
-        Ok(ServedCode { runner: &RUNNER, digest: StageDigest::new([0; 32]), limits })
+        Ok(ServedCode { runner: &*RUNNER, digest: StageDigest::new([0; 32]), limits })
     }
 }
 

@@ -92,7 +92,8 @@ impl Runner {
         let digest = self.kernels.locate(&code, &self.folder).unwrap().digest;
         let question = Question { code, digest, config: config.clone(), inputs: vec![schema.clone()] };
         let description = self.kernels.describe(&question).unwrap();
-        let inputs = vec![InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone() }];
+        let inputs =
+            vec![InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
         let invocation = self.invocation(digest, &config, inputs, &description.outputs[0], limits);
         Stage { runner: self, description, invocation }
     }
@@ -120,7 +121,7 @@ impl Runner {
         let question = Question { code, digest, config: config.clone(), inputs: inputs.clone() };
         let description = self.kernels.describe(&question)?;
         let ports = inputs.into_iter().zip(&description.inputs);
-        let ports = ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone() }).collect();
+        let ports = ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone(), identity: None }).collect();
         let invocation = self.invocation(digest, config, ports, &description.outputs[0], Limits::default());
         Ok(WithTable { runner: self, description, invocation })
     }
