@@ -1,10 +1,9 @@
 //! What flowc makes of the engine's functions: which of them give the same every time, which can be made of parts, and why others are not
 //! offered.
 
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
-
-use crate::planning::each_expression;
 
 /// What an aggregate function needs of its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +114,19 @@ pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
         },
         _ => Ok(()),
     })
+}
+
+/// Goes through all expressions of a plan and of its subqueries.
+fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> Result<()>) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                check(expr)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
 }
 
 fn volatile(name: &str) -> DataFusionError {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ParamValues, Result, ScalarValue, TableReference, plan_datafusion_err};
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use flowc_planner::catalogue::Problem;
 use flowc_sql_process::query::Query;
@@ -101,18 +101,4 @@ fn check_columns(plan: &LogicalPlan) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Goes through all expressions of a plan and of its subqueries.
-pub(crate) fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> Result<()>) -> Result<()> {
-    use datafusion::common::tree_node::TreeNode;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                check(expr)?;
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(())
 }

@@ -33,15 +33,21 @@ impl Served for SqlStages {
         let query = query(stage)?;
         let refused = |error| together(problems(&error, &query.written, &query.tables));
         deep(|| {
-            let doc = match &query.normal {
-                Some(normal) => normal.clone(),
-                None => statement::normal(&query.written).map_err(refused)?,
+            let (doc, inputs) = match &query.normal {
+                Some(normal) => (normal.clone(), query.tables.clone()),
+                None => {
+                    let normal = statement::normal(&query.written).map_err(refused)?;
+                    // Windows that are written wrongly are said to be when the statement is planned.
+                    let read = statement::tables(&query.written).ok();
+                    let is_read = |table: &&String| read.as_ref().is_none_or(|read| read.contains(*table));
+                    (normal, query.tables.iter().filter(is_read).cloned().collect())
+                }
             };
             let parameters = statement::parameters(&doc).map_err(refused)?;
             Ok(Signature {
                 digest: StageDigest::new([0; 32]),
                 doc,
-                inputs: query.tables.clone(),
+                inputs,
                 outputs: vec!["out".to_owned()],
                 config_schema: config_schema(parameters.into_iter().collect()),
                 purity: Purity::Sandboxed,

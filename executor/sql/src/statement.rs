@@ -1,12 +1,15 @@
 //! A statement's text.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::time_windows;
 
 /// How deep a statement may be nested.
 const DEEPEST: usize = 200;
@@ -29,6 +32,26 @@ pub(crate) fn parse(text: &str) -> Result<Statement> {
         }
         (Some(_), 0) => plan_err!("a stage runs a query: `SELECT ...` or `WITH ... SELECT ...`"),
     }
+}
+
+/// The names of the tables that a statement reads, and of the queries that it names itself.
+///
+/// # Errors
+/// As [`parse`], or if windows are not written as they must be.
+pub(crate) fn tables(text: &str) -> Result<BTreeSet<String>> {
+    let mut statement = parse(text)?;
+    time_windows::rewrite(&mut statement)?;
+    let Statement::Statement(query) = &statement else { return Ok(BTreeSet::new()) };
+    let mut names = BTreeSet::new();
+    let _ = ast::visit_relations(&**query, |name| {
+        let identifiers = name.0.iter().filter_map(|part| part.as_ident());
+        names.extend(identifiers.last().map(|name| match name.quote_style {
+            Some(_) => name.value.clone(),
+            None => name.value.to_lowercase(),
+        }));
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(names)
 }
 
 /// The text without what changes nothing: comments, white space, the case of what is not in quotes. The text itself where it
@@ -94,6 +117,13 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("WITH a AS (SELECT 1) SELECT * FROM a;").is_ok());
+    }
+
+    #[test]
+    fn tables_are_found_wherever_they_are_read() {
+        let text = "WITH a AS (SELECT * FROM T) SELECT (SELECT max(x) FROM \"U\") AS m, w.k FROM a JOIN TUMBLE(w, at, INTERVAL '1' DAY) \
+                    ON a.k = w.k WHERE a.k IN (SELECT k FROM v) AND a.t > 1";
+        assert_eq!(tables(text).unwrap().into_iter().collect::<Vec<_>>(), ["U", "a", "t", "v", "w"]);
     }
 
     #[test]

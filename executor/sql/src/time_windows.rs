@@ -333,3 +333,51 @@ impl VisitorMut for Tables<'_> {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use datafusion::sql::parser::DFParser;
+    use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+
+    use super::*;
+
+    fn parsed(text: &str) -> Statement {
+        DFParser::parse_sql_with_dialect(text, &PostgreSqlDialect {}).unwrap().pop_front().unwrap()
+    }
+
+    /// What is wrong with windows, and where.
+    fn said(windows: &str) -> (String, String) {
+        let text = format!("SELECT * FROM {windows}");
+        let error = rewrite(&mut parsed(&text)).unwrap_err();
+        let span = error.diagnostic().and_then(|diagnostic| diagnostic.span);
+        let place = span.map_or("", |span| &text[span.start.column as usize - 1..span.end.column as usize - 1]);
+        (error.strip_backtrace(), place.to_owned())
+    }
+
+    #[test]
+    fn windows_that_are_none_say_how_they_are_written() {
+        let cases = [
+            ("TUMBLE(t, at)", "TUMBLE(t, time, INTERVAL '10' MINUTES)", "TUMBLE"),
+            ("HOP(t, at, INTERVAL '1' DAY)", "every 5 minutes one of 10", "HOP"),
+            ("TUMBLE(1 + 2, at, INTERVAL '1' DAY)", "TUMBLE(t, time", "1 + 2"),
+            ("TUMBLE(t, at, 10)", "is an interval", "10"),
+            ("TUMBLE(t, at, INTERVAL '-1' DAY)", "more than nothing", "INTERVAL '-1' DAY"),
+            ("SESSION(t, at, INTERVAL 'soon')", "is an interval", "INTERVAL 'soon'"),
+            ("HOP(t, at, INTERVAL '1' MONTH, INTERVAL '2' MONTH)", "months differ in length", "INTERVAL '2' MONTH"),
+            ("HOP(t, at, INTERVAL '1' SECOND, INTERVAL '1' DAY)", "in 86400 windows", "INTERVAL '1' SECOND"),
+        ];
+        for (windows, message, place) in cases {
+            let found = said(windows);
+            assert!(found.0.contains(message), "{windows}: {}", found.0);
+            assert!(!found.1.is_empty() && place.contains(&found.1), "{windows}: at {}", found.1);
+        }
+    }
+
+    #[test]
+    fn other_tables_stay_as_they_are() {
+        let text = "SELECT * FROM t, generate_series(1, 3) AS s";
+        let mut statement = parsed(text);
+        rewrite(&mut statement).unwrap();
+        assert_eq!(statement.to_string(), text);
+    }
+}

@@ -7,7 +7,7 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, Code, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept, ids, run};
-use flowc_runner::{InputIdentity, Instance as _, Invocation, Runner, StageFault};
+use flowc_runner::{InputIdentity, Invocation, Runner, StageFault};
 
 use crate::support::{MEGABYTE, Server, invocation, numbers, schema, wait_until};
 

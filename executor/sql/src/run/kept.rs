@@ -3,26 +3,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow_schema::SchemaRef;
 use datafusion::common::Result;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::SessionContext;
 use flowc_planner::key::Phase;
-use flowc_runner::{InputIdentity, Invocation};
+use flowc_runner::Invocation;
 
 use crate::memory::{QueryMemory, Refused, RowMemory};
-use crate::run::query::Step;
-use crate::run::rows::Expressions;
+use crate::run::ready::{Builds, Ready};
 use crate::session::{Room, runtime};
-use crate::table::Table;
 
 /// The part of a query's memory that keeps rows of its inputs; the engine has the rest.
 const ROWS: u64 = 4;
 /// The part of the engine's memory that joins may keep between invocations.
 const BUILT: usize = 2;
 /// Queries that are kept at most.
-const MOST: usize = 64;
+const MOST: usize = 32;
 
 /// What invocations with one limit of memory share.
 #[derive(Debug)]
@@ -46,80 +40,6 @@ pub(super) struct QueryKey {
 impl QueryKey {
     pub(super) fn of(invocation: &Invocation) -> Self {
         Self { query: invocation.stage.clone(), config: invocation.config.clone(), phase: invocation.phase }
-    }
-}
-
-/// A query that can be run.
-#[derive(Debug)]
-pub(super) enum Ready {
-    /// Row by row.
-    Rows(Arc<Expressions>),
-    /// When all rows are there.
-    Query(Box<ReadyQuery>),
-}
-
-/// A query over tables.
-pub(super) struct ReadyQuery {
-    pub(super) context: SessionContext,
-    pub(super) plan: LogicalPlan,
-    pub(super) step: Step,
-    /// The columns of the result.
-    pub(super) schema: SchemaRef,
-    /// What comes in.
-    pub(super) given: Vec<Arc<Table>>,
-    /// Per table: what rows it has from the last invocation.
-    holds: Vec<Option<InputIdentity>>,
-    pub(super) builds: Builds,
-}
-
-/// What joins built of the tables whose rows stay.
-#[derive(Debug)]
-pub(super) enum Builds {
-    /// Nothing so far.
-    Unknown,
-    /// A plan whose joins have it after its first execution, of such inputs.
-    Plan { plan: Arc<dyn ExecutionPlan>, of: Vec<Option<InputIdentity>>, used: usize },
-    /// Nothing, as the plan is no such, or what was built was too large.
-    Refused,
-}
-
-impl ReadyQuery {
-    pub(super) fn new(
-        context: SessionContext,
-        plan: LogicalPlan,
-        step: Step,
-        schema: SchemaRef,
-        given: Vec<Arc<Table>>,
-    ) -> Self {
-        let holds = vec![None; given.len()];
-        Self { context, plan, step, schema, given, holds, builds: Builds::Unknown }
-    }
-
-    /// Keeps rows that an invocation with these inputs is to have, and lets go of all others. Says of which tables there are some.
-    pub(super) fn turn_to(&mut self, identities: &[Option<InputIdentity>]) -> Vec<bool> {
-        let is_held = |(has, due): (&Option<InputIdentity>, &Option<InputIdentity>)| has.is_some() && has == due;
-        let held: Vec<bool> = self.holds.iter().zip(identities).map(is_held).collect();
-        let others = self.given.iter().zip(&mut self.holds).zip(&held).filter(|(_, is_held)| !**is_held);
-        others.for_each(|((table, holds), _)| {
-            *holds = None;
-            table.clear();
-        });
-        if matches!(&self.builds, Builds::Plan { of, .. } if of != identities) {
-            self.builds = Builds::Unknown;
-        }
-        held
-    }
-
-    /// Keeps rows of inputs that are known, for the next invocation.
-    pub(super) fn keep(&mut self, identities: &[Option<InputIdentity>]) {
-        self.holds = identities.to_vec();
-        self.given.iter().zip(&self.holds).filter(|(_, is)| is.is_none()).for_each(|(table, _)| table.clear());
-    }
-}
-
-impl std::fmt::Debug for ReadyQuery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReadyQuery").field("step", &self.step).field("builds", &self.builds).finish_non_exhaustive()
     }
 }
 

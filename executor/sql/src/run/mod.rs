@@ -1,10 +1,15 @@
 //! Queries at work.
 
+#[cfg(test)]
+mod classes;
 mod described;
 mod failure;
+#[cfg(test)]
+mod faults;
 mod kept;
 mod parts;
 mod query;
+mod ready;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -18,10 +23,11 @@ use flowc_runner::{Instance, Invocation, Outlet, PerBatch, Runner, StageError, S
 use flowc_sql_process::query::{Opening, Query};
 
 use crate::run::failure::plain_fault;
-use crate::run::kept::{Kept, QueryKey, Ready, ReadyQuery};
+use crate::run::kept::{Kept, QueryKey};
 pub(crate) use crate::run::parts::part_schema;
 use crate::run::parts::tables_of;
-use crate::run::query::{QueryInstance, Step};
+use crate::run::query::QueryInstance;
+use crate::run::ready::{Ready, ReadyQuery, Step};
 use crate::run::rows::{Expressions, RowInstance};
 use crate::shape::Run;
 use crate::shaped::shaped;

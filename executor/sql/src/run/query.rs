@@ -15,8 +15,9 @@ use futures::StreamExt;
 use crate::rules::{Drives, is_sortable, over_builds, sorted_by, sorted_by_all, with_sorted_joins};
 use crate::run::described::described;
 use crate::run::failure::{fault, is_exhausted};
-use crate::run::kept::{Builds, Kept, QueryKey, Ready, ReadyQuery};
+use crate::run::kept::{Kept, QueryKey};
 use crate::run::parts::{aggregate, finished, merged, part};
+use crate::run::ready::{Builds, Ready, ReadyQuery, Step};
 use crate::shape::Order;
 use crate::stack::{deep, runtime};
 use crate::table::ROW;
@@ -37,19 +38,6 @@ pub(super) struct QueryInstance {
     pub(super) identities: Vec<Option<InputIdentity>>,
     pub(super) held: Vec<bool>,
     pub(super) outlet: Box<dyn Outlet>,
-}
-
-/// What of a query is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// All of it.
-    All(Order),
-    /// A part, of the rows of a segment.
-    Part,
-    /// One part of several.
-    Merge,
-    /// The result, of parts.
-    Finish(Order),
 }
 
 /// How equal values are found in joins. All ways give the same rows, and results have an order of their own, so nothing shows it.
@@ -88,10 +76,15 @@ impl QueryInstance {
                 match self.attempt(joins) {
                     Ok(Attempt::Done) => return Ok(()),
                     Ok(Attempt::None) => break,
-                    Ok(Attempt::TooLarge(_)) if self.kept.clear() => {}
                     Ok(Attempt::TooLarge(error)) => {
-                        too_large = Some(error);
-                        break;
+                        let others = self.kept.clear();
+                        if joins == Joins::Kept {
+                            self.query.builds = if others { Builds::Unknown } else { Builds::Refused };
+                        }
+                        if !others {
+                            too_large = Some(error);
+                            break;
+                        }
                     }
                     Err(error) => {
                         // That a join can't be sorted is no news.
@@ -117,12 +110,7 @@ impl QueryInstance {
         while let Some(batch) = runtime.block_on(batches.next()) {
             match batch.and_then(|batch| self.result(&batch)) {
                 Ok(batch) => self.outlet.emit(0, batch)?,
-                Err(error) if is_first && is_exhausted(&error) => {
-                    if joins == Joins::Kept {
-                        self.query.builds = Builds::Refused;
-                    }
-                    return Ok(Attempt::TooLarge(error));
-                }
+                Err(error) if is_first && is_exhausted(&error) => return Ok(Attempt::TooLarge(error)),
                 Err(error) => return Err(self.failed(&error)),
             }
             is_first = false;
@@ -140,14 +128,17 @@ impl QueryInstance {
             Joins::ByHash => state.create_physical_plan(&self.query.plan).await?,
             Joins::BySort => with_sorted_joins(state.create_physical_plan(&self.query.plan).await?)?,
         };
-        let given = &self.query.given[0];
-        let plan = match self.query.step {
+        Ok(Some(match self.query.step {
             Step::All(order) => ordered(plan, order)?,
             Step::Part => part(&plan)?,
-            Step::Merge => merged(&plan, given.scan(&state, None, &[], None).await?)?,
-            Step::Finish(order) => ordered(finished(plan, &given.scan(&state, None, &[], None).await?)?, order)?,
-        };
-        Ok(Some(plan))
+            Step::Merge => merged(&plan, self.parts().await?)?,
+            Step::Finish(order) => ordered(finished(plan, &self.parts().await?)?, order)?,
+        }))
+    }
+
+    /// The parts that came.
+    async fn parts(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        self.query.given[0].scan(&self.query.context.state(), None, &[], None).await
     }
 
     /// The plan whose joins keep what they build of all tables but the driving one; none if there is none, or it took too much.
