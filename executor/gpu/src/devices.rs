@@ -9,6 +9,7 @@ use flowc_runner::Outlet;
 use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
 use crate::device::{Device, DeviceFault, Filling, Held, Program, Traffic};
+use crate::tables::Tables;
 use crate::vulkan;
 
 /// Blocks that are on the device at once: one is filled, one runs, one is read.
@@ -30,6 +31,8 @@ pub(crate) struct Devices {
     state: Mutex<State>,
     admission: Admission,
     resident: Mutex<Resident>,
+    /// Tables that may come again, in memory.
+    pub(crate) tables: Tables,
     /// Builds whose results were found not to depend on how rows are grouped.
     compared: Mutex<HashSet<[u8; 32]>>,
     /// All that went to the device and came back.
@@ -67,8 +70,8 @@ impl Devices {
 
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
-        let (state, admission, resident, compared, traffic) = Default::default();
-        Self { adapters, open, state, admission, resident, compared, traffic, warned: Once::new() }
+        let (state, admission, resident, tables, compared, traffic) = Default::default();
+        Self { adapters, open, state, admission, resident, tables, compared, traffic, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.

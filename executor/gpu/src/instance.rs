@@ -17,6 +17,7 @@ use crate::known::Known;
 use crate::prepared::Prepared;
 use crate::steps::{Block, BlockFault, Failed, Made, Step};
 use crate::table::Table;
+use crate::tables::TableKey;
 use crate::work::Work;
 
 /// Bytes of a block, of what kernels read.
@@ -36,6 +37,9 @@ struct KernelInstance {
     main: usize,
     /// The rows of the table, until it is whole.
     of_table: Vec<Batch>,
+    /// By what the table is known again, and how much memory the stage may have for such.
+    table: Option<TableKey>,
+    memory: Option<u64>,
     /// What was pushed and has not run.
     batches: Vec<Batch>,
     rows: usize,
@@ -152,9 +156,16 @@ fn work(
 }
 
 impl KernelInstance {
-    fn new(stages: &[Invocation], work: Work, between: Vec<Box<dyn EdgeObserver>>, outlet: Box<dyn Outlet>) -> Self {
+    fn new(
+        stages: &[Invocation],
+        mut work: Work,
+        between: Vec<Box<dyn EdgeObserver>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Self {
         let invocation = Lineage::of(stages).invocation(stages);
         let milliseconds = if let [stage] = stages { stage.limits.timeout_ms } else { None };
+        let table = TableKey::of(&stages[0]);
+        work.steps.table = table.as_ref().and_then(|key| work.devices().tables.get(key));
         Self {
             firsts: vec![0; work.steps.all.len()],
             work,
@@ -163,6 +174,8 @@ impl KernelInstance {
             between,
             main: invocation.main_input.unwrap_or(0),
             of_table: Vec::new(),
+            table,
+            memory: stages[0].limits.memory,
             batches: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -291,6 +304,10 @@ impl KernelInstance {
 }
 
 impl Instance for KernelInstance {
+    fn holds(&self, port: usize) -> bool {
+        port != self.main && self.work.steps.table.is_some()
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         if port != self.main {
             self.of_table.push(batch);
@@ -317,10 +334,17 @@ impl Instance for KernelInstance {
         if port == self.main {
             return self.flush();
         }
+        if self.holds(port) {
+            return Ok(());
+        }
         let batches = std::mem::take(&mut self.of_table);
         let wanted = self.work.steps.all[0].wanted_table();
         let table = wanted.map(|wanted| Table::new(&wanted, self.work.adapter(), &batches)).transpose();
-        self.work.steps.table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
+        let table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
+        self.work.steps.table = table.map(Arc::new);
+        if let (Some(key), Some(table)) = (self.table.take(), &self.work.steps.table) {
+            self.work.devices().tables.put(key, table.clone(), self.memory);
+        }
         Ok(())
     }
 

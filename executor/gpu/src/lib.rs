@@ -20,6 +20,7 @@ mod prepared;
 mod probe;
 mod steps;
 mod table;
+mod tables;
 mod upload;
 mod vulkan;
 mod work;

@@ -19,7 +19,7 @@ pub(crate) struct Steps {
     /// The columns of the input that blocks hold.
     pub(crate) reads: Vec<usize>,
     /// The table of the first one, once it is there.
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Option<Arc<Table>>,
 }
 
 /// A kernel among others.

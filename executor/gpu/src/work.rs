@@ -49,6 +49,10 @@ impl Work {
         &self.adapter
     }
 
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
+    }
+
     /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
     ///
     /// # Errors

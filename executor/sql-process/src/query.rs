@@ -14,7 +14,7 @@ pub struct Query {
     /// The statement as its author wrote it, which problems point into.
     pub written: String,
     /// The statement as it is hashed and run. None where the program is asked for it: it answers with it in the place of the
-    /// stage's documentation.
+    /// stage's documentation, and with those tables that the statement reads as inputs.
     pub normal: Option<String>,
     /// The names of the tables, one per input.
     pub tables: Vec<String>,

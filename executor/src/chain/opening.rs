@@ -351,6 +351,10 @@ impl Chains<'_> {
             if input.is_driving() || without == Some(port) {
                 continue;
             }
+            if instance.holds(port) {
+                instance.end_of_input(port)?;
+                continue;
+            }
             let (stage, datasets) = (node.link.stage, self.reading.locator.datasets);
             let columns = input_columns(plan, stage, port, self.passes(pass, node));
             let number = match pass.task(node).id.work {

@@ -43,6 +43,9 @@ pub enum Code {
         statement: String,
         /// The names of its tables, which are those of the input ports.
         tables: Vec<String>,
+        /// Whether it is one of several statements of a stage, each of which reads some of these tables.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_output: bool,
     },
     /// A kernel in WGSL.
     Wgsl {
@@ -186,7 +189,11 @@ mod tests {
 
     #[test]
     fn different_statements_look_different() {
-        let shown = |statement: &str| Code::Sql { statement: statement.to_owned(), tables: Vec::new() }.to_string();
+        let sql = |statement: &str| {
+            let (statement, tables) = (statement.to_owned(), Vec::new());
+            Code::Sql { statement, tables, is_output: false }
+        };
+        let shown = |statement: &str| sql(statement).to_string();
         assert_eq!(shown("SELECT a FROM t"), "sql SELECT a FROM t");
         assert_ne!(shown("SELECT 'a b'"), shown("SELECT 'a\nb'"));
         let long = |last: &str| shown(&format!("SELECT {}, {last} FROM t", "column, ".repeat(20)));

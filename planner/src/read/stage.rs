@@ -10,7 +10,7 @@ use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, OnFailure, SecretSource, Serialization};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
-use crate::statement::{self, SQL};
+use crate::statement::{self, OUTPUT, SQL};
 use crate::syntax::{Arg, Node, Value};
 use crate::text::Texts;
 
@@ -25,6 +25,20 @@ const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
     children: Children::OnceAndMany(&ONCE, &MANY),
+};
+
+const OF_OUTPUTS: Form = Form {
+    takes: Takes::One("stage \"report\" { in \"orders\"; output \"daily\" { sql \"SELECT ...\" } }"),
+    props: &[],
+    children: Children::OnceAndMany(
+        &["isolate", "cache", "timeout", "memory", "cpus", "serialization"],
+        &["in", OUTPUT],
+    ),
+};
+const OUTPUT_FORM: Form = Form {
+    takes: Takes::One("output \"daily\" { sql \"SELECT ...\" }"),
+    props: &[],
+    children: Children::Once(&[SQL, "config"]),
 };
 
 /// The node of an assert that says what follows if a row breaks its rule.
@@ -56,6 +70,8 @@ pub(crate) struct StageDecl {
     pub(crate) secrets: BTreeMap<String, SecretSource>,
     /// Of an assert: what follows if it has rows.
     pub(crate) asserts: Option<OnFailure>,
+    /// The stage of the text whose output it is, if that has several statements.
+    pub(crate) output_of: Option<Name>,
 }
 
 /// A stream that a stage reads, by name.
@@ -73,9 +89,36 @@ pub(crate) struct Wire {
 }
 
 impl StageDecl {
-    pub(super) fn read(node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: Node, taken: &mut Taken, problems: &mut Problems) -> Vec<Self> {
+        if node.child(OUTPUT).is_some() {
+            return Self::read_outputs(&node, taken, problems);
+        }
         FORM.check(&node, "a stage", problems);
-        Self::read_form(node, &FORM, taken, problems)
+        Self::read_form(node, &FORM, taken, problems).into_iter().collect()
+    }
+
+    /// A stage of several statements: a stage for each, with all that the text says beside its outputs. So each is planned, and has keys,
+    /// by itself.
+    fn read_outputs(node: &Node, taken: &mut Taken, problems: &mut Problems) -> Vec<Self> {
+        OF_OUTPUTS.check(node, "a stage with outputs", problems);
+        let (name, mut ports) = (super::name(node, taken, problems), Taken::new());
+        let known = node.children.iter().flatten().filter(|child| OF_OUTPUTS.children.has(&child.name));
+        let (outputs, shared): (Vec<&Node>, Vec<&Node>) = known.partition(|child| child.name == OUTPUT);
+        let read = |output: &Node| {
+            OUTPUT_FORM.check(output, "an output", problems);
+            let children = shared.iter().copied().chain(output.children.iter().flatten()).cloned().collect();
+            let node = Node { children: Some(children), ..output.clone() };
+            let stage = Self::read_form(node, &OUTPUT_FORM, &mut ports, problems)?;
+            let (of, name) = (name.clone()?, stage.name);
+            let name = Name { text: format!("{}.{}", of.text, name.text), ..name };
+            Some(Self {
+                name,
+                output_of: Some(of),
+                code: stage.code.map(|(code, place)| (of_output(code), place)),
+                ..stage
+            })
+        };
+        outputs.into_iter().filter_map(read).collect()
     }
 
     /// An assert: a stage whose rows break a rule.
@@ -122,6 +165,7 @@ impl StageDecl {
             serialization,
             secrets,
             asserts: None,
+            output_of: None,
         })
     }
 
@@ -135,14 +179,22 @@ impl StageDecl {
     }
 }
 
+/// The code of one of several statements.
+fn of_output(code: Code) -> Code {
+    match code {
+        Code::Sql { statement, tables, .. } => Code::Sql { statement, tables, is_output: true },
+        other => other,
+    }
+}
+
 /// The tables of a statement are the stage's inputs. Where the text does not name an input, it has the name of its stream.
 fn with_tables(code: Code, inputs: &mut [Wire]) -> Code {
-    let Code::Sql { statement, .. } = code else { return code };
+    let Code::Sql { statement, is_output, .. } = code else { return code };
     for wire in inputs.iter_mut().filter(|wire| wire.port.is_none()) {
         wire.port.clone_from(&wire.stream);
     }
     let tables = inputs.iter().filter_map(|wire| wire.port.clone()).collect();
-    Code::Sql { statement, tables }
+    Code::Sql { statement, tables, is_output }
 }
 
 fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
