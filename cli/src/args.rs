@@ -229,7 +229,7 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
     /// Say which files have rows of the windows that this time is in, and whether their results are stored
-    #[arg(long, value_name = "TIME", conflicts_with = "json")]
+    #[arg(long, value_name = "TIME")]
     pub(crate) window: Option<String>,
     /// Print one JSON document
     #[arg(long)]

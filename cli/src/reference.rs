@@ -90,6 +90,7 @@ fn events() -> Vec<Event> {
             | Event::CompileStarted { .. }
             | Event::FileRead { .. }
             | Event::BadRows { .. }
+            | Event::LateRows { .. }
             | Event::IgnoredMembers { .. }
             | Event::WorkPlanned { .. }
             | Event::TaskStarted { .. }
@@ -131,6 +132,7 @@ fn events() -> Vec<Event> {
         Event::CompileStarted { code: text() },
         Event::FileRead { source: text(), file: text(), bytes: 0 },
         Event::BadRows { source: text(), file: text(), rows: 0 },
+        Event::LateRows { stage: text(), input: text(), rows: 0, stream: text() },
         Event::IgnoredMembers { source: text(), file: text(), members: vec![], help: text() },
         Event::WorkPlanned { tasks: 0, stages: vec![] },
         Event::TaskStarted { stages: vec![], segment: 0 },

@@ -131,6 +131,17 @@ pub enum Event {
         /// How many.
         rows: u64,
     },
+    /// Rows came too late for the windows of a stage, or have no time, and nothing reads them: they are in no result.
+    LateRows {
+        /// The stage.
+        stage: String,
+        /// Its input.
+        input: String,
+        /// How many.
+        rows: u64,
+        /// The stream that has them, where something reads it.
+        stream: String,
+    },
     /// Rows of a source were read without some of their members: no column takes these.
     IgnoredMembers {
         /// The source.

@@ -31,7 +31,8 @@ pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
 pub use sink::{MANIFEST, Sink, SinkSpec, Target};
-pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
+pub(crate) use window::bound_type;
+pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};

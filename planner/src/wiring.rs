@@ -232,7 +232,8 @@ impl<'a> Names<'a> {
     /// that has the name comes first.
     fn late(&self, stage: usize, port: Option<&str>, signature: &Signature) -> Option<Origin> {
         let (declared, port) = (&self.pipeline.stages[stage], port?);
-        let windowed = declared.inputs.iter().filter(|wire| wire.is_windowed);
+        let has_late_rows = |wire: &&Wire| wire.window.as_ref().is_none_or(WindowDecl::has_late_rows);
+        let windowed = declared.inputs.iter().filter(|wire| wire.is_windowed).filter(has_late_rows);
         let windowed: Vec<usize> = windowed.filter_map(|wire| port_of(wire, declared, signature).ok()).collect();
         let is_meant = |&&input: &&usize| match windowed.len() {
             1 => port == "late",

@@ -45,6 +45,14 @@ impl Lines {
             Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", LockChange::summary(pins))),
             Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
             Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
+            Event::LateRows { stage, rows, stream, .. } => {
+                let message = format!(
+                    "stage `{stage}`: {} too late for its windows, or without a time, {} dropped; read `{stream}` to keep them",
+                    count(*rows, "row"),
+                    if *rows == 1 { "was" } else { "were" }
+                );
+                Some(report::warning(&harmless(&message), self.paint).trim_end().to_owned())
+            }
             Event::IgnoredMembers { source, file, members, help } => self.ignored(source, file, members, help),
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),

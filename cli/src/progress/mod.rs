@@ -140,6 +140,7 @@ fn worth(event: &Event) -> Worth {
         | Event::BuildFinished { .. }
         | Event::CompileStarted { .. }
         | Event::BadRows { .. }
+        | Event::LateRows { .. }
         | Event::IgnoredMembers { .. }
         | Event::WorkPlanned { .. }
         | Event::StageVerified { .. }

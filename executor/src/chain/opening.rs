@@ -7,7 +7,7 @@ use flowc_demand::{
     Beginning, ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough,
 };
 use flowc_planner::key::Phase;
-use flowc_planner::plan::{Input, Stage, Window, bound_type};
+use flowc_planner::plan::{Input, Stage, Window};
 use flowc_runner::{
     Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, PerBatch, StageError, open_stages,
 };
@@ -169,6 +169,9 @@ impl Chains<'_> {
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, ChainError> {
         let first = &pass.tree.nodes[group[0]];
+        if matches!(pass.task(first).id.work, Work::Slices(_)) {
+            return self.run_slices(pass.task(first), outlet);
+        }
         if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, &first.link)) {
             return Ok(StandIn(ports).before(outlet));
         }
@@ -201,8 +204,7 @@ impl Chains<'_> {
     /// The type of the bounds with which the rows of a stage begin, if it is invoked by windows.
     fn bound_type(&self, stage: &Stage) -> Option<DataType> {
         let input = stage.inputs.iter().find(|input| input.window.is_some())?;
-        let time = input.window.as_ref()?.time.column;
-        Some(bound_type(self.reading.locator.plan.stream(input.stream).schema.field(time).data_type()))
+        Some(input.window.as_ref()?.bound_type(&self.reading.locator.plan.stream(input.stream).schema))
     }
 
     /// What picks the late rows of a segment.
@@ -231,14 +233,22 @@ impl Chains<'_> {
         let (Some(windows), Work::Segment(number)) = (windows, task.id.work) else {
             return Ok(NoRows.before(outlet));
         };
+        let bounds = (windows[number].start, windows[number].end);
+        if let Root::Partials(partials) = &pass.tree.root {
+            if partials.is_empty() {
+                return Ok(NoRows.before(outlet));
+            }
+            let outlet = Box::new(WindowBounds::new(bounds, data_type, outlet));
+            return Ok(self.runners.of(stage).open(&self.invocation(task, &node.link, Phase::Finish), outlet)?);
+        }
         if !self.has_rows(pass, node, number)? {
             return Ok(NoRows.before(outlet));
         }
-        let session = stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_session));
-        if let Some(port) = session {
+        let made_by_rows =
+            stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_made_by_rows));
+        if let Some(port) = made_by_rows {
             return self.run_sessions(pass, node, (port, number), data_type, outlet);
         }
-        let bounds = (windows[number].start, windows[number].end);
         let outlet = Box::new(WindowBounds::new(bounds, data_type, outlet));
         let mut instance = self.open_instance(pass, node, outlet)?;
         self.feed_whole(pass, node, None, instance.as_mut())?;
@@ -264,7 +274,7 @@ impl Chains<'_> {
         Ok(Box::new(Combined::new(open(Phase::Partial, Box::new(partials.clone()))?, partials, finish)))
     }
 
-    /// Runs a stage over each session of a group of keys.
+    /// Runs a stage over each window of a group of keys that rows make.
     fn run_sessions(
         &self,
         pass: &Pass<'_>,
@@ -359,7 +369,7 @@ impl Chains<'_> {
             let columns = input_columns(plan, stage, port, self.passes(pass, node));
             let number = match pass.task(node).id.work {
                 Work::Segment(number) => number,
-                Work::Merge { .. } | Work::Finish => 0,
+                Work::Slices(_) | Work::Merge { .. } | Work::Finish => 0,
             };
             let segments = datasets.segments_of(plan, stage, port, number);
             let part = datasets.part_of(stage, input, number);

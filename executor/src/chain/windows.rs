@@ -184,6 +184,7 @@ impl LateRows {
 
     fn late_rows(&mut self, column: &ArrayRef) -> Vec<LateRow> {
         let grid = Grid::new(&self.window.kind);
+        let delay_ms = self.window.time.map_or(0, |time| time.delay_ms) as i64;
         let mut late = Vec::new();
         for (row, time) in (0..).zip(times(column)) {
             let Some(time) = time else {
@@ -192,7 +193,7 @@ impl LateRows {
             };
             for (_, end) in grid.of_row(time) {
                 if is_late(&self.window, self.latest, || end) {
-                    let by = self.latest.map(|latest| latest - self.window.time.delay_ms as i64 - end);
+                    let by = self.latest.map(|latest| latest - delay_ms - end);
                     late.push(LateRow { row, end: Some(end), by });
                 }
             }
@@ -215,14 +216,15 @@ struct LateRow {
 impl PerBatch for LateRows {
     fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let failed = |message: String| StageError::new("", StageFault::Downstream(message));
-        let column = batch.column(self.window.time.column).ok_or_else(|| failed("the event time is absent".into()))?;
+        let time = self.window.time.ok_or_else(|| failed("the windows have no event time".into()))?;
+        let column = batch.column(time.column).ok_or_else(|| failed("the event time is absent".into()))?;
         let late = self.late_rows(column);
         let first = self.next_row;
         self.next_row += batch.rows() as u64;
         if late.is_empty() {
             return Ok(());
         }
-        let positions = match self.window.time.position {
+        let positions = match time.position {
             RowPosition::Offset(column) => {
                 let offsets = batch.column(column).and_then(|column| column.as_primitive_opt::<Int64Type>());
                 let offsets = offsets.ok_or_else(|| failed("the offsets are absent".into()))?;
