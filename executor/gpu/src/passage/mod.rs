@@ -1,6 +1,9 @@
 //! A block on its way through kernels. Columns that one writes and another reads stay on the device, also where rows are left out in
 //! between; what a later kernel sees of them is what it would see had they come back, bit for bit.
 
+mod counting;
+mod settling;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, new_empty_array};
 use arrow_buffer::bit_util::set_bit;
 use arrow_buffer::{BooleanBuffer, MutableBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
-use flowc_kernel::{Contents, Items, Part, Pass};
+use flowc_kernel::{Contents, Part, Pass};
 use flowc_runner::Origin;
 
 use crate::device::{DeviceFault, Filling, Held, Queued};
@@ -16,6 +19,7 @@ use crate::devices::{Devices, Ready};
 use crate::steps::{Block, BlockFault, Failed, Made, Step, Steps};
 use crate::upload::{self, Unfit};
 use crate::written::{self, Values};
+use counting::Groups;
 
 /// Bytes of what says which piece of a table is at hand.
 const PIECE_BYTES: u64 = 12;
@@ -37,6 +41,8 @@ pub(crate) struct Passage<'a> {
     kept: Option<BooleanBuffer>,
     rows: usize,
     given: Vec<u64>,
+    /// The groups of the rows, where a kernel counts by them.
+    groups: Option<Groups>,
 }
 
 /// What is read back.
@@ -48,6 +54,8 @@ enum Wanted {
     Raw(Contents),
     /// A column that is held.
     Held(Origin, Part),
+    /// A row of each group.
+    Firsts,
 }
 
 impl From<DeviceFault> for BlockFault {
@@ -71,7 +79,8 @@ impl<'a> Passage<'a> {
         timeout: Option<Duration>,
     ) -> Self {
         let (held, queued, faults, given) = Default::default();
-        Self { steps, devices, block, ready, timeout, held, queued, faults, kept: None, rows: block.rows, given }
+        let (rows, groups) = (block.rows, None);
+        Self { steps, devices, block, ready, timeout, held, queued, faults, kept: None, rows, given, groups }
     }
 
     /// Takes the block through all kernels.
@@ -100,7 +109,11 @@ impl<'a> Passage<'a> {
     fn nothing(mut self) -> Made {
         self.given.resize(self.steps.all.len(), 0);
         let empty = |origin: Origin| new_empty_array(&self.steps.data_type(origin, self.block));
-        Made { columns: self.results().map(empty).collect(), mask: self.kept, given: self.given }
+        let columns = match self.steps.counting() {
+            Some(partial) => partial.fields().iter().map(|field| new_empty_array(field.data_type())).collect(),
+            None => self.results().map(empty).collect(),
+        };
+        Made { columns, mask: self.kept, given: self.given }
     }
 
     /// The written columns of the output.
@@ -113,6 +126,7 @@ impl<'a> Passage<'a> {
         let step = &self.steps.all[number];
         let rows = u32::try_from(self.rows).map_err(|_| BlockFault::Stage("too many rows".to_owned()))?;
         let (mut buffers, mut outputs) = (Vec::new(), HashMap::new());
+        self.groups = self.grouped(step)?;
         for contents in &step.build.buffers {
             let buffer = match contents {
                 Contents::Input { column, part } => self.input(step, *column, *part)?,
@@ -122,6 +136,8 @@ impl<'a> Passage<'a> {
                 Contents::Batch => self.fill(&Filling::Bytes(&rows.to_le_bytes()))?,
                 Contents::Config => self.fill(&Filling::Bytes(&step.config))?,
                 Contents::Faults => self.fill(&Filling::Ones(4 * step.build.sites.len().max(1) as u64))?,
+                Contents::Group => self.groups.as_ref().map(|groups| groups.of_rows.clone()).ok_or_else(foreign)?,
+                Contents::Output { output, .. } if step.bound.bins.is_some() => self.bins(step, *output)?,
                 Contents::Output { .. } | Contents::Mask => {
                     self.fill(&Filling::Zeros(whole_words(u64::from(rows) * step.row_bytes(*contents))))?
                 }
@@ -211,80 +227,9 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Brings what a kernel wrote into the form in which others read it: validity as a bitmap, zero under nulls, one NaN, packed booleans.
-    fn settle(&mut self, number: usize, outputs: &HashMap<Contents, Held>) -> Result<(), BlockFault> {
-        let step = &self.steps.all[number];
-        for (output, of) in step.bound.written.iter().enumerate() {
-            let origin = Origin::Written { step: number, column: output };
-            if !step.live.contains(&origin) {
-                continue;
-            }
-            let part = |part: Part| outputs.get(&Contents::Output { output, part });
-            let mut valid = match part(Part::Validity) {
-                Some(words) => Some(self.packed(words, self.rows)?),
-                None => None,
-            };
-            for column in &of.null_with {
-                if let Some(others) = self.validity(step, *column)? {
-                    valid = Some(self.both(valid, &others)?);
-                }
-            }
-            let Some(values) = part(Part::Values) else { continue };
-            let values = self.settled(values, of.field.data_type(), valid.as_ref())?;
-            self.held.insert((origin, Part::Values), values);
-            if let Some(valid) = valid {
-                self.held.insert((origin, Part::Validity), valid);
-            }
-        }
-        Ok(())
-    }
-
-    /// Words of so many values, as bits.
-    fn packed(&mut self, words: &Held, values: usize) -> Result<Held, BlockFault> {
-        let bits = self.fill(&Filling::Zeros(bitmap_bytes(values)))?;
-        let items = values.div_ceil(32) as u32;
-        self.queue_pass(Pass::Pack, &[words, &bits], &[values as u32], items)?;
-        Ok(bits)
-    }
-
-    /// The bits that are set in both.
-    fn both(&mut self, bits: Option<Held>, others: &Held) -> Result<Held, BlockFault> {
-        let bytes = bitmap_bytes(self.rows);
-        let bits = match bits {
-            Some(bits) => bits,
-            None => self.fill(&Filling::Ones(bytes))?,
-        };
-        let words = (bytes / 4) as u32;
-        self.queue_pass(Pass::And, &[others, &bits], &[words], words)?;
-        Ok(bits)
-    }
-
-    fn settled(&mut self, written: &Held, data_type: &DataType, valid: Option<&Held>) -> Result<Held, BlockFault> {
-        let values = Values::of(data_type);
-        let words = (written::row_bytes(values.item) / 4).max(1) as u32;
-        let (items, a_row) = match values.item {
-            DataType::Float16 => (Items::Halves, values.count),
-            DataType::Float32 => (Items::Floats, values.count),
-            DataType::Float64 => (Items::Doubles, values.count),
-            _ => (Items::Words, values.count * words),
-        };
-        if items != Items::Words || valid.is_some() {
-            let count = self.rows as u32 * a_row;
-            let invocations = if items == Items::Halves { count.div_ceil(2) } else { count };
-            let numbers = [count, a_row, items as u32, u32::from(valid.is_some())];
-            // Where there are no nulls nothing of the bitmap is read.
-            let nothing = self.fill(&Filling::Zeros(4))?;
-            self.queue_pass(Pass::Settle, &[valid.unwrap_or(&nothing), written], &numbers, invocations)?;
-        }
-        match values.item {
-            DataType::Boolean => self.packed(written, self.rows * values.count as usize),
-            _ => Ok(written.clone()),
-        }
-    }
-
     /// Queues a pass over buffers and some numbers.
     fn queue_pass(&mut self, pass: Pass, buffers: &[&Held], numbers: &[u32], items: u32) -> Result<(), DeviceFault> {
-        let place = Pass::ALL.iter().position(|other| *other == pass).unwrap_or_default();
+        let place = self.steps.passes.iter().position(|other| *other == pass).ok_or_else(unknown_pass)?;
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let mut buffers: Vec<Held> = buffers.iter().map(|held| (*held).clone()).collect();
         buffers.push(self.fill(&Filling::Bytes(&bytes))?);
@@ -377,10 +322,11 @@ impl<'a> Passage<'a> {
         let mut wanted: Vec<(Wanted, Held)> =
             self.faults.drain(..).map(|(step, held)| (Wanted::Faults(step), held)).collect();
         wanted.extend(outputs.into_iter().map(|(contents, held)| (Wanted::Raw(contents), held)));
+        wanted.extend(self.firsts().map(|held| (Wanted::Firsts, held)));
         let null_with = step.bound.written.iter().flat_map(|written| &written.null_with);
         let nulls: HashSet<Origin> = null_with.map(|column| step.origin(*column)).collect();
         for ((origin, part), held) in &self.held {
-            let is_written = matches!(origin, Origin::Written { .. });
+            let is_written = matches!(origin, Origin::Written { .. }) && step.bound.bins.is_none();
             if is_written && (step.live.contains(origin) || (*part == Part::Validity && nulls.contains(origin))) {
                 wanted.push((Wanted::Held(*origin, *part), held.clone()));
             }
@@ -397,6 +343,9 @@ impl<'a> Passage<'a> {
     }
 
     fn assembled(mut self, read: &HashMap<Wanted, Vec<u8>>) -> Result<Made, BlockFault> {
+        if self.steps.counting().is_some() {
+            return self.counted(read);
+        }
         let last = self.steps.all.len() - 1;
         let columns = self.results().map(|origin| match origin {
             Origin::Written { step, column } if step == last => self.raw(column, read),
@@ -447,6 +396,14 @@ impl<'a> Passage<'a> {
         let bits = read.get(&Wanted::Held(origin, Part::Validity))?;
         Some(NullBuffer::new(written::bits(bits, self.rows)))
     }
+}
+
+fn foreign() -> BlockFault {
+    BlockFault::Stage("the kernel asks for groups that nobody made".to_owned())
+}
+
+fn unknown_pass() -> DeviceFault {
+    DeviceFault::Refused("a pass was not compiled".to_owned())
 }
 
 fn whole_words(bytes: u64) -> u64 {
