@@ -350,6 +350,9 @@ impl Instance for KernelInstance {
         self.flush()?;
         let given = self.firsts[1..].iter();
         self.between.iter_mut().zip(given).for_each(|(observer, rows)| observer.gave(*rows));
+        let used = self.work.steps.used.take();
+        self.between.iter_mut().zip(&used).for_each(|(observer, used)| observer.used(*used));
+        used.last().into_iter().for_each(|used| self.outlet.used(*used));
         if let Some(counted) = self.counted.take() {
             let columns = counted.partial().map_err(|error| self.error(error.to_string()))?;
             emit(&columns, &self.outputs[0].needed, &mut *self.outlet)?;

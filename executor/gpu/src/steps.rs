@@ -1,5 +1,6 @@
 //! Kernels that run one after the other, the blocks of rows that go through them, and what comes of these.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
@@ -7,7 +8,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use flowc_kernel::{BinsOf, Bound, Build, Contents, Diagnostic, Part, Pass};
 use flowc_planner::plan::Class;
-use flowc_runner::Origin;
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::device::DeviceFault;
 use crate::table::{Table, Wanted};
@@ -22,6 +23,8 @@ pub(crate) struct Steps {
     pub(crate) table: Option<Table>,
     /// The passes that go with them, in the order of their programs.
     pub(crate) passes: Vec<Pass>,
+    /// What each of them has had the device do.
+    pub(crate) used: RefCell<Vec<DeviceUse>>,
 }
 
 /// A kernel among others.
@@ -98,6 +101,13 @@ impl Steps {
     pub(crate) fn counting(&self) -> Option<SchemaRef> {
         let bound = &self.all.last()?.bound;
         Some(bound.bins.as_ref()?.partial(&bound.written))
+    }
+
+    /// Notes what a kernel had the device do.
+    pub(crate) fn note(&self, step: usize, used: DeviceUse) {
+        if let Some(so_far) = self.used.borrow_mut().get_mut(step) {
+            *so_far += used;
+        }
     }
 
     /// The type of a column.

@@ -1,12 +1,13 @@
 //! Kernels that run one after the other over blocks of rows: which pieces a block is run in, how often it is tried, and what comes of it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flowc_kernel::{Contents, Numeric, Pass, Shader};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::quantity::size;
-use flowc_runner::Origin;
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::adapter::Adapter;
 use crate::counted::Counted;
@@ -42,7 +43,9 @@ impl Work {
             let key = KeyHasher::new("kernel pass").number(*pass as u64).finish();
             (key, pass.shader())
         }));
-        Self { devices, adapter, key: hasher.finish(), steps: Steps { all, reads, table: None, passes }, shaders }
+        let used = RefCell::new(vec![DeviceUse::default(); all.len()]);
+        let steps = Steps { all, reads, table: None, passes, used };
+        Self { devices, adapter, key: hasher.finish(), steps, shaders }
     }
 
     pub(crate) fn adapter(&self) -> &Adapter {
@@ -203,7 +206,7 @@ mod tests {
     use super::*;
     use crate::adapter::Sort;
     use crate::adapter::tests::adapter;
-    use crate::device::{Device, Filling, Held, Program, Queued};
+    use crate::device::{Device, Done, Filling, Held, Program, Queued};
 
     /// What happens at calls of the device, one after the other; then all is well.
     type Script = Arc<Mutex<VecDeque<Option<DeviceFault>>>>;
@@ -247,9 +250,10 @@ mod tests {
             Ok(Arc::new(Mutex::new(bytes)))
         }
 
-        fn run(&self, _: Vec<Queued>, buffers: &[Held], _: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        fn run(&self, _: Vec<Queued>, buffers: &[Held], _: Option<Duration>) -> Result<Done, DeviceFault> {
             self.next()?;
-            Ok(buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect())
+            let read = buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect();
+            Ok(Done { read, nanoseconds: None })
         }
     }
 

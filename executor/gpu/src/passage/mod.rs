@@ -4,15 +4,16 @@
 mod counting;
 mod settling;
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, new_empty_array};
 use arrow_buffer::bit_util::set_bit;
 use arrow_buffer::{BooleanBuffer, MutableBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
 use flowc_kernel::{Contents, Part, Pass};
-use flowc_runner::Origin;
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::device::{DeviceFault, Filling, Held, Queued};
 use crate::devices::{Devices, Ready};
@@ -33,8 +34,10 @@ pub(crate) struct Passage<'a> {
     timeout: Option<Duration>,
     /// The parts of columns that are on the device, in the form in which kernels read them.
     held: HashMap<(Origin, Part), Held>,
-    /// What has not run yet.
-    queued: Vec<Queued>,
+    /// What has not run yet, with the kernel that it is for.
+    queued: Vec<(usize, Queued)>,
+    /// The kernel whose turn it is.
+    step: Cell<usize>,
     /// The buffers of faults that were not read yet.
     faults: Vec<(usize, Held)>,
     /// Which rows of the block are left, where some are not.
@@ -79,8 +82,8 @@ impl<'a> Passage<'a> {
         timeout: Option<Duration>,
     ) -> Self {
         let (held, queued, faults, given) = Default::default();
-        let (rows, groups) = (block.rows, None);
-        Self { steps, devices, block, ready, timeout, held, queued, faults, kept: None, rows, given, groups }
+        let (rows, groups, step) = (block.rows, None, Cell::new(0));
+        Self { steps, devices, block, ready, timeout, held, queued, step, faults, kept: None, rows, given, groups }
     }
 
     /// Takes the block through all kernels.
@@ -123,6 +126,7 @@ impl<'a> Passage<'a> {
 
     /// Queues a kernel over the rows that are left. Gives the buffers that it writes.
     fn queue(&mut self, number: usize) -> Result<HashMap<Contents, Held>, BlockFault> {
+        self.step.set(number);
         let step = &self.steps.all[number];
         let rows = u32::try_from(self.rows).map_err(|_| BlockFault::Stage("too many rows".to_owned()))?;
         let (mut buffers, mut outputs) = (Vec::new(), HashMap::new());
@@ -153,12 +157,12 @@ impl<'a> Passage<'a> {
         let piece = step.build.buffers.iter().position(|contents| *contents == Contents::Piece);
         let pieces = piece.zip(self.steps.table.as_ref()).map(|(binding, table)| (binding, table.pieces()));
         let Some((binding, pieces)) = pieces else {
-            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+            self.queued.push((number, self.ready.programs[number].queue(&buffers, groups)?));
             return Ok(outputs);
         };
         for words in pieces {
             buffers[binding] = self.fill(&Filling::Bytes(&words))?;
-            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+            self.queued.push((number, self.ready.programs[number].queue(&buffers, groups)?));
         }
         Ok(outputs)
     }
@@ -167,10 +171,13 @@ impl<'a> Passage<'a> {
     fn of_table(&self, contents: &Contents) -> Result<Held, BlockFault> {
         let content = self.steps.table.as_ref().and_then(|table| table.content(contents));
         let content = content.ok_or_else(|| BlockFault::Stage("the table was not handed over".to_owned()))?;
-        Ok(self.devices.resident(self.ready, &content.digest, &content.bytes)?)
+        let (held, up) = self.devices.resident(self.ready, &content.digest, &content.bytes)?;
+        self.steps.note(self.step.get(), DeviceUse { up, ..DeviceUse::default() });
+        Ok(held)
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
+        self.steps.note(self.step.get(), DeviceUse { up: filling.sent(), ..DeviceUse::default() });
         self.devices.traffic.fill(&*self.ready.device, filling)
     }
 
@@ -234,7 +241,7 @@ impl<'a> Passage<'a> {
         let mut buffers: Vec<Held> = buffers.iter().map(|held| (*held).clone()).collect();
         buffers.push(self.fill(&Filling::Bytes(&bytes))?);
         let program = &self.ready.programs[self.steps.all.len() + place];
-        self.queued.push(program.queue(&buffers, Pass::groups(items))?);
+        self.queued.push((self.step.get(), program.queue(&buffers, Pass::groups(items))?));
         Ok(())
     }
 
@@ -260,8 +267,19 @@ impl<'a> Passage<'a> {
 
     /// Runs what is queued, and reads buffers.
     fn run(&mut self, buffers: &[Held]) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        let queued = std::mem::take(&mut self.queued);
-        self.devices.traffic.run(&*self.ready.device, queued, buffers, self.timeout)
+        let (of, queued): (Vec<usize>, Vec<Queued>) = std::mem::take(&mut self.queued).into_iter().unzip();
+        let started = Instant::now();
+        let done = self.devices.traffic.run(&*self.ready.device, queued, buffers, self.timeout)?;
+        let is_waited = done.nanoseconds.is_none();
+        // Nobody knows which of them took how long: each has an equal part.
+        let equal = started.elapsed().as_nanos() as u64 / of.len().max(1) as u64;
+        let times = done.nanoseconds.unwrap_or_else(|| vec![equal; of.len()]);
+        for (step, nanoseconds) in of.into_iter().zip(times) {
+            self.steps.note(step, DeviceUse { nanoseconds, is_waited, ..DeviceUse::default() });
+        }
+        let down = done.read.iter().map(|bytes| bytes.len() as u64).sum();
+        self.steps.note(self.step.get(), DeviceUse { down, ..DeviceUse::default() });
+        Ok(done.read)
     }
 
     /// Fails if a row is at fault.
