@@ -139,24 +139,25 @@ impl Devices {
         }
     }
 
-    /// A buffer of these bytes that stays on the device: what tables are made of. Others of the same content share it.
+    /// A buffer of these bytes that stays on the device: what tables are made of. Others of the same content share it. Gives how many
+    /// bytes went there, too.
     ///
     /// # Errors
     /// If the device fails.
-    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<Held, DeviceFault> {
+    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<(Held, u64), DeviceFault> {
         let mut resident = lock(&self.resident);
         resident.held.retain(|one| one.device == ready.number);
         if let Some(place) = resident.held.iter().position(|one| one.digest == *digest) {
             let one = resident.held.remove(place);
             let held = one.held.clone();
             resident.held.push(one);
-            return Ok(held);
+            return Ok((held, 0));
         }
         let size = bytes.len() as u64;
         resident.make_room(size);
         let held = self.traffic.fill(&*ready.device, &Filling::Bytes(bytes))?;
         resident.held.push(OnDevice { digest: *digest, device: ready.number, bytes: size, held: held.clone() });
-        Ok(held)
+        Ok((held, size))
     }
 
     /// Waits until so many bytes may be on the device.

@@ -9,12 +9,14 @@
 
 mod adapter;
 mod adapters;
+mod counted;
 mod device;
 mod devices;
 mod evidence;
 mod instance;
 mod kind;
 mod known;
+mod merging;
 mod passage;
 mod prepared;
 mod probe;

@@ -12,6 +12,7 @@ mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod described;
+mod device;
 mod error;
 mod kind;
 mod lineage;
@@ -24,6 +25,7 @@ mod text;
 pub use batch::{Batch, Selection, StoredFile};
 pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
+pub use device::DeviceUse;
 pub use error::{InputRows, StageError, StageFault};
 pub use kind::{BuildLog, CodeContext, DeviceIdentity, Keep, Located, StageKind, foreign_code, not_built};
 pub use lineage::{Lineage, Origin, overall};
@@ -139,6 +141,9 @@ pub trait Outlet: Send {
 
     /// Takes a line of the stage's log. Level is a `tracing` level name in lower case.
     fn log(&mut self, level: &str, message: &str);
+
+    /// Takes what the stage had a device do since it last said so. Outlets before others pass it on.
+    fn used(&mut self, _device: DeviceUse) {}
 }
 
 /// Everything that a runner needs to open an instance.

@@ -56,10 +56,10 @@ impl<'t> Pass<'t> {
         let mut outputs = Vec::new();
         let mut failure = driven.err();
         for output in &self.outputs {
-            let (not_a_stage, staged, log) = output.take();
+            let (not_a_stage, staged, log, used) = output.take();
             said.extend(log);
             failure = not_a_stage.map(ChainError::Other).or(failure);
-            outputs.push(staged);
+            outputs.push((staged, used));
         }
         let failed: Vec<Option<StageError>> = (0..self.tasks.len()).map(|task| self.failed(task)).collect();
         if let Some(failure) = failure
@@ -67,9 +67,12 @@ impl<'t> Pass<'t> {
         {
             return Err(failure);
         }
-        let ran = outputs.into_iter().zip(failed).enumerate().map(|(task, (outputs, failed))| match failed {
+        let ran = outputs.into_iter().zip(failed).enumerate().map(|(task, ((outputs, used), failed))| match failed {
             Some(error) => Err(error),
-            None => Ok(Ran { outputs, rows: self.tree.path(task).map(|node| self.counts[node].read()).collect() }),
+            None => {
+                let rows = self.tree.path(task).map(|node| self.counts[node].read()).collect();
+                Ok(Ran { outputs, rows, used })
+            }
         });
         Ok(ran.collect())
     }

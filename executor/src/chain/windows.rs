@@ -10,7 +10,7 @@ use arrow_schema::{DataType, SchemaRef};
 use flowc_demand::{Beginning, Grid, is_late};
 use flowc_planner::plan::{RowPosition, WINDOW_COLUMNS, Window};
 use flowc_platform::lock;
-use flowc_runner::{Batch, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
+use flowc_runner::{Batch, DeviceUse, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::chain::output::Shared;
 use crate::inputs::times::{bounds, times};
@@ -49,6 +49,10 @@ impl Outlet for WindowBounds {
 
     fn log(&mut self, level: &str, message: &str) {
         self.outlet.log(level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.outlet.used(device);
     }
 }
 
@@ -91,6 +95,12 @@ impl Outlet for SharedOutlet {
             outlet.log(level, message);
         }
     }
+
+    fn used(&mut self, device: DeviceUse) {
+        if let Some(outlet) = lock(&self.0).as_mut() {
+            outlet.used(device);
+        }
+    }
 }
 
 /// A combining stage over one window: its rows to a partial, and that to the outputs.
@@ -104,7 +114,7 @@ pub(crate) struct Combined {
 #[derive(Clone)]
 pub(crate) struct Partials {
     batches: Arc<Mutex<Vec<Batch>>>,
-    /// Takes the lines of the stage's log.
+    /// Takes the lines of the stage's log, and what it had a device do.
     shared: Shared,
     stage: usize,
 }
@@ -158,6 +168,10 @@ impl Outlet for Partials {
 
     fn log(&mut self, level: &str, message: &str) {
         self.shared.log(self.stage, level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.shared.used(self.stage, device);
     }
 }
 

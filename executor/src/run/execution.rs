@@ -16,7 +16,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
 use crate::run::tally::{Called, Tally};
-use crate::{Error, Event};
+use crate::{Error, Event, TimedBy};
 
 /// A task that has to run.
 struct Due {
@@ -237,9 +237,23 @@ impl Execution<'_> {
         let called: Vec<Called> = task.chain.iter().map(&mut called).collect();
         let gives_partials = task.id.work.gives_partials(&self.contents.locator.plan.stages[task.id.stage]);
         self.tally().add(task, &called, gives_partials, seconds, ran);
+        self.report_devices(segment, ran);
         let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
+    }
+
+    fn report_devices(&self, segment: usize, ran: &Ran) {
+        for (stage, used) in &ran.used {
+            self.run.tell(Event::DeviceUsed {
+                stage: self.stage_name(*stage),
+                segment,
+                nanoseconds: used.nanoseconds,
+                timed_by: if used.is_waited { TimedBy::Host } else { TimedBy::Device },
+                bytes_up: used.up,
+                bytes_down: used.down,
+            });
+        }
     }
 
     /// A source file that changed while it was read gave rows that belong to no key.

@@ -67,18 +67,22 @@ pub struct KernelColumns {
     pub gives: BTreeMap<String, DataType>,
     /// Columns of the input that are not passed on.
     pub drops: Vec<String>,
+    /// The column of the input whose equal values make a group, where the kernel counts by groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
 }
 
 impl std::fmt::Display for KernelColumns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.bind.iter().try_for_each(|(name, column)| write!(f, " bind {name}=\"{column}\""))?;
         self.gives.iter().try_for_each(|(name, data_type)| write!(f, " gives {name}={data_type}"))?;
-        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))
+        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))?;
+        self.groups.iter().try_for_each(|column| write!(f, " groups \"{column}\""))
     }
 }
 
 /// The standard stages that are kernels; all others are components.
-pub const STANDARD_KERNELS: [&str; 1] = ["top-k@1"];
+pub const STANDARD_KERNELS: [&str; 3] = ["top-k@1", "histogram@1", "group-count@1"];
 
 impl Code {
     /// The runner that executes it. Two adjacent stages collapse when these are equal, or both run in flowc's process, and

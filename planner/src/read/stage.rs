@@ -17,7 +17,8 @@ use crate::text::Texts;
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
-const SETTINGS: [&str; 8] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization", kernel::DROPS];
+const OWN: [&str; 7] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const SETTINGS: [&str; OWN.len() + kernel::ONCE.len()] = form::joined(&OWN, &kernel::ONCE);
 /// Nodes that may be repeated.
 const MANY: [&str; 2 + kernel::MANY.len()] = form::joined(&["in", "secret"], &kernel::MANY);
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
