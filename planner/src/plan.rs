@@ -11,6 +11,7 @@ mod kafka;
 mod kafka_sink;
 mod limits;
 mod objects;
+mod records;
 mod sink;
 mod window;
 
@@ -28,6 +29,7 @@ pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, S
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use objects::{ObjectAddress, ObjectScheme, Objects};
+pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
 pub use sink::{Sink, SinkSpec, Target};
 pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
 

@@ -7,6 +7,7 @@ mod kafka;
 mod kafka_sink;
 mod kernel;
 mod objects;
+mod records;
 mod schema;
 mod secret;
 mod sink;

@@ -281,7 +281,7 @@ impl Catalogue for Table {
     }
 }
 
-/// Plans a text by itself. `include` finds `common.kdl`, and `sql` the file `totals.sql`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
+/// Plans a text by itself. `include` finds `common.kdl`, `sql` the file `totals.sql`, and formats the schemas `bid.avsc` and `bid.desc`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
 /// a way to isolate stages.
 pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
     let mut texts = Texts::new("case.kdl", text.to_owned());
@@ -289,6 +289,8 @@ pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
         match request.path.as_str() {
             "common.kdl" => texts.add("common.kdl", "source \"shared\" { files \"shared.csv\" }\n".into()),
             "totals.sql" => texts.add("totals.sql", "SELECT\n  lost\nFROM s -- {\n".into()),
+            "bid.avsc" => texts.add("bid.avsc", "{\"type\": \"record\"}".into()),
+            "bid.desc" => texts.add("bid.desc", "Cg==".into()),
             "round.kdl" => texts.add("round.kdl", "include \"case.kdl\"\n".into()),
             path => texts.add_unreadable(path, "no such file"),
         }
