@@ -103,9 +103,13 @@ impl Streams {
 
 fn source(i: usize, resolved: &Resolved, known: &Descriptions, streams: &Streams) -> Option<Source> {
     let declared = &resolved.pipeline.sources[i];
+    let mut spec = declared.spec.clone()?;
+    if let Some(told) = known.record_schemas.get(&i) {
+        spec.format = spec.format.with_record_schema(told);
+    }
     Some(Source {
         name: declared.name.text.clone(),
-        spec: declared.spec.clone()?,
+        spec,
         stream: streams.id(Origin::Source(i))?,
         rejects: streams.id(Origin::Rejects(i)),
         event_time: known.event_time(i),

@@ -12,6 +12,7 @@ mod kafka;
 mod kafka_sink;
 mod limits;
 mod objects;
+mod records;
 mod sink;
 mod window;
 
@@ -30,6 +31,7 @@ pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, S
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
+pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
 pub use sink::{MANIFEST, Sink, SinkSpec, Target};
 pub(crate) use window::bound_type;
 pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::DataType;
+use flowc_planner::plan::Format;
 
 /// What is wrong with bytes that are not text, and what to do.
 pub(crate) const NOT_UTF8: &str = "not UTF-8; `iconv -f latin1 -t utf-8` converts a file from Latin-1";
@@ -367,6 +368,11 @@ impl SourceError {
             Self::Changed { .. } => true,
             _ => false,
         }
+    }
+
+    /// A format that records of topics have alone.
+    pub(crate) fn of_records(format: &Format) -> Self {
+        Self::UnfitFormat { reason: format!("the format {:?} is for topics", format.record_name()) }
     }
 
     /// The column that is not what the schema says, where that is what is wrong. Bytes that are no text are of no type.

@@ -48,6 +48,6 @@ pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
 pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};
-pub use sources::{missing_for, source};
+pub use sources::{is_pinned_for, missing_for, source, stated_columns};
 
 use flowc_columns::BATCH_ROWS;

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
+use crate::error::SourceError;
 use crate::files::source::FileSource;
 #[cfg(feature = "flights")]
 use crate::flights::FlightSource;
@@ -36,6 +38,22 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         #[cfg(not(feature = "flights"))]
         Location::Flight(_) => Box::new(UnbuiltSource),
     }
+}
+
+/// The columns of a source whose text has a schema of its records; none if it has none. They need no lock.
+pub fn stated_columns(spec: &SourceSpec) -> Option<Result<SchemaRef, SourceError>> {
+    #[cfg(feature = "kafka")]
+    return crate::log::stated(spec);
+    #[cfg(not(feature = "kafka"))]
+    None.filter(|_: &Result<SchemaRef, SourceError>| spec.declared.is_none())
+}
+
+/// Whether the columns that the lock has of a source were pinned for what its text says now.
+pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
+    #[cfg(feature = "kafka")]
+    return crate::log::is_pinned_for(spec, pinned);
+    #[cfg(not(feature = "kafka"))]
+    (!pinned.fields().is_empty() || spec.declared.is_none())
 }
 
 /// The name of the Cargo feature that this build lacks to read from such a place; none if it can.

@@ -91,7 +91,11 @@ impl<'a> StageCatalogue<'a> {
     }
 
     fn source_schema(&mut self, name: &str, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
-        let schema = match self.lock.sources.get(name) {
+        if let Some(stated) = flowc_sources::stated_columns(spec) {
+            return stated.map_err(|error| Problem::new(error.to_string()));
+        }
+        let pinned = self.lock.sources.get(name).filter(|pinned| flowc_sources::is_pinned_for(spec, pinned));
+        let schema = match pinned {
             Some(pinned) => pinned.clone(),
             None if self.locked => {
                 return Err(Problem::against_lock("its columns are not in the lock")

@@ -142,6 +142,49 @@ pub enum PlaceProblem {
         #[help]
         help: Option<String>,
     },
+    /// Records of Avro without a schema.
+    #[error("nothing tells the schema of the records")]
+    #[diagnostic(
+        code(flowc::no_record_schema),
+        help(
+            "name its file (`schema-file=\"bids.avsc\"`), give it (`schema=`), or name a registry (`registry=\"https://registry:8081\"`)"
+        )
+    )]
+    NoRecordSchema,
+    /// A schema, and a file of another one.
+    #[error("the records have two schemas")]
+    #[diagnostic(code(flowc::two_record_schemas), help("keep `schema` or `schema-file`"))]
+    TwoRecordSchemas,
+    /// A property that says something of a registry, where none is named.
+    #[error("`{name}` says something of a registry, and none is named")]
+    #[diagnostic(
+        code(flowc::needs_registry),
+        help("name it, `registry=\"https://registry:8081\"`, or leave `{name}` out")
+    )]
+    NeedsRegistry {
+        /// The property.
+        name: &'static str,
+    },
+    /// A user or a password in an address, which is in plans and keys.
+    #[error("an address holds no user and no password")]
+    #[diagnostic(code(flowc::credentials), help("{help}"))]
+    Credentials {
+        /// How to name the user.
+        help: String,
+    },
+    /// An envelope of records that are written.
+    #[error("`envelope` is for sources")]
+    #[diagnostic(code(flowc::envelope_sink), help("leave it out: what is written are rows"))]
+    EnvelopeSink,
+    /// A column that records have, and that is asked of `columns` as well.
+    #[error("the source `{name}` has two columns `{column}`: its records have one, and `columns` adds one")]
+    #[diagnostic(code(flowc::record_column), help("give the one in `columns` another name: `offset \"position\"`"))]
+    RecordColumn {
+        /// The source.
+        name: String,
+        /// The column.
+        column: String,
+    },
     /// Records whose columns nothing tells.
     #[error("the columns of {what} are not known: records of the format `{format}` do not declare them")]
     #[diagnostic(code(flowc::record_schema), help("declare them: schema {{ column \"id\" \"Int64\"; ... }}"))]

@@ -57,7 +57,8 @@ impl SinkSpec {
             Format::JsonLines => ".jsonl",
             Format::Parquet => return ".parquet".to_owned(),
             Format::Arrow => return ".arrow".to_owned(),
-            Format::Lines | Format::Bytes | Format::Table => ".txt",
+            Format::Avro(_) => return ".avro".to_owned(),
+            _ => ".txt",
         };
         let compression = match self.compression {
             Compression::Gzip => ".gz",

@@ -9,6 +9,7 @@ mod kafka_sink;
 mod kernel;
 mod measure;
 mod objects;
+mod records;
 mod schema;
 mod secret;
 mod sink;

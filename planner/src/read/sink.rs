@@ -19,14 +19,16 @@ const FILE: Holder = Holder {
     what: "a file or folder",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
     dialect: format::WRITTEN_DIALECT,
+    is_topic: false,
 };
 const STDOUT: Holder = Holder {
     what: "standard output",
     formats: &["table", "csv", "jsonl", "arrow", "lines"],
     dialect: format::WRITTEN_DIALECT,
+    is_topic: false,
 };
 
-const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
 
 /// A sink, as declared.
 #[derive(Debug)]
@@ -135,6 +137,9 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
         _ => FILE,
     };
     if let Some(stated) = format::stated(node, holder, problems) {
+        if let (Some(Format::Debezium(_)), Some(child)) = (&stated, node.child("format")) {
+            problems.at(child.place, PlaceProblem::EnvelopeSink);
+        }
         return stated;
     }
     let mut of_file = |path: &str, place: Place| {

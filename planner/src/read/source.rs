@@ -39,9 +39,10 @@ const HOLDER: Holder = Holder {
     what: "a source",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
     dialect: format::DIALECT,
+    is_topic: false,
 };
-const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
-const FLIGHT: Holder = Holder { what: "a flight", formats: &["arrow"], dialect: &[] };
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
+const FLIGHT: Holder = Holder { what: "a flight", formats: &["arrow"], dialect: &[], is_topic: false };
 /// The places that a source may read from.
 const PLACES: [&str; 4] = ["files", "stdin", "kafka", "flight"];
 
@@ -170,9 +171,12 @@ fn record_columns(
         let reason = "the topic says how its records are compressed";
         problems.at(child.place, PlaceProblem::NotForTopic { node: "compression", reason });
     }
-    let value = match format? {
+    let format = format?;
+    let value = match format.of_rows() {
         Format::Lines => vec![Field::new("text", DataType::Utf8, true)],
         Format::Bytes => vec![Field::new("value", DataType::Binary, true)],
+        // Their columns follow from their schema, and are asked for.
+        Format::Avro(_) | Format::Protobuf(_) => return None,
         other => {
             let Some(Declared { columns, rest }) = declared else {
                 problems.at(node.place, PlaceProblem::RecordSchema { what, format: other.record_name() });
@@ -182,13 +186,8 @@ fn record_columns(
                 let reason = "columns of a topic are declared";
                 problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
             }
-            return with_record_columns(
-                node,
-                topic,
-                columns.fields().iter().map(|field| (**field).clone()),
-                rest,
-                problems,
-            );
+            let columns = format.columns(columns.fields());
+            return with_record_columns(node, topic, columns.into_iter(), rest, problems);
         }
     };
     with_record_columns(node, topic, value.into_iter(), Rest::Unsaid, problems)
@@ -268,7 +267,7 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
             return BadRows::Fail;
         }
     };
-    if let Some(format @ (Format::Parquet | Format::Arrow | Format::Bytes)) = format
+    if let Some(format @ (Format::Parquet | Format::Arrow | Format::Avro(_) | Format::Bytes)) = format
         && node.child("kafka").is_none()
         && chosen != BadRows::Fail
     {
@@ -278,9 +277,11 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
     chosen
 }
 
-/// `lines` and `bytes` have columns of their own.
+/// `lines` and `bytes` have columns of their own, and Avro and Protocol Buffers those of their schemas.
 fn fixed_schema(node: &Node, format: Option<&Format>, problems: &mut Problems) {
-    if let (Some(schema), Some(format @ (Format::Lines | Format::Bytes))) = (node.child("schema"), format) {
+    let has_own =
+        |format: &&Format| matches!(format, Format::Lines | Format::Bytes | Format::Avro(_) | Format::Protobuf(_));
+    if let (Some(schema), Some(format)) = (node.child("schema"), format.map(Format::of_rows).filter(has_own)) {
         let format = if node.child("kafka").is_some() { format.record_name() } else { format.name() };
         problems.at(schema.place, PlaceProblem::FixedSchema { format });
     }

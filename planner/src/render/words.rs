@@ -4,8 +4,8 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, FlightKeep, FlightSource, KafkaTopic, Location, ObjectAddress, ObjectSink,
-    Objects, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, FlightKeep, FlightSource, Format, KafkaTopic, Location, ObjectAddress,
+    ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec, SourceSpec, Target,
 };
 use crate::quantity::duration;
 
@@ -108,13 +108,23 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
     if spec.partitions == Some(true) {
         words.push("partitions".to_owned());
     }
+    if let Format::Debezium(_) = spec.format {
+        words.push("changes".to_owned());
+    }
+    words.extend(spec.format.registry().map(schema_of));
     let columns = match (&spec.declared, spec.is_inferred()) {
+        _ if matches!(spec.format.of_rows(), Format::Avro(_) | Format::Protobuf(_)) => "columns of the schema",
         (None, _) => "columns inferred",
         (Some(_), true) => "some columns declared, others inferred",
         (Some(_), false) => "columns declared",
     };
     words.push(columns.to_owned());
     words.join(", ")
+}
+
+/// Where the schema of records is.
+fn schema_of(registry: &Registry) -> String {
+    format!("schema {} of {}", registry.subject, registry.url)
 }
 
 /// How a sink writes.
@@ -124,6 +134,7 @@ pub(super) fn writing(spec: &SinkSpec) -> String {
         _ => spec.format.name(),
     };
     let mut words = format_words(format, spec.compression);
+    words.extend(spec.format.registry().map(schema_of));
     if let Target::Kafka(kafka) = &spec.target {
         words.extend(kafka.parts.key.as_ref().map(|key| format!("key {key}")));
         words.push(match kafka.changed {

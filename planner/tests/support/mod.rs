@@ -282,7 +282,8 @@ impl Catalogue for Table {
     }
 }
 
-/// Plans a text by itself. `include` finds `common.kdl`, and `sql` the files `totals.sql` and `totals-of-c.sql`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
+/// Plans a text by itself. `include` finds `common.kdl`, `sql` the files `totals.sql` and `totals-of-c.sql`, and formats the schemas
+/// `bid.avsc` and `bid.desc`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
 /// a way to isolate stages.
 pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
     let mut texts = Texts::new("case.kdl", text.to_owned());
@@ -291,6 +292,8 @@ pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
             "common.kdl" => texts.add("common.kdl", "source \"shared\" { files \"shared.csv\" }\n".into()),
             "totals-of-c.sql" => texts.add("totals-of-c.sql", "SELECT count(*) AS total\nFROM c\n".into()),
             "totals.sql" => texts.add("totals.sql", "SELECT\n  lost\nFROM s -- {\n".into()),
+            "bid.avsc" => texts.add("bid.avsc", "{\"type\": \"record\"}".into()),
+            "bid.desc" => texts.add("bid.desc", "Cg==".into()),
             "round.kdl" => texts.add("round.kdl", "include \"case.kdl\"\n".into()),
             path => texts.add_unreadable(path, "no such file"),
         }

@@ -41,7 +41,7 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
 fn written_schema(spec: &SinkSpec, schema: &Schema) -> Result<SchemaRef, SinkError> {
     #[cfg(feature = "kafka")]
     if let Target::Kafka(kafka) = &spec.target {
-        crate::log::check(kafka, schema)?;
+        crate::log::check(&spec.format, kafka, schema)?;
         let value = schema.project(&kafka.parts.value_columns(&spec.format, schema));
         return value.map(Arc::new).map_err(|error| refuse(error.to_string()));
     }
@@ -68,8 +68,14 @@ fn refuse(message: impl Into<String>) -> SinkError {
 
 fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
     match (&spec.target, &spec.format) {
-        (Target::Kafka(_), Format::JsonLines | Format::Lines | Format::Bytes) => Ok(()),
-        (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, text or bytes")),
+        (
+            Target::Kafka(_),
+            Format::JsonLines | Format::Lines | Format::Bytes | Format::Arrow | Format::Avro(_) | Format::Protobuf(_),
+        ) => Ok(()),
+        (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, avro, protobuf, arrow, text or bytes")),
+        (_, Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
+            Err(refuse("this format is for topics; name csv, jsonl, parquet, arrow or lines"))
+        }
         (_, Format::Bytes) => {
             Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow or lines"))
         }
@@ -158,7 +164,8 @@ fn holds(format: &Format, field: &Field) -> bool {
         Format::Lines => is_text(field.data_type()),
         Format::Arrow => !has_dictionary_within(field.data_type()),
         Format::Parquet => is_parquet(field.data_type()),
-        Format::Bytes | Format::Table => return true,
+        // Avro and Protocol Buffers hold columns against their schemas.
+        Format::Bytes | Format::Table | Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_) => return true,
     };
     fits && probe(format, field)
 }

@@ -12,9 +12,11 @@ mod encode;
 mod matching;
 mod parts;
 mod record;
+mod registered;
 mod sink;
 mod spool;
 mod transaction;
+mod values;
 
 pub(crate) use parts::check;
 pub(crate) use sink::TopicSink;

@@ -318,6 +318,9 @@ impl Content {
             Format::Parquet => Content::Parquet(ParquetFile::open(view.clone(), schema.clone())?),
             Format::Arrow => Content::Ipc(IpcFile::open(view.clone(), schema.clone())?),
             Format::Table => return Err(SourceError::no_source()),
+            records @ (Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
+                return Err(SourceError::of_records(records));
+            }
         })
     }
 }

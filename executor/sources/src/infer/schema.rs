@@ -73,6 +73,7 @@ fn infer_own<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, 
         Format::Parquet => own_columns(first, &parquet::columns(&seekable(first, spec)?)?),
         Format::Arrow => own_columns(first, ipc::Index::load(&seekable(first, spec)?)?.schema()),
         Format::Lines | Format::Bytes | Format::Table => Err(SourceError::no_source()),
+        Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_) => Err(SourceError::of_records(&spec.format)),
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod access;
 mod block;
+mod changes;
+mod columns;
 mod decode;
 mod file;
 mod ranges;
@@ -17,6 +19,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use columns::{is_pinned_for, stated};
 pub(crate) use file::BlockFile;
 pub(crate) use rows::RecordRows;
 pub(crate) use source::KafkaSource;
