@@ -58,7 +58,7 @@ impl Broker {
         let mut format = java("kafka.tools.StorageTool");
         format.args(["format", "-t", CLUSTER, "-c"]).arg(&settings);
         let users = SCRAM.map(|mechanism| format!("{mechanism}=[name=flowc,password=open-sesame]"));
-        users.iter().for_each(|user| drop(format.args(["--add-scram", user])));
+        format.args(users.iter().flat_map(|user| ["--add-scram", user.as_str()]));
         process::output(&mut format).context(JAVA)?;
         eprintln!("setup: starting Apache Kafka {VERSION}");
         let log = folder.path().join("log");

@@ -76,7 +76,7 @@ impl AdHocQueries {
         let normal = Some(statement.to_owned());
         let registered = self.register(Query { written: statement.to_owned(), normal, tables: names.clone() });
         let question = Question {
-            code: Code::Sql { statement: statement.to_owned(), tables: names },
+            code: Code::Sql { statement: statement.to_owned(), tables: names, is_output: false },
             digest: registered.digest,
             config: json!({}),
             inputs: tables.clone(),
@@ -136,7 +136,7 @@ impl AdHocQuery<'_> {
         let opening = Opening { config: Value::Object(Default::default()), tables: self.tables.clone() };
         let config = serde_json::to_string(&opening).expect("it is plain data");
         let inputs = self.tables.iter().zip(&self.description.inputs);
-        let inputs = inputs.map(|(schema, input)| InputPort { schema: schema.clone(), reads: input.reads.clone() });
+        let inputs = inputs.map(|(schema, input)| InputPort { schema: schema.clone(), reads: input.reads.clone(), identity: None });
         let outputs = self.description.outputs.iter().map(|output| OutputPort {
             schema: output.schema.clone(),
             rows: output.rows,

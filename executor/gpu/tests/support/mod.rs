@@ -320,11 +320,11 @@ impl Runner {
         let digest = self.kernels.locate(&code, &self.folder)?.digest;
         let question = Question { code, digest, config: config.clone(), inputs: vec![rows.clone()] };
         let description = self.kernels.describe(&question)?;
-        let inputs = vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone() }];
+        let inputs = vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
         let finish = self.invocation(digest, config, inputs.clone(), &description.outputs[0], Limits::default());
         let schema = description.partial.clone().unwrap();
         let width = schema.fields().len();
-        let parts = InputPort { schema: schema.clone(), reads: (0..width).collect() };
+        let parts = InputPort { schema: schema.clone(), reads: (0..width).collect(), identity: None };
         let columns = vec![OutputColumn::Written; width];
         let port = OutputPort { schema, rows: Rows::New, columns, needed: vec![true; width] };
         let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
