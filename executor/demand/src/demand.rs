@@ -4,17 +4,16 @@
 //! task takes in is wanted in turn. A stage whose results are all there is never reached.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
-use flowc_planner::key::ColumnKey;
 use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
 
 use crate::lineage::row_origin;
 use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::{Node, Segments};
 use crate::selection::Selection;
-use crate::sliced::{SliceOf, Slices, columns_of_slices};
 use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
+
+mod slices;
 
 /// What is to run: tasks, each after those that it depends on.
 #[derive(Default)]
@@ -80,12 +79,22 @@ pub(crate) struct TaskPlanner<'a, L> {
     tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
     /// Slices whose partials tasks make, by stage and place.
     sliced: HashSet<(usize, usize)>,
+    /// Per stage whose slices' partials were looked up, whether each is there.
+    partials: HashMap<usize, Vec<bool>>,
 }
 
 impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
     pub(crate) fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
-        Self { locator, stored, forced, wanted: Wanted::new(), tasks: HashMap::new(), sliced: HashSet::new() }
+        Self {
+            locator,
+            stored,
+            forced,
+            wanted: Wanted::new(),
+            tasks: HashMap::new(),
+            sliced: HashSet::new(),
+            partials: HashMap::new(),
+        }
     }
 
     /// Wants columns of every segment of a stream. Those that are all there want nothing more.
@@ -303,59 +312,6 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
         let columns = (0..schema.fields().len()).collect();
         self.add(id, vec![StoredOutput { schema, keys, columns }])?;
         Ok(Some(id))
-    }
-
-    /// The slices whose partials the windows of a stage merge. One that is forced is given the rows of each window: nothing that it made
-    /// before is taken.
-    fn slices(&self, stage: usize) -> Option<Arc<Slices>> {
-        let is_forced = self.forced.contains(&stage);
-        self.locator.datasets.slices.get(&stage).filter(|_| !is_forced).cloned()
-    }
-
-    /// A task that finishes a window, out of the partials of its slices. Those that are missing become tasks of their own.
-    fn of_slices(
-        &mut self,
-        id: TaskId,
-        window: usize,
-        slices: &Slices,
-        outputs: Vec<StoredOutput>,
-    ) -> Result<(Task, Vec<TaskId>), L::Error> {
-        let of_window: Vec<(usize, &SliceOf)> = slices.of_window(window).collect();
-        let columns: Vec<ColumnKey> = of_window.iter().flat_map(|(_, of)| of.partial.columns.iter().copied()).collect();
-        let mut found = self.locator.lookup.columns(&columns)?.into_iter();
-        let mut after = BTreeSet::new();
-        for &(place, of) in &of_window {
-            let width = of.partial.columns.len();
-            if found.by_ref().take(width).filter(Option::is_some).count() < width {
-                after.insert(self.supply_slice(id.stage, place, of));
-            }
-        }
-        let mut task = lone(id, outputs);
-        task.root = Root::Partials(of_window.into_iter().map(|(_, of)| of.partial.clone()).collect());
-        Ok((task, after.into_iter().collect()))
-    }
-
-    /// Has the partial of a slice made, with others of the segment.
-    fn supply_slice(&mut self, stage: usize, place: usize, of: &SliceOf) -> TaskId {
-        let id = TaskId { stage, work: Work::Slices(of.segment) };
-        if !self.sliced.insert((stage, place)) {
-            return id;
-        }
-        if !self.tasks.contains_key(&id) {
-            let (stream, columns) = (self.plan().stages[stage].inputs[0].stream, columns_of_slices(self.plan(), stage));
-            self.want(stream, of.segment, &columns);
-            let mut task = lone(id, Vec::new());
-            task.root = Root::Segment { stream, segment: of.segment, columns };
-            self.tasks.insert(id, (task, self.tasks_for(stream, of.segment)));
-        }
-        let schema = self.plan().stages[stage].partial.clone();
-        if let (Some((task, _)), Some(schema)) = (self.tasks.get_mut(&id), schema) {
-            let columns: Vec<usize> = (0..schema.fields().len()).collect();
-            task.chain[0].needed.push(vec![true; columns.len()]);
-            task.outputs.push(StoredOutput { schema, keys: of.partial.clone(), columns });
-            task.slices.push(of.slice);
-        }
-        id
     }
 
     fn is_forced_chain(&self, stage: usize) -> bool {

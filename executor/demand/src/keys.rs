@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::Schema;
+use arrow_schema::{Fields, Schema};
 use flowc_planner::key::{FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, SegmentKeys, StageKey};
 use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId, Window, WindowKind};
 
@@ -275,7 +275,8 @@ impl<'a> KeyDeriver<'a> {
                     let partial = move |window: &Window, slice: &Slice, segment: usize| {
                         Some(formulas.of_slice(&slice.keys(window, &segments.segment(segment)?)))
                     };
-                    let slices = Slices::new(window.clone(), clocks, windows.clone(), partial);
+                    let columns = of.partial.as_ref().map_or_else(Fields::empty, |schema| schema.fields().clone());
+                    let slices = Slices::new(columns, window.clone(), clocks, windows.clone(), partial);
                     datasets.slices.insert(stage, Arc::new(slices));
                 }
             }

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use arrow_schema::Fields;
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{Plan, Stage, Window};
 
+use crate::segments::Segments;
 use crate::windows::{SegmentClock, Slice, WindowPart};
 
 /// A slice of a segment, and its partial.
@@ -21,6 +23,8 @@ pub struct SliceOf {
 
 /// The slices of the input of a stage that has windows. They are found when they are asked for.
 pub struct Slices {
+    /// The columns of partials.
+    columns: Fields,
     find: Box<dyn Fn() -> Found + Send + Sync>,
     found: OnceLock<Found>,
 }
@@ -43,6 +47,7 @@ pub(crate) fn merges_slices(stage: &Stage) -> bool {
 impl Slices {
     /// Those of an input with these segments and windows. `partial` gives the keys of what the stage makes of a slice.
     pub(crate) fn new(
+        columns: Fields,
         window: Window,
         clocks: Vec<SegmentClock>,
         windows: Arc<[WindowPart]>,
@@ -68,7 +73,17 @@ impl Slices {
             }
             found
         };
-        Self { find: Box::new(find), found: OnceLock::new() }
+        Self { columns, find: Box::new(find), found: OnceLock::new() }
+    }
+
+    /// The keys of all partials.
+    pub fn partials(&self) -> Segments {
+        Segments::listed(&self.columns, self.all().iter().map(|of| of.partial.clone()).collect())
+    }
+
+    /// All slices.
+    pub fn all(&self) -> &[SliceOf] {
+        &self.found.get_or_init(&self.find).all
     }
 
     /// The slices that a window merges, in order, with their places among all.

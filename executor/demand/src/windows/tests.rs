@@ -255,3 +255,18 @@ fn late_rows_are_looked_for_wherever_there_may_be_some() {
     }
     assert!(seen.iter().all(|&seen| seen > 200), "{seen:?}");
 }
+
+#[test]
+fn a_hundred_thousand_windows_are_found_with_their_slices() {
+    let mut chance = Chance(4);
+    let sliding = WindowKind::Sliding { size_ms: 2 * MINUTE, slide_ms: MINUTE, offset_ms: 0 };
+    for kind in [tumbling(), sliding] {
+        let of = window(kind, 1 << 40, 0);
+        let times = (0..100_000).map(|minute| Some((minute ^ chance.below(4) as i64) * MINUTE as i64));
+        let times = Arc::new(SegmentTimes::of(Grid::new(&of.kind), times));
+        let clock = SegmentClock { partition: "a".into(), first_row: 0, times: times.clone() };
+        let parts = windows(&[Some((&of, vec![clock]))]);
+        assert!(parts.len() > 60_000, "{}", parts.len());
+        assert!(parts.iter().all(|part| (1..=4).contains(&times.slices(&of, part.number).len())));
+    }
+}
