@@ -4,9 +4,9 @@
 mod support;
 
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::Mutex;
 
 use support::http_gate::{Asked, HttpGate, Verdict};
 use support::objects::ObjectServer;
@@ -194,7 +194,10 @@ fn a_folder_is_written_where_it_changed() {
 fn partitions_are_read_by_others_and_by_flowc() {
     let server = ObjectServer::new();
     let project = project(&server.url);
-    project.write("in/a.csv", "n,city,day\n1,Rome,2026-01-01\n2,New York/NY,2026-01-02\n3,,2026-01-01\n4,a=b%20c,2026-01-02\n");
+    project.write(
+        "in/a.csv",
+        "n,city,day\n1,Rome,2026-01-01\n2,New York/NY,2026-01-02\n3,,2026-01-01\n4,a=b%20c,2026-01-02\n",
+    );
     project.write("in/b.csv", "n,city,day\n5,Zürich,2026-01-01\n6,Rome,2026-01-02\n");
     let by = "partition-by \"city\" \"day\"";
     let sink = |name: &str, format: &str| {
@@ -481,7 +484,10 @@ fn a_service_that_never_answers_is_not_waited_for() {
     pipeline(&project, "file \"s3://sales/out.csv\"");
     let said = failure(&project);
     assert!(said.contains("no answer") && said.contains("Connection refused"), "{said}");
-    project.write("flow.kdl", "source \"rows\" { files \"s3://sales/a.csv\" }\nsink \"out\" { in \"rows\"; file \"out.csv\" }\n");
+    project.write(
+        "flow.kdl",
+        "source \"rows\" { files \"s3://sales/a.csv\" }\nsink \"out\" { in \"rows\"; file \"out.csv\" }\n",
+    );
     let said = failure(&project);
     assert!(said.contains("no answer") && said.contains("flow.kdl:1"), "{said}");
 }

@@ -15,7 +15,9 @@ pub enum ObjectError {
         reason: String,
     },
     /// The credentials do not allow it.
-    #[error("permission denied ({reason}); grant these credentials to list the bucket and to read its objects, for sinks also to write and delete them")]
+    #[error(
+        "permission denied ({reason}); grant these credentials to list the bucket and to read its objects, for sinks also to write and delete them"
+    )]
     Denied {
         /// What the service says.
         reason: String,
@@ -71,7 +73,9 @@ pub enum ObjectError {
     #[error("web servers take an object in one request, and this one is too large for that; write to an object store")]
     NoParts,
     /// The service writes under no condition.
-    #[error("the service can't write under a condition ({reason}), so that runs could destroy what others write; use another service")]
+    #[error(
+        "the service can't write under a condition ({reason}), so that runs could destroy what others write; use another service"
+    )]
     NoConditions {
         /// What the service says.
         reason: String,
@@ -102,7 +106,8 @@ impl ObjectError {
     pub(crate) fn of(error: &object_store::Error, seconds: u64) -> Self {
         let answer = Answer::of(error);
         let reason = answer.reason();
-        if LENDERS.iter().any(|lender| answer.text.contains(lender)) {
+        let is_nameless = answer.text.contains("Account must be specified");
+        if is_nameless || LENDERS.iter().any(|lender| answer.text.contains(lender)) {
             return Self::NoCredentials;
         }
         match (answer.status, answer.code.as_deref().unwrap_or_default()) {
@@ -165,6 +170,8 @@ impl Answer {
             Some(rest.split_once(&format!("</{name}>"))?.0.trim().to_owned())
         };
         let (code, message, region) = (element("Code"), element("Message"), element("Region"));
+        // Azure adds lines with the number of the request.
+        let message = message.and_then(|message| message.lines().next().map(str::to_owned));
         Self { status, status_words, code, message, region, is_transport: depth > 2, innermost, text }
     }
 

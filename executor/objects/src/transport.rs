@@ -6,7 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -45,7 +45,7 @@ impl Transport {
 impl HttpConnector for Transport {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Line { inner, answered: AtomicBool::new(false), trouble: Arc::default() }))
+        Ok(HttpClient::new(Line { inner, answered: AtomicBool::new(false), trouble: Mutex::default() }))
     }
 }
 
@@ -55,7 +55,7 @@ struct Line {
     /// Whether anything was ever answered.
     answered: AtomicBool,
     /// Since when requests fail, and whether that was told.
-    trouble: Arc<Mutex<Option<(Instant, bool)>>>,
+    trouble: Mutex<Option<(Instant, bool)>>,
 }
 
 impl fmt::Debug for Line {

@@ -86,6 +86,15 @@ impl Client {
         path.map_err(|error| ObjectError::Other { reason: error.to_string() })
     }
 
+    /// Why a service refuses to tell of an object: the answer to such a question has no body, that to a read has one.
+    fn reason(&self, path: &Path, refusal: ObjectError) -> ObjectError {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        match runtime().block_on(self.store.get_opts(path, options)).map_err(|error| self.failed(&error)) {
+            Ok(_) | Err(ObjectError::NoObject | ObjectError::NoRanges) => refusal,
+            Err(told) => told,
+        }
+    }
+
     async fn get(&self, object: &Object, range: Option<Range<u64>>) -> Result<GetResult, ObjectError> {
         let path = self.path(&object.key)?;
         // A weak tag matches nothing in a condition.
@@ -140,7 +149,12 @@ impl Bucket for Client {
     fn find(&self, key: &str) -> Result<Object, ObjectError> {
         let path = self.path(key)?;
         let found = runtime().block_on(self.store.head(&path));
-        found.map(|meta| Object { key: key.to_owned(), ..of_meta(&meta) }).map_err(|error| self.failed(&error))
+        found.map(|meta| Object { key: key.to_owned(), ..of_meta(&meta) }).map_err(|error| match self.failed(&error) {
+            error @ (ObjectError::Denied { .. } | ObjectError::Refused { .. } | ObjectError::Other { .. }) => {
+                self.reason(&path, error)
+            }
+            error => error,
+        })
     }
 
     fn read(&self, object: &Object, ranges: &[Range<u64>], take: Take<'_>) -> io::Result<Result<(), ObjectError>> {

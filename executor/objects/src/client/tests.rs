@@ -128,12 +128,7 @@ fn ranges_are_read_under_the_tag_that_was_found() {
 
 #[test]
 fn a_server_that_ignores_conditions_cannot_hand_out_another_version() {
-    let client = web(|asked| {
-        content(
-            &Asked { range: asked.range.clone(), ..Asked::default() },
-            "two",
-        )
-    });
+    let client = web(|asked| content(&Asked { range: asked.range.clone(), ..Asked::default() }, "two"));
     let object = Object { etag: Some("\"one\"".to_owned()), ..client.find("a").unwrap() };
     assert_eq!(read(&client, &object, &[(0, 3)]), Err(ObjectError::Changed));
 }
@@ -169,9 +164,7 @@ fn a_connection_that_is_cut_is_made_again_where_it_was() {
 
 #[test]
 fn a_server_without_ranges_gives_whole_objects() {
-    let client = web(|asked| {
-        content(&Asked { method: asked.method.clone(), ..Asked::default() }, "one")
-    });
+    let client = web(|asked| content(&Asked { method: asked.method.clone(), ..Asked::default() }, "one"));
     let object = client.find("a").unwrap();
     assert_eq!(read(&client, &object, &[(2, 4)]), Err(ObjectError::NoRanges));
     let mut all = Vec::new();
@@ -251,9 +244,7 @@ fn uploads(
         let query = asked.target.split_once('?').map_or("", |(_, query)| query);
         match (asked.method.as_str(), query) {
             _ if fails(asked) => answer("503 Service Unavailable", "", "<Error><Code>SlowDown</Code></Error>"),
-            ("POST", "uploads") | ("POST", "uploads=") => {
-                answer("200 OK", "", "<R><UploadId>id</UploadId></R>")
-            }
+            ("POST", "uploads") | ("POST", "uploads=") => answer("200 OK", "", "<R><UploadId>id</UploadId></R>"),
             ("POST", _) => answer("200 OK", "", "<R><ETag>\"all\"</ETag></R>"),
             ("DELETE", _) => answer("204 No Content", "", ""),
             _ => answer("200 OK", "ETag: \"part\"\r\n", ""),
@@ -291,8 +282,12 @@ fn a_condition_that_does_not_hold_is_a_change() {
     for status in ["412 Precondition Failed", "409 Conflict"] {
         let client = s3(move |_| answer(status, "", ""));
         let put = |condition| client.put("a", Bytes::from_static(b"x"), &condition).unwrap_err();
-        let before = Object { key: "a".to_owned(), size: 1, etag: Some("\"x\"".to_owned()), version: None, modified_ms: 0 };
-        assert_eq!([put(Condition::Absent), put(Condition::Unchanged(before))], [ObjectError::Changed, ObjectError::Changed]);
+        let before =
+            Object { key: "a".to_owned(), size: 1, etag: Some("\"x\"".to_owned()), version: None, modified_ms: 0 };
+        assert_eq!(
+            [put(Condition::Absent), put(Condition::Unchanged(before))],
+            [ObjectError::Changed, ObjectError::Changed]
+        );
     }
     let client = s3(|_| answer("501 Not Implemented", "", "<Error><Code>NotImplemented</Code></Error>"));
     let error = client.put("a", Bytes::new(), &Condition::Absent).unwrap_err();

@@ -1,10 +1,10 @@
 //! Uploads in parts that were neither completed nor aborted: what a killed run leaves behind. Nobody sees them, and they cost money.
 
 use futures::TryStreamExt;
+use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredentialProvider};
 use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody};
 use object_store::gcp::GcpCredentialProvider;
-use object_store::ClientOptions;
 
 use crate::bucket::Access;
 use crate::transport::Transport;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -17,6 +18,8 @@ use crate::transport::{Header, Transport};
 
 /// How many parts of an object are on their way at once.
 const PARTS_AT_ONCE: usize = 4;
+/// How long an upload that is given up is tried to be aborted: the next run does it otherwise.
+const ABORTING: Duration = Duration::from_secs(5);
 
 /// Under which condition an object is written. The service checks it in the step in which the object appears.
 #[derive(Clone, Debug)]
@@ -208,9 +211,10 @@ impl Drop for Upload {
             return;
         }
         self.sent.iter().for_each(JoinHandle::abort);
-        let aborted = runtime().block_on(self.multipart.abort_multipart(&self.path, &self.id));
-        if let Err(error) = aborted.map_err(|error| self.client.failed(&error)) {
-            tracing::warn!("an unfinished upload is left behind, which the next run aborts: {error}");
+        let abort =
+            async { tokio::time::timeout(ABORTING, self.multipart.abort_multipart(&self.path, &self.id)).await };
+        if !matches!(runtime().block_on(abort), Ok(Ok(()))) {
+            tracing::warn!("an unfinished upload is left behind, which the next run aborts");
         }
     }
 }

@@ -100,7 +100,7 @@ mod tests {
         };
         let files = ["k=1/a.csv", "k=1/b.csv", "k=2/a.csv", "k=2/c.csv"].map(file).to_vec();
         let state = SinkState { result: [0; 32], layout: [0; 32], files, manifest: None };
-        
+
         let found = |names: &[&str]| -> Vec<Vec<String>> {
             let mut earlier = Earlier::new(Some(&state), last_name);
             let paths = |files: &[(&str, &WrittenFile)]| files.iter().map(|(_, file)| file.path.clone()).collect();

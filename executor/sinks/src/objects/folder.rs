@@ -95,7 +95,8 @@ impl FolderTransaction {
 
     /// Whether the folder is as it should be.
     fn stands(&self, manifest: &Manifest) -> bool {
-        let is_listed = |state: &SinkState| state.result == self.writing.result && state.files.len() == self.writing.kept.len();
+        let is_listed =
+            |state: &SinkState| state.result == self.writing.result && state.files.len() == self.writing.kept.len();
         self.writing.jobs.is_empty() && manifest.writers.is_empty() && manifest.state.as_ref().is_some_and(is_listed)
     }
 
@@ -191,7 +192,8 @@ impl FolderTransaction {
         match error {
             ObjectError::Changed => SinkError::Object {
                 address: place.objects.address.to_string(),
-                reason: "another run writes there at the same time, and has taken over; run again when it is done".to_owned(),
+                reason: "another run writes there at the same time, and has taken over; run again when it is done"
+                    .to_owned(),
             },
             other => place.failed(other),
         }

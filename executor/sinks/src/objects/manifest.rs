@@ -62,9 +62,13 @@ pub(super) fn read(place: &Place) -> Result<Option<(Object, Option<Manifest>)>, 
         Err(error) => return Err(error),
     };
     let manifest = serde_json::from_slice::<Manifest>(&bytes).ok();
-    let manifest = manifest.filter(|manifest| manifest.version == VERSION && manifest.paths().all(|path| is_inside(path)));
+    let manifest =
+        manifest.filter(|manifest| manifest.version == VERSION && manifest.paths().all(|path| is_inside(path)));
     if manifest.is_none() {
-        tracing::warn!("{}: not a manifest of this version; the folder's objects are left alone", place.shown(MANIFEST).display());
+        tracing::warn!(
+            "{}: not a manifest of this version; the folder's objects are left alone",
+            place.shown(MANIFEST).display()
+        );
     }
     Ok(Some((object, manifest)))
 }

@@ -24,8 +24,8 @@ mod buckets;
 mod folder;
 mod manifest;
 mod place;
-mod sink;
 mod single;
+mod sink;
 mod staging;
 mod transaction;
 

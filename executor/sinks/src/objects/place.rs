@@ -61,7 +61,8 @@ impl Place {
 pub(super) fn failed(objects: &ObjectSink, error: &ObjectError) -> SinkError {
     let reason = match error {
         ObjectError::Changed => {
-            "it was written or deleted by others while the run was writing, and is left as they made it; run again".to_owned()
+            "it was written or deleted by others while the run was writing, and is left as they made it; run again"
+                .to_owned()
         }
         other => other.to_string(),
     };
@@ -70,6 +71,7 @@ pub(super) fn failed(objects: &ObjectSink, error: &ObjectError) -> SinkError {
 
 /// What tells a version of an object from others.
 pub(super) fn stamp(object: &Object) -> FileStamp {
-    let [a, b, c, d, e, f, g, h, ..] = KeyHasher::new("flowc written object 1").bytes(object.identity().as_bytes()).finish();
+    let [a, b, c, d, e, f, g, h, ..] =
+        KeyHasher::new("flowc written object 1").bytes(object.identity().as_bytes()).finish();
     FileStamp::of_immutable(u64::from_le_bytes([a, b, c, d, e, f, g, h]), object.size)
 }

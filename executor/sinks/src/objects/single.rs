@@ -8,7 +8,7 @@ use super::transaction::{Writing, written_file};
 use crate::error::SinkError;
 use crate::files::compare::{Earlier, compare, jobs};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
-use crate::state::{SinkState, layout_digest};
+use crate::state::{SinkState, WrittenFile, layout_digest};
 use crate::syncs::Syncs;
 
 /// One object that is being written.
@@ -33,7 +33,7 @@ impl SingleTransaction {
         let found = before.as_ref().map(stamp);
         let name = place.objects.address.to_string();
         let earlier = Earlier::new(known, |_| name.as_str());
-        let verified = |file: &crate::state::WrittenFile| Ok(found.filter(|found| *found == file.stamp));
+        let verified = |file: &WrittenFile| Ok(found.filter(|found| *found == file.stamp));
         let jobs = jobs(shaping, &name, dataset.segments);
         let compared = compare(jobs, dataset.segments, earlier, &|job| job.name.as_str(), &verified)?;
         let writing = Writing::new(place, shaping, dataset, compared, String::new())?;

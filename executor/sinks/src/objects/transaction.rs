@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Mutex;
 
+use flowc_objects::Object;
 use flowc_planner::plan::SinkSpec;
 use flowc_platform::lock;
 
@@ -13,7 +14,6 @@ use crate::files::layout::Layout;
 use crate::files::writer::{FileWriter, Finished, Stage, all_files};
 use crate::sink::{Dataset, Job, RowWriter};
 use crate::state::{SinkState, WrittenFile, layout_digest, result_digest};
-use flowc_objects::Object;
 
 /// Objects that are being written, and those that are kept.
 pub(super) struct Writing {
@@ -92,7 +92,13 @@ impl Writing {
 }
 
 /// What the state says of an object that has appeared.
-pub(super) fn written_file(path: String, rows: u64, digest: [u8; 32], segments: Vec<[u8; 32]>, object: &Object) -> WrittenFile {
+pub(super) fn written_file(
+    path: String,
+    rows: u64,
+    digest: [u8; 32],
+    segments: Vec<[u8; 32]>,
+    object: &Object,
+) -> WrittenFile {
     WrittenFile { path, stamp: stamp(object), segments, rows, bytes_digest: digest }
 }
 

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn objects_that_are_not_committed_or_leave_are_not_seen() {
-        let keys = ["out/a-1.csv", "out/k=1/b-2.csv", "out/k=1/b-3.csv", "out/old-0.csv", "out/others.csv", "z/old-0.csv"];
+        let keys =
+            ["out/a-1.csv", "out/k=1/b-2.csv", "out/k=1/b-3.csv", "out/old-0.csv", "out/others.csv", "z/old-0.csv"];
         let all = seen(&keys, "**/*.csv").unwrap();
         assert_eq!(all, ["out/a-1.csv", "out/k=1/b-2.csv", "out/others.csv", "z/old-0.csv"]);
         assert_eq!(seen(&keys, "out/*.csv").unwrap(), ["out/a-1.csv", "out/others.csv"]);
