@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flowc_kernel::{Access, Shader};
 
-use crate::adapter::Adapter;
+use crate::adapter::{Adapter, Sort};
 use crate::device::{Device, DeviceFault, Done, Filling, Held, Program, Queued};
 use crate::probe::{self, wait};
 
@@ -57,10 +57,11 @@ struct Compiled {
 pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
     let found = probe::open().into_iter().find(|(_, found)| found.identity == adapter.identity);
     let (opened, _) = found.ok_or_else(|| DeviceFault::Lost(format!("`{}` is not there any more", adapter.name)))?;
-    let wanted = wgpu::Features::SHADER_INT64
-        | wgpu::Features::SHADER_F16
-        | wgpu::Features::SUBGROUP
-        | wgpu::Features::TIMESTAMP_QUERY;
+    let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    // The clock of a CPU driver is the processor's, which tells as much.
+    if adapter.sort != Sort::Cpu {
+        wanted |= wgpu::Features::TIMESTAMP_QUERY;
+    }
     let descriptor = wgpu::DeviceDescriptor {
         required_features: opened.features() & wanted,
         required_limits: opened.limits(),
