@@ -202,9 +202,9 @@ impl<'a> Names<'a> {
             self.pipeline.stages.iter().filter(is_of).map(|stage| stage.name.text.as_str()).collect();
         let stage = (!outputs.is_empty()).then(|| name.to_owned())?;
         Some(match port {
-            None => WiringProblem::WhichOutput { stage, outputs: either(outputs.into_iter()) },
+            None => WiringProblem::WhichOutput { stage, outputs: either(outputs) },
             Some(port) => {
-                WiringProblem::UnknownOutput { stage, port: port.to_owned(), outputs: list(outputs.into_iter()) }
+                WiringProblem::UnknownOutput { stage, port: port.to_owned(), outputs: list(outputs) }
             }
         })
     }
