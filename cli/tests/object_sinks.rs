@@ -282,8 +282,11 @@ fn a_large_object_is_sent_in_parts_and_a_kill_leaves_nothing_to_be_seen() {
     assert_eq!(server.uploads(), [""; 0]);
 }
 
+/// A request at which a run is killed, and what is then in the folder.
+type KillPoint = (fn(&Asked) -> bool, &'static str);
+
 /// Where a run is killed: before any object appears, once all have, and once the manifest lists them.
-fn kill_points() -> [(fn(&Asked) -> bool, &'static str); 3] {
+fn kill_points() -> [KillPoint; 3] {
     let manifest = |asked: &Asked| asked.method == "PUT" && asked.target.ends_with(".flowc-sink.json");
     let object = |asked: &Asked| asked.method == "PUT" && !asked.target.ends_with(".flowc-sink.json");
     [(object, "1"), (manifest, "1"), (|asked| asked.target.ends_with("?delete"), "2")]

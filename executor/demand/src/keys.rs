@@ -333,7 +333,7 @@ impl<'a> KeyDeriver<'a> {
         stage: usize,
         inputs: &[Segments],
         clocks: &Clocks<'_>,
-    ) -> Option<Vec<Option<(&'a Window, Vec<SegmentClock>)>>> {
+    ) -> Option<Vec<Option<Windowed<'a>>>> {
         let of_input = |(input, segments): (&'a Input, &Segments)| match &input.window {
             // Where rows are counted no times matter.
             Some(window) if window.time.is_none() => {

@@ -31,7 +31,7 @@ fn random(seed: u64) -> impl FnMut() -> u64 {
 /// Values around zero, some of which are null.
 fn values(rows: usize, spread: i64, seed: u64) -> Vec<Option<i64>> {
     let mut next = random(seed);
-    (0..rows).map(|_| (next() % 11 != 0).then(|| (next() % (2 * spread as u64)) as i64 - spread)).collect()
+    (0..rows).map(|_| (!next().is_multiple_of(11)).then(|| (next() % (2 * spread as u64)) as i64 - spread)).collect()
 }
 
 /// Rows of values of a type, beside a column that no stage here reads.

@@ -113,8 +113,9 @@ impl Sending {
     }
 
     fn send(&mut self, message: Message) -> ControlFlow<()> {
-        let sent = tokio::time::timeout(self.patience, self.send.send(message));
-        let refusal = match self.runtime.block_on(async { sent.await }) {
+        // The time limit starts a timer, which must happen within the runtime.
+        let sent = async { tokio::time::timeout(self.patience, self.send.send(message)).await };
+        let refusal = match self.runtime.block_on(sent) {
             Ok(Ok(())) => return ControlFlow::Continue(()),
             Ok(Err(_)) => Refusal::Unavailable("the client ended the query".to_owned()),
             Err(_) => Refusal::Late(format!("the client took nothing for {} s", self.patience.as_secs())),

@@ -284,7 +284,7 @@ fn counter(matched: &Matched<'_>, ways: &Ways, variable: &Variable, written: &Wr
     let data_type = written.field.data_type();
     let is_wide = *data_type == DataType::UInt64;
     let most = || most_added(matched, variable.global);
-    if is_wide && !most().is_some_and(|most| most.saturating_mul(MOST_ROWS.into()) <= u32::MAX.into()) {
+    if is_wide && most().is_none_or(|most| most.saturating_mul(MOST_ROWS.into()) > u32::MAX.into()) {
         let found = format!("`{name}` can't be UInt64: what a row adds to it may exceed 32 bits in many rows");
         let help = "of 64 bits are sums to which a row adds constants, outside of loops, of 4095 at most in all";
         return Err(Diagnostic::new(found).with_help(help).in_setting(format!("/gives/{name}")));

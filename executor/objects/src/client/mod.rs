@@ -60,7 +60,7 @@ impl Client {
     pub fn open(access: &Access) -> Result<Self, ObjectError> {
         let backoff = BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: access.patience };
-        let transport = Transport::default();
+        let transport = Transport;
         let opened = match access.service {
             Service::S3 => open_s3(access, retry, &transport)?,
             Service::Google => open_google(access, retry, &transport),

@@ -233,10 +233,13 @@ fn listings_go_on_from_page_to_page() {
     assert_eq!(last.identity(), "etag 99-999");
 }
 
+/// Requests: their methods, targets, and whether they hold where there is nothing yet.
+type Seen = Arc<Mutex<Vec<(String, String, bool)>>>;
+
 /// A server that takes uploads in parts. `fails` says which requests it is too busy for; what was asked is noted.
 fn uploads(
     fails: impl Fn(&Asked) -> bool + Send + Sync + 'static,
-) -> (Arc<Client>, Arc<Mutex<Vec<(String, String, bool)>>>) {
+) -> (Arc<Client>, Seen) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let noted = seen.clone();
     let client = s3(move |asked| {

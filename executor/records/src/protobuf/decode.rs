@@ -131,7 +131,7 @@ fn list_of(value: Option<&Value>) -> &[Value] {
 /// The entries of a map, by their keys: messages have them in any order.
 fn entries_of(value: Option<&Value>) -> Vec<(&MapKey, &Value)> {
     let mut entries: Vec<_> = value.and_then(Value::as_map).into_iter().flatten().collect();
-    entries.sort_by(|(first, _), (second, _)| first.cmp(second));
+    entries.sort_by_key(|(key, _)| *key);
     entries
 }
 

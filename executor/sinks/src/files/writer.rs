@@ -43,12 +43,15 @@ pub(crate) struct Finished<T> {
     pub(crate) files: Vec<T>,
 }
 
-/// The files of all jobs, each with the digests of the segments whose rows it holds.
+/// A file, and the digests of the segments whose rows it holds.
+pub(crate) type OfSegments<T> = (T, Vec<[u8; 32]>);
+
+/// The files of all jobs.
 pub(crate) fn all_files<T>(
     jobs: &[Job],
     digests: &[[u8; 32]],
     written: Vec<Finished<T>>,
-) -> Result<Vec<(T, Vec<[u8; 32]>)>, SinkError> {
+) -> Result<Vec<OfSegments<T>>, SinkError> {
     let mut missing: BTreeSet<usize> = (0..jobs.len()).collect();
     let mut files = Vec::new();
     for Finished { job, files: outputs } in written {
