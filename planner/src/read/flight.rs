@@ -67,12 +67,9 @@ fn ask(node: &Node, problems: &mut Problems) -> Option<FlightAsk> {
         problems.at(node.place, ShapeProblem::MissingArgument { node: node.name.clone(), needs, example: EXAMPLE });
         return None;
     };
-    if let Some((_, second)) = asked.next() {
-        let (first, second, what) = (name.to_owned(), second.place, "`flight`".to_owned());
-        let other =
-            ASKS.iter().find(|other| **other != name && node.prop(other).is_some()).copied().unwrap_or_default();
-        let problem = PlaceProblem::SeveralPlaces { what, first, second: other.to_owned() };
-        problems.with(second, problem, arg.place, "the other is here");
+    if let Some((other, second)) = asked.next() {
+        let problem = PlaceProblem::NotForFlight { node: other, reason: "a server is asked for one thing" };
+        problems.with(second.place, problem, arg.place, "this is asked for");
         return None;
     }
     let text = form::string(name, arg, problems)?;
@@ -94,10 +91,13 @@ fn keep(node: &Node, problems: &mut Problems) -> FlightKeep {
     let pin = form::child_string(node, "pin", "pin \"2024-05-01\"", problems);
     match (ttl, pin) {
         (Some((_, first)), Some((_, second))) => {
-            let (what, one, two) = ("`flight`".to_owned(), "ttl".to_owned(), "pin".to_owned());
-            let (earlier, later) = (first.place.min(second.place), first.place.max(second.place));
-            let problem = PlaceProblem::SeveralPlaces { what, first: one, second: two };
-            problems.with(later, problem, earlier, "the other is here");
+            let reason = "either a time says how long what was read stands, or a text";
+            problems.with(
+                second.place,
+                PlaceProblem::NotForFlight { node: "pin", reason },
+                first.place,
+                "the time is here",
+            );
             FlightKeep::Run
         }
         (Some((text, arg)), None) => match quantity::milliseconds(text) {

@@ -42,7 +42,6 @@ const HOLDER: Holder = Holder {
     is_topic: false,
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
-const FLIGHT: Holder = Holder { what: "a flight", formats: &["arrow"], dialect: &[], is_topic: false };
 /// The places that a source may read from.
 const PLACES: [&str; 4] = ["files", "stdin", "kafka", "flight"];
 
@@ -67,11 +66,7 @@ impl SourceDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let mut location = location(node, &what, problems);
-        let holder = holder(node, problems);
-        let format = match format::stated(node, holder, problems) {
-            Some(format) => format,
-            None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
-        };
+        let format = format_of(node, location.as_ref(), &what, problems);
         let compression = format::compression(node, problems);
         let bad_rows = bad_rows(node, format.as_ref(), problems);
         let mut declared = schema::declared(node, problems).flatten();
@@ -101,16 +96,27 @@ impl SourceDecl {
     }
 }
 
-/// What the formats are that the source may have.
-fn holder(node: &Node, problems: &mut Problems) -> Holder {
+/// The format that the text states or the place tells. Rows of a server come as they are.
+fn format_of(
+    node: &Node,
+    location: Option<&(Location, Vec<Place>)>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Format> {
     if node.child("flight").is_some() {
-        if let Some(child) = node.child("compression") {
-            let reason = "servers say themselves how their messages are compressed";
-            problems.at(child.place, PlaceProblem::NotForFlight { node: "compression", reason });
+        let reason = "servers say themselves what their messages are and how they are compressed";
+        for name in ["format", "compression"] {
+            if let Some(child) = node.child(name) {
+                problems.at(child.place, PlaceProblem::NotForFlight { node: name, reason });
+            }
         }
-        return FLIGHT;
+        return Some(Format::Arrow);
     }
-    if node.child("kafka").is_some() { TOPIC } else { HOLDER }
+    let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
+    match format::stated(node, holder, problems) {
+        Some(format) => format,
+        None => location.and_then(|(location, places)| infer(location, places, what.to_owned(), problems)),
+    }
 }
 
 /// Where the bytes are, with the places of the patterns, or of the node.
