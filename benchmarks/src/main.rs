@@ -18,6 +18,7 @@ mod noop;
 mod one_column;
 mod peers;
 mod project;
+mod records;
 mod report;
 mod rewrite;
 mod stored;
@@ -49,7 +50,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 12] = [
+const ALL: [(&str, &str, Run); 13] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -60,6 +61,7 @@ const ALL: [(&str, &str, Run); 12] = [
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("windows", "windows of event time, against DuckDB, and one block more of a day", windows::run),
+    ("records", "flat JSON and Avro into columns, against serde_json into structs", records::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),

@@ -12,6 +12,7 @@ pub(crate) mod objects;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod project;
+pub(crate) mod registry;
 pub(crate) mod results;
 pub(crate) mod transcript;
 pub(crate) mod worked;
