@@ -19,6 +19,7 @@ mod objects;
 mod one_column;
 mod peers;
 mod project;
+mod records;
 mod report;
 mod rewrite;
 mod stored;
@@ -61,6 +62,7 @@ const ALL: [(&str, &str, Run); 13] = [
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("windows", "windows of event time, against DuckDB, and one block more of a day", windows::run),
+    ("records", "flat JSON and Avro into columns, against serde_json into structs", records::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),

@@ -10,11 +10,13 @@ use crate::files::source::FileSource;
 #[cfg(feature = "flights")]
 use crate::flights::FlightSource;
 #[cfg(feature = "kafka")]
-use crate::log::KafkaSource;
+use crate::log::{self as records, KafkaSource};
 #[cfg(feature = "objects")]
 use crate::objects::ObjectSource;
 use crate::source::Source;
 use crate::stdin::StdinSource;
+#[cfg(not(feature = "kafka"))]
+use crate::unbuilt as records;
 #[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
@@ -42,18 +44,12 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
 
 /// The columns of a source whose text has a schema of its records; none if it has none. They need no lock.
 pub fn stated_columns(spec: &SourceSpec) -> Option<Result<SchemaRef, SourceError>> {
-    #[cfg(feature = "kafka")]
-    return crate::log::stated(spec);
-    #[cfg(not(feature = "kafka"))]
-    None.filter(|_: &Result<SchemaRef, SourceError>| spec.declared.is_none())
+    records::stated(spec)
 }
 
 /// Whether the columns that the lock has of a source were pinned for what its text says now.
 pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
-    #[cfg(feature = "kafka")]
-    return crate::log::is_pinned_for(spec, pinned);
-    #[cfg(not(feature = "kafka"))]
-    (!pinned.fields().is_empty() || spec.declared.is_none())
+    records::is_pinned_for(spec, pinned)
 }
 
 /// The name of the Cargo feature that this build lacks to read from such a place; none if it can.

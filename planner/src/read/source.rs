@@ -183,20 +183,37 @@ fn record_columns(
         Format::Bytes => vec![Field::new("value", DataType::Binary, true)],
         // Their columns follow from their schema, and are asked for.
         Format::Avro(_) | Format::Protobuf(_) => return None,
-        other => {
-            let Some(Declared { columns, rest }) = declared else {
-                problems.at(node.place, PlaceProblem::RecordSchema { what, format: other.record_name() });
-                return None;
-            };
-            if let (Rest::Infer, Some(schema)) = (rest, node.child("schema")) {
-                let reason = "columns of a topic are declared";
-                problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
-            }
-            let columns = format.columns(columns.fields());
-            return with_record_columns(node, topic, columns.into_iter(), rest, problems);
-        }
+        other => return declared_columns(node, topic, (format, other), declared, what, problems),
     };
     with_record_columns(node, topic, value.into_iter(), Rest::Unsaid, problems)
+}
+
+/// The columns of records whose format does not tell them. Those of objects are inferred where the text does not declare them.
+fn declared_columns(
+    node: &Node,
+    topic: &KafkaTopic,
+    (format, rows): (&Format, &Format),
+    declared: Option<Declared>,
+    what: String,
+    problems: &mut Problems,
+) -> Option<Declared> {
+    let is_inferable = matches!(format, Format::JsonLines);
+    let Some(Declared { columns, rest }) = declared else {
+        if !is_inferable {
+            problems.at(node.place, PlaceProblem::RecordSchema { what, format: rows.record_name() });
+        }
+        return None;
+    };
+    match (rest, node.child("schema")) {
+        (Rest::Infer, _) if is_inferable => return Some(Declared { columns, rest }),
+        (Rest::Infer, Some(schema)) => {
+            let reason = "the columns of such records are declared";
+            problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
+        }
+        _ => {}
+    }
+    let columns = format.columns(columns.fields());
+    with_record_columns(node, topic, columns.into_iter(), rest, problems)
 }
 
 fn with_record_columns(

@@ -14,6 +14,7 @@ use flowc_records::WriterSchemas;
 
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
+use crate::infer::schema::{SAMPLE_RECORDS, json_columns};
 use crate::log::access::access;
 use crate::log::block::BlockWriter;
 use crate::log::columns;
@@ -63,6 +64,25 @@ impl KafkaSource {
         let registry = self.spec.format.registry()?;
         let made = || SharedSchemas::new(WriterSchemas::new(registry, &self.base, folder));
         Some(self.schemas.get_or_init(made).clone())
+    }
+
+    /// The columns that the first records of the range show.
+    fn sampled(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+        let (cluster, mut values) = (self.cluster()?, Vec::new());
+        for (part, (partition, from)) in parts.iter().filter_map(|part| Some((part, ranges::place(&part.name)?))) {
+            let left = SAMPLE_RECORDS.saturating_sub(values.len());
+            let count = part.stamp.map_or(0, |stamp| stamp.size).min(left as u64);
+            let range = from..from.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+            let read = cluster.read(&self.topic.topic, partition, range, &mut |record| {
+                values.extend(record.value.map(<[u8]>::to_vec));
+                Ok(())
+            });
+            read.map_err(SourceError::io(&part.name, "read it"))?.map_err(|error| self.failed(error))?;
+        }
+        let columns = json_columns(&self.topic.topic, values.iter().map(Vec::as_slice))?;
+        columns.ok_or_else(|| {
+            self.failed("no record of its range shows columns; declare them: schema { column \"id\" \"Int64\"; ... }")
+        })
     }
 
     fn failed(&self, reason: impl ToString) -> SourceError {
@@ -276,8 +296,8 @@ impl Source for KafkaSource {
         Ok(Polled { parts, folders: closed.then(Vec::new) })
     }
 
-    fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
-        columns::registered(&self.spec, &self.base).unwrap_or(Err(SourceError::ReadOnce { name: "a topic" }))
+    fn infer_schema(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+        columns::registered(&self.spec, &self.base).unwrap_or_else(|| self.sampled(parts))
     }
 
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
