@@ -125,8 +125,7 @@ fn what_was_read_stands_as_long_as_the_text_says() {
     }
     let (code, said) = failure(&anew);
     assert!(code != 0 && said.contains("it can't be reached"), "{said}");
-    let shown = anew.flowc(&["show", "double", "--csv"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&shown.stdout), SECOND);
+    assert_eq!(read(&anew, "double.csv"), SECOND, "what was written stays");
 }
 
 /// A server in Python.

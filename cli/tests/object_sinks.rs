@@ -71,7 +71,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 /// Rows of so many bytes that an object has several parts.
 fn many_rows(project: &Project) {
-    let rows: String = (0..1_000_000).map(|n| format!("{n},{}\n", n * 7919 % 1_000_003)).collect();
+    let rows: String = (0..1_000_000_u64).map(|n| format!("{n},{}\n", n * 7919 % 1_000_003)).collect();
     project.write("in/rows.csv", &format!("n,m\n{rows}"));
     assert!(rows.len() > 12 << 20);
 }

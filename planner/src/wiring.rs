@@ -203,9 +203,7 @@ impl<'a> Names<'a> {
         let stage = (!outputs.is_empty()).then(|| name.to_owned())?;
         Some(match port {
             None => WiringProblem::WhichOutput { stage, outputs: either(outputs) },
-            Some(port) => {
-                WiringProblem::UnknownOutput { stage, port: port.to_owned(), outputs: list(outputs) }
-            }
+            Some(port) => WiringProblem::UnknownOutput { stage, port: port.to_owned(), outputs: list(outputs) },
         })
     }
 

@@ -399,6 +399,9 @@ impl<'a> KeyDeriver<'a> {
     }
 }
 
+/// The windows of an input, and the times of its segments.
+type Windowed<'a> = (&'a Window, Vec<SegmentClock>);
+
 /// What one invocation takes in.
 #[derive(Clone, Copy, Default)]
 pub struct InvocationInputs<'k> {

@@ -136,7 +136,11 @@ impl AdHocQuery<'_> {
         let opening = Opening { config: Value::Object(Default::default()), tables: self.tables.clone() };
         let config = serde_json::to_string(&opening).expect("it is plain data");
         let inputs = self.tables.iter().zip(&self.description.inputs);
-        let inputs = inputs.map(|(schema, input)| InputPort { schema: schema.clone(), reads: input.reads.clone(), identity: None });
+        let inputs = inputs.map(|(schema, input)| InputPort {
+            schema: schema.clone(),
+            reads: input.reads.clone(),
+            identity: None,
+        });
         let outputs = self.description.outputs.iter().map(|output| OutputPort {
             schema: output.schema.clone(),
             rows: output.rows,

@@ -193,7 +193,7 @@ impl FlightInstance {
     fn take(&mut self, arrival: Arrival) -> Result<(), StageError> {
         match arrival {
             Arrival::Message { port, message } => self.message(port, message),
-            Arrival::Acknowledged { port, note } => self.acknowledged(port, note),
+            Arrival::Acknowledged { port, note } => self.acknowledged(port, *note),
             Arrival::InputTaken { port } => {
                 self.state.taken.push(port);
                 Ok(())

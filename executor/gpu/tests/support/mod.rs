@@ -320,7 +320,8 @@ impl Runner {
         let digest = self.kernels.locate(&code, &self.folder)?.digest;
         let question = Question { code, digest, config: config.clone(), inputs: vec![rows.clone()] };
         let description = self.kernels.describe(&question)?;
-        let inputs = vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
+        let inputs =
+            vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
         let finish = self.invocation(digest, config, inputs.clone(), &description.outputs[0], Limits::default());
         let schema = description.partial.clone().unwrap();
         let width = schema.fields().len();

@@ -237,9 +237,7 @@ fn listings_go_on_from_page_to_page() {
 type Seen = Arc<Mutex<Vec<(String, String, bool)>>>;
 
 /// A server that takes uploads in parts. `fails` says which requests it is too busy for; what was asked is noted.
-fn uploads(
-    fails: impl Fn(&Asked) -> bool + Send + Sync + 'static,
-) -> (Arc<Client>, Seen) {
+fn uploads(fails: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> (Arc<Client>, Seen) {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let noted = seen.clone();
     let client = s3(move |asked| {

@@ -258,7 +258,11 @@ mod tests {
     fn what_another_process_read_is_not_read_again_in_its_place() {
         let source = words(FlightKeep::Pinned("a".to_owned()));
         let folder = tempfile::tempdir().unwrap();
-        let folders = Folders { spool: folder.path().to_owned(), blocks: folder.path().join("blocks"), schemas: folder.path().join("schemas") };
+        let folders = Folders {
+            spool: folder.path().to_owned(),
+            blocks: folder.path().join("blocks"),
+            schemas: folder.path().join("schemas"),
+        };
         let schema = Arc::new(arrow_schema::Schema::empty());
         let open = |stamp| {
             let part = SourcePart { name: source.name(), path: None, stamp: Some(stamp) };
