@@ -13,7 +13,6 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
-
 PROGRAMS = ("flowc", "flowc-engine", "flowc-sql")
 
 
