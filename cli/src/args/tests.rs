@@ -1,3 +1,5 @@
+//! Tests of what can be typed.
+
 use clap::CommandFactory;
 
 use super::*;
