@@ -77,7 +77,9 @@ impl Changes {
     /// Why this one value does not fit.
     pub(super) fn explain(&mut self, value: &[u8], error: &ArrowError) -> BadRecord {
         match (error, self.event(value)) {
-            (ArrowError::ParseError(reason), _) if reason == NO_EVENT => BadRecord { column: None, reason: reason.clone() },
+            (ArrowError::ParseError(reason), _) if reason == NO_EVENT => {
+                BadRecord { column: None, reason: reason.clone() }
+            }
             (_, Some(event)) => self.events.explain(Some(event), error),
             (_, None) => BadRecord { column: None, reason: error.to_string() },
         }
