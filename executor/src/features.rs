@@ -19,18 +19,20 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 10] = [
+pub const FEATURES: [Feature; 12] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
         ..feature("containers", cfg!(feature = "containers"))
     },
+    feature("flights", cfg!(feature = "flights")),
     Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     feature("kafka", cfg!(feature = "kafka")),
     feature("kafka-tls", cfg!(feature = "kafka-tls")),
     feature("objects", cfg!(feature = "objects")),
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
+    feature("serve", cfg!(feature = "serve")),
     Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },
     feature("wasi", cfg!(feature = "wasi")),
     WORKERS,

@@ -176,8 +176,9 @@ fn late_stage(
     let width = known.schemas.get(&origin)?.fields().len();
     let passed = (0..width).map(|column| OutputColumn::Passed { column });
     let written = known.schemas.get(&Origin::Late { stage, input })?.fields().len() - width;
-    let mut reads = vec![window.time.column];
-    if let RowPosition::Offset(column) = window.time.position {
+    let time = window.time?;
+    let mut reads = vec![time.column];
+    if let RowPosition::Offset(column) = time.position {
         reads.push(column);
         reads.sort_unstable();
         reads.dedup();

@@ -93,7 +93,8 @@ impl Descriptions {
                         place,
                         match blame {
                             Blame::Lock => PlaceProblem::AgainstLock { name, message, help },
-                            Blame::Pipeline | Blame::Machine => PlaceProblem::SourceSchema { name, message, help },
+                            Blame::Machine => PlaceProblem::SourceUnreached { name, message, help },
+                            Blame::Pipeline => PlaceProblem::SourceSchema { name, message, help },
                         },
                     );
                 }
@@ -201,16 +202,18 @@ impl Descriptions {
         }
         for (input, window) in windows.iter().enumerate() {
             let Some((window, schema)) = window.as_ref().zip(self.schemas.get(&origins[input])) else { continue };
-            let time = schema.field(window.time.column).data_type().clone();
-            let late = event_time::late_schema(schema, &time);
-            let origin = Origin::Late { stage, input };
-            if let Some(wired) = wired[input].filter(|_| resolved.is_read(origin)) {
-                event_time::check_late(&declared.name.text, wired, window, &late, problems);
+            let bounds = window.bound_type(schema);
+            if let Some(time) = window.time {
+                let late = event_time::late_schema(schema, schema.field(time.column).data_type());
+                let origin = Origin::Late { stage, input };
+                if let Some(wired) = wired[input].filter(|_| resolved.is_read(origin)) {
+                    event_time::check_late(&declared.name.text, wired, window, &late, problems);
+                }
+                self.schemas.insert(origin, late);
             }
-            self.schemas.insert(origin, late);
             if windows[..input].iter().all(Option::is_none) {
                 let outputs = description.outputs.into_iter();
-                description.outputs = outputs.map(|output| event_time::with_bounds(output, &time)).collect();
+                description.outputs = outputs.map(|output| event_time::with_bounds(output, &bounds)).collect();
             }
         }
         for (port, output) in description.outputs.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::place::Place;
 use crate::read::form::{self, Form};
 use crate::schema_file::{self, DESCRIPTORS, FORMAT, SCHEMA, SCHEMA_FILE};
-use crate::statement::{self, FILE, SQL};
+use crate::statement::{self, FILE, OUTPUT, SQL};
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
@@ -107,8 +107,11 @@ fn cycle(texts: &Texts, chain: &[usize], found: usize) -> ExpansionProblem {
     ExpansionProblem::IncludeCycle { chain: chain.join(" -> ") }
 }
 
-/// Puts the statement of a file in the place of the file's name.
+/// Puts the statement of a file in the place of the file's name, in the stage and in its outputs.
 fn fill_statement(texts: &Texts, stage: &mut Node, problems: &mut Problems) {
+    for output in stage.children.iter_mut().flatten().filter(|child| child.name == OUTPUT) {
+        fill_statement(texts, output, problems);
+    }
     for child in stage.children.iter_mut().flatten().filter(|child| child.name == SQL) {
         let Some(at) = child.props.iter().position(|prop| prop.name == FILE) else { continue };
         let arg = child.props.remove(at).arg;

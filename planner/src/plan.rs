@@ -6,6 +6,7 @@
 
 mod assertion;
 mod code;
+mod flight;
 mod format;
 mod kafka;
 mod kafka_sink;
@@ -24,14 +25,16 @@ use serde::{Deserialize, Serialize};
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
+pub use flight::{FlightAsk, FlightKeep, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
-pub use objects::{ObjectAddress, ObjectScheme, Objects};
+pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
 pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
-pub use sink::{Sink, SinkSpec, Target};
-pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
+pub use sink::{MANIFEST, Sink, SinkSpec, Target};
+pub(crate) use window::bound_type;
+pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};
@@ -216,7 +219,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => rejects_schema(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => rejects_schema(),
         }
     }
 
@@ -224,7 +227,7 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => self.format.name(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => self.format.name(),
         }
     }
 
@@ -254,6 +257,8 @@ pub enum Location {
     Kafka(Box<KafkaTopic>),
     /// Objects of object stores.
     Objects(Box<Objects>),
+    /// Rows of a server of Arrow Flight.
+    Flight(Box<FlightSource>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

@@ -119,6 +119,14 @@ pub enum SinkError {
         /// Why, and what to do.
         reason: String,
     },
+    /// An object, or a folder of objects, can't be written.
+    #[error("{address}: {reason}")]
+    Object {
+        /// Its address.
+        address: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Not every file was written before the commit: a fault of the caller.
     #[error("the commit was given file {job} not exactly once; this is a fault of flowc")]
     Incomplete {

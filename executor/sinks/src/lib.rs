@@ -1,8 +1,8 @@
 //! Sinks: datasets to places outside of flowc, whole or not at all.
 //!
 //! [`Sink`] and [`Transaction`] are what every sink does; [`Sinks`] makes the sink of a specification. Files and folders
-//! (`files/`) are written where nobody looks, and appear in one step; so do records of topics (`log/`); standard output
-//! (`stdout.rs`) is seen at once.
+//! (`files/`) are written where nobody looks, and appear in one step; so do objects (`objects/`), as far as their stores
+//! allow, and records of topics (`log/`); standard output (`stdout.rs`) is seen at once.
 //! [`check`] says at plan time whether a format can hold the columns of a stream.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -12,12 +12,14 @@ mod files;
 mod formats;
 #[cfg(feature = "kafka")]
 mod log;
+#[cfg(feature = "objects")]
+mod objects;
 mod sink;
 mod sinks;
 mod state;
 mod stdout;
 mod syncs;
-#[cfg(not(feature = "kafka"))]
+#[cfg(not(all(feature = "kafka", feature = "objects")))]
 mod unbuilt;
 
 pub use error::SinkError;

@@ -272,6 +272,14 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A flight that can't be read.
+    #[error("{flight}: {reason}")]
+    Flight {
+        /// The server, and what it was asked for.
+        flight: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A pattern of addresses that matches nothing.
     #[error("no object matches `{pattern}`; check the bucket, and that names and cases are those of the keys")]
     NoObject {
@@ -285,6 +293,8 @@ pub enum SourceError {
         address: String,
         /// Why, and what to do.
         reason: String,
+        /// Whether it is not the address that is wrong: the network, the service or the credentials fail.
+        is_of_machine: bool,
     },
     /// A password that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
@@ -349,6 +359,15 @@ impl SourceError {
     /// A format that is written for people cannot be read back.
     pub(crate) fn no_source() -> Self {
         Self::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
+    }
+
+    /// Whether the pipeline may be right: the network, the service or the credentials fail, and may not fail later.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Object { is_of_machine, .. } => *is_of_machine,
+            Self::Changed { .. } => true,
+            _ => false,
+        }
     }
 
     /// A format that records of topics have alone.

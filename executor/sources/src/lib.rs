@@ -17,6 +17,8 @@ mod digest;
 mod error;
 mod fields;
 mod files;
+#[cfg(feature = "flights")]
+mod flights;
 mod ignored;
 mod infer;
 #[cfg(feature = "kafka")]
@@ -31,7 +33,7 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;

@@ -7,6 +7,8 @@ use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
 use crate::error::SourceError;
 use crate::files::source::FileSource;
+#[cfg(feature = "flights")]
+use crate::flights::FlightSource;
 #[cfg(feature = "kafka")]
 use crate::log::{self as records, KafkaSource};
 #[cfg(feature = "objects")]
@@ -15,7 +17,7 @@ use crate::source::Source;
 use crate::stdin::StdinSource;
 #[cfg(not(feature = "kafka"))]
 use crate::unbuilt as records;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -33,6 +35,10 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Objects(objects) => Box::new(ObjectSource::new(spec, *objects)),
         #[cfg(not(feature = "objects"))]
         Location::Objects(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "flights")]
+        Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
+        #[cfg(not(feature = "flights"))]
+        Location::Flight(_) => Box::new(UnbuiltSource),
     }
 }
 
@@ -50,6 +56,7 @@ pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
 pub fn missing_for(location: &Location) -> Option<&'static str> {
     let topic = match location {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
+        Location::Flight(_) => return (!cfg!(feature = "flights")).then_some("flights"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,
     };

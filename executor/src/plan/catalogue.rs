@@ -109,7 +109,10 @@ impl<'a> StageCatalogue<'a> {
 
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
         let source = flowc_sources::source(spec, self.locating.code.base());
-        let problem = |error: SourceError| Problem::new(error.to_string());
+        let problem = |error: SourceError| match error.is_of_machine() {
+            true => Problem::of_machine(error.to_string()),
+            false => Problem::new(error.to_string()),
+        };
         let parts = source.poll(&Polled::default()).map_err(problem)?.parts;
         source.infer_schema(&parts).map_err(|error| {
             if let SourceError::ReadOnce { .. } = error {
@@ -144,7 +147,7 @@ impl Catalogue for StageCatalogue<'_> {
     }
 
     fn target(&mut self, target: &Target) -> Result<(), Problem> {
-        flowc_sinks::missing_for(target).map_or(Ok(()), |feature| Err(unbuilt(feature, "writing to this topic")))
+        flowc_sinks::missing_for(target).map_or(Ok(()), |feature| Err(unbuilt(feature, "writing to this place")))
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {

@@ -60,8 +60,8 @@ pub enum PlaceProblem {
         #[help]
         help: String,
     },
-    /// An address that flowc can't read from.
-    #[error("flowc reads nothing from `{scheme}://`")]
+    /// An address that flowc knows nothing of.
+    #[error("flowc does not know `{scheme}://`")]
     #[diagnostic(code(flowc::scheme))]
     Scheme {
         /// What stands before `://`.
@@ -101,6 +101,18 @@ pub enum PlaceProblem {
         /// The source.
         name: String,
         /// Why the columns can't be inferred.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
+    /// A source that does not answer, or refuses to: columns can't be told now, though the pipeline may be right.
+    #[error("cannot infer the schema of source `{name}` now: {message}")]
+    #[diagnostic(code(flowc::source_unreached))]
+    SourceUnreached {
+        /// The source.
+        name: String,
+        /// Why.
         message: String,
         /// What to do.
         #[help]
@@ -186,6 +198,15 @@ pub enum PlaceProblem {
     #[error("`{node}` is not for a topic")]
     #[diagnostic(code(flowc::not_for_topic), help("leave it out: {reason}"))]
     NotForTopic {
+        /// As written.
+        node: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A property or node that a source of a server has no use for.
+    #[error("`{node}` is not for a flight")]
+    #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]
+    NotForFlight {
         /// As written.
         node: &'static str,
         /// Why.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, form, kafka, objects, schema};
+use super::{EventTimeDecl, Name, Taken, flight, form, kafka, objects, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -17,10 +17,22 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
     props: &[],
-    children: Children::Once(&["files", "stdin", "kafka", "format", "compression", "schema", "bad-rows", "event-time"]),
+    children: Children::Once(&[
+        "files",
+        "stdin",
+        "kafka",
+        "flight",
+        "format",
+        "compression",
+        "schema",
+        "bad-rows",
+        "event-time",
+    ]),
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
+/// The properties of `files` where it has addresses.
+const OBJECT_PROPS: [&str; 4] = form::joined(&[PARTITIONS], &objects::REACH);
 /// What to do about files that are elsewhere.
 const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
@@ -30,8 +42,9 @@ const HOLDER: Holder = Holder {
     is_topic: false,
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
+const FLIGHT: Holder = Holder { what: "a flight", formats: &["arrow"], dialect: &[], is_topic: false };
 /// The places that a source may read from.
-const PLACES: [&str; 3] = ["files", "stdin", "kafka"];
+const PLACES: [&str; 4] = ["files", "stdin", "kafka", "flight"];
 
 /// A source, as declared.
 #[derive(Debug)]
@@ -54,7 +67,7 @@ impl SourceDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let mut location = location(node, &what, problems);
-        let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
+        let holder = holder(node, problems);
         let format = match format::stated(node, holder, problems) {
             Some(format) => format,
             None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
@@ -70,7 +83,7 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_) | Location::Objects(_) | Location::Stdin => None,
+            Location::Files(_) | Location::Objects(_) | Location::Stdin | Location::Flight(_) => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -86,6 +99,18 @@ impl SourceDecl {
         });
         Some(Self { name: name?, spec, places, event_time, rejects: bad_rows == BadRows::Stream })
     }
+}
+
+/// What the formats are that the source may have.
+fn holder(node: &Node, problems: &mut Problems) -> Holder {
+    if node.child("flight").is_some() {
+        if let Some(child) = node.child("compression") {
+            let reason = "servers say themselves how their messages are compressed";
+            problems.at(child.place, PlaceProblem::NotForFlight { node: "compression", reason });
+        }
+        return FLIGHT;
+    }
+    if node.child("kafka").is_some() { TOPIC } else { HOLDER }
 }
 
 /// Where the bytes are, with the places of the patterns, or of the node.
@@ -104,6 +129,7 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
                 Form::LEAF.check(one, "`stdin`", problems);
                 Some((Location::Stdin, vec![one.place]))
             }
+            "flight" => Some((Location::Flight(Box::new(flight::read(one, problems)?)), vec![one.place])),
             _ => Some((Location::Kafka(Box::new(kafka::read(one, problems)?)), vec![one.place])),
         },
         [first, second, ..] => {
@@ -118,7 +144,7 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
 fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
     let are_objects = node.args.iter().any(objects::is_address);
-    let props = if are_objects { &[PARTITIONS, "region", "endpoint", "anonymous"][..] } else { &[PARTITIONS] };
+    let props = if are_objects { &OBJECT_PROPS[..] } else { &[PARTITIONS] };
     Form { takes, props, ..Form::LEAF }.check(node, "`files`", problems);
     let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
     if are_objects {
@@ -218,6 +244,7 @@ fn infer(location: &Location, places: &[Place], what: String, problems: &mut Pro
             format::untold(what, "stdin", *places.first()?, HOLDER, problems);
             return None;
         }
+        Location::Flight(_) => return Some(Format::Arrow),
         Location::Kafka(_) => {
             format::untold(what, "kafka", *places.first()?, TOPIC, problems);
             return None;

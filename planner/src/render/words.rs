@@ -4,9 +4,10 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, Format, KafkaTopic, Location, ObjectAddress, Objects, OnFailure,
-    Position, Purity, Registry, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, FlightKeep, FlightSource, Format, KafkaTopic, Location, ObjectAddress,
+    ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec, SourceSpec, Target,
 };
+use crate::quantity::duration;
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -15,20 +16,37 @@ pub(super) fn location(location: &Location) -> String {
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
         Location::Objects(objects) => at_stores(objects),
+        Location::Flight(flight) => at_server(flight),
     }
 }
 
 /// Addresses of objects, and how their stores are reached.
 fn at_stores(objects: &Objects) -> String {
     let Objects { patterns, region: _, endpoint, anonymous } = objects;
-    let mut words = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    let patterns = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    at_store(patterns, endpoint.as_deref(), *anonymous)
+}
+
+/// An address, and how its store is reached.
+fn at_store(mut words: String, endpoint: Option<&str>, anonymous: bool) -> String {
     if let Some(endpoint) = endpoint {
         words.push_str(&format!(" at {endpoint}"));
     }
-    if *anonymous {
+    if anonymous {
         words.push_str(", anonymous");
     }
     words
+}
+
+/// What a server is asked for, and how long that stands.
+fn at_server(flight: &FlightSource) -> String {
+    let FlightSource { server, ask, token: _, ca: _, keep } = flight;
+    let stands = match keep {
+        FlightKeep::Run => ", read by each run".to_owned(),
+        FlightKeep::For(ttl_ms) => format!(", stands for {}", duration(*ttl_ms)),
+        FlightKeep::Pinned(label) => format!(", pinned as {label}"),
+    };
+    format!("flight {server} {ask}{stands}")
 }
 
 /// A topic, with the range that is read of it.
@@ -61,6 +79,10 @@ pub(super) fn target(target: &Target) -> String {
     match target {
         Target::File(path) => path.clone(),
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
+        Target::Objects(objects) => {
+            let ObjectSink { address, is_folder, region: _, endpoint, anonymous } = objects.as_ref();
+            at_store(format!("{address}{}", if *is_folder { "/" } else { "" }), endpoint.as_deref(), *anonymous)
+        }
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
     }

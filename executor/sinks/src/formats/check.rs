@@ -82,10 +82,10 @@ fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
         (Target::Stdout, Format::Parquet) => {
             Err(refuse("parquet can't go to standard output; name table, csv, jsonl, lines or arrow"))
         }
-        (Target::File(_) | Target::Directory(_), Format::Table) => {
+        (Target::File(_) | Target::Directory(_) | Target::Objects(_), Format::Table) => {
             Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow or lines"))
         }
-        (Target::File(_) | Target::Stdout, _) if !spec.partition_by.is_empty() => {
+        _ if !spec.is_folder() && !spec.partition_by.is_empty() => {
             Err(refuse("`partition-by` needs a folder; write `directory` instead of `file` or `stdout`"))
         }
         (Target::File(path) | Target::Directory(path), _) if Path::new(path).file_name().is_none() => {
@@ -97,14 +97,14 @@ fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
 
 fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
     let compresses = matches!(spec.compression, Compression::Gzip | Compression::Zstd);
-    match (&spec.format, &spec.target) {
+    match (&spec.format, spec.single_name()) {
         (Format::Arrow, _) if compresses => {
             Err(refuse("arrow files are not compressed here, so that they can be mapped; leave `compression` out"))
         }
         (Format::Table, _) if compresses => {
             Err(refuse("a table for people is not compressed; leave `compression` out"))
         }
-        (Format::Parquet | Format::Arrow, Target::File(path)) if Compression::Auto.of(path) != Compression::None => {
+        (Format::Parquet | Format::Arrow, Some(path)) if Compression::Auto.of(path) != Compression::None => {
             Err(refuse(format!(
                 "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
                 spec.format.name()
@@ -116,9 +116,9 @@ fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
 
 /// What [`Compression::Auto`] means for this sink. Parquet keeps it: its own default is meant.
 pub(crate) fn resolved_compression(spec: &SinkSpec) -> Compression {
-    match (&spec.compression, &spec.format, &spec.target) {
+    match (&spec.compression, &spec.format, spec.single_name()) {
         (Compression::Auto, Format::Parquet, _) => Compression::Auto,
-        (Compression::Auto, _, Target::File(path)) => Compression::Auto.of(path),
+        (Compression::Auto, _, Some(path)) => Compression::Auto.of(path),
         (Compression::Auto, ..) => Compression::None,
         (stated, ..) => *stated,
     }

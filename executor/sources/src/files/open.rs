@@ -110,6 +110,17 @@ impl OpenFile {
         Ok(OpenFile { spooled, fetched: true, ..Self::with(view, spec, schema, stamp, None)? })
     }
 
+    /// Opens a file that is kept of what came from elsewhere.
+    #[cfg(feature = "flights")]
+    pub(crate) fn of_kept(
+        view: View,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        stamp: FileStamp,
+    ) -> Result<OpenFile, SourceError> {
+        Ok(OpenFile { spooled: false, ..Self::with(view, spec, schema, stamp, None)? })
+    }
+
     fn with(
         view: View,
         spec: &SourceSpec,
