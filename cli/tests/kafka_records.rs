@@ -526,3 +526,29 @@ fn streams_of_arrow_are_read_and_written() {
     let said = failure(&copy, "flowc run");
     assert!(said.contains("its column `id` is Int64, where Utf8 is expected"), "{said}");
 }
+
+#[test]
+fn columns_of_objects_are_inferred_and_pinned() {
+    let (project, topic) = (Project::new(), TestTopic::new(1));
+    pipeline(&project, &topic, "format \"json\"", "columns { offset }");
+    let said = failure(&project, "flowc plan");
+    assert!(said.contains("no record of its range shows columns; declare them"), "{said}");
+    topic.append_bytes([Some(&b"{\"id\":1,\"name\":\"a\"}"[..]), Some(b"{"), None, Some(b"{\"id\":2}")]);
+    pipeline(&project, &topic, "format \"json\"; bad-rows \"skip\"", "columns { offset }");
+    run(&project);
+    let row = |id: Value, name: Value, offset: i64| json!({ "id": id, "name": name, "offset": offset });
+    let first = [row(json!(1), json!("a"), 0), row(Value::Null, Value::Null, 2), row(json!(2), Value::Null, 3)];
+    assert_eq!(rows(&project, "out.jsonl"), first);
+    // A member that comes later is no column until the lock is made again.
+    topic.append_bytes([Some(&b"{\"id\":3,\"more\":true}"[..])]);
+    run(&project);
+    assert_eq!(rows(&project, "out.jsonl")[3], row(json!(3), Value::Null, 4));
+    let said = project.shell("flowc run --update");
+    assert!(said.starts_with("exit 0"), "{said}");
+    assert_eq!(rows(&project, "out.jsonl")[3]["more"], json!(true));
+    let infer = "format \"json\"; schema rest=\"infer\" { column \"id\" \"Utf8\" }; bad-rows \"skip\"";
+    pipeline(&project, &topic, infer, "");
+    let said = project.shell("flowc run --update");
+    assert!(said.starts_with("exit 0"), "{said}");
+    assert_eq!(rows(&project, "out.jsonl")[0], json!({ "id": "1", "name": "a", "more": null }));
+}
