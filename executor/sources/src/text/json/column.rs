@@ -164,6 +164,8 @@ fn list<O: OffsetSizeTrait>(
 /// The members of objects, as columns.
 pub(super) struct Members {
     fields: Fields,
+    /// The names of the fields as objects mostly write them: in quotes, with a colon. None where a letter would have to be escaped.
+    quoted: Vec<Option<String>>,
     columns: Vec<Column>,
     places: HashMap<String, usize>,
     nulls: NullBufferBuilder,
@@ -181,6 +183,7 @@ impl Members {
         };
         Self {
             fields: fields.clone(),
+            quoted: fields.iter().map(|field| quoted(field.name())).collect(),
             columns: fields.iter().enumerate().map(column).collect(),
             places: fields.iter().enumerate().map(|(place, field)| (field.name().clone(), place)).collect(),
             nulls: NullBufferBuilder::new(0),
@@ -200,7 +203,8 @@ impl Members {
 
     /// Appends the members of an object that the cursor has entered.
     pub(super) fn append_members(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<(), ArrowError> {
-        let mut next = 0;
+        // Objects mostly have their members in one order, and are written without a space.
+        let mut next = self.append_expected(cursor, row)?;
         while let Some(name) = cursor.next_member()? {
             let Some(place) = self.place(&name, next) else {
                 self.ignored.append(name, cursor, row, self.len)?;
@@ -220,6 +224,17 @@ impl Members {
         self.nulls.append_non_null();
         self.len += 1;
         Ok(())
+    }
+
+    /// Appends the first members of an object, as long as they are the fields one after the other. Gives how many they are.
+    fn append_expected(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<usize, ArrowError> {
+        for (place, (column, quoted)) in self.columns.iter_mut().zip(&self.quoted).enumerate() {
+            match quoted {
+                Some(quoted) if cursor.is_next_member(quoted) => column.append(cursor, row)?,
+                _ => return Ok(place),
+            }
+        }
+        Ok(self.columns.len())
     }
 
     /// Objects mostly have their members in one order: `next` is where this one is expected.
@@ -265,6 +280,12 @@ impl Members {
         self.ignored.take(ignored);
         self.columns.iter_mut().for_each(|column| column.take_ignored(ignored));
     }
+}
+
+/// A name as an object writes it before a value, unless a letter of it would have to be escaped.
+fn quoted(name: &str) -> Option<String> {
+    let is_plain = name.chars().all(|letter| letter >= ' ' && !matches!(letter, '"' | '\\'));
+    is_plain.then(|| format!("\"{name}\":"))
 }
 
 /// Members of objects that no column takes.

@@ -104,7 +104,7 @@ impl Values {
     /// Appends a number; not if it may be spelled in another way, or is none of the type.
     fn append_number(&mut self, number: &str) -> bool {
         match self {
-            Self::Whole(values, range) => match whole(number).filter(|value| range.contains(value)) {
+            Self::Whole(values, range) => match number.parse().ok().filter(|value| range.contains(value)) {
                 Some(value) => values.push(value),
                 None => return false,
             },
@@ -127,17 +127,6 @@ impl Values {
     }
 }
 
-/// A whole number of JSON in digits alone.
-fn whole(number: &str) -> Option<i64> {
-    let digits = number.strip_prefix('-').unwrap_or(number);
-    // So many digits fit whatever they are.
-    if digits.len() > 18 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return number.parse().ok();
-    }
-    let value = digits.bytes().fold(0i64, |value, digit| value * 10 + i64::from(digit - b'0'));
-    Some(if digits.len() < number.len() { -value } else { value })
-}
-
 /// A column of numbers or truth values.
 pub(super) struct Quick {
     data_type: DataType,
@@ -149,6 +138,17 @@ pub(super) struct Quick {
 
 impl Quick {
     fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
+        if let Values::Whole(values, range) = &mut self.values
+            && let Some(value) = cursor.whole()
+        {
+            if !range.contains(&value) {
+                self.append_odd(&value.to_string());
+                return Ok(());
+            }
+            values.push(value);
+            self.nulls.append_non_null();
+            return Ok(());
+        }
         match cursor.token()? {
             Token::Null => self.append_null(),
             Token::Text(text) => self.append_odd(&text),
@@ -219,6 +219,13 @@ impl Spelled {
             self.append_text(cursor.raw()?);
             return Ok(());
         }
+        if let Some(ticks) = &mut self.ticks
+            && let Some(count) = cursor.whole()
+        {
+            ticks.append_value(count);
+            self.texts.append_null();
+            return Ok(());
+        }
         match cursor.token()? {
             Token::Null => self.append_null(),
             Token::Text(text) => self.append_text(&text),
@@ -266,8 +273,14 @@ impl Spelled {
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let values = read_texts(&self.texts.finish(), &self.data_type)?;
-        let Some(ticks) = self.ticks.as_mut().map(Int64Builder::finish) else { return Ok(values) };
+        let texts = self.texts.finish();
+        let Some(ticks) = self.ticks.as_mut().map(Int64Builder::finish) else {
+            return read_texts(&texts, &self.data_type);
+        };
+        if texts.null_count() == texts.len() && !texts.is_empty() {
+            return read_ticks(&(Arc::new(ticks) as ArrayRef), &self.data_type);
+        }
+        let values = read_texts(&texts, &self.data_type)?;
         if ticks.null_count() == ticks.len() {
             return Ok(values);
         }
