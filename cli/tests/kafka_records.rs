@@ -1,102 +1,15 @@
-//! Records whose format has a schema of its own, read from a real broker and written to it, with a registry that speaks HTTP.
+//! Records whose format has a schema of its own, read from a real broker, with a registry that speaks HTTP.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
 mod support;
 
 use serde_json::{Value, json};
-use support::kafka::{TestTopic, broker};
+use support::kafka::TestTopic;
 use support::project::Project;
+use support::records::{
+    AVRO, append, bytes, extend, failure, fixture, framed, ids, pipeline, registry, rows, run, without,
+};
 use support::registry::Registry;
-
-/// Schemas and records that fastavro wrote.
-const AVRO: &str = include_str!("../../executor/records/tests/bytes/avro.json");
-/// Messages that Google's library wrote.
-const PROTOBUF: &str = include_str!("../../executor/records/tests/bytes/protobuf.json");
-/// Their descriptors.
-const DESCRIPTORS: &[u8] = include_bytes!("../../executor/records/tests/bytes/shop.desc");
-
-fn fixture(text: &str) -> Value {
-    serde_json::from_str(text).unwrap()
-}
-
-/// The bytes of records in a fixture.
-fn bytes(records: &Value) -> Vec<Vec<u8>> {
-    let of = |record: &Value| {
-        let hex = record["bytes"].as_str().unwrap();
-        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
-    };
-    records.as_array().unwrap().iter().map(of).collect()
-}
-
-/// A record as registries have it.
-fn framed(id: u32, body: &[u8]) -> Vec<u8> {
-    [&[0][..], &id.to_be_bytes(), body].concat()
-}
-
-/// The newer schema without some of its fields. Bytes, among others, have no place in lines of JSON.
-fn without(fields: &[&str]) -> Value {
-    let mut schema = fixture(AVRO)["new"].clone();
-    let all = schema["fields"].as_array_mut().unwrap();
-    all.retain(|field| !fields.contains(&field["name"].as_str().unwrap()));
-    schema
-}
-
-/// A registry with the schemas in which the fixture's records were written.
-fn registry() -> Registry {
-    let (registry, fixture) = (Registry::new(), fixture(AVRO));
-    registry.put(1, "written", &fixture["old"]);
-    registry.put(2, "written", &fixture["new"]);
-    registry
-}
-
-fn append(topic: &TestTopic, records: &[Vec<u8>]) {
-    topic.append_bytes(records.iter().map(|record| Some(record.as_slice())));
-}
-
-/// A pipeline that copies a topic to `out.jsonl`. `format` stands in the source, `more` in `kafka`.
-fn pipeline(project: &Project, topic: &TestTopic, format: &str, more: &str) {
-    let address = broker("FLOWC_KAFKA");
-    project.write(
-        "flow.kdl",
-        &format!(
-            "source \"bids\" {{
-                 kafka \"{address}\" topic=\"{}\" {{ {more} }}
-                 {format}
-             }}
-             sink \"out\" {{ in \"bids\"; file \"out.jsonl\" }}\n",
-            topic.name
-        ),
-    );
-}
-
-/// Adds to the pipeline.
-fn extend(project: &Project, more: &str) {
-    let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
-    project.write("flow.kdl", &(text + more));
-}
-
-fn run(project: &Project) -> String {
-    let said = project.shell("flowc run");
-    assert!(said.starts_with("exit 0"), "{said}");
-    said
-}
-
-/// What a command says, which fails. Messages are wrapped where the terminal ends.
-fn failure(project: &Project, line: &str) -> String {
-    let said = project.shell(line);
-    assert!(!said.starts_with("exit 0"), "{said}");
-    said.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ")
-}
-
-/// The rows of a file, as objects.
-fn rows(project: &Project, file: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(project.folder().join(file)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn ids(project: &Project) -> Vec<i64> {
-    rows(project, "out.jsonl").iter().map(|row| row["id"].as_i64().unwrap()).collect()
-}
 
 #[test]
 fn records_are_read_by_the_schemas_that_a_registry_has() {
@@ -291,103 +204,6 @@ fn a_schema_of_the_pipeline_needs_no_registry() {
     assert_eq!(ids(&project), [0i64; 0]);
 }
 
-/// A pipeline that appends the rows of `in.csv` to a topic.
-fn sink(project: &Project, topic: &TestTopic, format: &str) {
-    let address = broker("FLOWC_KAFKA");
-    let schema = "schema { column \"id\" \"Int64\" nullable=#false; column \"state\" \"Utf8\"; column \"price\" \"Decimal128(10, 2)\"; column \"at\" \"Timestamp(ms, \\\"UTC\\\")\" }";
-    project.write(
-        "flow.kdl",
-        &format!(
-            "source \"rows\" {{ files \"in.csv\"; {schema} }}
-             sink \"out\" {{ in \"rows\"; kafka \"{address}\" topic=\"{}\" key=\"id\"; {format} }}\n",
-            topic.name
-        ),
-    );
-}
-
-const ROWS: &str = "id,state,price,at\n1,OPEN,1.50,2026-11-01T12:00:00Z\n2,,,\n";
-
-#[test]
-fn rows_become_records_of_a_schema_that_is_registered() {
-    let (project, topic, registry) = (Project::new(), TestTopic::new(1), Registry::new());
-    let format = format!("format \"avro\" registry=\"{}\"", registry.url);
-    project.write("in.csv", ROWS);
-    sink(&project, &topic, &format);
-    run(&project);
-    let subject = format!("{}-value", topic.name);
-    let [schema] = &registry.schemas(&subject)[..] else { panic!() };
-    let money = json!(["null", { "type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2 }]);
-    assert_eq!(schema["fields"][2]["type"], money);
-    assert_eq!(topic.values()[1], framed(100, &[4, 0, 0, 0]));
-    // The same rows again append nothing, in a new store too.
-    run(&project);
-    project.shell("rm -rf .flowc");
-    run(&project);
-    assert_eq!(topic.values().len(), 2);
-    // They are read back as they were.
-    let copy = Project::new();
-    pipeline(&copy, &topic, &format, "");
-    run(&copy);
-    let read = rows(&copy, "out.jsonl");
-    assert_eq!(read[0], json!({ "id": 1, "state": "OPEN", "price": 1.5, "at": "2026-11-01T12:00:00Z" }));
-    assert_eq!(read[1], json!({ "id": 2, "state": null, "price": null, "at": null }));
-    // A schema that the registry finds incompatible appends nothing.
-    registry.be_strict();
-    project.write("bid.avsc", &json!({ "type": "record", "name": "R", "fields": [
-        { "name": "id", "type": "int" }, { "name": "state", "type": ["null", "string"] },
-        { "name": "price", "type": ["null", { "type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3 }] },
-        { "name": "at", "type": ["null", { "type": "long", "logicalType": "timestamp-micros" }] },
-    ] }).to_string());
-    sink(&project, &topic, &format!("{format} schema-file=\"bid.avsc\""));
-    let said = failure(&project, "flowc run");
-    assert!(said.contains("does not take the schema under the subject"), "{said}");
-    assert!(said.contains("Schema being registered is incompatible"), "{said}");
-    assert_eq!(topic.values().len(), 2);
-}
-
-#[test]
-fn rows_become_records_of_the_schema_that_a_subject_has() {
-    let (project, topic, registry) = (Project::new(), TestTopic::new(1), Registry::new());
-    let state = json!({ "type": "enum", "name": "State", "symbols": ["OPEN", "WON"] });
-    let schema = |states: Value| {
-        json!({ "type": "record", "name": "Bid", "fields": [
-        { "name": "id", "type": "int" }, { "name": "state", "type": ["null", states] },
-        { "name": "price", "type": ["null", { "type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3 }] },
-        { "name": "at", "type": ["null", { "type": "long", "logicalType": "timestamp-micros" }] },
-    ] })
-    };
-    registry.put(5, "bids", &schema(state));
-    project.write("in.csv", ROWS);
-    sink(
-        &project,
-        &topic,
-        &format!("format \"avro\" registry=\"{}\" subject=\"bids\" version=\"latest\"", registry.url),
-    );
-    run(&project);
-    // 1.500 as an integer of two bytes, and microseconds.
-    assert_eq!(topic.values()[0][..11], [&framed(5, &[2, 2, 0, 2, 4, 5])[..]].concat());
-    assert!(registry.asked().iter().all(|asked| asked.starts_with("GET ")));
-    // A value that the schema has no room for is told, and nothing is appended.
-    project.write("in.csv", &ROWS.replace("OPEN", "LOST"));
-    let said = failure(&project, "flowc run");
-    assert!(
-        said.contains("column `state` can't be written: `LOST` is no symbol of the enum; it has OPEN, WON"),
-        "{said}"
-    );
-    registry.put(6, "bids", &json!({ "type": "record", "name": "Bid", "fields": [{ "name": "id", "type": "int" }] }));
-    let said = failure(&project, "flowc run");
-    assert!(said.contains("the column `state` is no field of the schema"), "{said}");
-    assert_eq!(topic.values().len(), 2);
-    // What can be said without a registry is said before anything runs.
-    sink(
-        &project,
-        &topic,
-        "format \"avro\" schema=#\"{\"type\":\"record\",\"name\":\"R\",\"fields\":[{\"name\":\"n\",\"type\":\"long\"}]}\"#",
-    );
-    let said = failure(&project, "flowc plan");
-    assert!(said.contains("the column `id` is no field of the schema"), "{said}");
-}
-
 #[test]
 fn events_of_debezium_are_changes() {
     let (project, topic) = (Project::new(), TestTopic::new(1));
@@ -454,77 +270,6 @@ fn events_of_debezium_may_be_records_of_avro() {
     pipeline(&project, &topic, &format.replace("changes", "rows"), "");
     let said = failure(&project, "flowc plan");
     assert!(said.contains("the schema is not that of change events of Debezium"), "{said}");
-}
-
-#[test]
-fn messages_of_protocol_buffers_are_read_and_written() {
-    let (project, topic, copied) = (Project::new(), TestTopic::new(1), TestTopic::new(1));
-    let messages = bytes(&fixture(PROTOBUF));
-    append(&topic, &messages);
-    std::fs::write(project.folder().join("shop.desc"), DESCRIPTORS).unwrap();
-    let format = "format \"protobuf\" descriptors=\"shop.desc\" message=\"shop.Bid\"";
-    pipeline(&project, &topic, format, "");
-    let address = broker("FLOWC_KAFKA");
-    let sink = format!("sink \"copied\" {{ in \"bids\"; kafka \"{address}\" topic=\"{}\"; {format} }}\n", copied.name);
-    extend(&project, &sink.replace("; format", "\n format"));
-    // Bytes have no place in lines of JSON.
-    let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
-    project.write("flow.kdl", &text.replace("out.jsonl", "out.parquet"));
-    run(&project);
-    assert_eq!(copied.values(), messages);
-    pipeline(&project, &topic, &format.replace("shop.Bid", "shop.Ask"), "");
-    let said = failure(&project, "flowc plan");
-    assert!(said.contains("there is no message `shop.Ask` in the descriptors"), "{said}");
-    std::fs::write(project.folder().join("shop.desc"), b"not descriptors").unwrap();
-    assert!(failure(&project, "flowc plan").contains("protoc --include_imports"));
-    // With a registry, messages begin with an id and the way to their type.
-    let (registry, framed_topic) = (Registry::new(), TestTopic::new(1));
-    registry.put_answer(9, "bids", json!({ "schemaType": "PROTOBUF", "schema": "syntax = \"proto3\";" }));
-    std::fs::write(project.folder().join("shop.desc"), DESCRIPTORS).unwrap();
-    let framed_format = format!("{format} registry=\"{}\" subject=\"bids\"", registry.url);
-    pipeline(&project, &topic, format, "");
-    let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
-    project.write("flow.kdl", &text.replace("out.jsonl", "out.parquet"));
-    extend(
-        &project,
-        &format!(
-            "sink \"framed\" {{ in \"bids\"; kafka \"{address}\" topic=\"{}\"\n {framed_format} }}\n",
-            framed_topic.name
-        ),
-    );
-    run(&project);
-    let expected: Vec<_> = messages.iter().map(|message| [&[0, 0, 0, 0, 9, 2, 2][..], message].concat()).collect();
-    assert_eq!(framed_topic.values(), expected);
-    registry.asked();
-    let other = Project::new();
-    std::fs::write(other.folder().join("shop.desc"), DESCRIPTORS).unwrap();
-    append(&framed_topic, &messages[1..]);
-    pipeline(&other, &framed_topic, &format!("{framed_format}; bad-rows \"skip\""), "");
-    let text = std::fs::read_to_string(other.folder().join("flow.kdl")).unwrap();
-    other.write("flow.kdl", &text.replace("out.jsonl", "out.parquet"));
-    let said = run(&other);
-    assert!(said.contains("1 "), "{said}");
-    assert_eq!(registry.asked(), [""; 0]);
-}
-
-#[test]
-fn streams_of_arrow_are_read_and_written() {
-    let (project, topic) = (Project::new(), TestTopic::new(1));
-    project.write("in.csv", ROWS);
-    sink(&project, &topic, "format \"arrow\"");
-    run(&project);
-    append(&topic, &[b"{}".to_vec()]);
-    let columns = "schema { column \"price\" \"Decimal128(10, 2)\"; column \"id\" \"Int64\" }";
-    let copy = Project::new();
-    pipeline(&copy, &topic, &format!("format \"arrow\"; {columns}; bad-rows \"skip\""), "columns { key as=\"text\" }");
-    run(&copy);
-    assert_eq!(
-        rows(&copy, "out.jsonl"),
-        [json!({ "price": 1.5, "id": 1, "key": "1" }), json!({ "price": null, "id": 2, "key": "2" })]
-    );
-    pipeline(&copy, &topic, "format \"arrow\"; schema { column \"id\" \"Utf8\" }", "");
-    let said = failure(&copy, "flowc run");
-    assert!(said.contains("its column `id` is Int64, where Utf8 is expected"), "{said}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub(crate) mod objects;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod project;
+pub(crate) mod records;
 pub(crate) mod registry;
 pub(crate) mod results;
 pub(crate) mod server;

@@ -128,9 +128,13 @@ impl AvroDecoder {
                 .ok_or_else(|| Fault::record(format!("the registry has no schema with the id {id}")))?,
         };
         let unresolved = |error: SchemaError| {
-            let what =
-                if self.schemas.is_some() { format!("schema {id}, in which it was written") } else { "it".to_owned() };
-            Fault::record(format!("{what}, does not resolve to the schema that is read: {error}"))
+            let reason = match error {
+                SchemaError::Invalid { reason, .. } => reason,
+                other => other.to_string(),
+            };
+            Fault::record(format!(
+                "schema {id}, in which it was written, does not resolve to the schema that is read: {reason}"
+            ))
         };
         native(&written).map_err(unresolved)?;
         let made = decoder(id, &written, &self.schema, Some(&self.fields)).map_err(unresolved)?;

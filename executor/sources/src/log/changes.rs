@@ -11,7 +11,7 @@ use flowc_planner::plan::Format;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::ignored::Ignored;
-use crate::log::decode::{Decoded, Decoder};
+use crate::log::decode::{Decoded, RowDecoder};
 use crate::log::reading::SharedSchemas;
 use crate::text::json::{Cursor, Token};
 use crate::text::parser::BadRecord;
@@ -24,7 +24,7 @@ const NO_EVENT: &str = "it is no change event of Debezium: it has no `op`; leave
 
 /// Decodes change events.
 pub(super) struct Changes {
-    events: Box<Decoder>,
+    events: RowDecoder,
     /// Whether values may be wrapped as Kafka Connect does it, beside their schema.
     is_json: bool,
     /// The columns that are read.
@@ -48,12 +48,12 @@ impl Changes {
             }
             // Their own schema has more than that.
             other => {
-                let events = Decoder::columns(other)?;
+                let events = RowDecoder::columns(other)?;
                 let places = ["op", "before", "after", SOURCE].map(|name| events.index_of(name));
                 (events, places.into_iter().flatten().collect())
             }
         };
-        let events = Box::new(Decoder::new(rows, &events, &wanted, schemas)?);
+        let events = RowDecoder::new(rows, &events, &wanted, schemas)?;
         Ok(Self { events, is_json: *rows == Format::JsonLines, read })
     }
 
@@ -80,7 +80,7 @@ impl Changes {
             (ArrowError::ParseError(reason), _) if reason == NO_EVENT => {
                 BadRecord { column: None, reason: reason.clone() }
             }
-            (_, Some(event)) => self.events.explain(Some(event), error),
+            (_, Some(event)) => self.events.explain(event, error),
             (_, None) => BadRecord { column: None, reason: error.to_string() },
         }
     }

@@ -1,4 +1,4 @@
-//! Values of records to columns, one decoder per format.
+//! Values of records to rows, one decoder per format.
 
 use std::sync::Arc;
 
@@ -12,13 +12,12 @@ use flowc_records::{
 use crate::error::{NOT_UTF8, SourceError};
 use crate::fields::project;
 use crate::ignored::Ignored;
-use crate::log::changes::Changes;
 use crate::log::reading::SharedSchemas;
-use crate::text::json::{self, JsonParser};
+use crate::text::json::JsonParser;
 use crate::text::parser::{BadRecord, Parser};
 
 /// Turns values into columns.
-pub(super) enum Decoder {
+pub(super) enum RowDecoder {
     /// A JSON object each.
     Json(Box<JsonParser>),
     /// A record of Avro each.
@@ -27,8 +26,6 @@ pub(super) enum Decoder {
     Protobuf(Box<ProtobufDecoder>),
     /// A stream of Arrow IPC each, for these columns.
     Arrow(SchemaRef),
-    /// An event of Debezium each.
-    Changes(Changes),
     /// The bytes, as the only column.
     Plain {
         /// The column.
@@ -47,7 +44,7 @@ pub(super) struct Decoded {
     pub(super) records: Option<UInt64Array>,
 }
 
-impl Decoder {
+impl RowDecoder {
     /// A decoder of some of the columns of values. `schemas` has those in which records were written.
     pub(super) fn new(
         format: &Format,
@@ -67,7 +64,6 @@ impl Decoder {
                 Self::Protobuf(Box::new(ProtobufDecoder::new(message, schema, projection)))
             }
             Format::Arrow => Self::Arrow(project(schema, projection)),
-            Format::Debezium(rows) => Self::Changes(Changes::new(rows, schema, projection, schemas)?),
             format => {
                 let (schema, projection) = (schema.clone(), projection.to_vec());
                 Self::Plain { schema, projection, text: *format == Format::Lines }
@@ -85,21 +81,12 @@ impl Decoder {
         columns.map_err(unfit)
     }
 
-    /// Says which types the values of a format can be read as.
-    pub(super) fn check_types(format: &Format, schema: &SchemaRef) -> Result<(), SourceError> {
-        match format.of_rows() {
-            Format::JsonLines => json::check_types(schema),
-            _ => Ok(()),
-        }
-    }
-
     /// The rows of values; none of the columns may be wanted. Fails if one value does not fit.
     pub(super) fn decode(&mut self, values: &BinaryArray) -> Result<Decoded, ArrowError> {
         let batch = match self {
             Self::Json(parser) => parser.parse_texts(values.iter())?,
             Self::Avro(decoder) => decoder.decode(values).map_err(refused)?,
             Self::Protobuf(decoder) => decoder.decode(values).map_err(refused)?,
-            Self::Changes(changes) => return changes.decode(values),
             Self::Arrow(columns) => {
                 let (batch, records) = ipc::decode(values, columns).map_err(refused)?;
                 return Ok(Decoded { batch, records: Some(records) });
@@ -115,16 +102,11 @@ impl Decoder {
     }
 
     /// Why this one value does not fit.
-    pub(super) fn explain(&mut self, value: Option<&[u8]>, error: &ArrowError) -> BadRecord {
-        match (self, value) {
-            (_, None) => {
-                let reason = "the record has no value (it is a tombstone), and a column allows no nulls".to_owned();
-                BadRecord { column: None, reason }
-            }
-            (Self::Json(parser), Some(value)) => parser.explain(value, error),
-            (Self::Changes(changes), Some(value)) => changes.explain(value, error),
-            (Self::Plain { .. }, Some(_)) => BadRecord { column: None, reason: NOT_UTF8.to_owned() },
-            (Self::Avro(_) | Self::Protobuf(_) | Self::Arrow(_), Some(_)) => {
+    pub(super) fn explain(&mut self, value: &[u8], error: &ArrowError) -> BadRecord {
+        match self {
+            Self::Json(parser) => parser.explain(value, error),
+            Self::Plain { .. } => BadRecord { column: None, reason: NOT_UTF8.to_owned() },
+            Self::Avro(_) | Self::Protobuf(_) | Self::Arrow(_) => {
                 let reason = match error {
                     ArrowError::ParseError(reason) => reason.clone(),
                     other => other.to_string(),
@@ -138,7 +120,6 @@ impl Decoder {
     pub(super) fn take_ignored(&mut self) -> Ignored {
         match self {
             Self::Json(parser) => parser.take_ignored(),
-            Self::Changes(changes) => changes.take_ignored(),
             Self::Avro(_) | Self::Protobuf(_) | Self::Arrow(_) | Self::Plain { .. } => Ignored::default(),
         }
     }

@@ -11,6 +11,7 @@ mod block;
 mod changes;
 mod columns;
 mod decode;
+mod decoder;
 mod file;
 mod ranges;
 mod reading;

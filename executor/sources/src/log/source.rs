@@ -18,7 +18,7 @@ use crate::infer::schema::{SAMPLE_RECORDS, json_columns};
 use crate::log::access::access;
 use crate::log::block::BlockWriter;
 use crate::log::columns;
-use crate::log::decode::Decoder;
+use crate::log::decoder::Decoder;
 use crate::log::file::{BlockFile, open_records};
 use crate::log::ranges::{self, Facts, Misfit, blocks, resolve};
 use crate::log::reading::{Reading, SharedSchemas};
