@@ -15,6 +15,7 @@
 
 mod access;
 mod encode;
+mod error;
 mod listen;
 mod log;
 mod metadata;
@@ -27,7 +28,8 @@ mod shelf;
 mod ticket;
 
 pub use access::{Tokens, TokensError};
-pub use listen::{Limits, Offer, ServeError, Server};
+pub use error::ServeError;
+pub use listen::{Limits, Offer, Server};
 pub use log::{QueryLog, QueryReport};
 pub use results::{CATALOG, Piece, Refusal, Results, SCHEMA, Snapshot, StoredRows, Table, Take};
 pub use security::{Security, Tls};

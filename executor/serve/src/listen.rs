@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::{Request, Status};
 
 use crate::access::Tokens;
+use crate::error::ServeError;
 use crate::log::QueryLog;
 use crate::metadata;
 use crate::results::Results;
@@ -64,41 +64,6 @@ pub struct Server {
     port: u16,
     tls: Option<Tls>,
     offer: Offer,
-}
-
-/// Why there is no server.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It can't listen there.
-    #[error(
-        "it can't listen at {address}: {source}; write HOST:PORT with an address of this host, and port 0 for any that is free"
-    )]
-    Listen {
-        /// Where it was to listen.
-        address: String,
-        /// What happened.
-        source: io::Error,
-    },
-    /// Others could ask without a token.
-    #[error("{0} is reached from other hosts, so a token is asked for: give --tokens, and leave out --no-auth")]
-    Open(String),
-    /// A file of the certificate can't be read.
-    #[error("{}: {source}", .path.display())]
-    Pem {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// No certificate can be made.
-    #[error("no certificate can be made for this address: {0}; give one with --tls-cert and --tls-key")]
-    Certificate(rcgen::Error),
-    /// The certificate can't be used.
-    #[error("the certificate and its key can't be used: {0}; both are PEM, and belong together")]
-    Tls(String),
-    /// It does not listen any more.
-    #[error("it can't serve any more: {0}")]
-    Serve(io::Error),
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpos
 use sha2::{Digest, Sha256};
 use tonic::transport::{Identity, ServerTlsConfig};
 
-use crate::listen::ServeError;
+use crate::error::ServeError;
 
 /// How connections are secured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

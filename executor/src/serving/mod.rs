@@ -6,6 +6,8 @@
 //! May use everything but `run`.
 
 mod recorded;
+mod refusals;
+mod snapshot;
 #[cfg(not(feature = "sql"))]
 #[path = "no_statements.rs"]
 mod statements;
@@ -21,6 +23,8 @@ use flowc_store::Store;
 
 use crate::record::run::RunRecord;
 use crate::serving::recorded::RecordedRun;
+use crate::serving::refusals::refusal;
+use crate::serving::snapshot::ServedRun;
 use crate::serving::statements::Statements;
 use crate::{Error, Options};
 
@@ -32,7 +36,7 @@ pub(crate) struct ServedResults {
     outputs: Vec<String>,
     statements: Arc<Statements>,
     /// The last run, as it was found.
-    last: Mutex<Option<Arc<RecordedRun>>>,
+    last: Mutex<Option<Arc<ServedRun>>>,
 }
 
 impl ServedResults {
@@ -48,36 +52,28 @@ impl ServedResults {
     ) -> Result<Self, Error> {
         let (store, statements) = (store.clone(), Arc::new(Statements::new(store, options)?));
         let results = Self { store, pipeline, outputs, statements, last: Mutex::default() };
-        results.last_run()?.check()?;
+        results.last_run()?.recorded.check()?;
         Ok(results)
     }
 
     /// The last good run, found anew if there was one since.
-    fn last_run(&self) -> Result<Arc<RecordedRun>, Error> {
+    fn last_run(&self) -> Result<Arc<ServedRun>, Error> {
         let mut last = lock(&self.last);
         let record = RunRecord::load(&self.store, &self.pipeline)?.ok_or_else(|| {
             let pipeline = self.pipeline.display();
             Error::Request(format!("{pipeline} has had no good run in this store: `flowc run` it first"))
         })?;
-        if let Some(last) = last.as_ref().filter(|last| last.is_of(&record)) {
+        if let Some(last) = last.as_ref().filter(|last| last.recorded.is_of(&record)) {
             return Ok(Arc::clone(last));
         }
-        let found = RecordedRun::open(&self.store, &self.pipeline, record, &self.outputs, &self.statements)?;
-        Ok(last.insert(Arc::new(found)).clone())
+        let recorded = RecordedRun::open(&self.store, &self.pipeline, record, &self.outputs)?;
+        let statements = Arc::clone(&self.statements);
+        Ok(last.insert(Arc::new(ServedRun { recorded, statements })).clone())
     }
 }
 
 impl Results for ServedResults {
     fn now(&self) -> Result<Arc<dyn Snapshot>, Refusal> {
         Ok(self.last_run().map_err(refusal)?)
-    }
-}
-
-/// An error of the engine, for who asked.
-fn refusal(error: Error) -> Refusal {
-    let message = error.to_string();
-    match error.class() {
-        crate::ErrorClass::Internal => Refusal::Internal(message),
-        _ => Refusal::Unavailable(message),
     }
 }

@@ -1,20 +1,14 @@
 //! The streams of a run that is recorded, as tables.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
-use arrow_schema::SchemaRef;
-use bytes::Bytes;
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{Plan, Producer, StreamId};
 use flowc_planner::suggest;
-use flowc_serve::{Piece, Refusal, Snapshot, StoredRows, Table, Take};
-use flowc_store::{Store, StoredMessage};
+use flowc_serve::{Refusal, Table};
+use flowc_store::Store;
 
 use crate::Error;
 use crate::inputs::lookup_cache::LookupCache;
@@ -22,8 +16,6 @@ use crate::inputs::stream_rows::StreamRows;
 use crate::inspect::show::named;
 use crate::intake::inventory::{Inventory, SourceInventory};
 use crate::record::run::RunRecord;
-use crate::serving::refusal;
-use crate::serving::statements::Statements;
 
 /// A run and its tables.
 pub(super) struct RecordedRun {
@@ -34,7 +26,6 @@ pub(super) struct RecordedRun {
     tables: Vec<Table>,
     /// Where their rows are, or why they can't be had.
     places: Vec<Result<Place, String>>,
-    statements: Arc<Statements>,
     /// What tells this run from others.
     mark: [u8; 32],
 }
@@ -63,13 +54,7 @@ impl RecordedRun {
     ///
     /// # Errors
     /// If another version of flowc ran it, there is no output of a name that is asked for, or the store can't be read.
-    pub(super) fn open(
-        store: &Store,
-        pipeline: &Path,
-        record: RunRecord,
-        outputs: &[String],
-        statements: &Arc<Statements>,
-    ) -> Result<Self, Error> {
+    pub(super) fn open(store: &Store, pipeline: &Path, record: RunRecord, outputs: &[String]) -> Result<Self, Error> {
         let plan = record.plan().ok_or_else(|| {
             Error::Request("another version of flowc ran this pipeline last: `flowc run` it again".to_owned())
         })?;
@@ -93,7 +78,7 @@ impl RecordedRun {
         let mark = mark(&record);
         let [a, b, c, d, e, f, g, h, ..] = mark;
         let id = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-        Ok(Self { id, store: store.clone(), rows, tables, places, statements: Arc::clone(statements), mark })
+        Ok(Self { id, store: store.clone(), rows, tables, places, mark })
     }
 
     /// Whether this is the run of a record.
@@ -115,6 +100,16 @@ impl RecordedRun {
         }
         let lacking = self.places.iter().find_map(|place| place.as_ref().err());
         lacking.map_or(Ok(()), |reason| Err(Error::Request(reason.clone())))
+    }
+
+    /// A number that tells this run from others.
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Its tables, as clients see them.
+    pub(super) fn tables(&self) -> &[Table] {
+        &self.tables
     }
 
     /// The place of a table.
@@ -140,69 +135,6 @@ impl RecordedRun {
     /// The store that its rows are in.
     pub(super) fn store(&self) -> &Store {
         &self.store
-    }
-}
-
-/// Some rows, as they are sent.
-fn piece(batch: RecordBatch, message: Option<StoredMessage>) -> Piece {
-    match message {
-        None => Piece::Rows(batch),
-        Some(StoredMessage { header, body }) => {
-            let [header, body] = [header, body].map(|buffer| Bytes::from_owner(Mapped(buffer)));
-            Piece::Stored(StoredRows { header, body, rows: batch })
-        }
-    }
-}
-
-/// Bytes of an object of the store.
-struct Mapped(Buffer);
-
-impl AsRef<[u8]> for Mapped {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-/// Why rows are not handed on any further.
-enum Stopped {
-    /// Nobody wants more.
-    Enough,
-    Failed(Error),
-}
-
-impl From<Error> for Stopped {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl Snapshot for RecordedRun {
-    fn id(&self) -> u64 {
-        self.id
-    }
-
-    fn tables(&self) -> &[Table] {
-        &self.tables
-    }
-
-    fn read(&self, table: usize, limit: u64, take: &mut Take<'_>) -> Result<(), Refusal> {
-        let Place { stream, segments } = self.place(table)?;
-        let take = |batch: RecordBatch, message| match take(piece(batch, message)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Stopped::Enough),
-        };
-        match self.rows.each(&self.store, *stream, segments, limit, take) {
-            Ok(()) | Err(Stopped::Enough) => Ok(()),
-            Err(Stopped::Failed(error)) => Err(refusal(error)),
-        }
-    }
-
-    fn describe(&self, statement: &str) -> Result<SchemaRef, Refusal> {
-        self.statements.describe(self, statement)
-    }
-
-    fn query(&self, statement: &str, timeout: Duration, take: &mut Take<'_>) -> Result<(), Refusal> {
-        self.statements.run(self, statement, timeout, take)
     }
 }
 

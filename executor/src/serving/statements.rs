@@ -11,7 +11,7 @@ use flowc_planner::catalogue::{Blame, Problem};
 use flowc_process::Host;
 use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
 use flowc_sandbox::Helper;
-use flowc_serve::{Piece, Refusal, Snapshot, Take};
+use flowc_serve::{Piece, Refusal, Take};
 use flowc_sql_process::{AdHocQueries, AdHocQuery};
 use flowc_store::Store;
 
@@ -19,7 +19,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::intake::files::OpenFiles;
 use crate::serving::recorded::{Place, RecordedRun};
-use crate::serving::refusal;
+use crate::serving::refusals::refusal;
 use crate::{Error, Options};
 
 /// Batches of a result that wait for who takes them.
