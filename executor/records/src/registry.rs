@@ -23,7 +23,7 @@ pub enum RegistryError {
         "the schema registry {url} does not answer: {reason}; check the address, and that it can be reached from here"
     )]
     Unreachable {
-        /// Its address.
+        /// The address of the registry.
         url: String,
         /// What the system says.
         reason: String,
@@ -31,7 +31,7 @@ pub enum RegistryError {
     /// The login is wrong.
     #[error("the schema registry {url} refuses the login ({status}); check `user` and `secret`")]
     Login {
-        /// Its address.
+        /// The address of the registry.
         url: String,
         /// The status of the answer.
         status: u16,
@@ -39,7 +39,7 @@ pub enum RegistryError {
     /// It does not have what was asked for.
     #[error("the schema registry {url} has no {what}")]
     Missing {
-        /// Its address.
+        /// The address of the registry.
         url: String,
         /// What was asked for.
         what: String,
@@ -47,7 +47,7 @@ pub enum RegistryError {
     /// It refuses to take a schema.
     #[error("the schema registry {url} does not take the schema under the subject `{subject}`: {reason}")]
     Incompatible {
-        /// Its address.
+        /// The address of the registry.
         url: String,
         /// The subject.
         subject: String,
@@ -57,7 +57,7 @@ pub enum RegistryError {
     /// It answers something else.
     #[error("the schema registry {url} answers {answer}")]
     Unexpected {
-        /// Its address.
+        /// The address of the registry.
         url: String,
         /// The status or what is odd about the answer.
         answer: String,

@@ -24,7 +24,7 @@ pub enum TokensError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: std::io::Error,
     },
     /// The file has none.

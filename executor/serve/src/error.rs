@@ -24,7 +24,7 @@ pub enum ServeError {
     Pem {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system says.
         source: io::Error,
     },
     /// No certificate can be made.

@@ -122,7 +122,7 @@ pub enum SinkError {
     /// An object, or a folder of objects, can't be written.
     #[error("{address}: {reason}")]
     Object {
-        /// Its address.
+        /// The address of the object.
         address: String,
         /// Why, and what to do.
         reason: String,

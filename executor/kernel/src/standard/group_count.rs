@@ -13,7 +13,7 @@ use crate::Labels;
 use crate::build::BUILD;
 use crate::layout::{Kind, Storage};
 
-/// The stage.
+/// `group-count@1`: how often each value of a column occurs.
 pub(super) struct GroupCount;
 
 impl Standard for GroupCount {

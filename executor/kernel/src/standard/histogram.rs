@@ -16,7 +16,7 @@ use crate::{Edges, Labels};
 /// The most ranges.
 const MOST: u32 = 1 << 16;
 
-/// The stage.
+/// `histogram@1`: how many values of a column lie in each of several ranges of equal width.
 pub(super) struct Histogram;
 
 /// The ranges of a histogram, over a column.
