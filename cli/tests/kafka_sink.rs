@@ -4,10 +4,9 @@
 mod support;
 
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use support::kafka::{Gate, TestTopic, broker, try_producer};
+use support::kafka::{Gate, TestTopic, broker, producer};
 use support::project::Project;
 
 /// A pipeline that appends files to a topic. `kafka` stands behind the topic's name.
@@ -217,19 +216,17 @@ fn a_broker_that_is_gone_for_a_while_leaves_no_half_and_no_double() {
 
 #[test]
 fn of_two_writers_the_first_one_is_told() {
-    let (project, topic) = (Project::new(), TestTopic::new(1));
-    pipeline(&project, &plain(), &topic, "{ id \"flowc.fenced\" }");
+    let (gate, project, topic) = (Gate::new(), Project::new(), TestTopic::new(1));
+    pipeline(&project, &Gate::address(), &topic, "{ id \"flowc.fenced\" }");
     project.write("in/a.csv", &rows(0..200_000));
-    let is_done = AtomicBool::new(false);
+    // The other writer comes when the first one is in the middle of its transaction.
+    gate.hold_after(100_000);
     let said = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_done.load(Ordering::Relaxed) {
-                drop(try_producer("flowc.fenced"));
-            }
-        });
-        let said = project.shell("flowc run");
-        is_done.store(true, Ordering::Relaxed);
-        said.split_whitespace().collect::<Vec<_>>().join(" ")
+        let run = scope.spawn(|| failure(&project, "flowc run"));
+        gate.wait_until_held();
+        drop(producer(Some("flowc.fenced")));
+        gate.open();
+        run.join().unwrap()
     });
     assert!(said.contains("another run writes with the id `flowc.fenced`"), "{said}");
     assert_eq!(numbers(&topic), [0; 0]);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -176,28 +176,18 @@ impl Committed {
     }
 }
 
-/// A producer; of transactions, if they have an id.
+/// A producer; of transactions, if they have an id. Whoever had the id before is fenced.
 pub(crate) fn producer(transactions: Option<&str>) -> BaseProducer {
-    let producer = unready(transactions);
-    if transactions.is_some() {
-        producer.init_transactions(PATIENCE).unwrap();
-    }
-    producer
-}
-
-/// A producer of transactions, unless another one is quicker.
-pub(crate) fn try_producer(transactions: &str) -> Option<BaseProducer> {
-    let producer = unready(Some(transactions));
-    producer.init_transactions(PATIENCE).ok().map(|()| producer)
-}
-
-fn unready(transactions: Option<&str>) -> BaseProducer {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("linger.ms", "1");
     if let Some(id) = transactions {
         config.set("transactional.id", id);
     }
-    config.create().unwrap()
+    let producer: BaseProducer = config.create().unwrap();
+    if transactions.is_some() {
+        producer.init_transactions(PATIENCE).unwrap();
+    }
+    producer
 }
 
 /// A way to the broker that can be shut. There is one: who holds it is alone.
@@ -210,6 +200,10 @@ struct Shared {
     open: AtomicBool,
     /// Bytes from the broker until the gate shuts by itself.
     left: AtomicU64,
+    /// Bytes to the broker until the gate holds what comes.
+    until_held: Mutex<u64>,
+    /// Told when the gate begins to hold, and when it opens.
+    held_or_open: Condvar,
     streams: Mutex<Vec<TcpStream>>,
 }
 
@@ -233,6 +227,25 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.shared.left.store(u64::MAX, Ordering::SeqCst);
         self.shared.open.store(true, Ordering::SeqCst);
+        self.hold_after(u64::MAX);
+    }
+
+    /// Once this many bytes have gone to the broker, those that follow wait until the gate opens.
+    pub(crate) fn hold_after(&self, bytes: u64) {
+        *self.shared.until_held.lock().unwrap() = bytes;
+        self.shared.held_or_open.notify_all();
+    }
+
+    /// Waits until the gate holds what goes to the broker.
+    ///
+    /// # Panics
+    ///
+    /// If it does not within a minute: less was sent than it lets through.
+    pub(crate) fn wait_until_held(&self) {
+        let left = self.shared.until_held.lock().unwrap();
+        let minute = Duration::from_secs(60);
+        let (_left, waited) = self.shared.held_or_open.wait_timeout_while(left, minute, |left| *left > 0).unwrap();
+        assert!(!waited.timed_out(), "the gate does not hold");
     }
 
     /// From now on there is no broker.
@@ -247,6 +260,25 @@ impl Gate {
 }
 
 impl Shared {
+    /// Lets bytes to the broker through, or waits.
+    fn let_through(&self, bytes: u64) {
+        let mut left = self.until_held.lock().unwrap();
+        if *left < u64::MAX {
+            *left = left.saturating_sub(bytes);
+            self.held_or_open.notify_all();
+        }
+        drop(self.held_or_open.wait_while(left, |left| *left == 0).unwrap());
+    }
+
+    /// Counts bytes from the broker, and shuts the gate after the last one that it lets through.
+    fn count_down(&self, bytes: u64) {
+        let taken = |left: u64| Some(left.saturating_sub(if left == u64::MAX { 0 } else { bytes }));
+        let _ = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken);
+        if self.left.load(Ordering::SeqCst) == 0 {
+            self.shut();
+        }
+    }
+
     fn shut(&self) {
         self.open.store(false, Ordering::SeqCst);
         self.streams.lock().unwrap().drain(..).for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
@@ -255,7 +287,9 @@ impl Shared {
 
 fn listen() -> Arc<Shared> {
     let streams = Mutex::default();
-    let shared = Arc::new(Shared { open: AtomicBool::new(true), left: AtomicU64::new(u64::MAX), streams });
+    let (left, until_held) = (AtomicU64::new(u64::MAX), Mutex::new(u64::MAX));
+    let shared =
+        Arc::new(Shared { open: AtomicBool::new(true), left, until_held, held_or_open: Condvar::new(), streams });
     let listener = TcpListener::bind(Gate::address()).unwrap();
     let behind = broker("FLOWC_KAFKA_GATE").split_whitespace().nth(1).unwrap().to_owned();
     let accepted = shared.clone();
@@ -269,24 +303,19 @@ fn listen() -> Arc<Shared> {
             let both = [client.try_clone().unwrap(), server.try_clone().unwrap()];
             accepted.streams.lock().unwrap().extend(both);
             let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-            std::thread::spawn(move || pass_on(client, to_server, None));
-            let counted = accepted.clone();
-            std::thread::spawn(move || pass_on(server, to_client, Some(&counted)));
+            let (up, down) = (accepted.clone(), accepted.clone());
+            std::thread::spawn(move || pass_on(client, to_server, |bytes| up.let_through(bytes)));
+            std::thread::spawn(move || pass_on(server, to_client, |bytes| down.count_down(bytes)));
         }
     });
     shared
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, counted: Option<&Shared>) {
+/// Passes bytes on for as long as they come. `before` hears of each piece.
+fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn(u64)) {
     let mut bytes = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
-        if let Some(shared) = counted {
-            let taken = |left: u64| Some(left.saturating_sub(if left == u64::MAX { 0 } else { length as u64 }));
-            let _ = shared.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken);
-            if shared.left.load(Ordering::SeqCst) == 0 {
-                return shared.shut();
-            }
-        }
+        before(length as u64);
         if to.write_all(&bytes[..length]).is_err() {
             break;
         }
