@@ -123,6 +123,10 @@ fn what_was_read_stands_as_long_as_the_text_says() {
         let shown = project.flowc(&["show", "totals", "--csv"]).output().unwrap();
         assert!(shown.status.success(), "what is kept stays: {shown:?}");
     }
+    for (output, due) in [("totals", "word,total\na,3\nb,2\nc,5\n"), ("double", SECOND)] {
+        let shown = anew.flowc(&["show", output, "--csv"]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&shown.stdout), due, "what the last run read: {shown:?}");
+    }
     let (code, said) = failure(&anew);
     assert!(code != 0 && said.contains("it can't be reached"), "{said}");
     assert_eq!(read(&anew, "double.csv"), SECOND, "what was written stays");

@@ -173,10 +173,16 @@ fn web_servers_give_named_objects() {
     let web = "python3 -u -m http.server --bind 127.0.0.1 --directory served 0 > port 2>&1 & \
                while ! grep -q 'port [0-9]' port; do sleep 0.1; done; \
                sed -i \"s/PORT/$(grep -o 'port [0-9]*' port | grep -o '[0-9]*')/\" flow.kdl; \
-               flowc run; code=$?; kill $!; cat out.csv; exit $code";
-    pipeline(&project, "files \"http://127.0.0.1:PORT/a%20b.csv\"");
+               flowc run && flowc show sum --csv; code=$?; kill $!; cat out.csv; exit $code";
+    let sum = "stage \"sum\" { in \"sales\"; sql \"SELECT sum(id) AS sum FROM sales\" }";
+    project.write(
+        "flow.kdl",
+        &format!(
+            "source \"sales\" {{ files \"http://127.0.0.1:PORT/a%20b.csv\" }}\n{sum}\nsink \"out\" {{ in \"sum\"; file \"out.csv\" }}\n"
+        ),
+    );
     let said = project.shell(web);
-    assert!(said.starts_with("exit 0") && said.contains("id\n1\n"), "{said}");
+    assert!(said.starts_with("exit 0") && said.matches("sum\n1\n").count() == 2, "shown and written: {said}");
 }
 
 #[test]

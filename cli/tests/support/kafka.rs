@@ -179,7 +179,8 @@ impl Committed {
 /// A producer; of transactions, if they have an id. Whoever had the id before is fenced.
 pub(crate) fn producer(transactions: Option<&str>) -> BaseProducer {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("linger.ms", "1");
+    // Batches that are sent again keep their order.
+    config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("linger.ms", "1").set("enable.idempotence", "true");
     if let Some(id) = transactions {
         config.set("transactional.id", id);
     }
@@ -312,7 +313,7 @@ fn listen() -> Arc<Shared> {
 }
 
 /// Passes bytes on for as long as they come. `before` hears of each piece.
-fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn(u64)) {
+pub(crate) fn pass_on(mut from: TcpStream, mut to: TcpStream, before: impl Fn(u64)) {
     let mut bytes = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut bytes) {
         before(length as u64);

@@ -1,6 +1,7 @@
 //! A cluster that is asked through librdkafka.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,8 @@ impl Client {
     }
 
     /// What readers are configured with.
-    fn reading(&self, uncommitted: bool) -> ClientConfig {
-        let mut config = self.config();
+    fn reading(&self, uncommitted: bool) -> Result<ClientConfig, ClusterError> {
+        let mut config = self.config()?;
         config
             // librdkafka assigns partitions only to a member of a group. The group is never joined.
             .set("group.id", "flowc")
@@ -50,11 +51,11 @@ impl Client {
             .set("check.crcs", "true")
             .set("queued.max.messages.kbytes", "32768")
             .set("fetch.wait.max.ms", "100");
-        config
+        Ok(config)
     }
 
     /// What all clients are configured with.
-    pub(crate) fn config(&self) -> ClientConfig {
+    pub(crate) fn config(&self) -> Result<ClientConfig, ClusterError> {
         let Access { brokers, uncommitted: _, login, encrypted, authorities } = &self.access;
         let mut config = ClientConfig::new();
         config
@@ -75,13 +76,13 @@ impl Client {
             config.set("sasl.password", login.password.as_str());
         }
         if let Some(path) = authorities {
-            config.set("ssl.ca.location", path.to_string_lossy());
+            config.set("ssl.ca.pem", certificates(path)?);
         }
-        config
+        Ok(config)
     }
 
     fn connect(&self, uncommitted: bool) -> Result<Reader, ClusterError> {
-        let made = self.reading(uncommitted).create_with_context(self.heard.clone());
+        let made = self.reading(uncommitted)?.create_with_context(self.heard.clone());
         made.map_err(|error| ClusterError::Other { reason: error.to_string() })
     }
 
@@ -284,11 +285,21 @@ impl Cluster for Client {
 
 impl WritableCluster for Client {
     fn writer(&self, id: &str) -> Result<Box<dyn Writer>, ClusterError> {
-        Ok(Box::new(Transactions::new(self.config(), id, &self.access.brokers)?))
+        Ok(Box::new(Transactions::new(self.config()?, id, &self.access.brokers)?))
     }
 
     fn create_compacted(&self, topic: &str) -> Result<(), ClusterError> {
-        create_compacted(&self.config(), topic)
+        create_compacted(&self.config()?, topic)
+    }
+}
+
+/// The certificates of a file, in PEM.
+fn certificates(path: &Path) -> Result<String, ClusterError> {
+    let unread = |reason: String| ClusterError::Authorities { path: path.display().to_string(), reason };
+    let text = std::fs::read_to_string(path).map_err(|error| unread(error.to_string()))?;
+    match text.contains("-----BEGIN CERTIFICATE-----") {
+        true => Ok(text),
+        false => Err(unread("it holds no certificate".to_owned())),
     }
 }
 

@@ -31,6 +31,14 @@ pub enum ClusterError {
         /// What to do.
         remedy: &'static str,
     },
+    /// The certificates that a broker is trusted by are not there.
+    #[error("the certificates `{path}` can't be read: {reason}; `ca` of `tls` names a file of certificates in PEM")]
+    Authorities {
+        /// Their file.
+        path: String,
+        /// As in the text.
+        reason: String,
+    },
     /// The cluster does not let this user read.
     #[error("not authorized to read the topic `{topic}`; grant the user READ and DESCRIBE on it")]
     Denied {

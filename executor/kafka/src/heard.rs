@@ -88,20 +88,31 @@ impl Heard {
 
 /// The error that librdkafka's words stand for, where trying again does not help.
 fn grave(code: RDKafkaErrorCode, reason: &str) -> Option<ClusterError> {
-    let reason = || reason.to_owned();
+    let (code, reason) = (told(code, reason), || reason.to_owned());
     match code {
         RDKafkaErrorCode::Resolve => Some(ClusterError::UnknownHost { reason: reason() }),
         RDKafkaErrorCode::Authentication => Some(ClusterError::Login { reason: reason() }),
         RDKafkaErrorCode::SSL => Some(ClusterError::Encryption {
             reason: reason(),
-            remedy: "check that the broker's listener is encrypted, and that `ca` of `tls` names the authority of its certificate",
+            remedy: "check that the broker's listener is encrypted, that its certificate names this host, and that `ca` of `tls` names the authority of its certificate",
         }),
         _ => None,
     }
 }
 
-/// What librdkafka says, without the names of its threads and the time that it took.
+/// What a failure is about. Of some, librdkafka gives the words alone.
+fn told(code: RDKafkaErrorCode, reason: &str) -> RDKafkaErrorCode {
+    let starts = [
+        ("SSL handshake failed", RDKafkaErrorCode::SSL),
+        ("SASL authentication error", RDKafkaErrorCode::Authentication),
+        ("Failed to resolve", RDKafkaErrorCode::Resolve),
+    ];
+    starts.into_iter().find(|(start, _)| reason.starts_with(start)).map_or(code, |(_, told)| told)
+}
+
+/// What librdkafka says, without the names of its threads and options, and the time that it took.
 fn shortened(reason: &str) -> &str {
+    let reason = reason.split_once(", verify that ssl.ca.location").map_or(reason, |(head, _)| head);
     let reason = reason.split_once("/bootstrap: ").map_or(reason, |(_, rest)| rest);
     reason.rsplit_once(" (after ").map_or(reason, |(head, _)| head)
 }
@@ -140,6 +151,20 @@ mod tests {
         assert!(matches!(heard.grave(), Some(ClusterError::Login { .. })));
         heard.take_in(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         assert_eq!(heard.last(), "SASL authentication error: Invalid user");
+    }
+
+    #[test]
+    fn what_is_only_logged_is_grave_by_its_words() {
+        for (words, grave) in [
+            ("SSL handshake failed: certificate verify failed, verify that ssl.ca.location is set", "Encryption"),
+            ("SASL authentication error: Invalid user (after 3ms in state AUTH_REQ)", "Login"),
+            ("Failed to resolve 'nowhere:1': Name or service not known", "UnknownHost"),
+        ] {
+            let heard = Heard::default();
+            heard.log(RDKafkaLogLevel::Info, "FAIL", &format!("[thrd:b:1/bootstrap]: b:1/bootstrap: {words}"));
+            assert!(format!("{:?}", heard.grave()).starts_with(&format!("Some({grave}")), "{:?}", heard.grave());
+            assert!(!heard.last().contains("ssl.ca.location") && !heard.last().contains("after"));
+        }
     }
 
     #[test]

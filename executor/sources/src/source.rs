@@ -36,6 +36,12 @@ pub trait Source: Send + Sync {
     /// If there is nothing to read, or the system refuses.
     fn poll(&self, known: &Polled) -> Result<Polled, SourceError>;
 
+    /// What the last run read, of what an earlier poll found; none unless each poll finds something new by itself, changed or
+    /// not.
+    fn last_read(&self, _known: &Polled) -> Option<Polled> {
+        None
+    }
+
     /// Tells the columns of a source that does not declare them, from its parts.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::inspect::windows::windows_of;
 use crate::intake::clocks::SourceClocks;
 use crate::intake::inventory::Inventory;
 use crate::plan::Planned;
+use crate::plan::freshness::Purpose;
 use crate::record::run::RunRecord;
 
 /// The rows of a stream, all of them at hand.
@@ -45,8 +46,8 @@ impl<'a> Rows<'a> {
     ) -> Result<Self, Error> {
         let plan = Arc::clone(&planned.plan);
         let named = named(&plan, output)?;
-        let inventory = Inventory::survey(planned, store)?;
-        let last = last_run(planned, store)?;
+        let inventory = Inventory::survey(planned, store, Purpose::Show)?;
+        let last = last_run(planned, store, &inventory)?;
         let of_last_run = |producer| last.as_ref()?.source_keys(store, &planned.texts[0], &plan, producer);
         let clocks = SourceClocks::new(&plan, &inventory, store, None);
         let keys = |producer| inventory.keys(producer).or_else(|| of_last_run(producer));
@@ -116,9 +117,11 @@ fn changed(output: &str) -> Error {
     ))
 }
 
-/// Standard input is not there any more. In the last good run of this very plan its segments had keys, though.
-fn last_run(planned: &Planned, store: &Store) -> Result<Option<RunRecord>, Error> {
-    if (0..planned.plan.sources.len()).all(|source| planned.source(source).is_repeatable()) {
+/// Nothing tells what standard input held, or an object without a tag. In the last good run of this very plan the segments of such
+/// sources had keys, though.
+fn last_run(planned: &Planned, store: &Store, inventory: &Inventory) -> Result<Option<RunRecord>, Error> {
+    let mut parts = inventory.sources.values().flat_map(|source| &source.files);
+    if parts.all(|entry| entry.part.stamp.is_some()) {
         return Ok(None);
     }
     let last = RunRecord::load(store, &planned.texts[0])?;

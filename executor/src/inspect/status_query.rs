@@ -17,6 +17,7 @@ use crate::intake::files::OpenFiles;
 use crate::intake::inventory::Inventory;
 use crate::outputs::{Outputs, path_conflicts};
 use crate::plan::Planned;
+use crate::plan::freshness::Purpose;
 use crate::select::{reasons_of_request, select};
 use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
@@ -61,7 +62,7 @@ fn work(plan: &Plan, demand: &Demand) -> Work {
 impl<'a> StatusQuery<'a> {
     /// Looks at the sources' files; reads none of them.
     pub(crate) fn new(options: &'a Options, planned: &'a Planned, store: &'a Store) -> Result<Self, Error> {
-        let inventory = Inventory::survey(planned, store)?;
+        let inventory = Inventory::survey(planned, store, Purpose::Look)?;
         let clocks = SourceClocks::new(&planned.plan, &inventory, store, None);
         let datasets =
             planned.deriver().datasets(&|producer| inventory.keys(producer), &|column, kind| clocks.of(column, kind));

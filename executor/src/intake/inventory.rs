@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::intake::notes::FileNotes;
 use crate::plan::Planned;
+use crate::plan::freshness::Purpose;
 use crate::remembered::FILES;
 
 /// Sources that could not be read, and why: the first reason of each.
@@ -128,16 +129,16 @@ struct FileMemo<'a> {
 
 impl Inventory {
     /// Lists the files of all sources, and finds what is remembered of them.
-    pub(crate) fn survey(planned: &Planned, store: &Store) -> Result<Self, Error> {
-        let (inventory, mut unreadable) = Self::survey_readable(planned, store);
+    pub(crate) fn survey(planned: &Planned, store: &Store, purpose: Purpose) -> Result<Self, Error> {
+        let (inventory, mut unreadable) = Self::survey_readable(planned, store, purpose);
         unreadable.pop_first().map_or(Ok(inventory), |(_, error)| Err(error))
     }
 
     /// As [`Inventory::survey`]; sources whose files can't be listed are not in it.
-    pub(crate) fn survey_readable(planned: &Planned, store: &Store) -> (Self, Unreadable) {
+    pub(crate) fn survey_readable(planned: &Planned, store: &Store, purpose: Purpose) -> (Self, Unreadable) {
         let (mut inventory, mut unreadable) = (Self::default(), Unreadable::new());
         for source in 0..planned.plan.sources.len() {
-            match SourceInventory::survey(planned, source, store) {
+            match SourceInventory::survey(planned, source, store, purpose) {
                 Ok(found) => drop(inventory.sources.insert(source, Arc::new(found))),
                 Err(error) => drop(unreadable.insert(source, error)),
             }
@@ -202,10 +203,10 @@ impl Inventory {
 }
 
 impl SourceInventory {
-    fn survey(planned: &Planned, source: usize, store: &Store) -> Result<Self, Error> {
+    fn survey(planned: &Planned, source: usize, store: &Store, purpose: Purpose) -> Result<Self, Error> {
         let name = &planned.plan.sources[source].name;
         let unseen = |error: SourceError| planned.source_error(name, &error.to_string(), error);
-        Self::survey_of_plan(&planned.plan, source, &planned.base, store, unseen)
+        Self::survey_of_plan(&planned.plan, source, &planned.base, store, purpose, unseen)
     }
 
     /// Lists the files of a source of a plan, and finds what is remembered of them.
@@ -214,12 +215,15 @@ impl SourceInventory {
         source: usize,
         base: &Path,
         store: &Store,
+        purpose: Purpose,
         unseen: impl FnOnce(SourceError) -> Error,
     ) -> Result<Self, Error> {
         let of = &plan.sources[source];
         let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
         let (known, found) = memo.split();
-        let polled = flowc_sources::source(&of.spec, base).poll(&known).map_err(unseen)?;
+        let asked = flowc_sources::source(&of.spec, base);
+        let last = if purpose == Purpose::Show { asked.last_read(&known) } else { None };
+        let polled = last.map_or_else(|| asked.poll(&known), Ok).map_err(unseen)?;
         let files = entries(known.parts, found, polled.parts);
         let mut inventory = Self { files, directories: polled.folders, ..Self::default() };
         if of.rejects.is_some() {

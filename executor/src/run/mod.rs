@@ -25,6 +25,7 @@ use crate::intake::inventory::{Inventory, Unreadable, forget_changed};
 use crate::intake::notices;
 use crate::intake::scan::FileIndex;
 use crate::outputs::path_conflicts;
+use crate::plan::freshness::Purpose;
 use crate::run::context::{Run, RunContext};
 use crate::run::delivery::Delivery;
 use crate::run::jobs::{Ended, Jobs, Scanned};
@@ -113,8 +114,8 @@ impl<'r> Surveyed<'r> {
             return Err(Error::Cancelled);
         }
         let (inventory, unreadable) = match run.request.keep_going {
-            true => Inventory::survey_readable(run.planned, run.store),
-            false => (Inventory::survey(run.planned, run.store)?, Unreadable::new()),
+            true => Inventory::survey_readable(run.planned, run.store, Purpose::Run),
+            false => (Inventory::survey(run.planned, run.store, Purpose::Run)?, Unreadable::new()),
         };
         path_conflicts::check(run.plan(), &run.selection.sinks, &run.planned.base, &inventory)?;
         Ok(Self { run, inventory: Arc::new(inventory), unreadable })

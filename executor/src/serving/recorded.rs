@@ -15,6 +15,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::stream_rows::StreamRows;
 use crate::inspect::show::named;
 use crate::intake::inventory::{Inventory, SourceInventory};
+use crate::plan::freshness::Purpose;
 use crate::record::run::RunRecord;
 
 /// A run and its tables.
@@ -177,7 +178,7 @@ fn inventory(record: &RunRecord, store: &Store, pipeline: &Path, plan: &Plan, ba
     for source in 0..plan.sources.len() {
         let producer = Producer::Source { source };
         let unseen = |error| Error::source(&plan.sources[source].name, error);
-        let now = SourceInventory::survey_of_plan(plan, source, base, store, unseen);
+        let now = SourceInventory::survey_of_plan(plan, source, base, store, Purpose::Show, unseen);
         let now = now.map(|now| Inventory { sources: [(source, Arc::new(now))].into() }).unwrap_or_default();
         let keys = now.keys(producer);
         let is_same = keys.is_some() && keys == record.source_keys(store, pipeline, plan, producer);

@@ -1,5 +1,6 @@
 //! Columns that are in the names of a file's folders: `year=2024/city=Rome/a.parquet`, as Hive names them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::take::take;
 use flowc_planner::key::{KeyHasher, RawDigest};
 use flowc_planner::plan::SourceSpec;
+use percent_encoding::percent_decode_str;
 
 use crate::error::SourceError;
 use crate::fields::project;
@@ -44,15 +46,7 @@ fn values(file: &str) -> Result<Values, SourceError> {
 
 /// Percent-decodes a name. What is no code of UTF-8 stands for itself.
 fn decode(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, others)) = rest.split_first() {
-        let code = others.first_chunk::<2>().filter(|code| first == b'%' && code.iter().all(u8::is_ascii_hexdigit));
-        let code = code.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        decoded.push(code.unwrap_or(first));
-        rest = if code.is_some() { &others[2..] } else { others };
-    }
-    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
+    percent_decode_str(text).decode_utf8().map_or_else(|_| text.to_owned(), Cow::into_owned)
 }
 
 /// The columns of files, and after them those in the names of their folders, typed as CSV would be. A column that files
