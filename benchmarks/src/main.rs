@@ -22,6 +22,7 @@ mod project;
 mod records;
 mod report;
 mod rewrite;
+mod serve;
 mod stored;
 mod text;
 mod windows;
@@ -42,7 +43,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `windows` and `objects` take, if the command says.
+    /// How many rows `windows`, `objects` and `serve` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -51,7 +52,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 14] = [
+const ALL: [(&str, &str, Run); 15] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -66,6 +67,7 @@ const ALL: [(&str, &str, Run); 14] = [
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
+    ("serve", "results of the store to clients of Arrow Flight, against a bare server", serve::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
     (
@@ -110,7 +112,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `windows` or `objects` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `windows`, `objects` or `serve` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )
