@@ -89,15 +89,15 @@ pub(crate) fn is_busy(response: &HttpResponse) -> bool {
     response.status().is_server_error() || response.status().as_u16() == 429
 }
 
-/// Whether a request asks for a page of a listing: of objects, or of uploads that were not ended.
+/// Whether it is a page of a listing that is read: of objects, or of uploads that were not ended.
 fn is_listing(request: &HttpRequest) -> bool {
     const LISTING: [&str; 3] = ["list-type=", "comp=list", "uploads="];
     let is_of_listing = |part: &str| LISTING.iter().any(|listing| part.starts_with(listing));
-    request.method().as_str() == "GET" && request.uri().query().is_some_and(|query| query.split('&').any(is_of_listing))
+    request.uri().query().is_some_and(|query| query.split('&').any(is_of_listing))
 }
 
-/// An answer that has arrived whole. One that is cut off is no answer, so that the request is made again: the client goes on in the middle
-/// of objects alone.
+/// An answer that has arrived whole: a listing, or why there is nothing. One that is cut off is no answer, so that the request is made again:
+/// the client goes on in the middle of objects alone.
 async fn whole(response: HttpResponse) -> Result<HttpResponse, HttpError> {
     let (head, body) = response.into_parts();
     let body = body.bytes().await.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error))?;
@@ -114,9 +114,9 @@ impl HttpService for Line {
         {
             request.headers_mut().insert(name, value);
         }
-        let is_listing = is_listing(&request);
+        let (is_reading, is_listing) = (request.method().as_str() == "GET", is_listing(&request));
         let answer = match self.inner.execute(request).await {
-            Ok(response) if is_listing && response.status().is_success() => whole(response).await,
+            Ok(response) if is_reading && (is_listing || !response.status().is_success()) => whole(response).await,
             other => other,
         };
         match answer {
