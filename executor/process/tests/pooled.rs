@@ -13,7 +13,7 @@ use flowc_flight::{Connection, Ending, Network};
 use flowc_planner::catalogue::{Description, Problem, Signature};
 use flowc_planner::key::{KeyHasher, Phase, StageDigest};
 use flowc_planner::plan::{Code, Isolate, Limits, Purity, Serialization};
-use flowc_process::{Launch, LaunchError, Launcher, PooledKind, PooledRunner, ProcessError, Server};
+use flowc_process::{Launch, LaunchError, Launcher, PooledKind, PooledRunner, ProcessError, Server, Unanswered};
 use flowc_runner::{
     Batch, BuildLog, CodeContext, Invocation, Keep, Located, Outlet, Runner, Secrets, StageError, StageFault,
     StageKind, foreign_code,
@@ -108,6 +108,9 @@ struct Described;
 
 impl Served for Described {
     fn signature(&self, stage: &str) -> Result<Signature, Problem> {
+        while stage == "silent" {
+            std::thread::park();
+        }
         Ok(Signature {
             digest: StageDigest::new([0; 32]),
             doc: format!("It is {stage}."),
@@ -205,6 +208,20 @@ fn programs_are_started_per_key_and_used_again_until_they_are_ended() {
     runner.end_idle();
     runner.signature(&one).unwrap();
     assert_eq!(started(), 3);
+}
+
+#[test]
+fn a_program_that_has_not_answered_is_not_used_again() {
+    let (servers, runner) = runner();
+    let add = |name| runner.add(Stage { program: "p", name });
+    let (one, silent) = (add("one"), add("silent"));
+    runner.signature(&one).unwrap();
+    let patience = Duration::from_millis(50);
+    let unanswered = runner.signature_within(&silent, patience).unwrap_err();
+    assert!(matches!(unanswered, Unanswered::Silent(of) if of == patience), "{unanswered:?}");
+    assert_eq!(servers.started.load(Ordering::SeqCst), 1);
+    assert_eq!(runner.signature(&one).unwrap().doc, "It is one.");
+    assert_eq!(servers.started.load(Ordering::SeqCst), 2);
 }
 
 #[test]

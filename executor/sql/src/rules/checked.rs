@@ -45,9 +45,10 @@ impl AnalyzerRule for CheckedArithmetic {
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            // The left side may be long: where the right one is no whole number, neither is it.
             let is_checked = matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
-                && type_of(&left, schema)?.is_integer()
-                && type_of(&right, schema)?.is_integer();
+                && type_of(&right, schema)?.is_integer()
+                && type_of(&left, schema)?.is_integer();
             match is_checked {
                 true => Ok(Transformed::yes(then(*left, op, *right))),
                 false => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
