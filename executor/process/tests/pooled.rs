@@ -108,8 +108,10 @@ struct Described;
 
 impl Served for Described {
     fn signature(&self, stage: &str) -> Result<Signature, Problem> {
-        while stage == "silent" {
-            std::thread::park();
+        if stage == "silent" {
+            loop {
+                std::thread::park();
+            }
         }
         Ok(Signature {
             digest: StageDigest::new([0; 32]),
