@@ -40,7 +40,9 @@ fn run(project: &Project) {
 
 /// What a server says that does not come up.
 fn refusal(project: &Project, arguments: &[&str]) -> String {
-    let Output { status, stderr, .. } = project.flowc(&[&["serve"], arguments].concat()).output().unwrap();
+    // The usual port may be taken.
+    let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+    let Output { status, stderr, .. } = project.flowc(&[&["serve"], listen, arguments].concat()).output().unwrap();
     assert_eq!(status.code(), Some(2));
     String::from_utf8_lossy(&stderr).into_owned()
 }
