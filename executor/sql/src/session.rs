@@ -65,8 +65,9 @@ fn config(room: &Room) -> SessionConfig {
     options.execution.skip_partial_aggregation_probe_rows_threshold = usize::MAX;
     if let Some(memory) = room.memory {
         options.execution.sort_spill_reservation_bytes = memory / MERGING;
-        options.execution.sort_in_place_threshold_bytes =
-            options.execution.sort_in_place_threshold_bytes.min(memory / MERGING);
+        // Merging sorted batches takes as much again as they do, since rows are compared by all columns. Sorting them as one takes what was
+        // reserved with them, so rows that do not fit can always be written out.
+        options.execution.sort_in_place_threshold_bytes = usize::MAX;
     }
     let optimizer = &mut options.optimizer;
     optimizer.enable_round_robin_repartition = false;
