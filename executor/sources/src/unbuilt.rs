@@ -24,7 +24,8 @@ pub(crate) fn is_pinned_for(_spec: &SourceSpec, _pinned: &SchemaRef) -> bool {
     true
 }
 
-fn refusal() -> SourceError {
+/// Why it can't be read.
+pub(crate) fn refusal() -> SourceError {
     SourceError::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }
 }
 
