@@ -73,7 +73,7 @@ fn container_files_of_avro_are_read_as_they_say() {
     project.write("flow.kdl", "source \"t\" { files \"other.avro\" }\nsink \"o\" { in \"t\"; file \"o.csv\" }\n");
     assert!(refusal(&project).contains("its blocks are compressed with bzip2, which is not read"));
     project.write("flow.kdl", "source \"t\" { files \"data/*.avro\" }\nsink \"o\" { in \"t\"; file \"o.avro\" }\n");
-    assert!(refusal(&project).contains("cannot infer the format of sink `o`"), "{}", refusal(&project));
+    assert!(refusal(&project).contains("cannot infer the format of the sink `o`"), "{}", refusal(&project));
 }
 
 #[test]
