@@ -331,7 +331,7 @@ impl Content {
             #[cfg(feature = "avro")]
             Format::Avro(_) => Content::Avro(AvroFile::open(view.clone(), schema.clone())?),
             #[cfg(not(feature = "avro"))]
-            Format::Avro(_) => return Err(crate::unbuilt::refusal()),
+            Format::Avro(_) => return Err(SourceError::unbuilt()),
             records @ (Format::Protobuf(_) | Format::Debezium(_)) => {
                 return Err(SourceError::of_records(records));
             }

@@ -78,7 +78,7 @@ fn infer_own<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, 
         #[cfg(feature = "avro")]
         Format::Avro(_) => own_columns(first, avro::Index::load(&seekable(first, spec)?)?.schema()),
         #[cfg(not(feature = "avro"))]
-        Format::Avro(_) => Err(crate::unbuilt::refusal()),
+        Format::Avro(_) => Err(SourceError::unbuilt()),
         Format::Protobuf(_) | Format::Debezium(_) => Err(SourceError::of_records(&spec.format)),
     }
 }
