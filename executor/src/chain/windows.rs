@@ -180,6 +180,8 @@ impl Outlet for Partials {
 pub(crate) struct LateRows {
     window: Window,
     partition: Arc<str>,
+    /// The latest time before the segment.
+    before: Option<i64>,
     /// The latest time so far.
     latest: Option<i64>,
     /// The number of the next row in the file.
@@ -194,7 +196,7 @@ impl LateRows {
         let Beginning { latest, partition, first_row } = beginning.clone();
         let end = schema.fields().iter().rev().find(|field| field.name() == WINDOW_COLUMNS[1]);
         let data_type = end.map_or(DataType::Null, |field| field.data_type().clone());
-        Self { window, partition, latest, next_row: first_row, data_type }
+        Self { window, partition, before: latest, latest, next_row: first_row, data_type }
     }
 
     /// Those of rows with these times. `before` has the latest times before them, where stages above left out rows.
@@ -203,15 +205,15 @@ impl LateRows {
         let delay_ms = self.window.time.map_or(0, |time| time.delay_ms) as i64;
         let mut late = Vec::new();
         for (row, time) in (0..).zip(times(column)) {
-            let then = before.as_ref().map(|before| before[row as usize]).filter(|then| *then > i64::MIN);
-            self.latest = self.latest.max(then);
+            let marked = before.as_ref().map(|before| Some(before[row as usize]).filter(|then| *then > i64::MIN));
+            let latest = marked.map_or(self.latest, |then| self.before.max(then));
             let Some(time) = time else {
                 late.push(LateRow { row, end: None, by: None });
                 continue;
             };
             for (_, end) in grid.of_row(time) {
-                if is_late(&self.window, self.latest, || end) {
-                    let by = self.latest.map(|latest| latest - delay_ms - end);
+                if is_late(&self.window, latest, || end) {
+                    let by = latest.map(|latest| latest - delay_ms - end);
                     late.push(LateRow { row, end: Some(end), by });
                 }
             }

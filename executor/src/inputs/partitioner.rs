@@ -225,8 +225,9 @@ fn rows_of_sessions(
         groups_of_rows.extend(groups(batch, &key)?);
     }
     for ((row, time), group) in rows.times(window).into_iter().enumerate().zip(groups_of_rows) {
-        latest = latest.max(before.as_ref().map(|before| before[row]).filter(|before| *before > i64::MIN));
-        let is_in_time = |time| grid.of_row(time).all(|(_, end)| !is_late(window, latest, || end));
+        let then =
+            before.as_ref().map(|before| beginning.latest.max(Some(before[row]).filter(|time| *time > i64::MIN)));
+        let is_in_time = |time| grid.of_row(time).all(|(_, end)| !is_late(window, then.unwrap_or(latest), || end));
         if window.time.is_none() || time.is_some_and(is_in_time) {
             let picked = of_groups.entry(group as i64).or_default();
             match picked.last_mut() {

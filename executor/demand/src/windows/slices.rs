@@ -153,15 +153,16 @@ struct Run {
 impl Layout {
     /// Of rows with these times.
     pub fn of(grid: Grid<'_>, times: impl Iterator<Item = Option<i64>>) -> Self {
-        Self::of_rows(grid, times.map(|time| (time, i64::MIN)), grid.shares_panes())
+        Self::of_rows(grid, times.map(|time| (time, None)), grid.shares_panes())
     }
 
     /// Of the rows of a segment that are left: each has its time, and the latest time before it in the segment when all rows were there.
     pub fn of_marked(grid: Grid<'_>, rows: impl Iterator<Item = (Option<i64>, i64)>) -> Self {
-        Self::of_rows(grid, rows, false)
+        Self::of_rows(grid, rows.map(|(time, before)| (time, Some(before))), false)
     }
 
-    fn of_rows(grid: Grid<'_>, rows: impl Iterator<Item = (Option<i64>, i64)>, is_cut: bool) -> Self {
+    /// Where the latest time before a row is not given, it is that of the rows before it here.
+    fn of_rows(grid: Grid<'_>, rows: impl Iterator<Item = (Option<i64>, Option<i64>)>, is_cut: bool) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         let mut before = Vec::new();
         let mut latest = i64::MIN;
@@ -169,8 +170,7 @@ impl Layout {
         // The pane of the row before, and its times.
         let mut here: Option<(i64, Range<i64>)> = None;
         for (row, (time, latest_then)) in rows.enumerate() {
-            latest = latest.max(latest_then);
-            before.push(latest);
+            before.push(latest_then.unwrap_or(latest));
             let Some(time) = time else {
                 timeless += 1;
                 continue;
