@@ -25,11 +25,11 @@ pub trait Catalogue {
         Ok(())
     }
 
-    /// Whether sources can be read from such a place.
+    /// Whether a source of such a place and format can be read.
     ///
     /// # Errors
     /// What is missing.
-    fn location(&mut self, _location: &Location) -> Result<(), Problem> {
+    fn source(&mut self, _spec: &SourceSpec) -> Result<(), Problem> {
         Ok(())
     }
 

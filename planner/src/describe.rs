@@ -63,7 +63,7 @@ impl Descriptions {
                 self.schemas.insert(Origin::Rejects(i), columns);
             }
             let Some(spec) = &source.spec else { continue };
-            if let Err(Problem { message, help, .. }) = catalogue.location(&spec.location) {
+            if let Err(Problem { message, help, .. }) = catalogue.source(spec) {
                 let name = source.name.text.clone();
                 problems.at(source.name.place, PlaceProblem::SourcePlace { name, message, help });
                 continue;
@@ -173,12 +173,17 @@ impl Descriptions {
         }
     }
 
-    /// The event time of a source's rows.
-    pub(crate) fn event_time(&self, source: usize) -> Option<EventTime> {
-        match self.times.get(&Origin::Source(source)) {
+    /// The event time of rows; none where it is not a column of theirs.
+    pub(crate) fn time(&self, origin: Origin) -> Option<EventTime> {
+        match self.times.get(&origin) {
             Some(Time::Kept(time)) => Some(*time),
             _ => None,
         }
+    }
+
+    /// The event time of a source's rows.
+    pub(crate) fn event_time(&self, source: usize) -> Option<EventTime> {
+        self.time(Origin::Source(source))
     }
 
     fn add(
@@ -240,7 +245,7 @@ fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
     for &stage in &resolved.order {
         let above = resolved.inputs[stage].iter().flatten().filter_map(|origin| match origin {
             Origin::Stage { stage, .. } | Origin::Late { stage, .. } => Some(level_of[*stage] + 1),
-            Origin::Source(_) | Origin::Rejects(_) => None,
+            Origin::Source(_) | Origin::Rejects(_) | Origin::MarkedSource(_) | Origin::MarkedStage { .. } => None,
         });
         let level = above.max().unwrap_or(0);
         level_of[stage] = level;

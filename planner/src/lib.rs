@@ -20,6 +20,7 @@ mod instant;
 pub mod key;
 pub mod lock;
 mod lock_changes;
+mod marks;
 pub mod pattern;
 mod place;
 pub mod plan;

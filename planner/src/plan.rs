@@ -34,7 +34,9 @@ pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
 pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
 pub use sink::{MANIFEST, Sink, SinkSpec, Target};
 pub(crate) use window::bound_type;
-pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};
+pub use window::{
+    CalendarUnit, EventTime, Marks, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time, shown_columns,
+};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};

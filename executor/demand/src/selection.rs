@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowc_planner::plan::{OnFailure, OutputColumn, Plan, Producer, Rows, Stage, StreamId};
+use flowc_planner::plan::{OnFailure, OutputColumn, Plan, Producer, Rows, Stage, StreamId, shown_columns};
 use flowc_planner::suggest;
 use thiserror::Error;
 
@@ -214,7 +214,7 @@ pub(crate) fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<u
     let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
     let mut read = vec![BTreeSet::new(); plan.streams.len()];
     for stream in selection.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(selection.streams.iter().copied()) {
-        read[stream.0].extend(0..width(stream));
+        read[stream.0].extend(0..shown_columns(&plan.stream(stream).schema).fields().len());
     }
     for stage in (0..plan.stages.len()).rev().filter(|stage| selection.stages.contains(stage)) {
         let needed: Vec<Vec<bool>> = plan.stages[stage]

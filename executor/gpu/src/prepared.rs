@@ -1,10 +1,10 @@
 //! A kernel that is ready for an adapter: bound to its columns, built, and with its config.
 
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use flowc_kernel::{BinsOf, Bound, Build, Kernel, Needs};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::Class;
+use flowc_planner::plan::{Class, shown_columns};
 use flowc_planner::quantity::size;
 use flowc_runner::Invocation;
 
@@ -39,7 +39,8 @@ impl Prepared {
     /// # Errors
     /// In words, if the adapter lacks what it needs.
     pub(crate) fn new(known: &Known, adapter: &Adapter, invocation: &Invocation) -> Result<Self, String> {
-        let inputs: Vec<&Schema> = invocation.inputs.iter().map(|input| &*input.schema).collect();
+        let inputs: Vec<SchemaRef> = invocation.inputs.iter().map(|input| shown_columns(&input.schema)).collect();
+        let inputs: Vec<&Schema> = inputs.iter().map(|schema| &**schema).collect();
         let config: serde_json::Value = serde_json::from_str(&invocation.config).map_err(|error| error.to_string())?;
         let told = |problem: Problem| {
             std::iter::once(&problem).chain(&problem.also).map(|one| one.message.clone()).collect::<Vec<_>>().join("\n")

@@ -361,6 +361,12 @@ impl SourceError {
         Self::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
     }
 
+    /// What reads it was left out of this build. Plans are refused that have one, so this is told where old plans are looked at.
+    #[cfg(not(all(feature = "avro", feature = "flights", feature = "kafka", feature = "objects")))]
+    pub(crate) fn unbuilt() -> Self {
+        Self::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }
+    }
+
     /// Whether the pipeline may be right: the network, the service or the credentials fail, and may not fail later.
     pub fn is_of_machine(&self) -> bool {
         match self {

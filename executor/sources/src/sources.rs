@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow_schema::SchemaRef;
-use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
+use flowc_planner::plan::{Format, Location, SaslMechanism, SourceSpec};
 
 use crate::error::SourceError;
 use crate::files::source::FileSource;
@@ -50,6 +50,11 @@ pub fn stated_columns(spec: &SourceSpec) -> Option<Result<SchemaRef, SourceError
 /// Whether the columns that the lock has of a source were pinned for what its text says now.
 pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
     records::is_pinned_for(spec, pinned)
+}
+
+/// The name of the Cargo feature that this build lacks to read such files; none if it can.
+pub fn missing_for_format(format: &Format) -> Option<&'static str> {
+    (matches!(format, Format::Avro(_)) && !cfg!(feature = "avro")).then_some("avro")
 }
 
 /// The name of the Cargo feature that this build lacks to read from such a place; none if it can.

@@ -17,7 +17,7 @@ use flowc_code::Evidence;
 use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
-use flowc_planner::plan::{Code, DEVICE, Plan, Sink, Stage};
+use flowc_planner::plan::{Code, DEVICE, Plan, Sink, Stage, shown_columns};
 use flowc_planner::{Diagnostic, Lock, LockChange, Settings, Texts, Unit, units};
 use flowc_sources::Source;
 use flowc_store::{Need, Store};
@@ -288,7 +288,7 @@ fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
 /// What formats can't hold is known before anything runs, and told of all sinks at once.
 fn check_sinks(plan: &Plan) -> Result<(), Error> {
     let check = |sink: &Sink| {
-        let fits = flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema);
+        let fits = flowc_sinks::check(&sink.spec, &shown_columns(&plan.stream(sink.stream).schema));
         fits.err().map(|error| Error::sink(&sink.name, error))
     };
     let mut errors = plan.sinks.iter().filter_map(check);

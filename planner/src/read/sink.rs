@@ -143,7 +143,7 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
         return stated;
     }
     let mut of_file = |path: &str, place: Place| {
-        let told = format::by_ending(path);
+        let told = format::by_ending(path).filter(|format| holder.formats.contains(&format.name()));
         if told.is_none() {
             format::untold(what.clone(), path, place, holder, problems);
         }

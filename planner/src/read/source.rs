@@ -37,7 +37,7 @@ const OBJECT_PROPS: [&str; 4] = form::joined(&[PARTITIONS], &objects::REACH);
 const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
     what: "a source",
-    formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
+    formats: &["csv", "jsonl", "parquet", "arrow", "avro", "lines", "bytes"],
     dialect: format::DIALECT,
     is_topic: false,
 };
