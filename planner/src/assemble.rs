@@ -6,8 +6,8 @@ use crate::describe::{Described, Descriptions};
 use crate::grade::graded;
 use crate::key::{KeyHasher, StageDigest};
 use crate::plan::{
-    Class, Code, Input, KeyGroups, Limits, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity, RowPosition,
-    Rows, Sink, Source, Stage, Stream, StreamId,
+    Class, Code, Input, KeyGroups, Limits, NUMBERS, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity,
+    RowPosition, Rows, Sink, Source, Stage, Stream, StreamId, is_of_device,
 };
 use crate::wiring::{Origin, Resolved};
 
@@ -137,6 +137,9 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
     let code = declared.code.as_ref()?.0.clone();
     let (purity, mut runner) = graded(signature, &code, &declared.limits);
     runner.extend(described.description.runner.clone());
+    // What is proven needs no claim.
+    let claim = declared.numbers.claim.filter(|_| runner.get(NUMBERS).is_some_and(|numbers| is_of_device(numbers)));
+    runner.extend(claim.map(|claim| (NUMBERS.to_owned(), claim.to_string())));
     Some(Stage {
         name: declared.name.text.clone(),
         code,
@@ -152,6 +155,8 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
         limits: declared.limits.clone(),
         secrets: declared.secrets.clone(),
         asserts: declared.asserts,
+        claim,
+        reference: declared.numbers.reference.as_ref().map(|(name, _)| name.clone()),
     })
 }
 
@@ -212,6 +217,8 @@ fn late_stage(
         limits: Limits::default(),
         secrets: BTreeMap::new(),
         asserts: None,
+        claim: None,
+        reference: None,
     })
 }
 

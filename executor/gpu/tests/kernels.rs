@@ -80,6 +80,56 @@ fn loops_are_right_or_told_not_to_end() {
     });
 }
 
+/// Loops whose rounds a driver might count ahead, and count wrongly: where numbers wrap, or floats stop growing. What `y` is, or None where
+/// a loop has more rounds than it may.
+const LOOPS: [(&str, Option<u32>); 22] = [
+    ("var i = 0u; loop { i++; if i == 0u { break; } } y = i;", None),
+    ("var i = 10u; loop { i++; if i == 10u { break; } } y = i;", None),
+    ("var i = 10u; loop { i++; if i == 5u { break; } } y = i;", None),
+    ("var i = 0u; loop { i--; if i == 0u { break; } } y = i;", None),
+    ("var i = 1u; loop { i += 2u; if i == 0u { break; } } y = i;", None),
+    ("var i = 0i; loop { i++; if i == 0i { break; } y++; }", None),
+    ("var i = 0u; loop { i++; if i == 0u { break; } y++; if y == 9u { break; } }", Some(9)),
+    ("var i = 16777216.0f; loop { if i >= 16777220.0f { break; } i += 1.0f; y++; }", None),
+    ("var i = vec2<u32>(3u, 0u); loop { i.y++; if i.y == 0u { break; } y++; }", None),
+    ("var i = array<u32, 2>(3u, 0u); loop { i[1]++; if i[1] == 0u { break; } y++; }", None),
+    ("var i = 0u; loop { next(&i); if i == 0u { break; } y++; }", None),
+    ("p = 0u; loop { p++; if p == 0u { break; } y++; }", None),
+    ("p = 0u; loop { more(); if p == 0u { break; } y++; }", None),
+    ("var i = 0u; to_zero(&i); y = i;", None),
+    ("for (var i = 3u; i >= 0u; i--) { y++; }", None),
+    ("for (var i = 0u; i <= 4294967295u; i++) { y++; }", None),
+    ("for (var i = 2147483647i; i > 0i; i += 2i) { y++; }", Some(1)),
+    ("for (var i = 0xfffffff0u; i >= 16u; i += 4u) { y++; }", Some(4)),
+    ("for (var i = 1u; i != 0u; i = i << 1u) { y++; }", Some(32)),
+    ("for (var i = 255u; i > 0u; i = i >> 1u) { y++; }", Some(8)),
+    ("for (var i = 0i; i < 70i; i += 7i) { if i == 35i { continue; } y += u32(i); }", Some(280)),
+    ("var i = 0u; loop { if y > 100u { break; } y += 3u; continuing { i++; break if i == 0u; } }", Some(102)),
+];
+
+#[test]
+fn loops_that_drivers_may_count_ahead_are_right_or_told() {
+    with_driver("loops_that_drivers_may_count_ahead_are_right_or_told", || {
+        let runner = Runner::new();
+        for (body, expected) in LOOPS {
+            let text = format!(
+                "struct Out {{ y: u32 }}\nvar<private> p: u32;\nfn next(i: ptr<function, u32>) {{ *i += 1u; }}\n\
+                 fn more() {{ p++; }}\nfn to_zero(i: ptr<function, u32>) {{ loop {{ *i += 1u; if *i == 0u {{ break; }} }} }}\n\
+                 fn row(x: u32) -> Out {{\n    var y = 0u;\n    {body}\n    return Out(y);\n}}\n"
+            );
+            let x = numbers(1);
+            let stage = runner.stage(&text, &schema(&[("x", &x)]));
+            match expected {
+                Some(expected) => assert_eq!(values::<UInt32Type>(&stage.rows(&[x], 1), "y"), [expected], "{body}"),
+                None => {
+                    let error = stage.error(&[x]).to_string();
+                    assert!(error.contains("in row 1 a loop does not end in line "), "{body}: {error}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn an_index_past_the_last_row_is_told_with_row_and_line() {
     with_driver("an_index_past_the_last_row_is_told_with_row_and_line", || {

@@ -72,7 +72,7 @@ impl Kernel {
             outputs: vec![rows],
             config_schema: self.config.as_ref().map_or_else(config::none, Config::schema),
             purity: Purity::Proven,
-            runner: BTreeMap::from([("kernel".to_owned(), build::BUILD.to_owned())]),
+            runner: BTreeMap::new(),
             unenforced: None,
             chains: false,
             serializations: Vec::new(),

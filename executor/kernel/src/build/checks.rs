@@ -17,6 +17,8 @@ pub(super) struct Checks {
     joint_step: Handle<Function>,
     /// The number of the row that the invocation is for.
     row: Handle<GlobalVariable>,
+    /// A zero that no driver knows to be one.
+    zero: Handle<GlobalVariable>,
 }
 
 impl Checks {
@@ -34,13 +36,22 @@ impl Checks {
             step: step(module, "flowc_step", "flowc_steps"),
             joint_step: step(module, "flowc_joint_step", "flowc_joint_steps"),
             row,
+            zero: private(module, "flowc_zero", types.word),
         }
     }
 
-    /// Notes the row.
-    pub(super) fn begin(&self, code: &mut Code, row: Value) {
-        let variable = code.global(self.row);
-        code.store(variable, row);
+    /// Notes the row of an invocation, by its number.
+    pub(super) fn begin(&self, code: &mut Code, at: Value) {
+        for (variable, index) in [(self.row, 0), (self.zero, 1)] {
+            let (variable, value) = (code.global(variable), code.member(at, index));
+            code.store(variable, value);
+        }
+    }
+
+    /// The zero.
+    pub(super) fn zero(&self, code: &mut Code) -> Value {
+        let variable = code.global(self.zero);
+        code.load(variable)
     }
 
     /// An index that is in range in any case.

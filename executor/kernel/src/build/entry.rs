@@ -23,15 +23,14 @@ pub(super) struct RowArgument {
 }
 
 impl RowArgument {
-    /// The number of the row.
+    /// The number of the invocation: that of the row, and two zeros, since workgroups lie along x.
     pub(super) fn write(&self, code: &mut Code) -> Value {
         let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let argument = code.leaf(Expression::FunctionArgument(index(self.argument)));
-        let invocation = match self.member {
+        match self.member {
             Some(member) => code.member(argument, index(member)),
             None => argument,
-        };
-        code.member(invocation, 0)
+        }
     }
 }
 
@@ -81,7 +80,7 @@ pub(super) fn of_row(
     let row = code.member(at, 0);
     let mut entry = Entry { code, row, buffers };
     entry.end_past_the_last_row();
-    checks.begin(&mut entry.code, row);
+    checks.begin(&mut entry.code, at);
     let out = entry.code.local("out", result);
     let seen = entry.all_valid(&call.unseen);
     let write = |entry: &mut Entry| {

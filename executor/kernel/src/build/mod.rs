@@ -2,11 +2,13 @@
 //!
 //! Drivers differ where WGSL leaves them room, and some give up without a word. So the build leaves no room. Each index that
 //! is not known to be in range is checked, and each iteration of a loop is counted; what fails there is a fault with its
-//! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it.
+//! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it. What loops begin with is hidden from drivers,
+//! as some count the rounds of loops wrongly.
 
 mod checks;
 mod code;
 mod entry;
+mod opaque;
 mod rewrite;
 
 use std::sync::Arc;
@@ -20,9 +22,6 @@ use crate::parsed::{Parsed, Place, validated};
 use crate::row::RowForm;
 use checks::Checks;
 use rewrite::Rewriter;
-
-/// Names this form of checked builds: it may decide the last bits of floats, so it is part of what identifies a stage.
-pub const BUILD: &str = "checked 1";
 
 /// Invocations of a workgroup of a function over rows.
 const WORKGROUP: u32 = 256;
@@ -159,8 +158,8 @@ pub(crate) fn build(parts: &Parts<'_>, budget: u32) -> Build {
                 let mut old = parsed.module.entry_points[*index].clone();
                 let row = entry::row_argument(parsed, &mut old.function, &mut module);
                 let function = rewriter.function(&old.function, info, |code, checks| {
-                    let row = row.write(code);
-                    checks.begin(code, row);
+                    let at = row.write(code);
+                    checks.begin(code, at);
                 });
                 entry = Some(EntryPoint { function, ..old });
             }
