@@ -140,7 +140,7 @@ fn nearest(table: u64) -> String {
     };
     format!(
         "{}{}stage \"t2\" {{ in rows=\"questions\" table=\"library\"; std \"top-k@1\"; config {{ k 10; by \"dot\" }} }}\n\
-         stage \"end\" {{ in \"t2\"; std \"count@1\" }}\nsink \"out\" {{ in \"end\"; file \"out/end.csv\" }}\n",
+         sink \"out\" {{ in \"t2\"; file \"out/end.parquet\" }}\n",
         vectors("library", table),
         vectors("questions", QUESTIONS)
     )

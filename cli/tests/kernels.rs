@@ -250,7 +250,7 @@ fn what_is_portable_is_taken_from_any_device() {
     assert_eq!(ran(&run(&project, |_| {})), ["sum"], "a reference runs where it is asked for");
     assert_eq!(ran(&run(&project, other)), [""; 0], "no device is in its keys");
     let plan = String::from_utf8(project.flowc_with_vulkan(&["plan"]).output().unwrap().stdout).unwrap();
-    assert!(plan.contains("numbers portable abs=1e-6 rel=0.0"), "{plan}");
+    assert!(plan.contains("numbers portable abs=1e-6 rel=0.0") && plan.contains("verified against apart"), "{plan}");
     let mut command = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--verify", "sum"]);
     let output = command.env("LP_NATIVE_VECTOR_WIDTH", "128").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

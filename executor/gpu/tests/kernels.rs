@@ -82,7 +82,7 @@ fn loops_are_right_or_told_not_to_end() {
 
 /// Loops whose rounds a driver might count ahead, and count wrongly: where numbers wrap, or floats stop growing. What `y` is, or None where
 /// a loop has more rounds than it may.
-const LOOPS: [(&str, Option<u32>); 22] = [
+const LOOPS: [(&str, Option<u32>); 24] = [
     ("var i = 0u; loop { i++; if i == 0u { break; } } y = i;", None),
     ("var i = 10u; loop { i++; if i == 10u { break; } } y = i;", None),
     ("var i = 10u; loop { i++; if i == 5u { break; } } y = i;", None),
@@ -93,6 +93,8 @@ const LOOPS: [(&str, Option<u32>); 22] = [
     ("var i = 16777216.0f; loop { if i >= 16777220.0f { break; } i += 1.0f; y++; }", None),
     ("var i = vec2<u32>(3u, 0u); loop { i.y++; if i.y == 0u { break; } y++; }", None),
     ("var i = array<u32, 2>(3u, 0u); loop { i[1]++; if i[1] == 0u { break; } y++; }", None),
+    ("var i = Pair(3u, 0u); loop { i.b++; if i.b == 0u { break; } y++; }", None),
+    ("var i = 0li; loop { i += 0x4000000000000000li; if i == 0li { break; } y++; }", Some(3)),
     ("var i = 0u; loop { next(&i); if i == 0u { break; } y++; }", None),
     ("p = 0u; loop { p++; if p == 0u { break; } y++; }", None),
     ("p = 0u; loop { more(); if p == 0u { break; } y++; }", None),
@@ -113,7 +115,7 @@ fn loops_that_drivers_may_count_ahead_are_right_or_told() {
         let runner = Runner::new();
         for (body, expected) in LOOPS {
             let text = format!(
-                "struct Out {{ y: u32 }}\nvar<private> p: u32;\nfn next(i: ptr<function, u32>) {{ *i += 1u; }}\n\
+                "struct Out {{ y: u32 }}\nstruct Pair {{ a: u32, b: u32 }}\nvar<private> p: u32;\nfn next(i: ptr<function, u32>) {{ *i += 1u; }}\n\
                  fn more() {{ p++; }}\nfn to_zero(i: ptr<function, u32>) {{ loop {{ *i += 1u; if *i == 0u {{ break; }} }} }}\n\
                  fn row(x: u32) -> Out {{\n    var y = 0u;\n    {body}\n    return Out(y);\n}}\n"
             );
