@@ -48,7 +48,10 @@ impl Prepared {
         check_needs(kernel.needs(), adapter)?;
         config.resize(config.len().next_multiple_of(4).max(4), 0);
         let iterations = adapter.limits.iterations.unwrap_or(ITERATIONS);
-        let build = kernel.build(&bound, iterations);
+        let build = match adapter.limits.iterations {
+            Some(_) => kernel.build_for_ended_loops(&bound, iterations),
+            None => kernel.build(&bound, iterations),
+        };
         check_build(&build, adapter)?;
         let names = |input: usize, columns: &[usize]| -> Vec<String> {
             columns.iter().map(|column| inputs[input].field(*column).name().clone()).collect()

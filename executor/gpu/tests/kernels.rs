@@ -132,6 +132,44 @@ fn loops_that_drivers_may_count_ahead_are_right_or_told() {
     });
 }
 
+/// A driver for the CPU counts iterations for all rows that it computes together, and those of loops that none of them enters. Each of these
+/// kernels takes fewer than it may in each row, and more in all.
+#[test]
+fn loops_that_a_driver_ends_for_several_rows_together_are_told() {
+    with_driver("loops_that_a_driver_ends_for_several_rows_together_are_told", || {
+        let runner = Runner::new();
+        let never = "for (var j = 1u; j >= 20u; j += 2u) { for (var l = 10u; l < 10u; l += 2u) { y += 3u; } }";
+        let ended = [
+            format!("for (var i = 0u; i < 29000u; i++) {{ {never} y += i; }}"),
+            "for (var i = 0u; i < 8u; i++) { if i == n % 8u { for (var j = 0u; j < 20000u; j++) { y += j; } } }".to_owned(),
+            "if n % 2u == 0u { for (var i = 0u; i < 50000u; i++) { y += i; } } else { for (var j = 0u; j < 50000u; j++) { y ^= j; } }"
+                .to_owned(),
+        ];
+        let text = |body: &str| {
+            format!(
+                "struct Out {{ y: u32 }}\nfn row(n: u32) -> Out {{\n    var y = 0u;\n    {body}\n    return Out(y);\n}}\n"
+            )
+        };
+        let n: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..16));
+        let of = schema(&[("n", &n)]);
+        for body in &ended {
+            let error = runner.stage(&text(body), &of).error(std::slice::from_ref(&n)).to_string();
+            assert!(error.contains("loops of rows that are computed together take more iterations"), "{body}: {error}");
+        }
+        let right =
+            text("for (var i = 0u; i < 8u; i++) { if i == n % 8u { for (var j = 0u; j < 2000u; j++) { y += j; } } }");
+        let out = runner.stage(&right, &of).rows(std::slice::from_ref(&n), 16);
+        assert_eq!(values::<UInt32Type>(&out, "y"), [1999 * 1000; 16]);
+        // A module that returns early in some rows is asked all the same.
+        let early = module(&format!(
+            "var y0 = 0u;\nfor (var i = 0u; i < 29000u; i++) {{ {} y0 += i; }}\ny[at.x] = y0;\nif x[at.x] > 0u {{ return; }}\ny[at.x] = 1u;",
+            never.replace("y += 3u", "y0 += 3u")
+        ));
+        let error = over_numbers(&runner, &early).error(&[numbers(16)]).to_string();
+        assert!(error.contains("loops of rows that are computed together"), "{error}");
+    });
+}
+
 #[test]
 fn an_index_past_the_last_row_is_told_with_row_and_line() {
     with_driver("an_index_past_the_last_row_is_told_with_row_and_line", || {

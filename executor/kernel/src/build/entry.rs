@@ -53,6 +53,23 @@ pub(super) fn row_argument(parsed: &Parsed, function: &mut Function, module: &mu
     RowArgument { argument: function.arguments.len() - 1, member: None }
 }
 
+/// An entry point that does what another one does, and then calls a function, wherever that returned.
+pub(super) fn followed_by(module: &mut Module, mut entry: Function, then: Handle<Function>) -> Function {
+    let arguments = entry.arguments.clone();
+    entry.name = Some("flowc_main".to_owned());
+    entry.arguments.iter_mut().for_each(|argument| argument.binding = None);
+    let entry = module.functions.append(entry, NOWHERE);
+    let mut code = Code::new("main", None);
+    let values = arguments.into_iter().map(|argument| {
+        let name = argument.name.unwrap_or_default();
+        code.argument(&name, argument.ty, argument.binding)
+    });
+    let values = values.collect();
+    code.run(entry, values);
+    code.run(then, Vec::new());
+    code.finish()
+}
+
 fn invocation_type() -> TypeInner {
     TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 }
 }
