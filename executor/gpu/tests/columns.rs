@@ -137,7 +137,7 @@ fn a_row_gives_the_same_in_any_company() {
             let out = runner.stage(text, &of).rows(columns, at_once);
             values::<Float32Type>(&out, "y").iter().map(|y| y.to_bits()).collect()
         };
-        let all = bits(&[x.clone()], rows);
+        let all = bits(std::slice::from_ref(&x), rows);
         for at_once in [1, 7, 64, 4096] {
             let some = 300;
             assert_eq!(bits(&[x.slice(0, some)], at_once), all[..some], "{at_once} at once");

@@ -55,7 +55,7 @@ impl Checks {
         let (faults, zero) = (code.global(self.faults), code.global(self.zero));
         let (site, one, two) = (code.literal(site), code.literal(1), code.literal(2));
         let mark = code.access(faults, site);
-        let mut change = |code: &mut Code, fun: AtomicFunction, value: Value| {
+        let change = |code: &mut Code, fun: AtomicFunction, value: Value| {
             let result = code.leaf(Expression::AtomicResult { ty: word, comparison: false });
             code.push(Statement::Atomic { pointer: mark, fun, value, result: Some(result) });
         };
