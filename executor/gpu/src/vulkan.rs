@@ -340,7 +340,7 @@ mod tests {
         .map(|filling| device.fill(&filling).unwrap());
         let run =
             || program.queue(&[all.clone(), to.clone(), count.clone()], Pass::groups(words.div_ceil(32))).unwrap();
-        let done = device.run((0..times).map(|_| run()).collect(), &[to.clone()], None).unwrap();
+        let done = device.run((0..times).map(|_| run()).collect(), std::slice::from_ref(&to), None).unwrap();
         (done.nanoseconds, done.read.into_iter().next().unwrap())
     }
 
