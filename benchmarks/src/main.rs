@@ -10,6 +10,7 @@ mod containers;
 mod edges;
 mod first_minute;
 mod first_run;
+mod gpu;
 mod interconnect;
 mod isolated;
 mod measure;
@@ -43,7 +44,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `windows`, `objects` and `serve` take, if the command says.
+    /// How many rows `windows`, `objects`, `serve` and `gpu` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -76,6 +77,7 @@ const ALL: [(&str, &str, Run); 15] = [
         interconnect::run,
     ),
     ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
+    ("gpu", "kernels on the best adapter: one, a chain, counting, top-k", gpu::run),
 ];
 
 fn main() -> ExitCode {
@@ -112,7 +114,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `windows`, `objects` or `serve` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `windows`, `objects`, `serve` or `gpu` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

@@ -7,8 +7,8 @@ use crate::grade::graded;
 use crate::key::{KeyHasher, StageDigest};
 use crate::marks::{Marked, with_marks};
 use crate::plan::{
-    Class, Code, Input, KeyGroups, Limits, Marks, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity,
-    RowPosition, Rows, Sink, Source, Stage, Stream, StreamId,
+    Class, Code, Input, KeyGroups, Limits, Marks, NUMBERS, Output, OutputColumn, PLAN_VERSION, Plan, Producer, Purity,
+    RowPosition, Rows, Sink, Source, Stage, Stream, StreamId, is_of_device,
 };
 use crate::wiring::{Origin, Resolved};
 
@@ -184,6 +184,9 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
     let code = declared.code.as_ref()?.0.clone();
     let (purity, mut runner) = graded(signature, &code, &declared.limits);
     runner.extend(described.description.runner.clone());
+    // What is proven needs no claim.
+    let claim = declared.numbers.claim.filter(|_| runner.get(NUMBERS).is_some_and(|numbers| is_of_device(numbers)));
+    runner.extend(claim.map(|claim| (NUMBERS.to_owned(), claim.to_string())));
     Some(Stage {
         name: declared.name.text.clone(),
         code,
@@ -199,6 +202,8 @@ fn stage(i: usize, described: &Described, resolved: &Resolved, streams: &Streams
         limits: declared.limits.clone(),
         secrets: declared.secrets.clone(),
         asserts: declared.asserts,
+        claim,
+        reference: declared.numbers.reference.as_ref().map(|(name, _)| name.clone()),
     })
 }
 
@@ -293,6 +298,8 @@ fn own_stage(
         limits: Limits::default(),
         secrets: BTreeMap::new(),
         asserts: None,
+        claim: None,
+        reference: None,
     }
 }
 

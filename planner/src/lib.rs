@@ -26,6 +26,7 @@ mod place;
 pub mod plan;
 pub mod quantity;
 mod read;
+mod reference;
 mod rejects;
 pub mod render;
 mod schema_file;
@@ -92,6 +93,7 @@ fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, pr
     let resolved = Resolved::new(pipeline, texts, catalogue, problems);
     let descriptions = Descriptions::new(&resolved, texts, catalogue, problems);
     serialization::check(&resolved, &descriptions, settings, problems);
+    reference::check(&resolved, &descriptions, problems);
     targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {
         return None;

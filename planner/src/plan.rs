@@ -11,6 +11,7 @@ mod format;
 mod kafka;
 mod kafka_sink;
 mod limits;
+mod numbers;
 mod objects;
 mod records;
 mod sink;
@@ -30,6 +31,8 @@ pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
+pub(crate) use numbers::is_of_device;
+pub use numbers::{Claim, DEVICE, NUMBERS, Tolerance};
 pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
 pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
 pub use sink::{MANIFEST, Sink, SinkSpec, Target};
@@ -100,6 +103,9 @@ impl Plan {
             parts: _,
             limits: _,
             asserts: _,
+            // It is in the runner.
+            claim: _,
+            reference: _,
         } = &self.stages[stage];
         let fields = |Input { stream, reads, port: _, class: _, key: _, window: _, because: _ }: &Input| {
             let schema = &self.stream(*stream).schema;
@@ -275,11 +281,6 @@ pub enum BadRows {
     Stream,
 }
 
-/// In [`Stage::runner`]: whether all devices give the same numbers, where a stage runs on one. Else it begins with `device`, and says why.
-pub const NUMBERS: &str = "numbers";
-/// In [`Stage::runner`]: the device that a stage whose numbers depend on it runs on. It is added on the machine that runs the plan.
-pub const DEVICE: &str = "device";
-
 /// Code and config that map input streams to output streams.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
@@ -313,6 +314,12 @@ pub struct Stage {
     /// Of an assert, each of whose rows breaks a rule: what follows if there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asserts: Option<OnFailure>,
+    /// What the text claims of its numbers, which may differ between devices as far as is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// The stage whose results its own are compared with, where it is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 impl Stage {
@@ -328,7 +335,7 @@ impl Stage {
 
     /// Whether the device that it runs on may decide the last bits of its results.
     pub fn is_of_device(&self) -> bool {
-        self.runner.get(NUMBERS).is_some_and(|numbers| numbers.starts_with("device"))
+        self.runner.get(NUMBERS).is_some_and(|numbers| is_of_device(numbers))
     }
 
     /// Whether its partials are merged over segments. Those of a window are not kept: a window is one invocation.

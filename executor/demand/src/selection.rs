@@ -85,6 +85,7 @@ impl Selection {
             selection.streams = outputs(plan, &chosen | &asserts).collect();
             selection.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
         }
+        selection.streams.extend(compared(plan, &selection.verified));
         selection.reach(plan);
         Ok(selection)
     }
@@ -95,7 +96,10 @@ impl Selection {
         let of_stages = plan.stages.iter().flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
         let read: BTreeSet<usize> =
             of_stages.filter_map(|stream| plan.producing_stage(stream)).map(|(stage, _)| stage).collect();
-        let unread = (0..plan.stages.len()).filter(|stage| !self.stages.contains(stage) && !read.contains(stage));
+        let is_reference =
+            |stage: usize| plan.stages.iter().any(|of| of.reference.as_ref() == Some(&plan.stages[stage].name));
+        let is_unread = |stage: &usize| !self.stages.contains(stage) && !read.contains(stage) && !is_reference(*stage);
+        let unread = (0..plan.stages.len()).filter(is_unread);
         let unread: Vec<usize> = unread.filter(|_| is_whole).collect();
         unread.into_iter().map(|stage| plan.stages[stage].name.as_str())
     }
@@ -202,6 +206,16 @@ pub fn stage_named(plan: &Plan, name: &str) -> Result<usize, UnknownStage> {
         let help = help.map_or_else(String::new, |help| format!("; {help}"));
         UnknownStage(format!("there is no stage `{name}`{help}"))
     })
+}
+
+/// What is compared where kernels are verified: what they give, and what the stages give that are their references.
+fn compared(plan: &Plan, verified: &BTreeSet<usize>) -> Vec<StreamId> {
+    let kernels = verified.iter().copied().filter(|stage| plan.stages[*stage].code.is_kernel());
+    let references = plan.stages.iter().enumerate().filter(|(_, stage)| {
+        let is_its = |kernel: &usize| plan.stages[*kernel].reference.as_ref() == Some(&stage.name);
+        verified.iter().any(is_its)
+    });
+    outputs(plan, kernels.chain(references.map(|(stage, _)| stage))).collect()
 }
 
 /// Whether a stream is an output of one of the stages: a sink on it belongs to a run `--until` them.

@@ -86,6 +86,11 @@ impl Planned {
         KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))
     }
 
+    /// The formulas of the keys of a plan that differs from it in devices alone.
+    pub(crate) fn deriver_of<'p>(&'p self, plan: &'p Plan) -> KeyDeriver<'p> {
+        KeyDeriver::new(plan, |stage| Some(self.marks.get(&stage)?.value))
+    }
+
     /// The code that it runs, as it lies in the store.
     pub(crate) fn needs(&self) -> impl Iterator<Item = Need> {
         let builds = self.builds.iter().map(|name| Need::Build(name.clone()));

@@ -8,6 +8,7 @@ mod kafka;
 mod kafka_sink;
 mod kernel;
 mod measure;
+mod numbers;
 mod objects;
 mod records;
 mod schema;

@@ -80,6 +80,7 @@ fn numbers(stage: &Stage) -> Vec<String> {
     }
     let per_segment = Class::PerSegment.to_string();
     lines.extend(said(&per_segment).map(|because| format!("        {per_segment}: {because}")));
+    lines.extend(stage.reference.iter().map(|reference| format!("        verified against {reference}")));
     lines
 }
 
