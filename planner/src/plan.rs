@@ -6,6 +6,7 @@
 
 mod assertion;
 mod code;
+mod database;
 mod format;
 mod kafka;
 mod kafka_sink;
@@ -23,6 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
+pub use database::{
+    BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, TableName, WriteMode,
+};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
@@ -214,7 +218,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => rejects_schema(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Database(_) => rejects_schema(),
         }
     }
 
@@ -222,7 +226,7 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) => self.format.name(),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Database(_) => self.format.name(),
         }
     }
 
@@ -252,6 +256,8 @@ pub enum Location {
     Kafka(Box<KafkaTopic>),
     /// Objects of object stores.
     Objects(Box<Objects>),
+    /// Rows of a database.
+    Database(Box<DatabaseSource>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

@@ -1,23 +1,30 @@
 //! Sinks: datasets to places outside of flowc, whole or not at all.
 //!
 //! [`Sink`] and [`Transaction`] are what every sink does; [`Sinks`] makes the sink of a specification. Files and folders
-//! (`files/`) are written where nobody looks, and appear in one step; so do records of topics (`log/`); standard output
+//! (`files/`) are written where nobody looks, and appear in one step; so do records of topics (`log/`) and rows of
+//! tables (`database/`); standard output
 //! (`stdout.rs`) is seen at once.
 //! [`check`] says at plan time whether a format can hold the columns of a stream.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "databases")]
+mod database;
 mod error;
 mod files;
 mod formats;
 #[cfg(feature = "kafka")]
 mod log;
+#[cfg(any(feature = "databases", feature = "kafka"))]
+mod matching;
 mod sink;
 mod sinks;
+#[cfg(any(feature = "databases", feature = "kafka"))]
+mod spool;
 mod state;
 mod stdout;
 mod syncs;
-#[cfg(not(feature = "kafka"))]
+#[cfg(not(all(feature = "databases", feature = "kafka")))]
 mod unbuilt;
 
 pub use error::SinkError;

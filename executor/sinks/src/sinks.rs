@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use flowc_planner::plan::{SaslMechanism, SinkSpec, Target};
 
+#[cfg(feature = "databases")]
+use crate::database::TableSink;
 use crate::files::place::Place;
 use crate::files::sink::FileSink;
 use crate::files::staging::Stagings;
@@ -12,7 +14,7 @@ use crate::files::staging::Stagings;
 use crate::log::TopicSink;
 use crate::sink::Sink;
 use crate::stdout::StdoutSink;
-#[cfg(not(feature = "kafka"))]
+#[cfg(not(all(feature = "databases", feature = "kafka")))]
 use crate::unbuilt::UnbuiltSink;
 
 /// The sinks of one run of a pipeline.
@@ -38,6 +40,10 @@ impl Sinks {
             Target::Kafka(kafka) => Box::new(TopicSink::new(spec, kafka, &self.base)),
             #[cfg(not(feature = "kafka"))]
             Target::Kafka(_) => Box::new(UnbuiltSink),
+            #[cfg(feature = "databases")]
+            Target::Database(sink) => Box::new(TableSink::new(spec, sink, &self.base)),
+            #[cfg(not(feature = "databases"))]
+            Target::Database(_) => Box::new(UnbuiltSink),
         }
     }
 
@@ -49,7 +55,11 @@ impl Sinks {
 
 /// The name of the Cargo feature that this build lacks to write to such a place; none if it can.
 pub fn missing_for(target: &Target) -> Option<&'static str> {
-    let Target::Kafka(kafka) = target else { return None };
+    let kafka = match target {
+        Target::Kafka(kafka) => kafka,
+        Target::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
+        Target::File(_) | Target::Directory(_) | Target::Stdout => return None,
+    };
     let proves = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism != SaslMechanism::Plain);
     match kafka.tls.is_some() || proves {
         _ if !cfg!(feature = "kafka") => Some("kafka"),

@@ -1,4 +1,4 @@
-//! The place of topics in a flowc that was built without Kafka.
+//! The place of sinks that this flowc was built without.
 
 use std::path::PathBuf;
 
@@ -23,6 +23,6 @@ impl Sink for UnbuiltSink {
     }
 
     fn open(&self, _dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
-        Err(SinkError::Spec("this flowc was built without Kafka".to_owned()))
+        Err(SinkError::Spec("this flowc was built without what writes it".to_owned()))
     }
 }

@@ -285,6 +285,14 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// Rows of a database that can't be read.
+    #[error("{database}: {reason}")]
+    Database {
+        /// The driver, and the table or query.
+        database: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A password that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
     Secret {

@@ -13,6 +13,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod columnar;
+#[cfg(feature = "databases")]
+mod database;
 mod digest;
 mod error;
 mod fields;
@@ -31,7 +33,7 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
+#[cfg(feature = "databases")]
+use crate::database::DatabaseSource;
 use crate::files::source::FileSource;
 #[cfg(feature = "kafka")]
 use crate::log::KafkaSource;
@@ -11,7 +13,7 @@ use crate::log::KafkaSource;
 use crate::objects::ObjectSource;
 use crate::source::Source;
 use crate::stdin::StdinSource;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -29,6 +31,10 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Objects(objects) => Box::new(ObjectSource::new(spec, *objects)),
         #[cfg(not(feature = "objects"))]
         Location::Objects(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "databases")]
+        Location::Database(source) => Box::new(DatabaseSource::new(*source, base)),
+        #[cfg(not(feature = "databases"))]
+        Location::Database(_) => Box::new(UnbuiltSource),
     }
 }
 
@@ -36,6 +42,7 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
 pub fn missing_for(location: &Location) -> Option<&'static str> {
     let topic = match location {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
+        Location::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,
     };

@@ -140,7 +140,7 @@ impl Catalogue for StageCatalogue<'_> {
     }
 
     fn target(&mut self, target: &Target) -> Result<(), Problem> {
-        flowc_sinks::missing_for(target).map_or(Ok(()), |feature| Err(unbuilt(feature, "writing to this topic")))
+        flowc_sinks::missing_for(target).map_or(Ok(()), |feature| Err(unbuilt(feature, "writing to this place")))
     }
 
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {

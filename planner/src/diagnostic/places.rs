@@ -148,6 +148,15 @@ pub enum PlaceProblem {
         /// Why.
         reason: &'static str,
     },
+    /// A node of files, in a source or sink of a database.
+    #[error("`{node}` is not for a database")]
+    #[diagnostic(code(flowc::not_for_database), help("leave it out: {reason}"))]
+    NotForDatabase {
+        /// As written.
+        node: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// The columns are not in the lock.
     #[error("source `{name}`: {message}")]
     #[diagnostic(code(flowc::locked))]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, Format, KafkaSink, StreamId};
+use super::{Compression, DatabaseSink, Format, KafkaSink, StreamId};
 
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,4 +59,6 @@ pub enum Target {
     Stdout,
     /// A topic of Apache Kafka, which records are appended to.
     Kafka(Box<KafkaSink>),
+    /// A table of a database.
+    Database(Box<DatabaseSink>),
 }

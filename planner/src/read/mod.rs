@@ -1,6 +1,7 @@
 //! A document's nodes as declarations: sources, stages and sinks, each checked by itself.
 
 mod code;
+mod database;
 pub(crate) mod form;
 mod format;
 mod kafka;

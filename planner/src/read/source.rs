@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, form, kafka, objects, schema};
+use super::{EventTimeDecl, Name, Taken, database, form, kafka, objects, schema, stage};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -17,7 +17,18 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("source \"orders\" { files \"orders.csv\" }"),
     props: &[],
-    children: Children::Once(&["files", "stdin", "kafka", "format", "compression", "schema", "bad-rows", "event-time"]),
+    children: Children::Once(&[
+        "files",
+        "stdin",
+        "kafka",
+        "adbc",
+        "format",
+        "compression",
+        "schema",
+        "bad-rows",
+        "event-time",
+        "cache",
+    ]),
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
@@ -30,7 +41,9 @@ const HOLDER: Holder = Holder {
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
 /// The places that a source may read from.
-const PLACES: [&str; 3] = ["files", "stdin", "kafka"];
+const PLACES: [&str; 4] = ["files", "stdin", "kafka", "adbc"];
+/// Nodes that mean nothing where a database says what its rows are.
+const OF_BYTES: [&str; 3] = ["format", "compression", "bad-rows"];
 
 /// A source, as declared.
 #[derive(Debug)]
@@ -54,7 +67,10 @@ impl SourceDecl {
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let mut location = location(node, &what, problems);
         let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
+        let is_database = node.child("adbc").is_some();
+        check_database(node, is_database, problems);
         let format = match format::stated(node, holder, problems) {
+            _ if is_database => Some(Format::Arrow),
             Some(format) => format,
             None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
         };
@@ -69,7 +85,7 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_) | Location::Objects(_) | Location::Stdin => None,
+            Location::Files(_) | Location::Objects(_) | Location::Stdin | Location::Database(_) => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -99,6 +115,13 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
         }
         [one] => match one.name.as_str() {
             "files" => files(one, problems),
+            "adbc" => {
+                let cache = stage::cache(node, problems);
+                // What is wrong with the rows is wrong with the query, where there is one.
+                let query = one.child("query").and_then(|query| query.args.first()).map(|arg| arg.place);
+                let place = query.or(one.prop("table").map(|arg| arg.place)).unwrap_or(one.place);
+                Some((Location::Database(Box::new(database::read_source(one, cache, problems)?)), vec![place]))
+            }
             "stdin" => {
                 Form::LEAF.check(one, "`stdin`", problems);
                 Some((Location::Stdin, vec![one.place]))
@@ -111,6 +134,19 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
             problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
             None
         }
+    }
+}
+
+/// A database says what its rows are, and its rows alone are kept for a time.
+fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
+    for name in OF_BYTES.iter().filter(|_| is_database) {
+        if let Some(child) = node.child(name) {
+            let (node, reason) = (child.name.clone(), "its rows have columns with types, and are not bytes");
+            problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
+        }
+    }
+    if let Some(cache) = node.child("cache").filter(|_| !is_database) {
+        problems.at(cache.place, ShapeProblem::OnlyWith { node: "cache".to_owned(), wanted: "`adbc`, in a source" });
     }
 }
 
@@ -202,6 +238,7 @@ fn infer(location: &Location, places: &[Place], what: String, problems: &mut Pro
             format::untold(what, "stdin", *places.first()?, HOLDER, problems);
             return None;
         }
+        Location::Database(_) => return Some(Format::Arrow),
         Location::Kafka(_) => {
             format::untold(what, "kafka", *places.first()?, TOPIC, problems);
             return None;

@@ -3,9 +3,10 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
+use crate::quantity;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, KafkaTopic, Location, ObjectAddress, Objects, OnFailure, Position,
-    Purity, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, Cache, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, KafkaTopic, Location,
+    ObjectAddress, Objects, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target, WriteMode,
 };
 
 /// Where a source reads from.
@@ -15,6 +16,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
         Location::Objects(objects) => at_stores(objects),
+        Location::Database(source) => rows_of_database(source),
     }
 }
 
@@ -29,6 +31,25 @@ fn at_stores(objects: &Objects) -> String {
         words.push_str(", anonymous");
     }
     words
+}
+
+/// Rows of a database.
+fn rows_of_database(source: &DatabaseSource) -> String {
+    let rows = match &source.rows {
+        DatabaseRows::Table { table, order_by } if order_by.is_empty() => format!("table {table}"),
+        DatabaseRows::Table { table, order_by } => format!("table {table} by {}", order_by.join(", ")),
+        DatabaseRows::Query { sql, params } => {
+            let bound = if params.is_empty() { String::new() } else { format!(" with {} bound", params.len()) };
+            format!("query {}{bound}", sql.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+    };
+    format!("{} {rows}", database(&source.database))
+}
+
+/// A database, without anything that may be secret.
+fn database(database: &Database) -> String {
+    let uri = database.shown_uri().map_or_else(String::new, |uri| format!(" {uri}"));
+    format!("adbc {}{uri}", database.driver)
 }
 
 /// A topic, with the range that is read of it.
@@ -63,6 +84,7 @@ pub(super) fn target(target: &Target) -> String {
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
+        Target::Database(sink) => format!("{} table {}", database(&sink.database), sink.table),
     }
 }
 
@@ -77,7 +99,10 @@ pub(super) fn on_failure(follows: OnFailure) -> &'static str {
 
 /// How a source reads: format, and what differs from the default.
 pub(super) fn reading(spec: &SourceSpec) -> String {
-    let mut words = format_words(spec.format_name(), spec.compression);
+    let mut words = match &spec.location {
+        Location::Database(source) => standing(source),
+        _ => format_words(spec.format_name(), spec.compression),
+    };
     match spec.bad_rows {
         BadRows::Fail => {}
         BadRows::Skip => words.push("bad rows are left out".to_owned()),
@@ -95,8 +120,29 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
     words.join(", ")
 }
 
+/// How long rows of a database stand: they depend on more than the plan says.
+fn standing(source: &DatabaseSource) -> Vec<String> {
+    let rows = if source.cursor.is_some() { "new rows" } else { "rows" };
+    let stands = match source.cache {
+        Cache::Flag(false) => format!("{rows} are asked for in every run"),
+        Cache::Flag(true) => "rows are pinned once they are read".to_owned(),
+        Cache::For { ttl_ms } => format!("{rows} are asked for again after {}", quantity::duration(ttl_ms)),
+    };
+    let cursor = source.cursor.iter().map(|column| format!("cursor {column}"));
+    [format!("open: {stands}")].into_iter().chain(cursor).collect()
+}
+
 /// How a sink writes.
 pub(super) fn writing(spec: &SinkSpec) -> String {
+    if let Target::Database(sink) = &spec.target {
+        let key = if sink.key.is_empty() { String::new() } else { format!(" by {}", sink.key.join(", ")) };
+        let changed = match (sink.mode, sink.changed) {
+            (WriteMode::Append, ChangedRows::Fail) => ", changed rows are refused",
+            (WriteMode::Append, ChangedRows::Append) => ", changed rows are appended",
+            _ => "",
+        };
+        return format!("{}{key}{changed}", sink.mode.name());
+    }
     let format = match spec.target {
         Target::Kafka(_) => spec.format.record_name(),
         _ => spec.format.name(),

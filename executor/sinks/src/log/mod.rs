@@ -9,11 +9,9 @@
 
 mod anchor;
 mod encode;
-mod matching;
 mod parts;
 mod record;
 mod sink;
-mod spool;
 mod transaction;
 
 pub(crate) use parts::check;

@@ -1,0 +1,162 @@
+//! The SQL of a sink. Names are quoted, values are bound. Pure.
+
+use flowc_adbc::{Vendor, quoted};
+use flowc_planner::plan::TableName;
+
+/// The table that says what sinks have written.
+const RECORDS: &str = "flowc_sinks";
+/// The table where rows wait that are to be added, for the time of a transaction.
+pub(super) const STAGED: &str = "flowc_staged_rows";
+
+/// The statements for one table.
+pub(super) struct Statements<'a> {
+    pub(super) table: &'a TableName,
+    pub(super) columns: Vec<&'a str>,
+    pub(super) key: &'a [String],
+    pub(super) vendor: &'a Vendor,
+}
+
+fn qualified(schema: Option<&str>, table: &str) -> String {
+    let schema = schema.map_or_else(String::new, |schema| format!("{}.", quoted(schema)));
+    format!("{schema}{}", quoted(table))
+}
+
+impl Statements<'_> {
+    fn records(&self) -> String {
+        qualified(self.table.schema.as_deref(), RECORDS)
+    }
+
+    /// The table's name.
+    pub(super) fn name(&self) -> String {
+        qualified(self.table.schema.as_deref(), &self.table.table)
+    }
+
+    fn list(&self) -> String {
+        self.columns.iter().map(|column| quoted(column)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether the row of one table has the key of that of another one.
+    fn same_key(&self, one: &str, other: &str) -> String {
+        let equal = |column: &String| format!("{one}.{name} = {other}.{name}", name = quoted(column));
+        self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// No rows, with the table's columns.
+    pub(super) fn no_rows(&self) -> String {
+        format!("SELECT * FROM {} WHERE 1 = 0", self.name())
+    }
+
+    pub(super) fn make_records(&self) -> String {
+        format!("CREATE TABLE IF NOT EXISTS {} (sink TEXT PRIMARY KEY, state TEXT NOT NULL)", self.records())
+    }
+
+    /// Bound: the sink.
+    pub(super) fn read_record(&self) -> String {
+        format!("SELECT state FROM {} WHERE sink = {}", self.records(), self.vendor.placeholder(1))
+    }
+
+    /// Changes nothing, but nobody else can change it from then on. Bound: the sink.
+    pub(super) fn hold_record(&self) -> String {
+        format!("UPDATE {} SET state = state WHERE sink = {}", self.records(), self.vendor.placeholder(1))
+    }
+
+    /// Bound: the state, the sink.
+    pub(super) fn change_record(&self) -> String {
+        let [state, sink] = [1, 2].map(|number| self.vendor.placeholder(number));
+        format!("UPDATE {} SET state = {state} WHERE sink = {sink}", self.records())
+    }
+
+    /// Bound: the state, the sink.
+    pub(super) fn add_record(&self) -> String {
+        let [state, sink] = [1, 2].map(|number| self.vendor.placeholder(number));
+        format!("INSERT INTO {} (state, sink) VALUES ({state}, {sink})", self.records())
+    }
+
+    pub(super) fn drop_table(&self) -> String {
+        format!("DROP TABLE {}", self.name())
+    }
+
+    pub(super) fn empty_table(&self) -> String {
+        format!("DELETE FROM {}", self.name())
+    }
+
+    pub(super) fn drop_staged(&self) -> String {
+        format!("DROP TABLE {}", quoted(STAGED))
+    }
+
+    /// Adds all staged rows.
+    pub(super) fn add_staged(&self) -> String {
+        let columns = self.list();
+        format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", self.name(), quoted(STAGED))
+    }
+
+    /// Writes staged rows over those of their key; none where rows have no other columns.
+    pub(super) fn change_by_key(&self) -> Option<String> {
+        let others = self.columns.iter().filter(|column| !self.key.iter().any(|key| key == *column));
+        let set: Vec<String> = others.map(|column| format!("{name} = new_row.{name}", name = quoted(column))).collect();
+        let (table, staged) = (self.name(), quoted(STAGED));
+        let same = self.same_key("old_row", "new_row");
+        (!set.is_empty()).then(|| {
+            format!("UPDATE {table} AS old_row SET {} FROM {staged} AS new_row WHERE {same}", set.join(", "))
+        })
+    }
+
+    /// Adds staged rows whose key no row has.
+    pub(super) fn add_by_key(&self) -> String {
+        let (table, staged, columns) = (self.name(), quoted(STAGED), self.list());
+        let of_new: Vec<String> = self.columns.iter().map(|column| format!("new_row.{}", quoted(column))).collect();
+        let same = self.same_key("old_row", "new_row");
+        format!(
+            "INSERT INTO {table} ({columns}) SELECT {} FROM {staged} AS new_row WHERE NOT EXISTS (SELECT 1 FROM {table} AS old_row \
+             WHERE {same})",
+            of_new.join(", ")
+        )
+    }
+
+    /// A key that several rows of a table have.
+    pub(super) fn repeated_key(&self, table: &str) -> String {
+        let key: Vec<String> = self.key.iter().map(|column| quoted(column)).collect();
+        let key = key.join(", ");
+        format!("SELECT {key} FROM {table} GROUP BY {key} HAVING count(*) > 1 LIMIT 1")
+    }
+
+    /// Has the table find rows by their key, each once.
+    pub(super) fn index(&self) -> String {
+        let key: Vec<String> = self.key.iter().map(|column| quoted(column)).collect();
+        let name = quoted(&format!("{}_flowc_key", self.table.table));
+        format!("CREATE UNIQUE INDEX {name} ON {} ({})", self.name(), key.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_wherever_they_stand() {
+        let table = TableName { schema: Some("s\"".to_owned()), table: "t; --".to_owned() };
+        let key = ["k\"".to_owned()];
+        let columns = vec!["k\"", "v"];
+        let of = Statements { table: &table, columns, key: &key, vendor: &Vendor::PostgreSql };
+        let quoted_name = "\"s\"\"\".\"t; --\"";
+        assert_eq!(of.name(), quoted_name);
+        for text in [of.no_rows(), of.drop_table(), of.empty_table(), of.add_staged(), of.add_by_key(), of.index()] {
+            assert!(text.contains(quoted_name), "{text}");
+        }
+        assert_eq!(
+            of.change_by_key().unwrap(),
+            "UPDATE \"s\"\"\".\"t; --\" AS old_row SET \"v\" = new_row.\"v\" FROM \"flowc_staged_rows\" AS new_row WHERE \
+             old_row.\"k\"\"\" = new_row.\"k\"\"\""
+        );
+        assert_eq!(of.read_record(), "SELECT state FROM \"s\"\"\".\"flowc_sinks\" WHERE sink = $1");
+    }
+
+    #[test]
+    fn rows_that_are_keys_alone_are_never_changed() {
+        let table = TableName { schema: None, table: "t".to_owned() };
+        let key = ["k".to_owned()];
+        let of = Statements { table: &table, columns: vec!["k"], key: &key, vendor: &Vendor::Sqlite };
+        assert_eq!(of.change_by_key(), None);
+        assert_eq!(of.change_record(), "UPDATE \"flowc_sinks\" SET state = ? WHERE sink = ?");
+    }
+}
