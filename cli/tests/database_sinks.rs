@@ -22,7 +22,9 @@ impl Place<'_> {
         match self {
             Place::Sqlite => format!("adbc \"sqlite\" uri=\"app.db\" table=\"t\" {settings}"),
             Place::DuckDb => format!("adbc \"duckdb\" uri=\"duck.db\" table=\"t\" {settings}"),
-            Place::PostgreSql(database) => format!("adbc \"postgresql\" uri=\"{}\" table=\"t\" {settings}", database.uri()),
+            Place::PostgreSql(database) => {
+                format!("adbc \"postgresql\" uri=\"{}\" table=\"t\" {settings}", database.uri())
+            }
         }
     }
 
@@ -212,8 +214,7 @@ fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
         for kill in 0..kills {
             let end = 3000 + 1000 * (kill as usize % 10);
             file(&project, "a", &all[..end]);
-            let mut child =
-                project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             std::thread::sleep(Duration::from_millis(40 + 45 * kill % 400));
             let _ = child.kill();
             child.wait().unwrap();
@@ -221,7 +222,11 @@ fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
         file(&project, "a", &all[..15_000]);
         run(&project);
         let rows = place.rows(&project);
-        assert_eq!((rows.len(), rows[0].as_str(), rows[14_999].as_str()), (15_000, "0,0,text", "14999,14999,text"), "{mode}");
+        assert_eq!(
+            (rows.len(), rows[0].as_str(), rows[14_999].as_str()),
+            (15_000, "0,0,text", "14999,14999,text"),
+            "{mode}"
+        );
     }
 }
 
@@ -246,7 +251,8 @@ fn a_server_that_is_killed_has_all_rows_or_none() {
     file(&project, "b", &all);
     let flowc = project.flowc(&["run"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     // Rows are being copied once the server has a table for them.
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%flowc_staged_rows%' AND pid <> pg_backend_pid()";
+    let sql =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%flowc_staged_rows%' AND pid <> pg_backend_pid()";
     support::processes::wait_until("rows are staged", || server.psql(&name, sql) != "0");
     server.kill();
     let output = flowc.wait_with_output().unwrap();

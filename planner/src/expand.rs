@@ -332,7 +332,11 @@ impl Unroll<'_> {
 
     fn fill(&mut self, node: &Node, scope: &Scope) -> Node {
         if node.name == ADBC {
-            node.children.iter().flatten().filter(|child| child.name == QUERY).for_each(|query| self.check_query(query));
+            node.children
+                .iter()
+                .flatten()
+                .filter(|child| child.name == QUERY)
+                .for_each(|query| self.check_query(query));
         }
         Node {
             name: node.name.clone(),

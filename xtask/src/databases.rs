@@ -67,7 +67,8 @@ fn drivers(workspace: &Workspace) -> Result<PathBuf> {
     let wheels = new.join("wheels");
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]).arg(&wheels);
-    process::run(pip.args(NAMES.map(|name| format!("adbc-driver-{name}=={DRIVERS}")))).context("drivers come from PyPI")?;
+    process::run(pip.args(NAMES.map(|name| format!("adbc-driver-{name}=={DRIVERS}"))))
+        .context("drivers come from PyPI")?;
     for wheel in fs::read_dir(&wheels)? {
         process::run(Command::new("python3").args(["-m", "zipfile", "-e"]).arg(wheel?.path()).arg(&new))?;
     }
@@ -77,7 +78,8 @@ fn drivers(workspace: &Workspace) -> Result<PathBuf> {
         manifest(&new, name, &library)?;
     }
     let mut npm = Command::new("npm");
-    process::run(npm.current_dir(&new).args(["pack", "--silent", DUCKDB])).context("DuckDB's library comes from npm")?;
+    process::run(npm.current_dir(&new).args(["pack", "--silent", DUCKDB]))
+        .context("DuckDB's library comes from npm")?;
     let packed = fs::read_dir(&new)?.flatten().map(|entry| entry.path());
     let packed = packed.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "tgz"));
     let packed = packed.context("npm packed nothing")?;
@@ -99,7 +101,8 @@ fn server(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("tools/postgresql");
     if !folder.join(PROGRAMS).is_dir() {
         eprintln!("setup: unpacking PostgreSQL");
-        unpack(&folder).context("the tests of databases need PostgreSQL 15, which is unpacked from Debian's packages")?;
+        unpack(&folder)
+            .context("the tests of databases need PostgreSQL 15, which is unpacked from Debian's packages")?;
     }
     Ok(folder)
 }

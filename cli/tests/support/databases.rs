@@ -17,8 +17,10 @@ pub(crate) const PASSWORD: &str = "correct horse";
 
 fn found(variable: &str) -> PathBuf {
     let path = std::env::var_os(variable);
-    path.unwrap_or_else(|| panic!("{variable} is not set: run `cargo xtask test`, or `cargo xtask databases cargo test --test databases`"))
-        .into()
+    path.unwrap_or_else(|| {
+        panic!("{variable} is not set: run `cargo xtask test`, or `cargo xtask databases cargo test --test databases`")
+    })
+    .into()
 }
 
 /// A folder with manifests of drivers.
@@ -57,8 +59,13 @@ impl Server {
         if is_root() {
             [folder.path(), &data, &password].iter().for_each(|path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap());
         }
-        let made = program("initdb").args(["--auth=scram-sha-256", "--username=flowc", "--no-sync", "--encoding=UTF8"])
-            .args(["--locale=C", "-D"]).arg(&data).arg(format!("--pwfile={}", password.display())).output().unwrap();
+        let made = program("initdb")
+            .args(["--auth=scram-sha-256", "--username=flowc", "--no-sync", "--encoding=UTF8"])
+            .args(["--locale=C", "-D"])
+            .arg(&data)
+            .arg(format!("--pwfile={}", password.display()))
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Self::spawn(folder.path(), port);
@@ -115,7 +122,9 @@ impl Server {
     fn try_psql(&self, database: &str, sql: &str) -> Result<String, String> {
         let mut command = program("psql");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "flowc", "-d", database]);
-        command.args(["-v", "ON_ERROR_STOP=1", "-X", "-q", "-A", "-t", "-F", ",", "-c", sql]).env("PGPASSWORD", PASSWORD);
+        command
+            .args(["-v", "ON_ERROR_STOP=1", "-X", "-q", "-A", "-t", "-F", ",", "-c", sql])
+            .env("PGPASSWORD", PASSWORD);
         let output = command.output().unwrap();
         match output.status.success() {
             true => Ok(String::from_utf8(output.stdout).unwrap().trim_end().to_owned()),

@@ -18,7 +18,9 @@ pub(crate) const DATABASE: &str = "database";
 pub(crate) fn folders() -> Vec<PathBuf> {
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines");
     let paths = fs::read_dir(house).unwrap().map(|entry| entry.unwrap().path());
-    let is_one = |path: &PathBuf| path.join("flow.kdl").is_file() && ![TOPICS, DATABASE].iter().any(|folder| path.join(folder).is_dir());
+    let is_one = |path: &PathBuf| {
+        path.join("flow.kdl").is_file() && ![TOPICS, DATABASE].iter().any(|folder| path.join(folder).is_dir())
+    };
     let mut folders: Vec<_> = paths.filter(is_one).collect();
     folders.sort();
     assert!(folders.len() >= 3);

@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn vendors_are_found_by_the_names_that_drivers_tell() {
-        for (name, vendor) in [("SQLite", Vendor::Sqlite), ("PostgreSQL", Vendor::PostgreSql), ("duckdb", Vendor::DuckDb)] {
+        for (name, vendor) in
+            [("SQLite", Vendor::Sqlite), ("PostgreSQL", Vendor::PostgreSql), ("duckdb", Vendor::DuckDb)]
+        {
             assert_eq!(Vendor::named(name), vendor);
         }
         assert_eq!(Vendor::named("Dremio").name(), "Dremio");

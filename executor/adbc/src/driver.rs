@@ -36,7 +36,11 @@ pub(crate) fn find(driver: &str, base: &Path) -> Result<Driver, DatabaseError> {
     let is_path = driver.contains('/') || [".so", ".toml", ".dylib"].iter().any(|ending| driver.ends_with(ending));
     if is_path {
         let path = base.join(driver);
-        return if path.is_file() { of_file(&path).map_err(failed) } else { Err(failed(format!("there is no file {}", path.display()))) };
+        return if path.is_file() {
+            of_file(&path).map_err(failed)
+        } else {
+            Err(failed(format!("there is no file {}", path.display())))
+        };
     }
     let folders = folders();
     for folder in &folders {
@@ -56,7 +60,8 @@ pub(crate) fn find(driver: &str, base: &Path) -> Result<Driver, DatabaseError> {
 /// Where manifests and libraries are looked for, as other users of ADBC do.
 fn folders() -> Vec<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let listed = variable(SEARCH_PATH).map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>()).unwrap_or_default();
+    let listed =
+        variable(SEARCH_PATH).map(|paths| std::env::split_paths(&paths).collect::<Vec<_>>()).unwrap_or_default();
     let below = |name: &str, rest: &str| variable(name).map(|folder| PathBuf::from(folder).join(rest));
     let environments = [below("VIRTUAL_ENV", "etc/adbc/drivers"), below("CONDA_PREFIX", "etc/adbc/drivers")];
     let user = below("XDG_CONFIG_HOME", "adbc/drivers").or_else(|| below("HOME", ".config/adbc/drivers"));
@@ -122,7 +127,9 @@ mod tests {
             entrypoint: entrypoint.map(str::to_owned),
         };
         assert_eq!(of("[Driver]\nshared = '/a/b.so'"), Ok(driver("/a/b.so", None)));
-        let several = format!("manifest_version = 1\n[Driver]\nentrypoint = 'Init'\n[Driver.shared]\n{own} = 'b.so'\nother = 'c.so'");
+        let several = format!(
+            "manifest_version = 1\n[Driver]\nentrypoint = 'Init'\n[Driver.shared]\n{own} = 'b.so'\nother = 'c.so'"
+        );
         assert_eq!(of(&several), Ok(driver("b.so", Some("Init"))));
         for (text, reason) in [
             ("[Driver.shared]\nother_machine = 'c.so'", "it has no library for"),

@@ -26,5 +26,5 @@ pub use dialect::{Vendor, quoted};
 pub use error::DatabaseError;
 pub use parameters::parameters;
 pub use serve::main;
-pub use types::{plain_schema, unreadable};
+pub use types::{plain_schema, plain_type, unreadable};
 pub use wire::{Ingest, IngestMode, sliced};

@@ -17,10 +17,10 @@ pub fn plain_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>()))
 }
 
-fn plain_type(data_type: &DataType) -> DataType {
-    let plain = |field: &Arc<Field>| {
-        Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()))
-    };
+/// A type without what drivers note within it.
+pub fn plain_type(data_type: &DataType) -> DataType {
+    let plain =
+        |field: &Arc<Field>| Arc::new(Field::new(field.name(), plain_type(field.data_type()), field.is_nullable()));
     match data_type {
         DataType::List(item) => DataType::List(plain(item)),
         DataType::LargeList(item) => DataType::LargeList(plain(item)),
@@ -44,7 +44,8 @@ fn opaque(field: &Field) -> Option<String> {
         return Some(name.clone());
     }
     if is_bytes && metadata.get(EXTENSION).is_some_and(|name| name == OPAQUE) {
-        let details = metadata.get(EXTENSION_DETAILS).and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let details =
+            metadata.get(EXTENSION_DETAILS).and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
         let name = details.as_ref().and_then(|details| details["type_name"].as_str()).unwrap_or("unknown");
         return Some(name.to_owned());
     }

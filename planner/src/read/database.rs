@@ -6,8 +6,7 @@ use super::{form, secret};
 use crate::diagnostic::{Problems, ShapeProblem, list, suggest};
 use crate::place::Place;
 use crate::plan::{
-    BoundValue, Cache, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, TableName,
-    WriteMode,
+    BoundValue, Cache, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, TableName, WriteMode,
 };
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -90,7 +89,12 @@ fn database(node: &Node, problems: &mut Problems) -> Option<Database> {
     let remedy = "copy the file to this machine first, and name it there";
     let reads = node.all("reads").flat_map(|child| {
         Form { takes: Takes::AtLeast(1, "reads \"certs/ca.pem\""), ..Form::LEAF }.check(child, "`reads`", problems);
-        child.args.iter().filter_map(|arg| form::path("reads", arg, remedy, problems)).map(str::to_owned).collect::<Vec<_>>()
+        child
+            .args
+            .iter()
+            .filter_map(|arg| form::path("reads", arg, remedy, problems))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     });
     let reads = reads.collect();
     Some(Database { driver: driver?, uri, options, secrets, reads })
@@ -145,7 +149,8 @@ fn rows(node: &Node, problems: &mut Problems) -> Option<DatabaseRows> {
         }
         (None, Some(query)) => {
             only_with(node, "order-by", "table=", problems);
-            Form { takes: Takes::One("query \"SELECT * FROM events\""), ..Form::LEAF }.check(query, "`query`", problems);
+            Form { takes: Takes::One("query \"SELECT * FROM events\""), ..Form::LEAF }
+                .check(query, "`query`", problems);
             let sql = query.args.first().and_then(|arg| form::string("query", arg, problems)).map(str::to_owned);
             let params = node.child("bind").map(|child| bound(child, problems)).unwrap_or_default();
             Some(DatabaseRows::Query { sql: sql?, params })
@@ -195,7 +200,12 @@ fn table(arg: &Arg, problems: &mut Problems) -> Option<TableName> {
 
 fn mode(node: &Node, problems: &mut Problems) -> Option<WriteMode> {
     let Some(arg) = node.prop("mode") else {
-        return missing(node, "the property mode=: \"create\", \"append\", \"replace\" or \"upsert\"", SINK_EXAMPLE, problems);
+        return missing(
+            node,
+            "the property mode=: \"create\", \"append\", \"replace\" or \"upsert\"",
+            SINK_EXAMPLE,
+            problems,
+        );
     };
     let named = form::string("mode", arg, problems)?;
     let mode = WriteMode::ALL.into_iter().find(|mode| mode.name() == named);
@@ -210,7 +220,8 @@ fn mode(node: &Node, problems: &mut Problems) -> Option<WriteMode> {
 fn strings(node: &Node, child: &str, example: &'static str, problems: &mut Problems) -> Vec<(String, Place)> {
     let Some(child) = node.child(child) else { return Vec::new() };
     Form { takes: Takes::AtLeast(1, example), ..Form::LEAF }.check(child, "columns", problems);
-    let read = |arg: &Arg, problems: &mut Problems| Some((form::string(&child.name, arg, problems)?.to_owned(), arg.place));
+    let read =
+        |arg: &Arg, problems: &mut Problems| Some((form::string(&child.name, arg, problems)?.to_owned(), arg.place));
     child.args.iter().filter_map(|arg| read(arg, problems)).collect()
 }
 

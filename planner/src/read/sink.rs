@@ -11,7 +11,17 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),
     props: &[],
-    children: Children::Once(&["in", "file", "directory", "stdout", "kafka", "adbc", "format", "compression", "partition-by"]),
+    children: Children::Once(&[
+        "in",
+        "file",
+        "directory",
+        "stdout",
+        "kafka",
+        "adbc",
+        "format",
+        "compression",
+        "partition-by",
+    ]),
 };
 /// The places that a sink may write to.
 const PLACES: [&str; 5] = ["file", "directory", "stdout", "kafka", "adbc"];

@@ -75,7 +75,8 @@ impl SourceDecl {
             None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
         };
         let compression = format::compression(node, problems);
-        let bad_rows = bad_rows(node, format.as_ref(), problems);
+        // Of a database it has been said that it has none.
+        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !is_database), problems);
         let mut declared = schema::declared(node, problems).flatten();
         if let Some((Location::Kafka(topic), _)) = &location {
             declared = record_columns(node, topic, format.as_ref(), declared, what, problems);

@@ -3,11 +3,11 @@
 use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
-use crate::quantity;
 use crate::plan::{
     BadRows, Bounds, Cache, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, KafkaTopic, Location,
     ObjectAddress, Objects, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target, WriteMode,
 };
+use crate::quantity;
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {

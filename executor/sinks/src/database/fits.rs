@@ -24,7 +24,10 @@ pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor)
         if key.contains(field.name())
             && let Some(row) = (0..column.len()).find(|&row| column.is_null(row))
         {
-            return misfit(row, "a key can't be null: rows would not be told apart; leave such rows out in a stage before");
+            return misfit(
+                row,
+                "a key can't be null: rows would not be told apart; leave such rows out in a stage before",
+            );
         }
         let nan = match (vendor, field.data_type()) {
             (Vendor::Sqlite, DataType::Float64) => {
@@ -36,7 +39,10 @@ pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor)
             _ => None,
         };
         if let Some(row) = nan {
-            return misfit(row, "SQLite holds no NaN and would make it null; do so in a stage before, if that is meant");
+            return misfit(
+                row,
+                "SQLite holds no NaN and would make it null; do so in a stage before, if that is meant",
+            );
         }
     }
     Ok(())

@@ -49,7 +49,11 @@ pub(super) struct Found {
 
 impl Found {
     /// Looks at a table. What is not there, or can't be seen, is none: it is looked at again within the transaction.
-    pub(super) fn look(connection: &mut Connection, statements: &Statements<'_>, id: &str) -> Result<Self, DatabaseError> {
+    pub(super) fn look(
+        connection: &mut Connection,
+        statements: &Statements<'_>,
+        id: &str,
+    ) -> Result<Self, DatabaseError> {
         let columns = seen(connection.columns(&statements.no_rows(), None))?;
         let record = match &columns {
             Some(_) => seen(read(connection, statements, id))?.flatten(),
@@ -83,7 +87,8 @@ pub(super) fn read(
     while let Some(batch) = rows.next()? {
         let states = cast(batch.column(0), &DataType::Utf8).ok();
         let text = states.as_ref().filter(|states| !states.is_empty()).map(|states| states.as_string::<i32>().value(0));
-        found = text.and_then(|text| serde_json::from_str(text).ok()).filter(|record: &Record| record.version == VERSION);
+        found =
+            text.and_then(|text| serde_json::from_str(text).ok()).filter(|record: &Record| record.version == VERSION);
     }
     Ok(found)
 }

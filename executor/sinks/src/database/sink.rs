@@ -70,7 +70,8 @@ impl TableSink {
 impl Sink for TableSink {
     fn place(&self) -> Vec<u8> {
         let DatabaseSink { database, table, id, .. } = &self.place.sink;
-        format!("adbc//{}//{}//{table}//{id}", database.driver, database.uri.as_deref().unwrap_or_default()).into_bytes()
+        format!("adbc//{}//{}//{table}//{id}", database.driver, database.uri.as_deref().unwrap_or_default())
+            .into_bytes()
     }
 
     fn result(&self, dataset: &Dataset<'_>) -> [u8; 32] {

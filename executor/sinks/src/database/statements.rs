@@ -96,9 +96,8 @@ impl Statements<'_> {
         let set: Vec<String> = others.map(|column| format!("{name} = new_row.{name}", name = quoted(column))).collect();
         let (table, staged) = (self.name(), quoted(STAGED));
         let same = self.same_key("old_row", "new_row");
-        (!set.is_empty()).then(|| {
-            format!("UPDATE {table} AS old_row SET {} FROM {staged} AS new_row WHERE {same}", set.join(", "))
-        })
+        (!set.is_empty())
+            .then(|| format!("UPDATE {table} AS old_row SET {} FROM {staged} AS new_row WHERE {same}", set.join(", ")))
     }
 
     /// Adds staged rows whose key no row has.

@@ -65,7 +65,8 @@ impl Writing<'_> {
             connection.execute(sql, None).map(drop).map_err(|error| self.place.failed(error))
         };
         let is_made = self.before.record.as_ref().is_some_and(|record| record.made);
-        let is_same = columns.fields().iter().map(|field| field.name()).eq(self.rows.schema.fields().iter().map(|f| f.name()));
+        let is_same =
+            columns.fields().iter().map(|field| field.name()).eq(self.rows.schema.fields().iter().map(|f| f.name()));
         if mode == WriteMode::Replace && is_made && !is_same {
             execute(connection, &statements.drop_table())?;
             return self.make(connection, statements);
@@ -76,8 +77,7 @@ impl Writing<'_> {
         if self.rows.new.iter().all(|(encoded, skipped)| encoded.rows == *skipped) {
             return Ok(());
         }
-        let ingest =
-            Ingest { schema: None, table: STAGED.to_owned(), mode: IngestMode::Create, temporary: true };
+        let ingest = Ingest { schema: None, table: STAGED.to_owned(), mode: IngestMode::Create, temporary: true };
         self.ingest(connection, ingest)?;
         if mode == WriteMode::Upsert {
             self.check_keys(connection, statements, &quoted(STAGED))?;
@@ -120,14 +120,16 @@ impl Writing<'_> {
         let mut key = None;
         while let Some(batch) = repeated.next().map_err(failed)? {
             if batch.num_rows() > 0 {
-                let text = |column| cast(column, &DataType::Utf8).map(|texts| texts.as_string::<i32>().value(0).to_owned());
+                let text =
+                    |column| cast(column, &DataType::Utf8).map(|texts| texts.as_string::<i32>().value(0).to_owned());
                 key = Some(batch.columns().iter().map(|column| text(column).unwrap_or_default()).collect::<Vec<_>>());
             }
         }
         match key {
             None => Ok(()),
             Some(values) => {
-                let named = self.place.sink.key.iter().zip(values).map(|(column, value)| format!("{column} = {value:?}"));
+                let named =
+                    self.place.sink.key.iter().zip(values).map(|(column, value)| format!("{column} = {value:?}"));
                 let key = named.collect::<Vec<_>>().join(", ");
                 let advice = "leave all but one out in a stage before, such as `std \"dedup@1\"`";
                 Err(self.place.refused(format!("several rows have the key {key}; {advice}")))

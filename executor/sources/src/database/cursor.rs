@@ -58,9 +58,8 @@ impl Range {
     /// A query's own parameters, with these behind them.
     pub(super) fn parameters(own: Option<RecordBatch>, values: Vec<ArrayRef>) -> Option<RecordBatch> {
         let columns: Vec<ArrayRef> = own.iter().flat_map(|own| own.columns().to_vec()).chain(values).collect();
-        let field = |(number, column): (usize, &ArrayRef)| {
-            Field::new(number.to_string(), column.data_type().clone(), true)
-        };
+        let field =
+            |(number, column): (usize, &ArrayRef)| Field::new(number.to_string(), column.data_type().clone(), true);
         let fields: Vec<Field> = columns.iter().enumerate().map(field).collect();
         (!columns.is_empty()).then(|| RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).ok()).flatten()
     }

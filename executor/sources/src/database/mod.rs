@@ -7,8 +7,8 @@
 //! A database answers differently at any time, so its rows are read once and kept in the store. They are cut where their content says
 //! ([`cut`]), so that rows which come in between leave all other segments as they are.
 
-mod cut;
 mod cursor;
+mod cut;
 mod select;
 mod snapshot;
 mod source;

@@ -5,16 +5,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow_ipc::CompressionType;
 use arrow_ipc::writer::{FileWriter, IpcWriteOptions};
 use arrow_row::{RowConverter, SortField};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
+use flowc_adbc::plain_type;
 use flowc_columns::canonical;
 use flowc_platform::{SealedWriter, content_length, is_sealed};
 
-use super::cut::{Cut, ROW_CUTS, RowCutter, RowCuts};
+use super::cut::{Cut, ROW_CUTS, RowCuts, RowCutter};
+use crate::columnar::convert::converts;
 use crate::columnar::ipc::IpcFile;
 use crate::error::SourceError;
 use crate::files::view::View;
@@ -98,14 +100,36 @@ impl SnapshotWriter {
     }
 }
 
-/// A batch with columns of the plain types of a schema: drivers note things beside types.
-pub(super) fn plain(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
-    let column = |(column, field): (&ArrayRef, &Arc<arrow_schema::Field>)| match column.data_type() == field.data_type() {
-        true => Ok(column.clone()),
-        false => arrow_cast::cast(column, field.data_type()),
+/// The columns, with the source's types where others do not convert to them: a driver that tells types from values gives some type to a
+/// column without any.
+pub(super) fn without_values(found: &SchemaRef, wanted: &SchemaRef) -> SchemaRef {
+    let field = |found: &Arc<Field>| match wanted.field_with_name(found.name()) {
+        Ok(wanted) if !converts(found.data_type(), wanted.data_type()) => {
+            Arc::new(Field::new(found.name(), wanted.data_type().clone(), true))
+        }
+        _ => found.clone(),
     };
-    let columns: Result<Vec<ArrayRef>, ArrowError> = batch.columns().iter().zip(schema.fields()).map(column).collect();
-    RecordBatch::try_new(schema.clone(), columns?)
+    Arc::new(Schema::new(found.fields().iter().map(field).collect::<Vec<_>>()))
+}
+
+/// A batch with columns of the types of a schema. What drivers note within types does not count; a column without values is of any type.
+pub(super) fn plain(batch: &RecordBatch, schema: &SchemaRef, name: &str) -> Result<RecordBatch, SourceError> {
+    let arrow = |error: ArrowError| SourceError::Arrow { file: name.to_owned(), reason: error.to_string() };
+    let column = |(column, field): (&ArrayRef, &Arc<Field>)| {
+        let (found, wanted) = (column.data_type(), field.data_type());
+        if found == wanted {
+            Ok(column.clone())
+        } else if plain_type(found) == *wanted {
+            arrow_cast::cast(column, wanted).map_err(arrow)
+        } else if column.null_count() == column.len() {
+            Ok(new_null_array(wanted, column.len()))
+        } else {
+            let (expected, found) = (Box::new(wanted.clone()), Box::new(found.clone()));
+            Err(SourceError::TypeDiffers { file: name.to_owned(), column: field.name().clone(), expected, found })
+        }
+    };
+    let columns: Result<Vec<ArrayRef>, SourceError> = batch.columns().iter().zip(schema.fields()).map(column).collect();
+    RecordBatch::try_new(schema.clone(), columns?).map_err(arrow)
 }
 
 /// Opens what is kept under a path. A file that is damaged is an error.
@@ -123,7 +147,7 @@ pub(super) fn open(path: &Path, name: &str, schema: &SchemaRef) -> Result<(IpcFi
 #[cfg(test)]
 mod tests {
     use arrow_array::{Int64Array, StringArray};
-    use arrow_schema::{DataType, Field, Schema};
+    use arrow_schema::DataType;
 
     use super::*;
 
@@ -132,7 +156,8 @@ mod tests {
     fn batch(rows: &[i64]) -> RecordBatch {
         let fields = vec![Field::new("n", DataType::Int64, true), Field::new("t", DataType::Utf8, true)];
         let texts: Vec<Option<String>> = rows.iter().map(|n| (n % 3 > 0).then(|| format!("text {n}"))).collect();
-        let columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(rows.to_vec())), Arc::new(StringArray::from(texts))];
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(rows.to_vec())), Arc::new(StringArray::from(texts))];
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
@@ -166,6 +191,17 @@ mod tests {
     #[test]
     fn no_rows_are_no_segments_with_rows() {
         assert!(digests(&[], 1).len() <= 1);
+    }
+
+    #[test]
+    fn a_column_without_values_is_of_any_type() {
+        let (found, name) = (batch(&[3]), "rows");
+        let wanted = Arc::new(Schema::new(vec![Field::new("t", DataType::Int64, true)]));
+        let schema = without_values(&found.schema(), &wanted);
+        assert_eq!(schema.field(1).data_type(), &DataType::Int64);
+        assert_eq!(plain(&found, &schema, name).unwrap().column(1).null_count(), 1);
+        let error = plain(&batch(&[3, 4]), &schema, name).unwrap_err();
+        assert!(matches!(error, SourceError::TypeDiffers { column, .. } if column == "t"));
     }
 
     #[test]

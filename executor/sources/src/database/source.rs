@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use std::time::SystemTime;
 
 use arrow_schema::SchemaRef;
-use flowc_adbc::{Connection, DatabaseError, access, plain_schema, unreadable};
+use flowc_adbc::{Connection, DatabaseError, Vendor, access, plain_schema, unreadable};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec};
 use flowc_platform::{FileStamp, lock};
@@ -102,7 +102,8 @@ impl DatabaseSource {
         let mut largest = connection.query(&sql, parameters.as_ref()).map_err(|error| self.failed(error))?;
         let mut next = None;
         while let Some(batch) = largest.next().map_err(|error| self.failed(error))? {
-            next = Range::next(last.as_ref(), &batch).map_err(|reason| self.refused(format!("`{cursor}`: {reason}")))?;
+            next =
+                Range::next(last.as_ref(), &batch).map_err(|reason| self.refused(format!("`{cursor}`: {reason}")))?;
         }
         let parts = known.parts.iter().cloned().chain(next.map(|range| self.begin(Some(&range)))).collect();
         Ok(Polled { parts, folders: None })
@@ -124,12 +125,14 @@ impl DatabaseSource {
         let mut connection = self.connect()?;
         let select = self.select(part, &connection);
         let Select { sql, parameters } = select.ok_or_else(|| self.refused("its range is damaged".to_owned()))?;
+        let is_typed = *connection.vendor() != Vendor::Sqlite;
         let mut rows = connection.query(&sql, parameters.as_ref()).map_err(failed)?;
-        let schema = self.readable(rows.schema())?;
+        let found = self.readable(rows.schema())?;
+        let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
         match_columns(&part.name, &schema, wanted)?;
         let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
         while let Some(batch) = rows.next().map_err(failed)? {
-            let batch = snapshot::plain(&batch, &schema).map_err(|error| self.refused(error.to_string()))?;
+            let batch = snapshot::plain(&batch, &schema, &part.name)?;
             writer.push(&batch).map_err(&written)?;
         }
         writer.finish().map_err(&written)
