@@ -368,6 +368,14 @@ fn postgresql_is_read_with_exact_types() {
     assert!(!said.contains("wrong"), "{said}");
     source("table=\"t\"");
     assert!(failure(&project, "flowc run").contains("no password supplied"));
+    // Drivers quote what they can't read.
+    project.set("DB_URI", "postgresql://flowc:tellnobody@[::1/shop".to_owned());
+    project.write(
+        "flow.kdl",
+        "source \"t\" { adbc \"postgresql\" table=\"t\" { secret \"DB_URI\" option=\"uri\" } }\nsink \"o\" { in \"t\"; file \"o.csv\" }\n",
+    );
+    let said = failure(&project, "rm -f flow.lock; flowc run");
+    assert!(!said.contains("tellnobody") && said.contains("***"), "{said}");
     // Of a secret nothing is kept.
     let kept = project.shell("grep -r 'correct horse' . \"$HOME\"");
     assert!(kept.starts_with("exit 1"), "{kept}");

@@ -24,6 +24,8 @@ pub struct Access {
     pub(crate) options: Vec<(String, String)>,
     /// Variables of the environment.
     pub(crate) variables: Vec<(String, String)>,
+    /// Values that must not be told, among those of options and variables.
+    pub(crate) secrets: Vec<String>,
     pub(crate) readable: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
 }
@@ -38,7 +40,7 @@ pub fn access(database: &Database, base: &Path, writes: bool) -> Result<Access, 
     let driver = find(&database.driver, base)?;
     let mut options: Vec<(String, String)> =
         database.options.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    let mut variables = Vec::new();
+    let (mut variables, mut secrets) = (Vec::new(), Vec::new());
     let file = database.file().map(|file| (file, base.join(file)));
     if let Some(uri) = &database.uri {
         options.push(address(&driver, uri, file.as_ref().map(|(file, path)| (*file, path.as_path()))));
@@ -50,6 +52,7 @@ pub fn access(database: &Database, base: &Path, writes: bool) -> Result<Access, 
             SecretSource::File(path) => secret_of_file(path, &base.join(path)),
         };
         let found = found.map_err(|reason| DatabaseError::Secret { secret: name.clone(), reason })?;
+        secrets.push(found.clone());
         match option {
             Some(option) => options.push((option.clone(), found)),
             None => variables.push((name.clone(), found)),
@@ -63,6 +66,7 @@ pub fn access(database: &Database, base: &Path, writes: bool) -> Result<Access, 
         entrypoint: driver.entrypoint,
         options,
         variables,
+        secrets,
         readable,
         writable,
     })

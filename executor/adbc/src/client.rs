@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::access::Access;
 use crate::dialect::Vendor;
 use crate::error::DatabaseError;
-use crate::serve::SERVE;
+use crate::serve::{SERVE, one_line};
 use crate::wire::{self, Answer, Frame, Ingest, Request};
 
 /// How long a process may take to start.
@@ -29,6 +29,8 @@ const END: Duration = Duration::from_secs(5);
 const PROCESSES: u64 = 256;
 /// Lines of what a process printed that a message shows.
 const LINES: usize = 5;
+/// A secret that is shorter is not looked for in texts, where it may be part of any word.
+const SHORT: usize = 3;
 /// What a client of the network looks at: names, and whom to trust.
 const NETWORK: [&str; 9] = [
     "/etc/resolv.conf",
@@ -60,6 +62,8 @@ struct Process {
     printed: Printed,
     /// The driver, as the text names it.
     shown: String,
+    /// What must not be told of what it says.
+    secrets: Vec<String>,
     /// Its socket, and what the driver writes.
     _folder: TempDir,
 }
@@ -204,7 +208,9 @@ impl Connection {
 
     fn answer(&mut self) -> Result<Answer, DatabaseError> {
         match wire::receive(&mut self.from) {
-            Ok(Answer::Refused { message, sqlstate }) => Err(DatabaseError::Refused { message, sqlstate }),
+            Ok(Answer::Refused { message, sqlstate }) => {
+                Err(DatabaseError::Refused { message: self.process.hidden(&message), sqlstate })
+            }
             Ok(Answer::Lies { reason }) => Err(self.lies(reason)),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.lost(&error)),
@@ -224,7 +230,7 @@ impl Connection {
     }
 
     fn lies(&self, reason: String) -> DatabaseError {
-        DatabaseError::Lies { driver: self.process.shown.clone(), reason }
+        DatabaseError::Lies { driver: self.process.shown.clone(), reason: self.process.hidden(&reason) }
     }
 
     fn astray(&self) -> DatabaseError {
@@ -305,7 +311,8 @@ impl Process {
         let printed = Printed::default();
         let pipes = [child.stdout.take().map(Into::into), child.stderr.take().map(Into::into)];
         let listened = pipes.into_iter().flatten().try_for_each(|pipe| printed.listen(pipe));
-        let mut process = Self { child, printed, shown: access.shown.clone(), _folder: folder };
+        let mut process =
+            Self { child, printed, shown: access.shown.clone(), secrets: access.secrets.clone(), _folder: folder };
         listened.map_err(failed)?;
         let stream = process.accept(&listener)?;
         stream.set_nonblocking(false).map_err(failed)?;
@@ -355,7 +362,16 @@ impl Process {
 
     fn said(&self) -> Vec<String> {
         let lines = self.printed.take();
-        lines[lines.len().saturating_sub(LINES)..].to_vec()
+        lines[lines.len().saturating_sub(LINES)..].iter().map(|line| self.hidden(line)).collect()
+    }
+
+    /// A text without secrets: drivers quote what they can't read, such as addresses.
+    fn hidden(&self, text: &str) -> String {
+        let long = self.secrets.iter().filter(|secret| secret.len() >= SHORT);
+        long.fold(text.to_owned(), |text, secret| {
+            // As it is, and as messages are in one line.
+            text.replace(secret.as_str(), "***").replace(&one_line(secret), "***")
+        })
     }
 }
 

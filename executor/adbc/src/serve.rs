@@ -120,7 +120,7 @@ impl Session {
                 let state: String = error.sqlstate.iter().map(|byte| char::from(*byte as u8)).collect();
                 let sqlstate = Some(state).filter(|state| state.bytes().all(|byte| byte.is_ascii_alphanumeric()));
                 let sqlstate = sqlstate.filter(|state| state != "00000");
-                Answer::Refused { message: plain(&error.message), sqlstate }
+                Answer::Refused { message: one_line(&error.message), sqlstate }
             }
         };
         wire::send(&mut self.to, &answer)
@@ -335,7 +335,7 @@ fn of_stream(error: ArrowError) -> Fault {
     Fault::Refused(Error::with_message_and_status(message, Status::Unknown))
 }
 
-/// The words of a driver in one line.
-fn plain(message: &str) -> String {
+/// Words in one line.
+pub(crate) fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
