@@ -15,9 +15,11 @@ mod isolated;
 mod measure;
 mod native;
 mod noop;
+mod objects;
 mod one_column;
 mod peers;
 mod project;
+mod records;
 mod report;
 mod rewrite;
 mod stored;
@@ -40,7 +42,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `windows` takes, if the command says.
+    /// How many rows `windows` and `objects` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -49,7 +51,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 12] = [
+const ALL: [(&str, &str, Run); 14] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -60,8 +62,10 @@ const ALL: [(&str, &str, Run); 12] = [
     ),
     ("wordcount", "1 GB of text, against DuckDB, Polars and a native program", wordcount::run),
     ("windows", "windows of event time, against DuckDB, and one block more of a day", windows::run),
+    ("records", "flat JSON and Avro into columns, against serde_json into structs", records::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
+    ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
     (
@@ -92,6 +96,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         }
         // What is compared with flowc, in a process of its own.
         ["count-natively", output, files @ ..] => native::run(output, files),
+        ["read-object", url, size] => objects::read_alone(url, size),
         ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
         names => run(&Workspace::find()?, names),
     }
@@ -105,7 +110,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `windows` so many events, instead of ten million\n\nIt needs `ninja` (Debian: \
+         --rows N        give `windows` or `objects` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

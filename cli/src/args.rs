@@ -1,5 +1,7 @@
 //! What can be typed: commands, arguments and flags. Nothing is decided here; see [`crate::settings`].
 
+mod serve;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -7,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use flowc_executor::RunRequest;
 
+pub(crate) use self::serve::ServeArgs;
 use crate::json_form::JsonForm;
 use crate::settings::{ColorChoice, SettingsArgs};
 
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Graph(GraphArgs),
     /// Show the first rows of a source, a stage's output or a sink
     Show(ShowArgs),
+    /// Offer stored results over Arrow Flight and Flight SQL
+    Serve(ServeArgs),
     /// Show what a stage logged when it last ran
     Log(LogArgs),
     /// Manage the result store
@@ -69,6 +74,7 @@ impl Command {
             Command::Why(_) => "why",
             Command::Graph(_) => "graph",
             Command::Show(_) => "show",
+            Command::Serve(_) => "serve",
             Command::Log(_) => "log",
             Command::Store(_) => "store",
             Command::Worker(_) => "worker",
@@ -85,6 +91,7 @@ impl Command {
             Command::Run(args) => (args.json, JsonForm::Lines),
             Command::Why(args) => (args.json, JsonForm::Document),
             Command::Show(args) => (args.json, JsonForm::Lines),
+            Command::Serve(args) => (args.json, JsonForm::Lines),
             Command::Log(args) => (args.json, JsonForm::Lines),
             Command::Store(StoreCommand::Info(args)) => (args.store.json, JsonForm::Document),
             Command::Store(StoreCommand::Verify(args)) => (args.store.json, JsonForm::Document),
@@ -222,7 +229,7 @@ pub(crate) struct WhyArgs {
     #[arg(value_name = "STAGE")]
     pub(crate) stage: String,
     /// Say which files have rows of the windows that this time is in, and whether their results are stored
-    #[arg(long, value_name = "TIME", conflicts_with = "json")]
+    #[arg(long, value_name = "TIME")]
     pub(crate) window: Option<String>,
     /// Print one JSON document
     #[arg(long)]
@@ -466,31 +473,4 @@ pub(crate) fn parse_rows(text: &str) -> Result<u64, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn examples_fit_a_terminal() {
-        fn check(command: &clap::Command) {
-            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let long: Vec<&str> = examples.lines().filter(|line| line.chars().count() > 80).collect();
-            assert!(long.is_empty(), "{}: {long:?}", command.get_name());
-            command.get_subcommands().for_each(check);
-        }
-        check(&Args::command());
-    }
-
-    #[test]
-    fn rows_are_a_number_or_all() {
-        assert_eq!(parse_rows("7"), Ok(7));
-        assert_eq!(parse_rows("all"), Ok(u64::MAX));
-        assert!(parse_rows("-1").is_err() && parse_rows("most").is_err());
-    }
-}
+mod tests;

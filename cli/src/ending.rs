@@ -60,7 +60,9 @@ impl Ending {
         // Of a run that failed without a stage there is nothing to sum up.
         let report = report.filter(|report| exit == exit::OK || !report.stages.is_empty());
         if let (Some(report), Mode::People) = (report, self.mode) {
-            terminal::eprint(summary::text(&report, self.started.elapsed(), terminal::stderr_paint()));
+            let paint = terminal::stderr_paint();
+            let devices = self.progress.devices().map(|line| paint.dim(&line) + "\n").unwrap_or_default();
+            terminal::eprint(devices + &summary::text(&report, self.started.elapsed(), paint));
         }
         exit
     }

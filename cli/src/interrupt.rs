@@ -5,9 +5,13 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use flowc_executor::{Cancel, Session};
+#[cfg(any(feature = "serve", feature = "workers"))]
+use tokio::sync::oneshot;
 
 use crate::ending::Ending;
 use crate::exit;
+#[cfg(any(feature = "serve", feature = "workers"))]
+use crate::report::Failure;
 
 const STOPPING: &str = "stopping: what is finished is being saved (press Ctrl-C again to stop at once)";
 
@@ -47,4 +51,22 @@ pub(crate) fn install(session: Weak<Session>, cancel: Cancel, ending: Arc<Ending
 fn abandon(session: &Session, ending: &Ending) {
     let exit = ending.abandon(session.abandon());
     std::process::exit(i32::from(exit.number));
+}
+
+/// Comes with Ctrl-C or a termination signal, for servers, which have nothing to save.
+///
+/// # Errors
+/// If signals can't be caught.
+#[cfg(any(feature = "serve", feature = "workers"))]
+pub(crate) fn signal() -> Result<impl Future<Output = ()>, Failure> {
+    let (send, receive) = oneshot::channel();
+    let mut send = Some(send);
+    let caught = ctrlc::set_handler(move || {
+        // The server may have ended by itself.
+        send.take().map(|send| send.send(()));
+    });
+    caught.map_err(Failure::system("signals cannot be caught"))?;
+    Ok(async {
+        let _ = receive.await;
+    })
 }

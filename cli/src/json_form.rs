@@ -14,7 +14,7 @@ impl JsonForm {
     pub(crate) fn of_words(words: impl IntoIterator<Item = String>) -> Option<Self> {
         let words: Vec<String> = words.into_iter().take_while(|word| word != "--").collect();
         let command = words.iter().find(|word| !word.starts_with('-')).map_or("", String::as_str);
-        let form = if ["run", "show", "log"].contains(&command) { Self::Lines } else { Self::Document };
+        let form = if ["run", "serve", "show", "log"].contains(&command) { Self::Lines } else { Self::Document };
         words.iter().any(|word| word == "--json").then_some(form)
     }
 }

@@ -1,42 +1,5 @@
-//! The `flowc` binary: arguments and settings in, text and an exit code out.
-//!
-//! [`args`] says what can be typed; [`settings`] resolves it with environment and files; each file in [`commands`] is
-//! one subcommand; [`report`] turns failures into text; [`exit`] lists the exit codes.
-
-#![cfg_attr(test, allow(clippy::unwrap_used))]
-
-mod args;
-mod commands;
-mod ending;
-mod exit;
-mod interrupt;
-mod json_form;
-mod progress;
-mod reasons;
-mod report;
-mod settings;
-mod shorten;
-mod summary;
-mod telemetry;
-mod terminal;
-
-#[cfg(test)]
-mod reference;
-
-use clap::Parser;
+//! The program that people call.
 
 fn main() -> std::process::ExitCode {
-    // Stages in processes of their own are started through this program: it returns only if that is not what is asked.
-    flowc_executor::play_part();
-    let code = match args::Args::try_parse() {
-        Ok(args) => perform(args),
-        Err(told) => report::command_line(told),
-    };
-    std::process::ExitCode::from(code.number)
-}
-
-fn perform(args: args::Args) -> exit::Exit {
-    let json = args.command.json();
-    let done = std::panic::catch_unwind(|| commands::dispatch(args));
-    done.unwrap_or_else(|_| report::tell(&report::Failure::Bug, json))
+    flowc_cli::start::main()
 }

@@ -19,6 +19,9 @@ pub(crate) fn because(reason: &Reason) -> String {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
         }
+        Reason::Window { input, before, now } => {
+            format!("the windows of input `{input}` changed: {} -> {}", windows(before), windows(now))
+        }
         Reason::Secrets { before, now } => format!("its secrets changed: {} -> {}", all(before), all(now)),
         Reason::Open { without } => {
             format!("its results are open (without {without}), and `cache` does not say that they may be taken again")
@@ -47,6 +50,10 @@ pub(crate) fn because(reason: &Reason) -> String {
         Reason::Verified => "of --verify".to_owned(),
         Reason::Unneeded => "no sink needs it; `flowc run --only` with its name runs it".to_owned(),
     }
+}
+
+fn windows(words: &Option<String>) -> &str {
+    words.as_deref().unwrap_or("none")
 }
 
 fn value(value: &Option<String>) -> &str {
@@ -103,6 +110,7 @@ mod tests {
                 Reason::Code { .. } => "code",
                 Reason::Device { .. } => "device",
                 Reason::Config { .. } => "config",
+                Reason::Window { .. } => "window",
                 Reason::Secrets { .. } => "secrets",
                 Reason::Open { .. } => "open",
                 Reason::Column { .. } => "column",
@@ -124,6 +132,10 @@ mod tests {
             (Reason::Code { before: "aa".into(), now: "bb".into(), parts: vec![] }, "code changed: aa -> bb"),
             (Reason::Device { before: "aa".into(), now: "bb".into() }, "driver changed: aa -> bb"),
             (Reason::Config { path: "/by".into(), before: None, now: Some("1".into()) }, "config `by` changed"),
+            (
+                Reason::Window { input: input(), before: None, now: Some("tumbling 1m by at".into()) },
+                "none -> tumbling 1m by at",
+            ),
             (Reason::Secrets { before: vec![], now: files() }, "secrets changed"),
             (Reason::Open { without: "filter".into() }, "open (without filter)"),
             (Reason::Column { input: input(), column: "x".into(), segments: files() }, "column `x`"),

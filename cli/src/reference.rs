@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
-use flowc_executor::{ErrorClass, ErrorReport, Event, RowsReport, RunReport};
+use flowc_executor::{ErrorClass, ErrorReport, Event, RowsReport, RunReport, TimedBy};
 use flowc_planner::key::PlanHash;
 
 use crate::args::Args;
@@ -90,10 +90,12 @@ fn events() -> Vec<Event> {
             | Event::CompileStarted { .. }
             | Event::FileRead { .. }
             | Event::BadRows { .. }
+            | Event::LateRows { .. }
             | Event::IgnoredMembers { .. }
             | Event::WorkPlanned { .. }
             | Event::TaskStarted { .. }
             | Event::TaskFailed { .. }
+            | Event::DeviceUsed { .. }
             | Event::SegmentRan { .. }
             | Event::SegmentUnchanged { .. }
             | Event::StageLog { .. }
@@ -131,10 +133,19 @@ fn events() -> Vec<Event> {
         Event::CompileStarted { code: text() },
         Event::FileRead { source: text(), file: text(), bytes: 0 },
         Event::BadRows { source: text(), file: text(), rows: 0 },
+        Event::LateRows { stage: text(), input: text(), rows: 0, stream: text() },
         Event::IgnoredMembers { source: text(), file: text(), members: vec![], help: text() },
         Event::WorkPlanned { tasks: 0, stages: vec![] },
         Event::TaskStarted { stages: vec![], segment: 0 },
         Event::TaskFailed { stages: vec![], segment: 0 },
+        Event::DeviceUsed {
+            stage: text(),
+            segment: 0,
+            nanoseconds: 0,
+            timed_by: TimedBy::Device,
+            bytes_up: 0,
+            bytes_down: 0,
+        },
         Event::SegmentRan { stages: vec![], segment: 0, rows: 0, seconds: 0.0 },
         Event::SegmentUnchanged { stage: text(), segment: 0 },
         Event::StageLog { stage: text(), level: text(), message: text() },

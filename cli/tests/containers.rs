@@ -175,8 +175,9 @@ fn an_engine_that_may_not_be_asked_is_named() {
     let mut prepare = Command::new("sh");
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     // Copied by another process: what other tests start meanwhile would hold it open for writing.
-    prepare.args(["-c", "cp \"$1\" \"$2/flowc\" && chmod 0 \"$3\" && if $4; then chown -R 65534 \"$2\"; fi", "sh"]);
-    prepare.arg(env!("CARGO_BIN_EXE_flowc")).arg(project.root()).arg(&socket).arg(is_root.to_string());
+    prepare.args(["-c", "cp \"$1\" \"$2\" \"$3\" && chmod 0 \"$4\" && if $5; then chown -R 65534 \"$3\"; fi", "sh"]);
+    prepare.args([env!("CARGO_BIN_EXE_flowc"), env!("CARGO_BIN_EXE_flowc-engine")]);
+    prepare.arg(project.root()).arg(&socket).arg(is_root.to_string());
     assert!(prepare.status().unwrap().success());
     let told = |host: &str| {
         let mut command = project.program(project.root().join("flowc"));

@@ -22,6 +22,12 @@ sink "total" { in "total"; file "total.csv" }
 sink "table" { in "counts"; file "counts.csv" }
 "#;
 
+const WINDOWS: &str = r#"
+source "views" { files "views.csv"; event-time "at" }
+stage "views-a-minute" { in "views" { window "tumbling" size="1m" }; std "aggregate@1"; config { compute op="count" } }
+sink "views-a-minute" { in "views-a-minute"; file "views-a-minute.csv" }
+"#;
+
 /// Members that are told of elsewhere, or have names that a pipeline gives.
 const ELSEWHERE: [&str; 3] = ["plan", "reasons", "lock_changes"];
 
@@ -92,11 +98,15 @@ fn every_document_is_in_the_reference_with_its_fields() {
         run(&["run", pipeline]);
     }
     std::fs::remove_file(project.folder().join("gone.kdl")).unwrap();
+    project.write("windows.kdl", WINDOWS);
+    project.write("views.csv", "at\n2024-03-01T12:00:10\n");
+    run(&["run", "windows.kdl"]);
     run(&["store", "pin", "kept"]);
     let mut found = BTreeMap::new();
-    for document in ["plan", "why", "store info", "store gc", "store verify"] {
+    for document in ["plan", "why", "why --window", "store info", "store gc", "store verify"] {
         let arguments: Vec<&str> = match document {
             "why" => vec!["why", "words"],
+            "why --window" => vec!["why", "views-a-minute", "windows.kdl", "--window", "2024-03-01T12:00"],
             "store gc" => vec!["store", "gc", "--dry-run"],
             _ => document.split(' ').collect(),
         };

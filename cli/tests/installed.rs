@@ -15,11 +15,13 @@ struct Installation<'a> {
 
 impl<'a> Installation<'a> {
     fn new(project: &'a Project, prefix: PathBuf) -> Self {
-        let program = prefix.join("bin/flowc");
-        std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-        let _ = std::fs::remove_file(&program);
-        let built = Path::new(env!("CARGO_BIN_EXE_flowc"));
-        std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(drop)).unwrap();
+        let programs = prefix.join("bin");
+        std::fs::create_dir_all(&programs).unwrap();
+        for built in [env!("CARGO_BIN_EXE_flowc"), env!("CARGO_BIN_EXE_flowc-engine")].map(Path::new) {
+            let program = programs.join(built.file_name().unwrap());
+            let _ = std::fs::remove_file(&program);
+            std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(drop)).unwrap();
+        }
         Self { project, prefix }
     }
 

@@ -1,6 +1,9 @@
 //! Topics of Apache Kafka as sources, read from a real broker.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
+#[cfg(feature = "kafka-tls")]
+#[path = "kafka/encrypted.rs"]
+mod encrypted;
 mod support;
 
 use std::time::Duration;

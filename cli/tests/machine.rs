@@ -138,7 +138,8 @@ fn run_sealed(project: &Project) -> (Option<i32>, String) {
     let program = root.join("flowc");
     // Not copied by this process: what other tests start meanwhile would hold the file open for writing for a moment, and a
     // file that is open for writing can't be executed.
-    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_flowc")).arg(&program).status().unwrap();
+    let programs = [env!("CARGO_BIN_EXE_flowc"), env!("CARGO_BIN_EXE_flowc-engine")];
+    let copied = Command::new("cp").args(programs).arg(&root).status().unwrap();
     assert!(copied.success());
     fs::set_permissions(&root, Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(project.folder(), Permissions::from_mode(0o777)).unwrap();

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use support::http_gate::{HttpGate, Verdict};
 use support::objects::ObjectServer;
 use support::project::Project;
 
@@ -174,4 +177,90 @@ fn web_servers_give_named_objects() {
     pipeline(&project, "files \"http://127.0.0.1:PORT/a%20b.csv\"");
     let said = project.shell(web);
     assert!(said.starts_with("exit 0") && said.contains("id\n1\n"), "{said}");
+}
+
+#[test]
+fn an_object_that_changes_between_listing_and_reading_is_refused() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let mut project = project(&server);
+    project.set("AWS_ENDPOINT_URL", gate.url.clone());
+    server.put("a.csv", "id\n1\n");
+    pipeline(&project, "files \"s3://sales/*.csv\"; schema { column \"id\" \"Int64\" }");
+    let (other, first) = (server.writer(), AtomicBool::new(true));
+    gate.set(move |asked| {
+        if asked.method == "GET" && asked.target.ends_with("/a.csv") && first.swap(false, Ordering::SeqCst) {
+            other.put("a.csv", "id\n2\n");
+        }
+        Verdict::Pass
+    });
+    let said = failure(&project, "flowc run");
+    assert!(said.contains("exit 1") && said.contains("s3://sales/a.csv: it was written again or deleted"), "{said}");
+    assert!(!project.folder().join("out.csv").exists());
+    run(&project);
+    assert_eq!(written(&project), "id\n2\n");
+}
+
+/// A network, a service or credentials that fail are no mistake in the pipeline: the exit code says so, also before the columns are known.
+#[test]
+fn what_fails_outside_is_no_mistake_in_the_pipeline() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let mut project = project(&server);
+    project.set("AWS_ENDPOINT_URL", gate.url.clone());
+    pipeline(&project, "files \"s3://sales/a.csv\"");
+    let said = |status: &'static str, code: &'static str| {
+        gate.set(move |_| Verdict::Answer(status, format!("<Error><Code>{code}</Code><Message>No.</Message></Error>")));
+        failure(&project, "flowc run")
+    };
+    for (status, code, reason) in [
+        ("403 Forbidden", "AccessDenied", "permission denied"),
+        ("400 Bad Request", "ExpiredToken", "the credentials have expired"),
+        ("403 Forbidden", "InvalidAccessKeyId", "the service refuses the credentials"),
+    ] {
+        let said = said(status, code);
+        assert!(said.starts_with("exit 1") && said.contains(reason) && said.contains("flow.kdl:1"), "{said}");
+    }
+    let mut nowhere = Project::new();
+    nowhere.set("NO_PROXY", "127.0.0.1".to_owned());
+    pipeline(&nowhere, "files \"s3://sales/*.csv\" endpoint=\"http://127.0.0.1:1\" anonymous=#true");
+    let said = failure(&nowhere, "flowc run");
+    assert!(
+        said.starts_with("exit 1") && said.contains("no answer (") && said.contains("Connection refused"),
+        "{said}"
+    );
+    for store in ["gs", "az"] {
+        pipeline(&nowhere, &format!("files \"{store}://sales/*.csv\""));
+        let said = failure(&nowhere, "flowc run");
+        assert!(said.starts_with("exit 1") && said.contains("there are no credentials"), "{said}");
+    }
+}
+
+#[test]
+fn a_long_listing_is_read_page_by_page() {
+    let server = ObjectServer::new();
+    let gate = HttpGate::new(&server.url);
+    let mut project = project(&server);
+    project.set("AWS_ENDPOINT_URL", gate.url.clone());
+    let pages = if std::env::var_os("FLOWC_LONG").is_some() { 100 } else { 3 };
+    pipeline(&project, "files \"s3://sales/2026/*.csv\"; schema { column \"id\" \"Int64\" }");
+    gate.set(move |asked| {
+        let token = asked.target.split(['?', '&']).find_map(|pair| pair.strip_prefix("continuation-token="));
+        let page: usize = token.map_or(0, |token| token.parse().unwrap());
+        let entry = |number: usize| {
+            format!(
+                "<Contents><Key>2026/{page:03}-{number:03}.csv</Key><LastModified>2026-11-02T10:00:00.000Z</LastModified>\
+                 <ETag>\"{page}-{number}\"</ETag><Size>5</Size></Contents>"
+            )
+        };
+        let entries: String = (0..1000).map(entry).collect();
+        let next = match page + 1 < pages {
+            true => format!("<NextContinuationToken>{}</NextContinuationToken>", page + 1),
+            false => String::new(),
+        };
+        Verdict::Answer("200 OK", format!("<ListBucketResult>{entries}{next}</ListBucketResult>"))
+    });
+    let said = project.shell("flowc plan");
+    assert!(said.starts_with("exit 0") && said.contains(&format!("{} file", pages * 1000)), "{said}");
+    assert_eq!(gate.seen().len(), pages);
 }

@@ -172,7 +172,17 @@ stage "visits" {
     std "aggregate@1"
     config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
 }
-foreach "name" "tumbling" "sliding" "days" "latest" "visits" {
+stage "hundreds" {
+    in "events" { window "count" rows=100 }
+    std "aggregate@1"
+    config { compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+stage "fifties" {
+    in "events" { window "count" rows=50 by="user" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+foreach "name" "tumbling" "sliding" "days" "latest" "visits" "hundreds" "fifties" {
     sink "${name}" { in "${name}"; file "out/${name}.parquet" }
 }
 sink "late" { in "tumbling.late"; file "out/late.parquet" }

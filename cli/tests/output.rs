@@ -78,8 +78,8 @@ fn every_command_is_tried() {
     let help = text(&Project::new().flowc(&["--help"]).output().unwrap().stdout);
     let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     for name in listed.lines().filter_map(|line| line.split_whitespace().next()) {
-        // A worker prints and then goes on until it is stopped; to compile all stages takes long, and prints in the same way.
-        let is_tried = ["precompile", "worker"].contains(&name)
+        // Servers print and then go on until they are stopped; to compile all stages takes long, and prints in the same way.
+        let is_tried = ["precompile", "serve", "worker"].contains(&name)
             || PRINTING.iter().any(|line| line.split(' ').next() == Some(name));
         assert!(is_tried, "{name}");
     }

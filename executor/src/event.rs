@@ -131,6 +131,17 @@ pub enum Event {
         /// How many.
         rows: u64,
     },
+    /// Rows came too late for the windows of a stage, or have no time, and nothing reads them: they are in no result.
+    LateRows {
+        /// The stage.
+        stage: String,
+        /// Its input.
+        input: String,
+        /// How many.
+        rows: u64,
+        /// The stream that has them, where something reads it.
+        stream: String,
+    },
     /// Rows of a source were read without some of their members: no column takes these.
     IgnoredMembers {
         /// The source.
@@ -166,6 +177,21 @@ pub enum Event {
         rows: u64,
         /// Wall time.
         seconds: f64,
+    },
+    /// What a stage had a device do over one segment; told before [`Event::SegmentRan`].
+    DeviceUsed {
+        /// The stage.
+        stage: String,
+        /// Position of the segment in the dataset.
+        segment: usize,
+        /// How long the device worked.
+        nanoseconds: u64,
+        /// Who measured that.
+        timed_by: TimedBy,
+        /// Bytes that went to the device.
+        bytes_up: u64,
+        /// Bytes that came back.
+        bytes_down: u64,
     },
     /// Stages that began to run over one segment did not come to its end: one of them failed, or the run was stopped.
     TaskFailed {
@@ -233,6 +259,16 @@ pub enum Event {
     Error(Box<ErrorReport>),
     /// The last event.
     RunFinished(RunReport),
+}
+
+/// Who measured how long a device worked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TimedBy {
+    /// The device itself.
+    Device,
+    /// The processor, for some of it at least: from handing work over until its results were there.
+    Host,
 }
 
 /// How much a run does of a stage.

@@ -19,19 +19,21 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 11] = [
+pub const FEATURES: [Feature; 13] = [
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
         ..feature("containers", cfg!(feature = "containers"))
     },
     feature("databases", cfg!(feature = "databases")),
+    feature("flights", cfg!(feature = "flights")),
     Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     feature("kafka", cfg!(feature = "kafka")),
     feature("kafka-tls", cfg!(feature = "kafka-tls")),
     feature("objects", cfg!(feature = "objects")),
     Feature { isolate: Some(Isolate::Process), ..feature("processes", cfg!(feature = "processes")) },
     Feature { kind: Some("python"), ..feature("python", cfg!(feature = "python")) },
+    feature("serve", cfg!(feature = "serve")),
     Feature { kind: Some("sql"), ..feature("sql", cfg!(feature = "sql")) },
     feature("wasi", cfg!(feature = "wasi")),
     WORKERS,

@@ -30,6 +30,8 @@ mod run;
 mod runners;
 mod schedule;
 mod select;
+#[cfg(feature = "serve")]
+mod serving;
 mod session;
 mod status;
 
@@ -47,7 +49,7 @@ pub use chain::budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{
     AssertReport, Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus,
-    StageTasks, StampedEvent, Stamper, StreamReport,
+    StageTasks, StampedEvent, Stamper, StreamReport, TimedBy,
 };
 pub use features::{FEATURES, Feature};
 /// The engine that stages in containers need.
@@ -56,10 +58,14 @@ pub use flowc_container as containers;
 /// The adapters that kernels run on.
 #[cfg(feature = "gpu")]
 pub use flowc_gpu as gpu;
+pub use flowc_platform::PrivateFile;
 /// The modules of the Python SDK that serves stages, by their paths within the package.
 #[cfg(feature = "python")]
 pub use flowc_python::sdk_modules as python_sdk;
 pub use flowc_sandbox as sandbox;
+/// Results of pipelines, over Arrow Flight.
+#[cfg(feature = "serve")]
+pub use flowc_serve as serve;
 pub use flowc_sinks::{SinkError, StdoutWriter};
 #[cfg(feature = "workers")]
 pub use flowc_worker::{Worker, WorkerError};
@@ -71,5 +77,5 @@ pub use plan::Planned;
 pub use record::history::{LogLine, Pin};
 pub use record::run::PastRun;
 pub use runners::precompile;
-pub use session::Session;
+pub use session::{Session, run_if_up_to_date};
 pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

@@ -56,7 +56,9 @@ pub(crate) const ADAPTERS: Memo = made(20, Place::Index);
 #[cfg(feature = "gpu")]
 pub(crate) const ADAPTER: Memo = record(21, 1, Place::Index);
 /// The times of a segment's rows, by their content and the kind of windows.
-pub(crate) const TIMES: Memo = record(24, 1, Place::Index);
+pub(crate) const TIMES: Memo = record(24, 2, Place::Index);
+/// How many rows of a segment are late, by their content, their windows and where the segment begins in time.
+pub(crate) const LATE: Memo = record(31, 1, Place::Index);
 
 /// A record.
 const fn record(number: u8, version: u32, place: Place) -> Memo {

@@ -24,10 +24,30 @@ use crate::run::progress::{Current, Underway};
 use crate::runners::Runners;
 use crate::runners::build_events::Compilations;
 use crate::select::select;
+#[cfg(feature = "serve")]
+use crate::serving::ServedResults;
 use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunRequest, Status, Why, WindowStatus};
 
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
+
+/// Runs a pipeline for which nothing is to do, as [`Session::run`] would: the events are the same, and so is the report. None if there
+/// may be something to do. Looks at what the last run left, and needs no engine.
+pub fn run_if_up_to_date(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
+    let report = last_report(options, request, observer)?;
+    observer.observe(Event::RunFinished(report.clone()));
+    Some(report)
+}
+
+/// The report of the last run, if one of this request would find all as that run left it. What was told of sources is told again.
+fn last_report(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
+    if !request.is_plain() || options.update_lock {
+        return None;
+    }
+    let (report, told) = up_to_date::report_if_up_to_date(options)?;
+    notices::tell(&told, observer);
+    Some(report)
+}
 
 /// A pipeline and a store. Making one costs nothing; the store is opened when it is first needed.
 pub struct Session {
@@ -166,11 +186,7 @@ impl Session {
         observer: &Arc<dyn Observer>,
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
-        if request.is_plain()
-            && !self.options.update_lock
-            && let Some((report, told)) = up_to_date::report_if_up_to_date(&self.options)
-        {
-            notices::tell(&told, observer.as_ref());
+        if let Some(report) = last_report(&self.options, request, observer.as_ref()) {
             return Ok(report);
         }
         up_to_date::forget(&self.options);
@@ -274,6 +290,15 @@ impl Session {
     pub fn show(&self, output: &str, key: Option<&str>, window: Option<&str>) -> Result<Rows<'_>, Error> {
         let planned = self.plan_for(Arc::new(|_: Event| ()), Purpose::Show, &Cancel::new())?;
         Rows::find(&planned, self.store()?, output, key, window)
+    }
+
+    /// The results of the pipeline's last good run, and of those that follow: of these streams and sinks, or of all that are at hand.
+    ///
+    /// # Errors
+    /// If the pipeline has had no good run in this store, or an output that is named can't be had from it.
+    #[cfg(feature = "serve")]
+    pub fn results(&self, outputs: Vec<String>) -> Result<Box<dyn flowc_serve::Results>, Error> {
+        Ok(Box::new(ServedResults::find(self.store()?, self.pipeline()?, outputs, &self.options)?))
     }
 
     /// What a stage said when it last ran.

@@ -77,6 +77,15 @@ pub enum Reason {
         /// The value now; none if it is gone.
         now: Option<String>,
     },
+    /// The windows of an input are others than in the last run, or the delay of its event time is.
+    Window {
+        /// The input port.
+        input: String,
+        /// The windows then, in words; none if there were none.
+        before: Option<String>,
+        /// The windows now.
+        now: Option<String>,
+    },
     /// It is given other secrets than in the last run, by their names and places.
     Secrets {
         /// Those then, as in the text.
@@ -233,6 +242,7 @@ mod tests {
             Reason::Code { before: "a".into(), now: "b".into(), parts: names() },
             Reason::Device { before: "a".into(), now: "b".into() },
             Reason::Config { path: "/a".into(), before: None, now: Some("1".into()) },
+            Reason::Window { input: "in".into(), before: None, now: Some("tumbling 1m by at".into()) },
             Reason::Secrets { before: vec![], now: names() },
             Reason::Open { without: "filter".into() },
             Reason::Column { input: "in".into(), column: "x".into(), segments: names() },

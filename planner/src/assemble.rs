@@ -103,9 +103,13 @@ impl Streams {
 
 fn source(i: usize, resolved: &Resolved, known: &Descriptions, streams: &Streams) -> Option<Source> {
     let declared = &resolved.pipeline.sources[i];
+    let mut spec = declared.spec.clone()?;
+    if let Some(told) = known.record_schemas.get(&i) {
+        spec.format = spec.format.with_record_schema(told);
+    }
     Some(Source {
         name: declared.name.text.clone(),
-        spec: declared.spec.clone()?,
+        spec,
         stream: streams.id(Origin::Source(i))?,
         rejects: streams.id(Origin::Rejects(i)),
         event_time: known.event_time(i),
@@ -172,8 +176,9 @@ fn late_stage(
     let width = known.schemas.get(&origin)?.fields().len();
     let passed = (0..width).map(|column| OutputColumn::Passed { column });
     let written = known.schemas.get(&Origin::Late { stage, input })?.fields().len() - width;
-    let mut reads = vec![window.time.column];
-    if let RowPosition::Offset(column) = window.time.position {
+    let time = window.time?;
+    let mut reads = vec![time.column];
+    if let RowPosition::Offset(column) = time.position {
         reads.push(column);
         reads.sort_unstable();
         reads.dedup();

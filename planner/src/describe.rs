@@ -1,6 +1,6 @@
 //! Asks stages, level by level, what they make of their config and inputs; every answer is checked before it is used.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
@@ -10,7 +10,7 @@ use crate::catalogue::{
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::event_time::{self, Time};
-use crate::plan::{Class, EventTime, Location, OutputColumn, Rows, SourceSpec, Window};
+use crate::plan::{Class, EventTime, Location, OutputColumn, RECORD_SCHEMA, Rows, SourceSpec, Window};
 use crate::quantity::count;
 use crate::read::Name;
 use crate::rejects::rejects_schema;
@@ -29,6 +29,8 @@ pub(crate) struct Described {
 #[derive(Default)]
 pub(crate) struct Descriptions {
     pub(crate) schemas: HashMap<Origin, SchemaRef>,
+    /// By source: the schema of its records, where that was asked for.
+    pub(crate) record_schemas: BTreeMap<usize, String>,
     /// Where rows have an event time, or had one further above.
     times: HashMap<Origin, Time>,
     /// By stage, in the order of the text.
@@ -77,7 +79,14 @@ impl Descriptions {
         let answers = catalogue.source_schemas(&questions);
         for ((i, answer), (_, spec)) in indices.into_iter().zip(answers).zip(&questions) {
             match answer {
-                Ok(inferred) => drop(self.schemas.insert(Origin::Source(i), spec.with_declared(inferred))),
+                Ok(inferred) => {
+                    let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
+                    self.record_schemas.extend(inferred.metadata().get(RECORD_SCHEMA).map(|told| (i, told.clone())));
+                    match spec.with_asked(inferred) {
+                        Ok(schema) => drop(self.schemas.insert(Origin::Source(i), schema)),
+                        Err(column) => problems.at(place, PlaceProblem::RecordColumn { name, column }),
+                    }
+                }
                 Err(Problem { message, help, blame, .. }) => {
                     let source = &resolved.pipeline.sources[i];
                     let Name { text: name, place } = source.name.clone();
@@ -88,7 +97,8 @@ impl Descriptions {
                         place,
                         match blame {
                             Blame::Lock => PlaceProblem::AgainstLock { name, message, help },
-                            Blame::Pipeline | Blame::Machine => PlaceProblem::SourceSchema { name, message, help },
+                            Blame::Machine => PlaceProblem::SourceUnreached { name, message, help },
+                            Blame::Pipeline => PlaceProblem::SourceSchema { name, message, help },
                         },
                     );
                 }
@@ -196,16 +206,18 @@ impl Descriptions {
         }
         for (input, window) in windows.iter().enumerate() {
             let Some((window, schema)) = window.as_ref().zip(self.schemas.get(&origins[input])) else { continue };
-            let time = schema.field(window.time.column).data_type().clone();
-            let late = event_time::late_schema(schema, &time);
-            let origin = Origin::Late { stage, input };
-            if let Some(wired) = wired[input].filter(|_| resolved.is_read(origin)) {
-                event_time::check_late(&declared.name.text, wired, window, &late, problems);
+            let bounds = window.bound_type(schema);
+            if let Some(time) = window.time {
+                let late = event_time::late_schema(schema, schema.field(time.column).data_type());
+                let origin = Origin::Late { stage, input };
+                if let Some(wired) = wired[input].filter(|_| resolved.is_read(origin)) {
+                    event_time::check_late(&declared.name.text, wired, window, &late, problems);
+                }
+                self.schemas.insert(origin, late);
             }
-            self.schemas.insert(origin, late);
             if windows[..input].iter().all(Option::is_none) {
                 let outputs = description.outputs.into_iter();
-                description.outputs = outputs.map(|output| event_time::with_bounds(output, &time)).collect();
+                description.outputs = outputs.map(|output| event_time::with_bounds(output, &bounds)).collect();
             }
         }
         for (port, output) in description.outputs.iter().enumerate() {

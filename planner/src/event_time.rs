@@ -83,8 +83,9 @@ pub(crate) fn of_output(
     }
     if matches!(output.rows, Rows::Subset { .. }) {
         return lost(
-            "leaves out rows or moves them, and rows are late by those before them",
-            "put that stage after the window, or filter while the files are made",
+            "leaves out rows or moves them, so that those after it would not be late by all rows of the source",
+            "leave out these rows in the stage with the window: SQL does with `where`, a function in Python or a component with its \
+             own means",
         );
     }
     let passed = |column| output.columns.iter().position(|passed| *passed == OutputColumn::Passed { column });
@@ -121,11 +122,15 @@ pub(crate) fn windows(
                 problems.at(wired.place, WindowProblem::RowWise { stage: name(), port: ports[port].clone() });
                 return None;
             }
+            let window = |time, problems: &mut Problems| {
+                let kind = with_columns(wired, &name(), inputs[port].as_ref()?, problems)?;
+                Some(Window { kind, lateness_ms: wired.lateness_ms, time })
+            };
+            if let WindowKind::Count { .. } = wired.kind {
+                return window(None, problems);
+            }
             match time {
-                Some(Time::Kept(time)) => {
-                    let kind = with_columns(wired, &name(), inputs[port].as_ref()?, problems)?;
-                    Some(Window { kind, lateness_ms: wired.lateness_ms, time: *time })
-                }
+                Some(Time::Kept(time)) => window(Some(*time), problems),
                 Some(Time::Lost { why, help }) => {
                     problems.at(wired.place, WindowProblem::TimeLost { stage: name(), why: why.clone(), help });
                     None
@@ -145,8 +150,8 @@ pub(crate) fn windows(
     if windows.iter().flatten().any(|window| !window.matches(first)) {
         problems.at(place, WindowProblem::Different { stage: name() });
     }
-    if windows.iter().flatten().filter(|window| window.is_session()).count() > 1 {
-        problems.at(place, WindowProblem::SeveralSessions { stage: name() });
+    if windows.iter().flatten().filter(|window| window.is_made_by_rows()).count() > 1 {
+        problems.at(place, WindowProblem::MadeByRows { stage: name() });
     }
     let is_bare = |port: &usize| wired[*port].is_none() && description.inputs[*port].class != Class::Whole;
     if let Some(port) = (0..ports.len()).find(is_bare) {
@@ -161,30 +166,33 @@ pub(crate) fn windows(
 
 /// A declared kind of windows, with the columns that it names.
 fn with_columns(decl: &WindowDecl, stage: &str, schema: &Schema, problems: &mut Problems) -> Option<WindowKind> {
-    let WindowKind::Session { gap_ms, .. } = decl.kind else { return Some(decl.kind.clone()) };
     let mut by = Vec::new();
     for (column, place) in &decl.by {
         let Ok(index) = schema.index_of(column) else {
             let help = suggest(column, schema.fields().iter().map(|field| field.name().as_str()));
             let (stage, column) = (stage.to_owned(), column.clone());
-            problems.at(*place, WindowProblem::SessionColumn { stage, column, help });
+            problems.at(*place, WindowProblem::UnknownKey { stage, column, help });
             return None;
         };
         let data_type = schema.field(index).data_type();
         if data_type.is_nested() {
             let (column, data_type) = (column.clone(), data_type.to_string());
-            problems.at(*place, WindowProblem::NestedSession { column, data_type });
+            problems.at(*place, WindowProblem::NestedKey { column, data_type });
             return None;
         }
         by.push(index);
     }
-    Some(WindowKind::Session { gap_ms, by })
+    Some(match decl.kind.clone() {
+        WindowKind::Session { gap_ms, .. } => WindowKind::Session { gap_ms, by },
+        WindowKind::Count { rows, .. } => WindowKind::Count { rows, by },
+        kind @ (WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Calendar { .. }) => kind,
+    })
 }
 
-/// What an output of a stage is that works on windows: it begins with their bounds.
-pub(crate) fn with_bounds(output: OutputDescription, time: &DataType) -> OutputDescription {
+/// What an output of a stage is that works on windows: it begins with their bounds, which are of this type.
+pub(crate) fn with_bounds(output: OutputDescription, bounds: &DataType) -> OutputDescription {
     let OutputDescription { schema, rows, columns } = output;
-    let bounds = WINDOW_COLUMNS.map(|name| Arc::new(Field::new(name, bound_type(time), false)));
+    let bounds = WINDOW_COLUMNS.map(|name| Arc::new(Field::new(name, bounds.clone(), false)));
     let fields: Vec<_> = bounds.into_iter().chain(schema.fields().iter().cloned()).collect();
     let columns = [OutputColumn::Written; 2].into_iter().chain(columns).collect();
     let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
@@ -209,7 +217,7 @@ pub(crate) fn check_late(stage: &str, wired: &WindowDecl, window: &Window, schem
         let (stage, column) = (format!("{stage}.late"), name.to_owned());
         problems.at(wired.place, WindowProblem::Taken { stage, column });
     }
-    if window.time.position == RowPosition::Absent {
+    if window.time.is_some_and(|time| time.position == RowPosition::Absent) {
         problems.at(wired.place, WindowProblem::NoOffset { stage: stage.to_owned() });
     }
 }

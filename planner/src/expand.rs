@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::diagnostic::{ExpansionProblem, Problems, ShapeProblem, suggest};
 use crate::place::Place;
 use crate::read::form::{self, Form};
-use crate::statement::{self, FILE, SQL};
+use crate::schema_file::{self, DESCRIPTORS, FORMAT, SCHEMA, SCHEMA_FILE};
+use crate::statement::{self, FILE, OUTPUT, SQL};
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
@@ -49,6 +50,9 @@ impl Document {
         let mut nodes = unroll.nodes;
         let stages = nodes.iter_mut().filter(|node| statement::may_be_in(&node.name));
         stages.for_each(|stage| fill_statement(texts, stage, problems));
+        let of_topic = |node: &&mut Node| schema_file::may_be_in(&node.name) && node.child("kafka").is_some();
+        let endpoints = nodes.iter_mut().filter(of_topic);
+        endpoints.for_each(|node| fill_schemas(texts, node, problems));
         Self { nodes, is_whole }
     }
 }
@@ -108,21 +112,44 @@ fn cycle(texts: &Texts, chain: &[usize], found: usize) -> ExpansionProblem {
     ExpansionProblem::IncludeCycle { chain: chain.join(" -> ") }
 }
 
-/// Puts the statement of a file in the place of the file's name.
+/// Puts the statement of a file in the place of the file's name, in the stage and in its outputs.
 fn fill_statement(texts: &Texts, stage: &mut Node, problems: &mut Problems) {
+    for output in stage.children.iter_mut().flatten().filter(|child| child.name == OUTPUT) {
+        fill_statement(texts, output, problems);
+    }
     for child in stage.children.iter_mut().flatten().filter(|child| child.name == SQL) {
         let Some(at) = child.props.iter().position(|prop| prop.name == FILE) else { continue };
         let arg = child.props.remove(at).arg;
         let unknown = Arg { value: Value::Unknown, ..arg };
         // Beside another statement the file's name is one too many.
         let is_only = child.args.is_empty();
-        let statement = statement(texts, child.place.file, &arg, problems).filter(|_| is_only);
+        let statement = named_text(texts, child.place.file, &arg, FILE, problems).filter(|_| is_only);
         child.args.push(statement.unwrap_or(unknown));
     }
 }
 
-fn statement(texts: &Texts, from: u32, arg: &Arg, problems: &mut Problems) -> Option<Arg> {
-    let written = form::path(FILE, arg, "copy the file to this machine first, and name its path", problems)?;
+/// Puts the schemas of files in the place of the files' names.
+fn fill_schemas(texts: &Texts, node: &mut Node, problems: &mut Problems) {
+    for child in node.children.iter_mut().flatten().filter(|child| child.name == FORMAT) {
+        let (from, has_schema) = (child.place.file, child.prop(SCHEMA).is_some());
+        for prop in &mut child.props {
+            let name = if prop.name == SCHEMA_FILE { SCHEMA_FILE } else { DESCRIPTORS };
+            if prop.name != name {
+                continue;
+            }
+            let text = named_text(texts, from, &prop.arg, name, problems);
+            // Beside a schema the file's name is one too many, and stays.
+            if name == DESCRIPTORS || !has_schema {
+                prop.arg = text.unwrap_or(Arg { value: Value::Unknown, ..prop.arg });
+                prop.name = if name == SCHEMA_FILE { SCHEMA.to_owned() } else { name.to_owned() };
+            }
+        }
+    }
+}
+
+/// The text of the file that a value names.
+fn named_text(texts: &Texts, from: u32, arg: &Arg, what: &str, problems: &mut Problems) -> Option<Arg> {
+    let written = form::path(what, arg, "copy the file to this machine first, and name its path", problems)?;
     let Some(path) = texts.file(from as usize).relative(written) else {
         problems.at(arg.place, ExpansionProblem::IncludeParam);
         return None;

@@ -27,6 +27,7 @@ pub mod quantity;
 mod read;
 mod rejects;
 pub mod render;
+mod schema_file;
 mod secret;
 mod serialization;
 mod statement;

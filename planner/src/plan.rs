@@ -7,11 +7,13 @@
 mod assertion;
 mod code;
 mod database;
+mod flight;
 mod format;
 mod kafka;
 mod kafka_sink;
 mod limits;
 mod objects;
+mod records;
 mod sink;
 mod window;
 
@@ -27,13 +29,16 @@ pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
 pub use database::{
     BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, TableName, WriteMode,
 };
+pub use flight::{FlightAsk, FlightKeep, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
 pub use limits::{Cache, Isolate, Limits, Serialization};
-pub use objects::{ObjectAddress, ObjectScheme, Objects};
-pub use sink::{Sink, SinkSpec, Target};
-pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, bound_type, is_time};
+pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
+pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
+pub use sink::{MANIFEST, Sink, SinkSpec, Target};
+pub(crate) use window::bound_type;
+pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
 use crate::rejects::{record_rejects_schema, rejects_schema};
@@ -218,7 +223,11 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Database(_) => rejects_schema(),
+            Location::Files(_)
+            | Location::Stdin
+            | Location::Objects(_)
+            | Location::Flight(_)
+            | Location::Database(_) => rejects_schema(),
         }
     }
 
@@ -226,7 +235,11 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Database(_) => self.format.name(),
+            Location::Files(_)
+            | Location::Stdin
+            | Location::Objects(_)
+            | Location::Flight(_)
+            | Location::Database(_) => self.format.name(),
         }
     }
 
@@ -258,6 +271,8 @@ pub enum Location {
     Objects(Box<Objects>),
     /// Rows of a database.
     Database(Box<DatabaseSource>),
+    /// Rows of a server of Arrow Flight.
+    Flight(Box<FlightSource>),
 }
 
 /// What happens to rows of a source that do not fit its schema.

@@ -15,6 +15,9 @@ pub(crate) fn may_be_in(node: &str) -> bool {
     matches!(node, "stage" | "assert")
 }
 
+/// The node of a stage with several statements that has one of them.
+pub(crate) const OUTPUT: &str = "output";
+
 /// What stands before the bytes of a statement in the path of a problem.
 const PATH: &str = "sql:";
 
@@ -35,7 +38,9 @@ pub(crate) fn files(nodes: &[Node]) -> Vec<&Arg> {
     for node in nodes {
         let children = node.children.as_deref().unwrap_or_default();
         if may_be_in(&node.name) {
-            found.extend(children.iter().filter(|child| child.name == SQL).filter_map(|child| child.prop(FILE)));
+            let outputs = children.iter().filter(|child| child.name == OUTPUT).flat_map(|output| &output.children);
+            let statements = children.iter().chain(outputs.flatten()).filter(|child| child.name == SQL);
+            found.extend(statements.filter_map(|child| child.prop(FILE)));
         } else {
             found.extend(files(children));
         }

@@ -8,7 +8,7 @@ use crate::describe::Descriptions;
 use crate::diagnostic::{PlaceProblem, Problems, suggest};
 use crate::pattern::{Pattern, Step, normal};
 use crate::place::Place;
-use crate::plan::{DatabaseSink, Format, Location, SinkSpec, Target, WriteMode};
+use crate::plan::{DatabaseSink, Format, Location, ObjectAddress, SinkSpec, Target, WriteMode};
 use crate::quantity::count;
 use crate::read::SinkDecl;
 use crate::text::Texts;
@@ -33,8 +33,9 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
     let target = |sink: &SinkDecl| match &sink.spec.as_ref()?.target {
         Target::File(path) => Some((normal(path), false)),
         Target::Directory(path) => Some((normal(path), true)),
+        Target::Objects(objects) => Some((objects.address.to_string(), objects.is_folder)),
         Target::Stdout => Some(("-".to_owned(), false)),
-        // No path has two slashes in it.
+        // No path has two slashes in it, and no address starts so.
         Target::Kafka(kafka) => Some((format!("kafka//{}", kafka.id), false)),
         Target::Database(sink) => Some((table_place(sink), false)),
     };
@@ -95,7 +96,11 @@ fn fed_back(resolved: &Resolved, problems: &mut Problems) {
     // There may be thousands of both: patterns are found by the name that they start with, if it is one.
     let mut read: BTreeMap<Option<String>, Vec<Reader<'_>>> = BTreeMap::new();
     for source in &resolved.pipeline.sources {
-        let Some(Location::Files(patterns)) = source.spec.as_ref().map(|spec| &spec.location) else { continue };
+        let patterns = match source.spec.as_ref().map(|spec| &spec.location) {
+            Some(Location::Files(patterns)) => patterns.clone(),
+            Some(Location::Objects(objects)) => objects.patterns.iter().map(as_path).collect(),
+            _ => continue,
+        };
         for (text, &place) in patterns.iter().zip(&source.places) {
             // What is no glob has been said where it stands.
             if let Ok(pattern) = Pattern::new(text) {
@@ -115,6 +120,11 @@ fn fed_back(resolved: &Resolved, problems: &mut Problems) {
             problems.with(sink.place, problem, reader.place, "it reads these");
         }
     }
+}
+
+/// An address as a path that no file of this machine has.
+fn as_path(address: &ObjectAddress) -> String {
+    format!("{}:/{}/{}", address.scheme.name(), address.bucket, address.key)
 }
 
 /// A pattern of a source.
@@ -141,6 +151,11 @@ impl Written {
             Target::Directory(path) => {
                 let partitions = spec.partition_by.iter().map(|column| folder(column)).collect();
                 Some(Self { path: normal(path), partitions, ending: Some(spec.ending()) })
+            }
+            Target::Objects(objects) => {
+                let partitions = spec.partition_by.iter().map(|column| folder(column)).collect();
+                let ending = objects.is_folder.then(|| spec.ending());
+                Some(Self { path: as_path(&objects.address), partitions, ending })
             }
             Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
         }

@@ -9,8 +9,8 @@ use miette::NamedSource;
 use crate::diagnostic::{Problems, Source};
 use crate::pattern::normal;
 use crate::place::Place;
-use crate::statement;
 use crate::syntax::{self, Node};
+use crate::{schema_file, statement};
 
 /// Text of all files of a pipeline.
 ///
@@ -31,13 +31,15 @@ pub(crate) struct File {
     syntax: Problems,
 }
 
-/// A file that a text includes, or that holds the statement of a stage, and that has not been added yet.
+/// A file that a text includes, or that holds the statement of a stage or a schema, and that has not been added yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncludeRequest {
     /// The path of the file that includes it.
     pub from: String,
     /// `/`-separated; relative to the main file's folder unless absolute.
     pub path: String,
+    /// Whether it holds bytes and no text: it is added as base64.
+    pub is_binary: bool,
 }
 
 impl Texts {
@@ -52,10 +54,11 @@ impl Texts {
     pub fn missing_includes(&self) -> Vec<IncludeRequest> {
         let mut requests: Vec<IncludeRequest> = Vec::new();
         for file in &self.files {
-            for path in file.includes().chain(file.statements()) {
+            let texts = file.includes().chain(file.statements()).map(|path| (path, false));
+            for (path, is_binary) in texts.chain(file.schemas()) {
                 let known = self.by_path.contains_key(&path) || self.unreadable.contains_key(&path);
                 if !known && requests.iter().all(|request| request.path != path) {
-                    requests.push(IncludeRequest { from: file.path.clone(), path });
+                    requests.push(IncludeRequest { from: file.path.clone(), path, is_binary });
                 }
             }
         }
@@ -69,8 +72,9 @@ impl Texts {
         }
         let text: Arc<str> = text.into();
         let mut syntax = Problems::default();
-        let is_statement = self.files.iter().any(|file| file.statements().any(|statement| statement == path));
-        let nodes = match is_statement {
+        let holds_no_nodes =
+            |file: &File| file.statements().chain(file.schemas().map(|(schema, _)| schema)).any(|other| other == path);
+        let nodes = match self.files.iter().any(holds_no_nodes) {
             true => Vec::new(),
             false => syntax::parse(&text, self.files.len() as u32, &mut syntax),
         };
@@ -151,6 +155,12 @@ impl File {
         statement::files(&self.nodes).into_iter().filter_map(|arg| self.relative(arg.value.as_str()?))
     }
 
+    /// The paths of the schemas that sources and sinks of the file name, and whether they are bytes.
+    fn schemas(&self) -> impl Iterator<Item = (String, bool)> {
+        let named = schema_file::files(&self.nodes).into_iter();
+        named.filter_map(|(arg, is_binary)| Some((self.relative(arg.value.as_str()?)?, is_binary)))
+    }
+
     /// The file that a path in this file means; none where it holds a parameter.
     pub(crate) fn relative(&self, written: &str) -> Option<String> {
         (!written.contains("${")).then(|| join(&self.path, written))
@@ -182,7 +192,7 @@ mod tests {
     #[test]
     fn each_missing_include_is_asked_for_once() {
         let mut texts = Texts::new("main.kdl", "include \"a/x.kdl\"\ninclude \"a/../a/x.kdl\"".into());
-        let request = IncludeRequest { from: "main.kdl".into(), path: "a/x.kdl".into() };
+        let request = IncludeRequest { from: "main.kdl".into(), path: "a/x.kdl".into(), is_binary: false };
         assert_eq!(texts.missing_includes(), [request]);
         texts.add("a/x.kdl", "include \"y.kdl\"".into());
         assert_eq!(texts.missing_includes()[0].path, "a/y.kdl");

@@ -1,11 +1,12 @@
 //! Joins streams to inputs by name, and puts stages in order.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::rc::Rc;
 
 use crate::catalogue::{Blame, Catalogue, OwnFiles, Problem, Signature};
 use crate::diagnostic::{Problems, StageProblem, WiringProblem, either, list, suggest};
+use crate::place::Place;
 use crate::plan::Code;
 use crate::read::{Pipeline, StageDecl, WindowDecl, Wire};
 use crate::text::Texts;
@@ -58,7 +59,7 @@ impl Resolved {
     }
 
     pub(crate) fn new(
-        pipeline: Pipeline,
+        mut pipeline: Pipeline,
         texts: &Texts,
         catalogue: &mut dyn Catalogue,
         problems: &mut Problems,
@@ -68,6 +69,7 @@ impl Resolved {
         catalogue.leave_out(&OwnFiles::new(sources, sinks.iter().filter_map(|sink| sink.spec.as_ref())));
         let signatures = signatures(&pipeline.stages, texts, catalogue, problems);
         check_isolation(&pipeline.stages, catalogue, problems);
+        leave_out_unread(&mut pipeline.stages, &signatures, problems);
         let names = Names::new(&pipeline, &signatures);
         let wired = pipeline.stages.iter().zip(&signatures).map(|(stage, signature)| match signature {
             Some(signature) => names.inputs(stage, signature, problems),
@@ -121,6 +123,29 @@ fn signatures(
     stages.iter().map(|stage| known.get(&stage.code.as_ref()?.0).cloned()).collect()
 }
 
+/// Leaves each output of a stage those inputs that its statement reads. One that none of them reads is a mistake.
+fn leave_out_unread(stages: &mut [StageDecl], signatures: &[Option<Rc<Signature>>], problems: &mut Problems) {
+    let reads = |at: usize, wire: &Wire| {
+        signatures[at].as_ref().is_none_or(|known| wire.port.as_ref().is_none_or(|port| known.inputs.contains(port)))
+    };
+    let mut unread: BTreeMap<Place, (String, String)> = BTreeMap::new();
+    let mut read = BTreeSet::new();
+    for (at, stage) in stages.iter_mut().enumerate() {
+        let Some(of) = &stage.output_of else { continue };
+        for wire in &stage.inputs {
+            if reads(at, wire) {
+                read.insert(wire.place);
+            } else if let Some(port) = &wire.port {
+                unread.insert(wire.place, (of.text.clone(), port.clone()));
+            }
+        }
+        stage.inputs.retain(|wire| reads(at, wire));
+    }
+    for (place, (stage, input)) in unread.into_iter().filter(|(place, _)| !read.contains(place)) {
+        problems.at(place, WiringProblem::UnreadInput { stage, input });
+    }
+}
+
 /// Says which stages can't be isolated as their text says.
 fn check_isolation(stages: &[StageDecl], catalogue: &mut dyn Catalogue, problems: &mut Problems) {
     for stage in stages {
@@ -154,20 +179,41 @@ impl<'a> Names<'a> {
 
     /// The stage that a stream comes from, whatever its port.
     fn stage_of(&self, wire: &Wire) -> Option<usize> {
-        let name = wire.stream.as_deref()?.split('.').next()?;
+        let (name, _) = self.parts(wire.stream.as_deref()?);
         match self.by_name.get(name)? {
             Named::Stage(stage) => Some(*stage),
             Named::Source(_) => None,
         }
     }
 
+    /// The name of what gives a stream, and the port. An output of a stage with several statements has the name of both.
+    fn parts<'n>(&self, stream: &'n str) -> (&'n str, Option<&'n str>) {
+        if self.by_name.contains_key(stream) {
+            return (stream, None);
+        }
+        let known = stream.rsplit_once('.').filter(|(name, _)| self.by_name.contains_key(name));
+        known.or_else(|| stream.split_once('.')).map_or((stream, None), |(name, port)| (name, Some(port)))
+    }
+
+    /// What is wrong with a stream of a stage with several statements, if there is such a stage.
+    fn of_outputs(&self, name: &str, port: Option<&str>) -> Option<WiringProblem> {
+        let is_of = |stage: &&StageDecl| stage.output_of.as_ref().is_some_and(|of| of.text == name);
+        let outputs: Vec<&str> =
+            self.pipeline.stages.iter().filter(is_of).map(|stage| stage.name.text.as_str()).collect();
+        let stage = (!outputs.is_empty()).then(|| name.to_owned())?;
+        Some(match port {
+            None => WiringProblem::WhichOutput { stage, outputs: either(outputs) },
+            Some(port) => WiringProblem::UnknownOutput { stage, port: port.to_owned(), outputs: list(outputs) },
+        })
+    }
+
     /// What fills the stream; none where there is no such stream, or where that cannot be known.
     fn find(&self, wire: &Wire, problems: &mut Problems) -> Option<Origin> {
         let stream = wire.stream.as_deref()?;
-        let (name, port) = stream.split_once('.').map_or((stream, None), |(name, port)| (name, Some(port)));
+        let (name, port) = self.parts(stream);
         let found = match self.by_name.get(name) {
             None if !self.pipeline.is_whole => return None,
-            None => Err(self.unknown(stream)),
+            None => Err(self.of_outputs(name, port).unwrap_or_else(|| self.unknown(stream))),
             Some(Named::Source(source)) => self.of_source(*source, port),
             Some(Named::Stage(stage)) => match &self.signatures[*stage] {
                 Some(signature) => match self.late(*stage, port, signature) {
@@ -184,7 +230,8 @@ impl<'a> Names<'a> {
     /// that has the name comes first.
     fn late(&self, stage: usize, port: Option<&str>, signature: &Signature) -> Option<Origin> {
         let (declared, port) = (&self.pipeline.stages[stage], port?);
-        let windowed = declared.inputs.iter().filter(|wire| wire.is_windowed);
+        let has_late_rows = |wire: &&Wire| wire.window.as_ref().is_none_or(WindowDecl::has_late_rows);
+        let windowed = declared.inputs.iter().filter(|wire| wire.is_windowed).filter(has_late_rows);
         let windowed: Vec<usize> = windowed.filter_map(|wire| port_of(wire, declared, signature).ok()).collect();
         let is_meant = |&&input: &&usize| match windowed.len() {
             1 => port == "late",
@@ -340,8 +387,11 @@ fn report_cycle(stages: &[StageDecl], walk: &[usize], problems: &mut Problems) {
     let names = flow.iter().chain(&flow[..1]).map(|&stage| stages[stage].name.text.as_str());
     let path = names.collect::<Vec<_>>().join(" -> ");
     let (stage, last) = (&stages[flow[0]], flow[flow.len() - 1]);
-    let from_last =
-        |wire: &&Wire| wire.stream.as_deref().and_then(|s| s.split('.').next()) == Some(&stages[last].name.text);
+    let is_last = |stream: &str| {
+        let port = stream.strip_prefix(stages[last].name.text.as_str());
+        port.is_some_and(|port| port.is_empty() || port.starts_with('.'))
+    };
+    let from_last = |wire: &&Wire| wire.stream.as_deref().is_some_and(is_last);
     let place = stage.inputs.iter().find(from_last).map_or(stage.name.place, |wire| wire.place);
     problems.at(place, WiringProblem::Cycle { path });
 }

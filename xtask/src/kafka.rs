@@ -23,13 +23,17 @@ const JAVA: &str = "the tests of topics run Apache Kafka, which needs Java 17 or
                     like: `apt-get install default-jre-headless maven`)";
 /// Its listeners, each with a port of its own. The broker says that `GATE` is at another one, where a test may listen and
 /// pass on what it wants.
-const LISTENERS: [&str; 5] = ["PLAIN", "SASL", "GATE", "TLS", "CONTROLLER"];
+const LISTENERS: [&str; 6] = ["PLAIN", "SASL", "GATE", "TLS", "SASL_TLS", "CONTROLLER"];
+/// One port for each listener, and the one that `GATE` is said to be at.
+type Ports = [u16; LISTENERS.len() + 1];
+/// The mechanisms by which `flowc` logs in, with the password `open-sesame`.
+const SCRAM: [&str; 2] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// A broker that answers, and ends with this value.
 pub struct Broker {
     child: Child,
-    _folder: TempDir,
-    ports: [u16; 6],
+    folder: TempDir,
+    ports: Ports,
 }
 
 impl Broker {
@@ -52,13 +56,16 @@ impl Broker {
             command
         };
         let mut format = java("kafka.tools.StorageTool");
-        process::output(format.args(["format", "-t", CLUSTER, "-c"]).arg(&settings)).context(JAVA)?;
+        format.args(["format", "-t", CLUSTER, "-c"]).arg(&settings);
+        let users = SCRAM.map(|mechanism| format!("{mechanism}=[name=flowc,password=open-sesame]"));
+        format.args(users.iter().flat_map(|user| ["--add-scram", user.as_str()]));
+        process::output(&mut format).context(JAVA)?;
         eprintln!("setup: starting Apache Kafka {VERSION}");
         let log = folder.path().join("log");
         let mut command = java("kafka.Kafka");
         command.arg(&settings).stdout(File::create(&log)?).stderr(File::options().append(true).open(&log)?);
         let child = command.spawn().context(JAVA)?;
-        let mut broker = Self { child, _folder: folder, ports };
+        let mut broker = Self { child, folder, ports };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", ports[0])).is_err() {
             if broker.child.try_wait()?.is_some() || start.elapsed() > PATIENCE {
@@ -69,14 +76,17 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Where tests find it: the addresses of its listeners, and for the gate the port behind it and the one to listen on.
+    /// Where tests find it: the addresses of its listeners, for the gate the port behind it and the one to listen on, and the
+    /// file of the certificate of the encrypted ones.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
-        let [plain, sasl, gate, tls, _, outside] = self.ports;
+        let [plain, sasl, gate, tls, sasl_tls, _, outside] = self.ports;
         let at = |port: u16| format!("127.0.0.1:{port}");
         vec![
             ("FLOWC_KAFKA", at(plain)),
             ("FLOWC_KAFKA_SASL", at(sasl)),
             ("FLOWC_KAFKA_TLS", at(tls)),
+            ("FLOWC_KAFKA_SASL_TLS", at(sasl_tls)),
+            ("FLOWC_KAFKA_CA", self.folder.path().join(CERTIFICATE).display().to_string()),
             ("FLOWC_KAFKA_GATE", format!("{} {}", at(outside), at(gate))),
         ]
     }
@@ -122,9 +132,9 @@ fn project() -> String {
 }
 
 /// Ports that nobody listens on now.
-fn free_ports() -> Result<[u16; 6]> {
+fn free_ports() -> Result<Ports> {
     let mut held = Vec::new();
-    let mut ports = [0; 6];
+    let mut ports = Ports::default();
     for port in &mut ports {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         *port = listener.local_addr()?.port();
@@ -133,49 +143,68 @@ fn free_ports() -> Result<[u16; 6]> {
     Ok(ports)
 }
 
-/// The certificate of the encrypted listener.
+/// The file of the certificate of the encrypted listeners, which signs itself.
+const CERTIFICATE: &str = "broker.pem";
+
+/// Makes the key of the encrypted listeners, and its certificate.
 fn key_store(folder: &Path) -> Result<()> {
-    let mut command = Command::new("keytool");
-    command.args([
-        "-genkeypair",
-        "-alias",
-        "broker",
-        "-keyalg",
-        "EC",
-        "-dname",
-        "CN=localhost",
-        "-ext",
-        "SAN=ip:127.0.0.1",
-    ]);
-    command.args(["-validity", "30", "-storetype", "PKCS12", "-storepass", "changeit", "-keystore"]);
-    process::output(command.arg(folder.join("keys.p12"))).context(JAVA)?;
+    let keytool = |task: &str, options: &[&str]| {
+        let mut command = Command::new("keytool");
+        command.args([task, "-alias", "broker", "-storetype", "PKCS12", "-storepass", "changeit"]);
+        command.arg("-keystore").arg(folder.join("keys.p12")).args(options);
+        process::output(&mut command).context(JAVA)
+    };
+    let names = ["-keyalg", "EC", "-dname", "CN=localhost", "-ext", "SAN=ip:127.0.0.1", "-validity", "30"];
+    keytool("-genkeypair", &names)?;
+    fs::write(folder.join(CERTIFICATE), keytool("-exportcert", &["-rfc"])?)?;
     Ok(())
 }
 
 /// The broker keeps all records: those of tests have times long ago, and it looks for old ones every five minutes.
-fn properties(folder: &Path, ports: &[u16; 6]) -> String {
+fn properties(folder: &Path, ports: &Ports) -> String {
+    let [.., controller, outside] = *ports;
     let address = |name: &str, port: u16| format!("{name}://127.0.0.1:{port}");
     let listeners: Vec<String> = LISTENERS.iter().zip(ports).map(|(name, port)| address(name, *port)).collect();
     let told = |(name, port): (&&str, &u16)| match *name {
         "CONTROLLER" => None,
-        "GATE" => Some(address("GATE", ports[5])),
+        "GATE" => Some(address("GATE", outside)),
         name => Some(address(name, *port)),
     };
     let advertised: Vec<String> = LISTENERS.iter().zip(ports).filter_map(told).collect();
     let folder = folder.display();
-    let (listeners, advertised, controller) = (listeners.join(","), advertised.join(","), ports[4]);
+    let (listeners, advertised) = (listeners.join(","), advertised.join(","));
+    let logins: String = ["sasl", "sasl_tls"].map(logins).concat();
+    let keys: String = ["tls", "sasl_tls"]
+        .map(|listener| {
+            let ssl = format!("listener.name.{listener}.ssl.keystore");
+            format!("{ssl}.location={folder}/keys.p12\n{ssl}.password=changeit\n{ssl}.type=PKCS12\n")
+        })
+        .concat();
     format!(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n\
          listeners={listeners}\nadvertised.listeners={advertised}\n\
-         listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,GATE:PLAINTEXT,TLS:SSL,CONTROLLER:PLAINTEXT\n\
-         inter.broker.listener.name=PLAIN\ncontroller.listener.names=CONTROLLER\nsasl.enabled.mechanisms=PLAIN\n\
-         listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
-         user_flowc=\"open-sesame\";\n\
-         listener.name.tls.ssl.keystore.location={folder}/keys.p12\nlistener.name.tls.ssl.keystore.password=changeit\n\
-         listener.name.tls.ssl.keystore.type=PKCS12\n\
+         listener.security.protocol.map=PLAIN:PLAINTEXT,SASL:SASL_PLAINTEXT,GATE:PLAINTEXT,TLS:SSL,SASL_TLS:SASL_SSL,\
+         CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAIN\ncontroller.listener.names=CONTROLLER\n{logins}{keys}\
          offsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n\
          transaction.state.log.min.isr=1\ngroup.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n\
          log.retention.ms=-1\nlog.dirs={folder}/data\n"
+    )
+}
+
+/// How clients of a listener may log in.
+fn logins(listener: &str) -> String {
+    const MODULES: &str = "org.apache.kafka.common.security";
+    let listener = format!("listener.name.{listener}");
+    let scram = SCRAM.map(|mechanism| {
+        let mechanism = mechanism.to_ascii_lowercase();
+        format!("{listener}.{mechanism}.sasl.jaas.config={MODULES}.scram.ScramLoginModule required;\n")
+    });
+    format!(
+        "{listener}.sasl.enabled.mechanisms=PLAIN,{}\n{listener}.plain.sasl.jaas.config={MODULES}.plain.PlainLoginModule required \
+         user_flowc=\"open-sesame\";\n{}",
+        SCRAM.join(","),
+        scram.concat()
     )
 }
 
@@ -194,12 +223,10 @@ mod tests {
 
     #[test]
     fn a_gate_is_told_at_another_port() {
-        let text = properties(Path::new("/tmp/k"), &[1, 2, 3, 4, 5, 6]);
-        assert!(
-            text.contains("listeners=PLAIN://127.0.0.1:1,SASL://127.0.0.1:2,GATE://127.0.0.1:3,TLS://127.0.0.1:4,")
-        );
-        assert!(text.contains(
-            "advertised.listeners=PLAIN://127.0.0.1:1,SASL://127.0.0.1:2,GATE://127.0.0.1:6,TLS://127.0.0.1:4\n"
-        ));
+        let text = properties(Path::new("/tmp/k"), &[1, 2, 3, 4, 5, 6, 7]);
+        let first = "PLAIN://127.0.0.1:1,SASL://127.0.0.1:2,GATE://127.0.0.1";
+        let last = "TLS://127.0.0.1:4,SASL_TLS://127.0.0.1:5";
+        assert!(text.contains(&format!("\nlisteners={first}:3,{last},CONTROLLER://127.0.0.1:6\n")), "{text}");
+        assert!(text.contains(&format!("\nadvertised.listeners={first}:7,{last}\n")), "{text}");
     }
 }

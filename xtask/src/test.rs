@@ -18,7 +18,8 @@ after a failure, and ends with a list of what passed and failed.
 
 Usage: cargo xtask test [--long]
 
-  --long   200 kills instead of a few, big inputs (sets FLOWC_LONG=1 and FLOWC_KILLS=200), and each Cargo feature alone
+  --long   200 kills instead of a few, big inputs (sets FLOWC_LONG=1 and FLOWC_KILLS=200), encrypted connections to brokers, and
+           each Cargo feature alone
 ";
 
 /// Runs everything; fails if anything failed.
@@ -89,6 +90,11 @@ fn checks(workspace: &Workspace, long: bool) -> Result<Vec<Check>> {
     GUESTS.into_iter().for_each(|guest| add("lints", guest, lints::run, of_guest(guest), &COMPILE));
     add("tests", "", process::run_tests, own(), &TEST);
     GUESTS.into_iter().for_each(|guest| add("tests", guest, process::run_tests, of_guest(guest), &TEST));
+    if long {
+        // OpenSSL takes minutes to compile.
+        let encrypted = ["--features", "flowc/kafka-tls", "--test", "kafka"];
+        add("tests", "kafka-tls", process::run_tests, own(), &[&TEST[..], &encrypted].concat());
+    }
     for features in feature_sets(long) {
         let check =
             ["check", "--release", "--locked", "--package", "flowc", "--no-default-features", "--features", features];

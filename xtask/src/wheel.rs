@@ -12,30 +12,63 @@ use crate::{process, python};
 
 /// `cargo xtask wheel --help` and `cargo xtask install --help`.
 pub(crate) const HELP: &str = "\
-Builds one wheel with the programs `flowc` and `flowc-sql`, the machine code of the standard stages, and the Python
-package `flowc`, in target/wheels.
+Builds one wheel with the programs, the machine code of the standard stages, and the Python package `flowc`, in
+target/wheels.
 
-Usage: cargo xtask wheel
-       cargo xtask install [ENVIRONMENT]
+Usage: cargo xtask wheel [--features NAMES]
+       cargo xtask install [ENVIRONMENT] [--features NAMES]
 
 `install` puts the wheel into a Python environment, which it makes if there is none: the folder that is named, or the
 active one ($VIRTUAL_ENV), or .venv in the checkout.
+
+  --features NAMES  Cargo features beside those that are on by default. A release has `kafka-tls`.
 ";
 
+/// What is asked for: an environment, and features.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Request<'a> {
+    environment: Option<&'a str>,
+    features: Option<&'a str>,
+}
+
+impl<'a> Request<'a> {
+    /// Reads what stands behind the task's name.
+    ///
+    /// # Errors
+    /// If that is something else.
+    pub(crate) fn read(arguments: &[&'a str]) -> Result<Self> {
+        let mut request = Self::default();
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            match *argument {
+                "--features" => request.features = Some(arguments.next().context("`--features` needs names")?),
+                option if option.starts_with('-') => bail!("`{option}` is no option of this task"),
+                environment if request.environment.is_none() => request.environment = Some(environment),
+                more => bail!("`{more}` is too much: one environment is named"),
+            }
+        }
+        Ok(request)
+    }
+}
+
 /// Builds the wheel.
-pub(crate) fn run(workspace: &Workspace) -> Result<()> {
-    workspace.build_all()?;
+pub(crate) fn run(workspace: &Workspace, request: &Request<'_>) -> Result<()> {
+    if let Some(environment) = request.environment {
+        bail!("`{environment}` is for `cargo xtask install`");
+    }
+    workspace.build_all(request.features)?;
     let wheel = make(workspace, &python::uv(workspace)?)?;
     println!("{}", wheel.display());
     Ok(())
 }
 
 /// Builds the wheel, and installs it into an environment.
-pub(crate) fn install(workspace: &Workspace, environment: Option<&str>) -> Result<()> {
+pub(crate) fn install(workspace: &Workspace, request: &Request<'_>) -> Result<()> {
     let uv = python::uv(workspace)?;
     let active = || std::env::var_os("VIRTUAL_ENV").map(PathBuf::from);
-    let environment = environment.map(PathBuf::from).or_else(active).unwrap_or_else(|| workspace.root.join(".venv"));
-    workspace.build_all()?;
+    let environment = request.environment.map(PathBuf::from).or_else(active);
+    let environment = environment.unwrap_or_else(|| workspace.root.join(".venv"));
+    workspace.build_all(request.features)?;
     let wheel = make(workspace, &uv)?;
     install_into(&uv, &wheel, &environment)?;
     println!("{}", environment.join("bin/flowc").display());
@@ -73,11 +106,10 @@ fn make(workspace: &Workspace, uv: &OsString) -> Result<PathBuf> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error)?,
         _ => {}
     }
-    let (flowc, code) = (workspace.program("flowc"), workspace.target.join("precompiled"));
-    process::run(Command::new(&flowc).arg("precompile").arg(&code))?;
+    let code = workspace.target.join("precompiled");
+    process::run(Command::new(workspace.program("flowc")).arg("precompile").arg(&code))?;
     let mut build = python::run(workspace, uv, &["hatchling", "build", "--target", "wheel", "--directory"]);
-    build.env("FLOWC_BINARY", flowc).env("FLOWC_SQL_BINARY", workspace.program("flowc-sql"));
-    build.env("FLOWC_CODE", code);
+    build.env("FLOWC_PROGRAMS", workspace.target.join("release")).env("FLOWC_CODE", code);
     process::run(build.arg(&folder))?;
     let entries = fs::read_dir(&folder).with_context(|| format!("{} cannot be listed", folder.display()))?;
     let mut wheels = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -94,4 +126,20 @@ fn install_into(uv: &OsString, wheel: &Path, environment: &Path) -> Result<()> {
     let mut install = Command::new(uv);
     install.args(["pip", "install", "--quiet", "--reinstall-package", "flowc", "--python"]).arg(environment);
     process::run(install.arg(wheel))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_names_an_environment_and_features() {
+        let asked = Request { environment: Some("here"), features: Some("kafka-tls") };
+        assert_eq!(Request::read(&["--features", "kafka-tls", "here"]).unwrap(), asked);
+        assert_eq!(Request::read(&["here", "--features", "kafka-tls"]).unwrap(), asked);
+        assert_eq!(Request::read(&[]).unwrap(), Request::default());
+        for wrong in [&["--features"][..], &["--feature", "x"], &["a", "b"]] {
+            assert!(Request::read(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -101,12 +101,15 @@ impl Workspace {
         Ok(self.program(program))
     }
 
-    /// Builds everything that is installed.
+    /// Builds everything that is installed, with features of `flowc` beside those that are on by default.
     ///
     /// # Errors
     /// If it does not compile.
-    pub(crate) fn build_all(&self) -> Result<()> {
-        process::run(self.cargo().args(["build", "--release", "--locked", "--workspace", "--bins"]))
+    pub(crate) fn build_all(&self, features: Option<&str>) -> Result<()> {
+        let names = features.into_iter().flat_map(|names| names.split([',', ' '])).filter(|name| !name.is_empty());
+        let features = names.map(|name| format!("--features=flowc/{name}"));
+        let mut build = self.cargo();
+        process::run(build.args(["build", "--release", "--locked", "--workspace", "--bins"]).args(features))
     }
 
     /// Where a program is once it was built.

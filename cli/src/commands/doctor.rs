@@ -174,16 +174,21 @@ fn containers() -> Result<String, Missing> {
     flowc_executor::containers::engine().map_err(|error| Missing { reason: error.to_string(), remedy, needed: false })
 }
 
+/// Who needs an adapter.
+#[cfg(not(feature = "gpu"))]
+const KERNELS: &str = "only kernels need it: `wgsl` stages, `top-k@1`, `histogram@1` and `group-count@1`";
+
 #[cfg(not(feature = "gpu"))]
 fn gpu() -> Result<String, Missing> {
     let reason = "not in this build of flowc".to_owned();
-    Err(Missing { reason, remedy: "only `wgsl` stages need it", needed: false })
+    Err(Missing { reason, remedy: KERNELS, needed: false })
 }
 
 /// The adapters, with what they can be asked for.
 #[cfg(feature = "gpu")]
 fn gpu() -> Result<String, Missing> {
-    let remedy = "only `wgsl` stages need it: install a Vulkan driver; `mesa-vulkan-drivers` has one for the CPU";
+    let remedy = "only kernels need it (`wgsl` stages, `top-k@1`, `histogram@1`, `group-count@1`): install a Vulkan driver; \
+                  `mesa-vulkan-drivers` has one for the CPU";
     let adapters = flowc_executor::gpu::adapters();
     if adapters.is_empty() {
         return Err(Missing { reason: "no adapter".to_owned(), remedy, needed: false });

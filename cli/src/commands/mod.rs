@@ -8,6 +8,11 @@ mod log;
 mod plan;
 mod precompile;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(not(feature = "serve"))]
+#[path = "no_serve.rs"]
+mod serve;
 mod show;
 mod status_text;
 mod store;
@@ -18,7 +23,7 @@ mod worker;
 #[path = "no_worker.rs"]
 mod worker;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowc_executor::{Options, Planned, Session};
@@ -40,10 +45,7 @@ pub(crate) struct Context {
 
 /// Does what was typed.
 pub(crate) fn dispatch(args: Args) -> Exit {
-    let context = Context { env: Environment::of_process(), color: args.color };
-    if let Some(color) = args.color {
-        terminal::choose_color(color);
-    }
+    let context = Context::new(args.color);
     let telemetry = match Telemetry::start(&context.env) {
         Ok(telemetry) => telemetry,
         Err(failure) => return report::tell(&failure, args.command.json()),
@@ -66,6 +68,7 @@ fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Why(args) => why::run(&args, context),
         Command::Graph(args) => graph::run(&args, context),
         Command::Show(args) => show::run(&args, context),
+        Command::Serve(args) => serve::run(&args, context),
         Command::Log(args) => log::run(&args, context),
         Command::Store(command) => store::run(command, context),
         Command::Worker(args) => worker::run(&args),
@@ -76,8 +79,16 @@ fn perform(command: Command, context: &Context) -> Result<Exit, Failure> {
 }
 
 impl Context {
+    /// The context of a command that was typed with a choice of colour, or without one.
+    pub(crate) fn new(color: Option<ColorChoice>) -> Self {
+        if let Some(color) = color {
+            terminal::choose_color(color);
+        }
+        Self { env: Environment::of_process(), color }
+    }
+
     /// Settings for work in `folder`; colour is settled with them.
-    fn settings(&self, args: &SettingsArgs, folder: &std::path::Path) -> Result<Settings, Failure> {
+    fn settings(&self, args: &SettingsArgs, folder: &Path) -> Result<Settings, Failure> {
         let settings = Settings::resolve(args, &self.env, folder)?;
         terminal::choose_color(self.color.unwrap_or(settings.color));
         Ok(settings)
@@ -85,9 +96,24 @@ impl Context {
 
     /// A session on the pipeline that was typed.
     fn session(&self, args: &PipelineArgs, update_lock: bool) -> Result<Session, Failure> {
-        let pipeline = settings::pipeline_path(args.file.as_deref())?;
-        let settings = self.settings(&args.settings, settings::folder_of(&pipeline))?;
-        Ok(Session::new(options(pipeline, settings, update_lock)))
+        self.session_of(args.file.as_deref(), &args.settings, update_lock)
+    }
+
+    /// A session on a pipeline; on the one in this folder where none is named.
+    fn session_of(&self, file: Option<&Path>, args: &SettingsArgs, update_lock: bool) -> Result<Session, Failure> {
+        Ok(Session::new(self.options(file, args, update_lock)?))
+    }
+
+    /// What the engine is told of a pipeline.
+    pub(crate) fn options(
+        &self,
+        file: Option<&Path>,
+        args: &SettingsArgs,
+        update_lock: bool,
+    ) -> Result<Options, Failure> {
+        let pipeline = settings::pipeline_path(file)?;
+        let settings = self.settings(args, settings::folder_of(&pipeline))?;
+        Ok(options(pipeline, settings, update_lock))
     }
 }
 

@@ -13,10 +13,9 @@ use crate::progress::{Mode, Progress};
 use crate::report::Failure;
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
-    let mode = mode(&args);
+    let mode = args.mode();
     let session = Arc::new(context.session(&args.pipeline, args.update)?);
-    let request =
-        RunRequest { keep_going: args.keep_going, stdout_taken: mode == Mode::Json, ..RunRequest::from(args.stages) };
+    let request = args.request();
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
     let ending = Arc::new(Ending::new(mode, Arc::clone(&progress)));
@@ -24,10 +23,19 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     Ok(ending.close(session.run(&request, progress, cancel)))
 }
 
-fn mode(args: &RunArgs) -> Mode {
-    match (args.json, args.quiet) {
-        (true, _) => Mode::Json,
-        (_, true) => Mode::Quiet,
-        _ => Mode::People,
+impl RunArgs {
+    /// How the run is shown.
+    pub(crate) fn mode(&self) -> Mode {
+        match (self.json, self.quiet) {
+            (true, _) => Mode::Json,
+            (_, true) => Mode::Quiet,
+            _ => Mode::People,
+        }
+    }
+
+    /// What is asked for.
+    pub(crate) fn request(self) -> RunRequest {
+        let stdout_taken = self.mode() == Mode::Json;
+        RunRequest { keep_going: self.keep_going, stdout_taken, ..RunRequest::from(self.stages) }
     }
 }

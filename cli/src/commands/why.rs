@@ -11,6 +11,9 @@ use crate::terminal::{self, harmless};
 pub(super) fn run(args: &WhyArgs, context: &Context) -> Result<Exit, Failure> {
     if let Some(time) = &args.window {
         let windows = context.session(&args.pipeline, false)?.windows(&args.stage, time)?;
+        if args.json {
+            return printed_json(&windows);
+        }
         return printed(&windows.iter().map(|window| window_line(&args.stage, window)).collect::<String>());
     }
     let why = context.session(&args.pipeline, false)?.why(&args.stage)?;

@@ -2,16 +2,16 @@
 
 use flowc_executor::{Worker, WorkerError};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::args::WorkerArgs;
 use crate::exit::{self, Exit};
+use crate::interrupt;
 use crate::report::Failure;
 use crate::terminal;
 
 pub(super) fn run(args: &WorkerArgs) -> Result<Exit, Failure> {
     // Before there is a file to be removed.
-    let ended = signal()?;
+    let ended = interrupt::signal()?;
     let failed = |error: WorkerError| match error {
         // The address was typed.
         WorkerError::Listen { .. } | WorkerError::Unspecified(_) => {
@@ -27,18 +27,4 @@ pub(super) fn run(args: &WorkerArgs) -> Result<Exit, Failure> {
     })?;
     worker.serve(ended).map_err(failed)?;
     Ok(exit::OK)
-}
-
-/// Comes with Ctrl-C or a termination signal.
-fn signal() -> Result<impl Future<Output = ()>, Failure> {
-    let (send, receive) = oneshot::channel();
-    let mut send = Some(send);
-    let caught = ctrlc::set_handler(move || {
-        // The worker may have ended by itself.
-        send.take().map(|send| send.send(()));
-    });
-    caught.map_err(Failure::system("signals cannot be caught"))?;
-    Ok(async {
-        let _ = receive.await;
-    })
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flowc_executor::{Event, IgnoredMember};
+use flowc_executor::{Event, IgnoredMember, TimedBy};
 use flowc_planner::LockChange;
 use flowc_planner::quantity::count;
 
@@ -27,13 +27,33 @@ pub(super) struct Lines {
     tasks: usize,
     done: usize,
     last_pulse: Instant,
+    devices: Option<Devices>,
+}
+
+/// What devices did in all.
+struct Devices {
+    nanoseconds: u64,
+    /// Whether all of that was measured by devices.
+    is_measured: bool,
+    up: u64,
+    down: u64,
 }
 
 impl Lines {
     /// `alone`: there is no bar.
     pub(super) fn new(alone: bool) -> Self {
         let paint = terminal::stderr_paint();
-        Self { paint, alone, sinks: 0, bad_files: 0, ignoring_files: 0, tasks: 0, done: 0, last_pulse: Instant::now() }
+        Self {
+            paint,
+            alone,
+            sinks: 0,
+            bad_files: 0,
+            ignoring_files: 0,
+            tasks: 0,
+            done: 0,
+            last_pulse: Instant::now(),
+            devices: None,
+        }
     }
 
     /// The line of an event, if it deserves one.
@@ -45,6 +65,14 @@ impl Lines {
             Event::Pinned { lock, pins } => Some(format!("{lock}: pinned {}", LockChange::summary(pins))),
             Event::BuildLog { message, .. } => self.alone.then(|| format!("  | {}", harmless(message))),
             Event::BadRows { source, file, rows } => self.bad_rows(source, file, *rows),
+            Event::LateRows { stage, rows, stream, .. } => {
+                let message = format!(
+                    "stage `{stage}`: {} too late for its windows, or without a time, {} dropped; read `{stream}` to keep them",
+                    count(*rows, "row"),
+                    if *rows == 1 { "was" } else { "were" }
+                );
+                Some(report::warning(&harmless(&message), self.paint).trim_end().to_owned())
+            }
             Event::IgnoredMembers { source, file, members, help } => self.ignored(source, file, members, help),
             Event::StageLog { stage, level, message } => log_line(stage, level, message),
             Event::SinkWritten { sink, files, files_in_all, rows } => self.sink(sink, (*files, *files_in_all), *rows),
@@ -58,6 +86,10 @@ impl Lines {
                 Some(format!("{stage}: verified, the same results again over {}", count(*segments, "segment")))
             }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
+            Event::DeviceUsed { nanoseconds, timed_by, bytes_up, bytes_down, .. } => {
+                self.used(*nanoseconds, *timed_by, [*bytes_up, *bytes_down]);
+                None
+            }
             // Failures are told at the end, all of them, with what to do.
             Event::StageFailed { .. }
             | Event::Error(_)
@@ -67,6 +99,23 @@ impl Lines {
             | Event::TaskFailed { .. }
             | Event::RunFinished(_) => None,
         }
+    }
+
+    fn used(&mut self, nanoseconds: u64, timed_by: TimedBy, [up, down]: [u64; 2]) {
+        let all = self.devices.get_or_insert(Devices { nanoseconds: 0, is_measured: true, up: 0, down: 0 });
+        all.nanoseconds += nanoseconds;
+        all.is_measured &= timed_by == TimedBy::Device;
+        all.up += up;
+        all.down += down;
+    }
+
+    /// What devices did in all, as a line; none where they did nothing.
+    pub(super) fn devices(&self) -> Option<String> {
+        let Devices { nanoseconds, is_measured, up, down } = self.devices.as_ref()?;
+        let seconds = *nanoseconds as f64 / 1e9;
+        let how = if *is_measured { "at work" } else { "at work or waited for" };
+        let megabytes = |bytes: &u64| *bytes as f64 / 1e6;
+        Some(format!("gpu: {seconds:.3} s {how}, {:.1} MB up, {:.1} MB back", megabytes(up), megabytes(down)))
     }
 
     fn bad_rows(&mut self, source: &str, file: &str, rows: u64) -> Option<String> {
@@ -173,6 +222,24 @@ mod tests {
         assert_eq!(lines.of(&sink_written(1)).as_deref(), Some("wrote top: 1 file, 1 row in total"));
         let shown = (0..10_000).filter_map(|_| lines.of(&sink_written(2))).count();
         assert_eq!(shown, SHOWN);
+    }
+
+    #[test]
+    fn what_devices_did_is_summed_up() {
+        let used = |timed_by, bytes_up| Event::DeviceUsed {
+            stage: "a".into(),
+            segment: 0,
+            nanoseconds: 1_500_000,
+            timed_by,
+            bytes_up,
+            bytes_down: 250_000,
+        };
+        let mut lines = Lines::new(true);
+        assert_eq!(lines.devices(), None);
+        assert_eq!(lines.of(&used(TimedBy::Device, 1_000_000)), None);
+        assert_eq!(lines.devices().as_deref(), Some("gpu: 0.002 s at work, 1.0 MB up, 0.2 MB back"));
+        lines.of(&used(TimedBy::Host, 0));
+        assert_eq!(lines.devices().as_deref(), Some("gpu: 0.003 s at work or waited for, 1.0 MB up, 0.5 MB back"));
     }
 
     #[test]

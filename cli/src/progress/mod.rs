@@ -88,6 +88,11 @@ impl Progress {
         }
     }
 
+    /// What devices did for the stages of the run, as a line; none where there were none.
+    pub(crate) fn devices(&self) -> Option<String> {
+        lock(&self.telling).lines.devices()
+    }
+
     /// Why an event could not be written, if one could not.
     pub(crate) fn unwritten(&self) -> Option<std::io::Error> {
         self.teller.unwritten()
@@ -131,6 +136,7 @@ fn worth(event: &Event) -> Worth {
         | Event::BuildLog { .. }
         | Event::TaskStarted { .. }
         | Event::TaskFailed { .. }
+        | Event::DeviceUsed { .. }
         | Event::SegmentRan { .. }
         | Event::SegmentUnchanged { .. }
         | Event::StageLog { .. } => Worth::Progress,
@@ -140,6 +146,7 @@ fn worth(event: &Event) -> Worth {
         | Event::BuildFinished { .. }
         | Event::CompileStarted { .. }
         | Event::BadRows { .. }
+        | Event::LateRows { .. }
         | Event::IgnoredMembers { .. }
         | Event::WorkPlanned { .. }
         | Event::StageVerified { .. }

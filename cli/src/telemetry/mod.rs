@@ -17,6 +17,9 @@ use self::export::Export;
 use crate::report::Failure;
 use crate::settings::Environment;
 
+/// What is logged on standard error.
+const LOG: &str = "FLOWC_LOG";
+
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What is to be finished at the end of the process.
@@ -30,7 +33,7 @@ impl Telemetry {
     pub(crate) fn start(env: &Environment) -> Result<Self, Failure> {
         let mut telemetry = Self::default();
         let mut layers: Vec<BoxedLayer> = Vec::new();
-        if let Some(directives) = env.get("FLOWC_LOG") {
+        if let Some(directives) = env.get(LOG) {
             layers.push(log_layer(&directives.to_string_lossy())?);
         }
         if wants_export(env) {
@@ -48,6 +51,11 @@ impl Telemetry {
     pub(crate) fn finish(self) -> Option<String> {
         self.export?.finish()
     }
+}
+
+/// Whether the environment asks for spans.
+pub(crate) fn is_wanted(env: &Environment) -> bool {
+    env.get(LOG).is_some() || wants_export(env)
 }
 
 fn wants_export(env: &Environment) -> bool {

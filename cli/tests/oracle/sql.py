@@ -34,7 +34,21 @@ COLUMNS = {
     "b": (pa.bool_(), lambda: chance.random() < 0.5),
 }
 
-# Each with the tables that it reads. `t` has several files.
+SESSIONS = """
+    SELECT k, min(ts) AS window_start, max(ts) + INTERVAL 9 HOUR AS window_end, count(*) AS c, sum(n) AS s FROM (
+        SELECT *, sum(CAST(starts AS INTEGER)) OVER (PARTITION BY k ORDER BY ts, id ROWS UNBOUNDED PRECEDING) AS session FROM (
+            SELECT *, coalesce(ts - lag(ts) OVER (PARTITION BY k ORDER BY ts, id) >= INTERVAL 9 HOUR, true) AS starts
+            FROM t WHERE ts IS NOT NULL))
+    GROUP BY k, session
+"""
+HOPS = """
+    SELECT w AS window_start, w + INTERVAL 50 HOUR AS window_end, count(*) AS c, sum(n) AS s FROM (
+        SELECT *, unnest([time_bucket(INTERVAL 1 DAY, ts) - to_days(back) FOR back IN [0, 1, 2]]) AS w
+        FROM t WHERE ts IS NOT NULL)
+    WHERE ts < w + INTERVAL 50 HOUR GROUP BY w
+"""
+
+# Each with the tables that it reads. `t` has several files. Where DuckDB has other words for the same, these follow.
 STATEMENTS = {
     "projected": ("t", "SELECT id, n * 2 AS m, x / 3 AS y, upper(g) AS g, n % 7 AS r FROM t"),
     "filtered": ("t", "SELECT id, g, n FROM t WHERE n > 0 AND g <> 'a' OR x IS NULL"),
@@ -70,6 +84,26 @@ STATEMENTS = {
     "with_parts": ("t u", "WITH big AS (SELECT k, sum(n) AS s FROM t GROUP BY k) SELECT b.k, b.s, u.label FROM big b JOIN u ON b.k = u.k WHERE b.s > 0"),
     "compared": ("t", "SELECT id FROM t WHERE x > (SELECT avg(x) FROM t)"),
     "correlated": ("t u", "SELECT u.k, u.label FROM u WHERE u.weight < (SELECT count(*) FROM t WHERE t.k = u.k)"),
+    "tumbled": (
+        "t",
+        "SELECT k, window_start, window_end, count(*) AS c, median(x) AS m FROM TUMBLE(t, ts, INTERVAL '6' HOURS) GROUP BY k, window_start, window_end",
+        "SELECT k, time_bucket(INTERVAL 6 HOUR, ts) AS s, time_bucket(INTERVAL 6 HOUR, ts) + INTERVAL 6 HOUR AS e, count(*) AS c, median(x) AS m FROM t WHERE ts IS NOT NULL GROUP BY k, s, e",
+    ),
+    "tumbled_months": (
+        "t",
+        "SELECT id, window_start, window_end FROM TUMBLE((SELECT id, ts FROM t WHERE n > 0), ts, INTERVAL '2 months') AS w",
+        "SELECT id, time_bucket(INTERVAL 2 MONTH, ts) AS s, time_bucket(INTERVAL 2 MONTH, ts) + INTERVAL 2 MONTH AS e FROM t WHERE n > 0 AND ts IS NOT NULL",
+    ),
+    "hopped": (
+        "t",
+        "SELECT window_start, window_end, count(*) AS c, sum(n) AS s FROM HOP(t, DESCRIPTOR(ts), INTERVAL '1' DAY, INTERVAL '50 hours') GROUP BY window_start, window_end",
+        HOPS,
+    ),
+    "sessions": (
+        "t",
+        "SELECT k, window_start, window_end, count(*) AS c, sum(n) AS s FROM SESSION(t, t.ts, INTERVAL '9' HOURS, t.k) GROUP BY k, window_start, window_end",
+        SESSIONS,
+    ),
     "self_joined": ("t", "SELECT a.id, b.id AS other FROM t a JOIN t b ON a.id + 1 = b.id WHERE a.k = b.k"),
 }
 
@@ -84,7 +118,7 @@ def make():
     pq.write_table(pa.table({**others, "weight": pa.array([k % 7 for k in range(14)], pa.int32())}), "u.parquet")
     Path("queries").mkdir()
     lines = ['source "t" { files "t-*.parquet" }', 'source "u" { files "u.parquet" }']
-    for name, (tables, statement) in STATEMENTS.items():
+    for name, (tables, statement, *_) in STATEMENTS.items():
         Path(f"queries/{name}.sql").write_text(statement)
         inputs = " ".join(f'"{table}"' for table in tables.split())
         lines.append(f'stage "{name}" {{ in {inputs}; sql file="queries/{name}.sql" }}')
@@ -112,7 +146,8 @@ def check():
     duckdb.sql("CREATE VIEW t AS SELECT * FROM 't-*.parquet'")
     duckdb.sql("CREATE VIEW u AS SELECT * FROM 'u.parquet'")
     wrong = []
-    for name, (_, statement) in STATEMENTS.items():
+    for name, (_, *statements) in STATEMENTS.items():
+        statement = statements[-1]
         due = sorted([plain(value) for value in row] for row in duckdb.sql(statement).fetchall())
         columns = pq.read_table(f"out/{name}.parquet").to_pydict().values()
         found = sorted([plain(value) for value in row] for row in zip(*columns))

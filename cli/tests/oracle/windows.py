@@ -116,6 +116,19 @@ def check() -> None:
         group by "user", session
         """,
     )
+    for name, size, by in [("hundreds", 100, ""), ("fifties", 50, ', "user"')]:
+        partition = 'partition by "user"' if by else ""
+        same(
+            name,
+            f'select "window-start" as start, "window-end" as stop{by}, "count" as c, "sum-n" as s from \'out/{name}.parquet\'',
+            f"""
+            select number * {size} as start, (number + 1) * {size} as stop{by}, count(*) as c, sum(n) as s
+            from (
+                select *, (row_number() over ({partition} order by filename, file_row_number) - 1) // {size} as number from events
+            )
+            group by all
+            """,
+        )
 
 
 {"make": make, "check": check}[sys.argv[1]]()

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::edits::Gate;
 use super::project::Project;
 
-/// Writes an image's folder, whose program is flowc itself: it serves the component at this path of the image. `steps` are lines of
+/// Writes an image's folder, whose program is flowc's engine: it serves the component at this path of the image. `steps` are lines of
 /// its Containerfile.
 pub(crate) fn serving_image(project: &Project, folder: &str, steps: &str, component: &str) {
-    let flowc = Path::new(env!("CARGO_BIN_EXE_flowc"));
+    let flowc = Path::new(env!("CARGO_BIN_EXE_flowc-engine"));
     let root = project.folder().join(folder).join("root");
     let put = |from: &Path, to: &str| {
         let to = root.join(to.trim_start_matches('/'));

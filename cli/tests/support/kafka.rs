@@ -79,6 +79,15 @@ impl TestTopic {
 
     /// All records that were committed, by partitions.
     pub(crate) fn records(&self) -> Vec<Committed> {
+        self.each(Committed::new)
+    }
+
+    /// The values of all records that were committed.
+    pub(crate) fn values(&self) -> Vec<Vec<u8>> {
+        self.each(|message| message.payload().unwrap_or_default().to_vec())
+    }
+
+    fn each<T>(&self, take: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", broker("FLOWC_KAFKA")).set("group.id", "test");
         config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "10");
@@ -91,19 +100,33 @@ impl TestTopic {
         let (mut records, mut ended) = (Vec::new(), 0);
         while ended < self.partitions {
             match consumer.poll(PATIENCE).unwrap() {
-                Ok(message) => records.push(Committed::new(&message)),
+                Ok(message) => records.push((message.partition(), take(&message))),
                 Err(KafkaError::PartitionEOF(_)) => ended += 1,
                 Err(error) => panic!("{error}"),
             }
         }
-        records.sort_by_key(|record| record.partition);
-        records
+        records.sort_by_key(|(partition, _)| *partition);
+        records.into_iter().map(|(_, record)| record).collect()
     }
 
     /// Appends records without keys.
     pub(crate) fn append(&self, partition: i32, values: impl IntoIterator<Item = String>) {
         let producer = producer(None);
         values.into_iter().for_each(|value| self.send(&producer, partition, &value));
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Appends records of bytes to the first partition; without a value one is a tombstone.
+    pub(crate) fn append_bytes<'a>(&self, values: impl IntoIterator<Item = Option<&'a [u8]>>) {
+        let producer = producer(None);
+        for value in values {
+            let record = BaseRecord::<[u8], [u8]>::to(&self.name).partition(0).key(b"key").timestamp(1_700_000_000_000);
+            let record = match value {
+                Some(value) => record.payload(value),
+                None => record,
+            };
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
         producer.flush(PATIENCE).unwrap();
     }
 

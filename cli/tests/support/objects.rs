@@ -15,6 +15,11 @@ pub(crate) struct ObjectServer {
     pub(crate) url: String,
 }
 
+/// Writes objects, from wherever it is.
+pub(crate) struct ObjectWriter {
+    url: String,
+}
+
 impl ObjectServer {
     /// Starts it, in an environment that `uv` makes the first time.
     pub(crate) fn new() -> Self {
@@ -33,7 +38,12 @@ impl ObjectServer {
 
     /// Writes an object.
     pub(crate) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
-        self.request("PUT", key, bytes.as_ref());
+        self.writer().put(key, bytes);
+    }
+
+    /// What writes objects to it, for another thread.
+    pub(crate) fn writer(&self) -> ObjectWriter {
+        ObjectWriter { url: self.url.clone() }
     }
 
     /// Removes an object.
@@ -41,7 +51,35 @@ impl ObjectServer {
         self.request("DELETE", key, &[]);
     }
 
-    fn request(&self, method: &str, key: &str, body: &[u8]) {
+    /// What an object holds.
+    pub(crate) fn get(&self, key: &str) -> Vec<u8> {
+        self.request("GET", key, &[])
+    }
+
+    /// The keys that start so, without manifests.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
+        let listed = self.request("GET", &format!("?list-type=2&prefix={prefix}"), &[]);
+        let keys = elements(&String::from_utf8(listed).unwrap(), "Key");
+        keys.into_iter().filter(|key| !key.ends_with(".flowc-sink.json")).collect()
+    }
+
+    /// The keys of uploads that were neither completed nor aborted.
+    pub(crate) fn uploads(&self) -> Vec<String> {
+        elements(&String::from_utf8(self.request("GET", "?uploads=", &[])).unwrap(), "Key")
+    }
+
+    fn request(&self, method: &str, key: &str, body: &[u8]) -> Vec<u8> {
+        self.writer().request(method, key, body)
+    }
+}
+
+impl ObjectWriter {
+    /// Writes an object.
+    pub(crate) fn put(&self, key: &str, bytes: impl AsRef<[u8]>) {
+        self.request("PUT", key, bytes.as_ref());
+    }
+
+    fn request(&self, method: &str, key: &str, body: &[u8]) -> Vec<u8> {
         let host = self.url.strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(host).unwrap();
         let head = format!(
@@ -50,10 +88,19 @@ impl ObjectServer {
             body.len()
         );
         stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 20"), "{method} {key}: {answer}");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+        assert!(head.starts_with("HTTP/1.1 20"), "{method} {key}: {head}");
+        answer.split_off(end + 4)
     }
+}
+
+/// The texts of the elements of this name.
+fn elements(text: &str, name: &str) -> Vec<String> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    text.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap().to_owned()).collect()
 }
 
 impl Drop for ObjectServer {

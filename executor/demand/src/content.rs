@@ -96,6 +96,7 @@ where
             Root::Partials(partials) => Ok(self.of_partials(task, partials)?),
             Root::Nothing => self.of_chain(task, None),
             Root::Segment { stream, segment, columns } => match self.segment(*stream, *segment, columns)? {
+                Some(keys) if matches!(task.id.work, Work::Slices(_)) => Ok(self.of_slices(task, &keys)),
                 Some(keys) => self.of_chain(task, Some(keys)),
                 None => Ok(None),
             },
@@ -112,6 +113,12 @@ where
         }
         links.push(task.outputs.iter().map(|kept| kept.keys.clone()).collect());
         links
+    }
+
+    /// The partials of slices of a segment with these keys.
+    fn of_slices(&self, task: &Task, segment: &SegmentKeys) -> Option<ChainKeys> {
+        let partial = |slice| self.deriver.of_slice(task.id.stage, slice, segment);
+        Some(vec![task.slices.iter().map(partial).collect::<Option<_>>()?])
     }
 
     fn of_chain(&self, task: &Task, mut driving: Option<SegmentKeys>) -> Result<Option<ChainKeys>, P::Error> {
@@ -222,10 +229,14 @@ where
         }
         let stage = task.id.stage;
         if let Work::Merge { .. } = task.id.work {
-            let invocation = self.deriver.of_partials(stage, Phase::Merge, &contents);
+            let invocation = self.deriver.of_partials(stage, Phase::Merge, 0, &contents);
             return Ok(Some(vec![vec![self.deriver.partial(stage, &invocation)]]));
         }
-        let invocation = self.deriver.of_partials(stage, Phase::Finish, &contents);
+        let part = match task.id.work {
+            Work::Segment(window) => self.locator.datasets.part(stage, window),
+            _ => 0,
+        };
+        let invocation = self.deriver.of_partials(stage, Phase::Finish, part, &contents);
         let ports = 0..self.plan().stages[stage].outputs.len();
         Ok(Some(vec![
             ports.map(|port| self.deriver.output(stage, port, &invocation, &InvocationInputs::default())).collect(),

@@ -3,7 +3,7 @@
 //! Works backwards over the streams: what a sink wants of a stored edge and is not to be had becomes a task; what that
 //! task takes in is wanted in turn. A stage whose results are all there is never reached.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
 
@@ -12,6 +12,8 @@ use crate::location::{ColumnLocation, Locator, Lookup};
 use crate::segments::{Node, Segments};
 use crate::selection::Selection;
 use crate::task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, column_flags, input_columns};
+
+mod slices;
 
 /// What is to run: tasks, each after those that it depends on.
 #[derive(Default)]
@@ -75,12 +77,24 @@ pub(crate) struct TaskPlanner<'a, L> {
     forced: &'a BTreeSet<usize>,
     wanted: Wanted,
     tasks: HashMap<TaskId, (Task, Vec<TaskId>)>,
+    /// Slices whose partials tasks make, by stage and place.
+    sliced: HashSet<(usize, usize)>,
+    /// Per stage whose slices' partials were looked up, whether each is there.
+    partials: HashMap<usize, Vec<bool>>,
 }
 
 impl<'a, L: Lookup> TaskPlanner<'a, L> {
     /// Wants nothing yet.
     pub(crate) fn new(locator: Locator<'a, L>, stored: &'a [bool], forced: &'a BTreeSet<usize>) -> Self {
-        Self { locator, stored, forced, wanted: Wanted::new(), tasks: HashMap::new() }
+        Self {
+            locator,
+            stored,
+            forced,
+            wanted: Wanted::new(),
+            tasks: HashMap::new(),
+            sliced: HashSet::new(),
+            partials: HashMap::new(),
+        }
     }
 
     /// Wants columns of every segment of a stream. Those that are all there want nothing more.
@@ -248,8 +262,11 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
 
     fn add(&mut self, id: TaskId, outputs: Vec<StoredOutput>) -> Result<(), L::Error> {
         let (task, after) = match id.work {
-            Work::Segment(segment) => self.chain(id, segment, outputs)?,
-            Work::Merge { .. } | Work::Finish => self.of_partials(id, outputs)?,
+            Work::Segment(number) => match self.slices(id.stage) {
+                Some(slices) => self.of_slices(id, number, &slices, outputs)?,
+                None => self.chain(id, number, outputs)?,
+            },
+            Work::Slices(_) | Work::Merge { .. } | Work::Finish => self.of_partials(id, outputs)?,
         };
         self.tasks.insert(id, (task, after));
         Ok(())
@@ -334,7 +351,7 @@ impl<'a, L: Lookup> TaskPlanner<'a, L> {
             chain.push(ChainStage { stage: above, needed });
         };
         chain.reverse();
-        Ok((Task { id, chain, root, outputs }, after))
+        Ok((Task { id, chain, root, outputs, slices: Vec::new() }, after))
     }
 
     fn is_root(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<bool, L::Error> {
@@ -406,7 +423,7 @@ fn stored_origin(plan: &Plan, stored: &[bool], stream: StreamId, column: usize) 
 
 fn lone(id: TaskId, outputs: Vec<StoredOutput>) -> Task {
     let needed = outputs.iter().map(|kept| column_flags(kept.schema.fields().len(), &kept.columns)).collect();
-    Task { id, chain: vec![ChainStage { stage: id.stage, needed }], root: Root::Nothing, outputs }
+    Task { id, chain: vec![ChainStage { stage: id.stage, needed }], root: Root::Nothing, outputs, slices: Vec::new() }
 }
 
 /// Numbers the tasks so that each comes after those that it depends on. Stages are in topological order, and within a

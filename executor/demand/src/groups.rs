@@ -3,7 +3,7 @@
 use flowc_planner::key::{KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, Window};
 
-use crate::windows::{Beginning, session_groups};
+use crate::windows::{Beginning, groups_of_keys};
 
 /// A part of the rows of each segment of an input, which belongs to one invocation.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,9 @@ pub enum Part<'p> {
         /// The number of the window.
         number: i64,
     },
-    /// The rows of a group of keys that are in sessions.
+    /// The rows of a group of keys, whose windows are made by rows: sessions, or so many rows each.
     Sessions {
-        /// Which sessions there are.
+        /// Which windows there are.
         window: &'p Window,
         /// The number of the group.
         group: u64,
@@ -48,7 +48,7 @@ impl Part<'_> {
             Part::Group { key, group } => group_keys(keys, key, *group),
             Part::Window { window, number } => window_keys(keys, window, *number),
             Part::Sessions { window, group, beginnings } => {
-                let grouped = group_keys(&beginnings[segment].placed(keys), &session_groups(window), *group);
+                let grouped = group_keys(&beginnings[segment].placed(keys), &groups_of_keys(window), *group);
                 let SegmentKeys { rows, columns } = window_keys(keys, window, *group as i64);
                 let mut hasher = KeyHasher::new("flowc sessions 1");
                 hasher.digest(rows.as_bytes()).digest(grouped.rows.as_bytes());
@@ -83,7 +83,10 @@ fn window_keys(segment: &SegmentKeys, window: &Window, number: i64) -> SegmentKe
     let SegmentKeys { rows, columns } = segment;
     let mut hasher = KeyHasher::new("flowc window 1");
     window.hash_into(&mut hasher);
-    hasher.number(number as u64).digest(rows.as_bytes()).digest(columns[window.time.column].as_bytes());
+    hasher.number(number as u64).digest(rows.as_bytes());
+    if let Some(time) = window.time {
+        hasher.digest(columns[time.column].as_bytes());
+    }
     selected(columns, RowsKey::new(hasher.finish()))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::Schema;
+use arrow_schema::{Fields, Schema};
 use flowc_planner::key::{FieldDigest, InvocationKey, KeyHasher, Phase, ReadKeys, SegmentKeys, StageKey};
 use flowc_planner::plan::{Input, OutputColumn, Plan, Producer, Rows, StreamId, Window, WindowKind};
 
@@ -11,7 +11,8 @@ use crate::groups::{Part, group_keys};
 use crate::lineage::{Lineage, SourceColumn};
 use crate::segments::Segments;
 use crate::selection::Above;
-use crate::windows::{Beginning, SegmentClock, WindowPart, beginnings, windows};
+use crate::sliced::{Slices, merges_slices};
+use crate::windows::{Beginning, SegmentClock, Slice, WindowPart, beginnings, windows};
 
 /// The formulas of keys, for one plan.
 pub struct KeyDeriver<'a> {
@@ -86,9 +87,15 @@ impl StageFormulas {
         SegmentKeys { rows: invocation.written_rows(0), columns: columns.collect() }
     }
 
-    fn of_partials(&self, phase: Phase, partials: &[SegmentKeys]) -> InvocationKey {
+    fn of_partials(&self, phase: Phase, part: u64, partials: &[SegmentKeys]) -> InvocationKey {
         let reads: Vec<usize> = (0..self.partial.len()).collect();
-        InvocationKey::derive(&self.key, phase, 0, &[ReadKeys { segments: partials, reads: &reads }])
+        InvocationKey::derive(&self.key, phase, part, &[ReadKeys { segments: partials, reads: &reads }])
+    }
+
+    /// The partial of a slice, which has these keys.
+    fn of_slice(&self, slice: &SegmentKeys) -> SegmentKeys {
+        let inputs = [ReadKeys { segments: std::slice::from_ref(slice), reads: &self.reads[0] }];
+        self.partial(&InvocationKey::derive(&self.key, Phase::Partial, 0, &inputs))
     }
 }
 
@@ -101,6 +108,8 @@ pub struct Datasets {
     pub partials: HashMap<usize, Segments>,
     /// The windows of each stage that is invoked by windows.
     pub windows: HashMap<usize, Arc<[WindowPart]>>,
+    /// The slices of the input of each such stage that merges partials of them.
+    pub slices: HashMap<usize, Arc<Slices>>,
     /// Of each stage that picks late rows: where the segments of its input begin in their partitions.
     pub beginnings: HashMap<usize, Arc<[Beginning]>>,
 }
@@ -122,7 +131,7 @@ impl Datasets {
     /// What an invocation of a stage takes of a segment of an input, where rows are divided.
     pub fn part_of<'p>(&'p self, stage: usize, input: &'p Input, number: usize) -> Option<Part<'p>> {
         match (&input.window, self.windows.get(&stage)) {
-            (Some(window), Some(windows)) if window.is_session() => {
+            (Some(window), Some(windows)) if window.is_made_by_rows() => {
                 let (group, beginnings) = (windows[number].number as u64, self.beginnings.get(&stage)?);
                 Some(Part::Sessions { window, group, beginnings })
             }
@@ -188,9 +197,15 @@ impl<'a> KeyDeriver<'a> {
         self.stages[stage].partial(invocation)
     }
 
-    /// The invocation that merges partials, or finishes the last.
-    pub fn of_partials(&self, stage: usize, phase: Phase, partials: &[SegmentKeys]) -> InvocationKey {
-        self.stages[stage].of_partials(phase, partials)
+    /// The invocation that merges partials, or finishes the last. `part` stands for the window, where there is one, else it is 0.
+    pub fn of_partials(&self, stage: usize, phase: Phase, part: u64, partials: &[SegmentKeys]) -> InvocationKey {
+        self.stages[stage].of_partials(phase, part, partials)
+    }
+
+    /// The keys of the partial of a slice of a segment with these keys.
+    pub fn of_slice(&self, stage: usize, slice: &Slice, segment: &SegmentKeys) -> Option<SegmentKeys> {
+        let window = self.plan.stages[stage].window()?;
+        Some(self.stages[stage].of_slice(&slice.keys(window, segment)))
     }
 
     /// How many invocations a stage has that neither an input nor windows drive.
@@ -249,12 +264,21 @@ impl<'a> KeyDeriver<'a> {
         let whole = |input: &Input| datasets.streams.get(&input.stream).cloned();
         let mut inputs: Vec<Segments> = of.inputs.iter().map(whole).collect::<Option<_>>()?;
         if of.window().is_some() {
-            datasets.windows.insert(stage, self.windows(stage, clocks)?);
-        }
-        for (input, window) in of.inputs.iter().filter_map(|input| Some((input, input.window.as_ref()?))) {
-            if window.is_session() {
-                let clocks = self.clocks(input.stream, window, clocks)?;
-                datasets.beginnings.insert(stage, beginnings(&clocks).into());
+            let clocks = self.clocks_of_inputs(stage, &inputs, clocks)?;
+            let windows: Arc<[WindowPart]> = windows(&clocks).into();
+            datasets.windows.insert(stage, windows.clone());
+            for (window, clocks) in clocks.into_iter().flatten() {
+                if window.is_made_by_rows() {
+                    datasets.beginnings.insert(stage, beginnings(&clocks).into());
+                } else if merges_slices(of) {
+                    let (formulas, segments) = (self.stages[stage].clone(), inputs[0].clone());
+                    let partial = move |window: &Window, slice: &Slice, segment: usize| {
+                        Some(formulas.of_slice(&slice.keys(window, &segments.segment(segment)?)))
+                    };
+                    let columns = of.partial.as_ref().map_or_else(Fields::empty, |schema| schema.fields().clone());
+                    let slices = Slices::new(columns, window.clone(), clocks, windows.clone(), partial);
+                    datasets.slices.insert(stage, Arc::new(slices));
+                }
             }
         }
         if let Some(window) = of.late_window() {
@@ -289,7 +313,7 @@ impl<'a> KeyDeriver<'a> {
         let partials =
             self.driven(stage, driving, above, &others, |formulas, invocation, _| formulas.partial(invocation));
         let last: Vec<SegmentKeys> = (!partials.is_empty()).then(|| partials.key()).into_iter().collect();
-        let finish = self.of_partials(stage, Phase::Finish, &last);
+        let finish = self.of_partials(stage, Phase::Finish, 0, &last);
         for (port, output) in of.outputs.iter().enumerate() {
             let keys = self.output(stage, port, &finish, &InvocationInputs::default());
             datasets.streams.insert(output.stream, self.segments(output.stream, vec![keys]));
@@ -300,17 +324,26 @@ impl<'a> KeyDeriver<'a> {
 
     /// The times of the segments of a stream's source.
     fn clocks(&self, stream: StreamId, window: &Window, clocks: &Clocks<'_>) -> Option<Vec<SegmentClock>> {
-        clocks(self.lineage.source_column(stream, window.time.column)?, &window.kind)
+        clocks(self.lineage.source_column(stream, window.time?.column)?, &window.kind)
     }
 
-    /// The windows by which a stage is invoked.
-    fn windows(&self, stage: usize, clocks: &Clocks<'_>) -> Option<Arc<[WindowPart]>> {
-        let of_input = |input: &'a Input| match &input.window {
+    /// The windows of each input of a stage that has some, with the times of its segments.
+    fn clocks_of_inputs(
+        &self,
+        stage: usize,
+        inputs: &[Segments],
+        clocks: &Clocks<'_>,
+    ) -> Option<Vec<Option<Windowed<'a>>>> {
+        let of_input = |(input, segments): (&'a Input, &Segments)| match &input.window {
+            // Where rows are counted no times matter.
+            Some(window) if window.time.is_none() => {
+                let clock = SegmentClock { partition: "".into(), first_row: 0, times: Arc::default() };
+                Some(Some((window, vec![clock; segments.len()])))
+            }
             Some(window) => self.clocks(input.stream, window, clocks).map(|clocks| Some((window, clocks))),
             None => Some(None),
         };
-        let inputs: Vec<_> = self.plan.stages[stage].inputs.iter().map(of_input).collect::<Option<_>>()?;
-        Some(windows(&inputs).into())
+        self.plan.stages[stage].inputs.iter().zip(inputs).map(of_input).collect()
     }
 
     /// What an invocation takes in of an input that does not drive it.
@@ -365,6 +398,9 @@ impl<'a> KeyDeriver<'a> {
         }
     }
 }
+
+/// The windows of an input, and the times of its segments.
+type Windowed<'a> = (&'a Window, Vec<SegmentClock>);
 
 /// What one invocation takes in.
 #[derive(Clone, Copy, Default)]

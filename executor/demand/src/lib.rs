@@ -31,6 +31,7 @@ mod pass;
 mod passthrough;
 mod segments;
 mod selection;
+mod sliced;
 mod task;
 mod windows;
 
@@ -46,8 +47,9 @@ pub use pass::{TaskTree, TreeNode};
 pub use passthrough::{Passthrough, is_never_called, passthrough};
 pub use segments::{FAN_OUT, Node, Segments, Shape};
 pub use selection::{Request, Selection, UnknownStage, makers, stage_named};
+pub use sliced::{SliceOf, Slices};
 pub use task::{ChainStage, Root, StoredOutput, Task, TaskId, Work, input_columns};
 pub use windows::{
-    Beginning, Grid, SegmentClock, SegmentTimes, WindowPart, beginnings, is_late, parse_time, placeable,
-    session_groups, time_text,
+    Beginning, Grid, Layout, SegmentClock, SegmentTimes, Slice, WindowPart, beginnings, groups_of_keys, is_late,
+    late_rows, parse_time, placeable, time_text,
 };

@@ -142,6 +142,7 @@ mod tests {
             chain: chain.iter().map(link).collect(),
             root: Root::Segment { stream: StreamId(0), segment: 0, columns: columns.to_vec() },
             outputs: Vec::new(),
+            slices: Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@ use arrow_schema::SchemaRef;
 use flowc_planner::key::{Phase, SegmentKeys};
 use flowc_planner::plan::{OutputColumn, Plan, Stage, StreamId};
 
+use crate::windows::Slice;
+
 /// Identity of a task within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId {
@@ -16,7 +18,10 @@ pub struct TaskId {
 /// Which invocation of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Work {
-    /// Over one segment (or part); gives outputs, or a partial where the stage is combining.
+    /// Over the slices of one segment, one after the other: gives a partial of each, which windows merge.
+    Slices(usize),
+    /// Over one segment (or part); gives outputs, or a partial where the stage is combining. Of a window whose slices have partials it
+    /// is the finish.
     Segment(usize),
     /// Merges partials to the node `index` of `level`.
     Merge {
@@ -33,10 +38,20 @@ impl Work {
     /// The part of a stage's life that the last stage of a chain is in.
     pub fn phase(self, stage: &Stage) -> Phase {
         match self {
+            Work::Slices(_) => Phase::Partial,
             Work::Segment(_) if stage.is_combining() => Phase::Partial,
             Work::Segment(_) => Phase::Run,
             Work::Merge { .. } => Phase::Merge,
             Work::Finish => Phase::Finish,
+        }
+    }
+
+    /// Whether what it gives are partials of a stage, and not outputs.
+    pub fn gives_partials(self, stage: &Stage) -> bool {
+        match self {
+            Work::Slices(_) | Work::Merge { .. } => true,
+            Work::Segment(_) => stage.is_combining(),
+            Work::Finish => false,
         }
     }
 }
@@ -50,8 +65,10 @@ pub struct Task {
     pub chain: Vec<ChainStage>,
     /// What the first stage of the chain takes in.
     pub root: Root,
-    /// What is kept of the last stage's outputs, port by port.
+    /// What is kept of the last stage's outputs, port by port; of slices, a partial of each.
     pub outputs: Vec<StoredOutput>,
+    /// The slices that it goes over, if it is about slices.
+    pub slices: Vec<Slice>,
 }
 
 /// A stage of a chain.

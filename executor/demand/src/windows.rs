@@ -4,14 +4,17 @@
 //! rows are in the same windows.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 use flowc_planner::key::{KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{CalendarUnit, KeyGroups, Window, WindowKind};
-use serde::{Deserialize, Serialize};
+
+mod slices;
+
+pub use slices::{Layout, SegmentTimes, Slice};
 
 /// Times further from 1970 than this are no times: about 250,000 years, as far as calendars reach.
 const FURTHEST_MS: i64 = 8_000_000_000_000_000;
@@ -54,7 +57,10 @@ impl<'k> Grid<'k> {
     pub fn new(kind: &'k WindowKind) -> Self {
         let zone = match kind {
             WindowKind::Calendar { zone, .. } => zone.parse().unwrap_or(Tz::UTC),
-            WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Session { .. } => Tz::UTC,
+            WindowKind::Tumbling { .. }
+            | WindowKind::Sliding { .. }
+            | WindowKind::Session { .. }
+            | WindowKind::Count { .. } => Tz::UTC,
         };
         Self { kind, zone }
     }
@@ -70,8 +76,8 @@ impl<'k> Grid<'k> {
                 let time = DateTime::from_timestamp_millis(time_ms).unwrap_or_default().with_timezone(&self.zone);
                 number_of(*unit, time.date_naive())
             }
-            // Which sessions there are only the rows tell.
-            WindowKind::Session { .. } => 0,
+            // Which windows there are only the rows tell.
+            WindowKind::Session { .. } | WindowKind::Count { .. } => 0,
         }
     }
 
@@ -79,7 +85,23 @@ impl<'k> Grid<'k> {
     pub fn windows(&self, pane: i64) -> RangeInclusive<i64> {
         match self.kind {
             WindowKind::Sliding { size_ms, slide_ms, .. } => pane - (size_ms / slide_ms) as i64 + 1..=pane,
-            WindowKind::Tumbling { .. } | WindowKind::Calendar { .. } | WindowKind::Session { .. } => pane..=pane,
+            _ => pane..=pane,
+        }
+    }
+
+    /// The panes whose rows are in a window.
+    pub(crate) fn panes(&self, window: i64) -> RangeInclusive<i64> {
+        match self.kind {
+            WindowKind::Sliding { size_ms, slide_ms, .. } => window..=window + (size_ms / slide_ms) as i64 - 1,
+            _ => window..=window,
+        }
+    }
+
+    /// The times that are in a pane.
+    fn times(&self, pane: i64) -> Range<i64> {
+        match self.kind {
+            WindowKind::Session { .. } | WindowKind::Count { .. } => i64::MIN..i64::MAX,
+            _ => self.start(pane)..self.start(pane + 1),
         }
     }
 
@@ -89,7 +111,7 @@ impl<'k> Grid<'k> {
             WindowKind::Tumbling { size_ms, offset_ms } => window * *size_ms as i64 + *offset_ms as i64,
             WindowKind::Sliding { slide_ms, offset_ms, .. } => window * *slide_ms as i64 + *offset_ms as i64,
             WindowKind::Calendar { unit, .. } => self.midnight(first_day(*unit, window)),
-            WindowKind::Session { .. } => window,
+            WindowKind::Session { .. } | WindowKind::Count { .. } => window,
         }
     }
 
@@ -99,7 +121,9 @@ impl<'k> Grid<'k> {
             WindowKind::Tumbling { size_ms, .. } | WindowKind::Sliding { size_ms, .. } => {
                 self.start(window) + *size_ms as i64
             }
-            WindowKind::Calendar { .. } | WindowKind::Session { .. } => self.start(window + 1),
+            WindowKind::Calendar { .. } | WindowKind::Session { .. } | WindowKind::Count { .. } => {
+                self.start(window + 1)
+            }
         }
     }
 
@@ -148,39 +172,6 @@ fn first_day(unit: CalendarUnit, number: i64) -> NaiveDate {
         }
     };
     day.unwrap_or(epoch)
-}
-
-/// What is known of the times of a segment's rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SegmentTimes {
-    /// The latest.
-    pub latest: Option<i64>,
-    /// The panes that have rows: first and last of each stretch, ascending.
-    pub panes: Vec<(i64, i64)>,
-}
-
-impl SegmentTimes {
-    /// Of these times, in any order.
-    pub fn of(grid: Grid<'_>, times: impl Iterator<Item = i64>) -> Self {
-        let (mut latest, mut panes) = (None, Vec::new());
-        for time in times {
-            latest = latest.max(Some(time));
-            let pane = grid.pane(time);
-            if panes.last() != Some(&pane) {
-                panes.push(pane);
-            }
-        }
-        panes.sort_unstable();
-        panes.dedup();
-        let mut stretches: Vec<(i64, i64)> = Vec::new();
-        for pane in panes {
-            match stretches.last_mut() {
-                Some((_, last)) if *last + 1 == pane => *last = pane,
-                _ => stretches.push((pane, pane)),
-            }
-        }
-        Self { latest, panes: stretches }
-    }
 }
 
 /// A segment of a source, with its place among the rows of its partition. A file is a partition, and so are the blocks of one of a topic.
@@ -251,22 +242,16 @@ pub struct WindowPart {
 pub(crate) fn windows(inputs: &[Option<(&Window, Vec<SegmentClock>)>]) -> Vec<WindowPart> {
     let mut parts: BTreeMap<i64, Vec<Vec<usize>>> = BTreeMap::new();
     let mut first = None;
-    if let Some((window, clocks)) = inputs.iter().flatten().find(|(window, _)| window.is_session()) {
-        return groups_of_sessions(window, clocks.len(), inputs);
+    if let Some((window, clocks)) = inputs.iter().flatten().find(|(window, _)| window.is_made_by_rows()) {
+        return groups_of_rows(window, clocks.len(), inputs);
     }
     for (input, (window, clocks)) in inputs.iter().enumerate().filter_map(|(input, of)| Some((input, of.as_ref()?))) {
         let grid = Grid::new(&window.kind);
         first.get_or_insert(grid);
         for (segment, (clock, beginning)) in clocks.iter().zip(beginnings(clocks)).enumerate() {
-            for pane in clock.times.panes.iter().flat_map(|&(first, last)| first..=last) {
-                for number in grid.windows(pane) {
-                    if is_late(window, beginning.latest, || grid.end(number)) {
-                        continue;
-                    }
-                    let segments = &mut parts.entry(number).or_insert_with(|| vec![Vec::new(); inputs.len()])[input];
-                    if segments.last() != Some(&segment) {
-                        segments.push(segment);
-                    }
+            for number in clock.times.windows(grid) {
+                if !is_late(window, beginning.latest, || grid.end(number)) {
+                    parts.entry(number).or_insert_with(|| vec![Vec::new(); inputs.len()])[input].push(segment);
                 }
             }
         }
@@ -276,8 +261,8 @@ pub(crate) fn windows(inputs: &[Option<(&Window, Vec<SegmentClock>)>]) -> Vec<Wi
     parts.into_iter().map(part).collect()
 }
 
-/// The groups of keys that have sessions: each has rows of all segments, for all that is known.
-fn groups_of_sessions(
+/// The groups of keys whose windows are made by rows: each has rows of all segments, for all that is known.
+fn groups_of_rows(
     window: &Window,
     segments: usize,
     inputs: &[Option<(&Window, Vec<SegmentClock>)>],
@@ -285,20 +270,33 @@ fn groups_of_sessions(
     let of_input = |input: &Option<_>| if input.is_some() { (0..segments).collect() } else { Vec::new() };
     let group =
         |number| WindowPart { number, start: number, end: number, segments: inputs.iter().map(of_input).collect() };
-    (0..session_groups(window).groups as i64).map(group).collect()
+    (0..groups_of_keys(window).groups as i64).map(group).collect()
 }
 
-/// How the rows of an input are grouped that have sessions.
-pub fn session_groups(window: &Window) -> KeyGroups {
-    match &window.kind {
-        WindowKind::Session { by, .. } if !by.is_empty() => KeyGroups::new(by.clone()),
-        _ => KeyGroups { groups: 1, ..KeyGroups::new(Vec::new()) },
+/// How the rows of an input are grouped whose windows are made by rows.
+pub fn groups_of_keys(window: &Window) -> KeyGroups {
+    match window.by() {
+        [] => KeyGroups { groups: 1, ..KeyGroups::new(Vec::new()) },
+        by => KeyGroups::new(by.to_vec()),
     }
+}
+
+/// How many of the rows with these times are late for the first window that they are in, `latest` being the latest time before them in
+/// their partition.
+pub fn late_rows(window: &Window, mut latest: Option<i64>, times: impl Iterator<Item = i64>) -> u64 {
+    let grid = Grid::new(&window.kind);
+    let mut late = 0;
+    for time in times {
+        let end = grid.of_row(time).next().map(|(_, end)| end);
+        late += u64::from(end.is_some_and(|end| is_late(window, latest, || end)));
+        latest = latest.max(Some(time));
+    }
+    late
 }
 
 /// Whether a row is late for a window that ends there, `latest` being the latest time before it in its partition.
 pub fn is_late(window: &Window, latest: Option<i64>, end: impl FnOnce() -> i64) -> bool {
-    latest.is_some_and(|latest| latest - window.time.delay_ms as i64 >= end() + window.lateness_ms as i64)
+    latest.is_some_and(|latest| latest >= end() + window.patience_ms())
 }
 
 #[cfg(test)]

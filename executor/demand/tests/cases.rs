@@ -152,6 +152,7 @@ fn described(plan: &Plan, done: &Done) -> String {
     let Done { task, after, with, ran } = done;
     let name = |stage: usize| plan.stages[stage].name.as_str();
     let mut line = match task.id.work {
+        Work::Slices(segment) => format!("{} slices {segment}", name(task.id.stage)),
         Work::Segment(segment) => format!("{}[{segment}]", name(task.id.stage)),
         Work::Merge { level, index } => format!("{} merge {level}.{index}", name(task.id.stage)),
         Work::Finish => format!("{} finish", name(task.id.stage)),

@@ -21,7 +21,7 @@ pub(crate) enum Arrival {
     /// An output's stream is over.
     OutputEnded { port: usize },
     /// Metadata about an input that has a stream of its own.
-    Acknowledged { port: usize, note: Note },
+    Acknowledged { port: usize, note: Box<Note> },
     /// The stage has taken all of such an input.
     InputTaken { port: usize },
     /// A message that no stage may send.
@@ -183,7 +183,7 @@ async fn acknowledgements(
     loop {
         match from.message().await {
             Ok(Some(result)) => match Note::read(&result.app_metadata) {
-                Ok(note) => tell(to, Arrival::Acknowledged { port, note }).await,
+                Ok(note) => tell(to, Arrival::Acknowledged { port, note: Box::new(note) }).await,
                 Err(breach) => return Arrival::Breach(format!("input port {port}: {breach}")),
             },
             Ok(None) => return Arrival::InputTaken { port },

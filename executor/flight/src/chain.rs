@@ -133,7 +133,7 @@ mod tests {
             config: "{}".into(),
             phase: Phase::Run,
             part: 0,
-            inputs: Arc::new([InputPort { schema: schema("i", width), reads: reads.to_vec() }]),
+            inputs: Arc::new([InputPort { schema: schema("i", width), reads: reads.to_vec(), identity: None }]),
             main_input: Some(0),
             outputs: Arc::new([OutputPort {
                 schema: schema("o", columns.len()),

@@ -2,7 +2,7 @@
 
 use arrow_flight::FlightDescriptor;
 use arrow_schema::{ArrowError, SchemaRef};
-use flowc_runner::{InputPort, Invocation, StageError, StageFault};
+use flowc_runner::{InputIdentity, InputPort, Invocation, StageError, StageFault};
 
 use crate::call::Messages;
 use crate::connection::CREDIT;
@@ -20,6 +20,8 @@ pub(crate) struct Input {
     pub(crate) credit: Credit,
     /// Whether an output passes on columns of its rows, or picks them.
     pub(crate) is_kept: bool,
+    /// What its rows are, where the stage may do without being sent them again.
+    pub(crate) identity: Option<InputIdentity>,
     /// Batches of a stored file that wait for those that follow them.
     pub(crate) stored: Option<StoredRun>,
 }
@@ -35,10 +37,13 @@ impl Input {
         let input = |(port, input): (usize, &InputPort)| {
             let schema = input.schema.project(&input.reads).map(SchemaRef::from)?;
             let path = || FlightDescriptor::new_path(put_path(name, port));
-            let descriptor = (Some(port) != invocation.main_input).then(path);
+            let is_main = Some(port) == invocation.main_input;
+            let descriptor = (!is_main).then(path);
             let is_kept = outputs.iter().any(|output| output.rows().input() == Some(port));
             let encoder = Encoder::new(schema, descriptor, transport);
-            Ok(Self { encoder, messages: None, credit: Credit::new(CREDIT.into()), is_kept, stored: None })
+            let identity = input.identity.filter(|_| !is_main && !is_kept);
+            let credit = Credit::new(CREDIT.into());
+            Ok(Self { encoder, messages: None, credit, is_kept, identity, stored: None })
         };
         let inputs = invocation.inputs.iter().enumerate().map(input).collect::<Result<_, ArrowError>>();
         let failed = |error| StageError::new(&*invocation.stage, StageFault::Contract(format!("its input: {error}")));

@@ -214,7 +214,7 @@ mod tests {
         let field = |i: usize| Field::new(format!("c{i}"), DataType::Int64, i == 0);
         let schema = Arc::new(Schema::new((0..columns.len()).map(field).collect::<Vec<_>>()));
         let needed = vec![true; columns.len()];
-        let inputs = Arc::new([InputPort { schema: schema.clone(), reads: vec![0] }]);
+        let inputs = Arc::new([InputPort { schema: schema.clone(), reads: vec![0], identity: None }]);
         let invocation = Invocation {
             stage: "s".into(),
             digest: StageDigest::new([0; 32]),

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use flowc_planner::catalogue::{Description, Explanation, InputDescription, OutputDescription, Problem};
 use flowc_planner::key::Phase;
 use flowc_planner::plan::{Class, OutputColumn, Rows, Serialization};
-use flowc_runner::{LONGEST_LINE, Secrets, schema, shortened};
+use flowc_runner::{InputIdentity, LONGEST_LINE, Secrets, schema, shortened};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The version of the protocol that is spoken here.
@@ -346,6 +346,9 @@ impl WireFrameColumn {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OpeningInput {
     pub(crate) schema: WireSchema,
+    /// What its rows are, if the stage may say that it holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) identity: Option<InputIdentity>,
 }
 
 /// An output in an [`Opening`].
@@ -395,6 +398,9 @@ pub(crate) struct Note {
     /// With `opened`: boundaries are answered.
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) boundaries: bool,
+    /// With `opened`: the inputs of which the stage holds all rows, by their identities. They do not come.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) holds: Vec<usize>,
     /// To the stage, on its main input: the client waits for all that it gives for the rows before. From the stage, on each output:
     /// that was all.
     #[serde(skip_serializing_if = "is_false")]

@@ -34,6 +34,11 @@ pub(crate) enum Filling<'a> {
 }
 
 impl Filling<'_> {
+    /// Bytes that go to the device: those of zeros are made there.
+    pub(crate) fn sent(&self) -> u64 {
+        if matches!(self, Self::Zeros(_)) { 0 } else { self.bytes() }
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -66,12 +71,16 @@ pub(crate) trait Device: Send + Sync {
     ///
     /// # Errors
     /// If the device fails, or takes longer.
-    fn run(
-        &self,
-        queued: Vec<Queued>,
-        buffers: &[Held],
-        timeout: Option<Duration>,
-    ) -> Result<Vec<Vec<u8>>, DeviceFault>;
+    fn run(&self, queued: Vec<Queued>, buffers: &[Held], timeout: Option<Duration>) -> Result<Done, DeviceFault>;
+}
+
+/// What came of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Done {
+    /// What is in the buffers.
+    pub(crate) read: Vec<Vec<u8>>,
+    /// How long each module ran, in nanoseconds, where the device measures that.
+    pub(crate) nanoseconds: Option<Vec<u64>>,
 }
 
 /// A module that is ready to run.
@@ -96,9 +105,7 @@ impl Traffic {
     /// # Errors
     /// Those of [`Device::fill`].
     pub(crate) fn fill(&self, device: &dyn Device, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
-        if !matches!(filling, Filling::Zeros(_)) {
-            self.up.fetch_add(filling.bytes(), Ordering::Relaxed);
-        }
+        self.up.fetch_add(filling.sent(), Ordering::Relaxed);
         device.fill(filling)
     }
 
@@ -112,10 +119,10 @@ impl Traffic {
         queued: Vec<Queued>,
         buffers: &[Held],
         timeout: Option<Duration>,
-    ) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        let results = device.run(queued, buffers, timeout)?;
-        self.down.fetch_add(results.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
-        Ok(results)
+    ) -> Result<Done, DeviceFault> {
+        let done = device.run(queued, buffers, timeout)?;
+        self.down.fetch_add(done.read.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
+        Ok(done)
     }
 
     /// Bytes that went up, and that came down.

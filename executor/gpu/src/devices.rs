@@ -9,6 +9,7 @@ use flowc_runner::Outlet;
 use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
 use crate::device::{Device, DeviceFault, Filling, Held, Program, Traffic};
+use crate::tables::Tables;
 use crate::vulkan;
 
 /// Blocks that are on the device at once: one is filled, one runs, one is read.
@@ -30,6 +31,8 @@ pub(crate) struct Devices {
     state: Mutex<State>,
     admission: Admission,
     resident: Mutex<Resident>,
+    /// Tables that may come again, in memory.
+    pub(crate) tables: Tables,
     /// Builds whose results were found not to depend on how rows are grouped.
     compared: Mutex<HashSet<[u8; 32]>>,
     /// All that went to the device and came back.
@@ -67,8 +70,8 @@ impl Devices {
 
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
-        let (state, admission, resident, compared, traffic) = Default::default();
-        Self { adapters, open, state, admission, resident, compared, traffic, warned: Once::new() }
+        let (state, admission, resident, tables, compared, traffic) = Default::default();
+        Self { adapters, open, state, admission, resident, tables, compared, traffic, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.
@@ -136,24 +139,25 @@ impl Devices {
         }
     }
 
-    /// A buffer of these bytes that stays on the device: what tables are made of. Others of the same content share it.
+    /// A buffer of these bytes that stays on the device: what tables are made of. Others of the same content share it. Gives how many
+    /// bytes went there, too.
     ///
     /// # Errors
     /// If the device fails.
-    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<Held, DeviceFault> {
+    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<(Held, u64), DeviceFault> {
         let mut resident = lock(&self.resident);
         resident.held.retain(|one| one.device == ready.number);
         if let Some(place) = resident.held.iter().position(|one| one.digest == *digest) {
             let one = resident.held.remove(place);
             let held = one.held.clone();
             resident.held.push(one);
-            return Ok(held);
+            return Ok((held, 0));
         }
         let size = bytes.len() as u64;
         resident.make_room(size);
         let held = self.traffic.fill(&*ready.device, &Filling::Bytes(bytes))?;
         resident.held.push(OnDevice { digest: *digest, device: ready.number, bytes: size, held: held.clone() });
-        Ok(held)
+        Ok((held, size))
     }
 
     /// Waits until so many bytes may be on the device.

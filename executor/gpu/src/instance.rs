@@ -5,25 +5,30 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
+use flowc_kernel::MOST_ROWS;
+use flowc_planner::key::Phase;
 use flowc_planner::plan::OutputColumn;
 use flowc_runner::{
     Batch, Edge, EdgeObserver, Instance, Invocation, Lineage, Origin, Outlet, OutputPort, Selection, StageError,
     StageFault, open_stages,
 };
 
+use crate::counted::Counted;
 use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::known::Known;
+use crate::merging::{Merging, emit};
 use crate::prepared::Prepared;
 use crate::steps::{Block, BlockFault, Failed, Made, Step};
 use crate::table::Table;
+use crate::tables::TableKey;
 use crate::work::Work;
 
 /// Bytes of a block, of what kernels read.
 const BLOCK_BYTES: u64 = 16 << 20;
 
 /// Rows of a block.
-const BLOCK_ROWS: usize = 1 << 20;
+const BLOCK_ROWS: usize = MOST_ROWS as usize;
 
 /// Kernels that run over the same blocks.
 struct KernelInstance {
@@ -36,6 +41,11 @@ struct KernelInstance {
     main: usize,
     /// The rows of the table, until it is whole.
     of_table: Vec<Batch>,
+    /// By what the table is known again, and how much memory the stage may have for such.
+    table: Option<TableKey>,
+    memory: Option<u64>,
+    /// What was counted, where the last kernel counts.
+    counted: Option<Counted>,
     /// What was pushed and has not run.
     batches: Vec<Batch>,
     rows: usize,
@@ -79,12 +89,16 @@ pub(crate) fn open(
     let failed = |stage: &Invocation, message: String| {
         StageError::new(&*stage.stage, StageFault::Problem { message, config_path: None })
     };
+    if let [stage @ Invocation { phase: Phase::Merge | Phase::Finish, .. }] = stages {
+        let counted = Counted::of_partials(&stage.inputs[0].schema);
+        let counted = counted.ok_or_else(|| failed(stage, "its partials do not say what they count".to_owned()))?;
+        return Ok(Box::new(Merging::new(stage, counted, outlet)));
+    }
     let adapter = devices.adapter().map_err(|message| failed(&stages[0], message))?;
     devices.warn_of_cpu(&adapter, &mut *outlet);
     let prepared = stages.iter().zip(known).map(|(stage, known)| {
-        let known =
-            known.as_ref().ok_or_else(|| failed(stage, format!("there is no kernel {}", stage.digest.short())))?;
-        Prepared::new(known, &adapter, stage).map_err(|message| failed(stage, message))
+        let prepared = known_of(stage, known).and_then(|known| Prepared::new(known, &adapter, stage));
+        prepared.map_err(|message| failed(stage, message))
     });
     let prepared = prepared.collect::<Result<Vec<_>, _>>()?;
     let groups = groups(stages, &prepared);
@@ -112,13 +126,19 @@ pub(crate) fn open(
     )
 }
 
+/// The code of a stage.
+fn known_of<'a>(stage: &Invocation, known: &'a Option<Arc<Known>>) -> Result<&'a Known, String> {
+    known.as_deref().ok_or_else(|| format!("there is no kernel {}", stage.digest.short()))
+}
+
 /// How many kernels share blocks, group by group. Rows go through them one by one, in whatever pieces; time is measured where each has its
 /// own; and what may be no value comes back, to be checked.
 fn groups(stages: &[Invocation], prepared: &[Prepared]) -> Vec<usize> {
-    let is_free = |place: usize| prepared[place].is_row_wise() && stages[place].limits.timeout_ms.is_none();
+    let is_free = |place: usize| prepared[place].can_share() && stages[place].limits.timeout_ms.is_none();
     let mut groups = vec![1];
     for place in 1..stages.len() {
-        let shares = is_free(place - 1)
+        let shares = prepared[place - 1].is_row_wise()
+            && is_free(place - 1)
             && is_free(place)
             && prepared[place - 1].is_always_valid()
             && stages[place].inputs.len() == 1;
@@ -152,17 +172,27 @@ fn work(
 }
 
 impl KernelInstance {
-    fn new(stages: &[Invocation], work: Work, between: Vec<Box<dyn EdgeObserver>>, outlet: Box<dyn Outlet>) -> Self {
+    fn new(
+        stages: &[Invocation],
+        mut work: Work,
+        between: Vec<Box<dyn EdgeObserver>>,
+        outlet: Box<dyn Outlet>,
+    ) -> Self {
         let invocation = Lineage::of(stages).invocation(stages);
         let milliseconds = if let [stage] = stages { stage.limits.timeout_ms } else { None };
+        let table = TableKey::of(&stages[0]);
+        work.steps.table = table.as_ref().and_then(|key| work.devices().tables.get(key));
         Self {
             firsts: vec![0; work.steps.all.len()],
+            counted: work.steps.all.last().and_then(|step| Counted::new(&step.bound)),
             work,
             outputs: invocation.outputs,
             outlet,
             between,
             main: invocation.main_input.unwrap_or(0),
             of_table: Vec::new(),
+            table,
+            memory: stages[0].limits.memory,
             batches: Vec::new(),
             rows: 0,
             bytes: 0,
@@ -172,7 +202,7 @@ impl KernelInstance {
 
     /// Adds rows, and runs them where they are enough.
     fn add(&mut self, mut batch: Batch) -> Result<(), StageError> {
-        while self.work.steps.are_row_wise() && self.rows + batch.rows() > BLOCK_ROWS {
+        while self.work.steps.can_be_cut() && self.rows + batch.rows() > BLOCK_ROWS {
             let room = BLOCK_ROWS - self.rows;
             let rest = batch.slice(room, batch.rows() - room);
             self.keep(batch.slice(0, room));
@@ -180,7 +210,7 @@ impl KernelInstance {
             batch = rest;
         }
         self.keep(batch);
-        if self.work.steps.are_row_wise() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
+        if self.work.steps.can_be_cut() && self.bytes >= BLOCK_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn keep(&mut self, batch: Batch) {
@@ -202,6 +232,11 @@ impl KernelInstance {
         let made = made.map_err(|failed| self.failed(failed, rows))?;
         let given = std::iter::once(rows as u64).chain(made.given.iter().copied());
         self.firsts.iter_mut().zip(given).for_each(|(first, given)| *first += given);
+        if let Some(counted) = &mut self.counted {
+            let added = counted.add(&made.columns);
+            return added
+                .map_err(|message| self.failed(BlockFault::Stage(message).in_step(self.firsts.len() - 1), rows));
+        }
         let (mut start, mut taken) = (0, 0);
         for batch in batches.iter().filter(|batch| batch.rows() > 0) {
             let mask = made.mask.as_ref().map(|mask| mask.slice(start, batch.rows()));
@@ -291,12 +326,16 @@ impl KernelInstance {
 }
 
 impl Instance for KernelInstance {
+    fn holds(&self, port: usize) -> bool {
+        port != self.main && self.work.steps.table.is_some()
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         if port != self.main {
             self.of_table.push(batch);
             return Ok(());
         }
-        if !self.work.steps.are_row_wise() {
+        if !self.work.steps.can_be_cut() {
             self.keep(batch);
             return Ok(());
         }
@@ -306,7 +345,7 @@ impl Instance for KernelInstance {
 
     /// A kernel over whole segments keeps its rows until the last one has come.
     fn boundary(&mut self) -> Result<(), StageError> {
-        if self.work.steps.are_row_wise() {
+        if self.work.steps.can_be_cut() {
             self.flush()?;
         }
         self.clock.spent = Duration::ZERO;
@@ -317,10 +356,17 @@ impl Instance for KernelInstance {
         if port == self.main {
             return self.flush();
         }
+        if self.holds(port) {
+            return Ok(());
+        }
         let batches = std::mem::take(&mut self.of_table);
         let wanted = self.work.steps.all[0].wanted_table();
         let table = wanted.map(|wanted| Table::new(&wanted, self.work.adapter(), &batches)).transpose();
-        self.work.steps.table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
+        let table = table.map_err(|message| self.failed(BlockFault::Stage(message).in_step(0), 0))?;
+        self.work.steps.table = table.map(Arc::new);
+        if let (Some(key), Some(table)) = (self.table.take(), &self.work.steps.table) {
+            self.work.devices().tables.put(key, table.clone(), self.memory);
+        }
         Ok(())
     }
 
@@ -328,6 +374,13 @@ impl Instance for KernelInstance {
         self.flush()?;
         let given = self.firsts[1..].iter();
         self.between.iter_mut().zip(given).for_each(|(observer, rows)| observer.gave(*rows));
+        let used = self.work.steps.used.take();
+        self.between.iter_mut().zip(&used).for_each(|(observer, used)| observer.used(*used));
+        used.last().into_iter().for_each(|used| self.outlet.used(*used));
+        if let Some(counted) = self.counted.take() {
+            let columns = counted.partial().map_err(|error| self.error(error.to_string()))?;
+            emit(&columns, &self.outputs[0].needed, &mut *self.outlet)?;
+        }
         self.outlet.close()
     }
 }

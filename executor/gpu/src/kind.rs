@@ -133,7 +133,7 @@ fn own(
 
 /// What a kernel is told from others by: its text, and how its names are matched to columns.
 fn digest(text: &str, columns: &KernelColumns) -> StageDigest {
-    let KernelColumns { bind, gives, drops } = columns;
+    let KernelColumns { bind, gives, drops, groups } = columns;
     let mut hasher = KeyHasher::new("kernel 1");
     hasher.bytes(text.as_bytes()).number(bind.len() as u64);
     for (name, column) in bind {
@@ -145,6 +145,9 @@ fn digest(text: &str, columns: &KernelColumns) -> StageDigest {
     }
     for column in drops {
         hasher.bytes(column.as_bytes());
+    }
+    if let Some(column) = groups {
+        hasher.bytes(b"groups").number(u64::MAX).bytes(column.as_bytes());
     }
     StageDigest::new(hasher.finish())
 }
@@ -162,7 +165,8 @@ mod tests {
         let gives = KernelColumns { gives: [("a".to_owned(), DataType::Date32)].into(), ..plain.clone() };
         let drops = KernelColumns { drops: vec!["a".to_owned(), "b".to_owned()], ..plain.clone() };
         let digests = [digest("x", &plain), digest("y", &plain), digest("x", &bind), digest("x", &gives)];
-        let digests = digests.into_iter().chain([digest("x", &drops)]).collect::<std::collections::BTreeSet<_>>();
-        assert_eq!(digests.len(), 5);
+        let groups = KernelColumns { groups: Some("a".to_owned()), ..plain.clone() };
+        let digests = digests.into_iter().chain([digest("x", &drops), digest("x", &groups)]);
+        assert_eq!(digests.collect::<std::collections::BTreeSet<_>>().len(), 6);
     }
 }

@@ -37,9 +37,13 @@ impl Known {
                 Ok(Fitted { kernel: Kernel::clone(kernel), bound, config, least: 0 })
             }
             Self::Standard(stage) => {
-                let WrittenOut { text, columns, least } = stage.written(config, inputs)?;
+                let WrittenOut { text, columns, least, labels } = stage.written(config, inputs)?;
                 let kernel = Kernel::parse(Source::new(stage.name(), &text)).map_err(problem)?;
                 let bound = kernel.bind(inputs, &columns).map_err(problem)?;
+                let bound = match labels {
+                    Some(labels) => bound.labelled(labels),
+                    None => bound,
+                };
                 Ok(Fitted { kernel, bound, config: Vec::new(), least })
             }
         }

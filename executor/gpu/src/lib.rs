@@ -9,17 +9,20 @@
 
 mod adapter;
 mod adapters;
+mod counted;
 mod device;
 mod devices;
 mod evidence;
 mod instance;
 mod kind;
 mod known;
+mod merging;
 mod passage;
 mod prepared;
 mod probe;
 mod steps;
 mod table;
+mod tables;
 mod upload;
 mod vulkan;
 mod work;

@@ -1,7 +1,7 @@
 //! A kernel that is ready for an adapter: bound to its columns, built, and with its config.
 
 use arrow_schema::{DataType, Schema};
-use flowc_kernel::{Bound, Build, Kernel, Needs};
+use flowc_kernel::{BinsOf, Bound, Build, Kernel, Needs};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::Class;
@@ -61,6 +61,14 @@ impl Prepared {
 
     pub(crate) fn is_row_wise(&self) -> bool {
         self.bound.class == Class::RowWise
+    }
+
+    /// Whether blocks can come to it from a kernel before: groups are made of columns that the processor has.
+    pub(crate) fn can_share(&self) -> bool {
+        match &self.bound.bins {
+            Some(bins) => matches!(bins.of, BinsOf::Number(_)),
+            None => self.is_row_wise(),
+        }
     }
 
     /// Whether all that it writes can be taken as it is: of some types, values may be none.

@@ -1,13 +1,14 @@
 //! Kernels that run one after the other, the blocks of rows that go through them, and what comes of these.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
-use arrow_schema::{ArrowError, DataType};
-use flowc_kernel::{Bound, Build, Contents, Diagnostic, Part};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use flowc_kernel::{BinsOf, Bound, Build, Contents, Diagnostic, Part, Pass};
 use flowc_planner::plan::Class;
-use flowc_runner::Origin;
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::device::DeviceFault;
 use crate::table::{Table, Wanted};
@@ -19,7 +20,11 @@ pub(crate) struct Steps {
     /// The columns of the input that blocks hold.
     pub(crate) reads: Vec<usize>,
     /// The table of the first one, once it is there.
-    pub(crate) table: Option<Table>,
+    pub(crate) table: Option<Arc<Table>>,
+    /// The passes that go with them, in the order of their programs.
+    pub(crate) passes: Vec<Pass>,
+    /// What each of them has had the device do.
+    pub(crate) used: RefCell<Vec<DeviceUse>>,
 }
 
 /// A kernel among others.
@@ -54,7 +59,7 @@ pub(crate) struct Block {
 /// What comes of a block.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Made {
-    /// The columns that were written and that the output has, with the rows that are kept.
+    /// The columns that were written and that the output has, with the rows that are kept; of a kernel that counts those of a partial.
     pub(crate) columns: Vec<ArrayRef>,
     /// Which rows of the block are kept, where a kernel picks some.
     pub(crate) mask: Option<BooleanBuffer>,
@@ -87,9 +92,22 @@ impl BlockFault {
 }
 
 impl Steps {
-    /// Whether rows depend on themselves alone. Those of several kernels do.
-    pub(crate) fn are_row_wise(&self) -> bool {
-        self.all.iter().all(|step| step.bound.class == Class::RowWise)
+    /// Whether rows can be cut anywhere: they depend on themselves alone, or are counted. Those of several kernels can.
+    pub(crate) fn can_be_cut(&self) -> bool {
+        self.all.iter().all(|step| matches!(step.bound.class, Class::RowWise | Class::Combining))
+    }
+
+    /// The columns of a partial, if the last kernel counts.
+    pub(crate) fn counting(&self) -> Option<SchemaRef> {
+        let bound = &self.all.last()?.bound;
+        Some(bound.bins.as_ref()?.partial(&bound.written))
+    }
+
+    /// Notes what a kernel had the device do.
+    pub(crate) fn note(&self, step: usize, used: DeviceUse) {
+        if let Some(so_far) = self.used.borrow_mut().get_mut(step) {
+            *so_far += used;
+        }
     }
 
     /// The type of a column.
@@ -144,6 +162,22 @@ impl Step {
             }
             _ => 4,
         }
+    }
+
+    /// Bytes of a buffer that is written, for a block of so many rows.
+    pub(crate) fn output_bytes(&self, contents: Contents, rows: u64) -> u64 {
+        match self.bound.bins.as_ref().map(|bins| &bins.of) {
+            Some(BinsOf::Number(number)) => 4 * u64::from(*number),
+            // No more groups than rows.
+            Some(BinsOf::Groups { .. }) => 4 * rows,
+            None => rows * self.row_bytes(contents),
+        }
+    }
+
+    /// Bytes of what numbers the groups of a block of so many rows: a table of slots, their numbers, and those of rows.
+    pub(crate) fn grouping_bytes(&self, rows: u64) -> u64 {
+        let by_groups = self.bound.bins.as_ref().is_some_and(|bins| matches!(bins.of, BinsOf::Groups { .. }));
+        if by_groups { 4 * (2 * (2 * rows).next_power_of_two() + rows) } else { 0 }
     }
 
     /// The buffers that are written, but for faults.

@@ -70,6 +70,11 @@ impl Table {
         Ok(Self { rows, piece: of.piece, parts })
     }
 
+    /// Bytes of all its buffers.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.parts.values().map(|content| content.bytes.len() as u64).sum()
+    }
+
     /// What the buffer of a column begins with.
     pub(crate) fn content(&self, contents: &Contents) -> Option<&Content> {
         self.parts.get(contents)

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flowc_kernel::{Access, Shader};
 
-use crate::adapter::Adapter;
-use crate::device::{Device, DeviceFault, Filling, Held, Program, Queued};
+use crate::adapter::{Adapter, Sort};
+use crate::device::{Device, DeviceFault, Done, Filling, Held, Program, Queued};
 use crate::probe::{self, wait};
 
 /// How long a driver may compile a module.
@@ -20,6 +20,24 @@ struct Opened {
     queue: wgpu::Queue,
     /// Why it was lost, once it was.
     lost: Arc<OnceLock<String>>,
+    /// Whether it measures how long modules run.
+    is_timed: bool,
+}
+
+/// A run of a module that waits for its turn.
+struct Command {
+    buffer: wgpu::CommandBuffer,
+    /// When it begins and ends, once it has run.
+    times: Option<wgpu::QuerySet>,
+}
+
+/// What is read after commands, and where.
+struct ReadBack {
+    buffer: wgpu::Buffer,
+    parts: Vec<(usize, usize)>,
+    /// Where the times of each command are: its begin and its end.
+    times: Option<Vec<usize>>,
+    submission: wgpu::SubmissionIndex,
 }
 
 /// A shared device.
@@ -39,7 +57,11 @@ struct Compiled {
 pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
     let found = probe::open().into_iter().find(|(_, found)| found.identity == adapter.identity);
     let (opened, _) = found.ok_or_else(|| DeviceFault::Lost(format!("`{}` is not there any more", adapter.name)))?;
-    let wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+    // The clock of a CPU driver is the processor's, which tells as much.
+    if adapter.sort != Sort::Cpu {
+        wanted |= wgpu::Features::TIMESTAMP_QUERY;
+    }
     let descriptor = wgpu::DeviceDescriptor {
         required_features: opened.features() & wanted,
         required_limits: opened.limits(),
@@ -51,7 +73,8 @@ pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
     let (by_driver, by_error) = (Arc::clone(&lost), Arc::clone(&lost));
     device.set_device_lost_callback(move |_, message| drop(by_driver.set(message)));
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(by_error.set(error.to_string()))));
-    Ok(Arc::new(Shared(Arc::new(Opened { device, queue, lost }))))
+    let is_timed = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+    Ok(Arc::new(Shared(Arc::new(Opened { device, queue, lost, is_timed }))))
 }
 
 impl Opened {
@@ -138,19 +161,14 @@ impl Device for Shared {
         Ok(Arc::new(self.0.scoped(|| self.0.buffer(filling))?))
     }
 
-    fn run(
-        &self,
-        queued: Vec<Queued>,
-        buffers: &[Held],
-        timeout: Option<Duration>,
-    ) -> Result<Vec<Vec<u8>>, DeviceFault> {
+    fn run(&self, queued: Vec<Queued>, buffers: &[Held], timeout: Option<Duration>) -> Result<Done, DeviceFault> {
         let opened = &self.0;
         opened.check()?;
         let buffers = own(buffers)?;
-        let commands =
-            queued.into_iter().map(|queued| queued.downcast::<wgpu::CommandBuffer>().map(|command| *command));
+        let commands = queued.into_iter().map(|queued| queued.downcast::<Command>().map(|command| *command));
         let commands = commands.collect::<Result<_, _>>().map_err(|_| foreign())?;
-        let (read_back, parts, submission) = opened.scoped(|| opened.submit(commands, &buffers))?;
+        let read_back = opened.scoped(|| opened.submit(commands, &buffers))?;
+        let ReadBack { buffer: read_back, parts, times, submission } = read_back;
         let (sender, receiver) = sync_channel(1);
         opened.scoped(|| {
             read_back.slice(..).map_async(wgpu::MapMode::Read, move |result| {
@@ -171,7 +189,11 @@ impl Device for Shared {
         }
         let view = opened.scoped(|| read_back.slice(..).get_mapped_range())?;
         let view = view.map_err(|error| lost(&error.to_string()))?;
-        Ok(parts.iter().map(|(start, bytes)| view[*start..start + bytes].to_vec()).collect())
+        let read = parts.iter().map(|(start, bytes)| view[*start..start + bytes].to_vec()).collect();
+        let ticks = |at: usize| view[at..at + 8].as_chunks::<8>().0.first().map_or(0, |tick| u64::from_le_bytes(*tick));
+        let period = f64::from(opened.queue.get_timestamp_period());
+        let nanoseconds = |at: &usize| (ticks(at + 8).saturating_sub(ticks(*at)) as f64 * period) as u64;
+        Ok(Done { read, nanoseconds: times.map(|times| times.iter().map(nanoseconds).collect()) })
     }
 }
 
@@ -184,6 +206,9 @@ fn own(buffers: &[Held]) -> Result<Vec<&wgpu::Buffer>, DeviceFault> {
 fn foreign() -> DeviceFault {
     DeviceFault::Refused("something of another device was handed over".to_owned())
 }
+
+/// Bytes of the times of a command, which are resolved at multiples of that.
+const TIMES_BYTES: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 
 /// Bytes to which parts of a buffer that is read back are aligned.
 const ALIGNED: u64 = 16;
@@ -207,12 +232,10 @@ impl Opened {
     }
 
     /// Submits commands, and copies buffers into one that is read after them. Gives that, with their places in it.
-    fn submit(
-        &self,
-        mut commands: Vec<wgpu::CommandBuffer>,
-        buffers: &[&wgpu::Buffer],
-    ) -> (wgpu::Buffer, Vec<(usize, usize)>, wgpu::SubmissionIndex) {
-        let size = buffers.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
+    fn submit(&self, commands: Vec<Command>, buffers: &[&wgpu::Buffer]) -> ReadBack {
+        let of_times = self.is_timed.then_some(commands.len() as u64 * TIMES_BYTES);
+        let size: u64 = buffers.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
+        let size = (size + of_times.unwrap_or(0)).max(ALIGNED);
         let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
         let read_back = self.device.create_buffer(&descriptor);
@@ -223,9 +246,22 @@ impl Opened {
             parts.push((start as usize, buffer.size() as usize));
             start += buffer.size().next_multiple_of(ALIGNED);
         }
-        commands.push(encoder.finish());
-        let submission = self.queue.submit(commands);
-        (read_back, parts, submission)
+        let times = of_times.filter(|bytes| *bytes > 0).map(|bytes| {
+            let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+            let descriptor = wgpu::BufferDescriptor { label: None, size: bytes, usage, mapped_at_creation: false };
+            let resolved = self.device.create_buffer(&descriptor);
+            for (at, command) in (0..).step_by(TIMES_BYTES as usize).zip(&commands) {
+                if let Some(times) = &command.times {
+                    encoder.resolve_query_set(times, 0..2, &resolved, at);
+                }
+            }
+            encoder.copy_buffer_to_buffer(&resolved, 0, &read_back, start, bytes);
+            (start as usize..).step_by(TIMES_BYTES as usize).take(commands.len()).collect()
+        });
+        let last = encoder.finish();
+        let submission = self.queue.submit(commands.into_iter().map(|command| command.buffer).chain([last]));
+        let times = times.or_else(|| self.is_timed.then(Vec::new));
+        ReadBack { buffer: read_back, parts, times, submission }
     }
 }
 
@@ -244,13 +280,23 @@ impl Program for Compiled {
                 entries: &entries,
             });
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let times = self.opened.is_timed.then(|| {
+                let ty = wgpu::QueryType::Timestamp;
+                device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty, count: 2 })
+            });
+            let writes = times.as_ref().map(|query_set| wgpu::ComputePassTimestampWrites {
+                query_set,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            });
             {
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                let mut pass =
+                    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes });
                 pass.set_pipeline(&self.pipeline);
                 pass.set_bind_group(0, &group, &[]);
                 pass.dispatch_workgroups(along_x, along_y, 1);
             }
-            Box::new(encoder.finish()) as Queued
+            Box::new(Command { buffer: encoder.finish(), times }) as Queued
         })
     }
 }

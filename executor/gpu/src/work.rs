@@ -1,14 +1,16 @@
 //! Kernels that run one after the other over blocks of rows: which pieces a block is run in, how often it is tried, and what comes of it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flowc_kernel::{Contents, Numeric, Pass, Shader};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::quantity::size;
-use flowc_runner::Origin;
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::adapter::Adapter;
+use crate::counted::Counted;
 use crate::device::DeviceFault;
 use crate::devices::Devices;
 use crate::passage::Passage;
@@ -36,17 +38,22 @@ impl Work {
             hasher.digest(&step.key);
         }
         let mut shaders: Vec<_> = all.iter().map(|step| (step.key, Arc::clone(&step.build.shader))).collect();
-        if all.len() > 1 {
-            shaders.extend(Pass::ALL.map(|pass| {
-                let key = KeyHasher::new("kernel pass").number(pass as u64).finish();
-                (key, pass.shader())
-            }));
-        }
-        Self { devices, adapter, key: hasher.finish(), steps: Steps { all, reads, table: None }, shaders }
+        let passes = passes(&all);
+        shaders.extend(passes.iter().map(|pass| {
+            let key = KeyHasher::new("kernel pass").number(*pass as u64).finish();
+            (key, pass.shader())
+        }));
+        let used = RefCell::new(vec![DeviceUse::default(); all.len()]);
+        let steps = Steps { all, reads, table: None, passes, used };
+        Self { devices, adapter, key: hasher.finish(), steps, shaders }
     }
 
     pub(crate) fn adapter(&self) -> &Adapter {
         &self.adapter
+    }
+
+    pub(crate) fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
@@ -59,7 +66,7 @@ impl Work {
         if let Some(step) = on_device
             && !self.devices.is_compared(&self.key)
         {
-            if self.made_in_halves(block, timeout)? != made {
+            if self.comparable(self.made_in_halves(block, timeout)?)? != self.comparable(made.clone())? {
                 let fault = BlockFault::Stage(
                     "the kernel gave other bits for the same rows: its results depend on timing, or on how rows are \
                      grouped. Nothing is stored"
@@ -72,8 +79,18 @@ impl Work {
         Ok(made)
     }
 
+    /// What was made, whatever pieces it was made in: counts of pieces are put together.
+    fn comparable(&self, made: Made) -> Result<Made, Failed> {
+        let last = self.steps.all.len() - 1;
+        let Some(mut counted) = Counted::new(&self.steps.all[last].bound) else { return Ok(made) };
+        let failed = |message: String| BlockFault::Stage(message).in_step(last);
+        counted.add(&made.columns).map_err(failed)?;
+        let columns = counted.partial().map_err(|error| failed(error.to_string()))?;
+        Ok(Made { columns, ..made })
+    }
+
     fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        if !self.steps.are_row_wise() || block.rows < 2 {
+        if !self.steps.can_be_cut() || block.rows < 2 {
             return self.made(block, timeout);
         }
         let (first, mut second) = block.halves();
@@ -85,7 +102,7 @@ impl Work {
 
     /// What kernels make of a block. One that does not fit is halved, as far as rows can be.
     fn made(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        let can_halve = self.steps.are_row_wise() && block.rows > 1;
+        let can_halve = self.steps.can_be_cut() && block.rows > 1;
         let misfit = (0..self.steps.all.len()).find_map(|step| Some((step, self.does_not_fit(step, block)?)));
         let outcome = match misfit {
             Some(_) if can_halve => return self.made_in_halves(block, timeout),
@@ -128,8 +145,10 @@ impl Work {
     /// Bytes on the device, roughly. What is written is there twice: where it is written, and where it is read back or moved to.
     fn bytes(&self, block: &Block) -> u64 {
         let read: u64 = block.columns.iter().map(|column| flowc_runner::row_bytes(&**column)).sum();
-        let written = |step: &Step| step.outputs().map(|contents| step.row_bytes(contents)).sum::<u64>();
-        read + 2 * block.rows as u64 * self.steps.all.iter().map(written).sum::<u64>()
+        let rows = block.rows as u64;
+        let written = |step: &Step| step.outputs().map(|contents| step.output_bytes(contents, rows)).sum::<u64>();
+        let grouping = |step: &Step| step.grouping_bytes(rows);
+        read + self.steps.all.iter().map(|step| 2 * written(step) + grouping(step)).sum::<u64>()
     }
 
     /// What of a block the adapter can't take for a step, in words.
@@ -147,7 +166,7 @@ impl Work {
                 Origin::Input(column) => flowc_runner::row_bytes(&**self.steps.input(block, column)),
                 written => block.rows as u64 * written::row_bytes(&self.steps.data_type(written, block)),
             },
-            Contents::Output { .. } | Contents::Mask => block.rows as u64 * step.row_bytes(contents),
+            Contents::Output { .. } | Contents::Mask => step.output_bytes(contents, block.rows as u64),
             _ => 0,
         };
         let too_large = |what: String, bytes: u64, most: u64| {
@@ -162,6 +181,18 @@ impl Work {
         let written: u64 = step.outputs().map(bytes).sum();
         (written > limits.buffer / 2).then(|| too_large("what is written".to_owned(), written, limits.buffer / 2))
     }
+}
+
+/// The passes that kernels need between them and before them.
+fn passes(all: &[Step]) -> Vec<Pass> {
+    let mut passes = Vec::new();
+    if all.len() > 1 {
+        passes.extend(Pass::BETWEEN);
+    }
+    if all.iter().any(|step| step.grouping_bytes(1) > 0) {
+        passes.extend(Pass::GROUPING);
+    }
+    passes
 }
 
 #[cfg(test)]
@@ -179,7 +210,7 @@ mod tests {
     use super::*;
     use crate::adapter::Sort;
     use crate::adapter::tests::adapter;
-    use crate::device::{Device, Filling, Held, Program, Queued};
+    use crate::device::{Device, Done, Filling, Held, Program, Queued};
 
     /// What happens at calls of the device, one after the other; then all is well.
     type Script = Arc<Mutex<VecDeque<Option<DeviceFault>>>>;
@@ -223,9 +254,10 @@ mod tests {
             Ok(Arc::new(Mutex::new(bytes)))
         }
 
-        fn run(&self, _: Vec<Queued>, buffers: &[Held], _: Option<Duration>) -> Result<Vec<Vec<u8>>, DeviceFault> {
+        fn run(&self, _: Vec<Queued>, buffers: &[Held], _: Option<Duration>) -> Result<Done, DeviceFault> {
             self.next()?;
-            Ok(buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect())
+            let read = buffers.iter().map(|held| Self::of(held).lock().unwrap().clone()).collect();
+            Ok(Done { read, nanoseconds: None })
         }
     }
 

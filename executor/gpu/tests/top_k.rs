@@ -83,6 +83,27 @@ fn found(batch: &RecordBatch, row: usize) -> Vec<u32> {
     list.as_primitive::<UInt32Type>().values().to_vec()
 }
 
+/// A table that is known again is neither handed over nor put together again.
+#[test]
+fn a_table_that_is_known_again_is_held() {
+    with_driver("a_table_that_is_known_again_is_held", || {
+        let runner = Runner::new();
+        let (rows, table) = (floats(&vectors(50, 32, 1, 0)), floats(&vectors(500, 32, 2, 0)));
+        let other = floats(&vectors(500, 32, 3, 0));
+        let stage = |config| runner.with_table("top-k@1", &config, &rows.schema(), &table.schema()).unwrap();
+        let plain = stage(json!({"k": 3}));
+        let (due, due_of_other) = (plain.rows(&rows, &table, 50).unwrap(), plain.rows(&rows, &other, 50).unwrap());
+        let known = plain.known(1);
+        assert_eq!(known.rows(&rows, &table, 50).unwrap(), due);
+        // What is told of the table does not matter any more: it is held.
+        assert_eq!(known.rows(&rows, &other, 7).unwrap(), due);
+        let config = stage(json!({"k": 3})).known(2);
+        assert_eq!(config.rows(&rows, &other, 50).unwrap(), due_of_other);
+        assert_eq!(stage(json!({"k": 2})).known(1).rows(&rows, &table, 50).unwrap().num_rows(), 50);
+        assert_eq!(known.rows(&rows, &other, 50).unwrap(), due);
+    });
+}
+
 fn scores(batch: &RecordBatch, row: usize) -> Vec<f32> {
     let list = batch.column_by_name("score").unwrap().as_fixed_size_list().value(row);
     list.as_primitive::<Float32Type>().values().to_vec()

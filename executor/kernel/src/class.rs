@@ -125,6 +125,12 @@ impl Body<'_> {
                 self.found(format!("`{}` is not accessed at the invocation's row alone", self.name(variable)), span)
             }
             (Some(Holds::Texts), _) => self.found(format!("`{}` is not accessed by rows", self.name(variable)), span),
+            (Some(Holds::Group), index) if index != Some(Form::ROW) => {
+                self.found(format!("`{}` is not accessed at the invocation's row alone", self.name(variable)), span)
+            }
+            (Some(Holds::Bins { by_groups: true }), index) if index != Some(Form::Group) => {
+                self.found(format!("`{}` is not accessed at the row's group alone", self.name(variable)), span)
+            }
             _ => None,
         }
     }
@@ -134,6 +140,12 @@ impl Body<'_> {
             Expression::GlobalVariable(variable) => Some(*variable),
             _ => None,
         }
+    }
+
+    /// Whether a pointer leads to something that is counted into.
+    fn is_bin(&self, pointer: Handle<Expression>) -> bool {
+        let root = Matched::root(self.function, pointer);
+        root.is_some_and(|(variable, _)| matches!(self.matched.holds.get(&variable), Some(Holds::Bins { .. })))
     }
 
     fn name(&self, variable: Handle<GlobalVariable>) -> &str {
@@ -146,9 +158,10 @@ impl Body<'_> {
         let form = |operand: &Handle<Expression>| self.forms[*operand];
         match expression {
             // The index of an access has been looked at.
-            Expression::Access { base, .. } => self
-                .variable(*base)
-                .is_some_and(|variable| matches!(self.matched.holds.get(&variable), Some(Holds::Rows(_)))),
+            Expression::Access { base, .. } => self.variable(*base).is_some_and(|variable| {
+                let held = self.matched.holds.get(&variable);
+                matches!(held, Some(Holds::Rows(_) | Holds::Group | Holds::Bins { by_groups: true }))
+            }),
             Expression::Binary { op, left, right } => match (op, form(left), form(right)) {
                 (B::Less | B::LessEqual | B::Greater | B::GreaterEqual, Form::ROW, Form::RowCount)
                 | (B::Less | B::LessEqual | B::Greater | B::GreaterEqual, Form::RowCount, Form::ROW) => true,
@@ -182,7 +195,7 @@ impl Body<'_> {
         let forms =
             |operands: &[Handle<Expression>]| -> Vec<Form> { operands.iter().map(|one| self.forms[*one]).collect() };
         let lost = match statement {
-            Statement::Atomic { .. } => return self.found("it uses atomics", span),
+            Statement::Atomic { pointer, .. } if !self.is_bin(*pointer) => return self.found("it uses atomics", span),
             Statement::Call { function, arguments, .. } => {
                 let known = self.arguments.get(function).map_or(&[][..], Vec::as_slice);
                 let given = forms(arguments).into_iter().zip(known);
@@ -203,6 +216,8 @@ fn mask_of(rows: u32) -> Option<u32> {
 fn used_as_value(form: Form) -> &'static str {
     match form {
         Form::RowCount => "it uses the number of rows",
+        Form::Group => "it uses the number of the group",
+        Form::Together => "it uses the length of a buffer",
         Form::Word { .. } | Form::Shifted { .. } => "it uses a word that holds other rows, too",
         _ => "it uses the number of the row",
     }

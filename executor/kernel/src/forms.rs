@@ -30,6 +30,10 @@ pub(crate) enum Form {
     Word { rows: u32 },
     /// Such a word, shifted so that this row is lowest.
     Shifted { rows: u32 },
+    /// The number of the row's group, among the rows that are together.
+    Group,
+    /// Something else that follows from which rows are together.
+    Together,
 }
 
 impl Form {
@@ -55,6 +59,10 @@ pub(crate) enum Holds {
     Batch,
     /// A table, which is the same for all rows.
     Table,
+    /// What is counted into: so many elements as a constant says, or one for each group of rows.
+    Bins { by_groups: bool },
+    /// The number of the group of each row.
+    Group,
 }
 
 /// What is known of all values of a function.
@@ -142,8 +150,9 @@ impl Derivation<'_> {
                 forms[*expr]
             }
             E::Load { pointer } => self.loaded(*pointer, forms),
-            E::ArrayLength(base) => match (&self.function.expressions[*base], self.held(*base)) {
-                (E::GlobalVariable(_), Some(Holds::Rows(Rows::Apart { elements: 1 }))) => Form::RowCount,
+            E::ArrayLength(base) => match self.held(*base) {
+                Some(Holds::Rows(Rows::Apart { elements: 1 }) | Holds::Group) => Form::RowCount,
+                Some(Holds::Rows(_) | Holds::Texts | Holds::Bins { .. }) => Form::Together,
                 _ => Form::Other,
             },
             _ => Form::Other,
@@ -192,6 +201,7 @@ impl Derivation<'_> {
             Expression::AccessIndex { base, .. } if self.held(*base) == Some(Holds::Batch) => Form::RowCount,
             Expression::Access { base, index } => match (self.held(*base), forms[*index]) {
                 (Some(Holds::Rows(Rows::Packed { rows })), Form::RowOver { by }) if rows == by => Form::Word { rows },
+                (Some(Holds::Group), Form::ROW) => Form::Group,
                 _ => Form::Other,
             },
             _ => Form::Other,

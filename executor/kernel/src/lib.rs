@@ -10,6 +10,7 @@ mod bind;
 mod build;
 mod class;
 mod config;
+mod counter;
 mod depth;
 mod diagnostic;
 mod facts;
@@ -24,8 +25,9 @@ mod passes;
 mod row;
 mod standard;
 
-pub use bind::{Bound, Contents, Part, Table, Written};
+pub use bind::{Bins, BinsOf, Bound, Contents, Edges, Labels, Part, Table, Written};
 pub use build::{Access, BUILD, Build, Fault, Shader, Site};
+pub use counter::{Counter, MOST_ROWS, Operation};
 pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
 pub use facts::Needs;
 pub use kernel::Kernel;

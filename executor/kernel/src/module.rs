@@ -21,6 +21,9 @@ const TABLE: &str = "Table";
 /// What names of variables begin with that hold columns of a table.
 pub(crate) const OF_TABLE: &str = "table_";
 
+/// The name of the variable with the number of each row's group, where rows are counted by groups.
+pub(crate) const GROUP: &str = "group";
+
 /// The constant that says how many rows a piece of a table has.
 const PIECE: &str = "PIECE";
 
@@ -52,6 +55,11 @@ pub(crate) enum Role {
     Read(Element),
     /// A column of the output, or what belongs to one.
     Write(Element),
+    /// Elements that are counted into: as many as the type says.
+    Bins {
+        element: Element,
+        length: u32,
+    },
     Config,
     Batch,
     /// The rows of the table.
@@ -124,10 +132,16 @@ fn role(parsed: &Parsed, variable: &GlobalVariable, config: Option<&Config>) -> 
     if is_of_words(parsed, variable.ty, TABLE, &["rows", "start", "end"]) {
         return if writes { Err(read_alone(name)) } else { Ok(Role::Table) };
     }
+    if let TypeInner::Array { base, size: ArraySize::Constant(length), .. } = parsed.module.types[variable.ty].inner
+        && writes
+        && let Ok(element) = Element::of(&parsed.module.types, base, true)
+    {
+        return Ok(Role::Bins { element, length: length.get() });
+    }
     let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = parsed.module.types[variable.ty].inner else {
         let ty = written(&parsed.module.types, variable.ty);
         return Err(Diagnostic::new(format!("`{name}` is {ty}, and no column")).with_help(
-            "a column is an `array<...>` without a length; `Config`, `Batch { rows: u32 }` and `Table { rows: u32, start: u32, end: u32 }` are the \
+            "a column is an `array<...>` without a length, and what is counted into an `array<atomic<u32>, ...>` with one; `Config`, `Batch { rows: u32 }` and `Table { rows: u32, start: u32, end: u32 }` are the \
              structures that there are",
         ));
     };

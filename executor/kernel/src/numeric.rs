@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use naga::{AtomicFunction, Expression, Function, GlobalVariable, Handle, Span, Statement};
+use naga::{Expression, Function, GlobalVariable, Handle, Span, Statement};
 
 use crate::class::Matched;
+use crate::counter::Operation;
 use crate::facts::{Facts, Finding};
 use crate::forms::{Form, Forms, Holds};
 use crate::layout::Rows;
@@ -38,55 +39,39 @@ impl std::fmt::Display for Numeric {
 /// The first reason why adapters may give different bits.
 pub(crate) fn why_not_exact(matched: &Matched<'_>, facts: &Facts) -> Option<Finding> {
     let found = facts.float.as_ref().or(facts.together.as_ref()).or(facts.adapter.as_ref());
-    found.cloned().or_else(|| {
-        let mut writes = Writes { matched, ways: HashMap::new() };
-        let all = matched.forms();
-        matched
-            .reachable
-            .iter()
-            .zip(&all)
-            .find_map(|(place, forms)| writes.of(matched.parsed.function(*place).0, forms))
-    })
+    found.cloned().or_else(|| ways(matched).err())
+}
+
+/// How the variables are written that others see.
+pub(crate) type Ways = HashMap<Handle<GlobalVariable>, Way>;
+
+/// How a kernel writes its outputs: so that no order of invocations shows.
+///
+/// # Errors
+/// The first reason why an order may show.
+pub(crate) fn ways(matched: &Matched<'_>) -> Result<Ways, Finding> {
+    let mut writes = Writes { matched, ways: HashMap::new() };
+    let all = matched.forms();
+    let mut places = matched.reachable.iter().zip(&all);
+    match places.find_map(|(place, forms)| writes.of(matched.parsed.function(*place).0, forms)) {
+        Some(found) => Err(found),
+        None => Ok(writes.ways),
+    }
 }
 
 /// How a kernel writes its outputs.
 struct Writes<'a> {
     matched: &'a Matched<'a>,
-    ways: HashMap<Handle<GlobalVariable>, Way>,
+    ways: Ways,
 }
 
 /// How a variable is written: in one way only, so that no order of invocations shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     /// Each invocation writes elements of its row.
     ByRow,
     /// Atomic operations of one kind, which may come in any order.
-    Atomic(Commuting),
-}
-
-/// Operations of which any order gives the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Commuting {
-    Sum,
-    And,
-    Or,
-    Xor,
-    Min,
-    Max,
-}
-
-impl Commuting {
-    fn of(function: AtomicFunction) -> Option<Self> {
-        match function {
-            AtomicFunction::Add | AtomicFunction::Subtract => Some(Self::Sum),
-            AtomicFunction::And => Some(Self::And),
-            AtomicFunction::InclusiveOr => Some(Self::Or),
-            AtomicFunction::ExclusiveOr => Some(Self::Xor),
-            AtomicFunction::Min => Some(Self::Min),
-            AtomicFunction::Max => Some(Self::Max),
-            AtomicFunction::Exchange { .. } => None,
-        }
-    }
+    Atomic(Operation),
 }
 
 impl Writes<'_> {
@@ -130,7 +115,7 @@ impl Writes<'_> {
             Statement::Atomic { result: Some(result), .. } if used[result.index()] => {
                 return finding("it uses the result of an atomic operation".to_owned());
             }
-            Statement::Atomic { pointer, fun, .. } => (*pointer, Commuting::of(*fun).map(Way::Atomic)),
+            Statement::Atomic { pointer, fun, .. } => (*pointer, Operation::of(*fun).map(Way::Atomic)),
             _ => return None,
         };
         let (variable, step) =

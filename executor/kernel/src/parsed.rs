@@ -30,7 +30,7 @@ pub(crate) struct Parsed {
 }
 
 /// A function of a module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     /// The entry point of this index.
     Entry(usize),

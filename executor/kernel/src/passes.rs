@@ -24,6 +24,16 @@ pub enum Pass {
     /// Moves rows of parts of words together, into zeros. Buffers as for [`Pass::Keep`]; then the number of values, values of a row, bits
     /// of a value.
     KeepNarrow,
+    /// Finds rows of equal keys: each row gets the slot of a table that the first of them took. Buffers: keys, as a column has them; the
+    /// bitmap of their validity, or anything; slots, all zero, twice as many as rows at least, a power of two; the slots of rows; two words,
+    /// the second of which is set where a row found no slot; the number of rows, bits of a key, whether there are nulls, slots less one, and
+    /// how many slots a row may try.
+    Group,
+    /// Numbers the slots that were taken. Buffers: slots; their numbers; two words, the first of which counts; the number of slots.
+    Number,
+    /// Says which row took a number, and the number of each row. Buffers: slots; their numbers; a row for each number; the slots of rows,
+    /// which become numbers; the number of slots, and of rows.
+    Place,
 }
 
 /// What [`Pass::Settle`] goes through.
@@ -47,8 +57,10 @@ const WORKGROUP: u32 = 256;
 const ALONG_X: u32 = 1 << 15;
 
 impl Pass {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Pack, Self::And, Self::Settle, Self::Keep, Self::KeepNarrow];
+    /// Those between two kernels.
+    pub const BETWEEN: [Self; 5] = [Self::Pack, Self::And, Self::Settle, Self::Keep, Self::KeepNarrow];
+    /// Those before a kernel that counts by groups.
+    pub const GROUPING: [Self; 3] = [Self::Group, Self::Number, Self::Place];
 
     /// The workgroups, along x and y, of so many items.
     pub fn groups(items: u32) -> [u32; 2] {
@@ -75,6 +87,9 @@ impl Pass {
             Self::Settle => SETTLE,
             Self::Keep => KEEP,
             Self::KeepNarrow => KEEP_NARROW,
+            Self::Group => GROUP,
+            Self::Number => NUMBER,
+            Self::Place => PLACE,
         }
     }
 }
@@ -188,18 +203,100 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
 }
 ";
 
+const GROUP: &str = "
+@group(0) @binding(0) var<storage, read> keys: array<u32>;
+@group(0) @binding(1) var<storage, read> bits: array<u32>;
+@group(0) @binding(2) var<storage, read_write> slots: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read_write> groups: array<u32>;
+@group(0) @binding(4) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read> numbers: array<u32>;
+fn is_there(row: u32) -> bool {
+    return numbers[2] == 0u || ((bits[row >> 5u] >> (row & 31u)) & 1u) == 1u;
+}
+fn low(row: u32) -> u32 {
+    let width = numbers[1];
+    if width == 64u { return keys[2u * row]; }
+    if width == 32u { return keys[row]; }
+    let each = 32u / width;
+    return (keys[row / each] >> ((row % each) * width)) & ((1u << width) - 1u);
+}
+fn high(row: u32) -> u32 {
+    if numbers[1] == 64u { return keys[2u * row + 1u]; }
+    return 0u;
+}
+fn mixed(word: u32) -> u32 {
+    var h = word;
+    h = (h ^ (h >> 16u)) * 0x85ebca6bu;
+    h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
+    return h ^ (h >> 16u);
+}
+fn is_same(one: u32, other: u32) -> bool {
+    return is_there(one) == is_there(other) && low(one) == low(other) && high(one) == high(other);
+}
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let row = item(at);
+    if row >= numbers[0] { return; }
+    var slot = mixed(mixed(low(row)) + high(row)) & numbers[3];
+    for (var tried = 0u; tried < numbers[4]; tried++) {
+        var taken = atomicLoad(&slots[slot]);
+        if taken == 0u {
+            let found = atomicCompareExchangeWeak(&slots[slot], 0u, row + 1u);
+            if found.exchanged { taken = row + 1u; } else { taken = found.old_value; }
+        }
+        // An exchange may fail without a reason.
+        if taken == 0u { continue; }
+        if is_same(taken - 1u, row) {
+            groups[row] = slot;
+            return;
+        }
+        slot = (slot + 1u) & numbers[3];
+    }
+    atomicStore(&counts[1], 1u);
+}
+";
+
+const NUMBER: &str = "
+@group(0) @binding(0) var<storage, read> slots: array<u32>;
+@group(0) @binding(1) var<storage, read_write> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read> numbers: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let slot = item(at);
+    if slot < numbers[0] && slots[slot] != 0u { ids[slot] = atomicAdd(&counts[0], 1u); }
+}
+";
+
+const PLACE: &str = "
+@group(0) @binding(0) var<storage, read> slots: array<u32>;
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> firsts: array<u32>;
+@group(0) @binding(3) var<storage, read_write> groups: array<u32>;
+@group(0) @binding(4) var<storage, read> numbers: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let i = item(at);
+    if i < numbers[0] && slots[i] != 0u { firsts[ids[i]] = slots[i] - 1u; }
+    if i < numbers[1] { groups[i] = ids[groups[i]]; }
+}
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn passes_are_valid_and_see_their_buffers_as_they_need() {
-        for pass in Pass::ALL {
-            let shader = pass.shader();
-            let writes = shader.access.iter().filter(|access| **access == Access::Write).count();
-            assert_eq!(writes, 1, "{pass:?}");
-            assert!(matches!(shader.access.len(), 3 | 5), "{pass:?}");
-        }
+        let shapes = |passes: &[Pass]| -> Vec<(usize, usize)> {
+            let shape = |pass: &Pass| {
+                let access = pass.shader().access.clone();
+                (access.iter().filter(|access| **access == Access::Write).count(), access.len())
+            };
+            passes.iter().map(shape).collect()
+        };
+        assert_eq!(shapes(&Pass::BETWEEN), [(1, 3), (1, 3), (1, 3), (1, 5), (1, 5)]);
+        assert_eq!(shapes(&Pass::GROUPING), [(3, 6), (2, 4), (2, 5)]);
     }
 
     #[test]

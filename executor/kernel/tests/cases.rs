@@ -55,7 +55,12 @@ fn description(case: &Case, kernel: &Kernel, bound: &Bound) -> String {
     writeln!(text, "doc: {}", signature.doc).unwrap();
     writeln!(text, "config: {}", signature.config_schema).unwrap();
     writeln!(text, "reads: {}", names(&bound.reads)).unwrap();
-    writeln!(text, "rows: {}", if bound.picks { "subset" } else { "same" }).unwrap();
+    let rows = match (&bound.bins, bound.picks) {
+        (Some(bins), _) => format!("new, {:?} by {:?}", bins.of, bins.counters),
+        (None, true) => "subset".to_owned(),
+        (None, false) => "same".to_owned(),
+    };
+    writeln!(text, "rows: {rows}").unwrap();
     for (field, column) in bound.schema.fields().iter().zip(&bound.columns) {
         let from = match column {
             OutputColumn::Passed { .. } => "passed",

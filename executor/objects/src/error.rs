@@ -1,4 +1,4 @@
-//! Why an object can't be read: the reason and what to do.
+//! Why an object can't be read or written: the reason and what to do.
 
 use std::error::Error as _;
 
@@ -15,7 +15,9 @@ pub enum ObjectError {
         reason: String,
     },
     /// The credentials do not allow it.
-    #[error("permission denied ({reason}); grant these credentials to list the bucket and to read its objects")]
+    #[error(
+        "permission denied ({reason}); grant these credentials to list the bucket and to read its objects, for sinks also to write and delete them"
+    )]
     Denied {
         /// What the service says.
         reason: String,
@@ -67,6 +69,17 @@ pub enum ObjectError {
     /// The service does not give parts of objects.
     #[error("the server gives no ranges of bytes")]
     NoRanges,
+    /// The service does not take objects in parts.
+    #[error("web servers take an object in one request, and this one is too large for that; write to an object store")]
+    NoParts,
+    /// The service writes under no condition.
+    #[error(
+        "the service can't write under a condition ({reason}), so that runs could destroy what others write; use another service"
+    )]
+    NoConditions {
+        /// What the service says.
+        reason: String,
+    },
     /// Anything else.
     #[error("{reason}")]
     Other {
@@ -79,11 +92,22 @@ pub enum ObjectError {
 const LENDERS: [&str; 2] = ["//169.254.169.254", "//metadata"];
 
 impl ObjectError {
+    /// Whether what asks for the object may be right: the network, the service or the credentials fail, and may not fail later.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Denied { .. } | Self::Refused { .. } | Self::Expired { .. } | Self::NoCredentials => true,
+            Self::Changed | Self::Busy { .. } | Self::Unreachable { .. } => true,
+            Self::NoObject | Self::NoBucket { .. } | Self::Region { .. } | Self::NoRanges => false,
+            Self::NoParts | Self::NoConditions { .. } | Self::Other { .. } => false,
+        }
+    }
+
     /// What an error of the client means. `seconds`: for how long requests are tried again.
     pub(crate) fn of(error: &object_store::Error, seconds: u64) -> Self {
         let answer = Answer::of(error);
         let reason = answer.reason();
-        if LENDERS.iter().any(|lender| answer.text.contains(lender)) {
+        let is_nameless = answer.text.contains("Account must be specified");
+        if is_nameless || LENDERS.iter().any(|lender| answer.text.contains(lender)) {
             return Self::NoCredentials;
         }
         match (answer.status, answer.code.as_deref().unwrap_or_default()) {
@@ -94,8 +118,11 @@ impl ObjectError {
             }
             (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException")
             | (Some(301 | 307), _) => Self::Region { found: answer.region },
+            (_, "NoSuchUpload" | "InvalidBlockList" | "BlobAlreadyExists" | "ConditionNotMet")
+            | (_, "ConditionalRequestConflict") => Self::Changed,
+            (Some(501), _) | (_, "NotImplemented") => Self::NoConditions { reason },
             (Some(404), _) => Self::NoObject,
-            (Some(412), _) => Self::Changed,
+            (Some(409 | 412), _) => Self::Changed,
             (Some(401), _) => Self::Refused { reason },
             (Some(403), _) => Self::Denied { reason },
             (Some(429 | 500..), _) | (_, "SlowDown" | "InternalError") => Self::Busy { seconds, reason },
@@ -143,6 +170,8 @@ impl Answer {
             Some(rest.split_once(&format!("</{name}>"))?.0.trim().to_owned())
         };
         let (code, message, region) = (element("Code"), element("Message"), element("Region"));
+        // Azure adds lines with the number of the request.
+        let message = message.and_then(|message| message.lines().next().map(str::to_owned));
         Self { status, status_words, code, message, region, is_transport: depth > 2, innermost, text }
     }
 

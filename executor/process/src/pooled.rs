@@ -104,6 +104,11 @@ impl<L: Launcher> PooledRunner<L> {
         digest
     }
 
+    /// Forgets a stage. Its invocations that are open go on.
+    pub fn remove(&self, digest: &StageDigest) {
+        self.launches.remove(digest);
+    }
+
     /// What a registered stage is, before any config.
     ///
     /// # Errors

@@ -74,13 +74,20 @@ impl Server for Process {
         let start = Instant::now();
         loop {
             match self.child.try_wait() {
-                Ok(Some(status)) if is_out_of_memory(status) => return Some(Ending::Memory),
+                Ok(Some(status)) if is_out_of_memory(status) || self.printed.has(is_failed_allocation) => {
+                    return Some(Ending::Memory);
+                }
                 Ok(Some(status)) => return Some(Ending::Other(describe(status))),
                 Ok(None) if start.elapsed() < AFTERWARDS => std::thread::sleep(Duration::from_millis(2)),
                 _ => return None,
             }
         }
     }
+}
+
+/// What programs in Rust print last where they get no memory.
+fn is_failed_allocation(line: &str) -> bool {
+    line.starts_with("memory allocation of ") && line.ends_with(" bytes failed")
 }
 
 impl Drop for Process {

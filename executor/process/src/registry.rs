@@ -23,6 +23,11 @@ impl<L> Registry<L> {
         launches.entry(digest).or_insert_with(|| Arc::new(launch));
     }
 
+    /// Forgets a stage.
+    pub(crate) fn remove(&self, digest: &StageDigest) {
+        lock(&self.0).remove(digest);
+    }
+
     /// How a stage is started.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Chains of stages that have an instance each: what one emits is pushed into the next, at once and in the same thread.
 
-use crate::{Batch, Instance, Outlet, StageError, StageFault};
+use crate::{Batch, DeviceUse, Instance, Outlet, StageError, StageFault};
 
 /// Hears of a stage whose batches go to the next one of its chain.
 pub trait EdgeObserver: Send {
@@ -10,6 +10,9 @@ pub trait EdgeObserver: Send {
 
     /// Takes a line of its log, as [`Outlet::log`].
     fn log(&mut self, level: &str, message: &str);
+
+    /// Takes what it had a device do, as [`Outlet::used`].
+    fn used(&mut self, _device: DeviceUse) {}
 
     /// Takes a batch that is to go on, and gives what goes on of it. Only where batches come by.
     ///
@@ -81,6 +84,10 @@ impl Outlet for Handover {
 
     fn log(&mut self, level: &str, message: &str) {
         self.observer.log(level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.observer.used(device);
     }
 }
 

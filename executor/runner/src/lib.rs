@@ -12,6 +12,7 @@ mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod described;
+mod device;
 mod error;
 mod kind;
 mod lineage;
@@ -24,6 +25,7 @@ mod text;
 pub use batch::{Batch, Selection, StoredFile};
 pub use chain::{Edge, EdgeObserver, open_stages};
 pub use described::{check_ports, misdescribed};
+pub use device::DeviceUse;
 pub use error::{InputRows, StageError, StageFault};
 pub use kind::{BuildLog, CodeContext, DeviceIdentity, Keep, Located, StageKind, foreign_code, not_built};
 pub use lineage::{Lineage, Origin, overall};
@@ -35,8 +37,9 @@ pub use text::{LONGEST_LINE, shortened, shortened_lines};
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use flowc_planner::key::{Phase, StageDigest};
+use flowc_planner::key::{KeyHasher, Phase, SegmentKeys, StageDigest};
 use flowc_planner::plan::{Limits, OutputColumn, Rows};
+use serde::{Deserialize, Serialize};
 
 /// Executes the stages of one kind: wasm components, Python processes, containers, ...
 ///
@@ -80,6 +83,12 @@ pub trait ChainRunner: Runner {
 
 /// A running instance of a stage. Dropping it before [`Instance::finish`] abandons the invocation.
 pub trait Instance: Send {
+    /// Whether all rows of an input are here from an earlier invocation, which gave it the same [`InputIdentity`]. Then none of them
+    /// are pushed, and [`Instance::end_of_input`] follows. It stays so until the instance is dropped.
+    fn holds(&self, _port: usize) -> bool {
+        false
+    }
+
     /// Hands over one batch of an input. Columns that the stage reads are present; others where an output needs them.
     ///
     /// # Errors
@@ -132,6 +141,9 @@ pub trait Outlet: Send {
 
     /// Takes a line of the stage's log. Level is a `tracing` level name in lower case.
     fn log(&mut self, level: &str, message: &str);
+
+    /// Takes what the stage had a device do since it last said so. Outlets before others pass it on.
+    fn used(&mut self, _device: DeviceUse) {}
 }
 
 /// Everything that a runner needs to open an instance.
@@ -167,6 +179,36 @@ pub struct InputPort {
     pub schema: SchemaRef,
     /// Those that the stage may read, ascending. It knows them by their place in this list, and knows of no others.
     pub reads: Vec<usize>,
+    /// What its rows are, if that is known and the instance may do without being given them again. A runner need not heed it.
+    pub identity: Option<InputIdentity>,
+}
+
+/// Identity of all that an instance is given of an input: rows with equal identities are equal, in what is read of them and in their
+/// order. Types and names of columns are not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InputIdentity(#[serde(with = "flowc_planner::digest_form")] [u8; 32]);
+
+impl InputIdentity {
+    /// The identity of rows whose keys are these: of a dataset, or of one segment.
+    pub fn of(keys: &SegmentKeys, reads: &[usize]) -> Self {
+        let mut hasher = KeyHasher::new("flowc input 1");
+        hasher.digest(keys.rows.as_bytes());
+        reads.iter().for_each(|&column| {
+            hasher.digest(keys.columns[column].as_bytes());
+        });
+        Self(hasher.finish())
+    }
+
+    /// The identity that this digest stands for.
+    pub fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// As a digest.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// An output as an instance fills it.

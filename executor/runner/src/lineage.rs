@@ -54,7 +54,7 @@ impl Lineage {
             Origin::Input(column) => Some(*column),
             Origin::Written { .. } => None,
         });
-        inputs[main] = InputPort { schema: inputs[main].schema.clone(), reads: reads.collect() };
+        inputs[main] = InputPort { schema: inputs[main].schema.clone(), reads: reads.collect(), identity: None };
         let column = |origin: &Origin| match origin {
             Origin::Input(column) => OutputColumn::Passed { column: *column },
             Origin::Written { .. } => OutputColumn::Written,

@@ -49,11 +49,20 @@ impl Printed {
 
     /// All lines since this was asked last: what the process wrote before it said something else is among them.
     pub fn take(&self) -> Vec<String> {
+        self.read().lines.drain(..).collect()
+    }
+
+    /// Whether there is such a line among those that nobody took yet.
+    pub fn has(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        self.read().lines.iter().any(|line| is_such(line))
+    }
+
+    fn read(&self) -> MutexGuard<'_, Streams> {
         let mut streams = self.lock();
         for place in 0..streams.streams.len() {
             streams.read(place);
         }
-        streams.lines.drain(..).collect()
+        streams
     }
 
     fn lock(&self) -> MutexGuard<'_, Streams> {
@@ -126,6 +135,7 @@ mod tests {
         printed.listen(read.into()).unwrap();
         for number in 0..200 {
             write.write_all(format!("line {number}\n").as_bytes()).unwrap();
+            assert!(printed.has(|line| line == format!("line {number}")));
             assert_eq!(printed.take(), [format!("line {number}")]);
         }
         write.write_all(b"and an end").unwrap();

@@ -119,6 +119,14 @@ pub enum SinkError {
         /// Why, and what to do.
         reason: String,
     },
+    /// An object, or a folder of objects, can't be written.
+    #[error("{address}: {reason}")]
+    Object {
+        /// The address of the object.
+        address: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A table of a database can't be written.
     #[error("table `{table}`: {reason}")]
     Table {

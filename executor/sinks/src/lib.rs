@@ -1,9 +1,9 @@
 //! Sinks: datasets to places outside of flowc, whole or not at all.
 //!
 //! [`Sink`] and [`Transaction`] are what every sink does; [`Sinks`] makes the sink of a specification. Files and folders
-//! (`files/`) are written where nobody looks, and appear in one step; so do records of topics (`log/`) and rows of
-//! tables (`database/`); standard output
-//! (`stdout.rs`) is seen at once.
+//! (`files/`) are written where nobody looks, and appear in one step; so do objects (`objects/`), as far as their stores
+//! allow, and records of topics (`log/`)
+//! and rows of tables (`database/`); standard output (`stdout.rs`) is seen at once.
 //! [`check`] says at plan time whether a format can hold the columns of a stream.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -17,6 +17,8 @@ mod formats;
 mod log;
 #[cfg(any(feature = "databases", feature = "kafka"))]
 mod matching;
+#[cfg(feature = "objects")]
+mod objects;
 mod sink;
 mod sinks;
 #[cfg(any(feature = "databases", feature = "kafka"))]
@@ -24,7 +26,7 @@ mod spool;
 mod state;
 mod stdout;
 mod syncs;
-#[cfg(not(all(feature = "databases", feature = "kafka")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 
 pub use error::SinkError;

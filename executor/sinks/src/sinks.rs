@@ -12,21 +12,30 @@ use crate::files::sink::FileSink;
 use crate::files::staging::Stagings;
 #[cfg(feature = "kafka")]
 use crate::log::TopicSink;
+#[cfg(feature = "objects")]
+use crate::objects::{Buckets, ObjectsSink};
 use crate::sink::Sink;
 use crate::stdout::StdoutSink;
-#[cfg(not(all(feature = "databases", feature = "kafka")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSink;
 
 /// The sinks of one run of a pipeline.
 pub struct Sinks {
     base: PathBuf,
     stagings: Arc<Stagings>,
+    #[cfg(feature = "objects")]
+    buckets: Arc<Buckets>,
 }
 
 impl Sinks {
     /// `base` is the pipeline's folder, which relative paths start from.
     pub fn new(base: &Path) -> Self {
-        Self { base: base.to_owned(), stagings: Arc::default() }
+        Self {
+            base: base.to_owned(),
+            stagings: Arc::default(),
+            #[cfg(feature = "objects")]
+            buckets: Arc::default(),
+        }
     }
 
     /// The sink of a specification. A new kind of sink is added here.
@@ -40,6 +49,10 @@ impl Sinks {
             Target::Kafka(kafka) => Box::new(TopicSink::new(spec, kafka, &self.base)),
             #[cfg(not(feature = "kafka"))]
             Target::Kafka(_) => Box::new(UnbuiltSink),
+            #[cfg(feature = "objects")]
+            Target::Objects(objects) => Box::new(ObjectsSink::new(spec, objects, self.buckets.clone())),
+            #[cfg(not(feature = "objects"))]
+            Target::Objects(_) => Box::new(UnbuiltSink),
             #[cfg(feature = "databases")]
             Target::Database(sink) => Box::new(TableSink::new(spec, sink, &self.base)),
             #[cfg(not(feature = "databases"))]
@@ -58,6 +71,7 @@ pub fn missing_for(target: &Target) -> Option<&'static str> {
     let kafka = match target {
         Target::Kafka(kafka) => kafka,
         Target::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
+        Target::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Target::File(_) | Target::Directory(_) | Target::Stdout => return None,
     };
     let proves = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism != SaslMechanism::Plain);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use arrow_schema::Schema;
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{SinkSpec, Target};
+use flowc_planner::plan::SinkSpec;
 use flowc_platform::FileStamp;
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,7 @@ pub struct WrittenFile {
 ///
 /// The names of source files count where files are named after them.
 pub fn result_digest(spec: &SinkSpec, schema: &Schema, segments: &[SinkSegment]) -> [u8; 32] {
-    let named = matches!(spec.target, Target::Directory(_));
+    let named = spec.is_folder();
     let mut hasher = KeyHasher::new("flowc sink result 1");
     hasher.digest(&layout_digest(spec, schema)).number(segments.len() as u64);
     for SinkSegment { name, digest } in segments {

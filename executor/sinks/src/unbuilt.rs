@@ -23,6 +23,6 @@ impl Sink for UnbuiltSink {
     }
 
     fn open(&self, _dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
-        Err(SinkError::Spec("this flowc was built without what writes it".to_owned()))
+        Err(SinkError::Spec("this flowc was built without what writes there".to_owned()))
     }
 }

@@ -14,6 +14,9 @@ pub fn reader_version(format: &Format) -> &'static str {
         Format::Lines => "lines 1",
         Format::Bytes => "bytes 1",
         Format::Table => "table 1",
+        Format::Avro(_) => "avro 1",
+        Format::Protobuf(_) => "protobuf 1",
+        Format::Debezium(_) => "debezium 1",
     }
 }
 
@@ -24,10 +27,13 @@ pub fn spec_digest(spec: &SourceSpec, schema: &SchemaRef) -> [u8; 32] {
     let SourceSpec { format, bad_rows, partitions, location, compression: _, declared: _ } = spec;
     let mut hasher = KeyHasher::new("flowc source 1");
     hasher.bytes(reader_version(format).as_bytes());
+    if let Format::Debezium(rows) = format {
+        hasher.bytes(reader_version(rows).as_bytes());
+    }
     if *partitions == Some(true) {
         hasher.bytes(b"partitions 1");
     }
-    let format = serde_json::json!({ "format": format, "bad_rows": bad_rows });
+    let format = serde_json::json!({ "format": format.shaping(), "bad_rows": bad_rows });
     hasher.bytes(canonical_json(&format).as_bytes()).number(schema.fields().len() as u64);
     for field in schema.fields() {
         hasher.field(field);

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::DataType;
+use flowc_planner::plan::Format;
 
 /// What is wrong with bytes that are not text, and what to do.
 pub(crate) const NOT_UTF8: &str = "not UTF-8; `iconv -f latin1 -t utf-8` converts a file from Latin-1";
@@ -271,6 +272,14 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A flight that can't be read.
+    #[error("{flight}: {reason}")]
+    Flight {
+        /// The server, and what it was asked for.
+        flight: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A pattern of addresses that matches nothing.
     #[error("no object matches `{pattern}`; check the bucket, and that names and cases are those of the keys")]
     NoObject {
@@ -284,6 +293,8 @@ pub enum SourceError {
         address: String,
         /// Why, and what to do.
         reason: String,
+        /// Whether it is not the address that is wrong: the network, the service or the credentials fail.
+        is_of_machine: bool,
     },
     /// Rows of a database that can't be read.
     #[error("{database}: {reason}")]
@@ -356,6 +367,20 @@ impl SourceError {
     /// A format that is written for people cannot be read back.
     pub(crate) fn no_source() -> Self {
         Self::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
+    }
+
+    /// Whether the pipeline may be right: the network, the service or the credentials fail, and may not fail later.
+    pub fn is_of_machine(&self) -> bool {
+        match self {
+            Self::Object { is_of_machine, .. } => *is_of_machine,
+            Self::Changed { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// A format that records of topics have alone.
+    pub(crate) fn of_records(format: &Format) -> Self {
+        Self::UnfitFormat { reason: format!("the format {:?} is for topics", format.record_name()) }
     }
 
     /// The column that is not what the schema says, where that is what is wrong. Bytes that are no text are of no type.

@@ -40,6 +40,12 @@ impl Ignored {
         }
     }
 
+    /// Forgets what objects in other places have.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.objects.retain(|path, _| is_kept(path));
+    }
+
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()

@@ -19,6 +19,8 @@ mod digest;
 mod error;
 mod fields;
 mod files;
+#[cfg(feature = "flights")]
+mod flights;
 mod ignored;
 mod infer;
 #[cfg(feature = "kafka")]
@@ -33,7 +35,7 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;
@@ -48,6 +50,6 @@ pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
 pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};
-pub use sources::{missing_for, source};
+pub use sources::{is_pinned_for, missing_for, source, stated_columns};
 
 use flowc_columns::BATCH_ROWS;

@@ -98,6 +98,8 @@ pub struct Folders {
     pub spool: PathBuf,
     /// For what can't be read again later. It need not exist.
     pub blocks: PathBuf,
+    /// For schemas that registries gave by their ids, which mean them for ever. It need not exist.
+    pub schemas: PathBuf,
 }
 
 /// What a source has.

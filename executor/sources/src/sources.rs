@@ -2,18 +2,24 @@
 
 use std::path::Path;
 
+use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
 
 #[cfg(feature = "databases")]
 use crate::database::DatabaseSource;
+use crate::error::SourceError;
 use crate::files::source::FileSource;
+#[cfg(feature = "flights")]
+use crate::flights::FlightSource;
 #[cfg(feature = "kafka")]
-use crate::log::KafkaSource;
+use crate::log::{self as records, KafkaSource};
 #[cfg(feature = "objects")]
 use crate::objects::ObjectSource;
 use crate::source::Source;
 use crate::stdin::StdinSource;
-#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
+#[cfg(not(feature = "kafka"))]
+use crate::unbuilt as records;
+#[cfg(not(all(feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -35,7 +41,21 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Database(source) => Box::new(DatabaseSource::new(*source, base)),
         #[cfg(not(feature = "databases"))]
         Location::Database(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "flights")]
+        Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
+        #[cfg(not(feature = "flights"))]
+        Location::Flight(_) => Box::new(UnbuiltSource),
     }
+}
+
+/// The columns of a source whose text has a schema of its records; none if it has none. They need no lock.
+pub fn stated_columns(spec: &SourceSpec) -> Option<Result<SchemaRef, SourceError>> {
+    records::stated(spec)
+}
+
+/// Whether the columns that the lock has of a source were pinned for what its text says now.
+pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
+    records::is_pinned_for(spec, pinned)
 }
 
 /// The name of the Cargo feature that this build lacks to read from such a place; none if it can.
@@ -43,6 +63,7 @@ pub fn missing_for(location: &Location) -> Option<&'static str> {
     let topic = match location {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Location::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
+        Location::Flight(_) => return (!cfg!(feature = "flights")).then_some("flights"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,
     };

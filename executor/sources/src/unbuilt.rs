@@ -2,6 +2,8 @@
 
 use arrow_schema::SchemaRef;
 use flowc_planner::key::KeyHasher;
+#[cfg(not(feature = "kafka"))]
+use flowc_planner::plan::SourceSpec;
 
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
@@ -9,6 +11,18 @@ use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// A source that this build can't read. Plans are refused that have one, so nothing polls it but what looks at old plans.
 pub(crate) struct UnbuiltSource;
+
+/// The columns of a source whose text has a schema of its records: plans with one are refused.
+#[cfg(not(feature = "kafka"))]
+pub(crate) fn stated(_spec: &SourceSpec) -> Option<Result<SchemaRef, SourceError>> {
+    None
+}
+
+/// Whether what the lock has of a source was pinned for what its text says now: no other source has a schema of records.
+#[cfg(not(feature = "kafka"))]
+pub(crate) fn is_pinned_for(_spec: &SourceSpec, _pinned: &SchemaRef) -> bool {
+    true
+}
 
 fn refusal() -> SourceError {
     SourceError::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }

@@ -11,16 +11,27 @@ use flowc_runner::{
     CodeContext, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault, StageKind, foreign_code,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::launch::{Engine, SqlLaunch, SqlLauncher};
 use crate::query::{Opening, Query};
 
-/// Remembers normal forms of statements, so that no program has to be started to find a stage.
+/// Remembers what statements are, so that no program has to be started to find a stage.
 pub trait StatementCache: Send + Sync {
     /// What was kept under a key.
     fn find(&self, key: &[u8; 32]) -> Option<String>;
 
-    /// Keeps a statement's normal form. What can't be kept is asked for again.
-    fn keep(&self, key: &[u8; 32], normal: &str);
+    /// Keeps a text. What can't be kept is asked for again.
+    fn keep(&self, key: &[u8; 32], text: &str);
+}
+
+/// A statement, as its text alone says.
+#[derive(Serialize, Deserialize)]
+struct Parsed {
+    /// Without what changes nothing: comments, white space, the case of keywords.
+    normal: String,
+    /// Those of the given tables that it reads.
+    tables: Vec<String>,
 }
 
 /// The kind of SQL stages, and their runner.
@@ -37,18 +48,20 @@ impl SqlStages {
         Self { host, programs, cache }
     }
 
-    /// A statement without what changes nothing: comments, white space, the case of keywords.
-    fn normal(&self, written: &str, tables: &[String], engine: &Engine) -> Result<String, Problem> {
-        let key = hashed("flowc sql statement 1", engine, written, tables);
-        if let Some(normal) = self.cache.find(&key) {
-            return Ok(normal);
+    /// What the program makes of a statement.
+    fn parsed(&self, written: &str, tables: &[String], engine: &Engine) -> Result<Parsed, Problem> {
+        let key = hashed("flowc sql statement 2", engine, written, tables);
+        if let Some(parsed) = self.cache.find(&key).and_then(|text| serde_json::from_str(&text).ok()) {
+            return Ok(parsed);
         }
         let query = Query { written: written.to_owned(), normal: None, tables: tables.to_vec() };
         let asking = StageDigest::new(key);
         self.programs.add(SqlLaunch { digest: asking, query, engine: engine.clone() });
-        let normal = self.programs.signature(&asking)?.doc;
-        self.cache.keep(&key, &normal);
-        Ok(normal)
+        let Signature { doc, inputs, .. } = self.programs.signature(&asking)?;
+        let parsed = Parsed { normal: doc, tables: inputs };
+        // Text and lists of texts can always be written.
+        self.cache.keep(&key, &serde_json::to_string(&parsed).unwrap_or_default());
+        Ok(parsed)
     }
 }
 
@@ -67,11 +80,13 @@ impl StageKind for SqlStages {
     }
 
     fn locate(&self, code: &Code, context: &dyn CodeContext) -> Result<Located, Problem> {
-        let Code::Sql { statement, tables } = code else { return Err(foreign_code(code)) };
+        let Code::Sql { statement, tables, is_output } = code else { return Err(foreign_code(code)) };
         let (engine, evidence) = Engine::find(&self.host, context)?;
-        let normal = self.normal(statement, tables, &engine)?;
-        let digest = StageDigest::new(hashed("flowc sql 1", &engine, &normal, tables));
-        let query = Query { written: statement.clone(), normal: Some(normal), tables: tables.clone() };
+        let parsed = self.parsed(statement, tables, &engine)?;
+        // Of several statements of a stage each has those of its tables that it reads. One alone has to read all of them.
+        let tables = if *is_output { parsed.tables } else { tables.clone() };
+        let digest = StageDigest::new(hashed("flowc sql 1", &engine, &parsed.normal, &tables));
+        let query = Query { written: statement.clone(), normal: Some(parsed.normal), tables };
         self.programs.add(SqlLaunch { digest, query, engine });
         Ok(Located::new(digest, evidence))
     }

@@ -29,6 +29,18 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// The program beside flowc, for queries whose results are not kept: nothing depends on which one it is.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn beside(host: &Host) -> Result<Self, Problem> {
+        let path = host.helper().with_file_name(PROGRAM);
+        if !path.is_file() {
+            return Err(missing(&path));
+        }
+        Ok(Self { path, digest: [0; 32] })
+    }
+
     /// The program beside flowc, and by what a later run sees that it is the same.
     ///
     /// # Errors

@@ -3,13 +3,18 @@
 use arrow_schema::SchemaRef;
 use serde::{Deserialize, Serialize};
 
+/// The catalog that tables are in, where a statement says it: `flowc.public.orders`.
+pub const CATALOG: &str = "flowc";
+/// The schema that tables are in.
+pub const SCHEMA: &str = "public";
+
 /// A stage of the program. It stands in the place of a stage's name, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// The statement as its author wrote it, which problems point into.
     pub written: String,
     /// The statement as it is hashed and run. None where the program is asked for it: it answers with it in the place of the
-    /// stage's documentation.
+    /// stage's documentation, and with those tables that the statement reads as inputs.
     pub normal: Option<String>,
     /// The names of the tables, one per input.
     pub tables: Vec<String>,
@@ -19,6 +24,11 @@ impl Query {
     /// As the name of a stage.
     pub fn name(&self) -> String {
         serde_json::to_string(self).expect("it is plain data")
+    }
+
+    /// Whether the program is asked which tables the statement reads. It answers with them in the place of the stage's inputs.
+    pub fn is_asked_for_tables(&self) -> bool {
+        self.normal.is_none() && self.tables.is_empty()
     }
 
     /// What a name means.

@@ -4,13 +4,16 @@
 //!
 //! - `session`: the engine, set up so that results are the same bytes every time;
 //! - `statement`: a statement's text, and its normal form;
+//! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
+//! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
 //! - `shape`: what a plan needs of its inputs before it can answer: a row, rows of one key, or all;
 //! - `rules`: what is added to the engine's own rules;
 //! - `sums`: sums and what is made of them, without rounding;
 //! - `extremes`: the least and the greatest of floats;
-//! - `table`: the rows of an input.
+//! - `table`: the rows of an input;
+//! - `memory`: what rows and the engine may take, and what they were refused.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 // The sums of SQL stages are those of the standard stage `aggregate`.
@@ -20,6 +23,8 @@ mod big;
 #[path = "../../../stdlib-stages/aggregate/src/exact.rs"]
 mod exact;
 mod extremes;
+mod functions;
+mod memory;
 mod planning;
 mod problems;
 mod rules;
@@ -32,6 +37,7 @@ mod stack;
 mod statement;
 mod sums;
 mod table;
+mod time_windows;
 
 use std::process::ExitCode;
 use std::sync::Arc;

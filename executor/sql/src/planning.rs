@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{DataFusionError, ParamValues, Result, ScalarValue, TableReference, plan_datafusion_err};
-use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::common::{ParamValues, Result, ScalarValue, TableReference, plan_datafusion_err};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use flowc_planner::catalogue::Problem;
 use flowc_sql_process::query::Query;
 use serde_json::Value;
 
+use crate::functions;
 use crate::problems::{misplaced, problems};
 use crate::session::{Room, session};
 use crate::stack::wait;
 use crate::statement;
 use crate::table::Table;
+use crate::time_windows;
 
 /// A statement that is ready to run.
 pub(crate) struct Planned {
@@ -29,7 +31,7 @@ pub(crate) struct Planned {
 ///
 /// # Errors
 /// Everything that is wrong with it, with places in the statement as it is written.
-pub(crate) fn plan(query: &Query, tables: &[Arc<Table>], config: &Value, room: Room) -> Result<Planned, Vec<Problem>> {
+pub(crate) fn plan(query: &Query, tables: &[Arc<Table>], config: &Value, room: &Room) -> Result<Planned, Vec<Problem>> {
     let normal = query.normal.as_deref().unwrap_or(&query.written);
     attempt(normal, query, tables, config, room).map_err(|error| {
         // The same mistake is in the text as it is written, where its place is known.
@@ -41,16 +43,17 @@ pub(crate) fn plan(query: &Query, tables: &[Arc<Table>], config: &Value, room: R
     })
 }
 
-fn attempt(text: &str, query: &Query, tables: &[Arc<Table>], config: &Value, room: Room) -> Result<Planned> {
+fn attempt(text: &str, query: &Query, tables: &[Arc<Table>], config: &Value, room: &Room) -> Result<Planned> {
     let context = session(room)?;
     for (name, table) in query.tables.iter().zip(tables) {
         let table = table.clone() as Arc<dyn TableProvider>;
         context.register_table(TableReference::bare(name.as_str()), table)?;
     }
-    let statement = statement::parse(text)?;
+    let mut statement = statement::parse(text)?;
+    time_windows::rewrite(&mut statement)?;
     let plan = wait(context.state().statement_to_plan(statement))?;
     let plan = plan.with_param_values(parameters(config))?;
-    check_functions(&plan)?;
+    functions::check(&plan)?;
     check_tables(&plan, &query.tables)?;
     let plan = context.state().optimize(&plan)?;
     check_columns(&plan)?;
@@ -70,68 +73,6 @@ fn parameters(config: &Value) -> ParamValues {
     };
     let members = config.as_object().into_iter().flatten();
     members.map(|(name, given)| (name.clone(), value(given))).collect::<HashMap<_, _>>().into()
-}
-
-/// Aggregates whose results do not depend on the order of rows or, as the engine runs them, on how rows are cut.
-const AGGREGATES: [&str; 29] = [
-    "any_value",
-    "approx_distinct",
-    "array_agg",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "count",
-    "first_value",
-    "grouping",
-    "last_value",
-    "max",
-    "mean",
-    "median",
-    "min",
-    "nth_value",
-    "percentile_cont",
-    "stddev",
-    "stddev_pop",
-    "stddev_samp",
-    "string_agg",
-    "sum",
-    "var",
-    "var_pop",
-    "var_population",
-    "var_samp",
-    "var_sample",
-];
-
-/// Refuses functions whose results are not the same every time.
-fn check_functions(plan: &LogicalPlan) -> Result<()> {
-    each_expression(plan, &mut |expr| match expr {
-        Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
-            let name = call.name();
-            Err(match name {
-                "now" | "current_timestamp" | "current_date" | "current_time" | "today" => plan_datafusion_err!(
-                    "`{name}()` is another time in every run; give the time as a parameter: `$today`, and `config {{ today \"2024-01-01\" }}`"
-                ),
-                _ => plan_datafusion_err!("`{name}()` gives something else in every run, so its results can't be kept"),
-            })
-        }
-        Expr::AggregateFunction(call) if !AGGREGATES.contains(&call.func.name()) => Err(unordered(call.func.name())),
-        Expr::WindowFunction(call) => match &call.fun {
-            datafusion::logical_expr::WindowFunctionDefinition::AggregateUDF(function)
-                if !AGGREGATES.contains(&function.name()) =>
-            {
-                Err(unordered(function.name()))
-            }
-            _ => Ok(()),
-        },
-        _ => Ok(()),
-    })
-}
-
-fn unordered(name: &str) -> DataFusionError {
-    plan_datafusion_err!("`{name}` is not offered: its result depends on the order in which rows come")
 }
 
 /// Each table is read: what is named and not used is a mistake.
@@ -160,18 +101,4 @@ fn check_columns(plan: &LogicalPlan) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// Goes through all expressions of a plan and of its subqueries.
-pub(crate) fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> Result<()>) -> Result<()> {
-    use datafusion::common::tree_node::TreeNode;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                check(expr)?;
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(())
 }

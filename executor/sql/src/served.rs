@@ -1,9 +1,10 @@
 //! What flowc asks before a query runs.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow_schema::SchemaRef;
+use datafusion::common::DataFusionError;
 use datafusion::physical_plan::displayable;
 use flowc_flight::serve::{Served, ServedCode};
 use flowc_planner::catalogue::{Description, Explanation, InputDescription, OutputDescription, Problem, Signature};
@@ -23,7 +24,7 @@ use crate::statement;
 use crate::table::Table;
 
 /// What runs queries.
-static RUNNER: SqlRunner = SqlRunner { batch_rows: None };
+static RUNNER: LazyLock<SqlRunner> = LazyLock::new(SqlRunner::default);
 
 /// SQL stages. The name of a stage is its query.
 pub(crate) struct SqlStages;
@@ -33,15 +34,18 @@ impl Served for SqlStages {
         let query = query(stage)?;
         let refused = |error| together(problems(&error, &query.written, &query.tables));
         deep(|| {
-            let doc = match &query.normal {
-                Some(normal) => normal.clone(),
-                None => statement::normal(&query.written).map_err(refused)?,
+            let (doc, inputs) = match &query.normal {
+                Some(normal) => (normal.clone(), query.tables.clone()),
+                None => {
+                    let normal = statement::normal(&query.written).map_err(refused)?;
+                    (normal, tables(&query).map_err(refused)?)
+                }
             };
             let parameters = statement::parameters(&doc).map_err(refused)?;
             Ok(Signature {
                 digest: StageDigest::new([0; 32]),
                 doc,
-                inputs: query.tables.clone(),
+                inputs,
                 outputs: vec!["out".to_owned()],
                 config_schema: config_schema(parameters.into_iter().collect()),
                 purity: Purity::Sandboxed,
@@ -56,8 +60,8 @@ impl Served for SqlStages {
     fn describe(&self, stage: &str, config: Value, inputs: Vec<SchemaRef>) -> Result<Description, Problem> {
         let query = query(stage)?;
         deep(|| {
-            let tables = inputs.iter().map(|schema| Arc::new(Table::new(schema.clone(), 0))).collect::<Vec<_>>();
-            let (planned, shape, schema) = shaped(&query, &tables, &config, Room::default()).map_err(together)?;
+            let tables = inputs.iter().map(|schema| Arc::new(Table::planned(schema.clone()))).collect::<Vec<_>>();
+            let (planned, shape, schema) = shaped(&query, &tables, &config, &Room::default()).map_err(together)?;
             let partial = match &shape.run {
                 Run::Parts { plan, .. } => Some(part_schema(&planned.context, plan, &inputs)),
                 Run::Rows(_) | Run::Query { .. } => None,
@@ -72,12 +76,24 @@ impl Served for SqlStages {
     fn code(&self, _: &str, asked: &Limits) -> Result<ServedCode<'_>, Problem> {
         // Whoever started the process measures time, and ends it.
         let limits = Limits { memory: asked.memory, ..Limits::default() };
-        Ok(ServedCode { runner: &RUNNER, digest: StageDigest::new([0; 32]), limits })
+        Ok(ServedCode { runner: &*RUNNER, digest: StageDigest::new([0; 32]), limits })
     }
 }
 
 fn query(stage: &str) -> Result<Query, Problem> {
     Query::named(stage).map_err(|error| Problem::new(format!("the query can't be read: {error}")))
+}
+
+/// The tables that a query reads, of those that it may read: any, where none are named.
+fn tables(query: &Query) -> Result<Vec<String>, DataFusionError> {
+    let read = statement::tables(&query.written);
+    if query.is_asked_for_tables() {
+        return Ok(read?.into_iter().collect());
+    }
+    // Windows that are written wrongly are said to be when the statement is planned.
+    let read = read.ok();
+    let is_read = |table: &&String| read.as_ref().is_none_or(|read| read.contains(*table));
+    Ok(query.tables.iter().filter(is_read).cloned().collect())
 }
 
 /// Values of parameters are plain.

@@ -1,27 +1,28 @@
 //! The engine, set up so that equal inputs give equal bytes, however they are cut and whatever memory there is.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::config::Dialect;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use flowc_sql_process::query::{CATALOG, SCHEMA};
+
+use crate::memory::QueryMemory;
 use crate::rules::{CheckedArithmetic, OrderedLimits, TieBreakers};
 use crate::{extremes, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
 const MERGING: usize = 16;
-/// Consumers of memory that are named where there is too little.
-const NAMED: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 /// What a query may take.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Room {
+    /// What it shares with other queries, if there are some.
+    pub(crate) runtime: Option<Arc<RuntimeEnv>>,
     /// Bytes of memory.
     pub(crate) memory: Option<usize>,
     /// Rows of a batch, where they are not the engine's own.
@@ -32,10 +33,10 @@ pub(crate) struct Room {
 ///
 /// # Errors
 /// If there is no folder for temporary files.
-pub(crate) fn session(room: Room) -> Result<SessionContext> {
+pub(crate) fn session(room: &Room) -> Result<SessionContext> {
     let state = SessionStateBuilder::new()
         .with_config(config(room))
-        .with_runtime_env(runtime(room)?)
+        .with_runtime_env(room.runtime.clone().map_or_else(|| runtime(room.memory), Ok)?)
         .with_default_features()
         .with_analyzer_rule(Arc::new(CheckedArithmetic))
         .with_analyzer_rule(Arc::new(OrderedLimits))
@@ -47,13 +48,15 @@ pub(crate) fn session(room: Room) -> Result<SessionContext> {
 }
 
 /// Everything in one partition, and nothing that depends on how fast parts of a plan are.
-fn config(room: Room) -> SessionConfig {
+fn config(room: &Room) -> SessionConfig {
     let mut config = SessionConfig::new().with_target_partitions(1);
     let options = config.options_mut();
     options.sql_parser.dialect = Dialect::PostgreSQL;
     options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     options.catalog.information_schema = false;
+    CATALOG.clone_into(&mut options.catalog.default_catalog);
+    SCHEMA.clone_into(&mut options.catalog.default_schema);
     options.execution.time_zone = Some("+00:00".to_owned());
     options.execution.planning_concurrency = 1;
     options.execution.collect_statistics = false;
@@ -84,16 +87,17 @@ fn config(room: Room) -> SessionConfig {
     }
 }
 
-/// What does not fit into memory goes to the folder that the program runs in, which flowc removes with it.
-fn runtime(room: Room) -> Result<Arc<RuntimeEnv>> {
+/// So much memory, if it is limited, and room for what does not fit into it: the folder that the program runs in, which flowc removes
+/// with it.
+///
+/// # Errors
+/// If there is no such folder.
+pub(crate) fn runtime(memory: Option<usize>) -> Result<Arc<RuntimeEnv>> {
     let folder = std::env::current_dir()?;
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![folder]));
     let builder = RuntimeEnvBuilder::new().with_disk_manager_builder(disk);
-    match room.memory {
-        Some(bytes) => {
-            let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), NAMED);
-            builder.with_memory_pool(Arc::new(pool)).build_arc()
-        }
+    match memory {
+        Some(bytes) => builder.with_memory_pool(QueryMemory::new(bytes)).build_arc(),
         None => builder.build_arc(),
     }
 }

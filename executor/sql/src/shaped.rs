@@ -22,7 +22,7 @@ pub(crate) fn shaped(
     query: &Query,
     tables: &[Arc<Table>],
     config: &Value,
-    room: Room,
+    room: &Room,
 ) -> Result<(Planned, Shape, SchemaRef), Vec<Problem>> {
     let planned = plan(query, tables, config, room)?;
     let schema = result_schema(&planned.plan);

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+use crate::time_windows;
 
 /// How deep a statement may be nested.
 const DEEPEST: usize = 200;
@@ -29,6 +32,17 @@ pub(crate) fn parse(text: &str) -> Result<Statement> {
         }
         (Some(_), 0) => plan_err!("a stage runs a query: `SELECT ...` or `WITH ... SELECT ...`"),
     }
+}
+
+/// The names of the tables that a text reads, without those that it makes itself (`WITH`).
+///
+/// # Errors
+/// As [`parse`], or if windows are not written as they must be.
+pub(crate) fn tables(text: &str) -> Result<BTreeSet<String>> {
+    let mut statement = parse(text)?;
+    time_windows::rewrite(&mut statement)?;
+    let (tables, _) = resolve_table_references(&statement, true)?;
+    Ok(tables.iter().map(|table| table.table().to_owned()).collect())
 }
 
 /// The text without what changes nothing: comments, white space, the case of what is not in quotes. The text itself where it
@@ -79,6 +93,10 @@ pub(crate) fn parameters(text: &str) -> Result<BTreeSet<String>> {
 mod tests {
     use super::*;
 
+    fn names(all: &[&str]) -> BTreeSet<String> {
+        all.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
     fn what_changes_nothing_is_not_in_the_normal_form() {
         let plain = normal("SELECT a, sum(b) AS total FROM t WHERE c = 'x  y' GROUP BY a").unwrap();
@@ -94,6 +112,17 @@ mod tests {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("WITH a AS (SELECT 1) SELECT * FROM a;").is_ok());
+    }
+
+    #[test]
+    fn tables_are_those_that_the_statement_does_not_make() {
+        let text = "WITH w AS (SELECT * FROM flowc.public.Words) SELECT * FROM w JOIN \"Other\" o ON true WHERE 1 IN (SELECT 2 FROM x)";
+        assert_eq!(tables(text).unwrap(), names(&["Other", "words", "x"]));
+        assert!(tables("SELECT 1").unwrap().is_empty());
+        let text = "WITH a AS (SELECT * FROM T) SELECT (SELECT max(x) FROM \"U\") AS m, w.k FROM a JOIN TUMBLE(w, at, INTERVAL '1' DAY) \
+                    ON a.k = w.k WHERE a.k IN (SELECT k FROM v) AND a.t > 1";
+        assert_eq!(tables(text).unwrap(), names(&["U", "t", "v", "w"]));
+        assert_eq!(tables("WITH t AS (SELECT * FROM t) SELECT * FROM t").unwrap(), names(&["t"]));
     }
 
     #[test]

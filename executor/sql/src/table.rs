@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt64Array};
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -19,6 +19,8 @@ use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use futures::stream;
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::memory::RowMemory;
+
 /// The name of the column with the numbers of a table's rows.
 pub(crate) const ROW: &str = "flowc row";
 
@@ -29,20 +31,46 @@ pub(crate) struct Table {
     /// The columns that it has, once that is known.
     reads: Arc<OnceLock<Vec<usize>>>,
     held: Arc<Mutex<Held>>,
+    /// What scans of it read.
+    scanned: Arc<Mutex<Vec<Weak<Rows>>>>,
     /// Whether a further column has the numbers of its rows.
     is_numbered: bool,
 }
 
 impl Table {
-    /// A table of these columns. It keeps so many bytes in memory.
-    pub(crate) fn new(all: SchemaRef, memory: usize) -> Self {
-        let held = Held { memory, ..Held::default() };
-        Self { all, reads: Arc::default(), held: Arc::new(Mutex::new(held)), is_numbered: false }
+    /// A table of these columns, without rows. It keeps rows in this memory as long as there is room.
+    pub(crate) fn new(all: SchemaRef, memory: Arc<RowMemory>) -> Self {
+        let held = Held { memory, batches: Vec::new(), bytes: 0, size: 0, spill: None };
+        let (held, scanned) = (Arc::new(Mutex::new(held)), Arc::default());
+        Self { all, reads: Arc::default(), held, scanned, is_numbered: false }
+    }
+
+    /// A table that is planned with, and never has rows.
+    pub(crate) fn planned(all: SchemaRef) -> Self {
+        Self::new(all, RowMemory::new(0))
     }
 
     /// The same rows with their numbers in a further column.
     pub(crate) fn numbered(&self) -> Self {
-        Self { all: self.all.clone(), reads: self.reads.clone(), held: self.held.clone(), is_numbered: true }
+        let (all, reads, held, scanned) =
+            (self.all.clone(), self.reads.clone(), self.held.clone(), self.scanned.clone());
+        Self { all, reads, held, scanned, is_numbered: true }
+    }
+
+    /// Whether this is what a scan reads.
+    pub(crate) fn is_read_by(&self, scan: &StreamingTableExec) -> bool {
+        let address = |rows: *const ()| scan.partitions().iter().any(|partition| Arc::as_ptr(partition).cast() == rows);
+        lock(&self.scanned).iter().any(|rows| address(rows.as_ptr().cast()))
+    }
+
+    /// Lets go of all rows.
+    pub(crate) fn clear(&self) {
+        lock(&self.held).clear();
+    }
+
+    /// Bytes of all rows, those in a file as well.
+    pub(crate) fn size(&self) -> usize {
+        lock(&self.held).size
     }
 
     /// Says which columns it has. Nothing else is ever read.
@@ -103,7 +131,11 @@ impl TableProvider for Table {
         let fields: Vec<_> = reads.iter().map(|&column| self.all.fields()[column].clone()).collect();
         let schema = if self.is_numbered { with_number(fields) } else { Arc::new(Schema::new(fields)) };
         let rows = Rows { schema: schema.clone(), is_numbered: self.is_numbered, held: self.held.clone() };
-        let scan = StreamingTableExec::try_new(schema, vec![Arc::new(rows)], Some(&projection), [], false, limit)?;
+        let rows = Arc::new(rows);
+        let mut scanned = lock(&self.scanned);
+        scanned.retain(|rows| rows.strong_count() > 0);
+        scanned.push(Arc::downgrade(&rows));
+        let scan = StreamingTableExec::try_new(schema, vec![rows], Some(&projection), [], false, limit)?;
         Ok(Arc::new(scan))
     }
 }
@@ -116,7 +148,7 @@ struct Rows {
     held: Arc<Mutex<Held>>,
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -147,12 +179,14 @@ fn numbered(batch: &RecordBatch, schema: &SchemaRef, next: &mut u64) -> Result<R
 }
 
 /// What came, first what is in the file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
-    /// Bytes that it may keep in memory.
-    memory: usize,
+    memory: Arc<RowMemory>,
     batches: Vec<RecordBatch>,
+    /// What they take of the memory.
     bytes: usize,
+    /// Bytes of all values.
+    size: usize,
     spill: Option<Spill>,
 }
 
@@ -160,10 +194,14 @@ type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 impl Held {
     fn append(&mut self, batch: RecordBatch) -> Result<()> {
-        self.bytes += batch.get_array_memory_size();
+        let bytes = batch.get_array_memory_size();
+        // Of slices the whole is in memory.
+        let values = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+        self.size += values.sum::<Result<usize, _>>()?;
         let schema = batch.schema();
         self.batches.push(batch);
-        if self.bytes <= self.memory {
+        if self.memory.take(bytes) {
+            self.bytes += bytes;
             return Ok(());
         }
         let spill = match &mut self.spill {
@@ -173,8 +211,15 @@ impl Held {
         for batch in self.batches.drain(..) {
             spill.writer.write(&batch)?;
         }
-        self.bytes = 0;
+        self.memory.give_back(std::mem::take(&mut self.bytes));
         Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.batches.clear();
+        self.size = 0;
+        self.spill = None;
+        self.memory.give_back(std::mem::take(&mut self.bytes));
     }
 
     fn read(&mut self) -> Batches {
@@ -184,6 +229,12 @@ impl Held {
             Some(Ok(spilled)) => Box::new(spilled.chain(held)),
             Some(Err(error)) => Box::new(std::iter::once(Err(error))),
         }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -5,6 +5,7 @@ use flowc_runner::StageError;
 use flowc_store::StagedSegment;
 
 use crate::chain::budget::Budget;
+use crate::chain::output::Used;
 use crate::chain::secrets::Held;
 use crate::inputs::read::Reading;
 use crate::runners::Runners;
@@ -16,6 +17,8 @@ pub(crate) struct Ran {
     pub outputs: Vec<StagedSegment>,
     /// Per stage of the chain: rows of each output port.
     pub rows: Vec<Vec<u64>>,
+    /// What stages had a device do, by their numbers in the plan. Of a stage of several tasks the first has it.
+    pub used: Used,
 }
 
 /// Runs chains of one plan.

@@ -11,16 +11,20 @@ use crate::inputs::read::Reading;
 pub(crate) fn failure_site(error: &StageError, task: &Task, reading: &Reading<'_>) -> FailureSite {
     let plan = reading.locator.plan;
     let Some(stage) = plan.stages.iter().find(|stage| stage.name == error.stage) else { return FailureSite::default() };
-    let Work::Segment(number) = task.id.work else { return FailureSite::default() };
-    let item = match stage.driving() {
-        Some((_, input)) => {
+    let (number, driving) = match task.id.work {
+        Work::Segment(number) => (number, stage.driving().map(|(_, input)| input)),
+        Work::Slices(segment) => (segment, stage.inputs.first()),
+        Work::Merge { .. } | Work::Finish => return FailureSite::default(),
+    };
+    let item = match driving {
+        Some(input) => {
             let stream = plan.stream(input.stream).name.clone();
             match file(reading, input.stream, number) {
                 Some((file, segment)) => WorkItem::OfFile { segment, file: file.to_owned(), stream },
                 None => WorkItem::OfStream { segment: number, stream },
             }
         }
-        None if stage.window().is_some_and(|window| !window.is_session()) => {
+        None if stage.window().is_some_and(|window| !window.is_made_by_rows()) => {
             let windows = reading.locator.datasets.windows.get(&task.id.stage);
             WorkItem::Window(windows.map_or_else(String::new, |windows| time_text(windows[number].start)))
         }

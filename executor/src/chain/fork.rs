@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use flowc_platform::lock;
-use flowc_runner::{Batch, EdgeObserver, Instance, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, DeviceUse, EdgeObserver, Instance, Outlet, StageError, StageFault};
 
 use crate::chain::running::push_counted;
 
@@ -93,6 +93,10 @@ impl Outlet for Fork {
 
     fn log(&mut self, level: &str, message: &str) {
         self.observer.log(level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.observer.used(device);
     }
 }
 

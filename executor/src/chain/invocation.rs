@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_demand::{ChainStage, Demand, Task, TaskTree, Work, passthrough};
 use flowc_planner::key::{Phase, canonical_json};
-use flowc_planner::plan::{Limits, OutputColumn, Rows, Stage, WINDOW_COLUMNS};
-use flowc_runner::{InputPort, Invocation, OutputPort};
+use flowc_planner::plan::{Input, Limits, OutputColumn, Rows, Stage, WINDOW_COLUMNS};
+use flowc_runner::{InputIdentity, InputPort, Invocation, OutputPort};
 
 use crate::chain::chains::Chains;
 
@@ -82,14 +82,24 @@ impl Chains<'_> {
     fn input_ports(&self, stage: &Stage, phase: Phase) -> Arc<[InputPort]> {
         if let (Phase::Merge | Phase::Finish, Some(schema)) = (phase, &stage.partial) {
             let reads = (0..schema.fields().len()).collect();
-            return Arc::new([InputPort { schema: schema.clone(), reads }]);
+            return Arc::new([InputPort { schema: schema.clone(), reads, identity: None }]);
         }
         let plan = self.reading.locator.plan;
-        let port = |input: &flowc_planner::plan::Input| InputPort {
+        let port = |(port, input): (usize, &Input)| InputPort {
             schema: plan.stream(input.stream).schema.clone(),
             reads: input.reads.clone(),
+            identity: self.identity(stage, port, phase),
         };
-        stage.inputs.iter().map(port).collect()
+        stage.inputs.iter().enumerate().map(port).collect()
+    }
+
+    /// What the rows of an input are that each invocation takes whole, and of which no output has any.
+    fn identity(&self, stage: &Stage, port: usize, phase: Phase) -> Option<InputIdentity> {
+        let input = &stage.inputs[port];
+        let is_whole = !input.is_driving() && input.key.is_none() && input.window.is_none();
+        let is_given_on = phase == Phase::Run && stage.outputs.iter().any(|output| output.rows.input() == Some(port));
+        let segments = self.reading.locator.datasets.streams.get(&input.stream)?;
+        (is_whole && !is_given_on).then(|| InputIdentity::of(&segments.key(), &input.reads))
     }
 
     fn output_ports(&self, stage: &Stage, link: &ChainStage, phase: Phase) -> Arc<[OutputPort]> {

@@ -14,12 +14,13 @@ pub(crate) mod output;
 mod running;
 pub(crate) mod secrets;
 mod sessions;
+mod slices;
 mod stand_in;
 mod windows;
 
 use std::time::Duration;
 
-use flowc_demand::{Root, Task, TaskTree};
+use flowc_demand::{Root, Task, TaskTree, Work};
 use flowc_runner::{Batch, StageError, StageFault};
 
 use crate::Error;
@@ -107,6 +108,10 @@ impl Chains<'_> {
     /// Drives tasks through their stages in one pass.
     fn drive(&self, pass: &Pass<'_>) -> Result<(), ChainError> {
         let mut running = self.open(pass)?;
+        if let Work::Slices(_) = pass.tasks[0].id.work {
+            // They were made when the stage was opened.
+            return running.finish();
+        }
         self.each_batch(&pass.tree.root, &mut |batch| running.push(batch))?;
         running.boundary()?;
         running.finish()

@@ -7,7 +7,7 @@ use flowc_demand::{
     Beginning, ChainStage, Root, Task, TaskTree, TreeNode, Work, fused_groups, input_columns, passthrough,
 };
 use flowc_planner::key::Phase;
-use flowc_planner::plan::{Input, Stage, Window, bound_type};
+use flowc_planner::plan::{Input, Stage, Window};
 use flowc_runner::{
     Edge, EdgeObserver, Instance, Invocation, LONGEST_CHAIN, Outlet, PerBatch, StageError, open_stages,
 };
@@ -56,10 +56,10 @@ impl<'t> Pass<'t> {
         let mut outputs = Vec::new();
         let mut failure = driven.err();
         for output in &self.outputs {
-            let (not_a_stage, staged, log) = output.take();
+            let (not_a_stage, staged, log, used) = output.take();
             said.extend(log);
             failure = not_a_stage.map(ChainError::Other).or(failure);
-            outputs.push(staged);
+            outputs.push((staged, used));
         }
         let failed: Vec<Option<StageError>> = (0..self.tasks.len()).map(|task| self.failed(task)).collect();
         if let Some(failure) = failure
@@ -67,9 +67,12 @@ impl<'t> Pass<'t> {
         {
             return Err(failure);
         }
-        let ran = outputs.into_iter().zip(failed).enumerate().map(|(task, (outputs, failed))| match failed {
+        let ran = outputs.into_iter().zip(failed).enumerate().map(|(task, ((outputs, used), failed))| match failed {
             Some(error) => Err(error),
-            None => Ok(Ran { outputs, rows: self.tree.path(task).map(|node| self.counts[node].read()).collect() }),
+            None => {
+                let rows = self.tree.path(task).map(|node| self.counts[node].read()).collect();
+                Ok(Ran { outputs, rows, used })
+            }
         });
         Ok(ran.collect())
     }
@@ -169,6 +172,9 @@ impl Chains<'_> {
         outlet: Box<dyn Outlet>,
     ) -> Result<Box<dyn Instance>, ChainError> {
         let first = &pass.tree.nodes[group[0]];
+        if matches!(pass.task(first).id.work, Work::Slices(_)) {
+            return self.run_slices(pass.task(first), outlet);
+        }
         if let (1, Some(ports)) = (group.len(), passthrough(self.reading.locator.plan, &first.link)) {
             return Ok(StandIn(ports).before(outlet));
         }
@@ -201,8 +207,7 @@ impl Chains<'_> {
     /// The type of the bounds with which the rows of a stage begin, if it is invoked by windows.
     fn bound_type(&self, stage: &Stage) -> Option<DataType> {
         let input = stage.inputs.iter().find(|input| input.window.is_some())?;
-        let time = input.window.as_ref()?.time.column;
-        Some(bound_type(self.reading.locator.plan.stream(input.stream).schema.field(time).data_type()))
+        Some(input.window.as_ref()?.bound_type(&self.reading.locator.plan.stream(input.stream).schema))
     }
 
     /// What picks the late rows of a segment.
@@ -231,14 +236,22 @@ impl Chains<'_> {
         let (Some(windows), Work::Segment(number)) = (windows, task.id.work) else {
             return Ok(NoRows.before(outlet));
         };
+        let bounds = (windows[number].start, windows[number].end);
+        if let Root::Partials(partials) = &pass.tree.root {
+            if partials.is_empty() {
+                return Ok(NoRows.before(outlet));
+            }
+            let outlet = Box::new(WindowBounds::new(bounds, data_type, outlet));
+            return Ok(self.runners.of(stage).open(&self.invocation(task, &node.link, Phase::Finish), outlet)?);
+        }
         if !self.has_rows(pass, node, number)? {
             return Ok(NoRows.before(outlet));
         }
-        let session = stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_session));
-        if let Some(port) = session {
+        let made_by_rows =
+            stage.inputs.iter().position(|input| input.window.as_ref().is_some_and(Window::is_made_by_rows));
+        if let Some(port) = made_by_rows {
             return self.run_sessions(pass, node, (port, number), data_type, outlet);
         }
-        let bounds = (windows[number].start, windows[number].end);
         let outlet = Box::new(WindowBounds::new(bounds, data_type, outlet));
         let mut instance = self.open_instance(pass, node, outlet)?;
         self.feed_whole(pass, node, None, instance.as_mut())?;
@@ -264,7 +277,7 @@ impl Chains<'_> {
         Ok(Box::new(Combined::new(open(Phase::Partial, Box::new(partials.clone()))?, partials, finish)))
     }
 
-    /// Runs a stage over each session of a group of keys.
+    /// Runs a stage over each window of a group of keys that rows make.
     fn run_sessions(
         &self,
         pass: &Pass<'_>,
@@ -351,11 +364,15 @@ impl Chains<'_> {
             if input.is_driving() || without == Some(port) {
                 continue;
             }
+            if instance.holds(port) {
+                instance.end_of_input(port)?;
+                continue;
+            }
             let (stage, datasets) = (node.link.stage, self.reading.locator.datasets);
             let columns = input_columns(plan, stage, port, self.passes(pass, node));
             let number = match pass.task(node).id.work {
                 Work::Segment(number) => number,
-                Work::Merge { .. } | Work::Finish => 0,
+                Work::Slices(_) | Work::Merge { .. } | Work::Finish => 0,
             };
             let segments = datasets.segments_of(plan, stage, port, number);
             let part = datasets.part_of(stage, input, number);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arrow_array::RecordBatch;
 use arrow_schema::{Schema, SchemaRef};
 use flowc_demand::{StoredOutput, Task};
-use flowc_runner::{Batch, EdgeObserver, Outlet, StageError, StageFault};
+use flowc_runner::{Batch, DeviceUse, EdgeObserver, Outlet, StageError, StageFault};
 use flowc_store::SegmentWriter;
 
 use crate::chain::output::Shared;
@@ -43,7 +43,7 @@ pub(crate) struct EdgeCounter {
     pub rows: Counts,
     /// Says whether the run was stopped.
     pub cancel: Cancel,
-    /// Takes the lines of the stage's log.
+    /// Takes the lines of the stage's log, and what it had a device do.
     pub shared: Shared,
 }
 
@@ -54,6 +54,10 @@ impl EdgeObserver for EdgeCounter {
 
     fn log(&mut self, level: &str, message: &str) {
         self.shared.log(self.stage, level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.shared.used(self.stage, device);
     }
 
     fn pass(&mut self, batch: Batch) -> Result<Batch, StageError> {
@@ -128,5 +132,9 @@ impl Outlet for StoreWriter {
 
     fn log(&mut self, level: &str, message: &str) {
         self.shared.log(self.stage, level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.shared.used(self.stage, device);
     }
 }

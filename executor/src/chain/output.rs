@@ -1,8 +1,10 @@
 //! What the outlets of a chain leave behind for the task that runs it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use flowc_platform::lock;
+use flowc_runner::DeviceUse;
 use flowc_store::StagedSegment;
 
 use crate::Error;
@@ -10,7 +12,10 @@ use crate::Error;
 /// A line of a stage's log: stage, level, message.
 pub(crate) type Said = (usize, String, String);
 
-type Left = (Option<Error>, Vec<StagedSegment>, Vec<Said>);
+/// What stages had a device do.
+pub(crate) type Used = BTreeMap<usize, DeviceUse>;
+
+type Left = (Option<Error>, Vec<StagedSegment>, Vec<Said>, Used);
 
 /// Shared by the outlets of one chain, all in one thread.
 #[derive(Clone, Default)]
@@ -36,6 +41,11 @@ impl Shared {
     /// Keeps a line of a stage's log.
     pub(crate) fn log(&self, stage: usize, level: &str, message: &str) {
         self.with(|left| left.2.push((stage, level.to_owned(), message.to_owned())));
+    }
+
+    /// Adds what a stage had a device do.
+    pub(crate) fn used(&self, stage: usize, device: DeviceUse) {
+        self.with(|left| *left.3.entry(stage).or_default() += device);
     }
 
     /// Takes all that was left.

@@ -10,7 +10,7 @@ use arrow_schema::{DataType, SchemaRef};
 use flowc_demand::{Beginning, Grid, is_late};
 use flowc_planner::plan::{RowPosition, WINDOW_COLUMNS, Window};
 use flowc_platform::lock;
-use flowc_runner::{Batch, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
+use flowc_runner::{Batch, DeviceUse, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::chain::output::Shared;
 use crate::inputs::times::{bounds, times};
@@ -49,6 +49,10 @@ impl Outlet for WindowBounds {
 
     fn log(&mut self, level: &str, message: &str) {
         self.outlet.log(level, message);
+    }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.outlet.used(device);
     }
 }
 
@@ -91,6 +95,12 @@ impl Outlet for SharedOutlet {
             outlet.log(level, message);
         }
     }
+
+    fn used(&mut self, device: DeviceUse) {
+        if let Some(outlet) = lock(&self.0).as_mut() {
+            outlet.used(device);
+        }
+    }
 }
 
 /// A combining stage over one window: its rows to a partial, and that to the outputs.
@@ -104,7 +114,7 @@ pub(crate) struct Combined {
 #[derive(Clone)]
 pub(crate) struct Partials {
     batches: Arc<Mutex<Vec<Batch>>>,
-    /// Takes the lines of the stage's log.
+    /// Takes the lines of the stage's log, and what it had a device do.
     shared: Shared,
     stage: usize,
 }
@@ -159,6 +169,10 @@ impl Outlet for Partials {
     fn log(&mut self, level: &str, message: &str) {
         self.shared.log(self.stage, level, message);
     }
+
+    fn used(&mut self, device: DeviceUse) {
+        self.shared.used(self.stage, device);
+    }
 }
 
 /// Picks the rows of a segment that came too late for a window, or have no time at all.
@@ -184,6 +198,7 @@ impl LateRows {
 
     fn late_rows(&mut self, column: &ArrayRef) -> Vec<LateRow> {
         let grid = Grid::new(&self.window.kind);
+        let delay_ms = self.window.time.map_or(0, |time| time.delay_ms) as i64;
         let mut late = Vec::new();
         for (row, time) in (0..).zip(times(column)) {
             let Some(time) = time else {
@@ -192,7 +207,7 @@ impl LateRows {
             };
             for (_, end) in grid.of_row(time) {
                 if is_late(&self.window, self.latest, || end) {
-                    let by = self.latest.map(|latest| latest - self.window.time.delay_ms as i64 - end);
+                    let by = self.latest.map(|latest| latest - delay_ms - end);
                     late.push(LateRow { row, end: Some(end), by });
                 }
             }
@@ -215,14 +230,15 @@ struct LateRow {
 impl PerBatch for LateRows {
     fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let failed = |message: String| StageError::new("", StageFault::Downstream(message));
-        let column = batch.column(self.window.time.column).ok_or_else(|| failed("the event time is absent".into()))?;
+        let time = self.window.time.ok_or_else(|| failed("the windows have no event time".into()))?;
+        let column = batch.column(time.column).ok_or_else(|| failed("the event time is absent".into()))?;
         let late = self.late_rows(column);
         let first = self.next_row;
         self.next_row += batch.rows() as u64;
         if late.is_empty() {
             return Ok(());
         }
-        let positions = match self.window.time.position {
+        let positions = match time.position {
             RowPosition::Offset(column) => {
                 let offsets = batch.column(column).and_then(|column| column.as_primitive_opt::<Int64Type>());
                 let offsets = offsets.ok_or_else(|| failed("the offsets are absent".into()))?;

@@ -6,5 +6,7 @@ pub(crate) mod full_input;
 pub(crate) mod lookup;
 pub(crate) mod lookup_cache;
 pub(crate) mod partitioner;
+pub(crate) mod ranges;
 pub(crate) mod read;
+pub(crate) mod stream_rows;
 pub(crate) mod times;

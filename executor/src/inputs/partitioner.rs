@@ -5,20 +5,21 @@
 //! its own rows alone. Their content shows which groups a changed segment touches: early cutoff stops at the others.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use flowc_demand::{Beginning, Grid, Part, PartitionedInputs, StoredPartition, is_late, session_groups};
+use flowc_demand::{Beginning, Grid, Layout, Part, PartitionedInputs, StoredPartition, groups_of_keys, is_late};
 use flowc_planner::key::{ColumnKey, SegmentKeys};
 use flowc_planner::plan::{KeyGroups, StreamId, Window};
 use flowc_platform::lock;
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
 
+use crate::inputs::ranges::SegmentRows;
 use crate::inputs::read::Reading;
-use crate::inputs::times::times;
 use crate::{Cause, Error};
 
 /// The group of a key, from its bytes in Arrow's row format, equal floats having equal bytes: FNV-1a, folded and multiplied once more, since the low bits
@@ -79,13 +80,13 @@ impl Partitioner<'_> {
             Part::Window { window, .. } => self.split_rows(
                 segment,
                 &keys,
-                |batches| Ok(rows_of_windows(batches, window)),
+                |rows| Ok(rows_of_windows(rows, window)),
                 |number| Part::Window { window, number },
             )?,
             Part::Sessions { window, beginnings, .. } => self.split_rows(
                 segment,
                 &keys,
-                |batches| rows_of_sessions(batches, window, &beginnings[segment]),
+                |rows| rows_of_sessions(rows, window, &beginnings[segment]),
                 |number| Part::Sessions { window, group: number as u64, beginnings },
             )?,
         }
@@ -132,18 +133,17 @@ impl Partitioner<'_> {
         &self,
         segment: usize,
         keys: &SegmentKeys,
-        divide: impl Fn(&[Batch]) -> Result<BTreeMap<i64, PickedRows>, ArrowError>,
+        divide: impl Fn(&SegmentRows) -> Result<BTreeMap<i64, PickedRows>, ArrowError>,
         part: impl Fn(i64) -> Part<'p>,
     ) -> Result<(), Error> {
         let (schema, store) = (self.schema(), self.reading.locator.lookup.store);
         let batches = self.reading.segment(self.stream, segment, &self.read_columns())?;
-        let batches: Vec<Batch> = batches.collect::<Result<_, _>>()?;
+        let rows = SegmentRows::new(batches.collect::<Result<_, _>>()?);
         self.reading.verify(self.stream, segment, &self.read_columns())?;
         let mut record = Record::default();
-        for (number, rows) in divide(&batches).map_err(misfit)? {
+        for (number, of_part) in divide(&rows).map_err(misfit)? {
             let mut writer = store.segment_writer(schema.clone());
-            for (batch, rows) in rows {
-                let picked = batches[batch].select(&Selection::Take(rows.into())).map_err(misfit)?;
+            for (_, picked) in rows.picked(&of_part).map_err(misfit)? {
                 writer.write(&picked.project(schema.clone(), self.columns).map_err(misfit)?)?;
             }
             self.add(&part(number).keys(segment, keys), writer, &mut record)?;
@@ -177,48 +177,40 @@ impl Partitioner<'_> {
     }
 }
 
-/// The numbers of rows, batch by batch.
-type PickedRows = BTreeMap<usize, Vec<u32>>;
+/// The numbers of rows in a segment, ascending.
+type PickedRows = Vec<Range<usize>>;
 
 /// The rows of every window that a segment has rows of. Those that are late by the rows before them are left out.
-fn rows_of_windows(batches: &[Batch], window: &Window) -> BTreeMap<i64, PickedRows> {
+fn rows_of_windows(rows: &SegmentRows, window: &Window) -> BTreeMap<i64, PickedRows> {
     let grid = Grid::new(&window.kind);
-    let (mut windows, mut latest) = (BTreeMap::<i64, PickedRows>::new(), None);
-    for (number, batch) in batches.iter().enumerate() {
-        let Some(column) = batch.column(window.time.column) else { continue };
-        for (row, time) in (0..).zip(times(column)) {
-            let Some(time) = time else { continue };
-            for (of, end) in grid.of_row(time) {
-                let rows = windows.entry(of).or_default();
-                if !is_late(window, latest, || end) {
-                    rows.entry(number).or_default().push(row);
-                }
-            }
-            latest = latest.max(Some(time));
-        }
-    }
-    windows
+    let layout = Layout::of(grid, rows.times(window).into_iter());
+    layout.times.windows(grid).map(|number| (number, layout.rows_of_window(window, number))).collect()
 }
 
-/// The rows of every group of keys that are not late for a session of their own.
+/// The rows of every group of keys that are not late for a session of their own. Where rows are counted none is.
 fn rows_of_sessions(
-    batches: &[Batch],
+    rows: &SegmentRows,
     window: &Window,
     beginning: &Beginning,
 ) -> Result<BTreeMap<i64, PickedRows>, ArrowError> {
-    let (key, grid) = (session_groups(window), Grid::new(&window.kind));
+    let (key, grid) = (groups_of_keys(window), Grid::new(&window.kind));
     let mut of_groups: BTreeMap<i64, PickedRows> =
         (0..key.groups as i64).map(|group| (group, PickedRows::new())).collect();
     let mut latest = beginning.latest;
-    for (number, batch) in batches.iter().enumerate() {
-        let Some(column) = batch.column(window.time.column) else { continue };
-        for ((row, time), group) in (0..).zip(times(column)).zip(groups(batch, &key)?) {
-            let Some(time) = time else { continue };
-            if grid.of_row(time).all(|(_, end)| !is_late(window, latest, || end)) {
-                of_groups.entry(group as i64).or_default().entry(number).or_default().push(row);
+    let mut groups_of_rows = Vec::new();
+    for batch in rows.batches() {
+        groups_of_rows.extend(groups(batch, &key)?);
+    }
+    for ((row, time), group) in rows.times(window).into_iter().enumerate().zip(groups_of_rows) {
+        let is_in_time = |time| grid.of_row(time).all(|(_, end)| !is_late(window, latest, || end));
+        if window.time.is_none() || time.is_some_and(is_in_time) {
+            let picked = of_groups.entry(group as i64).or_default();
+            match picked.last_mut() {
+                Some(range) if range.end == row => range.end = row + 1,
+                _ => picked.push(row..row + 1),
             }
-            latest = latest.max(Some(time));
         }
+        latest = latest.max(time);
     }
     Ok(of_groups)
 }

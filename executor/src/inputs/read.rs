@@ -8,7 +8,7 @@ use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::StreamId;
 use flowc_runner::{Batch, StoredFile};
 use flowc_sources::SegmentReader;
-use flowc_store::ColumnReader;
+use flowc_store::{ColumnReader, StoredMessage};
 
 use crate::Error;
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
@@ -156,6 +156,12 @@ impl<'a> SegmentBatches<'a> {
     ) -> Self {
         let object = stored.as_ref().and_then(|(places, reader)| Some((object(width, places, reader)?, 0)));
         Self { width, rows_left, stored, object, source }
+    }
+
+    /// The batch that was given last, as a message that is mapped. None where its columns do not lie so in the store.
+    pub(crate) fn message(&self) -> Option<StoredMessage> {
+        let (places, reader) = self.stored.as_ref().filter(|_| self.source.is_none())?;
+        if places.iter().copied().eq(0..self.width) { reader.message() } else { None }
     }
 
     fn read_cut(&mut self) -> Result<Batch, Error> {

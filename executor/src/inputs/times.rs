@@ -7,7 +7,7 @@ use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Date64Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType,
 };
-use arrow_array::{Array, ArrayRef, TimestampMicrosecondArray, TimestampMillisecondArray};
+use arrow_array::{Array, ArrayRef, TimestampMicrosecondArray, TimestampMillisecondArray, UInt64Array};
 use arrow_schema::{DataType, TimeUnit};
 use flowc_demand::placeable;
 
@@ -34,9 +34,10 @@ fn values<T: ArrowPrimitiveType>(column: &dyn Array, ms: impl Fn(T::Native) -> O
     column.as_primitive::<T>().iter().map(|value| placeable(ms(value?)?)).collect()
 }
 
-/// Times as a column of the type of windows' bounds ([`flowc_planner::plan::bound_type`]).
+/// Times as a column of the type of windows' bounds ([`flowc_planner::plan::Window::bound_type`]), or numbers of rows.
 pub(crate) fn bounds(times: impl Iterator<Item = Option<i64>>, data_type: &DataType) -> ArrayRef {
     match data_type {
+        DataType::UInt64 => Arc::new(times.map(|number| number.map(i64::unsigned_abs)).collect::<UInt64Array>()),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros: TimestampMicrosecondArray = times.map(|time| time.map(|time| time * 1000)).collect();
             Arc::new(micros.with_data_type(data_type.clone()))

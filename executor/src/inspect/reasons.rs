@@ -7,6 +7,7 @@ use flowc_demand::{Lineage, Node, Segments};
 use flowc_planner::Unit;
 use flowc_planner::key::SegmentKeys;
 use flowc_planner::plan::{DEVICE, Input, Plan, Producer, Stage, StreamId};
+use flowc_planner::quantity;
 use flowc_store::Store;
 use serde_json::Value;
 
@@ -136,7 +137,10 @@ impl<'a> Reasons<'a> {
         if self.marks.get(&index).is_some_and(|mark| mark.is_new) {
             reasons.push(Reason::Open { without: stage.runner.get("without").cloned().unwrap_or_default() });
         }
-        config_changes("", Some(&before.config), Some(&stage.config), &mut reasons);
+        if stage.late_window().is_none() || before.late_window().is_none() {
+            config_changes("", Some(&before.config), Some(&stage.config), &mut reasons);
+        }
+        self.window_changes(&last.plan, before, stage, &mut reasons);
         if before.secrets != stage.secrets {
             reasons.push(Reason::Secrets { before: secrets(before), now: secrets(stage) });
         }
@@ -183,6 +187,22 @@ impl<'a> Reasons<'a> {
             }
         }
         Ok(Reason::NeverRan)
+    }
+
+    /// Of a stage that picks late rows, the windows are its config.
+    fn window_changes(&self, last: &Plan, before: &Stage, now: &Stage, reasons: &mut Vec<Reason>) {
+        let of = |plan: &Plan, stage: &Stage, input: &Input| {
+            let window = input.window.clone().or_else(|| stage.late_window())?;
+            let delay = window.time.map(|time| time.delay_ms).filter(|&delay| delay > 0);
+            let delay = delay.map_or_else(String::new, |delay| format!(", delay {}", quantity::duration(delay)));
+            Some(format!("{}{delay}", window.words(&plan.stream(input.stream).schema)))
+        };
+        for (input, input_before) in now.inputs.iter().zip(&before.inputs) {
+            let (before, now) = (of(last, before, input_before), of(self.plan(), now, input));
+            if before != now {
+                reasons.push(Reason::Window { input: input.port.clone(), before, now });
+            }
+        }
     }
 
     fn input_changes(&self, last: &LastRun<'_>, now: &Input, before: &Input, reasons: &mut Vec<Reason>) {

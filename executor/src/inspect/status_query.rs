@@ -50,6 +50,7 @@ fn work(plan: &Plan, demand: &Demand) -> Work {
             let of = work.entry(link.stage).or_default();
             match task.id.work {
                 flowc_demand::Work::Segment(_) => of.segments += 1,
+                flowc_demand::Work::Slices(_) => {}
                 flowc_demand::Work::Merge { .. } | flowc_demand::Work::Finish => of.merges = true,
             }
         }

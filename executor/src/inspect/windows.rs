@@ -6,7 +6,7 @@ use crate::Error;
 use crate::inspect::status_query::StatusQuery;
 
 /// A window of a stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct WindowStatus {
     /// Where it begins.
     pub start: String,
@@ -15,6 +15,7 @@ pub struct WindowStatus {
     /// The files that have rows of it.
     pub files: Vec<String>,
     /// Whether a run would take its results from the store.
+    #[serde(rename = "cached")]
     pub is_cached: bool,
 }
 
@@ -69,9 +70,9 @@ pub(crate) fn windows_of<'d>(
     };
     match of.window() {
         None => return refused(format!("the stage `{name}` has no windows")),
-        Some(window) if window.is_session() => {
+        Some(window) if window.is_made_by_rows() => {
             return refused(format!(
-                "sessions of the stage `{name}` are known by their rows alone; `flowc show {name}` shows them"
+                "the windows of the stage `{name}` are known by their rows alone; `flowc show {name}` shows them"
             ));
         }
         Some(_) => {}

@@ -28,7 +28,8 @@ const KEPT: usize = 64;
 impl OpenFiles {
     /// Opens files of a plan's sources. `base` is the pipeline's folder; the store lends folders.
     pub(crate) fn new(plan: &Plan, base: &Path, store: &Store) -> Self {
-        let folders = Folders { spool: store.spool(), blocks: Store::area(store.dir(), Area::Blocks) };
+        let area = |area| Store::area(store.dir(), area);
+        let folders = Folders { spool: store.spool(), blocks: area(Area::Blocks), schemas: area(Area::Schemas) };
         let sources = plan.sources.iter().map(|source| flowc_sources::source(&source.spec, base)).collect();
         Self { sources, folders, open: Mutex::default() }
     }

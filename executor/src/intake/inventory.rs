@@ -203,12 +203,23 @@ impl Inventory {
 
 impl SourceInventory {
     fn survey(planned: &Planned, source: usize, store: &Store) -> Result<Self, Error> {
-        let (plan, base) = (planned.plan.as_ref(), planned.base.as_path());
+        let name = &planned.plan.sources[source].name;
+        let unseen = |error: SourceError| planned.source_error(name, &error.to_string(), error);
+        Self::survey_of_plan(&planned.plan, source, &planned.base, store, unseen)
+    }
+
+    /// Lists the files of a source of a plan, and finds what is remembered of them.
+    pub(crate) fn survey_of_plan(
+        plan: &Plan,
+        source: usize,
+        base: &Path,
+        store: &Store,
+        unseen: impl FnOnce(SourceError) -> Error,
+    ) -> Result<Self, Error> {
         let of = &plan.sources[source];
         let memo: SourceMemo<'_> = store.memo(FILES, &memo_key(plan, source, base))?.unwrap_or_default();
-        let unseen = |error: SourceError| planned.source_error(&of.name, &error.to_string(), error);
         let (known, found) = memo.split();
-        let polled = planned.source(source).poll(&known).map_err(unseen)?;
+        let polled = flowc_sources::source(&of.spec, base).poll(&known).map_err(unseen)?;
         let files = entries(known.parts, found, polled.parts);
         let mut inventory = Self { files, directories: polled.folders, ..Self::default() };
         if of.rejects.is_some() {

@@ -16,6 +16,7 @@ use crate::{Event, Observer};
 pub(crate) enum Notice {
     Warning { message: String },
     BadRows { source: String, file: String, rows: u64 },
+    LateRows { stage: String, input: String, rows: u64, stream: String },
     IgnoredMembers { source: String, file: String, members: Vec<IgnoredMember>, help: String },
 }
 
@@ -29,6 +30,7 @@ impl From<Notice> for Event {
         match notice {
             Notice::Warning { message } => Self::Warning { message },
             Notice::BadRows { source, file, rows } => Self::BadRows { source, file, rows },
+            Notice::LateRows { stage, input, rows, stream } => Self::LateRows { stage, input, rows, stream },
             Notice::IgnoredMembers { source, file, members, help } => {
                 Self::IgnoredMembers { source, file, members, help }
             }

@@ -91,7 +91,11 @@ impl<'a> StageCatalogue<'a> {
     }
 
     fn source_schema(&mut self, name: &str, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
-        let schema = match self.lock.sources.get(name) {
+        if let Some(stated) = flowc_sources::stated_columns(spec) {
+            return stated.map_err(|error| Problem::new(error.to_string()));
+        }
+        let pinned = self.lock.sources.get(name).filter(|pinned| flowc_sources::is_pinned_for(spec, pinned));
+        let schema = match pinned {
             Some(pinned) => pinned.clone(),
             None if self.locked => {
                 return Err(Problem::against_lock("its columns are not in the lock")
@@ -105,7 +109,10 @@ impl<'a> StageCatalogue<'a> {
 
     fn infer(&self, spec: &SourceSpec) -> Result<SchemaRef, Problem> {
         let source = flowc_sources::source(spec, self.locating.code.base());
-        let problem = |error: SourceError| Problem::new(error.to_string());
+        let problem = |error: SourceError| match error.is_of_machine() {
+            true => Problem::of_machine(error.to_string()),
+            false => Problem::new(error.to_string()),
+        };
         let parts = source.poll(&Polled::default()).map_err(problem)?.parts;
         source.infer_schema(&parts).map_err(|error| {
             if let SourceError::ReadOnce { .. } = error {

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use flowc_planner::Texts;
 use flowc_planner::key::KeyHasher;
 
@@ -44,10 +46,10 @@ impl Project {
             }
             for request in missing {
                 let path = base.join(&request.path);
-                match std::fs::read_to_string(&path) {
-                    Ok(text) => {
+                match read_file(&path, request.is_binary) {
+                    Ok((text, digest)) => {
                         hasher.bytes(request.path.as_bytes()).bytes(text.as_bytes());
-                        read.push((path.clone(), hash(&text)));
+                        read.push((path.clone(), digest));
                         texts.add(&request.path, text);
                     }
                     Err(cause) => texts.add_unreadable(&request.path, &cause.to_string()),
@@ -62,6 +64,17 @@ impl Project {
     pub(crate) fn lock_path(&self) -> PathBuf {
         self.files[0].with_extension("lock")
     }
+}
+
+/// The text of a file, or its bytes in base64, and BLAKE3 of what it holds.
+fn read_file(path: &Path, is_binary: bool) -> std::io::Result<(String, [u8; 32])> {
+    if is_binary {
+        let bytes = std::fs::read(path)?;
+        return Ok((STANDARD.encode(&bytes), *blake3::hash(&bytes).as_bytes()));
+    }
+    let text = std::fs::read_to_string(path)?;
+    let digest = hash(&text);
+    Ok((text, digest))
 }
 
 /// BLAKE3 of a text.

@@ -112,6 +112,8 @@ impl RunRecord {
     ) -> Result<(), Error> {
         let streams = (0..planned.plan.streams.len()).map(StreamId);
         let partials: BTreeMap<_, _> = datasets.partials.iter().collect();
+        let slices: BTreeMap<_, _> = datasets.slices.iter().collect();
+        let of_slices = slices.into_values().map(|slices| slices.partials());
         let files = inventory.sources.values();
         let made = MadeRun {
             pipeline: planned.texts[0].to_string_lossy().into_owned(),
@@ -119,7 +121,7 @@ impl RunRecord {
             plan: planned.plan.canonical(),
             streams: streams.map(|id| datasets.streams.get(&id).cloned().unwrap_or_default()).collect(),
             files: files.map(|source| Names::of(source)).collect(),
-            partials: partials.into_values().cloned().collect(),
+            partials: partials.into_values().cloned().chain(of_slices).collect(),
             builds: [planned.builds.clone(), inventory.kept(planned)].concat(),
             plan_hash: Some(planned.hash),
         };

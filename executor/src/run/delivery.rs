@@ -70,7 +70,7 @@ impl<'a> Delivery<'a> {
         let plan = self.plan();
         let streams = std::iter::successors(Some(stream), |&stream| row_origin(plan, stream));
         let tasks = |stage: usize| {
-            let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Segment(0) });
+            let first = demand.tasks.partition_point(|task| task.id < TaskId { stage, work: Work::Slices(0) });
             let last = demand.tasks.partition_point(|task| task.id <= TaskId { stage, work: Work::Finish });
             first..last
         };

@@ -16,7 +16,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
 use crate::run::tally::{Called, Tally};
-use crate::{Error, Event};
+use crate::{Error, Event, TimedBy};
 
 /// A task that has to run.
 struct Due {
@@ -52,6 +52,7 @@ impl Execution<'_> {
     pub(crate) fn described(&self, task: &Task) -> String {
         let stage = self.stage_name(task.id.stage);
         match task.id.work {
+            Work::Slices(segment) => format!("running stage `{stage}` over windows' parts of segment {segment}"),
             Work::Segment(_) => format!("running stage `{stage}`, segment {}", self.segment(task)),
             Work::Merge { level, index } => format!("merging partials of stage `{stage}`, {index} of level {level}"),
             Work::Finish => format!("finishing stage `{stage}`"),
@@ -234,11 +235,25 @@ impl Execution<'_> {
             None => Called::Yes,
         };
         let called: Vec<Called> = task.chain.iter().map(&mut called).collect();
-        let is_combining = self.contents.locator.plan.stages[task.id.stage].is_combining();
-        self.tally().add(task, &called, is_combining && task.id.work != Work::Finish, seconds, ran);
+        let gives_partials = task.id.work.gives_partials(&self.contents.locator.plan.stages[task.id.stage]);
+        self.tally().add(task, &called, gives_partials, seconds, ran);
+        self.report_devices(segment, ran);
         let stages = self.stage_names(task);
         let rows = ran.rows.last().map_or(0, |ports| ports.iter().sum());
         self.run.tell(Event::SegmentRan { stages, segment, rows, seconds });
+    }
+
+    fn report_devices(&self, segment: usize, ran: &Ran) {
+        for (stage, used) in &ran.used {
+            self.run.tell(Event::DeviceUsed {
+                stage: self.stage_name(*stage),
+                segment,
+                nanoseconds: used.nanoseconds,
+                timed_by: if used.is_waited { TimedBy::Host } else { TimedBy::Device },
+                bytes_up: used.up,
+                bytes_down: used.down,
+            });
+        }
     }
 
     /// A source file that changed while it was read gave rows that belong to no key.
@@ -277,7 +292,7 @@ impl Execution<'_> {
 
     fn segment(&self, task: &Task) -> usize {
         match task.id.work {
-            Work::Segment(segment) => self.first_segment + segment,
+            Work::Segment(segment) | Work::Slices(segment) => self.first_segment + segment,
             Work::Merge { index, .. } => index,
             Work::Finish => 0,
         }

@@ -418,6 +418,7 @@ impl<'r> Jobs<'r> {
         notices::tell(&notices::notices(plan, &inventory, &selection), run.observer);
         selection.give_up(plan, &unreadable).into_iter().for_each(|sink| self.delivery.tell_left(sink));
         let world = World::of_all(run, inventory, LookupCache::of_last_run(run.store, &run.planned.texts[0]))?;
+        notices::tell(&world.late, run.observer);
         let (guards, selection) = (Guards::new(run, &selection), Arc::new(selection));
         run.underway.found(&selection, &world.inventory, &world.datasets);
         Ok(Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, guards, world }))))

@@ -189,7 +189,7 @@ impl Committed<'_> {
         let report = run.underway.report(&world.store)?;
         run.underway.save(run.store)?;
         run.tell_verified();
-        run.remember(&outputs, selection, &report, &delivery.states())?;
+        run.remember(&outputs, selection, &report, &delivery.states(), &world.late)?;
         run.store.flush()?;
         run.commit_sources(&world.inventory, selection)?;
         Ok(report)

@@ -7,7 +7,7 @@ use flowc_planner::plan::{Purity, Stage};
 use flowc_sinks::{SinkState, WatchedFile};
 
 use crate::inputs::lookup::{Locator, Lookups};
-use crate::intake::notices;
+use crate::intake::notices::{self, Notice};
 use crate::outputs::Outputs;
 use crate::record::run::RunRecord;
 use crate::record::up_to_date::{Stamped, UpToDateSnapshot};
@@ -15,13 +15,14 @@ use crate::run::context::Run;
 use crate::{Error, RunReport, StageReport, StageStatus};
 
 impl Run<'_> {
-    /// Keeps what the next run, `why` and `store gc` need to know of this one.
+    /// Keeps what the next run, `why` and `store gc` need to know of this one. `late` is what it told of rows that came too late.
     pub(crate) fn remember(
         &self,
         sinks: &Outputs<'_>,
         selection: &Selection,
         report: &RunReport,
         states: &BTreeMap<usize, SinkState>,
+        late: &[Notice],
     ) -> Result<(), Error> {
         if !self.request.is_whole() {
             return Ok(());
@@ -42,7 +43,8 @@ impl Run<'_> {
             // Texts and lock as they were read: what they are by now may be something else.
             let read = self.planned.read.clone();
             let unread = selection.unread(self.plan(), self.request.stages()).map(notices::unread_stage);
-            let told = unread.chain(notices::notices(self.plan(), inventory, selection)).chain(self.assert_notices());
+            let of_sources = notices::notices(self.plan(), inventory, selection);
+            let told = unread.chain(of_sources).chain(late.iter().cloned()).chain(self.assert_notices());
             if let Some(standstill) =
                 UpToDateSnapshot::new(read, evidence, &self.planned.evidence, report, told.collect())
             {

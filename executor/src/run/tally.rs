@@ -118,7 +118,7 @@ impl Tally {
                 Work::Segment(_) => {
                     *counted.ran.entry(link.stage).or_default() += 1;
                 }
-                Work::Merge { .. } | Work::Finish => {
+                Work::Slices(_) | Work::Merge { .. } | Work::Finish => {
                     counted.merged.insert(link.stage);
                 }
             }

@@ -13,6 +13,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::{Fresh, Reading};
 use crate::intake::clocks::SourceClocks;
 use crate::intake::inventory::{Inventory, SourceInventory, SourceSegment};
+use crate::intake::notices::Notice;
 use crate::intake::scan::Decoded;
 use crate::outputs::Outputs;
 use crate::run::context::Run;
@@ -27,6 +28,8 @@ pub(crate) struct World<'r> {
     pub datasets: Arc<Datasets>,
     /// What of that is stored.
     pub store: LookupCache<'r>,
+    /// What there is to tell of rows that came too late.
+    pub late: Vec<Notice>,
     arrived: Option<Arrived>,
     /// Whether not all sources are known yet.
     is_early: bool,
@@ -50,8 +53,9 @@ impl<'r> World<'r> {
         let clocks = SourceClocks::new(run.plan(), &inventory, run.store, Some(&run.files));
         let datasets =
             run.deriver.datasets(&|producer| inventory.keys(producer), &|column, kind| clocks.of(column, kind));
+        let late = clocks.dropped(run.deriver.lineage(), &run.selection.stages)?;
         clocks.finish()?;
-        Ok(Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: false })
+        Ok(Self { run, inventory, datasets: Arc::new(datasets), store, late, arrived: None, is_early: false })
     }
 
     /// What some streams are made of.
@@ -64,7 +68,15 @@ impl<'r> World<'r> {
         let datasets = run.deriver.datasets_of(streams, &keys, &|column, kind| clocks.of(column, kind));
         clocks.finish()?;
         let store = LookupCache::new(run.store);
-        Ok(Self { run, inventory, datasets: Arc::new(datasets), store, arrived: None, is_early: true })
+        Ok(Self {
+            run,
+            inventory,
+            datasets: Arc::new(datasets),
+            store,
+            late: Vec::new(),
+            arrived: None,
+            is_early: true,
+        })
     }
 
     /// A segment that has arrived, as if it were all of its source, and the sources that the stages take whole that it drives.
@@ -102,6 +114,7 @@ impl<'r> World<'r> {
             inventory: Arc::new(inventory),
             datasets: Arc::new(datasets),
             store: LookupCache::new(run.store),
+            late: Vec::new(),
             arrived: Some(Arrived { source, file, batches, ordinal }),
             is_early: true,
         }

@@ -52,7 +52,7 @@ pub use gc::{Collection, Decision, GcReport};
 pub use info::Info;
 pub use lease::{Leased, Need};
 pub use memo::{Memo, Place};
-pub use reader::ColumnReader;
+pub use reader::{ColumnReader, StoredMessage};
 pub use store::Store;
 pub use sweep::Swept;
 pub use types::{Area, Location, ObjectId, Record, StagedSegment, StoredColumn};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
+use arrow_buffer::Buffer;
 
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -18,6 +19,15 @@ pub struct ColumnReader {
     columns: usize,
     chunks: usize,
     next: usize,
+}
+
+/// A batch as a message of Arrow IPC, not compressed.
+#[derive(Clone, Debug)]
+pub struct StoredMessage {
+    /// What tells where the columns lie in the body.
+    pub header: Buffer,
+    /// The columns.
+    pub body: Buffer,
 }
 
 /// The columns that lie in one segment file.
@@ -63,6 +73,16 @@ impl ColumnReader {
         let mut columns = vec![0; self.columns];
         part.places.iter().zip(&part.columns).for_each(|(&place, &column)| columns[place] = column);
         Some((path, columns))
+    }
+
+    /// The chunk that was read last, as a message of Arrow IPC that lies in the mapped object: no copy. None unless the reader reads all
+    /// columns of one segment file, in their order there, and none has a dictionary.
+    pub fn message(&self) -> Option<StoredMessage> {
+        let [part] = self.parts.as_slice() else { return None };
+        let in_order = |columns: &[usize]| columns.iter().copied().eq(0..part.segment.columns());
+        let is_all = in_order(&part.columns) && in_order(&part.places);
+        let (header, body) = part.segment.message(self.next.checked_sub(1).filter(|_| is_all)?)?;
+        Some(StoredMessage { header, body })
     }
 
     /// Number of chunks.

@@ -80,6 +80,13 @@ impl Segment {
         Ok(arrays)
     }
 
+    /// The message of a chunk as it lies in the file: its header and its body. None where it needs dictionaries, which are other
+    /// messages.
+    pub(crate) fn message(&self, index: usize) -> Option<(Buffer, Buffer)> {
+        let block = self.blocks.get(index).filter(|_| self.dictionaries.is_empty())?;
+        message(&self.bytes, block).ok()
+    }
+
     fn place(&self, chunk: usize, column: usize) -> usize {
         chunk * self.columns() + column
     }

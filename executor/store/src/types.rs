@@ -129,11 +129,13 @@ pub enum Area {
     Found,
     /// Blocks of topics: a topic forgets.
     Blocks,
+    /// Schemas that registries gave by their ids. They are few and small, and stay.
+    Schemas,
 }
 
 impl Area {
     /// All of them.
-    pub(crate) const ALL: [Area; 9] = [
+    pub(crate) const ALL: [Area; 10] = [
         Area::Cwasm,
         Area::Builds,
         Area::Environments,
@@ -143,6 +145,7 @@ impl Area {
         Area::Facts,
         Area::Found,
         Area::Blocks,
+        Area::Schemas,
     ];
 
     /// Whether its files outlast a power cut.
@@ -167,6 +170,7 @@ impl Area {
             Area::Facts => "facts",
             Area::Found => "found",
             Area::Blocks => "blocks",
+            Area::Schemas => "schemas",
         }
     }
 }

@@ -55,7 +55,7 @@ impl Component {
     fn invocation(&self) -> Invocation {
         let schema = numbers_schema();
         let invocation = conformance::invocation(self, "{}", Limits::default()).unwrap();
-        Invocation { inputs: Arc::new([InputPort { schema, reads: vec![0] }]), ..invocation }
+        Invocation { inputs: Arc::new([InputPort { schema, reads: vec![0], identity: None }]), ..invocation }
     }
 
     fn run(&self, numbers: &[i64]) -> Kept {

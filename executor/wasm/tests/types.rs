@@ -42,7 +42,7 @@ fn invocation(declared: &DataType, told: &DataType) -> Invocation {
         config: "null".into(),
         phase: Phase::Run,
         part: 0,
-        inputs: Arc::new([InputPort { schema: one_column(told), reads: vec![0] }]),
+        inputs: Arc::new([InputPort { schema: one_column(told), reads: vec![0], identity: None }]),
         main_input: Some(0),
         outputs: Arc::new([output]),
         limits: Limits::default(),

@@ -1,15 +1,15 @@
 //! Credentials: how a worker and those whom it serves know each other.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use flowc_flight::{Identity, SERVER_NAME};
+use flowc_platform::PrivateFile;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
 /// What a file of credentials holds: all that it takes to be served by a worker. Whoever has it can use the worker.
 #[derive(Clone, Serialize, Deserialize)]
@@ -36,6 +36,11 @@ impl Credentials {
         // What it holds is not shown.
         let wrong = |_| format!("{} does not hold what `flowc worker` writes", path.display());
         serde_json::from_slice(&bytes).map_err(wrong)
+    }
+
+    /// Writes a file, which goes when the worker does: without it they are of no use to anybody.
+    pub(crate) fn write(&self, path: &Path) -> io::Result<PrivateFile> {
+        PrivateFile::write(path, serde_json::to_vec_pretty(self)?)
     }
 }
 
@@ -73,33 +78,4 @@ fn named(name: &str) -> CertificateParams {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
     params
-}
-
-/// A file of credentials, which goes when the worker does.
-pub(crate) struct CredentialsFile {
-    path: PathBuf,
-    text: Vec<u8>,
-}
-
-impl CredentialsFile {
-    /// Writes it, for this user alone to read. It is there as a whole or not at all.
-    pub(crate) fn write(path: &Path, credentials: &Credentials) -> std::io::Result<Self> {
-        let text = serde_json::to_vec_pretty(credentials)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Temporary files have the mode 0600.
-        let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(&text)?;
-        file.persist(path)?;
-        Ok(Self { path: path.to_owned(), text })
-    }
-}
-
-impl Drop for CredentialsFile {
-    fn drop(&mut self) {
-        // Another worker may have written its own there.
-        if std::fs::read(&self.path).is_ok_and(|text| text == self.text) {
-            // Without the worker it is of no use to anybody.
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use flowc_flight::Identity;
 use flowc_flight::serve::serve_secured;
+use flowc_platform::PrivateFile;
 use flowc_wasm::WasmError;
 
 use crate::Credentials;
 use crate::components::Components;
-use crate::credentials::{CredentialsFile, Pair};
+use crate::credentials::Pair;
 
 /// A worker that listens. Dropping it removes its credentials.
 pub struct Worker {
@@ -19,7 +20,7 @@ pub struct Worker {
     address: String,
     identity: Identity,
     components: Components,
-    _credentials: CredentialsFile,
+    _credentials: PrivateFile,
 }
 
 /// Why there is no worker.
@@ -76,7 +77,7 @@ impl Worker {
         let components = Components::new()?;
         let failed = |source| WorkerError::Credentials { path: credentials.to_owned(), source };
         let written = Credentials { address: address.clone(), identity: client };
-        let file = CredentialsFile::write(credentials, &written).map_err(failed)?;
+        let file = written.write(credentials).map_err(failed)?;
         Ok(Self { listener, address, identity: server, components, _credentials: file })
     }
 

@@ -73,7 +73,10 @@ impl Diagnostic {
 
     /// Whether it is only that the machine lacks or refuses something.
     pub fn is_of_machine(&self) -> bool {
-        matches!(self.kind, Kind::Stage(StageProblem::Machine { .. }))
+        matches!(
+            self.kind,
+            Kind::Stage(StageProblem::Machine { .. }) | Kind::Places(PlaceProblem::SourceUnreached { .. })
+        )
     }
 }
 

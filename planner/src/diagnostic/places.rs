@@ -60,8 +60,8 @@ pub enum PlaceProblem {
         #[help]
         help: String,
     },
-    /// An address that flowc can't read from.
-    #[error("flowc reads nothing from `{scheme}://`")]
+    /// An address that flowc knows nothing of.
+    #[error("flowc does not know `{scheme}://`")]
     #[diagnostic(code(flowc::scheme))]
     Scheme {
         /// What stands before `://`.
@@ -106,6 +106,18 @@ pub enum PlaceProblem {
         #[help]
         help: Option<String>,
     },
+    /// A source that does not answer, or refuses to: columns can't be told now, though the pipeline may be right.
+    #[error("cannot infer the schema of source `{name}` now: {message}")]
+    #[diagnostic(code(flowc::source_unreached))]
+    SourceUnreached {
+        /// The source.
+        name: String,
+        /// Why.
+        message: String,
+        /// What to do.
+        #[help]
+        help: Option<String>,
+    },
     /// A place that this build can't read from.
     #[error("source `{name}`: {message}")]
     #[diagnostic(code(flowc::source_place))]
@@ -129,6 +141,49 @@ pub enum PlaceProblem {
         /// What to do.
         #[help]
         help: Option<String>,
+    },
+    /// Records of Avro without a schema.
+    #[error("nothing tells the schema of the records")]
+    #[diagnostic(
+        code(flowc::no_record_schema),
+        help(
+            "name its file (`schema-file=\"bids.avsc\"`), give it (`schema=`), or name a registry (`registry=\"https://registry:8081\"`)"
+        )
+    )]
+    NoRecordSchema,
+    /// A schema, and a file of another one.
+    #[error("the records have two schemas")]
+    #[diagnostic(code(flowc::two_record_schemas), help("keep `schema` or `schema-file`"))]
+    TwoRecordSchemas,
+    /// A property that says something of a registry, where none is named.
+    #[error("`{name}` says something of a registry, and none is named")]
+    #[diagnostic(
+        code(flowc::needs_registry),
+        help("name it, `registry=\"https://registry:8081\"`, or leave `{name}` out")
+    )]
+    NeedsRegistry {
+        /// The property.
+        name: &'static str,
+    },
+    /// A user or a password in an address, which is in plans and keys.
+    #[error("an address holds no user and no password")]
+    #[diagnostic(code(flowc::credentials), help("{help}"))]
+    Credentials {
+        /// How to name the user.
+        help: String,
+    },
+    /// An envelope of records that are written.
+    #[error("`envelope` is for sources")]
+    #[diagnostic(code(flowc::envelope_sink), help("leave it out: what is written are rows"))]
+    EnvelopeSink,
+    /// A column that records have, and that is asked of `columns` as well.
+    #[error("the source `{name}` has two columns `{column}`: its records have one, and `columns` adds one")]
+    #[diagnostic(code(flowc::record_column), help("give the one in `columns` another name: `offset \"position\"`"))]
+    RecordColumn {
+        /// The source.
+        name: String,
+        /// The column.
+        column: String,
     },
     /// Records whose columns nothing tells.
     #[error("the columns of {what} are not known: records of the format `{format}` do not declare them")]
@@ -154,6 +209,15 @@ pub enum PlaceProblem {
     NotForDatabase {
         /// As written.
         node: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A property or node that a source of a server has no use for.
+    #[error("`{node}` is not for a flight")]
+    #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]
+    NotForFlight {
+        /// As written.
+        node: &'static str,
         /// Why.
         reason: &'static str,
     },

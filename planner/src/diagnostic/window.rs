@@ -92,10 +92,10 @@ pub enum WindowProblem {
         /// The input.
         port: String,
     },
-    /// Sessions of a column that is not there.
+    /// Windows of the values of a column that is not there.
     #[error("the input of the stage `{stage}` has no column `{column}`")]
     #[diagnostic(code(flowc::window))]
-    SessionColumn {
+    UnknownKey {
         /// The stage.
         stage: String,
         /// As written.
@@ -104,22 +104,22 @@ pub enum WindowProblem {
         #[help]
         help: Option<String>,
     },
-    /// Sessions of a column whose values are no plain values.
-    #[error("sessions of `{column}`, which is {data_type}: values of a key are plain")]
+    /// Windows of the values of a column that are no plain values.
+    #[error("windows of `{column}`, which is {data_type}: values of a key are plain")]
     #[diagnostic(code(flowc::window))]
-    NestedSession {
+    NestedKey {
         /// The column.
         column: String,
         /// Its type.
         data_type: String,
     },
-    /// Sessions of several inputs.
-    #[error("the stage `{stage}` has sessions of several inputs")]
+    /// Sessions of several inputs, or windows of a number of their rows.
+    #[error("rows make the windows of several inputs of the stage `{stage}`")]
     #[diagnostic(
         code(flowc::window),
-        help("rows make sessions, so those of two inputs do not meet; use tumbling or sliding windows")
+        help("sessions, and windows of a number of rows, of two inputs do not meet; use tumbling or sliding windows")
     )]
-    SeveralSessions {
+    MadeByRows {
         /// The stage.
         stage: String,
     },
@@ -153,6 +153,19 @@ pub enum WindowProblem {
         setting: String,
         /// How it may look.
         example: &'static str,
+    },
+    /// A sliding window in which a row is in very many windows.
+    #[error("each row would be in {windows} windows: one of {size} begins every {slide}")]
+    #[diagnostic(code(flowc::window), help("make `slide` longer: a row is in at most {most} windows"))]
+    TooManySteps {
+        /// How many.
+        windows: u64,
+        /// As written.
+        size: String,
+        /// As written.
+        slide: String,
+        /// How many it may be.
+        most: u64,
     },
     /// A sliding window that does not consist of whole steps.
     #[error("a sliding window of {size} does not consist of whole steps of {slide}")]

@@ -50,6 +50,15 @@ pub enum WiringProblem {
         /// Its streams.
         outputs: String,
     },
+    /// An input of a stage with several statements that none of them reads.
+    #[error("no statement of `{stage}` reads its input `{input}`")]
+    #[diagnostic(code(flowc::unread_input), help("take it out of `in`"))]
+    UnreadInput {
+        /// The stage.
+        stage: String,
+        /// The input.
+        input: String,
+    },
     /// An output of a source that it does not have.
     #[error("the source `{source_name}` has no stream `{port}`")]
     #[diagnostic(

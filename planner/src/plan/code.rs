@@ -43,6 +43,9 @@ pub enum Code {
         statement: String,
         /// The names of its tables, which are those of the input ports.
         tables: Vec<String>,
+        /// Whether it is one of several statements of a stage, each of which reads some of these tables.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_output: bool,
     },
     /// A kernel in WGSL.
     Wgsl {
@@ -64,18 +67,22 @@ pub struct KernelColumns {
     pub gives: BTreeMap<String, DataType>,
     /// Columns of the input that are not passed on.
     pub drops: Vec<String>,
+    /// The column of the input whose equal values make a group, where the kernel counts by groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<String>,
 }
 
 impl std::fmt::Display for KernelColumns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.bind.iter().try_for_each(|(name, column)| write!(f, " bind {name}=\"{column}\""))?;
         self.gives.iter().try_for_each(|(name, data_type)| write!(f, " gives {name}={data_type}"))?;
-        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))
+        self.drops.iter().try_for_each(|column| write!(f, " drops \"{column}\""))?;
+        self.groups.iter().try_for_each(|column| write!(f, " groups \"{column}\""))
     }
 }
 
 /// The standard stages that are kernels; all others are components.
-pub const STANDARD_KERNELS: [&str; 1] = ["top-k@1"];
+pub const STANDARD_KERNELS: [&str; 3] = ["top-k@1", "histogram@1", "group-count@1"];
 
 impl Code {
     /// The runner that executes it. Two adjacent stages collapse when these are equal, or both run in flowc's process, and
@@ -186,7 +193,11 @@ mod tests {
 
     #[test]
     fn different_statements_look_different() {
-        let shown = |statement: &str| Code::Sql { statement: statement.to_owned(), tables: Vec::new() }.to_string();
+        let sql = |statement: &str| {
+            let (statement, tables) = (statement.to_owned(), Vec::new());
+            Code::Sql { statement, tables, is_output: false }
+        };
+        let shown = |statement: &str| sql(statement).to_string();
         assert_eq!(shown("SELECT a FROM t"), "sql SELECT a FROM t");
         assert_ne!(shown("SELECT 'a b'"), shown("SELECT 'a\nb'"));
         let long = |last: &str| shown(&format!("SELECT {}, {last} FROM t", "column, ".repeat(20)));

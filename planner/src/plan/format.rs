@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{AvroFormat, ProtobufFormat};
+
 /// How bytes become rows, and rows bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,6 +22,12 @@ pub enum Format {
     Bytes,
     /// An aligned table for people. Standard output only.
     Table,
+    /// Apache Avro: container files, and records of topics.
+    Avro(Box<AvroFormat>),
+    /// Messages of Protocol Buffers. Topics only.
+    Protobuf(Box<ProtobufFormat>),
+    /// Change events of Debezium, whose rows are in another format. Sources of topics only.
+    Debezium(Box<Format>),
 }
 
 impl Format {
@@ -33,6 +41,9 @@ impl Format {
             Format::Lines => "lines",
             Format::Bytes => "bytes",
             Format::Table => "table",
+            Format::Avro(_) => "avro",
+            Format::Protobuf(_) => "protobuf",
+            Format::Debezium(rows) => rows.name(),
         }
     }
 
@@ -41,6 +52,7 @@ impl Format {
         match self {
             Format::JsonLines => "json",
             Format::Lines => "text",
+            Format::Debezium(rows) => rows.record_name(),
             other => other.name(),
         }
     }

@@ -63,7 +63,7 @@ impl RecordParts {
         let is_here = |name: &String| match &self.value {
             Some(named) => named.contains(name),
             None => {
-                let is_key = self.key.as_ref() == Some(name) && *format != Format::JsonLines;
+                let is_key = self.key.as_ref() == Some(name) && !format.is_object();
                 let is_other = [&self.partition, &self.timestamp].into_iter().flatten().any(|other| other == name);
                 !is_key && !is_other && !self.headers.contains(name)
             }

@@ -1,4 +1,4 @@
-//! Which objects of object stores a source reads.
+//! Which objects of object stores a source reads, and which a sink writes.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +9,21 @@ pub struct Objects {
     /// several patterns match is taken once.
     pub patterns: Vec<ObjectAddress>,
     /// The region of the buckets, if the text names one.
+    pub region: Option<String>,
+    /// The URL of the service, if the text names one.
+    pub endpoint: Option<String>,
+    /// Whether requests carry no credentials.
+    pub anonymous: bool,
+}
+
+/// An object that a sink writes, or a folder of them, and how its store is reached. Credentials are never part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectSink {
+    /// The object, or the folder: what the keys of its objects start with, without the slash.
+    pub address: ObjectAddress,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+    /// The region of the bucket, if the text names one.
     pub region: Option<String>,
     /// The URL of the service, if the text names one.
     pub endpoint: Option<String>,

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, DatabaseSink, Format, KafkaSink, StreamId};
+use super::{Compression, DatabaseSink, Format, KafkaSink, ObjectSink, StreamId};
+
+/// The name of the manifest that a folder holds which a sink writes.
+pub const MANIFEST: &str = ".flowc-sink.json";
 
 /// Where results go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +21,7 @@ pub struct Sink {
 /// Where and how a sink writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SinkSpec {
-    /// A file, a folder, standard output, or a topic.
+    /// A file, a folder, objects, standard output, or a topic.
     pub target: Target,
     /// How rows become bytes.
     pub format: Format,
@@ -29,6 +32,24 @@ pub struct SinkSpec {
 }
 
 impl SinkSpec {
+    /// The name of the one file or object that it writes, as far as that is all it writes and has a name.
+    pub fn single_name(&self) -> Option<&str> {
+        match &self.target {
+            Target::File(path) => Some(path),
+            Target::Objects(objects) if !objects.is_folder => Some(&objects.address.key),
+            Target::Objects(_) | Target::Directory(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
+        }
+    }
+
+    /// Whether it writes a folder: a file or an object per segment, or partitions.
+    pub fn is_folder(&self) -> bool {
+        match &self.target {
+            Target::Directory(_) => true,
+            Target::Objects(objects) => objects.is_folder,
+            Target::File(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => false,
+        }
+    }
+
     /// The ending of the files in a folder: `.csv.gz`.
     pub fn ending(&self) -> String {
         let format = match &self.format {
@@ -36,7 +57,8 @@ impl SinkSpec {
             Format::JsonLines => ".jsonl",
             Format::Parquet => return ".parquet".to_owned(),
             Format::Arrow => return ".arrow".to_owned(),
-            Format::Lines | Format::Bytes | Format::Table => ".txt",
+            Format::Avro(_) => return ".avro".to_owned(),
+            _ => ".txt",
         };
         let compression = match self.compression {
             Compression::Gzip => ".gz",
@@ -55,6 +77,8 @@ pub enum Target {
     File(String),
     /// A folder: a file per segment, named after the segment's source file where there is one, or partitions.
     Directory(String),
+    /// An object of an object store, or a folder of objects.
+    Objects(Box<ObjectSink>),
     /// Standard output.
     Stdout,
     /// A topic of Apache Kafka, which records are appended to.

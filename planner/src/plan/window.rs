@@ -1,11 +1,11 @@
 //! Event time and windows: by which column the rows of an input are divided, and how.
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Schema, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::key::KeyHasher;
 use crate::plan::Stage;
-use crate::quantity::duration;
+use crate::quantity::{count, duration};
 
 /// The event time of a source's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +45,12 @@ pub struct Window {
     pub kind: WindowKind,
     /// How long after its end a window still takes rows, in milliseconds of event time.
     pub lateness_ms: u64,
-    /// The event time of the input's rows. `column` is a column of the input's stream.
-    pub time: EventTime,
+    /// The event time of the input's rows. `column` is a column of the input's stream. None where rows are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<EventTime>,
 }
 
-/// Which windows there are. Lengths are in milliseconds.
+/// Which windows there are. Lengths are milliseconds of event time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WindowKind {
@@ -81,6 +82,13 @@ pub enum WindowKind {
         /// For how long.
         gap_ms: u64,
         /// Columns of the input's stream whose values have sessions of their own.
+        by: Vec<usize>,
+    },
+    /// So many rows each, one window after the other, in the order of the input.
+    Count {
+        /// How many; the last window may have fewer.
+        rows: u64,
+        /// Columns of the input's stream whose values have windows of their own.
         by: Vec<usize>,
     },
 }
@@ -115,19 +123,41 @@ impl Stage {
 impl Window {
     /// The columns that decide which rows it has.
     pub fn columns(&self) -> Vec<usize> {
-        let by: &[usize] = match &self.kind {
-            WindowKind::Session { by, .. } => by,
-            WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Calendar { .. } => &[],
-        };
-        let mut columns = [by, &[self.time.column]].concat();
+        let mut columns = self.by().to_vec();
+        columns.extend(self.time.map(|time| time.column));
         columns.sort_unstable();
         columns.dedup();
         columns
     }
 
-    /// Whether its rows decide where it begins and ends.
-    pub fn is_session(&self) -> bool {
-        matches!(self.kind, WindowKind::Session { .. })
+    /// The columns whose values have windows of their own.
+    pub fn by(&self) -> &[usize] {
+        match &self.kind {
+            WindowKind::Session { by, .. } | WindowKind::Count { by, .. } => by,
+            WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Calendar { .. } => &[],
+        }
+    }
+
+    /// Whether rows decide where it begins and ends, so that these alone tell which windows there are.
+    pub fn is_made_by_rows(&self) -> bool {
+        matches!(self.kind, WindowKind::Session { .. } | WindowKind::Count { .. })
+    }
+
+    /// Up to where rows are late for a window: by this much the latest time before a row may be past the window's end, in milliseconds.
+    pub fn patience_ms(&self) -> i64 {
+        (self.lateness_ms + self.time.map_or(0, |time| time.delay_ms)) as i64
+    }
+
+    /// The window in words. `schema` has the columns of the input's stream.
+    pub fn words(&self, schema: &Schema) -> String {
+        let Self { kind, lateness_ms, time } = self;
+        let names = |columns: &[usize]| {
+            columns.iter().map(|&column| schema.field(column).name().as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let of = if self.by().is_empty() { String::new() } else { format!(" of {}", names(self.by())) };
+        let by = time.map_or_else(String::new, |time| format!(" by {}", names(&[time.column])));
+        let lateness = if *lateness_ms == 0 { String::new() } else { format!(", lateness {}", duration(*lateness_ms)) };
+        format!("{kind}{of}{by}{lateness}")
     }
 
     /// Whether two inputs have the same windows, so that those of one can meet those of the other.
@@ -139,9 +169,12 @@ impl Window {
 impl Window {
     /// Adds all that decides which rows of a segment a window has.
     pub fn hash_into(&self, hasher: &mut KeyHasher) {
-        let Self { kind, lateness_ms, time: EventTime { column: _, delay_ms, position: _ } } = self;
+        let Self { kind, lateness_ms, time } = self;
         kind.hash_into(hasher);
-        hasher.number(*lateness_ms).number(*delay_ms);
+        hasher.number(*lateness_ms);
+        if let Some(EventTime { column: _, delay_ms, position: _ }) = time {
+            hasher.number(*delay_ms);
+        }
     }
 }
 
@@ -162,6 +195,9 @@ impl WindowKind {
             WindowKind::Session { gap_ms, by } => {
                 hasher.bytes(b"session").number(*gap_ms).number(by.len() as u64);
             }
+            WindowKind::Count { rows, by } => {
+                hasher.bytes(b"count").number(*rows).number(by.len() as u64);
+            }
         }
     }
 }
@@ -171,8 +207,15 @@ pub fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..) | DataType::Date32 | DataType::Date64)
 }
 
-/// The type of a window's bounds: whole milliseconds, in the zone of the event time. Nanoseconds would not reach far enough.
-pub fn bound_type(time: &DataType) -> DataType {
+impl Window {
+    /// The type of its bounds, `schema` having the columns of the input's stream: a time, or the number of a row where rows are counted.
+    pub fn bound_type(&self, schema: &Schema) -> DataType {
+        self.time.map_or(DataType::UInt64, |time| bound_type(schema.field(time.column).data_type()))
+    }
+}
+
+/// The type of the bounds of windows of a time: whole milliseconds, in the zone of the event time. Nanoseconds would not reach far enough.
+pub(crate) fn bound_type(time: &DataType) -> DataType {
     match time {
         DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
             DataType::Timestamp(TimeUnit::Millisecond, zone.clone())
@@ -204,6 +247,10 @@ impl std::fmt::Display for WindowKind {
             }
             WindowKind::Session { gap_ms, by: _ } => {
                 write!(f, "sessions with gaps of {}", duration(*gap_ms))?;
+                0
+            }
+            WindowKind::Count { rows, by: _ } => {
+                f.write_str(&count(*rows, "row"))?;
                 0
             }
         };

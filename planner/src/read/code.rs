@@ -75,7 +75,7 @@ const KINDS: [Kind; 8] = [
         example: "sql \"SELECT ...\"",
         value: Value::Statement,
         entry: None,
-        code: |statement, _| Code::Sql { statement, tables: Vec::new() },
+        code: |statement, _| Code::Sql { statement, tables: Vec::new(), is_output: false },
     },
     Kind {
         node: "wgsl",

@@ -4,6 +4,7 @@ use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, list, suggest};
 use crate::place::Place;
 use crate::plan::{Compression, CsvDialect, Format};
 use crate::read::form::{self, Form, Takes};
+use crate::read::records;
 use crate::syntax::{Arg, Node};
 
 const EXAMPLE: &str = "format \"csv\"";
@@ -13,7 +14,10 @@ pub(super) const DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", 
 pub(super) const WRITTEN_DIALECT: &[&str] = &["header", "delimiter", "quote", "escape", "null-text"];
 
 /// The formats of a topic's records, by the names that they have there.
-pub(super) const RECORDS: &[&str] = &["json", "text", "bytes"];
+pub(super) const RECORDS: &[&str] = &["json", "avro", "protobuf", "arrow", "text", "bytes"];
+/// The properties of formats of records.
+const RECORD_PROPS: &[&str] =
+    &["schema", "schema-file", "descriptors", "message", "registry", "subject", "version", "user", records::ENVELOPE];
 
 /// What may hold a format, with the formats that it may have.
 #[derive(Clone, Copy)]
@@ -23,6 +27,29 @@ pub(super) struct Holder {
     pub(super) formats: &'static [&'static str],
     /// The properties that CSV has there.
     pub(super) dialect: &'static [&'static str],
+    /// Whether each record has the format by itself.
+    pub(super) is_topic: bool,
+}
+
+impl Holder {
+    /// What a node `format` may hold there.
+    fn form(self) -> Form {
+        match self.is_topic {
+            true => records::form("format \"json\"", RECORD_PROPS),
+            false => Form { takes: Takes::One(EXAMPLE), props: self.dialect, ..Form::LEAF },
+        }
+    }
+
+    /// The properties of a format there.
+    fn props(self, format: &str) -> Vec<&'static str> {
+        match format {
+            "csv" => self.dialect.to_vec(),
+            "avro" => [records::AVRO, &[records::ENVELOPE]].concat(),
+            "protobuf" => [records::PROTOBUF, &[records::ENVELOPE]].concat(),
+            "json" => vec![records::ENVELOPE],
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn named(name: &str) -> Option<Format> {
@@ -38,9 +65,10 @@ fn named(name: &str) -> Option<Format> {
     })
 }
 
-/// A format by the name that it has for records of a topic.
+/// A format by the name that it has for records of a topic. Protocol Buffers have settings of their own.
 fn of_records(name: &str) -> Option<Format> {
-    [Format::JsonLines, Format::Lines].into_iter().find(|format| format.record_name() == name)
+    let formats = [Format::JsonLines, Format::Lines, Format::Bytes, Format::Arrow];
+    formats.into_iter().find(|format| format.record_name() == name)
 }
 
 /// The format that a path's ending tells; the ending of a compression is passed over.
@@ -61,35 +89,58 @@ pub(super) fn by_ending(path: &str) -> Option<Format> {
 /// The format that a node's `format` child states. The outer option says whether it is there.
 pub(super) fn stated(node: &Node, holder: Holder, problems: &mut Problems) -> Option<Option<Format>> {
     let child = node.child("format")?;
-    let form = Form { takes: Takes::One(EXAMPLE), props: holder.dialect, ..Form::LEAF };
-    form.check(child, "`format`", problems);
+    holder.form().check(child, "`format`", problems);
     let Some(arg) = child.args.first() else { return Some(None) };
-    Some(form::string("format", arg, problems).and_then(|name| choose(name, arg, child, holder, problems)))
+    let topic = node.child("kafka").and_then(|kafka| kafka.prop("topic")?.value.as_str());
+    Some(form::string("format", arg, problems).and_then(|name| choose(name, arg, child, holder, topic, problems)))
 }
 
-fn choose(name: &str, arg: &Arg, child: &Node, holder: Holder, problems: &mut Problems) -> Option<Format> {
+fn choose(
+    name: &str,
+    arg: &Arg,
+    child: &Node,
+    holder: Holder,
+    topic: Option<&str>,
+    problems: &mut Problems,
+) -> Option<Format> {
     let known = || list(holder.formats.iter().copied());
     let is_here = holder.formats.contains(&name);
-    match named(name).or_else(|| of_records(name).filter(|_| is_here)) {
-        Some(Format::Csv(dialect)) => self::dialect(child, dialect, problems).map(Format::Csv),
-        Some(_) if !is_here => {
-            let (format, what) = (name.to_owned(), holder.what);
-            problems.at(arg.place, PlaceProblem::FormatPlace { format, what, known: known() });
-            None
+    let is_known = named(name).is_some() || matches!(name, "avro" | "protobuf");
+    if !is_known && !is_here {
+        let help = suggest(name, holder.formats.iter().copied()).unwrap_or_else(known);
+        form::bad_value("format", arg, help, problems);
+        return None;
+    }
+    if !is_here {
+        let (format, what) = (name.to_owned(), holder.what);
+        problems.at(arg.place, PlaceProblem::FormatPlace { format, what, known: known() });
+        return None;
+    }
+    let before = problems.len();
+    check_props(name, child, holder, problems);
+    let rows = match (name, named(name)) {
+        ("avro", _) => records::avro(child, topic, problems),
+        ("protobuf", _) => records::protobuf(child, topic, problems),
+        (_, Some(Format::Csv(dialect))) => self::dialect(child, dialect, problems).map(Format::Csv),
+        (_, other) => other.or_else(|| of_records(name)),
+    };
+    records::enveloped(child, rows?, problems).filter(|_| problems.len() == before)
+}
+
+/// Refuses properties of other formats.
+fn check_props(name: &str, child: &Node, holder: Holder, problems: &mut Problems) {
+    let own = holder.props(name);
+    for prop in child.props.iter().filter(|prop| !own.contains(&prop.name.as_str())) {
+        let has = |format: &&&str| holder.props(format).contains(&prop.name.as_str());
+        let formats: Vec<&str> = holder.formats.iter().filter(has).copied().collect();
+        // What no format has was told before.
+        if formats.is_empty() {
+            continue;
         }
-        Some(format) => {
-            for prop in child.props.iter().filter(|prop| DIALECT.contains(&prop.name.as_str())) {
-                let (node, name) = (format!("format {name}"), prop.name.clone());
-                let help = Some("only `csv` has it".to_owned());
-                problems.at(prop.arg.place, ShapeProblem::UnknownProperty { node, name, help });
-            }
-            Some(format)
-        }
-        None => {
-            let help = suggest(name, holder.formats.iter().copied()).unwrap_or_else(known);
-            form::bad_value("format", arg, help, problems);
-            None
-        }
+        let (node, name) = (format!("format {name}"), prop.name.clone());
+        let verb = if formats.len() == 1 { "has" } else { "have" };
+        let help = Some(format!("only {} {verb} it", list(formats)));
+        problems.at(prop.arg.place, ShapeProblem::UnknownProperty { node, name, help });
     }
 }
 

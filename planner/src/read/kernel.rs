@@ -1,4 +1,5 @@
-//! What a stage says of the columns of its kernel: `bind "x" column="Unit Price"`, `gives "due" "Date32"`, `drops "raw"`.
+//! What a stage says of the columns of its kernel: `bind "x" column="Unit Price"`, `gives "due" "Date32"`, `drops "raw"`,
+//! `groups "customer"`.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,10 @@ use crate::syntax::{Arg, Node, Value};
 
 /// The nodes that may be repeated.
 pub(super) const MANY: [&str; 2] = ["bind", "gives"];
-/// The node that may not.
-pub(super) const DROPS: &str = "drops";
+/// The nodes that may not.
+pub(super) const ONCE: [&str; 2] = [DROPS, GROUPS];
+const DROPS: &str = "drops";
+const GROUPS: &str = "groups";
 
 const BIND: &str = "bind \"x\" column=\"Unit Price\"";
 const GIVES: &str = "gives \"due\" \"Date32\"";
@@ -20,14 +23,20 @@ const GIVES: &str = "gives \"due\" \"Date32\"";
 /// Adds what the nodes of a stage say to its code, if that is a kernel.
 pub(super) fn add_columns(node: &Node, stage: &str, code: &mut Code, problems: &mut Problems) {
     let Code::Wgsl { columns, .. } = code else {
-        let first = node.children.iter().flatten().find(|child| MANY.contains(&&*child.name) || child.name == DROPS);
+        let is_of_kernel = |child: &&Node| MANY.contains(&&*child.name) || ONCE.contains(&&*child.name);
+        let first = node.children.iter().flatten().find(is_of_kernel);
         if let Some(first) = first {
             let (stage, node) = (stage.to_owned(), first.name.clone());
             problems.at(first.place, StageProblem::NoKernel { stage, node, code: code.to_string() });
         }
         return;
     };
-    *columns = KernelColumns { bind: bind(node, problems), gives: gives(node, problems), drops: drops(node, problems) };
+    *columns = KernelColumns {
+        bind: bind(node, problems),
+        gives: gives(node, problems),
+        drops: drops(node, problems),
+        groups: groups(node, problems),
+    };
 }
 
 /// Where a stage says what of its kernel's columns, by the pointers of problems.
@@ -39,7 +48,9 @@ pub(super) fn places(node: &Node) -> BTreeMap<String, Place> {
     });
     let drops = node.child(DROPS).into_iter().flat_map(|child| child.args.iter().enumerate());
     let drops = drops.map(|(at, arg)| (format!("/{DROPS}/{at}"), arg.place));
-    named.chain(drops).collect()
+    let groups =
+        node.child(GROUPS).map(|child| (format!("/{GROUPS}"), child.args.first().map_or(child.place, |arg| arg.place)));
+    named.chain(drops).chain(groups).collect()
 }
 
 fn bind(node: &Node, problems: &mut Problems) -> BTreeMap<String, String> {
@@ -90,4 +101,11 @@ fn drops(node: &Node, problems: &mut Problems) -> Vec<String> {
     let Some(child) = node.child(DROPS) else { return Vec::new() };
     Form { takes: Takes::AtLeast(1, "drops \"raw\""), ..Form::LEAF }.check(child, "`drops`", problems);
     child.args.iter().filter_map(|arg| form::string(DROPS, arg, problems).map(str::to_owned)).collect()
+}
+
+/// The column whose values make groups.
+fn groups(node: &Node, problems: &mut Problems) -> Option<String> {
+    let child = node.child(GROUPS)?;
+    Form { takes: Takes::One("groups \"customer\""), ..Form::LEAF }.check(child, "`groups`", problems);
+    form::string(GROUPS, child.args.first()?, problems).map(str::to_owned)
 }

@@ -2,12 +2,15 @@
 
 mod code;
 mod database;
+mod flight;
 pub(crate) mod form;
 mod format;
 mod kafka;
 mod kafka_sink;
 mod kernel;
+mod measure;
 mod objects;
+mod records;
 mod schema;
 mod secret;
 mod sink;

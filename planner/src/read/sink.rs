@@ -1,7 +1,7 @@
 //! `sink "top" { in "words"; file "out/top.parquet" }`.
 
 use super::format::{self, Holder};
-use super::{Name, Taken, Wire, database, form, kafka_sink};
+use super::{Name, Taken, Wire, database, form, kafka_sink, objects};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
 use crate::place::Place;
 use crate::plan::{Compression, Format, SinkSpec, Target};
@@ -29,14 +29,16 @@ const FILE: Holder = Holder {
     what: "a file or folder",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
     dialect: format::WRITTEN_DIALECT,
+    is_topic: false,
 };
 const STDOUT: Holder = Holder {
     what: "standard output",
     formats: &["table", "csv", "jsonl", "arrow", "lines"],
     dialect: format::WRITTEN_DIALECT,
+    is_topic: false,
 };
 
-const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
 
 /// A sink, as declared.
 #[derive(Debug)]
@@ -128,8 +130,12 @@ fn one_target(node: &Node, place: &Node, problems: &mut Problems) -> Option<(Tar
         Form::LEAF.check(place, "`stdout`", problems);
         return Some((Target::Stdout, place.place));
     }
+    if place.args.iter().any(objects::is_address) {
+        let objects = objects::sink(place, problems)?;
+        return Some((Target::Objects(Box::new(objects)), place.args.first()?.place));
+    }
     let example = if place.name == "file" { "file \"out/words.csv\"" } else { "directory \"out/words\"" };
-    let remedy = "name a place on this machine, and copy from there after the run";
+    let remedy = "name a place on this machine, or an address such as \"s3://bucket/key\"";
     let (path, arg) = form::child_path(node, &place.name, example, remedy, problems)?;
     if path.is_empty() || (place.name == "file" && path.ends_with('/')) {
         form::bad_value("path", arg, format!("for example: `{example}`"), problems);
@@ -156,16 +162,25 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
         return Some(Format::Arrow);
     }
     if let Some(stated) = format::stated(node, holder, problems) {
+        if let (Some(Format::Debezium(_)), Some(child)) = (&stated, node.child("format")) {
+            problems.at(child.place, PlaceProblem::EnvelopeSink);
+        }
         return stated;
     }
+    let mut of_file = |path: &str, place: Place| {
+        let told = format::by_ending(path);
+        if told.is_none() {
+            format::untold(what.clone(), path, place, holder, problems);
+        }
+        told
+    };
     match target? {
         (Target::Stdout, _) => Some(Format::Table),
-        (Target::File(path), place) => {
-            let told = format::by_ending(path);
-            if told.is_none() {
-                format::untold(what, path, *place, holder, problems);
-            }
-            told
+        (Target::File(path), place) => of_file(path, *place),
+        (Target::Objects(objects), place) if !objects.is_folder => of_file(&objects.address.key, *place),
+        (Target::Objects(objects), place) => {
+            format::untold(what, &objects.address.to_string(), *place, holder, problems);
+            None
         }
         (Target::Directory(path), place) => {
             format::untold(what, path, *place, holder, problems);
@@ -195,7 +210,11 @@ fn partition_by<'a>(node: &'a Node, target: Option<&Target>, problems: &mut Prob
     for arg in &child.args {
         form::string("partition-by", arg, problems);
     }
-    if !matches!(target, Some(Target::Directory(_)) | None) {
+    let is_folder = match target {
+        Some(Target::Objects(objects)) => objects.is_folder,
+        other => matches!(other, Some(Target::Directory(_)) | None),
+    };
+    if !is_folder {
         problems.at(child.place, PlaceProblem::PartitionPlace);
     }
     for (i, arg) in child.args.iter().enumerate() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, database, form, kafka, objects, schema, stage};
+use super::{EventTimeDecl, Name, Taken, database, flight, form, kafka, objects, schema, stage};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -22,6 +22,7 @@ const FORM: Form = Form {
         "stdin",
         "kafka",
         "adbc",
+        "flight",
         "format",
         "compression",
         "schema",
@@ -32,16 +33,19 @@ const FORM: Form = Form {
 };
 /// Says whether the names of folders have columns.
 const PARTITIONS: &str = "partitions";
+/// The properties of `files` where it has addresses.
+const OBJECT_PROPS: [&str; 4] = form::joined(&[PARTITIONS], &objects::REACH);
 /// What to do about files that are elsewhere.
 const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
     what: "a source",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
     dialect: format::DIALECT,
+    is_topic: false,
 };
-const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[] };
+const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
 /// The places that a source may read from.
-const PLACES: [&str; 4] = ["files", "stdin", "kafka", "adbc"];
+const PLACES: [&str; 5] = ["files", "stdin", "kafka", "adbc", "flight"];
 /// Nodes that mean nothing where a database says what its rows are.
 const OF_BYTES: [&str; 3] = ["format", "compression", "bad-rows"];
 
@@ -66,14 +70,9 @@ impl SourceDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let mut location = location(node, &what, problems);
-        let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
         let is_database = node.child("adbc").is_some();
         check_database(node, is_database, problems);
-        let format = match format::stated(node, holder, problems) {
-            _ if is_database => Some(Format::Arrow),
-            Some(format) => format,
-            None => location.as_ref().and_then(|(location, places)| infer(location, places, what.clone(), problems)),
-        };
+        let format = format_of(node, location.as_ref(), &what, problems);
         let compression = format::compression(node, problems);
         // Of a database it has been said that it has none.
         let bad_rows = bad_rows(node, format.as_ref().filter(|_| !is_database), problems);
@@ -86,7 +85,11 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_) | Location::Objects(_) | Location::Stdin | Location::Database(_) => None,
+            Location::Files(_)
+            | Location::Objects(_)
+            | Location::Stdin
+            | Location::Database(_)
+            | Location::Flight(_) => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -101,6 +104,32 @@ impl SourceDecl {
             partitions,
         });
         Some(Self { name: name?, spec, places, event_time, rejects: bad_rows == BadRows::Stream })
+    }
+}
+
+/// The format that the text states or the place tells. Rows of servers and databases come as they are.
+fn format_of(
+    node: &Node,
+    location: Option<&(Location, Vec<Place>)>,
+    what: &str,
+    problems: &mut Problems,
+) -> Option<Format> {
+    if node.child("flight").is_some() {
+        let reason = "servers say themselves what their messages are and how they are compressed";
+        for name in ["format", "compression"] {
+            if let Some(child) = node.child(name) {
+                problems.at(child.place, PlaceProblem::NotForFlight { node: name, reason });
+            }
+        }
+        return Some(Format::Arrow);
+    }
+    if node.child("adbc").is_some() {
+        return Some(Format::Arrow);
+    }
+    let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
+    match format::stated(node, holder, problems) {
+        Some(format) => format,
+        None => location.and_then(|(location, places)| infer(location, places, what.to_owned(), problems)),
     }
 }
 
@@ -127,6 +156,7 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
                 Form::LEAF.check(one, "`stdin`", problems);
                 Some((Location::Stdin, vec![one.place]))
             }
+            "flight" => Some((Location::Flight(Box::new(flight::read(one, problems)?)), vec![one.place])),
             _ => Some((Location::Kafka(Box::new(kafka::read(one, problems)?)), vec![one.place])),
         },
         [first, second, ..] => {
@@ -154,7 +184,7 @@ fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
 fn files(node: &Node, problems: &mut Problems) -> Option<(Location, Vec<Place>)> {
     let takes = Takes::AtLeast(1, "files \"data/*.csv\"");
     let are_objects = node.args.iter().any(objects::is_address);
-    let props = if are_objects { &[PARTITIONS, "region", "endpoint", "anonymous"][..] } else { &[PARTITIONS] };
+    let props = if are_objects { &OBJECT_PROPS[..] } else { &[PARTITIONS] };
     Form { takes, props, ..Form::LEAF }.check(node, "`files`", problems);
     let places: Vec<Place> = node.args.iter().map(|arg| arg.place).collect();
     if are_objects {
@@ -181,28 +211,43 @@ fn record_columns(
         let reason = "the topic says how its records are compressed";
         problems.at(child.place, PlaceProblem::NotForTopic { node: "compression", reason });
     }
-    let value = match format? {
+    let format = format?;
+    let value = match format.of_rows() {
         Format::Lines => vec![Field::new("text", DataType::Utf8, true)],
         Format::Bytes => vec![Field::new("value", DataType::Binary, true)],
-        other => {
-            let Some(Declared { columns, rest }) = declared else {
-                problems.at(node.place, PlaceProblem::RecordSchema { what, format: other.record_name() });
-                return None;
-            };
-            if let (Rest::Infer, Some(schema)) = (rest, node.child("schema")) {
-                let reason = "columns of a topic are declared";
-                problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
-            }
-            return with_record_columns(
-                node,
-                topic,
-                columns.fields().iter().map(|field| (**field).clone()),
-                rest,
-                problems,
-            );
-        }
+        // Their columns follow from their schema, and are asked for.
+        Format::Avro(_) | Format::Protobuf(_) => return None,
+        other => return declared_columns(node, topic, (format, other), declared, what, problems),
     };
     with_record_columns(node, topic, value.into_iter(), Rest::Unsaid, problems)
+}
+
+/// The columns of records whose format does not tell them. Those of objects are inferred where the text does not declare them.
+fn declared_columns(
+    node: &Node,
+    topic: &KafkaTopic,
+    (format, rows): (&Format, &Format),
+    declared: Option<Declared>,
+    what: String,
+    problems: &mut Problems,
+) -> Option<Declared> {
+    let is_inferable = matches!(format, Format::JsonLines);
+    let Some(Declared { columns, rest }) = declared else {
+        if !is_inferable {
+            problems.at(node.place, PlaceProblem::RecordSchema { what, format: rows.record_name() });
+        }
+        return None;
+    };
+    match (rest, node.child("schema")) {
+        (Rest::Infer, _) if is_inferable => return Some(Declared { columns, rest }),
+        (Rest::Infer, Some(schema)) => {
+            let reason = "the columns of such records are declared";
+            problems.at(schema.place, PlaceProblem::NotForTopic { node: "rest=\"infer\"", reason });
+        }
+        _ => {}
+    }
+    let columns = format.columns(columns.fields());
+    with_record_columns(node, topic, columns.into_iter(), rest, problems)
 }
 
 fn with_record_columns(
@@ -239,7 +284,7 @@ fn infer(location: &Location, places: &[Place], what: String, problems: &mut Pro
             format::untold(what, "stdin", *places.first()?, HOLDER, problems);
             return None;
         }
-        Location::Database(_) => return Some(Format::Arrow),
+        Location::Database(_) | Location::Flight(_) => return Some(Format::Arrow),
         Location::Kafka(_) => {
             format::untold(what, "kafka", *places.first()?, TOPIC, problems);
             return None;
@@ -279,7 +324,7 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
             return BadRows::Fail;
         }
     };
-    if let Some(format @ (Format::Parquet | Format::Arrow | Format::Bytes)) = format
+    if let Some(format @ (Format::Parquet | Format::Arrow | Format::Avro(_) | Format::Bytes)) = format
         && node.child("kafka").is_none()
         && chosen != BadRows::Fail
     {
@@ -289,9 +334,11 @@ fn bad_rows(node: &Node, format: Option<&Format>, problems: &mut Problems) -> Ba
     chosen
 }
 
-/// `lines` and `bytes` have columns of their own.
+/// `lines` and `bytes` have columns of their own, and Avro and Protocol Buffers those of their schemas.
 fn fixed_schema(node: &Node, format: Option<&Format>, problems: &mut Problems) {
-    if let (Some(schema), Some(format @ (Format::Lines | Format::Bytes))) = (node.child("schema"), format) {
+    let has_own =
+        |format: &&Format| matches!(format, Format::Lines | Format::Bytes | Format::Avro(_) | Format::Protobuf(_));
+    if let (Some(schema), Some(format)) = (node.child("schema"), format.map(Format::of_rows).filter(has_own)) {
         let format = if node.child("kafka").is_some() { format.record_name() } else { format.name() };
         problems.at(schema.place, PlaceProblem::FixedSchema { format });
     }

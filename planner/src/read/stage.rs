@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::measure::{self, Measure};
 use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
 use crate::catalogue::KERNEL_COLUMNS;
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
@@ -9,14 +10,15 @@ use crate::place::Place;
 use crate::plan::{Cache, Code, Isolate, Limits, OnFailure, SecretSource, Serialization};
 use crate::quantity;
 use crate::read::form::{Children, Form, Takes};
-use crate::statement::{self, SQL};
+use crate::statement::{self, OUTPUT, SQL};
 use crate::syntax::{Arg, Node, Value};
 use crate::text::Texts;
 
 /// More processors than machines have that run stages.
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
-const SETTINGS: [&str; 8] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization", kernel::DROPS];
+const OWN: [&str; 7] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
+const SETTINGS: [&str; OWN.len() + kernel::ONCE.len()] = form::joined(&OWN, &kernel::ONCE);
 /// Nodes that may be repeated.
 const MANY: [&str; 2 + kernel::MANY.len()] = form::joined(&["in", "secret"], &kernel::MANY);
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
@@ -24,6 +26,20 @@ const FORM: Form = Form {
     takes: Takes::One("stage \"words\" { in \"lines\"; std \"tokenize@1\" }"),
     props: &[],
     children: Children::OnceAndMany(&ONCE, &MANY),
+};
+
+const OF_OUTPUTS: Form = Form {
+    takes: Takes::One("stage \"report\" { in \"orders\"; output \"daily\" { sql \"SELECT ...\" } }"),
+    props: &[],
+    children: Children::OnceAndMany(
+        &["isolate", "cache", "timeout", "memory", "cpus", "serialization"],
+        &["in", OUTPUT],
+    ),
+};
+const OUTPUT_FORM: Form = Form {
+    takes: Takes::One("output \"daily\" { sql \"SELECT ...\" }"),
+    props: &[],
+    children: Children::Once(&[SQL, "config"]),
 };
 
 /// The node of an assert that says what follows if a row breaks its rule.
@@ -55,6 +71,8 @@ pub(crate) struct StageDecl {
     pub(crate) secrets: BTreeMap<String, SecretSource>,
     /// Of an assert: what follows if it has rows.
     pub(crate) asserts: Option<OnFailure>,
+    /// The stage of the text whose output it is, if that has several statements.
+    pub(crate) output_of: Option<Name>,
 }
 
 /// A stream that a stage reads, by name.
@@ -72,9 +90,36 @@ pub(crate) struct Wire {
 }
 
 impl StageDecl {
-    pub(super) fn read(node: Node, taken: &mut Taken, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: Node, taken: &mut Taken, problems: &mut Problems) -> Vec<Self> {
+        if node.child(OUTPUT).is_some() {
+            return Self::read_outputs(&node, taken, problems);
+        }
         FORM.check(&node, "a stage", problems);
-        Self::read_form(node, &FORM, taken, problems)
+        Self::read_form(node, &FORM, taken, problems).into_iter().collect()
+    }
+
+    /// A stage of several statements: a stage for each, with all that the text says beside its outputs. So each is planned, and has keys,
+    /// by itself.
+    fn read_outputs(node: &Node, taken: &mut Taken, problems: &mut Problems) -> Vec<Self> {
+        OF_OUTPUTS.check(node, "a stage with outputs", problems);
+        let (name, mut ports) = (super::name(node, taken, problems), Taken::new());
+        let known = node.children.iter().flatten().filter(|child| OF_OUTPUTS.children.has(&child.name));
+        let (outputs, shared): (Vec<&Node>, Vec<&Node>) = known.partition(|child| child.name == OUTPUT);
+        let read = |output: &Node| {
+            OUTPUT_FORM.check(output, "an output", problems);
+            let children = shared.iter().copied().chain(output.children.iter().flatten()).cloned().collect();
+            let node = Node { children: Some(children), ..output.clone() };
+            let stage = Self::read_form(node, &OUTPUT_FORM, &mut ports, problems)?;
+            let (of, name) = (name.clone()?, stage.name);
+            let name = Name { text: format!("{}.{}", of.text, name.text), ..name };
+            Some(Self {
+                name,
+                output_of: Some(of),
+                code: stage.code.map(|(code, place)| (of_output(code), place)),
+                ..stage
+            })
+        };
+        outputs.into_iter().filter_map(read).collect()
     }
 
     /// An assert: a stage whose rows break a rule.
@@ -121,6 +166,7 @@ impl StageDecl {
             serialization,
             secrets,
             asserts: None,
+            output_of: None,
         })
     }
 
@@ -134,14 +180,22 @@ impl StageDecl {
     }
 }
 
+/// The code of one of several statements.
+fn of_output(code: Code) -> Code {
+    match code {
+        Code::Sql { statement, tables, .. } => Code::Sql { statement, tables, is_output: true },
+        other => other,
+    }
+}
+
 /// The tables of a statement are the stage's inputs. Where the text does not name an input, it has the name of its stream.
 fn with_tables(code: Code, inputs: &mut [Wire]) -> Code {
-    let Code::Sql { statement, .. } = code else { return code };
+    let Code::Sql { statement, is_output, .. } = code else { return code };
     for wire in inputs.iter_mut().filter(|wire| wire.port.is_none()) {
         wire.port.clone_from(&wire.stream);
     }
     let tables = inputs.iter().filter_map(|wire| wire.port.clone()).collect();
-    Code::Sql { statement, tables }
+    Code::Sql { statement, tables, is_output }
 }
 
 fn wires(node: &Node, problems: &mut Problems) -> Vec<Wire> {
@@ -172,8 +226,11 @@ fn wires_of(child: &Node, problems: &mut Problems) -> Vec<Wire> {
 fn limits(node: &Node, problems: &mut Problems) -> Limits {
     let isolate = isolate(node, problems);
     let cache = cache(node, problems);
-    let timeout_ms = TIMEOUT.read(node, problems);
-    let memory = MEMORY.read(node, problems);
+    let mut limit = |name, example, measure: Measure| {
+        form::only_arg(node, name, example, problems).and_then(|arg| measure.read(name, arg, problems))
+    };
+    let timeout_ms = limit("timeout", "timeout \"5s\"", measure::DURATION);
+    let memory = limit("memory", "memory \"256MiB\"", measure::SIZE);
     let cpus = cpus(node, problems);
     let serialization = serialization(node, problems);
     Limits { isolate, cache, timeout_ms, memory, cpus, serialization }
@@ -255,57 +312,5 @@ fn check_isolation(node: &Node, stage: &str, code: Option<&Code>, isolate: Isola
 fn check_cpus(node: &Node, stage: &str, code: Option<&Code>, problems: &mut Problems) {
     if let (Some(child), Some(code)) = (node.child("cpus"), code.filter(|code| code.program().is_none())) {
         problems.at(child.place, StageProblem::OneThread { stage: stage.to_owned(), code: code.to_string() });
-    }
-}
-
-/// A limit with a unit.
-struct Limit {
-    node: &'static str,
-    example: &'static str,
-    /// With an article.
-    expected: &'static str,
-    /// Without an article.
-    what: &'static str,
-    /// The unit that a bare number was meant in most likely.
-    unit: &'static str,
-    help: &'static str,
-    parse: fn(&str) -> Option<u64>,
-}
-
-const TIMEOUT: Limit = Limit {
-    node: "timeout",
-    example: "timeout \"5s\"",
-    expected: "a duration in quotes",
-    what: "duration",
-    unit: "s",
-    help: "a number and one of ms, s, m, h: \"500ms\", \"5s\"",
-    parse: quantity::milliseconds,
-};
-const MEMORY: Limit = Limit {
-    node: "memory",
-    example: "memory \"256MiB\"",
-    expected: "a size in quotes",
-    what: "size",
-    unit: "MiB",
-    help: "a number and one of KiB, MiB, GiB, KB, MB, GB: \"256MiB\"",
-    parse: quantity::bytes,
-};
-
-impl Limit {
-    fn read(&self, node: &Node, problems: &mut Problems) -> Option<u64> {
-        let arg = form::only_arg(node, self.node, self.example, problems)?;
-        let Some(text) = arg.value.as_str() else {
-            let help = match &arg.value {
-                Value::Integer(_) | Value::Float(_) => format!("with its unit: \"{}{}\"", arg.value, self.unit),
-                _ => self.help.to_owned(),
-            };
-            form::wrong_type(self.node, self.expected, arg, Some(help), problems);
-            return None;
-        };
-        let told = (self.parse)(text);
-        if told.is_none() {
-            form::bad_value(self.what, arg, self.help, problems);
-        }
-        told
     }
 }

@@ -1,11 +1,12 @@
-//! `event-time "at" delay="5s"` and `window "tumbling" size="1m" lateness="10s"`.
+//! `event-time "at" delay="5s"`, and `window "tumbling" size="1m" lateness="10s"` and other kinds.
 
 use crate::diagnostic::{Problems, WindowProblem, suggest};
 use crate::place::Place;
 use crate::plan::{CalendarUnit, KafkaTopic, RecordField, TopicTime, WindowKind};
 use crate::quantity;
 use crate::read::form::{self, Form, Takes};
-use crate::syntax::{Arg, Node};
+use crate::read::measure::{DURATION, Measure};
+use crate::syntax::Node;
 
 /// About a century: sums of such lengths and of points in time stay far from the ends of 64 bits.
 const LONGEST_MS: u64 = 100 * 366 * 24 * 3_600_000;
@@ -23,7 +24,7 @@ pub(crate) struct EventTimeDecl {
 #[derive(Clone, Debug)]
 pub(crate) struct WindowDecl {
     pub(crate) kind: WindowKind,
-    /// The columns that have sessions of their own.
+    /// The columns whose values have windows of their own.
     pub(crate) by: Vec<(String, Place)>,
     pub(crate) lateness_ms: u64,
     pub(crate) place: Place,
@@ -37,7 +38,7 @@ struct KindForm {
     example: &'static str,
 }
 
-const KINDS: [KindForm; 4] = [
+const KINDS: [KindForm; 5] = [
     KindForm { name: "tumbling", needs: &["size"], may: &["offset"], example: "window \"tumbling\" size=\"1m\"" },
     KindForm {
         name: "sliding",
@@ -52,12 +53,18 @@ const KINDS: [KindForm; 4] = [
         example: "window \"calendar\" size=\"1d\" zone=\"Europe/Oslo\"",
     },
     KindForm { name: "session", needs: &["gap"], may: &["by"], example: "window \"session\" gap=\"30m\" by=\"user\"" },
+    KindForm { name: COUNT, needs: &["rows"], may: &["by"], example: "window \"count\" rows=1000" },
 ];
 const FORM: Form = Form {
     takes: Takes::One(KINDS[0].example),
-    props: &["size", "slide", "offset", "zone", "gap", "by", LATENESS],
+    props: &["size", "slide", "offset", "zone", "gap", "rows", "by", LATENESS],
     ..Form::LEAF
 };
+/// A row is in at most so many sliding windows.
+const MOST_STEPS: u64 = 10_000;
+/// Numbers of rows stay far from the ends of 64 bits.
+const MOST_ROWS: u64 = 1 << 48;
+const COUNT: &str = "count";
 const LATENESS: &str = "lateness";
 const DELAY: &str = "delay";
 /// In the place of a column: when the broker appended the record.
@@ -71,7 +78,7 @@ impl EventTimeDecl {
         Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
         let arg = node.args.first()?;
         let mut column = form::string("event-time", arg, problems)?.to_owned();
-        let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| length(DELAY, arg, problems))?;
+        let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| LENGTH.read(DELAY, arg, problems))?;
         if let Some(topic) = topic {
             topic.event_time = Some(TopicTime::Column);
             if column == LOG_APPEND {
@@ -88,6 +95,11 @@ impl EventTimeDecl {
 }
 
 impl WindowDecl {
+    /// Whether rows can come too late for them.
+    pub(crate) fn has_late_rows(&self) -> bool {
+        !matches!(self.kind, WindowKind::Count { .. })
+    }
+
     /// Those that a block of `in` names, if it has one.
     pub(crate) fn read(input: &Node, problems: &mut Problems) -> Option<Self> {
         let node = input.child("window")?;
@@ -101,7 +113,7 @@ impl WindowDecl {
         };
         let before = problems.len();
         kind.check(node, problems);
-        let lateness_ms = node.prop(LATENESS).map_or(Some(0), |arg| length(LATENESS, arg, problems));
+        let lateness_ms = node.prop(LATENESS).map_or(Some(0), |arg| LENGTH.read(LATENESS, arg, problems));
         let read = (problems.len() == before).then(|| kind.read(node, problems))??;
         let by = node.props.iter().filter(|prop| prop.name == "by");
         let by = by.filter_map(|prop| Some((form::string("by", &prop.arg, problems)?.to_owned(), prop.arg.place)));
@@ -116,7 +128,9 @@ impl KindForm {
         for setting in self.needs.iter().copied().filter(|setting| node.prop(setting).is_none()) {
             problems.at(node.place, WindowProblem::Missing { kind: kind(), setting, example });
         }
-        let is_known = |name: &str| name == LATENESS || self.needs.contains(&name) || self.may.contains(&name);
+        let may_be_late = self.name != COUNT;
+        let is_known =
+            |name: &str| name == LATENESS && may_be_late || self.needs.contains(&name) || self.may.contains(&name);
         let stray = node.props.iter().filter(|prop| FORM.props.contains(&prop.name.as_str()) && !is_known(&prop.name));
         for prop in stray {
             let setting = prop.name.clone();
@@ -128,15 +142,30 @@ impl KindForm {
         if self.name == "calendar" {
             return calendar(node, problems);
         }
-        if let Some(gap) = node.prop("gap") {
-            return Some(WindowKind::Session { gap_ms: length("gap", gap, problems)?, by: Vec::new() });
+        if let Some(arg) = node.prop("rows") {
+            let rows =
+                u64::try_from(form::integer("rows", arg, problems)?).ok().filter(|rows| (1..=MOST_ROWS).contains(rows));
+            if rows.is_none() {
+                form::bad_value("number of rows of a window", arg, "a number from 1 on", problems);
+            }
+            return Some(WindowKind::Count { rows: rows?, by: Vec::new() });
         }
-        let size_ms = length("size", node.prop("size")?, problems)?;
-        let offset_ms = node.prop("offset").map_or(Some(0), |arg| length("offset", arg, problems))?;
+        if let Some(gap) = node.prop("gap") {
+            return Some(WindowKind::Session { gap_ms: LENGTH.read("gap", gap, problems)?, by: Vec::new() });
+        }
+        let size_ms = LENGTH.read("size", node.prop("size")?, problems)?;
+        let offset_ms = node.prop("offset").map_or(Some(0), |arg| LENGTH.read("offset", arg, problems))?;
         let Some(slide) = node.prop("slide") else {
             return Some(WindowKind::Tumbling { size_ms, offset_ms: offset_ms % size_ms });
         };
-        let slide_ms = length("slide", slide, problems)?;
+        let slide_ms = LENGTH.read("slide", slide, problems)?;
+        let windows = size_ms / slide_ms;
+        if windows > MOST_STEPS {
+            let (size, slide_text) = (quantity::duration(size_ms), quantity::duration(slide_ms));
+            let problem = WindowProblem::TooManySteps { windows, size, slide: slide_text, most: MOST_STEPS };
+            problems.at(slide.place, problem);
+            return None;
+        }
         if !size_ms.is_multiple_of(slide_ms) {
             let (size, slide_text) = (quantity::duration(size_ms), quantity::duration(slide_ms));
             problems.at(slide.place, WindowProblem::Undivided { size, slide: slide_text });
@@ -167,12 +196,8 @@ fn calendar(node: &Node, problems: &mut Problems) -> Option<WindowKind> {
 }
 
 /// A length of time that is not zero.
-fn length(what: &'static str, arg: &Arg, problems: &mut Problems) -> Option<u64> {
-    let text = form::string(what, arg, problems)?;
-    let read = quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length));
-    if read.is_none() {
-        let help = "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out";
-        form::bad_value("duration", arg, help, problems);
-    }
-    read
-}
+const LENGTH: Measure = Measure {
+    help: "a positive number and one of ms, s, m, h: \"500ms\", \"5s\"; for none, leave it out",
+    parse: |text| quantity::milliseconds(text).filter(|&length| (1..=LONGEST_MS).contains(&length)),
+    ..DURATION
+};

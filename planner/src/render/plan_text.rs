@@ -1,13 +1,10 @@
 //! The plan as text: sources, units with their stages, sinks.
 
 use super::words;
-use crate::plan::{
-    Class, DEVICE, EventTime, Input, KeyGroups, NUMBERS, Output, OutputColumn, Plan, Rows, Stage, Window, WindowKind,
-};
+use crate::plan::{Class, DEVICE, EventTime, Input, KeyGroups, NUMBERS, Output, OutputColumn, Plan, Rows, Stage};
 use crate::quantity;
 use crate::units::{Boundary, Branch, Unit};
 use crate::visible;
-use arrow_schema::Schema;
 
 /// What a run would do, for people. The last line ends with a line break.
 pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
@@ -106,22 +103,10 @@ fn input_line(plan: &Plan, stage: &Stage, input: &Input) -> String {
         let KeyGroups { columns, groups, hash } = key;
         format!(" by {} in {groups} groups ({hash})", words::names(&stream.schema, columns))
     });
-    let window = input.window.as_ref().map_or(String::new(), |window| window_words(&stream.schema, window));
+    let window = input.window.as_ref();
+    let window = window.map_or(String::new(), |window| format!(" in windows ({})", window.words(&stream.schema)));
     let because = input.because.as_ref().map_or_else(String::new, |because| format!(" ({because})"));
     format!("        {port}<- {}  {}{because}{key}{window}, reads {reads}", stream.name, input.class)
-}
-
-fn window_words(schema: &Schema, window: &Window) -> String {
-    let Window { kind, lateness_ms, time } = window;
-    let lateness = match lateness_ms {
-        0 => String::new(),
-        lateness => format!(", lateness {}", quantity::duration(*lateness)),
-    };
-    let of = match kind {
-        WindowKind::Session { by, .. } if !by.is_empty() => format!(" of {}", words::names(schema, by)),
-        _ => String::new(),
-    };
-    format!(" in windows ({kind}{of} by {}{lateness})", schema.field(time.column).name())
 }
 
 fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {

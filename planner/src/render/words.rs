@@ -4,10 +4,11 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, Cache, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, KafkaTopic, Location,
-    ObjectAddress, Objects, OnFailure, Position, Purity, SinkSpec, SourceSpec, Target, WriteMode,
+    BadRows, Bounds, Cache, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightKeep, FlightSource,
+    Format, KafkaTopic, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
+    SourceSpec, Target, WriteMode,
 };
-use crate::quantity;
+use crate::quantity::duration;
 
 /// Where a source reads from.
 pub(super) fn location(location: &Location) -> String {
@@ -17,17 +18,23 @@ pub(super) fn location(location: &Location) -> String {
         Location::Kafka(topic) => kafka(topic),
         Location::Objects(objects) => at_stores(objects),
         Location::Database(source) => rows_of_database(source),
+        Location::Flight(flight) => at_server(flight),
     }
 }
 
 /// Addresses of objects, and how their stores are reached.
 fn at_stores(objects: &Objects) -> String {
     let Objects { patterns, region: _, endpoint, anonymous } = objects;
-    let mut words = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    let patterns = patterns.iter().map(ObjectAddress::to_string).collect::<Vec<_>>().join(" ");
+    at_store(patterns, endpoint.as_deref(), *anonymous)
+}
+
+/// An address, and how its store is reached.
+fn at_store(mut words: String, endpoint: Option<&str>, anonymous: bool) -> String {
     if let Some(endpoint) = endpoint {
         words.push_str(&format!(" at {endpoint}"));
     }
-    if *anonymous {
+    if anonymous {
         words.push_str(", anonymous");
     }
     words
@@ -50,6 +57,17 @@ fn rows_of_database(source: &DatabaseSource) -> String {
 fn database(database: &Database) -> String {
     let uri = database.shown_uri().map_or_else(String::new, |uri| format!(" {uri}"));
     format!("adbc {}{uri}", database.driver)
+}
+
+/// What a server is asked for, and how long that stands.
+fn at_server(flight: &FlightSource) -> String {
+    let FlightSource { server, ask, token: _, ca: _, keep } = flight;
+    let stands = match keep {
+        FlightKeep::Run => ", read by each run".to_owned(),
+        FlightKeep::For(ttl_ms) => format!(", stands for {}", duration(*ttl_ms)),
+        FlightKeep::Pinned(label) => format!(", pinned as {label}"),
+    };
+    format!("flight {server} {ask}{stands}")
 }
 
 /// A topic, with the range that is read of it.
@@ -82,6 +100,10 @@ pub(super) fn target(target: &Target) -> String {
     match target {
         Target::File(path) => path.clone(),
         Target::Directory(path) => format!("{}/", path.trim_end_matches('/')),
+        Target::Objects(objects) => {
+            let ObjectSink { address, is_folder, region: _, endpoint, anonymous } = objects.as_ref();
+            at_store(format!("{address}{}", if *is_folder { "/" } else { "" }), endpoint.as_deref(), *anonymous)
+        }
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
         Target::Database(sink) => format!("{} table {}", database(&sink.database), sink.table),
@@ -111,7 +133,12 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
     if spec.partitions == Some(true) {
         words.push("partitions".to_owned());
     }
+    if let Format::Debezium(_) = spec.format {
+        words.push("changes".to_owned());
+    }
+    words.extend(spec.format.registry().map(schema_of));
     let columns = match (&spec.declared, spec.is_inferred()) {
+        _ if matches!(spec.format.of_rows(), Format::Avro(_) | Format::Protobuf(_)) => "columns of the schema",
         (None, _) => "columns inferred",
         (Some(_), true) => "some columns declared, others inferred",
         (Some(_), false) => "columns declared",
@@ -126,10 +153,15 @@ fn standing(source: &DatabaseSource) -> Vec<String> {
     let stands = match source.cache {
         Cache::Flag(false) => format!("{rows} are asked for in every run"),
         Cache::Flag(true) => "rows are pinned once they are read".to_owned(),
-        Cache::For { ttl_ms } => format!("{rows} are asked for again after {}", quantity::duration(ttl_ms)),
+        Cache::For { ttl_ms } => format!("{rows} are asked for again after {}", duration(ttl_ms)),
     };
     let cursor = source.cursor.iter().map(|column| format!("cursor {column}"));
     [format!("open: {stands}")].into_iter().chain(cursor).collect()
+}
+
+/// Where the schema of records is.
+fn schema_of(registry: &Registry) -> String {
+    format!("schema {} of {}", registry.subject, registry.url)
 }
 
 /// How a sink writes.
@@ -148,6 +180,7 @@ pub(super) fn writing(spec: &SinkSpec) -> String {
         _ => spec.format.name(),
     };
     let mut words = format_words(format, spec.compression);
+    words.extend(spec.format.registry().map(schema_of));
     if let Target::Kafka(kafka) = &spec.target {
         words.extend(kafka.parts.key.as_ref().map(|key| format!("key {key}")));
         words.push(match kafka.changed {

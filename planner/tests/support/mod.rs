@@ -32,15 +32,16 @@ fn name(code: &Code) -> &str {
     }
 }
 
-/// The statement `name` reads a column of the first table; `oops` in a statement is a mistake.
-fn sql(statement: &str, tables: &[String]) -> Result<Signature, Problem> {
+/// A statement reads a column of the first table; `oops` in it is a mistake. An output reads the tables whose names are in its statement.
+fn sql(statement: &str, tables: &[String], is_output: bool) -> Result<Signature, Problem> {
     if let Some(start) = statement.find("oops") {
         let config_path = Some(statement_path(start..start + 4));
         return Err(Problem { message: "not SQL".to_owned(), config_path, ..Problem::default() });
     }
     let known = signature("keep@1").unwrap();
     let config_schema = json!({"type": "object", "properties": {}, "required": []});
-    Ok(Signature { inputs: tables.to_vec(), config_schema, ..known })
+    let is_read = |table: &&String| !is_output || statement.split_whitespace().any(|word| word == table.as_str());
+    Ok(Signature { inputs: tables.iter().filter(is_read).cloned().collect(), config_schema, ..known })
 }
 
 fn describe_sql(statement: &str, inputs: &[SchemaRef]) -> Result<Description, Problem> {
@@ -257,7 +258,7 @@ impl Catalogue for Table {
     fn signatures(&mut self, codes: &[Code]) -> Vec<Result<Signature, Problem>> {
         let unknown = || Problem::new("there is no such stage").with_help("see `flowc stages`");
         let signature = |code: &Code| match code {
-            Code::Sql { statement, tables } => sql(statement, tables),
+            Code::Sql { statement, tables, is_output } => sql(statement, tables, *is_output),
             code => signature(name(code)).ok_or_else(unknown),
         };
         codes.iter().map(signature).collect()
@@ -281,14 +282,18 @@ impl Catalogue for Table {
     }
 }
 
-/// Plans a text by itself. `include` finds `common.kdl`, and `sql` the file `totals.sql`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
+/// Plans a text by itself. `include` finds `common.kdl`, `sql` the files `totals.sql` and `totals-of-c.sql`, and formats the schemas
+/// `bid.avsc` and `bid.desc`. Lines `// --param NAME=VALUE` set parameters, `// lacks NAME` takes away
 /// a way to isolate stages.
 pub(crate) fn planned(text: &str) -> Outcome<flowc_planner::plan::Plan> {
     let mut texts = Texts::new("case.kdl", text.to_owned());
     while let Some(request) = texts.missing_includes().pop() {
         match request.path.as_str() {
             "common.kdl" => texts.add("common.kdl", "source \"shared\" { files \"shared.csv\" }\n".into()),
+            "totals-of-c.sql" => texts.add("totals-of-c.sql", "SELECT count(*) AS total\nFROM c\n".into()),
             "totals.sql" => texts.add("totals.sql", "SELECT\n  lost\nFROM s -- {\n".into()),
+            "bid.avsc" => texts.add("bid.avsc", "{\"type\": \"record\"}".into()),
+            "bid.desc" => texts.add("bid.desc", "Cg==".into()),
             "round.kdl" => texts.add("round.kdl", "include \"case.kdl\"\n".into()),
             path => texts.add_unreadable(path, "no such file"),
         }

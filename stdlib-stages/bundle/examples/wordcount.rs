@@ -87,7 +87,8 @@ impl Stage {
     }
 
     fn open(&self, runner: &WasmRunner, phase: Phase, outlet: Box<dyn Outlet>) -> Box<dyn Instance> {
-        let input = InputPort { schema: self.input.clone(), reads: self.description.inputs[0].reads.clone() };
+        let input =
+            InputPort { schema: self.input.clone(), reads: self.description.inputs[0].reads.clone(), identity: None };
         let output = match &self.description.partial {
             Some(partial) => OutputPort {
                 schema: partial.clone(),

@@ -107,7 +107,7 @@ impl World {
     /// Each segment is a file.
     fn clocks(&self, column: SourceColumn, kind: &WindowKind) -> Vec<SegmentClock> {
         let clock = |(file, segment): (usize, &Segment)| {
-            let times = segment.minutes.iter().map(|minute| minute * 60_000);
+            let times = segment.minutes.iter().map(|minute| Some(minute * 60_000));
             let times = SegmentTimes::of(Grid::new(kind), times).into();
             SegmentClock { partition: file.to_string().into(), first_row: 0, times }
         };

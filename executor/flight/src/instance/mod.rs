@@ -77,6 +77,8 @@ struct State {
     finished: bool,
     /// Inputs, beside the main one, of which the stage has taken everything.
     taken: Vec<usize>,
+    /// Inputs of which the stage holds all rows.
+    held: Vec<usize>,
     /// Outputs whose stream is over.
     ended: usize,
     /// Whether the stage answers boundaries.
@@ -147,7 +149,9 @@ impl FlightInstance {
 
     fn opening(&self, name: &str, stage: &str, steps: Vec<OpeningStep>) -> Result<Vec<u8>, String> {
         let invocation = &self.invocation;
-        let input = |input: &Input| Ok(OpeningInput { schema: WireSchema::of(input.encoder.schema())? });
+        let input = |input: &Input| {
+            Ok(OpeningInput { schema: WireSchema::of(input.encoder.schema())?, identity: input.identity })
+        };
         let output =
             |output: &Output| Ok(OpeningOutput { rows: output.rows().into(), written: WireSchema::of(output.sent())? });
         let opening = Opening {
@@ -189,7 +193,7 @@ impl FlightInstance {
     fn take(&mut self, arrival: Arrival) -> Result<(), StageError> {
         match arrival {
             Arrival::Message { port, message } => self.message(port, message),
-            Arrival::Acknowledged { port, note } => self.acknowledged(port, note),
+            Arrival::Acknowledged { port, note } => self.acknowledged(port, *note),
             Arrival::InputTaken { port } => {
                 self.state.taken.push(port);
                 Ok(())
@@ -221,6 +225,11 @@ impl FlightInstance {
             self.consume(main, rows)?;
         }
         self.release();
+        if let Some(port) = note.holds.iter().find(|&&port| !self.may_hold(port)) {
+            let what = format!("it says that it holds input port {port}, which was not given an identity");
+            return Err(self.error(StageFault::Contract(what)));
+        }
+        self.state.held.extend(note.holds);
         self.state.opened |= note.opened;
         self.state.answers_boundaries |= note.boundaries;
         if note.boundary && !self.state.before_boundary.remove(&port) {
@@ -272,6 +281,11 @@ impl FlightInstance {
     fn acknowledged(&mut self, port: usize, note: Note) -> Result<(), StageError> {
         self.say(note.step, note.log);
         note.consumed.map_or(Ok(()), |rows| self.consume(port, rows))
+    }
+
+    /// Whether the stage may say that it holds an input.
+    fn may_hold(&self, port: usize) -> bool {
+        !self.state.opened && self.inputs.get(port).is_some_and(|input| input.identity.is_some())
     }
 
     /// Keeps rows that outputs may refer to. They are held for the stage, so they count as its memory.
@@ -434,6 +448,10 @@ fn new_name() -> String {
 }
 
 impl Instance for FlightInstance {
+    fn holds(&self, port: usize) -> bool {
+        self.state.held.contains(&port)
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         self.start(port)?;
         let inputs = self.invocation.inputs.clone();
@@ -451,6 +469,9 @@ impl Instance for FlightInstance {
     }
 
     fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
+        if self.holds(port) {
+            return Ok(());
+        }
         self.start(port)?;
         self.flush(port)?;
         self.inputs[port].messages = None;

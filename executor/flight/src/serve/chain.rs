@@ -49,6 +49,10 @@ pub(super) struct ChainLink {
 }
 
 impl Instance for ChainLink {
+    fn holds(&self, port: usize) -> bool {
+        self.instance.holds(port)
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         self.progress.attribute(self.step, self.instance.push(port, batch))
     }

@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::canonical_json;
 use flowc_planner::plan::{Limits, OutputColumn, Rows, Serialization};
-use flowc_runner::{InputPort, OutputPort};
+use flowc_runner::{InputIdentity, InputPort, OutputPort};
 use serde::Deserialize;
 use tonic::Status;
 
@@ -45,6 +45,8 @@ pub(super) struct Opened {
     pub(super) name: String,
     /// Per input: the columns that come.
     pub(super) inputs: Vec<SchemaRef>,
+    /// Per input: what its rows are, if the client says so.
+    pub(super) identities: Vec<Option<InputIdentity>>,
     /// Per output: the columns that are sent.
     pub(super) outputs: Vec<SchemaRef>,
     /// Per input: whether its rows are numbered, since an output picks among them.
@@ -67,6 +69,7 @@ impl Opened {
         let opening: Opening<'static> = request(command)?;
         let schema = |schema: &WireSchema| schema.decode().map_err(Refusal::invalid);
         let inputs = opening.inputs.iter().map(|input| schema(&input.schema)).collect::<Result<Vec<_>, _>>()?;
+        let identities = opening.inputs.iter().map(|input| input.identity).collect();
         let outputs = opening.outputs.iter().map(|output| schema(&output.written)).collect::<Result<Vec<_>, _>>()?;
         let rows: Vec<Rows> = opening.outputs.iter().map(|output| output.rows.into()).collect();
         check(&opening, &outputs, &rows)?;
@@ -74,13 +77,19 @@ impl Opened {
         let numbered = (0..inputs.len()).map(is_picked).collect();
         let (name, main, serialization) =
             (opening.invocation.clone().into_owned(), opening.main, opening.serialization);
-        let opened = Self { name, inputs, outputs, numbered, rows, main, serialization, takes: vec![], steps: vec![] };
+        let (takes, steps) = (Vec::new(), Vec::new());
+        let opened = Self { name, inputs, identities, outputs, numbered, rows, main, serialization, takes, steps };
         opened.with_steps(&opening).map_err(Refusal::invalid)
     }
 
     /// The inputs beside the main one.
     pub(super) fn others(&self) -> impl Iterator<Item = usize> {
         (0..self.inputs.len()).filter(|port| Some(*port) != self.main)
+    }
+
+    /// Whether an output has rows of an input.
+    fn is_given_on(&self, input: usize) -> bool {
+        self.rows.iter().any(|rows| rows.input() == Some(input))
     }
 
     fn with_steps(mut self, opening: &Opening<'_>) -> Result<Self, String> {
@@ -116,7 +125,8 @@ impl Opened {
         let read = self.inputs[input].fields();
         let numbers = self.numbered[input].then(numbers);
         let fields: Vec<FieldRef> = read.iter().cloned().chain(numbers).collect();
-        InputPort { schema: Arc::new(Schema::new(fields)), reads: (0..read.len()).collect() }
+        let identity = self.identities[input].filter(|_| Some(input) != self.main && !self.is_given_on(input));
+        InputPort { schema: Arc::new(Schema::new(fields)), reads: (0..read.len()).collect(), identity }
     }
 
     fn output(&self, output: usize) -> OutputPort {

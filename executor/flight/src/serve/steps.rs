@@ -169,7 +169,8 @@ impl StepWiring {
         let takes = taken.iter().map(|&place| columns[place].1).chain(numbers.map(|(_, place)| *place)).collect();
         let fields = input.fields().iter().chain(past.iter().map(|&place| &columns[place].0));
         let fields = fields.chain(numbers.map(|(field, _)| field)).cloned().collect::<Vec<_>>();
-        let input = InputPort { schema: Arc::new(Schema::new(fields)), reads: (0..step.reads.len()).collect() };
+        let input =
+            InputPort { schema: Arc::new(Schema::new(fields)), reads: (0..step.reads.len()).collect(), identity: None };
         let output = output(step, &written, &kept, &taken, before);
         Ok(Self { takes, input, output, after: after(step, &written, &kept, before) })
     }

@@ -69,8 +69,14 @@ impl Work {
 
     fn invoke(&mut self, progress: &Arc<ChainProgress>) -> Result<(), Stop> {
         let mut instance = self.open(progress)?;
-        self.replies[0].note(&Note { opened: true, unordered: true, boundaries: true, ..Note::default() })?;
+        let holds: Vec<usize> = self.opened.others().filter(|&port| instance.holds(port)).collect();
+        let note = Note { opened: true, unordered: true, boundaries: true, holds: holds.clone(), ..Note::default() };
+        self.replies[0].note(&note)?;
         for (port, put) in std::mem::take(&mut self.others) {
+            if holds.contains(&port) {
+                instance.end_of_input(port)?;
+                continue;
+            }
             let Put { first, messages, acknowledge } = self.runtime.block_on(put).map_err(|_| Stop::Gone)?;
             let due = self.opened.inputs[port].clone();
             let mut feed = Feed::new(due, Some(first), messages, self.runtime.clone(), &self.transport);

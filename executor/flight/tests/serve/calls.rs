@@ -7,7 +7,7 @@ use flowc_planner::catalogue::Question;
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, Code, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept, ids, run};
-use flowc_runner::{Invocation, Runner, StageFault};
+use flowc_runner::{InputIdentity, Invocation, Runner, StageFault};
 
 use crate::support::{MEGABYTE, Server, invocation, numbers, schema, wait_until};
 
@@ -74,6 +74,44 @@ fn inputs_and_outputs(serialization: Serialization) {
     let (rows, table): (Vec<i64>, Vec<i64>) = (of(0), of(1));
     assert_eq!((rows, table), (vec![11, 13, 15], vec![0, 1, 2, 3, 4]));
     assert!(kept.closed);
+}
+
+/// The rows of an invocation of `hold`, and whether it held its first input.
+fn held(server: &Server, first: &Invocation, rows: std::ops::Range<i64>) -> (Vec<i64>, bool) {
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    let keeper = Keeper { kept: kept.clone(), fail_at: usize::MAX };
+    let mut instance = server.open(first, Box::new(keeper)).unwrap();
+    let is_held = instance.holds(0);
+    if !is_held {
+        instance.push(0, numbers(rows)).unwrap();
+    }
+    instance.end_of_input(0).unwrap();
+    instance.push(1, numbers(10..12)).unwrap();
+    instance.end_of_input(1).unwrap();
+    instance.finish().unwrap();
+    let ids = kept.lock().unwrap().ids();
+    (ids, is_held)
+}
+
+#[test]
+fn an_input_that_the_stage_holds_does_not_come_again() {
+    let server = Server::start();
+    let plain = invocation("hold", 2, &[(Rows::New, WRITTEN)]);
+    let known = |digit: u8| {
+        let mut inputs = plain.inputs.to_vec();
+        inputs[0].identity = Some(InputIdentity::new([digit; 32]));
+        Invocation { inputs: inputs.into(), ..plain.clone() }
+    };
+    assert_eq!(held(&server, &known(1), 0..3), (vec![0, 1, 2, 10, 11], false));
+    assert_eq!(held(&server, &known(1), 0..3), (vec![0, 1, 2, 10, 11], true));
+    assert_eq!(held(&server, &known(2), 5..6), (vec![5, 10, 11], false), "other rows have another identity");
+    assert_eq!(held(&server, &plain, 7..8), (vec![7, 10, 11], false), "rows without identity always come");
+    assert_eq!(held(&server, &known(1), 0..3), (vec![0, 1, 2, 10, 11], true));
+    // Rows that an output passes on are needed on this side too, and the main input comes in any case.
+    let passing =
+        Invocation { outputs: invocation("hold", 2, &[(Rows::Same { input: 0 }, WRITTEN)]).outputs, ..known(1) };
+    let kept = Arc::new(Mutex::new(Kept::default()));
+    assert!(!server.open(&passing, Box::new(Keeper { kept, fail_at: usize::MAX })).unwrap().holds(0));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server in this process, with stages of this file, and a client of it.
 #![allow(unreachable_pub, reason = "the other modules use it")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,8 +16,8 @@ use flowc_planner::catalogue::{Description, InputDescription, OutputDescription,
 use flowc_planner::key::{Phase, StageDigest};
 use flowc_planner::plan::{Class, Limits, OutputColumn, Purity, Rows, Serialization};
 use flowc_runner::{
-    Batch, ChainRunner, EdgeObserver, InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, Selection,
-    StageError, StageFault,
+    Batch, ChainRunner, EdgeObserver, InputIdentity, InputPort, Instance, Invocation, Outlet, OutputPort, Runner,
+    Secrets, Selection, StageError, StageFault,
 };
 
 /// Rows of a batch whose one column has a megabyte.
@@ -36,6 +36,8 @@ pub struct Fakes {
     pub permits: Mutex<Option<Receiver<()>>>,
     /// What instances were opened with, in that order.
     pub opened: Mutex<Vec<Invocation>>,
+    /// What `hold` had of inputs.
+    pub held: Mutex<HashMap<InputIdentity, Vec<Batch>>>,
 }
 
 /// The one column of everything.
@@ -53,6 +55,7 @@ pub fn numbers(numbers: std::ops::Range<i64>) -> Batch {
 /// - `flood` emits new rows for every batch;
 /// - `gate` emits nothing, and takes a batch for each permit;
 /// - `pick` emits every second row of its main input, and on another output the rows of another input;
+/// - `hold` emits the rows of its first input before those of its main one, and holds the first where it had the same before;
 /// - `keep` emits all rows of its input at the end, the last batch first;
 /// - `large` and `larger` emit one batch of 10 or 100 megabytes for every batch.
 struct Fake {
@@ -60,6 +63,8 @@ struct Fake {
     fakes: Arc<Fakes>,
     permits: Option<Receiver<()>>,
     kept: Vec<Batch>,
+    /// Of the input that `hold` may hold.
+    identity: Option<InputIdentity>,
     main: Option<usize>,
     /// Those of the first output.
     columns: Vec<OutputColumn>,
@@ -82,11 +87,16 @@ impl Runner for FakeRunner {
         let permits = fakes.permits.lock().unwrap().take();
         fakes.opened.lock().unwrap().push(invocation.clone());
         let (main, columns) = (invocation.main_input, invocation.outputs[0].columns.clone());
-        Ok(Box::new(Fake { stage, fakes, permits, kept: Vec::new(), main, columns, outlet: Some(outlet) }))
+        let (kept, identity) = (Vec::new(), invocation.inputs[0].identity);
+        Ok(Box::new(Fake { stage, fakes, permits, kept, identity, main, columns, outlet: Some(outlet) }))
     }
 }
 
 impl Instance for Fake {
+    fn holds(&self, port: usize) -> bool {
+        port == 0 && self.identity.is_some_and(|identity| self.fakes.held.lock().unwrap().contains_key(&identity))
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
         match (self.stage.as_str(), port) {
             ("flood", _) => {
@@ -109,6 +119,8 @@ impl Instance for Fake {
                 self.outlet.as_mut().unwrap().log("info", "picks");
                 self.emit(0, passed(&picked, &self.columns))?;
             }
+            ("hold", 0) => self.kept.push(batch),
+            ("hold", _) => self.emit(0, batch)?,
             ("keep", _) => self.kept.push(batch),
             ("large", _) => self.emit(0, numbers(0..10 * MEGABYTE as i64))?,
             ("larger", _) => self.emit(0, numbers(0..100 * MEGABYTE as i64))?,
@@ -121,7 +133,15 @@ impl Instance for Fake {
         self.outlet.as_mut().unwrap().boundary()
     }
 
-    fn end_of_input(&mut self, _: usize) -> Result<(), StageError> {
+    fn end_of_input(&mut self, port: usize) -> Result<(), StageError> {
+        if (self.stage.as_str(), port) == ("hold", 0) {
+            let given = std::mem::take(&mut self.kept);
+            let rows = match self.identity {
+                Some(identity) => self.fakes.held.lock().unwrap().entry(identity).or_insert(given).clone(),
+                None => given,
+            };
+            rows.into_iter().try_for_each(|batch| self.emit(0, batch))?;
+        }
         Ok(())
     }
 
@@ -299,7 +319,7 @@ pub fn invocation(stage: &str, inputs: usize, outputs: &[(Rows, OutputColumn)]) 
         config: "{}".into(),
         phase: Phase::Run,
         part: 0,
-        inputs: vec![InputPort { schema: schema(), reads: vec![0] }; inputs].into(),
+        inputs: vec![InputPort { schema: schema(), reads: vec![0], identity: None }; inputs].into(),
         main_input: inputs.checked_sub(1),
         outputs: outputs.iter().map(output).collect(),
         limits: Limits { memory: Some(64 << 20), ..Limits::default() },

@@ -14,11 +14,11 @@ use flowc_code::{Reader, Tools};
 use flowc_gpu::{Choice, Forgetful, Kernels};
 use flowc_planner::catalogue::{Description, OutputDescription, Problem, Question};
 use flowc_planner::key::{Phase, StageDigest};
-use flowc_planner::plan::{Code, KernelColumns, Limits};
+use flowc_planner::plan::{Code, KernelColumns, Limits, OutputColumn, Rows};
 use flowc_runner::conformance::{Keeper, Kept, run};
 use flowc_runner::{
-    Batch, BuildLog, ChainRunner, CodeContext, Edge, EdgeObserver, InputPort, Instance, Invocation, Keep, OutputPort,
-    Runner as _, Secrets, StageError, StageKind, open_stages,
+    Batch, BuildLog, ChainRunner, CodeContext, Edge, EdgeObserver, InputIdentity, InputPort, Instance, Invocation,
+    Keep, OutputPort, Runner as _, Secrets, StageError, StageKind, open_stages,
 };
 use serde_json::{Value, json};
 
@@ -92,7 +92,8 @@ impl Runner {
         let digest = self.kernels.locate(&code, &self.folder).unwrap().digest;
         let question = Question { code, digest, config: config.clone(), inputs: vec![schema.clone()] };
         let description = self.kernels.describe(&question).unwrap();
-        let inputs = vec![InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone() }];
+        let inputs =
+            vec![InputPort { schema: schema.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
         let invocation = self.invocation(digest, &config, inputs, &description.outputs[0], limits);
         Stage { runner: self, description, invocation }
     }
@@ -120,7 +121,7 @@ impl Runner {
         let question = Question { code, digest, config: config.clone(), inputs: inputs.clone() };
         let description = self.kernels.describe(&question)?;
         let ports = inputs.into_iter().zip(&description.inputs);
-        let ports = ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone() }).collect();
+        let ports = ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone(), identity: None }).collect();
         let invocation = self.invocation(digest, config, ports, &description.outputs[0], Limits::default());
         Ok(WithTable { runner: self, description, invocation })
     }
@@ -154,6 +155,14 @@ impl Runner {
 }
 
 impl WithTable<'_> {
+    /// The same with a table whose rows are known by a number.
+    pub(crate) fn known(mut self, number: u8) -> Self {
+        let mut inputs = self.invocation.inputs.to_vec();
+        inputs[1].identity = Some(InputIdentity::new([number; 32]));
+        self.invocation.inputs = inputs.into();
+        self
+    }
+
     /// What it gives for rows that are pushed so many at a time, beside a table.
     pub(crate) fn rows(
         &self,
@@ -164,6 +173,7 @@ impl WithTable<'_> {
         let kept = Arc::new(Mutex::new(Kept::default()));
         let keeper = Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX });
         let mut instance = self.runner.kernels.open(&self.invocation, keeper)?;
+        let table = if instance.holds(1) { table.slice(0, 0) } else { table.clone() };
         let half = table.num_rows() / 2;
         for part in [table.slice(0, half), table.slice(half, table.num_rows() - half)] {
             instance.push(1, Batch::from_record_batch(&part))?;
@@ -293,4 +303,101 @@ pub(crate) fn schema(columns: &[(&str, &ArrayRef)]) -> SchemaRef {
 /// The values of a column.
 pub(crate) fn values<T: ArrowPrimitiveType>(batch: &RecordBatch, column: &str) -> Vec<T::Native> {
     batch.column_by_name(column).unwrap().as_primitive::<T>().values().to_vec()
+}
+
+/// A kernel that counts, in the three parts of its life.
+pub(crate) struct Counting<'a> {
+    runner: &'a Runner,
+    pub(crate) description: Description,
+    partial: Invocation,
+    merge: Invocation,
+    finish: Invocation,
+}
+
+impl Runner {
+    /// A standard stage that counts, or a kernel in a text.
+    pub(crate) fn counting(&self, code: Code, config: &Value, rows: &SchemaRef) -> Result<Counting<'_>, Problem> {
+        let digest = self.kernels.locate(&code, &self.folder)?.digest;
+        let question = Question { code, digest, config: config.clone(), inputs: vec![rows.clone()] };
+        let description = self.kernels.describe(&question)?;
+        let inputs =
+            vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
+        let finish = self.invocation(digest, config, inputs.clone(), &description.outputs[0], Limits::default());
+        let schema = description.partial.clone().unwrap();
+        let width = schema.fields().len();
+        let parts = InputPort { schema: schema.clone(), reads: (0..width).collect(), identity: None };
+        let columns = vec![OutputColumn::Written; width];
+        let port = OutputPort { schema, rows: Rows::New, columns, needed: vec![true; width] };
+        let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
+        let merge = Invocation { phase: Phase::Merge, inputs: Arc::new([parts.clone()]), ..partial.clone() };
+        let finish = Invocation { phase: Phase::Finish, inputs: Arc::new([parts]), ..finish };
+        Ok(Counting { runner: self, description, partial, merge, finish })
+    }
+
+    pub(crate) fn counting_text(&self, text: &str, columns: KernelColumns, rows: &SchemaRef) -> Counting<'_> {
+        std::fs::write(self.folder.base().join("kernel.wgsl"), text).unwrap();
+        let code = Code::Wgsl { path: "kernel.wgsl".to_owned(), columns };
+        self.counting(code, &json!({}), rows).unwrap()
+    }
+}
+
+impl Counting<'_> {
+    /// What is counted over some rows, pushed so many at a time.
+    pub(crate) fn part(&self, rows: &RecordBatch, at_once: usize) -> Result<RecordBatch, StageError> {
+        let starts = (0..rows.num_rows()).step_by(at_once);
+        let batches = starts.map(|start| rows.slice(start, at_once.min(rows.num_rows() - start)));
+        self.run(&self.partial, &batches.collect::<Vec<_>>())
+    }
+
+    pub(crate) fn merged(&self, parts: &[RecordBatch]) -> RecordBatch {
+        self.run(&self.merge, parts).unwrap()
+    }
+
+    pub(crate) fn finished(&self, parts: &[RecordBatch]) -> RecordBatch {
+        self.run(&self.finish, parts).unwrap()
+    }
+
+    /// All of it over some rows.
+    pub(crate) fn rows(&self, rows: &RecordBatch) -> RecordBatch {
+        self.finished(&[self.part(rows, rows.num_rows().max(1)).unwrap()])
+    }
+
+    fn run(&self, invocation: &Invocation, batches: &[RecordBatch]) -> Result<RecordBatch, StageError> {
+        let batches: Vec<Batch> = batches.iter().map(Batch::from_record_batch).collect();
+        let (outcome, kept) = run(&self.runner.kernels, invocation, batches);
+        outcome?;
+        let schema = &invocation.outputs[0].schema;
+        let indices: Vec<usize> = (0..schema.fields().len()).collect();
+        let batches: Vec<RecordBatch> =
+            kept.batches.iter().map(|(_, batch)| batch.project(schema.clone(), &indices).unwrap()).collect();
+        Ok(arrow_select::concat::concat_batches(schema, &batches).unwrap())
+    }
+}
+
+impl<'a> Counting<'a> {
+    /// A kernel, and one that counts what it gives: in one instance, or in one for each.
+    pub(crate) fn after(&self, first: &Stage<'a>, columns: &[ArrayRef], together: bool) -> RecordBatch {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let keeper = Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX });
+        let invocations = [first.invocation.clone(), self.partial.clone()];
+        let given = Arc::new(Mutex::new(vec![0]));
+        let observer = || Box::new(Counter(given.clone(), 0)) as Box<dyn EdgeObserver>;
+        let kernels = &self.runner.kernels;
+        let mut instance = if together {
+            kernels.open_chain(&invocations, vec![observer()], keeper).unwrap()
+        } else {
+            let open = |number: usize, outlet| kernels.open(&invocations[number], outlet);
+            open_stages(2, keeper, open, |_| Edge { port: 0, observer: observer() }).unwrap()
+        };
+        let all = Batch::new(columns[0].len(), columns.iter().cloned().map(Some).collect::<Vec<_>>());
+        instance.push(0, all).unwrap();
+        instance.end_of_input(0).unwrap();
+        instance.finish().unwrap();
+        let schema = &self.partial.outputs[0].schema;
+        let indices: Vec<usize> = (0..schema.fields().len()).collect();
+        let kept = kept.lock().unwrap();
+        let batches: Vec<RecordBatch> =
+            kept.batches.iter().map(|(_, batch)| batch.project(schema.clone(), &indices).unwrap()).collect();
+        self.finished(&[arrow_select::concat::concat_batches(schema, &batches).unwrap()])
+    }
 }

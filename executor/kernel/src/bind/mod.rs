@@ -1,5 +1,6 @@
 //! A kernel matched to the columns of its input.
 
+mod bins;
 mod module;
 mod row;
 
@@ -15,6 +16,7 @@ use crate::diagnostic::Diagnostic;
 use crate::layout::{Element, Storage};
 use crate::numeric::Numeric;
 
+pub use bins::{Bins, BinsOf, Edges, Labels};
 pub(crate) use module::bind as module;
 pub(crate) use row::bind as row;
 
@@ -44,6 +46,8 @@ pub enum Contents {
     },
     /// The rows of the table, the first row of the piece that is at hand, and the one after its last: three words.
     Piece,
+    /// The number of each row's group, where rows are counted by groups: a word for each.
+    Group,
     /// Which rows are kept: a word for each, 0 or 1.
     Mask,
     /// The config, as [`crate::Kernel::encode_config`] gives it.
@@ -90,7 +94,9 @@ pub struct Bound {
     pub written: Vec<Written>,
     /// Whether it picks rows. Those for which a function over rows is not called, because of a null, are not kept.
     pub picks: bool,
-    /// Row-wise where that is proven, else per-segment.
+    /// What it counts into, if it counts rows instead of writing some for each.
+    pub bins: Option<Bins>,
+    /// Row-wise where that is proven, else per-segment. What counts is combining, or it is refused.
     pub class: Class,
     /// Why it is not row-wise.
     pub because: Option<String>,
@@ -140,14 +146,18 @@ pub(crate) enum Argument {
 impl Bound {
     /// The stage, as the planner takes it.
     pub fn description(&self) -> Description {
-        let rows = if self.picks { Rows::Subset { input: 0 } } else { Rows::Same { input: 0 } };
+        let rows = match (&self.bins, self.picks) {
+            (Some(_), _) => Rows::New,
+            (None, true) => Rows::Subset { input: 0 },
+            (None, false) => Rows::Same { input: 0 },
+        };
         let rows_input = InputDescription { class: self.class, reads: self.reads.clone(), keys: Vec::new() };
         let of_table =
             |table: &Table| InputDescription { class: Class::Whole, reads: table.reads.clone(), keys: Vec::new() };
         Description {
             inputs: std::iter::once(rows_input).chain(self.table.as_ref().map(of_table)).collect(),
             outputs: vec![OutputDescription { schema: self.schema.clone(), rows, columns: self.columns.clone() }],
-            partial: None,
+            partial: self.bins.as_ref().map(|bins| bins.partial(&self.written)),
             parts: 1,
             runner: self.runner(),
             explanation: Default::default(),
@@ -156,6 +166,19 @@ impl Bound {
 }
 
 impl Bound {
+    /// The same, with other columns before what is counted.
+    ///
+    /// # Panics
+    /// If it counts nothing.
+    #[must_use]
+    pub fn labelled(mut self, labels: Labels) -> Self {
+        let bins = self.bins.as_mut().expect("bins are labelled");
+        bins.labels = labels;
+        self.schema = bins.output(&self.written);
+        self.columns = vec![OutputColumn::Written; self.schema.fields().len()];
+        self
+    }
+
     /// What is in the key of the stage, and what the plan says of it.
     fn runner(&self) -> BTreeMap<String, String> {
         let because = self.because.iter().map(|because| (Class::PerSegment.to_string(), because.clone()));
@@ -209,6 +232,15 @@ impl<'a> Columns<'a> {
                 Err(found.in_setting(format!("/gives/{name}")))
             }
         }
+    }
+
+    /// The problem of groups that nothing is counted by.
+    fn unused_groups(&self) -> Option<Diagnostic> {
+        self.settings.groups.as_ref()?;
+        let found = Diagnostic::new("the kernel counts nothing by groups").in_setting("/groups".to_owned());
+        Some(found.with_help(
+            "a `@compute` module counts: declare `count: array<atomic<u32>>`, and add to `count[group[row]]`",
+        ))
     }
 
     /// Settings that name something that is not there.

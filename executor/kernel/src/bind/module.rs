@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use flowc_planner::plan::{Class, KernelColumns};
-use naga::{GlobalVariable, Handle, Scalar};
+use flowc_planner::plan::{Class, KernelColumns, OutputColumn};
+use naga::Scalar;
 
-use super::{Bound, Columns, Contents, Part, Table, Written, ascending, reads};
+use super::bins::Found;
+use super::{Bins, BinsOf, Bound, Columns, Contents, Part, Table, Written, ascending, reads};
 use crate::class::Matched;
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Finding};
 use crate::forms::Holds;
 use crate::layout::{Element, Rows, Storage};
 use crate::module::{ModuleForm, OF_TABLE, Role, Variable};
-use crate::numeric::{Numeric, why_not_exact};
+use crate::numeric::{Numeric, ways, why_not_exact};
 use crate::parsed::{Parsed, Place};
 use crate::row::{KEEP, VALID};
 
@@ -35,16 +36,29 @@ pub(crate) fn bind(
     let table = inputs.get(1).filter(|_| form.has_table);
     let table = table.map(|schema| Columns { schema, settings: &table_settings });
     let mut problems = unknown_settings(form, &columns);
-    let outputs = outputs(parsed, form, &columns).unwrap_or_else(|found| {
+    let bins = match Found::of(parsed, form, &columns) {
+        Ok(bins) => bins,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
+    let outputs = match &bins {
+        Some(_) => Ok(Vec::new()),
+        None => outputs(parsed, form, &columns),
+    };
+    let outputs = outputs.unwrap_or_else(|found| {
         problems.extend(found);
         Vec::new()
     });
     let mut buffers = Vec::new();
     let mut holds = HashMap::new();
     for variable in &form.variables {
-        let found = match table.as_ref().zip(column_of_table(variable)) {
-            Some((table, (name, element))) => read_table(table, variable, name, element),
-            None => variable_of(form, &columns, &outputs, variable),
+        let of_bins = bins.as_ref().and_then(|bins| bins.variable(variable));
+        let found = match (of_bins, table.as_ref().zip(column_of_table(variable))) {
+            (Some(found), _) => Ok(found),
+            (None, Some((table, (name, element)))) => read_table(table, variable, name, element),
+            (None, None) => variable_of(form, &columns, &outputs, variable),
         };
         match found {
             Ok((contents, held)) => {
@@ -55,20 +69,26 @@ pub(crate) fn bind(
         }
     }
     let picks = buffers.contains(&Contents::Mask);
-    if outputs.is_empty() && !picks && problems.is_empty() {
+    if outputs.is_empty() && bins.is_none() && !picks && problems.is_empty() {
         let help = "declare a column as `var<storage, read_write> name: array<...>`, or a mask as `keep: array<u32>`";
         problems.push(Diagnostic::new("the kernel writes no column and no mask").with_help(help));
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let (class, because, numeric) = proven(parsed, reachable, &holds, facts);
+    let matched = Matched { parsed, reachable, holds: &holds };
+    let (class, because, numeric) = proven(&matched, facts);
     let table = form.has_table.then(|| Table { reads: table_reads(&buffers), piece: form.piece });
+    if let Some(found) = bins {
+        let counted = counted(&matched, facts, found).map_err(|problem| vec![problem])?;
+        return Ok(of_bins(counted, numeric, buffers, table));
+    }
     let written: Vec<Written> = outputs.into_iter().map(|(written, _)| written).collect();
     let (schema, columns) = columns.output(&written);
     Ok(Bound {
         reads: reads(&buffers),
         table,
+        bins: None,
         written,
         picks,
         class,
@@ -79,6 +99,50 @@ pub(crate) fn bind(
         columns,
         call: None,
     })
+}
+
+/// What is counted into, if neither other rows nor an order show in it.
+fn counted(matched: &Matched<'_>, facts: &Facts, found: Found<'_>) -> Result<(Bins, Vec<Written>), Diagnostic> {
+    let shows = |found: Finding| {
+        let told = Diagnostic::new(format!("what is counted depends on how rows are cut: {}", found.what));
+        let help = "rows are counted in parts, in any order: an invocation may read its own row alone, and count by \
+                    `atomicAdd`, `atomicMin`, `atomicMax`, `atomicAnd`, `atomicOr` or `atomicXor` without using what they give";
+        told.at(&matched.parsed.source, found.span, "").with_help(help)
+    };
+    // What an atomic operation gives tells more than where it is.
+    let ways = ways(matched).map_err(shows)?;
+    match matched.why_not_row_wise(facts) {
+        Some(found) => Err(shows(found)),
+        None => found.counted(matched, &ways),
+    }
+}
+
+/// A kernel that counts.
+fn of_bins(
+    (bins, written): (Bins, Vec<Written>),
+    numeric: Numeric,
+    buffers: Vec<Contents>,
+    table: Option<Table>,
+) -> Bound {
+    let key = match bins.of {
+        BinsOf::Groups { column, .. } => Some(column),
+        BinsOf::Number(_) => None,
+    };
+    let schema = bins.output(&written);
+    Bound {
+        reads: ascending(reads(&buffers).into_iter().chain(key)),
+        table,
+        class: Class::Combining,
+        because: None,
+        numeric,
+        buffers,
+        columns: vec![OutputColumn::Written; schema.fields().len()],
+        schema,
+        written,
+        picks: false,
+        bins: Some(bins),
+        call: None,
+    }
 }
 
 /// What settings say of the columns of a table, by their names there.
@@ -117,20 +181,14 @@ fn table_reads(buffers: &[Contents]) -> Vec<usize> {
 }
 
 /// The class and the numeric class, with the reason why it is not row-wise.
-fn proven(
-    parsed: &Parsed,
-    reachable: &[Place],
-    holds: &HashMap<Handle<GlobalVariable>, Holds>,
-    facts: &Facts,
-) -> (Class, Option<String>, Numeric) {
-    let matched = Matched { parsed, reachable, holds };
-    let line = |found: &Finding| parsed.source.line_of(found.span);
+fn proven(matched: &Matched<'_>, facts: &Facts) -> (Class, Option<String>, Numeric) {
+    let line = |found: &Finding| matched.parsed.source.line_of(found.span);
     let because = matched.why_not_row_wise(facts).map(|found| match line(&found) {
         Some(line) => format!("{} (line {line})", found.what),
         None => found.what,
     });
     let class = if because.is_some() { Class::PerSegment } else { Class::RowWise };
-    let numeric = match why_not_exact(&matched, facts) {
+    let numeric = match why_not_exact(matched, facts) {
         Some(found) => Numeric::Device { line: line(&found), because: found.what },
         None => Numeric::Exact,
     };
@@ -147,6 +205,7 @@ fn unknown_settings(form: &ModuleForm, columns: &Columns<'_>) -> Vec<Diagnostic>
                 let value = [VALID, OFFSETS, BYTES].into_iter().find_map(|end| name.strip_suffix(end));
                 names.extend(std::iter::once(name).chain(value));
             }
+            Role::Bins { .. } => written.push(name),
             Role::Write(_) if name != KEEP => written.push(name),
             Role::Write(_) | Role::Config | Role::Batch | Role::Table => {}
         }
@@ -213,6 +272,8 @@ fn variable_of(
         Role::Batch => Ok((Contents::Batch, Holds::Batch)),
         Role::Table => Ok((Contents::Piece, Holds::Table)),
         Role::Read(element) => read(columns, variable, element),
+        // What is wrong with it has been told.
+        Role::Bins { .. } => Ok((Contents::Mask, Holds::Bins { by_groups: false })),
         Role::Write(element) => match validity_of(form, variable) {
             _ if variable.name == KEEP => words(variable, element).map(|()| (Contents::Mask, by_word)),
             Some(value) => {

@@ -23,6 +23,7 @@ pub(crate) fn bind(
 ) -> Result<Bound, Vec<Diagnostic>> {
     let columns = Columns { schema, settings };
     let mut problems = unknown_settings(form, &columns);
+    problems.extend(columns.unused_groups());
     let mut arguments = Vec::new();
     for parameter in &form.parameters {
         match argument(parsed, form, &columns, parameter) {
@@ -52,6 +53,7 @@ pub(crate) fn bind(
         class: Class::RowWise,
         because: None,
         table: None,
+        bins: None,
         call: Some(call),
         written,
         picks,

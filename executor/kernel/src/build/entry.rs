@@ -144,7 +144,7 @@ fn variable_type(
             });
             (array(module, value.map_or(Scalar::U32, word_of)), read)
         }
-        Contents::Input { .. } | Contents::Table { .. } | Contents::Piece | Contents::Faults => {
+        Contents::Input { .. } | Contents::Table { .. } | Contents::Piece | Contents::Group | Contents::Faults => {
             (array(module, Scalar::U32), read)
         }
         Contents::Output { .. } | Contents::Mask => {

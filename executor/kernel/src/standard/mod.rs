@@ -1,13 +1,18 @@
 //! Standard stages that are kernels. Their text is one of flowc's own, with constants that follow from the config and from the columns; from
 //! there on they are kernels like others.
 
+mod group_count;
+mod histogram;
 mod top_k;
 
-use arrow_schema::Schema;
+use arrow_schema::{Field, Schema};
 use flowc_planner::catalogue::{Problem, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
 use flowc_planner::plan::KernelColumns;
+use flowc_planner::suggest;
 use serde_json::Value;
+
+use crate::Labels;
 
 /// A standard stage that is a kernel.
 pub trait Standard: Sync {
@@ -36,9 +41,11 @@ pub struct WrittenOut {
     pub columns: KernelColumns,
     /// Rows without a null that its table has at least.
     pub least: usize,
+    /// The columns before what it counts, if it counts.
+    pub labels: Option<Labels>,
 }
 
-static ALL: [&dyn Standard; 1] = [&top_k::TopK];
+static ALL: [&dyn Standard; 3] = [&top_k::TopK, &histogram::Histogram, &group_count::GroupCount];
 
 /// The standard stage of a name, if that is a kernel.
 pub fn standard(name: &str) -> Option<&'static dyn Standard> {
@@ -51,6 +58,20 @@ impl dyn Standard {
         let mut hasher = KeyHasher::new("standard kernel 1");
         StageDigest::new(hasher.bytes(self.name().as_bytes()).bytes(self.template().as_bytes()).finish())
     }
+}
+
+/// The problem of a value in the config.
+fn at(problem: Problem, config_path: &str) -> Problem {
+    Problem { config_path: Some(config_path.to_owned()), ..problem }
+}
+
+/// The column of an input that a config names, by the pointer to its name.
+fn column<'a>(schema: &'a Schema, name: &str, input: &str, config_path: &str) -> Result<&'a Field, Problem> {
+    schema.field_with_name(name).map_err(|_| {
+        let help = suggest(name, schema.fields().iter().map(|field| field.name().as_str()));
+        let problem = Problem::new(format!("the input `{input}` has no column `{name}`"));
+        at(Problem { help, ..problem }, config_path)
+    })
 }
 
 #[cfg(test)]

@@ -6,10 +6,9 @@ use arrow_schema::{DataType, Schema};
 use flowc_planner::catalogue::{Problem, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{KernelColumns, Purity};
-use flowc_planner::suggest;
 use serde_json::{Value, json};
 
-use super::{Standard, WrittenOut};
+use super::{Standard, WrittenOut, at, column};
 use crate::build::BUILD;
 
 /// Iterations that an invocation may take: fewer than drivers end loops after.
@@ -86,7 +85,12 @@ impl Standard for TopK {
         }
         let bind = [("vector".to_owned(), vector), ("table_vector".to_owned(), table)].into();
         let columns = KernelColumns { bind, ..KernelColumns::default() };
-        Ok(WrittenOut { text: format!("{}{}", head(item, count, &by, k)?, self.template()), columns, least: k })
+        Ok(WrittenOut {
+            text: format!("{}{}", head(item, count, &by, k)?, self.template()),
+            columns,
+            least: k,
+            labels: None,
+        })
     }
 
     fn template(&self) -> &'static str {
@@ -94,17 +98,9 @@ impl Standard for TopK {
     }
 }
 
-fn at(problem: Problem, config_path: &str) -> Problem {
-    Problem { config_path: Some(config_path.to_owned()), ..problem }
-}
-
 /// What the vectors of a column are made of, and how many values they have.
 fn vectors(schema: &Schema, name: &str, input: &str, path: &str) -> Result<(Item, usize), Problem> {
-    let Some((_, field)) = schema.column_with_name(name) else {
-        let help = suggest(name, schema.fields().iter().map(|field| field.name().as_str()));
-        let problem = Problem::new(format!("the input `{input}` has no column `{name}`"));
-        return Err(at(Problem { help, ..problem }, path));
-    };
+    let field = column(schema, name, input, path)?;
     let found = match field.data_type() {
         DataType::FixedSizeList(item, count) => {
             let count = usize::try_from(*count).unwrap_or(0);

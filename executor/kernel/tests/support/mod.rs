@@ -37,6 +37,7 @@ impl Case {
                 .map(|(name, of)| (name, of.parse().unwrap()))
                 .collect(),
             drops: given("drops"),
+            groups: given("groups").into_iter().next(),
         };
         Self { source: Source::new(path, text), schema: Schema::new(fields), settings }
     }

@@ -1,6 +1,6 @@
 //! A client of servers that are busy, cut connections, ignore conditions, or refuse.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,14 @@ use std::thread;
 use super::*;
 
 /// What a client asked.
+#[derive(Default)]
 struct Asked {
     method: String,
     target: String,
     range: Option<Range<usize>>,
     if_match: Option<String>,
+    if_none_match: bool,
+    length: usize,
 }
 
 /// An answer: status, headers, body, and how much of the body is sent.
@@ -32,7 +35,9 @@ fn serve(respond: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> String {
         for stream in listener.incoming() {
             let (mut stream, respond) = (stream.unwrap(), respond.clone());
             thread::spawn(move || {
-                let Some(asked) = read_head(&mut BufReader::new(&stream)) else { return };
+                let mut reader = BufReader::new(&stream);
+                let Some(asked) = read_head(&mut reader) else { return };
+                let _ = reader.read_exact(&mut vec![0; asked.length]);
                 let Answer(status, headers, body, sent) = respond(&asked);
                 let head = format!(
                     "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n{headers}\r\n",
@@ -50,7 +55,7 @@ fn read_head(stream: &mut impl BufRead) -> Option<Asked> {
     let mut lines = stream.by_ref().lines().map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ').map(str::to_owned);
-    let mut asked = Asked { method: words.next()?, target: words.next()?, range: None, if_match: None };
+    let mut asked = Asked { method: words.next()?, target: words.next()?, ..Asked::default() };
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ")?;
         match name.to_ascii_lowercase().as_str() {
@@ -58,6 +63,8 @@ fn read_head(stream: &mut impl BufRead) -> Option<Asked> {
                 let (start, end) = value.strip_prefix("bytes=")?.split_once('-')?;
                 asked.range = Some(start.parse().ok()?..end.parse::<usize>().ok()? + 1);
             }
+            "if-none-match" => asked.if_none_match = value == "*",
+            "content-length" => asked.length = value.parse().ok()?,
             "if-match" => asked.if_match = Some(value.to_owned()),
             _ => {}
         }
@@ -121,12 +128,7 @@ fn ranges_are_read_under_the_tag_that_was_found() {
 
 #[test]
 fn a_server_that_ignores_conditions_cannot_hand_out_another_version() {
-    let client = web(|asked| {
-        content(
-            &Asked { if_match: None, target: String::new(), method: String::new(), range: asked.range.clone() },
-            "two",
-        )
-    });
+    let client = web(|asked| content(&Asked { range: asked.range.clone(), ..Asked::default() }, "two"));
     let object = Object { etag: Some("\"one\"".to_owned()), ..client.find("a").unwrap() };
     assert_eq!(read(&client, &object, &[(0, 3)]), Err(ObjectError::Changed));
 }
@@ -162,9 +164,7 @@ fn a_connection_that_is_cut_is_made_again_where_it_was() {
 
 #[test]
 fn a_server_without_ranges_gives_whole_objects() {
-    let client = web(|asked| {
-        content(&Asked { range: None, if_match: None, target: String::new(), method: asked.method.clone() }, "one")
-    });
+    let client = web(|asked| content(&Asked { method: asked.method.clone(), ..Asked::default() }, "one"));
     let object = client.find("a").unwrap();
     assert_eq!(read(&client, &object, &[(2, 4)]), Err(ObjectError::NoRanges));
     let mut all = Vec::new();
@@ -231,4 +231,73 @@ fn listings_go_on_from_page_to_page() {
     let last = last.unwrap();
     assert_eq!((count, last.key.as_str(), last.size), (100 * 1000, "2026/099/0999.csv", 999));
     assert_eq!(last.identity(), "etag 99-999");
+}
+
+/// Requests: their methods, targets, and whether they hold where there is nothing yet.
+type Seen = Arc<Mutex<Vec<(String, String, bool)>>>;
+
+/// A server that takes uploads in parts. `fails` says which requests it is too busy for; what was asked is noted.
+fn uploads(fails: impl Fn(&Asked) -> bool + Send + Sync + 'static) -> (Arc<Client>, Seen) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    let client = s3(move |asked| {
+        noted.lock().unwrap().push((asked.method.clone(), asked.target.clone(), asked.if_none_match));
+        let query = asked.target.split_once('?').map_or("", |(_, query)| query);
+        match (asked.method.as_str(), query) {
+            _ if fails(asked) => answer("503 Service Unavailable", "", "<Error><Code>SlowDown</Code></Error>"),
+            ("POST", "uploads") | ("POST", "uploads=") => answer("200 OK", "", "<R><UploadId>id</UploadId></R>"),
+            ("POST", _) => answer("200 OK", "", "<R><ETag>\"all\"</ETag></R>"),
+            ("DELETE", _) => answer("204 No Content", "", ""),
+            _ => answer("200 OK", "ETag: \"part\"\r\n", ""),
+        }
+    });
+    (Arc::new(client), seen)
+}
+
+#[test]
+fn an_object_in_parts_is_completed_under_its_condition() {
+    let (client, seen) = uploads(|_| false);
+    let mut upload = client.begin("a/b.csv").unwrap();
+    (0..6).for_each(|_| upload.add(Bytes::from_static(b"part")).unwrap());
+    let object = upload.complete(&Condition::Absent).unwrap();
+    assert_eq!((object.size, object.identity()), (24, "etag all".to_owned()));
+    let seen = seen.lock().unwrap();
+    let (last, others) = seen.split_last().unwrap();
+    assert!(last.0 == "POST" && last.1.contains("uploadId=id") && last.2, "{last:?}");
+    assert!(others.len() == 7 && others.iter().all(|(_, _, is_conditional)| !is_conditional), "{others:?}");
+}
+
+#[test]
+fn an_upload_that_fails_is_aborted() {
+    let (client, seen) = uploads(|asked| asked.target.contains("partNumber=2"));
+    let mut upload = client.begin("a.csv").unwrap();
+    (0..2).for_each(|_| upload.add(Bytes::from_static(b"part")).unwrap());
+    let error = upload.complete(&Condition::Always).unwrap_err();
+    assert!(matches!(error, ObjectError::Busy { .. }), "{error:?}");
+    let last = seen.lock().unwrap().last().cloned().unwrap();
+    assert!(last.0 == "DELETE" && last.1.contains("uploadId=id"), "{last:?}");
+}
+
+#[test]
+fn a_condition_that_does_not_hold_is_a_change() {
+    for status in ["412 Precondition Failed", "409 Conflict"] {
+        let client = s3(move |_| answer(status, "", ""));
+        let put = |condition| client.put("a", Bytes::from_static(b"x"), &condition).unwrap_err();
+        let before =
+            Object { key: "a".to_owned(), size: 1, etag: Some("\"x\"".to_owned()), version: None, modified_ms: 0 };
+        assert_eq!(
+            [put(Condition::Absent), put(Condition::Unchanged(before))],
+            [ObjectError::Changed, ObjectError::Changed]
+        );
+    }
+    let client = s3(|_| answer("501 Not Implemented", "", "<Error><Code>NotImplemented</Code></Error>"));
+    let error = client.put("a", Bytes::new(), &Condition::Absent).unwrap_err();
+    assert!(matches!(error, ObjectError::NoConditions { .. }), "{error:?}");
+}
+
+#[test]
+fn a_service_that_has_never_answered_is_given_up_before_patience_ends() {
+    let endless = Access { patience: Duration::from_secs(100_000), ..access(Service::Web, "http://127.0.0.1:1", None) };
+    let error = Client::open(&endless).unwrap().find("a").unwrap_err();
+    assert!(matches!(error, ObjectError::Unreachable { .. }), "{error:?}");
 }

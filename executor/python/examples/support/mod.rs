@@ -69,7 +69,7 @@ fn invocation(runner: &PythonRunner, digest: StageDigest, schema: SchemaRef) -> 
         config: "{}".into(),
         phase: Phase::Run,
         part: 0,
-        inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema }]),
+        inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema, identity: None }]),
         main_input: Some(0),
         outputs: Arc::new([OutputPort { schema: output.schema, rows: output.rows, columns: output.columns, needed }]),
         limits: Limits::default(),

@@ -9,7 +9,7 @@ use flowc_planner::key::Phase;
 use flowc_planner::plan::{Limits, OutputColumn, Rows};
 
 use super::{Keeper, Kept, Subject, batch, drive, ids, input_schema, invocation, run};
-use crate::{Batch, InputPort, Invocation, OutputPort, StageError, StageFault};
+use crate::{Batch, InputIdentity, InputPort, Invocation, OutputPort, StageError, StageFault};
 
 /// What a case says.
 pub(super) type Verdict = Result<(), String>;
@@ -18,7 +18,7 @@ pub(super) type Verdict = Result<(), String>;
 pub(super) type Case = fn(&dyn Subject) -> Verdict;
 
 /// All of them.
-pub(super) const CASES: [(&str, Case); 17] = [
+pub(super) const CASES: [(&str, Case); 18] = [
     ("rows come out once, in order, with all their columns", rows_in_order),
     ("picked rows keep their columns", picked_rows),
     ("what nobody needs is left out, and need not be there", unneeded_columns),
@@ -35,6 +35,7 @@ pub(super) const CASES: [(&str, Case); 17] = [
     ("lines of the log arrive, a flood is cut", log),
     ("an outlet's error stops the stage and comes back as it is", outlet_error),
     ("an instance has no history", history),
+    ("rows that are known again give the same, whether they are held or not", known_rows),
     ("an instance that is dropped closes nothing", dropped),
 ];
 
@@ -104,7 +105,7 @@ pub(super) fn combined(subject: &dyn Subject, finish: &Invocation) -> Result<[In
     let description = subject.describe(&finish.config, input_schema()).map_err(|problem| problem.message)?;
     let schema = description.partial.ok_or("it has no partial")?;
     equal("the partial", schema.clone(), Arc::new(Schema::new(vec![Field::new("sum", DataType::Int64, false)])))?;
-    let sums = InputPort { schema: schema.clone(), reads: vec![0] };
+    let sums = InputPort { schema: schema.clone(), reads: vec![0], identity: None };
     let port = OutputPort { schema, rows: Rows::New, columns: vec![OutputColumn::Written], needed: vec![true] };
     let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
     let merge = Invocation { phase: Phase::Merge, inputs: Arc::new([sums.clone()]), ..partial.clone() };
@@ -196,6 +197,22 @@ fn outlet_error(subject: &dyn Subject) -> Verdict {
 
 fn history(subject: &dyn Subject) -> Verdict {
     (0..3).try_for_each(|_| equal("ids", succeed(subject, "late", "subset", &[3])?.ids(), vec![0, 1, 2]))
+}
+
+fn known_rows(subject: &dyn Subject) -> Verdict {
+    let plain = planned(subject, "filter", "subset", Limits::default())?;
+    let known = |digit: u8| {
+        let mut inputs = plain.inputs.to_vec();
+        inputs[0].identity = Some(InputIdentity::new([digit; 32]));
+        Invocation { inputs: inputs.into(), ..plain.clone() }
+    };
+    // Other rows come under another identity, and without one.
+    for (invocation, rows) in [(known(1), 4), (known(1), 4), (known(2), 9), (plain.clone(), 6), (known(1), 4)] {
+        let (outcome, kept) = run(subject.runner(), &invocation, [batch(0, rows)]);
+        outcome.map_err(said)?;
+        equal("ids", kept.ids(), (0..rows as i64).step_by(2).collect())?;
+    }
+    Ok(())
 }
 
 fn dropped(subject: &dyn Subject) -> Verdict {

@@ -98,7 +98,7 @@ fn stages(subject: &dyn Subject, configs: &[&str], serialization: Serialization)
         if let Some(schema) = partial {
             let port = OutputPort { schema, rows: Rows::New, columns: vec![OutputColumn::Written], needed: vec![true] };
             stage.phase = Phase::Partial;
-            stage.inputs = Arc::new([InputPort { schema: above.clone(), reads: vec![2] }]);
+            stage.inputs = Arc::new([InputPort { schema: above.clone(), reads: vec![2], identity: None }]);
             stage.outputs = Arc::new([port]);
         }
         above = stage.outputs[0].schema.clone();

@@ -58,7 +58,7 @@ pub(super) fn planned(
         config: config.into(),
         phase: Phase::Run,
         part: 0,
-        inputs: Arc::new([InputPort { schema: input, reads }]),
+        inputs: Arc::new([InputPort { schema: input, reads, identity: None }]),
         main_input: Some(0),
         outputs: description.outputs.into_iter().map(output).collect(),
         limits,
@@ -132,7 +132,8 @@ impl Outlet for Keeper {
     }
 }
 
-/// Runs an invocation over these batches of its one input, to the end or to its first error.
+/// Runs an invocation over these batches of its one input, to the end or to its first error. Of an input that the runner holds nothing is
+/// pushed.
 ///
 /// # Errors
 /// The first error of the stage, of the runner or of the outlet.
@@ -143,7 +144,9 @@ pub fn drive(
     keeper: Keeper,
 ) -> Result<(), StageError> {
     let mut instance = runner.open(invocation, Box::new(keeper))?;
-    batches.into_iter().try_for_each(|batch| instance.push(0, batch))?;
+    if !instance.holds(0) {
+        batches.into_iter().try_for_each(|batch| instance.push(0, batch))?;
+    }
     instance.end_of_input(0)?;
     instance.finish()
 }

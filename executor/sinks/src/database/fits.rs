@@ -1,12 +1,11 @@
 //! Whether values, and tables, hold what a stream has.
 
-use arrow_array::RecordBatch;
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Float64Type};
-use arrow_schema::{DataType, Schema};
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::Schema;
 use flowc_adbc::Vendor;
 use flowc_planner::plan::DatabaseSink;
 
+use super::types;
 use crate::formats::misfit::Misfit;
 
 /// What is wrong with a stream's columns for a sink, whatever its database is.
@@ -29,23 +28,24 @@ pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor)
                 "a key can't be null: rows would not be told apart; leave such rows out in a stage before",
             );
         }
-        let nan = match (vendor, field.data_type()) {
-            (Vendor::Sqlite, DataType::Float64) => {
-                column.as_primitive::<Float64Type>().iter().position(|value| value.is_some_and(f64::is_nan))
-            }
-            (Vendor::Sqlite, DataType::Float32) => {
-                column.as_primitive::<Float32Type>().iter().position(|value| value.is_some_and(f32::is_nan))
-            }
-            _ => None,
-        };
-        if let Some(row) = nan {
-            return misfit(
-                row,
-                "SQLite holds no NaN and would make it null; do so in a stage before, if that is meant",
-            );
+        if let Some((row, reason)) = types::misfit(vendor, column) {
+            return misfit(row, reason);
         }
     }
     Ok(())
+}
+
+/// Says which column has a type that a table of the database can't have.
+pub(super) fn check_types(vendor: &Vendor, schema: &Schema) -> Result<(), String> {
+    match schema.fields().iter().find(|field| !types::holds(vendor, field.data_type())) {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "the column `{}` is {}, which {} has no type for; convert it in a stage before, such as to a text",
+            field.name(),
+            field.data_type(),
+            vendor.name()
+        )),
+    }
 }
 
 /// Says what a table lacks for a stream's columns.

@@ -7,12 +7,14 @@
 //! The database says itself what it has of a sink: `flowc_sinks` ([`record`]) is changed in the transaction that changes the rows, so either
 //! both are there or neither, whatever becomes of flowc or of its store.
 
+mod conversions;
 mod fits;
 mod record;
 mod rows;
 mod sink;
 mod statements;
 mod transaction;
+mod types;
 mod writing;
 
 pub(crate) use fits::check;

@@ -54,8 +54,12 @@ impl RowDigest {
         Ok(())
     }
 
-    /// The digest of all rows; zeros where there is none.
-    pub(super) fn finish(&self) -> [u8; 32] {
-        if self.converter.is_some() { *self.hasher.finalize().as_bytes() } else { [0; 32] }
+    /// The digest of all rows; zeros where there is none, and then the first rows are like no others.
+    pub(super) fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
+        if self.converter.is_some() {
+            return *self.hasher.finalize().as_bytes();
+        }
+        prefixes.clear();
+        [0; 32]
     }
 }

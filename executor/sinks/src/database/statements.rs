@@ -1,12 +1,16 @@
 //! The SQL of a sink. Names are quoted, values are bound. Pure.
 
 use flowc_adbc::{Vendor, quoted};
-use flowc_planner::plan::TableName;
+use flowc_planner::plan::{BoundValue, TableName};
+
+use super::conversions::Conversion;
 
 /// The table that says what sinks have written.
 const RECORDS: &str = "flowc_sinks";
 /// The table where rows wait that are to be added, for the time of a transaction.
 pub(super) const STAGED: &str = "flowc_staged_rows";
+/// Where they wait once they have the types of the table.
+pub(super) const FITTED: &str = "flowc_fitted_rows";
 
 /// The statements for one table.
 pub(super) struct Statements<'a> {
@@ -80,33 +84,65 @@ impl Statements<'_> {
         format!("DELETE FROM {}", self.name())
     }
 
-    pub(super) fn drop_staged(&self) -> String {
-        format!("DROP TABLE {}", quoted(STAGED))
+    /// The names and types of the table's columns, or of staged rows, with the values that are bound.
+    pub(super) fn types(&self, is_staged: bool) -> (String, Vec<BoundValue>) {
+        let name = if is_staged { quoted(STAGED) } else { self.name() };
+        let text = |text: &str| BoundValue::Text(text.to_owned());
+        match self.vendor {
+            Vendor::PostgreSql => {
+                let sql = "SELECT CAST(attname AS text), format_type(atttypid, atttypmod) FROM pg_attribute \
+                           WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
+                (sql.to_owned(), vec![text(&name)])
+            }
+            Vendor::Sqlite => {
+                let (table, schema) = match is_staged {
+                    true => (STAGED, Some("temp")),
+                    false => (self.table.table.as_str(), self.table.schema.as_deref()),
+                };
+                let bound: Vec<_> = [Some(table), schema].into_iter().flatten().map(text).collect();
+                let marks = vec!["?"; bound.len()].join(", ");
+                (format!("SELECT name, type FROM pragma_table_info({marks})"), bound)
+            }
+            Vendor::DuckDb | Vendor::Other(_) => {
+                (format!("SELECT column_name, column_type FROM (DESCRIBE {name})"), Vec::new())
+            }
+        }
     }
 
-    /// Adds all staged rows.
-    pub(super) fn add_staged(&self) -> String {
+    /// Gives staged rows the types of the table.
+    pub(super) fn fit(&self, conversions: &[Conversion]) -> String {
+        let value = |column: &&str| {
+            let name = quoted(column);
+            let conversion = conversions.iter().find(|conversion| conversion.column == *column);
+            conversion.map_or_else(|| name.clone(), |conversion| format!("{} AS {name}", conversion.value()))
+        };
+        let values: Vec<String> = self.columns.iter().map(value).collect();
+        format!("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {}", quoted(FITTED), values.join(", "), quoted(STAGED))
+    }
+
+    /// Adds all waiting rows.
+    pub(super) fn add_rows(&self, waiting: &str) -> String {
         let columns = self.list();
-        format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", self.name(), quoted(STAGED))
+        format!("INSERT INTO {} ({columns}) SELECT {columns} FROM {}", self.name(), quoted(waiting))
     }
 
-    /// Writes staged rows over those of their key; none where rows have no other columns.
-    pub(super) fn change_by_key(&self) -> Option<String> {
+    /// Writes waiting rows over those of their key; none where rows have no other columns.
+    pub(super) fn change_by_key(&self, waiting: &str) -> Option<String> {
         let others = self.columns.iter().filter(|column| !self.key.iter().any(|key| key == *column));
         let set: Vec<String> = others.map(|column| format!("{name} = new_row.{name}", name = quoted(column))).collect();
-        let (table, staged) = (self.name(), quoted(STAGED));
+        let (table, waiting) = (self.name(), quoted(waiting));
         let same = self.same_key("old_row", "new_row");
         (!set.is_empty())
-            .then(|| format!("UPDATE {table} AS old_row SET {} FROM {staged} AS new_row WHERE {same}", set.join(", ")))
+            .then(|| format!("UPDATE {table} AS old_row SET {} FROM {waiting} AS new_row WHERE {same}", set.join(", ")))
     }
 
-    /// Adds staged rows whose key no row has.
-    pub(super) fn add_by_key(&self) -> String {
-        let (table, staged, columns) = (self.name(), quoted(STAGED), self.list());
+    /// Adds waiting rows whose key no row has.
+    pub(super) fn add_by_key(&self, waiting: &str) -> String {
+        let (table, waiting, columns) = (self.name(), quoted(waiting), self.list());
         let of_new: Vec<String> = self.columns.iter().map(|column| format!("new_row.{}", quoted(column))).collect();
         let same = self.same_key("old_row", "new_row");
         format!(
-            "INSERT INTO {table} ({columns}) SELECT {} FROM {staged} AS new_row WHERE NOT EXISTS (SELECT 1 FROM {table} AS old_row \
+            "INSERT INTO {table} ({columns}) SELECT {} FROM {waiting} AS new_row WHERE NOT EXISTS (SELECT 1 FROM {table} AS old_row \
              WHERE {same})",
             of_new.join(", ")
         )
@@ -139,11 +175,13 @@ mod tests {
         let of = Statements { table: &table, columns, key: &key, vendor: &Vendor::PostgreSql };
         let quoted_name = "\"s\"\"\".\"t; --\"";
         assert_eq!(of.name(), quoted_name);
-        for text in [of.no_rows(), of.drop_table(), of.empty_table(), of.add_staged(), of.add_by_key(), of.index()] {
+        for text in
+            [of.no_rows(), of.drop_table(), of.empty_table(), of.add_rows(STAGED), of.add_by_key(STAGED), of.index()]
+        {
             assert!(text.contains(quoted_name), "{text}");
         }
         assert_eq!(
-            of.change_by_key().unwrap(),
+            of.change_by_key(STAGED).unwrap(),
             "UPDATE \"s\"\"\".\"t; --\" AS old_row SET \"v\" = new_row.\"v\" FROM \"flowc_staged_rows\" AS new_row WHERE \
              old_row.\"k\"\"\" = new_row.\"k\"\"\""
         );
@@ -151,11 +189,26 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_given_the_types_of_their_table() {
+        let table = TableName { schema: Some("s".to_owned()), table: "t".to_owned() };
+        let of = |vendor| Statements { table: &table, columns: vec!["a", "b"], key: &[], vendor };
+        let [column, from, to] = ["b", "bytea", "uuid"].map(str::to_owned);
+        assert_eq!(
+            of(&Vendor::PostgreSql).fit(&[Conversion { column, from, to }]),
+            "CREATE TEMPORARY TABLE \"flowc_fitted_rows\" AS SELECT \"a\", CAST(encode(\"b\", 'hex') AS uuid) AS \"b\" FROM \
+             \"flowc_staged_rows\""
+        );
+        let (sql, bound) = of(&Vendor::Sqlite).types(false);
+        assert_eq!((sql.as_str(), bound.len()), ("SELECT name, type FROM pragma_table_info(?, ?)", 2));
+        assert_eq!(of(&Vendor::PostgreSql).types(false).1, [BoundValue::Text("\"s\".\"t\"".to_owned())]);
+    }
+
+    #[test]
     fn rows_that_are_keys_alone_are_never_changed() {
         let table = TableName { schema: None, table: "t".to_owned() };
         let key = ["k".to_owned()];
         let of = Statements { table: &table, columns: vec!["k"], key: &key, vendor: &Vendor::Sqlite };
-        assert_eq!(of.change_by_key(), None);
+        assert_eq!(of.change_by_key(STAGED), None);
         assert_eq!(of.change_record(), "UPDATE \"flowc_sinks\" SET state = ? WHERE sink = ?");
     }
 }

@@ -11,7 +11,7 @@ use flowc_planner::plan::{ChangedRows, SinkSpec, WriteMode};
 use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
-use super::fits::{check_table, check_values};
+use super::fits::{check_table, check_types, check_values};
 use super::record::{Found, Record};
 use super::rows::{EncodedRows, RowDigest};
 use super::sink::{TablePlace, finished};
@@ -72,6 +72,7 @@ impl TableTransaction {
             (Some(record), WriteMode::Append | WriteMode::Upsert) => Matching::new(&record.segments, &digests),
             _ => Matching::new(&[], &digests),
         };
+        check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
         check_place(place, &before, &dataset.schema, result)?;
         let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
         let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
@@ -235,7 +236,7 @@ impl RowWriter for TableWriter<'_> {
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
-        self.encoded.digest = self.digest.finish();
+        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
         let Self { of, job, encoded, .. } = *self;
         if let Some(place) = lock(&of.encoded).get_mut(job) {
             *place = Some(encoded);

@@ -3,13 +3,14 @@
 use arrow_array::cast::AsArray;
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
-use flowc_adbc::{Connection, DatabaseError, Ingest, IngestMode, parameters, quoted, sliced};
+use flowc_adbc::{Connection, DatabaseError, Ingest, IngestMode, Vendor, parameters, quoted, sliced};
 use flowc_planner::plan::{BoundValue, DatabaseSink, WriteMode};
 
+use super::conversions::{Conversion, TypedColumn, conversions};
 use super::record::{self, Found, Record};
 use super::rows::EncodedRows;
 use super::sink::TablePlace;
-use super::statements::{STAGED, Statements};
+use super::statements::{FITTED, STAGED, Statements};
 use crate::error::SinkError;
 use crate::spool::Spool;
 
@@ -79,16 +80,60 @@ impl Writing<'_> {
         }
         let ingest = Ingest { schema: None, table: STAGED.to_owned(), mode: IngestMode::Create, temporary: true };
         self.ingest(connection, ingest)?;
+        let waiting = self.fit(connection, statements)?;
         if mode == WriteMode::Upsert {
-            self.check_keys(connection, statements, &quoted(STAGED))?;
-            if let Some(change) = statements.change_by_key() {
+            self.check_keys(connection, statements, &quoted(waiting))?;
+            if let Some(change) = statements.change_by_key(waiting) {
                 execute(connection, &change)?;
             }
-            execute(connection, &statements.add_by_key())?;
+            execute(connection, &statements.add_by_key(waiting))?;
         } else {
-            execute(connection, &statements.add_staged())?;
+            execute(connection, &statements.add_rows(waiting))?;
         }
-        execute(connection, &statements.drop_staged())
+        execute(connection, &format!("DROP TABLE {}", quoted(waiting)))
+    }
+
+    /// Gives staged rows the types of the table, if all values are what they are in them; gives the table where they wait then.
+    fn fit(&self, connection: &mut Connection, statements: &Statements<'_>) -> Result<&'static str, SinkError> {
+        let table = self.types(connection, statements, false)?;
+        let conversions = conversions(&self.types(connection, statements, true)?, &table);
+        for conversion in &conversions {
+            let Some(query) = conversion.changed_value(statements.vendor, &quoted(STAGED)) else { continue };
+            let Conversion { column, from, to } = conversion;
+            let of_column = |reason: String| {
+                self.place.refused(format!("the column `{column}` is {to} there, and {from} in the stream: {reason}"))
+            };
+            let found = texts(connection, &query, &[]).map_err(|error| of_column(error.to_string()))?;
+            if let Some(value) = found.first().and_then(|row| row.first()) {
+                return Err(of_column(format!(
+                    "the value {value:?} would be another one; convert the column in a stage before, or change the table"
+                )));
+            }
+        }
+        // SQLite converts where it meets a column.
+        if conversions.is_empty() || *statements.vendor == Vendor::Sqlite {
+            return Ok(STAGED);
+        }
+        for sql in [statements.fit(&conversions), format!("DROP TABLE {}", quoted(STAGED))] {
+            connection.execute(&sql, None).map_err(|error| self.place.failed(error))?;
+        }
+        Ok(FITTED)
+    }
+
+    /// The columns of the table, or of staged rows, with their types.
+    fn types(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements<'_>,
+        is_staged: bool,
+    ) -> Result<Vec<TypedColumn>, SinkError> {
+        let (sql, bound) = statements.types(is_staged);
+        let rows = texts(connection, &sql, &bound).map_err(|error| self.place.failed(error))?;
+        let column = |row: Vec<String>| {
+            let [name, data_type] = <[String; 2]>::try_from(row).ok()?;
+            Some(TypedColumn { name, data_type })
+        };
+        Ok(rows.into_iter().filter_map(column).collect())
     }
 
     /// Makes the table, with all rows.
@@ -116,16 +161,8 @@ impl Writing<'_> {
         table: &str,
     ) -> Result<(), SinkError> {
         let failed = |error: DatabaseError| self.place.failed(error);
-        let mut repeated = connection.query(&statements.repeated_key(table), None).map_err(failed)?;
-        let mut key = None;
-        while let Some(batch) = repeated.next().map_err(failed)? {
-            if batch.num_rows() > 0 {
-                let text =
-                    |column| cast(column, &DataType::Utf8).map(|texts| texts.as_string::<i32>().value(0).to_owned());
-                key = Some(batch.columns().iter().map(|column| text(column).unwrap_or_default()).collect::<Vec<_>>());
-            }
-        }
-        match key {
+        let repeated = texts(connection, &statements.repeated_key(table), &[]).map_err(failed)?;
+        match repeated.into_iter().next() {
             None => Ok(()),
             Some(values) => {
                 let named =
@@ -156,6 +193,18 @@ impl Writing<'_> {
             Fault::Spool(error) => error,
         })
     }
+}
+
+/// The rows of a query, all values as texts.
+fn texts(connection: &mut Connection, sql: &str, bound: &[BoundValue]) -> Result<Vec<Vec<String>>, DatabaseError> {
+    let mut rows = connection.query(sql, parameters(bound).as_ref())?;
+    let mut all = Vec::new();
+    while let Some(batch) = rows.next()? {
+        let columns: Vec<_> = batch.columns().iter().filter_map(|column| cast(column, &DataType::Utf8).ok()).collect();
+        let row = |row| columns.iter().map(|column| column.as_string::<i32>().value(row).to_owned()).collect();
+        all.extend((0..batch.num_rows()).map(row));
+    }
+    Ok(all)
 }
 
 /// Why rows could not be added.

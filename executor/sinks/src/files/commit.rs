@@ -8,14 +8,15 @@ use flowc_platform::{FileStamp, rename_new};
 
 use crate::error::{At, SinkError};
 use crate::files::retire::make_parents;
-use crate::files::transaction::{FileTransaction, Finished, StagedOutput};
+use crate::files::transaction::{FileTransaction, StagedOutput};
+use crate::files::writer::all_files;
 use crate::files::{manifest, swap};
 use crate::sink::{Finalized, Written};
 use crate::state::{SinkState, WrittenFile};
 
 /// Puts the files in place and gives the state to remember.
 pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
-    let files = collect(sink, sink.written())?;
+    let files = all_files(&sink.jobs, &sink.digests, sink.written())?;
     let mut state = state(sink, &files)?;
     let moved =
         if sink.place.is_folder { commit_folder(sink, &files, &mut state)? } else { commit_file(sink, &files)? };
@@ -30,22 +31,6 @@ pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
 
 /// A file that waits, with what the state will say of it.
 type Placed = (StagedOutput, Vec<[u8; 32]>);
-
-fn collect(sink: &FileTransaction, written: Vec<Finished>) -> Result<Vec<Placed>, SinkError> {
-    let mut missing: BTreeSet<usize> = (0..sink.jobs.len()).collect();
-    let mut files = Vec::new();
-    for Finished { job, files: outputs } in written {
-        if !missing.remove(&job) {
-            return Err(SinkError::Incomplete { job });
-        }
-        let segments: Vec<_> = sink.jobs[job].segments.iter().map(|&i| sink.digests[i]).collect();
-        files.extend(outputs.into_iter().map(|output| (output, segments.clone())));
-    }
-    match missing.first() {
-        Some(&job) => Err(SinkError::Incomplete { job }),
-        None => Ok(files),
-    }
-}
 
 /// The state after the commit, with stamps from before it.
 fn state(sink: &FileTransaction, files: &[Placed]) -> Result<SinkState, SinkError> {

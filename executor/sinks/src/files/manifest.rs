@@ -6,15 +6,13 @@ use std::io::{self, Write};
 use std::path::{Component, Path};
 use std::time::SystemTime;
 
+pub use flowc_planner::plan::MANIFEST;
 use flowc_platform::FileStamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{At, SinkError};
 use crate::state::SinkState;
-
-/// The manifest's name in a sink's folder.
-pub const MANIFEST: &str = ".flowc-sink.json";
 
 /// The version of the manifest's form.
 const VERSION: u32 = 1;

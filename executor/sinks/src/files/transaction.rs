@@ -10,13 +10,15 @@ use flowc_planner::plan::SinkSpec;
 use flowc_platform::{FileStamp, lock};
 
 use crate::error::{At, SinkError};
+use crate::files::compare::{Earlier, compare, jobs};
 use crate::files::layout::Layout;
+use crate::files::manifest;
 use crate::files::place::Place;
-use crate::files::staging::{Staging, Stagings};
-use crate::files::{manifest, names};
+use crate::files::staging::{StagedFile, Staging, Stagings};
+use crate::files::writer::{Finished, Stage};
 use crate::formats::check::check;
 use crate::sink::{Dataset, Job};
-use crate::state::{SinkSegment, SinkState, WrittenFile, layout_digest, result_digest};
+use crate::state::{SinkState, WrittenFile, layout_digest, result_digest};
 
 /// Files that are written beside their target. Dropping it before they are finalized leaves everything as it was.
 #[derive(Debug)]
@@ -37,14 +39,7 @@ pub(crate) struct FileTransaction {
     pub(crate) unlisted: Option<SinkState>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) layout: Layout,
-    written: Mutex<Vec<Finished>>,
-}
-
-/// The files of one job, written and waiting to be finalized.
-#[derive(Debug)]
-pub(crate) struct Finished {
-    pub(crate) job: usize,
-    pub(crate) files: Vec<StagedOutput>,
+    written: Mutex<Vec<Finished<StagedOutput>>>,
 }
 
 /// One file that waits to be finalized.
@@ -72,7 +67,10 @@ impl FileTransaction {
         let listed = if place.is_folder && previous.is_none() { manifest::read(&target)? } else { None };
         let layout_digest = layout_digest(spec, schema);
         let known = previous.or(listed.as_ref()).filter(|state| state.layout == layout_digest);
-        let (kept, jobs) = compare(place, spec, &target, segments, known)?;
+        let name = |file| if place.is_folder { last_name(file) } else { place.path.as_str() };
+        let kept_as = |file: &WrittenFile| verified(&place.file(&target, &file.path), file);
+        let jobs = jobs(spec, &place.path, segments);
+        let (kept, jobs) = compare(jobs, segments, Earlier::new(known, name), &|job| job.name.as_str(), &kept_as)?;
         let manifest = previous.and_then(|state| state.manifest).filter(|stamp| manifest::is_intact(&target, stamp));
         let listed = match previous {
             Some(state) if manifest.is_some() => Some(paths(state)),
@@ -105,13 +103,8 @@ impl FileTransaction {
         Ok(transaction)
     }
 
-    /// Takes in the files of a job.
-    pub(crate) fn take(&self, finished: Finished) {
-        lock(&self.written).push(finished);
-    }
-
     /// The files of all jobs that were written, in any order.
-    pub(crate) fn written(&self) -> Vec<Finished> {
+    pub(crate) fn written(&self) -> Vec<Finished<StagedOutput>> {
         std::mem::take(&mut *lock(&self.written))
     }
 
@@ -128,81 +121,31 @@ impl FileTransaction {
     }
 }
 
-/// Sorts the files to write into those that are kept and those that are not.
-fn compare(
-    place: &Place,
-    spec: &SinkSpec,
-    target: &Path,
-    segments: &[SinkSegment],
-    known: Option<&SinkState>,
-) -> Result<(Vec<WrittenFile>, Vec<Job>), SinkError> {
-    let (mut kept, mut jobs) = (Vec::new(), Vec::new());
-    let mut earlier = Earlier::new(place, known);
-    for job in all_jobs(place, spec, segments) {
-        let name = if place.is_folder { job.name.as_str() } else { "" };
-        match kept_files(place, target, segments, &job, earlier.of(name))? {
-            Some(files) => kept.extend(files),
-            None => jobs.push(job),
-        }
-    }
-    Ok((kept, jobs))
+/// The name of a file without the folders of its partitions: that of its job.
+fn last_name(file: &WrittenFile) -> &str {
+    file.path.rsplit('/').next().unwrap_or_default()
 }
 
-/// The files that are known, sorted by the names of their jobs.
-struct Earlier<'a> {
-    files: Vec<(&'a str, &'a WrittenFile)>,
-    /// Where the files of the next job probably are: jobs mostly come in the order of their names.
-    next: usize,
-}
+impl Stage for FileTransaction {
+    type File = StagedFile;
+    type Output = StagedOutput;
 
-impl<'a> Earlier<'a> {
-    fn new(place: &Place, known: Option<&'a SinkState>) -> Self {
-        let name = |file: &'a WrittenFile| match place.is_folder {
-            true => file.path.rsplit('/').next().unwrap_or_default(),
-            false => "",
-        };
-        let files = known.into_iter().flat_map(|state| &state.files);
-        let mut files: Vec<_> = files.map(|file| (name(file), file)).collect();
-        files.sort_by_key(|(name, _)| *name);
-        Self { files, next: 0 }
+    fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// The files of the job of this name.
-    fn of(&mut self, name: &str) -> &[(&'a str, &'a WrittenFile)] {
-        let is_next = self.files.get(self.next).is_some_and(|(next, _)| *next == name)
-            && self.files[..self.next].last().is_none_or(|(before, _)| *before != name);
-        let from = if is_next { self.next } else { self.files.partition_point(|(other, _)| *other < name) };
-        self.next = from + self.files[from..].iter().take_while(|(other, _)| *other == name).count();
-        &self.files[from..self.next]
+    fn create(&self, _path: &str) -> StagedFile {
+        StagedFile::new(self.staging.fresh())
     }
-}
 
-fn all_jobs(place: &Place, spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Job> {
-    if !place.is_folder {
-        return vec![Job { segments: (0..segments.len()).collect(), name: place.path.clone() }];
+    fn finish(&self, file: StagedFile, path: String, rows: u64) -> io::Result<StagedOutput> {
+        let (staged, bytes_digest) = file.finish()?;
+        Ok(StagedOutput { staged, path, rows, bytes_digest })
     }
-    let names = names::file_names(spec, segments).into_iter().enumerate();
-    names.map(|(i, name)| Job { segments: vec![i], name }).collect()
-}
 
-/// The files of a job as they lie there, if they are what the job would write.
-fn kept_files(
-    place: &Place,
-    target: &Path,
-    segments: &[SinkSegment],
-    job: &Job,
-    earlier: &[(&str, &WrittenFile)],
-) -> Result<Option<Vec<WrittenFile>>, SinkError> {
-    let wanted = || job.segments.iter().map(|&i| &segments[i].digest);
-    let mut kept = Vec::with_capacity(earlier.len());
-    for &(_, file) in earlier {
-        let unchanged = file.segments.iter().eq(wanted());
-        match unchanged.then(|| verified(&place.file(target, &file.path), file)).transpose()?.flatten() {
-            Some(stamp) => kept.push(WrittenFile { stamp, ..file.clone() }),
-            None => return Ok(None),
-        }
+    fn take(&self, finished: Finished<StagedOutput>) {
+        lock(&self.written).push(finished);
     }
-    Ok(Some(kept).filter(|kept| !kept.is_empty()))
 }
 
 /// The stamp of a file that still holds what was written: by its stamp, else by its bytes.
@@ -240,33 +183,4 @@ fn still_there(target: &Path, state: &SinkState) -> Result<SinkState, SinkError>
         }
     }
     Ok(still)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_found_by_the_names_of_their_jobs_in_any_order() {
-        let file = |path: &str| WrittenFile {
-            path: path.to_owned(),
-            stamp: FileStamp { size: 1, modified_ns: 1, changed_ns: 1, inode: 1, device: 1 },
-            segments: Vec::new(),
-            rows: 1,
-            bytes_digest: [0; 32],
-        };
-        let files = ["k=1/a.csv", "k=1/b.csv", "k=2/a.csv", "k=2/c.csv"].map(file).to_vec();
-        let state = SinkState { result: [0; 32], layout: [0; 32], files, manifest: None };
-        let place = Place::of_folder(Path::new(""), "out");
-        let found = |names: &[&str]| -> Vec<Vec<String>> {
-            let mut earlier = Earlier::new(&place, Some(&state));
-            let paths = |files: &[(&str, &WrittenFile)]| files.iter().map(|(_, file)| file.path.clone()).collect();
-            names.iter().map(|name| paths(earlier.of(name))).collect()
-        };
-        let (a, b, c) = (["k=1/a.csv", "k=2/a.csv"], ["k=1/b.csv"], ["k=2/c.csv"]);
-        assert_eq!(found(&["a.csv", "b.csv", "c.csv"]), [&a[..], &b, &c]);
-        assert_eq!(found(&["a.csv", "new.csv", "c.csv", "c.csv"]), [&a[..], &[], &c, &c]);
-        assert_eq!(found(&["c.csv", "b.csv", "a.csv", "a.csv", "b.csv"]), [&c[..], &b, &a, &a, &b]);
-        assert!(Earlier::new(&place, None).of("a.csv").is_empty());
-    }
 }

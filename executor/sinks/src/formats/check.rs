@@ -45,7 +45,7 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
 fn written_schema(spec: &SinkSpec, schema: &Schema) -> Result<SchemaRef, SinkError> {
     #[cfg(feature = "kafka")]
     if let Target::Kafka(kafka) = &spec.target {
-        crate::log::check(kafka, schema)?;
+        crate::log::check(&spec.format, kafka, schema)?;
         let value = schema.project(&kafka.parts.value_columns(&spec.format, schema));
         return value.map(Arc::new).map_err(|error| refuse(error.to_string()));
     }
@@ -72,18 +72,24 @@ fn refuse(message: impl Into<String>) -> SinkError {
 
 fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
     match (&spec.target, &spec.format) {
-        (Target::Kafka(_), Format::JsonLines | Format::Lines | Format::Bytes) => Ok(()),
-        (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, text or bytes")),
+        (
+            Target::Kafka(_),
+            Format::JsonLines | Format::Lines | Format::Bytes | Format::Arrow | Format::Avro(_) | Format::Protobuf(_),
+        ) => Ok(()),
+        (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, avro, protobuf, arrow, text or bytes")),
+        (_, Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
+            Err(refuse("this format is for topics; name csv, jsonl, parquet, arrow or lines"))
+        }
         (_, Format::Bytes) => {
             Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow or lines"))
         }
         (Target::Stdout, Format::Parquet) => {
             Err(refuse("parquet can't go to standard output; name table, csv, jsonl, lines or arrow"))
         }
-        (Target::File(_) | Target::Directory(_), Format::Table) => {
+        (Target::File(_) | Target::Directory(_) | Target::Objects(_), Format::Table) => {
             Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow or lines"))
         }
-        (Target::File(_) | Target::Stdout, _) if !spec.partition_by.is_empty() => {
+        _ if !spec.is_folder() && !spec.partition_by.is_empty() => {
             Err(refuse("`partition-by` needs a folder; write `directory` instead of `file` or `stdout`"))
         }
         (Target::File(path) | Target::Directory(path), _) if Path::new(path).file_name().is_none() => {
@@ -95,14 +101,14 @@ fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
 
 fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
     let compresses = matches!(spec.compression, Compression::Gzip | Compression::Zstd);
-    match (&spec.format, &spec.target) {
+    match (&spec.format, spec.single_name()) {
         (Format::Arrow, _) if compresses => {
             Err(refuse("arrow files are not compressed here, so that they can be mapped; leave `compression` out"))
         }
         (Format::Table, _) if compresses => {
             Err(refuse("a table for people is not compressed; leave `compression` out"))
         }
-        (Format::Parquet | Format::Arrow, Target::File(path)) if Compression::Auto.of(path) != Compression::None => {
+        (Format::Parquet | Format::Arrow, Some(path)) if Compression::Auto.of(path) != Compression::None => {
             Err(refuse(format!(
                 "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
                 spec.format.name()
@@ -114,9 +120,9 @@ fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
 
 /// What [`Compression::Auto`] means for this sink. Parquet keeps it: its own default is meant.
 pub(crate) fn resolved_compression(spec: &SinkSpec) -> Compression {
-    match (&spec.compression, &spec.format, &spec.target) {
+    match (&spec.compression, &spec.format, spec.single_name()) {
         (Compression::Auto, Format::Parquet, _) => Compression::Auto,
-        (Compression::Auto, _, Target::File(path)) => Compression::Auto.of(path),
+        (Compression::Auto, _, Some(path)) => Compression::Auto.of(path),
         (Compression::Auto, ..) => Compression::None,
         (stated, ..) => *stated,
     }
@@ -162,7 +168,8 @@ fn holds(format: &Format, field: &Field) -> bool {
         Format::Lines => is_text(field.data_type()),
         Format::Arrow => !has_dictionary_within(field.data_type()),
         Format::Parquet => is_parquet(field.data_type()),
-        Format::Bytes | Format::Table => return true,
+        // Avro and Protocol Buffers hold columns against their schemas.
+        Format::Bytes | Format::Table | Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_) => return true,
     };
     fits && probe(format, field)
 }

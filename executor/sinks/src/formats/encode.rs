@@ -36,6 +36,9 @@ pub(crate) fn writer_version(format: &Format) -> &'static str {
         Format::Lines => "lines 2",
         Format::Bytes => "bytes 1",
         Format::Table => "table 1",
+        Format::Avro(_) => "avro 1",
+        Format::Protobuf(_) => "protobuf 1",
+        Format::Debezium(_) => "debezium 1",
     }
 }
 
@@ -144,9 +147,13 @@ impl<W: Write + Send> Kind<W> {
                     Framing::Stream => Kind::ArrowStream(recut, Box::new(ArrowStream::try_new(out, &plain)?)),
                 }
             }
-            Format::Lines | Format::Bytes | Format::Table => {
-                Kind::Lines { text: Vec::new(), out: Compressor::new(compression, out)? }
-            }
+            // Formats of records alone are encoded one by one, elsewhere.
+            Format::Lines
+            | Format::Bytes
+            | Format::Table
+            | Format::Avro(_)
+            | Format::Protobuf(_)
+            | Format::Debezium(_) => Kind::Lines { text: Vec::new(), out: Compressor::new(compression, out)? },
         })
     }
 

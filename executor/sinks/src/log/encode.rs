@@ -8,12 +8,11 @@ use arrow_array::types::{Int32Type, TimestampMillisecondType};
 use arrow_array::{Array, LargeBinaryArray, PrimitiveArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use flowc_kafka::NewRecord;
-use flowc_planner::plan::{Compression, Format, RecordParts};
+use flowc_planner::plan::{Format, RecordParts};
 
 use super::parts::{Headers, bytes};
+use super::values::ValueEncoder;
 use crate::error::SinkError;
-use crate::formats::encode::{Encoder, Framing};
-use crate::formats::handover::Handover;
 use crate::formats::misfit::Misfit;
 
 /// Makes records of the rows of one segment.
@@ -23,32 +22,26 @@ pub(super) struct RecordEncoder<'a> {
     partitions: usize,
     /// Indices of the columns of the values.
     value: Vec<usize>,
-    /// How objects are written; the value's one column is the value where there is none.
-    json: Option<(Encoder<Handover>, Handover)>,
+    values: ValueEncoder,
     /// For messages.
     shown: &'a Path,
     rows: u64,
 }
 
 impl<'a> RecordEncoder<'a> {
+    /// `id` is that of the schema in a registry, where records begin with it.
     pub(super) fn new(
         format: &Format,
+        id: Option<u32>,
         parts: &'a RecordParts,
         schema: &SchemaRef,
         partitions: usize,
         shown: &'a Path,
     ) -> Result<Self, SinkError> {
         let value = parts.value_columns(format, schema);
-        let json = match format {
-            Format::JsonLines => {
-                let (schema, out) = (schema.project(&value), Handover::default());
-                let schema = Arc::new(schema.map_err(|error| SinkError::batch(shown, &error))?);
-                let encoder = Encoder::new(format, Compression::None, Framing::Stream, &schema, shown, out.clone())?;
-                Some((encoder, out))
-            }
-            _ => None,
-        };
-        Ok(Self { parts, partitions, value, json, shown, rows: 0 })
+        let of_value = schema.project(&value).map_err(|error| SinkError::batch(shown, &error))?;
+        let values = ValueEncoder::new(format, id, &Arc::new(of_value), shown)?;
+        Ok(Self { parts, partitions, value, values, shown, rows: 0 })
     }
 
     /// Gives the record of each row, in order.
@@ -60,22 +53,12 @@ impl<'a> RecordEncoder<'a> {
         let columns = Columns::new(self.parts, self.partitions, batch);
         let columns = columns.map_err(|error| SinkError::encode(self.shown, self.rows, &*error))?;
         let batch_of_values = batch.project(&self.value).map_err(|error| SinkError::batch(self.shown, &error))?;
-        match &mut self.json {
-            Some((encoder, out)) => {
-                encoder.write(&batch_of_values, self.shown)?;
-                // A line end within a text is escaped.
-                let lines = out.take();
-                let values = lines.split(|byte| *byte == b'\n');
-                (0..batch.num_rows()).zip(values).for_each(|(row, value)| take(&columns.record(row, Some(value))));
-            }
-            None => {
-                let values = bytes(batch_of_values.column(0));
-                let values = values.map_err(|error| SinkError::batch(self.shown, &error))?;
-                for row in 0..batch.num_rows() {
-                    take(&columns.record(row, values.is_valid(row).then(|| values.value(row))));
-                }
-            }
-        }
+        let (shown, before, mut row) = (self.shown, self.rows, 0);
+        let mut each = |value: Option<&[u8]>| {
+            take(&columns.record(row, value));
+            row += 1;
+        };
+        self.values.encode(&batch_of_values, shown, before, &mut each)?;
         self.rows += batch.num_rows() as u64;
         Ok(())
     }

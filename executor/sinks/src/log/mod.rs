@@ -11,8 +11,10 @@ mod anchor;
 mod encode;
 mod parts;
 mod record;
+mod registered;
 mod sink;
 mod transaction;
+mod values;
 
 pub(crate) use parts::check;
 pub(crate) use sink::TopicSink;

@@ -1,16 +1,21 @@
 //! Columns as parts of records: which types they may have, and their bytes.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, LargeBinaryArray, ListArray, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use flowc_planner::plan::{KafkaSink, RecordField};
+use flowc_planner::plan::{Format, KafkaSink, RecordField};
 
+use super::values;
 use crate::error::SinkError;
 use crate::formats::plain::plain_array;
 use crate::formats::types::is_scalar;
 
 /// Says whether columns can be the parts of records that they are to be.
-pub(crate) fn check(kafka: &KafkaSink, schema: &Schema) -> Result<(), SinkError> {
+pub(crate) fn check(format: &Format, kafka: &KafkaSink, schema: &Schema) -> Result<(), SinkError> {
+    let value = schema.project(&kafka.parts.value_columns(format, schema));
+    values::check(format, &Arc::new(value.map_err(|error| SinkError::Spec(error.to_string()))?))?;
     let parts = &kafka.parts;
     let all = parts.key.iter().map(|name| ("a key", name, is_bytes as fn(&DataType) -> bool, BYTES));
     let all = all.chain(parts.headers.iter().map(|name| ("a header", name, is_header as _, BYTES)));

@@ -8,6 +8,7 @@ use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{ChangedRows, KafkaSink, SinkSpec, Target};
 use flowc_platform::FileStamp;
 
+use super::registered::registered;
 use super::transaction::TopicTransaction;
 use crate::error::SinkError;
 use crate::formats::check::check;
@@ -59,11 +60,16 @@ impl Sink for TopicSink {
 
     fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
         check(&self.spec, &dataset.schema)?;
+        let value = self.kafka.parts.value_columns(&self.spec.format, &dataset.schema);
+        let rows = dataset.schema.project(&value).map_err(|error| SinkError::Spec(error.to_string()))?;
+        let schema = registered(&self.spec.format, &Arc::new(rows), &self.base)?;
+        let schema = schema.map_err(|error| failed(&self.kafka, &error))?;
         let failed = |error: ClusterError| failed(&self.kafka, &error);
         let cluster = self.cluster().map_err(failed)?;
         let topic = cluster.topic(&self.kafka.topic).map_err(failed)?;
         let state = State { result: self.result(dataset), stamp: stamp(&topic), topic };
-        Ok(Box::new(TopicTransaction::new(cluster, &shaping(&self.spec), &self.kafka, dataset, state)?))
+        let shaping = shaping(&self.spec);
+        Ok(Box::new(TopicTransaction::new(cluster, &shaping, &self.kafka, schema, dataset, state)?))
     }
 }
 
@@ -106,5 +112,5 @@ fn shaping(spec: &SinkSpec) -> SinkSpec {
     let Target::Kafka(kafka) = &spec.target else { return spec.clone() };
     let kafka =
         KafkaSink { brokers: Vec::new(), sasl: None, tls: None, changed: ChangedRows::Fail, ..kafka.as_ref().clone() };
-    SinkSpec { target: Target::Kafka(Box::new(kafka)), ..spec.clone() }
+    SinkSpec { target: Target::Kafka(Box::new(kafka)), format: spec.format.shaping(), ..spec.clone() }
 }

@@ -33,7 +33,10 @@ pub(super) struct TopicTransaction {
     /// Had since before the anchor was read: whoever writes in between ends its transactions.
     writer: Box<dyn Writer>,
     kafka: KafkaSink,
+    /// With the schema that records have.
     format: Format,
+    /// The id of that schema in a registry, where records begin with it.
+    id: Option<u32>,
     schema: SchemaRef,
     state: State,
     layout: [u8; 32],
@@ -78,6 +81,7 @@ impl TopicTransaction {
         cluster: Arc<dyn WritableCluster>,
         shaping: &SinkSpec,
         kafka: &KafkaSink,
+        (format, id): (Format, Option<u32>),
         dataset: &Dataset<'_>,
         state: State,
     ) -> Result<Self, SinkError> {
@@ -97,7 +101,8 @@ impl TopicTransaction {
             cluster,
             writer,
             kafka: kafka.clone(),
-            format: shaping.format.clone(),
+            format,
+            id,
             schema: dataset.schema.clone(),
             state,
             layout,
@@ -193,7 +198,8 @@ impl Transaction for TopicTransaction {
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
         let partitions = self.state.topic.partitions.len();
-        let encoder = RecordEncoder::new(&self.format, &self.kafka.parts, &self.schema, partitions, &self.shown)?;
+        let (format, id, parts) = (&self.format, self.id, &self.kafka.parts);
+        let encoder = RecordEncoder::new(format, id, parts, &self.schema, partitions, &self.shown)?;
         let prefixes = self.matching.lost.iter().map(|&i| (self.before.segments[i].rows, [0; 32])).collect();
         let encoded = Encoded { rows: 0, records: [0; 32], prefixes, pieces: Vec::new() };
         let (hasher, waiting, hashed) = (blake3::Hasher::new(), Vec::new(), 0);

@@ -110,6 +110,17 @@ impl OpenFile {
         Ok(OpenFile { spooled, fetched: true, ..Self::with(view, spec, schema, stamp, None)? })
     }
 
+    /// Opens a file that is kept of what came from elsewhere.
+    #[cfg(feature = "flights")]
+    pub(crate) fn of_kept(
+        view: View,
+        spec: &SourceSpec,
+        schema: &SchemaRef,
+        stamp: FileStamp,
+    ) -> Result<OpenFile, SourceError> {
+        Ok(OpenFile { spooled: false, ..Self::with(view, spec, schema, stamp, None)? })
+    }
+
     fn with(
         view: View,
         spec: &SourceSpec,
@@ -327,6 +338,9 @@ impl Content {
             Format::Parquet => Content::Parquet(ParquetFile::open(view.clone(), schema.clone())?),
             Format::Arrow => Content::Ipc(IpcFile::open(view.clone(), schema.clone())?),
             Format::Table => return Err(SourceError::no_source()),
+            records @ (Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
+                return Err(SourceError::of_records(records));
+            }
         })
     }
 }

@@ -158,7 +158,8 @@ mod tests {
         let polled = source.poll(&Polled::default()).unwrap();
         let [part] = &polled.parts[..] else { panic!("{polled:?}") };
         assert_eq!((part.path.as_ref(), part.stamp), (Some(&file.path), FileStamp::of(&file.path).ok()));
-        let folders = Folders { spool: folder.path().to_owned(), blocks: folder.path().join("blocks") };
+        let within = |name: &str| folder.path().join(name);
+        let folders = Folders { spool: folder.path().to_owned(), blocks: within("blocks"), schemas: within("schemas") };
         let open = source.open(part, &schema(&[("line", arrow_schema::DataType::Utf8, false)]), &folders).unwrap();
         assert_eq!(Some(open.stamp()), part.stamp);
         assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);

@@ -73,6 +73,7 @@ fn infer_own<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, 
         Format::Parquet => own_columns(first, &parquet::columns(&seekable(first, spec)?)?),
         Format::Arrow => own_columns(first, ipc::Index::load(&seekable(first, spec)?)?.schema()),
         Format::Lines | Format::Bytes | Format::Table => Err(SourceError::no_source()),
+        Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_) => Err(SourceError::of_records(&spec.format)),
     }
 }
 
@@ -215,18 +216,25 @@ fn check_names(file: &str, schema: &Schema) -> Result<(), SourceError> {
 }
 
 fn infer_json(sample: &Sample) -> Result<SchemaRef, SourceError> {
+    let columns = json_columns(&sample.name, sample.records(Framing::JsonLines).take(SAMPLE_RECORDS))?;
+    columns.ok_or_else(|| sample.without_columns(Framing::JsonLines, "jsonl", &sample.no_object()))
+}
+
+/// The columns that objects of JSON show; none if there is no object. `name` is for messages.
+pub(crate) fn json_columns<'r>(
+    name: &str,
+    records: impl Iterator<Item = &'r [u8]>,
+) -> Result<Option<SchemaRef>, SourceError> {
     let mut shape = Shape::Nothing;
-    for record in sample.records(Framing::JsonLines).take(SAMPLE_RECORDS) {
+    for record in records {
         // Bad rows say nothing of the columns.
         if matches!(check(record), Ok(true)) {
             let added = Cursor::new(record).and_then(|mut cursor| shape.add(&mut cursor));
-            added.map_err(|error| SourceError::Arrow { file: sample.name.clone(), reason: error.to_string() })?;
+            added.map_err(|error| SourceError::Arrow { file: name.to_owned(), reason: error.to_string() })?;
         }
     }
-    match shape.columns() {
-        fields if !fields.is_empty() => Ok(Arc::new(Schema::new(fields))),
-        _ => Err(sample.without_columns(Framing::JsonLines, "jsonl", &sample.no_object())),
-    }
+    let fields = shape.columns();
+    Ok((!fields.is_empty()).then(|| Arc::new(Schema::new(fields))))
 }
 
 #[cfg(test)]

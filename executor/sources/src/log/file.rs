@@ -57,7 +57,7 @@ impl BlockFile {
     /// The rows of a segment.
     pub(crate) fn read(&self, segment: &RawSegment, projection: &[usize]) -> Result<RecordRows, SourceError> {
         let all: Vec<usize> = (0..SCHEMA.fields().len()).collect();
-        Ok(RecordRows::new(self.records.read(segment, &all)?, self.reading.clone(), projection))
+        RecordRows::new(self.records.read(segment, &all)?, self.reading.clone(), projection)
     }
 }
 

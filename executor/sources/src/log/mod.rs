@@ -8,7 +8,10 @@
 
 mod access;
 mod block;
+mod changes;
+mod columns;
 mod decode;
+mod decoder;
 mod file;
 mod ranges;
 mod reading;
@@ -17,6 +20,7 @@ mod source;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use columns::{is_pinned_for, stated};
 pub(crate) use file::BlockFile;
 pub(crate) use rows::RecordRows;
 pub(crate) use source::KafkaSource;

@@ -1,10 +1,34 @@
 //! How the records of a partition become rows.
 
+use std::fmt;
+use std::sync::Arc;
+
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{BadRows, Format, KafkaTopic, RecordField, SourceSpec};
+use flowc_records::SchemaById;
 
 use crate::fields::project;
 use crate::log::block::SCHEMA;
+
+/// The schemas in which records were written.
+#[derive(Clone)]
+pub(super) struct SharedSchemas(Arc<dyn SchemaById>);
+
+impl SharedSchemas {
+    pub(super) fn new(schemas: impl SchemaById + 'static) -> Self {
+        Self(Arc::new(schemas))
+    }
+
+    pub(super) fn into_inner(self) -> Arc<dyn SchemaById> {
+        self.0
+    }
+}
+
+impl fmt::Debug for SharedSchemas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SharedSchemas")
+    }
+}
 
 /// How records become rows.
 #[derive(Debug)]
@@ -12,6 +36,8 @@ pub(super) struct Reading {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) format: Format,
+    /// Where records name the schemas in which they were written.
+    pub(super) schemas: Option<SharedSchemas>,
     pub(super) bad_rows: BadRows,
     /// All columns of the source.
     pub(super) schema: SchemaRef,
@@ -23,13 +49,20 @@ pub(super) struct Reading {
 
 impl Reading {
     /// How records of a partition become rows of these columns, which begin with those of the value.
-    pub(super) fn new(spec: &SourceSpec, topic: &KafkaTopic, partition: i32, schema: &SchemaRef) -> Self {
+    pub(super) fn new(
+        spec: &SourceSpec,
+        topic: &KafkaTopic,
+        partition: i32,
+        schema: &SchemaRef,
+        schemas: Option<SharedSchemas>,
+    ) -> Self {
         let of_values = schema.fields().len() - topic.columns.len();
         let parts = topic.columns.iter().map(|column| Some(column.field));
         Self {
             topic: topic.topic.clone(),
             partition,
             format: spec.format.clone(),
+            schemas,
             bad_rows: spec.bad_rows,
             schema: schema.clone(),
             rejects: spec.rejects_schema(),

@@ -9,6 +9,7 @@ use arrow_array::{
     ArrayRef, Int32Array, Int64Array, PrimitiveArray, RecordBatch, RecordBatchOptions, TimestampMillisecondArray,
 };
 use arrow_schema::{ArrowError, SchemaRef};
+use arrow_select::take::take;
 use flowc_planner::plan::{BadRows, RecordField};
 
 use crate::BATCH_ROWS;
@@ -17,7 +18,8 @@ use crate::error::SourceError;
 use crate::fields::project;
 use crate::ignored::Ignored;
 use crate::log::block::Records;
-use crate::log::decode::{Decoder, as_text};
+use crate::log::decode::{Decoded, as_text, is_no_fault_of_records};
+use crate::log::decoder::Decoder;
 use crate::log::reading::Reading;
 use crate::text::parser::BadRecord;
 use crate::values::texts::plain;
@@ -45,7 +47,7 @@ pub(crate) struct RecordRows {
 
 impl RecordRows {
     /// The rows of these records: the columns of the source that `projection` names, in its order.
-    pub(super) fn new(records: IpcRows, reading: Arc<Reading>, projection: &[usize]) -> Self {
+    pub(super) fn new(records: IpcRows, reading: Arc<Reading>, projection: &[usize]) -> Result<Self, SourceError> {
         let all: Vec<usize> = (0..reading.fields.len()).collect();
         // Which rows are left out must not depend on the columns that are read.
         let columns = if reading.bad_rows == BadRows::Fail { projection.to_vec() } else { all };
@@ -55,9 +57,10 @@ impl RecordRows {
         };
         let schema = plain(&reading.schema);
         let read: Vec<usize> = columns.iter().copied().filter(|column| reading.fields[*column].is_none()).collect();
-        let decoder = Decoder::new(&reading.format, &plain(&reading.of_values()), &read);
+        let of_values = plain(&reading.of_values());
+        let decoder = Decoder::new(&reading.format, &of_values, &read, reading.schemas.clone())?;
         let (pending, ready, rejects) = (None, Vec::new(), Rejects::default());
-        Self { records, reading, schema, decoder, columns, keep, pending, ready, rejects }
+        Ok(Self { records, reading, schema, decoder, columns, keep, pending, ready, rejects })
     }
 
     /// The next batch, of any size up to [`BATCH_ROWS`].
@@ -106,6 +109,7 @@ impl RecordRows {
                 self.ready.push(read);
                 return Ok(());
             }
+            Err(error) if is_no_fault_of_records(&error) => return Err(self.unanswered(&error)),
             Err(error) if rows.len() == 1 => return self.bad(&part, &error),
             Err(_) => {}
         }
@@ -117,14 +121,17 @@ impl RecordRows {
     /// The rows of records, all of which must fit.
     fn read(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let records = records(batch)?;
-        let values = self.decoder.decode(records.values)?;
+        let Decoded { batch: values, records: of } = self.decoder.decode(records.values)?;
         let mut decoded = values.columns().iter().cloned();
         let column = |&column: &usize| match self.reading.fields[column] {
-            Some(field) => part(&records, field, self.reading.partition),
+            Some(field) => {
+                let part = part(&records, field, self.reading.partition)?;
+                of.as_ref().map_or(Ok(part.clone()), |of| take(&part, of, None))
+            }
             None => decoded.next().ok_or_else(|| ArrowError::InvalidArgumentError("a column is missing".to_owned())),
         };
         let columns = self.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let options = RecordBatchOptions::new().with_row_count(Some(values.num_rows()));
         let all = RecordBatch::try_new_with_options(project(&self.schema, &self.columns), columns, &options)?;
         let kept = self.keep.iter().map(|&column| all.column(column).clone()).collect();
         RecordBatch::try_new_with_options(project(&all.schema(), &self.keep), kept, &options)
@@ -160,6 +167,15 @@ impl RecordRows {
             column: Some(name),
             reason: "the key is not UTF-8; say `key as=\"bytes\"`".to_owned(),
         })
+    }
+
+    /// The registry of the records does not answer.
+    fn unanswered(&self, error: &ArrowError) -> SourceError {
+        let reason = match error {
+            ArrowError::ExternalError(inner) => inner.to_string(),
+            other => other.to_string(),
+        };
+        SourceError::Topic { topic: self.reading.topic.clone(), reason }
     }
 
     fn refused(&self, error: &ArrowError) -> SourceError {

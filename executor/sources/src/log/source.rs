@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrow_schema::SchemaRef;
 use flowc_kafka::{Client, Cluster, ClusterError, Topic, TopicSettings};
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{KafkaTopic, Position, SourceSpec, TopicTime};
+use flowc_planner::plan::{Format, KafkaTopic, Position, SourceSpec, TopicTime};
 use flowc_platform::{FileStamp, lock};
+use flowc_records::WriterSchemas;
 
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
+use crate::infer::schema::{SAMPLE_RECORDS, json_columns};
 use crate::log::access::access;
 use crate::log::block::BlockWriter;
-use crate::log::decode::Decoder;
+use crate::log::columns;
+use crate::log::decoder::Decoder;
 use crate::log::file::{BlockFile, open_records};
 use crate::log::ranges::{self, Facts, Misfit, blocks, resolve};
-use crate::log::reading::Reading;
+use crate::log::reading::{Reading, SharedSchemas};
 use crate::source::{Folders, Polled, Source, SourcePart};
 
 /// A range of a topic.
@@ -29,12 +32,14 @@ pub(crate) struct KafkaSource {
     base: PathBuf,
     /// The cluster, once it was asked.
     cluster: Mutex<Option<Arc<dyn Cluster>>>,
+    /// The schemas in which records were written, once one is needed.
+    schemas: OnceLock<SharedSchemas>,
 }
 
 impl KafkaSource {
     /// Connects when the cluster is first asked.
     pub(crate) fn new(spec: SourceSpec, topic: KafkaTopic, base: &Path) -> Self {
-        Self { spec, topic, base: base.to_owned(), cluster: Mutex::default() }
+        Self { spec, topic, base: base.to_owned(), cluster: Mutex::default(), schemas: OnceLock::new() }
     }
 
     #[cfg(test)]
@@ -51,6 +56,33 @@ impl KafkaSource {
         let made: Arc<dyn Cluster> = Arc::new(Client::new(access(&self.topic, &self.base)?));
         *cluster = Some(made.clone());
         Ok(made)
+    }
+
+    /// The schemas in which records were written, where they name them. Those of Protocol Buffers are in the text of the pipeline.
+    fn schemas(&self, folder: &Path) -> Option<SharedSchemas> {
+        let Format::Avro(_) = self.spec.format.of_rows() else { return None };
+        let registry = self.spec.format.registry()?;
+        let made = || SharedSchemas::new(WriterSchemas::new(registry, &self.base, folder));
+        Some(self.schemas.get_or_init(made).clone())
+    }
+
+    /// The columns that the first records of the range show.
+    fn sampled(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+        let (cluster, mut values) = (self.cluster()?, Vec::new());
+        for (part, (partition, from)) in parts.iter().filter_map(|part| Some((part, ranges::place(&part.name)?))) {
+            let left = SAMPLE_RECORDS.saturating_sub(values.len());
+            let count = part.stamp.map_or(0, |stamp| stamp.size).min(left as u64);
+            let range = from..from.saturating_add(i64::try_from(count).unwrap_or(i64::MAX));
+            let read = cluster.read(&self.topic.topic, partition, range, &mut |record| {
+                values.extend(record.value.map(<[u8]>::to_vec));
+                Ok(())
+            });
+            read.map_err(SourceError::io(&part.name, "read it"))?.map_err(|error| self.failed(error))?;
+        }
+        let columns = json_columns(&self.topic.topic, values.iter().map(Vec::as_slice))?;
+        columns.ok_or_else(|| {
+            self.failed("no record of its range shows columns; declare them: schema { column \"id\" \"Int64\"; ... }")
+        })
     }
 
     fn failed(&self, reason: impl ToString) -> SourceError {
@@ -264,14 +296,15 @@ impl Source for KafkaSource {
         Ok(Polled { parts, folders: closed.then(Vec::new) })
     }
 
-    fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
-        Err(SourceError::ReadOnce { name: "a topic" })
+    fn infer_schema(&self, parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+        columns::registered(&self.spec, &self.base).unwrap_or_else(|| self.sampled(parts))
     }
 
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
         let unknown = || self.failed(format!("`{}` is no block of it", part.name));
         let (stamp, (partition, from)) = part.stamp.zip(ranges::place(&part.name)).ok_or_else(unknown)?;
-        let reading = Reading::new(&self.spec, &self.topic, partition, schema);
+        let schemas = self.schemas(&folders.schemas);
+        let reading = Reading::new(&self.spec, &self.topic, partition, schema, schemas);
         Decoder::check_types(&self.spec.format, &reading.of_values())?;
         let place = folders.blocks.join(Self::block_name(stamp));
         if !flowc_platform::is_sealed(&place) {

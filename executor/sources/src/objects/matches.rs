@@ -6,6 +6,8 @@ use flowc_objects::{Bucket, Object, ObjectError};
 use flowc_planner::pattern::{Pattern, folder_and_rest, is_glob};
 use flowc_planner::plan::ObjectAddress;
 
+use crate::objects::folders::{committed, is_manifest};
+
 /// The objects of a bucket that a pattern matches, in byte order of their keys. Names are matched as those of files are.
 pub(super) fn matches(bucket: &dyn Bucket, pattern: &ObjectAddress) -> Result<Vec<Object>, ObjectError> {
     if pattern.scheme.is_web() || !is_glob(&pattern.key) {
@@ -13,15 +15,26 @@ pub(super) fn matches(bucket: &dyn Bucket, pattern: &ObjectAddress) -> Result<Ve
     }
     let (folder, rest) = folder_and_rest(&pattern.key);
     let matcher = Pattern::new(&pattern.key).map_err(|reason| ObjectError::Other { reason })?;
-    let mut found = Vec::new();
-    bucket.list(folder, rest.contains('/') || rest == "**", &mut |object| {
-        if matcher.matches(&object.key) {
-            found.push(object);
+    let is_deep = rest.contains('/') || rest == "**";
+    for _ in 0..LISTINGS {
+        let (mut found, mut manifests) = (Vec::new(), Vec::new());
+        bucket.list(folder, is_deep, &mut |object| {
+            if matcher.matches(&object.key) {
+                found.push(object);
+            } else if is_manifest(&object.key) {
+                manifests.push(object);
+            }
+        })?;
+        found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        if let Some(found) = committed(bucket, found, &manifests, &matcher)? {
+            return Ok(without_folders(found));
         }
-    })?;
-    found.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-    Ok(without_folders(found))
+    }
+    Err(ObjectError::Changed)
 }
+
+/// How often a folder is listed that a sink changes meanwhile.
+const LISTINGS: usize = 5;
 
 /// Leaves out empty objects that stand for folders, which consoles and file systems over buckets make.
 fn without_folders(mut found: Vec<Object>) -> Vec<Object> {

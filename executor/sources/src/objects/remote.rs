@@ -183,7 +183,11 @@ pub(super) fn failed(address: &str, error: ObjectError) -> SourceError {
         ObjectError::Changed => {
             SourceError::Changed { file: address.to_owned(), what: "it was written again or deleted" }
         }
-        other => SourceError::Object { address: address.to_owned(), reason: other.to_string() },
+        other => SourceError::Object {
+            address: address.to_owned(),
+            reason: other.to_string(),
+            is_of_machine: other.is_of_machine(),
+        },
     }
 }
 

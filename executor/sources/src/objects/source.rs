@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
 use arrow_schema::SchemaRef;
-use flowc_objects::{Bucket, Client, Object, ObjectError};
+use flowc_objects::{Bucket, Client, Object, ObjectError, access};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::pattern::is_glob;
 use flowc_planner::plan::{Compression, ObjectAddress, Objects, SourceSpec};
@@ -20,7 +20,6 @@ use crate::files::view::View;
 use crate::infer::basis::{Basis, basis};
 use crate::infer::doubts::doubt;
 use crate::infer::schema::infer_columns;
-use crate::objects::access::access;
 use crate::objects::matches::matches;
 use crate::objects::remote::{RemoteFile, failed};
 use crate::source::{Folders, Polled, Source, SourcePart};
@@ -56,7 +55,9 @@ impl ObjectSource {
         if let Some(bucket) = buckets.get(&name) {
             return Ok(bucket.clone());
         }
-        let opened: Arc<dyn Bucket> = Arc::new(Client::open(&access(&self.objects, address))?);
+        let Objects { patterns: _, region, endpoint, anonymous } = &self.objects;
+        let access = access(address, region.as_deref(), endpoint.as_deref(), *anonymous);
+        let opened: Arc<dyn Bucket> = Arc::new(Client::open(&access)?);
         buckets.insert(name, opened.clone());
         Ok(opened)
     }

@@ -21,8 +21,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 
-/// Aggregates whose results depend on the order of rows.
-const ORDERED: [&str; 6] = ["any_value", "array_agg", "first_value", "last_value", "nth_value", "string_agg"];
+use crate::functions::Aggregate;
 
 /// Adds all columns to each sort, and sorts what is read in an order that nothing decides.
 #[derive(Debug)]
@@ -113,7 +112,7 @@ fn needs_order(node: &Arc<dyn ExecutionPlan>) -> bool {
         node.downcast_ref::<WindowAggExec>().is_some() || node.downcast_ref::<BoundedWindowAggExec>().is_some();
     is_window
         || node.downcast_ref::<AggregateExec>().is_some_and(|aggregate| {
-            aggregate.aggr_expr().iter().any(|function| ORDERED.contains(&function.fun().name()))
+            aggregate.aggr_expr().iter().any(|function| Aggregate::named(function.fun().name()).needs_order())
         })
 }
 

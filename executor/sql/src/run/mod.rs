@@ -1,14 +1,20 @@
 //! Queries at work.
 
+#[cfg(test)]
+mod classes;
 mod described;
 mod failure;
+#[cfg(test)]
+mod faults;
+mod kept;
 mod parts;
 mod query;
+mod ready;
 mod rows;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::Problem;
@@ -16,76 +22,97 @@ use flowc_planner::key::Phase;
 use flowc_runner::{Instance, Invocation, Outlet, PerBatch, Runner, StageError, StageFault};
 use flowc_sql_process::query::{Opening, Query};
 
+use crate::run::failure::plain_fault;
+use crate::run::kept::{Kept, QueryKey};
 pub(crate) use crate::run::parts::part_schema;
 use crate::run::parts::tables_of;
-use crate::run::query::{QueryInstance, Step};
+use crate::run::query::QueryInstance;
+use crate::run::ready::{Ready, ReadyQuery, Step};
 use crate::run::rows::{Expressions, RowInstance};
-use crate::session::Room;
 use crate::shape::Run;
 use crate::shaped::shaped;
 use crate::stack::deep;
 use crate::table::Table;
-
-/// The part of a query's memory that keeps rows of its inputs; the engine has the rest.
-const HELD: u64 = 4;
 
 /// Opens invocations of queries.
 #[derive(Debug, Default)]
 pub(crate) struct SqlRunner {
     /// Rows of a batch within the engine, where they are not its own.
     pub(crate) batch_rows: Option<usize>,
+    kept: Mutex<Option<Arc<Kept>>>,
 }
 
 impl Runner for SqlRunner {
     fn open(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageError> {
-        let failed = |fault| StageError::new(&*invocation.stage, fault);
-        let unread = |error: serde_json::Error| failed(StageFault::Contract(format!("no query: {error}")));
-        let query = Query::named(&invocation.stage).map_err(unread)?;
-        let opening: Opening = serde_json::from_str(&invocation.config).map_err(unread)?;
-        deep(|| self.open_query(invocation, &query, &opening, outlet)).map_err(failed)
+        deep(|| self.open_query(invocation, outlet)).map_err(|fault| StageError::new(&*invocation.stage, fault))
     }
 }
 
 impl SqlRunner {
-    fn open_query(
-        &self,
-        invocation: &Invocation,
-        query: &Query,
-        opening: &Opening,
-        outlet: Box<dyn Outlet>,
-    ) -> Result<Box<dyn Instance>, StageFault> {
-        let memory = invocation.limits.memory;
-        let room = Room { memory: memory.map(|bytes| (bytes - bytes / HELD) as usize), batch_rows: self.batch_rows };
-        let held = memory.map_or(usize::MAX, |bytes| (bytes / HELD) as usize / opening.tables.len().max(1));
-        let given: Vec<Arc<Table>> =
-            opening.tables.iter().map(|schema| Arc::new(Table::new(schema.clone(), held))).collect();
-        let tables = match invocation.phase {
-            Phase::Run | Phase::Partial => given.clone(),
-            Phase::Merge | Phase::Finish => {
-                parted(opening)?.into_iter().map(|all| Arc::new(Table::new(all, 0))).collect()
-            }
-        };
-        let (planned, shape, schema) = shaped(query, &tables, &opening.config, room).map_err(refused)?;
-        for (table, input) in tables.iter().zip(shape.inputs) {
-            table.set_reads(input.reads);
-        }
-        let (stage, context) = (invocation.stage.clone(), planned.context);
-        let (plan, step) = match (shape.run, invocation.phase) {
-            (Run::Rows(rows), _) => {
-                let expressions = Expressions::new(&context, &rows, &schema)?;
-                return Ok(RowInstance { stage, expressions, before: 0 }.before(outlet));
-            }
-            (Run::Query { plan, order }, _) => (plan, Step::All(order)),
-            (Run::Parts { plan, order }, Phase::Run) => (plan, Step::All(order)),
-            (Run::Parts { plan, .. }, Phase::Partial) => (plan, Step::Part),
-            (Run::Parts { plan, .. }, Phase::Merge) => (plan, Step::Merge),
-            (Run::Parts { plan, order }, Phase::Finish) => (plan, Step::Finish(order)),
-        };
-        // Columns of parts have their own names.
-        let schema =
-            if matches!(step, Step::Part | Step::Merge) { invocation.outputs[0].schema.clone() } else { schema };
-        Ok(Box::new(QueryInstance { stage, memory, context, plan, step, schema, given, outlet }))
+    #[cfg(test)]
+    fn with_batches_of(rows: usize) -> Self {
+        Self { batch_rows: Some(rows), kept: Mutex::default() }
     }
+
+    fn open_query(&self, invocation: &Invocation, outlet: Box<dyn Outlet>) -> Result<Box<dyn Instance>, StageFault> {
+        let (stage, key) = (invocation.stage.clone(), QueryKey::of(invocation));
+        let kept = self.kept(invocation.limits.memory).map_err(|error| plain_fault(&error))?;
+        let ready = kept.take(&key).map_or_else(|| ready(invocation, &kept), Ok)?;
+        match ready {
+            Ready::Rows(expressions) => {
+                kept.put(key, Ready::Rows(expressions.clone()));
+                Ok(RowInstance { stage, expressions, before: 0 }.before(outlet))
+            }
+            Ready::Query(mut query) => {
+                let main = invocation.main_input;
+                let inputs = invocation.inputs.iter().enumerate();
+                let identities: Vec<_> =
+                    inputs.map(|(port, input)| input.identity.filter(|_| Some(port) != main)).collect();
+                let held = query.turn_to(&identities);
+                Ok(Box::new(QueryInstance { stage, query, kept, key, main, identities, held, outlet }))
+            }
+        }
+    }
+
+    /// What is kept for invocations with this limit of memory. One process serves one limit.
+    fn kept(&self, memory: Option<u64>) -> datafusion::common::Result<Arc<Kept>> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.memory == memory) {
+            return Ok(kept.clone());
+        }
+        Ok(kept.insert(Arc::new(Kept::new(memory, self.batch_rows)?)).clone())
+    }
+}
+
+/// Plans the query of an invocation.
+fn ready(invocation: &Invocation, kept: &Kept) -> Result<Ready, StageFault> {
+    let unread = |error: serde_json::Error| StageFault::Contract(format!("no query: {error}"));
+    let query = Query::named(&invocation.stage).map_err(unread)?;
+    let opening: Opening = serde_json::from_str(&invocation.config).map_err(unread)?;
+    let table = |schema: &SchemaRef| Arc::new(Table::new(schema.clone(), kept.rows.clone()));
+    let given: Vec<Arc<Table>> = opening.tables.iter().map(table).collect();
+    let tables = match invocation.phase {
+        Phase::Run | Phase::Partial => given.clone(),
+        Phase::Merge | Phase::Finish => {
+            parted(&opening)?.into_iter().map(|all| Arc::new(Table::planned(all))).collect()
+        }
+    };
+    let (planned, shape, schema) = shaped(&query, &tables, &opening.config, &kept.room).map_err(refused)?;
+    for (table, input) in tables.iter().zip(shape.inputs) {
+        table.set_reads(input.reads);
+    }
+    let context = planned.context;
+    let (plan, step) = match (shape.run, invocation.phase) {
+        (Run::Rows(rows), _) => return Ok(Ready::Rows(Arc::new(Expressions::new(&context, &rows, &schema)?))),
+        (Run::Query { plan, order } | Run::Parts { plan, order }, Phase::Run) => (plan, Step::All(order)),
+        (Run::Query { plan, order }, _) => (plan, Step::All(order)),
+        (Run::Parts { plan, .. }, Phase::Partial) => (plan, Step::Part),
+        (Run::Parts { plan, .. }, Phase::Merge) => (plan, Step::Merge),
+        (Run::Parts { plan, order }, Phase::Finish) => (plan, Step::Finish(order)),
+    };
+    // Columns of parts have their own names.
+    let schema = if matches!(step, Step::Part | Step::Merge) { invocation.outputs[0].schema.clone() } else { schema };
+    Ok(Ready::Query(Box::new(ReadyQuery::new(context, plan, step, schema, given))))
 }
 
 /// The columns of each table that the parts of an invocation are made of.

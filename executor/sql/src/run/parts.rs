@@ -86,7 +86,10 @@ fn of_parts(whole: &AggregateExec, mode: AggregateMode, parts: Arc<dyn Execution
 }
 
 /// The aggregate of a plan that rows of tables come to: the lowest of those before a plan branches.
-fn aggregate(plan: &Arc<dyn ExecutionPlan>) -> Result<AggregateExec> {
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn aggregate(plan: &Arc<dyn ExecutionPlan>) -> Result<AggregateExec> {
     let found = aggregates(plan).pop();
     let is_whole = |aggregate: &AggregateExec| aggregate.mode().input_mode() == AggregateMode::Single.input_mode();
     found.filter(is_whole).ok_or_else(|| internal_datafusion_err!("the plan has no aggregate of rows"))

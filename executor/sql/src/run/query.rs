@@ -2,56 +2,49 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::{Array, RecordBatch};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalSortExpr;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
-use datafusion::prelude::SessionContext;
-use flowc_runner::{Batch, Instance, Outlet, StageError};
+use flowc_runner::{Batch, InputIdentity, Instance, Outlet, StageError};
 use futures::StreamExt;
 
-use crate::rules::{sorted_by, sorted_by_all, with_sorted_joins};
+use crate::rules::{Drives, is_sortable, over_builds, sorted_by, sorted_by_all, with_sorted_joins};
 use crate::run::described::described;
 use crate::run::failure::{fault, is_exhausted};
-use crate::run::parts::{finished, merged, part};
+use crate::run::kept::{Kept, QueryKey};
+use crate::run::parts::{aggregate, finished, merged, part};
+use crate::run::ready::{Builds, Ready, ReadyQuery, Step};
 use crate::shape::Order;
 use crate::stack::{deep, runtime};
-use crate::table::{ROW, Table};
+use crate::table::ROW;
+
+/// How often a plan is executed: its nodes take notes of each time.
+const USES: usize = 500;
 
 /// Such a query at work.
 pub(super) struct QueryInstance {
     pub(super) stage: Arc<str>,
-    pub(super) memory: Option<u64>,
-    pub(super) context: SessionContext,
-    pub(super) plan: LogicalPlan,
-    pub(super) step: Step,
-    /// The columns of the result.
-    pub(super) schema: SchemaRef,
-    /// What comes in.
-    pub(super) given: Vec<Arc<Table>>,
+    pub(super) query: Box<ReadyQuery>,
+    /// Where the query is kept, and by what it is found again.
+    pub(super) kept: Arc<Kept>,
+    pub(super) key: QueryKey,
+    /// The input whose rows come last.
+    pub(super) main: Option<usize>,
+    /// Per input: what its rows are, and whether they are here.
+    pub(super) identities: Vec<Option<InputIdentity>>,
+    pub(super) held: Vec<bool>,
     pub(super) outlet: Box<dyn Outlet>,
 }
 
-/// What of a query is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// All of it.
-    All(Order),
-    /// A part, of the rows of a segment.
-    Part,
-    /// One part of several.
-    Merge,
-    /// The result, of parts.
-    Finish(Order),
-}
-
-/// How equal values are found in joins.
+/// How equal values are found in joins. All ways give the same rows, and results have an order of their own, so nothing shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Joins {
+    /// All tables but the driving one are in memory, and stay there.
+    Kept,
     /// One side is in memory.
     ByHash,
     /// Both sides are sorted, and spill.
@@ -62,34 +55,57 @@ enum Joins {
 enum Attempt {
     /// All is sent.
     Done,
+    /// The query has no such form.
+    None,
     /// It needs more memory than it may have. Nothing was sent.
     TooLarge(DataFusionError),
 }
 
 impl QueryInstance {
     fn failed(&self, error: &DataFusionError) -> StageError {
-        StageError::new(&*self.stage, fault(error, self.memory))
+        let inputs = self.query.given.iter().map(|table| table.size()).sum();
+        StageError::new(&*self.stage, fault(error, self.kept.memory, self.kept.refused(), inputs))
     }
 
-    /// Runs the query. A join whose one side does not fit into memory is tried again by sorting both, which spills; results have an
-    /// order of their own, so nothing shows it.
+    /// Runs the query. Where it does not fit into memory, first what other queries left there is let go, then it is tried in a way that
+    /// takes less.
     fn run(&mut self) -> Result<(), StageError> {
-        let first = match self.attempt(Joins::ByHash)? {
-            Attempt::TooLarge(error) => error,
-            Attempt::Done => return Ok(()),
-        };
-        match self.attempt(Joins::BySort) {
-            Ok(Attempt::Done) => Ok(()),
-            Ok(Attempt::TooLarge(error)) => Err(self.failed(&error)),
-            Err(_) => Err(self.failed(&first)),
+        let mut too_large = None;
+        for joins in [Joins::Kept, Joins::ByHash, Joins::BySort] {
+            loop {
+                match self.attempt(joins) {
+                    Ok(Attempt::Done) => return Ok(()),
+                    Ok(Attempt::None) => break,
+                    Ok(Attempt::TooLarge(error)) => {
+                        let others = self.kept.clear();
+                        if joins == Joins::Kept {
+                            self.query.builds = if others { Builds::Unknown } else { Builds::Refused };
+                        }
+                        if !others {
+                            too_large = Some(error);
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        // That a join can't be sorted is no news.
+                        let first = too_large.as_ref().filter(|_| joins == Joins::BySort);
+                        return Err(first.map_or(error, |first| self.failed(first)));
+                    }
+                }
+            }
         }
+        let error = too_large.unwrap_or_else(|| internal_datafusion_err!("there is no way to run it"));
+        Err(self.failed(&error))
     }
 
     /// Runs the query, and sends what it gives. The outlet may wait for a runtime of its own, so it is called outside of this one.
     fn attempt(&mut self, joins: Joins) -> Result<Attempt, StageError> {
         let runtime = runtime();
-        let begun = runtime.block_on(async { execute_stream(self.physical(joins).await?, self.context.task_ctx()) });
-        let mut batches = begun.map_err(|error| self.failed(&error))?;
+        let begun = runtime.block_on(async {
+            let plan = self.physical(joins).await?;
+            plan.map(|plan| execute_stream(plan, self.query.context.task_ctx())).transpose()
+        });
+        let Some(mut batches) = begun.map_err(|error| self.failed(&error))? else { return Ok(Attempt::None) };
         let mut is_first = true;
         while let Some(batch) = runtime.block_on(batches.next()) {
             match batch.and_then(|batch| self.result(&batch)) {
@@ -102,19 +118,50 @@ impl QueryInstance {
         Ok(Attempt::Done)
     }
 
-    async fn physical(&self, joins: Joins) -> Result<Arc<dyn ExecutionPlan>> {
-        let state = self.context.state();
-        let plan = state.create_physical_plan(&self.plan).await?;
-        let plan = if joins == Joins::BySort { with_sorted_joins(plan)? } else { plan };
-        match self.step {
-            Step::All(order) => ordered(plan, order),
-            Step::Part => part(&plan),
-            Step::Merge => merged(&plan, self.given[0].scan(&state, None, &[], None).await?),
-            Step::Finish(order) => {
-                let parts = self.given[0].scan(&state, None, &[], None).await?;
-                ordered(finished(plan, &parts)?, order)
-            }
+    async fn physical(&mut self, joins: Joins) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let state = self.query.context.state();
+        let plan = match joins {
+            Joins::Kept => match self.over_builds().await? {
+                Some(plan) => plan,
+                None => return Ok(None),
+            },
+            Joins::ByHash => state.create_physical_plan(&self.query.plan).await?,
+            Joins::BySort => with_sorted_joins(state.create_physical_plan(&self.query.plan).await?)?,
+        };
+        Ok(Some(match self.query.step {
+            Step::All(order) => ordered(plan, order)?,
+            Step::Part => part(&plan)?,
+            Step::Merge => merged(&plan, self.parts().await?)?,
+            Step::Finish(order) => ordered(finished(plan, &self.parts().await?)?, order)?,
+        }))
+    }
+
+    /// The parts that came.
+    async fn parts(&self) -> Result<Arc<dyn ExecutionPlan>> {
+        self.query.given[0].scan(&self.query.context.state(), None, &[], None).await
+    }
+
+    /// The plan whose joins keep what they build of all tables but the driving one; none if there is none, or it took too much.
+    async fn over_builds(&mut self) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let Builds::Plan { plan, used, .. } = &mut self.query.builds
+            && *used < USES
+        {
+            *used += 1;
+            return Ok(Some(plan.clone()));
         }
+        let Some(main) = self.main.filter(|_| !matches!(self.query.builds, Builds::Refused)) else { return Ok(None) };
+        let is_known = |(port, identity): (usize, &Option<InputIdentity>)| port == main || identity.is_some();
+        if !self.identities.iter().enumerate().all(is_known) {
+            return Ok(None);
+        }
+        let plan = self.query.context.state().create_physical_plan(&self.query.plan).await?;
+        let driving = self.query.given[main].clone();
+        let plan = over_other_tables(self.query.step, &plan, &|scan| driving.is_read_by(scan))?;
+        self.query.builds = match &plan {
+            Some(plan) => Builds::Plan { plan: plan.clone(), of: self.identities.clone(), used: 1 },
+            None => Builds::Refused,
+        };
+        Ok(plan)
     }
 
     /// A batch of the result, in the types that were described.
@@ -122,8 +169,9 @@ impl QueryInstance {
         let is_told = |(_, field): &(usize, &Arc<arrow_schema::Field>)| field.name() != ROW;
         let schema = batch.schema();
         let columns = schema.fields().iter().enumerate().filter(is_told).map(|(at, _)| batch.column(at));
-        let columns =
-            columns.zip(self.schema.fields()).map(|(column, field)| Ok(Some(described(column, field.data_type())?)));
+        let columns = columns
+            .zip(self.query.schema.fields())
+            .map(|(column, field)| Ok(Some(described(column, field.data_type())?)));
         Ok(Batch::new(batch.num_rows(), columns.collect::<Result<Vec<_>>>()?))
     }
 }
@@ -141,9 +189,34 @@ fn ordered(plan: Arc<dyn ExecutionPlan>, order: Order) -> Result<Arc<dyn Executi
     }
 }
 
+/// The part of a plan that is run again over other rows of the driving table, with joins that keep what they build of the others.
+fn over_other_tables(
+    step: Step,
+    plan: &Arc<dyn ExecutionPlan>,
+    drives: &Drives<'_>,
+) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    match step {
+        Step::Part => {
+            let whole = aggregate(plan)?;
+            let rows = over_builds(whole.input(), drives)?;
+            rows.map(|rows| replace_children_if_necessary(Arc::new(whole), vec![rows])).transpose()
+        }
+        // Where rows have columns that can't be sorted, their order may follow from the join's.
+        Step::All(Order::Driver) if plan.schema().fields().iter().all(|field| is_sortable(field.data_type())) => {
+            over_builds(plan, drives)
+        }
+        Step::All(_) | Step::Merge | Step::Finish(_) => Ok(None),
+    }
+}
+
 impl Instance for QueryInstance {
+    fn holds(&self, port: usize) -> bool {
+        self.held.get(port).copied().unwrap_or(false)
+    }
+
     fn push(&mut self, port: usize, batch: Batch) -> Result<(), StageError> {
-        let taken = self.given[port].append(batch.columns(), batch.rows());
+        self.kept.make_room(batch.columns().iter().flatten().map(|column| column.get_array_memory_size()).sum());
+        let taken = self.query.given[port].append(batch.columns(), batch.rows());
         taken.map_err(|error| self.failed(&error))
     }
 
@@ -157,6 +230,9 @@ impl Instance for QueryInstance {
 
     fn finish(mut self: Box<Self>) -> Result<(), StageError> {
         deep(|| self.run())?;
-        self.outlet.close()
+        self.query.keep(&self.identities);
+        let Self { kept, key, query, outlet, .. } = *self;
+        kept.put(key, Ready::Query(query));
+        outlet.close()
     }
 }

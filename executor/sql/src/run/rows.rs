@@ -13,19 +13,20 @@ use datafusion::prelude::SessionContext;
 use flowc_runner::{Batch, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::run::described::described;
-use crate::run::failure::fault;
+use crate::run::failure::plain_fault;
 use crate::shape::RowByRow;
 use crate::stack::deep;
 
 /// Such a query at work.
 pub(super) struct RowInstance {
     pub(super) stage: Arc<str>,
-    pub(super) expressions: Expressions,
+    pub(super) expressions: Arc<Expressions>,
     /// How many rows came before.
     pub(super) before: u64,
 }
 
 /// A query over the columns that it reads.
+#[derive(Debug)]
 pub(super) struct Expressions {
     reads: SchemaRef,
     filters: Vec<Arc<dyn PhysicalExpr>>,
@@ -39,7 +40,7 @@ impl Expressions {
     /// # Errors
     /// If the engine does not take them.
     pub(super) fn new(context: &SessionContext, rows: &RowByRow, schema: &SchemaRef) -> Result<Self, StageFault> {
-        let refused = |error: DataFusionError| fault(&error, None);
+        let refused = |error: DataFusionError| plain_fault(&error);
         let fields = rows.reads().into_iter().map(|column| {
             let (table, field) = rows.table.qualified_field(column);
             (table.cloned(), field.clone())
@@ -103,7 +104,7 @@ impl PerBatch for RowInstance {
         let Self { expressions, stage, before, .. } = self;
         let answer = deep(|| expressions.answer(&batch).map_err(|error| (expressions.culprit(&batch), error)));
         let answer = answer.map_err(|(culprit, error)| {
-            let failed = StageError::new(&**stage, fault(&error, None));
+            let failed = StageError::new(&**stage, plain_fault(&error));
             let row = culprit.map(|row| *before + row as u64);
             row.map_or(failed.clone(), |row| failed.at(port, row..row + 1))
         })?;

@@ -3,27 +3,10 @@
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{self, Expr, LogicalPlan};
 
 use super::{driver, is_of_row};
-
-/// Functions whose parts can be put together.
-const MERGED: [&str; 14] = [
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "count",
-    "max",
-    "min",
-    "stddev",
-    "stddev_pop",
-    "sum",
-    "var",
-    "var_pop",
-];
+use crate::functions::Aggregate;
 
 /// Whether a plan is such an aggregate of rows that a table drives, and what is over it depends on its result alone.
 ///
@@ -59,7 +42,7 @@ fn has_query(expr: &Expr) -> Result<bool> {
     })
 }
 
-fn is_merged(aggregate: &Aggregate) -> Result<bool> {
+fn is_merged(aggregate: &logical_expr::Aggregate) -> Result<bool> {
     for expr in &aggregate.group_expr {
         if !is_of_row(expr)? {
             return Ok(false);
@@ -78,7 +61,8 @@ pub(super) fn is_mergeable(expr: &Expr) -> bool {
     match expr {
         Expr::Alias(alias) => is_mergeable(&alias.expr),
         Expr::AggregateFunction(call) => {
-            MERGED.contains(&call.func.name()) && !call.params.distinct && call.params.order_by.is_empty()
+            let needs = Aggregate::named(call.func.name());
+            needs == Aggregate::Parts && !call.params.distinct && call.params.order_by.is_empty()
         }
         _ => false,
     }

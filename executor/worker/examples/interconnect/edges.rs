@@ -123,7 +123,7 @@ impl<'a> Edge<'a> {
             config: "{}".into(),
             phase: Phase::Run,
             part: 0,
-            inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema }]),
+            inputs: Arc::new([InputPort { reads: (0..schema.fields().len()).collect(), schema, identity: None }]),
             main_input: Some(0),
             outputs: Arc::new([OutputPort {
                 schema: output.schema,

@@ -45,8 +45,9 @@ impl Reader {
     }
 
     fn open(&self, part: &SourcePart) -> Result<OpenFile, SourceError> {
-        let (spool, blocks) = (self.folder.path().to_owned(), self.folder.path().join("blocks"));
-        self.source().open(part, &self.schema, &Folders { spool, blocks })
+        let within = |name: &str| self.folder.path().join(name);
+        let (spool, blocks, schemas) = (self.folder.path().to_owned(), within("blocks"), within("schemas"));
+        self.source().open(part, &self.schema, &Folders { spool, blocks, schemas })
     }
 
     fn rows(&self, polled: &Polled) -> Result<Vec<String>, SourceError> {

@@ -18,7 +18,8 @@ fn source(bucket: &Arc<Memory>, format: Format, keys: &[&str]) -> ObjectSource {
 }
 
 fn folders(folder: &Folder) -> Folders {
-    Folders { spool: folder.path().to_owned(), blocks: folder.path().join("blocks") }
+    let within = |name: &str| folder.path().join(name);
+    Folders { spool: folder.path().to_owned(), blocks: within("blocks"), schemas: within("schemas") }
 }
 
 #[test]

@@ -4,16 +4,13 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow_array::builder::{ArrayBuilder, Int64Builder, StringBuilder};
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray};
+use arrow_array::{ArrayRef, FixedSizeListArray, GenericListArray, MapArray, OffsetSizeTrait, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
-use arrow_select::zip::zip;
 
 use super::cursor::{Cursor, Token, repeated};
+use super::leaf::{Leaf, misfit};
 use crate::ignored::Ignored;
-use crate::values::texts::read_texts;
-use crate::values::times::{is_time, read_ticks};
 
 /// A column, to which values are appended.
 pub(super) enum Column {
@@ -43,7 +40,7 @@ impl Column {
 
     fn len(&self) -> usize {
         match self {
-            Self::Leaf(leaf) => leaf.texts.len(),
+            Self::Leaf(leaf) => leaf.len(),
             Self::List(list) => list.lengths.len(),
             Self::Struct(members) => members.len,
             Self::Map(map) => map.lengths.len(),
@@ -93,83 +90,6 @@ impl Column {
             Self::Map(map) => map.values.take_ignored(ignored),
             Self::Leaf(_) | Self::Unread(_) => {}
         }
-    }
-}
-
-/// Values without parts. They are kept as they are spelled, and read together.
-pub(super) struct Leaf {
-    data_type: DataType,
-    texts: StringBuilder,
-    /// Of times: whole numbers, which are counts. A value is in one of the two.
-    ticks: Option<Int64Builder>,
-}
-
-impl Leaf {
-    fn new(data_type: &DataType) -> Self {
-        let ticks = is_time(data_type).then(|| Int64Builder::with_capacity(0));
-        Self { data_type: data_type.clone(), texts: StringBuilder::with_capacity(0, 0), ticks }
-    }
-
-    fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
-        // A column of text has room for any value: lists and objects, too, are as they are written.
-        if self.is_text() && matches!(cursor.peek(), Some(b'[' | b'{')) {
-            self.append_text(cursor.raw()?);
-            return Ok(());
-        }
-        match cursor.token()? {
-            Token::Null => self.append_null(),
-            Token::Text(text) => self.append_text(&text),
-            Token::Number(number) if !self.is_bytes() => return self.append_number(number),
-            Token::Truth(truth) if self.is_text() || self.data_type == DataType::Boolean => {
-                self.append_text(if truth { "true" } else { "false" });
-            }
-            _ => return Err(misfit(&self.data_type)),
-        }
-        Ok(())
-    }
-
-    /// Only text spells bytes: the digits of a number are none.
-    fn is_bytes(&self) -> bool {
-        self.data_type.is_binary() || matches!(self.data_type, DataType::FixedSizeBinary(_))
-    }
-
-    fn is_text(&self) -> bool {
-        matches!(self.data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
-    }
-
-    fn append_number(&mut self, number: &str) -> Result<(), ArrowError> {
-        match &mut self.ticks {
-            Some(ticks) => {
-                ticks.append_value(number.parse().map_err(|_| misfit(&self.data_type))?);
-                self.texts.append_null();
-            }
-            None => self.texts.append_value(number),
-        }
-        Ok(())
-    }
-
-    fn append_text(&mut self, text: &str) {
-        self.texts.append_value(text);
-        if let Some(ticks) = &mut self.ticks {
-            ticks.append_null();
-        }
-    }
-
-    fn append_null(&mut self) {
-        self.texts.append_null();
-        if let Some(ticks) = &mut self.ticks {
-            ticks.append_null();
-        }
-    }
-
-    fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let values = read_texts(&self.texts.finish(), &self.data_type)?;
-        let Some(ticks) = self.ticks.as_mut().map(Int64Builder::finish) else { return Ok(values) };
-        if ticks.null_count() == ticks.len() {
-            return Ok(values);
-        }
-        let is_count = arrow_array::BooleanArray::from_iter((0..ticks.len()).map(|row| Some(ticks.is_valid(row))));
-        zip(&is_count, &read_ticks(&(Arc::new(ticks) as ArrayRef), &self.data_type)?, &values)
     }
 }
 
@@ -244,6 +164,8 @@ fn list<O: OffsetSizeTrait>(
 /// The members of objects, as columns.
 pub(super) struct Members {
     fields: Fields,
+    /// The names of the fields as objects mostly write them: in quotes, with a colon. None where a letter would have to be escaped.
+    quoted: Vec<Option<String>>,
     columns: Vec<Column>,
     places: HashMap<String, usize>,
     nulls: NullBufferBuilder,
@@ -261,6 +183,7 @@ impl Members {
         };
         Self {
             fields: fields.clone(),
+            quoted: fields.iter().map(|field| quoted(field.name())).collect(),
             columns: fields.iter().enumerate().map(column).collect(),
             places: fields.iter().enumerate().map(|(place, field)| (field.name().clone(), place)).collect(),
             nulls: NullBufferBuilder::new(0),
@@ -280,7 +203,8 @@ impl Members {
 
     /// Appends the members of an object that the cursor has entered.
     pub(super) fn append_members(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<(), ArrowError> {
-        let mut next = 0;
+        // Objects mostly have their members in one order, and are written without a space.
+        let mut next = self.append_expected(cursor, row)?;
         while let Some(name) = cursor.next_member()? {
             let Some(place) = self.place(&name, next) else {
                 self.ignored.append(name, cursor, row, self.len)?;
@@ -300,6 +224,17 @@ impl Members {
         self.nulls.append_non_null();
         self.len += 1;
         Ok(())
+    }
+
+    /// Appends the first members of an object, as long as they are the fields one after the other. Gives how many they are.
+    fn append_expected(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<usize, ArrowError> {
+        for (place, (column, quoted)) in self.columns.iter_mut().zip(&self.quoted).enumerate() {
+            match quoted {
+                Some(quoted) if cursor.is_next_member(quoted) => column.append(cursor, row)?,
+                _ => return Ok(place),
+            }
+        }
+        Ok(self.columns.len())
     }
 
     /// Objects mostly have their members in one order: `next` is where this one is expected.
@@ -345,6 +280,12 @@ impl Members {
         self.ignored.take(ignored);
         self.columns.iter_mut().for_each(|column| column.take_ignored(ignored));
     }
+}
+
+/// A name as an object writes it before a value, unless a letter of it would have to be escaped.
+fn quoted(name: &str) -> Option<String> {
+    let is_plain = name.chars().all(|letter| letter >= ' ' && !matches!(letter, '"' | '\\'));
+    is_plain.then(|| format!("\"{name}\":"))
 }
 
 /// Members of objects that no column takes.
@@ -460,8 +401,4 @@ fn key_and_value(entries: &Field) -> (&FieldRef, &FieldRef) {
         DataType::Struct(fields) if fields.len() == 2 => (&fields[0], &fields[1]),
         other => unreachable!("Arrow has no map with entries of type {other}"),
     }
-}
-
-fn misfit(data_type: &DataType) -> ArrowError {
-    ArrowError::JsonError(format!("not a value of type {data_type}"))
 }

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use arrow_schema::ArrowError;
-use memchr::memchr2;
 
 /// How deep lists and objects may nest.
 const MOST_LEVELS: usize = 128;
+
+/// Digits that fit an `i64`, whatever they are.
+const MOST_DIGITS: usize = 18;
 
 /// The start of a value, or all of a scalar.
 #[derive(Debug, PartialEq)]
@@ -90,6 +92,41 @@ impl<'a> Cursor<'a> {
         let name = self.string()?;
         self.expect(b':')?;
         Ok(Some(name))
+    }
+
+    /// Whether the object's next member is written as `quoted`, a name in quotes with a colon behind it; its value comes next then. Otherwise
+    /// nothing was read.
+    pub(crate) fn is_next_member(&mut self, quoted: &str) -> bool {
+        let rest = &self.text.as_bytes()[self.at..];
+        let comma = usize::from(!self.opened);
+        let is_next = (comma == 0 || rest.first() == Some(&b',')) && rest[comma..].starts_with(quoted.as_bytes());
+        if is_next {
+            self.opened = false;
+            self.at += comma + quoted.len();
+        }
+        is_next
+    }
+
+    /// A whole number in so few digits that it fits, if the next value is one. Otherwise nothing was read.
+    pub(crate) fn whole(&mut self) -> Option<i64> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let sign = usize::from(rest.first() == Some(&b'-'));
+        let (mut value, mut end) = (0i64, sign);
+        while let Some(digit) = rest.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+            // Longer ones are read as others are.
+            if end - sign == MOST_DIGITS {
+                return None;
+            }
+            value = value * 10 + i64::from(digit);
+            end += 1;
+        }
+        let is_whole = !matches!(rest.get(end), Some(b'.' | b'e' | b'E'));
+        let has_zeros = rest[sign..end].len() > 1 && rest[sign] == b'0';
+        if end == sign || has_zeros || !is_whole {
+            return None;
+        }
+        self.at += end;
+        Some(if sign == 1 { -value } else { value })
     }
 
     /// Reads a value that nobody needs. In it, too, an object that repeats a member is an error.
@@ -213,11 +250,12 @@ impl<'a> Cursor<'a> {
     /// The characters up to a quote or an escape.
     fn plain(&mut self) -> Result<&'a str, ArrowError> {
         let rest = &self.text[self.at..];
-        let length = memchr2(b'"', b'\\', rest.as_bytes()).ok_or_else(|| malformed("a text has no end"))?;
+        let length = plain_length(rest.as_bytes());
         self.at += length;
-        match rest[..length].bytes().any(|byte| byte < b' ') {
-            true => Err(malformed("a control character in a text")),
-            false => Ok(&rest[..length]),
+        match rest.as_bytes().get(length) {
+            Some(b'"' | b'\\') => Ok(&rest[..length]),
+            Some(_) => Err(malformed("a control character in a text")),
+            None => Err(malformed("a text has no end")),
         }
     }
 
@@ -253,6 +291,27 @@ impl<'a> Cursor<'a> {
         self.at += 4;
         u16::from_str_radix(digits, 16).ok()
     }
+}
+
+/// How many bytes come before the first quote, backslash or control character: eight at once.
+fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    // Marks bytes that are zero, and perhaps some above the first of them.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let found = quotes | escapes | controls;
+        if found != 0 {
+            return at * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
 fn malformed(reason: &str) -> ArrowError {
@@ -390,6 +449,27 @@ mod tests {
         for text in ["{\"a\":1,\"a\":1}", "{\"x\":{\"a\":1,\"b\":2,\"a\":null}}", "[{},{\"a\":1,\"\\u0061\":2}]"] {
             let error = check(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("the member `a` occurs more than once"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_special_in_a_text_is_found(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+            prop_assert_eq!(plain_length(&bytes), bytes.iter().position(is_special).unwrap_or(bytes.len()));
+        }
+
+        #[test]
+        fn whole_numbers_are_read_as_others_are(text in "-?[0-9]{0,20}[.eE0-9,} ]?[0-9]?") {
+            let mut cursor = Cursor::new(text.as_bytes()).unwrap();
+            let mut other = cursor.clone();
+            match cursor.whole() {
+                Some(value) => {
+                    let Ok(Token::Number(number)) = other.token() else { panic!("{text}") };
+                    prop_assert_eq!((number.parse(), cursor.at), (Ok(value), other.at));
+                }
+                None => prop_assert_eq!(cursor.at, 0),
+            }
         }
     }
 

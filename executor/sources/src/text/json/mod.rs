@@ -1,10 +1,12 @@
 //! Format `jsonl`: a JSON object a line. Missing members are null; those that no column takes are counted.
 //!
+//! Texts are gone through once: numbers and truth values are read where they stand, other values together with those of the column.
 //! Every value becomes text where the schema says text, and text that spells a value of the column's type is taken as one.
 //! Whole numbers are never rounded: `1.5` and `1.0` do not fit an integer column.
 
 mod column;
 mod cursor;
+mod leaf;
 
 use std::borrow::Cow;
 use std::collections::HashMap;

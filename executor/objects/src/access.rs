@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use flowc_objects::{Access, Service};
-use flowc_planner::plan::{ObjectAddress, ObjectScheme, Objects};
+use flowc_planner::plan::{ObjectAddress, ObjectScheme};
+
+use crate::bucket::{Access, Service};
 
 /// How long requests are tried again that a service does not answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the bucket of an address is reached.
-pub(super) fn access(objects: &Objects, address: &ObjectAddress) -> Access {
+pub fn access(address: &ObjectAddress, region: Option<&str>, endpoint: Option<&str>, anonymous: bool) -> Access {
     let (service, bucket) = match address.scheme {
         ObjectScheme::S3 => (Service::S3, address.bucket.clone()),
         ObjectScheme::Gs => (Service::Google, address.bucket.clone()),
@@ -18,12 +19,6 @@ pub(super) fn access(objects: &Objects, address: &ObjectAddress) -> Access {
             (Service::Web, format!("{}://{}", address.scheme.name(), address.bucket))
         }
     };
-    Access {
-        service,
-        bucket,
-        region: objects.region.clone(),
-        endpoint: objects.endpoint.clone(),
-        anonymous: objects.anonymous,
-        patience: PATIENCE,
-    }
+    let (region, endpoint) = (region.map(str::to_owned), endpoint.map(str::to_owned));
+    Access { service, bucket, region, endpoint, anonymous, patience: PATIENCE }
 }

@@ -1,21 +1,26 @@
 //! A block on its way through kernels. Columns that one writes and another reads stay on the device, also where rows are left out in
 //! between; what a later kernel sees of them is what it would see had they come back, bit for bit.
 
+mod counting;
+mod settling;
+
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray, new_empty_array};
 use arrow_buffer::bit_util::set_bit;
 use arrow_buffer::{BooleanBuffer, MutableBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType};
-use flowc_kernel::{Contents, Items, Part, Pass};
-use flowc_runner::Origin;
+use flowc_kernel::{Contents, Part, Pass};
+use flowc_runner::{DeviceUse, Origin};
 
 use crate::device::{DeviceFault, Filling, Held, Queued};
 use crate::devices::{Devices, Ready};
 use crate::steps::{Block, BlockFault, Failed, Made, Step, Steps};
 use crate::upload::{self, Unfit};
 use crate::written::{self, Values};
+use counting::Groups;
 
 /// Bytes of what says which piece of a table is at hand.
 const PIECE_BYTES: u64 = 12;
@@ -29,14 +34,18 @@ pub(crate) struct Passage<'a> {
     timeout: Option<Duration>,
     /// The parts of columns that are on the device, in the form in which kernels read them.
     held: HashMap<(Origin, Part), Held>,
-    /// What has not run yet.
-    queued: Vec<Queued>,
+    /// What has not run yet, with the kernel that it is for.
+    queued: Vec<(usize, Queued)>,
+    /// The kernel whose turn it is.
+    step: Cell<usize>,
     /// The buffers of faults that were not read yet.
     faults: Vec<(usize, Held)>,
     /// Which rows of the block are left, where some are not.
     kept: Option<BooleanBuffer>,
     rows: usize,
     given: Vec<u64>,
+    /// The groups of the rows, where a kernel counts by them.
+    groups: Option<Groups>,
 }
 
 /// What is read back.
@@ -48,6 +57,8 @@ enum Wanted {
     Raw(Contents),
     /// A column that is held.
     Held(Origin, Part),
+    /// A row of each group.
+    Firsts,
 }
 
 impl From<DeviceFault> for BlockFault {
@@ -71,7 +82,8 @@ impl<'a> Passage<'a> {
         timeout: Option<Duration>,
     ) -> Self {
         let (held, queued, faults, given) = Default::default();
-        Self { steps, devices, block, ready, timeout, held, queued, faults, kept: None, rows: block.rows, given }
+        let (rows, groups, step) = (block.rows, None, Cell::new(0));
+        Self { steps, devices, block, ready, timeout, held, queued, step, faults, kept: None, rows, given, groups }
     }
 
     /// Takes the block through all kernels.
@@ -100,7 +112,11 @@ impl<'a> Passage<'a> {
     fn nothing(mut self) -> Made {
         self.given.resize(self.steps.all.len(), 0);
         let empty = |origin: Origin| new_empty_array(&self.steps.data_type(origin, self.block));
-        Made { columns: self.results().map(empty).collect(), mask: self.kept, given: self.given }
+        let columns = match self.steps.counting() {
+            Some(partial) => partial.fields().iter().map(|field| new_empty_array(field.data_type())).collect(),
+            None => self.results().map(empty).collect(),
+        };
+        Made { columns, mask: self.kept, given: self.given }
     }
 
     /// The written columns of the output.
@@ -110,9 +126,11 @@ impl<'a> Passage<'a> {
 
     /// Queues a kernel over the rows that are left. Gives the buffers that it writes.
     fn queue(&mut self, number: usize) -> Result<HashMap<Contents, Held>, BlockFault> {
+        self.step.set(number);
         let step = &self.steps.all[number];
         let rows = u32::try_from(self.rows).map_err(|_| BlockFault::Stage("too many rows".to_owned()))?;
         let (mut buffers, mut outputs) = (Vec::new(), HashMap::new());
+        self.groups = self.grouped(step)?;
         for contents in &step.build.buffers {
             let buffer = match contents {
                 Contents::Input { column, part } => self.input(step, *column, *part)?,
@@ -122,6 +140,8 @@ impl<'a> Passage<'a> {
                 Contents::Batch => self.fill(&Filling::Bytes(&rows.to_le_bytes()))?,
                 Contents::Config => self.fill(&Filling::Bytes(&step.config))?,
                 Contents::Faults => self.fill(&Filling::Ones(4 * step.build.sites.len().max(1) as u64))?,
+                Contents::Group => self.groups.as_ref().map(|groups| groups.of_rows.clone()).ok_or_else(foreign)?,
+                Contents::Output { output, .. } if step.bound.bins.is_some() => self.bins(step, *output)?,
                 Contents::Output { .. } | Contents::Mask => {
                     self.fill(&Filling::Zeros(whole_words(u64::from(rows) * step.row_bytes(*contents))))?
                 }
@@ -137,12 +157,12 @@ impl<'a> Passage<'a> {
         let piece = step.build.buffers.iter().position(|contents| *contents == Contents::Piece);
         let pieces = piece.zip(self.steps.table.as_ref()).map(|(binding, table)| (binding, table.pieces()));
         let Some((binding, pieces)) = pieces else {
-            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+            self.queued.push((number, self.ready.programs[number].queue(&buffers, groups)?));
             return Ok(outputs);
         };
         for words in pieces {
             buffers[binding] = self.fill(&Filling::Bytes(&words))?;
-            self.queued.push(self.ready.programs[number].queue(&buffers, groups)?);
+            self.queued.push((number, self.ready.programs[number].queue(&buffers, groups)?));
         }
         Ok(outputs)
     }
@@ -151,10 +171,13 @@ impl<'a> Passage<'a> {
     fn of_table(&self, contents: &Contents) -> Result<Held, BlockFault> {
         let content = self.steps.table.as_ref().and_then(|table| table.content(contents));
         let content = content.ok_or_else(|| BlockFault::Stage("the table was not handed over".to_owned()))?;
-        Ok(self.devices.resident(self.ready, &content.digest, &content.bytes)?)
+        let (held, up) = self.devices.resident(self.ready, &content.digest, &content.bytes)?;
+        self.steps.note(self.step.get(), DeviceUse { up, ..DeviceUse::default() });
+        Ok(held)
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
+        self.steps.note(self.step.get(), DeviceUse { up: filling.sent(), ..DeviceUse::default() });
         self.devices.traffic.fill(&*self.ready.device, filling)
     }
 
@@ -211,85 +234,14 @@ impl<'a> Passage<'a> {
         }
     }
 
-    /// Brings what a kernel wrote into the form in which others read it: validity as a bitmap, zero under nulls, one NaN, packed booleans.
-    fn settle(&mut self, number: usize, outputs: &HashMap<Contents, Held>) -> Result<(), BlockFault> {
-        let step = &self.steps.all[number];
-        for (output, of) in step.bound.written.iter().enumerate() {
-            let origin = Origin::Written { step: number, column: output };
-            if !step.live.contains(&origin) {
-                continue;
-            }
-            let part = |part: Part| outputs.get(&Contents::Output { output, part });
-            let mut valid = match part(Part::Validity) {
-                Some(words) => Some(self.packed(words, self.rows)?),
-                None => None,
-            };
-            for column in &of.null_with {
-                if let Some(others) = self.validity(step, *column)? {
-                    valid = Some(self.both(valid, &others)?);
-                }
-            }
-            let Some(values) = part(Part::Values) else { continue };
-            let values = self.settled(values, of.field.data_type(), valid.as_ref())?;
-            self.held.insert((origin, Part::Values), values);
-            if let Some(valid) = valid {
-                self.held.insert((origin, Part::Validity), valid);
-            }
-        }
-        Ok(())
-    }
-
-    /// Words of so many values, as bits.
-    fn packed(&mut self, words: &Held, values: usize) -> Result<Held, BlockFault> {
-        let bits = self.fill(&Filling::Zeros(bitmap_bytes(values)))?;
-        let items = values.div_ceil(32) as u32;
-        self.queue_pass(Pass::Pack, &[words, &bits], &[values as u32], items)?;
-        Ok(bits)
-    }
-
-    /// The bits that are set in both.
-    fn both(&mut self, bits: Option<Held>, others: &Held) -> Result<Held, BlockFault> {
-        let bytes = bitmap_bytes(self.rows);
-        let bits = match bits {
-            Some(bits) => bits,
-            None => self.fill(&Filling::Ones(bytes))?,
-        };
-        let words = (bytes / 4) as u32;
-        self.queue_pass(Pass::And, &[others, &bits], &[words], words)?;
-        Ok(bits)
-    }
-
-    fn settled(&mut self, written: &Held, data_type: &DataType, valid: Option<&Held>) -> Result<Held, BlockFault> {
-        let values = Values::of(data_type);
-        let words = (written::row_bytes(values.item) / 4).max(1) as u32;
-        let (items, a_row) = match values.item {
-            DataType::Float16 => (Items::Halves, values.count),
-            DataType::Float32 => (Items::Floats, values.count),
-            DataType::Float64 => (Items::Doubles, values.count),
-            _ => (Items::Words, values.count * words),
-        };
-        if items != Items::Words || valid.is_some() {
-            let count = self.rows as u32 * a_row;
-            let invocations = if items == Items::Halves { count.div_ceil(2) } else { count };
-            let numbers = [count, a_row, items as u32, u32::from(valid.is_some())];
-            // Where there are no nulls nothing of the bitmap is read.
-            let nothing = self.fill(&Filling::Zeros(4))?;
-            self.queue_pass(Pass::Settle, &[valid.unwrap_or(&nothing), written], &numbers, invocations)?;
-        }
-        match values.item {
-            DataType::Boolean => self.packed(written, self.rows * values.count as usize),
-            _ => Ok(written.clone()),
-        }
-    }
-
     /// Queues a pass over buffers and some numbers.
     fn queue_pass(&mut self, pass: Pass, buffers: &[&Held], numbers: &[u32], items: u32) -> Result<(), DeviceFault> {
-        let place = Pass::ALL.iter().position(|other| *other == pass).unwrap_or_default();
+        let place = self.steps.passes.iter().position(|other| *other == pass).ok_or_else(unknown_pass)?;
         let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
         let mut buffers: Vec<Held> = buffers.iter().map(|held| (*held).clone()).collect();
         buffers.push(self.fill(&Filling::Bytes(&bytes))?);
         let program = &self.ready.programs[self.steps.all.len() + place];
-        self.queued.push(program.queue(&buffers, Pass::groups(items))?);
+        self.queued.push((self.step.get(), program.queue(&buffers, Pass::groups(items))?));
         Ok(())
     }
 
@@ -315,8 +267,19 @@ impl<'a> Passage<'a> {
 
     /// Runs what is queued, and reads buffers.
     fn run(&mut self, buffers: &[Held]) -> Result<Vec<Vec<u8>>, DeviceFault> {
-        let queued = std::mem::take(&mut self.queued);
-        self.devices.traffic.run(&*self.ready.device, queued, buffers, self.timeout)
+        let (of, queued): (Vec<usize>, Vec<Queued>) = std::mem::take(&mut self.queued).into_iter().unzip();
+        let started = Instant::now();
+        let done = self.devices.traffic.run(&*self.ready.device, queued, buffers, self.timeout)?;
+        let is_waited = done.nanoseconds.is_none();
+        // Nobody knows which of them took how long: each has an equal part.
+        let equal = started.elapsed().as_nanos() as u64 / of.len().max(1) as u64;
+        let times = done.nanoseconds.unwrap_or_else(|| vec![equal; of.len()]);
+        for (step, nanoseconds) in of.into_iter().zip(times) {
+            self.steps.note(step, DeviceUse { nanoseconds, is_waited, ..DeviceUse::default() });
+        }
+        let down = done.read.iter().map(|bytes| bytes.len() as u64).sum();
+        self.steps.note(self.step.get(), DeviceUse { down, ..DeviceUse::default() });
+        Ok(done.read)
     }
 
     /// Fails if a row is at fault.
@@ -377,10 +340,11 @@ impl<'a> Passage<'a> {
         let mut wanted: Vec<(Wanted, Held)> =
             self.faults.drain(..).map(|(step, held)| (Wanted::Faults(step), held)).collect();
         wanted.extend(outputs.into_iter().map(|(contents, held)| (Wanted::Raw(contents), held)));
+        wanted.extend(self.firsts().map(|held| (Wanted::Firsts, held)));
         let null_with = step.bound.written.iter().flat_map(|written| &written.null_with);
         let nulls: HashSet<Origin> = null_with.map(|column| step.origin(*column)).collect();
         for ((origin, part), held) in &self.held {
-            let is_written = matches!(origin, Origin::Written { .. });
+            let is_written = matches!(origin, Origin::Written { .. }) && step.bound.bins.is_none();
             if is_written && (step.live.contains(origin) || (*part == Part::Validity && nulls.contains(origin))) {
                 wanted.push((Wanted::Held(*origin, *part), held.clone()));
             }
@@ -397,6 +361,9 @@ impl<'a> Passage<'a> {
     }
 
     fn assembled(mut self, read: &HashMap<Wanted, Vec<u8>>) -> Result<Made, BlockFault> {
+        if self.steps.counting().is_some() {
+            return self.counted(read);
+        }
         let last = self.steps.all.len() - 1;
         let columns = self.results().map(|origin| match origin {
             Origin::Written { step, column } if step == last => self.raw(column, read),
@@ -447,6 +414,14 @@ impl<'a> Passage<'a> {
         let bits = read.get(&Wanted::Held(origin, Part::Validity))?;
         Some(NullBuffer::new(written::bits(bits, self.rows)))
     }
+}
+
+fn foreign() -> BlockFault {
+    BlockFault::Stage("the kernel asks for groups that nobody made".to_owned())
+}
+
+fn unknown_pass() -> DeviceFault {
+    DeviceFault::Refused("a pass was not compiled".to_owned())
 }
 
 fn whole_words(bytes: u64) -> u64 {

@@ -1,41 +1,54 @@
 //! A bucket behind `object_store`.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::azure::AzureConfigKey;
+use object_store::gcp::GoogleConfigKey;
 use object_store::http::HttpBuilder;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    BackoffConfig, ClientConfigKey, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt,
-    RetryConfig,
+    BackoffConfig, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, RetryConfig,
 };
 use tokio::runtime::Runtime;
 
+use self::settings::{azure, endpoint, google, options, s3};
+use self::unfinished::UploadList;
 use crate::bucket::{Access, Bucket, Object, Service, Take};
 use crate::error::ObjectError;
-use crate::profile::Profile;
+use crate::transport::Transport;
+
+mod settings;
+mod unfinished;
+mod write;
+
+pub use write::{Condition, Upload};
 
 /// How many ranges of an object are read at once.
 const AT_ONCE: usize = 4;
-/// How long one request may take.
-const TIMEOUT: (ClientConfigKey, &str) = (ClientConfigKey::Timeout, "120 seconds");
-/// Connections without encryption are made only where the address says so.
-const PLAIN: (ClientConfigKey, &str) = (ClientConfigKey::AllowHttp, "true");
-
 /// A bucket of a service.
 pub struct Client {
     store: Arc<dyn ObjectStore>,
+    /// Uploads in parts. Web servers have none.
+    multipart: Option<Arc<dyn MultipartStore>>,
+    /// Lists uploads that were not ended. Azure forgets them by itself.
+    unfinished: Option<UploadList>,
     service: Service,
     place: String,
     patience: Duration,
+}
+
+/// A client's parts that depend on the service.
+struct Opened {
+    store: Arc<dyn ObjectStore>,
+    multipart: Option<Arc<dyn MultipartStore>>,
+    unfinished: Option<UploadList>,
+    place: String,
 }
 
 impl Client {
@@ -47,30 +60,17 @@ impl Client {
     pub fn open(access: &Access) -> Result<Self, ObjectError> {
         let backoff = BackoffConfig { max_backoff: Duration::from_secs(5), ..BackoffConfig::default() };
         let retry = RetryConfig { backoff, max_retries: usize::MAX, retry_timeout: access.patience };
-        let mut place = access.endpoint.clone().unwrap_or_default();
-        let opened: Result<Arc<dyn ObjectStore>, _> = match access.service {
-            Service::S3 => {
-                let builder = s3(access)?;
-                place = endpoint(&builder);
-                builder.with_retry(retry).build().map(|store| Arc::new(store) as _)
-            }
-            Service::Google => google(access).with_retry(retry).build().map(|store| Arc::new(store) as _),
-            Service::Azure => {
-                let builder = azure(access);
-                let said = |key| builder.get_config_value(&key).unwrap_or_default();
-                place = format!("{} {}", said(AzureConfigKey::AccountName), said(AzureConfigKey::Endpoint));
-                builder.with_retry(retry).build().map(|store| Arc::new(store) as _)
-            }
-            Service::Web => {
-                let builder = HttpBuilder::new().with_url(&access.bucket);
-                let builder =
-                    options(&access.bucket).fold(builder, |builder, (key, value)| builder.with_config(key, value));
-                builder.with_retry(retry).build().map(|store| Arc::new(store) as _)
-            }
+        let transport = Transport;
+        let opened = match access.service {
+            Service::S3 => open_s3(access, retry, &transport)?,
+            Service::Google => open_google(access, retry, &transport),
+            Service::Azure => open_azure(access, retry, &transport),
+            Service::Web => open_web(access, retry, &transport),
         };
         let seconds = access.patience.as_secs();
-        let store = opened.map_err(|error| ObjectError::of(&error, seconds))?;
-        Ok(Self { store, service: access.service, place, patience: access.patience })
+        let Opened { store, multipart, unfinished, place } =
+            opened.map_err(|error| ObjectError::of(&error, seconds))?;
+        Ok(Self { store, multipart, unfinished, service: access.service, place, patience: access.patience })
     }
 
     fn failed(&self, error: &object_store::Error) -> ObjectError {
@@ -84,6 +84,15 @@ impl Client {
             _ => Path::parse(key),
         };
         path.map_err(|error| ObjectError::Other { reason: error.to_string() })
+    }
+
+    /// Why a service refuses to tell of an object: the answer to such a question has no body, that to a read has one.
+    fn reason(&self, path: &Path, refusal: ObjectError) -> ObjectError {
+        let options = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        match runtime().block_on(self.store.get_opts(path, options)).map_err(|error| self.failed(&error)) {
+            Ok(_) | Err(ObjectError::NoObject | ObjectError::NoRanges) => refusal,
+            Err(told) => told,
+        }
     }
 
     async fn get(&self, object: &Object, range: Option<Range<u64>>) -> Result<GetResult, ObjectError> {
@@ -140,7 +149,12 @@ impl Bucket for Client {
     fn find(&self, key: &str) -> Result<Object, ObjectError> {
         let path = self.path(key)?;
         let found = runtime().block_on(self.store.head(&path));
-        found.map(|meta| Object { key: key.to_owned(), ..of_meta(&meta) }).map_err(|error| self.failed(&error))
+        found.map(|meta| Object { key: key.to_owned(), ..of_meta(&meta) }).map_err(|error| match self.failed(&error) {
+            error @ (ObjectError::Denied { .. } | ObjectError::Refused { .. } | ObjectError::Other { .. }) => {
+                self.reason(&path, error)
+            }
+            error => error,
+        })
     }
 
     fn read(&self, object: &Object, ranges: &[Range<u64>], take: Take<'_>) -> io::Result<Result<(), ObjectError>> {
@@ -178,6 +192,44 @@ impl Bucket for Client {
     }
 }
 
+type Opening = Result<Opened, object_store::Error>;
+
+fn open_s3(access: &Access, retry: RetryConfig, transport: &Transport) -> Result<Opening, ObjectError> {
+    let builder = s3(access)?;
+    let place = endpoint(&builder);
+    let list = UploadList::of_s3(access, &builder, transport);
+    let built = builder.with_retry(retry).with_http_connector(transport.clone()).build();
+    Ok(built.map(Arc::new).map(|store| {
+        let unfinished = list.signed_by_s3(access, store.credentials());
+        Opened { multipart: Some(store.clone()), store, unfinished: Some(unfinished), place }
+    }))
+}
+
+fn open_google(access: &Access, retry: RetryConfig, transport: &Transport) -> Opening {
+    let builder = google(access);
+    let place = builder.get_config_value(&GoogleConfigKey::BaseUrl).unwrap_or_default();
+    let store = Arc::new(builder.with_retry(retry).with_http_connector(transport.clone()).build()?);
+    let unfinished = UploadList::of_google(access, &place, transport).signed_by_google(access, store.credentials());
+    let place = access.endpoint.clone().unwrap_or_default();
+    Ok(Opened { multipart: Some(store.clone()), store, unfinished: Some(unfinished), place })
+}
+
+fn open_azure(access: &Access, retry: RetryConfig, transport: &Transport) -> Opening {
+    let builder = azure(access);
+    let said = |key| builder.get_config_value(&key).unwrap_or_default();
+    let place = format!("{} {}", said(AzureConfigKey::AccountName), said(AzureConfigKey::Endpoint));
+    let store = Arc::new(builder.with_retry(retry).with_http_connector(transport.clone()).build()?);
+    Ok(Opened { multipart: Some(store.clone()), store, unfinished: None, place })
+}
+
+fn open_web(access: &Access, retry: RetryConfig, transport: &Transport) -> Opening {
+    let builder = HttpBuilder::new().with_url(&access.bucket);
+    let builder = options(&access.bucket).fold(builder, |builder, (key, value)| builder.with_config(key, value));
+    let store = builder.with_retry(retry).with_http_connector(transport.clone()).build()?;
+    let place = access.endpoint.clone().unwrap_or_default();
+    Ok(Opened { store: Arc::new(store), multipart: None, unfinished: None, place })
+}
+
 fn of_meta(meta: &ObjectMeta) -> Object {
     Object {
         key: meta.location.to_string(),
@@ -203,99 +255,6 @@ fn runtime() -> &'static Runtime {
         builder.worker_threads(2).thread_name("objects").enable_all();
         builder.build().expect("threads can be started")
     })
-}
-
-/// How connections to a URL are made.
-fn options(url: &str) -> impl Iterator<Item = (ClientConfigKey, &'static str)> {
-    [TIMEOUT].into_iter().chain(url.starts_with("http://").then_some(PLAIN))
-}
-
-fn is_said(builder: &AmazonS3Builder, key: AmazonS3ConfigKey) -> bool {
-    builder.get_config_value(&key).is_some()
-}
-
-/// The service's URL; empty if it is the usual one.
-fn endpoint(builder: &AmazonS3Builder) -> String {
-    let keys = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
-    keys.iter().find_map(|key| builder.get_config_value(key)).unwrap_or_default()
-}
-
-fn s3(access: &Access) -> Result<AmazonS3Builder, ObjectError> {
-    use AmazonS3ConfigKey::{Client, DefaultRegion, Endpoint, Region, S3Endpoint, SkipSignature};
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&access.bucket);
-    let profile = Profile::of_environment();
-    if let Some(region) = &access.region {
-        builder = builder.with_region(region);
-    } else if let Some(region) =
-        profile.get("region").filter(|_| std::env::var_os("AWS_REGION").is_none() && !is_said(&builder, DefaultRegion))
-    {
-        builder = builder.with_config(Region, region);
-    }
-    let of_profile =
-        profile.get("endpoint_url").filter(|_| !is_said(&builder, Endpoint) && !is_said(&builder, S3Endpoint));
-    if let Some(endpoint) = access.endpoint.as_deref().or(of_profile) {
-        builder = builder.with_config(Endpoint, endpoint).with_config(S3Endpoint, endpoint);
-    }
-    for (key, value) in options(&endpoint(&builder)) {
-        builder = builder.with_config(Client(key), value);
-    }
-    if access.anonymous || builder.get_config_value(&SkipSignature).is_some_and(|skip| skip == "true") {
-        return Ok(builder.with_skip_signature(true));
-    }
-    with_credentials(builder, &profile)
-}
-
-/// The credentials of the environment, of the profile, or of the machine, in this order.
-fn with_credentials(builder: AmazonS3Builder, profile: &Profile) -> Result<AmazonS3Builder, ObjectError> {
-    use AmazonS3ConfigKey::{
-        AccessKeyId, ContainerCredentialsFullUri, ContainerCredentialsRelativeUri, MetadataEndpoint,
-        WebIdentityTokenFile,
-    };
-    let lenders = [AccessKeyId, WebIdentityTokenFile, ContainerCredentialsRelativeUri, ContainerCredentialsFullUri];
-    if lenders.into_iter().any(|lender| is_said(&builder, lender)) {
-        return Ok(builder);
-    }
-    if let (Some(id), Some(secret)) = (profile.get("aws_access_key_id"), profile.get("aws_secret_access_key")) {
-        let builder = builder.with_access_key_id(id).with_secret_access_key(secret);
-        return Ok(match profile.get("aws_session_token") {
-            Some(token) => builder.with_token(token),
-            None => builder,
-        });
-    }
-    if is_said(&builder, MetadataEndpoint) || lends_credentials() {
-        Ok(builder)
-    } else {
-        Err(ObjectError::NoCredentials)
-    }
-}
-
-/// Whether this machine is one of Amazon's, which lend credentials at this address. Without the question each request would be
-/// tried for a minute.
-fn lends_credentials() -> bool {
-    TcpStream::connect_timeout(&SocketAddr::from(([169, 254, 169, 254], 80)), Duration::from_secs(1)).is_ok()
-}
-
-fn google(access: &Access) -> GoogleCloudStorageBuilder {
-    let mut builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(&access.bucket);
-    if let Some(endpoint) = &access.endpoint {
-        builder = builder.with_base_url(endpoint);
-    }
-    for (key, value) in options(access.endpoint.as_deref().unwrap_or_default()) {
-        builder = builder.with_config(GoogleConfigKey::Client(key), value);
-    }
-    if access.anonymous { builder.with_skip_signature(true) } else { builder }
-}
-
-fn azure(access: &Access) -> MicrosoftAzureBuilder {
-    let mut builder = MicrosoftAzureBuilder::from_env().with_container_name(&access.bucket);
-    if let Some(endpoint) = &access.endpoint {
-        builder = builder.with_endpoint(endpoint.clone());
-    }
-    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint).unwrap_or_default();
-    for (key, value) in options(&endpoint) {
-        builder = builder.with_config(AzureConfigKey::Client(key), value);
-    }
-    if access.anonymous { builder.with_skip_signature(true) } else { builder }
 }
 
 #[cfg(test)]

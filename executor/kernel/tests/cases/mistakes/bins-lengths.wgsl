@@ -1,0 +1,12 @@
+// columns: x UInt32
+struct Batch { rows: u32 }
+var<storage, read> x: array<u32>;
+var<storage, read_write> n: array<atomic<u32>, 8>;
+var<storage, read_write> m: array<atomic<u32>, 9>;
+var<uniform> batch: Batch;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let row = at.x;
+    if row >= batch.rows { return; }
+    atomicAdd(&n[x[row] % 8u], 1u); atomicAdd(&m[x[row] % 8u], 1u);
+}

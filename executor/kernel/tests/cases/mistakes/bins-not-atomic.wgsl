@@ -1,0 +1,11 @@
+// columns: x UInt32
+struct Batch { rows: u32 }
+var<storage, read> x: array<u32>;
+var<storage, read_write> n: array<u32, 8>;
+var<uniform> batch: Batch;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let row = at.x;
+    if row >= batch.rows { return; }
+    n[x[row] % 8u] = 1u;
+}

@@ -1,0 +1,11 @@
+// columns: x UInt32
+struct Batch { rows: u32 }
+var<storage, read> x: array<u32>;
+var<storage, read_write> n: array<atomic<u32>, 8>;
+var<uniform> batch: Batch;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    let row = at.x;
+    if row >= batch.rows { return; }
+    if atomicAdd(&n[0], 1u) < 5u { atomicAdd(&n[1], 1u); }
+}

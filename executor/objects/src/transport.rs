@@ -1,0 +1,117 @@
+//! Requests on their way to a service.
+//!
+//! Whoever has never answered is not waited for long: a wrong port, a name that leads nowhere or a machine that lends no credentials
+//! would otherwise be asked again for a minute, in silence. A service that has answered once is waited for.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+
+/// How long a service that has never answered is asked.
+const FIRST: Duration = Duration::from_secs(3);
+/// After how long of failing requests a warning is logged.
+const NOTICE: Duration = Duration::from_secs(5);
+
+/// A header's name and value.
+pub(crate) type Header = (&'static str, String);
+
+tokio::task_local! {
+    /// The condition under which the upload of this task is completed: the client has no words for it.
+    static CONDITION: Header;
+}
+
+/// Makes the connections of one bucket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transport;
+
+impl Transport {
+    /// Awaits the completion of an upload, under a condition.
+    pub(crate) async fn under<T>(condition: Option<Header>, completion: impl Future<Output = T>) -> T {
+        match condition {
+            Some(condition) => CONDITION.scope(condition, completion).await,
+            None => completion.await,
+        }
+    }
+}
+
+impl HttpConnector for Transport {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let inner = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Line { inner, answered: AtomicBool::new(false), trouble: Mutex::default() }))
+    }
+}
+
+/// The way to one service: that of the bucket, or one that lends credentials.
+struct Line {
+    inner: HttpClient,
+    /// Whether anything was ever answered.
+    answered: AtomicBool,
+    /// Since when requests fail, and whether that was told.
+    trouble: Mutex<Option<(Instant, bool)>>,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Line").finish_non_exhaustive()
+    }
+}
+
+impl Line {
+    /// Notes a failure. Gives for how long requests have been failing.
+    fn failing(&self, reason: &dyn fmt::Display) -> Duration {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, told) = trouble.get_or_insert_with(|| (Instant::now(), false));
+        let lasted = since.elapsed();
+        if lasted > NOTICE && !*told {
+            *told = true;
+            tracing::warn!("an object store does not answer as it should ({reason}); requests are made again");
+        }
+        lasted
+    }
+
+    fn fine(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[async_trait]
+impl HttpService for Line {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let completes = request.method().as_str() == "POST"
+            && request.uri().query().is_some_and(|query| query.contains("uploadId="));
+        if let (true, Ok((name, value))) = (completes, CONDITION.try_with(Clone::clone))
+            && let Ok(value) = value.parse()
+        {
+            request.headers_mut().insert(name, value);
+        }
+        match self.inner.execute(request).await {
+            Ok(response) => {
+                let status = response.status();
+                match status.is_server_error() || status.as_u16() == 429 {
+                    true => drop(self.failing(&status)),
+                    false => self.fine(),
+                }
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(response)
+            }
+            Err(error) => {
+                let lasted = self.failing(&error);
+                let is_first = !self.answered.load(Ordering::Relaxed);
+                // An error of unknown kind is not tried again.
+                match is_first && lasted > FIRST {
+                    true => Err(HttpError::new(HttpErrorKind::Unknown, error)),
+                    false => Err(error),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What flowc makes of the engine's functions: which of them give the same every time, which can be made of parts, and why others are not
+//! offered.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, plan_datafusion_err};
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
+
+/// What an aggregate function needs of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aggregate {
+    /// Any parts of them, which are put together afterwards.
+    Parts,
+    /// All rows of a group, in any order.
+    Group,
+    /// All rows of a group, in an order that is always the same.
+    Ordered,
+    /// Something that it can't have. In the place of the function another may do, or another expression.
+    Refused { because: &'static str, instead: &'static str },
+}
+
+/// What depends on the order of rows since it sees a part of them at a time.
+const SAMPLED: &str = "what it estimates depends on the order in which rows come";
+/// What depends on the order of rows since it rounds on the way.
+const ROUNDED: &str = "it rounds as it adds, so its result depends on the order in which rows come";
+/// What may stand in its place: sums are exact.
+const BY_SUMS: &str = "write it with `sum` and `count`, which do not round";
+
+const APPROXIMATED: Aggregate = Aggregate::Refused { because: SAMPLED, instead: "use `median` or `percentile_cont`" };
+const REGRESSION: Aggregate = Aggregate::Refused { because: ROUNDED, instead: BY_SUMS };
+
+/// All aggregate functions of the engine, by the names that it has for them.
+const AGGREGATES: &[(&str, Aggregate)] = &[
+    ("any_value", Aggregate::Ordered),
+    ("approx_distinct", Aggregate::Group),
+    ("approx_median", APPROXIMATED),
+    ("approx_percentile_cont", APPROXIMATED),
+    ("approx_percentile_cont_with_weight", APPROXIMATED),
+    ("array_agg", Aggregate::Ordered),
+    ("avg", Aggregate::Parts),
+    ("bit_and", Aggregate::Parts),
+    ("bit_or", Aggregate::Parts),
+    ("bit_xor", Aggregate::Parts),
+    ("bool_and", Aggregate::Parts),
+    ("bool_or", Aggregate::Parts),
+    ("corr", REGRESSION),
+    ("count", Aggregate::Parts),
+    ("covar_pop", REGRESSION),
+    ("covar_samp", REGRESSION),
+    ("first_value", Aggregate::Ordered),
+    ("grouping", Aggregate::Group),
+    ("last_value", Aggregate::Ordered),
+    ("max", Aggregate::Parts),
+    ("median", Aggregate::Group),
+    ("min", Aggregate::Parts),
+    ("nth_value", Aggregate::Ordered),
+    ("percentile_cont", Aggregate::Group),
+    ("regr_avgx", REGRESSION),
+    ("regr_avgy", REGRESSION),
+    ("regr_count", REGRESSION),
+    ("regr_intercept", REGRESSION),
+    ("regr_r2", REGRESSION),
+    ("regr_slope", REGRESSION),
+    ("regr_sxx", REGRESSION),
+    ("regr_sxy", REGRESSION),
+    ("regr_syy", REGRESSION),
+    ("stddev", Aggregate::Parts),
+    ("stddev_pop", Aggregate::Parts),
+    ("string_agg", Aggregate::Ordered),
+    ("sum", Aggregate::Parts),
+    ("var", Aggregate::Parts),
+    ("var_pop", Aggregate::Parts),
+];
+
+/// What nobody has looked at.
+const UNKNOWN: Aggregate =
+    Aggregate::Refused { because: "it is not known to give the same every time", instead: "use another function" };
+
+impl Aggregate {
+    /// What a function needs.
+    pub(crate) fn named(name: &str) -> Self {
+        AGGREGATES.iter().find(|(of, _)| *of == name).map_or(UNKNOWN, |(_, aggregate)| *aggregate)
+    }
+
+    /// Whether what it gives depends on the order of rows.
+    pub(crate) fn needs_order(self) -> bool {
+        self == Self::Ordered
+    }
+
+    fn check(self, name: &str) -> Result<()> {
+        match self {
+            Self::Refused { because, instead } => {
+                Err(plan_datafusion_err!("`{name}` is not offered: {because}; {instead}"))
+            }
+            Self::Parts | Self::Group | Self::Ordered => Ok(()),
+        }
+    }
+}
+
+/// Refuses functions whose results are not the same every time.
+///
+/// # Errors
+/// That there is such a function, and what to do.
+pub(crate) fn check(plan: &LogicalPlan) -> Result<()> {
+    each_expression(plan, &mut |expr| match expr {
+        Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
+            Err(volatile(call.name()))
+        }
+        Expr::AggregateFunction(call) => Aggregate::named(call.func.name()).check(call.func.name()),
+        Expr::WindowFunction(call) => match &call.fun {
+            WindowFunctionDefinition::AggregateUDF(function) => {
+                Aggregate::named(function.name()).check(function.name())
+            }
+            WindowFunctionDefinition::WindowUDF(_) => Ok(()),
+        },
+        _ => Ok(()),
+    })
+}
+
+/// Goes through all expressions of a plan and of its subqueries.
+fn each_expression(plan: &LogicalPlan, check: &mut dyn FnMut(&Expr) -> Result<()>) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                check(expr)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
+}
+
+fn volatile(name: &str) -> DataFusionError {
+    match name {
+        "now" | "current_timestamp" | "current_date" | "current_time" | "today" => plan_datafusion_err!(
+            "`{name}()` is another time in every run; give the time as a parameter: `$today`, and `config {{ today \"2024-01-01\" }}`"
+        ),
+        _ => plan_datafusion_err!("`{name}()` gives something else in every run, so its results can't be kept"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::session::{Room, session};
+
+    #[test]
+    fn every_aggregate_of_the_engine_is_in_the_table() {
+        let context = session(&Room::default()).unwrap();
+        let functions = context.state().aggregate_functions().clone();
+        let known: BTreeSet<&str> = functions.values().map(|function| function.name()).collect();
+        let listed: Vec<&str> = AGGREGATES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(listed, known.into_iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_refusal_says_why_and_what_to_do() {
+        let said = |name| Aggregate::named(name).check(name).unwrap_err().strip_backtrace();
+        assert!(said("corr").contains("`corr` is not offered: it rounds as it adds"));
+        assert!(said("approx_median").ends_with("use `median` or `percentile_cont`"));
+        assert!(said("new").contains("not known"));
+        assert!(Aggregate::named("sum").check("sum").is_ok());
+    }
+}
