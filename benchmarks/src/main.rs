@@ -7,6 +7,7 @@
 mod changed;
 mod chart;
 mod containers;
+mod databases;
 mod edges;
 mod first_minute;
 mod first_run;
@@ -42,7 +43,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `windows` and `objects` take, if the command says.
+    /// How many rows `databases`, `objects` and `windows` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -51,7 +52,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 14] = [
+const ALL: [(&str, &str, Run); 15] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -66,6 +67,7 @@ const ALL: [(&str, &str, Run); 14] = [
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
+    ("databases", "SQLite read by ADBC, and rows of PostgreSQL written over by key, against COPY", databases::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
     (
@@ -96,6 +98,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         }
         // What is compared with flowc, in a process of its own.
         ["count-natively", output, files @ ..] => native::run(output, files),
+        ["read-database", driver, database] => databases::read_alone(driver, database),
         ["read-object", url, size] => objects::read_alone(url, size),
         ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
         names => run(&Workspace::find()?, names),
@@ -110,7 +113,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `windows` or `objects` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `databases`, `objects` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rusqlite::Connection;
+use support::cuts::Cuts;
 use support::databases::{Database, PASSWORD, Server, project};
 use support::project::Project;
 
@@ -262,4 +263,52 @@ fn a_server_that_is_killed_has_all_rows_or_none() {
     assert_eq!(server.psql(&name, "SELECT count(*) FROM t"), "1000");
     run(&project);
     assert_eq!(server.psql(&name, "SELECT count(*), count(DISTINCT id) FROM t"), "201000,200000");
+}
+
+/// The connection is lost at moments that lie between the first answer of the server and the one to `COMMIT`.
+#[test]
+fn a_connection_that_is_cut_doubles_no_row_and_halves_none() {
+    let server = Server::shared();
+    let cuts = Cuts::before(server.port);
+    for (mode, settings) in [("append", ""), ("upsert", "key \"id\"")] {
+        let (project, database) = (with_password(), server.database());
+        let write = |end: usize| {
+            let uri = database.uri().replace(&server.port.to_string(), &cuts.port.to_string());
+            let adbc =
+                format!("adbc \"postgresql\" uri=\"{uri}\" table=\"t\" mode=\"{mode}\" {{ {SECRET}; {settings} }}");
+            let schema = "schema { column \"id\" \"Int64\"; column \"n\" \"Int64\"; column \"s\" \"Utf8\" }";
+            project.write(
+                "flow.kdl",
+                &format!("source \"rows\" {{ files \"in/*.csv\"; {schema} }}\nsink \"t\" {{ in \"rows\"; {adbc} }}\n"),
+            );
+            let rows: Vec<(i64, i64, &str)> = (0..end as i64).map(|n| (n, n, "text")).collect();
+            file(&project, "a", &rows);
+        };
+        let counts = || database.psql("SELECT count(*) || ' ' || count(DISTINCT id) FROM t");
+        write(100);
+        run(&project);
+        write(200);
+        cuts.sent();
+        run(&project);
+        // The last bytes are those of the answer to `COMMIT`, which is lost then.
+        let whole = cuts.sent();
+        let moments = (1..10).map(|tenth| whole * tenth / 10).chain([whole - 20, whole]);
+        let (mut before, mut committed) = (200, 0);
+        for moment in moments {
+            write(before + 100);
+            cuts.cut_after(moment);
+            let said = project.shell("flowc run");
+            let found = counts();
+            let expected = if found == format!("{before} {before}") { before } else { before + 100 };
+            assert_eq!(found, format!("{expected} {expected}"), "{mode}, {moment} of {whole}: {said}");
+            assert_eq!(said.starts_with("exit 0"), expected > before, "{mode}, {moment} of {whole}: {said}");
+            committed += usize::from(expected > before);
+            before = expected;
+        }
+        assert!(committed > 0, "the answer to `COMMIT` was not lost");
+        cuts.cut_after(u64::from(u32::MAX));
+        write(before + 100);
+        run(&project);
+        assert_eq!(counts(), format!("{0} {0}", before + 100));
+    }
 }

@@ -3,13 +3,10 @@
 
 mod support;
 
-use std::path::Path;
-
 use rusqlite::Connection;
 use serde_json::Value;
-use support::databases::{PASSWORD, Server, drivers, project};
+use support::databases::{PASSWORD, Server, project};
 use support::project::Project;
-use support::worked::Run;
 
 /// A database with events, of which there are so many.
 fn events(project: &Project, count: i64) -> Connection {
@@ -26,12 +23,12 @@ fn add_events(connection: &Connection, first: i64, end: i64) {
     connection.execute(rows, (first, end)).unwrap();
 }
 
-/// A pipeline that counts the events of each day. `settings` stands in the source.
-fn pipeline(project: &Project, adbc: &str, settings: &str) {
+/// A pipeline that counts the events of each day.
+fn pipeline(project: &Project, adbc: &str) {
     project.write(
         "flow.kdl",
         &format!(
-            "source \"events\" {{ {adbc}; {settings} }}
+            "source \"events\" {{ {adbc} }}
              stage \"big\" {{ in \"events\"; std \"filter@1\"; config {{ where {{ column \"id\"; op \">=\"; value 0 }} }} }}
              stage \"days\" {{ in \"big\"; std \"count@1\"; config {{ by \"day\" }} }}
              sink \"days\" {{ in \"days\"; file \"out/days.csv\" }}
@@ -72,7 +69,7 @@ fn lines(project: &Project, file: &str) -> Vec<String> {
 fn rows_are_read_with_their_types_and_again_in_every_run() {
     let project = project();
     let connection = events(&project, 5);
-    pipeline(&project, TABLE, "");
+    pipeline(&project, TABLE);
     let first = run(&project);
     assert_eq!(lines(&project, "out/rows.csv")[..3], ["id,day,amount,note", "0,day 0,0.0,", "1,day 1,0.25,a note"]);
     // Rows that are what they were run nothing.
@@ -84,18 +81,15 @@ fn rows_are_read_with_their_types_and_again_in_every_run() {
     assert_eq!((ran(&third, "big"), ran(&third, "days")), (1, 1));
     assert!(lines(&project, "out/days.csv").iter().any(|line| line.starts_with("other")));
     let plan = project.shell("flowc plan");
-    assert!(
-        plan.contains("adbc sqlite app.db table events") && plan.contains("open: rows are asked for in every run"),
-        "{plan}"
-    );
+    assert!(plan.contains("adbc sqlite app.db table events") && plan.contains("open: read by each run"), "{plan}");
 }
 
 #[test]
 fn rows_stand_for_as_long_as_the_pipeline_says() {
-    for (cache, says) in [("cache \"1h\"", "rows are asked for again after 1h"), ("cache #true", "rows are pinned")] {
+    for (keep, says) in [("ttl \"1h\"", "open: stands for 1h"), ("pin \"may\"", "open: pinned as may")] {
         let project = project();
         let connection = events(&project, 5);
-        pipeline(&project, TABLE, cache);
+        pipeline(&project, &format!("{TABLE} {{ {keep} }}"));
         run(&project);
         connection.execute("UPDATE events SET day = 'other'", ()).unwrap();
         assert_eq!(ran(&run(&project), "big"), 0);
@@ -109,7 +103,14 @@ fn rows_stand_for_as_long_as_the_pipeline_says() {
     }
     let project = project();
     let connection = events(&project, 5);
-    pipeline(&project, TABLE, "cache \"1ms\"");
+    let pinned = |label: &str| pipeline(&project, &format!("{TABLE} {{ pin \"{label}\" }}"));
+    pinned("may");
+    run(&project);
+    connection.execute("UPDATE events SET day = 'of june' WHERE id = 1", ()).unwrap();
+    assert_eq!(ran(&run(&project), "big"), 0);
+    pinned("june");
+    assert_eq!(ran(&run(&project), "big"), 1);
+    pipeline(&project, &format!("{TABLE} {{ ttl \"1ms\" }}"));
     run(&project);
     connection.execute("UPDATE events SET day = 'other'", ()).unwrap();
     assert_eq!(ran(&run(&project), "big"), 1);
@@ -120,7 +121,7 @@ fn a_row_that_comes_in_between_reruns_one_segment() {
     let project = project();
     let connection = events(&project, 400_000);
     connection.execute("DELETE FROM events WHERE id = 200001", ()).unwrap();
-    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { order-by \"id\" }", "");
+    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { order-by \"id\" }");
     let all = ran(&run(&project), "big");
     assert!(all >= 6, "{all}");
     connection.execute("INSERT INTO events VALUES (200001, 'new', 1.5, NULL)", ()).unwrap();
@@ -133,7 +134,7 @@ fn a_row_that_comes_in_between_reruns_one_segment() {
 fn a_cursor_fetches_what_is_new() {
     let project = project();
     let connection = events(&project, 10);
-    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { cursor \"id\" }", "");
+    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { cursor \"id\" }");
     run(&project);
     assert_eq!(ran(&run(&project), "big"), 0);
     add_events(&connection, 10, 15);
@@ -144,9 +145,9 @@ fn a_cursor_fetches_what_is_new() {
     assert_eq!((rows.len(), &*rows[4], &*rows[15]), (16, "3,day 3,0.75,", "14,day 0,3.5,a note"));
     // A cursor that may be null would lose rows.
     connection.execute("INSERT INTO events (id, day) VALUES (50, NULL)", ()).unwrap();
-    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { cursor \"day\" }", "");
+    pipeline(&project, "adbc \"sqlite\" uri=\"app.db\" table=\"events\" { cursor \"day\" }");
     let said = failure(&project, "flowc run");
-    assert!(said.contains("the cursor `day` is null in some rows"), "{said}");
+    assert!(said.contains("the column `day` is null in some rows"), "{said}");
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn values_are_bound_and_never_pasted() {
     let connection = events(&project, 10);
     let query =
         "adbc \"sqlite\" uri=\"app.db\" { query \"SELECT * FROM events WHERE day = ? AND id < ?\"; bind \"${day}\" 8 }";
-    pipeline(&project, query, "");
+    pipeline(&project, query);
     let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
     project.write("flow.kdl", &format!("param \"day\" default=\"day 0\"\n{text}"));
     run(&project);
@@ -190,7 +191,7 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
         ),
     ];
     for (adbc, expected) in cases {
-        pipeline(&project, &adbc, "");
+        pipeline(&project, &adbc);
         let said = failure(&project, "flowc run");
         let expected = expected.replace("\\\"", "\"");
         assert!(said.contains(&expected) && said.contains("flow.kdl:1:"), "{adbc}: {said}");
@@ -203,7 +204,7 @@ fn mistakes_are_told_with_their_place_and_in_the_words_of_the_database() {
 fn a_table_that_is_altered_after_the_plan_is_told_by_its_column() {
     let project = project();
     let connection = events(&project, 5);
-    pipeline(&project, TABLE, "");
+    pipeline(&project, TABLE);
     run(&project);
     connection.execute_batch("ALTER TABLE events DROP COLUMN day").unwrap();
     let said = failure(&project, "flowc run");
@@ -222,7 +223,7 @@ fn a_table_that_is_altered_after_the_plan_is_told_by_its_column() {
 fn what_a_database_said_is_not_made_up_when_it_is_lost() {
     let project = project();
     let connection = events(&project, 5);
-    pipeline(&project, TABLE, "cache \"1h\"");
+    pipeline(&project, &format!("{TABLE} {{ ttl \"1h\" }}"));
     run(&project);
     connection.execute("UPDATE events SET day = 'other'", ()).unwrap();
     project.shell("rm -rf $(find \"$HOME\" -name blocks -type d)");
@@ -293,28 +294,6 @@ fn a_driver_that_is_not_to_be_trusted_harms_nobody() {
     project.write("nothing.so", "this is no library");
     project.write("flow.kdl", "source \"t\" { adbc \"./nothing.so\" table=\"t\" }\nsink \"o\" { in \"t\"; stdout }\n");
     assert!(failure(&project, "flowc run").contains("nothing.so"));
-}
-
-#[test]
-fn the_worked_pipeline_counts_the_words_of_podcasts() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines/podcasts");
-    let mut worked = Run::new(&folder);
-    worked.project.set("ADBC_DRIVER_PATH", drivers().to_string_lossy().into_owned());
-    let database = Connection::open(worked.project.folder().join("podcasts.db")).unwrap();
-    database.execute_batch(&std::fs::read_to_string(folder.join("database/podcasts.sql")).unwrap()).unwrap();
-    worked.run(&[]);
-    worked.check_rows();
-    worked.check_files();
-    let second = worked.run(&[]);
-    for stage in second["stages"].as_array().unwrap() {
-        assert_eq!(stage["segments_ran"], 0, "{stage}");
-    }
-    // The table has what the stream has.
-    let counted = "SELECT count(*) || ' ' || sum(count) || ' ' || max(count) FROM words";
-    let words: String = database.query_row(counted, (), |row| row.get(0)).unwrap();
-    let expected = lines(&worked.project, "out/frequent.csv");
-    let most = expected[1..].iter().map(|line| line.rsplit(',').next().unwrap().parse::<i64>().unwrap()).max().unwrap();
-    assert!(words.ends_with(&format!(" {most}")), "{words}");
 }
 
 #[test]

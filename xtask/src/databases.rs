@@ -40,7 +40,7 @@ const PROGRAMS: &str = "usr/lib/postgresql/15/bin";
 ///
 /// # Errors
 /// If something can't be had: there is no Python or npm, or this machine is neither Debian 12 nor like it.
-pub(crate) fn variables(workspace: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
+pub fn variables(workspace: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
     Ok(vec![("FLOWC_ADBC_DRIVERS", drivers(workspace)?), ("FLOWC_POSTGRESQL", server(workspace)?)])
 }
 

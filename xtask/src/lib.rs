@@ -3,7 +3,7 @@
 
 pub mod containers;
 pub mod corpus;
-mod databases;
+pub mod databases;
 mod demo;
 mod fuzz;
 pub mod kafka;

@@ -35,6 +35,8 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
+#[cfg(any(feature = "databases", feature = "flights"))]
+mod turn;
 #[cfg(not(all(feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cache;
+use super::Keep;
 use crate::secret::SecretSource;
 
 /// A database, as its ADBC driver finds it.
@@ -40,8 +40,19 @@ pub struct DatabaseSource {
     pub rows: DatabaseRows,
     /// A column whose values only grow from row to row, as the text promises: later runs fetch the rows beyond the largest value.
     pub cursor: Option<String>,
-    /// How long rows that were read are taken as they are.
-    pub cache: Cache,
+    /// How rows are read at once by several connections.
+    pub split: Option<Split>,
+    /// How long rows stand that were read.
+    pub keep: Keep,
+}
+
+/// Ranges of a column of integers, each of which has a connection of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The column.
+    pub column: String,
+    /// The most ranges.
+    pub most: u32,
 }
 
 /// Which rows of a database.

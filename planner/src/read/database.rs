@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{form, secret};
+use super::{form, keep, secret};
 use crate::diagnostic::{Problems, ShapeProblem, list, suggest};
 use crate::place::Place;
 use crate::plan::{
-    BoundValue, Cache, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, TableName, WriteMode,
+    BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, Split, TableName, WriteMode,
 };
 use crate::read::form::{Children, Form, Takes};
 use crate::syntax::{Arg, Node, Value};
@@ -16,29 +16,58 @@ const SINK_EXAMPLE: &str = "adbc \"sqlite\" uri=\"app.db\" table=\"totals\" mode
 const SOURCE: Form = Form {
     takes: Takes::One(EXAMPLE),
     props: &["uri", "table"],
-    children: Children::OnceAndMany(&["query", "bind", "order-by", "cursor"], &MANY),
+    children: Children::OnceAndMany(&["query", "bind", "order-by", "cursor", "split", "ttl", "pin"], &MANY),
 };
 const SINK: Form = Form {
     takes: Takes::One(SINK_EXAMPLE),
     props: &["uri", "table", "mode"],
     children: Children::OnceAndMany(&["key", "id", "on-change"], &MANY),
 };
+/// More connections than servers give to one client.
+const MOST_PARTS: u32 = 256;
 /// What a source and a sink may say of the database, any number of times.
 const MANY: [&str; 3] = ["option", "secret", "reads"];
 
 /// Reads the node in a source; none if something in it is wrong.
-pub(super) fn read_source(node: &Node, cache: Cache, problems: &mut Problems) -> Option<DatabaseSource> {
+pub(super) fn read_source(node: &Node, problems: &mut Problems) -> Option<DatabaseSource> {
     let before = problems.len();
     SOURCE.check(node, "`adbc`", problems);
     let database = database(node, problems);
     let rows = rows(node, problems);
     let cursor = form::child_string(node, "cursor", "cursor \"id\"", problems).map(|(column, _)| column.to_owned());
-    if let (Some(cursor), Some(order)) = (node.child("cursor"), node.child("order-by")) {
-        let problem = ShapeProblem::Together { first: "cursor", second: "order-by", why: "the cursor is the order" };
-        problems.with(order.place, problem, cursor.place, "the cursor is here");
-    }
-    let source = DatabaseSource { database: database?, rows: rows?, cursor, cache };
+    let split = split(node, problems);
+    exclusive(node, "cursor", "order-by", "the cursor is the order", problems);
+    exclusive(node, "split", "order-by", "the column of `split` is the order", problems);
+    exclusive(node, "cursor", "split", "new rows are read by one connection", problems);
+    let keep = keep::read(node, problems);
+    let source = DatabaseSource { database: database?, rows: rows?, cursor, split, keep };
     (problems.len() == before).then_some(source)
+}
+
+/// `split "id" 8`: the column, and the most connections.
+fn split(node: &Node, problems: &mut Problems) -> Option<Split> {
+    const EXAMPLE: &str = "split \"id\" 8";
+    let child = node.child("split")?;
+    Form { takes: Takes::AtLeast(2, EXAMPLE), ..Form::LEAF }.check(child, "`split`", problems);
+    let [column, most, rest @ ..] = &child.args[..] else { return None };
+    if let Some(extra) = rest.first() {
+        problems.at(extra.place, form::extra_argument(child, extra, "a column and a number".to_owned()));
+    }
+    let column = form::string("split", column, problems).map(str::to_owned);
+    let count = form::integer("split", most, problems)?;
+    let Some(count) = u32::try_from(count).ok().filter(|count| (2..=MOST_PARTS).contains(count)) else {
+        form::bad_value("number of connections", most, format!("a whole number from 2 to {MOST_PARTS}"), problems);
+        return None;
+    };
+    Some(Split { column: column?, most: count })
+}
+
+/// Says that two children can't stand beside each other.
+fn exclusive(node: &Node, first: &'static str, second: &'static str, why: &'static str, problems: &mut Problems) {
+    if let (Some(one), Some(other)) = (node.child(first), node.child(second)) {
+        let problem = ShapeProblem::Together { first, second, why };
+        problems.with(other.place, problem, one.place, "the other is here");
+    }
 }
 
 /// A table that a sink writes, with the columns that its text names.

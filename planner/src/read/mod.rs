@@ -7,6 +7,7 @@ pub(crate) mod form;
 mod format;
 mod kafka;
 mod kafka_sink;
+mod keep;
 mod kernel;
 mod measure;
 mod objects;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, database, flight, form, kafka, objects, schema, stage};
+use super::{EventTimeDecl, Name, Taken, database, flight, form, kafka, objects, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -28,7 +28,6 @@ const FORM: Form = Form {
         "schema",
         "bad-rows",
         "event-time",
-        "cache",
     ]),
 };
 /// Says whether the names of folders have columns.
@@ -146,11 +145,10 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
         [one] => match one.name.as_str() {
             "files" => files(one, problems),
             "adbc" => {
-                let cache = stage::cache(node, problems);
                 // What is wrong with the rows is wrong with the query, where there is one.
                 let query = one.child("query").and_then(|query| query.args.first()).map(|arg| arg.place);
                 let place = query.or(one.prop("table").map(|arg| arg.place)).unwrap_or(one.place);
-                Some((Location::Database(Box::new(database::read_source(one, cache, problems)?)), vec![place]))
+                Some((Location::Database(Box::new(database::read_source(one, problems)?)), vec![place]))
             }
             "stdin" => {
                 Form::LEAF.check(one, "`stdin`", problems);
@@ -168,16 +166,13 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
     }
 }
 
-/// A database says what its rows are, and its rows alone are kept for a time.
+/// A database says what its rows are.
 fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
     for name in OF_BYTES.iter().filter(|_| is_database) {
         if let Some(child) = node.child(name) {
             let (node, reason) = (child.name.clone(), "its rows have columns with types, and are not bytes");
             problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
         }
-    }
-    if let Some(cache) = node.child("cache").filter(|_| !is_database) {
-        problems.at(cache.place, ShapeProblem::OnlyWith { node: "cache".to_owned(), wanted: "`adbc`, in a source" });
     }
 }
 

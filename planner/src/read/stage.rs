@@ -245,7 +245,7 @@ fn on_failure(node: &Node, problems: &mut Problems) -> OnFailure {
     })
 }
 
-pub(super) fn cache(node: &Node, problems: &mut Problems) -> Cache {
+fn cache(node: &Node, problems: &mut Problems) -> Cache {
     let Some(arg) = form::only_arg(node, "cache", "cache #true", problems) else { return Cache::default() };
     let help = "`#true` keeps its results, \"1h\" keeps them for so long: a number and one of ms, s, m, h";
     match &arg.value {

@@ -4,9 +4,9 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, Cache, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightKeep, FlightSource,
-    Format, KafkaTopic, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
-    SourceSpec, Target, WriteMode,
+    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightSource, Format,
+    KafkaTopic, Keep, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
+    SourceSpec, Split, Target, WriteMode,
 };
 use crate::quantity::duration;
 
@@ -62,12 +62,7 @@ fn database(database: &Database) -> String {
 /// What a server is asked for, and how long that stands.
 fn at_server(flight: &FlightSource) -> String {
     let FlightSource { server, ask, token: _, ca: _, keep } = flight;
-    let stands = match keep {
-        FlightKeep::Run => ", read by each run".to_owned(),
-        FlightKeep::For(ttl_ms) => format!(", stands for {}", duration(*ttl_ms)),
-        FlightKeep::Pinned(label) => format!(", pinned as {label}"),
-    };
-    format!("flight {server} {ask}{stands}")
+    format!("flight {server} {ask}, {}", standing(keep))
 }
 
 /// A topic, with the range that is read of it.
@@ -122,7 +117,11 @@ pub(super) fn on_failure(follows: OnFailure) -> &'static str {
 /// How a source reads: format, and what differs from the default.
 pub(super) fn reading(spec: &SourceSpec) -> String {
     let mut words = match &spec.location {
-        Location::Database(source) => standing(source),
+        Location::Database(source) => {
+            let cursor = source.cursor.iter().map(|column| format!("new rows by {column}"));
+            let split = source.split.iter().map(|Split { column, most }| format!("at most {most} parts by {column}"));
+            [format!("open: {}", standing(&source.keep))].into_iter().chain(cursor).chain(split).collect()
+        }
         _ => format_words(spec.format_name(), spec.compression),
     };
     match spec.bad_rows {
@@ -147,16 +146,13 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
     words.join(", ")
 }
 
-/// How long rows of a database stand: they depend on more than the plan says.
-fn standing(source: &DatabaseSource) -> Vec<String> {
-    let rows = if source.cursor.is_some() { "new rows" } else { "rows" };
-    let stands = match source.cache {
-        Cache::Flag(false) => format!("{rows} are asked for in every run"),
-        Cache::Flag(true) => "rows are pinned once they are read".to_owned(),
-        Cache::For { ttl_ms } => format!("{rows} are asked for again after {}", duration(ttl_ms)),
-    };
-    let cursor = source.cursor.iter().map(|column| format!("cursor {column}"));
-    [format!("open: {stands}")].into_iter().chain(cursor).collect()
+/// How long what was read elsewhere stands.
+fn standing(keep: &Keep) -> String {
+    match keep {
+        Keep::Run => "read by each run".to_owned(),
+        Keep::For(ttl_ms) => format!("stands for {}", duration(*ttl_ms)),
+        Keep::Pinned(label) => format!("pinned as {label}"),
+    }
 }
 
 /// Where the schema of records is.

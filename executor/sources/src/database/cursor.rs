@@ -35,6 +35,32 @@ impl Range {
         Ok(Some(Self { after: before.map(|range| range.upto.clone()), upto, data_type }))
     }
 
+    /// Ranges of integers that cover all from the least to the largest, at most so many. They end at multiples of a power of two, so that they
+    /// stay where they are while the values grow, but for each time that there are twice as many.
+    ///
+    /// # Errors
+    /// If the column has no integers.
+    pub(super) fn split(bounds: &RecordBatch, most: u32) -> Result<Vec<Self>, String> {
+        let [least, largest] = bounds.columns() else { return Err("the database gives no bounds".to_owned()) };
+        if least.is_empty() || least.is_null(0) {
+            return Ok(Vec::new());
+        }
+        let data_type = least.data_type().clone();
+        let integer = |column: &ArrayRef| text(column).filter(|_| data_type.is_integer())?.parse::<i128>().ok();
+        let (Some(least), Some(largest)) = (integer(least), integer(largest)) else {
+            return Err(format!("rows can't be split by values of type {data_type}; use a column of integers"));
+        };
+        let blocks = |bits: u32| (largest >> bits) - (least >> bits) + 1;
+        let bits = (0..128).find(|&bits| blocks(bits) <= i128::from(most)).unwrap_or(127);
+        let range = |block: i128| {
+            let after = (block << bits) - 1;
+            let upto = (((block + 1) << bits) - 1).min(largest);
+            let after = (block > least >> bits).then(|| after.to_string());
+            Self { after, upto: upto.to_string(), data_type: data_type.clone() }
+        };
+        Ok((least >> bits..=largest >> bits).map(range).collect())
+    }
+
     /// As part of a part's name.
     pub(super) fn name(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
@@ -127,6 +153,29 @@ mod tests {
             assert_eq!(second.after().unwrap().as_ref(), column.as_ref());
             assert_eq!(Range::of_name(&format!("events {}", second.name())), Some(second));
         }
+    }
+
+    #[test]
+    fn rows_are_split_at_the_same_places_while_they_grow() {
+        let split = |least: i64, largest: i64, most: u32| {
+            let bounds: [(&str, ArrayRef); 2] =
+                [("a", Arc::new(Int64Array::from(vec![least]))), ("b", Arc::new(Int64Array::from(vec![largest])))];
+            let ranges = Range::split(&RecordBatch::try_from_iter(bounds).unwrap(), most).unwrap();
+            ranges.into_iter().map(|range| (range.after, range.upto)).collect::<Vec<_>>()
+        };
+        let range = |after: Option<&str>, upto: &str| (after.map(str::to_owned), upto.to_owned());
+        assert_eq!(split(1, 9, 2), [range(None, "7"), range(Some("7"), "9")]);
+        assert_eq!(split(1, 15, 2), [range(None, "7"), range(Some("7"), "15")]);
+        assert_eq!(
+            split(-3, 2, 4),
+            [range(None, "-3"), range(Some("-3"), "-1"), range(Some("-1"), "1"), range(Some("1"), "2")]
+        );
+        assert_eq!(split(5, 5, 8), [range(None, "5")]);
+        let all = split(i64::MIN, i64::MAX, 4);
+        assert_eq!((all.len(), all[3].1.as_str()), (4, "9223372036854775807"));
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["a"]));
+        let bounds = RecordBatch::try_from_iter([("a", texts.clone()), ("b", texts)]).unwrap();
+        assert!(Range::split(&bounds, 4).unwrap_err().contains("a column of integers"));
     }
 
     #[test]

@@ -58,7 +58,14 @@ pub(super) fn largest(rows: &DatabaseRows, cursor: &str, after: Option<&Range>, 
     Some(Select { sql, parameters: Range::parameters(all(rows).parameters, values) })
 }
 
-/// A row whose cursor is null, if there is one.
+/// The least and the largest value of a column.
+pub(super) fn bounds(rows: &DatabaseRows, column: &str) -> Select {
+    let column = quoted(column);
+    let sql = format!("SELECT min({column}), max({column}) FROM {}", within(rows));
+    Select { sql, parameters: all(rows).parameters }
+}
+
+/// A row whose cursor, or other column that ranges are of, is null, if there is one.
 pub(super) fn without_cursor(rows: &DatabaseRows, cursor: &str) -> Select {
     let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", within(rows), quoted(cursor));
     Select { sql, parameters: all(rows).parameters }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 use std::time::SystemTime;
 
+use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_adbc::{Connection, DatabaseError, Vendor, access, plain_schema, unreadable};
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec};
+use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec, Split};
 use flowc_platform::{FileStamp, lock};
 
 use super::cursor::Range;
@@ -19,6 +20,7 @@ use crate::columnar::conform::match_columns;
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
 use crate::source::{Folders, Polled, Source, SourcePart};
+use crate::turn::turn;
 
 /// Snapshots that this process has begun. Of others the rows are kept, or are gone: what a database says now is no answer to what it
 /// said then.
@@ -67,7 +69,7 @@ impl DatabaseSource {
         let now = SystemTime::now();
         let ages = known.parts.iter().filter_map(|part| part.stamp?.age(now));
         let youngest = ages.min().and_then(|age| u64::try_from(age.as_millis()).ok());
-        youngest.is_some_and(|age| self.source.cache.takes(age))
+        youngest.is_some_and(|age| self.source.keep.takes(age))
     }
 
     /// A part whose rows are read now.
@@ -82,39 +84,55 @@ impl DatabaseSource {
     }
 
     /// What is known, and the rows beyond it.
-    fn poll_cursor(&self, cursor: &str, known: &Polled) -> Result<Polled, SourceError> {
-        let Spec { rows, .. } = &self.source;
+    fn poll_cursor(&self, cursor: &str, known: &Polled) -> Result<Vec<SourcePart>, SourceError> {
         let last = known.parts.last().and_then(|part| Range::of_name(&part.name));
         let mut connection = self.connect()?;
-        let vendor = connection.vendor().clone();
-        let Select { sql, parameters } = select::without_cursor(rows, cursor);
-        let mut without = connection.query(&sql, parameters.as_ref()).map_err(|error| self.failed(error))?;
-        while let Some(batch) = without.next().map_err(|error| self.failed(error))? {
-            if batch.num_rows() > 0 {
-                return Err(self.refused(format!(
-                    "the cursor `{cursor}` is null in some rows, which would never be read; leave those out in a `query`, or name a \
-                     column without nulls"
-                )));
-            }
+        self.check_values(cursor, &mut connection)?;
+        let select = select::largest(&self.source.rows, cursor, last.as_ref(), connection.vendor());
+        let damaged = || self.refused(format!("the range of the cursor `{cursor}` is damaged"));
+        let largest = self.row(select.ok_or_else(damaged)?, &mut connection)?;
+        let next = largest.map(|largest| Range::next(last.as_ref(), &largest)).transpose();
+        let next = next.map_err(|reason| self.refused(format!("`{cursor}`: {reason}")))?.flatten();
+        Ok(known.parts.iter().cloned().chain(next.map(|range| self.begin(Some(&range)))).collect())
+    }
+
+    /// The ranges of the rows that there are now.
+    fn poll_split(&self, Split { column, most }: &Split) -> Result<Vec<SourcePart>, SourceError> {
+        let mut connection = self.connect()?;
+        self.check_values(column, &mut connection)?;
+        let bounds = self.row(select::bounds(&self.source.rows, column), &mut connection)?;
+        let ranges = bounds.map_or(Ok(Vec::new()), |bounds| Range::split(&bounds, *most));
+        let ranges = ranges.map_err(|reason| self.refused(format!("`{column}`: {reason}")))?;
+        Ok(ranges.iter().map(|range| self.begin(Some(range))).collect())
+    }
+
+    /// Refuses a column with nulls, which are in no range.
+    fn check_values(&self, column: &str, connection: &mut Connection) -> Result<(), SourceError> {
+        match self.row(select::without_cursor(&self.source.rows, column), connection)? {
+            None => Ok(()),
+            Some(_) => Err(self.refused(format!(
+                "the column `{column}` is null in some rows, which would never be read; leave those out in a `query`, or name a column \
+                 without nulls"
+            ))),
         }
-        let unbound = || self.refused(format!("the range of the cursor `{cursor}` is damaged"));
-        let Select { sql, parameters } = select::largest(rows, cursor, last.as_ref(), &vendor).ok_or_else(unbound)?;
-        let mut largest = connection.query(&sql, parameters.as_ref()).map_err(|error| self.failed(error))?;
-        let mut next = None;
-        while let Some(batch) = largest.next().map_err(|error| self.failed(error))? {
-            next =
-                Range::next(last.as_ref(), &batch).map_err(|reason| self.refused(format!("`{cursor}`: {reason}")))?;
+    }
+
+    /// The row that a query gives, if it gives one.
+    fn row(&self, select: Select, connection: &mut Connection) -> Result<Option<RecordBatch>, SourceError> {
+        let mut rows = connection.query(&select.sql, select.parameters.as_ref()).map_err(|error| self.failed(error))?;
+        let mut row = None;
+        while let Some(batch) = rows.next().map_err(|error| self.failed(error))? {
+            row = Some(batch).filter(|batch| batch.num_rows() > 0).or(row);
         }
-        let parts = known.parts.iter().cloned().chain(next.map(|range| self.begin(Some(&range)))).collect();
-        Ok(Polled { parts, folders: None })
+        Ok(row)
     }
 
     /// The query for a part, and the values of its parameters.
     fn select(&self, part: &SourcePart, connection: &Connection) -> Option<Select> {
-        let Spec { rows, cursor, .. } = &self.source;
-        match cursor {
+        let Spec { rows, cursor, split, .. } = &self.source;
+        match cursor.as_ref().or(split.as_ref().map(|split| &split.column)) {
             None => Some(select::all(rows)),
-            Some(cursor) => select::range(rows, cursor, &Range::of_name(&part.name)?, connection.vendor()),
+            Some(column) => select::range(rows, column, &Range::of_name(&part.name)?, connection.vendor()),
         }
     }
 
@@ -157,25 +175,27 @@ impl DatabaseSource {
 
 impl Source for DatabaseSource {
     fn hash_into(&self, hasher: &mut KeyHasher) {
-        let Spec { database, rows, cursor, cache: _ } = &self.source;
+        let Spec { database, rows, cursor, split, keep } = &self.source;
         let Database { driver, uri, options, secrets, reads: _ } = database;
         let read = serde_json::json!({
-            "driver": driver, "uri": uri, "options": options, "secrets": secrets, "rows": rows, "cursor": cursor,
+            "driver": driver, "uri": uri, "options": options, "secrets": secrets, "rows": rows, "cursor": cursor, "split": split, "pin": keep.pin(),
         });
         hasher.bytes(b"flowc rows 1").bytes(canonical_json(&read).as_bytes());
     }
 
-    /// Asks the database only where there is a cursor, and only if what is known does not stand any more.
+    /// Asks the database only where there are ranges, and only if what is known does not stand any more.
     fn poll(&self, known: &Polled) -> Result<Polled, SourceError> {
         if self.stands(known) {
             // Nothing can change while it is pinned.
-            let folders = self.source.cache.is_pinned().then(Vec::new);
+            let folders = self.source.keep.pin().is_some().then(Vec::new);
             return Ok(Polled { parts: known.parts.clone(), folders });
         }
-        match &self.source.cursor {
-            Some(cursor) => self.poll_cursor(cursor, known),
-            None => Ok(Polled { parts: vec![self.begin(None)], folders: None }),
-        }
+        let parts = match (&self.source.cursor, &self.source.split) {
+            (Some(cursor), _) => self.poll_cursor(cursor, known)?,
+            (None, Some(split)) => self.poll_split(split)?,
+            (None, None) => vec![self.begin(None)],
+        };
+        Ok(Polled { parts, folders: None })
     }
 
     fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
@@ -188,6 +208,8 @@ impl Source for DatabaseSource {
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
         let stamp = part.stamp.ok_or_else(|| self.refused(format!("`{}` is no part of it", part.name)))?;
         let place = folders.blocks.join(Self::snapshot_name(stamp));
+        let turn = turn(&place);
+        let _turn = lock(&turn);
         if !flowc_platform::is_sealed(&place) {
             if !lock(&BEGUN).contains(&stamp.inode) {
                 let what = "what was kept of it was removed from the store, or damaged";
