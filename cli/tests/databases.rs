@@ -151,6 +151,31 @@ fn a_cursor_fetches_what_is_new() {
 }
 
 #[test]
+fn ranges_are_read_by_connections_of_their_own() {
+    let project = project();
+    let connection = events(&project, 1000);
+    connection.execute("DELETE FROM events WHERE id = 500", ()).unwrap();
+    pipeline(&project, &format!("{TABLE} {{ split \"id\" 4 }}"));
+    assert_eq!(ran(&run(&project), "big"), 4);
+    assert_eq!(ran(&run(&project), "big"), 0);
+    // Ranges stay where they are, wherever rows come in.
+    connection.execute("INSERT INTO events VALUES (500, 'new', 1.5, NULL)", ()).unwrap();
+    assert_eq!(ran(&run(&project), "big"), 1);
+    add_events(&connection, 1000, 1010);
+    assert_eq!(ran(&run(&project), "big"), 1);
+    let ids = lines(&project, "out/rows.csv").into_iter().skip(1).map(|row| row.split(',').next().unwrap().to_owned());
+    assert!(ids.eq((0..1010).map(|id| id.to_string())));
+    pipeline(&project, &format!("{TABLE} {{ split \"day\" 4 }}"));
+    assert!(failure(&project, "flowc run").contains("rows can't be split by values of type Utf8"));
+    pipeline(&project, &format!("{TABLE} {{ split \"note\" 4 }}"));
+    assert!(failure(&project, "flowc run").contains("the column `note` is null in some rows"));
+    connection.execute("DELETE FROM events", ()).unwrap();
+    pipeline(&project, &format!("{TABLE} {{ split \"id\" 4 }}"));
+    run(&project);
+    assert_eq!(lines(&project, "out/rows.csv").len(), 1);
+}
+
+#[test]
 fn values_are_bound_and_never_pasted() {
     let project = project();
     let connection = events(&project, 10);

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread;
 
 /// Passes connections on to a server.
@@ -16,6 +16,8 @@ pub(crate) struct Cuts {
 struct Shared {
     /// Bytes of the server until a connection is cut; later ones are whole.
     left: AtomicI64,
+    /// Whether a connection is cut once the server answers `COMMIT`.
+    at_commit: AtomicBool,
     /// Bytes that the server has sent.
     sent: AtomicU64,
 }
@@ -25,7 +27,11 @@ impl Cuts {
     pub(crate) fn before(server: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { left: AtomicI64::new(i64::MAX), sent: AtomicU64::new(0) });
+        let shared = Arc::new(Shared {
+            left: AtomicI64::new(i64::MAX),
+            at_commit: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+        });
         let counted = shared.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
@@ -44,6 +50,12 @@ impl Cuts {
         self.shared.left.store(i64::try_from(bytes).unwrap(), Ordering::SeqCst);
     }
 
+    /// Cuts the connection on which PostgreSQL answers `COMMIT` next, before the answer arrives.
+    pub(crate) fn cut_at_commit(&self) {
+        self.shared.left.store(i64::MAX, Ordering::SeqCst);
+        self.shared.at_commit.store(true, Ordering::SeqCst);
+    }
+
     /// Bytes that the server has sent since this was asked last.
     pub(crate) fn sent(&self) -> u64 {
         self.shared.sent.swap(0, Ordering::SeqCst)
@@ -51,8 +63,12 @@ impl Cuts {
 }
 
 impl Shared {
-    fn takes(&self, bytes: usize) -> bool {
-        let bytes = i64::try_from(bytes).unwrap();
+    fn takes(&self, sent: &[u8]) -> bool {
+        let is_commit = sent.windows(7).any(|bytes| bytes == b"COMMIT\0");
+        if is_commit && self.at_commit.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let bytes = i64::try_from(sent.len()).unwrap();
         self.sent.fetch_add(bytes.unsigned_abs(), Ordering::SeqCst);
         let before = self.left.fetch_sub(bytes, Ordering::SeqCst);
         let is_cut = before > 0 && before <= bytes;
@@ -60,11 +76,11 @@ impl Shared {
     }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, takes: impl Fn(usize) -> bool) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, takes: impl Fn(&[u8]) -> bool) {
     let mut bytes = [0; 1 << 14];
     loop {
         match from.read(&mut bytes) {
-            Ok(count) if count > 0 && takes(count) && to.write_all(&bytes[..count]).is_ok() => {}
+            Ok(count) if count > 0 && takes(&bytes[..count]) && to.write_all(&bytes[..count]).is_ok() => {}
             _ => break,
         }
     }
