@@ -177,6 +177,16 @@ fn a_table_is_replaced_whole_or_not_at_all() {
         file(&project, "a", &[(3, 3, "z")]);
         run(&project);
         assert_eq!(place.rows(&project), ["3,3,z"]);
+        // The table is the sink's own: it gets the types that the rows have now.
+        project.write("in/a.csv", "id,n,s\n3,three,z\n");
+        let text = std::fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
+        project.write("flow.kdl", &text.replace("column \"n\" \"Int64\"", "column \"n\" \"Utf8\""));
+        run(&project);
+        assert_eq!(place.rows(&project), ["3,three,z"]);
+        project.write("flow.kdl", &text);
+        file(&project, "a", &[(3, 3, "z")]);
+        run(&project);
+        assert_eq!(place.rows(&project), ["3,3,z"]);
         // A table that was dropped is made again.
         if let Place::PostgreSql(database) = &place {
             database.psql("DROP TABLE t");

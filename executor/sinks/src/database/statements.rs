@@ -148,6 +148,19 @@ impl Statements<'_> {
         )
     }
 
+    /// A row, if the table has any.
+    pub(super) fn any_row(&self) -> String {
+        format!("SELECT 1 FROM {} LIMIT 1", self.name())
+    }
+
+    /// Gives a row if several rows of a table have one key, where the database finds that sooner than the key.
+    pub(super) fn has_repeated_key(&self, table: &str) -> Option<String> {
+        let [key] = self.key else { return None };
+        let key = quoted(key);
+        (*self.vendor == Vendor::PostgreSql)
+            .then(|| format!("SELECT 1 FROM {table} HAVING count(*) > count(DISTINCT {key})"))
+    }
+
     /// A key that several rows of a table have.
     pub(super) fn repeated_key(&self, table: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|column| quoted(column)).collect();

@@ -78,9 +78,19 @@ impl Writing<'_> {
         if self.rows.new.iter().all(|(encoded, skipped)| encoded.rows == *skipped) {
             return Ok(());
         }
-        let ingest = Ingest { schema: None, table: STAGED.to_owned(), mode: IngestMode::Create, temporary: true };
-        self.ingest(connection, ingest)?;
-        let waiting = self.fit(connection, statements)?;
+        let staged = Ingest { schema: None, table: STAGED.to_owned(), mode: IngestMode::Create, temporary: true };
+        if *statements.vendor == Vendor::PostgreSql && self.fill(connection, statements, staged.clone())? {
+            return Ok(());
+        }
+        self.ingest(connection, staged)?;
+        let table = self.types(connection, statements, false)?;
+        let conversions = conversions(&self.types(connection, statements, true)?, &table);
+        if mode == WriteMode::Replace && is_made && !conversions.is_empty() {
+            execute(connection, &format!("DROP TABLE {}", quoted(STAGED)))?;
+            execute(connection, &statements.drop_table())?;
+            return self.make(connection, statements);
+        }
+        let waiting = self.fit(connection, statements, &conversions)?;
         if mode == WriteMode::Upsert {
             self.check_keys(connection, statements, &quoted(waiting))?;
             if let Some(change) = statements.change_by_key(waiting) {
@@ -93,11 +103,40 @@ impl Writing<'_> {
         execute(connection, &format!("DROP TABLE {}", quoted(waiting)))
     }
 
+    /// Copies rows straight into a table that has no rows, and just their types; says whether it has.
+    fn fill(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements<'_>,
+        staged: Ingest,
+    ) -> Result<bool, SinkError> {
+        let failed = |error: DatabaseError| self.place.failed(error);
+        if !texts(connection, &statements.any_row(), &[]).map_err(failed)?.is_empty() {
+            return Ok(false);
+        }
+        connection.ingest(staged, self.rows.schema, || Ok::<_, DatabaseError>(None)).map_err(failed)?;
+        let types = self.types(connection, statements, true)?;
+        connection.execute(&format!("DROP TABLE {}", quoted(STAGED)), None).map_err(failed)?;
+        if !conversions(&types, &self.types(connection, statements, false)?).is_empty() {
+            return Ok(false);
+        }
+        let DatabaseSink { table, mode, .. } = &self.place.sink;
+        let (schema, table) = (table.schema.clone(), table.table.clone());
+        self.ingest(connection, Ingest { schema, table, mode: IngestMode::Append, temporary: false })?;
+        if *mode == WriteMode::Upsert {
+            self.check_keys(connection, statements, &statements.name())?;
+        }
+        Ok(true)
+    }
+
     /// Gives staged rows the types of the table, if all values are what they are in them; gives the table where they wait then.
-    fn fit(&self, connection: &mut Connection, statements: &Statements<'_>) -> Result<&'static str, SinkError> {
-        let table = self.types(connection, statements, false)?;
-        let conversions = conversions(&self.types(connection, statements, true)?, &table);
-        for conversion in &conversions {
+    fn fit(
+        &self,
+        connection: &mut Connection,
+        statements: &Statements<'_>,
+        conversions: &[Conversion],
+    ) -> Result<&'static str, SinkError> {
+        for conversion in conversions {
             let Some(query) = conversion.changed_value(statements.vendor, &quoted(STAGED)) else { continue };
             let Conversion { column, from, to } = conversion;
             let of_column = |reason: String| {
@@ -114,7 +153,7 @@ impl Writing<'_> {
         if conversions.is_empty() || *statements.vendor == Vendor::Sqlite {
             return Ok(STAGED);
         }
-        for sql in [statements.fit(&conversions), format!("DROP TABLE {}", quoted(STAGED))] {
+        for sql in [statements.fit(conversions), format!("DROP TABLE {}", quoted(STAGED))] {
             connection.execute(&sql, None).map_err(|error| self.place.failed(error))?;
         }
         Ok(FITTED)
@@ -161,6 +200,11 @@ impl Writing<'_> {
         table: &str,
     ) -> Result<(), SinkError> {
         let failed = |error: DatabaseError| self.place.failed(error);
+        if let Some(query) = statements.has_repeated_key(table)
+            && texts(connection, &query, &[]).map_err(failed)?.is_empty()
+        {
+            return Ok(());
+        }
         let repeated = texts(connection, &statements.repeated_key(table), &[]).map_err(failed)?;
         match repeated.into_iter().next() {
             None => Ok(()),
