@@ -167,6 +167,22 @@ fn a_table_of_somebody_else_keeps_its_other_columns() {
 }
 
 #[test]
+fn an_empty_table_is_filled_by_the_names_of_its_columns() {
+    let database = Server::shared().database();
+    database.psql("CREATE TABLE t (s text, mine text DEFAULT 'new', n bigint, id bigint)");
+    let (project, place) = (with_password(), Place::PostgreSql(database));
+    pipeline(&project, &place, "upsert", "key \"id\"");
+    file(&project, "a", &[(1, 10, "y"), (2, 2, "z")]);
+    run(&project);
+    let Place::PostgreSql(database) = &place else { panic!() };
+    assert_eq!(database.psql("SELECT * FROM t ORDER BY id"), "y,new,10,1\nz,new,2,2");
+    database.psql("DELETE FROM t; DROP TABLE flowc_sinks");
+    file(&project, "b", &[(3, 1, "x"), (3, 2, "x")]);
+    assert!(failure(&project).contains("several rows have the key id = \"3\""));
+    assert_eq!(database.psql("SELECT count(*) FROM t"), "0");
+}
+
+#[test]
 fn a_table_is_replaced_whole_or_not_at_all() {
     for place in places() {
         let project = with_password();
