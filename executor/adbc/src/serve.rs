@@ -26,6 +26,9 @@ const SQLITE_ROWS: i64 = 1 << 16;
 /// The option for that.
 const SQLITE_BATCH: &str = "adbc.sqlite.query.batch_rows";
 
+/// Bytes of the rows that are sent at once.
+const PIECE: usize = 8 << 20;
+
 /// Serves a driver until nobody asks any more, if the arguments of this process ask for it; does not return then.
 pub fn main() {
     let mut args = std::env::args_os().skip(1);
@@ -321,9 +324,19 @@ fn send_rows(to: &mut BufWriter<UnixStream>, rows: &mut (dyn RecordBatchReader +
             let checked = column.to_data().validate_full();
             checked.map_err(|error| Fault::Lies(format!("the column `{}` is damaged: {error}", field.name())))?;
         }
-        wire::send_encoded(to, &wire::encoded(&schema, Some(&batch))?)?;
+        for piece in pieces(&batch) {
+            wire::send_encoded(to, &wire::encoded(&schema, Some(&piece))?)?;
+        }
     }
     Ok(())
+}
+
+/// Rows in pieces of about [`PIECE`] bytes, so that whoever takes them needs no more memory than that.
+fn pieces(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    let rows = batch.num_rows();
+    let count = batch.get_array_memory_size().div_ceil(PIECE).max(1);
+    let most = rows.div_ceil(count).max(1);
+    (0..rows.max(1)).step_by(most).map(move |start| batch.slice(start, most.min(rows - start)))
 }
 
 /// What a stream of a driver says is mostly what its database says.
@@ -338,4 +351,28 @@ fn of_stream(error: ArrowError) -> Fault {
 /// Words in one line.
 pub(crate) fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_rows_go_in_pieces_and_none_is_lost() {
+        let texts = |count: usize, length: usize| {
+            let column: arrow_array::ArrayRef =
+                Arc::new(StringArray::from_iter_values((0..count).map(|n| format!("{n:0length$}"))));
+            RecordBatch::try_from_iter([("t", column)]).unwrap()
+        };
+        for (batch, expected) in [(texts(0, 1), 1), (texts(1, 9), 1), (texts(1000, 9), 1), (texts(3, PIECE), 3)] {
+            let all: Vec<RecordBatch> = pieces(&batch).collect();
+            assert!(all.len() >= expected && all.len() <= expected + 1, "{}", all.len());
+            let mut start = 0;
+            for piece in all {
+                assert_eq!(piece, batch.slice(start, piece.num_rows()));
+                start += piece.num_rows();
+            }
+            assert_eq!(start, batch.num_rows());
+        }
+    }
 }
