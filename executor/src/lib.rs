@@ -39,6 +39,8 @@ mod status;
 /// program that embeds this engine is started again for such parts, and calls this first thing.
 pub fn play_part() {
     flowc_sandbox::main();
+    #[cfg(feature = "databases")]
+    flowc_adbc::main();
     #[cfg(feature = "processes")]
     flowc_wasm_process::main();
 }

@@ -65,11 +65,15 @@ impl OwnFiles {
     pub fn new<'a>(sources: impl Iterator<Item = &'a SourceSpec>, sinks: impl Iterator<Item = &'a SinkSpec>) -> Self {
         let read = sources.flat_map(|source| match &source.location {
             Location::Files(patterns) => patterns.as_slice(),
-            Location::Stdin | Location::Kafka(_) | Location::Objects(_) | Location::Flight(_) => &[],
+            Location::Stdin
+            | Location::Kafka(_)
+            | Location::Objects(_)
+            | Location::Flight(_)
+            | Location::Database(_) => &[],
         });
         let written = sinks.filter_map(|sink| match &sink.target {
             Target::File(path) | Target::Directory(path) => Some(path.clone()),
-            Target::Stdout | Target::Kafka(_) | Target::Objects(_) => None,
+            Target::Stdout | Target::Kafka(_) | Target::Objects(_) | Target::Database(_) => None,
         });
         Self { read: read.cloned().collect(), written: written.collect() }
     }

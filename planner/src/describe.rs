@@ -10,7 +10,7 @@ use crate::catalogue::{
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::event_time::{self, Time};
-use crate::plan::{Class, EventTime, OutputColumn, RECORD_SCHEMA, Rows, SourceSpec, Window};
+use crate::plan::{Class, EventTime, Location, OutputColumn, RECORD_SCHEMA, Rows, SourceSpec, Window};
 use crate::quantity::count;
 use crate::read::Name;
 use crate::rejects::rejects_schema;
@@ -88,7 +88,11 @@ impl Descriptions {
                     }
                 }
                 Err(Problem { message, help, blame, .. }) => {
-                    let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
+                    let source = &resolved.pipeline.sources[i];
+                    let Name { text: name, place } = source.name.clone();
+                    // What a database refuses is its query, or the table's name.
+                    let is_of_database = matches!(spec.location, Location::Database(_));
+                    let place = source.places.first().filter(|_| is_of_database).copied().unwrap_or(place);
                     problems.at(
                         place,
                         match blame {

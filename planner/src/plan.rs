@@ -1,15 +1,17 @@
 //! The plan: the canonical, hashed, fully resolved work list (DESIGN section 4).
 //!
 //! A plan holds wiring, code, config, source specifications and schemas. It holds no input bytes, no cache state, no
-//! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
-//! why, is the status, which the executor makes from a plan, the store and the sources.
+//! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. The status, which the executor makes
+//! from a plan, the store and the sources, says what is to run, and why.
 
 mod assertion;
 mod code;
+mod database;
 mod flight;
 mod format;
 mod kafka;
 mod kafka_sink;
+mod keep;
 mod limits;
 mod numbers;
 mod objects;
@@ -26,10 +28,14 @@ use serde::{Deserialize, Serialize};
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
-pub use flight::{FlightAsk, FlightKeep, FlightSource};
+pub use database::{
+    BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, Split, TableName, WriteMode,
+};
+pub use flight::{FlightAsk, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
+pub use keep::Keep;
 pub use limits::{Cache, Isolate, Limits, Serialization};
 pub(crate) use numbers::is_of_device;
 pub use numbers::{Claim, DEVICE, NUMBERS, Tolerance};
@@ -227,7 +233,7 @@ impl SourceSpec {
     pub fn rejects_schema(&self) -> SchemaRef {
         match self.location {
             Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => rejects_schema(),
+            _ => rejects_schema(),
         }
     }
 
@@ -235,12 +241,11 @@ impl SourceSpec {
     pub fn format_name(&self) -> &'static str {
         match self.location {
             Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => self.format.name(),
+            _ => self.format.name(),
         }
     }
 
-    /// The columns, where these were inferred: a declared column has the type that the text gives it. One that was not
-    /// inferred comes last.
+    /// The columns, where these were inferred: a declared one has the type of the text. One that was not inferred comes last.
     pub fn with_declared(&self, inferred: SchemaRef) -> SchemaRef {
         let Some(declared) = &self.declared else { return inferred };
         let columns = declared.columns.fields();
@@ -265,6 +270,8 @@ pub enum Location {
     Kafka(Box<KafkaTopic>),
     /// Objects of object stores.
     Objects(Box<Objects>),
+    /// Rows of a database.
+    Database(Box<DatabaseSource>),
     /// Rows of a server of Arrow Flight.
     Flight(Box<FlightSource>),
 }

@@ -296,6 +296,14 @@ pub enum SourceError {
         /// Whether it is not the address that is wrong: the network, the service or the credentials fail.
         is_of_machine: bool,
     },
+    /// Rows of a database that can't be read.
+    #[error("{database}: {reason}")]
+    Database {
+        /// The driver, and the table or query.
+        database: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A password that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
     Secret {

@@ -13,6 +13,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod columnar;
+#[cfg(feature = "databases")]
+mod database;
 mod digest;
 mod error;
 mod fields;
@@ -33,7 +35,9 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(all(feature = "avro", feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(any(feature = "databases", feature = "flights"))]
+mod turn;
+#[cfg(not(all(feature = "avro", feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;

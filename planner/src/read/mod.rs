@@ -1,11 +1,13 @@
 //! A document's nodes as declarations: sources, stages and sinks, each checked by itself.
 
 mod code;
+mod database;
 mod flight;
 pub(crate) mod form;
 mod format;
 mod kafka;
 mod kafka_sink;
+mod keep;
 mod kernel;
 mod measure;
 mod numbers;

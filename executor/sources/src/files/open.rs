@@ -161,6 +161,24 @@ impl OpenFile {
         }
     }
 
+    /// Rows of a database that are at hand.
+    #[cfg(feature = "databases")]
+    pub(crate) fn of_snapshot(rows: IpcFile, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
+        let (folders, schema) = (Folders::unread(schema), schema.clone());
+        let (origin, unread_folders) = (None, Vec::new());
+        OpenFile {
+            view,
+            schema,
+            folders,
+            content: Content::Ipc(rows),
+            stamp,
+            origin,
+            spooled: false,
+            fetched: false,
+            unread_folders,
+        }
+    }
+
     /// The file's name, as matched.
     pub fn name(&self) -> &str {
         self.view.name()
@@ -181,6 +199,8 @@ impl OpenFile {
         match &self.content {
             #[cfg(feature = "kafka")]
             Content::Block(_) => self.view.length(),
+            // Those of what is kept of rows, which had none where they were.
+            Content::Ipc(_) if self.stamp.is_immutable() => self.view.length(),
             _ => self.stamp.size,
         }
     }
