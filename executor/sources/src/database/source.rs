@@ -198,6 +198,11 @@ impl Source for DatabaseSource {
         Ok(Polled { parts, folders: None })
     }
 
+    /// What the database gave last, whether or not a run would ask it again.
+    fn last_read(&self, known: &Polled) -> Option<Polled> {
+        (!known.parts.is_empty()).then(|| known.clone())
+    }
+
     fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
         let Select { sql, parameters } = select::all(&self.source.rows);
         let mut connection = self.connect()?;
