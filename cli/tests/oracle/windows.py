@@ -103,7 +103,7 @@ def check() -> None:
     )
     same(
         "days",
-        f'select {bounds}, "count" as c from \'out/days.parquet\'',
+        f"select {bounds}, \"count\" as c from 'out/days.parquet'",
         """
         select epoch_ms(day at time zone 'Europe/Oslo') as start,
             epoch_ms((day + interval 1 day) at time zone 'Europe/Oslo') as stop, count(*) as c

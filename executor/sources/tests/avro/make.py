@@ -26,7 +26,7 @@ def row(number: int) -> dict:
         "id": number,
         "who": None if number % 3 == 2 else f"w{number}",
         "price": decimal.Decimal(number * 25) / 100,
-        "at": datetime.datetime(2024, 3, 1, 12, 0, number % 60, tzinfo=datetime.timezone.utc),
+        "at": datetime.datetime(2024, 3, 1, 12, 0, number % 60, tzinfo=datetime.UTC),
         "kind": ["ASK", "BID"][number % 2],
         "tags": ["t"] * (number % 3),
     }
