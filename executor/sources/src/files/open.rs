@@ -477,8 +477,7 @@ mod tests {
     fn a_pipe_is_read_to_its_end() {
         let folder = Folder::new();
         let path = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let writer = std::thread::spawn({
             let path = path.clone();
             move || std::fs::write(path, "one\ntwo\n").unwrap()
