@@ -105,8 +105,22 @@ fn checks(workspace: &Workspace, long: bool) -> Result<Vec<Check>> {
 
 /// Sets of features that flowc must compile with: none, and each alone. The default is what all tests are compiled with.
 fn feature_sets(long: bool) -> Vec<&'static str> {
-    let alone =
-        ["containers", "databases", "gpu", "kafka", "objects", "otlp", "processes", "python", "sql", "wasi", "workers"];
+    let alone = [
+        "avro",
+        "containers",
+        "databases",
+        "flights",
+        "gpu",
+        "kafka",
+        "objects",
+        "otlp",
+        "processes",
+        "python",
+        "serve",
+        "sql",
+        "wasi",
+        "workers",
+    ];
     [""].into_iter().chain(alone.into_iter().filter(|_| long)).collect()
 }
 
