@@ -19,7 +19,8 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 13] = [
+pub const FEATURES: [Feature; 14] = [
+    feature("avro", cfg!(feature = "avro")),
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
