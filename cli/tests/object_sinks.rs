@@ -9,20 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use support::http_gate::{Asked, HttpGate, Verdict};
-use support::objects::ObjectServer;
+use support::objects::{ObjectServer, many_rows, project};
 use support::oracle::Oracle;
 use support::project::Project;
-
-/// A project whose programs reach a service with credentials of the environment.
-fn project(url: &str) -> Project {
-    let mut project = Project::new();
-    project.set("AWS_ENDPOINT_URL", url.to_owned());
-    project.set("AWS_ACCESS_KEY_ID", "test".to_owned());
-    project.set("AWS_SECRET_ACCESS_KEY", "hidden-secret".to_owned());
-    project.set("AWS_REGION", "us-east-1".to_owned());
-    project.set("NO_PROXY", "127.0.0.1".to_owned());
-    project
-}
 
 /// A pipeline from files to a sink.
 fn pipeline(project: &Project, sink: &str) {
@@ -67,13 +56,6 @@ fn folder(server: &ObjectServer, prefix: &str) -> Vec<(String, String)> {
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
-}
-
-/// Rows of so many bytes that an object has several parts.
-fn many_rows(project: &Project) {
-    let rows: String = (0..1_000_000_u64).map(|n| format!("{n},{}\n", n * 7919 % 1_000_003)).collect();
-    project.write("in/rows.csv", &format!("n,m\n{rows}"));
-    assert!(rows.len() > 12 << 20);
 }
 
 /// Blocks the first request that is meant until told to go on, and tells of it.
@@ -355,55 +337,6 @@ fn of_two_runs_at_once_one_is_refused_and_the_other_stands() {
 }
 
 #[test]
-fn a_service_that_is_too_busy_is_asked_again() {
-    let server = ObjectServer::new();
-    let gate = HttpGate::new(&server.url);
-    let project = project(&gate.url);
-    server.put("in/a.csv", "n\n1\n");
-    project.write(
-        "flow.kdl",
-        "source \"rows\" { files \"s3://sales/in/*.csv\" }\n\
-         sink \"out\" { in \"rows\"; directory \"s3://sales/out\"; format \"csv\" }\n",
-    );
-    let count = AtomicUsize::new(0);
-    let slow = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-    gate.set(move |asked| match count.fetch_add(1, Ordering::SeqCst) % 3 {
-        0 => Verdict::Answer("503 Slow Down", slow.to_owned()),
-        1 if asked.method == "PUT" => Verdict::Cut,
-        _ => Verdict::Pass,
-    });
-    run(&project);
-    assert_eq!(folder(&server, "out/"), pairs(&[("out/a", "n\n1\n")]));
-}
-
-#[test]
-fn an_answer_that_is_lost_is_no_failure() {
-    for sink in ["file \"s3://sales/out/rows.csv\"", "directory \"s3://sales/out\"; format \"csv\""] {
-        let server = ObjectServer::new();
-        let gate = HttpGate::new(&server.url);
-        let project = project(&gate.url);
-        project.write("in/rows.csv", "n\n1\n");
-        pipeline(&project, sink);
-        // Every write is done, and the answer is lost the first time: the request that is made again finds it changed.
-        let done = Mutex::new(Vec::<String>::new());
-        gate.set(move |asked| {
-            let is_new = asked.method == "PUT" && {
-                let mut done = done.lock().unwrap();
-                let count = done.iter().filter(|target| **target == asked.target).count();
-                done.push(asked.target.clone());
-                count % 2 == 0
-            };
-            if is_new { Verdict::PassAndCut } else { Verdict::Pass }
-        });
-        run(&project);
-        let keys = server.keys("out/");
-        assert_eq!((keys.len(), server.get(&keys[0])), (1, b"n\n1\n".to_vec()));
-        run(&project);
-        assert_eq!(server.keys("out/"), keys);
-    }
-}
-
-#[test]
 fn what_is_not_allowed_or_expires_is_told_and_leaves_nothing() {
     let server = ObjectServer::new();
     let gate = HttpGate::new(&server.url);
@@ -432,23 +365,6 @@ fn what_is_not_allowed_or_expires_is_told_and_leaves_nothing() {
     let said = failure(&project);
     assert!(said.contains("s3://nowhere/out.csv") && said.contains("there is no such bucket"), "{said}");
     assert_eq!((server.keys("").len(), server.uploads().len()), (0, 0));
-}
-
-#[test]
-fn a_connection_that_is_cut_in_the_middle_of_an_upload_is_made_again() {
-    let server = ObjectServer::new();
-    let gate = HttpGate::new(&server.url);
-    let project = project(&gate.url);
-    many_rows(&project);
-    pipeline(&project, "file \"s3://sales/out.csv\"");
-    let first = AtomicBool::new(true);
-    gate.set(move |asked| match asked.target.contains("partNumber=2") && first.swap(false, Ordering::SeqCst) {
-        true => Verdict::Cut,
-        false => Verdict::Pass,
-    });
-    run(&project);
-    assert_eq!(server.get("out.csv"), std::fs::read(project.folder().join("in/rows.csv")).unwrap());
-    assert_eq!(server.uploads(), [""; 0]);
 }
 
 #[test]

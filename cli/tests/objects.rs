@@ -11,13 +11,7 @@ use support::project::Project;
 
 /// A project whose programs reach the server with credentials of the environment.
 fn project(server: &ObjectServer) -> Project {
-    let mut project = Project::new();
-    project.set("AWS_ENDPOINT_URL", server.url.clone());
-    project.set("AWS_ACCESS_KEY_ID", "test".to_owned());
-    project.set("AWS_SECRET_ACCESS_KEY", "hidden-secret".to_owned());
-    project.set("AWS_REGION", "us-east-1".to_owned());
-    project.set("NO_PROXY", "127.0.0.1".to_owned());
-    project
+    support::objects::project(&server.url)
 }
 
 fn pipeline(project: &Project, files: &str) {

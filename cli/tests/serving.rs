@@ -203,3 +203,17 @@ fn a_statement_that_takes_too_long_is_ended() {
     let failed: Vec<_> = server.end().into_iter().filter(|event| !event["error"].is_null()).collect();
     assert!(failed.len() == 1 && failed[0]["error"].as_str().unwrap().contains("took longer than 2s"), "{failed:?}");
 }
+
+#[test]
+fn a_statement_that_takes_too_long_to_plan_is_ended() {
+    let (project, clients) = (project(), Oracle::clients());
+    let server = Server::start(&project, &["--no-auth", "--timeout", "2s"]);
+    clients.run(&project, "clients.py", &format!("endless {}", server.uri()));
+}
+
+#[test]
+fn statements_that_end_their_planner_are_nothing_to_others() {
+    let (project, clients) = (project(), Oracle::clients());
+    let server = Server::start(&project, &["--no-auth", "--memory", "256MiB"]);
+    clients.run(&project, "clients.py", &format!("hostile {}", server.uri()));
+}

@@ -1,6 +1,7 @@
 """Clients of `flowc serve`: `clients.py PART URI [TOKEN [CERTIFICATE]]`."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -177,5 +178,45 @@ def limits():
         assert cursor.fetchone() == (1_000_000,)
 
 
+def endless():
+    """A statement that takes too long to plan is ended, and the server goes on."""
+    with adbc() as connection, connection.cursor() as cursor:
+        long = " UNION ALL ".join(["SELECT word FROM words"] * 20_000)
+        refused(lambda: cursor.execute(long), "took longer than 2s")
+        cursor.execute("SELECT count(*) AS c FROM words")
+        assert cursor.fetchone() == (4,)
+
+
+def hostile():
+    """Statements that end the program which plans them are told what they did, and those of others are answered meanwhile."""
+    statements = [
+        "SELECT repeat('x', 2000000000) AS r",
+        "SELECT repeat(word, 2000000000) AS r FROM words WHERE repeat('x', 2000000000) = word",
+    ]
+    is_over, failures, answered = threading.Event(), [], []
+
+    def ask(number):
+        while not is_over.is_set():
+            try:
+                with adbc() as connection, connection.cursor() as cursor:
+                    cursor.execute(f"SELECT count(*) + {number} AS c FROM words")
+                    assert cursor.fetchone() == (4 + number,)
+                answered.append(number)
+            except Exception as error:
+                failures.append(error)
+
+    others = [threading.Thread(target=ask, args=(number,)) for number in range(2)]
+    for other in others:
+        other.start()
+    with adbc() as connection, connection.cursor() as cursor:
+        for statement in 5 * statements:
+            refused(lambda statement=statement: cursor.execute(statement), "its process ended", "want of memory")
+    is_over.set()
+    for other in others:
+        other.join()
+    assert answered and not failures, failures[:3]
+
+
 if __name__ == "__main__":
-    {part.__name__: part for part in [flight, sql, token, total, held, limits]}[sys.argv[1]]()
+    parts = [flight, sql, token, total, held, limits, endless, hostile]
+    {part.__name__: part for part in parts}[sys.argv[1]]()

@@ -28,6 +28,8 @@ pub(crate) enum Verdict {
     Answer(&'static str, String),
     /// The service does it, and the connection is cut before its answer.
     PassAndCut,
+    /// The connection is cut in the middle of the body of the service's answer.
+    CutInTheMiddle,
     /// The connection is cut.
     Cut,
 }
@@ -120,6 +122,12 @@ fn answer(
             upstream.write_all(&body)?;
             match verdict {
                 Verdict::PassAndCut => std::io::copy(&mut upstream, &mut std::io::sink()).map(drop),
+                Verdict::CutInTheMiddle => {
+                    let mut answer = Vec::new();
+                    upstream.read_to_end(&mut answer)?;
+                    let body = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(0, |end| end + 4);
+                    client.write_all(&answer[..body + (answer.len() - body) / 2])
+                }
                 _ => std::io::copy(&mut upstream, &mut client).map(drop),
             }
         }

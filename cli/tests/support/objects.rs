@@ -5,6 +5,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::project::Project;
+
 /// The bucket of each server.
 pub(crate) const BUCKET: &str = "sales";
 
@@ -95,6 +97,24 @@ impl ObjectWriter {
         assert!(head.starts_with("HTTP/1.1 20"), "{method} {key}: {head}");
         answer.split_off(end + 4)
     }
+}
+
+/// A project whose programs reach a service with credentials of the environment.
+pub(crate) fn project(url: &str) -> Project {
+    let mut project = Project::new();
+    project.set("AWS_ENDPOINT_URL", url.to_owned());
+    project.set("AWS_ACCESS_KEY_ID", "test".to_owned());
+    project.set("AWS_SECRET_ACCESS_KEY", "hidden-secret".to_owned());
+    project.set("AWS_REGION", "us-east-1".to_owned());
+    project.set("NO_PROXY", "127.0.0.1".to_owned());
+    project
+}
+
+/// Rows of so many bytes that an object has several parts.
+pub(crate) fn many_rows(project: &Project) {
+    let rows: String = (0..1_000_000_u64).map(|n| format!("{n},{}\n", n * 7919 % 1_000_003)).collect();
+    project.write("in/rows.csv", &format!("n,m\n{rows}"));
+    assert!(rows.len() > 12 << 20);
 }
 
 /// The texts of the elements of this name.

@@ -29,5 +29,5 @@ pub use connection::{ConnectError, Connection, Network};
 pub use instance::{FlightInstance, Stages};
 pub use memory::{MEMORY, Meeting, OpenFiles};
 pub use program::{Ending, Program};
-pub use question::Unanswered;
+pub use question::{PATIENCE, Unanswered};
 pub use secured::{Identity, SERVER_NAME};

@@ -23,8 +23,8 @@ use crate::wire::{
     WireSchema, WireSignature,
 };
 
-/// How long a stage may think about a question. Importing a big library takes many seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a stage may think about a question, where nobody says another time. Importing a big library takes many seconds.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of an answer: there is room for the schemas of many thousand columns.
 const LONGEST_ANSWER: usize = 64 << 20;
@@ -35,6 +35,9 @@ pub enum Unanswered {
     /// The connection is broken; in words.
     #[error("{0}")]
     Broken(String),
+    /// There was no answer in this time. The other side may still think about it.
+    #[error("the stage gave no answer within {} seconds", .0.as_secs())]
+    Silent(Duration),
     /// What the stage itself finds wrong, or what is wrong with its answer.
     #[error("{}", .0.message)]
     Problem(Problem),
@@ -43,29 +46,36 @@ pub enum Unanswered {
 impl From<Unanswered> for Problem {
     fn from(unanswered: Unanswered) -> Self {
         match unanswered {
-            Unanswered::Broken(what) => Problem::new(what),
             Unanswered::Problem(problem) => problem,
+            other => Problem::new(other.to_string()),
         }
     }
 }
 
+impl From<Problem> for Unanswered {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
 impl Connection {
-    /// What a stage is. `runner` is what its environment adds to the key.
+    /// What a stage is, within this time. `runner` is what its environment adds to the key.
     ///
     /// # Errors
-    /// What the stage itself finds wrong, or what is wrong with its answer.
+    /// What the stage itself finds wrong, or what is wrong with its answer; or that there is none.
     pub fn signature(
         &self,
         stage: &str,
         digest: StageDigest,
         runner: BTreeMap<String, String>,
-    ) -> Result<Signature, Problem> {
-        let wire: WireSignature = self.ask(SIGNATURE, &AskSignature { protocol: PROTOCOL, stage: stage.into() })?;
+        patience: Duration,
+    ) -> Result<Signature, Unanswered> {
+        let ask = AskSignature { protocol: PROTOCOL, stage: stage.into() };
+        let wire: WireSignature = self.ask(SIGNATURE, &ask, patience)?;
         if wire.protocol != PROTOCOL {
             let spoken = wire.protocol;
-            return Err(misdescribed(format!(
-                "it speaks version {spoken} of the protocol, and flowc version {PROTOCOL}"
-            )));
+            let what = format!("it speaks version {spoken} of the protocol, and flowc version {PROTOCOL}");
+            return Err(misdescribed(what).into());
         }
         check_ports(&wire.inputs, &wire.outputs)?;
         let WireSignature { doc, inputs, outputs, config_schema, chains, serializations, .. } = wire;
@@ -87,16 +97,17 @@ impl Connection {
         })
     }
 
-    /// What a stage makes of a config and of its inputs' schemas.
+    /// What a stage makes of a config and of its inputs' schemas, within this time.
     ///
     /// # Errors
-    /// What the stage itself finds wrong, or what is wrong with its answer.
-    pub fn describe(&self, stage: &str, question: &Question) -> Result<Description, Problem> {
+    /// What the stage itself finds wrong, or what is wrong with its answer; or that there is none.
+    pub fn describe(&self, stage: &str, question: &Question, patience: Duration) -> Result<Description, Unanswered> {
         let failed = |error| Problem::new(format!("the schema of an input can't be handed over: {error}"));
         let inputs = question.inputs.iter().map(|schema| WireSchema::of(schema)).collect::<Result<_, _>>();
         let (stage, config) = (stage.into(), Cow::Borrowed(&question.config));
         let ask = AskDescribe { protocol: PROTOCOL, stage, config, inputs: inputs.map_err(failed)? };
-        self.ask::<WireDescription>(DESCRIBE, &ask)?.decode().map_err(misdescribed)
+        let wire: WireDescription = self.ask(DESCRIBE, &ask, patience)?;
+        Ok(wire.decode().map_err(misdescribed)?)
     }
 
     /// Has a program that takes components hold this one ready for invocations with such limits. `component` is asked for
@@ -112,11 +123,11 @@ impl Connection {
     ) -> Result<bool, Unanswered> {
         let (stage, timeout_ms) = (digest.to_string(), limits.timeout_ms);
         let mut ask = AskComponent { protocol: PROTOCOL, stage: stage.into(), timeout_ms, component: None };
-        if self.ask::<Held>(COMPONENT, &ask)?.held {
+        if self.ask::<Held>(COMPONENT, &ask, PATIENCE)?.held {
             return Ok(false);
         }
         ask.component = Some(STANDARD.encode(component().map_err(Unanswered::Problem)?));
-        match self.ask::<Held>(COMPONENT, &ask)?.held {
+        match self.ask::<Held>(COMPONENT, &ask, PATIENCE)?.held {
             true => Ok(true),
             false => Err(Unanswered::Problem(misdescribed("it was sent a component, and says that it has none"))),
         }
@@ -137,16 +148,20 @@ impl Connection {
         }
     }
 
-    fn ask<T: DeserializeOwned>(&self, action: &str, body: &impl Serialize) -> Result<T, Unanswered> {
+    fn ask<T: DeserializeOwned>(
+        &self,
+        action: &str,
+        body: &impl Serialize,
+        patience: Duration,
+    ) -> Result<T, Unanswered> {
         let problem = |what: String| Unanswered::Problem(Problem::new(what));
         let body = serde_json::to_vec(body).map_err(|error| problem(error.to_string()))?;
-        let answer = self.runtime.block_on(async { timeout(PATIENCE, self.act(action, body.into())).await });
-        let silent = |_| problem(format!("the stage gave no answer within {} seconds", PATIENCE.as_secs()));
+        let answer = self.runtime.block_on(async { timeout(patience, self.act(action, body.into())).await });
         let failed = |status: tonic::Status| match is_broken(&status) {
             true => Unanswered::Broken(reason(&status)),
             false => problem(reason(&status)),
         };
-        let body = answer.map_err(silent)?.map_err(failed)?;
+        let body = answer.map_err(|_| Unanswered::Silent(patience))?.map_err(failed)?;
         match serde_json::from_slice(&body) {
             Ok(Answer::Good(answer)) => Ok(answer),
             Ok(Answer::Problem { problem }) => Err(Unanswered::Problem(problem.into())),

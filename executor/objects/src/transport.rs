@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
 };
 
 /// How long a service that has never answered is asked.
@@ -83,6 +84,26 @@ impl Line {
     }
 }
 
+/// Whether a service says that it fails, or has too much to do.
+pub(crate) fn is_busy(response: &HttpResponse) -> bool {
+    response.status().is_server_error() || response.status().as_u16() == 429
+}
+
+/// Whether it is a page of a listing that is read: of objects, or of uploads that were not ended.
+fn is_listing(request: &HttpRequest) -> bool {
+    const LISTING: [&str; 3] = ["list-type=", "comp=list", "uploads="];
+    let is_of_listing = |part: &str| LISTING.iter().any(|listing| part.starts_with(listing));
+    request.uri().query().is_some_and(|query| query.split('&').any(is_of_listing))
+}
+
+/// An answer that has arrived whole: a listing, or why there is nothing. One that is cut off is no answer, so that the request is made again:
+/// the client goes on in the middle of objects alone.
+async fn whole(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (head, body) = response.into_parts();
+    let body = body.bytes().await.map_err(|error| HttpError::new(HttpErrorKind::Interrupted, error))?;
+    Ok(HttpResponse::from_parts(head, HttpResponseBody::from(body)))
+}
+
 #[async_trait]
 impl HttpService for Line {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -93,10 +114,15 @@ impl HttpService for Line {
         {
             request.headers_mut().insert(name, value);
         }
-        match self.inner.execute(request).await {
+        let (is_reading, is_listing) = (request.method().as_str() == "GET", is_listing(&request));
+        let answer = match self.inner.execute(request).await {
+            Ok(response) if is_reading && (is_listing || !response.status().is_success()) => whole(response).await,
+            other => other,
+        };
+        match answer {
             Ok(response) => {
                 let status = response.status();
-                match status.is_server_error() || status.as_u16() == 429 {
+                match is_busy(&response) {
                     true => drop(self.failing(&status)),
                     false => self.fine(),
                 }

@@ -20,6 +20,7 @@ mod stored_files;
 
 pub use backend::{ContainerLauncher, IsolationBackend};
 pub use error::{LaunchError, ProcessError};
+pub use flowc_flight::Unanswered;
 pub use folder::Folder;
 pub use host::Host;
 pub use pool::{Lent, Pool, Server};

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages};
+use flowc_flight::{Connection, Ending, FlightInstance, Program, Stages, Unanswered};
 use flowc_planner::catalogue::Problem;
 use flowc_platform::lock;
 use flowc_runner::{Instance, Outlet, StageError};
@@ -172,17 +172,27 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
         Ok(Box::new(FlightInstance::open(&connection, Box::new(self), stages, outlet)?))
     }
 
-    /// Asks something, after which the program waits again.
+    /// Asks something, after which the program waits again, if it has answered. One that is still at work on it, or is about to end, is of
+    /// no use to others.
     ///
     /// # Errors
     /// What it answers, or that it ended.
-    pub fn ask<T>(mut self, question: impl FnOnce(&Connection) -> Result<T, Problem>) -> Result<T, Problem> {
+    pub fn ask<T>(mut self, question: impl FnOnce(&Connection) -> Result<T, Unanswered>) -> Result<T, Unanswered> {
         let answer = question(self.program.connection());
-        if self.program.is_alive() {
-            self.wait_for_work();
-            return answer;
+        match answer {
+            Err(Unanswered::Silent(_)) => answer,
+            // The connection ends before the process does.
+            Err(Unanswered::Broken(_)) => match self.program.ended() {
+                Some(ending) => Err(unanswered(&ending, &self.program.printed()).into()),
+                None => answer,
+            },
+            Ok(_) | Err(Unanswered::Problem(_)) => {
+                if self.program.is_alive() {
+                    self.wait_for_work();
+                }
+                answer
+            }
         }
-        Err(unanswered(self.program.ended(), &self.program.printed()))
     }
 
     fn wait_for_work(self) {
@@ -192,13 +202,12 @@ impl<K: Clone + Eq + Hash + Send + 'static, P: Server> Lent<K, P> {
 }
 
 /// What it means that a program ended so while it was asked. Too little memory is no mistake of the pipeline.
-fn unanswered(ending: Option<Ending>, words: &[String]) -> Problem {
-    let how = ending.as_ref().map_or_else(String::new, |ending| ending.to_string());
-    let message = format!("its process ended while it was asked: {how}\n{}", words.join("\n"));
+fn unanswered(ending: &Ending, words: &[String]) -> Problem {
+    let message = format!("its process ended while it was asked: {ending}\n{}", words.join("\n"));
     let message = message.trim_end();
     match ending {
-        Some(Ending::Memory) => Problem::of_machine(message).with_help("give stages more with `--memory`"),
-        _ => Problem::new(message),
+        Ending::Memory => Problem::of_machine(message).with_help("give it more with `--memory`"),
+        Ending::Other(_) | Ending::Unreachable(_) => Problem::new(message),
     }
 }
 
@@ -225,13 +234,13 @@ mod tests {
     #[test]
     fn who_asks_in_vain_hears_why() {
         let words = ["loading".to_owned(), "the model".to_owned()];
-        let crashed = unanswered(Some(Ending::Other("it was ended by signal 11".to_owned())), &words);
+        let crashed = unanswered(&Ending::Other("it was ended by signal 11".to_owned()), &words);
         assert_eq!(
             crashed,
             Problem::new("its process ended while it was asked: it was ended by signal 11\nloading\nthe model")
         );
-        let memory = unanswered(Some(Ending::Memory), &[]);
+        let memory = unanswered(&Ending::Memory, &[]);
         let message = "its process ended while it was asked: it was killed for want of memory";
-        assert_eq!(memory, Problem::of_machine(message).with_help("give stages more with `--memory`"));
+        assert_eq!(memory, Problem::of_machine(message).with_help("give it more with `--memory`"));
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hash;
+use std::time::Duration;
 
-use flowc_flight::{Connection, Stages};
+use flowc_flight::{Connection, PATIENCE, Stages, Unanswered};
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Code, Isolate, Limits};
@@ -114,7 +115,15 @@ impl<L: Launcher> PooledRunner<L> {
     /// # Errors
     /// If it can't be started, or describes itself wrongly.
     pub fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
-        self.ask(digest, |connection, launch| connection.signature(&launch.entry(), *digest, launch.runner()))
+        Ok(self.signature_within(digest, PATIENCE)?)
+    }
+
+    /// As [`PooledRunner::signature`], for as long as whoever asks can wait. A program that takes longer is ended.
+    ///
+    /// # Errors
+    /// As there, and that there was no answer.
+    pub fn signature_within(&self, digest: &StageDigest, patience: Duration) -> Result<Signature, Unanswered> {
+        self.ask(digest, |connection, launch| connection.signature(&launch.entry(), *digest, launch.runner(), patience))
     }
 
     /// What a registered stage makes of a config and of its inputs' schemas.
@@ -122,7 +131,15 @@ impl<L: Launcher> PooledRunner<L> {
     /// # Errors
     /// What the stage itself finds wrong, or what is wrong with the stage.
     pub fn describe(&self, question: &Question) -> Result<Description, Problem> {
-        self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry(), question))
+        Ok(self.describe_within(question, PATIENCE)?)
+    }
+
+    /// As [`PooledRunner::describe`], for as long as whoever asks can wait. A program that takes longer is ended.
+    ///
+    /// # Errors
+    /// As there, and that there was no answer.
+    pub fn describe_within(&self, question: &Question, patience: Duration) -> Result<Description, Unanswered> {
+        self.ask(&question.digest, |connection, launch| connection.describe(&launch.entry(), question, patience))
     }
 
     /// Ends all programs that are not at work, and waits until they are gone.
@@ -135,11 +152,11 @@ impl<L: Launcher> PooledRunner<L> {
     fn ask<T>(
         &self,
         digest: &StageDigest,
-        question: impl FnOnce(&Connection, &L::Launch) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
+        question: impl FnOnce(&Connection, &L::Launch) -> Result<T, Unanswered>,
+    ) -> Result<T, Unanswered> {
         let launch = self.launches.get(digest).map_err(Problem::new)?;
         let limits = Limits { memory: Some(self.memory), ..Limits::default() };
-        let program = self.lend(&launch, &limits)?;
+        let program = self.lend(&launch, &limits).map_err(Problem::from)?;
         program.ask(|connection| question(connection, &launch))
     }
 

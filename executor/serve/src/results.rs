@@ -60,13 +60,13 @@ pub trait Snapshot: Send + Sync {
     /// If they can't be had any more.
     fn read(&self, table: usize, limit: u64, take: &mut Take<'_>) -> Result<(), Refusal>;
 
-    /// The columns of what a statement gives.
+    /// The columns of what a statement gives, if it takes no longer than this to plan it.
     ///
     /// # Errors
     /// What is wrong with the statement.
-    fn describe(&self, statement: &str) -> Result<SchemaRef, Refusal>;
+    fn describe(&self, statement: &str, timeout: Duration) -> Result<SchemaRef, Refusal>;
 
-    /// Runs a statement, for so long at most.
+    /// Plans and runs a statement, for so long at most.
     ///
     /// # Errors
     /// What is wrong with the statement, or what it failed with.

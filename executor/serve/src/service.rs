@@ -38,7 +38,7 @@ pub(crate) struct Service {
     pub(crate) answering: Answering,
     /// One for each query that may be at work.
     pub(crate) slots: Arc<Semaphore>,
-    /// How long a statement may take, and how long a query waits for its turn.
+    /// How long a statement may take to be planned, and to be planned and run; and how long a query waits for its turn.
     pub(crate) timeout: Duration,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) server: Arc<SqlInfoData>,
@@ -83,11 +83,11 @@ impl Service {
     }
 
     /// The columns of what a statement gives that is for the engine.
-    fn columns(snapshot: &dyn Snapshot, statement: &str) -> Result<SchemaRef, Refusal> {
+    fn columns(&self, snapshot: &dyn Snapshot, statement: &str) -> Result<SchemaRef, Refusal> {
         if is_writing(statement) {
             return Err(Refusal::Invalid(READ_ONLY.to_owned()));
         }
-        snapshot.describe(statement)
+        snapshot.describe(statement, self.timeout)
     }
 
     fn describe(&self, ask: Ask) -> Result<Described, Status> {
@@ -105,7 +105,7 @@ impl Service {
                         let Table { schema, rows, .. } = &snapshot.tables()[table];
                         (schema.clone(), Some(limit.min(*rows)))
                     }
-                    None => (Self::columns(&*snapshot, &ticket.statement)?, None),
+                    None => (self.columns(&*snapshot, &ticket.statement)?, None),
                 };
                 Ok(Described { schema, ticket: ticket.ticket(), rows })
             }
@@ -129,7 +129,7 @@ impl Service {
                 if let Some((table, limit)) = scanned(&*snapshot, &statement) {
                     return Ok(rows_of(snapshot, table, limit, statement));
                 }
-                let schema = Self::columns(&*snapshot, &statement)?;
+                let schema = self.columns(&*snapshot, &statement)?;
                 let (timeout, name) = (self.timeout, statement.clone());
                 let work = Box::new(move |take: &mut Take<'_>| snapshot.query(&statement, timeout, take));
                 Ok(Query { name, schema, work })

@@ -73,7 +73,7 @@ mod tests {
             Ok(())
         }
 
-        fn describe(&self, _: &str) -> Result<SchemaRef, Refusal> {
+        fn describe(&self, _: &str, _: Duration) -> Result<SchemaRef, Refusal> {
             Err(Refusal::Invalid(String::new()))
         }
 

@@ -127,6 +127,8 @@ pub struct Finalized {
     pub state: SinkState,
     /// What was written.
     pub written: Written,
+    /// What is still to be tidied up: what it is, why, and what it means for readers. The rows are there.
+    pub untidy: Option<String>,
 }
 
 /// What a transaction has written.

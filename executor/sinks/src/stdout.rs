@@ -74,7 +74,7 @@ impl Transaction for Printing {
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
-        Ok(Finalized { state: self.state, written: Written::Files(0) })
+        Ok(Finalized { state: self.state, written: Written::Files(0), untidy: None })
     }
 }
 

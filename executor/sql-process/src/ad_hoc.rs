@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::{Description, Problem, Question};
 use flowc_planner::key::{KeyHasher, Phase, StageDigest};
 use flowc_planner::plan::{Code, Limits, OutputColumn};
-use flowc_process::{Host, PooledRunner};
+use flowc_process::{Host, PooledRunner, Unanswered};
 use flowc_runner::{InputPort, Instance, Invocation, Outlet, OutputPort, Runner, Secrets, StageError};
 use serde_json::{Value, json};
 
@@ -57,21 +58,27 @@ impl AdHocQueries {
         Ok(Self { engine, programs, memory, number: AtomicU64::new(0) })
     }
 
-    /// The names of the tables that a statement reads.
+    /// The names of the tables that a statement reads. Waits for so long at most.
     ///
     /// # Errors
-    /// If it is no query.
-    pub fn tables(&self, statement: &str) -> Result<Vec<String>, Problem> {
+    /// If it is no query, or takes too long.
+    pub fn tables(&self, statement: &str, patience: Duration) -> Result<Vec<String>, Unanswered> {
         let query = Query { written: statement.to_owned(), normal: None, tables: Vec::new() };
         let registered = self.register(query);
-        Ok(self.programs.signature(&registered.digest)?.inputs)
+        Ok(self.programs.signature_within(&registered.digest, patience)?.inputs)
     }
 
-    /// Finds out what a statement gives, and what it reads of tables of these names and columns: all that it reads, and no others.
+    /// Finds out what a statement gives, and what it reads of tables of these names and columns: all that it reads, and no others. Waits for
+    /// so long at most.
     ///
     /// # Errors
-    /// What is wrong with the statement.
-    pub fn describe(&self, statement: &str, tables: Vec<(String, SchemaRef)>) -> Result<AdHocQuery<'_>, Problem> {
+    /// What is wrong with the statement, or that it takes too long.
+    pub fn describe(
+        &self,
+        statement: &str,
+        tables: Vec<(String, SchemaRef)>,
+        patience: Duration,
+    ) -> Result<AdHocQuery<'_>, Unanswered> {
         let (names, tables): (Vec<String>, Vec<SchemaRef>) = tables.into_iter().unzip();
         let normal = Some(statement.to_owned());
         let registered = self.register(Query { written: statement.to_owned(), normal, tables: names.clone() });
@@ -81,7 +88,7 @@ impl AdHocQueries {
             config: json!({}),
             inputs: tables.clone(),
         };
-        let description = self.programs.describe(&question)?;
+        let description = self.programs.describe_within(&question, patience)?;
         Ok(AdHocQuery { queries: self, registered, tables, description })
     }
 

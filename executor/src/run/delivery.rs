@@ -119,10 +119,13 @@ impl<'a> Delivery<'a> {
         syncs.run().map_err(Error::system("make the sinks durable"))?;
         for Pending { sink: index, report, transaction } in pending {
             let sink = &self.plan().sinks[index];
-            let Finalized { state, written } = outputs.finalize(sink, transaction)?;
+            let Finalized { state, written, untidy } = outputs.finalize(sink, transaction)?;
             let (files_in_all, rows) = (state.files.len(), state.files.iter().map(|file| file.rows).sum());
             self.stands(index, report, state);
             let sink = sink.name.clone();
+            if let Some(untidy) = untidy {
+                self.run.tell(Event::Warning { message: format!("sink `{sink}`: {untidy}") });
+            }
             self.run.tell(match written {
                 Written::Files(files) => Event::SinkWritten { sink, files, files_in_all, rows },
                 Written::Records(records) => Event::SinkAppended { sink, records, rows },

@@ -21,7 +21,7 @@ impl Statements {
 
     /// # Errors
     /// Always.
-    pub(super) fn describe(&self, run: &RecordedRun, _: &str) -> Result<SchemaRef, Refusal> {
+    pub(super) fn describe(&self, run: &RecordedRun, _: &str, _: Duration) -> Result<SchemaRef, Refusal> {
         Err(refusal(run))
     }
 

@@ -76,8 +76,8 @@ impl Snapshot for ServedRun {
         }
     }
 
-    fn describe(&self, statement: &str) -> Result<SchemaRef, Refusal> {
-        self.statements.describe(&self.recorded, statement)
+    fn describe(&self, statement: &str, timeout: Duration) -> Result<SchemaRef, Refusal> {
+        self.statements.describe(&self.recorded, statement, timeout)
     }
 
     fn query(&self, statement: &str, timeout: Duration, take: &mut Take<'_>) -> Result<(), Refusal> {

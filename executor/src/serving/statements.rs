@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::{Blame, Problem};
-use flowc_process::Host;
+use flowc_process::{Host, Unanswered};
 use flowc_runner::{Batch, Instance, Outlet, StageError, StageFault};
 use flowc_sandbox::Helper;
 use flowc_serve::{Piece, Refusal, Take};
@@ -44,15 +44,20 @@ impl Statements {
         Ok(Self { queries: AdHocQueries::new(Arc::new(host), options.memory) })
     }
 
-    /// The columns of what a statement gives.
+    /// The columns of what a statement gives, if it takes no longer than this to plan it.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn describe(&self, run: &RecordedRun, statement: &str) -> Result<SchemaRef, Refusal> {
-        Ok(self.planned(run, statement)?.0.schema())
+    pub(super) fn describe(
+        &self,
+        run: &RecordedRun,
+        statement: &str,
+        timeout: Duration,
+    ) -> Result<SchemaRef, Refusal> {
+        Ok(self.planned(run, statement, &Time::from_now(timeout))?.0.schema())
     }
 
-    /// Runs a statement.
+    /// Plans and runs a statement, for so long at most.
     ///
     /// # Errors
     /// What is wrong with it, or what it failed with.
@@ -63,17 +68,20 @@ impl Statements {
         timeout: Duration,
         take: &mut Take<'_>,
     ) -> Result<(), Refusal> {
-        let (query, tables) = self.planned(run, statement)?;
+        let time = Time::from_now(timeout);
+        let (query, tables) = self.planned(run, statement, &time)?;
         let (send, batches) = sync_channel(QUEUE);
         let outlet = Box::new(Results { schema: query.schema(), send });
-        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        let timeout_ms = u64::try_from(time.left().as_millis()).unwrap_or(u64::MAX);
+        let failed = |error| failed(error, &time);
         // The engine gives rows where it is given some, so that happens elsewhere.
         std::thread::scope(|scope| {
             let name = std::thread::Builder::new().name("flowc-query".to_owned());
             let fed = name.spawn_scoped(scope, || {
                 let mut instance = query.open(timeout_ms, outlet).map_err(failed)?;
                 for input in query.order() {
-                    feed(run, run.place(tables[input])?, input, &query.columns(input), &mut *instance)?;
+                    let columns = query.columns(input);
+                    feed(run, run.place(tables[input])?, input, &columns, &mut *instance, &failed)?;
                 }
                 instance.finish().map_err(failed)
             });
@@ -88,13 +96,46 @@ impl Statements {
         })
     }
 
-    fn planned(&self, run: &RecordedRun, statement: &str) -> Result<(AdHocQuery<'_>, Vec<usize>), Refusal> {
+    fn planned(
+        &self,
+        run: &RecordedRun,
+        statement: &str,
+        time: &Time,
+    ) -> Result<(AdHocQuery<'_>, Vec<usize>), Refusal> {
+        let unplanned = |unanswered| match unanswered {
+            Unanswered::Silent(_) => time.is_up(),
+            other => refused(other.into()),
+        };
         let queries = self.queries.as_ref().map_err(|problem| refused(problem.clone()))?;
-        let names = queries.tables(statement).map_err(refused)?;
+        let names = queries.tables(statement, time.left()).map_err(unplanned)?;
         let tables = names.iter().map(|name| run.table(name)).collect::<Result<Vec<_>, _>>()?;
         let schemas = tables.iter().map(|&table| run.tables()[table].schema.clone());
-        let query = queries.describe(statement, names.iter().cloned().zip(schemas).collect()).map_err(refused)?;
+        let named = names.iter().cloned().zip(schemas).collect();
+        let query = queries.describe(statement, named, time.left()).map_err(unplanned)?;
         Ok((query, tables))
+    }
+}
+
+/// What a statement may take, for planning and running.
+struct Time {
+    allowed: Duration,
+    began: Instant,
+}
+
+impl Time {
+    fn from_now(allowed: Duration) -> Self {
+        Self { allowed, began: Instant::now() }
+    }
+
+    fn left(&self) -> Duration {
+        self.allowed.saturating_sub(self.began.elapsed())
+    }
+
+    /// What it means that nothing is left.
+    fn is_up(&self) -> Refusal {
+        let milliseconds = u64::try_from(self.allowed.as_millis()).unwrap_or(u64::MAX);
+        let allowed = flowc_planner::quantity::duration(milliseconds);
+        Refusal::Late(format!("the statement took longer than {allowed}; flowc serve --timeout allows more"))
     }
 }
 
@@ -110,6 +151,7 @@ fn feed(
     input: usize,
     columns: &[usize],
     instance: &mut dyn Instance,
+    failed: &dyn Fn(StageError) -> Refusal,
 ) -> Result<(), Refusal> {
     let (known, rows) = (LookupCache::new(run.store()), &run.rows);
     let files = OpenFiles::new(&rows.plan, &rows.base, run.store());
@@ -163,12 +205,9 @@ fn refused(problem: Problem) -> Refusal {
 }
 
 /// What a statement failed with.
-fn failed(error: StageError) -> Refusal {
+fn failed(error: StageError, time: &Time) -> Refusal {
     match error.fault {
-        StageFault::Timeout { milliseconds } => Refusal::Late(format!(
-            "the statement took longer than {}; flowc serve --timeout allows more",
-            flowc_planner::quantity::duration(milliseconds)
-        )),
+        StageFault::Timeout { .. } => time.is_up(),
         StageFault::Memory { bytes } => Refusal::Unavailable(format!(
             "the statement needs more memory than {}; flowc serve --memory allows more",
             flowc_planner::quantity::size(bytes)

@@ -127,7 +127,7 @@ impl WorkerRunner {
                 Ok(is_brought)
             }
             Err(Unanswered::Broken(what)) => Err(worker.lost(&what)),
-            Err(Unanswered::Problem(refused)) => Err(problem(format!("{}: {}", worker.name(), refused.message))),
+            Err(other) => Err(problem(format!("{}: {other}", worker.name()))),
         }
     }
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use flowc_planner::catalogue::Question;
+use flowc_flight::PATIENCE;
+use flowc_planner::catalogue::{Problem, Question};
 use flowc_planner::key::StageDigest;
 use flowc_planner::plan::{Class, Code, OutputColumn, Rows, Serialization};
 use flowc_runner::conformance::{Keeper, Kept, ids, run};
@@ -17,23 +18,25 @@ const WRITTEN: OutputColumn = OutputColumn::Written;
 #[test]
 fn a_stage_says_what_it_is_and_does() {
     let server = Server::start();
-    let signature = server.connection.signature("flood", StageDigest::new([7; 32]), [].into()).unwrap();
+    let signature = server.connection.signature("flood", StageDigest::new([7; 32]), [].into(), PATIENCE).unwrap();
     assert_eq!((signature.doc.as_str(), &signature.inputs[..]), ("Does as `flood` does.", &["in".to_owned()][..]));
     assert_eq!(signature.config_schema, serde_json::json!({"type": "object"}));
     assert_eq!((signature.chains, &signature.serializations[..]), (true, &Serialization::ALL[..]));
-    let problem = server.connection.signature("none", StageDigest::new([7; 32]), [].into()).unwrap_err();
+    let problem = server.connection.signature("none", StageDigest::new([7; 32]), [].into(), PATIENCE).unwrap_err();
+    let problem = Problem::from(problem);
     assert_eq!((problem.message.as_str(), problem.help.as_deref()), ("no such stage", Some("name another")));
 
     let ask = |config| {
         let (code, digest) = (Code::Std(String::new()), StageDigest::new([7; 32]));
-        server.connection.describe("flood", &Question { code, digest, config, inputs: vec![schema()] })
+        server.connection.describe("flood", &Question { code, digest, config, inputs: vec![schema()] }, PATIENCE)
     };
     let description = ask(serde_json::json!({})).unwrap();
     assert_eq!((description.inputs[0].class, &description.inputs[0].reads[..]), (Class::Combining, &[0][..]));
     assert_eq!(description.outputs[0].rows, Rows::Subset { input: 0 });
     assert_eq!(description.outputs[0].columns, [PASSED, WRITTEN]);
     assert_eq!((description.outputs[0].schema.clone(), description.partial), (schema(), Some(schema())));
-    assert_eq!(ask(serde_json::json!({"blame": "/a"})).unwrap_err().config_path.as_deref(), Some("/a"));
+    let blamed = Problem::from(ask(serde_json::json!({"blame": "/a"})).unwrap_err());
+    assert_eq!(blamed.config_path.as_deref(), Some("/a"));
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod settings;
 mod unfinished;
 mod write;
 
-pub use write::{Condition, Upload};
+pub use write::{Condition, Undeleted, Upload};
 
 /// How many ranges of an object are read at once.
 const AT_ONCE: usize = 4;

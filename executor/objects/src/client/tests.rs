@@ -200,9 +200,10 @@ fn what_is_not_there_or_not_allowed_is_told() {
 }
 
 #[test]
-fn listings_go_on_from_page_to_page() {
+fn listings_go_on_from_page_to_page_and_a_page_that_is_cut_is_asked_for_again() {
     const PAGES: usize = 100;
-    let client = s3(|asked| {
+    let cut = Mutex::new(vec![0, 7]);
+    let client = s3(move |asked| {
         let (_, query) = asked.target.split_once('?').unwrap();
         assert!(query.contains("prefix=2026%2F"), "{query}");
         let token = query.split('&').find_map(|pair| pair.strip_prefix("continuation-token="));
@@ -219,7 +220,15 @@ fn listings_go_on_from_page_to_page() {
         } else {
             String::new()
         };
-        answer("200 OK", "", format!("<ListBucketResult>{entries}{next}</ListBucketResult>"))
+        let whole = answer("200 OK", "", format!("<ListBucketResult>{entries}{next}</ListBucketResult>"));
+        let mut cut = cut.lock().unwrap();
+        match cut.iter().position(|cut| *cut == page) {
+            Some(at) => {
+                cut.remove(at);
+                Answer(whole.0, whole.1, whole.2, 10_000)
+            }
+            None => whole,
+        }
     });
     let (mut count, mut last) = (0, None);
     client
@@ -276,6 +285,18 @@ fn an_upload_that_fails_is_aborted() {
     assert!(matches!(error, ObjectError::Busy { .. }), "{error:?}");
     let last = seen.lock().unwrap().last().cloned().unwrap();
     assert!(last.0 == "DELETE" && last.1.contains("uploadId=id"), "{last:?}");
+}
+
+#[test]
+fn what_could_not_be_deleted_is_counted() {
+    let keys: Vec<String> = (0..1500).map(|number| format!("a/{number}")).collect();
+    let refused = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>";
+    let error = s3(move |_| answer("403 Forbidden", "", refused)).delete(&keys).unwrap_err();
+    assert!(matches!((error.count, &error.error), (1500, ObjectError::Denied { .. })), "{error:?}");
+    let one = "<DeleteResult><Error><Key>a/3</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>";
+    let error = s3(move |_| answer("200 OK", "", one)).delete(&keys[..10]).unwrap_err();
+    assert_eq!(error.count, 1);
+    s3(|_| answer("200 OK", "", "<DeleteResult></DeleteResult>")).delete(&keys).unwrap();
 }
 
 #[test]

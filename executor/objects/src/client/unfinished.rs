@@ -1,14 +1,20 @@
 //! Uploads in parts that were neither completed nor aborted: what a killed run leaves behind. Nobody sees them, and they cost money.
 
+use std::time::Duration;
+
 use futures::TryStreamExt;
 use object_store::ClientOptions;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsAuthorizer, AwsCredentialProvider};
-use object_store::client::{HttpClient, HttpConnector, HttpRequest, HttpRequestBody};
+use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpRequestBody, HttpResponse};
 use object_store::gcp::GcpCredentialProvider;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::bucket::Access;
-use crate::transport::Transport;
+use crate::transport::{Transport, is_busy};
+
+/// How long to wait before a request is made again, each time.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Lists the unfinished uploads of a bucket, as S3 does and Google after it.
 pub(super) struct UploadList {
@@ -90,7 +96,7 @@ impl UploadList {
                 request.headers_mut().insert("authorization", value);
             }
         }
-        let response = http.execute(request).await.map_err(|error| error.to_string())?;
+        let response = answered(http, &request).await.map_err(|error| error.to_string())?;
         let status = response.status();
         if !status.is_success() {
             return Err(format!("unfinished uploads can't be listed: {status}"));
@@ -98,6 +104,19 @@ impl UploadList {
         let chunks: Vec<bytes::Bytes> =
             response.into_body().bytes_stream().try_collect().await.map_err(|error| error.to_string())?;
         Ok(String::from_utf8_lossy(&chunks.concat()).into_owned())
+    }
+}
+
+/// Makes a request that changes nothing, a few times if it must: what is asked for can wait until the next run.
+async fn answered(http: &HttpClient, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+    let mut pauses = PAUSES.iter();
+    loop {
+        let answer = http.execute(request.clone()).await;
+        let is_final = answer.as_ref().is_ok_and(|answer| !is_busy(answer));
+        match pauses.next() {
+            Some(pause) if !is_final => tokio::time::sleep(*pause).await,
+            _ => return answer,
+        }
     }
 }
 

@@ -32,6 +32,15 @@ pub enum Condition {
     Unchanged(Object),
 }
 
+/// Objects that could not be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeleted {
+    /// How many.
+    pub count: usize,
+    /// Why the first of them could not.
+    pub error: ObjectError,
+}
+
 impl Client {
     /// Writes an object in one request. Gives it as it is then.
     ///
@@ -106,21 +115,24 @@ impl Client {
         })
     }
 
-    /// Deletes objects. It is well if they are not there.
+    /// Deletes objects, as many as it can. It is well if they are not there.
     ///
     /// # Errors
     /// If the service does not answer, or refuses.
-    pub fn delete(&self, keys: &[String]) -> Result<(), ObjectError> {
-        let paths = keys.iter().map(|key| self.path(key).map(Ok)).collect::<Result<Vec<_>, _>>()?;
+    pub fn delete(&self, keys: &[String]) -> Result<(), Undeleted> {
+        let paths = keys.iter().map(|key| self.path(key).map(Ok)).collect::<Result<Vec<_>, _>>();
+        let paths = paths.map_err(|error| Undeleted { count: keys.len(), error })?;
         let mut deleted = self.store.delete_stream(futures::stream::iter(paths).boxed());
         runtime().block_on(async {
+            let (mut gone, mut failure) = (0, None);
             while let Some(one) = deleted.next().await {
                 match one.map_err(|error| self.failed(&error)) {
-                    Ok(_) | Err(ObjectError::NoObject) => {}
-                    Err(error) => return Err(error),
+                    Ok(_) | Err(ObjectError::NoObject) => gone += 1,
+                    // It is about one object, or about all of a request.
+                    Err(error) => drop(failure.get_or_insert(error)),
                 }
             }
-            Ok(())
+            failure.map_or(Ok(()), |error| Err(Undeleted { count: keys.len().saturating_sub(gone), error }))
         })
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
         let path = sink.place.file(&sink.target, &file.path);
         file.stamp = FileStamp::of(&path).at(&path, "reading its metadata")?;
     }
-    Ok(Finalized { state, written: Written::Files(files.len()) })
+    Ok(Finalized { state, written: Written::Files(files.len()), untidy: None })
 }
 
 /// A file that waits, with what the state will say of it.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use flowc_objects::{Bucket, Condition, Object, ObjectError};
+use flowc_objects::{Bucket, Condition, Object, ObjectError, Undeleted};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::SinkSpec;
 use flowc_platform::lock;
@@ -33,6 +33,8 @@ pub(super) struct FolderTransaction {
     fence: Option<(Object, Manifest)>,
     /// The manifest that was there.
     before: Option<Object>,
+    /// Objects of earlier transactions that are still there, in words.
+    untidy: Option<String>,
 }
 
 /// The objects below a folder, by their paths in it.
@@ -84,9 +86,11 @@ impl FolderTransaction {
             &|file| Ok(is_there(file)),
         )?;
         let writing = Writing::new(place, shaping, dataset, compared, format!("-{token}{ending}"))?;
-        let mut transaction = Self { writing, token, fence: None, before };
-        let manifest = manifest.unwrap_or_default();
-        transaction.delete(manifest.leaving.iter().filter(|path| found.contains_key(*path)));
+        let mut transaction = Self { writing, token, fence: None, before, untidy: None };
+        let mut manifest = manifest.unwrap_or_default();
+        // What is gone need not be remembered.
+        manifest.leaving.retain(|path| found.contains_key(path));
+        transaction.untidy = transaction.delete(manifest.leaving.iter());
         if !transaction.stands(&manifest) {
             transaction.begin(manifest, state)?;
         }
@@ -122,7 +126,8 @@ impl FolderTransaction {
         }
         let found = list(place)?;
         let left = found.keys().filter(|path| is_left(path) && !before.lists(path));
-        place.bucket.delete(&left.map(|path| place.key(path)).collect::<Vec<_>>())
+        let deleted = place.bucket.delete(&left.map(|path| place.key(path)).collect::<Vec<_>>());
+        deleted.map_err(|undeleted| undeleted.error)
     }
 
     /// Makes all objects appear; on an error, none of them stays.
@@ -153,18 +158,24 @@ impl FolderTransaction {
         match lock(&failure).take() {
             None => Ok(written),
             Some(error) => {
-                self.delete(written.iter().map(|file| &file.path));
+                self.withdraw(written.iter().map(|file| &file.path));
                 Err(self.barred(&error))
             }
         }
     }
 
-    /// Deletes objects that are not the folder's. What can't be deleted now is deleted by the next run that writes.
-    fn delete<'a>(&self, paths: impl Iterator<Item = &'a String>) {
+    /// Deletes objects that are not the folder's. Says what can't be deleted now: the next run tries again.
+    fn delete<'a>(&self, paths: impl Iterator<Item = &'a String>) -> Option<String> {
         let place = &self.writing.place;
         let keys: Vec<String> = paths.map(|path| place.key(path)).collect();
-        if let Err(error) = if keys.is_empty() { Ok(()) } else { place.bucket.delete(&keys) } {
-            tracing::warn!("{}: objects could not be deleted yet: {error}", place.objects.address);
+        let undeleted = if keys.is_empty() { Ok(()) } else { place.bucket.delete(&keys) }.err()?;
+        Some(untidy(&place.objects.address.to_string(), &undeleted))
+    }
+
+    /// Deletes what this transaction has sent: it fails. The next one knows by the manifest whose objects may still be there.
+    fn withdraw<'a>(&self, paths: impl Iterator<Item = &'a String>) {
+        if let Some(untidy) = self.delete(paths) {
+            tracing::warn!("{untidy}");
         }
     }
 
@@ -179,7 +190,7 @@ impl FolderTransaction {
                 let now = place.bucket.find(&place.key(MANIFEST));
                 if matches!(error, ObjectError::Changed) || now.is_ok_and(|now| stamp(&now) == stamp(fence)) {
                     let is_new = |file: &&WrittenFile| !self.writing.kept.iter().any(|kept| kept.path == file.path);
-                    self.delete(state.files.iter().filter(is_new).map(|file| &file.path));
+                    self.withdraw(state.files.iter().filter(is_new).map(|file| &file.path));
                 }
                 Err(self.barred(&error))
             }
@@ -222,16 +233,26 @@ impl Transaction for FolderTransaction {
         let Some((fence, begun)) = &self.fence else {
             let manifest = self.before.as_ref().map(stamp);
             let state = SinkState { manifest, ..self.writing.state(Vec::new()) };
-            return Ok(Finalized { state, written: Written::Files(0) });
+            return Ok(Finalized { state, written: Written::Files(0), untidy: self.untidy });
         };
         let written = self.appear(self.writing.waiting()?)?;
         let count = written.len();
         let state = self.writing.state(written);
         let (object, committed) = self.commit(fence, begun, &state)?;
-        self.delete(committed.leaving.iter());
+        let untidy = self.delete(committed.leaving.iter());
         let state = SinkState { manifest: Some(stamp(&object)), ..state };
-        Ok(Finalized { state, written: Written::Files(count) })
+        Ok(Finalized { state, written: Written::Files(count), untidy })
     }
+}
+
+/// What it means that objects which have left a folder are still there.
+fn untidy(address: &str, undeleted: &Undeleted) -> String {
+    let Undeleted { count, error } = undeleted;
+    let objects = if *count == 1 { "1 object".to_owned() } else { format!("{count} objects") };
+    format!(
+        "{objects} of earlier runs could not be deleted in {address}: {error}. Until then whoever lists the folder, and does not read its \
+         manifest, sees their rows beside those of this run; the next run tries again"
+    )
 }
 
 /// The name of the job that wrote an object, without the ending.
@@ -260,5 +281,13 @@ mod tests {
         let path = format!("day=1/part-00000-{token}.csv.gz");
         assert_eq!(job_of_object(&path, ".csv.gz"), "part-00000");
         assert_eq!(job_of_object("odd.csv", ".csv"), "odd");
+    }
+
+    #[test]
+    fn what_is_left_behind_is_counted() {
+        let undeleted = |count| Undeleted { count, error: ObjectError::Denied { reason: "403 Forbidden".to_owned() } };
+        let said = untidy("s3://a/b", &undeleted(1));
+        assert!(said.starts_with("1 object of earlier runs could not be deleted in s3://a/b: permission denied (403"));
+        assert!(untidy("s3://a/b", &undeleted(2)).starts_with("2 objects of"));
     }
 }

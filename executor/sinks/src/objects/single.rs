@@ -86,6 +86,6 @@ impl Transaction for SingleTransaction {
             written.push(written_file(place.objects.address.to_string(), rows, digest, segments, &object));
         }
         let count = written.len();
-        Ok(Finalized { state: self.writing.state(written), written: Written::Files(count) })
+        Ok(Finalized { state: self.writing.state(written), written: Written::Files(count), untidy: None })
     }
 }

@@ -1,5 +1,6 @@
 //! An object, or a folder of objects, as a sink.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use flowc_objects::{Bucket, ObjectError};
 use flowc_planner::plan::{ObjectSink, SinkSpec, Target};
 
 use super::buckets::Buckets;
-use super::folder::{FolderTransaction, list};
+use super::folder::{FolderTransaction, Found, list};
+use super::manifest;
 use super::place::{Place, failed, stamp};
 use super::single::SingleTransaction;
 use crate::error::SinkError;
@@ -49,8 +51,22 @@ impl ObjectsSink {
         };
         let mut files = state.files.iter().map(|file| (file.path.as_str(), Some(file.stamp)));
         let difference = files.find_map(|(path, expected)| differs(path, expected));
-        Ok(difference.or_else(|| differs(MANIFEST, state.manifest)).unwrap_or(Intact::Yes))
+        match difference.or_else(|| differs(MANIFEST, state.manifest)) {
+            Some(difference) => Ok(difference),
+            None => leftover(&place, &found, state),
+        }
     }
+}
+
+/// An object that has left the folder, and is still there. Others may put objects there that are theirs: the manifest knows.
+fn leftover(place: &Place, found: &Found, state: &SinkState) -> Result<Intact, ObjectError> {
+    let listed: BTreeSet<&str> = state.files.iter().map(|file| file.path.as_str()).chain([MANIFEST]).collect();
+    if found.keys().all(|path| listed.contains(path.as_str())) {
+        return Ok(Intact::Yes);
+    }
+    let manifest = manifest::read(place)?.and_then(|(_, manifest)| manifest).unwrap_or_default();
+    let left = manifest.leaving.iter().find(|path| found.contains_key(*path));
+    Ok(left.map_or(Intact::Yes, |path| Intact::Altered(place.shown(path))))
 }
 
 impl Sink for ObjectsSink {
@@ -63,7 +79,8 @@ impl Sink for ObjectsSink {
         result_digest(&shaping(&self.spec), &dataset.schema, dataset.segments)
     }
 
-    /// By one request for an object, and one per thousand objects of a folder. What does not answer is asked again when it is written.
+    /// By one request for an object, and one per thousand objects of a folder; one more where there are objects that are not the folder's.
+    /// What does not answer is asked again when it is written.
     fn is_intact(&self, state: &SinkState) -> Intact {
         self.difference(state).unwrap_or_else(|_| Intact::Missing(PathBuf::from(self.objects.address.to_string())))
     }
