@@ -138,7 +138,8 @@ fn what_cannot_be_deleted_is_told_and_deleted_by_the_next_run() {
         true => Verdict::Answer("403 Forbidden", denied.to_owned()),
         false => Verdict::Pass,
     });
-    let due = "warning: sink `out`: 2 objects of earlier runs could not be deleted in s3://sales/out: permission denied";
+    let due =
+        "warning: sink `out`: 2 objects of earlier runs could not be deleted in s3://sales/out: permission denied";
     let said = run(&project);
     assert!(said.contains(due) && said.contains("the next run tries again"), "{said}");
     assert_eq!(contents(&server).len(), 4);

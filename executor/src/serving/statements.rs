@@ -48,12 +48,7 @@ impl Statements {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn describe(
-        &self,
-        run: &RecordedRun,
-        statement: &str,
-        timeout: Duration,
-    ) -> Result<SchemaRef, Refusal> {
+    pub(super) fn describe(&self, run: &RecordedRun, statement: &str, timeout: Duration) -> Result<SchemaRef, Refusal> {
         Ok(self.planned(run, statement, &Time::from_now(timeout))?.0.schema())
     }
 

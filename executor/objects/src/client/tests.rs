@@ -293,7 +293,8 @@ fn what_could_not_be_deleted_is_counted() {
     let refused = "<Error><Code>AccessDenied</Code><Message>No.</Message></Error>";
     let error = s3(move |_| answer("403 Forbidden", "", refused)).delete(&keys).unwrap_err();
     assert!(matches!((error.count, &error.error), (1500, ObjectError::Denied { .. })), "{error:?}");
-    let one = "<DeleteResult><Error><Key>a/3</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>";
+    let one =
+        "<DeleteResult><Error><Key>a/3</Key><Code>AccessDenied</Code><Message>No.</Message></Error></DeleteResult>";
     let error = s3(move |_| answer("200 OK", "", one)).delete(&keys[..10]).unwrap_err();
     assert_eq!(error.count, 1);
     s3(|_| answer("200 OK", "", "<DeleteResult></DeleteResult>")).delete(&keys).unwrap();

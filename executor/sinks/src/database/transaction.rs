@@ -192,7 +192,7 @@ impl Transaction for TableTransaction {
         let Some(Decided { new, after }) = decided else {
             let rows = self.before.record.as_ref().map_or(0, Record::rows);
             return match self.is_done() {
-                true => Ok(Finalized { state: state(rows), written: Written::Records(0) }),
+                true => Ok(Finalized { state: state(rows), written: Written::Records(0), untidy: None }),
                 false => Err(SinkError::Incomplete { job: 0 }),
             };
         };
@@ -201,7 +201,7 @@ impl Transaction for TableTransaction {
         let writing = Writing { place: &self.place, before: &self.before, after: &after, rows };
         match writing.write() {
             Err(error) if !self.is_committed(&after) => Err(error),
-            _ => Ok(Finalized { state: state(after.rows()), written: Written::Records(records) }),
+            _ => Ok(Finalized { state: state(after.rows()), written: Written::Records(records), untidy: None }),
         }
     }
 }

@@ -222,7 +222,11 @@ impl Transaction for TopicTransaction {
             }
         }
         let rows = appending.after.segments.iter().map(|segment| segment.rows).sum();
-        Ok(Finalized { state: self.state.finished(&self.kafka, self.layout, rows), written: Written::Records(records), untidy: None })
+        Ok(Finalized {
+            state: self.state.finished(&self.kafka, self.layout, rows),
+            written: Written::Records(records),
+            untidy: None,
+        })
     }
 }
 

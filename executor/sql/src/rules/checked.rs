@@ -152,7 +152,9 @@ impl ScalarUDFImpl for Checked {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let Some((first, others)) = args.args.split_first() else { return internal_err!("{} takes numbers", self.name) };
+        let Some((first, others)) = args.args.split_first() else {
+            return internal_err!("{} takes numbers", self.name);
+        };
         let mut operations = self.operators.iter().zip(others);
         operations.try_fold(first.clone(), |left, (operator, right)| applied(*operator, &left, right))
     }
@@ -171,8 +173,14 @@ mod tests {
         let rewritten = |expr: Expr| expr.transform_up(|expr| checked(expr, &schema)).unwrap().data.to_string();
         assert_eq!(rewritten(col("a") + lit(1_i64) + lit(2_i64)), "checked_add(a, Int64(1), Int64(2))");
         assert_eq!(rewritten(col("a") + lit(1_i64) - lit(2_i64)), "checked_+-(a, Int64(1), Int64(2))");
-        assert_eq!(rewritten(col("a") - (lit(1_i64) - lit(2_i64))), "checked_subtract(a, checked_subtract(Int64(1), Int64(2)))");
-        assert_eq!(rewritten(col("a") + lit(1_i64) * lit(2_i64)), "checked_add(a, checked_multiply(Int64(1), Int64(2)))");
+        assert_eq!(
+            rewritten(col("a") - (lit(1_i64) - lit(2_i64))),
+            "checked_subtract(a, checked_subtract(Int64(1), Int64(2)))"
+        );
+        assert_eq!(
+            rewritten(col("a") + lit(1_i64) * lit(2_i64)),
+            "checked_add(a, checked_multiply(Int64(1), Int64(2)))"
+        );
         assert_eq!(rewritten(-col("a") + col("a")), "checked_-+(Int64(0), a, a)");
         let divided = rewritten((col("a") + lit(1_i64)) / lit(2_i64) + lit(3_i64));
         assert_eq!(divided, "checked_add(checked_add(a, Int64(1)) / Int64(2), Int64(3))");
