@@ -7,9 +7,11 @@
 mod changed;
 mod chart;
 mod containers;
+mod databases;
 mod edges;
 mod first_minute;
 mod first_run;
+mod gpu;
 mod interconnect;
 mod isolated;
 mod measure;
@@ -43,7 +45,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `windows`, `objects` and `serve` take, if the command says.
+    /// How many rows `databases`, `gpu`, `objects`, `serve` and `windows` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -52,7 +54,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 15] = [
+const ALL: [(&str, &str, Run); 17] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -68,6 +70,7 @@ const ALL: [(&str, &str, Run); 15] = [
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
     ("serve", "results of the store to clients of Arrow Flight, against a bare server", serve::run),
+    ("databases", "SQLite read by ADBC, and rows of PostgreSQL written over by key, against COPY", databases::run),
     ("stored", "a stored segment in a container, against a program that maps it", stored::run),
     ("isolated", "a Python stage that gives its input, against bare Flight, PySpark and Ray", isolated::run),
     (
@@ -76,6 +79,7 @@ const ALL: [(&str, &str, Run); 15] = [
         interconnect::run,
     ),
     ("containers", "a stage in a container, against the same one in a process and in flowc's own", containers::run),
+    ("gpu", "kernels on the best adapter: one, a chain, counting, top-k", gpu::run),
 ];
 
 fn main() -> ExitCode {
@@ -98,6 +102,7 @@ fn dispatch(arguments: &[&str]) -> Result<()> {
         }
         // What is compared with flowc, in a process of its own.
         ["count-natively", output, files @ ..] => native::run(output, files),
+        ["read-database", driver, database] => databases::read_alone(driver, database),
         ["read-object", url, size] => objects::read_alone(url, size),
         ["rewrite-natively", part, times, file] => rewrite::run(part, times, file),
         names => run(&Workspace::find()?, names),
@@ -112,7 +117,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `windows`, `objects` or `serve` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `databases`, `gpu`, `objects`, `serve` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, and Java 17 for `isolated`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

@@ -159,7 +159,8 @@ pub(crate) struct StageArgs {
     /// Run this stage even where the store has its results (repeatable)
     #[arg(long, value_name = "STAGE")]
     pub(crate) force: Vec<String>,
-    /// Run this stage again and compare what it gives with what the store has (repeatable)
+    /// Run this stage again and compare what it gives with what the store has; a kernel also with its `reference`, and with
+    /// what another device gave (repeatable)
     #[arg(long, value_name = "STAGE")]
     pub(crate) verify: Vec<String>,
 }

@@ -15,6 +15,10 @@ pub(crate) fn because(reason: &Reason) -> String {
         Reason::Code { before, now, parts } if parts.is_empty() => format!("its code changed: {before} -> {now}"),
         Reason::Code { parts, .. } => format!("its code changed: {}", some_of(parts)),
         Reason::Device { before, now } => format!("the GPU or its driver changed: {before} -> {now}"),
+        Reason::Runner { name, before, now } if name == "kernels" => {
+            format!("this flowc makes kernels otherwise: {} -> {}", short(before), short(now))
+        }
+        Reason::Runner { name, before, now } => format!("its `{name}` changed: {} -> {}", value(before), value(now)),
         Reason::Config { path, before, now } => {
             let key = path.trim_start_matches('/').replace('/', ".");
             format!("config `{key}` changed: {} -> {}", value(before), value(now))
@@ -54,6 +58,12 @@ pub(crate) fn because(reason: &Reason) -> String {
 
 fn windows(words: &Option<String>) -> &str {
     words.as_deref().unwrap_or("none")
+}
+
+/// A digest, for people.
+fn short(digest: &Option<String>) -> &str {
+    let digest = value(digest);
+    digest.get(..12).unwrap_or(digest)
 }
 
 fn value(value: &Option<String>) -> &str {
@@ -109,6 +119,7 @@ mod tests {
                 Reason::NeverRan => "never-ran",
                 Reason::Code { .. } => "code",
                 Reason::Device { .. } => "device",
+                Reason::Runner { .. } => "runner",
                 Reason::Config { .. } => "config",
                 Reason::Window { .. } => "window",
                 Reason::Secrets { .. } => "secrets",
@@ -131,6 +142,14 @@ mod tests {
             (Reason::NeverRan, "no results"),
             (Reason::Code { before: "aa".into(), now: "bb".into(), parts: vec![] }, "code changed: aa -> bb"),
             (Reason::Device { before: "aa".into(), now: "bb".into() }, "driver changed: aa -> bb"),
+            (
+                Reason::Runner { name: "kernels".into(), before: None, now: Some("0".repeat(64)) },
+                "otherwise: not set -> 000000000000",
+            ),
+            (
+                Reason::Runner { name: "python".into(), before: Some("3".into()), now: None },
+                "its `python` changed: 3 -> not set",
+            ),
             (Reason::Config { path: "/by".into(), before: None, now: Some("1".into()) }, "config `by` changed"),
             (
                 Reason::Window { input: input(), before: None, now: Some("tumbling 1m by at".into()) },

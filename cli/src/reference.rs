@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
-use flowc_executor::{ErrorClass, ErrorReport, Event, RowsReport, RunReport, TimedBy};
+use flowc_executor::{ErrorClass, ErrorReport, Event, Largest, Other, RowsReport, RunReport, TimedBy};
 use flowc_planner::key::PlanHash;
 
 use crate::args::Args;
@@ -100,6 +100,7 @@ fn events() -> Vec<Event> {
             | Event::SegmentUnchanged { .. }
             | Event::StageLog { .. }
             | Event::StageVerified { .. }
+            | Event::StageCompared { .. }
             | Event::StageFailed { .. }
             | Event::SinkWritten { .. }
             | Event::SinkAppended { .. }
@@ -150,6 +151,14 @@ fn events() -> Vec<Event> {
         Event::SegmentUnchanged { stage: text(), segment: 0 },
         Event::StageLog { stage: text(), level: text(), message: text() },
         Event::StageVerified { stage: text(), segments: 0 },
+        Event::StageCompared {
+            stage: text(),
+            other: Other::Device(text()),
+            column: text(),
+            rows: 0,
+            differing: 0,
+            largest: Some(Largest { difference: 0.0, segment: 0, row: 0 }),
+        },
         Event::StageFailed { stage: text(), message: text() },
         Event::SinkWritten { sink: text(), files: 0, files_in_all: 0, rows: 0 },
         Event::SinkAppended { sink: text(), records: 0, rows: 0 },

@@ -47,6 +47,36 @@ fn what_pyarrow_writes_is_read_as_pyarrow_reads_it() {
 }
 
 #[test]
+fn container_files_of_avro_are_read_as_they_say() {
+    let project = Project::new();
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../executor/sources/tests/avro");
+    let bytes = |name: &str| std::fs::read(made.join(name)).unwrap();
+    for (name, from) in [("data/a.avro", "null.avro"), ("data/b.avro", "zstandard.avro"), ("other.avro", "bzip2.avro")]
+    {
+        let path = project.folder().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes(from)).unwrap();
+    }
+    let source = "source \"bids\" { files \"data/*.avro\"; event-time \"at\" }\n\
+                  stage \"asks\" { in \"bids\"; std \"filter@1\"; config { where column=\"kind\" op=\"=\" value=\"ASK\" } }\n\
+                  stage \"counts\" { in \"asks\" { window \"tumbling\" size=\"15s\" }; std \"aggregate@1\"; config { compute op=\"count\"; \
+                  compute op=\"sum\" column=\"price\" } }\n";
+    project.write("flow.kdl", &format!("{source}sink \"counts\" {{ in \"counts\"; file \"counts.csv\" }}\n"));
+    output(&mut project.flowc(&["run", "--quiet"]));
+    assert_eq!(
+        read(&project, "counts.csv"),
+        "window-start,window-end,count,sum-price\n\
+         2024-03-01T12:00:00Z,2024-03-01T12:00:15Z,16,28.00\n\
+         2024-03-01T12:00:15Z,2024-03-01T12:00:30Z,14,77.00\n\
+         2024-03-01T12:00:30Z,2024-03-01T12:00:45Z,10,85.00\n"
+    );
+    project.write("flow.kdl", "source \"t\" { files \"other.avro\" }\nsink \"o\" { in \"t\"; file \"o.csv\" }\n");
+    assert!(refusal(&project).contains("its blocks are compressed with bzip2, which is not read"));
+    project.write("flow.kdl", "source \"t\" { files \"data/*.avro\" }\nsink \"o\" { in \"t\"; file \"o.avro\" }\n");
+    assert!(refusal(&project).contains("cannot infer the format of the sink `o`"), "{}", refusal(&project));
+}
+
+#[test]
 fn what_is_odd_is_read_right_or_named() {
     let project = Project::new();
     python(&project, "odd.py", &[]);

@@ -108,3 +108,173 @@ fn drivers_are_opened_where_kernels_run_alone() {
     told(&mut plan);
     assert!(!opens(&String::from_utf8_lossy(&plan.output().unwrap().stderr)), "planned");
 }
+
+/// Bytes that went to devices and came back in a run, of all kernels together, as its events tell.
+fn moved(project: &Project) -> [u64; 2] {
+    let output = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--json"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let events = String::from_utf8(output.stdout).unwrap();
+    let events = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let used: Vec<_> = events.filter(|event| event["event"] == "device-used").collect();
+    assert!(!used.is_empty() && used.iter().all(|event| event["nanoseconds"].as_u64().unwrap() > 0), "{used:?}");
+    ["bytes_up", "bytes_down"].map(|way| used.iter().map(|event| event[way].as_u64().unwrap()).sum())
+}
+
+/// Kernels after each other, each of which changes a column.
+fn chain(stages: usize, isolate: &str) -> Project {
+    let project = Project::new();
+    let mut text = "source \"t0\" { files \"n.csv\"; schema { column \"n\" \"Int32\" nullable=#false } }\n".to_owned();
+    for stage in 1..=stages {
+        text += &format!("stage \"t{stage}\" {{ in \"t{}\"; wgsl \"k.wgsl\"; {isolate} }}\n", stage - 1);
+    }
+    text += &format!("sink \"out\" {{ in \"t{stages}\"; file \"out.parquet\" }}\n");
+    project.write("flow.kdl", &text);
+    project.write("k.wgsl", "struct Out { n: i32 }\nfn row(n: i32) -> Out { return Out(n * 3 + 1); }\n");
+    project.write(
+        "n.csv",
+        &std::iter::once("n\n".to_owned()).chain((0..50_000).map(|n| format!("{n}\n"))).collect::<String>(),
+    );
+    project
+}
+
+#[test]
+fn a_chain_of_eight_moves_the_bytes_of_one_stage() {
+    let (one, together, apart) = (moved(&chain(1, "")), moved(&chain(8, "")), moved(&chain(8, "isolate #true")));
+    for way in 0..2 {
+        assert!(together[way] < one[way] + one[way] / 20, "{one:?} {together:?}");
+        assert!(apart[way] >= 7 * one[way], "{one:?} {apart:?}");
+    }
+}
+
+#[test]
+fn people_are_told_what_devices_did() {
+    let project = project("");
+    let said = run(&project, |_| {});
+    assert!(said.lines().any(|line| line.starts_with("gpu: ") && line.contains(" MB up, ")), "{said}");
+    assert!(!run(&project, |_| {}).contains("gpu: "), "nothing ran");
+}
+
+#[test]
+fn a_stage_is_verified_on_another_device() {
+    let project = project("");
+    run(&project, |_| {});
+    let verify = |stage: &str| {
+        let mut command = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--only", stage, "--verify", stage]);
+        let output = command.env("LP_NATIVE_VECTOR_WIDTH", "128").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    let exact = verify("integers");
+    assert!(exact.contains("integers: verified, the same results again over 1 segment"), "{exact}");
+    let device = verify("sum");
+    let line = device.lines().find(|line| line.starts_with("sum: `s` ")).unwrap_or_else(|| panic!("{device}"));
+    assert!(line.contains(" 256 bits)") && line.contains("5000 rows"), "{line}");
+    assert!(!device.contains("nothing to verify"), "{device}");
+}
+
+/// A kernel with a reference, whose numbers are claimed to be portable.
+fn referenced(claim: &str, reference: &str) -> Project {
+    let project = project("");
+    let text = format!(
+        "source \"numbers\" {{ files \"numbers.csv\"; schema {{ column \"x\" \"Float32\"; column \"y\" \"Float32\"; column \"z\" \"Float32\" }} }}\n\
+         stage \"sum\" {{ in \"numbers\"; wgsl \"together.wgsl\"; {claim}; reference \"apart\" }}\n\
+         stage \"apart\" {{ in \"numbers\"; wgsl \"apart.wgsl\" }}\n\
+         sink \"sums\" {{ in \"sum\"; file \"sums.parquet\" }}\n"
+    );
+    project.write("flow.kdl", &text);
+    project.write("together.wgsl", "struct Out { s: f32 }\nfn row(x: f32, y: f32) -> Out { return Out(x * y); }\n");
+    project.write(
+        "apart.wgsl",
+        &format!("struct Out {{ s: f32 }}\nfn row(x: f32, y: f32) -> Out {{ return Out({reference}); }}\n"),
+    );
+    project
+}
+
+/// What `run --verify sum` says, and whether it went well.
+fn verified(project: &Project) -> (bool, String) {
+    let output = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--verify", "sum"]).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_kernel_is_held_against_its_reference() {
+    let near = referenced("numeric \"portable\" rel=1e-3", "x * y * 1.0001f");
+    let (is_good, said) = verified(&near);
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("sum: `s` differs from the stage `apart` in "))
+        .unwrap_or_else(|| panic!("{said}"));
+    assert!(is_good && line.contains(" of 5000 rows, by "), "{said}");
+    let far = referenced("numeric \"portable\" rel=1e-5", "x * y * 1.0001f");
+    let (is_good, said) = verified(&far);
+    assert!(
+        !is_good && said.contains("error: stage `sum`: compared with the stage `apart`, `s` differs in "),
+        "{said}"
+    );
+    assert!(said.contains("while its numbers are portable abs=0.0 rel=1e-5"), "{said}");
+    assert!(!far.folder().join("sums.parquet").exists(), "a result that is wrong is written nowhere");
+    let claimed = referenced("numeric \"exact\"", "x * y * 1.0001f");
+    let (is_good, said) = verified(&claimed);
+    assert!(!is_good && said.contains("while its numbers are the same everywhere"), "{said}");
+    // Without a claim the device decides, and how far they are from each other is told.
+    let told = referenced("cache #true", "x * y * 1.0001f");
+    let (is_good, said) = verified(&told);
+    assert!(is_good && said.contains("sum: `s` differs from the stage `apart` in "), "{said}");
+    let same = referenced("cache #true", "y * x");
+    let (is_good, said) = verified(&same);
+    assert!(is_good && said.contains("sum: `s` has the same bits as the stage `apart`, in 5000 rows"), "{said}");
+}
+
+#[test]
+fn a_reference_with_other_columns_is_a_mistake() {
+    let told = |apart: &str| {
+        let project = referenced("numeric \"exact\"", "x * y");
+        project.write("apart.wgsl", apart);
+        let output = project.flowc_with_vulkan(&["plan"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = told("struct Out { t: f32 }\nfn row(x: f32) -> Out { return Out(x); }\n");
+    assert!(said.contains("the stage `sum` writes `s`, and its reference `apart` has no such column"), "{said}");
+    let said = told("struct Out { s: i32 }\nfn row(x: f32) -> Out { return Out(i32(x)); }\n");
+    assert!(said.contains("its reference `apart` has it as Int32, not as Float32"), "{said}");
+}
+
+#[test]
+fn what_is_portable_is_taken_from_any_device() {
+    let project = referenced("numeric \"portable\" abs=1e-6", "x * y");
+    let other = |command: &mut Command| {
+        command.env("LP_NATIVE_VECTOR_WIDTH", "128");
+    };
+    assert_eq!(ran(&run(&project, |_| {})), ["sum"], "a reference runs where it is asked for");
+    assert_eq!(ran(&run(&project, other)), [""; 0], "no device is in its keys");
+    let plan = String::from_utf8(project.flowc_with_vulkan(&["plan"]).output().unwrap().stdout).unwrap();
+    assert!(plan.contains("numbers portable abs=1e-6 rel=0.0") && plan.contains("verified against apart"), "{plan}");
+    let mut command = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--verify", "sum"]);
+    let output = command.env("LP_NATIVE_VECTOR_WIDTH", "128").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.contains("sum: verified") || said.contains("what was stored"), "{said}");
+}
+
+/// A changed file is counted alone, and its counts are added to those of the other.
+#[test]
+fn counts_of_segments_are_kept_and_added_up() {
+    let project = Project::new();
+    project.write(
+        "flow.kdl",
+        "source \"s\" { files \"*.csv\"; schema { column \"n\" \"Int32\"; column \"m\" \"Int32\" } }\n\
+         stage \"h\" { in \"s\"; std \"histogram@1\"; config { value \"n\"; width 10; bins 2 } }\n\
+         stage \"g\" { in \"s\"; std \"group-count@1\"; config { key \"n\" } }\n\
+         sink \"h\" { in \"h\"; file \"out/h.csv\" }\nsink \"g\" { in \"g\"; file \"out/g.csv\" }\n",
+    );
+    project.write("a.csv", "n,m\n5,1\n-3,1\n12,1\n");
+    project.write("b.csv", "n,m\n5,1\n,1\n40,1\n");
+    run(&project, |_| {});
+    let read = |name: &str| fs::read_to_string(project.folder().join("out").join(name)).unwrap();
+    assert_eq!(read("h.csv"), "from,to,count\n,0,1\n0,10,2\n10,20,1\n20,,1\n,,1\n");
+    assert_eq!(read("g.csv"), "n,count\n,1\n-3,1\n5,2\n12,1\n40,1\n");
+    project.write("b.csv", "n,m\n5,1\n6,1\n");
+    run(&project, |_| {});
+    assert_eq!(read("g.csv"), "n,count\n-3,1\n5,2\n6,1\n12,1\n");
+}

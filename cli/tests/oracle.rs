@@ -147,6 +147,7 @@ fn standard_stages_give_what_duckdb_gives() {
 
 const WINDOWS: &str = r#"
 source "events" { files "events-*.parquet"; event-time "at" delay="5s" }
+source "nights" { files "nights.parquet"; event-time "at" delay="1h" }
 stage "tumbling" {
     in "events" { window "tumbling" size="1m" lateness="10s" }
     std "aggregate@1"
@@ -172,6 +173,30 @@ stage "visits" {
     std "aggregate@1"
     config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
 }
+stage "few" { in "events"; std "filter@1"; config { where column="n" op="<" value=30 } }
+stage "few-sliding" {
+    in "few" { window "sliding" size="1m" slide="10s" lateness="10s" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+stage "few-tumbling" {
+    in "few" { window "tumbling" size="1m" lateness="10s" }
+    std "dedup@1"
+    config { by "user"; keep "last"; order "at" }
+}
+stage "few-visits" {
+    in "few" { window "session" gap="1s" by="user" lateness="10s" }
+    std "aggregate@1"
+    config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
+}
+foreach "unit" "1d" "1w" "1mo" {
+    stage "nights-${unit}" {
+        in "nights" { window "calendar" size="${unit}" zone="Europe/Oslo" }
+        std "aggregate@1"
+        config { compute op="count"; compute op="sum" column="n" as="sum-n" }
+    }
+    sink "nights-${unit}" { in "nights-${unit}"; file "out/nights-${unit}.parquet" }
+}
 stage "hundreds" {
     in "events" { window "count" rows=100 }
     std "aggregate@1"
@@ -182,10 +207,11 @@ stage "fifties" {
     std "aggregate@1"
     config { by "user"; compute op="count"; compute op="sum" column="n" as="sum-n" }
 }
-foreach "name" "tumbling" "sliding" "days" "latest" "visits" "hundreds" "fifties" {
+foreach "name" "tumbling" "sliding" "days" "latest" "visits" "hundreds" "fifties" "few-tumbling" "few-sliding" "few-visits" {
     sink "${name}" { in "${name}"; file "out/${name}.parquet" }
 }
 sink "late" { in "tumbling.late"; file "out/late.parquet" }
+sink "few-late" { in "few-tumbling.late"; file "out/few-late.parquet" }
 "#;
 
 #[test]

@@ -29,6 +29,10 @@ const STAGES: &str = "
         std \"count@1\"
         config { by \"user\" }
     }
+    stage \"few\" { in \"events\"; std \"filter@1\"; config { where column=\"user\" op=\"=\" value=\"u1\" } }
+    stage \"few-tumbling\" { in \"few\" { window \"tumbling\" size=\"1m\" lateness=\"2s\" }; std \"count@1\"; config { by \"user\" } }
+    sink \"few\" { in \"few-tumbling\"; file \"out/few.csv\" }
+    sink \"few-late\" { in \"few-tumbling.late\"; file \"out/few-late.csv\" }
     sink \"tumbling\" { in \"tumbling\"; file \"out/tumbling.csv\" }
     sink \"sliding\" { in \"sliding\"; file \"out/sliding.csv\" }
     sink \"days\" { in \"days\"; file \"out/days.csv\" }
@@ -109,7 +113,7 @@ fn at(second: u64) -> String {
 fn a_topic_has_the_windows_of_files_with_its_rows() {
     let (files, topics) = (Project::new(), Project::new());
     let topic = TestTopic::new(3);
-    let outputs = ["tumbling", "sliding", "days", "sessions", "late", "late-sessions"];
+    let outputs = ["tumbling", "sliding", "days", "sessions", "late", "late-sessions", "few", "few-late"];
     for partition in 0..2 {
         let rows = events(partition as u64 + 7, 700);
         // Files have the column of offsets that the topic's source adds.

@@ -223,6 +223,21 @@ pub enum Event {
         /// Over how many segments, merges and the like; 0 if the store had nothing to compare with.
         segments: u64,
     },
+    /// A stage that was to be verified was compared with what else there is of the same rows.
+    StageCompared {
+        /// The stage.
+        stage: String,
+        /// What it was compared with.
+        other: Other,
+        /// The column.
+        column: String,
+        /// Rows that were compared.
+        rows: u64,
+        /// Rows whose bits differ.
+        differing: u64,
+        /// The largest difference of two floats.
+        largest: Option<Largest>,
+    },
     /// A stage failed.
     StageFailed {
         /// The stage.
@@ -259,6 +274,39 @@ pub enum Event {
     Error(Box<ErrorReport>),
     /// The last event.
     RunFinished(RunReport),
+}
+
+/// What results of a stage are compared with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Other {
+    /// What another device gave, by what identifies it.
+    Device(String),
+    /// What a stage gives that computes the same.
+    Stage(String),
+    /// What the store has of it.
+    Stored,
+}
+
+impl std::fmt::Display for Other {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Device(device) => f.write_str(device),
+            Self::Stage(stage) => write!(f, "the stage `{stage}`"),
+            Self::Stored => f.write_str("what was stored"),
+        }
+    }
+}
+
+/// The largest difference between two results.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Largest {
+    /// How much it is.
+    pub difference: f64,
+    /// Position of the segment in the dataset.
+    pub segment: usize,
+    /// The row in the segment, from 0.
+    pub row: u64,
 }
 
 /// Who measured how long a device worked.

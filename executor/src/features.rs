@@ -19,12 +19,14 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 12] = [
+pub const FEATURES: [Feature; 14] = [
+    feature("avro", cfg!(feature = "avro")),
     Feature {
         kind: Some("container"),
         isolate: Some(Isolate::Container),
         ..feature("containers", cfg!(feature = "containers"))
     },
+    feature("databases", cfg!(feature = "databases")),
     feature("flights", cfg!(feature = "flights")),
     Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     feature("kafka", cfg!(feature = "kafka")),

@@ -39,6 +39,8 @@ mod status;
 /// program that embeds this engine is started again for such parts, and calls this first thing.
 pub fn play_part() {
     flowc_sandbox::main();
+    #[cfg(feature = "databases")]
+    flowc_adbc::main();
     #[cfg(feature = "processes")]
     flowc_wasm_process::main();
 }
@@ -46,8 +48,8 @@ pub fn play_part() {
 pub use chain::budget::default_budget;
 pub use error::{Cause, Error, ErrorClass, ErrorReport, FailureSite, MissingSecret, RowsReport, WorkItem};
 pub use event::{
-    AssertReport, Event, IgnoredMember, Observer, OutputReport, RunFailure, RunReport, StageReport, StageStatus,
-    StageTasks, StampedEvent, Stamper, StreamReport, TimedBy,
+    AssertReport, Event, IgnoredMember, Largest, Observer, Other, OutputReport, RunFailure, RunReport, StageReport,
+    StageStatus, StageTasks, StampedEvent, Stamper, StreamReport, TimedBy,
 };
 pub use features::{FEATURES, Feature};
 /// The engine that stages in containers need.

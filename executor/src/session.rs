@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use flowc_demand::stage_named;
 use flowc_planner::catalogue::Question;
-use flowc_planner::plan::{Isolate, Plan, Stage};
+use flowc_planner::plan::{Isolate, Plan, Stage, shown_columns};
 use flowc_platform::Panic;
 use flowc_store::{Store, StoreError};
 
@@ -109,7 +109,7 @@ impl Session {
     pub fn explain(&self, planned: &Planned) -> Result<Vec<(String, String)>, Error> {
         let (plan, store) = (&planned.plan, self.store()?);
         let work = |stage: &Stage| {
-            let inputs = stage.inputs.iter().map(|input| plan.stream(input.stream).schema.clone());
+            let inputs = stage.inputs.iter().map(|input| shown_columns(&plan.stream(input.stream).schema));
             let question = Question {
                 code: stage.code.clone(),
                 digest: stage.digest,

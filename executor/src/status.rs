@@ -68,6 +68,15 @@ pub enum Reason {
         /// The device now.
         now: String,
     },
+    /// What its runner adds to its keys is another than in the last run: a version, a part of flowc, what the text claims of its numbers.
+    Runner {
+        /// What that is called.
+        name: String,
+        /// What it was then; none if it is new.
+        before: Option<String>,
+        /// What it is now; none if it is gone.
+        now: Option<String>,
+    },
     /// A value of its config is another than in the last run.
     Config {
         /// JSON pointer to the value.

@@ -22,7 +22,9 @@ pub(crate) fn build(bytes: &[u8]) {
     assert_eq!(bound.columns.len(), bound.schema.fields().len());
     let written = bound.columns.iter().filter(|column| **column == OutputColumn::Written).count();
     assert_eq!(written, bound.written.len());
-    assert_eq!(kernel.build(&bound, 1000).buffers.len(), bound.buffers.len() + 1);
+    for build in [kernel.build(&bound, 1000), kernel.build_for_ended_loops(&bound, 1000)] {
+        assert_eq!(build.buffers.len(), bound.buffers.len() + 1);
+    }
     assert_eq!(Kernel::parse(source).unwrap().bind(&[&schema, &schema], &settings).unwrap(), bound);
 }
 

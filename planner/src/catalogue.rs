@@ -25,11 +25,11 @@ pub trait Catalogue {
         Ok(())
     }
 
-    /// Whether sources can be read from such a place.
+    /// Whether a source of such a place and format can be read.
     ///
     /// # Errors
     /// What is missing.
-    fn location(&mut self, _location: &Location) -> Result<(), Problem> {
+    fn source(&mut self, _spec: &SourceSpec) -> Result<(), Problem> {
         Ok(())
     }
 
@@ -65,11 +65,15 @@ impl OwnFiles {
     pub fn new<'a>(sources: impl Iterator<Item = &'a SourceSpec>, sinks: impl Iterator<Item = &'a SinkSpec>) -> Self {
         let read = sources.flat_map(|source| match &source.location {
             Location::Files(patterns) => patterns.as_slice(),
-            Location::Stdin | Location::Kafka(_) | Location::Objects(_) | Location::Flight(_) => &[],
+            Location::Stdin
+            | Location::Kafka(_)
+            | Location::Objects(_)
+            | Location::Flight(_)
+            | Location::Database(_) => &[],
         });
         let written = sinks.filter_map(|sink| match &sink.target {
             Target::File(path) | Target::Directory(path) => Some(path.clone()),
-            Target::Stdout | Target::Kafka(_) | Target::Objects(_) => None,
+            Target::Stdout | Target::Kafka(_) | Target::Objects(_) | Target::Database(_) => None,
         });
         Self { read: read.cloned().collect(), written: written.collect() }
     }

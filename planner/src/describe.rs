@@ -10,7 +10,7 @@ use crate::catalogue::{
 use crate::config::Config;
 use crate::diagnostic::{PlaceProblem, Problems, StageProblem};
 use crate::event_time::{self, Time};
-use crate::plan::{Class, EventTime, OutputColumn, RECORD_SCHEMA, Rows, SourceSpec, Window};
+use crate::plan::{Class, EventTime, Location, OutputColumn, RECORD_SCHEMA, Rows, SourceSpec, Window};
 use crate::quantity::count;
 use crate::read::Name;
 use crate::rejects::rejects_schema;
@@ -63,7 +63,7 @@ impl Descriptions {
                 self.schemas.insert(Origin::Rejects(i), columns);
             }
             let Some(spec) = &source.spec else { continue };
-            if let Err(Problem { message, help, .. }) = catalogue.location(&spec.location) {
+            if let Err(Problem { message, help, .. }) = catalogue.source(spec) {
                 let name = source.name.text.clone();
                 problems.at(source.name.place, PlaceProblem::SourcePlace { name, message, help });
                 continue;
@@ -88,7 +88,11 @@ impl Descriptions {
                     }
                 }
                 Err(Problem { message, help, blame, .. }) => {
-                    let Name { text: name, place } = resolved.pipeline.sources[i].name.clone();
+                    let source = &resolved.pipeline.sources[i];
+                    let Name { text: name, place } = source.name.clone();
+                    // What a database refuses is its query, or the table's name.
+                    let is_of_database = matches!(spec.location, Location::Database(_));
+                    let place = source.places.first().filter(|_| is_of_database).copied().unwrap_or(place);
                     problems.at(
                         place,
                         match blame {
@@ -173,12 +177,17 @@ impl Descriptions {
         }
     }
 
-    /// The event time of a source's rows.
-    pub(crate) fn event_time(&self, source: usize) -> Option<EventTime> {
-        match self.times.get(&Origin::Source(source)) {
+    /// The event time of rows; none where it is not a column of theirs.
+    pub(crate) fn time(&self, origin: Origin) -> Option<EventTime> {
+        match self.times.get(&origin) {
             Some(Time::Kept(time)) => Some(*time),
             _ => None,
         }
+    }
+
+    /// The event time of a source's rows.
+    pub(crate) fn event_time(&self, source: usize) -> Option<EventTime> {
+        self.time(Origin::Source(source))
     }
 
     fn add(
@@ -240,7 +249,7 @@ fn levels(resolved: &Resolved) -> Vec<Vec<usize>> {
     for &stage in &resolved.order {
         let above = resolved.inputs[stage].iter().flatten().filter_map(|origin| match origin {
             Origin::Stage { stage, .. } | Origin::Late { stage, .. } => Some(level_of[*stage] + 1),
-            Origin::Source(_) | Origin::Rejects(_) => None,
+            Origin::Source(_) | Origin::Rejects(_) | Origin::MarkedSource(_) | Origin::MarkedStage { .. } => None,
         });
         let level = above.max().unwrap_or(0);
         level_of[stage] = level;

@@ -1,7 +1,8 @@
 //! Follows the event time from sources to windows, and resolves windows.
 //!
-//! Which rows are late depends on the rows before them in their file. So a stage between a source and a window may change columns, but
-//! has to hand on the rows as they are, with their time.
+//! Which rows are late depends on the rows before them in their file. So a stage between a source and a window may change columns and
+//! leave out rows, but has to hand on the rows with their time. Where rows are left out, all that is left go with [`Marks`], which are
+//! added where all rows still are ([`crate::assemble`]).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use crate::catalogue::{Description, OutputDescription};
 use crate::diagnostic::{Problems, WindowProblem, suggest};
 use crate::plan::{
-    Class, EventTime, Location, OutputColumn, RecordField, RowPosition, Rows, SourceSpec, WINDOW_COLUMNS, Window,
-    WindowKind, bound_type, is_time,
+    Class, EventTime, Location, Marks, OutputColumn, RecordField, RowPosition, Rows, SourceSpec, WINDOW_COLUMNS,
+    Window, WindowKind, bound_type, is_time,
 };
 use crate::read::{EventTimeDecl, Name, StageDecl, WindowDecl};
 
@@ -52,7 +53,7 @@ pub(crate) fn of_source(
         }
         _ => RowPosition::Number,
     };
-    Some(Time::Kept(EventTime { column: index, delay_ms: *delay_ms, position }))
+    Some(Time::Kept(EventTime { column: index, delay_ms: *delay_ms, position, marks: None }))
 }
 
 /// The event time of an output's rows. `inputs` has those of the stage's inputs.
@@ -81,20 +82,15 @@ pub(crate) fn of_output(
     if class != Class::RowWise || windows.iter().any(Option::is_some) {
         return lost("brings rows together", "put the window before that stage, or on the stage itself");
     }
-    if matches!(output.rows, Rows::Subset { .. }) {
-        return lost(
-            "leaves out rows or moves them, so that those after it would not be late by all rows of the source",
-            "leave out these rows in the stage with the window: SQL does with `where`, a function in Python or a component with its \
-             own means",
-        );
-    }
+    let is_marked = time.marks.is_some() || matches!(output.rows, Rows::Subset { .. });
+    let marks = is_marked.then(|| Marks::behind(output.columns.len()));
     let passed = |column| output.columns.iter().position(|passed| *passed == OutputColumn::Passed { column });
     let position = match time.position {
         RowPosition::Offset(column) => passed(column).map_or(RowPosition::Absent, RowPosition::Offset),
         other => other,
     };
     match passed(time.column) {
-        Some(column) => Some(Time::Kept(EventTime { column, position, ..time })),
+        Some(column) => Some(Time::Kept(EventTime { column, position, marks, ..time })),
         None => {
             lost("writes the column that holds it, or leaves it out", "have that stage pass the column on as it is")
         }

@@ -10,6 +10,11 @@ use crate::statement::{self, FILE, OUTPUT, SQL};
 use crate::syntax::{Arg, Node, Prop, Value};
 use crate::text::Texts;
 
+/// The node of a source that may hold a query.
+const ADBC: &str = "adbc";
+/// The node with the query's text.
+const QUERY: &str = "query";
+
 /// Loops that make more top-level nodes than this are a mistake.
 const MOST_NODES: usize = 1_000_000;
 
@@ -353,6 +358,13 @@ impl Unroll<'_> {
     }
 
     fn fill(&mut self, node: &Node, scope: &Scope) -> Node {
+        if node.name == ADBC {
+            node.children
+                .iter()
+                .flatten()
+                .filter(|child| child.name == QUERY)
+                .for_each(|query| self.check_query(query));
+        }
         Node {
             name: node.name.clone(),
             place: node.place,
@@ -363,6 +375,18 @@ impl Unroll<'_> {
                 .map(|p| Prop { name: p.name.clone(), arg: self.fill_arg(&p.arg, scope) })
                 .collect(),
             children: node.children.as_ref().map(|nodes| nodes.iter().map(|n| self.fill(n, scope)).collect()),
+        }
+    }
+
+    /// A value that is pasted into a query could be more than a value there.
+    fn check_query(&mut self, query: &Node) {
+        for arg in &query.args {
+            let Some(Err(Some(ExpansionProblem::UnknownParam { name, .. }))) =
+                arg.value.as_str().map(|text| substitute(text, &Scope::new()))
+            else {
+                continue;
+            };
+            self.problems.at(arg.place, ExpansionProblem::ParamInQuery { name });
         }
     }
 

@@ -69,6 +69,8 @@ mod tests {
             limits,
             secrets: BTreeMap::new(),
             asserts: None,
+            claim: None,
+            reference: None,
         }
     }
 
@@ -104,6 +106,8 @@ mod tests {
             ("parts", json!(2), Some("the number of a part is in the invocation's key")),
             ("limits", json!(Limits { memory: Some(1), ..Limits::default() }), Some("see the limits one by one")),
             ("secrets", json!({"a": {"env": "A"}}), None),
+            ("claim", json!("exact"), Some("what it says of numbers is in the runner")),
+            ("reference", json!("b"), Some("to be compared changes no row")),
         ]
     }
 
@@ -113,7 +117,7 @@ mod tests {
         let mut there: BTreeSet<String> =
             serde_json::to_value(&plain).unwrap().as_object().unwrap().keys().cloned().collect();
         // Left out of the text where there are none.
-        there.insert("secrets".to_owned());
+        there.extend(["secrets", "claim", "reference"].map(str::to_owned));
         let listed: BTreeSet<String> = fields().into_iter().map(|(field, ..)| field.to_owned()).collect();
         assert_eq!(there, listed);
         for (field, value, left_out) in fields() {

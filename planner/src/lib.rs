@@ -20,11 +20,13 @@ mod instant;
 pub mod key;
 pub mod lock;
 mod lock_changes;
+mod marks;
 pub mod pattern;
 mod place;
 pub mod plan;
 pub mod quantity;
 mod read;
+mod reference;
 mod rejects;
 pub mod render;
 mod schema_file;
@@ -91,6 +93,7 @@ fn attempt(texts: &Texts, settings: &Settings, catalogue: &mut dyn Catalogue, pr
     let resolved = Resolved::new(pipeline, texts, catalogue, problems);
     let descriptions = Descriptions::new(&resolved, texts, catalogue, problems);
     serialization::check(&resolved, &descriptions, settings, problems);
+    reference::check(&resolved, &descriptions, problems);
     targets::check(texts, &resolved, &descriptions, problems);
     if !problems.is_empty() {
         return None;

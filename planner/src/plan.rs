@@ -1,43 +1,54 @@
 //! The plan: the canonical, hashed, fully resolved work list (DESIGN section 4).
 //!
 //! A plan holds wiring, code, config, source specifications and schemas. It holds no input bytes, no cache state, no
-//! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. What is to run, and
-//! why, is the status, which the executor makes from a plan, the store and the sources.
+//! thread counts and no absolute paths, so that equal pipelines have equal plans on every machine. The status, which the executor makes
+//! from a plan, the store and the sources, says what is to run, and why.
 
 mod assertion;
 mod code;
+mod database;
 mod flight;
 mod format;
 mod kafka;
 mod kafka_sink;
+mod keep;
 mod limits;
+mod numbers;
 mod objects;
 mod records;
 mod sink;
+mod source;
 mod window;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 pub use crate::secret::SecretSource;
 pub use assertion::OnFailure;
 pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
-pub use flight::{FlightAsk, FlightKeep, FlightSource};
+pub use database::{
+    BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, Split, TableName, WriteMode,
+};
+pub use flight::{FlightAsk, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};
 pub use kafka_sink::{ChangedRows, KafkaSink, RecordParts};
+pub use keep::Keep;
 pub use limits::{Cache, Isolate, Limits, Serialization};
+pub(crate) use numbers::is_of_device;
+pub use numbers::{Claim, DEVICE, NUMBERS, Tolerance};
 pub use objects::{ObjectAddress, ObjectScheme, ObjectSink, Objects};
 pub use records::{AvroFormat, ProtobufFormat, RECORD_SCHEMA, RECORD_SUBJECT, Registry, RegistryLogin, SubjectVersion};
 pub use sink::{MANIFEST, Sink, SinkSpec, Target};
+pub use source::{BadRows, Declared, Location, Rest, Source, SourceSpec};
 pub(crate) use window::bound_type;
-pub use window::{CalendarUnit, EventTime, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time};
+pub use window::{
+    CalendarUnit, EventTime, Marks, RowPosition, WINDOW_COLUMNS, Window, WindowKind, is_time, shown_columns,
+};
 
 use crate::key::{PlanHash, StageDigest, StageKey, canonical_json};
-use crate::rejects::{record_rejects_schema, rejects_schema};
 
 /// The version of the plan's form. It is part of the hash.
 pub const PLAN_VERSION: u32 = 2;
@@ -98,6 +109,9 @@ impl Plan {
             parts: _,
             limits: _,
             asserts: _,
+            // It is in the runner.
+            claim: _,
+            reference: _,
         } = &self.stages[stage];
         let fields = |Input { stream, reads, port: _, class: _, key: _, window: _, because: _ }: &Input| {
             let schema = &self.stream(*stream).schema;
@@ -154,130 +168,6 @@ pub enum Producer {
     },
 }
 
-/// Where data comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Source {
-    /// As in the text.
-    pub name: String,
-    /// The files to read, and how.
-    pub spec: SourceSpec,
-    /// The stream of its rows.
-    pub stream: StreamId,
-    /// The stream of its bad rows, under [`BadRows::Stream`].
-    pub rejects: Option<StreamId>,
-    /// The event time of its rows, if the text names one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_time: Option<EventTime>,
-}
-
-/// What a source reads and how: everything that shapes its rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceSpec {
-    /// Files, or standard input.
-    pub location: Location,
-    /// How bytes become rows.
-    pub format: Format,
-    /// How the bytes are compressed.
-    pub compression: Compression,
-    /// What happens to rows that do not fit.
-    pub bad_rows: BadRows,
-    /// The columns that the text declares, if any. Others are inferred, and pinned in the lock.
-    pub declared: Option<Declared>,
-    /// Whether the names of folders have columns (`column=value`); none where the text does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<bool>,
-}
-
-/// The columns of a source that the text declares.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Declared {
-    /// As in the text.
-    pub columns: SchemaRef,
-    /// What becomes of columns that are not declared.
-    pub rest: Rest,
-}
-
-/// What becomes of columns that the files of a source have and its `schema` does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rest {
-    /// Nothing reads them, and runs warn of it.
-    Unsaid,
-    /// Nothing reads them.
-    Drop,
-    /// They are inferred, and pinned in the lock.
-    Infer,
-}
-
-impl SourceSpec {
-    /// Whether columns are inferred: all of them, or those that the text does not declare.
-    pub fn is_inferred(&self) -> bool {
-        self.declared.as_ref().is_none_or(|declared| declared.rest == Rest::Infer)
-    }
-
-    /// The columns of the stream of bad rows, which say where a row is, why it is bad, and what it holds.
-    pub fn rejects_schema(&self) -> SchemaRef {
-        match self.location {
-            Location::Kafka(_) => record_rejects_schema(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => rejects_schema(),
-        }
-    }
-
-    /// The name that the format has in the pipeline's text: each record of a topic is a value of its own.
-    pub fn format_name(&self) -> &'static str {
-        match self.location {
-            Location::Kafka(_) => self.format.record_name(),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => self.format.name(),
-        }
-    }
-
-    /// The columns, where these were inferred: a declared column has the type that the text gives it. One that was not
-    /// inferred comes last.
-    pub fn with_declared(&self, inferred: SchemaRef) -> SchemaRef {
-        let Some(declared) = &self.declared else { return inferred };
-        let columns = declared.columns.fields();
-        let of = |name: &str| columns.iter().find(|column| column.name() == name);
-        let named = inferred.fields().iter().map(|field| of(field.name()).unwrap_or(field).clone());
-        let added = columns.iter().filter(|column| inferred.index_of(column.name()).is_err()).cloned();
-        let fields: Vec<_> = named.chain(added).collect();
-        Arc::new(Schema::new_with_metadata(fields, inferred.metadata().clone()))
-    }
-}
-
-/// Where a source's bytes are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Location {
-    /// Paths or globs, relative to the pipeline's folder unless absolute. Matches are taken in byte order of the path,
-    /// pattern by pattern; a file that several patterns match is taken once.
-    Files(Vec<String>),
-    /// Standard input.
-    Stdin,
-    /// A range of a topic of Apache Kafka.
-    Kafka(Box<KafkaTopic>),
-    /// Objects of object stores.
-    Objects(Box<Objects>),
-    /// Rows of a server of Arrow Flight.
-    Flight(Box<FlightSource>),
-}
-
-/// What happens to rows of a source that do not fit its schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BadRows {
-    /// The run fails, with file, row and reason.
-    Fail,
-    /// They are left out, counted and shown.
-    Skip,
-    /// They go to a stream of their own, with file, row, reason and text.
-    Stream,
-}
-
-/// In [`Stage::runner`]: whether all devices give the same numbers, where a stage runs on one. Else it begins with `device`, and says why.
-pub const NUMBERS: &str = "numbers";
-/// In [`Stage::runner`]: the device that a stage whose numbers depend on it runs on. It is added on the machine that runs the plan.
-pub const DEVICE: &str = "device";
-
 /// Code and config that map input streams to output streams.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
@@ -311,6 +201,12 @@ pub struct Stage {
     /// Of an assert, each of whose rows breaks a rule: what follows if there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asserts: Option<OnFailure>,
+    /// What the text claims of its numbers, which may differ between devices as far as is proven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
+    /// The stage whose results its own are compared with, where it is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 impl Stage {
@@ -326,7 +222,7 @@ impl Stage {
 
     /// Whether the device that it runs on may decide the last bits of its results.
     pub fn is_of_device(&self) -> bool {
-        self.runner.get(NUMBERS).is_some_and(|numbers| numbers.starts_with("device"))
+        self.runner.get(NUMBERS).is_some_and(|numbers| is_of_device(numbers))
     }
 
     /// Whether its partials are merged over segments. Those of a window are not kept: a window is one invocation.

@@ -8,7 +8,7 @@ use crate::describe::Descriptions;
 use crate::diagnostic::{PlaceProblem, Problems, suggest};
 use crate::pattern::{Pattern, Step, normal};
 use crate::place::Place;
-use crate::plan::{Format, Location, ObjectAddress, SinkSpec, Target};
+use crate::plan::{DatabaseSink, Format, Location, ObjectAddress, SinkSpec, Target, WriteMode};
 use crate::quantity::count;
 use crate::read::SinkDecl;
 use crate::text::Texts;
@@ -37,6 +37,7 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
         Target::Stdout => Some(("-".to_owned(), false)),
         // No path has two slashes in it, and no address starts so.
         Target::Kafka(kafka) => Some((format!("kafka//{}", kafka.id), false)),
+        Target::Database(sink) => Some((table_place(sink), false)),
     };
     let targets: Vec<Option<(String, bool)>> = sinks.iter().map(target).collect();
     let mut first_at: HashMap<&str, usize> = HashMap::new();
@@ -45,6 +46,7 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
             Some(&first) => {
                 let (first, second) = (&sinks[first], &sinks[i]);
                 let help = match second.spec.as_ref().map(|spec| &spec.target) {
+                    Some(Target::Database(_)) => "append to or upsert into it, each with an `id` in `adbc`",
                     Some(Target::Kafka(_)) => "give each of them an `id` in `kafka`",
                     _ => "one would destroy what the other wrote; give one of them another place",
                 };
@@ -65,6 +67,16 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
             problems.with(sinks[i].place, problem, folder.place, "the folder is here");
         }
     }
+}
+
+/// What a sink has of a database for itself: a table that it makes hold its rows alone, or what is noted under its id.
+fn table_place(sink: &DatabaseSink) -> String {
+    let DatabaseSink { database, table, mode, id, .. } = sink;
+    let own = match mode {
+        WriteMode::Create | WriteMode::Replace => String::new(),
+        WriteMode::Append | WriteMode::Upsert => format!("//{id}"),
+    };
+    format!("adbc//{}//{}//{table}{own}", database.driver, database.uri.as_deref().unwrap_or_default())
 }
 
 /// Sinks in the place of the pipeline's own texts or its lock.
@@ -145,7 +157,7 @@ impl Written {
                 let ending = objects.is_folder.then(|| spec.ending());
                 Some(Self { path: as_path(&objects.address), partitions, ending })
             }
-            Target::Stdout | Target::Kafka(_) => None,
+            Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
         }
     }
 

@@ -258,7 +258,8 @@ fn between(plan: &Plan, producer: &Stage, stage: usize, input: usize) -> Option<
 
 /// Whether what runs one code can hand batches to what runs the other.
 fn can_meet(above: &Code, below: &Code) -> bool {
-    above.runner() == below.runner() || (above.is_in_process() && below.is_in_process())
+    let is_here = |code: &Code| code.is_in_process() || code.adds_marks();
+    above.runner() == below.runner() || (is_here(above) && is_here(below))
 }
 
 /// The plan's stages in units. A unit comes after all units whose streams it reads.

@@ -25,6 +25,24 @@ pub(crate) enum Origin {
         stage: usize,
         input: usize,
     },
+    /// The rows of a source with what says how they are in it.
+    MarkedSource(usize),
+    /// Those of a stage that hands on all rows of a source.
+    MarkedStage {
+        stage: usize,
+        port: usize,
+    },
+}
+
+impl Origin {
+    /// The same rows with what says how they are in their source.
+    pub(crate) fn marked(self) -> Self {
+        match self {
+            Self::Source(source) => Self::MarkedSource(source),
+            Self::Stage { stage, port } => Self::MarkedStage { stage, port },
+            other => other,
+        }
+    }
 }
 
 /// A pipeline with its names resolved. Lists run parallel to the pipeline's; what could not be resolved is none.

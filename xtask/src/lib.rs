@@ -3,6 +3,7 @@
 
 pub mod containers;
 pub mod corpus;
+pub mod databases;
 mod demo;
 mod fuzz;
 pub mod kafka;
@@ -36,6 +37,7 @@ Tasks:
   install [ENV]   Install that wheel into a Python environment
   corpus          Gather the text of the crates in Cargo.lock into target/corpus
   kafka COMMAND.. Run a command that sees a broker of Apache Kafka, as the tests do
+  databases COMMAND..  Run a command that finds drivers of databases and PostgreSQL, as the tests do
   vulkan          Unpack a Vulkan driver for the CPU, and print the program to run others with it, for FLOWC_VULKAN
   tidy            Check what the architecture asks for and compilers do not see
 ";
@@ -63,6 +65,7 @@ pub fn dispatch(arguments: &[&str]) -> Result<()> {
         ["wheel", arguments @ ..] => wheel::run(&Workspace::find()?, &wheel::Request::read(arguments)?),
         ["install", arguments @ ..] => wheel::install(&Workspace::find()?, &wheel::Request::read(arguments)?),
         ["kafka", command @ ..] => kafka::run(&Workspace::find()?, command),
+        ["databases", command @ ..] => databases::run(&Workspace::find()?, command),
         ["vulkan"] => print_help(&format!("{}\n", vulkan::program(&Workspace::find()?)?.display())),
         ["tidy"] => tidy::run(&Workspace::find()?),
         ["bench", arguments @ ..] => bench(&Workspace::find()?, arguments),

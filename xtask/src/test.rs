@@ -8,7 +8,7 @@ use crate::containers::Engine;
 use crate::kafka::Broker;
 use crate::lints::{self, Clippy};
 use crate::workspace::{GUESTS, Workspace};
-use crate::{process, python, setup, sites, tidy, vulkan, wheel};
+use crate::{databases, process, python, setup, sites, tidy, vulkan, wheel};
 
 /// `cargo xtask test --help`.
 pub(crate) const HELP: &str = "\
@@ -30,6 +30,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
     let engine = Engine::find(workspace)?;
     let broker = Broker::start(workspace)?;
     let vulkan = vulkan::program(workspace)?;
+    let databases = databases::variables(workspace)?;
     setup::add_targets(workspace, &[&sites::target()])?;
     let mut outcomes = vec![
         ("tidy".to_owned(), tidy::run(workspace)),
@@ -39,7 +40,7 @@ pub(crate) fn run(workspace: &Workspace, long: bool) -> Result<()> {
         python::commands(workspace, &uv).into_iter().map(|(name, command)| Check::new(name, process::run, command));
     for Check { name, run, mut command } in checks(workspace, long)?.into_iter().chain(python) {
         command.env("FLOWC_UV", &uv).env("DOCKER_HOST", &engine.host).env("FLOWC_VULKAN", &vulkan);
-        command.envs(broker.variables());
+        command.envs(broker.variables()).envs(databases.clone());
         if long {
             command.env("FLOWC_LONG", "1").env("FLOWC_KILLS", "200");
         }
@@ -104,7 +105,22 @@ fn checks(workspace: &Workspace, long: bool) -> Result<Vec<Check>> {
 
 /// Sets of features that flowc must compile with: none, and each alone. The default is what all tests are compiled with.
 fn feature_sets(long: bool) -> Vec<&'static str> {
-    let alone = ["containers", "gpu", "kafka", "objects", "otlp", "processes", "python", "sql", "wasi", "workers"];
+    let alone = [
+        "avro",
+        "containers",
+        "databases",
+        "flights",
+        "gpu",
+        "kafka",
+        "objects",
+        "otlp",
+        "processes",
+        "python",
+        "serve",
+        "sql",
+        "wasi",
+        "workers",
+    ];
     [""].into_iter().chain(alone.into_iter().filter(|_| long)).collect()
 }
 

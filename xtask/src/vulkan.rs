@@ -84,7 +84,7 @@ fn unpack(folder: &Path, unpacked: &Path) -> Result<()> {
 }
 
 /// apt in a folder, with lists of its own if there is a place for them.
-fn apt(folder: &Path, lists: Option<&Path>) -> Result<Command> {
+pub(crate) fn apt(folder: &Path, lists: Option<&Path>) -> Result<Command> {
     let mut apt = Command::new("apt-get");
     apt.current_dir(folder).stdout(Stdio::null()).arg("--quiet");
     if let Some(own) = lists {

@@ -43,7 +43,7 @@ fn write_rows(rows: &Rows<'_>, limit: u64, format: &Format) -> Result<Exit, Fail
             Failure::command(format!("`{name}` cannot be written so: {other}; try another form, or none for a table"))
         }
     };
-    let mut writer = StdoutWriter::to_show(format, rows.schema().clone(), std::io::stdout()).map_err(unwritten)?;
+    let mut writer = StdoutWriter::to_show(format, rows.schema(), std::io::stdout()).map_err(unwritten)?;
     let written = rows.each(limit, |batch| match writer.is_unread() {
         true => Err(Failure::Output(ErrorKind::BrokenPipe.into())),
         false => writer.write(batch).map_err(unwritten),
@@ -66,7 +66,7 @@ fn print_table(rows: &Rows<'_>, limit: u64) -> Result<Exit, Failure> {
     let unprintable = |error: ArrowError| {
         Failure::command(format!("`{}` cannot be shown as a table: {error}; try --json or --arrow", rows.name()))
     };
-    let text = table(rows.name(), rows.count, rows.schema(), &batches).map_err(unprintable)?;
+    let text = table(rows.name(), rows.count, &rows.schema(), &batches).map_err(unprintable)?;
     printed(&harmless(&text))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use flowc_executor::{Event, IgnoredMember, TimedBy};
+use flowc_executor::{Event, IgnoredMember, Largest, Other, TimedBy};
 use flowc_planner::LockChange;
 use flowc_planner::quantity::count;
 
@@ -84,6 +84,9 @@ impl Lines {
             }
             Event::StageVerified { stage, segments } => {
                 Some(format!("{stage}: verified, the same results again over {}", count(*segments, "segment")))
+            }
+            Event::StageCompared { stage, other, column, rows, differing, largest } => {
+                Some(compared(stage, other, (column, *rows), *differing, largest.as_ref()))
             }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
             Event::DeviceUsed { nanoseconds, timed_by, bytes_up, bytes_down, .. } => {
@@ -188,6 +191,24 @@ impl Lines {
     }
 }
 
+/// How far results are from others of the same rows.
+fn compared(
+    stage: &str,
+    other: &Other,
+    (column, rows): (&str, u64),
+    differing: u64,
+    largest: Option<&Largest>,
+) -> String {
+    let other = harmless(&other.to_string());
+    if differing == 0 {
+        return format!("{stage}: `{column}` has the same bits as {other}, in {}", count(rows, "row"));
+    }
+    let far = largest.map_or_else(String::new, |Largest { difference, segment, row }| {
+        format!(", by {difference:e} at most (row {} of segment {segment})", row + 1)
+    });
+    format!("{stage}: `{column}` differs from {other} in {differing} of {}{far}", count(rows, "row"))
+}
+
 fn log_line(stage: &str, level: &str, message: &str) -> Option<String> {
     matches!(level, "error" | "warn").then(|| format!("{stage}: {level}: {}", harmless(message)))
 }
@@ -222,6 +243,23 @@ mod tests {
         assert_eq!(lines.of(&sink_written(1)).as_deref(), Some("wrote top: 1 file, 1 row in total"));
         let shown = (0..10_000).filter_map(|_| lines.of(&sink_written(2))).count();
         assert_eq!(shown, SHOWN);
+    }
+
+    #[test]
+    fn devices_are_told_apart_by_the_largest_difference() {
+        let of = |differing, largest| Event::StageCompared {
+            stage: "a".into(),
+            other: Other::Device("vulkan 1:2".into()),
+            column: "s".into(),
+            rows: 10,
+            differing,
+            largest,
+        };
+        let mut lines = Lines::new(true);
+        assert_eq!(lines.of(&of(0, None)).as_deref(), Some("a: `s` has the same bits as vulkan 1:2, in 10 rows"));
+        let largest = Largest { difference: 0.25, segment: 1, row: 6 };
+        let expected = "a: `s` differs from vulkan 1:2 in 3 of 10 rows, by 2.5e-1 at most (row 7 of segment 1)";
+        assert_eq!(lines.of(&of(3, Some(largest))).as_deref(), Some(expected));
     }
 
     #[test]

@@ -150,6 +150,7 @@ fn worth(event: &Event) -> Worth {
         | Event::IgnoredMembers { .. }
         | Event::WorkPlanned { .. }
         | Event::StageVerified { .. }
+        | Event::StageCompared { .. }
         | Event::StageFailed { .. }
         | Event::SinkWritten { .. }
         | Event::SinkAppended { .. }

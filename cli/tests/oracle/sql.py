@@ -27,6 +27,7 @@ COLUMNS = {
     "g": (pa.string(), lambda: chance.choice(["", "a", "ab", "\U0001f600", "b"])),
     "n": (pa.int32(), lambda: chance.randrange(-(2**20), 2**20)),
     "x": (pa.float64(), lambda: chance.choice([0.0, 1.5, chance.uniform(-1e6, 1e6)])),
+    "z": (pa.float64(), lambda: chance.choice([0.0, -0.0, 1.0, 9.0])),
     "odd": (pa.float64(), lambda: chance.choice([math.nan, math.inf, 1.0, 2.0, 3.0])),
     "d": (pa.decimal128(12, 2), lambda: Decimal(chance.randrange(-(10**9), 10**9)).scaleb(-2)),
     "day": (pa.date32(), lambda: date(2020, 1, 1) + timedelta(days=chance.randrange(60))),
@@ -73,6 +74,23 @@ STATEMENTS = {
     "full_joined": ("t u", "SELECT t.id, u.label FROM t FULL JOIN u ON t.k = u.k WHERE t.id IS NULL OR t.n > 0"),
     "semi": ("t u", "SELECT id, k FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.weight > 3)"),
     "not_in": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE k IS NOT NULL)"),
+    "not_in_nulls": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u)"),
+    "not_in_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7)"),
+    "not_in_or": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u) OR b"),
+    "not_in_or_correlated": ("t u", "SELECT id FROM t WHERE k NOT IN (SELECT k FROM u WHERE u.weight > t.n % 7) OR b"),
+    "not_of_in": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u) AND n > 0)"),
+    "not_of_nothing": ("t u", "SELECT id FROM t WHERE NOT (k IN (SELECT k FROM u WHERE weight > 99) AND n > 0)"),
+    "in_unknown": ("t u", "SELECT id FROM t WHERE (k IN (SELECT k FROM u)) IS NULL OR (k NOT IN (SELECT k FROM u WHERE k > 2)) IS NULL"),
+    "in_case": ("t u", "SELECT id FROM t WHERE CASE WHEN k NOT IN (SELECT k FROM u) THEN b WHEN NOT k IN (SELECT k FROM u WHERE k IS NOT NULL) THEN n > 0 ELSE n < 0 END"),
+    "in_having": ("t u", "SELECT k, count(*) AS c FROM t GROUP BY k HAVING NOT (k IN (SELECT k FROM u) AND count(*) > 80)"),
+    "any_of": ("t", "SELECT id FROM t WHERE k = ANY (SELECT k FROM t WHERE n > 1000000)"),
+    "all_of": ("t", "SELECT id FROM t WHERE k <> ALL (SELECT k FROM t WHERE n > 1000000 AND k IS NOT NULL)"),
+    "zeros": ("t", "SELECT count(DISTINCT z) AS z, count(DISTINCT k) AS k, count(*) AS c FROM t"),
+    "zero_groups": ("t", "SELECT k, count(DISTINCT z) AS z, count(DISTINCT n) AS n FROM t GROUP BY k"),
+    "zero_ranks": ("t", "SELECT id, dense_rank() OVER (ORDER BY z) AS r, count(*) OVER (PARTITION BY z) AS c FROM t"),
+    "zero_found": ("t", "SELECT id FROM t WHERE z IN (0.0, 1, 2, 3, 4, 5, 6, 7) OR z IN (-0.0, 9)"),
+    "zero_cases": ("t", "SELECT id, CASE z WHEN 0.0 THEN 'zero' WHEN 1 THEN 'one' END AS c, nullif(z, 0.0) AS n, z = -0.0 AS e FROM t"),
+    "zero_joins": ("t", "SELECT count(*) AS c FROM t a JOIN t b ON a.z = b.z"),
     "joined_groups": ("t u", "SELECT u.label, count(*) AS c, sum(t.n) AS s FROM t JOIN u ON t.k = u.k GROUP BY u.label"),
     "keyed_join": ("t u", "SELECT t.k, count(*) AS c, max(u.weight) AS w FROM t JOIN u ON t.k = u.k GROUP BY t.k"),
     "windows": ("t", "SELECT id, rank() OVER (PARTITION BY k ORDER BY n) AS r, sum(n) OVER (PARTITION BY k ORDER BY n, id) AS s FROM t"),
@@ -114,7 +132,7 @@ def make():
     cuts = [0, 10, 250, 251, 600, ROWS]
     for number, (start, end) in enumerate(zip(cuts, cuts[1:])):
         pq.write_table(rows.slice(start, end - start), f"t-{number}.parquet")
-    others = {"k": pa.array([maybe(k % 6) for k in range(14)], pa.int64()), "label": [f"l{k % 5}" for k in range(14)]}
+    others = {"k": pa.array([k % 6 for k in range(13)] + [None], pa.int64()), "label": [f"l{k % 5}" for k in range(14)]}
     pq.write_table(pa.table({**others, "weight": pa.array([k % 7 for k in range(14)], pa.int32())}), "u.parquet")
     Path("queries").mkdir()
     lines = ['source "t" { files "t-*.parquet" }', 'source "u" { files "u.parquet" }']

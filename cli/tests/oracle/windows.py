@@ -32,6 +32,10 @@ def make() -> None:
             }
         )
         pq.write_table(table, f"events-{name}.parquet", row_group_size=500)
+    # Half an hour apart, over both nights in which clocks are changed, and a month's end.
+    nights = [start + number * 1_800_000 for start in (1_711_700_000_000, 1_729_900_000_000) for number in range(300)]
+    times = pa.array([time + chance.randrange(0, 1_000_000) for time in nights], pa.timestamp("ms"))
+    pq.write_table(pa.table({"at": times, "n": pa.array(range(600), pa.int64())}), "nights.parquet", row_group_size=64)
     clicks = [(START + number * 400, chance.choice("uvwxyz")) for number in range(900)]
     times = pa.array([time for time, _ in clicks], pa.timestamp("ms"))
     pq.write_table(pa.table({"at": times, "user": [user for _, user in clicks]}), "clicks.parquet")
@@ -54,6 +58,21 @@ def panes(size: int, slide: int) -> str:
         select (floor(e.ms / {slide})::bigint - k) * {slide} as start from range({size // slide}) r(k)
     ) w
     where e.ms is not null
+    """
+
+
+def visits(rows: str) -> str:
+    """The sessions that these rows of each user make."""
+    return f"""
+    select min(ms) as start, max(ms) + 1000 as stop, "user", count(*) as c, sum(n) as s
+    from (
+        select *, sum(begins) over (partition by "user" order by ms, filename, file_row_number) as session
+        from (
+            select *, coalesce((ms - lag(ms) over (partition by "user" order by ms, filename, file_row_number) >= 1000)::int, 1) as begins
+            from events where ms is not null and (wm is null or wm < ms + 1000 + {LATENESS}) and {rows}
+        )
+    )
+    group by "user", session
     """
 
 
@@ -84,7 +103,7 @@ def check() -> None:
     )
     same(
         "days",
-        f'select {bounds}, "count" as c from \'out/days.parquet\'',
+        f"select {bounds}, \"count\" as c from 'out/days.parquet'",
         """
         select epoch_ms(day at time zone 'Europe/Oslo') as start,
             epoch_ms((day + interval 1 day) at time zone 'Europe/Oslo') as stop, count(*) as c
@@ -96,6 +115,46 @@ def check() -> None:
         group by all
         """,
     )
+    for unit in ["day", "week", "month"]:
+        size = {"day": "1d", "week": "1w", "month": "1mo"}[unit]
+        end = f"epoch_ms((unit + interval 1 {unit}) at time zone 'Europe/Oslo')"
+        same(
+            f"nights by {unit}",
+            f'select {bounds}, "count" as c, "sum-n" as s from \'out/nights-{size}.parquet\'',
+            f"""
+            select epoch_ms(unit at time zone 'Europe/Oslo') as start, {end} as stop, count(*) as c, sum(n) as s
+            from (
+                select n, date_trunc('{unit}', "at"::timestamptz at time zone 'Europe/Oslo') as unit,
+                    max(epoch_ms("at")) over (rows between unbounded preceding and 1 preceding) - 3600000 as wm
+                from 'nights.parquet'
+            )
+            where wm is null or wm < {end}
+            group by all
+            """,
+        )
+    # Rows are left out before the windows: those that are left are late by all rows.
+    few = "n < 30"
+    same(
+        "few-sliding",
+        f'select {bounds}, "user", "count" as c, "sum-n" as s from \'out/few-sliding.parquet\'',
+        f'select start, stop, "user", count(*) as c, sum(n) as s from ({panes(60_000, 10_000)}) where {on_time} and {few} group by all',
+    )
+    same(
+        "few-tumbling",
+        f'select {bounds}, epoch_ms("at") as ms, "user" from \'out/few-tumbling.parquet\'',
+        f'select start, stop, max(ms) as ms, "user" from ({panes(60_000, 60_000)}) where {on_time} and {few} group by start, stop, "user"',
+    )
+    same(
+        "few-late",
+        'select epoch_ms("at") as ms, "user", n, epoch_ms("window-end") as stop, "late-by" as l, partition as p, position as i from \'out/few-late.parquet\'',
+        f'select ms, "user", n, stop, wm - stop, filename, file_row_number from ({panes(60_000, 60_000)}) where not {on_time} and {few}'
+        f' union all select ms, "user", n, null, null, filename, file_row_number from events where ms is null and {few}',
+    )
+    same(
+        "few-visits",
+        f'select {bounds}, "user", "count" as c, "sum-n" as s from \'out/few-visits.parquet\'',
+        visits(few),
+    )
     same(
         "latest",
         f'select {bounds}, epoch_ms("at") as ms, "user" from \'out/latest.parquet\'',
@@ -104,17 +163,7 @@ def check() -> None:
     same(
         "visits",
         f'select {bounds}, "user", "count" as c, "sum-n" as s from \'out/visits.parquet\'',
-        f"""
-        select min(ms) as start, max(ms) + 1000 as stop, "user", count(*) as c, sum(n) as s
-        from (
-            select *, sum(begins) over (partition by "user" order by ms, filename, file_row_number) as session
-            from (
-                select *, coalesce((ms - lag(ms) over (partition by "user" order by ms, filename, file_row_number) >= 1000)::int, 1) as begins
-                from events where ms is not null and (wm is null or wm < ms + 1000 + {LATENESS})
-            )
-        )
-        group by "user", session
-        """,
+        visits("true"),
     )
     for name, size, by in [("hundreds", 100, ""), ("fifties", 50, ', "user"')]:
         partition = 'partition by "user"' if by else ""

@@ -4,6 +4,8 @@
 
 pub(crate) mod components;
 pub(crate) mod crates;
+pub(crate) mod cuts;
+pub(crate) mod databases;
 pub(crate) mod edits;
 pub(crate) mod engine;
 pub(crate) mod hosts;

@@ -11,11 +11,16 @@ use crate::support::project::Project;
 /// The folder of a pipeline with what its topics hold.
 pub(crate) const TOPICS: &str = "topics";
 
-/// The folders of the worked pipelines, but for those that read topics.
+/// The folder of a pipeline with what its database holds.
+pub(crate) const DATABASE: &str = "database";
+
+/// The folders of the worked pipelines, but for those that read topics or databases.
 pub(crate) fn folders() -> Vec<PathBuf> {
     let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipelines");
     let paths = fs::read_dir(house).unwrap().map(|entry| entry.unwrap().path());
-    let is_one = |path: &PathBuf| path.join("flow.kdl").is_file() && !path.join(TOPICS).is_dir();
+    let is_one = |path: &PathBuf| {
+        path.join("flow.kdl").is_file() && ![TOPICS, DATABASE].iter().any(|folder| path.join(folder).is_dir())
+    };
     let mut folders: Vec<_> = paths.filter(is_one).collect();
     folders.sort();
     assert!(folders.len() >= 3);

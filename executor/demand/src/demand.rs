@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId};
+use flowc_planner::plan::{OutputColumn, Plan, Producer, StreamId, shown_columns};
 
 use crate::lineage::row_origin;
 use crate::location::{ColumnLocation, Locator, Lookup};
@@ -51,7 +51,7 @@ pub fn demand<L: Lookup>(locator: Locator<'_, L>, stored: &[bool], selection: &S
     let mut planner = TaskPlanner::new(locator, stored, &selection.forced);
     let of_sinks = selection.sinks.iter().map(|&sink| plan.sinks[sink].stream);
     for stream in of_sinks.chain(selection.streams.iter().copied()) {
-        let all: Vec<usize> = (0..plan.stream(stream).schema.fields().len()).collect();
+        let all: Vec<usize> = (0..shown_columns(&plan.stream(stream).schema).fields().len()).collect();
         planner.want_all(stream, &all)?;
     }
     planner.resolve()

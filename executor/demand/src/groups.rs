@@ -87,6 +87,10 @@ fn window_keys(segment: &SegmentKeys, window: &Window, number: i64) -> SegmentKe
     if let Some(time) = window.time {
         hasher.digest(columns[time.column].as_bytes());
     }
+    // How the rows were in the source decides which of them are late.
+    if let Some(marks) = window.marks() {
+        hasher.digest(columns[marks.before].as_bytes());
+    }
     selected(columns, RowsKey::new(hasher.finish()))
 }
 

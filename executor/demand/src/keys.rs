@@ -324,7 +324,7 @@ impl<'a> KeyDeriver<'a> {
 
     /// The times of the segments of a stream's source.
     fn clocks(&self, stream: StreamId, window: &Window, clocks: &Clocks<'_>) -> Option<Vec<SegmentClock>> {
-        clocks(self.lineage.source_column(stream, window.time?.column)?, &window.kind)
+        clocks(self.lineage.picked_column(stream, window.time?.column)?, &window.kind)
     }
 
     /// The windows of each input of a stage that has some, with the times of its segments.

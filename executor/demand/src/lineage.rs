@@ -17,6 +17,8 @@ pub struct SourceColumn {
 pub struct Lineage {
     rows: Vec<StreamId>,
     columns: Vec<Vec<Option<SourceColumn>>>,
+    /// The same for columns of which stages may have left out rows.
+    picked: Vec<Vec<Option<SourceColumn>>>,
     files: Vec<Option<usize>>,
 }
 
@@ -28,10 +30,13 @@ impl Lineage {
             let above = row_origin(plan, id);
             let rows = above.map_or(id, |above| lineage.rows[above.0]);
             let width = plan.stream(id).schema.fields().len();
-            let columns = (0..width).map(|column| lineage.column_of(plan, id, above, column)).collect();
+            let columns = (0..width).map(|column| column_of(plan, id, &lineage.columns, above, column)).collect();
+            let segments = segment_origin(plan, id);
+            let picked = (0..width).map(|column| column_of(plan, id, &lineage.picked, segments, column)).collect();
             let file = lineage.file_of(plan, id);
             lineage.rows.push(rows);
             lineage.columns.push(columns);
+            lineage.picked.push(picked);
             lineage.files.push(file);
         }
         lineage
@@ -47,20 +52,14 @@ impl Lineage {
         self.columns[stream.0][column]
     }
 
+    /// The source column whose values a column has, segment by segment: all of them, or those of the rows that are left.
+    pub fn picked_column(&self, stream: StreamId, column: usize) -> Option<SourceColumn> {
+        self.picked[stream.0][column]
+    }
+
     /// The source whose files a stream's segments come from, row for row or through stages that take segment by segment.
     pub fn file(&self, stream: StreamId) -> Option<usize> {
         self.files[stream.0]
-    }
-
-    fn column_of(&self, plan: &Plan, id: StreamId, above: Option<StreamId>, column: usize) -> Option<SourceColumn> {
-        match plan.stream(id).producer {
-            Producer::Source { source } => Some(SourceColumn { source, column }),
-            Producer::Rejects { .. } => None,
-            Producer::Stage { stage, port } => match plan.stages[stage].outputs[port].columns[column] {
-                OutputColumn::Passed { column } => self.source_column(above?, column),
-                OutputColumn::Written => None,
-            },
-        }
     }
 
     fn file_of(&self, plan: &Plan, id: StreamId) -> Option<usize> {
@@ -73,6 +72,31 @@ impl Lineage {
             }
         }
     }
+}
+
+/// The source column that a column of a stream is, those of the streams before it being `known`. Its rows are those of the stream above.
+fn column_of(
+    plan: &Plan,
+    id: StreamId,
+    known: &[Vec<Option<SourceColumn>>],
+    above: Option<StreamId>,
+    column: usize,
+) -> Option<SourceColumn> {
+    match plan.stream(id).producer {
+        Producer::Source { source } => Some(SourceColumn { source, column }),
+        Producer::Rejects { .. } => None,
+        Producer::Stage { stage, port } => match plan.stages[stage].outputs[port].columns[column] {
+            OutputColumn::Passed { column } => known[above?.0][column],
+            OutputColumn::Written => None,
+        },
+    }
+}
+
+/// The stream above whose segments have the rows of this stream's, or more.
+fn segment_origin(plan: &Plan, stream: StreamId) -> Option<StreamId> {
+    let (stage, port) = plan.producing_stage(stream)?;
+    let (driving, input) = plan.stages[stage].driving()?;
+    (plan.stages[stage].outputs[port].rows.input() == Some(driving)).then_some(input.stream)
 }
 
 /// The stream above whose rows, segment by segment, are exactly this stream's rows.

@@ -87,6 +87,8 @@ mod tests {
             limits: Limits::default(),
             secrets: [].into(),
             asserts: None,
+            claim: None,
+            reference: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowc_planner::plan::{OnFailure, OutputColumn, Plan, Producer, Rows, Stage, StreamId};
+use flowc_planner::plan::{OnFailure, OutputColumn, Plan, Producer, Rows, Stage, StreamId, shown_columns};
 use flowc_planner::suggest;
 use thiserror::Error;
 
@@ -85,6 +85,7 @@ impl Selection {
             selection.streams = outputs(plan, &chosen | &asserts).collect();
             selection.sinks.retain(|&sink| feeds_only(plan, plan.sinks[sink].stream, &until));
         }
+        selection.streams.extend(compared(plan, &selection.verified));
         selection.reach(plan);
         Ok(selection)
     }
@@ -95,7 +96,10 @@ impl Selection {
         let of_stages = plan.stages.iter().flat_map(|stage| stage.inputs.iter().map(|input| input.stream));
         let read: BTreeSet<usize> =
             of_stages.filter_map(|stream| plan.producing_stage(stream)).map(|(stage, _)| stage).collect();
-        let unread = (0..plan.stages.len()).filter(|stage| !self.stages.contains(stage) && !read.contains(stage));
+        let is_reference =
+            |stage: usize| plan.stages.iter().any(|of| of.reference.as_ref() == Some(&plan.stages[stage].name));
+        let is_unread = |stage: &usize| !self.stages.contains(stage) && !read.contains(stage) && !is_reference(*stage);
+        let unread = (0..plan.stages.len()).filter(is_unread);
         let unread: Vec<usize> = unread.filter(|_| is_whole).collect();
         unread.into_iter().map(|stage| plan.stages[stage].name.as_str())
     }
@@ -204,6 +208,16 @@ pub fn stage_named(plan: &Plan, name: &str) -> Result<usize, UnknownStage> {
     })
 }
 
+/// What is compared where kernels are verified: what they give, and what the stages give that are their references.
+fn compared(plan: &Plan, verified: &BTreeSet<usize>) -> Vec<StreamId> {
+    let kernels = verified.iter().copied().filter(|stage| plan.stages[*stage].code.is_kernel());
+    let references = plan.stages.iter().enumerate().filter(|(_, stage)| {
+        let is_its = |kernel: &usize| plan.stages[*kernel].reference.as_ref() == Some(&stage.name);
+        verified.iter().any(is_its)
+    });
+    outputs(plan, kernels.chain(references.map(|(stage, _)| stage))).collect()
+}
+
 /// Whether a stream is an output of one of the stages: a sink on it belongs to a run `--until` them.
 fn feeds_only(plan: &Plan, stream: StreamId, stages: &BTreeSet<usize>) -> bool {
     plan.producing_stage(stream).is_some_and(|(stage, _)| stages.contains(&stage))
@@ -214,7 +228,7 @@ pub(crate) fn columns_read(plan: &Plan, selection: &Selection) -> Vec<BTreeSet<u
     let width = |stream: StreamId| plan.stream(stream).schema.fields().len();
     let mut read = vec![BTreeSet::new(); plan.streams.len()];
     for stream in selection.sinks.iter().map(|&sink| plan.sinks[sink].stream).chain(selection.streams.iter().copied()) {
-        read[stream.0].extend(0..width(stream));
+        read[stream.0].extend(0..shown_columns(&plan.stream(stream).schema).fields().len());
     }
     for stage in (0..plan.stages.len()).rev().filter(|stage| selection.stages.contains(stage)) {
         let needed: Vec<Vec<bool>> = plan.stages[stage]

@@ -36,10 +36,12 @@ struct Found {
     of_windows: Vec<Vec<usize>>,
 }
 
-/// Whether the windows of a stage merge partials of slices: it combines the rows of one input.
+/// Whether the windows of a stage merge partials of slices: it combines the rows of one input. Where stages above leave out rows, only
+/// the rows that are left say which windows have some.
 pub(crate) fn merges_slices(stage: &Stage) -> bool {
+    let is_sliced = |window: &Window| !window.is_made_by_rows() && window.marks().is_none();
     match (&stage.inputs[..], &stage.partial) {
-        ([input], Some(_)) => input.window.as_ref().is_some_and(|window| !window.is_made_by_rows()),
+        ([input], Some(_)) => input.window.as_ref().is_some_and(is_sliced),
         _ => false,
     }
 }

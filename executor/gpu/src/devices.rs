@@ -1,25 +1,17 @@
-//! The one device of this process, the programs that it has compiled, and how much may be on it at once.
+//! The one device of this process, the programs that it has compiled, and what is on it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use flowc_kernel::Shader;
 use flowc_runner::Outlet;
 
 use crate::adapter::{Adapter, Sort};
 use crate::adapters::Adapters;
+use crate::budget::{Admitted, Budget, Digest};
 use crate::device::{Device, DeviceFault, Filling, Held, Program, Traffic};
 use crate::tables::Tables;
 use crate::vulkan;
-
-/// Blocks that are on the device at once: one is filled, one runs, one is read.
-const MOST_BLOCKS: usize = 3;
-
-/// Bytes of the buffers of all blocks on the device. A larger block has it to itself.
-const MOST_BYTES: u64 = 1 << 30;
-
-/// Bytes of the tables that stay on the device. A larger one is alone there.
-const MOST_RESIDENT: u64 = 1 << 30;
 
 /// Opens a device of an adapter.
 type Open = Box<dyn Fn(&Adapter) -> Result<Arc<dyn Device>, DeviceFault> + Send + Sync>;
@@ -29,8 +21,7 @@ pub(crate) struct Devices {
     adapters: Arc<Adapters>,
     open: Open,
     state: Mutex<State>,
-    admission: Admission,
-    resident: Mutex<Resident>,
+    budget: Budget,
     /// Tables that may come again, in memory.
     pub(crate) tables: Tables,
     /// Builds whose results were found not to depend on how rows are grouped.
@@ -70,8 +61,8 @@ impl Devices {
 
     /// Devices that are opened so.
     fn with(adapters: Arc<Adapters>, open: Open) -> Self {
-        let (state, admission, resident, tables, compared, traffic) = Default::default();
-        Self { adapters, open, state, admission, resident, tables, compared, traffic, warned: Once::new() }
+        let (state, budget, tables, compared, traffic) = Default::default();
+        Self { adapters, open, state, budget, tables, compared, traffic, warned: Once::new() }
     }
 
     /// The device of an adapter, opened so.
@@ -144,25 +135,21 @@ impl Devices {
     ///
     /// # Errors
     /// If the device fails.
-    pub(crate) fn resident(&self, ready: &Ready, digest: &[u8; 32], bytes: &[u8]) -> Result<(Held, u64), DeviceFault> {
-        let mut resident = lock(&self.resident);
-        resident.held.retain(|one| one.device == ready.number);
-        if let Some(place) = resident.held.iter().position(|one| one.digest == *digest) {
-            let one = resident.held.remove(place);
-            let held = one.held.clone();
-            resident.held.push(one);
-            return Ok((held, 0));
-        }
+    pub(crate) fn resident(&self, ready: &Ready, digest: &Digest, bytes: &[u8]) -> Result<(Held, u64), DeviceFault> {
         let size = bytes.len() as u64;
-        resident.make_room(size);
-        let held = self.traffic.fill(&*ready.device, &Filling::Bytes(bytes))?;
-        resident.held.push(OnDevice { digest: *digest, device: ready.number, bytes: size, held: held.clone() });
-        Ok((held, size))
+        let make = || self.traffic.fill(&*ready.device, &Filling::Bytes(bytes));
+        let (held, is_made) = self.budget.resident(ready.number, digest, size, make)?;
+        Ok((held, if is_made { size } else { 0 }))
     }
 
-    /// Waits until so many bytes may be on the device.
-    pub(crate) fn admit(&self, bytes: u64) -> Admitted<'_> {
-        self.admission.admit(bytes)
+    /// Waits until a block of so many bytes may be on the device, with the tables that it needs.
+    pub(crate) fn admit(&self, bytes: u64, needed: &[Digest]) -> Admitted<'_> {
+        self.budget.admit(bytes, needed)
+    }
+
+    /// Makes room on the device where its memory did not do. Says whether there was something to let go of.
+    pub(crate) fn make_room(&self) -> bool {
+        self.budget.evict_all()
     }
 
     /// Whether results of a build were compared.
@@ -206,91 +193,5 @@ impl State {
         self.opened = None;
         self.programs.clear();
         self.number += 1;
-    }
-}
-
-/// Buffers that stay on the device, the one that was used last at the end.
-#[derive(Default)]
-struct Resident {
-    held: Vec<OnDevice>,
-}
-
-struct OnDevice {
-    digest: [u8; 32],
-    device: u64,
-    bytes: u64,
-    held: Held,
-}
-
-impl Resident {
-    /// Lets go of those that were not used for longest. What still uses them has them as long as it does.
-    fn make_room(&mut self, bytes: u64) {
-        while !self.held.is_empty() && self.held.iter().map(|one| one.bytes).sum::<u64>() + bytes > MOST_RESIDENT {
-            self.held.remove(0);
-        }
-    }
-}
-
-/// What is on the device.
-#[derive(Default)]
-struct Admission {
-    there: Mutex<(usize, u64)>,
-    left: Condvar,
-}
-
-/// A block that is on the device until this is dropped.
-pub(crate) struct Admitted<'a> {
-    admission: &'a Admission,
-    bytes: u64,
-}
-
-impl Admission {
-    fn admit(&self, bytes: u64) -> Admitted<'_> {
-        let is_full = |there: &mut (usize, u64)| {
-            let (blocks, others) = *there;
-            blocks > 0 && (blocks >= MOST_BLOCKS || others.saturating_add(bytes) > MOST_BYTES)
-        };
-        let mut there = self.left.wait_while(lock(&self.there), is_full).unwrap_or_else(PoisonError::into_inner);
-        there.0 += 1;
-        there.1 += bytes;
-        Admitted { admission: self, bytes }
-    }
-}
-
-impl Drop for Admitted<'_> {
-    fn drop(&mut self) {
-        let mut there = lock(&self.admission.there);
-        there.0 -= 1;
-        there.1 -= self.bytes;
-        self.admission.left.notify_all();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[test]
-    fn blocks_and_bytes_on_the_device_are_bounded() {
-        let admission = Admission::default();
-        let (most, now) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for _ in 0..12 {
-                scope.spawn(|| {
-                    let admitted = admission.admit(1);
-                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    std::thread::yield_now();
-                    now.fetch_sub(1, Ordering::SeqCst);
-                    drop(admitted);
-                });
-            }
-        });
-        assert!(most.into_inner() <= MOST_BLOCKS);
-        let large = admission.admit(MOST_BYTES * 2);
-        assert_eq!(*lock(&admission.there), (1, MOST_BYTES * 2), "a large block has the device to itself");
-        drop(large);
-        assert_eq!(*lock(&admission.there), (0, 0));
     }
 }

@@ -6,11 +6,35 @@ use std::path::{Path, PathBuf};
 use flowc_code::{Evidence, variables_beginning};
 use flowc_platform::gpu_kinds;
 
-/// What drivers are found by: Vulkan's loader reads these variables. It reads others for layers, which flowc does not load.
+/// What drivers are found by: Vulkan's loader reads these variables.
 const VARIABLES: [&str; 4] = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "VK_ADD_DRIVER_FILES", "LD_LIBRARY_PATH"];
 
-/// How the names of variables begin that tell drivers how to compute.
-const DRIVERS: [&str; 6] = ["LP_", "GALLIUM_", "MESA_", "RADV_", "ANV_", "__NV"];
+/// How the names of variables begin that tell drivers how to compute, and what layers are put above them.
+const DRIVERS: [&str; 23] = [
+    "ACO_",
+    "AMD_",
+    "ANV_",
+    "GALLIUM_",
+    "GALLIVM_",
+    "INTEL_",
+    "IR3_",
+    "LP_",
+    "LVP_",
+    "MESA_",
+    "MVK_",
+    "NAK_",
+    "NIR_",
+    "NVK_",
+    "PAN_",
+    "PANVK_",
+    "PVR_",
+    "RADV_",
+    "TU_",
+    "V3D",
+    "VK_INSTANCE_LAYERS",
+    "VK_LOADER_LAYERS_",
+    "__NV",
+];
 
 /// Folders in which manifests of drivers lie, below the folders of configuration and data.
 const BELOW: &str = "vulkan/icd.d";
@@ -18,6 +42,9 @@ const BELOW: &str = "vulkan/icd.d";
 /// Folders of libraries, where these are named without one.
 const LIBRARIES: [&str; 6] =
     ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64", "/usr/local/lib"];
+
+/// Parts of the names of those among them that change nothing that is computed.
+const APART: [&str; 3] = ["CACHE", "LOG", "WSI"];
 
 /// What the adapters of this machine depend on.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +66,18 @@ impl Drivers {
             drivers.evidence.variables_beginning(begins);
         }
         drivers
+    }
+
+    /// The variables that tell drivers how to compute, with their values. They may decide the last bits of floats, so they belong to what
+    /// identifies an adapter.
+    pub(crate) fn settings() -> String {
+        let computes = |name: &String| !APART.iter().any(|part| name.contains(part));
+        let set = DRIVERS.iter().flat_map(|begins| variables_beginning(begins)).filter(computes);
+        let said = |name: String| {
+            let value = std::env::var_os(&name).unwrap_or_default();
+            format!(", {name}={}", value.to_string_lossy())
+        };
+        set.map(said).collect()
     }
 
     fn of(variable: &dyn Fn(&str) -> Option<OsString>, libraries: &[PathBuf], hardware: String) -> Self {

@@ -26,13 +26,19 @@ pub struct Kernels {
     known: RwLock<HashMap<StageDigest, Arc<Known>>>,
     adapters: Arc<Adapters>,
     devices: Arc<Devices>,
+    made_by: &'static str,
 }
 
+/// In the runner of a stage: what of flowc makes its results, as [`Kernels::new`] is told.
+const MADE_BY: &str = "kernels";
+
 impl Kernels {
-    /// Kernels that run on the adapter that is meant. What is found of adapters is kept.
-    pub fn new(choice: Choice, remembered: Box<dyn Remembered>) -> Self {
+    /// Kernels that run on the adapter that is meant. What is found of adapters is kept. `made_by` is in the keys of all results: a digest
+    /// over the code that makes them of a kernel's text, here and in the crate of kernels, and over the crates that it uses.
+    pub fn new(choice: Choice, remembered: Box<dyn Remembered>, made_by: &'static str) -> Self {
         let adapters = Arc::new(Adapters::new(choice, remembered));
-        Self { known: RwLock::default(), devices: Arc::new(Devices::new(Arc::clone(&adapters))), adapters }
+        let devices = Arc::new(Devices::new(Arc::clone(&adapters)));
+        Self { known: RwLock::default(), devices, adapters, made_by }
     }
 
     /// Bytes that went to the device, and that came back.
@@ -68,10 +74,12 @@ impl StageKind for Kernels {
     }
 
     fn signature(&self, digest: &StageDigest) -> Result<Signature, Problem> {
-        Ok(match &*self.located(digest)? {
+        let mut signature = match &*self.located(digest)? {
             Known::Own { kernel, .. } => kernel.signature(*digest),
             Known::Standard(stage) => stage.signature(*digest),
-        })
+        };
+        signature.runner.insert(MADE_BY.to_owned(), self.made_by.to_owned());
+        Ok(signature)
     }
 
     fn describe(&self, question: &Question) -> Result<Description, Problem> {
@@ -154,9 +162,37 @@ fn digest(text: &str, columns: &KernelColumns) -> StageDigest {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use arrow_schema::DataType;
+    use flowc_planner::key::StageKey;
+    use flowc_planner::plan::STANDARD_KERNELS;
 
     use super::*;
+    use crate::adapters::Forgetful;
+
+    /// The key of a stage follows from its signature, and with it from all that makes its results.
+    #[test]
+    fn what_makes_the_results_of_a_kernel_is_in_their_keys() {
+        let text = "struct Out { y: u32 }\nfn row(x: u32) -> Out { return Out(x); }\n";
+        let keys = |made_by: &'static str| -> Vec<StageKey> {
+            let kernels = Kernels::new(Choice::None, Box::new(Forgetful), made_by);
+            let own = Kernel::parse(Source::new("k.wgsl", text)).unwrap();
+            let known = Known::Own { kernel: Box::new(own), columns: KernelColumns::default() };
+            let standard = STANDARD_KERNELS.map(|name| standard(name).unwrap());
+            let standard = standard.into_iter().map(|stage| (stage.digest(), Known::Standard(stage)));
+            let all = standard.chain([(digest(text, &KernelColumns::default()), known)]);
+            let key = |(digest, known): (StageDigest, Known)| {
+                kernels.known.write().unwrap().insert(digest, Arc::new(known));
+                let signature = kernels.signature(&digest).unwrap();
+                StageKey::derive(&digest, &serde_json::json!({}), &signature.runner, &[], &Default::default())
+            };
+            all.map(key).collect()
+        };
+        let (before, now) = (keys("before"), keys("now"));
+        assert_eq!(before, keys("before"));
+        assert_eq!(before.iter().chain(&now).collect::<BTreeSet<_>>().len(), 2 * (STANDARD_KERNELS.len() + 1));
+    }
 
     #[test]
     fn a_kernel_is_told_by_its_text_and_its_columns() {

@@ -9,6 +9,7 @@
 
 mod adapter;
 mod adapters;
+mod budget;
 mod counted;
 mod device;
 mod devices;
@@ -20,6 +21,7 @@ mod merging;
 mod passage;
 mod prepared;
 mod probe;
+mod staging;
 mod steps;
 mod table;
 mod tables;
@@ -27,6 +29,10 @@ mod upload;
 mod vulkan;
 mod work;
 mod written;
+
+#[cfg(test)]
+#[path = "../tests/support/driver.rs"]
+mod driver;
 
 pub use adapter::{Adapter, Choice, Limits, Sort};
 pub use adapters::{Forgetful, Remembered, adapters};

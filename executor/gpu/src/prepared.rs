@@ -1,10 +1,10 @@
 //! A kernel that is ready for an adapter: bound to its columns, built, and with its config.
 
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, SchemaRef};
 use flowc_kernel::{BinsOf, Bound, Build, Kernel, Needs};
 use flowc_planner::catalogue::Problem;
 use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::Class;
+use flowc_planner::plan::{Class, shown_columns};
 use flowc_planner::quantity::size;
 use flowc_runner::Invocation;
 
@@ -39,7 +39,8 @@ impl Prepared {
     /// # Errors
     /// In words, if the adapter lacks what it needs.
     pub(crate) fn new(known: &Known, adapter: &Adapter, invocation: &Invocation) -> Result<Self, String> {
-        let inputs: Vec<&Schema> = invocation.inputs.iter().map(|input| &*input.schema).collect();
+        let inputs: Vec<SchemaRef> = invocation.inputs.iter().map(|input| shown_columns(&input.schema)).collect();
+        let inputs: Vec<&Schema> = inputs.iter().map(|schema| &**schema).collect();
         let config: serde_json::Value = serde_json::from_str(&invocation.config).map_err(|error| error.to_string())?;
         let told = |problem: Problem| {
             std::iter::once(&problem).chain(&problem.also).map(|one| one.message.clone()).collect::<Vec<_>>().join("\n")
@@ -48,7 +49,10 @@ impl Prepared {
         check_needs(kernel.needs(), adapter)?;
         config.resize(config.len().next_multiple_of(4).max(4), 0);
         let iterations = adapter.limits.iterations.unwrap_or(ITERATIONS);
-        let build = kernel.build(&bound, iterations);
+        let build = match adapter.limits.iterations {
+            Some(_) => kernel.build_for_ended_loops(&bound, iterations),
+            None => kernel.build(&bound, iterations),
+        };
         check_build(&build, adapter)?;
         let names = |input: usize, columns: &[usize]| -> Vec<String> {
             columns.iter().map(|column| inputs[input].field(*column).name().clone()).collect()
@@ -136,4 +140,56 @@ fn check_build(build: &Build, adapter: &Adapter) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_kernel::Source;
+    use flowc_planner::plan::KernelColumns;
+
+    use super::*;
+    use crate::adapter::Limits;
+    use crate::adapter::tests::adapter;
+
+    fn without(change: impl FnOnce(&mut Limits)) -> Adapter {
+        let mut adapter = adapter("Small", Sort::Integrated);
+        change(&mut adapter.limits);
+        adapter
+    }
+
+    fn built(text: &str, columns: &[(&str, DataType)]) -> (Kernel, Build) {
+        let fields = columns.iter().map(|(name, data_type)| arrow_schema::Field::new(*name, data_type.clone(), true));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let kernel = Kernel::parse(Source::new("k.wgsl", text)).unwrap();
+        let bound = kernel.bind(&[&schema], &KernelColumns::default()).unwrap();
+        let build = kernel.build(&bound, 1000);
+        (kernel, build)
+    }
+
+    #[test]
+    fn what_an_adapter_lacks_is_told_by_name() {
+        let (kernel, _) =
+            built("struct Out { y: i64 }\nfn row(x: i64) -> Out { return Out(x); }\n", &[("x", DataType::Int64)]);
+        let told = check_needs(kernel.needs(), &without(|limits| limits.int64 = false)).unwrap_err();
+        assert_eq!(told, "`Small` has no 64-bit integers; declare the column as `array<vec2<u32>>`");
+        let text = "enable f16;\nstruct Out { y: f16 }\nfn row(x: f16) -> Out { return Out(x); }\n";
+        let (kernel, _) = built(text, &[("x", DataType::Float16)]);
+        let told = check_needs(kernel.needs(), &without(|limits| limits.f16 = false)).unwrap_err();
+        assert_eq!(told, "`Small` has no half floats");
+        assert!(check_needs(kernel.needs(), &without(|limits| limits.f16 = true)).is_ok());
+        let needs = Needs { subgroups: true, ..kernel.needs() };
+        let told = check_needs(needs, &without(|limits| (limits.f16, limits.subgroups) = (true, false))).unwrap_err();
+        assert_eq!(told, "`Small` has no operations among a subgroup");
+    }
+
+    #[test]
+    fn workgroups_and_buffers_that_are_too_many_are_told() {
+        let (_, build) =
+            built("struct Out { y: i32 }\nfn row(x: i32) -> Out { return Out(x); }\n", &[("x", DataType::Int32)]);
+        let told = check_build(&build, &without(|limits| limits.invocations = 128)).unwrap_err();
+        assert_eq!(told, "`Small` takes workgroups of 128 at most, not of 256");
+        let told = check_build(&build, &without(|limits| limits.buffers = 2)).unwrap_err();
+        assert!(told.starts_with("the kernel has 4 buffers with that for faults, and `Small` takes 2"), "{told}");
+        assert!(check_build(&build, &without(|_| {})).is_ok());
+    }
 }

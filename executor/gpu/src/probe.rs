@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use flowc_platform::processor_kind;
 
 use crate::adapter::{Adapter, Limits, Sort};
+use crate::evidence::Drivers;
 
 /// Iterations of an invocation on llvmpipe, which ends loops after 65,535 without an error.
 const LLVMPIPE: u32 = 60_000;
@@ -32,11 +33,12 @@ pub(crate) fn open() -> Vec<(wgpu::Adapter, Adapter)> {
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
     let adapters = wait(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
-    adapters.into_iter().map(|adapter| (adapter.clone(), described(&adapter))).collect()
+    let settings = Drivers::settings();
+    adapters.into_iter().map(|adapter| (adapter.clone(), described(&adapter, &settings))).collect()
 }
 
-/// What is remembered of an adapter.
-fn described(adapter: &wgpu::Adapter) -> Adapter {
+/// What is remembered of an adapter. `settings` are what its driver is told by variables.
+fn described(adapter: &wgpu::Adapter, settings: &str) -> Adapter {
     let wgpu::AdapterInfo { name, vendor, device, device_type, driver, driver_info, backend, .. } = adapter.get_info();
     let sort = match device_type {
         wgpu::DeviceType::DiscreteGpu => Sort::Discrete,
@@ -46,7 +48,7 @@ fn described(adapter: &wgpu::Adapter) -> Adapter {
         wgpu::DeviceType::Other => Sort::Other,
     };
     let processor = if sort == Sort::Cpu { format!(", {}", processor_kind()) } else { String::new() };
-    let identity = format!("{backend} {vendor:x}:{device:x} {name}, {driver} {driver_info}{processor}");
+    let identity = format!("{backend} {vendor:x}:{device:x} {name}, {driver} {driver_info}{processor}{settings}");
     let (limits, features) = (adapter.limits(), adapter.features());
     let limits = Limits {
         binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),

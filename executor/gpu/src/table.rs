@@ -75,6 +75,11 @@ impl Table {
         self.parts.values().map(|content| content.bytes.len() as u64).sum()
     }
 
+    /// By what its buffers are known.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
+        self.parts.values().map(|content| content.digest)
+    }
+
     /// What the buffer of a column begins with.
     pub(crate) fn content(&self, contents: &Contents) -> Option<&Content> {
         self.parts.get(contents)

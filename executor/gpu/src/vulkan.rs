@@ -10,6 +10,7 @@ use flowc_kernel::{Access, Shader};
 use crate::adapter::{Adapter, Sort};
 use crate::device::{Device, DeviceFault, Done, Filling, Held, Program, Queued};
 use crate::probe::{self, wait};
+use crate::staging::Staging;
 
 /// How long a driver may compile a module.
 const COMPILE: Duration = Duration::from_secs(60);
@@ -22,6 +23,7 @@ struct Opened {
     lost: Arc<OnceLock<String>>,
     /// Whether it measures how long modules run.
     is_timed: bool,
+    staging: Staging,
 }
 
 /// A run of a module that waits for its turn.
@@ -34,6 +36,8 @@ struct Command {
 /// What is read after commands, and where.
 struct ReadBack {
     buffer: wgpu::Buffer,
+    /// How much of it is read.
+    size: u64,
     parts: Vec<(usize, usize)>,
     /// Where the times of each command are: its begin and its end.
     times: Option<Vec<usize>>,
@@ -55,11 +59,16 @@ struct Compiled {
 /// # Errors
 /// If the adapter is not there, or its driver refuses.
 pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
+    // The clock of a CPU driver is the processor's, which tells as much.
+    Ok(Arc::new(opened(adapter, adapter.sort != Sort::Cpu)?))
+}
+
+/// Opens a device, which measures how long modules run where that is wanted and its driver can.
+fn opened(adapter: &Adapter, is_timed: bool) -> Result<Shared, DeviceFault> {
     let found = probe::open().into_iter().find(|(_, found)| found.identity == adapter.identity);
     let (opened, _) = found.ok_or_else(|| DeviceFault::Lost(format!("`{}` is not there any more", adapter.name)))?;
     let mut wanted = wgpu::Features::SHADER_INT64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-    // The clock of a CPU driver is the processor's, which tells as much.
-    if adapter.sort != Sort::Cpu {
+    if is_timed {
         wanted |= wgpu::Features::TIMESTAMP_QUERY;
     }
     let descriptor = wgpu::DeviceDescriptor {
@@ -74,7 +83,7 @@ pub(crate) fn open(adapter: &Adapter) -> Result<Arc<dyn Device>, DeviceFault> {
     device.set_device_lost_callback(move |_, message| drop(by_driver.set(message)));
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| drop(by_error.set(error.to_string()))));
     let is_timed = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-    Ok(Arc::new(Shared(Arc::new(Opened { device, queue, lost, is_timed }))))
+    Ok(Shared(Arc::new(Opened { device, queue, lost, is_timed, staging: Staging::default() })))
 }
 
 impl Opened {
@@ -158,7 +167,7 @@ impl Device for Shared {
     }
 
     fn fill(&self, filling: &Filling<'_>) -> Result<Held, DeviceFault> {
-        Ok(Arc::new(self.0.scoped(|| self.0.buffer(filling))?))
+        Ok(Arc::new(self.0.scoped(|| self.0.buffer(filling))??))
     }
 
     fn run(&self, queued: Vec<Queued>, buffers: &[Held], timeout: Option<Duration>) -> Result<Done, DeviceFault> {
@@ -168,10 +177,10 @@ impl Device for Shared {
         let commands = queued.into_iter().map(|queued| queued.downcast::<Command>().map(|command| *command));
         let commands = commands.collect::<Result<_, _>>().map_err(|_| foreign())?;
         let read_back = opened.scoped(|| opened.submit(commands, &buffers))?;
-        let ReadBack { buffer: read_back, parts, times, submission } = read_back;
+        let ReadBack { buffer: read_back, size, parts, times, submission } = read_back;
         let (sender, receiver) = sync_channel(1);
         opened.scoped(|| {
-            read_back.slice(..).map_async(wgpu::MapMode::Read, move |result| {
+            read_back.slice(..size).map_async(wgpu::MapMode::Read, move |result| {
                 // Whoever does not wait any more has failed already.
                 let _ = sender.send(result.is_ok());
             });
@@ -187,13 +196,16 @@ impl Device for Shared {
         if !receiver.recv_timeout(COMPILE).unwrap_or(false) {
             return Err(lost("its results can't be read"));
         }
-        let view = opened.scoped(|| read_back.slice(..).get_mapped_range())?;
+        let view = opened.scoped(|| read_back.slice(..size).get_mapped_range())?;
         let view = view.map_err(|error| lost(&error.to_string()))?;
         let read = parts.iter().map(|(start, bytes)| view[*start..start + bytes].to_vec()).collect();
         let ticks = |at: usize| view[at..at + 8].as_chunks::<8>().0.first().map_or(0, |tick| u64::from_le_bytes(*tick));
         let period = f64::from(opened.queue.get_timestamp_period());
         let nanoseconds = |at: &usize| (ticks(at + 8).saturating_sub(ticks(*at)) as f64 * period) as u64;
-        Ok(Done { read, nanoseconds: times.map(|times| times.iter().map(nanoseconds).collect()) })
+        let nanoseconds = times.map(|times| times.iter().map(nanoseconds).collect());
+        drop(view);
+        opened.scoped(|| opened.staging.read(read_back))?;
+        Ok(Done { read, nanoseconds })
     }
 }
 
@@ -214,7 +226,7 @@ const TIMES_BYTES: u64 = wgpu::QUERY_RESOLVE_BUFFER_ALIGNMENT;
 const ALIGNED: u64 = 16;
 
 impl Opened {
-    fn buffer(&self, filling: &Filling<'_>) -> wgpu::Buffer {
+    fn buffer(&self, filling: &Filling<'_>) -> Result<wgpu::Buffer, DeviceFault> {
         let usage = wgpu::BufferUsages::UNIFORM
             | wgpu::BufferUsages::STORAGE
             | wgpu::BufferUsages::COPY_SRC
@@ -222,13 +234,17 @@ impl Opened {
         let size = filling.bytes();
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
         let buffer = self.device.create_buffer(&descriptor);
-        match filling {
-            Filling::Bytes(bytes) => self.queue.write_buffer(&buffer, 0, bytes),
-            Filling::Ones(bytes) => self.queue.write_buffer(&buffer, 0, &vec![u8::MAX; *bytes as usize]),
+        let write = |bytes: &[u8]| self.staging.write(&self.device, &self.queue, &buffer, bytes);
+        let written = match filling {
+            Filling::Bytes(bytes) => write(bytes),
+            Filling::Ones(bytes) => write(&vec![u8::MAX; *bytes as usize]),
             // wgpu fills new buffers with zeros before a kernel sees them.
-            Filling::Zeros(_) => {}
-        }
-        buffer
+            Filling::Zeros(_) => Ok(()),
+        };
+        // A buffer that could not be made can't be mapped, which the error scope tells of.
+        self.check()?;
+        written.map_err(|error| DeviceFault::Refused(error.to_string()))?;
+        Ok(buffer)
     }
 
     /// Submits commands, and copies buffers into one that is read after them. Gives that, with their places in it.
@@ -236,9 +252,7 @@ impl Opened {
         let of_times = self.is_timed.then_some(commands.len() as u64 * TIMES_BYTES);
         let size: u64 = buffers.iter().map(|buffer| buffer.size().next_multiple_of(ALIGNED)).sum();
         let size = (size + of_times.unwrap_or(0)).max(ALIGNED);
-        let usage = wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ;
-        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
-        let read_back = self.device.create_buffer(&descriptor);
+        let read_back = self.staging.to_read(&self.device, size);
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let (mut parts, mut start) = (Vec::new(), 0);
         for buffer in buffers {
@@ -261,7 +275,7 @@ impl Opened {
         let last = encoder.finish();
         let submission = self.queue.submit(commands.into_iter().map(|command| command.buffer).chain([last]));
         let times = times.or_else(|| self.is_timed.then(Vec::new));
-        ReadBack { buffer: read_back, parts, times, submission }
+        ReadBack { buffer: read_back, size, parts, times, submission }
     }
 }
 
@@ -298,5 +312,73 @@ impl Program for Compiled {
             }
             Box::new(Command { buffer: encoder.finish(), times }) as Queued
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flowc_kernel::Pass;
+
+    use super::*;
+    use crate::device::Filling;
+    use crate::driver::with_driver;
+
+    fn cpu(is_timed: bool) -> Shared {
+        let (_, adapter) = probe::open().into_iter().find(|(_, adapter)| adapter.sort == Sort::Cpu).unwrap();
+        opened(&adapter, is_timed).unwrap()
+    }
+
+    /// Packs so many words of ones, a few times. Gives what the last run is told to have taken, and its words.
+    fn packed(device: &Shared, words: u32, times: usize) -> (Option<Vec<u64>>, Vec<u8>) {
+        let program = device.compile(&Pass::Pack.shader()).unwrap();
+        let bits = u64::from(words.div_ceil(32)) * 4;
+        let [all, to, count] = [
+            Filling::Bytes(&1u32.to_le_bytes().repeat(words as usize)),
+            Filling::Zeros(bits),
+            Filling::Bytes(&words.to_le_bytes()),
+        ]
+        .map(|filling| device.fill(&filling).unwrap());
+        let run =
+            || program.queue(&[all.clone(), to.clone(), count.clone()], Pass::groups(words.div_ceil(32))).unwrap();
+        let done = device.run((0..times).map(|_| run()).collect(), std::slice::from_ref(&to), None).unwrap();
+        (done.nanoseconds, done.read.into_iter().next().unwrap())
+    }
+
+    /// The queries that measure a GPU, on a driver that has them, too.
+    #[test]
+    fn a_device_with_a_clock_tells_how_long_each_module_ran() {
+        with_driver("vulkan::tests::a_device_with_a_clock_tells_how_long_each_module_ran", || {
+            let device = cpu(true);
+            assert!(device.0.is_timed, "the driver has no timestamps");
+            let begun = std::time::Instant::now();
+            let (nanoseconds, _) = packed(&device, 1 << 20, 3);
+            let nanoseconds = nanoseconds.unwrap();
+            let sum: u64 = nanoseconds.iter().sum();
+            assert!(nanoseconds.len() == 3 && nanoseconds.iter().all(|time| *time > 0), "{nanoseconds:?}");
+            assert!(u128::from(sum) <= begun.elapsed().as_nanos(), "{nanoseconds:?}");
+            assert_eq!(packed(&device, 32, 0).0, Some(Vec::new()));
+            assert_eq!(packed(&cpu(false), 32, 1).0, None, "nothing is measured where it is not wanted");
+        });
+    }
+
+    /// Blocks of the processor's memory are used again, and show nothing of what they held.
+    #[test]
+    fn memory_that_is_used_again_shows_nothing_of_what_it_held() {
+        with_driver("vulkan::tests::memory_that_is_used_again_shows_nothing_of_what_it_held", || {
+            let device = cpu(false);
+            for words in [1 << 18, 70_001, 33, (1 << 17) + 5, 1 << 18, 1] {
+                let bytes = words_of_ones(words);
+                assert!(packed(&device, words, 1).1 == bytes, "{words}");
+            }
+            let large: Vec<u8> = (0..(65u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
+            let held = device.fill(&Filling::Bytes(&large)).unwrap();
+            assert!(device.run(Vec::new(), &[held], None).unwrap().read[0] == large, "more than one block");
+        });
+    }
+
+    /// So many ones as bits in whole words.
+    fn words_of_ones(count: u32) -> Vec<u8> {
+        let word = |at: u32| (0..32).filter(|bit| at * 32 + bit < count).fold(0u32, |word, bit| word | 1 << bit);
+        (0..count.div_ceil(32)).flat_map(|at| word(at).to_le_bytes()).collect()
     }
 }

@@ -109,12 +109,14 @@ impl Work {
             Some((step, what)) => return Err(BlockFault::Stage(what).in_step(step)),
             None => self.tried(block, timeout),
         };
-        match outcome {
-            Err(Failed { fault: BlockFault::Device(DeviceFault::Memory), .. }) if can_halve => {
-                self.made_in_halves(block, timeout)
-            }
+        let is_out = |outcome: &Result<Made, Failed>| {
+            matches!(outcome, Err(Failed { fault: BlockFault::Device(DeviceFault::Memory), .. }))
+        };
+        let outcome = match outcome {
+            outcome if is_out(&outcome) && self.devices.make_room() => self.tried(block, timeout),
             other => other,
-        }
+        };
+        if is_out(&outcome) && can_halve { self.made_in_halves(block, timeout) } else { outcome }
     }
 
     /// Runs a block; on another device where one is lost.
@@ -134,7 +136,8 @@ impl Work {
             // A pass is needed after a step, whichever that is.
             BlockFault::Device(fault).in_step(if number < self.steps.all.len() { number } else { 0 })
         })?;
-        let _admitted = self.devices.admit(self.bytes(block));
+        let table = self.steps.table.as_ref().map_or_else(Vec::new, |table| table.digests().collect());
+        let _admitted = self.devices.admit(self.bytes(block), &table);
         let outcome = Passage::new(&self.steps, &self.devices, block, &ready, timeout).through();
         if let Err(Failed { fault: BlockFault::Device(DeviceFault::Lost(_) | DeviceFault::Timeout), .. }) = outcome {
             self.devices.lose(ready.number);

@@ -80,6 +80,96 @@ fn loops_are_right_or_told_not_to_end() {
     });
 }
 
+/// Loops whose rounds a driver might count ahead, and count wrongly: where numbers wrap, or floats stop growing. What `y` is, or None where
+/// a loop has more rounds than it may.
+const LOOPS: [(&str, Option<u32>); 24] = [
+    ("var i = 0u; loop { i++; if i == 0u { break; } } y = i;", None),
+    ("var i = 10u; loop { i++; if i == 10u { break; } } y = i;", None),
+    ("var i = 10u; loop { i++; if i == 5u { break; } } y = i;", None),
+    ("var i = 0u; loop { i--; if i == 0u { break; } } y = i;", None),
+    ("var i = 1u; loop { i += 2u; if i == 0u { break; } } y = i;", None),
+    ("var i = 0i; loop { i++; if i == 0i { break; } y++; }", None),
+    ("var i = 0u; loop { i++; if i == 0u { break; } y++; if y == 9u { break; } }", Some(9)),
+    ("var i = 16777216.0f; loop { if i >= 16777220.0f { break; } i += 1.0f; y++; }", None),
+    ("var i = vec2<u32>(3u, 0u); loop { i.y++; if i.y == 0u { break; } y++; }", None),
+    ("var i = array<u32, 2>(3u, 0u); loop { i[1]++; if i[1] == 0u { break; } y++; }", None),
+    ("var i = Pair(3u, 0u); loop { i.b++; if i.b == 0u { break; } y++; }", None),
+    ("var i = 0li; loop { i += 0x4000000000000000li; if i == 0li { break; } y++; }", Some(3)),
+    ("var i = 0u; loop { next(&i); if i == 0u { break; } y++; }", None),
+    ("p = 0u; loop { p++; if p == 0u { break; } y++; }", None),
+    ("p = 0u; loop { more(); if p == 0u { break; } y++; }", None),
+    ("var i = 0u; to_zero(&i); y = i;", None),
+    ("for (var i = 3u; i >= 0u; i--) { y++; }", None),
+    ("for (var i = 0u; i <= 4294967295u; i++) { y++; }", None),
+    ("for (var i = 2147483647i; i > 0i; i += 2i) { y++; }", Some(1)),
+    ("for (var i = 0xfffffff0u; i >= 16u; i += 4u) { y++; }", Some(4)),
+    ("for (var i = 1u; i != 0u; i = i << 1u) { y++; }", Some(32)),
+    ("for (var i = 255u; i > 0u; i = i >> 1u) { y++; }", Some(8)),
+    ("for (var i = 0i; i < 70i; i += 7i) { if i == 35i { continue; } y += u32(i); }", Some(280)),
+    ("var i = 0u; loop { if y > 100u { break; } y += 3u; continuing { i++; break if i == 0u; } }", Some(102)),
+];
+
+#[test]
+fn loops_that_drivers_may_count_ahead_are_right_or_told() {
+    with_driver("loops_that_drivers_may_count_ahead_are_right_or_told", || {
+        let runner = Runner::new();
+        for (body, expected) in LOOPS {
+            let text = format!(
+                "struct Out {{ y: u32 }}\nstruct Pair {{ a: u32, b: u32 }}\nvar<private> p: u32;\nfn next(i: ptr<function, u32>) {{ *i += 1u; }}\n\
+                 fn more() {{ p++; }}\nfn to_zero(i: ptr<function, u32>) {{ loop {{ *i += 1u; if *i == 0u {{ break; }} }} }}\n\
+                 fn row(x: u32) -> Out {{\n    var y = 0u;\n    {body}\n    return Out(y);\n}}\n"
+            );
+            let x = numbers(1);
+            let stage = runner.stage(&text, &schema(&[("x", &x)]));
+            match expected {
+                Some(expected) => assert_eq!(values::<UInt32Type>(&stage.rows(&[x], 1), "y"), [expected], "{body}"),
+                None => {
+                    let error = stage.error(&[x]).to_string();
+                    assert!(error.contains("in row 1 a loop does not end in line "), "{body}: {error}");
+                }
+            }
+        }
+    });
+}
+
+/// A driver for the CPU counts iterations for all rows that it computes together, and those of loops that none of them enters. Each of these
+/// kernels takes fewer than it may in each row, and more in all.
+#[test]
+fn loops_that_a_driver_ends_for_several_rows_together_are_told() {
+    with_driver("loops_that_a_driver_ends_for_several_rows_together_are_told", || {
+        let runner = Runner::new();
+        let never = "for (var j = 1u; j >= 20u; j += 2u) { for (var l = 10u; l < 10u; l += 2u) { y += 3u; } }";
+        let ended = [
+            format!("for (var i = 0u; i < 29000u; i++) {{ {never} y += i; }}"),
+            "for (var i = 0u; i < 8u; i++) { if i == n % 8u { for (var j = 0u; j < 20000u; j++) { y += j; } } }".to_owned(),
+            "if n % 2u == 0u { for (var i = 0u; i < 50000u; i++) { y += i; } } else { for (var j = 0u; j < 50000u; j++) { y ^= j; } }"
+                .to_owned(),
+        ];
+        let text = |body: &str| {
+            format!(
+                "struct Out {{ y: u32 }}\nfn row(n: u32) -> Out {{\n    var y = 0u;\n    {body}\n    return Out(y);\n}}\n"
+            )
+        };
+        let n: ArrayRef = Arc::new(UInt32Array::from_iter_values(0..16));
+        let of = schema(&[("n", &n)]);
+        for body in &ended {
+            let error = runner.stage(&text(body), &of).error(std::slice::from_ref(&n)).to_string();
+            assert!(error.contains("loops of rows that are computed together take more iterations"), "{body}: {error}");
+        }
+        let right =
+            text("for (var i = 0u; i < 8u; i++) { if i == n % 8u { for (var j = 0u; j < 2000u; j++) { y += j; } } }");
+        let out = runner.stage(&right, &of).rows(std::slice::from_ref(&n), 16);
+        assert_eq!(values::<UInt32Type>(&out, "y"), [1999 * 1000; 16]);
+        // A module that returns early in some rows is asked all the same.
+        let early = module(&format!(
+            "var y0 = 0u;\nfor (var i = 0u; i < 29000u; i++) {{ {} y0 += i; }}\ny[at.x] = y0;\nif x[at.x] > 0u {{ return; }}\ny[at.x] = 1u;",
+            never.replace("y += 3u", "y0 += 3u")
+        ));
+        let error = over_numbers(&runner, &early).error(&[numbers(16)]).to_string();
+        assert!(error.contains("loops of rows that are computed together"), "{error}");
+    });
+}
+
 #[test]
 fn an_index_past_the_last_row_is_told_with_row_and_line() {
     with_driver("an_index_past_the_last_row_is_told_with_row_and_line", || {

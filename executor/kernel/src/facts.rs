@@ -9,6 +9,7 @@ use naga::{
 use crate::diagnostic::Diagnostic;
 use crate::operands::used;
 use crate::parsed::{Parsed, Place, each_statement};
+use crate::waits;
 
 /// What an adapter must have to run a kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +64,13 @@ impl Facts {
             facts.arguments(parsed, function);
         }
         facts.limits(parsed, reachable);
+        for span in waits::missed(parsed, reachable) {
+            let found = Diagnostic::new("not all invocations of a workgroup come to where they wait for each other");
+            let found = found.at(&parsed.source, span, "");
+            facts.refused.push(found.with_help(
+                "let all of them go on to it: put conditions around what rows past the last one read and write, and not around the barrier",
+            ));
+        }
         facts
     }
 

@@ -72,7 +72,7 @@ impl Kernel {
             outputs: vec![rows],
             config_schema: self.config.as_ref().map_or_else(config::none, Config::schema),
             purity: Purity::Proven,
-            runner: BTreeMap::from([("kernel".to_owned(), build::BUILD.to_owned())]),
+            runner: BTreeMap::new(),
             unenforced: None,
             chains: false,
             serializations: Vec::new(),
@@ -130,11 +130,21 @@ impl Kernel {
     /// its workgroup waits apart. It has to be below what the driver takes: llvmpipe ends an invocation after 65,535
     /// iterations, without an error.
     pub fn build(&self, bound: &Bound, budget: u32) -> Build {
+        self.built(bound, budget, false)
+    }
+
+    /// The same for a driver that ends loops after some more iterations than the budget, counted for several invocations together, without an
+    /// error: what it ended is a fault.
+    pub fn build_for_ended_loops(&self, bound: &Bound, budget: u32) -> Build {
+        self.built(bound, budget, true)
+    }
+
+    fn built(&self, bound: &Bound, budget: u32, are_loops_ended: bool) -> Build {
         let row = match &self.form {
             Form::Row(form) => Some(form),
             Form::Module(_) => None,
         };
-        build::build(&Parts { parsed: &self.parsed, reachable: &self.reachable, row, bound }, budget)
+        build::build(&Parts { parsed: &self.parsed, reachable: &self.reachable, row, bound, are_loops_ended }, budget)
     }
 }
 

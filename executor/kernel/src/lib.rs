@@ -24,9 +24,10 @@ mod parsed;
 mod passes;
 mod row;
 mod standard;
+mod waits;
 
 pub use bind::{Bins, BinsOf, Bound, Contents, Edges, Labels, Part, Table, Written};
-pub use build::{Access, BUILD, Build, Fault, Shader, Site};
+pub use build::{Access, Build, Fault, Shader, Site};
 pub use counter::{Counter, MOST_ROWS, Operation};
 pub use diagnostic::{Diagnostic, Excerpt, Source, problem};
 pub use facts::Needs;

@@ -73,6 +73,8 @@ fn description(case: &Case, kernel: &Kernel, bound: &Bound) -> String {
         writeln!(text, "null with: {} [{}]", column.field.name(), names(&column.null_with)).unwrap();
     }
     let build = kernel.build(bound, 1000);
+    // What is built for drivers that end loops is valid, too, or this panics.
+    kernel.build_for_ended_loops(bound, 1000);
     for (binding, (contents, access)) in build.buffers.iter().zip(&build.shader.access).enumerate() {
         writeln!(text, "buffer {binding}: {contents:?} {access:?}").unwrap();
     }

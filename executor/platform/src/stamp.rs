@@ -33,6 +33,18 @@ impl FileStamp {
         Self { size, modified_ns: 0, changed_ns: 0, inode: identity, device: Self::NO_DEVICE }
     }
 
+    /// The same, of what was found of something that changes: what tells it from other findings, and when it was taken.
+    pub fn of_snapshot(identity: u64, taken: SystemTime) -> Self {
+        let since = taken.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified_ns = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+        Self { modified_ns, ..Self::of_immutable(identity, 0) }
+    }
+
+    /// How old a snapshot is; none of one that was taken in the future.
+    pub fn age(&self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(UNIX_EPOCH + Duration::from_nanos(u64::try_from(self.modified_ns).ok()?)).ok()
+    }
+
     /// Whether it is that of something that never changes.
     pub fn is_immutable(&self) -> bool {
         self.device == Self::NO_DEVICE
@@ -73,6 +85,9 @@ impl FileStamp {
     /// (git's rule). Ticks are up to 10 ms on Linux (CONFIG_HZ=100), up to 2 s on FAT; 20 ms covers the former.
     pub fn is_racy(&self, now: SystemTime) -> bool {
         const TICK_NS: i64 = 20_000_000;
+        if self.is_immutable() {
+            return false;
+        }
         let now_ns = now.duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX));
         now_ns - self.modified_ns.max(self.changed_ns) < TICK_NS
     }
@@ -87,6 +102,11 @@ mod tests {
         let stamp = FileStamp::of_immutable(7, 10);
         assert!(stamp.is_immutable() && !stamp.is_racy(SystemTime::now()));
         assert_ne!(stamp, FileStamp::of_immutable(7, 11));
+        let now = SystemTime::now();
+        let snapshot = FileStamp::of_snapshot(7, now);
+        assert!(snapshot.is_immutable() && !snapshot.is_racy(now));
+        assert_eq!(snapshot.age(now + Duration::from_secs(3)), Some(Duration::from_secs(3)));
+        assert_eq!(snapshot.age(now - Duration::from_secs(3)), None);
         assert!(!FileStamp::of(Path::new("/proc/self/exe")).expect("the test itself").is_immutable());
     }
 

@@ -100,6 +100,7 @@ pub(crate) fn sandbox(launch: &Launch, made: &Made, limits: &Limits, folder: &Fo
         memory: limits.memory.map(|bytes| bytes.saturating_add(INTERPRETER)),
         processors: Vec::new(),
         processes: PROCESSES,
+        network: false,
     }
 }
 

@@ -48,12 +48,17 @@ pub(crate) fn system() -> impl Iterator<Item = PathBuf> {
 }
 
 /// All kinds of namespaces that a program gets of its own.
-pub(crate) const NAMESPACES: UnshareFlags = UnshareFlags::NEWUSER
+const NAMESPACES: UnshareFlags = UnshareFlags::NEWUSER
     .union(UnshareFlags::NEWNET)
     .union(UnshareFlags::NEWPID)
     .union(UnshareFlags::NEWNS)
     .union(UnshareFlags::NEWIPC)
     .union(UnshareFlags::NEWUTS);
+
+/// The kinds of namespaces that a program gets of its own. One that may reach the network stays in that of the machine.
+pub(crate) fn namespaces(network: bool) -> UnshareFlags {
+    if network { NAMESPACES.difference(UnshareFlags::NEWNET) } else { NAMESPACES }
+}
 
 /// Takes new namespaces: of users, so that no privilege is needed, and with it of others. If processes are among them, the
 /// next one that is started is the first of its namespace.
@@ -113,13 +118,13 @@ pub(crate) fn limit(sandbox: &Sandbox) -> rustix::io::Result<()> {
     Ok(())
 }
 
-/// Gives up all files but those of the sandbox, all network that namespaces leave, and signals to others. Says whether the
+/// Gives up all files but those of the sandbox, all network that namespaces leave unless it is lent, and signals to others. Says whether the
 /// kernel has the means for files.
 pub(crate) fn give_up_files(sandbox: &Sandbox, has_own_root: bool) -> Result<bool, RulesetError> {
     let (read, all) = (AccessFs::from_read(LANDLOCK), AccessFs::from_all(LANDLOCK));
     let ruleset = Ruleset::default()
         .handle_access(all)?
-        .handle_access(AccessNet::BindTcp | AccessNet::ConnectTcp)?
+        .handle_access(if sandbox.network { AccessNet::BindTcp.into() } else { AccessNet::from_all(LANDLOCK) })?
         .scope(Scope::AbstractUnixSocket | Scope::Signal)?
         .create()?;
     let readable = system().chain(sandbox.readable.iter().cloned());

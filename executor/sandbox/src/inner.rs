@@ -53,7 +53,7 @@ fn isolate(sandbox: &Sandbox) -> Result<Isolated, SandboxError> {
     limit(sandbox).map_err(SandboxError::at("limits"))?;
     privileges::give_up().map_err(SandboxError::at("privileges"))?;
     let has_landlock = give_up_files(sandbox, root.is_some()).map_err(SandboxError::at("files"))?;
-    let has_filter = syscalls::refuse(is_first).is_ok();
+    let has_filter = syscalls::refuse(is_first || sandbox.network).is_ok();
     let is_bounded = root.as_ref().is_some_and(|root| root.bounds_processes) || !getuid().is_root();
     let had = [
         (Mechanism::Namespaces, is_first),

@@ -1,4 +1,4 @@
-//! Runs a program that can reach nothing but what it was given: no network, no files beyond those listed, limits on
+//! Runs a program that can reach nothing but what it was given: no network unless it is lent, no files beyond those listed, limits on
 //! memory and on the number of processes, and an end when whoever started it ends.
 //!
 //! Three processes make it so. [`Sandbox::spawn`] starts *helper* with the sandbox as its argument. That process (`outer`)
@@ -77,6 +77,8 @@ pub struct Sandbox {
     pub processors: Vec<usize>,
     /// Processes and threads that it may have at once.
     pub processes: u64,
+    /// Whether it may reach the network, as a client.
+    pub network: bool,
 }
 
 /// What went wrong before the program ran.

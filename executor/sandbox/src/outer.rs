@@ -10,7 +10,7 @@ use rustix::process::{
 
 use rustix::system::{setdomainname, sethostname};
 
-use crate::confine::{NAMESPACES, unshare};
+use crate::confine::{namespaces, unshare};
 use crate::privileges;
 use crate::process_tree::kill_tree;
 use crate::spawn::Order;
@@ -23,7 +23,7 @@ const HOST: &str = "flowc";
 /// Runs the inner helper to its end.
 pub(crate) fn run(order: &Order) -> Result<i32, SandboxError> {
     // Without namespaces, what the program leaves behind becomes this process's child, which ends it.
-    let is_alone = unshare(NAMESPACES).is_err();
+    let is_alone = unshare(namespaces(order.sandbox.network)).is_err();
     if is_alone {
         set_child_subreaper(Some(getpid())).map_err(SandboxError::at("its children"))?;
     } else {

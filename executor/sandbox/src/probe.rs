@@ -22,6 +22,7 @@ pub fn isolation(helper: &Path) -> Isolation {
         memory: None,
         processors: Vec::new(),
         processes: PROBED,
+        network: false,
     };
     let probe = || {
         let mut child = spawn(helper, &Order { sandbox, required: None })?;

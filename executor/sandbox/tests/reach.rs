@@ -29,6 +29,7 @@ fn sandbox(script: &str, writable: &Path) -> Sandbox {
         memory: None,
         processors: Vec::new(),
         processes: 64,
+        network: false,
     }
 }
 
@@ -149,6 +150,28 @@ fn only_given_files_are_there() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "given textown\n");
     assert!(!given.path().join("new").exists());
     assert_eq!(std::fs::read_to_string(folder.path().join("own")).unwrap(), "own\n");
+}
+
+/// It may reach the network as a client, and still no file and no socket of this machine.
+#[test]
+fn a_network_that_is_lent_can_be_reached() {
+    let (folder, secret) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(secret.path().join("file"), "secret").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::Write::write_all(&mut stream, b"answer\n").unwrap();
+    });
+    let script = format!(
+        "exec 2>&1; bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}; head -n 1 <&3'; \
+         cat {}/file",
+        secret.path().display()
+    );
+    let output = run(&Sandbox { network: true, ..sandbox(&script, folder.path()) });
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.starts_with("answer\n") && !said.contains("secret"), "{said}");
+    answering.join().unwrap();
 }
 
 #[test]

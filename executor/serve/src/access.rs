@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -11,6 +13,12 @@ use tonic::metadata::MetadataMap;
 pub(crate) const AUTHORIZATION: &str = "authorization";
 /// The fewest characters of a token: shorter ones can be guessed.
 const SHORTEST: usize = 16;
+
+/// How clients write a user and a password: some pad, and some do not.
+const PAIR: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The tokens of those who may ask. Only their digests are kept.
 #[derive(Clone)]
@@ -111,7 +119,7 @@ fn shown(header: &str) -> Option<String> {
     match scheme {
         _ if scheme.eq_ignore_ascii_case("bearer") => Some(value.trim().to_owned()),
         _ if scheme.eq_ignore_ascii_case("basic") => {
-            let pair = String::from_utf8(BASE64_STANDARD.decode(value.trim()).ok()?).ok()?;
+            let pair = String::from_utf8(PAIR.decode(value.trim()).ok()?).ok()?;
             Some(pair.split_once(':')?.1.to_owned())
         }
         _ => None,
@@ -136,8 +144,10 @@ mod tests {
     fn a_token_is_shown_by_itself_or_as_a_password() {
         assert_eq!(checked(Some(&format!("Bearer {TOKEN}"))).unwrap(), TOKEN);
         assert_eq!(checked(Some("bearer another-token-of-24-char")).unwrap(), "another-token-of-24-char");
-        let basic = BASE64_STANDARD.encode(format!("anybody:{TOKEN}"));
-        assert_eq!(checked(Some(&format!("Basic {basic}"))).unwrap(), TOKEN);
+        let basic = PAIR.encode(format!("reader:{TOKEN}"));
+        for basic in [basic.as_str(), basic.trim_end_matches('=')] {
+            assert_eq!(checked(Some(&format!("Basic {basic}"))).unwrap(), TOKEN);
+        }
         for wrong in
             ["Bearer ", "Bearer 0123456789abcdeg", "Basic !!", "Digest x", TOKEN, "Bearer # for the dashboards"]
         {

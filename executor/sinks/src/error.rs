@@ -127,6 +127,14 @@ pub enum SinkError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A table of a database can't be written.
+    #[error("table `{table}`: {reason}")]
+    Table {
+        /// The table.
+        table: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// Not every file was written before the commit: a fault of the caller.
     #[error("the commit was given file {job} not exactly once; this is a fault of flowc")]
     Incomplete {

@@ -2,24 +2,31 @@
 //!
 //! [`Sink`] and [`Transaction`] are what every sink does; [`Sinks`] makes the sink of a specification. Files and folders
 //! (`files/`) are written where nobody looks, and appear in one step; so do objects (`objects/`), as far as their stores
-//! allow, and records of topics (`log/`); standard output (`stdout.rs`) is seen at once.
+//! allow, and records of topics (`log/`)
+//! and rows of tables (`database/`); standard output (`stdout.rs`) is seen at once.
 //! [`check`] says at plan time whether a format can hold the columns of a stream.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "databases")]
+mod database;
 mod error;
 mod files;
 mod formats;
 #[cfg(feature = "kafka")]
 mod log;
+#[cfg(any(feature = "databases", feature = "kafka"))]
+mod matching;
 #[cfg(feature = "objects")]
 mod objects;
 mod sink;
 mod sinks;
+#[cfg(any(feature = "databases", feature = "kafka"))]
+mod spool;
 mod state;
 mod stdout;
 mod syncs;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 
 pub use error::SinkError;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use flowc_planner::plan::{SaslMechanism, SinkSpec, Target};
 
+#[cfg(feature = "databases")]
+use crate::database::TableSink;
 use crate::files::place::Place;
 use crate::files::sink::FileSink;
 use crate::files::staging::Stagings;
@@ -14,7 +16,7 @@ use crate::log::TopicSink;
 use crate::objects::{Buckets, ObjectsSink};
 use crate::sink::Sink;
 use crate::stdout::StdoutSink;
-#[cfg(not(all(feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSink;
 
 /// The sinks of one run of a pipeline.
@@ -51,6 +53,10 @@ impl Sinks {
             Target::Objects(objects) => Box::new(ObjectsSink::new(spec, objects, self.buckets.clone())),
             #[cfg(not(feature = "objects"))]
             Target::Objects(_) => Box::new(UnbuiltSink),
+            #[cfg(feature = "databases")]
+            Target::Database(sink) => Box::new(TableSink::new(spec, sink, &self.base)),
+            #[cfg(not(feature = "databases"))]
+            Target::Database(_) => Box::new(UnbuiltSink),
         }
     }
 
@@ -63,8 +69,9 @@ impl Sinks {
 /// The name of the Cargo feature that this build lacks to write to such a place; none if it can.
 pub fn missing_for(target: &Target) -> Option<&'static str> {
     let kafka = match target {
-        Target::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Target::Kafka(kafka) => kafka,
+        Target::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
+        Target::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Target::File(_) | Target::Directory(_) | Target::Stdout => return None,
     };
     let proves = kafka.sasl.as_ref().is_some_and(|sasl| sasl.mechanism != SaslMechanism::Plain);

@@ -296,6 +296,14 @@ pub enum SourceError {
         /// Whether it is not the address that is wrong: the network, the service or the credentials fail.
         is_of_machine: bool,
     },
+    /// Rows of a database that can't be read.
+    #[error("{database}: {reason}")]
+    Database {
+        /// The driver, and the table or query.
+        database: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A password that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
     Secret {
@@ -359,6 +367,12 @@ impl SourceError {
     /// A format that is written for people cannot be read back.
     pub(crate) fn no_source() -> Self {
         Self::UnfitFormat { reason: "the format \"table\" is for people; a source can't read it".to_owned() }
+    }
+
+    /// What reads it was left out of this build. Plans are refused that have one, so this is told where old plans are looked at.
+    #[cfg(not(all(feature = "avro", feature = "flights", feature = "kafka", feature = "objects")))]
+    pub(crate) fn unbuilt() -> Self {
+        Self::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }
     }
 
     /// Whether the pipeline may be right: the network, the service or the credentials fail, and may not fail later.

@@ -7,12 +7,14 @@
 //! Source -> SourcePart -> OpenFile -> RawSegment -> SegmentReader -> batches, rejects
 //! ```
 //!
-//! Parquet has a segment per row group, Arrow IPC one per 8 MiB of batches, `bytes` one per file. Text is cut where its
+//! Parquet has a segment per row group, Arrow IPC one per 8 MiB of batches, Avro one per 8 MiB of blocks, `bytes` one per file. Text is cut where its
 //! content says, so that an insertion moves the cuts next to it alone.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod columnar;
+#[cfg(feature = "databases")]
+mod database;
 mod digest;
 mod error;
 mod fields;
@@ -33,7 +35,9 @@ mod stdin;
 #[cfg(test)]
 mod testing;
 mod text;
-#[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(any(feature = "databases", feature = "flights"))]
+mod turn;
+#[cfg(not(all(feature = "avro", feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 mod unbuilt;
 mod values;
 mod whole;
@@ -48,6 +52,6 @@ pub use infer::schema::infer_schema;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
 pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};
-pub use sources::{is_pinned_for, missing_for, source, stated_columns};
+pub use sources::{is_pinned_for, missing_for, missing_for_format, source, stated_columns};
 
 use flowc_columns::BATCH_ROWS;

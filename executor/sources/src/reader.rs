@@ -6,6 +6,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_columns::{ColumnsError, Rechunk};
 
+#[cfg(feature = "avro")]
+use crate::columnar::avro::AvroRows;
 use crate::columnar::ipc::IpcRows;
 use crate::columnar::parquet::ParquetRows;
 use crate::error::SourceError;
@@ -24,6 +26,9 @@ pub(crate) enum Rows {
     Parquet(Box<ParquetRows>),
     /// Record batches of an IPC file or stream.
     Ipc(Box<IpcRows>),
+    /// Blocks of a container file.
+    #[cfg(feature = "avro")]
+    Avro(Box<AvroRows>),
     /// One batch: format `bytes`.
     One(Option<RecordBatch>),
     /// Records of a topic.
@@ -37,6 +42,8 @@ impl Rows {
             Rows::Text(sift) => sift.batch(),
             Rows::Parquet(rows) => rows.batch(),
             Rows::Ipc(rows) => rows.batch(),
+            #[cfg(feature = "avro")]
+            Rows::Avro(rows) => rows.batch(),
             Rows::One(batch) => Ok(batch.take()),
             #[cfg(feature = "kafka")]
             Rows::Records(rows) => rows.batch(),

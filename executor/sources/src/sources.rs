@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use arrow_schema::SchemaRef;
-use flowc_planner::plan::{Location, SaslMechanism, SourceSpec};
+use flowc_planner::plan::{Format, Location, SaslMechanism, SourceSpec};
 
+#[cfg(feature = "databases")]
+use crate::database::DatabaseSource;
 use crate::error::SourceError;
 use crate::files::source::FileSource;
 #[cfg(feature = "flights")]
@@ -17,7 +19,7 @@ use crate::source::Source;
 use crate::stdin::StdinSource;
 #[cfg(not(feature = "kafka"))]
 use crate::unbuilt as records;
-#[cfg(not(all(feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -35,6 +37,10 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Objects(objects) => Box::new(ObjectSource::new(spec, *objects)),
         #[cfg(not(feature = "objects"))]
         Location::Objects(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "databases")]
+        Location::Database(source) => Box::new(DatabaseSource::new(*source, base)),
+        #[cfg(not(feature = "databases"))]
+        Location::Database(_) => Box::new(UnbuiltSource),
         #[cfg(feature = "flights")]
         Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
         #[cfg(not(feature = "flights"))]
@@ -52,10 +58,16 @@ pub fn is_pinned_for(spec: &SourceSpec, pinned: &SchemaRef) -> bool {
     records::is_pinned_for(spec, pinned)
 }
 
+/// The name of the Cargo feature that this build lacks to read such files; none if it can.
+pub fn missing_for_format(format: &Format) -> Option<&'static str> {
+    (matches!(format, Format::Avro(_)) && !cfg!(feature = "avro")).then_some("avro")
+}
+
 /// The name of the Cargo feature that this build lacks to read from such a place; none if it can.
 pub fn missing_for(location: &Location) -> Option<&'static str> {
     let topic = match location {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
+        Location::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
         Location::Flight(_) => return (!cfg!(feature = "flights")).then_some("flights"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,

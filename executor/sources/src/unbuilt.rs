@@ -24,22 +24,18 @@ pub(crate) fn is_pinned_for(_spec: &SourceSpec, _pinned: &SchemaRef) -> bool {
     true
 }
 
-fn refusal() -> SourceError {
-    SourceError::UnfitFormat { reason: "this flowc was built without what reads it".to_owned() }
-}
-
 impl Source for UnbuiltSource {
     fn hash_into(&self, _hasher: &mut KeyHasher) {}
 
     fn poll(&self, _known: &Polled) -> Result<Polled, SourceError> {
-        Err(refusal())
+        Err(SourceError::unbuilt())
     }
 
     fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
-        Err(refusal())
+        Err(SourceError::unbuilt())
     }
 
     fn open(&self, _part: &SourcePart, _schema: &SchemaRef, _folders: &Folders) -> Result<OpenFile, SourceError> {
-        Err(refusal())
+        Err(SourceError::unbuilt())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use flowc_planner::catalogue::{Description, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest};
-use flowc_planner::plan::{Code, Isolate, Limits};
+use flowc_planner::plan::{Code, Isolate, Limits, shown_columns};
 use flowc_process::{Host, PooledRunner};
 use flowc_runner::{
     CodeContext, Instance, Invocation, Located, Outlet, Runner, StageError, StageFault, StageKind, foreign_code,
@@ -119,7 +119,7 @@ impl Runner for SqlStages {
             StageError::new(&*invocation.stage, fault)
         };
         let config = serde_json::from_str(&invocation.config).map_err(failed)?;
-        let tables: Vec<SchemaRef> = invocation.inputs.iter().map(|input| input.schema.clone()).collect();
+        let tables: Vec<SchemaRef> = invocation.inputs.iter().map(|input| shown_columns(&input.schema)).collect();
         let config = serde_json::to_string(&Opening { config, tables }).map_err(failed)?;
         self.programs.open(&Invocation { config: config.into(), ..invocation.clone() }, outlet)
     }

@@ -106,6 +106,7 @@ impl SqlLauncher {
             memory: limits.memory.map(|bytes| bytes.saturating_add(ENGINE)),
             processors: Vec::new(),
             processes: PROCESSES,
+            network: false,
             program: engine.path.clone(),
         }
     }

@@ -5,6 +5,7 @@
 //! - `session`: the engine, set up so that results are the same bytes every time;
 //! - `statement`: a statement's text, and its normal form;
 //! - `time_windows`: `TUMBLE`, `HOP` and `SESSION`, as queries;
+//! - `offered`: what is refused of SQL, and what is written otherwise;
 //! - `planning`: from a statement to an optimised plan, and `problems` with their places;
 //! - `functions`: what is known of the engine's functions;
 //! - `shaped`: from a query to its plan and its shape;
@@ -25,6 +26,7 @@ mod exact;
 mod extremes;
 mod functions;
 mod memory;
+mod offered;
 mod planning;
 mod problems;
 mod rules;

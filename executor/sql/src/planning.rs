@@ -13,6 +13,7 @@ use flowc_sql_process::query::Query;
 use serde_json::Value;
 
 use crate::functions;
+use crate::offered;
 use crate::problems::{misplaced, problems};
 use crate::session::{Room, session};
 use crate::stack::wait;
@@ -51,6 +52,7 @@ fn attempt(text: &str, query: &Query, tables: &[Arc<Table>], config: &Value, roo
     }
     let mut statement = statement::parse(text)?;
     time_windows::rewrite(&mut statement)?;
+    offered::rewrite(&mut statement)?;
     let plan = wait(context.state().statement_to_plan(statement))?;
     let plan = plan.with_param_values(parameters(config))?;
     functions::check(&plan)?;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use datafusion::common::{Column, DataFusionError, SchemaError, Span};
+use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError, Span, plan_datafusion_err};
+use datafusion::sql::sqlparser::tokenizer;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::{statement_path, suggest};
 
@@ -13,6 +14,15 @@ pub(crate) fn problems(error: &DataFusionError, statement: &str, tables: &[Strin
             errors.iter().flat_map(|error| problems(error, statement, tables)).collect()
         }
         error => vec![problem(error, statement, tables)],
+    }
+}
+
+/// A mistake in a statement, at its place.
+pub(crate) fn wrong(message: String, span: tokenizer::Span) -> DataFusionError {
+    let error = plan_datafusion_err!("{message}");
+    match Span::try_from_sqlparser_span(span) {
+        Some(span) => error.with_diagnostic(Diagnostic::new_error(message, Some(span))),
+        None => error,
     }
 }
 
@@ -59,6 +69,12 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
         let name = name.rsplit('.').next().unwrap_or(name);
         let help = suggest(name, tables.iter().map(String::as_str));
         return (format!("there is no table `{name}`: tables are the inputs of the stage, as `in` names them"), help);
+    }
+    if said.starts_with("Physical plan does not support logical expression InSubquery")
+        || said.starts_with("Physical plan does not support logical expression Exists")
+    {
+        let message = "`IN` and `EXISTS` with a subquery stand in conditions (`WHERE`, `HAVING`, `QUALIFY`) alone; join the rows instead";
+        return (message.to_owned(), None);
     }
     if let Some(refused) = refused_argument(said) {
         return (refused.to_owned(), None);

@@ -12,7 +12,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use flowc_sql_process::query::{CATALOG, SCHEMA};
 
 use crate::memory::QueryMemory;
-use crate::rules::{CheckedArithmetic, OrderedLimits, TieBreakers};
+use crate::rules::{CheckedArithmetic, OneZero, OrderedLimits, ThreeValues, TieBreakers};
 use crate::{extremes, sums};
 
 /// The part of its memory that a sort keeps for merging what it has spilled.
@@ -38,6 +38,8 @@ pub(crate) fn session(room: &Room) -> Result<SessionContext> {
         .with_config(config(room))
         .with_runtime_env(room.runtime.clone().map_or_else(|| runtime(room.memory), Ok)?)
         .with_default_features()
+        .with_analyzer_rule(Arc::new(ThreeValues))
+        .with_analyzer_rule(Arc::new(OneZero))
         .with_analyzer_rule(Arc::new(CheckedArithmetic))
         .with_analyzer_rule(Arc::new(OrderedLimits))
         .with_physical_optimizer_rule(Arc::new(TieBreakers))
@@ -63,8 +65,9 @@ fn config(room: &Room) -> SessionConfig {
     options.execution.skip_partial_aggregation_probe_rows_threshold = usize::MAX;
     if let Some(memory) = room.memory {
         options.execution.sort_spill_reservation_bytes = memory / MERGING;
-        options.execution.sort_in_place_threshold_bytes =
-            options.execution.sort_in_place_threshold_bytes.min(memory / MERGING);
+        // Merging sorted batches takes as much again as they do, since rows are compared by all columns. Sorting them as one takes what was
+        // reserved with them, so rows that do not fit can always be written out.
+        options.execution.sort_in_place_threshold_bytes = usize::MAX;
     }
     let optimizer = &mut options.optimizer;
     optimizer.enable_round_robin_repartition = false;

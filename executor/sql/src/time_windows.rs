@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use arrow_cast::parse::parse_interval_month_day_nano;
-use datafusion::common::{DataFusionError, Diagnostic, Result, Span, internal_datafusion_err, plan_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, SetExpr, Spanned, TableAlias,
@@ -13,6 +13,8 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::DuckDbDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use datafusion::sql::sqlparser::tokenizer::{self, Tokenizer};
+
+use crate::problems::wrong;
 
 /// In how many windows of `HOP` a row may be.
 const MOST_WINDOWS: i128 = 1000;
@@ -113,14 +115,6 @@ fn rewritten(factor: &TableFactor) -> Result<Option<TableFactor>> {
     fillers.fill(&mut query)?;
     let alias = alias.clone().or_else(|| Some(named(of.name.clone()?)));
     Ok(Some(TableFactor::Derived { lateral: false, subquery: Box::new(query), alias, sample: None }))
-}
-
-fn wrong(message: String, span: tokenizer::Span) -> DataFusionError {
-    let error = plan_datafusion_err!("{message}");
-    match Span::try_from_sqlparser_span(span) {
-        Some(span) => error.with_diagnostic(Diagnostic::new_error(message, Some(span))),
-        None => error,
-    }
 }
 
 /// The time of rows; as in other dialects, `DESCRIPTOR(time)` is one, too.

@@ -20,7 +20,7 @@ use crate::chain::output::{Said, Shared};
 use crate::chain::running::{Running, check, push_counted};
 use crate::chain::sessions::sessions;
 use crate::chain::stand_in::StandIn;
-use crate::chain::windows::{Combined, LateRows, NoRows, Partials, SharedOutlet, WindowBounds};
+use crate::chain::windows::{Combined, LateRows, MarkRows, NoRows, Partials, SharedOutlet, WindowBounds};
 use crate::inputs::full_input::FullInput;
 use crate::inputs::lookup::Locator;
 use crate::inputs::partitioner::Partitioner;
@@ -181,6 +181,9 @@ impl Chains<'_> {
         let stage = self.plan_stage(first.link.stage);
         if let Some(window) = stage.late_window() {
             return Ok(self.late_rows(pass.task(first), window, outlet));
+        }
+        if stage.code.adds_marks() {
+            return Ok(MarkRows::new(stage.inputs[0].reads[0]).before(outlet));
         }
         if let Some(data_type) = self.bound_type(stage) {
             return self.open_window(pass, first, data_type, outlet);

@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn window(kind: WindowKind) -> Window {
-        let time = EventTime { column: 0, delay_ms: 0, position: Default::default() };
+        let time = EventTime { column: 0, delay_ms: 0, position: Default::default(), marks: None };
         Window { kind, lateness_ms: 0, time: Some(time) }
     }
 

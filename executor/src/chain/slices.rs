@@ -1,6 +1,6 @@
 //! Makes the partials of the slices of a segment: what windows have in common of it.
 
-use flowc_demand::{Grid, Layout, Root, Task};
+use flowc_demand::{Root, Task};
 use flowc_planner::key::Phase;
 use flowc_runner::{Batch, Instance, Outlet, PerBatch, StageError};
 
@@ -44,7 +44,7 @@ impl Chains<'_> {
             batches.push(batch?);
         }
         let rows = SegmentRows::new(batches);
-        let layout = Layout::of(Grid::new(&window.kind), rows.times(window).into_iter());
+        let layout = rows.layout(window);
         let shared = SharedOutlet::new(outlet);
         let invocation = self.invocation(task, &task.chain[0], Phase::Partial);
         for (port, slice) in task.slices.iter().enumerate() {

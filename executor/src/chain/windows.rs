@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{ArrayRef, Int64Array, StringArray, UInt32Array, UInt64Array};
 use arrow_schema::{DataType, SchemaRef};
 use flowc_demand::{Beginning, Grid, is_late};
@@ -13,6 +13,7 @@ use flowc_platform::lock;
 use flowc_runner::{Batch, DeviceUse, Instance, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::chain::output::Shared;
+use crate::inputs::ranges::latest_before;
 use crate::inputs::times::{bounds, times};
 
 /// Puts the bounds of a window before the columns of the rows that a stage gives for it.
@@ -179,6 +180,8 @@ impl Outlet for Partials {
 pub(crate) struct LateRows {
     window: Window,
     partition: Arc<str>,
+    /// The latest time before the segment.
+    before: Option<i64>,
     /// The latest time so far.
     latest: Option<i64>,
     /// The number of the next row in the file.
@@ -193,21 +196,24 @@ impl LateRows {
         let Beginning { latest, partition, first_row } = beginning.clone();
         let end = schema.fields().iter().rev().find(|field| field.name() == WINDOW_COLUMNS[1]);
         let data_type = end.map_or(DataType::Null, |field| field.data_type().clone());
-        Self { window, partition, latest, next_row: first_row, data_type }
+        Self { window, partition, before: latest, latest, next_row: first_row, data_type }
     }
 
-    fn late_rows(&mut self, column: &ArrayRef) -> Vec<LateRow> {
+    /// Those of rows with these times. `before` has the latest times before them, where stages above left out rows.
+    fn late_rows(&mut self, column: &ArrayRef, before: Option<Vec<i64>>) -> Vec<LateRow> {
         let grid = Grid::new(&self.window.kind);
         let delay_ms = self.window.time.map_or(0, |time| time.delay_ms) as i64;
         let mut late = Vec::new();
         for (row, time) in (0..).zip(times(column)) {
+            let marked = before.as_ref().map(|before| Some(before[row as usize]).filter(|then| *then > i64::MIN));
+            let latest = marked.map_or(self.latest, |then| self.before.max(then));
             let Some(time) = time else {
                 late.push(LateRow { row, end: None, by: None });
                 continue;
             };
             for (_, end) in grid.of_row(time) {
-                if is_late(&self.window, self.latest, || end) {
-                    let by = self.latest.map(|latest| latest - delay_ms - end);
+                if is_late(&self.window, latest, || end) {
+                    let by = latest.map(|latest| latest - delay_ms - end);
                     late.push(LateRow { row, end: Some(end), by });
                 }
             }
@@ -232,9 +238,14 @@ impl PerBatch for LateRows {
         let failed = |message: String| StageError::new("", StageFault::Downstream(message));
         let time = self.window.time.ok_or_else(|| failed("the windows have no event time".into()))?;
         let column = batch.column(time.column).ok_or_else(|| failed("the event time is absent".into()))?;
-        let late = self.late_rows(column);
+        let before = time.marks.and_then(|marks| latest_before(&batch, marks.before));
+        let numbers = time.marks.and_then(|marks| batch.column(marks.row)?.as_primitive_opt::<UInt64Type>());
+        if time.marks.is_some() && (before.is_none() || numbers.is_none()) {
+            return Err(failed("the times before the rows are absent".into()));
+        }
+        let late = self.late_rows(column, before);
         let first = self.next_row;
-        self.next_row += batch.rows() as u64;
+        self.next_row += if time.marks.is_some() { 0 } else { batch.rows() as u64 };
         if late.is_empty() {
             return Ok(());
         }
@@ -245,7 +256,8 @@ impl PerBatch for LateRows {
                 UInt64Array::from_iter_values(late.iter().map(|late| offsets.value(late.row as usize).unsigned_abs()))
             }
             RowPosition::Number | RowPosition::Absent => {
-                UInt64Array::from_iter_values(late.iter().map(|late| first + u64::from(late.row)))
+                let number = |row: u32| numbers.map_or(u64::from(row), |numbers| numbers.value(row as usize));
+                UInt64Array::from_iter_values(late.iter().map(|late| first + number(late.row)))
             }
         };
         let rows: UInt32Array = late.iter().map(|late| late.row).collect::<Vec<_>>().into();
@@ -257,7 +269,42 @@ impl PerBatch for LateRows {
             Arc::new(partitions),
             Arc::new(positions),
         ];
-        let columns: Vec<_> = picked.columns().iter().cloned().chain(why.map(Some)).collect();
+        // Marks come behind the columns that are seen.
+        let shown = time.marks.map_or(picked.columns().len(), |marks| marks.before);
+        let columns: Vec<_> = picked.columns()[..shown].iter().cloned().chain(why.map(Some)).collect();
         outlet.emit(0, Batch::new(late.len(), columns))
+    }
+}
+
+/// Says of the rows of a segment how they are in it ([`flowc_planner::plan::Marks`]), for windows below stages that leave out some.
+pub(crate) struct MarkRows {
+    /// The column that holds the times.
+    time: usize,
+    latest: Option<i64>,
+    next_row: u64,
+}
+
+impl MarkRows {
+    /// Over a segment, by a column of times.
+    pub(crate) fn new(time: usize) -> Self {
+        Self { time, latest: None, next_row: 0 }
+    }
+}
+
+impl PerBatch for MarkRows {
+    fn push(&mut self, _: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
+        let absent = || StageError::new("", StageFault::Downstream("the event time is absent".into()));
+        let times = times(batch.column(self.time).ok_or_else(absent)?);
+        let before = |time: Option<i64>| {
+            let before = self.latest;
+            self.latest = before.max(time);
+            before
+        };
+        let before: Int64Array = times.into_iter().map(before).collect();
+        let rows = self.next_row..self.next_row + batch.rows() as u64;
+        self.next_row = rows.end;
+        let marks: [ArrayRef; 2] = [Arc::new(before), Arc::new(UInt64Array::from_iter_values(rows))];
+        let columns: Vec<_> = batch.columns().iter().cloned().chain(marks.map(Some)).collect();
+        outlet.emit(0, Batch::new(batch.rows(), columns))
     }
 }

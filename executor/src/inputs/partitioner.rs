@@ -11,9 +11,9 @@ use std::sync::Arc;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_row::{RowConverter, SortField};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
-use flowc_demand::{Beginning, Grid, Layout, Part, PartitionedInputs, StoredPartition, groups_of_keys, is_late};
+use flowc_demand::{Beginning, Grid, Part, PartitionedInputs, StoredPartition, WindowPart, groups_of_keys, is_late};
 use flowc_planner::key::{ColumnKey, SegmentKeys};
-use flowc_planner::plan::{KeyGroups, StreamId, Window};
+use flowc_planner::plan::{Input, KeyGroups, Stage, StreamId, Window};
 use flowc_platform::lock;
 use flowc_runner::{Batch, Selection};
 use flowc_store::{Record, SegmentWriter, StoredColumn};
@@ -80,7 +80,7 @@ impl Partitioner<'_> {
             Part::Window { window, .. } => self.split_rows(
                 segment,
                 &keys,
-                |rows| Ok(rows_of_windows(rows, window)),
+                |rows| Ok(self.rows_of_windows(segment, rows, window)),
                 |number| Part::Window { window, number },
             )?,
             Part::Sessions { window, beginnings, .. } => self.split_rows(
@@ -152,6 +152,35 @@ impl Partitioner<'_> {
         Ok(())
     }
 
+    /// The rows of every window that a segment has rows of. Those that are late by the rows before them are left out. Where stages above
+    /// left out rows, there are windows whose rows are all among these.
+    fn rows_of_windows(&self, segment: usize, rows: &SegmentRows, window: &Window) -> BTreeMap<i64, PickedRows> {
+        let (grid, layout) = (Grid::new(&window.kind), rows.layout(window));
+        let with_rows = layout.times.windows(grid).map(|number| (number, layout.rows_of_window(window, number)));
+        let mut windows: BTreeMap<i64, PickedRows> = with_rows.collect();
+        if window.marks().is_some() {
+            for number in self.windows_of(segment, window) {
+                windows.entry(number).or_default();
+            }
+        }
+        windows
+    }
+
+    /// The windows of a segment, as its source's times tell them.
+    fn windows_of(&self, segment: usize, window: &Window) -> impl Iterator<Item = i64> {
+        let locator = &self.reading.locator;
+        let of_stage = move |(stage, of): (usize, &Stage)| {
+            let is_input = |input: &Input| input.stream == self.stream && input.window.as_ref() == Some(window);
+            let windows = locator.datasets.windows.get(&stage)?;
+            Some((of.inputs.iter().position(is_input)?, windows))
+        };
+        let windows = locator.plan.stages.iter().enumerate().filter_map(of_stage);
+        windows.flat_map(move |(input, windows)| {
+            let has_rows = move |of: &&WindowPart| of.segments[input].binary_search(&segment).is_ok();
+            windows.iter().filter(has_rows).map(|of| of.number)
+        })
+    }
+
     /// Takes in what is known of a partition that was written.
     fn add(&self, keys: &SegmentKeys, writer: SegmentWriter, record: &mut Record) -> Result<(), Error> {
         let staged = writer.finish()?;
@@ -180,13 +209,6 @@ impl Partitioner<'_> {
 /// The numbers of rows in a segment, ascending.
 type PickedRows = Vec<Range<usize>>;
 
-/// The rows of every window that a segment has rows of. Those that are late by the rows before them are left out.
-fn rows_of_windows(rows: &SegmentRows, window: &Window) -> BTreeMap<i64, PickedRows> {
-    let grid = Grid::new(&window.kind);
-    let layout = Layout::of(grid, rows.times(window).into_iter());
-    layout.times.windows(grid).map(|number| (number, layout.rows_of_window(window, number))).collect()
-}
-
 /// The rows of every group of keys that are not late for a session of their own. Where rows are counted none is.
 fn rows_of_sessions(
     rows: &SegmentRows,
@@ -197,12 +219,15 @@ fn rows_of_sessions(
     let mut of_groups: BTreeMap<i64, PickedRows> =
         (0..key.groups as i64).map(|group| (group, PickedRows::new())).collect();
     let mut latest = beginning.latest;
+    let before = rows.latest_before(window);
     let mut groups_of_rows = Vec::new();
     for batch in rows.batches() {
         groups_of_rows.extend(groups(batch, &key)?);
     }
     for ((row, time), group) in rows.times(window).into_iter().enumerate().zip(groups_of_rows) {
-        let is_in_time = |time| grid.of_row(time).all(|(_, end)| !is_late(window, latest, || end));
+        let then =
+            before.as_ref().map(|before| beginning.latest.max(Some(before[row]).filter(|time| *time > i64::MIN)));
+        let is_in_time = |time| grid.of_row(time).all(|(_, end)| !is_late(window, then.unwrap_or(latest), || end));
         if window.time.is_none() || time.is_some_and(is_in_time) {
             let picked = of_groups.entry(group as i64).or_default();
             match picked.last_mut() {

@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use arrow_array::UInt32Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use arrow_schema::ArrowError;
+use flowc_demand::{Grid, Layout};
 use flowc_planner::plan::Window;
 use flowc_runner::{Batch, Selection};
 
@@ -38,6 +41,23 @@ impl SegmentRows {
         self.batches.iter().flat_map(of_batch).collect()
     }
 
+    /// The latest time before each row in its segment when all rows were there, by the column that holds it; the earliest of all times
+    /// where there is none. No row has one where the segment has all its rows.
+    pub(crate) fn latest_before(&self, window: &Window) -> Option<Vec<i64>> {
+        let column = window.marks()?.before;
+        let of_batch = |batch: &Batch| latest_before(batch, column).unwrap_or_else(|| vec![i64::MIN; batch.rows()]);
+        Some(self.batches.iter().flat_map(of_batch).collect())
+    }
+
+    /// Where its rows are by windows.
+    pub(crate) fn layout(&self, window: &Window) -> Layout {
+        let (grid, times) = (Grid::new(&window.kind), self.times(window).into_iter());
+        match self.latest_before(window) {
+            Some(before) => Layout::of_marked(grid, times.zip(before)),
+            None => Layout::of(grid, times),
+        }
+    }
+
     /// The rows of ascending ranges, batch by batch, each with the number of its first row. Where they are neighbours nothing is copied.
     ///
     /// # Errors
@@ -70,12 +90,16 @@ impl SegmentRows {
     }
 }
 
+/// The latest times before the rows of a batch, by the column of [`flowc_planner::plan::Marks`] that holds them.
+pub(crate) fn latest_before(batch: &Batch, column: usize) -> Option<Vec<i64>> {
+    let times = batch.column(column)?.as_primitive_opt::<Int64Type>()?;
+    Some(times.iter().map(|time| time.unwrap_or(i64::MIN)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
     use arrow_array::{ArrayRef, Int64Array};
 
     use super::*;

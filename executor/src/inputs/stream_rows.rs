@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
 use flowc_demand::{Datasets, Lineage};
-use flowc_planner::plan::{Plan, StreamId};
+use flowc_planner::plan::{Plan, StreamId, shown_columns};
 use flowc_planner::stored_edges;
 use flowc_store::{Store, StoredMessage};
 
@@ -52,7 +52,7 @@ impl StreamRows {
         if !self.datasets.streams.contains_key(&stream) {
             return Err(absent(plan, stream));
         }
-        let schema = &plan.stream(stream).schema;
+        let schema = &shown_columns(&plan.stream(stream).schema);
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let mut rows = 0;
         for &segment in segments {
@@ -89,7 +89,7 @@ impl StreamRows {
         let known = LookupCache::new(store);
         let files = OpenFiles::new(&self.plan, &self.base, store);
         let reading = Reading { locator: self.locator(&known), files: &files, fresh: None };
-        let schema = &self.plan.stream(stream).schema;
+        let schema = &shown_columns(&self.plan.stream(stream).schema);
         let all: Vec<usize> = (0..schema.fields().len()).collect();
         let unfit = |error: ArrowError| Error::internal("fitting stored rows to their schema")(error);
         let mut left = limit;

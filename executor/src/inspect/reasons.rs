@@ -89,6 +89,9 @@ pub(crate) struct Reasons<'a> {
     unknown: Vec<bool>,
 }
 
+/// What of isolation is missing, in the runner of an open stage.
+const WITHOUT: &str = "without";
+
 impl<'a> Reasons<'a> {
     /// Against the last good run, if there was one.
     pub(crate) fn new(
@@ -134,8 +137,12 @@ impl<'a> Reasons<'a> {
         {
             reasons.push(Reason::Device { before: before.clone(), now: now.clone() });
         }
+        // Other code may have another runner, too.
+        if before.digest == stage.digest {
+            reasons.extend(runner_changes(before, stage));
+        }
         if self.marks.get(&index).is_some_and(|mark| mark.is_new) {
-            reasons.push(Reason::Open { without: stage.runner.get("without").cloned().unwrap_or_default() });
+            reasons.push(Reason::Open { without: stage.runner.get(WITHOUT).cloned().unwrap_or_default() });
         }
         if stage.late_window().is_none() || before.late_window().is_none() {
             config_changes("", Some(&before.config), Some(&stage.config), &mut reasons);
@@ -308,6 +315,19 @@ fn name_of(place: usize, file: &dyn Fn(usize) -> Option<String>) -> String {
 /// The secrets of a stage, as in the text.
 fn secrets(stage: &Stage) -> Vec<String> {
     stage.secrets.iter().map(|(name, source)| format!("{name} {source}")).collect()
+}
+
+/// What differs of what the runner of a stage adds to its keys, but for what has reasons of its own.
+fn runner_changes(before: &Stage, now: &Stage) -> Vec<Reason> {
+    let names: BTreeSet<&String> = before.runner.keys().chain(now.runner.keys()).collect();
+    let others = names.into_iter().filter(|name| ![DEVICE, WITHOUT].contains(&name.as_str()));
+    let changed = others.filter(|name| before.runner.get(*name) != now.runner.get(*name));
+    let reason = |name: &String| Reason::Runner {
+        name: name.clone(),
+        before: before.runner.get(name).cloned(),
+        now: now.runner.get(name).cloned(),
+    };
+    changed.map(reason).collect()
 }
 
 /// The values that differ between two configs, by JSON pointer.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use flowc_demand::Datasets;
-use flowc_planner::plan::{Plan, StreamId};
+use flowc_planner::plan::{Plan, StreamId, shown_columns};
 use flowc_planner::suggest;
 use flowc_store::Store;
 
@@ -71,8 +71,8 @@ impl<'a> Rows<'a> {
     }
 
     /// The stream's columns.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.rows.plan.stream(self.stream).schema
+    pub fn schema(&self) -> SchemaRef {
+        shown_columns(&self.rows.plan.stream(self.stream).schema)
     }
 
     /// Hands on the first rows, batch by batch.

@@ -33,7 +33,7 @@ pub(crate) fn clock_columns(plan: &Plan, lineage: &Lineage) -> Vec<ClockColumn> 
     for input in plan.stages.iter().flat_map(|stage| &stage.inputs) {
         let Some(window) = &input.window else { continue };
         let Some(time) = window.time else { continue };
-        let Some(column) = lineage.source_column(input.stream, time.column) else { continue };
+        let Some(column) = lineage.picked_column(input.stream, time.column) else { continue };
         let clock = ClockColumn { column, kind: window.kind.clone() };
         if !columns.contains(&clock) {
             columns.push(clock);
@@ -154,7 +154,7 @@ impl<'a> SourceClocks<'a> {
                         && other.late_window().is_some_and(|late| late == *window)
                 };
                 let Some(time) = window.time.filter(|_| !self.plan.stages.iter().any(is_read)) else { continue };
-                let Some(column) = lineage.source_column(input.stream, time.column) else { continue };
+                let Some(column) = lineage.picked_column(input.stream, time.column) else { continue };
                 let rows = self.late_rows(column, window)?;
                 if rows > 0 {
                     let (stage, input) = (stage.name.clone(), input.port.clone());

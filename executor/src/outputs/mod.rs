@@ -12,7 +12,7 @@ use arrow_schema::Schema;
 use flowc_columns::ColumnDigest;
 use flowc_demand::Node;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
-use flowc_planner::plan::{Sink, StreamId};
+use flowc_planner::plan::{Sink, StreamId, shown_columns};
 use flowc_platform::lock;
 use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
@@ -322,7 +322,7 @@ impl Outputs<'_> {
     }
 
     fn schema(&self, stream: StreamId) -> std::sync::Arc<Schema> {
-        self.reading.locator.plan.stream(stream).schema.clone()
+        shown_columns(&self.reading.locator.plan.stream(stream).schema)
     }
 
     fn incomplete(&self, sink: &Sink) -> Error {

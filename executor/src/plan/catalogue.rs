@@ -7,7 +7,7 @@ use flowc_code::Evidence;
 use flowc_planner::Lock;
 use flowc_planner::catalogue::{Catalogue, Description, OwnFiles, Problem, Question, Signature};
 use flowc_planner::key::{KeyHasher, StageDigest, canonical_json};
-use flowc_planner::plan::{Code, Format, Isolate, Location, SourceSpec, Target};
+use flowc_planner::plan::{Code, Format, Isolate, SourceSpec, Target};
 use flowc_runner::Located;
 use flowc_sources::{Polled, SourceError};
 use flowc_store::{Memo, Store};
@@ -141,9 +141,12 @@ impl Catalogue for StageCatalogue<'_> {
         self.locating.runners.check_isolation(isolate)
     }
 
-    fn location(&mut self, location: &Location) -> Result<(), Problem> {
-        let Some(feature) = flowc_sources::missing_for(location) else { return Ok(()) };
-        Err(unbuilt(feature, "reading from this place"))
+    fn source(&mut self, spec: &SourceSpec) -> Result<(), Problem> {
+        if let Some(feature) = flowc_sources::missing_for(&spec.location) {
+            return Err(unbuilt(feature, "reading from this place"));
+        }
+        let missing = flowc_sources::missing_for_format(&spec.format);
+        missing.map_or(Ok(()), |feature| Err(unbuilt(feature, "reading this format")))
     }
 
     fn target(&mut self, target: &Target) -> Result<(), Problem> {

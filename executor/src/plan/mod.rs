@@ -17,7 +17,7 @@ use flowc_code::Evidence;
 use flowc_demand::KeyDeriver;
 use flowc_planner::catalogue::OwnFiles;
 use flowc_planner::key::{KeyHasher, PlanHash, StageDigest};
-use flowc_planner::plan::{Code, DEVICE, Plan, Sink, Stage};
+use flowc_planner::plan::{Code, DEVICE, Plan, Sink, Stage, shown_columns};
 use flowc_planner::{Diagnostic, Lock, LockChange, Settings, Texts, Unit, units};
 use flowc_sources::Source;
 use flowc_store::{Need, Store};
@@ -84,6 +84,11 @@ impl Planned {
     /// The formulas of its keys.
     pub(crate) fn deriver(&self) -> KeyDeriver<'_> {
         KeyDeriver::new(&self.plan, |stage| Some(self.marks.get(&stage)?.value))
+    }
+
+    /// The formulas of the keys of a plan that differs from it in devices alone.
+    pub(crate) fn deriver_of<'p>(&'p self, plan: &'p Plan) -> KeyDeriver<'p> {
+        KeyDeriver::new(plan, |stage| Some(self.marks.get(&stage)?.value))
     }
 
     /// The code that it runs, as it lies in the store.
@@ -288,7 +293,7 @@ fn refused(problems: Vec<Diagnostic>, lock: &std::path::Path) -> Error {
 /// What formats can't hold is known before anything runs, and told of all sinks at once.
 fn check_sinks(plan: &Plan) -> Result<(), Error> {
     let check = |sink: &Sink| {
-        let fits = flowc_sinks::check(&sink.spec, &plan.stream(sink.stream).schema);
+        let fits = flowc_sinks::check(&sink.spec, &shown_columns(&plan.stream(sink.stream).schema));
         fits.err().map(|error| Error::sink(&sink.name, error))
     };
     let mut errors = plan.sinks.iter().filter_map(check);

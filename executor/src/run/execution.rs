@@ -15,8 +15,9 @@ use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::run::context::Run;
+use crate::run::distance::{Nearness, distance};
 use crate::run::tally::{Called, Tally};
-use crate::{Error, Event, TimedBy};
+use crate::{Error, Event, Other, TimedBy};
 
 /// A task that has to run.
 struct Due {
@@ -275,9 +276,10 @@ impl Execution<'_> {
             let due: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
             let known = self.store().find_columns(&due)?;
             for ((&column, now), before) in kept.columns.iter().zip(&staged.columns).zip(known) {
-                compared |= before.is_some();
-                if before.is_some_and(|before| before.content != now.content) {
-                    differing.push(kept.schema.field(column).name().as_str());
+                let (Some(before), name) = (before, kept.schema.field(column).name()) else { continue };
+                compared = true;
+                if self.is_unlike(task, link.stage, name, [before, *now])? {
+                    differing.push(name.as_str());
                 }
             }
         }
@@ -288,6 +290,17 @@ impl Execution<'_> {
             *self.tally().lock().verified.entry(link.stage).or_default() += 1;
         }
         Ok(())
+    }
+
+    /// Whether what a stage gave again is not what it gave before. Of numbers that are portable it is told how far they are from each other.
+    fn is_unlike(&self, task: &Task, stage: usize, column: &str, both: [StoredColumn; 2]) -> Result<bool, Error> {
+        let nearness = Nearness::of(&self.contents.locator.plan.stages[stage]);
+        if !matches!(nearness, Nearness::Within(_)) || task.id.stage != stage {
+            return Ok(both[0].content != both[1].content);
+        }
+        let found = distance(self.run.store, both, nearness, self.segment(task))?;
+        self.run.note_distance(stage, Other::Stored, column, found);
+        Ok(found.broken > 0)
     }
 
     fn segment(&self, task: &Task) -> usize {

@@ -3,8 +3,10 @@
 //! May use every other room.
 
 pub(crate) mod asserts;
+mod compare;
 pub(crate) mod context;
 mod delivery;
+mod distance;
 mod execution;
 mod jobs;
 pub(crate) mod progress;
@@ -91,10 +93,12 @@ impl Run<'_> {
     }
 
     fn tell_verified(&self) {
-        let counted = self.underway.tally.lock();
         for &stage in &self.selection.verified {
-            let segments = counted.verified.get(&stage).copied().unwrap_or(0);
-            self.tell(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
+            let is_compared = self.tell_compared(stage);
+            let segments = self.underway.tally.lock().verified.get(&stage).copied().unwrap_or(0);
+            if segments > 0 || !is_compared {
+                self.tell(Event::StageVerified { stage: self.plan().stages[stage].name.clone(), segments });
+            }
         }
     }
 }
@@ -163,6 +167,9 @@ impl<'r> Ran<'r> {
     fn commit(self) -> Result<Committed<'r>, Vec<Error>> {
         let Self { run, delivery, scanned, mut failures, left, unreadable } = self;
         failures.extend(run.failed_asserts());
+        if failures.is_empty() {
+            failures = run.compare(&scanned.world).unwrap_or_else(|error| vec![error]);
+        }
         notices::tell(&run.assert_notices(), run.observer);
         let is_ended = !failures.is_empty() && !run.request.keep_going;
         let committed = if is_ended { Ok(()) } else { delivery.commit_all(&scanned.world.outputs()) };

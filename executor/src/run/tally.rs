@@ -9,7 +9,8 @@ use flowc_planner::plan::OnFailure;
 use flowc_platform::lock;
 
 use crate::chain::Ran;
-use crate::{AssertReport, OutputReport, Reason};
+use crate::run::distance::Distance;
+use crate::{AssertReport, Other, OutputReport, Reason};
 
 /// Whether a stage was called for a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) struct Counted {
     pub seconds: BTreeMap<usize, f64>,
     /// Per stage, over how many segments it gave again what it gave before.
     pub verified: BTreeMap<usize, u64>,
+    /// Per stage, what it was compared with, and column, how far that is from what it gave.
+    pub compared: BTreeMap<(usize, Other, String), Distance>,
     /// Stages with a merge or finish phase that ran.
     pub merged: BTreeSet<usize>,
     /// Stages that failed.

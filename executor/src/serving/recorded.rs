@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::{Plan, Producer, StreamId};
+use flowc_planner::plan::{Plan, Producer, StreamId, shown_columns};
 use flowc_planner::suggest;
 use flowc_serve::{Refusal, Table};
 use flowc_store::Store;
@@ -72,7 +72,7 @@ impl RecordedRun {
                 other => other,
             };
             let rows_of_table = place.as_ref().map_or(0, |(_, rows)| *rows);
-            let schema = rows.plan.stream(stream).schema.clone();
+            let schema = shown_columns(&rows.plan.stream(stream).schema);
             tables.push(Table { name, schema, rows: rows_of_table });
             places.push(place.map(|(place, _)| place).map_err(|error| error.to_string()));
         }
@@ -145,7 +145,9 @@ fn offered(plan: &Plan, outputs: &[String]) -> Result<Vec<(String, StreamId)>, E
         let sinks = plan.sinks.iter().map(|sink| (sink.name.clone(), sink.stream));
         let mut tables: Vec<(String, StreamId)> = sinks.collect();
         for (number, stream) in plan.streams.iter().enumerate() {
-            if tables.iter().all(|(name, _)| *name != stream.name) {
+            let is_own = |&(stage, _): &(usize, usize)| plan.stages[stage].code.adds_marks();
+            let is_hidden = plan.producing_stage(StreamId(number)).as_ref().is_some_and(is_own);
+            if !is_hidden && tables.iter().all(|(name, _)| *name != stream.name) {
                 tables.push((stream.name.clone(), StreamId(number)));
             }
         }

@@ -37,6 +37,12 @@ const LAYOUT: &str = "
 /// it reads all of the log.
 const LONG_LOG: u64 = 512 << 10;
 
+/// How many KiB of pages are kept in memory, if the database has as many.
+const CACHE_KIB: i64 = 64 << 10;
+
+/// Pages of the log from which on it is moved into the database while the index is in use.
+const LOG_PAGES: i64 = 16 << 10;
+
 /// How long to wait for another process's transaction.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -138,7 +144,10 @@ impl Index {
         // Moving the log into the database takes three syncs, which the log puts off until it is long.
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.connection.set_prepared_statement_cache_capacity(64);
-        Ok(())
+        // Keys are digests, so a commit touches pages all over the tables. With SQLite's own 2 MB most of them are read again for each
+        // key; with its short log each commit moves the pages of all earlier ones.
+        self.connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        self.connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
     }
 
     fn is_empty(&self) -> Result<bool, StoreError> {

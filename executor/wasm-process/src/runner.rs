@@ -69,6 +69,7 @@ impl ComponentLauncher {
             memory: served.memory.map(|bytes| bytes.saturating_add(ENGINE)),
             processors: Vec::new(),
             processes: PROCESSES,
+            network: false,
             program,
         })
     }

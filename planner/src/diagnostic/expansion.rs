@@ -13,6 +13,19 @@ pub enum ExpansionProblem {
         #[help]
         help: Option<String>,
     },
+    /// `${x}` in the text of a query.
+    #[error("the parameter `{name}` can't be pasted into a query")]
+    #[diagnostic(
+        code(flowc::param_in_query),
+        help(
+            "values are bound: write the database's own placeholder there (`?`, `$1`), and `bind \"${{{name}}}\"` beside `query`; \
+             `$${{` stands for the characters themselves"
+        )
+    )]
+    ParamInQuery {
+        /// As written.
+        name: String,
+    },
     /// `${x` without an end.
     #[error("`${{` has no closing `}}`")]
     #[diagnostic(code(flowc::unclosed_param), help("close it, or write `$${{` for the characters themselves"))]

@@ -203,6 +203,15 @@ pub enum PlaceProblem {
         /// Why.
         reason: &'static str,
     },
+    /// A node of files, in a source or sink of a database.
+    #[error("`{node}` is not for a database")]
+    #[diagnostic(code(flowc::not_for_database), help("leave it out: {reason}"))]
+    NotForDatabase {
+        /// As written.
+        node: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// A property or node that a source of a server has no use for.
     #[error("`{node}` is not for a flight")]
     #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]

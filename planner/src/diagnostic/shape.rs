@@ -68,6 +68,26 @@ pub enum ShapeProblem {
         /// How it may look.
         example: &'static str,
     },
+    /// Two things that exclude each other.
+    #[error("`{second}` can't stand beside `{first}`: {why}")]
+    #[diagnostic(code(flowc::together), help("keep one of them"))]
+    Together {
+        /// The first, as written.
+        first: &'static str,
+        /// The second, as written.
+        second: &'static str,
+        /// Why.
+        why: &'static str,
+    },
+    /// A node that means nothing without another one.
+    #[error("`{node}` means something only with {wanted}")]
+    #[diagnostic(code(flowc::only_with), help("leave it out"))]
+    OnlyWith {
+        /// As written.
+        node: String,
+        /// What it needs.
+        wanted: &'static str,
+    },
     /// A child that may be there once.
     #[error("`{node}` is given twice")]
     #[diagnostic(code(flowc::repeated_node), help("keep one of them"))]

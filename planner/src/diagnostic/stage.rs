@@ -46,6 +46,40 @@ pub enum StageProblem {
         /// As in the text.
         code: String,
     },
+    /// It says something of the numbers of a kernel that it has not.
+    #[error("`{node}` is said of the numbers of a kernel, and the stage `{stage}` runs {code}")]
+    #[diagnostic(code(flowc::no_kernel), help("leave it out; what kernels compute may depend on the device"))]
+    NoNumbers {
+        /// The stage.
+        stage: String,
+        /// The node.
+        node: String,
+        /// As in the text.
+        code: String,
+    },
+    /// The stage that it is compared with is not there.
+    #[error("there is no stage `{name}` to compare with")]
+    #[diagnostic(code(flowc::no_reference))]
+    NoReference {
+        /// As written.
+        name: String,
+        /// What there is.
+        #[help]
+        help: Option<String>,
+    },
+    /// The stage that it is compared with gives other columns.
+    #[error("the stage `{stage}` writes `{column}`, and its reference `{name}` {why}")]
+    #[diagnostic(code(flowc::unlike_reference), help("a reference gives columns of the same names and types"))]
+    UnlikeReference {
+        /// The stage.
+        stage: String,
+        /// The reference.
+        name: String,
+        /// The column.
+        column: String,
+        /// Why the reference has no such column.
+        why: String,
+    },
     /// It is asked to have several processors.
     #[error("the stage `{stage}` can't use several processors: {code} runs in one thread")]
     #[diagnostic(

@@ -56,6 +56,8 @@ pub enum Code {
     },
     /// What picks the rows that came too late for the windows of a stage: a part of flowc. No text names it.
     LateRows,
+    /// What adds [`Marks`](crate::plan::Marks) to the rows of a source: a part of flowc. No text names it.
+    Marks,
 }
 
 /// What the text says of a kernel's columns.
@@ -94,7 +96,7 @@ impl Code {
             Code::Python { .. } => "python",
             Code::Container { .. } | Code::Image { .. } => "container",
             Code::Sql { .. } => "sql",
-            Code::LateRows => "flowc",
+            Code::LateRows | Code::Marks => "flowc",
             Code::Wgsl { .. } => "gpu",
         }
     }
@@ -102,7 +104,7 @@ impl Code {
     /// What the program that it is a stage of is found by, if that is not flowc itself.
     pub fn program(&self) -> Option<&str> {
         match self {
-            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::Wgsl { .. } | Code::LateRows => None,
+            Code::Std(_) | Code::Wasm(_) | Code::Rust(_) | Code::Wgsl { .. } | Code::LateRows | Code::Marks => None,
             Code::Python { dir, .. } | Code::Container { dir, .. } => Some(dir),
             Code::Image { reference, .. } => Some(reference),
             Code::Sql { .. } => Some("flowc-sql"),
@@ -117,6 +119,11 @@ impl Code {
     /// Whether flowc itself picks late rows.
     pub fn picks_late_rows(&self) -> bool {
         matches!(self, Code::LateRows)
+    }
+
+    /// Whether flowc itself says of rows how they are in their source.
+    pub fn adds_marks(&self) -> bool {
+        matches!(self, Code::Marks)
     }
 
     /// Whether it runs in flowc's process, unless it is isolated.
@@ -182,6 +189,7 @@ impl std::fmt::Display for Code {
             Code::Image { reference, entry } => write!(f, "image {reference}{}", Entry(entry)),
             Code::Sql { statement, .. } => write!(f, "sql {}", OneLine(statement)),
             Code::LateRows => f.write_str("late rows"),
+            Code::Marks => f.write_str("times before rows"),
             Code::Wgsl { path, columns } => write!(f, "wgsl {path}{columns}"),
         }
     }

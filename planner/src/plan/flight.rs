@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Keep;
 use crate::secret::SecretSource;
 
 /// What a server gives, and how it is reached. What a token is, is never part of it.
@@ -17,7 +18,7 @@ pub struct FlightSource {
     /// unless absolute.
     pub ca: Option<String>,
     /// How long what was read stands.
-    pub keep: FlightKeep,
+    pub keep: Keep,
 }
 
 /// What a server is asked for.
@@ -41,30 +42,6 @@ impl std::fmt::Display for FlightAsk {
             Self::Path(path) => write!(f, "path {}", path.join("/")),
             Self::Command(command) => write!(f, "command {command}"),
             Self::Sql(statement) => write!(f, "sql {statement}"),
-        }
-    }
-}
-
-/// How long the rows that were read from a server stand. A server does not say whether it would give others.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FlightKeep {
-    /// Each run reads them.
-    #[default]
-    Run,
-    /// So many milliseconds from when they were read.
-    For(u64),
-    /// Until the text names them otherwise.
-    Pinned(String),
-}
-
-impl FlightKeep {
-    /// Whether rows that were read so many milliseconds ago stand.
-    pub fn takes(&self, age_ms: u64) -> bool {
-        match self {
-            Self::Run => false,
-            Self::For(ttl_ms) => age_ms < *ttl_ms,
-            Self::Pinned(_) => true,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, Format, KafkaSink, ObjectSink, StreamId};
+use super::{Compression, DatabaseSink, Format, KafkaSink, ObjectSink, StreamId};
 
 /// The name of the manifest that a folder holds which a sink writes.
 pub const MANIFEST: &str = ".flowc-sink.json";
@@ -37,7 +37,7 @@ impl SinkSpec {
         match &self.target {
             Target::File(path) => Some(path),
             Target::Objects(objects) if !objects.is_folder => Some(&objects.address.key),
-            Target::Objects(_) | Target::Directory(_) | Target::Stdout | Target::Kafka(_) => None,
+            Target::Objects(_) | Target::Directory(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
         }
     }
 
@@ -46,7 +46,7 @@ impl SinkSpec {
         match &self.target {
             Target::Directory(_) => true,
             Target::Objects(objects) => objects.is_folder,
-            Target::File(_) | Target::Stdout | Target::Kafka(_) => false,
+            Target::File(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => false,
         }
     }
 
@@ -83,4 +83,6 @@ pub enum Target {
     Stdout,
     /// A topic of Apache Kafka, which records are appended to.
     Kafka(Box<KafkaSink>),
+    /// A table of a database.
+    Database(Box<DatabaseSink>),
 }

@@ -1,6 +1,8 @@
 //! Event time and windows: by which column the rows of an input are divided, and how.
 
-use arrow_schema::{DataType, Schema, TimeUnit};
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::key::KeyHasher;
@@ -17,6 +19,55 @@ pub struct EventTime {
     /// What tells where a row is in its partition.
     #[serde(default, skip_serializing_if = "RowPosition::is_number")]
     pub position: RowPosition,
+    /// Where stages above left out rows: the first of the columns that say how the rows were in the source ([`Marks`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
+}
+
+/// Columns of a stream that stages, sinks and people do not see. They say of each row how it was in its source, which decides whether
+/// it is late, where stages in between leave out rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// The latest time of the rows before it in its segment, in milliseconds since 1970; null where there is none.
+    pub before: usize,
+    /// The number of the row in its segment.
+    pub row: usize,
+}
+
+/// In the metadata of columns that nobody sees.
+const HIDDEN: &str = "flowc-hidden";
+
+impl Marks {
+    /// Those of a stream that has this many columns which are seen.
+    pub(crate) fn behind(shown: usize) -> Self {
+        Self { before: shown, row: shown + 1 }
+    }
+
+    /// The columns themselves.
+    pub(crate) fn fields() -> [Field; 2] {
+        let hidden = |field: Field| field.with_metadata([(HIDDEN.to_owned(), String::new())].into());
+        [
+            hidden(Field::new(".latest-before", DataType::Int64, true)),
+            hidden(Field::new(".row", DataType::UInt64, false)),
+        ]
+    }
+
+    /// Both.
+    pub fn columns(&self) -> [usize; 2] {
+        [self.before, self.row]
+    }
+}
+
+/// The columns that are seen: those of [`Marks`] come last, and are not.
+pub fn shown_columns(schema: &SchemaRef) -> SchemaRef {
+    let is_shown = |field: &&Arc<Field>| !field.metadata().contains_key(HIDDEN);
+    match schema.fields().iter().all(|field| is_shown(&field)) {
+        true => schema.clone(),
+        false => {
+            let fields: Vec<_> = schema.fields().iter().filter(is_shown).cloned().collect();
+            Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+        }
+    }
 }
 
 /// What tells where a row is in its partition.
@@ -125,6 +176,7 @@ impl Window {
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = self.by().to_vec();
         columns.extend(self.time.map(|time| time.column));
+        columns.extend(self.marks().map(|marks| marks.before));
         columns.sort_unstable();
         columns.dedup();
         columns
@@ -136,6 +188,11 @@ impl Window {
             WindowKind::Session { by, .. } | WindowKind::Count { by, .. } => by,
             WindowKind::Tumbling { .. } | WindowKind::Sliding { .. } | WindowKind::Calendar { .. } => &[],
         }
+    }
+
+    /// The columns that say how its rows were in the source, where stages above left out some.
+    pub fn marks(&self) -> Option<Marks> {
+        self.time?.marks
     }
 
     /// Whether rows decide where it begins and ends, so that these alone tell which windows there are.
@@ -172,7 +229,8 @@ impl Window {
         let Self { kind, lateness_ms, time } = self;
         kind.hash_into(hasher);
         hasher.number(*lateness_ms);
-        if let Some(EventTime { column: _, delay_ms, position: _ }) = time {
+        // Which columns they are is in the keys of rows.
+        if let Some(EventTime { column: _, delay_ms, position: _, marks: _ }) = time {
             hasher.number(*delay_ms);
         }
     }

@@ -1,10 +1,9 @@
 //! `flight "grpc://host:8815" ticket="words" { secret "TOKEN"; tls ca="ca.pem"; ttl "1h" }`.
 
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
-use crate::plan::{FlightAsk, FlightKeep, FlightSource};
-use crate::quantity;
+use crate::plan::{FlightAsk, FlightSource};
 use crate::read::form::{self, Children, Form, Takes};
-use crate::read::{kafka, secret};
+use crate::read::{kafka, keep, secret};
 use crate::syntax::{Arg, Node};
 
 const EXAMPLE: &str = "flight \"grpc://host:8815\" ticket=\"words\"";
@@ -21,7 +20,7 @@ pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<FlightSource>
     let ask = ask(node, problems);
     let token = node.child("secret").and_then(|child| secret::read(child, problems));
     let tls = node.child("tls").map(|child| (child, kafka::tls(child, problems)));
-    let keep = keep(node, problems);
+    let keep = keep::read(node, problems);
     let (server, ask) = (server?.to_owned(), ask?);
     if let (Some((child, _)), true) = (&tls, server.starts_with("grpc://")) {
         let reason = "the address begins with grpc:// ; grpc+tls:// is secured";
@@ -83,31 +82,4 @@ fn ask(node: &Node, problems: &mut Problems) -> Option<FlightAsk> {
         "command" => FlightAsk::Command(text.to_owned()),
         _ => FlightAsk::Sql(text.to_owned()),
     })
-}
-
-/// How long what was read stands.
-fn keep(node: &Node, problems: &mut Problems) -> FlightKeep {
-    let ttl = form::child_string(node, "ttl", "ttl \"1h\"", problems);
-    let pin = form::child_string(node, "pin", "pin \"2024-05-01\"", problems);
-    match (ttl, pin) {
-        (Some((_, first)), Some((_, second))) => {
-            let reason = "either a time says how long what was read stands, or a text";
-            problems.with(
-                second.place,
-                PlaceProblem::NotForFlight { node: "pin", reason },
-                first.place,
-                "the time is here",
-            );
-            FlightKeep::Run
-        }
-        (Some((text, arg)), None) => match quantity::milliseconds(text) {
-            Some(ttl_ms) => FlightKeep::For(ttl_ms),
-            None => {
-                form::bad_value("time", arg, "a number and its unit: \"90s\", \"15m\", \"1h\"", problems);
-                FlightKeep::Run
-            }
-        },
-        (None, Some((label, _))) => FlightKeep::Pinned(label.to_owned()),
-        (None, None) => FlightKeep::Run,
-    }
 }

@@ -44,7 +44,7 @@ impl Holder {
     fn props(self, format: &str) -> Vec<&'static str> {
         match format {
             "csv" => self.dialect.to_vec(),
-            "avro" => [records::AVRO, &[records::ENVELOPE]].concat(),
+            "avro" if self.is_topic => [records::AVRO, &[records::ENVELOPE]].concat(),
             "protobuf" => [records::PROTOBUF, &[records::ENVELOPE]].concat(),
             "json" => vec![records::ENVELOPE],
             _ => Vec::new(),
@@ -81,6 +81,7 @@ pub(super) fn by_ending(path: &str) -> Option<Format> {
         "jsonl" | "ndjson" => Format::JsonLines,
         "parquet" | "pq" => Format::Parquet,
         "arrow" | "arrows" | "ipc" | "feather" => Format::Arrow,
+        "avro" => Format::Avro(Box::default()),
         "txt" | "log" => Format::Lines,
         _ => return None,
     })

@@ -71,7 +71,7 @@ fn parts(node: &Node, columns: &mut Vec<(String, Place)>, problems: &mut Problem
 }
 
 /// Where records have keys the newest one of a key counts, so that rows which changed are appended.
-fn changed(node: &Node, has_key: bool, problems: &mut Problems) -> ChangedRows {
+pub(super) fn changed(node: &Node, has_key: bool, problems: &mut Problems) -> ChangedRows {
     let default = if has_key { ChangedRows::Append } else { ChangedRows::Fail };
     let Some((text, arg)) = form::child_string(node, "on-change", "on-change \"append\"", problems) else {
         return default;
@@ -87,7 +87,7 @@ fn changed(node: &Node, has_key: bool, problems: &mut Problems) -> ChangedRows {
     }
 }
 
-fn name(node: &Node, child: &'static str, example: &'static str, problems: &mut Problems) -> Option<String> {
+pub(super) fn name(node: &Node, child: &'static str, example: &'static str, problems: &mut Problems) -> Option<String> {
     let (text, arg) = form::child_string(node, child, example, problems)?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
         form::bad_value(child, arg, "letters, digits, `.`, `_` and `-`", problems);

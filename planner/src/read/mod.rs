@@ -1,13 +1,16 @@
 //! A document's nodes as declarations: sources, stages and sinks, each checked by itself.
 
 mod code;
+mod database;
 mod flight;
 pub(crate) mod form;
 mod format;
 mod kafka;
 mod kafka_sink;
+mod keep;
 mod kernel;
 mod measure;
+mod numbers;
 mod objects;
 mod records;
 mod schema;

@@ -39,7 +39,16 @@ pub(super) fn read_all(
 
 /// One secret: its name, and where its value is.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> Option<(String, SecretSource)> {
-    FORM.check(node, "`secret`", problems);
+    read_with(node, FORM.props, problems)
+}
+
+/// The same, where the node may have these properties.
+pub(super) fn read_with(
+    node: &Node,
+    props: &'static [&'static str],
+    problems: &mut Problems,
+) -> Option<(String, SecretSource)> {
+    Form { props, ..FORM }.check(node, "`secret`", problems);
     let source = source(node, problems);
     let (name, _) = name(node, problems)?;
     Some((name.to_owned(), source.unwrap_or_else(|| SecretSource::Env(name.to_owned()))))

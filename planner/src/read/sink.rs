@@ -1,7 +1,7 @@
 //! `sink "top" { in "words"; file "out/top.parquet" }`.
 
 use super::format::{self, Holder};
-use super::{Name, Taken, Wire, form, kafka_sink, objects};
+use super::{Name, Taken, Wire, database, form, kafka_sink, objects};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
 use crate::place::Place;
 use crate::plan::{Compression, Format, SinkSpec, Target};
@@ -11,10 +11,20 @@ use crate::syntax::{Arg, Node};
 const FORM: Form = Form {
     takes: Takes::One("sink \"top\" { in \"words\"; file \"top.csv\" }"),
     props: &[],
-    children: Children::Once(&["in", "file", "directory", "stdout", "kafka", "format", "compression", "partition-by"]),
+    children: Children::Once(&[
+        "in",
+        "file",
+        "directory",
+        "stdout",
+        "kafka",
+        "adbc",
+        "format",
+        "compression",
+        "partition-by",
+    ]),
 };
 /// The places that a sink may write to.
-const PLACES: [&str; 4] = ["file", "directory", "stdout", "kafka"];
+const PLACES: [&str; 5] = ["file", "directory", "stdout", "kafka", "adbc"];
 const FILE: Holder = Holder {
     what: "a file or folder",
     formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
@@ -100,6 +110,11 @@ fn target(
             *parts = read.columns;
             Some((Target::Kafka(Box::new(read.kafka)), place.place))
         }
+        [place] if place.name == "adbc" => {
+            let read = database::read_sink(place, problems)?;
+            *parts = read.columns;
+            Some((Target::Database(Box::new(read.sink)), place.place))
+        }
         [place] => one_target(node, place, problems),
         [first, second, ..] => {
             let (what, places) = (what.to_owned(), (first.name.clone(), second.name.clone()));
@@ -136,6 +151,16 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
         _ if node.child("kafka").is_some() => TOPIC,
         _ => FILE,
     };
+    let is_database = node.child("adbc").is_some();
+    for name in ["format", "compression"].iter().filter(|_| is_database) {
+        if let Some(child) = node.child(name) {
+            let (node, reason) = (child.name.clone(), "a table has columns with types, and is not bytes");
+            problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
+        }
+    }
+    if is_database {
+        return Some(Format::Arrow);
+    }
     if let Some(stated) = format::stated(node, holder, problems) {
         if let (Some(Format::Debezium(_)), Some(child)) = (&stated, node.child("format")) {
             problems.at(child.place, PlaceProblem::EnvelopeSink);
@@ -143,7 +168,7 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
         return stated;
     }
     let mut of_file = |path: &str, place: Place| {
-        let told = format::by_ending(path);
+        let told = format::by_ending(path).filter(|format| holder.formats.contains(&format.name()));
         if told.is_none() {
             format::untold(what.clone(), path, place, holder, problems);
         }
@@ -161,6 +186,7 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
             format::untold(what, path, *place, holder, problems);
             None
         }
+        (Target::Database(_), _) => Some(Format::Arrow),
         (Target::Kafka(_), place) => {
             format::untold(what, "kafka", *place, holder, problems);
             None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, flight, form, kafka, objects, schema};
+use super::{EventTimeDecl, Name, Taken, database, flight, form, kafka, objects, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -21,6 +21,7 @@ const FORM: Form = Form {
         "files",
         "stdin",
         "kafka",
+        "adbc",
         "flight",
         "format",
         "compression",
@@ -37,13 +38,15 @@ const OBJECT_PROPS: [&str; 4] = form::joined(&[PARTITIONS], &objects::REACH);
 const FETCH: &str = "copy the files to this machine first, and name them there";
 const HOLDER: Holder = Holder {
     what: "a source",
-    formats: &["csv", "jsonl", "parquet", "arrow", "lines", "bytes"],
+    formats: &["csv", "jsonl", "parquet", "arrow", "avro", "lines", "bytes"],
     dialect: format::DIALECT,
     is_topic: false,
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
 /// The places that a source may read from.
-const PLACES: [&str; 4] = ["files", "stdin", "kafka", "flight"];
+const PLACES: [&str; 5] = ["files", "stdin", "kafka", "adbc", "flight"];
+/// Nodes that mean nothing where a database says what its rows are.
+const OF_BYTES: [&str; 3] = ["format", "compression", "bad-rows"];
 
 /// A source, as declared.
 #[derive(Debug)]
@@ -66,9 +69,12 @@ impl SourceDecl {
         let name = super::name(node, taken, problems);
         let what = format!("the source `{}`", name.as_ref().map_or("?", |name| &name.text));
         let mut location = location(node, &what, problems);
+        let is_database = node.child("adbc").is_some();
+        check_database(node, is_database, problems);
         let format = format_of(node, location.as_ref(), &what, problems);
         let compression = format::compression(node, problems);
-        let bad_rows = bad_rows(node, format.as_ref(), problems);
+        // Of a database it has been said that it has none.
+        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !is_database), problems);
         let mut declared = schema::declared(node, problems).flatten();
         if let Some((Location::Kafka(topic), _)) = &location {
             declared = record_columns(node, topic, format.as_ref(), declared, what, problems);
@@ -78,7 +84,11 @@ impl SourceDecl {
         fixed_schema(node, format.as_ref(), problems);
         let topic = location.as_mut().and_then(|(location, _)| match location {
             Location::Kafka(topic) => Some(topic.as_mut()),
-            Location::Files(_) | Location::Objects(_) | Location::Stdin | Location::Flight(_) => None,
+            Location::Files(_)
+            | Location::Objects(_)
+            | Location::Stdin
+            | Location::Database(_)
+            | Location::Flight(_) => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -96,7 +106,7 @@ impl SourceDecl {
     }
 }
 
-/// The format that the text states or the place tells. Rows of a server come as they are.
+/// The format that the text states or the place tells. Rows of servers and databases come as they are.
 fn format_of(
     node: &Node,
     location: Option<&(Location, Vec<Place>)>,
@@ -110,6 +120,9 @@ fn format_of(
                 problems.at(child.place, PlaceProblem::NotForFlight { node: name, reason });
             }
         }
+        return Some(Format::Arrow);
+    }
+    if node.child("adbc").is_some() {
         return Some(Format::Arrow);
     }
     let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
@@ -131,6 +144,12 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
         }
         [one] => match one.name.as_str() {
             "files" => files(one, problems),
+            "adbc" => {
+                // What is wrong with the rows is wrong with the query, where there is one.
+                let query = one.child("query").and_then(|query| query.args.first()).map(|arg| arg.place);
+                let place = query.or(one.prop("table").map(|arg| arg.place)).unwrap_or(one.place);
+                Some((Location::Database(Box::new(database::read_source(one, problems)?)), vec![place]))
+            }
             "stdin" => {
                 Form::LEAF.check(one, "`stdin`", problems);
                 Some((Location::Stdin, vec![one.place]))
@@ -143,6 +162,16 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
             let (what, first, second) = (what.to_owned(), first.name.clone(), second.name.clone());
             problems.with(later, PlaceProblem::SeveralPlaces { what, first, second }, earlier, "the other is here");
             None
+        }
+    }
+}
+
+/// A database says what its rows are.
+fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
+    for name in OF_BYTES.iter().filter(|_| is_database) {
+        if let Some(child) = node.child(name) {
+            let (node, reason) = (child.name.clone(), "its rows have columns with types, and are not bytes");
+            problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
         }
     }
 }
@@ -250,7 +279,7 @@ fn infer(location: &Location, places: &[Place], what: String, problems: &mut Pro
             format::untold(what, "stdin", *places.first()?, HOLDER, problems);
             return None;
         }
-        Location::Flight(_) => return Some(Format::Arrow),
+        Location::Database(_) | Location::Flight(_) => return Some(Format::Arrow),
         Location::Kafka(_) => {
             format::untold(what, "kafka", *places.first()?, TOPIC, problems);
             return None;

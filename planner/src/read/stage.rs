@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::measure::{self, Measure};
+use super::numbers::{self, NumbersDecl};
 use super::{Name, Taken, WindowDecl, code, form, kernel, secret};
 use crate::catalogue::KERNEL_COLUMNS;
 use crate::diagnostic::{Problems, ShapeProblem, StageProblem};
@@ -18,7 +19,8 @@ use crate::text::Texts;
 const MOST_CPUS: u32 = 256;
 /// Nodes of a stage beside those that name its code.
 const OWN: [&str; 7] = ["config", "isolate", "cache", "timeout", "memory", "cpus", "serialization"];
-const SETTINGS: [&str; OWN.len() + kernel::ONCE.len()] = form::joined(&OWN, &kernel::ONCE);
+const OF_KERNEL: [&str; kernel::ONCE.len() + numbers::NODES.len()] = form::joined(&kernel::ONCE, &numbers::NODES);
+const SETTINGS: [&str; OWN.len() + OF_KERNEL.len()] = form::joined(&OWN, &OF_KERNEL);
 /// Nodes that may be repeated.
 const MANY: [&str; 2 + kernel::MANY.len()] = form::joined(&["in", "secret"], &kernel::MANY);
 const ONCE: [&str; SETTINGS.len() + code::NODES.len()] = form::joined(&SETTINGS, &code::NODES);
@@ -61,6 +63,8 @@ pub(crate) struct StageDecl {
     pub(crate) statement: Option<Place>,
     /// Where it says what of its kernel's columns, by the pointers of problems.
     pub(crate) kernel_columns: BTreeMap<String, Place>,
+    /// What it says of its kernel's numbers.
+    pub(crate) numbers: NumbersDecl,
     /// The `config` node.
     pub(crate) config: Option<Node>,
     pub(crate) limits: Limits,
@@ -145,6 +149,7 @@ impl StageDecl {
         let kernel_columns = kernel::places(&node);
         let limits = limits(&node, problems);
         let runs = code.as_ref().map(|(code, _)| code);
+        let numbers = NumbersDecl::read(&node, label, runs, problems);
         check_isolation(&node, label, runs, limits.isolate, problems);
         check_cpus(&node, label, runs, problems);
         let place_of = |name: &str| node.child(name).and_then(|child| child.args.first()).map(|arg| arg.place);
@@ -160,6 +165,7 @@ impl StageDecl {
             code,
             statement,
             kernel_columns,
+            numbers,
             config,
             limits,
             isolation,

@@ -1,7 +1,9 @@
 //! The plan as text: sources, units with their stages, sinks.
 
 use super::words;
-use crate::plan::{Class, DEVICE, EventTime, Input, KeyGroups, NUMBERS, Output, OutputColumn, Plan, Rows, Stage};
+use crate::plan::{
+    Class, DEVICE, EventTime, Input, KeyGroups, NUMBERS, Output, OutputColumn, Plan, Rows, Stage, shown_columns,
+};
 use crate::quantity;
 use crate::units::{Boundary, Branch, Unit};
 use crate::visible;
@@ -13,7 +15,7 @@ pub fn plan_text(plan: &Plan, units: &[Unit]) -> String {
         lines.push(format!("\nsource {}  {}", source.name, words::location(&source.spec.location)));
         lines.push(format!("    {}", words::reading(&source.spec)));
         lines.push(format!("    {}", words::columns(&plan.stream(source.stream).schema)));
-        if let Some(EventTime { column, delay_ms, position: _ }) = source.event_time {
+        if let Some(EventTime { column, delay_ms, position: _, marks: _ }) = source.event_time {
             let column = plan.stream(source.stream).schema.field(column).name().clone();
             let delay = if delay_ms > 0 { format!(", delay {}", quantity::duration(delay_ms)) } else { String::new() };
             lines.push(format!("    event time {column}{delay}"));
@@ -78,6 +80,7 @@ fn numbers(stage: &Stage) -> Vec<String> {
     }
     let per_segment = Class::PerSegment.to_string();
     lines.extend(said(&per_segment).map(|because| format!("        {per_segment}: {because}")));
+    lines.extend(stage.reference.iter().map(|reference| format!("        verified against {reference}")));
     lines
 }
 
@@ -121,9 +124,12 @@ fn output_line(plan: &Plan, stage: &Stage, output: &Output) -> String {
         Rows::Subset { input } => format!("some rows{}", of(input)),
         Rows::New => "new rows".to_owned(),
     };
-    let passed = output.columns.iter().filter(|column| matches!(column, OutputColumn::Passed { .. })).count();
-    let passed = if passed > 0 { format!(", passes {passed} of {}", output.columns.len()) } else { String::new() };
-    format!("        {port}-> {rows}{passed}: {}", words::columns(schema))
+    let shown = shown_columns(schema);
+    let columns = &output.columns[..shown.fields().len()];
+    let passed = columns.iter().filter(|column| matches!(column, OutputColumn::Passed { .. })).count();
+    let passed = if passed > 0 { format!(", passes {passed} of {}", columns.len()) } else { String::new() };
+    let marks = if columns.len() < output.columns.len() { ", and the times before rows" } else { "" };
+    format!("        {port}-> {rows}{passed}: {}{marks}", words::columns(&shown))
 }
 
 fn boundary(plan: &Plan, end: &Branch) -> String {

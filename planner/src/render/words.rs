@@ -4,8 +4,9 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, FlightKeep, FlightSource, Format, KafkaTopic, Location, ObjectAddress,
-    ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec, SourceSpec, Target,
+    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightSource, Format,
+    KafkaTopic, Keep, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
+    SourceSpec, Split, Target, WriteMode,
 };
 use crate::quantity::duration;
 
@@ -16,6 +17,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Stdin => "stdin".to_owned(),
         Location::Kafka(topic) => kafka(topic),
         Location::Objects(objects) => at_stores(objects),
+        Location::Database(source) => rows_of_database(source),
         Location::Flight(flight) => at_server(flight),
     }
 }
@@ -38,15 +40,29 @@ fn at_store(mut words: String, endpoint: Option<&str>, anonymous: bool) -> Strin
     words
 }
 
+/// Rows of a database.
+fn rows_of_database(source: &DatabaseSource) -> String {
+    let rows = match &source.rows {
+        DatabaseRows::Table { table, order_by } if order_by.is_empty() => format!("table {table}"),
+        DatabaseRows::Table { table, order_by } => format!("table {table} by {}", order_by.join(", ")),
+        DatabaseRows::Query { sql, params } => {
+            let bound = if params.is_empty() { String::new() } else { format!(" with {} bound", params.len()) };
+            format!("query {}{bound}", sql.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+    };
+    format!("{} {rows}", database(&source.database))
+}
+
+/// A database, without anything that may be secret.
+fn database(database: &Database) -> String {
+    let uri = database.shown_uri().map_or_else(String::new, |uri| format!(" {uri}"));
+    format!("adbc {}{uri}", database.driver)
+}
+
 /// What a server is asked for, and how long that stands.
 fn at_server(flight: &FlightSource) -> String {
     let FlightSource { server, ask, token: _, ca: _, keep } = flight;
-    let stands = match keep {
-        FlightKeep::Run => ", read by each run".to_owned(),
-        FlightKeep::For(ttl_ms) => format!(", stands for {}", duration(*ttl_ms)),
-        FlightKeep::Pinned(label) => format!(", pinned as {label}"),
-    };
-    format!("flight {server} {ask}{stands}")
+    format!("flight {server} {ask}, {}", standing(keep))
 }
 
 /// A topic, with the range that is read of it.
@@ -85,6 +101,7 @@ pub(super) fn target(target: &Target) -> String {
         }
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
+        Target::Database(sink) => format!("{} table {}", database(&sink.database), sink.table),
     }
 }
 
@@ -99,7 +116,14 @@ pub(super) fn on_failure(follows: OnFailure) -> &'static str {
 
 /// How a source reads: format, and what differs from the default.
 pub(super) fn reading(spec: &SourceSpec) -> String {
-    let mut words = format_words(spec.format_name(), spec.compression);
+    let mut words = match &spec.location {
+        Location::Database(source) => {
+            let cursor = source.cursor.iter().map(|column| format!("new rows by {column}"));
+            let split = source.split.iter().map(|Split { column, most }| format!("at most {most} parts by {column}"));
+            [format!("open: {}", standing(&source.keep))].into_iter().chain(cursor).chain(split).collect()
+        }
+        _ => format_words(spec.format_name(), spec.compression),
+    };
     match spec.bad_rows {
         BadRows::Fail => {}
         BadRows::Skip => words.push("bad rows are left out".to_owned()),
@@ -122,6 +146,15 @@ pub(super) fn reading(spec: &SourceSpec) -> String {
     words.join(", ")
 }
 
+/// How long what was read elsewhere stands.
+fn standing(keep: &Keep) -> String {
+    match keep {
+        Keep::Run => "read by each run".to_owned(),
+        Keep::For(ttl_ms) => format!("stands for {}", duration(*ttl_ms)),
+        Keep::Pinned(label) => format!("pinned as {label}"),
+    }
+}
+
 /// Where the schema of records is.
 fn schema_of(registry: &Registry) -> String {
     format!("schema {} of {}", registry.subject, registry.url)
@@ -129,6 +162,15 @@ fn schema_of(registry: &Registry) -> String {
 
 /// How a sink writes.
 pub(super) fn writing(spec: &SinkSpec) -> String {
+    if let Target::Database(sink) = &spec.target {
+        let key = if sink.key.is_empty() { String::new() } else { format!(" by {}", sink.key.join(", ")) };
+        let changed = match (sink.mode, sink.changed) {
+            (WriteMode::Append, ChangedRows::Fail) => ", changed rows are refused",
+            (WriteMode::Append, ChangedRows::Append) => ", changed rows are appended",
+            _ => "",
+        };
+        return format!("{}{key}{changed}", sink.mode.name());
+    }
     let format = match spec.target {
         Target::Kafka(_) => spec.format.record_name(),
         _ => spec.format.name(),

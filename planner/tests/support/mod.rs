@@ -28,7 +28,7 @@ fn name(code: &Code) -> &str {
         }
         Code::Sql { .. } => "sql",
         Code::Wgsl { path, .. } => path,
-        Code::LateRows => "",
+        Code::LateRows | Code::Marks => "",
     }
 }
 

@@ -153,14 +153,24 @@ struct Run {
 impl Layout {
     /// Of rows with these times.
     pub fn of(grid: Grid<'_>, times: impl Iterator<Item = Option<i64>>) -> Self {
+        Self::of_rows(grid, times.map(|time| (time, None)), grid.shares_panes())
+    }
+
+    /// Of the rows of a segment that are left: each has its time, and the latest time before it in the segment when all rows were there.
+    pub fn of_marked(grid: Grid<'_>, rows: impl Iterator<Item = (Option<i64>, i64)>) -> Self {
+        Self::of_rows(grid, rows.map(|(time, before)| (time, Some(before))), false)
+    }
+
+    /// Where the latest time before a row is not given, it is that of the rows before it here.
+    fn of_rows(grid: Grid<'_>, rows: impl Iterator<Item = (Option<i64>, Option<i64>)>, is_cut: bool) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         let mut before = Vec::new();
         let mut latest = i64::MIN;
         let (mut earliest, mut most_behind, mut timeless) = (None::<i64>, 0, 0);
         // The pane of the row before, and its times.
         let mut here: Option<(i64, Range<i64>)> = None;
-        for (row, time) in times.enumerate() {
-            before.push(latest);
+        for (row, (time, latest_then)) in rows.enumerate() {
+            before.push(latest_then.unwrap_or(latest));
             let Some(time) = time else {
                 timeless += 1;
                 continue;
@@ -181,7 +191,7 @@ impl Layout {
                 _ => runs.push(Run { pane, rows: row..row + 1 }),
             }
         }
-        let runs = if grid.shares_panes() { stretches(runs) } else { vec![runs] };
+        let runs = if is_cut { stretches(runs) } else { vec![runs] };
         let known = runs.iter().filter(|runs| !runs.is_empty()).map(|runs| known(grid, runs, &before));
         let stretches: Vec<Stretch> = known.collect();
         let panes = united(stretches.iter().flat_map(|stretch| stretch.panes.iter().copied()));

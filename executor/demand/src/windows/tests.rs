@@ -67,7 +67,11 @@ fn every_time_is_within_its_window() {
 }
 
 fn window(kind: WindowKind, delay_ms: u64, lateness_ms: u64) -> Window {
-    Window { kind, lateness_ms, time: Some(EventTime { column: 0, delay_ms, position: Default::default() }) }
+    Window {
+        kind,
+        lateness_ms,
+        time: Some(EventTime { column: 0, delay_ms, position: Default::default(), marks: None }),
+    }
 }
 
 /// Segments of files, with the minutes of their rows.

@@ -1,9 +1,10 @@
-//! Kernels on the Vulkan driver that `FLOWC_VULKAN` names a program for: each test runs again in a process that finds it.
+//! Kernels on the Vulkan driver that `FLOWC_VULKAN` names a program for.
 
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
+mod driver;
+
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
@@ -22,21 +23,7 @@ use flowc_runner::{
 };
 use serde_json::{Value, json};
 
-/// Says in the environment of a process that it was started for one test.
-const INSIDE: &str = "FLOWC_VULKAN_INSIDE";
-
-/// Runs a test in a process of its own, with the driver.
-pub(crate) fn with_driver(name: &str, test: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        return test();
-    }
-    let program = std::env::var_os("FLOWC_VULKAN").expect("FLOWC_VULKAN names a program: run `cargo xtask test`");
-    let mut command = Command::new(program);
-    command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--nocapture"]).env(INSIDE, "1");
-    let output = command.output().unwrap();
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
-}
+pub(crate) use driver::with_driver;
 
 /// Where kernels lie.
 struct Folder(tempfile::TempDir);
@@ -78,7 +65,8 @@ pub(crate) struct Stage<'a> {
 
 impl Runner {
     pub(crate) fn new() -> Self {
-        Self { kernels: Kernels::new(Choice::Cpu, Box::new(Forgetful)), folder: Folder(tempfile::tempdir().unwrap()) }
+        let kernels = Kernels::new(Choice::Cpu, Box::new(Forgetful), "a test");
+        Self { kernels, folder: Folder(tempfile::tempdir().unwrap()) }
     }
 
     /// A kernel without a config.

@@ -17,6 +17,11 @@ pub(super) struct Checks {
     joint_step: Handle<Function>,
     /// The number of the row that the invocation is for.
     row: Handle<GlobalVariable>,
+    /// A zero that no driver knows to be one.
+    zero: Handle<GlobalVariable>,
+    /// The buffer of faults.
+    faults: Handle<GlobalVariable>,
+    types: Types,
 }
 
 impl Checks {
@@ -24,6 +29,8 @@ impl Checks {
     pub(super) fn add(module: &mut Module, faults: u32, budget: u32) -> Self {
         let types = Types::add(module);
         let row = private(module, "flowc_row", types.word);
+        let space = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
+        let faults = global(module, "flowc_faults", types.faults, space, Some(faults));
         let fault = fault(module, &types, faults, row);
         let step = |module: &mut Module, name: &str, counter: &str| {
             let counter = private(module, counter, types.word);
@@ -34,13 +41,52 @@ impl Checks {
             step: step(module, "flowc_step", "flowc_steps"),
             joint_step: step(module, "flowc_joint_step", "flowc_joint_steps"),
             row,
+            zero: private(module, "flowc_zero", types.word),
+            faults,
+            types,
         }
     }
 
-    /// Notes the row.
-    pub(super) fn begin(&self, code: &mut Code, row: Value) {
-        let variable = code.global(self.row);
-        code.store(variable, row);
+    /// A function that finds out whether loops still go on, and leaves a mark at a site if they do not: it adds two and takes one away in each of two
+    /// iterations. A driver that ends loops does so once and for all.
+    pub(super) fn probe(&self, module: &mut Module, site: u32) -> Handle<Function> {
+        let mut code = Code::new("flowc_probe", None);
+        let word = self.types.word;
+        let (faults, zero) = (code.global(self.faults), code.global(self.zero));
+        let (site, one, two) = (code.literal(site), code.literal(1), code.literal(2));
+        let mark = code.access(faults, site);
+        let change = |code: &mut Code, fun: AtomicFunction, value: Value| {
+            let result = code.leaf(Expression::AtomicResult { ty: word, comparison: false });
+            code.push(Statement::Atomic { pointer: mark, fun, value, result: Some(result) });
+        };
+        change(&mut code, AtomicFunction::Add, two);
+        let round = code.local("round", word);
+        let first = code.load(zero);
+        code.store(round, first);
+        code.open();
+        let now = code.load(round);
+        let is_last = code.binary(BinaryOperator::GreaterEqual, now, two);
+        code.when(is_last, |code| code.push(Statement::Break));
+        change(&mut code, AtomicFunction::Subtract, one);
+        let next = code.binary(BinaryOperator::Add, now, one);
+        code.store(round, next);
+        let body = code.close();
+        code.push(Statement::Loop { body, continuing: naga::Block::new(), break_if: None });
+        add(module, code)
+    }
+
+    /// Notes the row of an invocation, by its number.
+    pub(super) fn begin(&self, code: &mut Code, at: Value) {
+        for (variable, index) in [(self.row, 0), (self.zero, 1)] {
+            let (variable, value) = (code.global(variable), code.member(at, index));
+            code.store(variable, value);
+        }
+    }
+
+    /// The zero.
+    pub(super) fn zero(&self, code: &mut Code) -> Value {
+        let variable = code.global(self.zero);
+        code.load(variable)
     }
 
     /// An index that is in range in any case.
@@ -105,9 +151,12 @@ fn add(module: &mut Module, code: Code) -> Handle<Function> {
 }
 
 /// Notes that a site was at fault in a row: of several rows the first stays, whatever their order.
-fn fault(module: &mut Module, types: &Types, binding: u32, row: Handle<GlobalVariable>) -> Handle<Function> {
-    let space = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
-    let faults = global(module, "flowc_faults", types.faults, space, Some(binding));
+fn fault(
+    module: &mut Module,
+    types: &Types,
+    faults: Handle<GlobalVariable>,
+    row: Handle<GlobalVariable>,
+) -> Handle<Function> {
     let mut code = Code::new("flowc_fault", None);
     let site = code.argument("site", types.word, None);
     let (faults, row) = (code.global(faults), code.global(row));

@@ -23,15 +23,14 @@ pub(super) struct RowArgument {
 }
 
 impl RowArgument {
-    /// The number of the row.
+    /// The number of the invocation: that of the row, and two zeros, since workgroups lie along x.
     pub(super) fn write(&self, code: &mut Code) -> Value {
         let index = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let argument = code.leaf(Expression::FunctionArgument(index(self.argument)));
-        let invocation = match self.member {
+        match self.member {
             Some(member) => code.member(argument, index(member)),
             None => argument,
-        };
-        code.member(invocation, 0)
+        }
     }
 }
 
@@ -52,6 +51,23 @@ pub(super) fn row_argument(parsed: &Parsed, function: &mut Function, module: &mu
     let binding = Some(Binding::BuiltIn(BuiltIn::GlobalInvocationId));
     function.arguments.push(naga::FunctionArgument { name: Some("flowc_invocation".to_owned()), ty, binding });
     RowArgument { argument: function.arguments.len() - 1, member: None }
+}
+
+/// An entry point that does what another one does, and then calls a function, wherever that returned.
+pub(super) fn followed_by(module: &mut Module, mut entry: Function, then: Handle<Function>) -> Function {
+    let arguments = entry.arguments.clone();
+    entry.name = Some("flowc_main".to_owned());
+    entry.arguments.iter_mut().for_each(|argument| argument.binding = None);
+    let entry = module.functions.append(entry, NOWHERE);
+    let mut code = Code::new("main", None);
+    let values = arguments.into_iter().map(|argument| {
+        let name = argument.name.unwrap_or_default();
+        code.argument(&name, argument.ty, argument.binding)
+    });
+    let values = values.collect();
+    code.run(entry, values);
+    code.run(then, Vec::new());
+    code.finish()
 }
 
 fn invocation_type() -> TypeInner {
@@ -81,7 +97,7 @@ pub(super) fn of_row(
     let row = code.member(at, 0);
     let mut entry = Entry { code, row, buffers };
     entry.end_past_the_last_row();
-    checks.begin(&mut entry.code, row);
+    checks.begin(&mut entry.code, at);
     let out = entry.code.local("out", result);
     let seen = entry.all_valid(&call.unseen);
     let write = |entry: &mut Entry| {

@@ -2,11 +2,13 @@
 //!
 //! Drivers differ where WGSL leaves them room, and some give up without a word. So the build leaves no room. Each index that
 //! is not known to be in range is checked, and each iteration of a loop is counted; what fails there is a fault with its
-//! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it.
+//! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it. What loops begin with is hidden from drivers,
+//! as some count the rounds of loops wrongly.
 
 mod checks;
 mod code;
 mod entry;
+mod opaque;
 mod rewrite;
 
 use std::sync::Arc;
@@ -16,13 +18,10 @@ use naga::{AddressSpace, EntryPoint, Module, ShaderStage, Span, StorageAccess};
 
 use crate::bind::{Bound, Contents};
 use crate::diagnostic::{Diagnostic, Excerpt};
-use crate::parsed::{Parsed, Place, validated};
+use crate::parsed::{Parsed, Place, each_statement, validated};
 use crate::row::RowForm;
 use checks::Checks;
 use rewrite::Rewriter;
-
-/// Names this form of checked builds: it may decide the last bits of floats, so it is part of what identifies a stage.
-pub const BUILD: &str = "checked 1";
 
 /// Invocations of a workgroup of a function over rows.
 const WORKGROUP: u32 = 256;
@@ -81,6 +80,8 @@ pub enum Fault {
     },
     /// All loops of an invocation together go on for more iterations than the build allows.
     Endless,
+    /// The driver ended loops, or would have ended the next one.
+    Ended,
 }
 
 impl std::fmt::Display for Site {
@@ -89,6 +90,9 @@ impl std::fmt::Display for Site {
             Fault::OutOfRange { variable: Some(variable) } => write!(f, "an index of `{variable}` is out of range")?,
             Fault::OutOfRange { variable: None } => f.write_str("an index is out of range")?,
             Fault::Endless => f.write_str("a loop does not end")?,
+            Fault::Ended => {
+                f.write_str("loops of rows that are computed together take more iterations than the driver has")?
+            }
         }
         self.line().map_or(Ok(()), |line| write!(f, " in line {line}"))
     }
@@ -107,7 +111,13 @@ impl Site {
                 "invocations go on past the last row: let them return where `at.x >= batch.rows`"
             }
             Fault::Endless => "an invocation may take as many iterations as `timeout` allows",
+            Fault::Ended => {
+                "drivers for the CPU end longer ones: make them shorter, or alike in neighbouring rows; a GPU has no such limit"
+            }
         };
+        if self.fault == Fault::Ended {
+            return Diagnostic::new(self.to_string()).with_help(help);
+        }
         Diagnostic {
             excerpt: self.excerpt.clone().map(Box::new),
             ..Diagnostic::new(format!("in row {row} {self}")).with_help(help)
@@ -119,7 +129,10 @@ impl Build {
     /// What was at fault, by the words of the buffer of faults: the first row of a block, and its first site.
     pub fn fault(&self, words: &[u32]) -> Option<(u32, &Site)> {
         let at_fault = words.iter().zip(&self.sites).filter(|(row, _)| **row != u32::MAX);
-        at_fault.map(|(row, site)| (*row, site)).min_by_key(|(row, _)| *row)
+        // Nobody knows in which row it was that loops were ended.
+        let row = |(row, site): (&u32, &'_ Site)| if site.fault == Fault::Ended { u32::MAX } else { *row };
+        let first = at_fault.min_by_key(|found| row(*found));
+        first.map(|(row, site)| (if site.fault == Fault::Ended { 0 } else { *row }, site))
     }
 }
 
@@ -131,6 +144,25 @@ pub(crate) struct Parts<'a> {
     /// None for a module.
     pub(crate) row: Option<&'a RowForm>,
     pub(crate) bound: &'a Bound,
+    /// Whether the driver ends loops, counting those of several invocations together.
+    pub(crate) are_loops_ended: bool,
+}
+
+impl Parts<'_> {
+    /// Whether a driver that ends loops may do so before an invocation has counted too many. It counts each loop for all invocations that it computes
+    /// together, and once where none of them comes by; of one loop alone that is what the invocation that goes on longest counts, too.
+    fn may_be_ended(&self) -> bool {
+        let loops = |place: &Place| {
+            let mut count = 0usize;
+            each_statement(&self.parsed.function(*place).0.body, &mut |statement, _| {
+                count += usize::from(matches!(statement, naga::Statement::Loop { .. }));
+            });
+            count
+        };
+        let all: usize = self.reachable.iter().map(loops).sum();
+        let alone = self.reachable.first().is_some_and(|root| all == 1 && loops(root) == 1);
+        self.are_loops_ended && all > 0 && !alone
+    }
 }
 
 /// Writes the module anew. `budget`: iterations of all loops of an invocation.
@@ -159,19 +191,24 @@ pub(crate) fn build(parts: &Parts<'_>, budget: u32) -> Build {
                 let mut old = parsed.module.entry_points[*index].clone();
                 let row = entry::row_argument(parsed, &mut old.function, &mut module);
                 let function = rewriter.function(&old.function, info, |code, checks| {
-                    let row = row.write(code);
-                    checks.begin(code, row);
+                    let at = row.write(code);
+                    checks.begin(code, at);
                 });
                 entry = Some(EntryPoint { function, ..old });
             }
         }
     }
-    let sites = rewriter.sites;
-    let entry = entry.unwrap_or_else(|| {
+    let mut sites = rewriter.sites;
+    let mut entry = entry.unwrap_or_else(|| {
         let row = parts.row.expect("a kernel without an entry point is a function over rows");
         let (function, _) = rewriter.functions[row.function.index()].expect("the function has been written");
         entry::of_row(&mut module, &rewriter.checks, row, function, parts.bound)
     });
+    if parts.may_be_ended() {
+        let probe = rewriter.checks.probe(&mut module, u32::try_from(sites.len()).unwrap_or(u32::MAX));
+        sites.push(Site { fault: Fault::Ended, excerpt: None });
+        entry.function = entry::followed_by(&mut module, entry.function, probe);
+    }
     let workgroup = entry.workgroup_size[0];
     module.entry_points.push(entry);
     finish(module, workgroup, parts.bound, sites)

@@ -9,7 +9,7 @@ use naga::{
 
 use super::checks::Checks;
 use super::code::{Code, Value};
-use super::{Fault, Site};
+use super::{Fault, Site, opaque};
 use crate::diagnostic::Source;
 use crate::operands::{of_expression, of_statement, result};
 use crate::parsed::each_statement;
@@ -131,6 +131,7 @@ impl Body<'_, '_> {
             Statement::Loop { body, continuing, break_if } => {
                 let joint = self.rewriter.waits(body) || self.rewriter.waits(continuing);
                 let site = self.rewriter.site(Fault::Endless, span);
+                self.hide(body, continuing);
                 Statement::Loop {
                     body: self.block_after(body, |this| this.rewriter.checks.count(&mut this.code, site, joint)),
                     continuing: self.block(continuing),
@@ -141,6 +142,18 @@ impl Body<'_, '_> {
         };
         self.code.span = span;
         self.code.push(new);
+    }
+
+    /// Hides what variables begin with that a loop changes.
+    fn hide(&mut self, body: &Block, continuing: &Block) {
+        let changed = opaque::changed(self.rewriter.module, self.old, [body, continuing]);
+        if changed.is_empty() {
+            return;
+        }
+        let zero = self.rewriter.checks.zero(&mut self.code);
+        for place in &changed {
+            opaque::hide(&mut self.code, self.rewriter.module, self.old, place, zero);
+        }
     }
 
     /// A statement without blocks.

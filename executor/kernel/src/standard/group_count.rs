@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::{Standard, WrittenOut, at, column};
 use crate::Labels;
-use crate::build::BUILD;
 use crate::layout::{Kind, Storage};
 
 /// `group-count@1`: how often each value of a column occurs.
@@ -37,7 +36,7 @@ impl Standard for GroupCount {
                 "additionalProperties": false,
             }),
             purity: Purity::Proven,
-            runner: BTreeMap::from([("kernel".to_owned(), BUILD.to_owned())]),
+            runner: BTreeMap::new(),
             unenforced: None,
             chains: false,
             serializations: Vec::new(),

@@ -9,7 +9,6 @@ use flowc_planner::plan::{KernelColumns, Purity};
 use serde_json::{Value, json};
 
 use super::{Standard, WrittenOut, at, column};
-use crate::build::BUILD;
 use crate::layout::{Kind, Storage};
 use crate::{Edges, Labels};
 
@@ -54,7 +53,7 @@ impl Standard for Histogram {
                 "additionalProperties": false,
             }),
             purity: Purity::Proven,
-            runner: BTreeMap::from([("kernel".to_owned(), BUILD.to_owned())]),
+            runner: BTreeMap::new(),
             unenforced: None,
             chains: false,
             serializations: Vec::new(),

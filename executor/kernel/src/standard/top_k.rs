@@ -9,7 +9,6 @@ use flowc_planner::plan::{KernelColumns, Purity};
 use serde_json::{Value, json};
 
 use super::{Standard, WrittenOut, at, column};
-use crate::build::BUILD;
 
 /// Iterations that an invocation may take: fewer than drivers end loops after.
 const ITERATIONS: usize = 54_000;
@@ -61,7 +60,7 @@ impl Standard for TopK {
                 "additionalProperties": false,
             }),
             purity: Purity::Proven,
-            runner: BTreeMap::from([("kernel".to_owned(), BUILD.to_owned())]),
+            runner: BTreeMap::new(),
             unenforced: None,
             chains: false,
             serializations: Vec::new(),

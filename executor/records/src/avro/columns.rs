@@ -55,7 +55,7 @@ pub(super) fn decoder(
 }
 
 /// The schema with nothing escaped that need not be: `arrow-avro` borrows names from the text.
-fn plain(schema: &str) -> Result<String, ArrowError> {
+pub(super) fn plain(schema: &str) -> Result<String, ArrowError> {
     let parsed: serde_json::Value =
         serde_json::from_str(schema).map_err(|error| ArrowError::ParseError(format!("it is no JSON: {error}")))?;
     Ok(parsed.to_string())

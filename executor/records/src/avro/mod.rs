@@ -4,6 +4,7 @@
 //! between these and the types of columns, exactly or not at all.
 
 pub(crate) mod columns;
+pub mod container;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod schema_of;

@@ -32,6 +32,10 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if spec.format == Format::Lines && written.fields().len() != 1 {
         return Err(refuse("format `lines` writes one column of text; select one in a stage before the sink"));
     }
+    #[cfg(feature = "databases")]
+    if let Target::Database(sink) = &spec.target {
+        crate::database::check(sink, schema).map_err(refuse)?;
+    }
     check_types(&spec.format, &written)?;
     written.fields().iter().try_for_each(|field| check_fields(&spec.format, field))?;
     check_repeated(&spec.format, &written)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flowc_kafka::{Cluster, ClusterError, NewRecord, Record, WritableCluster, Writer};
 use serde::{Deserialize, Serialize};
 
-use super::matching::Appended;
+use crate::matching::Appended;
 
 /// Bytes of a state that one record holds: brokers take a megabyte unless they are told otherwise.
 const PAGE: usize = 900_000;

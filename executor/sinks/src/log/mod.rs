@@ -9,12 +9,10 @@
 
 mod anchor;
 mod encode;
-mod matching;
 mod parts;
 mod record;
 mod registered;
 mod sink;
-mod spool;
 mod transaction;
 mod values;
 

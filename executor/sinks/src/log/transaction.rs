@@ -14,13 +14,13 @@ use flowc_platform::lock;
 
 use super::anchor::{Anchor, AnchorPlace};
 use super::encode::RecordEncoder;
-use super::matching::{Appended, Matching};
 use super::record;
 use super::sink::{State, failed};
-use super::spool::{Piece, Spool};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
+use crate::matching::{Appended, Matching};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
+use crate::spool::{Piece, Spool};
 use crate::state::layout_digest;
 use crate::syncs::Syncs;
 

@@ -1,4 +1,4 @@
-//! What Parquet and Arrow have in common: columns by name, types that must agree, decoders that must not be trusted.
+//! What Parquet, Arrow and Avro have in common: columns by name, types that must agree, decoders that must not be trusted.
 
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};

@@ -267,7 +267,7 @@ impl IpcFile {
     }
 
     /// The same, for a file of flowc's own in which each record batch is a segment.
-    #[cfg(feature = "kafka")]
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     pub(crate) fn of_batches(view: View, schema: SchemaRef) -> Result<Self, SourceError> {
         let file = Self::open(view, schema)?;
         let batches = file.index.messages.len();
@@ -276,7 +276,7 @@ impl IpcFile {
     }
 
     /// Where the batches of each segment lie, in bytes.
-    #[cfg(feature = "kafka")]
+    #[cfg(any(feature = "databases", feature = "kafka"))]
     pub(crate) fn places(&self) -> impl Iterator<Item = Result<Range<u64>, SourceError>> + Send + '_ {
         self.cuts.iter().map(|cut| self.place(cut).map_err(|error| damaged(&self.view, error.to_string())))
     }

@@ -1,5 +1,7 @@
-//! Formats that state their columns: Parquet and Arrow IPC. What a file states is checked before a decoder sees it.
+//! Formats that state their columns: Parquet, Arrow IPC and Avro. What a file states is checked before a decoder sees it.
 
+#[cfg(feature = "avro")]
+pub(crate) mod avro;
 pub(crate) mod conform;
 pub(crate) mod convert;
 pub(crate) mod ipc;

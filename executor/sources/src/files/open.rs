@@ -11,6 +11,8 @@ use flowc_planner::key::RawDigest;
 use flowc_planner::plan::{Compression, Format, SourceSpec};
 use flowc_platform::FileStamp;
 
+#[cfg(feature = "avro")]
+use crate::columnar::avro::AvroFile;
 use crate::columnar::ipc::IpcFile;
 use crate::columnar::parquet::ParquetFile;
 use crate::error::SourceError;
@@ -60,6 +62,8 @@ enum Content {
     Text(TextFile),
     Parquet(ParquetFile),
     Ipc(IpcFile),
+    #[cfg(feature = "avro")]
+    Avro(AvroFile),
     Whole,
     #[cfg(feature = "kafka")]
     Block(BlockFile),
@@ -157,6 +161,24 @@ impl OpenFile {
         }
     }
 
+    /// Rows of a database that are at hand.
+    #[cfg(feature = "databases")]
+    pub(crate) fn of_snapshot(rows: IpcFile, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
+        let (folders, schema) = (Folders::unread(schema), schema.clone());
+        let (origin, unread_folders) = (None, Vec::new());
+        OpenFile {
+            view,
+            schema,
+            folders,
+            content: Content::Ipc(rows),
+            stamp,
+            origin,
+            spooled: false,
+            fetched: false,
+            unread_folders,
+        }
+    }
+
     /// The file's name, as matched.
     pub fn name(&self) -> &str {
         self.view.name()
@@ -177,6 +199,8 @@ impl OpenFile {
         match &self.content {
             #[cfg(feature = "kafka")]
             Content::Block(_) => self.view.length(),
+            // Those of what is kept of rows, which had none where they were.
+            Content::Ipc(_) if self.stamp.is_immutable() => self.view.length(),
             _ => self.stamp.size,
         }
     }
@@ -197,6 +221,8 @@ impl OpenFile {
             Content::Text(text) => text.unknown(),
             Content::Parquet(parquet) => parquet.unknown(),
             Content::Ipc(ipc) => ipc.unknown(),
+            #[cfg(feature = "avro")]
+            Content::Avro(avro) => avro.unknown(),
             Content::Whole => Vec::new(),
             #[cfg(feature = "kafka")]
             Content::Block(_) => Vec::new(),
@@ -227,6 +253,8 @@ impl OpenFile {
             Content::Text(text) => Box::new(text.segments()),
             Content::Parquet(parquet) => Box::new(parquet.segments().map(without_bytes)),
             Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
+            #[cfg(feature = "avro")]
+            Content::Avro(avro) => Box::new(avro.segments().map(without_bytes)),
             Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
             #[cfg(feature = "kafka")]
             Content::Block(block) => Box::new(block.segments().map(without_bytes)),
@@ -260,6 +288,8 @@ impl OpenFile {
             Content::Text(text) => Rows::Text(Box::new(Sift::new(text, segment, bytes, projection)?)),
             Content::Parquet(parquet) => Rows::Parquet(Box::new(parquet.read(segment, projection)?)),
             Content::Ipc(ipc) => Rows::Ipc(Box::new(ipc.read(segment, projection)?)),
+            #[cfg(feature = "avro")]
+            Content::Avro(avro) => Rows::Avro(Box::new(avro.read(segment, projection)?)),
             Content::Whole => {
                 let own = self.folders.own(&self.schema);
                 Rows::One(Some(whole::read(&self.view, &own, segment, bytes, projection)?))
@@ -318,7 +348,11 @@ impl Content {
             Format::Parquet => Content::Parquet(ParquetFile::open(view.clone(), schema.clone())?),
             Format::Arrow => Content::Ipc(IpcFile::open(view.clone(), schema.clone())?),
             Format::Table => return Err(SourceError::no_source()),
-            records @ (Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
+            #[cfg(feature = "avro")]
+            Format::Avro(_) => Content::Avro(AvroFile::open(view.clone(), schema.clone())?),
+            #[cfg(not(feature = "avro"))]
+            Format::Avro(_) => return Err(SourceError::unbuilt()),
+            records @ (Format::Protobuf(_) | Format::Debezium(_)) => {
                 return Err(SourceError::of_records(records));
             }
         })
@@ -443,8 +477,7 @@ mod tests {
     fn a_pipe_is_read_to_its_end() {
         let folder = Folder::new();
         let path = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
-        assert!(made.success());
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         let writer = std::thread::spawn({
             let path = path.clone();
             move || std::fs::write(path, "one\ntwo\n").unwrap()

@@ -42,7 +42,7 @@ impl View {
     }
 
     /// A view of the first bytes of a regular file.
-    #[cfg(any(feature = "flights", feature = "kafka"))]
+    #[cfg(any(feature = "databases", feature = "flights", feature = "kafka"))]
     pub(crate) fn of_start(file: Arc<File>, name: &str, length: u64) -> Self {
         Self { place: Place::File(file), name: name.into(), length }
     }

@@ -1,15 +1,14 @@
 //! What a server of Arrow Flight gives, as a source.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_schema::SchemaRef;
 use flowc_flight_client::{Access, Ask, Client, FlightError};
 use flowc_planner::key::{KeyHasher, canonical_json};
-use flowc_planner::plan::{FlightAsk, FlightKeep, SecretSource, SourceSpec};
+use flowc_planner::plan::{FlightAsk, SecretSource, SourceSpec};
 use flowc_platform::{FileStamp, content_length, is_sealed, lock, secret_of_file, secret_of_variable};
 
 use crate::error::SourceError;
@@ -17,15 +16,13 @@ use crate::files::open::OpenFile;
 use crate::files::view::View;
 use crate::flights::kept::KeptWriter;
 use crate::source::{Folders, Polled, Source, SourcePart};
+use crate::turn::turn;
 
 /// Tells this process from others. What another one read and did not leave can't be read again: the server may give something else.
 static PROCESS: LazyLock<[u8; 32]> = LazyLock::new(|| {
     let mut hasher = KeyHasher::new("flowc process");
     hasher.number(u64::from(std::process::id())).number(now()).finish()
 });
-
-/// Files that are being written, so that each is read from its server once.
-static TURNS: Mutex<Option<HashMap<PathBuf, Arc<Mutex<()>>>>> = Mutex::new(None);
 
 /// The certificates that systems trust, where they keep them.
 const AUTHORITIES: [&str; 5] = [
@@ -141,19 +138,10 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
 }
 
-/// Locked by who writes a file.
-fn turn(place: &Path) -> Arc<Mutex<()>> {
-    lock(&TURNS).get_or_insert_default().entry(place.to_owned()).or_default().clone()
-}
-
 impl Source for FlightSource {
     fn hash_into(&self, hasher: &mut KeyHasher) {
         let flowc_planner::plan::FlightSource { server, ask, token: _, ca: _, keep } = &self.flight;
-        let pin = match keep {
-            FlightKeep::Pinned(label) => Some(label),
-            FlightKeep::Run | FlightKeep::For(_) => None,
-        };
-        let read = serde_json::json!({ "server": server, "ask": ask, "pin": pin });
+        let read = serde_json::json!({ "server": server, "ask": ask, "pin": keep.pin() });
         hasher.bytes(canonical_json(&read).as_bytes());
     }
 
@@ -166,8 +154,7 @@ impl Source for FlightSource {
             [part] if stands(part) => part.clone(),
             _ => SourcePart { name: self.name(), path: None, stamp: Some(self.stamp(now())) },
         };
-        let is_closed = matches!(self.flight.keep, FlightKeep::Pinned(_));
-        Ok(Polled { parts: vec![part], folders: is_closed.then(Vec::new) })
+        Ok(Polled { parts: vec![part], folders: self.flight.keep.pin().map(|_| Vec::new()) })
     }
 
     /// What the server gave last, whether or not a run would ask it again.
@@ -205,19 +192,19 @@ impl Source for FlightSource {
 
 #[cfg(test)]
 mod tests {
-    use flowc_planner::plan::{Format, Location};
+    use flowc_planner::plan::{Format, Keep, Location};
 
     use super::*;
     use crate::testing::spec;
 
-    fn source(ask: FlightAsk, keep: FlightKeep) -> FlightSource {
+    fn source(ask: FlightAsk, keep: Keep) -> FlightSource {
         let server = "grpc://127.0.0.1:1".to_owned();
         let flight = flowc_planner::plan::FlightSource { server, ask, token: None, ca: None, keep };
         let spec = SourceSpec { location: Location::Flight(Box::new(flight.clone())), ..spec(Format::Arrow) };
         FlightSource::new(spec, flight, Path::new("/"))
     }
 
-    fn words(keep: FlightKeep) -> FlightSource {
+    fn words(keep: Keep) -> FlightSource {
         source(FlightAsk::Ticket("words".to_owned()), keep)
     }
 
@@ -228,16 +215,16 @@ mod tests {
 
     #[test]
     fn what_was_read_stands_as_long_as_the_text_says() {
-        let stands = |keep: FlightKeep, age| {
+        let stands = |keep: Keep, age| {
             let source = words(keep);
             let known = read_ago(&source, age);
             source.poll(&known).unwrap().parts == known.parts
         };
         // Within one millisecond it would be the same reading.
-        assert!(!stands(FlightKeep::Run, 5));
-        assert!(stands(FlightKeep::For(60_000), 1000) && !stands(FlightKeep::For(60_000), 61_000));
-        assert!(stands(FlightKeep::Pinned("a".to_owned()), 1 << 40));
-        let pinned = words(FlightKeep::Pinned("a".to_owned())).poll(&Polled::default()).unwrap();
+        assert!(!stands(Keep::Run, 5));
+        assert!(stands(Keep::For(60_000), 1000) && !stands(Keep::For(60_000), 61_000));
+        assert!(stands(Keep::Pinned("a".to_owned()), 1 << 40));
+        let pinned = words(Keep::Pinned("a".to_owned())).poll(&Polled::default()).unwrap();
         assert_eq!((pinned.parts.len(), pinned.folders), (1, Some(Vec::new())), "nothing of it can change");
     }
 
@@ -248,13 +235,13 @@ mod tests {
             source.hash_into(&mut hasher);
             hasher.finish()
         };
-        let base = hash(&words(FlightKeep::Run));
-        assert_eq!(base, hash(&words(FlightKeep::For(7))));
+        let base = hash(&words(Keep::Run));
+        assert_eq!(base, hash(&words(Keep::For(7))));
         for other in [
-            words(FlightKeep::Pinned("a".to_owned())),
-            words(FlightKeep::Pinned("b".to_owned())),
-            source(FlightAsk::Path(vec!["words".to_owned()]), FlightKeep::Run),
-            source(FlightAsk::Sql("words".to_owned()), FlightKeep::Run),
+            words(Keep::Pinned("a".to_owned())),
+            words(Keep::Pinned("b".to_owned())),
+            source(FlightAsk::Path(vec!["words".to_owned()]), Keep::Run),
+            source(FlightAsk::Sql("words".to_owned()), Keep::Run),
         ] {
             assert_ne!(base, hash(&other));
         }
@@ -262,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_another_process_read_is_not_read_again_in_its_place() {
-        let source = words(FlightKeep::Pinned("a".to_owned()));
+        let source = words(Keep::Pinned("a".to_owned()));
         let folder = tempfile::tempdir().unwrap();
         let folders = Folders {
             spool: folder.path().to_owned(),

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use flowc_planner::plan::{CsvDialect, Format, SourceSpec};
 
+#[cfg(feature = "avro")]
+use crate::columnar::avro;
 use crate::columnar::ipc;
 use crate::columnar::parquet;
 use crate::error::SourceError;
@@ -41,7 +43,7 @@ pub(crate) fn fixed_schema(format: &Format) -> Option<SchemaRef> {
     Some(Arc::new(Schema::new(fields)))
 }
 
-/// The columns of files. The first Parquet or Arrow file says them. The first CSV or JSON lines file with rows shows them
+/// The columns of files. The first Parquet, Arrow or Avro file says them. The first CSV or JSON lines file with rows shows them
 /// in its first 10000 records, as far as these make sense; there every column may have nulls, and one that has nothing
 /// else is text. Where folders have columns, the names of all files tell these.
 ///
@@ -73,7 +75,11 @@ fn infer_own<O: PartBytes>(files: &[O], spec: &SourceSpec) -> Result<SchemaRef, 
         Format::Parquet => own_columns(first, &parquet::columns(&seekable(first, spec)?)?),
         Format::Arrow => own_columns(first, ipc::Index::load(&seekable(first, spec)?)?.schema()),
         Format::Lines | Format::Bytes | Format::Table => Err(SourceError::no_source()),
-        Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_) => Err(SourceError::of_records(&spec.format)),
+        #[cfg(feature = "avro")]
+        Format::Avro(_) => own_columns(first, avro::Index::load(&seekable(first, spec)?)?.schema()),
+        #[cfg(not(feature = "avro"))]
+        Format::Avro(_) => Err(SourceError::unbuilt()),
+        Format::Protobuf(_) | Format::Debezium(_) => Err(SourceError::of_records(&spec.format)),
     }
 }
 

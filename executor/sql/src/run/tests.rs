@@ -361,6 +361,18 @@ fn a_query_with_little_memory_gives_the_same() {
     }
 }
 
+/// Of narrow rows, what they are compared by takes as much as they do.
+#[test]
+fn narrow_rows_are_sorted_in_any_memory() {
+    let case = Case::new("SELECT * FROM t ORDER BY x", &[("t", rows(7, 200_000))]);
+    let way = |memory| Way { memory, ..Way::PLAIN };
+    let whole = case.answer(&way(None));
+    for mib in [6, 8, 12, 16, 24, 32] {
+        let little = case.answer(&way(Some(mib << 20)));
+        assert!(little == whole, "{mib} MiB: {:?}", little.err());
+    }
+}
+
 /// Rows that differ in all columns.
 fn wide_rows(count: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new((0..count as i64).map(|id| Some(id * 7 % count as i64)).collect::<Int64Array>());

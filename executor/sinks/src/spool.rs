@@ -10,23 +10,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::error::{At, SinkError};
 
 /// A file without a name, which goes with the process. Pieces of several writers lie in it as they come.
-pub(super) struct Spool {
+pub(crate) struct Spool {
     file: File,
     end: AtomicU64,
 }
 
 /// A piece of a spool.
-pub(super) type Piece = Range<u64>;
+pub(crate) type Piece = Range<u64>;
 
 impl Spool {
     /// In the system's folder of temporary files.
-    pub(super) fn new() -> Result<Self, SinkError> {
+    pub(crate) fn new() -> Result<Self, SinkError> {
         let file = tempfile::tempfile().at(&std::env::temp_dir(), "making a temporary file")?;
         Ok(Self { file, end: AtomicU64::new(0) })
     }
 
     /// Keeps bytes; says where.
-    pub(super) fn put(&self, bytes: &[u8]) -> Result<Piece, SinkError> {
+    pub(crate) fn put(&self, bytes: &[u8]) -> Result<Piece, SinkError> {
         let length = bytes.len() as u64;
         let start = self.end.fetch_add(length, Ordering::Relaxed);
         self.at(self.file.write_all_at(bytes, start), "writing")?;
@@ -34,7 +34,7 @@ impl Spool {
     }
 
     /// The bytes of a piece.
-    pub(super) fn get(&self, piece: &Piece) -> Result<Vec<u8>, SinkError> {
+    pub(crate) fn get(&self, piece: &Piece) -> Result<Vec<u8>, SinkError> {
         let mut bytes = vec![0; (piece.end - piece.start) as usize];
         self.at(self.file.read_exact_at(&mut bytes, piece.start), "reading")?;
         Ok(bytes)

@@ -1,6 +1,6 @@
-//! Which rows of a dataset a topic has already.
+//! Which rows of a dataset a place that rows are appended to has already.
 //!
-//! A topic keeps what was appended. So the segments that were written stay written, in whatever order the dataset has them now. A segment
+//! It keeps what was appended. So the segments that were written stay written, in whatever order the dataset has them now. A segment
 //! that is new may begin with the rows of one that is gone, as the last one of a file does that has grown; then only the rest is new.
 //! A segment that is gone otherwise has changed, and its rows can't be taken back.
 
@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 
 /// A segment whose rows were appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Appended {
+pub(crate) struct Appended {
     /// Identity of the rows and of what is made of them.
-    pub(super) digest: [u8; 32],
+    pub(crate) digest: [u8; 32],
     /// Number of records.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// BLAKE3 of the records.
-    pub(super) records: [u8; 32],
+    pub(crate) records: [u8; 32],
 }
 
-/// What a dataset's segments are to a topic.
+/// What a dataset's segments are to such a place.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Matching {
+pub(crate) struct Matching {
     /// By the dataset's segments: which of those that were appended it is, if it is one.
-    pub(super) kept: Vec<Option<usize>>,
+    pub(crate) kept: Vec<Option<usize>>,
     /// Those that were appended and that the dataset does not have, longest first.
-    pub(super) lost: Vec<usize>,
+    pub(crate) lost: Vec<usize>,
 }
 
 impl Matching {
     /// Holds what was appended against a dataset. Of segments that are equal each is counted.
-    pub(super) fn new(before: &[Appended], digests: &[[u8; 32]]) -> Self {
+    pub(crate) fn new(before: &[Appended], digests: &[[u8; 32]]) -> Self {
         let mut by_digest: HashMap<[u8; 32], Vec<usize>> = HashMap::new();
         for (i, appended) in before.iter().enumerate().rev() {
             by_digest.entry(appended.digest).or_default().push(i);
@@ -43,7 +43,7 @@ impl Matching {
 
     /// Takes the longest of those that are lost whose records a segment begins with. `prefixes` has the digests of its first records, by
     /// their number.
-    pub(super) fn claim(&mut self, before: &[Appended], prefixes: &HashMap<u64, [u8; 32]>) -> Option<usize> {
+    pub(crate) fn claim(&mut self, before: &[Appended], prefixes: &HashMap<u64, [u8; 32]>) -> Option<usize> {
         let begins = |&i: &usize| prefixes.get(&before[i].rows) == Some(&before[i].records);
         let at = self.lost.iter().position(begins)?;
         Some(self.lost.remove(at))

@@ -1,0 +1,75 @@
+//! What differs between databases in the SQL that flowc writes itself.
+
+/// The maker of a database, as its driver tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Vendor {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL, and what says that it is.
+    PostgreSql,
+    /// DuckDB.
+    DuckDb,
+    /// Another one, by its name.
+    Other(String),
+}
+
+impl Vendor {
+    /// The vendor of this name.
+    pub fn named(name: &str) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "sqlite" => Self::Sqlite,
+            "postgresql" => Self::PostgreSql,
+            "duckdb" => Self::DuckDb,
+            _ => Self::Other(name.to_owned()),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::PostgreSql => "PostgreSQL",
+            Self::DuckDb => "DuckDB",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// The placeholder of a query's parameter, by its number from 1.
+    pub fn placeholder(&self, number: usize) -> String {
+        match self {
+            Self::PostgreSql | Self::DuckDb => format!("${number}"),
+            Self::Sqlite | Self::Other(_) => "?".to_owned(),
+        }
+    }
+
+    /// Whether tables are made, filled and dropped within a transaction, so that a sink's rows appear in one step.
+    pub fn is_transactional(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+/// A name of a table or column within SQL: whatever is in it, it is a name.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_a_name() {
+        assert_eq!(quoted("day"), "\"day\"");
+        assert_eq!(quoted("x\"; DROP TABLE t; --"), "\"x\"\"; DROP TABLE t; --\"");
+    }
+
+    #[test]
+    fn vendors_are_found_by_the_names_that_drivers_tell() {
+        for (name, vendor) in
+            [("SQLite", Vendor::Sqlite), ("PostgreSQL", Vendor::PostgreSql), ("duckdb", Vendor::DuckDb)]
+        {
+            assert_eq!(Vendor::named(name), vendor);
+        }
+        assert_eq!(Vendor::named("Dremio").name(), "Dremio");
+    }
+}

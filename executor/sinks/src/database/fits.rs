@@ -1,0 +1,66 @@
+//! Whether values, and tables, hold what a stream has.
+
+use arrow_array::{Array, RecordBatch};
+use arrow_schema::Schema;
+use flowc_adbc::Vendor;
+use flowc_planner::plan::DatabaseSink;
+
+use super::types;
+use crate::formats::misfit::Misfit;
+
+/// What is wrong with a stream's columns for a sink, whatever its database is.
+pub(crate) fn check(sink: &DatabaseSink, schema: &Schema) -> Result<(), String> {
+    match sink.key.iter().find(|column| schema.field_with_name(column).is_err()) {
+        Some(column) => Err(format!("there is no column `{column}`")),
+        None => Ok(()),
+    }
+}
+
+/// Says which value is none that a database holds: it would be another one there.
+pub(super) fn check_values(batch: &RecordBatch, key: &[String], vendor: &Vendor) -> Result<(), Misfit> {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let misfit = |row: usize, reason: &str| Err(Misfit::new(row, field.name(), reason));
+        if key.contains(field.name())
+            && let Some(row) = (0..column.len()).find(|&row| column.is_null(row))
+        {
+            return misfit(
+                row,
+                "a key can't be null: rows would not be told apart; leave such rows out in a stage before",
+            );
+        }
+        if let Some((row, reason)) = types::misfit(vendor, column) {
+            return misfit(row, reason);
+        }
+    }
+    Ok(())
+}
+
+/// Says which column has a type that a table of the database can't have.
+pub(super) fn check_types(vendor: &Vendor, schema: &Schema) -> Result<(), String> {
+    match schema.fields().iter().find(|field| !types::holds(vendor, field.data_type())) {
+        None => Ok(()),
+        Some(field) => Err(format!(
+            "the column `{}` is {}, which {} has no type for; convert it in a stage before, such as to a text",
+            field.name(),
+            field.data_type(),
+            vendor.name()
+        )),
+    }
+}
+
+/// Says what a table lacks for a stream's columns.
+pub(super) fn check_table(found: &Schema, wanted: &Schema) -> Result<(), String> {
+    let lacking: Vec<String> = wanted
+        .fields()
+        .iter()
+        .filter(|field| found.field_with_name(field.name()).is_err())
+        .map(|field| format!("`{}`", field.name()))
+        .collect();
+    match lacking.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "the table has no column {}; add it there, or select the columns of the table in a stage before",
+            lacking.join(", ")
+        )),
+    }
+}

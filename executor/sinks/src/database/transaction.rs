@@ -1,0 +1,246 @@
+//! The rows that a table does not have yet: encoded while the run goes on, and written when it commits.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use flowc_adbc::{Connection, Vendor};
+use flowc_planner::key::KeyHasher;
+use flowc_planner::plan::{ChangedRows, SinkSpec, WriteMode};
+use flowc_planner::quantity::count;
+use flowc_platform::lock;
+
+use super::fits::{check_table, check_types, check_values};
+use super::record::{Found, Record};
+use super::rows::{EncodedRows, RowDigest};
+use super::sink::{TablePlace, finished};
+use super::writing::{NewRows, Writing};
+use crate::error::SinkError;
+use crate::formats::conform::conform;
+use crate::matching::{Appended, Matching};
+use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
+use crate::spool::Spool;
+use crate::state::layout_digest;
+use crate::syncs::Syncs;
+
+/// Rows that wait for the end of the run.
+pub(super) struct TableTransaction {
+    place: TablePlace,
+    vendor: Vendor,
+    schema: SchemaRef,
+    result: [u8; 32],
+    layout: [u8; 32],
+    /// Of the dataset's segments.
+    digests: Vec<[u8; 32]>,
+    before: Found,
+    /// What the table has already.
+    matching: Matching,
+    jobs: Vec<Job>,
+    spool: Spool,
+    /// By jobs.
+    encoded: Mutex<Vec<Option<EncodedRows>>>,
+    /// What is to be written, once that is decided; none if nothing is.
+    decided: Mutex<Option<Decided>>,
+    /// For messages.
+    shown: PathBuf,
+}
+
+/// What is to be written.
+struct Decided {
+    /// By jobs: the rows, and how many of the first ones the table has.
+    new: Vec<(EncodedRows, u64)>,
+    after: Record,
+}
+
+impl TableTransaction {
+    pub(super) fn new(
+        place: &TablePlace,
+        shaping: &SinkSpec,
+        dataset: &Dataset<'_>,
+        result: [u8; 32],
+    ) -> Result<Self, SinkError> {
+        let mut connection = place.connect()?;
+        let before = place.look(&mut connection)?;
+        let vendor = connection.vendor().clone();
+        let layout = layout_digest(shaping, &dataset.schema);
+        let digest =
+            |segment: &[u8; 32]| KeyHasher::new("flowc table segment 1").digest(&layout).digest(segment).finish();
+        let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
+        let matching = match (&before.record, place.sink.mode) {
+            (Some(record), _) if record.result == result => Matching::new(&record.segments, &digests),
+            (Some(record), WriteMode::Append | WriteMode::Upsert) => Matching::new(&record.segments, &digests),
+            _ => Matching::new(&[], &digests),
+        };
+        check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
+        check_place(place, &before, &dataset.schema, result)?;
+        let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
+        let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
+        Ok(Self {
+            place: place.clone(),
+            vendor,
+            schema: dataset.schema.clone(),
+            result,
+            layout,
+            digests,
+            before,
+            matching,
+            encoded: Mutex::new(jobs.iter().map(|_| None).collect()),
+            jobs,
+            spool: Spool::new()?,
+            decided: Mutex::default(),
+            shown: PathBuf::from(format!("table `{}`", place.sink.table)),
+        })
+    }
+
+    /// The segments that the table has, as it says.
+    fn appended(&self) -> &[Appended] {
+        self.before.record.as_ref().map_or(&[], |record| &record.segments)
+    }
+
+    /// Whether it has just what it is to have.
+    fn is_done(&self) -> bool {
+        self.before.record.as_ref().is_some_and(|record| record.result == self.result)
+    }
+
+    /// Decides what is new, once all jobs are done.
+    fn decide(&self, encoded: Vec<Option<EncodedRows>>) -> Result<Decided, SinkError> {
+        let is_append = self.place.sink.mode == WriteMode::Append;
+        let lost = if is_append { self.matching.lost.clone() } else { Vec::new() };
+        let mut matching = Matching { kept: Vec::new(), lost };
+        let mut new = Vec::with_capacity(encoded.len());
+        for (job, encoded) in encoded.into_iter().enumerate() {
+            let encoded = encoded.ok_or(SinkError::Incomplete { job })?;
+            let claimed = matching.claim(self.appended(), &encoded.prefixes);
+            new.push((encoded, claimed.map_or(0, |i| self.appended()[i].rows)));
+        }
+        if !matching.lost.is_empty() && self.place.sink.changed == ChangedRows::Fail {
+            return Err(self.changed(matching.lost.len()));
+        }
+        let mut written = new.iter().map(|(encoded, _)| (encoded.rows, encoded.digest));
+        let segment = |(i, kept): (usize, &Option<usize>)| match kept {
+            Some(kept) => self.appended().get(*kept).cloned(),
+            None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
+        };
+        let segments = self.matching.kept.iter().enumerate().filter_map(segment).collect();
+        let made = self.before.columns.is_none() || self.before.record.as_ref().is_some_and(|record| record.made);
+        Ok(Decided { new, after: Record::new(self.result, made, segments) })
+    }
+
+    fn changed(&self, lost: usize) -> SinkError {
+        self.place.refused(format!(
+            "of {} that were appended rows have changed or are gone, and appending takes nothing back; say `on-change \"append\"` in \
+             `adbc` to have the rows of changed segments appended again, or write with mode=\"upsert\" or mode=\"replace\"",
+            count(lost, "segment")
+        ))
+    }
+
+    /// Whether a transaction was committed though something has failed: the database tells.
+    fn is_committed(&self, after: &Record) -> bool {
+        let found = self.place.connect().and_then(|mut connection| self.place.look(&mut connection));
+        found.is_ok_and(|found| found.record.as_ref() == Some(after))
+    }
+}
+
+/// Refuses a table that can't be written so, before any row is made.
+fn check_place(place: &TablePlace, found: &Found, schema: &SchemaRef, result: [u8; 32]) -> Result<(), SinkError> {
+    let Found { columns, record } = found;
+    let Some(columns) = columns else { return Ok(()) };
+    if record.as_ref().is_some_and(|record| record.result == result) {
+        return Ok(());
+    }
+    if place.sink.mode == WriteMode::Create {
+        let whose = if record.is_some() { "and has other rows" } else { "and this sink did not make it" };
+        return Err(place.refused(format!(
+            "the table is there already, {whose}; drop it, name another one, or say what is to become of its rows: mode=\"append\", \
+             mode=\"replace\" or mode=\"upsert\""
+        )));
+    }
+    // A table that the sink made and replaces is made again.
+    let is_made_again = place.sink.mode == WriteMode::Replace && record.as_ref().is_some_and(|record| record.made);
+    if is_made_again {
+        return Ok(());
+    }
+    check_table(columns, schema).map_err(|reason| place.refused(reason))
+}
+
+impl Transaction for TableTransaction {
+    fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
+        let is_append = self.place.sink.mode == WriteMode::Append;
+        let lost = if is_append { &self.matching.lost[..] } else { &[] };
+        let prefixes = lost.iter().map(|&i| (self.appended()[i].rows, [0; 32])).collect();
+        let digest = RowDigest::new(&self.schema, is_append).map_err(|error| SinkError::batch(&self.shown, &error))?;
+        let encoded = EncodedRows { rows: 0, digest: [0; 32], prefixes, pieces: Vec::new() };
+        Ok(Box::new(TableWriter { of: self, job, digest, encoded }))
+    }
+
+    fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
+        if !self.is_done() {
+            let decided = self.decide(std::mem::take(&mut *lock(&self.encoded)))?;
+            *lock(&self.decided) = Some(decided);
+        }
+        Ok(())
+    }
+
+    fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
+        let state = |rows| finished(&self.place.sink, self.result, self.layout, rows);
+        let decided = lock(&self.decided).take();
+        let Some(Decided { new, after }) = decided else {
+            let rows = self.before.record.as_ref().map_or(0, Record::rows);
+            return match self.is_done() {
+                true => Ok(Finalized { state: state(rows), written: Written::Records(0), untidy: None }),
+                false => Err(SinkError::Incomplete { job: 0 }),
+            };
+        };
+        let records = new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
+        let rows = NewRows { schema: &self.schema, spool: &self.spool, new: &new };
+        let writing = Writing { place: &self.place, before: &self.before, after: &after, rows };
+        match writing.write() {
+            Err(error) if !self.is_committed(&after) => Err(error),
+            _ => Ok(Finalized { state: state(after.rows()), written: Written::Records(records), untidy: None }),
+        }
+    }
+}
+
+/// Writes the rows of one job.
+struct TableWriter<'t> {
+    of: &'t TableTransaction,
+    job: usize,
+    digest: RowDigest,
+    encoded: EncodedRows,
+}
+
+impl RowWriter for TableWriter<'_> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
+        let TableTransaction { place, vendor, schema, shown, spool, .. } = self.of;
+        let batch = conform(batch, schema, shown)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        check_values(&batch, &place.sink.key, vendor).map_err(|misfit| SinkError::Value {
+            path: shown.clone(),
+            row: self.encoded.rows + misfit.row as u64 + 1,
+            column: misfit.column,
+            reason: misfit.reason,
+        })?;
+        let digested = self.digest.update(&batch, &mut self.encoded.prefixes);
+        digested.map_err(|error| SinkError::batch(shown, &error))?;
+        let content = Connection::encoded(schema, Some(&batch)).map_err(|error| place.failed(error))?;
+        self.encoded.pieces.push((spool.put(&content)?, batch.num_rows()));
+        self.encoded.rows += batch.num_rows() as u64;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
+        self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
+        let Self { of, job, encoded, .. } = *self;
+        if let Some(place) = lock(&of.encoded).get_mut(job) {
+            *place = Some(encoded);
+        }
+        Ok(())
+    }
+}

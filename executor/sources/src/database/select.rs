@@ -1,0 +1,128 @@
+//! The SQL that asks for a source's rows. Values are bound, names are quoted. Pure.
+
+use arrow_array::RecordBatch;
+use flowc_adbc::{Vendor, parameters, quoted};
+use flowc_planner::plan::{DatabaseRows, TableName};
+
+use super::cursor::Range;
+
+/// A query, and the values of its parameters.
+pub(super) struct Select {
+    pub(super) sql: String,
+    pub(super) parameters: Option<RecordBatch>,
+}
+
+/// A table's name within SQL.
+pub(super) fn table(name: &TableName) -> String {
+    let schema = name.schema.as_ref().map_or_else(String::new, |schema| format!("{}.", quoted(schema)));
+    format!("{schema}{}", quoted(&name.table))
+}
+
+/// All rows.
+pub(super) fn all(rows: &DatabaseRows) -> Select {
+    match rows {
+        DatabaseRows::Table { table: name, order_by } => {
+            let order: Vec<String> = order_by.iter().map(|column| quoted(column)).collect();
+            let order = if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+            Select { sql: format!("SELECT * FROM {}{order}", table(name)), parameters: None }
+        }
+        DatabaseRows::Query { sql, params } => {
+            Select { sql: sql.trim().trim_end_matches(';').to_owned(), parameters: parameters(params) }
+        }
+    }
+}
+
+/// What makes a query of rows: a name of theirs, and conditions.
+fn within(rows: &DatabaseRows) -> String {
+    match rows {
+        DatabaseRows::Table { table: name, .. } => table(name),
+        // A comment at the query's end must not reach further.
+        DatabaseRows::Query { .. } => format!("({}\n) AS flowc_rows", all(rows).sql),
+    }
+}
+
+/// How many parameters a query has of its own.
+fn own(rows: &DatabaseRows) -> usize {
+    match rows {
+        DatabaseRows::Table { .. } => 0,
+        DatabaseRows::Query { params, .. } => params.len(),
+    }
+}
+
+/// The largest value of the cursor, of rows beyond `after`.
+pub(super) fn largest(rows: &DatabaseRows, cursor: &str, after: Option<&Range>, vendor: &Vendor) -> Option<Select> {
+    let column = quoted(cursor);
+    let beyond = after.map_or_else(String::new, |_| format!(" WHERE {column} > {}", vendor.placeholder(own(rows) + 1)));
+    let sql = format!("SELECT max({column}) FROM {}{beyond}", within(rows));
+    let values = after.map_or(Some(Vec::new()), |range| Some(vec![range.upto()?]))?;
+    Some(Select { sql, parameters: Range::parameters(all(rows).parameters, values) })
+}
+
+/// The least and the largest value of a column.
+pub(super) fn bounds(rows: &DatabaseRows, column: &str) -> Select {
+    let column = quoted(column);
+    let sql = format!("SELECT min({column}), max({column}) FROM {}", within(rows));
+    Select { sql, parameters: all(rows).parameters }
+}
+
+/// A row whose cursor, or other column that ranges are of, is null, if there is one.
+pub(super) fn without_cursor(rows: &DatabaseRows, cursor: &str) -> Select {
+    let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", within(rows), quoted(cursor));
+    Select { sql, parameters: all(rows).parameters }
+}
+
+/// The rows of a range of the cursor, in its order.
+pub(super) fn range(rows: &DatabaseRows, cursor: &str, range: &Range, vendor: &Vendor) -> Option<Select> {
+    let (column, first) = (quoted(cursor), own(rows) + 1);
+    let mut values = Vec::new();
+    let mut conditions = Vec::new();
+    if range.after.is_some() {
+        conditions.push(format!("{column} > {}", vendor.placeholder(first)));
+        values.push(range.after()?);
+    }
+    conditions.push(format!("{column} <= {}", vendor.placeholder(first + values.len())));
+    values.push(range.upto()?);
+    let sql = format!("SELECT * FROM {} WHERE {} ORDER BY {column}", within(rows), conditions.join(" AND "));
+    Some(Select { sql, parameters: Range::parameters(all(rows).parameters, values) })
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use flowc_planner::plan::BoundValue;
+
+    use super::*;
+
+    fn events() -> DatabaseRows {
+        let table = TableName { schema: Some("main".to_owned()), table: "odd\"name".to_owned() };
+        DatabaseRows::Table { table, order_by: vec!["id".to_owned()] }
+    }
+
+    fn query() -> DatabaseRows {
+        let sql = "SELECT * FROM t WHERE region = $1 -- all;".to_owned();
+        DatabaseRows::Query { sql, params: vec![BoundValue::Text("x'; DROP TABLE t; --".to_owned())] }
+    }
+
+    #[test]
+    fn names_are_quoted_and_values_are_bound() {
+        assert_eq!(all(&events()).sql, "SELECT * FROM \"main\".\"odd\"\"name\" ORDER BY \"id\"");
+        let select = all(&query());
+        assert_eq!(select.sql, "SELECT * FROM t WHERE region = $1 -- all");
+        assert_eq!(select.parameters.unwrap().num_columns(), 1);
+    }
+
+    #[test]
+    fn a_range_comes_behind_the_querys_own_parameters() {
+        let bounds = Range { after: Some("5".to_owned()), upto: "9".to_owned(), data_type: DataType::Int64 };
+        let select = range(&query(), "id", &bounds, &Vendor::PostgreSql).unwrap();
+        let expected = "SELECT * FROM (SELECT * FROM t WHERE region = $1 -- all\n) AS flowc_rows WHERE \"id\" > $2 AND \"id\" <= $3 \
+                        ORDER BY \"id\"";
+        assert_eq!(select.sql, expected);
+        assert_eq!(select.parameters.unwrap().num_columns(), 3);
+        let first = Range { after: None, ..bounds.clone() };
+        let select = range(&events(), "id", &first, &Vendor::Sqlite).unwrap();
+        assert_eq!(select.sql, "SELECT * FROM \"main\".\"odd\"\"name\" WHERE \"id\" <= ? ORDER BY \"id\"");
+        let select = largest(&events(), "id", Some(&bounds), &Vendor::Sqlite).unwrap();
+        assert_eq!(select.sql, "SELECT max(\"id\") FROM \"main\".\"odd\"\"name\" WHERE \"id\" > ?");
+    }
+}

@@ -1,0 +1,232 @@
+//! Rows of a database as a source.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
+use std::time::SystemTime;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use flowc_adbc::{Connection, DatabaseError, Vendor, access, plain_schema, unreadable};
+use flowc_planner::key::{KeyHasher, canonical_json};
+use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec, Split};
+use flowc_platform::{FileStamp, lock};
+
+use super::cursor::Range;
+use super::select::{self, Select};
+use super::snapshot::{self, SnapshotWriter};
+use crate::columnar::conform::match_columns;
+use crate::error::SourceError;
+use crate::files::open::OpenFile;
+use crate::source::{Folders, Polled, Source, SourcePart};
+use crate::turn::turn;
+
+/// Snapshots that this process has begun. Of others the rows are kept, or are gone: what a database says now is no answer to what it
+/// said then.
+static BEGUN: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
+
+/// Rows of a database.
+pub(crate) struct DatabaseSource {
+    source: Spec,
+    /// The folder that relative paths start from.
+    base: PathBuf,
+}
+
+impl DatabaseSource {
+    /// Connects when the database is first asked.
+    pub(crate) fn new(source: Spec, base: &Path) -> Self {
+        Self { source, base: base.to_owned() }
+    }
+
+    fn connect(&self) -> Result<Connection, SourceError> {
+        let access = access(&self.source.database, &self.base, false).map_err(|error| self.failed(error))?;
+        Connection::open(access).map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: DatabaseError) -> SourceError {
+        match error {
+            DatabaseError::Secret { secret, reason } => SourceError::Secret { secret, reason },
+            error => self.refused(error.to_string()),
+        }
+    }
+
+    fn refused(&self, reason: String) -> SourceError {
+        SourceError::Database { database: self.name(), reason }
+    }
+
+    /// The rows in few words, for messages.
+    fn name(&self) -> String {
+        let Database { driver, .. } = &self.source.database;
+        match &self.source.rows {
+            DatabaseRows::Table { table, .. } => format!("{driver} table {table}"),
+            DatabaseRows::Query { .. } => format!("{driver} query"),
+        }
+    }
+
+    /// Whether rows that were found before are taken as they are.
+    fn stands(&self, known: &Polled) -> bool {
+        let now = SystemTime::now();
+        let ages = known.parts.iter().filter_map(|part| part.stamp?.age(now));
+        let youngest = ages.min().and_then(|age| u64::try_from(age.as_millis()).ok());
+        youngest.is_some_and(|age| self.source.keep.takes(age))
+    }
+
+    /// A part whose rows are read now.
+    fn begin(&self, range: Option<&Range>) -> SourcePart {
+        let now = SystemTime::now();
+        // Seeded by the system.
+        let identity = RandomState::new().hash_one(now);
+        lock(&BEGUN).insert(identity);
+        let range = range.map_or_else(String::new, |range| format!(" {}", range.name()));
+        let stamp = Some(FileStamp::of_snapshot(identity, now));
+        SourcePart { name: format!("{}{range}", self.name()), path: None, stamp }
+    }
+
+    /// What is known, and the rows beyond it.
+    fn poll_cursor(&self, cursor: &str, known: &Polled) -> Result<Vec<SourcePart>, SourceError> {
+        let last = known.parts.last().and_then(|part| Range::of_name(&part.name));
+        let mut connection = self.connect()?;
+        self.check_values(cursor, &mut connection)?;
+        let select = select::largest(&self.source.rows, cursor, last.as_ref(), connection.vendor());
+        let damaged = || self.refused(format!("the range of the cursor `{cursor}` is damaged"));
+        let largest = self.row(select.ok_or_else(damaged)?, &mut connection)?;
+        let next = largest.map(|largest| Range::next(last.as_ref(), &largest)).transpose();
+        let next = next.map_err(|reason| self.refused(format!("`{cursor}`: {reason}")))?.flatten();
+        Ok(known.parts.iter().cloned().chain(next.map(|range| self.begin(Some(&range)))).collect())
+    }
+
+    /// The ranges of the rows that there are now.
+    fn poll_split(&self, Split { column, most }: &Split) -> Result<Vec<SourcePart>, SourceError> {
+        let mut connection = self.connect()?;
+        self.check_values(column, &mut connection)?;
+        let bounds = self.row(select::bounds(&self.source.rows, column), &mut connection)?;
+        let ranges = bounds.map_or(Ok(Vec::new()), |bounds| Range::split(&bounds, *most));
+        let ranges = ranges.map_err(|reason| self.refused(format!("`{column}`: {reason}")))?;
+        Ok(ranges.iter().map(|range| self.begin(Some(range))).collect())
+    }
+
+    /// Refuses a column with nulls, which are in no range.
+    fn check_values(&self, column: &str, connection: &mut Connection) -> Result<(), SourceError> {
+        match self.row(select::without_cursor(&self.source.rows, column), connection)? {
+            None => Ok(()),
+            Some(_) => Err(self.refused(format!(
+                "the column `{column}` is null in some rows, which would never be read; leave those out in a `query`, or name a column \
+                 without nulls"
+            ))),
+        }
+    }
+
+    /// The row that a query gives, if it gives one.
+    fn row(&self, select: Select, connection: &mut Connection) -> Result<Option<RecordBatch>, SourceError> {
+        let mut rows = connection.query(&select.sql, select.parameters.as_ref()).map_err(|error| self.failed(error))?;
+        let mut row = None;
+        while let Some(batch) = rows.next().map_err(|error| self.failed(error))? {
+            row = Some(batch).filter(|batch| batch.num_rows() > 0).or(row);
+        }
+        Ok(row)
+    }
+
+    /// The query for a part, and the values of its parameters.
+    fn select(&self, part: &SourcePart, connection: &Connection) -> Option<Select> {
+        let Spec { rows, cursor, split, .. } = &self.source;
+        match cursor.as_ref().or(split.as_ref().map(|split| &split.column)) {
+            None => Some(select::all(rows)),
+            Some(column) => select::range(rows, column, &Range::of_name(&part.name)?, connection.vendor()),
+        }
+    }
+
+    /// Reads the rows of a part, and keeps them.
+    fn fetch(&self, part: &SourcePart, place: &Path, wanted: &SchemaRef) -> Result<(), SourceError> {
+        let failed = |error| self.failed(error);
+        let written = SourceError::io(&part.name, "keep its rows");
+        let mut connection = self.connect()?;
+        let select = self.select(part, &connection);
+        let Select { sql, parameters } = select.ok_or_else(|| self.refused("its range is damaged".to_owned()))?;
+        let is_typed = *connection.vendor() != Vendor::Sqlite;
+        let mut rows = connection.query(&sql, parameters.as_ref()).map_err(failed)?;
+        let found = self.readable(rows.schema())?;
+        let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
+        match_columns(&part.name, &schema, wanted)?;
+        let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
+        while let Some(batch) = rows.next().map_err(failed)? {
+            let batch = snapshot::plain(&batch, &schema, &part.name)?;
+            writer.push(&batch).map_err(&written)?;
+        }
+        writer.finish().map_err(&written)
+    }
+
+    /// The columns, if Arrow has types for all of them.
+    fn readable(&self, schema: &SchemaRef) -> Result<SchemaRef, SourceError> {
+        match unreadable(schema) {
+            None => Ok(plain_schema(schema)),
+            Some((column, data_type)) => Err(self.refused(format!(
+                "the column `{column}` has the type {data_type}, which Arrow does not have; read it by a `query` that casts it: \
+                 `CAST({column} AS text)`"
+            ))),
+        }
+    }
+
+    /// Where the rows of a part are kept.
+    fn snapshot_name(stamp: FileStamp) -> String {
+        format!("{:016x}-rows", stamp.inode)
+    }
+}
+
+impl Source for DatabaseSource {
+    fn hash_into(&self, hasher: &mut KeyHasher) {
+        let Spec { database, rows, cursor, split, keep } = &self.source;
+        let Database { driver, uri, options, secrets, reads: _ } = database;
+        let read = serde_json::json!({
+            "driver": driver, "uri": uri, "options": options, "secrets": secrets, "rows": rows, "cursor": cursor, "split": split, "pin": keep.pin(),
+        });
+        hasher.bytes(b"flowc rows 1").bytes(canonical_json(&read).as_bytes());
+    }
+
+    /// Asks the database only where there are ranges, and only if what is known does not stand any more.
+    fn poll(&self, known: &Polled) -> Result<Polled, SourceError> {
+        if self.stands(known) {
+            // Nothing can change while it is pinned.
+            let folders = self.source.keep.pin().is_some().then(Vec::new);
+            return Ok(Polled { parts: known.parts.clone(), folders });
+        }
+        let parts = match (&self.source.cursor, &self.source.split) {
+            (Some(cursor), _) => self.poll_cursor(cursor, known)?,
+            (None, Some(split)) => self.poll_split(split)?,
+            (None, None) => vec![self.begin(None)],
+        };
+        Ok(Polled { parts, folders: None })
+    }
+
+    /// What the database gave last, whether or not a run would ask it again.
+    fn last_read(&self, known: &Polled) -> Option<Polled> {
+        (!known.parts.is_empty()).then(|| known.clone())
+    }
+
+    fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
+        let Select { sql, parameters } = select::all(&self.source.rows);
+        let mut connection = self.connect()?;
+        let schema = connection.columns(&sql, parameters.as_ref()).map_err(|error| self.failed(error))?;
+        self.readable(&schema)
+    }
+
+    fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
+        let stamp = part.stamp.ok_or_else(|| self.refused(format!("`{}` is no part of it", part.name)))?;
+        let place = folders.blocks.join(Self::snapshot_name(stamp));
+        let turn = turn(&place);
+        let _turn = lock(&turn);
+        if !flowc_platform::is_sealed(&place) {
+            if !lock(&BEGUN).contains(&stamp.inode) {
+                let what = "what was kept of it was removed from the store, or damaged";
+                return Err(SourceError::Changed { file: part.name.clone(), what });
+            }
+            self.fetch(part, &place, schema)?;
+        }
+        let (file, view) = snapshot::open(&place, &part.name, schema)?;
+        Ok(OpenFile::of_snapshot(file, view, schema, stamp))
+    }
+
+    fn kept(&self, part: &SourcePart) -> Option<String> {
+        part.stamp.map(Self::snapshot_name)
+    }
+}

@@ -1,0 +1,211 @@
+//! How far two columns of the same rows are from each other, and whether that is too far.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_schema::DataType;
+use flowc_planner::plan::{Claim, Stage, Tolerance};
+use flowc_store::{Store, StoredColumn};
+
+use crate::Error;
+
+/// How near the numbers of a stage have to be to others of the same rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Nearness {
+    /// The same bits.
+    Bits,
+    /// As near as the pipeline claims.
+    Within(Tolerance),
+    /// The device decides: how far they are is told.
+    Any,
+}
+
+impl Nearness {
+    /// What a stage has to keep to.
+    pub(crate) fn of(stage: &Stage) -> Self {
+        match stage.claim {
+            Some(Claim::Portable(tolerance)) => Self::Within(tolerance),
+            Some(Claim::Exact) => Self::Bits,
+            None if stage.is_of_device() => Self::Any,
+            None => Self::Bits,
+        }
+    }
+
+    /// Whether rows that differ in their bits are too far from each other.
+    fn is_broken(self, one: &ArrayRef, other: &ArrayRef) -> bool {
+        match self {
+            Self::Bits => true,
+            Self::Any => false,
+            Self::Within(tolerance) => match (numbers(one), numbers(other)) {
+                (Some(one), Some(other)) if one.len() == other.len() => {
+                    !one.iter().zip(&other).all(|(one, other)| tolerance.allows(*one, *other))
+                }
+                _ => true,
+            },
+        }
+    }
+}
+
+/// A row of a dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RowPlace {
+    /// The segment.
+    pub segment: usize,
+    /// The row in it, from 0.
+    pub row: u64,
+}
+
+/// How far a column is from another one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Distance {
+    /// Rows that were compared.
+    pub rows: u64,
+    /// Rows whose bits differ.
+    pub differing: u64,
+    /// Rows that are too far from each other, and the first of them.
+    pub broken: u64,
+    /// The first of these.
+    pub first: Option<RowPlace>,
+    /// The largest difference of two numbers, and where it is. None where no numbers differ.
+    pub largest: Option<(f64, RowPlace)>,
+}
+
+impl Distance {
+    /// Adds rows, the first of which is at a place.
+    pub(crate) fn add(&mut self, before: &ArrayRef, now: &ArrayRef, nearness: Nearness, start: RowPlace) {
+        self.rows += now.len() as u64;
+        if before == now {
+            return;
+        }
+        for row in 0..now.len().min(before.len()) {
+            let (one, other) = (before.slice(row, 1), now.slice(row, 1));
+            if *one == *other {
+                continue;
+            }
+            let place = RowPlace { row: start.row + row as u64, ..start };
+            self.differing += 1;
+            if nearness.is_broken(&one, &other) {
+                self.broken += 1;
+                self.first = self.first.or(Some(place));
+            }
+            let Some(apart) = apart(&one, &other) else { continue };
+            if self.largest.is_none_or(|(largest, _)| apart > largest) {
+                self.largest = Some((apart, place));
+            }
+        }
+    }
+
+    /// Adds what was found of other rows.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.differing += other.differing;
+        self.broken += other.broken;
+        self.first = self.first.into_iter().chain(other.first).min();
+        let is_larger = |(largest, _): &(f64, RowPlace)| self.largest.is_none_or(|(known, _)| *largest > known);
+        self.largest = other.largest.filter(is_larger).or(self.largest);
+    }
+}
+
+/// How far two stored columns are from each other. Where their rows are not as many, all of them differ.
+///
+/// # Errors
+/// If the store can't be read.
+pub(crate) fn distance(
+    store: &Store,
+    [before, now]: [StoredColumn; 2],
+    nearness: Nearness,
+    segment: usize,
+) -> Result<Distance, Error> {
+    if before.content == now.content {
+        return Ok(Distance { rows: now.rows, ..Distance::default() });
+    }
+    if before.rows != now.rows {
+        let broken = if nearness == Nearness::Any { 0 } else { now.rows };
+        let first = (broken > 0).then_some(RowPlace { segment, row: 0 });
+        return Ok(Distance { rows: now.rows, differing: now.rows, broken, first, largest: None });
+    }
+    let (mut distance, mut row) = (Distance::default(), 0);
+    for chunk in store.read(&[before, now])? {
+        let chunk = chunk?;
+        let [before, now] = &chunk[..] else { break };
+        distance.add(before, now, nearness, RowPlace { segment, row });
+        row += now.len() as u64;
+    }
+    Ok(distance)
+}
+
+/// The largest difference of the numbers of a row.
+fn apart(one: &ArrayRef, other: &ArrayRef) -> Option<f64> {
+    let (one, other) = (numbers(one)?, numbers(other)?);
+    let differences = one.into_iter().zip(other).map(|(one, other)| (one - other).abs());
+    differences.filter(|difference| !difference.is_nan()).reduce(f64::max)
+}
+
+/// The floats of a row. None where it is null, or has others.
+fn numbers(array: &ArrayRef) -> Option<Vec<f64>> {
+    if array.null_count() > 0 {
+        return None;
+    }
+    match array.data_type() {
+        DataType::Float16 => {
+            Some(array.as_primitive::<Float16Type>().values().iter().map(|value| value.to_f64()).collect())
+        }
+        DataType::Float32 => {
+            Some(array.as_primitive::<Float32Type>().values().iter().map(|value| f64::from(*value)).collect())
+        }
+        DataType::Float64 => Some(array.as_primitive::<Float64Type>().values().to_vec()),
+        DataType::FixedSizeList(..) => numbers(&array.as_fixed_size_list().value(0)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{FixedSizeListArray, Float32Array, Int32Array};
+
+    use super::*;
+
+    fn at(segment: usize, row: u64) -> RowPlace {
+        RowPlace { segment, row }
+    }
+
+    #[test]
+    fn the_largest_difference_is_told_with_its_row() {
+        let before: ArrayRef =
+            Arc::new(Float32Array::from(vec![Some(1.0), Some(2.0), None, Some(4.0), Some(f32::NAN)]));
+        let now: ArrayRef =
+            Arc::new(Float32Array::from(vec![Some(1.0), Some(2.5), Some(3.0), Some(4.25), Some(f32::NAN)]));
+        let found = |nearness: Nearness| {
+            let mut distance = Distance::default();
+            distance.add(&before, &now, nearness, at(3, 100));
+            distance
+        };
+        let any = found(Nearness::Any);
+        let largest = Some((0.5, at(3, 101)));
+        assert_eq!(any, Distance { rows: 5, differing: 3, largest, ..Distance::default() });
+        let near = found(Nearness::Within(Tolerance { abs: 0.5, rel: 0.0 }));
+        assert_eq!((near.broken, near.first), (1, Some(at(3, 102))), "null is near to no number");
+        assert_eq!((found(Nearness::Bits).broken, found(Nearness::Bits).first), (3, Some(at(3, 101))));
+        let mut all = Distance { rows: 1, differing: 1, largest: Some((0.25, at(0, 0))), ..Distance::default() };
+        all.merge(near);
+        assert_eq!(all, Distance { rows: 6, differing: 4, broken: 1, first: Some(at(3, 102)), largest });
+    }
+
+    #[test]
+    fn lists_have_the_difference_of_their_values_and_others_none() {
+        let list = |values: [f32; 2]| -> ArrayRef {
+            let rows = [Some(values.map(Some))];
+            Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(rows, 2))
+        };
+        let near = Nearness::Within(Tolerance { abs: 0.5, rel: 0.0 });
+        let mut distance = Distance::default();
+        distance.add(&list([1.0, 2.0]), &list([1.5, 0.0]), near, at(0, 0));
+        assert_eq!((distance.largest, distance.broken), (Some((2.0, at(0, 0))), 1));
+        let number = |number: i32| -> ArrayRef { Arc::new(Int32Array::from(vec![number])) };
+        let mut distance = Distance::default();
+        distance.add(&number(1), &number(2), near, at(0, 0));
+        assert_eq!((distance.differing, distance.broken, distance.largest), (1, 1, None));
+    }
+}
