@@ -193,6 +193,49 @@ fn types_that_arrow_lacks_are_copied() {
 }
 
 #[test]
+fn sqlite_gives_each_value_as_it_is_or_not_at_all() {
+    let project = one_row();
+    let connection = Connection::open(project.folder().join("odd.db")).unwrap();
+    let adbc = "adbc \"sqlite\" uri=\"odd.db\" table=\"odd\"";
+    for (values, found) in [
+        ("(1), (2.5), ('x')", "is Utf8, and has a value of SQLite's type `integer`"),
+        ("(2.5), (9007199254740993)", "is Float64, and has a value of SQLite's type `integer`"),
+        ("('a'), (x'00')", "and has a value of SQLite's type"),
+    ] {
+        connection
+            .execute_batch(&format!("DROP TABLE IF EXISTS odd; CREATE TABLE odd (v); INSERT INTO odd VALUES {values}"))
+            .unwrap();
+        project.write(
+            "flow.kdl",
+            &format!("source \"rows\" {{ {adbc} }}\nsink \"rows\" {{ in \"rows\"; file \"rows.parquet\" }}\n"),
+        );
+        project.shell("rm -f flow.lock");
+        let said = project.shell("flowc run");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.starts_with("exit 1") && said.contains("the column `v`") && said.contains(found), "{said}");
+    }
+    // Beyond the rows by which columns are typed.
+    connection
+        .execute_batch(
+            "DROP TABLE odd; CREATE TABLE odd (v);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000) INSERT INTO odd SELECT i FROM n;
+             INSERT INTO odd VALUES ('x')",
+        )
+        .unwrap();
+    project.shell("rm -f flow.lock");
+    let said = project.shell("flowc run");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("the column `v` is Int64, and has a value of SQLite's type `text`"), "{said}");
+    // Whole numbers beside others are those numbers.
+    connection
+        .execute_batch("DROP TABLE odd; CREATE TABLE odd (v); INSERT INTO odd VALUES (1), (2.5), (NULL)")
+        .unwrap();
+    project.shell("rm -f flow.lock");
+    assert!(project.shell("flowc run").starts_with("exit 0"));
+    assert_eq!(project.shell("flowc show rows --json"), "exit 0\n--- stdout\n{\"v\":1.0}\n{\"v\":2.5}\n{\"v\":null}\n");
+}
+
+#[test]
 fn sqlite_makes_no_number_of_a_text() {
     let server = Server::shared().database();
     let project = one_row();

@@ -8,9 +8,11 @@ use crate::describe::Descriptions;
 use crate::diagnostic::{PlaceProblem, Problems, suggest};
 use crate::pattern::{Pattern, Step, normal};
 use crate::place::Place;
-use crate::plan::{DatabaseSink, Format, Location, ObjectAddress, SinkSpec, Target, WriteMode};
+use crate::plan::{
+    Database, DatabaseRows, DatabaseSink, Format, Location, ObjectAddress, SinkSpec, TableName, Target, WriteMode,
+};
 use crate::quantity::count;
-use crate::read::SinkDecl;
+use crate::read::{SinkDecl, SourceDecl};
 use crate::text::Texts;
 use crate::wiring::Resolved;
 
@@ -119,6 +121,57 @@ fn fed_back(resolved: &Resolved, problems: &mut Problems) {
             let problem = PlaceProblem::FeedsSource { sink: sink.name.text.clone(), name: reader.name.clone() };
             problems.with(sink.place, problem, reader.place, "it reads these");
         }
+    }
+    feed_tables_back(resolved, problems);
+}
+
+/// Sinks that write the table or the topic that a source reads.
+fn feed_tables_back(resolved: &Resolved, problems: &mut Problems) {
+    let mut read: BTreeMap<Service<'_>, &SourceDecl> = BTreeMap::new();
+    for source in &resolved.pipeline.sources {
+        let service = source.spec.as_ref().and_then(|spec| Service::of_source(&spec.location));
+        read.extend(service.map(|service| (service, source)));
+    }
+    for sink in &resolved.pipeline.sinks {
+        let service = sink.spec.as_ref().and_then(|spec| Service::of_sink(&spec.target));
+        if let Some(source) = service.and_then(|service| read.get(&service)) {
+            let problem = PlaceProblem::FeedsSource { sink: sink.name.text.clone(), name: source.name.text.clone() };
+            problems.with(sink.place, problem, source.name.place, "it reads what the sink writes");
+        }
+    }
+}
+
+/// A place outside of this machine's files, as the text names it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Service<'a> {
+    /// A driver, an address, a schema and a table.
+    Table(&'a str, Option<&'a str>, Option<&'a str>, &'a str),
+    /// Brokers and a topic.
+    Topic(&'a [String], &'a str),
+}
+
+impl<'a> Service<'a> {
+    fn of_source(location: &'a Location) -> Option<Self> {
+        match location {
+            Location::Database(source) => match &source.rows {
+                DatabaseRows::Table { table, .. } => Some(Self::table(&source.database, table)),
+                DatabaseRows::Query { .. } => None,
+            },
+            Location::Kafka(topic) => Some(Self::Topic(&topic.brokers, &topic.topic)),
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => None,
+        }
+    }
+
+    fn of_sink(target: &'a Target) -> Option<Self> {
+        match target {
+            Target::Database(sink) => Some(Self::table(&sink.database, &sink.table)),
+            Target::Kafka(sink) => Some(Self::Topic(&sink.brokers, &sink.topic)),
+            Target::File(_) | Target::Directory(_) | Target::Objects(_) | Target::Stdout => None,
+        }
+    }
+
+    fn table(database: &'a Database, table: &'a TableName) -> Self {
+        Self::Table(&database.driver, database.uri.as_deref(), table.schema.as_deref(), &table.table)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError, Span, plan_datafusion_err};
+use datafusion::common::{Column, DataFusionError, Diagnostic, SchemaError, Span};
 use datafusion::sql::sqlparser::tokenizer;
 use flowc_planner::catalogue::Problem;
 use flowc_planner::{statement_path, suggest};
@@ -17,9 +17,21 @@ pub(crate) fn problems(error: &DataFusionError, statement: &str, tables: &[Strin
     }
 }
 
+/// What is said of a statement, in words that are for people.
+#[derive(Debug)]
+struct Refusal(String);
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// A mistake in a statement, at its place.
 pub(crate) fn wrong(message: String, span: tokenizer::Span) -> DataFusionError {
-    let error = plan_datafusion_err!("{message}");
+    let error = DataFusionError::External(Box::new(Refusal(message.clone())));
     match Span::try_from_sqlparser_span(span) {
         Some(span) => error.with_diagnostic(Diagnostic::new_error(message, Some(span))),
         None => error,
@@ -62,6 +74,11 @@ fn words(error: &DataFusionError, tables: &[String]) -> (String, Option<String>)
         && let SchemaError::FieldNotFound { field, valid_fields } = &**schema
     {
         return missing_column(field, valid_fields);
+    }
+    if let DataFusionError::External(refusal) = error.find_root()
+        && let Some(Refusal(message)) = refusal.downcast_ref()
+    {
+        return (message.clone(), None);
     }
     let said = error.find_root().strip_backtrace();
     let said = PREFIXES.iter().fold(said.as_str(), |said, prefix| said.strip_prefix(prefix).unwrap_or(said));

@@ -129,8 +129,8 @@ impl TableTransaction {
 
     fn changed(&self, lost: usize) -> SinkError {
         self.place.refused(format!(
-            "of {} that were appended rows have changed or are gone, and appending takes nothing back; say `on-change \"append\"` in \
-             `adbc` to have the rows of changed segments appended again, or write with mode=\"upsert\" or mode=\"replace\"",
+            "of {} that were appended rows have changed or are gone, and appending takes nothing back; if another sink writes here too, give each an \
+             `id`; or say `on-change \"append\"` in `adbc` to have the rows of changed segments appended again, or write with mode=\"upsert\" or mode=\"replace\"",
             count(lost, "segment")
         ))
     }

@@ -1,6 +1,9 @@
 //! The SQL that asks for a source's rows. Values are bound, names are quoted. Pure.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Schema};
 use flowc_adbc::{Vendor, parameters, quoted};
 use flowc_planner::plan::{DatabaseRows, TableName};
 
@@ -86,9 +89,41 @@ pub(super) fn range(rows: &DatabaseRows, cursor: &str, range: &Range, vendor: &V
     Some(Select { sql, parameters: Range::parameters(all(rows).parameters, values) })
 }
 
+/// The largest whole number below which floats have all of them.
+const WHOLE: i64 = 1 << 53;
+
+/// A value of SQLite that its driver would give as another one in a column of its type: which column, and the type of the value. Values of
+/// SQLite have types of their own.
+pub(super) fn unlike(select: &Select, columns: &Schema) -> Option<Select> {
+    let of = |(place, column): (usize, &Arc<Field>)| {
+        let name = quoted(column.name());
+        let is_unlike = match column.data_type() {
+            DataType::Int64 => format!("typeof({name}) NOT IN ('integer', 'null')"),
+            DataType::Float64 => format!(
+                "(typeof({name}) NOT IN ('real', 'integer', 'null') \
+                 OR typeof({name}) = 'integer' AND {name} NOT BETWEEN -{WHOLE} AND {WHOLE})"
+            ),
+            DataType::Utf8 => format!("typeof({name}) NOT IN ('text', 'null')"),
+            DataType::Binary => format!("typeof({name}) NOT IN ('blob', 'null')"),
+            _ => return None,
+        };
+        Some((place, name, is_unlike))
+    };
+    let conditions: Vec<_> = columns.fields().iter().enumerate().filter_map(of).collect();
+    let any: Vec<&str> = conditions.iter().map(|(_, _, is_unlike)| is_unlike.as_str()).collect();
+    let places = conditions.iter().map(|(place, _, is_unlike)| format!(" WHEN {is_unlike} THEN {place}"));
+    let types = conditions.iter().map(|(_, name, is_unlike)| format!(" WHEN {is_unlike} THEN typeof({name})"));
+    let (places, types) = (places.collect::<String>(), types.collect::<String>());
+    let sql = format!(
+        "SELECT CASE{places} END, CASE{types} END FROM ({}\n) AS flowc_rows WHERE {} LIMIT 1",
+        select.sql,
+        any.join(" OR ")
+    );
+    (!any.is_empty()).then(|| Select { sql, parameters: select.parameters.clone() })
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow_schema::DataType;
     use flowc_planner::plan::BoundValue;
 
     use super::*;

@@ -7,7 +7,9 @@ use std::sync::{LazyLock, Mutex};
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_schema::{DataType, SchemaRef};
 use flowc_adbc::{Connection, DatabaseError, Vendor, access, plain_schema, unreadable};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec, Split};
@@ -142,18 +144,36 @@ impl DatabaseSource {
         let written = SourceError::io(&part.name, "keep its rows");
         let mut connection = self.connect()?;
         let select = self.select(part, &connection);
-        let Select { sql, parameters } = select.ok_or_else(|| self.refused("its range is damaged".to_owned()))?;
+        let select = select.ok_or_else(|| self.refused("its range is damaged".to_owned()))?;
         let is_typed = *connection.vendor() != Vendor::Sqlite;
-        let mut rows = connection.query(&sql, parameters.as_ref()).map_err(failed)?;
+        let Select { sql, parameters } = &select;
+        let mut rows = connection.query(sql, parameters.as_ref()).map_err(failed)?;
         let found = self.readable(rows.schema())?;
         let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
         match_columns(&part.name, &schema, wanted)?;
+        if !is_typed && let Some(unlike) = select::unlike(&select, wanted) {
+            // This connection is giving rows.
+            self.check_types(unlike, wanted, &mut self.connect()?)?;
+        }
         let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
         while let Some(batch) = rows.next().map_err(failed)? {
             let batch = snapshot::plain(&batch, &schema, &part.name)?;
             writer.push(&batch).map_err(&written)?;
         }
         writer.finish().map_err(&written)
+    }
+
+    /// Refuses a value that has another type than its column.
+    fn check_types(&self, unlike: Select, columns: &SchemaRef, connection: &mut Connection) -> Result<(), SourceError> {
+        let Some(row) = self.row(unlike, connection)? else { return Ok(()) };
+        let place = row.column(0).as_primitive_opt::<Int64Type>().map_or(0, |place| place.value(0));
+        let found = row.column(1).as_string_opt::<i32>().map_or("another", |found| found.value(0));
+        let column = usize::try_from(place).ok().and_then(|place| columns.fields().get(place));
+        let (name, data_type) = column.map_or(("", &DataType::Null), |column| (column.name(), column.data_type()));
+        Err(self.refused(format!(
+            "the column `{name}` is {data_type}, and has a value of SQLite's type `{found}`, which would be changed; read it by a `query` that \
+             casts it, such as `CAST({name} AS TEXT)`"
+        )))
     }
 
     /// The columns, if Arrow has types for all of them.
