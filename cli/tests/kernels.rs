@@ -224,6 +224,13 @@ fn a_kernel_is_held_against_its_reference() {
     let same = referenced("cache #true", "y * x");
     let (is_good, said) = verified(&same);
     assert!(is_good && said.contains("sum: `s` has the same bits as the stage `apart`, in 5000 rows"), "{said}");
+    let fewer = referenced("cache #true", "x * y");
+    fewer.write(
+        "apart.wgsl",
+        "struct Out { s: f32, keep: bool }\nfn row(x: f32, y: f32) -> Out { return Out(x * y, x > y); }\n",
+    );
+    let (is_good, said) = verified(&fewer);
+    assert!(!is_good && said.contains("it gives 5000 rows, and the stage `apart` "), "{said}");
 }
 
 #[test]

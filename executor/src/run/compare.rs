@@ -89,6 +89,11 @@ impl Run<'_> {
             for &(column, their) in columns {
                 let (now, before) = (found(&world.store, &own, column)?, found(&world.store, &theirs, their)?);
                 let (Some(now), Some(before)) = (now, before) else { continue };
+                if now.rows != before.rows {
+                    let counts =
+                        format!("of segment {segment} it gives {} rows, and {other} {}", now.rows, before.rows);
+                    return Err(unlike(declared, other, &counts));
+                }
                 let found = distance(self.store, [before, now], nearness, segment)?;
                 self.note_distance(stage, other.clone(), schema.field(column).name(), found);
             }
