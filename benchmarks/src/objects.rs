@@ -1,6 +1,5 @@
 //! Parquet from a server that speaks S3.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +17,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Bench;
 use super::measure::{by_turns, measure, wall};
-use super::project::Project;
+use super::project::{Project, rows_of_three};
 use super::report::{Finding, Section, ms, row};
 
 const ROWS: u64 = 4_000_000;
@@ -118,12 +117,7 @@ pub(crate) fn read_alone(url: &str, size: &str) -> Result<()> {
 /// A file of Parquet, written by flowc.
 fn parquet_file(bench: &Bench<'_>, rows: u64) -> Result<PathBuf> {
     let project = Project::new(bench, "made")?;
-    let mut text = String::from("n,m,t\n");
-    for n in 0..rows {
-        let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        writeln!(text, "{n},{mixed},word {}", mixed % 100_003)?;
-    }
-    project.write("rows.csv", text)?;
+    project.write("rows.csv", rows_of_three(rows))?;
     project.write(
         "flow.kdl",
         "source \"rows\" { files \"rows.csv\" }\nsink \"out\" { in \"rows\"; file \"rows.parquet\" }\n",

@@ -123,6 +123,15 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
+/// Rows of two numbers and a text, as CSV.
+pub(super) fn rows_of_three(count: u64) -> String {
+    let row = |n: u64| {
+        let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+        format!("{n},{mixed},word {}\n", mixed % 100_003)
+    };
+    format!("n,m,t\n{}", (0..count).map(row).collect::<String>())
+}
+
 /// A condition that every line meets.
 const KEEP_ALL: &str = "config { where { column \"line\"; op \"not-null\" } }";
 

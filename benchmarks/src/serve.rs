@@ -1,6 +1,5 @@
 //! Results that `flowc serve` gives to clients of Arrow Flight.
 
-use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Bench;
-use super::project::Project;
+use super::project::{Project, rows_of_three};
 use super::report::{Finding, Section, ms, row};
 use xtask::{process, python};
 
@@ -59,12 +58,7 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     let rows = bench.rows.unwrap_or(ROWS);
     let uv = python::uv(bench.workspace)?;
     let project = Project::new(bench, "served")?;
-    let mut text = String::from("n,m,t\n");
-    for n in 0..rows {
-        let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-        writeln!(text, "{n},{mixed},word {}", mixed % 100_003)?;
-    }
-    project.write("rows.csv", text)?;
+    project.write("rows.csv", rows_of_three(rows))?;
     project.write(
         "flow.kdl",
         "source \"rows\" { files \"rows.csv\" }\n\

@@ -8,14 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use support::http_gate::{HttpGate, Verdict};
-use support::objects::{ObjectServer, many_rows, project};
+use support::objects::{ObjectServer, many_rows, pipeline, project};
 use support::project::Project;
-
-/// A pipeline from files to a sink.
-fn pipeline(project: &Project, sink: &str) {
-    let text = format!("source \"rows\" {{ files \"in/*.csv\" }}\nsink \"out\" {{ in \"rows\"; {sink} }}\n");
-    project.write("flow.kdl", &text);
-}
 
 /// Runs, and succeeds. Gives what was said, on one line: messages are wrapped where the terminal ends.
 fn run(project: &Project) -> String {

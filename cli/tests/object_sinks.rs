@@ -9,15 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
 use support::http_gate::{Asked, HttpGate, Verdict};
-use support::objects::{ObjectServer, many_rows, project};
+use support::objects::{ObjectServer, many_rows, pipeline, project};
 use support::oracle::Oracle;
 use support::project::Project;
-
-/// A pipeline from files to a sink.
-fn pipeline(project: &Project, sink: &str) {
-    let text = format!("source \"rows\" {{ files \"in/*.csv\" }}\nsink \"out\" {{ in \"rows\"; {sink} }}\n");
-    project.write("flow.kdl", &text);
-}
 
 /// Runs, and succeeds.
 fn run(project: &Project) -> String {

@@ -117,6 +117,12 @@ pub(crate) fn many_rows(project: &Project) {
     assert!(rows.len() > 12 << 20);
 }
 
+/// A pipeline from files to a sink.
+pub(crate) fn pipeline(project: &Project, sink: &str) {
+    let text = format!("source \"rows\" {{ files \"in/*.csv\" }}\nsink \"out\" {{ in \"rows\"; {sink} }}\n");
+    project.write("flow.kdl", &text);
+}
+
 /// The texts of the elements of this name.
 fn elements(text: &str, name: &str) -> Vec<String> {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));

@@ -245,27 +245,20 @@ fn cuts_and_the_order_of_merges_show_nowhere() {
 }
 
 /// On a device invocations come in any order, and slots of the table go to whichever is first.
-fn twenty_runs_are_equal_over(count: usize) {
-    let runner = Runner::new();
-    let rows = rows("value", &values(count, 5000, 7), &DataType::Int64);
-    let config = json!({"from": -4000, "width": 100, "bins": 80});
-    for stage in [histogram(&runner, &config, &rows), group_count(&runner, "value", &rows)] {
-        let first = stage.part(&rows, count).unwrap();
-        for _ in 1..20 {
-            assert_eq!(stage.part(&rows, count).unwrap(), first);
-        }
-    }
-}
-
 #[test]
 fn twenty_runs_are_equal() {
-    with_driver("twenty_runs_are_equal", || twenty_runs_are_equal_over(50_000));
-}
-
-#[test]
-#[ignore = "the same over a million rows, for a GPU"]
-fn twenty_runs_of_a_million_rows_are_equal() {
-    with_driver("twenty_runs_of_a_million_rows_are_equal", || twenty_runs_are_equal_over(1_000_000));
+    with_driver("twenty_runs_are_equal", || {
+        let runner = Runner::new();
+        let count = if std::env::var_os("FLOWC_LONG").is_some() { 1_000_000 } else { 50_000 };
+        let rows = rows("value", &values(count, 5000, 7), &DataType::Int64);
+        let config = json!({"from": -4000, "width": 100, "bins": 80});
+        for stage in [histogram(&runner, &config, &rows), group_count(&runner, "value", &rows)] {
+            let first = stage.part(&rows, count).unwrap();
+            for _ in 1..20 {
+                assert_eq!(stage.part(&rows, count).unwrap(), first);
+            }
+        }
+    });
 }
 
 #[test]

@@ -143,40 +143,24 @@ impl OpenFile {
         Ok(OpenFile { view, schema, folders, content, stamp, spooled, fetched: false, origin, unread_folders })
     }
 
+    /// What the store keeps of a source that can't be read again.
+    #[cfg(any(feature = "databases", feature = "kafka"))]
+    fn of_store(content: Content, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
+        let (folders, schema) = (Folders::unread(schema), schema.clone());
+        let (origin, unread_folders) = (None, Vec::new());
+        OpenFile { view, schema, folders, content, stamp, origin, spooled: false, fetched: false, unread_folders }
+    }
+
     /// A block of a topic that is at hand.
     #[cfg(feature = "kafka")]
     pub(crate) fn of_block(block: BlockFile, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
-        let (folders, schema) = (Folders::unread(schema), schema.clone());
-        let (origin, unread_folders) = (None, Vec::new());
-        OpenFile {
-            view,
-            schema,
-            folders,
-            content: Content::Block(block),
-            stamp,
-            origin,
-            spooled: false,
-            fetched: false,
-            unread_folders,
-        }
+        Self::of_store(Content::Block(block), view, schema, stamp)
     }
 
     /// Rows of a database that are at hand.
     #[cfg(feature = "databases")]
     pub(crate) fn of_snapshot(rows: IpcFile, view: View, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
-        let (folders, schema) = (Folders::unread(schema), schema.clone());
-        let (origin, unread_folders) = (None, Vec::new());
-        OpenFile {
-            view,
-            schema,
-            folders,
-            content: Content::Ipc(rows),
-            stamp,
-            origin,
-            spooled: false,
-            fetched: false,
-            unread_folders,
-        }
+        Self::of_store(Content::Ipc(rows), view, schema, stamp)
     }
 
     /// The file's name, as matched.
