@@ -134,7 +134,8 @@ impl Call {
         let arrivals = &mut self.arrivals;
         let wait = async {
             tokio::select! {
-                permit = to.reserve() => permit.ok().map(Ok),
+                // A stage that takes no more of it says why: that is still to come.
+                Ok(permit) = to.reserve() => Some(Ok(permit)),
                 arrival = arrivals.recv() => arrival.map(Err),
             }
         };
@@ -195,4 +196,43 @@ async fn acknowledgements(
 /// Nobody listens any more where the invocation is over.
 async fn tell(to: &Sender<Arrival>, arrival: Arrival) {
     let _ = to.send(arrival).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tonic::transport::Endpoint;
+
+    use super::*;
+    use crate::connection::Network;
+
+    /// What was sent to a stage that has not taken the message before, and takes no more of them from now on.
+    fn sent_while_the_stage_ends(time: Option<Duration>) -> Sent {
+        let network = Network::new().unwrap();
+        let runtime = network.runtime().clone();
+        let channel = runtime.block_on(async { Endpoint::from_static("http://stage").connect_lazy() });
+        let connection = Connection { client: Client::new(channel), runtime: runtime.clone(), memory: None };
+        let mut call = Call::new(&connection, 1);
+        let (messages, receive) = mpsc::channel(1);
+        messages.try_send(FlightData::default()).unwrap();
+        let arrive = call.arrive.clone();
+        runtime.spawn(async move {
+            drop(receive);
+            // Whoever waits sees first that the stage takes no more, and long after that what it says.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            tell(&arrive, Arrival::Breach("the last word".into())).await;
+        });
+        call.send(&messages, FlightData::default(), time)
+    }
+
+    #[test]
+    fn the_last_word_of_a_stage_that_takes_no_more_is_awaited() {
+        for time in [None, Some(Duration::from_secs(60))] {
+            for _ in 0..20 {
+                let Sent::NotYet(unsent) = sent_while_the_stage_ends(time) else { panic!("nobody took it") };
+                assert!(matches!(unsent.arrival, Some(Arrival::Breach(_))), "{:?}", unsent.arrival);
+            }
+        }
+    }
 }
