@@ -2,25 +2,29 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::given::Given;
 use super::schema::{Alternative, Type, alternatives};
-use super::typer::Typer;
 use crate::diagnostic::list;
 use crate::syntax::{Arg, Node, Value};
 
+/// What a block may hold: the whole schema, and whether a key with a schema takes a value.
+pub(super) struct Block<'b> {
+    pub(super) root: &'b Json,
+    pub(super) takes: &'b dyn Fn(&Json, &Arg) -> bool,
+}
+
 /// What to write instead of a node with plain values, where a block is wanted. The schema of each key decides which value is its.
-pub(super) fn advice(root: &Json, node: &Node, readings: &[Alternative<'_>]) -> Option<String> {
+pub(super) fn advice(block: &Block<'_>, node: &Node, readings: &[Alternative<'_>]) -> Option<String> {
     if node.args.is_empty() || !node.props.is_empty() || node.children.is_some() {
         return None;
     }
-    match readings.iter().find_map(|schema| members(root, &node.args, schema)) {
+    match readings.iter().find_map(|schema| members(block, &node.args, schema)) {
         Some(members) => Some(format!("write it as a block: `{} {{ {} }}`", node.name, members.join("; "))),
         None => readings.first().and_then(|schema| keys(schema)),
     }
 }
 
 /// The values with their keys; none if some value fits no key, or a key that must be there gets none.
-fn members(root: &Json, args: &[Arg], schema: &Map<String, Json>) -> Option<Vec<String>> {
+fn members(block: &Block<'_>, args: &[Arg], schema: &Map<String, Json>) -> Option<Vec<String>> {
     let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return pairs(args) };
     let names_key = |arg: &Arg| arg.bare && arg.value.as_str().is_some_and(|word| properties.contains_key(word));
     if args.chunks(2).all(|pair| names_key(&pair[0])) {
@@ -28,12 +32,12 @@ fn members(root: &Json, args: &[Arg], schema: &Map<String, Json>) -> Option<Vec<
     }
     let mut open: Vec<(&String, &Json)> = properties.iter().collect();
     let required = required(schema);
-    open.sort_by_key(|(name, schema)| (!required.contains(&name.as_str()), takes_anything(root, schema)));
+    open.sort_by_key(|(name, schema)| (!required.contains(&name.as_str()), takes_anything(block.root, schema)));
     let mut found = vec![None; args.len()];
     // A value that only few keys can have comes before one that many can.
-    for fits in [lists, takes] {
+    for is_listed in [true, false] {
         for (arg, found) in args.iter().zip(&mut found).filter(|(_, found)| found.is_none()) {
-            if let Some(at) = open.iter().position(|(_, schema)| fits(root, schema, arg)) {
+            if let Some(at) = open.iter().position(|(_, schema)| block.fits(schema, arg, is_listed)) {
                 *found = Some(open.remove(at).0);
             }
         }
@@ -72,14 +76,12 @@ fn takes_anything(root: &Json, schema: &Json) -> bool {
     alternatives(root, schema).iter().any(|reading| Type::of(reading) == Type::Any)
 }
 
-/// Whether a key takes one of some values, and this is one of them.
-fn lists(root: &Json, schema: &Json, arg: &Arg) -> bool {
-    let lists = |reading: &Alternative<'_>| reading.contains_key("enum") || reading.contains_key("const");
-    alternatives(root, schema).iter().any(lists) && takes(root, schema, arg)
-}
-
-fn takes(root: &Json, schema: &Json, arg: &Arg) -> bool {
-    Typer::new(root).value(&Given::Value(arg), schema, "").is_ok()
+impl Block<'_> {
+    /// Whether a key takes a value: any, or only one of those that it lists.
+    fn fits(&self, schema: &Json, arg: &Arg, is_listed: bool) -> bool {
+        let lists = |reading: &Alternative<'_>| reading.contains_key("enum") || reading.contains_key("const");
+        (!is_listed || alternatives(self.root, schema).iter().any(lists)) && (self.takes)(schema, arg)
+    }
 }
 
 /// A value as it is written in KDL.

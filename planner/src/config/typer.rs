@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::block;
+use super::block::{Block, advice};
 use super::fault::{Fault, likeliest};
 use super::given::{Given, Members};
 use super::schema::{Alternative, Type, alternatives};
 use crate::diagnostic::{ConfigProblem, nearest};
 use crate::place::Place;
 use crate::quantity::count;
-use crate::syntax::{Node, Value};
+use crate::syntax::{Arg, Node, Value};
 
 /// Readings tried before a config counts as too involved.
 const MOST_STEPS: usize = 200_000;
@@ -148,7 +148,9 @@ impl<'s> Typer<'s> {
         if let ConfigProblem::WrongType { help, .. } = &mut fault.problem
             && node.args.first().is_some_and(|arg| arg.place == fault.place)
         {
-            *help = block::advice(self.root, node, blocks).or(help.take());
+            let takes = |schema: &Json, arg: &Arg| Self::new(self.root).value(&Given::Value(arg), schema, "").is_ok();
+            let block = Block { root: self.root, takes: &takes };
+            *help = advice(&block, node, blocks).or(help.take());
         }
         fault
     }

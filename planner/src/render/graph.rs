@@ -1,9 +1,7 @@
 //! The plan as a drawing: its formats, and the printer of those that are text and are laid out by who reads them.
 
-use std::fmt::Write as _;
-
 use super::drawing::{Arrow, Box, Drawing, Shape};
-use super::svg;
+use super::{push, svg};
 use crate::plan::Plan;
 
 /// A format of drawings.
@@ -98,9 +96,4 @@ fn mermaid_escaped(text: &str) -> String {
 
 fn dot_escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', " ")
-}
-
-/// Writing to a string does not fail.
-pub(super) fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
-    let _ = text.write_fmt(what);
 }

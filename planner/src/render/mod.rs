@@ -1,5 +1,7 @@
 //! A plan for people: as text, and as a drawing.
 
+use std::fmt::Write as _;
+
 mod drawing;
 mod graph;
 mod layout;
@@ -9,6 +11,11 @@ mod words;
 
 pub use graph::{Format, graph};
 pub use plan_text::plan_text;
+
+/// Writing to a string does not fail.
+fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
+    let _ = text.write_fmt(what);
+}
 
 /// About how wide a text is in a sans-serif font of a size: an upper bound for most.
 fn text_width(text: &str, size: f64) -> f64 {

@@ -1,7 +1,7 @@
 //! A picture of a plan: boxes in columns by their depth, units as frames, arrows as curves.
 
 use super::drawing::{Arrow, Drawing, Shape};
-use super::graph::push;
+use super::push;
 use super::layout::{Layout, Point, Rect};
 use super::text_width;
 

@@ -65,17 +65,17 @@ fn module(path: &Path) -> Option<String> {
 fn imports(texts: &BTreeMap<String, String>) -> Imports {
     let of = |(module, text): (&String, &String)| {
         let code = without_tests(text);
-        let mut found: BTreeSet<String> = paths(code).iter().filter_map(|path| longest(path, texts)).collect();
+        let mut found: BTreeSet<String> = paths(module, code).iter().filter_map(|path| longest(path, texts)).collect();
         found.remove(module);
         (module.clone(), found)
     };
     texts.iter().map(of).collect()
 }
 
-/// The paths that begin at the crate's root, with groups spelled out.
-fn paths(code: &str) -> Vec<String> {
+/// What a module names by its place in the crate, from the crate's root, with groups spelled out.
+fn paths(module: &str, code: &str) -> Vec<String> {
     let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let code = lines.join("\n");
+    let code = from_root(module, &lines.join("\n"));
     let mut paths = Vec::new();
     for after in code.split("crate::").skip(1) {
         let end = after.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(after.len());
@@ -90,6 +90,18 @@ fn paths(code: &str) -> Vec<String> {
         }
     }
     paths
+}
+
+/// The same code with `super` written as a path from the crate's root.
+fn from_root(module: &str, code: &str) -> String {
+    let mut above: Vec<&str> = module.split("::").collect();
+    let mut levels = Vec::new();
+    while above.pop().is_some() {
+        let place = above.iter().fold("crate::".to_owned(), |place, part| place + part + "::");
+        levels.push(("super::".repeat(levels.len() + 1), place));
+    }
+    // The longest first: it begins with the others.
+    levels.iter().rev().fold(code.to_owned(), |code, (from, to)| code.replace(from, to))
 }
 
 /// The module that a path leads into.
@@ -151,6 +163,16 @@ mod tests {
             ("d", "use crate::a;\n"),
         ];
         assert_eq!(circles_of(&texts), ["a -> b -> c -> a"]);
+    }
+
+    #[test]
+    fn modules_that_are_named_from_beside_or_below_are_imports() {
+        let beside = [("a::b", "use super::c::{self, Thing};\n"), ("a::c", "fn x() { super::b::call() }\n")];
+        assert_eq!(circles_of(&beside), ["a::b -> a::c -> a::b"]);
+        let below = [("a::b::c", "use super::super::d::Thing;\n"), ("a::d", "use super::b::c::Other;\n")];
+        assert_eq!(circles_of(&below), ["a::b::c -> a::d -> a::b::c"]);
+        let root = [("a", "use super::Error;\n"), ("b", "use super::a::Thing;\n")];
+        assert!(circles_of(&root).is_empty());
     }
 
     #[test]
