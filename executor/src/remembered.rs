@@ -29,6 +29,8 @@ pub(crate) const WHOLE_RUN: Memo = record(7, 1, Place::Index);
 pub(crate) const PAGE: Memo = record(19, 1, Place::Index);
 /// What a sink holds. The state says which writer wrote it.
 pub(crate) const SINK: Memo = record(8, 1, Place::IndexOrFile);
+/// What is being put into a sink: runs that were killed meanwhile may have left it there.
+pub(crate) const ANNOUNCED: Memo = record(32, 1, Place::Index);
 /// What a stage logged.
 pub(crate) const LOG: Memo = record(9, 1, Place::Index);
 /// The content digest of a column that is known by its stored bytes.

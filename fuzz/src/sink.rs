@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
 use flowc_planner::plan::{Compression, Format, SinkSpec, Target};
-use flowc_sinks::{Dataset, MANIFEST, SinkSegment, SinkState, Sinks};
+use flowc_sinks::{Dataset, MANIFEST, Remembered, SinkSegment, SinkState, Sinks};
 
 pub(crate) fn state(bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
@@ -29,6 +29,6 @@ fn prepare(manifest: &[u8], spec: &SinkSpec, base: &Path) {
     std::fs::write(out.join("foreign"), "not ours").unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true)]));
     let segments = [SinkSegment { name: Some("a.csv".to_owned()), digest: [7; 32] }];
-    drop(Sinks::new(base).sink(spec).open(&Dataset { schema, segments: &segments }, None));
+    drop(Sinks::new(base).sink(spec).open(&Dataset { schema, segments: &segments }, Remembered::default()));
     assert_eq!(std::fs::read(out.join("foreign")).unwrap(), b"not ours");
 }

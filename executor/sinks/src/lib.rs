@@ -33,7 +33,7 @@ pub use error::SinkError;
 pub use files::manifest::MANIFEST;
 pub use formats::check::check;
 pub use formats::table::table;
-pub use sink::{Claim, Dataset, Finalized, Job, RowWriter, Sink, Transaction, WatchedFile, Written};
+pub use sink::{Claim, Dataset, Finalized, Job, Remembered, RowWriter, Sink, Transaction, WatchedFile, Written};
 pub use sinks::{Sinks, missing_for};
 pub use state::{Intact, SinkSegment, SinkState, WrittenFile, result_digest};
 pub use stdout::{StdoutWriter, write_stdout};

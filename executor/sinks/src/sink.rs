@@ -49,12 +49,20 @@ pub trait Sink: Send + Sync {
         Ok(())
     }
 
-    /// Compares a dataset with what is there, and begins to write what differs. `previous` is what the last transaction
-    /// gave, if it is remembered.
+    /// Compares a dataset with what is there, and begins to write what differs.
     ///
     /// # Errors
     /// Anything that can be said before the rows are seen: a format that can't hold the columns, a place that can't be written.
-    fn open(&self, dataset: &Dataset<'_>, previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError>;
+    fn open(&self, dataset: &Dataset<'_>, earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError>;
+}
+
+/// What is remembered of earlier transactions of a sink.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Remembered<'a> {
+    /// What the last one gave that was finalized.
+    pub finalized: Option<&'a SinkState>,
+    /// What later ones announced, whose runs were killed: it may be there or not.
+    pub announced: Option<&'a SinkState>,
 }
 
 /// The dataset that a sink is to hold.
@@ -83,6 +91,15 @@ pub trait Transaction: Send + Sync {
     /// # Errors
     /// If it can't be made durable.
     fn prepare(&self, syncs: &mut Syncs) -> Result<(), SinkError>;
+
+    /// What will be there that nobody remembers yet. It is remembered before the transaction is finalized, so that the next
+    /// run knows it for the sink's own should this one be killed in between. None where the sink itself tells what is its own.
+    ///
+    /// # Errors
+    /// If what was written can't be looked at.
+    fn announced(&self) -> Result<Option<SinkState>, SinkError> {
+        Ok(None)
+    }
 
     /// Makes all rows appear in one step; on an error, none. Every job must have been written.
     ///

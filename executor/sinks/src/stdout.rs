@@ -13,7 +13,7 @@ use crate::formats::check::{check, resolved_compression};
 use crate::formats::conform::conform;
 use crate::formats::encode::{Encoder, Framing};
 use crate::formats::handover::Handover;
-use crate::sink::{Dataset, Finalized, Job, RowWriter, Sink, Transaction, Written};
+use crate::sink::{Dataset, Finalized, Job, Remembered, RowWriter, Sink, Transaction, Written};
 use crate::state::{Intact, SinkState, layout_digest, result_digest};
 use crate::syncs::Syncs;
 
@@ -43,7 +43,7 @@ impl Sink for StdoutSink {
         Intact::Missing(PathBuf::from(NAME))
     }
 
-    fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+    fn open(&self, dataset: &Dataset<'_>, _earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
         check(&self.spec, &dataset.schema)?;
         let job = Job { segments: (0..dataset.segments.len()).collect(), name: NAME.to_owned() };
         let (result, layout) = (self.result(dataset), layout_digest(&self.spec, &dataset.schema));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::SinkError;
-use crate::sink::{Dataset, Sink, Transaction};
+use crate::sink::{Dataset, Remembered, Sink, Transaction};
 use crate::state::{Intact, SinkState};
 
 /// A sink that this build can't write. Plans are refused that have one, so nothing is written to it.
@@ -22,7 +22,7 @@ impl Sink for UnbuiltSink {
         Intact::Missing(PathBuf::new())
     }
 
-    fn open(&self, _dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+    fn open(&self, _dataset: &Dataset<'_>, _earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
         Err(SinkError::Spec("this flowc was built without what writes there".to_owned()))
     }
 }

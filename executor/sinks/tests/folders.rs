@@ -11,7 +11,7 @@ use std::path::Path;
 use arrow_array::{Int64Array, RecordBatch, StringArray};
 use common::*;
 use flowc_planner::plan::{Compression, Format, SinkSpec, Target};
-use flowc_sinks::{Dataset, Intact, MANIFEST, SinkError, SinkSegment, Sinks, Syncs};
+use flowc_sinks::{Dataset, Intact, MANIFEST, Remembered, SinkError, SinkSegment, Sinks, Syncs};
 
 #[test]
 fn equal_rows_give_equal_bytes_in_every_format_however_they_are_cut() {
@@ -165,6 +165,48 @@ fn a_folder_whose_manifest_was_removed_is_replaced_whole() {
     fs::remove_dir_all(&out).unwrap();
     write(&spec, dir.path(), &[("a", &b), ("b", &a)], Some(&second)).unwrap();
     assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv"]);
+}
+
+/// A run that is killed once its files are in place, before it is remembered what the sink holds.
+#[test]
+fn what_a_killed_run_put_in_place_is_the_sinks_without_a_manifest_too() {
+    let (a, b, c) = ([numbers(0..2)], [numbers(2..4)], [numbers(4..6)]);
+    let earlier: [&[(&str, &[RecordBatch])]; 2] = [&[], &[("a", &a), ("b", &b)]];
+    let changes: [&[(&str, &[RecordBatch])]; 4] = [
+        &[("a", &a), ("b", &c)],
+        &[("a", &a), ("b", &b), ("d", &c)],
+        &[("a", &c), ("b", &a), ("d", &b)],
+        &[("a", &b), ("d", &a)],
+    ];
+    for (before, change) in earlier.iter().flat_map(|before| changes.iter().map(move |change| (*before, *change))) {
+        let dir = tempfile::tempdir().unwrap();
+        let (spec, out) = (folder("out", csv()), dir.path().join("out"));
+        let first = (!before.is_empty()).then(|| write(&spec, dir.path(), before, None).unwrap());
+        let finalized = first.as_ref();
+        let killed = prepare(&spec, dir.path(), change, Remembered { finalized, announced: None }).unwrap();
+        let announced = killed.announced().unwrap();
+        killed.finalize().unwrap();
+        fs::remove_file(out.join(MANIFEST)).unwrap();
+        // The next run is killed, too, before anything appears; what it announces has the files of the one before.
+        let again = prepare(
+            &spec,
+            dir.path(),
+            &[("a", &c), ("b", &c)],
+            Remembered { finalized, announced: announced.as_ref() },
+        );
+        let announced = again.unwrap().announced().unwrap();
+        fs::write(out.join("notes.txt"), "mine").unwrap();
+        let earlier = Remembered { finalized, announced: announced.as_ref() };
+        prepare(&spec, dir.path(), &[("a", &b), ("b", &a)], earlier).unwrap().finalize().unwrap();
+        assert_eq!(names(&out), [MANIFEST, "a.csv", "b.csv", "notes.txt"], "{before:?} {change:?}");
+        assert_eq!(fs::read_to_string(out.join("a.csv")).unwrap(), "n,t\n2,row 2\n3,row 3\n");
+        // What was announced says which bytes are the sink's: others under the same name are not.
+        fs::remove_file(out.join(MANIFEST)).unwrap();
+        fs::write(out.join("a.csv"), "mine").unwrap();
+        let refused = prepare(&spec, dir.path(), &[("a", &a), ("b", &a)], earlier);
+        assert!(matches!(refused.err(), Some(SinkError::Foreign { path }) if path == out.join("a.csv")));
+        assert_eq!(fs::read_to_string(out.join("a.csv")).unwrap(), "mine");
+    }
 }
 
 #[test]

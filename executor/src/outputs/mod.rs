@@ -14,12 +14,12 @@ use flowc_demand::Node;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher};
 use flowc_planner::plan::{Sink, StreamId, shown_columns};
 use flowc_platform::lock;
-use flowc_sinks::{Dataset, Finalized, Intact, SinkError, SinkSegment, SinkState, Sinks, Transaction};
+use flowc_sinks::{Dataset, Finalized, Intact, Remembered, SinkError, SinkSegment, SinkState, Sinks, Transaction};
 
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
 use crate::inputs::lookup_cache::SegmentContent;
 use crate::inputs::read::Reading;
-use crate::remembered::{CONTENT, SINK};
+use crate::remembered::{ANNOUNCED, CONTENT, SINK};
 use crate::{Cancel, Error, OutputReport, SinkOutlook};
 
 /// Writes the sinks of one plan.
@@ -81,7 +81,9 @@ impl Outputs<'_> {
             }
             other => other,
         };
-        let transaction = to.open(&dataset, previous.as_ref()).map_err(failed(sink))?;
+        let announced: Option<SinkState> = self.reading.locator.lookup.store.memo(ANNOUNCED, &self.memo_key(sink))?;
+        let earlier = Remembered { finalized: previous.as_ref(), announced: announced.as_ref() };
+        let transaction = to.open(&dataset, earlier).map_err(failed(sink))?;
         self.write_jobs(sink, &*transaction)?;
         Ok(Prepared { report, standing: Standing::No(transaction) })
     }
@@ -136,10 +138,20 @@ impl Outputs<'_> {
         writer.finish().map_err(failed(sink))
     }
 
+    /// Remembers what is about to appear. It counts once the store is flushed.
+    pub(crate) fn announce(&self, sink: &Sink, transaction: &dyn Transaction) -> Result<(), Error> {
+        if let Some(state) = transaction.announced().map_err(failed(sink))? {
+            self.reading.locator.lookup.store.remember(ANNOUNCED, &self.memo_key(sink), &state)?;
+        }
+        Ok(())
+    }
+
     /// Makes what was written appear, and remembers it; says what is there then.
     pub(crate) fn finalize(&self, sink: &Sink, transaction: Box<dyn Transaction>) -> Result<Finalized, Error> {
         let finalized = transaction.finalize().map_err(failed(sink))?;
-        self.reading.locator.lookup.store.remember(SINK, &self.memo_key(sink), &finalized.state)?;
+        let (store, key) = (self.reading.locator.lookup.store, self.memo_key(sink));
+        store.remember(SINK, &key, &finalized.state)?;
+        store.forget(ANNOUNCED, &key);
         Ok(finalized)
     }
 

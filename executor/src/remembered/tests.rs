@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use flowc_demand::SegmentTimes;
 use flowc_planner::key::ContentDigest;
 use flowc_sinks::SinkState;
 use flowc_store::Store;
@@ -18,7 +19,7 @@ use crate::record::history::{LogLine, PinnedRun};
 use crate::record::pages::Page;
 use crate::record::run::{RunRecord, WholeRun};
 
-const ALL: [Memo; 17] = [
+const ALL: [Memo; 20] = [
     SEGMENT,
     SIGNATURE,
     DESCRIPTION,
@@ -26,6 +27,7 @@ const ALL: [Memo; 17] = [
     RUN,
     PAGE,
     SINK,
+    ANNOUNCED,
     LOG,
     CONTENT,
     PIN,
@@ -36,6 +38,8 @@ const ALL: [Memo; 17] = [
     MARK,
     RAN,
     FORCED,
+    TIMES,
+    LATE,
 ];
 const KEY: [u8; 32] = [7; 32];
 
@@ -103,6 +107,7 @@ fn records() -> Vec<Form> {
         form::<RunRecord>("run-2", RUN),
         form::<Page>("page", PAGE),
         form::<SinkState>("sink", SINK),
+        form::<SinkState>("announced", ANNOUNCED),
         form::<Vec<LogLine>>("log", LOG),
         form::<ContentDigest>("content", CONTENT),
         form::<PinnedRun>("pin", PIN),
@@ -110,6 +115,8 @@ fn records() -> Vec<Form> {
         form::<Mark>("mark", MARK),
         form::<StageRan>("ran", RAN),
         form::<BTreeMap<String, Mark>>("forced", FORCED),
+        form::<SegmentTimes>("times", TIMES),
+        form::<u64>("late", LATE),
     ]
 }
 

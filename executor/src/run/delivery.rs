@@ -110,6 +110,9 @@ impl<'a> Delivery<'a> {
     /// Makes results durable, then the sinks appear. Nothing appears that the store does not hold.
     fn commit(&self, mut pending: Vec<Pending>, outputs: &Outputs<'_>) -> Result<(), Error> {
         pending.sort_by_key(|pending| pending.sink);
+        for Pending { sink, transaction, .. } in &pending {
+            outputs.announce(&self.plan().sinks[*sink], &**transaction)?;
+        }
         self.run.store.flush()?;
         let mut syncs = Syncs::default();
         for Pending { sink, transaction, .. } in &pending {

@@ -19,7 +19,7 @@ sink "counts" { in "counts"; file "out/counts.parquet" }
 /// Tells a copy of this test binary to run a pipeline, until it is killed.
 const CHILD: &str = "FLOWC_CRASH_CHILD";
 
-fn run_in(folder: &Path) {
+fn run_in(folder: &Path, observer: fn(Event)) {
     let options = Options {
         pipeline: folder.join("flow.kdl"),
         store: folder.join(".store"),
@@ -36,13 +36,27 @@ fn run_in(folder: &Path) {
         gpu: None,
     };
     // Killed at any instant, it may also meet its own half-changed input: an error is as good as an end.
-    let _ = Session::new(options).run(&RunRequest::default(), Arc::new(|_: Event| ()), Cancel::new());
+    let _ = Session::new(options).run(&RunRequest::default(), Arc::new(observer), Cancel::new());
 }
 
 #[test]
 fn child_that_is_to_be_killed() {
     if let Some(folder) = std::env::var_os(CHILD) {
-        run_in(Path::new(&folder));
+        run_in(Path::new(&folder), |_| ());
+    }
+}
+
+/// Tells a copy of this test binary to run a pipeline, and to end as if killed once a sink has appeared.
+const PLACING_CHILD: &str = "FLOWC_PLACING_CHILD";
+
+#[test]
+fn child_that_dies_when_its_files_are_in_place() {
+    if let Some(folder) = std::env::var_os(PLACING_CHILD) {
+        run_in(Path::new(&folder), |event| {
+            if matches!(&event, Event::SinkWritten { sink, .. } if sink == "words") {
+                std::process::abort();
+            }
+        });
     }
 }
 
@@ -112,4 +126,33 @@ fn killed_at_random_instants_nothing_is_lost_or_half_written() {
     let undisturbed = project.run();
     assert_eq!(report.outputs, undisturbed.outputs);
     assert_eq!(after_kills, outputs(&project));
+}
+
+/// The run has replaced files and is killed before it has remembered them; then somebody removes the folder's manifest, too.
+#[test]
+fn a_folder_that_loses_its_manifest_after_a_kill_is_still_the_sinks() {
+    let project = Project::new(FLOW);
+    project.write("text/first.txt", "one\n");
+    change_inputs(&project, 0);
+    project.run();
+    let die = || {
+        let mut child = child("crash::child_that_dies_when_its_files_are_in_place", PLACING_CHILD, &project);
+        assert!(!child.wait().expect("its end").success());
+        std::fs::remove_file(project.path("out/words").join(flowc_sinks::MANIFEST)).expect("the manifest");
+    };
+    for round in 1..=2 {
+        change_inputs(&project, round);
+        crate::support::settle();
+        die();
+    }
+    std::fs::remove_file(project.path("text/first.txt")).expect("an input");
+    change_inputs(&project, 3);
+    project.write("out/words/mine.csv", "mine\n");
+    let report = project.run();
+    assert!(!project.path("out/words/first.csv").exists(), "what the sink wrote goes with its source");
+    assert_eq!(project.read("out/words/mine.csv"), "mine\n");
+    assert!(all_cached(&project.run()), "a run after that has nothing to do");
+    std::fs::remove_dir_all(project.path("out")).expect("the outputs");
+    project.new_store();
+    assert_eq!(report.outputs, project.run().outputs);
 }

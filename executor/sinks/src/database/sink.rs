@@ -12,7 +12,7 @@ use super::statements::Statements;
 use super::transaction::TableTransaction;
 use crate::error::SinkError;
 use crate::formats::check::check;
-use crate::sink::{Dataset, Sink, Transaction};
+use crate::sink::{Dataset, Remembered, Sink, Transaction};
 use crate::state::{Intact, SinkState, WrittenFile, result_digest};
 
 /// A sink that writes a table.
@@ -88,7 +88,7 @@ impl Sink for TableSink {
         }
     }
 
-    fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+    fn open(&self, dataset: &Dataset<'_>, _earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
         check(&self.spec, &dataset.schema)?;
         Ok(Box::new(TableTransaction::new(&self.place, &shaping(&self.spec), dataset, self.result(dataset))?))
     }

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use flowc_platform::{FileStamp, rename_new};
+use flowc_platform::{FileStamp, lock, rename_new};
 
 use crate::error::{At, SinkError};
 use crate::files::retire::make_parents;
 use crate::files::transaction::{FileTransaction, StagedOutput};
-use crate::files::writer::all_files;
+use crate::files::writer::{Finished, all_files};
 use crate::files::{manifest, swap};
-use crate::sink::{Finalized, Written};
+use crate::sink::{Finalized, Job, Written};
 use crate::state::{SinkState, WrittenFile};
 
 /// Puts the files in place and gives the state to remember.
@@ -32,17 +32,28 @@ pub(crate) fn commit(sink: &FileTransaction) -> Result<Finalized, SinkError> {
 /// A file that waits, with what the state will say of it.
 type Placed = (StagedOutput, Vec<[u8; 32]>);
 
+/// A state with the files that the folder will hold and that no finalized state names: those that were written, and what
+/// was not remembered before. None without such files.
+pub(crate) fn announcement(sink: &FileTransaction) -> Result<Option<SinkState>, SinkError> {
+    let mut files = sink.unremembered.clone();
+    for Finished { job, files: outputs } in lock(&sink.written).iter() {
+        let Job { segments, .. } = sink.jobs.get(*job).ok_or(SinkError::Incomplete { job: *job })?;
+        for output in outputs {
+            files.push(output.as_written(segments.iter().map(|&segment| sink.digests[segment]).collect())?);
+        }
+    }
+    let name = |file: &WrittenFile| (file.path.clone(), file.bytes_digest);
+    files.sort_by_cached_key(name);
+    files.dedup_by_key(|file| name(&*file));
+    let state = SinkState { result: sink.result, layout: sink.layout_digest, files, manifest: None };
+    Ok(Some(state).filter(|state| !state.files.is_empty()))
+}
+
 /// The state after the commit, with stamps from before it.
 fn state(sink: &FileTransaction, files: &[Placed]) -> Result<SinkState, SinkError> {
     let mut all = sink.kept.clone();
     for (output, segments) in files {
-        all.push(WrittenFile {
-            path: output.path.clone(),
-            stamp: FileStamp::of(&output.staged).at(&output.staged, "reading its metadata")?,
-            segments: segments.clone(),
-            rows: output.rows,
-            bytes_digest: output.bytes_digest,
-        });
+        all.push(output.as_written(segments.clone())?);
     }
     all.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(SinkState { result: sink.result, layout: sink.layout_digest, files: all, manifest: None })

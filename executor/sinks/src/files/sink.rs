@@ -6,12 +6,12 @@ use flowc_planner::plan::SinkSpec;
 use flowc_platform::FileStamp;
 
 use crate::error::SinkError;
-use crate::files::commit::commit;
+use crate::files::commit::{announcement, commit};
 use crate::files::place::Place;
 use crate::files::staging::Stagings;
 use crate::files::transaction::FileTransaction;
 use crate::files::writer::FileWriter;
-use crate::sink::{Claim, Dataset, Finalized, Job, RowWriter, Sink, Transaction, WatchedFile};
+use crate::sink::{Claim, Dataset, Finalized, Job, Remembered, RowWriter, Sink, Transaction, WatchedFile};
 use crate::state::{Intact, SinkState, result_digest};
 use crate::syncs::Syncs;
 
@@ -68,8 +68,8 @@ impl Sink for FileSink {
         self.stagings.recover(&self.place.located()?)
     }
 
-    fn open(&self, dataset: &Dataset<'_>, previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
-        Ok(Box::new(FileTransaction::new(&self.place, &self.spec, dataset, previous, &self.stagings)?))
+    fn open(&self, dataset: &Dataset<'_>, earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
+        Ok(Box::new(FileTransaction::new(&self.place, &self.spec, dataset, earlier, &self.stagings)?))
     }
 }
 
@@ -87,6 +87,11 @@ impl Transaction for FileTransaction {
     fn prepare(&self, syncs: &mut Syncs) -> Result<(), SinkError> {
         syncs.add(self.staging.folder());
         Ok(())
+    }
+
+    /// A folder's own files; a single file is replaced whatever it holds.
+    fn announced(&self) -> Result<Option<SinkState>, SinkError> {
+        if self.place.is_folder { announcement(self) } else { Ok(None) }
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {

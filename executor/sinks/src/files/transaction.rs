@@ -1,6 +1,6 @@
 //! What is to be written: the files that changed, and those that are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::files::place::Place;
 use crate::files::staging::{StagedFile, Staging, Stagings};
 use crate::files::writer::{Finished, Stage};
 use crate::formats::check::check;
-use crate::sink::{Dataset, Job};
+use crate::sink::{Dataset, Job, Remembered};
 use crate::state::{SinkState, WrittenFile, layout_digest, result_digest};
 
 /// Files that are written beside their target. Dropping it before they are finalized leaves everything as it was.
@@ -37,9 +37,11 @@ pub(crate) struct FileTransaction {
     pub(crate) manifest: Option<FileStamp>,
     /// What the manifest would list, where it is gone.
     pub(crate) unlisted: Option<SinkState>,
+    /// Files that may be there, and that no finalized state names.
+    pub(crate) unremembered: Vec<WrittenFile>,
     pub(crate) staging: Arc<Staging>,
     pub(crate) layout: Layout,
-    written: Mutex<Vec<Finished<StagedOutput>>>,
+    pub(crate) written: Mutex<Vec<Finished<StagedOutput>>>,
 }
 
 /// One file that waits to be finalized.
@@ -51,6 +53,19 @@ pub(crate) struct StagedOutput {
     pub(crate) bytes_digest: [u8; 32],
 }
 
+impl StagedOutput {
+    /// The file as a state tells it, with the stamp that it has while it waits.
+    pub(crate) fn as_written(&self, segments: Vec<[u8; 32]>) -> Result<WrittenFile, SinkError> {
+        Ok(WrittenFile {
+            path: self.path.clone(),
+            stamp: FileStamp::of(&self.staged).at(&self.staged, "reading its metadata")?,
+            segments,
+            rows: self.rows,
+            bytes_digest: self.bytes_digest,
+        })
+    }
+}
+
 impl FileTransaction {
     /// Compares what is to be written with what is there. Where no previous state is remembered, a folder's own manifest
     /// says what is there. `stagings` are those of all sinks of the run.
@@ -58,10 +73,11 @@ impl FileTransaction {
         place: &Place,
         spec: &SinkSpec,
         dataset: &Dataset<'_>,
-        previous: Option<&SinkState>,
+        earlier: Remembered<'_>,
         stagings: &Stagings,
     ) -> Result<Self, SinkError> {
         let Dataset { schema, segments } = dataset;
+        let previous = earlier.finalized;
         check(spec, schema)?;
         let target = place.resolve()?;
         let listed = if place.is_folder && previous.is_none() { manifest::read(&target)? } else { None };
@@ -77,13 +93,12 @@ impl FileTransaction {
             _ if place.is_folder => manifest::paths(&target)?,
             _ => Some(BTreeSet::new()),
         };
-        let (ours, unlisted) = match (listed, previous) {
-            (None, Some(state)) => {
-                let unlisted = still_there(&target, state)?;
-                (paths(&unlisted), Some(unlisted))
-            }
-            (listed, _) => (listed.unwrap_or_default(), None),
-        };
+        let unlisted = if listed.is_none() { still_there(&target, earlier)? } else { None };
+        let ours = listed.or_else(|| unlisted.as_ref().map(paths)).unwrap_or_default();
+        let mut unremembered = earlier.announced.map(|state| state.files.clone()).unwrap_or_default();
+        if previous.is_none() {
+            unremembered.extend_from_slice(&kept);
+        }
         let transaction = Self {
             place: place.clone(),
             digests: segments.iter().map(|segment| segment.digest).collect(),
@@ -94,6 +109,7 @@ impl FileTransaction {
             ours,
             manifest,
             unlisted,
+            unremembered,
             staging: if place.is_folder { stagings.of_folder(&target)? } else { stagings.of_file(&target)? },
             layout: Layout::new(spec, schema.clone())?,
             written: Mutex::default(),
@@ -174,13 +190,17 @@ fn paths(state: &SinkState) -> BTreeSet<String> {
     state.files.iter().map(|file| file.path.clone()).collect()
 }
 
-/// The state with those of its files that still hold what was written. Where the manifest is gone, they are this sink's.
-fn still_there(target: &Path, state: &SinkState) -> Result<SinkState, SinkError> {
-    let mut still = SinkState { files: Vec::new(), ..state.clone() };
-    for file in &state.files {
+/// A state with those of the remembered files that still hold what was written. Where the manifest is gone, they are this sink's;
+/// so are those of a run that was killed before it remembered what it had put in place.
+fn still_there(target: &Path, earlier: Remembered<'_>) -> Result<Option<SinkState>, SinkError> {
+    let states = || earlier.finalized.into_iter().chain(earlier.announced);
+    let Some(SinkState { result, layout, .. }) = states().next() else { return Ok(None) };
+    let mut still = BTreeMap::new();
+    for file in states().flat_map(|state| &state.files) {
         if verified(&target.join(&file.path), file)?.is_some() {
-            still.files.push(file.clone());
+            still.insert(&file.path, file);
         }
     }
-    Ok(still)
+    let files = still.into_values().cloned().collect();
+    Ok(Some(SinkState { result: *result, layout: *layout, files, manifest: None }))
 }

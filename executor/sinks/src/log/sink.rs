@@ -12,7 +12,7 @@ use super::registered::registered;
 use super::transaction::TopicTransaction;
 use crate::error::SinkError;
 use crate::formats::check::check;
-use crate::sink::{Dataset, Sink, Transaction};
+use crate::sink::{Dataset, Remembered, Sink, Transaction};
 use crate::state::{Intact, SinkState, WrittenFile, result_digest};
 
 /// A sink that appends to a topic.
@@ -58,7 +58,7 @@ impl Sink for TopicSink {
         }
     }
 
-    fn open(&self, dataset: &Dataset<'_>, _previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+    fn open(&self, dataset: &Dataset<'_>, _earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
         check(&self.spec, &dataset.schema)?;
         let value = self.kafka.parts.value_columns(&self.spec.format, &dataset.schema);
         let rows = dataset.schema.project(&value).map_err(|error| SinkError::Spec(error.to_string()))?;

@@ -15,7 +15,7 @@ use super::single::SingleTransaction;
 use crate::error::SinkError;
 use crate::files::manifest::MANIFEST;
 use crate::formats::check::check;
-use crate::sink::{Dataset, Sink, Transaction};
+use crate::sink::{Dataset, Remembered, Sink, Transaction};
 use crate::state::{Intact, SinkState, result_digest};
 
 /// A sink that writes objects.
@@ -85,13 +85,13 @@ impl Sink for ObjectsSink {
         self.difference(state).unwrap_or_else(|_| Intact::Missing(PathBuf::from(self.objects.address.to_string())))
     }
 
-    fn open(&self, dataset: &Dataset<'_>, previous: Option<&SinkState>) -> Result<Box<dyn Transaction>, SinkError> {
+    fn open(&self, dataset: &Dataset<'_>, earlier: Remembered<'_>) -> Result<Box<dyn Transaction>, SinkError> {
         check(&self.spec, &dataset.schema)?;
         let place = self.place().map_err(|error| failed(&self.objects, &error))?;
         let shaping = shaping(&self.spec);
         Ok(match self.objects.is_folder {
-            true => Box::new(FolderTransaction::new(&place, &shaping, dataset, previous)?),
-            false => Box::new(SingleTransaction::new(&place, &shaping, dataset, previous)?),
+            true => Box::new(FolderTransaction::new(&place, &shaping, dataset, earlier.finalized)?),
+            false => Box::new(SingleTransaction::new(&place, &shaping, dataset, earlier.finalized)?),
         })
     }
 }

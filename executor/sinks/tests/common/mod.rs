@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Compression, CsvDialect, Format, SinkSpec, Target};
-use flowc_sinks::{Dataset, Sink, SinkError, SinkSegment, SinkState, Sinks, Syncs, Transaction};
+use flowc_sinks::{Dataset, Remembered, Sink, SinkError, SinkSegment, SinkState, Sinks, Syncs, Transaction};
 
 pub fn csv() -> Format {
     Format::Csv(CsvDialect::default())
@@ -60,7 +60,7 @@ pub fn open(
     segments: &[SinkSegment],
     previous: Option<&SinkState>,
 ) -> Result<Box<dyn Transaction>, SinkError> {
-    sink(spec, base).open(&Dataset { schema, segments }, previous)
+    sink(spec, base).open(&Dataset { schema, segments }, Remembered { finalized: previous, announced: None })
 }
 
 /// Does what a run does: removes leftovers, opens, writes what is asked for, prepares, finalizes.
@@ -70,8 +70,21 @@ pub fn write(
     rows: &[(&str, &[RecordBatch])],
     previous: Option<&SinkState>,
 ) -> Result<SinkState, SinkError> {
-    sink(spec, base).recover()?;
-    let transaction = open(spec, base, rows[0].1[0].schema(), &segments_of(rows), previous)?;
+    let transaction = prepare(spec, base, rows, Remembered { finalized: previous, announced: None })?;
+    Ok(transaction.finalize()?.state)
+}
+
+/// Does what a run does before anything appears.
+pub fn prepare(
+    spec: &SinkSpec,
+    base: &Path,
+    rows: &[(&str, &[RecordBatch])],
+    earlier: Remembered<'_>,
+) -> Result<Box<dyn Transaction>, SinkError> {
+    let sink = sink(spec, base);
+    sink.recover()?;
+    let dataset = Dataset { schema: rows[0].1[0].schema(), segments: &segments_of(rows) };
+    let transaction = sink.open(&dataset, earlier)?;
     for (i, job) in transaction.jobs().iter().enumerate() {
         let mut writer = transaction.writer(i)?;
         for batch in job.segments.iter().flat_map(|&segment| rows[segment].1) {
@@ -82,7 +95,7 @@ pub fn write(
     let mut syncs = Syncs::default();
     transaction.prepare(&mut syncs)?;
     syncs.run()?;
-    Ok(transaction.finalize()?.state)
+    Ok(transaction)
 }
 
 /// Sorted names in a folder.
