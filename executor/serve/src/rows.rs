@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use arrow_flight::FlightData;
 use arrow_schema::SchemaRef;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tonic::Status;
@@ -15,10 +15,8 @@ use crate::encode::Encoder;
 use crate::log::{QueryLog, QueryReport};
 use crate::results::{Piece, Refusal, Take};
 
-/// Bundles of messages that wait in this process, beside what HTTP/2 holds.
+/// Messages that wait in this process, beside what HTTP/2 holds.
 const QUEUE: usize = 4;
-/// Bytes from which on messages are handed over. Those of the store are at hand faster than a thread wakes up.
-const BUNDLE: usize = 1 << 20;
 
 /// What gives the rows of a query.
 pub(crate) type Work = Box<dyn FnOnce(&mut Take<'_>) -> Result<(), Refusal> + Send>;
@@ -40,7 +38,6 @@ pub(crate) struct Answering {
 }
 
 type Message = Result<FlightData, Status>;
-type Bundle = Result<Vec<FlightData>, Status>;
 
 impl Answering {
     /// The messages of a query. Dropping the stream stops it. It holds the permit until it is over.
@@ -53,7 +50,7 @@ impl Answering {
         let (log, patience) = (Arc::clone(&self.log), self.patience);
         let runtime = Handle::current();
         tokio::task::spawn_blocking(move || {
-            let mut sending = Sending::new(send, runtime, patience);
+            let mut sending = Sending { send, runtime, patience, rows: 0, bytes: 0, stopped: None };
             let began = Instant::now();
             let Query { name, schema, work } = query;
             let error = sending.answer(&schema, work).err().map(|refusal| refusal.to_string());
@@ -62,22 +59,15 @@ impl Answering {
             drop(permit);
             log.finished(&QueryReport { query: name, rows, bytes, took: began.elapsed(), error });
         });
-        let bundles = futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) });
-        bundles.flat_map(|bundle: Bundle| {
-            let (messages, refusal) = bundle.map_or_else(|refusal| (Vec::new(), Some(refusal)), |all| (all, None));
-            futures::stream::iter(messages.into_iter().map(Ok).chain(refusal.map(Err)))
-        })
+        futures::stream::unfold(receive, |mut receive| async { Some((receive.recv().await?, receive)) })
     }
 }
 
 /// The side of a query that makes messages.
 struct Sending {
-    send: mpsc::Sender<Bundle>,
+    send: mpsc::Sender<Message>,
     runtime: Handle,
     patience: Duration,
-    /// Messages that are not handed over yet, and their bytes.
-    bundle: Vec<FlightData>,
-    bundled: usize,
     rows: u64,
     bytes: u64,
     /// Why no more is to be sent.
@@ -85,22 +75,15 @@ struct Sending {
 }
 
 impl Sending {
-    fn new(send: mpsc::Sender<Bundle>, runtime: Handle, patience: Duration) -> Self {
-        Self { send, runtime, patience, bundle: Vec::new(), bundled: 0, rows: 0, bytes: 0, stopped: None }
-    }
-
     fn answer(&mut self, schema: &SchemaRef, work: Work) -> Result<(), Refusal> {
         let (mut encoder, begin) = Encoder::new(schema);
-        let worked = match self.send(Ok(vec![begin])) {
+        let worked = match self.send(Ok(begin)) {
             ControlFlow::Break(()) => Ok(()),
             ControlFlow::Continue(()) => {
                 let caught = flowc_platform::caught(|| work(&mut |piece| self.take(&mut encoder, piece)));
                 caught.unwrap_or_else(|panic| Err(Refusal::Internal(format!("a fault of flowc: {panic}"))))
             }
         };
-        if worked.is_ok() && self.stopped.is_none() {
-            let _ = self.hand_over();
-        }
         let result = self.stopped.take().map_or(worked, Err);
         if let Err(refusal) = &result {
             // A client that is gone does not hear it.
@@ -110,7 +93,6 @@ impl Sending {
     }
 
     fn take(&mut self, encoder: &mut Encoder, piece: Piece) -> ControlFlow<()> {
-        let is_stored = matches!(piece, Piece::Stored(_));
         let (rows, encoded) = match piece {
             Piece::Rows(rows) => (rows.num_rows(), encoder.encode(&rows)),
             Piece::Stored(stored) => (stored.rows.num_rows(), encoder.stored(stored)),
@@ -124,27 +106,15 @@ impl Sending {
         };
         self.rows += rows as u64;
         for message in messages {
-            let bytes = message.data_header.len() + message.data_body.len();
-            self.bytes += bytes as u64;
-            self.bundled += bytes;
-            self.bundle.push(message);
-            if self.bundled >= BUNDLE {
-                self.hand_over()?;
-            }
+            self.bytes += (message.data_header.len() + message.data_body.len()) as u64;
+            self.send(Ok(message))?;
         }
-        // Others may be long in coming.
-        if is_stored { ControlFlow::Continue(()) } else { self.hand_over() }
+        ControlFlow::Continue(())
     }
 
-    fn hand_over(&mut self) -> ControlFlow<()> {
-        self.bundled = 0;
-        let bundle = std::mem::take(&mut self.bundle);
-        if bundle.is_empty() { ControlFlow::Continue(()) } else { self.send(Ok(bundle)) }
-    }
-
-    fn send(&mut self, bundle: Bundle) -> ControlFlow<()> {
+    fn send(&mut self, message: Message) -> ControlFlow<()> {
         // The time limit starts a timer, which must happen within the runtime.
-        let sent = async { tokio::time::timeout(self.patience, self.send.send(bundle)).await };
+        let sent = async { tokio::time::timeout(self.patience, self.send.send(message)).await };
         let refusal = match self.runtime.block_on(sent) {
             Ok(Ok(())) => return ControlFlow::Continue(()),
             Ok(Err(_)) => Refusal::Unavailable("the client ended the query".to_owned()),
