@@ -43,7 +43,7 @@ pub(crate) fn because(reason: &Reason) -> String {
             format!("{}{named}", segments(input, *added, *removed))
         }
         Reason::UnreadFiles { source, files } => {
-            format!("{} of source `{source}` must be read first: {}", count(files.len(), "file"), some_of(files))
+            format!("source `{source}` must be read first: {}", some_of(files))
         }
         Reason::Evicted => "`flowc store gc` removed its results".to_owned(),
         Reason::Upstream { stage } => format!("of what upstream stage `{stage}` gives it when that runs"),

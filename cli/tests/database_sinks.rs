@@ -101,11 +101,11 @@ fn rows_are_appended_once_and_never_again() {
         let project = with_password();
         pipeline(&project, &place, "append", "");
         file(&project, "a", &[(1, 1, "x"), (2, 2, "y")]);
-        assert!(run(&project).contains("wrote t: 2 records appended, 2 rows in total"));
+        assert!(run(&project).contains("wrote t: 2 records sent, 2 rows in total"));
         assert!(!run(&project).contains("wrote t"));
         file(&project, "a", &[(1, 1, "x"), (2, 2, "y"), (3, 3, "z")]);
         file(&project, "0", &[(9, 9, "w")]);
-        assert!(run(&project).contains("wrote t: 2 records appended, 4 rows in total"));
+        assert!(run(&project).contains("wrote t: 2 records sent, 4 rows in total"));
         // The database itself tells what it has: nothing that flowc keeps is needed.
         project.shell("rm -rf \"$HOME\"; mkdir \"$HOME\"");
         assert!(!run(&project).contains("wrote t"));
@@ -128,7 +128,7 @@ fn rows_are_written_over_those_of_their_key() {
         file(&project, "b", &[(5, 5, "v")]);
         assert!(run(&project).contains("wrote t: 3 records"));
         file(&project, "a", &[(1, 1, "x"), (2, 20, "y"), (3, 3, "z")]);
-        assert!(run(&project).contains("wrote t: 3 records appended, 4 rows in total"), "one segment has changed");
+        assert!(run(&project).contains("wrote t: 3 records sent, 4 rows in total"), "one segment has changed");
         assert_eq!(place.rows(&project), ["1,1,x", "2,20,y", "3,3,z", "5,5,v"]);
         assert!(!run(&project).contains("wrote t"));
         project.shell("rm -rf \"$HOME\"; mkdir \"$HOME\"");
@@ -140,6 +140,28 @@ fn rows_are_written_over_those_of_their_key() {
         let said = failure(&project);
         assert!(said.contains("row 1, column `id` can't be written: a key can't be null"), "{said}");
         assert_eq!(place.rows(&project).len(), 4);
+    }
+}
+
+#[test]
+fn several_sinks_make_one_table() {
+    for place in places() {
+        let project = with_password();
+        let sink = |name: &str, mode: &str| {
+            let adbc = place.adbc(&format!("mode=\"{mode}\" {{ {SECRET}; id \"{name}\" }}"));
+            format!("sink \"{name}\" {{ in \"{name}\"; {adbc} }}\n")
+        };
+        let schema = "schema { column \"id\" \"Int64\"; column \"n\" \"Int64\"; column \"s\" \"Utf8\" }";
+        let source = |name: &str| format!("source \"{name}\" {{ files \"in/{name}.csv\"; {schema} }}\n");
+        file(&project, "a", &[(1, 1, "x")]);
+        file(&project, "b", &[(2, 2, "y")]);
+        project.write("flow.kdl", &[source("a"), source("b"), sink("a", "append"), sink("b", "append")].concat());
+        run(&project);
+        assert_eq!(place.rows(&project), ["1,1,x", "2,2,y"]);
+        assert!(!run(&project).contains("wrote"));
+        file(&project, "b", &[(2, 2, "y"), (3, 3, "z")]);
+        run(&project);
+        assert_eq!(place.rows(&project), ["1,1,x", "2,2,y", "3,3,z"]);
     }
 }
 
@@ -180,6 +202,31 @@ fn an_empty_table_is_filled_by_the_names_of_its_columns() {
     file(&project, "b", &[(3, 1, "x"), (3, 2, "x")]);
     assert!(failure(&project).contains("several rows have the key id = \"3\""));
     assert_eq!(database.psql("SELECT count(*) FROM t"), "0");
+}
+
+#[test]
+fn rows_of_one_key_are_told_whether_or_not_the_table_refuses_them() {
+    for constraint in ["PRIMARY KEY (id)", "UNIQUE (n, id)", "UNIQUE (id) DEFERRABLE", "CHECK (id > 0)"] {
+        let database = Server::shared().database();
+        database.psql(&format!("CREATE TABLE t (id bigint, n bigint, s text, {constraint})"));
+        let (project, place) = (with_password(), Place::PostgreSql(database));
+        pipeline(&project, &place, "upsert", "key \"id\"");
+        file(&project, "a", &[(3, 1, "x"), (3, 2, "x")]);
+        let said = failure(&project);
+        assert!(said.contains("several rows have the key id = \"3\""), "{constraint}: {said}");
+        assert_eq!(place.rows(&project), [""; 0]);
+        file(&project, "a", &[(3, 1, "x"), (4, 2, "x")]);
+        run(&project);
+        assert_eq!(place.rows(&project), ["3,1,x", "4,2,x"]);
+    }
+    // What other columns may not have is told in the database's words.
+    let database = Server::shared().database();
+    database.psql("CREATE TABLE t (id bigint PRIMARY KEY, n bigint UNIQUE, s text)");
+    let (project, place) = (with_password(), Place::PostgreSql(database));
+    pipeline(&project, &place, "upsert", "key \"id\"");
+    file(&project, "a", &[(3, 1, "x"), (4, 1, "x")]);
+    let said = failure(&project);
+    assert!(said.contains("t_n_key"), "{said}");
 }
 
 #[test]
@@ -235,7 +282,10 @@ fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
         (Place::PostgreSql(Server::shared().database()), "append", ""),
         (Place::PostgreSql(Server::shared().database()), "upsert", "key \"id\""),
     ] {
-        let project = with_password();
+        let mut project = with_password();
+        let temporary = project.folder().join("tmp");
+        std::fs::create_dir(&temporary).unwrap();
+        project.set("TMPDIR", temporary.display().to_string());
         pipeline(&project, &place, mode, settings);
         let all: Vec<(i64, i64, &str)> = (0..20_000).map(|n| (n, n, "text")).collect();
         for kill in 0..kills {
@@ -254,6 +304,10 @@ fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
             (15_000, "0,0,text", "14999,14999,text"),
             "{mode}"
         );
+        // What the killed ones left, a run removes that uses a database.
+        run(&project);
+        let left: Vec<_> = std::fs::read_dir(&temporary).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{mode}: {left:?}");
     }
 }
 

@@ -59,13 +59,13 @@ fn what_was_appended_is_never_appended_again() {
     pipeline(&project, &plain(), &topic, "");
     project.write("in/a.csv", &rows(0..3));
     let said = run(&project);
-    assert!(said.contains("wrote out: 3 records appended, 3 rows in total"), "{said}");
+    assert!(said.contains("wrote out: 3 records sent, 3 rows in total"), "{said}");
     assert!(!run(&project).contains("wrote out"));
     // A file that has grown, and another one before it.
     project.write("in/a.csv", &rows(0..5));
     project.write("in/0.csv", &rows(7..9));
     let said = run(&project);
-    assert!(said.contains("wrote out: 4 records appended, 7 rows in total"), "{said}");
+    assert!(said.contains("wrote out: 4 records sent, 7 rows in total"), "{said}");
     // The topic itself tells what it has: nothing that flowc keeps is needed.
     project.shell("rm -rf \"$HOME\"; mkdir \"$HOME\"");
     assert!(!run(&project).contains("wrote out"));
@@ -163,7 +163,7 @@ fn a_topic_is_copied_with_keys_headers_and_tombstones() {
     run(&project);
     topic.append_with_key(b"c", Some("three"), "t3");
     let said = run(&project);
-    assert!(said.contains("1 record appended, 3 rows in total"), "{said}");
+    assert!(said.contains("1 record sent, 3 rows in total"), "{said}");
     assert_eq!(copy.records(), topic.records());
 }
 

@@ -61,6 +61,14 @@ fn clients_read_tables_and_send_statements() {
     assert_eq!(of("SELECT 1 AS one")["rows"], 1);
     assert_eq!(of("words")["rows"], 4);
     assert_eq!(of("SELECT * FROM totals")["error"], serde_json::Value::Null);
+    // What is refused before it is run is told, too.
+    for (query, error) in [
+        ("SELECT wrd FROM words", "there is no column `wrd`"),
+        ("DELETE FROM totals", "read, not written"),
+        ("word", "there is no table `word`"),
+    ] {
+        assert!(of(query)["error"].as_str().is_some_and(|told| told.contains(error)), "{told:?}");
+    }
 }
 
 #[test]

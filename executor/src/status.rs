@@ -18,9 +18,11 @@ pub struct Status {
 pub struct SourceStatus {
     /// The source.
     pub name: String,
-    /// Files that it matches.
+    /// What its parts are called: files, or what stands for them in the source.
+    pub part: &'static str,
+    /// Parts that it has.
     pub files: usize,
-    /// Files that are new or were changed: they must be read before more is known.
+    /// Parts that are new or were changed: they must be read before more is known.
     pub to_read: Vec<String>,
     /// Segments known so far.
     pub segments: usize,

@@ -164,7 +164,7 @@ impl Lines {
             return None;
         }
         let (records, rows) = (count(records, "record"), count(rows, "row"));
-        self.wrote(format!("wrote {sink}: {records} appended, {rows} in total"))
+        self.wrote(format!("wrote {sink}: {records} sent, {rows} in total"))
     }
 
     fn wrote(&mut self, line: String) -> Option<String> {

@@ -57,6 +57,11 @@ STATEMENTS = {
     "texts": ("t", "SELECT id, substr(g, 1, 1) AS f, length(g) AS l, g || '-' || g AS gg, g LIKE 'a%' AS like_a FROM t"),
     "dates": ("t", "SELECT id, extract(year FROM day) AS y, extract(month FROM day) AS m, date_trunc('hour', ts) AS h FROM t"),
     "casts": ("t", "SELECT id, CAST(n AS VARCHAR) AS s, CAST(k AS DOUBLE) AS f, CAST(d AS DECIMAL(20,4)) AS e FROM t"),
+    "whole": (
+        "t",
+        "SELECT id, CAST(x AS BIGINT) AS a, CAST(d AS INTEGER) AS b, CAST(x * 0 + n / 2.0 AS BIGINT) AS e "
+        "FROM t WHERE CAST(d / 1000000 AS INTEGER) IN (-5, 0, 3) OR CAST(n / 100000.0 AS INTEGER) = 2",
+    ),
     "ranges": ("t", "SELECT id FROM t WHERE k BETWEEN 2 AND 5 AND g IN ('a', 'ab') AND day >= DATE '2020-01-20'"),
     "nested": ("t", "SELECT y + 1 AS z, id FROM (SELECT id, n + k AS y FROM t WHERE k > 1) AS s WHERE y % 2 = 0"),
     "counted": ("t", "SELECT count(*) AS c, count(x) AS cx, count(DISTINCT g) AS cg, min(n) AS lo, max(n) AS hi FROM t"),

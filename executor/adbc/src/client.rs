@@ -1,21 +1,23 @@
 //! flowc's side: a driver's process, and what it is asked.
 
+use std::fs::Permissions;
 use std::io::{self, BufReader, BufWriter, ErrorKind};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Child, ExitStatus};
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use flowc_platform::caught;
+use flowc_platform::{OwnedFolder, caught, sweep_folders};
 use flowc_sandbox::{Helper, Printed, Sandbox, describe, end};
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::access::Access;
+use crate::alone::Alone;
 use crate::dialect::Vendor;
 use crate::error::DatabaseError;
 use crate::serve::{SERVE, one_line};
@@ -25,6 +27,8 @@ use crate::wire::{self, Answer, Frame, Ingest, Request};
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a process may take to end that has closed its socket.
 const END: Duration = Duration::from_secs(5);
+/// How the names of the folders of processes start.
+const PREFIX: &str = "flowc-adbc-";
 /// Processes and threads that a driver may have.
 const PROCESSES: u64 = 256;
 /// Lines of what a process printed that a message shows.
@@ -54,6 +58,8 @@ pub struct Connection {
     from: BufReader<UnixStream>,
     to: BufWriter<UnixStream>,
     vendor: Vendor,
+    /// Given back once the process has ended.
+    _alone: Option<Alone>,
 }
 
 /// The process of a driver.
@@ -65,7 +71,7 @@ struct Process {
     /// What must not be told of what it says.
     secrets: Vec<String>,
     /// Its socket, and what the driver writes.
-    _folder: TempDir,
+    _folder: OwnedFolder,
 }
 
 impl Connection {
@@ -76,10 +82,11 @@ impl Connection {
     /// If the process can't be started, or the database can't be reached.
     pub fn open(access: Access) -> Result<Self, DatabaseError> {
         let start = |error: io::Error| DatabaseError::Start(error.to_string());
+        let alone = access.alone.as_deref().map(Alone::with);
         let (process, stream) = Process::start(&access, helper().map_err(start)?)?;
         let from = BufReader::with_capacity(1 << 18, stream.try_clone().map_err(start)?);
         let to = BufWriter::with_capacity(1 << 18, stream);
-        let mut connection = Self { process, from, to, vendor: Vendor::Other(String::new()) };
+        let mut connection = Self { process, from, to, vendor: Vendor::Other(String::new()), _alone: alone };
         let Access { library, entrypoint, options, variables, .. } = access;
         match connection.ask(&Request::Open { library, entrypoint, options, variables }, None)? {
             Answer::Opened { vendor } => connection.vendor = Vendor::named(&vendor),
@@ -302,7 +309,7 @@ impl Process {
         if let Some(failure) = &helper.isolation().failure {
             return Err(DatabaseError::Start(failure.clone()));
         }
-        let folder = tempfile::Builder::new().prefix("flowc-adbc-").tempdir().map_err(failed)?;
+        let folder = folder().map_err(failed)?;
         let socket = folder.path().join("s");
         let listener = UnixListener::bind(&socket).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -379,6 +386,16 @@ impl Drop for Process {
     fn drop(&mut self) {
         end(&mut self.child);
     }
+}
+
+/// A folder for a process. Those of a flowc that was killed go first.
+fn folder() -> io::Result<OwnedFolder> {
+    static SWEPT: Once = Once::new();
+    let parent = std::env::temp_dir();
+    SWEPT.call_once(|| sweep_folders(&parent, PREFIX));
+    let folder = OwnedFolder::make(&parent, PREFIX)?;
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o700))?;
+    Ok(folder)
 }
 
 /// This program, as a helper of sandboxes. What it can do here is found out once.

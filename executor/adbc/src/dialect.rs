@@ -24,6 +24,13 @@ impl Vendor {
         }
     }
 
+    /// The vendor that a driver is for, as far as its name or its file's name tells.
+    pub fn of_driver(driver: &str) -> Option<Self> {
+        let name = driver.rsplit('/').next().unwrap_or(driver).to_ascii_lowercase();
+        let known = [("sqlite", Self::Sqlite), ("postgresql", Self::PostgreSql), ("duckdb", Self::DuckDb)];
+        known.into_iter().find(|(part, _)| name.contains(part)).map(|(_, vendor)| vendor)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         match self {
@@ -71,5 +78,8 @@ mod tests {
             assert_eq!(Vendor::named(name), vendor);
         }
         assert_eq!(Vendor::named("Dremio").name(), "Dremio");
+        assert_eq!(Vendor::of_driver("sqlite"), Some(Vendor::Sqlite));
+        assert_eq!(Vendor::of_driver("/sqlite/libduckdb.so"), Some(Vendor::DuckDb));
+        assert_eq!(Vendor::of_driver("flightsql"), None);
     }
 }

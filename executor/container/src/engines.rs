@@ -11,6 +11,7 @@ use crate::ContainerError;
 use crate::container::{Container, Spec};
 use crate::contents::Contents;
 use crate::engine::Engine;
+use crate::files::Files;
 use crate::image::build;
 use crate::owner::sweep;
 use crate::recipe::Recipe;
@@ -33,6 +34,7 @@ impl Engines {
         }
         let engine = Arc::new(Engine::find(network.runtime())?);
         sweep(&engine);
+        Files::sweep();
         *found = Some(engine.clone());
         Ok(engine)
     }

@@ -1,9 +1,4 @@
-//! Folders of running programs: a socket, and what they write.
-//!
-//! ```text
-//! flowc-stage-4k2Xq1/       what the program sees
-//! flowc-stage-4k2Xq1.lock   held while the program's owner lives, wherever that runs; the program can't reach it
-//! ```
+//! Folders of running programs: a socket, and what they write. The lock of such a folder lies beside it, where the program can't reach it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,15 +7,12 @@ use std::time::Duration;
 
 use flowc_flight::serve::LISTEN;
 use flowc_flight::{ConnectError, Connection, MEMORY, Meeting, Network, OpenFiles};
-use flowc_platform::{Lock, lock_exclusive};
-use tempfile::TempPath;
+use flowc_platform::{OwnedFolder, sweep_folders};
 
 use crate::ProcessError;
 
 /// How the names of folders begin.
 const PREFIX: &str = "flowc-stage-";
-/// How the names of their locks end.
-const LOCK: &str = ".lock";
 /// What a Unix socket's path may have, less its name.
 const LONGEST: usize = 75;
 
@@ -32,29 +24,17 @@ const MEETING: &str = "m";
 /// A folder of one program. Dropping it removes it.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
     /// Where memory is shared, if it is.
     meeting: Option<Meeting>,
-    /// Removed after the folder, and given back after that.
-    _lock: (TempPath, Lock),
+    folder: OwnedFolder,
 }
 
 impl Folder {
     /// A folder in `spool`, unless that makes the socket's path too long.
     pub(crate) fn make(spool: &Path) -> Result<Self, ProcessError> {
         let parent = parent(spool, std::env::temp_dir())?;
-        let failed = || ProcessError::io(&parent);
-        loop {
-            let file = tempfile::Builder::new().prefix(PREFIX).suffix(LOCK).tempfile_in(&parent).map_err(failed())?;
-            let path = file.into_temp_path();
-            let held = lock_exclusive(&path, true).map_err(failed())?;
-            // Another process may take the file for a leftover before it is locked: then the next name is tried.
-            if let Some(held) = held.filter(|held| held.is_of(&path)) {
-                let folder = path.with_extension("");
-                std::fs::create_dir(&folder).map_err(failed())?;
-                return Ok(Self { path: folder, meeting: None, _lock: (path, held) });
-            }
-        }
+        let folder = OwnedFolder::make(&parent, PREFIX).map_err(ProcessError::io(&parent))?;
+        Ok(Self { meeting: None, folder })
     }
 
     /// Has the program find shared memory there, and these files, where the machine can have it.
@@ -65,7 +45,7 @@ impl Folder {
 
     /// Its path.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// What the program's environment says of where to listen, if it sees the folder under this path.
@@ -90,13 +70,6 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What can't be removed now is a leftover.
-        let _ = std::fs::remove_dir_all(&self.path);
-    }
-}
-
 /// The first of these whose path leaves room for a socket's name.
 fn parent(spool: &Path, fallback: PathBuf) -> Result<PathBuf, ProcessError> {
     let is_short = |folder: &Path| folder.as_os_str().len() < LONGEST;
@@ -107,24 +80,10 @@ fn parent(spool: &Path, fallback: PathBuf) -> Result<PathBuf, ProcessError> {
     }
 }
 
-/// Removes the folders of processes that were killed: those whose lock nobody holds.
+/// Removes the folders of processes that were killed.
 pub(crate) fn sweep(spool: &Path) {
-    let entries = parent(spool, std::env::temp_dir()).ok().and_then(|parent| std::fs::read_dir(parent).ok());
-    for entry in entries.into_iter().flatten().flatten() {
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if !(name.starts_with(PREFIX) && name.ends_with(LOCK)) {
-            continue;
-        }
-        if let Ok(Some(held)) = lock_exclusive(&path, false)
-            && held.is_of(&path)
-        {
-            // The lock goes last: a folder without one is nobody's to remove.
-            let removed = std::fs::remove_dir_all(path.with_extension(""));
-            if removed.is_ok() || !path.with_extension("").exists() {
-                let _ = std::fs::remove_file(&path);
-            }
-        }
+    if let Ok(parent) = parent(spool, std::env::temp_dir()) {
+        sweep_folders(&parent, PREFIX);
     }
 }
 
@@ -139,38 +98,6 @@ mod tests {
         assert_eq!(parent(&long, short.to_owned()).unwrap(), short);
         let error = parent(&long, long.clone()).unwrap_err().to_string();
         assert!(error.contains("more than 75 bytes; set TMPDIR to a shorter one") && error.contains("/aaa"), "{error}");
-    }
-
-    fn names(spool: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            std::fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn a_folder_stays_while_its_owner_lives_and_goes_with_it() {
-        let spool = tempfile::tempdir_in("/tmp").unwrap();
-        let folder = Folder::make(spool.path()).unwrap();
-        std::fs::write(folder.path().join("kept"), "").unwrap();
-        sweep(spool.path());
-        assert!(folder.path().join("kept").exists());
-        drop(folder);
-        assert_eq!(names(spool.path()), [""; 0]);
-    }
-
-    #[test]
-    fn what_nobody_holds_is_removed_and_nothing_else() {
-        let spool = tempfile::tempdir_in("/tmp").unwrap();
-        let at = |name: &str| spool.path().join(name);
-        // As a process leaves them that is killed; and those of an earlier flowc, whose owner is not known.
-        std::fs::create_dir_all(at("flowc-stage-gone/files")).unwrap();
-        std::fs::write(at("flowc-stage-gone.lock"), "").unwrap();
-        std::fs::write(at("flowc-stage-never.lock"), "").unwrap();
-        std::fs::create_dir(at("flowc-stage-1-old")).unwrap();
-        std::fs::write(at("other.lock"), "").unwrap();
-        sweep(spool.path());
-        assert_eq!(names(spool.path()), ["flowc-stage-1-old", "other.lock"]);
     }
 
     /// Two process namespaces that share a store have the same numbers for different processes.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use arrow_flight::flight_service_server::FlightService;
@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::access::{AUTHORIZATION, Tokens};
+use crate::log::QueryReport;
 use crate::metadata::{self, Answer, FOREIGN_KEYS, PRIMARY_KEYS};
 use crate::results::{Piece, Refusal, Snapshot, Table, Take};
 use crate::rows::{Answering, Query};
@@ -77,6 +78,20 @@ impl Service {
         done.await.map_err(|_| Status::internal("the request was given up"))?
     }
 
+    /// What comes of a request. One that is refused is told, as a query that is over is.
+    async fn told<T>(&self, query: String, answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+        let began = Instant::now();
+        let answer = answer.await;
+        if let Err(refusal) = &answer {
+            let error = Some(refusal.message().to_owned());
+            let report = QueryReport { query, rows: 0, bytes: 0, took: began.elapsed(), error };
+            let log = Arc::clone(&self.answering.log);
+            // Who reads the log may be slow, and no request waits for that.
+            tokio::task::spawn_blocking(move || log.finished(&report));
+        }
+        answer
+    }
+
     /// The tables that a statement is about.
     fn snapshot(&self, ticket: &StatementTicket) -> Result<Arc<dyn Snapshot>, Refusal> {
         ticket.run.map_or_else(|| self.shelf.now(), |run| self.shelf.of_run(run))
@@ -117,25 +132,25 @@ impl Service {
     }
 
     fn query(&self, ask: Ask) -> Result<Query, Status> {
+        let name = ask.name();
         match ask {
-            Ask::Table(name) => {
+            Ask::Table(table) => {
                 let snapshot = self.shelf.now()?;
-                let table = find(&*snapshot, &name)?;
+                let table = find(&*snapshot, &table)?;
                 Ok(rows_of(snapshot, table, u64::MAX, name))
             }
             Ask::Statement(asked) => {
                 let snapshot = self.snapshot(&asked)?;
                 let statement = asked.statement;
                 if let Some((table, limit)) = scanned(&*snapshot, &statement) {
-                    return Ok(rows_of(snapshot, table, limit, statement));
+                    return Ok(rows_of(snapshot, table, limit, name));
                 }
                 let schema = self.columns(&*snapshot, &statement)?;
-                let (timeout, name) = (self.timeout, statement.clone());
+                let timeout = self.timeout;
                 let work = Box::new(move |take: &mut Take<'_>| snapshot.query(&statement, timeout, take));
                 Ok(Query { name, schema, work })
             }
             Ask::Metadata(command) => {
-                let name = "metadata".to_owned();
                 let batch = self.metadata(*command)?;
                 let schema = batch.schema();
                 let work = Box::new(move |take: &mut Take<'_>| {
@@ -164,13 +179,14 @@ impl Service {
 
     async fn described(&self, descriptor: FlightDescriptor) -> Result<Described, Status> {
         let ask = Ask::of_descriptor(&descriptor)?;
-        self.aside(move |this| this.describe(ask)).await
+        self.told(ask.name(), self.aside(move |this| this.describe(ask))).await
     }
 
-    fn prepare(&self, body: &[u8]) -> Result<ActionCreatePreparedStatementResult, Status> {
+    async fn prepare(&self, body: &[u8]) -> Result<ActionCreatePreparedStatementResult, Status> {
         let statement = StatementTicket::prepare(body)?;
         let handle = statement.handle();
-        let schema = self.describe(Ask::Statement(statement))?.schema;
+        let ask = Ask::Statement(statement);
+        let schema = self.told(ask.name(), self.aside(move |this| this.describe(ask))).await?.schema;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: handle.into(),
             dataset_schema: as_ipc(&schema)?,
@@ -273,8 +289,9 @@ impl FlightService for Service {
 
     async fn do_get(&self, request: Request<Ticket>) -> Result<Response<Self::DoGetStream>, Status> {
         let ask = Ask::of_ticket(request.get_ref())?;
-        let query = self.aside(move |this| this.query(ask)).await?;
-        let turn = self.turn().await?;
+        let name = ask.name();
+        let begin = async { Ok((self.aside(move |this| this.query(ask)).await?, self.turn().await?)) };
+        let (query, turn) = self.told(name, begin).await?;
         Ok(Response::new(self.answering.stream(query, turn).boxed()))
     }
 
@@ -292,7 +309,7 @@ impl FlightService for Service {
         let Action { r#type: kind, body } = request.into_inner();
         let answers = match kind.as_str() {
             PREPARE => {
-                let prepared = self.aside(move |this| this.prepare(&body)).await?;
+                let prepared = self.prepare(&body).await?;
                 vec![Ok(arrow_flight::Result { body: Any::encode_to_vec(&prepared.as_any()).into() })]
             }
             // A handle is all that there is of a statement.

@@ -30,6 +30,15 @@ pub(crate) struct StatementTicket {
 }
 
 impl Ask {
+    /// What it is in the log.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Table(name) => name.clone(),
+            Self::Statement(StatementTicket { statement, .. }) => statement.clone(),
+            Self::Metadata(_) => "metadata".to_owned(),
+        }
+    }
+
     /// What a descriptor asks for: the path or the command is the name of a table, or a command of Flight SQL.
     ///
     /// # Errors

@@ -124,6 +124,7 @@ impl<'a> StatusQuery<'a> {
         let status =
             |(index, source): (&usize, &std::sync::Arc<crate::intake::inventory::SourceInventory>)| SourceStatus {
                 name: self.plan().sources[*index].name.clone(),
+                part: self.plan().sources[*index].spec.location.part(),
                 files: source.files.len(),
                 to_read: source.unread().map(|file| source.files[file].name().to_owned()).collect(),
                 segments: source.segments.len(),

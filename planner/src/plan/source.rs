@@ -116,6 +116,19 @@ pub enum Location {
     Flight(Box<FlightSource>),
 }
 
+impl Location {
+    /// What one of its parts is called: what is read as one, and has a name.
+    pub fn part(&self) -> &'static str {
+        match self {
+            Self::Files(_) => "file",
+            Self::Stdin => "stream",
+            Self::Kafka(_) => "block",
+            Self::Objects(_) => "object",
+            Self::Database(_) | Self::Flight(_) => "result",
+        }
+    }
+}
+
 /// What happens to rows of a source that do not fit its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

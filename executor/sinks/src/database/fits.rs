@@ -8,12 +8,12 @@ use flowc_planner::plan::DatabaseSink;
 use super::types;
 use crate::formats::misfit::Misfit;
 
-/// What is wrong with a stream's columns for a sink, whatever its database is.
+/// What is wrong with a stream's columns for a sink, as far as can be told before its database is asked.
 pub(crate) fn check(sink: &DatabaseSink, schema: &Schema) -> Result<(), String> {
-    match sink.key.iter().find(|column| schema.field_with_name(column).is_err()) {
-        Some(column) => Err(format!("there is no column `{column}`")),
-        None => Ok(()),
+    if let Some(column) = sink.key.iter().find(|column| schema.field_with_name(column).is_err()) {
+        return Err(format!("there is no column `{column}`"));
     }
+    Vendor::of_driver(&sink.database.driver).map_or(Ok(()), |vendor| check_types(&vendor, schema))
 }
 
 /// Says which value is none that a database holds: it would be another one there.

@@ -93,6 +93,16 @@ impl TableTransaction {
         })
     }
 
+    /// What is there now. Another sink of the run may have made the table since.
+    fn now(&self) -> Result<Found, SinkError> {
+        if self.before.columns.is_some() {
+            return Ok(self.before.clone());
+        }
+        let now = self.place.look(&mut self.place.connect()?)?;
+        check_place(&self.place, &now, &self.schema, self.result)?;
+        Ok(now)
+    }
+
     /// The segments that the table has, as it says.
     fn appended(&self) -> &[Appended] {
         self.before.record.as_ref().map_or(&[], |record| &record.segments)
@@ -189,7 +199,7 @@ impl Transaction for TableTransaction {
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
         let state = |rows| finished(&self.place.sink, self.result, self.layout, rows);
         let decided = lock(&self.decided).take();
-        let Some(Decided { new, after }) = decided else {
+        let Some(Decided { new, mut after }) = decided else {
             let rows = self.before.record.as_ref().map_or(0, Record::rows);
             return match self.is_done() {
                 true => Ok(Finalized { state: state(rows), written: Written::Records(0), untidy: None }),
@@ -198,7 +208,9 @@ impl Transaction for TableTransaction {
         };
         let records = new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
         let rows = NewRows { schema: &self.schema, spool: &self.spool, new: &new };
-        let writing = Writing { place: &self.place, before: &self.before, after: &after, rows };
+        let now = self.now()?;
+        after.made &= self.before.columns.is_some() || now.columns.is_none();
+        let writing = Writing { place: &self.place, before: &now, after: &after, rows };
         match writing.write() {
             Err(error) if !self.is_committed(&after) => Err(error),
             _ => Ok(Finalized { state: state(after.rows()), written: Written::Records(records), untidy: None }),

@@ -151,16 +151,26 @@ impl DatabaseSource {
         let found = self.readable(rows.schema())?;
         let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
         match_columns(&part.name, &schema, wanted)?;
-        if !is_typed && let Some(unlike) = select::unlike(&select, wanted) {
-            // This connection is giving rows.
-            self.check_types(unlike, wanted, &mut self.connect()?)?;
-        }
-        let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
-        while let Some(batch) = rows.next().map_err(failed)? {
-            let batch = snapshot::plain(&batch, &schema, &part.name)?;
-            writer.push(&batch).map_err(&written)?;
-        }
-        writer.finish().map_err(&written)
+        let unlike = if is_typed { None } else { select::unlike(&select, wanted) };
+        let check = |unlike: Select| self.connect().and_then(|mut other| self.check_types(unlike, wanted, &mut other));
+        std::thread::scope(|scope| {
+            // The other connection is giving rows meanwhile.
+            let checked = unlike.map(|unlike| scope.spawn(|| check(unlike)));
+            let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
+            let mut keep = || -> Result<(), SourceError> {
+                while let Some(batch) = rows.next().map_err(failed)? {
+                    let batch = snapshot::plain(&batch, &schema, &part.name)?;
+                    writer.push(&batch).map_err(&written)?;
+                }
+                Ok(())
+            };
+            let kept = keep();
+            // What a value is counts more than what came of it.
+            checked
+                .map_or(Ok(()), |checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))?;
+            kept?;
+            writer.finish().map_err(&written)
+        })
     }
 
     /// Refuses a value that has another type than its column.

@@ -1,6 +1,7 @@
 //! What is added to the engine's own rules, so that results are the same every time, overflow is an error, and values are compared as
 //! SQL says; and plans that do the same in other ways.
 
+mod casts;
 mod checked;
 mod kept_builds;
 mod limits;
@@ -9,6 +10,7 @@ mod three_values;
 mod ties;
 mod zeros;
 
+pub(crate) use casts::RoundedCasts;
 pub(crate) use checked::CheckedArithmetic;
 pub(crate) use kept_builds::{Drives, over_builds};
 pub(crate) use limits::{OrderedLimits, is_ordered};
