@@ -98,7 +98,9 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
     fn learn(&mut self, key: K, value: Option<V>, records: u64) {
         match value {
             Some(value) => drop(self.now.insert(key, value)),
-            None if records == self.records => drop(self.absent.insert(key)),
+            None if records == self.records => {
+                self.absent.insert(key);
+            }
             None => {}
         }
     }
@@ -106,7 +108,9 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
     /// Takes in that these were recorded.
     fn recorded(&mut self, keys: &[K]) {
         self.records += 1;
-        keys.iter().for_each(|key| drop(self.absent.remove(key)));
+        for key in keys {
+            self.absent.remove(key);
+        }
     }
 }
 

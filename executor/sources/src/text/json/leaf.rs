@@ -320,6 +320,7 @@ pub(super) fn misfit(data_type: &DataType) -> ArrowError {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
     use arrow_array::types::Float64Type;
     use proptest::prelude::*;
