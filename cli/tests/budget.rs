@@ -4,9 +4,7 @@
 
 mod support;
 
-use std::process::Stdio;
-use std::time::Duration;
-
+use support::processes::peak;
 use support::project::Project;
 
 const MIB: u64 = 1 << 20;
@@ -26,34 +24,19 @@ fn pipeline(isolate: &str, rows: u64) -> Project {
     project
 }
 
-/// The most memory that flowc held at once while it ran: its own, and what it shares with programs of stages. Pages of files that it
-/// has mapped are the kernel's, which takes them back when it needs them.
-fn peak(project: &Project) -> u64 {
+/// The most memory that flowc held at once while it ran.
+fn peak_of(project: &Project) -> u64 {
     let budget = format!("{}MiB", BUDGET / MIB);
-    let arguments = ["run", "-q", "--budget", &budget, "--memory", "32MiB", "--jobs", "8"];
-    let mut flowc = project.flowc(&arguments).stderr(Stdio::inherit()).spawn().unwrap();
-    let status = format!("/proc/{}/status", flowc.id());
-    let mut most = 0;
-    loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let held = text.lines().filter_map(|line| line.strip_prefix("RssAnon:").or(line.strip_prefix("RssShmem:")));
-        let kibibytes = held.filter_map(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        most = most.max(kibibytes.sum::<u64>() * 1024);
-        if let Some(status) = flowc.try_wait().unwrap() {
-            assert!(status.success());
-            return most;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    peak(project.flowc(&["run", "-q", "--budget", &budget, "--memory", "32MiB", "--jobs", "8"]))
 }
 
 #[test]
 fn a_run_keeps_to_its_budget() {
     for isolate in ["isolate #false", "isolate \"process\""] {
         // What flowc takes without any rows: itself, its threads, compiled stages.
-        let least = peak(&pipeline(isolate, 8));
+        let least = peak_of(&pipeline(isolate, 8));
         let project = pipeline(isolate, 800_000);
-        let most = peak(&project);
+        let most = peak_of(&project);
         assert!(most <= least + BUDGET, "{isolate}: {} MiB, of which {} MiB at least", most / MIB, least / MIB);
     }
 }

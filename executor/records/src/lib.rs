@@ -1,7 +1,7 @@
 //! Records of logs whose format has a schema of its own, and the registries that keep these.
 //!
 //! A format here is pure: from a schema to columns, from bytes to rows and back ([`AvroDecoder`], [`AvroEncoder`], [`ProtobufDecoder`],
-//! [`ProtobufEncoder`], [`ipc`], [`avro_container`]). [`RegistryClient`] alone asks the network; what it was told of an id is kept ([`WriterSchemas`]), since an id means
+//! [`ProtobufEncoder`], [`ipc`], [`avro_container`], [`ContainerEncoder`]). [`RegistryClient`] alone asks the network; what it was told of an id is kept ([`WriterSchemas`]), since an id means
 //! one schema for ever.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::panic))]
@@ -17,6 +17,7 @@ mod testing;
 
 pub use avro::columns::columns as avro_columns;
 pub use avro::container as avro_container;
+pub use avro::container_encoder::{ContainerEncoder, EncodeError};
 pub use avro::decode::AvroDecoder;
 pub use avro::encode::AvroEncoder;
 pub use avro::schema_of::schema_of_columns;

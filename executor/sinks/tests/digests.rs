@@ -46,6 +46,7 @@ fn specs() -> Vec<(&'static str, SinkSpec)> {
         ("jsonl", file(Format::JsonLines)),
         ("parquet", file(Format::Parquet)),
         ("arrow", file(Format::Arrow)),
+        ("avro", file(Format::Avro(Box::default()))),
         ("lines", file(Format::Lines)),
         ("a folder", folder(&[])),
         ("a folder of partitions", folder(&["id"])),

@@ -6,8 +6,11 @@
 //!
 //! Of datasets it is kept node by node of what all is there (`flowc_demand::Segments`), so that a run looks up what lies below
 //! nodes that are new, and nothing else.
+//!
+//! What was not found is not looked up again either, until this run records it: so what was asked for in one go, as the windows of a
+//! stage are, costs nothing where it is asked for one by one. What other processes make meanwhile is made here once more, at worst.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::hash::Hash;
 use std::ops::Deref;
@@ -18,7 +21,7 @@ use flowc_demand::{Datasets, NodeKey, node_keys};
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::StreamId;
 use flowc_platform::lock;
-use flowc_store::{Store, StoreError, StoredColumn};
+use flowc_store::{Record, Store, StoreError, StoredColumn};
 use serde::{Deserialize, Serialize};
 
 use crate::remembered::FOUND;
@@ -57,17 +60,21 @@ struct Found<K, V> {
     now: HashMap<K, V>,
     /// By the last one.
     before: HashMap<K, V>,
+    /// What was not found, and not recorded since.
+    absent: HashSet<K>,
+    /// How often something was recorded.
+    records: u64,
 }
 
 impl<K, V> Default for Found<K, V> {
     fn default() -> Self {
-        Self { now: HashMap::new(), before: HashMap::new() }
+        Self { now: HashMap::new(), before: HashMap::new(), absent: HashSet::new(), records: 0 }
     }
 }
 
 impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
     fn of_last_run(before: HashMap<K, V>) -> Mutex<Self> {
-        Mutex::new(Self { now: HashMap::with_capacity(before.len()), before })
+        Mutex::new(Self { now: HashMap::with_capacity(before.len()), before, ..Self::default() })
     }
 
     fn get(&mut self, key: &K) -> Option<V> {
@@ -77,6 +84,33 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
         let value = self.before.get(key)?.clone();
         self.now.insert(*key, value.clone());
         Some(value)
+    }
+
+    /// What is known of keys, and the places of those that are to be looked up.
+    fn known(&mut self, keys: &[K]) -> (Vec<Option<V>>, Vec<usize>) {
+        let known: Vec<Option<V>> = keys.iter().map(|key| self.get(key)).collect();
+        let is_open = |place: &usize| known[*place].is_none() && !self.absent.contains(&keys[*place]);
+        let open = (0..keys.len()).filter(is_open).collect();
+        (known, open)
+    }
+
+    /// Takes in what a look-up gave that began when so often something had been recorded. What was recorded meanwhile it may have missed.
+    fn learn(&mut self, key: K, value: Option<V>, records: u64) {
+        match value {
+            Some(value) => drop(self.now.insert(key, value)),
+            None if records == self.records => {
+                self.absent.insert(key);
+            }
+            None => {}
+        }
+    }
+
+    /// Takes in that these were recorded.
+    fn recorded(&mut self, keys: &[K]) {
+        self.records += 1;
+        for key in keys {
+            self.absent.remove(key);
+        }
     }
 }
 
@@ -165,6 +199,15 @@ impl<'a> LookupCache<'a> {
         self.find(&self.columns, keys, |missing| self.store.find_columns(missing))
     }
 
+    /// As [`Store::record`]: what is recorded is found from now on.
+    pub(crate) fn record(&self, record: Record) {
+        let columns: Vec<ColumnKey> = record.columns.iter().map(|(key, _)| *key).collect();
+        let rows: Vec<RowsKey> = record.rows.iter().map(|(key, _)| *key).collect();
+        self.store.record(record);
+        lock(&self.columns).recorded(&columns);
+        lock(&self.rows).recorded(&rows);
+    }
+
     /// The turn of a segment.
     pub(crate) fn turn(&self, stream: StreamId, segment: usize) -> Turn {
         lock(&self.turns).entry((stream, segment)).or_default().clone()
@@ -183,22 +226,20 @@ impl<'a> LookupCache<'a> {
     ) -> Result<Vec<Option<V>>, StoreError> {
         #[cfg(test)]
         lookups::add(self.dir(), keys.len());
-        let mut found: Vec<Option<V>> = {
+        let (mut found, open, records) = {
             let mut known = lock(known);
-            keys.iter().map(|key| known.get(key)).collect()
+            let (found, open) = known.known(keys);
+            (found, open, known.records)
         };
-        let places: Vec<usize> = (0..keys.len()).filter(|&place| found[place].is_none()).collect();
-        if places.is_empty() {
+        if open.is_empty() {
             return Ok(found);
         }
-        let missing: Vec<K> = places.iter().map(|&place| keys[place]).collect();
-        let answers = look_up(&missing)?;
+        let asked: Vec<K> = open.iter().map(|&place| keys[place]).collect();
+        let answers = look_up(&asked)?;
         let mut known = lock(known);
-        for (place, answer) in places.into_iter().zip(answers) {
-            if let Some(value) = answer {
-                known.now.insert(keys[place], value);
-                found[place] = Some(value);
-            }
+        for (place, answer) in open.into_iter().zip(answers) {
+            known.learn(keys[place], answer, records);
+            found[place] = answer;
         }
         Ok(found)
     }
@@ -250,7 +291,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::lookups;
+    use super::{Found, lookups};
     use crate::{Cancel, Event, Options, RunRequest, Session};
 
     fn session(folder: &Path) -> Session {
@@ -291,6 +332,21 @@ mod tests {
         session.status(&planned, &RunRequest::default()).unwrap();
         assert_eq!(std::fs::read_to_string(folder.path().join("out.csv")).unwrap(), "x\n1\n");
         [of_run, lookups::take(&folder.path().join("store"))]
+    }
+
+    #[test]
+    fn what_was_absent_is_found_once_it_is_recorded_and_never_noted_as_absent_by_a_look_up_from_before() {
+        let mut found: Found<u8, u64> = Found::default();
+        let begun = found.records;
+        found.learn(1, None, begun);
+        assert_eq!(found.known(&[1, 2]), (vec![None, None], vec![1]));
+        found.recorded(&[1]);
+        assert_eq!(found.known(&[1, 2]).1, [0, 1]);
+        // It began before the record, and ends after it.
+        found.learn(1, None, begun);
+        assert_eq!(found.known(&[1]).1, [0]);
+        found.learn(1, Some(7), found.records);
+        assert_eq!(found.known(&[1]), (vec![Some(7)], vec![]));
     }
 
     #[test]

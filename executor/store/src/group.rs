@@ -1,7 +1,7 @@
 //! The open group: what this process has made and not yet committed.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow_buffer::Buffer;
 use flowc_planner::key::{ColumnKey, ContentDigest, RowsKey};
@@ -80,6 +80,8 @@ pub(crate) struct Uncommitted {
     pub(crate) bytes: u64,
     /// When the open group got its first entry.
     pub(crate) since: Option<Instant>,
+    /// How long the last commit took.
+    pub(crate) commit_took: Duration,
 }
 
 impl Uncommitted {

@@ -349,7 +349,10 @@ impl Index {
         let any_tombstone = self.connection.prepare_cached("SELECT 1 FROM tombstones LIMIT 1")?.exists([])?;
         let mut holder = self.connection.prepare_cached("SELECT object FROM columns WHERE key = ?")?;
         let mut earlier = Vec::new();
-        for (key, stored) in &group.columns {
+        // In the order of keys a page is touched once.
+        let mut columns: Vec<_> = group.columns.iter().collect();
+        columns.sort_unstable_by_key(|(key, _)| *key.as_bytes());
+        for (key, stored) in columns {
             let place = &stored.location;
             let inserted = column.execute(params![
                 key.as_bytes(),
@@ -370,7 +373,9 @@ impl Index {
         }
         // One that is damaged is not found, and gives way.
         let mut count = self.connection.prepare_cached("INSERT OR REPLACE INTO row_counts VALUES (?, ?)")?;
-        for (key, rows) in &group.rows {
+        let mut rows: Vec<_> = group.rows.iter().collect();
+        rows.sort_unstable_by_key(|(key, _)| *key.as_bytes());
+        for (key, rows) in rows {
             count.execute(params![key.as_bytes(), count_of(key.as_bytes(), *rows)])?;
         }
         self.insert_memos(group)?;

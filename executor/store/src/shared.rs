@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use std::{fs, io};
 
 use flowc_planner::key::ContentDigest;
@@ -99,6 +100,7 @@ impl Shared {
     /// Commits the open group.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let _one = lock(&self.flush);
+        let start = Instant::now();
         let (group, packs, objects) = {
             let mut uncommitted = lock(&self.uncommitted);
             if uncommitted.open.is_empty() {
@@ -114,6 +116,7 @@ impl Shared {
         let commit = || Ok(self.with_index(|index| index.commit(&group))?.unwrap_or_default());
         let done = self.write_packs(packs, objects).and_then(|()| self.lease.look_up(commit, needs));
         let mut uncommitted = lock(&self.uncommitted);
+        uncommitted.commit_took = start.elapsed();
         match done {
             Ok(_) => uncommitted.end_flush(),
             Err(_) => uncommitted.fail_flush(group),

@@ -23,6 +23,10 @@ use crate::{Area, ColumnReader, Memo, Place, Record, SegmentWriter, StoreError, 
 
 /// A group is committed when it is this old ...
 const GROUP_AGE: Duration = Duration::from_secs(2);
+/// ... but so many times as old as the last commit took: keys are digests, so a commit to a large index touches pages all over it ...
+const COMMITS_SHARE: u32 = 6;
+/// ... up to this ...
+const MOST_AGE: Duration = Duration::from_secs(15);
 /// ... or has staged this much ...
 const GROUP_BYTES: u64 = 256 << 20;
 /// ... or keeps this much in memory.
@@ -32,6 +36,11 @@ const PACKED_BYTES: u64 = 64 << 20;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+}
+
+/// How old a group gets where the last commit took so long.
+fn group_age(commit_took: Duration) -> Duration {
+    (commit_took * COMMITS_SHARE).clamp(GROUP_AGE, MOST_AGE)
 }
 
 /// Reliance on all code, until it is dropped.
@@ -128,14 +137,15 @@ impl Store {
         self.shared.flush()
     }
 
-    /// Commits the open group if it is two seconds old or has become big.
+    /// Commits the open group if it is two seconds old, or a few times as old as the last commit took, or has become big.
     ///
     /// # Errors
     /// As [`Store::flush`].
     pub fn flush_if_due(&self) -> Result<(), StoreError> {
         let due = {
             let uncommitted = lock(&self.shared.uncommitted);
-            uncommitted.since.is_some_and(|since| since.elapsed() >= GROUP_AGE)
+            let due = group_age(uncommitted.commit_took);
+            uncommitted.since.is_some_and(|since| since.elapsed() >= due)
                 || uncommitted.bytes >= GROUP_BYTES
                 || uncommitted.packed_bytes() >= PACKED_BYTES
         };
@@ -319,5 +329,16 @@ impl Store {
     /// The bytes that were put under a name; none if there are none, or if they are not as they were.
     pub fn sealed(&self, area: Area, name: &str) -> Option<Vec<u8>> {
         read_sealed(&self.cached_file(area, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_take_a_small_share_of_the_time_and_come_in_the_end() {
+        let age = |milliseconds| group_age(Duration::from_millis(milliseconds)).as_millis();
+        assert_eq!([0, 100, 500, 1_000, 60_000].map(age), [2_000, 2_000, 3_000, 6_000, 15_000]);
     }
 }

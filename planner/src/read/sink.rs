@@ -27,7 +27,7 @@ const FORM: Form = Form {
 const PLACES: [&str; 5] = ["file", "directory", "stdout", "kafka", "adbc"];
 const FILE: Holder = Holder {
     what: "a file or folder",
-    formats: &["csv", "jsonl", "parquet", "arrow", "lines"],
+    formats: &["csv", "jsonl", "parquet", "arrow", "avro", "lines"],
     dialect: format::WRITTEN_DIALECT,
     is_topic: false,
 };

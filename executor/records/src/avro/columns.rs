@@ -130,7 +130,9 @@ fn column(field: &Field, path: &str) -> Result<Field, SchemaError> {
         }
         other => other.clone(),
     };
-    Ok(Field::new(field.name(), data_type, field.is_nullable()))
+    // The type `null` has no value but null.
+    let is_nullable = field.is_nullable() || data_type == DataType::Null;
+    Ok(Field::new(field.name(), data_type, is_nullable))
 }
 
 /// Whether sixteen bytes are a UUID, which columns have as text.

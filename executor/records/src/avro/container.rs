@@ -312,12 +312,14 @@ fn uncompressed(schema: &str, records: &[u8]) -> Vec<u8> {
     file
 }
 
-fn put_bytes(file: &mut Vec<u8>, bytes: &[u8]) {
+/// Adds bytes with their length before them.
+pub(super) fn put_bytes(file: &mut Vec<u8>, bytes: &[u8]) {
     put_long(file, bytes.len() as i64);
     file.extend_from_slice(bytes);
 }
 
-fn put_long(file: &mut Vec<u8>, number: i64) {
+/// Adds a number in zigzag form, seven bits a byte.
+pub(super) fn put_long(file: &mut Vec<u8>, number: i64) {
     let mut rest = ((number << 1) ^ (number >> 63)) as u64;
     while rest >= 0x80 {
         file.push(rest as u8 | 0x80);

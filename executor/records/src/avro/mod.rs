@@ -5,6 +5,7 @@
 
 pub(crate) mod columns;
 pub mod container;
+pub(crate) mod container_encoder;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod schema_of;

@@ -36,6 +36,10 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if let Target::Database(sink) = &spec.target {
         crate::database::check(sink, schema).map_err(refuse)?;
     }
+    #[cfg(feature = "avro")]
+    if let (Format::Avro(_), false) = (&spec.format, matches!(spec.target, Target::Kafka(_))) {
+        crate::formats::avro::check_file(&spec.format, &written)?;
+    }
     check_types(&spec.format, &written)?;
     written.fields().iter().try_for_each(|field| check_fields(&spec.format, field))?;
     check_repeated(&spec.format, &written)
@@ -77,17 +81,21 @@ fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
             Format::JsonLines | Format::Lines | Format::Bytes | Format::Arrow | Format::Avro(_) | Format::Protobuf(_),
         ) => Ok(()),
         (Target::Kafka(_), _) => Err(refuse("a record of a topic is json, avro, protobuf, arrow, text or bytes")),
-        (_, Format::Avro(_) | Format::Protobuf(_) | Format::Debezium(_)) => {
-            Err(refuse("this format is for topics; name csv, jsonl, parquet, arrow or lines"))
+        (_, Format::Protobuf(_) | Format::Debezium(_)) => {
+            Err(refuse("this format is for topics; name csv, jsonl, parquet, arrow, avro or lines"))
         }
+        (_, Format::Avro(_)) if !cfg!(feature = "avro") => Err(refuse(
+            "this flowc was built without the Cargo feature `avro`; name csv, jsonl, parquet, arrow or lines",
+        )),
         (_, Format::Bytes) => {
-            Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow or lines"))
+            Err(refuse("format `bytes` is for sources only; name csv, jsonl, parquet, arrow, avro or lines"))
         }
-        (Target::Stdout, Format::Parquet) => {
-            Err(refuse("parquet can't go to standard output; name table, csv, jsonl, lines or arrow"))
+        (Target::Stdout, Format::Parquet | Format::Avro(_)) => {
+            let format = spec.format.name();
+            Err(refuse(format!("{format} can't go to standard output; name table, csv, jsonl, lines or arrow")))
         }
         (Target::File(_) | Target::Directory(_) | Target::Objects(_), Format::Table) => {
-            Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow or lines"))
+            Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow, avro or lines"))
         }
         _ if !spec.is_folder() && !spec.partition_by.is_empty() => {
             Err(refuse("`partition-by` needs a folder; write `directory` instead of `file` or `stdout`"))
@@ -108,7 +116,9 @@ fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
         (Format::Table, _) if compresses => {
             Err(refuse("a table for people is not compressed; leave `compression` out"))
         }
-        (Format::Parquet | Format::Arrow, Some(path)) if Compression::Auto.of(path) != Compression::None => {
+        (Format::Parquet | Format::Arrow | Format::Avro(_), Some(path))
+            if Compression::Auto.of(path) != Compression::None =>
+        {
             Err(refuse(format!(
                 "`{path}`: {} is not compressed as a whole; leave `.gz` or `.zst` off the name",
                 spec.format.name()
@@ -118,10 +128,10 @@ fn check_compression(spec: &SinkSpec) -> Result<(), SinkError> {
     }
 }
 
-/// What [`Compression::Auto`] means for this sink. Parquet keeps it: its own default is meant.
+/// What [`Compression::Auto`] means for this sink. Parquet and Avro keep it: their own default is meant.
 pub(crate) fn resolved_compression(spec: &SinkSpec) -> Compression {
     match (&spec.compression, &spec.format, spec.single_name()) {
-        (Compression::Auto, Format::Parquet, _) => Compression::Auto,
+        (Compression::Auto, Format::Parquet | Format::Avro(_), _) => Compression::Auto,
         (Compression::Auto, _, Some(path)) => Compression::Auto.of(path),
         (Compression::Auto, ..) => Compression::None,
         (stated, ..) => *stated,

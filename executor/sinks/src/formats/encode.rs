@@ -17,6 +17,8 @@ use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::error::SinkError;
+#[cfg(feature = "avro")]
+use crate::formats::avro::AvroFile;
 use crate::formats::coerce::{coerce, coerced_schema};
 use crate::formats::compress::Compressor;
 use crate::formats::csv::CsvWriter;
@@ -64,6 +66,8 @@ enum Kind<W: Write + Send> {
     Parquet(SchemaRef, Rechunk, Box<ArrowWriter<W>>),
     ArrowFile(Rechunk, Box<ArrowFile<W>>),
     ArrowStream(Rechunk, Box<ArrowStream<W>>),
+    #[cfg(feature = "avro")]
+    Avro(Box<AvroFile<W>>),
 }
 
 /// Whether an Arrow file or an Arrow stream is wanted.
@@ -147,13 +151,14 @@ impl<W: Write + Send> Kind<W> {
                     Framing::Stream => Kind::ArrowStream(recut, Box::new(ArrowStream::try_new(out, &plain)?)),
                 }
             }
+            #[cfg(feature = "avro")]
+            Format::Avro(_) => Kind::Avro(Box::new(AvroFile::new(format, compression, schema, out)?)),
+            #[cfg(not(feature = "avro"))]
+            Format::Avro(_) => return Err("this flowc was built without Avro".into()),
             // Formats of records alone are encoded one by one, elsewhere.
-            Format::Lines
-            | Format::Bytes
-            | Format::Table
-            | Format::Avro(_)
-            | Format::Protobuf(_)
-            | Format::Debezium(_) => Kind::Lines { text: Vec::new(), out: Compressor::new(compression, out)? },
+            Format::Lines | Format::Bytes | Format::Table | Format::Protobuf(_) | Format::Debezium(_) => {
+                Kind::Lines { text: Vec::new(), out: Compressor::new(compression, out)? }
+            }
         })
     }
 
@@ -193,6 +198,8 @@ impl<W: Write + Send> Kind<W> {
                     writer.write(&batch)?;
                 }
             }
+            #[cfg(feature = "avro")]
+            Kind::Avro(file) => file.write(batch)?,
         }
         Ok(())
     }
@@ -222,6 +229,8 @@ impl<W: Write + Send> Kind<W> {
                 }
                 writer.into_inner()?
             }
+            #[cfg(feature = "avro")]
+            Kind::Avro(file) => file.finish()?,
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Formats: whether one can hold a column, and batches to bytes.
 
+#[cfg(feature = "avro")]
+pub(crate) mod avro;
 pub(crate) mod check;
 mod coerce;
 mod compress;

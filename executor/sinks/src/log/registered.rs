@@ -6,8 +6,8 @@ use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Format, Registry};
 use flowc_records::{RegistryClient, RegistryError};
 
-use super::values::avro_schema;
 use crate::error::SinkError;
+use crate::formats::avro::avro_schema;
 
 /// The format with the schema that records have, and the id of that schema; none if records begin with none.
 ///

@@ -5,16 +5,14 @@ use std::path::Path;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Compression, Format};
-use flowc_records::{AvroEncoder, Message, ProtobufEncoder, ValueError, ipc, protobuf_columns, schema_of_columns};
+use flowc_records::{AvroEncoder, Message, ProtobufEncoder, ValueError, ipc, protobuf_columns};
 
 use super::parts::bytes;
 use crate::error::SinkError;
+use crate::formats::avro::{self, avro_schema, unfit};
 use crate::formats::encode::{Encoder, Framing};
 use crate::formats::handover::Handover;
 use crate::formats::misfit::Misfit;
-
-/// The name of the record in a schema that follows from columns.
-const RECORD: &str = "row";
 
 /// Makes a value of each row.
 pub(super) enum ValueEncoder {
@@ -89,21 +87,12 @@ impl ValueEncoder {
     }
 }
 
-/// The schema of records of Avro: that of the text, or that which follows from the columns.
-pub(super) fn avro_schema(format: &Format, rows: &SchemaRef) -> Result<String, SinkError> {
-    match format {
-        Format::Avro(avro) if avro.schema.is_some() => Ok(avro.schema.clone().unwrap_or_default()),
-        _ => schema_of_columns(rows, RECORD).map_err(unfit),
-    }
-}
-
 /// Says whether records of a format can have these columns. What a registry has is seen when the run begins to write.
 pub(super) fn check(format: &Format, rows: &SchemaRef) -> Result<(), SinkError> {
     match format {
         Format::Avro(avro) => match (&avro.schema, avro.registry.as_ref().and_then(|registry| registry.version)) {
-            (Some(schema), _) => AvroEncoder::check(schema, rows).map(drop).map_err(unfit),
-            (None, None) => schema_of_columns(rows, RECORD).map(drop).map_err(unfit),
             (None, Some(_)) => Ok(()),
+            _ => avro::check(format, rows),
         },
         Format::Protobuf(protobuf) => {
             let columns = protobuf_columns(protobuf).map_err(unfit)?;
@@ -111,8 +100,4 @@ pub(super) fn check(format: &Format, rows: &SchemaRef) -> Result<(), SinkError> 
         }
         _ => Ok(()),
     }
-}
-
-fn unfit(error: impl ToString) -> SinkError {
-    SinkError::Spec(error.to_string())
 }

@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, FixedSizeListArray, GenericListArray, MapArray, Offs
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 
-use super::cursor::{Cursor, Token, repeated};
+use super::cursor::{Cursor, MemberName, Token, repeated};
 use super::leaf::{Leaf, misfit};
 use crate::ignored::Ignored;
 
@@ -49,6 +49,7 @@ impl Column {
     }
 
     /// Appends the value at the cursor. `row` is the number of the row that it belongs to.
+    #[inline]
     pub(super) fn append(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<(), ArrowError> {
         match self {
             Self::Leaf(leaf) => leaf.append(cursor),
@@ -164,8 +165,8 @@ fn list<O: OffsetSizeTrait>(
 /// The members of objects, as columns.
 pub(super) struct Members {
     fields: Fields,
-    /// The names of the fields as objects mostly write them: in quotes, with a colon. None where a letter would have to be escaped.
-    quoted: Vec<Option<String>>,
+    /// The names of the fields as objects mostly write them, where they can.
+    names: Vec<Option<MemberName>>,
     columns: Vec<Column>,
     places: HashMap<String, usize>,
     nulls: NullBufferBuilder,
@@ -183,7 +184,7 @@ impl Members {
         };
         Self {
             fields: fields.clone(),
-            quoted: fields.iter().map(|field| quoted(field.name())).collect(),
+            names: fields.iter().map(|field| MemberName::new(field.name())).collect(),
             columns: fields.iter().enumerate().map(column).collect(),
             places: fields.iter().enumerate().map(|(place, field)| (field.name().clone(), place)).collect(),
             nulls: NullBufferBuilder::new(0),
@@ -205,6 +206,7 @@ impl Members {
     pub(super) fn append_members(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<(), ArrowError> {
         // Objects mostly have their members in one order, and are written without a space.
         let mut next = self.append_expected(cursor, row)?;
+        let has_all = next == self.columns.len();
         while let Some(name) = cursor.next_member()? {
             let Some(place) = self.place(&name, next) else {
                 self.ignored.append(name, cursor, row, self.len)?;
@@ -216,7 +218,7 @@ impl Members {
             self.columns[place].append(cursor, row)?;
             next = place + 1;
         }
-        for column in &mut self.columns {
+        for column in self.columns.iter_mut().filter(|_| !has_all) {
             if column.len() == self.len {
                 column.append_null();
             }
@@ -228,9 +230,9 @@ impl Members {
 
     /// Appends the first members of an object, as long as they are the fields one after the other. Gives how many they are.
     fn append_expected(&mut self, cursor: &mut Cursor<'_>, row: u64) -> Result<usize, ArrowError> {
-        for (place, (column, quoted)) in self.columns.iter_mut().zip(&self.quoted).enumerate() {
-            match quoted {
-                Some(quoted) if cursor.is_next_member(quoted) => column.append(cursor, row)?,
+        for (place, (column, name)) in self.columns.iter_mut().zip(&self.names).enumerate() {
+            match name {
+                Some(name) if cursor.is_next_member(name) => column.append(cursor, row)?,
                 _ => return Ok(place),
             }
         }
@@ -280,12 +282,6 @@ impl Members {
         self.ignored.take(ignored);
         self.columns.iter_mut().for_each(|column| column.take_ignored(ignored));
     }
-}
-
-/// A name as an object writes it before a value, unless a letter of it would have to be escaped.
-fn quoted(name: &str) -> Option<String> {
-    let is_plain = name.chars().all(|letter| letter >= ' ' && !matches!(letter, '"' | '\\'));
-    is_plain.then(|| format!("\"{name}\":"))
 }
 
 /// Members of objects that no column takes.

@@ -12,6 +12,45 @@ const MOST_LEVELS: usize = 128;
 /// Digits that fit an `i64`, whatever they are.
 const MOST_DIGITS: usize = 18;
 
+/// Up to this every whole number is a float.
+const MOST_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
+
+/// The powers of ten that are floats and may be needed, from one on.
+const EXACT_POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+
+/// The name of a member as objects mostly write it: in quotes, with a colon behind it.
+pub(crate) struct MemberName {
+    quoted: Box<[u8]>,
+    /// Its first bytes, as many as there are, and which bits they are.
+    first: u128,
+    bits: u128,
+}
+
+impl MemberName {
+    /// None where a letter of it would have to be escaped.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        let is_plain = name.chars().all(|letter| letter >= ' ' && !matches!(letter, '"' | '\\'));
+        let quoted = is_plain.then(|| format!("\"{name}\":").into_bytes().into_boxed_slice())?;
+        let (mut first, mut bits) = ([0; 16], [0; 16]);
+        for (place, byte) in quoted.iter().enumerate().take(16) {
+            (first[place], bits[place]) = (*byte, u8::MAX);
+        }
+        Some(Self { quoted, first: u128::from_le_bytes(first), bits: u128::from_le_bytes(bits) })
+    }
+
+    /// Whether a text begins with it.
+    #[inline]
+    fn begins(&self, text: &[u8]) -> bool {
+        match text.first_chunk() {
+            Some(first) => {
+                u128::from_le_bytes(*first) & self.bits == self.first
+                    && (self.quoted.len() <= 16 || text.starts_with(&self.quoted))
+            }
+            None => text.starts_with(&self.quoted),
+        }
+    }
+}
+
 /// The start of a value, or all of a scalar.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Token<'a> {
@@ -41,12 +80,14 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// The record is not UTF-8.
+    #[inline]
     pub(crate) fn new(record: &'a [u8]) -> Result<Self, ArrowError> {
         let text = std::str::from_utf8(record).map_err(|_| malformed("not UTF-8"))?;
         Ok(Self { text, at: 0, levels: 0, opened: false })
     }
 
     /// What the next value begins with: all but white space.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
@@ -57,6 +98,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// No value is here.
+    #[inline]
     pub(crate) fn token(&mut self) -> Result<Token<'a>, ArrowError> {
         match self.peek() {
             Some(b'"') => self.string().map(Token::Text),
@@ -82,6 +124,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Neither a member nor the object's end is here.
+    #[inline]
     pub(crate) fn next_member(&mut self) -> Result<Option<Cow<'a, str>>, ArrowError> {
         if !self.next_part(b'}')? {
             return Ok(None);
@@ -94,39 +137,99 @@ impl<'a> Cursor<'a> {
         Ok(Some(name))
     }
 
-    /// Whether the object's next member is written as `quoted`, a name in quotes with a colon behind it; its value comes next then. Otherwise
-    /// nothing was read.
-    pub(crate) fn is_next_member(&mut self, quoted: &str) -> bool {
+    /// Whether the object's next member has this name, written without a space or an escape; its value comes next then. Otherwise nothing
+    /// was read.
+    #[inline]
+    pub(crate) fn is_next_member(&mut self, name: &MemberName) -> bool {
         let rest = &self.text.as_bytes()[self.at..];
         let comma = usize::from(!self.opened);
-        let is_next = (comma == 0 || rest.first() == Some(&b',')) && rest[comma..].starts_with(quoted.as_bytes());
+        let is_next = (comma == 0 || rest.first() == Some(&b',')) && name.begins(&rest[comma..]);
         if is_next {
             self.opened = false;
-            self.at += comma + quoted.len();
+            self.at += comma + name.quoted.len();
         }
         is_next
     }
 
     /// A whole number in so few digits that it fits, if the next value is one. Otherwise nothing was read.
+    #[inline]
     pub(crate) fn whole(&mut self) -> Option<i64> {
         let rest = &self.text.as_bytes()[self.at..];
         let sign = usize::from(rest.first() == Some(&b'-'));
-        let (mut value, mut end) = (0i64, sign);
-        while let Some(digit) = rest.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-            // Longer ones are read as others are.
-            if end - sign == MOST_DIGITS {
-                return None;
-            }
-            value = value * 10 + i64::from(digit);
-            end += 1;
-        }
+        let (value, end) = leading_digits(rest, sign, 0);
         let is_whole = !matches!(rest.get(end), Some(b'.' | b'e' | b'E'));
-        let has_zeros = rest[sign..end].len() > 1 && rest[sign] == b'0';
-        if end == sign || has_zeros || !is_whole {
+        // Longer ones are read as others are.
+        if !is_counted(&rest[sign..end], MOST_DIGITS) || !is_whole {
             return None;
         }
         self.at += end;
+        // At most 18 digits.
+        let value = value as i64;
         Some(if sign == 1 { -value } else { value })
+    }
+
+    /// A number of so few digits, without an exponent, that one division of floats gives it exactly, if the next value is one. Otherwise
+    /// nothing was read.
+    #[inline]
+    pub(crate) fn decimal(&mut self) -> Option<f64> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let sign = usize::from(rest.first() == Some(&b'-'));
+        let (mut value, whole) = leading_digits(rest, sign, 0);
+        let mut end = whole;
+        let mut power = &1.0;
+        if !is_counted(&rest[sign..whole], EXACT_POWERS.len()) {
+            return None;
+        }
+        if rest.get(whole) == Some(&b'.') {
+            (value, end) = leading_digits(rest, whole + 1, value);
+            // A point is followed by a digit.
+            power = EXACT_POWERS.get(end - whole - 1).filter(|_| end > whole + 1)?;
+        }
+        if value > MOST_EXACT || end - sign > MOST_DIGITS || matches!(rest.get(end), Some(b'e' | b'E')) {
+            return None;
+        }
+        self.at += end;
+        // Both are floats without an error, so their quotient is the float that is nearest to the number.
+        let value = value as f64 / power;
+        Some(if sign == 1 { -value } else { value })
+    }
+
+    /// A truth value, if the next value is one. Otherwise nothing was read.
+    #[inline]
+    pub(crate) fn truth(&mut self) -> Option<bool> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let truth = rest.starts_with(b"true");
+        if !truth && !rest.starts_with(b"false") {
+            return None;
+        }
+        self.at += if truth { "true".len() } else { "false".len() };
+        Some(truth)
+    }
+
+    /// Enters an object, if the next value is one. Otherwise nothing was read.
+    ///
+    /// # Errors
+    /// It nests too deep.
+    #[inline]
+    pub(crate) fn enter_object(&mut self) -> Result<bool, ArrowError> {
+        let is_next = self.peek() == Some(b'{');
+        if is_next {
+            self.open()?;
+        }
+        Ok(is_next)
+    }
+
+    /// A text without escapes, if the next value is one. Otherwise nothing was read.
+    #[inline]
+    pub(crate) fn plain_text(&mut self) -> Option<&'a str> {
+        let rest = self.text.as_bytes()[self.at..].strip_prefix(b"\"")?;
+        let length = plain_length(rest);
+        if rest.get(length) != Some(&b'"') {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start + length + 1;
+        Some(&self.text[start..start + length])
     }
 
     /// Reads a value that nobody needs. In it, too, an object that repeats a member is an error.
@@ -173,6 +276,7 @@ impl<'a> Cursor<'a> {
         self.peek().map_or(Ok(()), |_| Err(malformed("text follows the value")))
     }
 
+    #[inline]
     fn open(&mut self) -> Result<(), ArrowError> {
         self.at += 1;
         self.levels += 1;
@@ -180,6 +284,7 @@ impl<'a> Cursor<'a> {
         if self.levels > MOST_LEVELS { Err(malformed("lists and objects nest too deep")) } else { Ok(()) }
     }
 
+    #[inline]
     fn next_part(&mut self, close: u8) -> Result<bool, ArrowError> {
         let is_first = std::mem::take(&mut self.opened);
         match self.peek() {
@@ -193,6 +298,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), ArrowError> {
         if self.peek() != Some(byte) {
             return Err(malformed("a comma, a colon or a bracket is missing"));
@@ -231,6 +337,7 @@ impl<'a> Cursor<'a> {
         if is_number { Ok(&self.text[start..end]) } else { Err(malformed("not a number")) }
     }
 
+    #[inline]
     fn string(&mut self) -> Result<Cow<'a, str>, ArrowError> {
         self.at += 1;
         let first = self.plain()?;
@@ -248,6 +355,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The characters up to a quote or an escape.
+    #[inline]
     fn plain(&mut self) -> Result<&'a str, ArrowError> {
         let rest = &self.text[self.at..];
         let length = plain_length(rest.as_bytes());
@@ -293,7 +401,43 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The number that the digits from a place on say behind those that are known already, and the place after them. Too many digits overflow.
+#[inline]
+fn leading_digits(text: &[u8], from: usize, known: u64) -> (u64, usize) {
+    let (mut value, mut end) = (known, from);
+    while let Some(eight) = text.get(end..).and_then(<[u8]>::first_chunk).and_then(|eight| eight_digits(*eight)) {
+        value = value.wrapping_mul(100_000_000).wrapping_add(eight);
+        end += 8;
+    }
+    while let Some(digit) = text.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+        end += 1;
+    }
+    (value, end)
+}
+
+/// The number that eight digits say, the first of them in the lowest byte: neighbours are put together three times.
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const ONES: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(text);
+    let is_digits = (word & (ONES * 0xF0)) | ((word.wrapping_add(ONES * 0x06) & (ONES * 0xF0)) >> 4) == ONES * 0x33;
+    is_digits.then(|| {
+        let digits = word - ONES * 0x30;
+        let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+        let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+        (fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF
+    })
+}
+
+/// Whether there are digits, no more than these, and no zero before others.
+#[inline]
+fn is_counted(digits: &[u8], most: usize) -> bool {
+    (1..=most).contains(&digits.len()) && (digits.len() == 1 || digits[0] != b'0')
+}
+
 /// How many bytes come before the first quote, backslash or control character: eight at once.
+#[inline]
 fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
@@ -469,6 +613,47 @@ mod tests {
                     prop_assert_eq!((number.parse(), cursor.at), (Ok(value), other.at));
                 }
                 None => prop_assert_eq!(cursor.at, 0),
+            }
+        }
+
+        #[test]
+        fn decimals_are_read_as_others_are(text in "-?(0|[1-9][0-9]{0,18}|0[0-9]{0,3})?([.][0-9]{0,18})?([eE][0-9])?[,} x]?") {
+            let mut cursor = Cursor::new(text.as_bytes()).unwrap();
+            let mut other = cursor.clone();
+            match cursor.decimal() {
+                Some(value) => {
+                    let Ok(Token::Number(number)) = other.token() else { panic!("{text}") };
+                    let due: f64 = serde_json::from_str(number).unwrap();
+                    prop_assert_eq!((value.to_bits(), cursor.at), (due.to_bits(), other.at));
+                }
+                None => prop_assert_eq!(cursor.at, 0),
+            }
+        }
+
+        #[test]
+        fn short_decimals_are_read_at_once(whole in 0u32..10_000_000, cents in 0u8..100) {
+            let text = format!("{whole}.{cents:02}");
+            let mut cursor = Cursor::new(text.as_bytes()).unwrap();
+            prop_assert_eq!(cursor.decimal(), text.parse().ok());
+        }
+
+        #[test]
+        fn plain_texts_are_read_as_others_are(text in "\"[a-z\\\\\"\u{1}é]{0,20}\"?") {
+            let mut cursor = Cursor::new(text.as_bytes()).unwrap();
+            let mut other = cursor.clone();
+            match cursor.plain_text() {
+                Some(plain) => {
+                    prop_assert_eq!(other.token().ok(), Some(Token::Text(Cow::Borrowed(plain))));
+                    prop_assert_eq!(cursor.at, other.at);
+                }
+                None => prop_assert_eq!(cursor.at, 0),
+            }
+        }
+
+        #[test]
+        fn names_are_known_by_all_their_letters(name in "[a-cé\"]{0,20}", text in "\"[a-cé]{0,20}\":[01]{0,9}") {
+            if let Some(known) = MemberName::new(&name) {
+                prop_assert_eq!(known.begins(text.as_bytes()), text.starts_with(&format!("\"{name}\":")));
             }
         }
     }

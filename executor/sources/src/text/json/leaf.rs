@@ -3,12 +3,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow_array::builder::{ArrayBuilder, Int64Builder, StringBuilder};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray};
+use arrow_array::builder::{ArrayBuilder, StringBuilder};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array};
 use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::interleave::interleave;
-use arrow_select::zip::zip;
 
 use super::cursor::{Cursor, Token};
 use crate::values::texts::read_texts;
@@ -29,7 +28,8 @@ impl Leaf {
                 data_type: data_type.clone(),
                 values,
                 nulls: NullBufferBuilder::new(0),
-                odd: Vec::new(),
+                odd: StringBuilder::with_capacity(0, 0),
+                odd_places: Vec::new(),
             }),
             None => Self::Spelled(Spelled::new(data_type)),
         }
@@ -37,11 +37,12 @@ impl Leaf {
 
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Quick(quick) => quick.nulls.len(),
+            Self::Quick(quick) => quick.values.len(),
             Self::Spelled(spelled) => spelled.texts.len(),
         }
     }
 
+    #[inline]
     pub(super) fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
         match self {
             Self::Quick(quick) => quick.append(cursor),
@@ -79,6 +80,8 @@ enum Values {
     Whole(Vec<i64>, RangeInclusive<i64>),
     Floats(Vec<f64>),
     Truths(BooleanBufferBuilder),
+    /// Times, as counts of their type's unit.
+    Ticks(Vec<i64>),
 }
 
 impl Values {
@@ -97,8 +100,38 @@ impl Values {
             DataType::UInt64 => whole(0..=i64::MAX),
             DataType::Float64 => Some(Self::Floats(Vec::new())),
             DataType::Boolean => Some(Self::Truths(BooleanBufferBuilder::new(0))),
+            time if is_time(time) => Some(Self::Ticks(Vec::new())),
             _ => None,
         }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Whole(values, _) | Self::Ticks(values) => values.len(),
+            Self::Floats(values) => values.len(),
+            Self::Truths(values) => values.len(),
+        }
+    }
+
+    /// Appends a value that most are like, if the next one is like that. Otherwise nothing was read.
+    #[inline]
+    fn append_usual(&mut self, cursor: &mut Cursor<'_>) -> bool {
+        match self {
+            Self::Whole(values, range) => {
+                let before = cursor.clone();
+                match cursor.whole() {
+                    Some(value) if range.contains(&value) => values.push(value),
+                    _ => {
+                        *cursor = before;
+                        return false;
+                    }
+                }
+            }
+            Self::Ticks(values) => return cursor.whole().map(|count| values.push(count)).is_some(),
+            Self::Floats(values) => return cursor.decimal().map(|value| values.push(value)).is_some(),
+            Self::Truths(values) => return cursor.truth().map(|truth| values.append(truth)).is_some(),
+        }
+        true
     }
 
     /// Appends a number; not if it may be spelled in another way, or is none of the type.
@@ -112,47 +145,58 @@ impl Values {
                 Ok(value) if value.is_finite() => values.push(value),
                 _ => return false,
             },
+            Self::Ticks(values) => match number.parse() {
+                Ok(count) => values.push(count),
+                Err(_) => return false,
+            },
             Self::Truths(_) => return false,
         }
         true
     }
 
+    /// Takes the values out. As many are expected to follow.
+    fn take<T>(values: &mut Vec<T>) -> Vec<T> {
+        let room = Vec::with_capacity(values.len());
+        std::mem::replace(values, room)
+    }
+
     /// Appends what stands for a value that is not here.
     fn append_nothing(&mut self) {
         match self {
-            Self::Whole(values, _) => values.push(0),
+            Self::Whole(values, _) | Self::Ticks(values) => values.push(0),
             Self::Floats(values) => values.push(0.0),
             Self::Truths(values) => values.append(false),
         }
     }
 }
 
-/// A column of numbers or truth values.
+/// A column of numbers, truth values or times.
 pub(super) struct Quick {
     data_type: DataType,
     values: Values,
     nulls: NullBufferBuilder,
-    /// Values that are spelled in another way, by their places.
-    odd: Vec<(usize, String)>,
+    /// Values that are spelled in another way, and their places.
+    odd: StringBuilder,
+    odd_places: Vec<usize>,
 }
 
 impl Quick {
+    #[inline]
     fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
-        if let Values::Whole(values, range) = &mut self.values
-            && let Some(value) = cursor.whole()
-        {
-            if !range.contains(&value) {
-                self.append_odd(&value.to_string());
-                return Ok(());
-            }
-            values.push(value);
+        if self.values.append_usual(cursor) {
             self.nulls.append_non_null();
             return Ok(());
         }
+        self.append_other(cursor)
+    }
+
+    fn append_other(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
         match cursor.token()? {
             Token::Null => self.append_null(),
             Token::Text(text) => self.append_odd(&text),
             Token::Number(number) if self.values.append_number(number) => self.nulls.append_non_null(),
+            // Texts spell times, numbers count them.
+            Token::Number(_) if matches!(self.values, Values::Ticks(_)) => return Err(misfit(&self.data_type)),
             Token::Number(number) => self.append_odd(number),
             Token::Truth(truth) => match &mut self.values {
                 Values::Truths(values) => {
@@ -167,7 +211,8 @@ impl Quick {
     }
 
     fn append_odd(&mut self, text: &str) {
-        self.odd.push((self.nulls.len(), text.to_owned()));
+        self.odd.append_value(text);
+        self.odd_places.push(self.values.len());
         self.values.append_nothing();
         self.nulls.append_non_null();
     }
@@ -180,21 +225,28 @@ impl Quick {
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = self.nulls.finish();
         let values: ArrayRef = match &mut self.values {
-            Values::Whole(values, _) => Arc::new(Int64Array::new(std::mem::take(values).into(), nulls)),
-            Values::Floats(values) => Arc::new(Float64Array::new(std::mem::take(values).into(), nulls)),
+            Values::Whole(values, _) => Arc::new(Int64Array::new(Values::take(values).into(), nulls)),
+            Values::Floats(values) => Arc::new(Float64Array::new(Values::take(values).into(), nulls)),
             Values::Truths(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
+            Values::Ticks(counts) => {
+                let counts: ArrayRef = Arc::new(Int64Array::new(Values::take(counts).into(), nulls));
+                read_ticks(&counts, &self.data_type)?
+            }
         };
         let values = match values.data_type() == &self.data_type {
             true => values,
             false => arrow_cast::cast(&values, &self.data_type)?,
         };
-        let odd = std::mem::take(&mut self.odd);
-        if odd.is_empty() {
+        let places = std::mem::take(&mut self.odd_places);
+        if places.is_empty() {
             return Ok(values);
         }
-        let read = read_texts(&StringArray::from_iter_values(odd.iter().map(|(_, text)| text)), &self.data_type)?;
+        let read = read_texts(&self.odd.finish(), &self.data_type)?;
+        if read.len() == values.len() {
+            return Ok(read);
+        }
         let mut order: Vec<(usize, usize)> = (0..values.len()).map(|row| (0, row)).collect();
-        odd.iter().enumerate().for_each(|(at, (row, _))| order[*row] = (1, at));
+        places.into_iter().enumerate().for_each(|(at, row)| order[row] = (1, at));
         interleave(&[&values, &read], &order)
     }
 }
@@ -203,33 +255,32 @@ impl Quick {
 pub(super) struct Spelled {
     data_type: DataType,
     texts: StringBuilder,
-    /// Of times: whole numbers, which are counts. A value is in one of the two.
-    ticks: Option<Int64Builder>,
 }
 
 impl Spelled {
     fn new(data_type: &DataType) -> Self {
-        let ticks = is_time(data_type).then(|| Int64Builder::with_capacity(0));
-        Self { data_type: data_type.clone(), texts: StringBuilder::with_capacity(0, 0), ticks }
+        Self { data_type: data_type.clone(), texts: StringBuilder::with_capacity(0, 0) }
     }
 
+    #[inline]
     fn append(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
+        if let Some(text) = cursor.plain_text() {
+            self.append_text(text);
+            return Ok(());
+        }
+        self.append_other(cursor)
+    }
+
+    fn append_other(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ArrowError> {
         // A column of text has room for any value: lists and objects, too, are as they are written.
         if self.is_text() && matches!(cursor.peek(), Some(b'[' | b'{')) {
             self.append_text(cursor.raw()?);
             return Ok(());
         }
-        if let Some(ticks) = &mut self.ticks
-            && let Some(count) = cursor.whole()
-        {
-            ticks.append_value(count);
-            self.texts.append_null();
-            return Ok(());
-        }
         match cursor.token()? {
             Token::Null => self.append_null(),
             Token::Text(text) => self.append_text(&text),
-            Token::Number(number) if !self.is_bytes() => return self.append_number(number),
+            Token::Number(number) if !self.is_bytes() => self.append_text(number),
             Token::Truth(truth) if self.is_text() => {
                 self.append_text(if truth { "true" } else { "false" });
             }
@@ -247,45 +298,19 @@ impl Spelled {
         matches!(self.data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
     }
 
-    fn append_number(&mut self, number: &str) -> Result<(), ArrowError> {
-        match &mut self.ticks {
-            Some(ticks) => {
-                ticks.append_value(number.parse().map_err(|_| misfit(&self.data_type))?);
-                self.texts.append_null();
-            }
-            None => self.texts.append_value(number),
-        }
-        Ok(())
-    }
-
     fn append_text(&mut self, text: &str) {
         self.texts.append_value(text);
-        if let Some(ticks) = &mut self.ticks {
-            ticks.append_null();
-        }
     }
 
     fn append_null(&mut self) {
         self.texts.append_null();
-        if let Some(ticks) = &mut self.ticks {
-            ticks.append_null();
-        }
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let texts = self.texts.finish();
-        let Some(ticks) = self.ticks.as_mut().map(Int64Builder::finish) else {
-            return read_texts(&texts, &self.data_type);
-        };
-        if texts.null_count() == texts.len() && !texts.is_empty() {
-            return read_ticks(&(Arc::new(ticks) as ArrayRef), &self.data_type);
-        }
-        let values = read_texts(&texts, &self.data_type)?;
-        if ticks.null_count() == ticks.len() {
-            return Ok(values);
-        }
-        let is_count = arrow_array::BooleanArray::from_iter((0..ticks.len()).map(|row| Some(ticks.is_valid(row))));
-        zip(&is_count, &read_ticks(&(Arc::new(ticks) as ArrayRef), &self.data_type)?, &values)
+        // As many are expected to follow.
+        self.texts = StringBuilder::with_capacity(texts.len(), texts.value_data().len());
+        read_texts(&texts, &self.data_type)
     }
 }
 
@@ -295,6 +320,7 @@ pub(super) fn misfit(data_type: &DataType) -> ArrowError {
 
 #[cfg(test)]
 mod tests {
+    use arrow_array::StringArray;
     use arrow_array::cast::AsArray;
     use arrow_array::types::Float64Type;
     use proptest::prelude::*;
@@ -395,6 +421,46 @@ mod tests {
                         array.as_primitive::<Float64Type>().values().iter().map(|value| value.to_bits()).collect()
                     };
                     prop_assert_eq!(bits(&quick), bits(&slow));
+                }
+            }
+        }
+    }
+
+    /// Values of times: counts, and texts as sources spell them.
+    fn time() -> impl Strategy<Value = String> {
+        let spelled = [
+            "\"2024-02-29\"",
+            "\"2024-02-29T12:00:00.125\"",
+            "\"12:30:00\"",
+            "\" 1969-12-31 \"",
+            "\"x\"",
+            "1.5",
+            "true",
+        ];
+        prop_oneof![
+            6 => (0i64..80_000).prop_map(|count| count.to_string()),
+            1 => any::<i64>().prop_map(|count| count.to_string()),
+            3 => proptest::sample::select(spelled[..4].to_vec()).prop_map(str::to_owned),
+            1 => proptest::sample::select(spelled.to_vec()).prop_map(str::to_owned),
+            2 => Just("null".to_owned()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_what_each_of_them_is_alone(values in proptest::collection::vec(time(), 0..6)) {
+            use arrow_schema::TimeUnit::{Millisecond, Nanosecond, Second};
+            use DataType::*;
+            let zoned = Timestamp(Second, Some("Europe/Oslo".into()));
+            for data_type in [Date32, Date64, Time32(Millisecond), Time64(Nanosecond), Timestamp(Millisecond, None), zoned] {
+                let together = read(&data_type, &values);
+                let alone: Option<Vec<ArrayRef>> = values.iter().map(|value| read(&data_type, std::slice::from_ref(value))).collect();
+                prop_assert_eq!(together.is_some(), alone.is_some(), "{} of {:?}", data_type, values);
+                if let (Some(together), Some(alone)) = (together, alone) {
+                    prop_assert_eq!(together.len(), alone.len());
+                    for (row, one) in alone.iter().enumerate() {
+                        prop_assert_eq!(&together.slice(row, 1), one);
+                    }
                 }
             }
         }

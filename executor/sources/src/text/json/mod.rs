@@ -56,10 +56,10 @@ impl JsonParser {
 
     fn read_line(&mut self, members: &mut Members, line: &[u8]) -> Result<(), ArrowError> {
         let mut cursor = Cursor::new(line)?;
-        match cursor.token()? {
-            Token::Object => members.append_members(&mut cursor, self.row)?,
-            _ => return Err(ArrowError::JsonError(NO_OBJECT.to_owned())),
+        if !cursor.enter_object()? {
+            return Err(ArrowError::JsonError(NO_OBJECT.to_owned()));
         }
+        members.append_members(&mut cursor, self.row)?;
         self.row += 1;
         cursor.end()
     }
