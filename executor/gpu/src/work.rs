@@ -56,7 +56,8 @@ impl Work {
         &self.devices
     }
 
-    /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
+    /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size, or where rows can't be
+    /// cut, in the opposite order; so is each block with more than twice the rows of those that were.
     ///
     /// # Errors
     /// If a kernel is at fault in some row, or the device fails.
@@ -64,9 +65,9 @@ impl Work {
         let made = self.made(block, timeout)?;
         let on_device = self.steps.all.iter().rposition(|step| matches!(step.bound.numeric, Numeric::Device { .. }));
         if let Some(step) = on_device
-            && !self.devices.is_compared(&self.key)
+            && !self.devices.is_compared(&self.key, block.rows)
         {
-            if self.comparable(self.made_in_halves(block, timeout)?)? != self.comparable(made.clone())? {
+            if self.comparable(self.made_otherwise(block, timeout)?)? != self.comparable(made.clone())? {
                 let fault = BlockFault::Stage(
                     "the kernel gave other bits for the same rows: its results depend on timing, or on how rows are \
                      grouped. Nothing is stored"
@@ -74,7 +75,7 @@ impl Work {
                 );
                 return Err(fault.in_step(step));
             }
-            self.devices.note_compared(&self.key);
+            self.devices.note_compared(&self.key, block.rows);
         }
         Ok(made)
     }
@@ -89,10 +90,15 @@ impl Work {
         Ok(Made { columns, ..made })
     }
 
-    fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        if !self.steps.can_be_cut() || block.rows < 2 {
-            return self.made(block, timeout);
+    /// What should be the same, made in another way.
+    fn made_otherwise(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        match self.steps.can_be_cut() && block.rows > 1 {
+            true => self.made_in_halves(block, timeout),
+            false => self.made(&Block { is_reversed: true, ..block.clone() }, timeout),
         }
+    }
+
+    fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
         let (first, mut second) = block.halves();
         let made = self.made(&first, timeout)?;
         second.advance(&first, &made);
@@ -310,7 +316,7 @@ mod tests {
 
     fn block(rows: u32) -> Block {
         let column = Arc::new(UInt32Array::from_iter_values(0..rows));
-        Block { columns: vec![column], rows: rows as usize, firsts: vec![0] }
+        Block { columns: vec![column], rows: rows as usize, firsts: vec![0], is_reversed: false }
     }
 
     fn values(made: &Made) -> Vec<u32> {
@@ -374,8 +380,10 @@ mod tests {
         let device = Copying::default();
         let first = work(&device, "f32");
         first.run(&floats(10), None).unwrap();
-        first.run(&floats(10), None).unwrap();
-        assert_eq!(*device.dispatched.lock().unwrap(), [10, 5, 5, 10]);
+        first.run(&floats(20), None).unwrap();
+        assert_eq!(*device.dispatched.lock().unwrap(), [10, 5, 5, 20]);
+        first.run(&floats(21), None).unwrap();
+        assert_eq!((*device.dispatched.lock().unwrap())[4..], [21, 10, 11], "a much larger one shows more");
         let grouped = Copying { counts: true, ..Copying::default() };
         let fault = work(&grouped, "f32").run(&floats(10), None).unwrap_err().fault;
         let BlockFault::Stage(message) = fault else { panic!("{fault:?}") };

@@ -11,6 +11,24 @@ use crate::operands::used;
 use crate::parsed::{Parsed, Place, each_statement};
 use crate::waits;
 
+/// Bytes of the variables that the invocations of a workgroup share, of those that functions use.
+fn workgroup_memory(parsed: &Parsed, reachable: &[Place]) -> u32 {
+    let mut shared = HashSet::new();
+    for place in reachable {
+        let (function, _) = parsed.function(*place);
+        let used = used(function);
+        let variables = function.expressions.iter().filter(|(handle, _)| used[handle.index()]);
+        shared.extend(variables.filter_map(|(_, expression)| match expression {
+            Expression::GlobalVariable(variable) => Some(*variable),
+            _ => None,
+        }));
+    }
+    let variables = shared.into_iter().map(|variable| &parsed.module.global_variables[variable]);
+    let shared = variables.filter(|variable| variable.space == AddressSpace::WorkGroup);
+    let bytes = |ty: Handle<Type>| parsed.module.types[ty].inner.try_size(parsed.module.to_ctx()).unwrap_or(u32::MAX);
+    shared.fold(0, |sum, variable| sum.saturating_add(bytes(variable.ty)))
+}
+
 /// What an adapter must have to run a kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -22,6 +40,8 @@ pub struct Needs {
     pub subgroups: bool,
     /// Bytes of the largest variable of an invocation. CPU drivers compile large ones for minutes.
     pub largest_variable: u32,
+    /// Bytes that the invocations of a workgroup share.
+    pub workgroup_memory: u32,
 }
 
 /// Something that code does, and where it first does it.
@@ -63,6 +83,7 @@ impl Facts {
             facts.variables(parsed, function);
             facts.arguments(parsed, function);
         }
+        facts.needs.workgroup_memory = workgroup_memory(parsed, reachable);
         facts.limits(parsed, reachable);
         for span in waits::missed(parsed, reachable) {
             let found = Diagnostic::new("not all invocations of a workgroup come to where they wait for each other");

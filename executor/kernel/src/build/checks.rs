@@ -75,6 +75,13 @@ impl Checks {
         add(module, code)
     }
 
+    /// A word of the buffer of faults.
+    pub(super) fn word(&self, code: &mut Code, place: u32) -> Value {
+        let (faults, place) = (code.global(self.faults), code.literal(place));
+        let pointer = code.access(faults, place);
+        code.load(pointer)
+    }
+
     /// Notes the row of an invocation, by its number.
     pub(super) fn begin(&self, code: &mut Code, at: Value) {
         for (variable, index) in [(self.row, 0), (self.zero, 1)] {
