@@ -18,7 +18,7 @@ use crate::record::history::{LogLine, PinnedRun};
 use crate::record::pages::Page;
 use crate::record::run::{RunRecord, WholeRun};
 
-const ALL: [Memo; 17] = [
+const ALL: [Memo; 18] = [
     SEGMENT,
     SIGNATURE,
     DESCRIPTION,
@@ -36,6 +36,7 @@ const ALL: [Memo; 17] = [
     MARK,
     RAN,
     FORCED,
+    MADE_ON,
 ];
 const KEY: [u8; 32] = [7; 32];
 
