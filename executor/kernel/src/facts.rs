@@ -7,7 +7,7 @@ use naga::{
 };
 
 use crate::diagnostic::Diagnostic;
-use crate::operands::used;
+use crate::operands::{self, used};
 use crate::parsed::{Parsed, Place, each_statement};
 use crate::waits;
 
@@ -105,8 +105,13 @@ impl Facts {
             let span = function.expressions.get_span(handle);
             let inner = info[handle].ty.inner_with(&parsed.module.types);
             let scalars = self.types(parsed, inner);
-            // A parameter is moved only if something takes it.
-            if scalars.float && !matches!(expression, Expression::FunctionArgument(_)) {
+            // A parameter is moved only if something takes it, be it to make no float of it; a part of one is a value by itself.
+            let is_part = matches!(expression, Expression::Access { .. } | Expression::AccessIndex { .. });
+            let is_float = |operand: &Handle<Expression>| {
+                Scalars::of(parsed, info[*operand].ty.inner_with(&parsed.module.types)).float
+            };
+            let makes = scalars.float && !matches!(expression, Expression::FunctionArgument(_));
+            if makes || !is_part && operands::each(expression).iter().any(is_float) {
                 first(&mut self.float, "it computes with floats", span);
             }
             match expression {
@@ -128,8 +133,7 @@ impl Facts {
 
     /// Notes what an adapter must know to hold values of a type.
     fn types(&mut self, parsed: &Parsed, inner: &TypeInner) -> Scalars {
-        let mut scalars = Scalars::default();
-        scalars.add(parsed, inner);
+        let scalars = Scalars::of(parsed, inner);
         self.needs.int64 |= scalars.int64;
         self.needs.f16 |= scalars.f16;
         scalars
@@ -241,6 +245,12 @@ struct Scalars {
 }
 
 impl Scalars {
+    fn of(parsed: &Parsed, inner: &TypeInner) -> Self {
+        let mut scalars = Self::default();
+        scalars.add(parsed, inner);
+        scalars
+    }
+
     fn add(&mut self, parsed: &Parsed, inner: &TypeInner) {
         let types = &parsed.module.types;
         // Each type once: structures of structures would be walked exponentially often.
