@@ -109,6 +109,30 @@ fn drivers_are_opened_where_kernels_run_alone() {
     assert!(!opens(&String::from_utf8_lossy(&plan.output().unwrap().stderr)), "planned");
 }
 
+/// Both run in flowc's process, so batches go from one to the other in memory.
+#[test]
+fn kernels_and_components_share_a_unit() {
+    let made = |isolate: &str| {
+        let project = project("");
+        let text = "source \"numbers\" { files \"numbers.csv\"; schema { column \"x\" \"Float32\"; column \"y\" \"Float32\"; column \"n\" \"Int32\" } }\n\
+                    stage \"product\" { in \"numbers\"; wgsl \"product.wgsl\"; ISOLATE }\n\
+                    stage \"large\" { in \"product\"; std \"filter@1\"; config { where { column \"p\"; op \">\"; value 9e3 } }; ISOLATE }\n\
+                    stage \"sum\" { in \"large\"; wgsl \"sum.wgsl\"; ISOLATE }\n\
+                    sink \"sums\" { in \"sum\"; file \"sums.parquet\" }\n";
+        project.write("flow.kdl", &text.replace("ISOLATE", isolate));
+        project.write("sum.wgsl", "struct Out { s: f32 }\nfn row(p: f32, x: f32) -> Out { return Out(p + x); }\n");
+        let plan = String::from_utf8(project.flowc_with_vulkan(&["plan"]).output().unwrap().stdout).unwrap();
+        let events = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--json"]).output().unwrap();
+        let events = String::from_utf8(events.stdout).unwrap();
+        let segments = events.lines().filter(|line| line.contains("\"event\":\"segment-ran\"")).count();
+        (plan, segments, written(&project))
+    };
+    let ((plan, together, one), (_, apart, other)) = (made(""), made("isolate #true"));
+    assert!(plan.contains("3 stages, 1 unit") && !plan.contains("stored: large"), "{plan}");
+    assert_eq!((together, apart), (1, 3), "segments that ran: one for all stages, or one for each");
+    assert!(one == other, "the same rows, in the same bits");
+}
+
 /// Bytes that went to devices and came back in a run, of all kernels together, as its events tell.
 fn moved(project: &Project) -> [u64; 2] {
     let output = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--json"]).output().unwrap();

@@ -359,6 +359,21 @@ mod tests {
         assert!(matches!(fault, BlockFault::Device(DeviceFault::Memory)), "{fault:?}");
     }
 
+    /// Whether a call took too long or memory did not do is not the fault of what comes next.
+    #[test]
+    fn a_fault_at_any_call_leaves_nothing_behind() {
+        for before in 0..8 {
+            let device = scripted(vec![None; before].into_iter().chain([Some(DeviceFault::Timeout)]));
+            let work = work(&device, "u32");
+            let fault = work.run(&block(10), None).unwrap_err().fault;
+            assert!(matches!(fault, BlockFault::Device(DeviceFault::Timeout)), "after {before} calls: {fault:?}");
+            assert_eq!(values(&work.run(&block(10), None).unwrap()), (0..10).collect::<Vec<_>>());
+            let device = scripted(vec![None; before].into_iter().chain([Some(DeviceFault::Memory)]));
+            let made = super::tests::work(&device, "u32").run(&block(10), None).unwrap();
+            assert_eq!(values(&made), (0..10).collect::<Vec<_>>(), "without memory after {before} calls");
+        }
+    }
+
     #[test]
     fn what_a_driver_does_not_compile_is_not_tried_again() {
         let refused = || Some(DeviceFault::Refused("no".to_owned()));

@@ -115,7 +115,10 @@ impl Site {
             Fault::OutOfRange { .. } => {
                 "invocations go on past the last row: let them return where `at.x >= batch.rows`"
             }
-            Fault::Endless => "an invocation may take as many iterations as `timeout` allows",
+            Fault::Endless => {
+                "all loops of an invocation together may take 67 million iterations, those with barriers a million, on Mesa's driver for the CPU \
+                 60,000: shorten them, or go through a table in pieces"
+            }
             Fault::Ended => {
                 "drivers for the CPU end longer ones: make them shorter, or alike in neighbouring rows; a GPU has no such limit"
             }
