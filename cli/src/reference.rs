@@ -142,6 +142,7 @@ fn events() -> Vec<Event> {
         Event::DeviceUsed {
             stage: text(),
             segment: 0,
+            device: text(),
             nanoseconds: 0,
             timed_by: TimedBy::Device,
             bytes_up: 0,
@@ -154,7 +155,7 @@ fn events() -> Vec<Event> {
         Event::StageCompared {
             stage: text(),
             other: Other::Device(text()),
-            column: text(),
+            column: Some(text()),
             rows: 0,
             differing: 0,
             largest: Some(Largest { difference: 0.0, segment: 0, row: 0 }),

@@ -109,6 +109,30 @@ fn drivers_are_opened_where_kernels_run_alone() {
     assert!(!opens(&String::from_utf8_lossy(&plan.output().unwrap().stderr)), "planned");
 }
 
+/// Both run in flowc's process, so batches go from one to the other in memory.
+#[test]
+fn kernels_and_components_share_a_unit() {
+    let made = |isolate: &str| {
+        let project = project("");
+        let text = "source \"numbers\" { files \"numbers.csv\"; schema { column \"x\" \"Float32\"; column \"y\" \"Float32\"; column \"n\" \"Int32\" } }\n\
+                    stage \"product\" { in \"numbers\"; wgsl \"product.wgsl\"; ISOLATE }\n\
+                    stage \"large\" { in \"product\"; std \"filter@1\"; config { where { column \"p\"; op \">\"; value 9e3 } }; ISOLATE }\n\
+                    stage \"sum\" { in \"large\"; wgsl \"sum.wgsl\"; ISOLATE }\n\
+                    sink \"sums\" { in \"sum\"; file \"sums.parquet\" }\n";
+        project.write("flow.kdl", &text.replace("ISOLATE", isolate));
+        project.write("sum.wgsl", "struct Out { s: f32 }\nfn row(p: f32, x: f32) -> Out { return Out(p + x); }\n");
+        let plan = String::from_utf8(project.flowc_with_vulkan(&["plan"]).output().unwrap().stdout).unwrap();
+        let events = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--json"]).output().unwrap();
+        let events = String::from_utf8(events.stdout).unwrap();
+        let segments = events.lines().filter(|line| line.contains("\"event\":\"segment-ran\"")).count();
+        (plan, segments, written(&project))
+    };
+    let ((plan, together, one), (_, apart, other)) = (made(""), made("isolate #true"));
+    assert!(plan.contains("3 stages, 1 unit") && !plan.contains("stored: large"), "{plan}");
+    assert_eq!((together, apart), (1, 3), "segments that ran: one for all stages, or one for each");
+    assert!(one == other, "the same rows, in the same bits");
+}
+
 /// Bytes that went to devices and came back in a run, of all kernels together, as its events tell.
 fn moved(project: &Project) -> [u64; 2] {
     let output = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--json"]).output().unwrap();
@@ -117,6 +141,7 @@ fn moved(project: &Project) -> [u64; 2] {
     let events = events.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let used: Vec<_> = events.filter(|event| event["event"] == "device-used").collect();
     assert!(!used.is_empty() && used.iter().all(|event| event["nanoseconds"].as_u64().unwrap() > 0), "{used:?}");
+    assert!(used.iter().all(|event| event["device"].as_str().unwrap().starts_with("vulkan ")), "{used:?}");
     ["bytes_up", "bytes_down"].map(|way| used.iter().map(|event| event[way].as_u64().unwrap()).sum())
 }
 
@@ -261,7 +286,104 @@ fn what_is_portable_is_taken_from_any_device() {
     let mut command = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--verify", "sum"]);
     let output = command.env("LP_NATIVE_VECTOR_WIDTH", "128").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && said.contains("sum: verified") || said.contains("what was stored"), "{said}");
+    assert!(output.status.success() && said.contains("sum: verified"), "{said}");
+    let from = |line: &&str| line.starts_with("sum: `s` ") && line.contains(" 256 bits)") && line.contains("5000 rows");
+    assert!(said.lines().any(|line| from(&line)), "who made what is compared with is told: {said}");
+}
+
+/// Keys of portable numbers name no device, so each result has a note of its own.
+#[test]
+fn who_made_portable_numbers_is_noted_with_each_result() {
+    let project = Project::new();
+    project.write(
+        "flow.kdl",
+        "source \"n\" { files \"in/*.csv\"; schema { column \"x\" \"Float32\" } }\n\
+         stage \"k\" { in \"n\"; wgsl \"k.wgsl\"; numeric \"portable\" rel=1e-6 }\n\
+         stage \"c\" { in \"k\"; std \"count@1\"; isolate #true }\n\
+         sink \"k\" { in \"k\"; file \"k.parquet\" }\nsink \"c\" { in \"c\"; file \"c.parquet\" }\n",
+    );
+    project.write("k.wgsl", "struct Out { y: f32 }\nfn row(x: f32) -> Out { return Out(x * 2.5f); }\n");
+    project.write("in/a.csv", "x\n1\n2\n");
+    run(&project, |_| {});
+    project.write("in/b.csv", "x\n3\n");
+    // The same rows in a file of another name: nothing runs for it, and who made them is still known.
+    project.write("in/c.csv", "x\n1\n2\n");
+    run(&project, |command| {
+        command.env("LP_NATIVE_VECTOR_WIDTH", "128");
+    });
+    let why = |stage: &str, json: bool| {
+        let mut command = project.flowc_with_vulkan(&["why", stage, "--gpu", "cpu"]);
+        let output = if json { command.arg("--json") } else { &mut command }.output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = why("k", false);
+    let made = |bits: &str, segments: &str| {
+        said.lines()
+            .any(|line| line.starts_with("  made on vulkan ") && line.contains(bits) && line.ends_with(segments))
+    };
+    assert!(made(" 256 bits)", ": 2 segments") && made(" 128 bits)", ": 1 segment"), "{said}");
+    let document: serde_json::Value = serde_json::from_str(&why("k", true)).unwrap();
+    assert_eq!(document["made_on"].as_array().unwrap().len(), 2, "{document}");
+    assert!(!why("c", false).contains("made on"), "no claim is made of it");
+}
+
+/// A kernel that only keeps rows, its reference, and what `run --verify kept` says.
+fn kept(keep: &str, reference: &str, more: &str) -> (bool, String) {
+    let project = project("");
+    let text = format!(
+        "source \"numbers\" {{ files \"numbers.csv\"; schema {{ column \"x\" \"Float32\"; column \"y\" \"Float32\"; column \"n\" \"Int32\" }} }}\n\
+         stage \"kept\" {{ in \"numbers\"; wgsl \"kept.wgsl\"; reference \"apart\" }}\n\
+         stage \"apart\" {{ in \"numbers\"; wgsl \"apart.wgsl\"; {more} }}\n\
+         sink \"kept\" {{ in \"kept\"; file \"sums.parquet\" }}\n"
+    );
+    project.write("flow.kdl", &text);
+    let kernel = |keep: &str| {
+        format!("struct Out {{ keep: bool }}\nfn row(x: f32, y: f32, n: i32) -> Out {{ return Out({keep}); }}\n")
+    };
+    project.write("kept.wgsl", &kernel(keep));
+    project.write("apart.wgsl", &kernel(reference));
+    let output = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--verify", "kept"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() == project.folder().join("sums.parquet").exists(), "{said}");
+    (output.status.success(), said)
+}
+
+#[test]
+fn rows_that_a_kernel_keeps_are_held_against_its_reference() {
+    let (is_good, said) = kept("x > y", "!(x <= y)", "");
+    assert!(is_good && said.contains("kept: keeps the same rows as the stage `apart`, "), "{said}");
+    // As many rows, but others.
+    let (is_good, said) = kept("n % 2 == 0", "n % 2 == 1", "");
+    let told = "compared with the stage `apart`, other rows are kept in 2500 of 2500 rows; the first is row 1 of segment 0, \
+                while both keep the same rows";
+    assert!(!is_good && said.contains(told), "{said}");
+    let (is_good, said) = kept("x > y || n == 7", "x > y && n != 7", "");
+    assert!(!is_good && said.contains("rows, and the stage `apart` "), "{said}");
+    // One column is enough, if it tells rows apart; without any nothing would be compared.
+    let (is_good, said) = kept("n % 2 == 0", "n % 2 == 1", "drops \"x\" \"y\"");
+    assert!(!is_good && said.contains("other rows are kept in 2500 of 2500 rows"), "{said}");
+    let (is_good, said) = kept("n % 2 == 0", "n % 2 == 0", "drops \"x\" \"y\" \"n\"");
+    assert!(
+        !is_good && said.contains("the stage `kept` only keeps rows, and its reference `apart` has none"),
+        "{said}"
+    );
+}
+
+#[test]
+fn rows_that_a_kernel_keeps_are_held_against_another_device() {
+    let project = project("");
+    let text = fs::read_to_string(project.folder().join("flow.kdl")).unwrap();
+    // `p` is of the device too: which rows are kept shows in the other columns.
+    let kept =
+        "stage \"kept\" { in \"product\"; wgsl \"kept.wgsl\" }\nsink \"kept\" { in \"kept\"; file \"kept.parquet\" }\n";
+    project.write("flow.kdl", &(text + kept));
+    project.write("kept.wgsl", "struct Out { keep: bool }\nfn row(p: f32) -> Out { return Out(p > 100.0f); }\n");
+    run(&project, |_| {});
+    let mut command = project.flowc_with_vulkan(&["run", "--gpu", "cpu", "--only", "kept", "--verify", "kept"]);
+    let output = command.env("LP_NATIVE_VECTOR_WIDTH", "128").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = |line: &str| line.starts_with("kept: keeps the same rows as vulkan ") && line.contains(" 256 bits)");
+    assert!(output.status.success() && said.lines().any(line), "{said}");
 }
 
 /// A changed file is counted alone, and its counts are added to those of the other.

@@ -184,6 +184,8 @@ pub enum Event {
         stage: String,
         /// Position of the segment in the dataset.
         segment: usize,
+        /// The device, with its driver.
+        device: String,
         /// How long the device worked.
         nanoseconds: u64,
         /// Who measured that.
@@ -229,8 +231,8 @@ pub enum Event {
         stage: String,
         /// What it was compared with.
         other: Other,
-        /// The column.
-        column: String,
+        /// The column that was compared; none for the rows that the stage keeps.
+        column: Option<String>,
         /// Rows that were compared.
         rows: u64,
         /// Rows whose bits differ.

@@ -78,4 +78,4 @@ pub use record::history::{LogLine, Pin};
 pub use record::run::PastRun;
 pub use runners::precompile;
 pub use session::{Session, run_if_up_to_date};
-pub use status::{Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};
+pub use status::{MadeOn, Reason, SinkOutlook, SinkStatus, SourceStatus, StageOutlook, StageRan, Status, Why};

@@ -268,9 +268,10 @@ impl Session {
     pub fn why(&self, stage: &str) -> Result<Why, Error> {
         let planned = self.plan(Arc::new(|_: Event| ()))?;
         let index = stage_named(&planned.plan, stage)?;
-        let mut status = self.status(&planned, &RunRequest::default())?;
+        let query = StatusQuery::new(&self.options, &planned, self.store()?)?;
+        let mut status = query.status(&RunRequest::default())?;
         let ran = load_ran(self.store()?, &planned.texts[0], stage)?;
-        Ok(Why { next: status.stages.swap_remove(index), ran })
+        Ok(Why { next: status.stages.swap_remove(index), ran, made_on: query.made_on(index, self.store()?)? })
     }
 
     /// The windows of a stage that a time is in.

@@ -212,6 +212,17 @@ pub struct Why {
     pub next: StageOutlook,
     /// What became of it when it last ran; none if it never did here.
     pub ran: Option<StageRan>,
+    /// The devices that made those of its results whose keys name none, though numbers of a kernel are in them.
+    pub made_on: Vec<MadeOn>,
+}
+
+/// A device, and how many results it made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MadeOn {
+    /// The device, with its driver.
+    pub device: String,
+    /// Segments of the stage's output.
+    pub segments: usize,
 }
 
 /// Reasons in a compact form that says nothing of itself: as their JSON. What tells them apart is a field of each.

@@ -1,6 +1,6 @@
 //! Whether the stage that a kernel is compared with is one that it can be compared with.
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, SchemaRef};
 
 use crate::catalogue::OutputDescription;
 use crate::describe::Descriptions;
@@ -23,11 +23,23 @@ pub(crate) fn check(resolved: &Resolved, known: &Descriptions, problems: &mut Pr
         // What is wrong with either was said.
         let Some(described) = known.stages.get(&number) else { continue };
         let Some(schema) = known.schemas.get(&Origin::Stage { stage: found, port: 0 }) else { continue };
-        if let Some((column, why)) = described.description.outputs.first().and_then(|output| unlike(output, schema)) {
-            let (stage, name) = (stage.name.text.clone(), name.clone());
+        let Some(output) = described.description.outputs.first() else { continue };
+        let (stage, name) = (stage.name.text.clone(), name.clone());
+        if let Some((column, why)) = unlike(output, schema) {
             problems.at(*place, StageProblem::UnlikeReference { stage, name, column, why });
+        } else if is_blind(output, schema) {
+            problems.at(*place, StageProblem::BlindReference { stage, name });
         }
     }
+}
+
+/// Whether nothing can be compared: an output has no columns but those that it passes on, and the reference has none of them.
+fn is_blind(output: &OutputDescription, reference: &SchemaRef) -> bool {
+    let mut fields = output.columns.iter().zip(output.schema.fields());
+    let is_there = |field: &FieldRef| {
+        reference.field_with_name(field.name()).is_ok_and(|other| other.data_type() == field.data_type())
+    };
+    !fields.any(|(origin, field)| *origin == OutputColumn::Written || is_there(field))
 }
 
 /// A column that an output writes and that a reference has not, and why not.

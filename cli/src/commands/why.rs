@@ -1,6 +1,7 @@
 //! `flowc why STAGE`: why a stage would run again, and why it ran.
 
-use flowc_executor::WindowStatus;
+use flowc_executor::{MadeOn, WindowStatus};
+use flowc_planner::quantity::count;
 
 use super::{Context, printed, printed_json, status_text};
 use crate::args::WhyArgs;
@@ -22,7 +23,13 @@ pub(super) fn run(args: &WhyArgs, context: &Context) -> Result<Exit, Failure> {
     }
     let paint = terminal::stdout_paint();
     let ran = why.ran.as_ref().map_or_else(String::new, |ran| status_text::ran(ran, paint));
-    printed(&format!("{}{ran}", status_text::outlook(&why.next, paint)))
+    let made_on = why.made_on.iter().map(made_on).collect::<String>();
+    printed(&format!("{}{ran}{made_on}", status_text::outlook(&why.next, paint)))
+}
+
+/// A device that made results, in a line.
+fn made_on(MadeOn { device, segments }: &MadeOn) -> String {
+    format!("  made on {}: {}\n", harmless(device), count(*segments, "segment"))
 }
 
 /// What is known of a window, in a line.

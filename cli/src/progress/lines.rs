@@ -86,7 +86,7 @@ impl Lines {
                 Some(format!("{stage}: verified, the same results again over {}", count(*segments, "segment")))
             }
             Event::StageCompared { stage, other, column, rows, differing, largest } => {
-                Some(compared(stage, other, (column, *rows), *differing, largest.as_ref()))
+                Some(compared(stage, other, (column.as_deref(), *rows), *differing, largest.as_ref()))
             }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
             Event::DeviceUsed { nanoseconds, timed_by, bytes_up, bytes_down, .. } => {
@@ -195,18 +195,24 @@ impl Lines {
 fn compared(
     stage: &str,
     other: &Other,
-    (column, rows): (&str, u64),
+    (column, rows): (Option<&str>, u64),
     differing: u64,
     largest: Option<&Largest>,
 ) -> String {
-    let other = harmless(&other.to_string());
+    let (other, rows) = (harmless(&other.to_string()), count(rows, "row"));
+    let Some(column) = column else {
+        return match differing {
+            0 => format!("{stage}: keeps the same rows as {other}, {rows}"),
+            _ => format!("{stage}: keeps other rows than {other}, in {differing} of {rows}"),
+        };
+    };
     if differing == 0 {
-        return format!("{stage}: `{column}` has the same bits as {other}, in {}", count(rows, "row"));
+        return format!("{stage}: `{column}` has the same bits as {other}, in {rows}");
     }
     let far = largest.map_or_else(String::new, |Largest { difference, segment, row }| {
         format!(", by {difference:e} at most (row {} of segment {segment})", row + 1)
     });
-    format!("{stage}: `{column}` differs from {other} in {differing} of {}{far}", count(rows, "row"))
+    format!("{stage}: `{column}` differs from {other} in {differing} of {rows}{far}")
 }
 
 fn log_line(stage: &str, level: &str, message: &str) -> Option<String> {
@@ -250,7 +256,7 @@ mod tests {
         let of = |differing, largest| Event::StageCompared {
             stage: "a".into(),
             other: Other::Device("vulkan 1:2".into()),
-            column: "s".into(),
+            column: Some("s".into()),
             rows: 10,
             differing,
             largest,
@@ -260,6 +266,14 @@ mod tests {
         let largest = Largest { difference: 0.25, segment: 1, row: 6 };
         let expected = "a: `s` differs from vulkan 1:2 in 3 of 10 rows, by 2.5e-1 at most (row 7 of segment 1)";
         assert_eq!(lines.of(&of(3, Some(largest))).as_deref(), Some(expected));
+        let kept = |differing| match of(differing, None) {
+            Event::StageCompared { stage, other, rows, differing, largest, .. } => {
+                Event::StageCompared { stage, other, column: None, rows, differing, largest }
+            }
+            other => other,
+        };
+        assert_eq!(lines.of(&kept(0)).as_deref(), Some("a: keeps the same rows as vulkan 1:2, 10 rows"));
+        assert_eq!(lines.of(&kept(3)).as_deref(), Some("a: keeps other rows than vulkan 1:2, in 3 of 10 rows"));
     }
 
     #[test]
@@ -267,6 +281,7 @@ mod tests {
         let used = |timed_by, bytes_up| Event::DeviceUsed {
             stage: "a".into(),
             segment: 0,
+            device: "vulkan 1:2".into(),
             nanoseconds: 1_500_000,
             timed_by,
             bytes_up,

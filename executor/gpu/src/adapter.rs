@@ -59,6 +59,8 @@ pub struct Limits {
     pub invocations: u32,
     /// Iterations that an invocation may take before the driver ends it, where it does.
     pub iterations: Option<u32>,
+    /// Bytes that the invocations of a workgroup may share.
+    pub workgroup_memory: u32,
     /// Whether it has 64-bit integers.
     pub int64: bool,
     /// Whether it has half floats.
@@ -144,6 +146,7 @@ pub(crate) mod tests {
             groups: 65_535,
             invocations: 1024,
             iterations: None,
+            workgroup_memory: 32 << 10,
             int64: true,
             f16: false,
             subgroups: true,

@@ -1,6 +1,6 @@
 //! The one device of this process, the programs that it has compiled, and what is on it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 
 use flowc_kernel::Shader;
@@ -24,8 +24,8 @@ pub(crate) struct Devices {
     budget: Budget,
     /// Tables that may come again, in memory.
     pub(crate) tables: Tables,
-    /// Builds whose results were found not to depend on how rows are grouped.
-    compared: Mutex<HashSet<[u8; 32]>>,
+    /// Builds whose results were found not to depend on how rows are grouped, nor on their order; with the rows of the largest block of which that is known.
+    compared: Mutex<HashMap<[u8; 32], usize>>,
     /// All that went to the device and came back.
     pub(crate) traffic: Traffic,
     warned: Once,
@@ -152,14 +152,16 @@ impl Devices {
         self.budget.evict_all()
     }
 
-    /// Whether results of a build were compared.
-    pub(crate) fn is_compared(&self, key: &[u8; 32]) -> bool {
-        lock(&self.compared).contains(key)
+    /// Whether results of a build were compared, over at least half as many rows.
+    pub(crate) fn is_compared(&self, key: &[u8; 32], rows: usize) -> bool {
+        lock(&self.compared).get(key).is_some_and(|compared| rows <= compared.saturating_mul(2))
     }
 
-    /// Notes that results of a build were compared, and are equal.
-    pub(crate) fn note_compared(&self, key: &[u8; 32]) {
-        lock(&self.compared).insert(*key);
+    /// Notes that results of a build were compared, over so many rows, and are equal.
+    pub(crate) fn note_compared(&self, key: &[u8; 32], rows: usize) {
+        let mut compared = lock(&self.compared);
+        let most = compared.entry(*key).or_default();
+        *most = rows.max(*most);
     }
 }
 

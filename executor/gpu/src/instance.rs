@@ -258,7 +258,7 @@ impl KernelInstance {
             arrow_select::concat::concat(&parts).map_err(|error| self.error(error.to_string()))
         };
         let columns = self.work.steps.reads.iter().map(column).collect::<Result<_, _>>()?;
-        Ok(Block { columns, rows, firsts: self.firsts.clone() })
+        Ok(Block { columns, rows, firsts: self.firsts.clone(), is_reversed: false })
     }
 
     /// What comes of a batch, of which a mask keeps rows: these rows of what was made.

@@ -114,6 +114,10 @@ fn check_needs(needs: Needs, adapter: &Adapter) -> Result<(), String> {
     if let Some((_, what)) = lacking.iter().find(|(lacks, _)| *lacks) {
         return Err(format!("`{name}` has no {what}"));
     }
+    if needs.workgroup_memory > limits.workgroup_memory {
+        let [has, most] = [needs.workgroup_memory, limits.workgroup_memory].map(|bytes| size(bytes.into()));
+        return Err(format!("workgroups of the kernel share {has}, and `{name}` has {most} for that"));
+    }
     if adapter.sort == Sort::Cpu && needs.largest_variable > LARGEST_ON_CPU {
         let [has, most] = [needs.largest_variable, LARGEST_ON_CPU].map(|bytes| size(bytes.into()));
         return Err(format!(
@@ -180,6 +184,13 @@ mod tests {
         let needs = Needs { subgroups: true, ..kernel.needs() };
         let told = check_needs(needs, &without(|limits| (limits.f16, limits.subgroups) = (true, false))).unwrap_err();
         assert_eq!(told, "`Small` has no operations among a subgroup");
+        let text = "var<storage, read> x: array<u32>;\nvar<storage, read_write> y: array<u32>;\nvar<workgroup> s: array<u32, 16384>;\n\
+                    var<workgroup> unused: array<u32, 99999>;\n@compute @workgroup_size(64)\n\
+                    fn main(@builtin(global_invocation_id) at: vec3<u32>) { s[at.x % 64u] = x[at.x]; y[at.x] = s[0]; }\n";
+        let (kernel, _) = built(text, &[("x", DataType::UInt32)]);
+        let told = check_needs(kernel.needs(), &without(|_| {})).unwrap_err();
+        assert_eq!(told, "workgroups of the kernel share 64KiB, and `Small` has 32KiB for that");
+        assert!(check_needs(kernel.needs(), &without(|limits| limits.workgroup_memory = 64 << 10)).is_ok());
     }
 
     #[test]

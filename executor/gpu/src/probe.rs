@@ -57,6 +57,7 @@ fn described(adapter: &wgpu::Adapter, settings: &str) -> Adapter {
         groups: limits.max_compute_workgroups_per_dimension,
         invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
         iterations: (driver == "llvmpipe").then_some(LLVMPIPE),
+        workgroup_memory: limits.max_compute_workgroup_storage_size,
         int64: features.contains(wgpu::Features::SHADER_INT64),
         f16: features.contains(wgpu::Features::SHADER_F16),
         subgroups: features.contains(wgpu::Features::SUBGROUP),

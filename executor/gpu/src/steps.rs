@@ -54,6 +54,8 @@ pub(crate) struct Block {
     pub(crate) rows: usize,
     /// Of each step, the number of its first row, for messages.
     pub(crate) firsts: Vec<u64>,
+    /// Whether kernels run in the opposite order, where it is not proven that none shows.
+    pub(crate) is_reversed: bool,
 }
 
 /// What comes of a block.
@@ -210,6 +212,7 @@ impl Block {
             columns: self.columns.iter().map(|column| column.slice(start, rows)).collect(),
             rows,
             firsts: self.firsts.clone(),
+            is_reversed: self.is_reversed,
         };
         (part(0, half), part(half, self.rows - half))
     }

@@ -56,7 +56,8 @@ impl Work {
         &self.devices
     }
 
-    /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size.
+    /// Runs a block. The first one of kernels whose numbers depend on the device is run twice, in pieces of another size, or where rows can't be
+    /// cut, in the opposite order; so is each block with more than twice the rows of those that were.
     ///
     /// # Errors
     /// If a kernel is at fault in some row, or the device fails.
@@ -64,9 +65,9 @@ impl Work {
         let made = self.made(block, timeout)?;
         let on_device = self.steps.all.iter().rposition(|step| matches!(step.bound.numeric, Numeric::Device { .. }));
         if let Some(step) = on_device
-            && !self.devices.is_compared(&self.key)
+            && !self.devices.is_compared(&self.key, block.rows)
         {
-            if self.comparable(self.made_in_halves(block, timeout)?)? != self.comparable(made.clone())? {
+            if self.comparable(self.made_otherwise(block, timeout)?)? != self.comparable(made.clone())? {
                 let fault = BlockFault::Stage(
                     "the kernel gave other bits for the same rows: its results depend on timing, or on how rows are \
                      grouped. Nothing is stored"
@@ -74,7 +75,7 @@ impl Work {
                 );
                 return Err(fault.in_step(step));
             }
-            self.devices.note_compared(&self.key);
+            self.devices.note_compared(&self.key, block.rows);
         }
         Ok(made)
     }
@@ -89,10 +90,15 @@ impl Work {
         Ok(Made { columns, ..made })
     }
 
-    fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
-        if !self.steps.can_be_cut() || block.rows < 2 {
-            return self.made(block, timeout);
+    /// What should be the same, made in another way.
+    fn made_otherwise(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
+        match self.steps.can_be_cut() && block.rows > 1 {
+            true => self.made_in_halves(block, timeout),
+            false => self.made(&Block { is_reversed: true, ..block.clone() }, timeout),
         }
+    }
+
+    fn made_in_halves(&self, block: &Block, timeout: Option<Duration>) -> Result<Made, Failed> {
         let (first, mut second) = block.halves();
         let made = self.made(&first, timeout)?;
         second.advance(&first, &made);
@@ -310,7 +316,7 @@ mod tests {
 
     fn block(rows: u32) -> Block {
         let column = Arc::new(UInt32Array::from_iter_values(0..rows));
-        Block { columns: vec![column], rows: rows as usize, firsts: vec![0] }
+        Block { columns: vec![column], rows: rows as usize, firsts: vec![0], is_reversed: false }
     }
 
     fn values(made: &Made) -> Vec<u32> {
@@ -353,6 +359,21 @@ mod tests {
         assert!(matches!(fault, BlockFault::Device(DeviceFault::Memory)), "{fault:?}");
     }
 
+    /// Whether a call took too long or memory did not do is not the fault of what comes next.
+    #[test]
+    fn a_fault_at_any_call_leaves_nothing_behind() {
+        for before in 0..8 {
+            let device = scripted(vec![None; before].into_iter().chain([Some(DeviceFault::Timeout)]));
+            let work = work(&device, "u32");
+            let fault = work.run(&block(10), None).unwrap_err().fault;
+            assert!(matches!(fault, BlockFault::Device(DeviceFault::Timeout)), "after {before} calls: {fault:?}");
+            assert_eq!(values(&work.run(&block(10), None).unwrap()), (0..10).collect::<Vec<_>>());
+            let device = scripted(vec![None; before].into_iter().chain([Some(DeviceFault::Memory)]));
+            let made = super::tests::work(&device, "u32").run(&block(10), None).unwrap();
+            assert_eq!(values(&made), (0..10).collect::<Vec<_>>(), "without memory after {before} calls");
+        }
+    }
+
     #[test]
     fn what_a_driver_does_not_compile_is_not_tried_again() {
         let refused = || Some(DeviceFault::Refused("no".to_owned()));
@@ -374,8 +395,10 @@ mod tests {
         let device = Copying::default();
         let first = work(&device, "f32");
         first.run(&floats(10), None).unwrap();
-        first.run(&floats(10), None).unwrap();
-        assert_eq!(*device.dispatched.lock().unwrap(), [10, 5, 5, 10]);
+        first.run(&floats(20), None).unwrap();
+        assert_eq!(*device.dispatched.lock().unwrap(), [10, 5, 5, 20]);
+        first.run(&floats(21), None).unwrap();
+        assert_eq!((*device.dispatched.lock().unwrap())[4..], [21, 10, 11], "a much larger one shows more");
         let grouped = Copying { counts: true, ..Copying::default() };
         let fault = work(&grouped, "f32").run(&floats(10), None).unwrap_err().fault;
         let BlockFault::Stage(message) = fault else { panic!("{fault:?}") };

@@ -7,9 +7,27 @@ use naga::{
 };
 
 use crate::diagnostic::Diagnostic;
-use crate::operands::used;
+use crate::operands::{self, used};
 use crate::parsed::{Parsed, Place, each_statement};
 use crate::waits;
+
+/// Bytes of the variables that the invocations of a workgroup share, of those that functions use.
+fn workgroup_memory(parsed: &Parsed, reachable: &[Place]) -> u32 {
+    let mut shared = HashSet::new();
+    for place in reachable {
+        let (function, _) = parsed.function(*place);
+        let used = used(function);
+        let variables = function.expressions.iter().filter(|(handle, _)| used[handle.index()]);
+        shared.extend(variables.filter_map(|(_, expression)| match expression {
+            Expression::GlobalVariable(variable) => Some(*variable),
+            _ => None,
+        }));
+    }
+    let variables = shared.into_iter().map(|variable| &parsed.module.global_variables[variable]);
+    let shared = variables.filter(|variable| variable.space == AddressSpace::WorkGroup);
+    let bytes = |ty: Handle<Type>| parsed.module.types[ty].inner.try_size(parsed.module.to_ctx()).unwrap_or(u32::MAX);
+    shared.fold(0, |sum, variable| sum.saturating_add(bytes(variable.ty)))
+}
 
 /// What an adapter must have to run a kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +40,8 @@ pub struct Needs {
     pub subgroups: bool,
     /// Bytes of the largest variable of an invocation. CPU drivers compile large ones for minutes.
     pub largest_variable: u32,
+    /// Bytes that the invocations of a workgroup share.
+    pub workgroup_memory: u32,
 }
 
 /// Something that code does, and where it first does it.
@@ -63,6 +83,7 @@ impl Facts {
             facts.variables(parsed, function);
             facts.arguments(parsed, function);
         }
+        facts.needs.workgroup_memory = workgroup_memory(parsed, reachable);
         facts.limits(parsed, reachable);
         for span in waits::missed(parsed, reachable) {
             let found = Diagnostic::new("not all invocations of a workgroup come to where they wait for each other");
@@ -84,8 +105,13 @@ impl Facts {
             let span = function.expressions.get_span(handle);
             let inner = info[handle].ty.inner_with(&parsed.module.types);
             let scalars = self.types(parsed, inner);
-            // A parameter is moved only if something takes it.
-            if scalars.float && !matches!(expression, Expression::FunctionArgument(_)) {
+            // A parameter is moved only if something takes it, be it to make no float of it; a part of one is a value by itself.
+            let is_part = matches!(expression, Expression::Access { .. } | Expression::AccessIndex { .. });
+            let is_float = |operand: &Handle<Expression>| {
+                Scalars::of(parsed, info[*operand].ty.inner_with(&parsed.module.types)).float
+            };
+            let makes = scalars.float && !matches!(expression, Expression::FunctionArgument(_));
+            if makes || !is_part && operands::each(expression).iter().any(is_float) {
                 first(&mut self.float, "it computes with floats", span);
             }
             match expression {
@@ -107,8 +133,7 @@ impl Facts {
 
     /// Notes what an adapter must know to hold values of a type.
     fn types(&mut self, parsed: &Parsed, inner: &TypeInner) -> Scalars {
-        let mut scalars = Scalars::default();
-        scalars.add(parsed, inner);
+        let scalars = Scalars::of(parsed, inner);
         self.needs.int64 |= scalars.int64;
         self.needs.f16 |= scalars.f16;
         scalars
@@ -220,6 +245,12 @@ struct Scalars {
 }
 
 impl Scalars {
+    fn of(parsed: &Parsed, inner: &TypeInner) -> Self {
+        let mut scalars = Self::default();
+        scalars.add(parsed, inner);
+        scalars
+    }
+
     fn add(&mut self, parsed: &Parsed, inner: &TypeInner) {
         let types = &parsed.module.types;
         // Each type once: structures of structures would be walked exponentially often.

@@ -144,7 +144,8 @@ impl Kernel {
             Form::Row(form) => Some(form),
             Form::Module(_) => None,
         };
-        build::build(&Parts { parsed: &self.parsed, reachable: &self.reachable, row, bound, are_loops_ended }, budget)
+        let (parsed, reachable, has_subgroups) = (&self.parsed, &self.reachable, self.facts.needs.subgroups);
+        build::build(&Parts { parsed, reachable, row, bound, are_loops_ended, has_subgroups }, budget)
     }
 }
 

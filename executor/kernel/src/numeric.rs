@@ -150,3 +150,59 @@ impl Writes<'_> {
         self.matched.parsed.module.global_variables[variable].name.clone().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::{DataType, Field, Schema};
+    use flowc_planner::plan::KernelColumns;
+
+    use super::*;
+    use crate::{Kernel, Source};
+
+    fn numeric(text: &str) -> Numeric {
+        let list = DataType::FixedSizeList(Field::new("item", DataType::Float32, false).into(), 2);
+        let columns = [("x", DataType::Float32), ("y", DataType::Float32), ("v", list), ("n", DataType::Int32)];
+        let fields = columns.map(|(name, data_type)| Field::new(name, data_type, false));
+        let kernel = Kernel::parse(Source::new("k.wgsl", text)).unwrap_or_else(|wrong| panic!("{text}: {wrong:?}"));
+        kernel.bind(&[&Schema::new(fields.to_vec())], &KernelColumns::default()).unwrap().numeric
+    }
+
+    /// Adapters may take a small number for 0, and have their own idea of NaN: that shows in integers as well.
+    #[test]
+    fn floats_of_which_integers_are_made_are_floats() {
+        let row = |result: &str, value: &str| {
+            format!(
+                "struct Config {{ least: f32, most: f32, count: i32 }}\nstruct Out {{ z: {result} }}\n\
+                 fn less(a: f32, b: f32) -> bool {{ return a < b; }}\nfn whole(a: f32) -> i32 {{ return i32(a); }}\n\
+                 fn row(x: f32, y: f32, v: vec2<f32>, n: i32, config: Config) -> Out {{ return Out({value}); }}\n"
+            )
+        };
+        let of_device = [
+            ("bool", "x > y"),
+            ("bool", "x == y"),
+            ("bool", "x != x"),
+            ("i32", "i32(x)"),
+            ("u32", "u32(x)"),
+            ("bool", "bool(x)"),
+            ("u32", "bitcast<u32>(x)"),
+            ("u32", "pack2x16float(v)"),
+            ("u32", "pack2x16snorm(v)"),
+            ("bool", "any(v < v.yx)"),
+            ("i32", "i32(v[n])"),
+            ("bool", "less(x, y)"),
+            ("i32", "whole(y)"),
+            ("i32", "select(1, 2, x < y)"),
+            ("bool", "config.least < config.most"),
+            ("f32", "x"),
+        ];
+        for (result, value) in of_device {
+            let found = numeric(&row(result, value));
+            assert!(matches!(found, Numeric::Device { .. }), "{value}: {found}");
+        }
+        for (result, value) in [("i32", "n"), ("i32", "n + config.count"), ("u32", "u32(n) << 3u"), ("bool", "n > 4")] {
+            assert_eq!(numeric(&row(result, value)), Numeric::Exact, "{value}");
+        }
+        let keeps = "struct Out { keep: bool }\nfn row(x: f32, y: f32) -> Out { return Out(x > y); }\n";
+        assert!(matches!(numeric(keeps), Numeric::Device { .. }));
+    }
+}

@@ -24,7 +24,7 @@ fn numbers(values: impl IntoIterator<Item = i32>) -> Value {
 /// All buffers of a build: faults as they begin, others as `fill` says.
 fn buffers(build: &Build, fill: impl Fn(Contents) -> Value) -> Vec<Value> {
     let filled = |contents| match contents {
-        Contents::Faults => words(vec![u32::MAX; build.sites.len().max(1)]),
+        Contents::Faults => words(vec![u32::MAX; build.fault_words()]),
         other => fill(other),
     };
     build.buffers.iter().map(|contents| filled(*contents)).collect()
@@ -281,6 +281,28 @@ fn long_loops_are_right_or_a_fault() {
     assert_eq!(guarded(nested), endless(0));
     let two = "var c = 0u; for (var i = 0u; i < 200u; i++) { c += i; } for (var j = 0u; j < 200u; j++) { c += j; } z[at.x] = c;";
     assert_eq!(guarded(two), endless(0));
+}
+
+/// Millions of rows whose loops do not end would keep an adapter busy for hours, one after the other.
+#[test]
+fn one_loop_without_end_ends_those_of_other_rows() {
+    let endless = "if at.x >= batch.rows { return; } var c = 0u; loop { c += 1u; if c == 0u { break; } } z[at.x] = c;";
+    let trial = Trial::new(&module(endless), vec![1, 2, 3], vec![-1, 0, 1]);
+    let build = trial.case.build(100_000);
+    let mut machine = Machine::new(&build.shader.module, &buffers(&build, |contents| trial.fill(contents)));
+    assert!(machine.invoke(1, 99_000).is_err(), "it takes its time");
+    machine.invoke(1, 101_000).unwrap();
+    machine.invoke(0, 1).unwrap();
+    let (row, site) = build.fault(&faults(&build, &machine)).unwrap();
+    assert_eq!((row, &site.fault), (1, &Fault::Endless), "the row that took too long is told");
+    let long =
+        "if at.x >= batch.rows { return; } var c = 0u; for (var i = 0u; i < 90000u; i++) { c += i; } z[at.x] = c;";
+    let trial = Trial::new(&module(long), vec![1], vec![1]);
+    let build = trial.case.build(100_000);
+    let mut machine = Machine::new(&build.shader.module, &buffers(&build, |contents| trial.fill(contents)));
+    machine.invoke(0, 100_000).unwrap();
+    assert_eq!(build.fault(&faults(&build, &machine)), None);
+    assert_eq!(word_list(machine.buffer(output(&build, values(0)))), [(0..90_000u32).fold(0, u32::wrapping_add)]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flowc_demand::{Datasets, Demand, Lineage, Selection, demand, is_never_called, makers, passthrough};
+use flowc_demand::{Datasets, Demand, Lineage, Segments, Selection, demand, is_never_called, makers, passthrough};
 use flowc_planner::plan::Plan;
 use flowc_planner::stored_edges;
 use flowc_sinks::Sinks;
@@ -18,8 +18,9 @@ use crate::intake::inventory::Inventory;
 use crate::outputs::{Outputs, path_conflicts};
 use crate::plan::Planned;
 use crate::plan::freshness::Purpose;
+use crate::record::made_on;
 use crate::select::{reasons_of_request, select};
-use crate::{Cancel, Error, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
+use crate::{Cancel, Error, MadeOn, Options, Reason, RunRequest, SinkStatus, SourceStatus, StageOutlook, Status};
 
 /// A plan beside the sources and the store: answers what a run would do, without running anything.
 pub(crate) struct StatusQuery<'a> {
@@ -106,6 +107,22 @@ impl<'a> StatusQuery<'a> {
     pub(crate) fn locator(&self) -> Locator<'_> {
         let lookup = Lookups { store: &self.store, inventory: &self.inventory };
         Locator { plan: self.plan(), lineage: &self.lineage, datasets: &self.datasets, lookup }
+    }
+
+    /// The devices that made what is stored of a stage, where keys name none.
+    ///
+    /// # Errors
+    /// If the store can't be read.
+    pub(crate) fn made_on(&self, stage: usize, store: &Store) -> Result<Vec<MadeOn>, Error> {
+        let mut devices = BTreeMap::<String, usize>::new();
+        if self.plan().stages.iter().any(|stage| stage.claim.is_some()) {
+            let outputs = self.plan().stages[stage].outputs.iter();
+            let segments = outputs.filter_map(|output| self.datasets.streams.get(&output.stream));
+            for keys in segments.flat_map(Segments::iter) {
+                made_on::device(store, &keys)?.into_iter().for_each(|device| *devices.entry(device).or_default() += 1);
+            }
+        }
+        Ok(devices.into_iter().map(|(device, segments)| MadeOn { device, segments }).collect())
     }
 
     /// A stage that a run passes over.

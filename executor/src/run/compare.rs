@@ -3,7 +3,7 @@
 
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{DEVICE, NUMBERS, OutputColumn, Plan, Stage};
+use flowc_planner::plan::{DEVICE, NUMBERS, OutputColumn, Plan, Rows, Stage, StreamId};
 use flowc_store::StoredColumn;
 
 use crate::inputs::lookup_cache::LookupCache;
@@ -19,8 +19,17 @@ struct Counterpart {
     other: Other,
     /// Per segment, its keys.
     segments: Segments,
-    /// Per column of the stage's output that is compared, that of the counterpart.
-    columns: Vec<(usize, usize)>,
+    /// What of them is compared.
+    measures: Vec<Measure>,
+}
+
+/// Columns of a stage that are compared together.
+struct Measure {
+    /// The column; none for those that show which rows the stage keeps.
+    column: Option<String>,
+    /// Of each, that of the counterpart.
+    pairs: Vec<(usize, usize)>,
+    nearness: Nearness,
 }
 
 impl Run<'_> {
@@ -58,8 +67,25 @@ impl Run<'_> {
         let datasets =
             deriver.datasets(&|producer| world.inventory.keys(producer), &|column, kind| clocks.of(column, kind));
         clocks.finish()?;
-        let columns = written(now).map(|column| (column, column)).collect();
-        Ok(counterpart(Other::Device(device), &datasets, now, columns))
+        let kept = self.unaffected(now, &world.datasets, &datasets).map(|column| (column, column)).collect();
+        let written = written(now).map(|column| (column, column));
+        let measures = self.measures(now, written, kept, Nearness::Any);
+        Ok(counterpart(Other::Device(device), &datasets, now, measures))
+    }
+
+    /// The columns that a stage passes on and that have the same keys on both devices before it picks rows.
+    fn unaffected(&self, stage: &Stage, own: &Datasets, theirs: &Datasets) -> impl Iterator<Item = usize> {
+        let input =
+            stage.outputs.first().and_then(|output| output.rows.input()).map(|input| stage.inputs[input].stream);
+        let keys = |datasets: &Datasets| -> Vec<SegmentKeys> {
+            let segments = input.and_then(|input: StreamId| datasets.streams.get(&input));
+            segments.into_iter().flat_map(Segments::iter).collect()
+        };
+        let (own, theirs) = (keys(own), keys(theirs));
+        let same = move |column: &usize| {
+            own.iter().zip(&theirs).all(|(own, theirs)| own.columns[*column] == theirs.columns[*column])
+        };
+        picked(stage).into_iter().filter(move |(_, of_input)| same(of_input)).map(|(column, _)| column)
     }
 
     /// What the stage gives that is the reference of another one.
@@ -69,56 +95,79 @@ impl Run<'_> {
         let other = plan.stages.iter().find(|other| other.name == *reference)?;
         let schema = |stage: &Stage| Some(&plan.stream(stage.outputs.first()?.stream).schema);
         let (own, theirs) = (schema(stage)?, schema(other)?);
-        let columns =
-            written(stage).filter_map(|column| Some((column, theirs.index_of(own.field(column).name()).ok()?)));
-        counterpart(Other::Stage(reference.clone()), known, other, columns.collect())
+        let alike = |column: usize| {
+            let place = theirs.index_of(own.field(column).name()).ok()?;
+            (theirs.field(place).data_type() == own.field(column).data_type()).then_some((column, place))
+        };
+        let kept = picked(stage).into_iter().filter_map(|(column, _)| alike(column)).collect();
+        let measures = self.measures(stage, written(stage).filter_map(alike), kept, Nearness::Bits);
+        counterpart(Other::Stage(reference.clone()), known, other, measures)
+    }
+
+    /// Each written column by itself, and what shows the rows that are kept.
+    fn measures(
+        &self,
+        stage: &Stage,
+        written: impl Iterator<Item = (usize, usize)>,
+        kept: Vec<(usize, usize)>,
+        of_kept: Nearness,
+    ) -> Vec<Measure> {
+        let names = stage.outputs.first().map(|output| &self.plan().stream(output.stream).schema);
+        let nearness = Nearness::of(stage);
+        let name = |column: usize| names.map(|names| names.field(column).name().clone());
+        let written = written.map(|pair| Measure { column: name(pair.0), pairs: vec![pair], nearness });
+        let kept = (!kept.is_empty()).then_some(Measure { column: None, pairs: kept, nearness: of_kept });
+        written.chain(kept).collect()
     }
 
     fn compare_with(&self, stage: usize, counterpart: &Counterpart, world: &World<'_>) -> Result<(), Error> {
-        let Counterpart { other, segments, columns } = counterpart;
+        let Counterpart { other, segments, measures } = counterpart;
         let declared = &self.plan().stages[stage];
         let Some(output) = declared.outputs.first() else { return Ok(()) };
         let Some(own) = world.datasets.streams.get(&output.stream) else { return Ok(()) };
-        let schema = &self.plan().stream(output.stream).schema;
         if own.len() != segments.len() {
             let counts = format!("it gives {} segments, and {other} {}", own.len(), segments.len());
             return Err(unlike(declared, other, &counts));
         }
-        let nearness = Nearness::of(declared);
         for (segment, (own, theirs)) in own.iter().zip(segments.iter()).enumerate() {
-            for &(column, their) in columns {
-                let (now, before) = (found(&world.store, &own, column)?, found(&world.store, &theirs, their)?);
-                let (Some(now), Some(before)) = (now, before) else { continue };
-                if now.rows != before.rows {
+            for Measure { column, pairs, nearness } in measures {
+                let pairs = found(&world.store, [&theirs, &own], pairs)?;
+                let unlike_counts = pairs.iter().find(|[before, now]| before.rows != now.rows);
+                if let Some([before, now]) = unlike_counts.filter(|_| !matches!(other, Other::Device(_))) {
                     let counts =
                         format!("of segment {segment} it gives {} rows, and {other} {}", now.rows, before.rows);
                     return Err(unlike(declared, other, &counts));
                 }
-                let found = distance(self.store, [before, now], nearness, segment)?;
-                self.note_distance(stage, other.clone(), schema.field(column).name(), found);
+                if !pairs.is_empty() {
+                    let found = distance(self.store, &pairs, *nearness, segment)?;
+                    self.note_distance(stage, other.clone(), column.clone(), found);
+                }
             }
         }
         Ok(())
     }
 
-    /// Notes how far a column of a stage is from another one.
-    pub(crate) fn note_distance(&self, stage: usize, other: Other, column: &str, distance: Distance) {
+    /// Notes how far a column of a stage is from another one; without a column, the rows that it keeps.
+    pub(crate) fn note_distance(&self, stage: usize, other: Other, column: Option<String>, distance: Distance) {
         let mut counted = self.underway.tally.lock();
-        counted.compared.entry((stage, other, column.to_owned())).or_default().merge(distance);
+        counted.compared.entry((stage, other, column)).or_default().merge(distance);
     }
 
     /// What of a stage is further from other results than it may be.
     fn broken(&self, stage: usize) -> Vec<Error> {
         let counted = self.underway.tally.lock();
         let of_stage = counted.compared.iter().filter(|((of, ..), distance)| *of == stage && distance.broken > 0);
-        let error = |((_, other, column), distance): (&(usize, Other, String), &Distance)| {
+        let error = |((_, other, column), distance): (&(usize, Other, Option<String>), &Distance)| {
             let RowPlace { segment, row } = distance.first.unwrap_or_default();
-            let far = distance.largest.map_or_else(String::new, |(far, _)| format!(", by up to {far:e}"));
+            let far = distance.largest.filter(|_| column.is_some());
+            let far = far.map_or_else(String::new, |(far, _)| format!(", by up to {far:e}"));
             let (broken, rows, row) = (distance.broken, distance.rows, row + 1);
-            let what = format!(
-                "`{column}` differs in {broken} of {rows} rows{far}; the first is row {row} of segment {segment}"
-            );
-            unlike(&self.plan().stages[stage], other, &what)
+            let places = format!("in {broken} of {rows} rows{far}; the first is row {row} of segment {segment}");
+            let stage = &self.plan().stages[stage];
+            match column {
+                Some(column) => unlike(stage, other, &format!("`{column}` differs {places}")),
+                None => failed(stage, other, &format!("other rows are kept {places}"), "both keep the same rows"),
+            }
         };
         of_stage.map(error).collect()
     }
@@ -151,13 +200,35 @@ fn written(stage: &Stage) -> impl Iterator<Item = usize> + '_ {
     columns.filter(|(_, origin)| **origin == OutputColumn::Written).map(|(column, _)| column)
 }
 
-fn counterpart(other: Other, known: &Datasets, stage: &Stage, columns: Vec<(usize, usize)>) -> Option<Counterpart> {
-    let segments = known.streams.get(&stage.outputs.first()?.stream)?.clone();
-    Some(Counterpart { other, segments, columns })
+/// The columns that a stage passes on of rows that it picks, each with that of the input: they show which rows these are.
+fn picked(stage: &Stage) -> Vec<(usize, usize)> {
+    let output = stage.outputs.first().filter(|output| matches!(output.rows, Rows::Subset { .. }));
+    let columns = output.into_iter().flat_map(|output| output.columns.iter().enumerate());
+    let passed = columns.filter_map(|(column, origin)| match origin {
+        OutputColumn::Passed { column: of_input } => Some((column, *of_input)),
+        OutputColumn::Written => None,
+    });
+    passed.collect()
 }
 
-fn found(store: &LookupCache<'_>, keys: &SegmentKeys, column: usize) -> Result<Option<StoredColumn>, Error> {
-    Ok(store.find_columns(&[keys.columns[column]])?.into_iter().next().flatten())
+fn counterpart(other: Other, known: &Datasets, stage: &Stage, measures: Vec<Measure>) -> Option<Counterpart> {
+    let segments = known.streams.get(&stage.outputs.first()?.stream)?.clone();
+    Some(Counterpart { other, segments, measures })
+}
+
+/// The pairs of columns of a segment that are stored.
+fn found(
+    store: &LookupCache<'_>,
+    [before, now]: [&SegmentKeys; 2],
+    pairs: &[(usize, usize)],
+) -> Result<Vec<[StoredColumn; 2]>, Error> {
+    let mut stored = Vec::new();
+    for (column, other) in pairs {
+        if let [Some(before), Some(now)] = store.find_columns(&[before.columns[*other], now.columns[*column]])?[..] {
+            stored.push([before, now]);
+        }
+    }
+    Ok(stored)
 }
 
 fn unlike(stage: &Stage, other: &Other, what: &str) -> Error {
@@ -166,6 +237,10 @@ fn unlike(stage: &Stage, other: &Other, what: &str) -> Error {
         Nearness::Within(_) => format!("its numbers are {}", stage.runner.get(NUMBERS).map_or("", String::as_str)),
         Nearness::Any => "both have the same rows".to_owned(),
     };
+    failed(stage, other, what, &demanded)
+}
+
+fn failed(stage: &Stage, other: &Other, what: &str, demanded: &str) -> Error {
     let place = Box::new(FailureSite { item: None, rows: None });
     let message = format!("compared with {other}, {what}, while {demanded}");
     Error::Stage { stage: stage.name.clone(), place, message }

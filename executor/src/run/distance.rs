@@ -1,4 +1,4 @@
-//! How far two columns of the same rows are from each other, and whether that is too far.
+//! How far columns of the same rows are from each other, and whether that is too far.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
@@ -55,7 +55,7 @@ pub(crate) struct RowPlace {
     pub row: u64,
 }
 
-/// How far a column is from another one.
+/// How far columns are from others: one, or several that together tell rows apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Distance {
     /// Rows that were compared.
@@ -71,27 +71,30 @@ pub(crate) struct Distance {
 }
 
 impl Distance {
-    /// Adds rows, the first of which is at a place.
-    pub(crate) fn add(&mut self, before: &ArrayRef, now: &ArrayRef, nearness: Nearness, start: RowPlace) {
-        self.rows += now.len() as u64;
-        if before == now {
-            return;
+    /// Adds rows of pairs of columns, the first of which is at a place. A row differs where it does in any of them.
+    pub(crate) fn add(&mut self, pairs: &[[ArrayRef; 2]], nearness: Nearness, start: RowPlace) {
+        let rows = pairs.iter().map(|[before, now]| before.len().min(now.len())).min().unwrap_or(0);
+        self.rows += rows as u64;
+        let unlike: Vec<_> = pairs.iter().filter(|[before, now]| before != now).collect();
+        for row in 0..rows {
+            let cells = unlike.iter().map(|[before, now]| [before.slice(row, 1), now.slice(row, 1)]);
+            let cells: Vec<_> = cells.filter(|[before, now]| **before != **now).collect();
+            if !cells.is_empty() {
+                self.add_row(&cells, nearness, RowPlace { row: start.row + row as u64, ..start });
+            }
         }
-        for row in 0..now.len().min(before.len()) {
-            let (one, other) = (before.slice(row, 1), now.slice(row, 1));
-            if *one == *other {
-                continue;
-            }
-            let place = RowPlace { row: start.row + row as u64, ..start };
-            self.differing += 1;
-            if nearness.is_broken(&one, &other) {
-                self.broken += 1;
-                self.first = self.first.or(Some(place));
-            }
-            let Some(apart) = apart(&one, &other) else { continue };
-            if self.largest.is_none_or(|(largest, _)| apart > largest) {
-                self.largest = Some((apart, place));
-            }
+    }
+
+    /// Adds a row that differs, by its values that do.
+    fn add_row(&mut self, cells: &[[ArrayRef; 2]], nearness: Nearness, place: RowPlace) {
+        self.differing += 1;
+        if cells.iter().any(|[before, now]| nearness.is_broken(before, now)) {
+            self.broken += 1;
+            self.first = self.first.or(Some(place));
+        }
+        let apart = cells.iter().filter_map(|[before, now]| apart(before, now)).reduce(f64::max);
+        if let Some(apart) = apart.filter(|apart| self.largest.is_none_or(|(largest, _)| *apart > largest)) {
+            self.largest = Some((apart, place));
         }
     }
 
@@ -106,30 +109,33 @@ impl Distance {
     }
 }
 
-/// How far two stored columns are from each other. Where their rows are not as many, all of them differ.
+/// How far pairs of stored columns of a segment are from each other. Where their rows are not as many, all of them differ.
 ///
 /// # Errors
 /// If the store can't be read.
 pub(crate) fn distance(
     store: &Store,
-    [before, now]: [StoredColumn; 2],
+    pairs: &[[StoredColumn; 2]],
     nearness: Nearness,
     segment: usize,
 ) -> Result<Distance, Error> {
-    if before.content == now.content {
-        return Ok(Distance { rows: now.rows, ..Distance::default() });
-    }
-    if before.rows != now.rows {
-        let broken = if nearness == Nearness::Any { 0 } else { now.rows };
+    let rows = pairs.iter().flatten().map(|column| column.rows).max().unwrap_or(0);
+    if pairs.iter().flatten().any(|column| column.rows != rows) {
+        let broken = if nearness == Nearness::Any { 0 } else { rows };
         let first = (broken > 0).then_some(RowPlace { segment, row: 0 });
-        return Ok(Distance { rows: now.rows, differing: now.rows, broken, first, largest: None });
+        return Ok(Distance { rows, differing: rows, broken, first, largest: None });
+    }
+    let unlike: Vec<StoredColumn> =
+        pairs.iter().filter(|[before, now]| before.content != now.content).flatten().copied().collect();
+    if unlike.is_empty() {
+        return Ok(Distance { rows, ..Distance::default() });
     }
     let (mut distance, mut row) = (Distance::default(), 0);
-    for chunk in store.read(&[before, now])? {
+    for chunk in store.read(&unlike)? {
         let chunk = chunk?;
-        let [before, now] = &chunk[..] else { break };
-        distance.add(before, now, nearness, RowPlace { segment, row });
-        row += now.len() as u64;
+        let pairs: Vec<[ArrayRef; 2]> = chunk.as_chunks().0.to_vec();
+        distance.add(&pairs, nearness, RowPlace { segment, row });
+        row += chunk.first().map_or(0, |column| column.len() as u64);
     }
     Ok(distance)
 }
@@ -179,7 +185,7 @@ mod tests {
             Arc::new(Float32Array::from(vec![Some(1.0), Some(2.5), Some(3.0), Some(4.25), Some(f32::NAN)]));
         let found = |nearness: Nearness| {
             let mut distance = Distance::default();
-            distance.add(&before, &now, nearness, at(3, 100));
+            distance.add(&[[before.clone(), now.clone()]], nearness, at(3, 100));
             distance
         };
         let any = found(Nearness::Any);
@@ -201,11 +207,22 @@ mod tests {
         };
         let near = Nearness::Within(Tolerance { abs: 0.5, rel: 0.0 });
         let mut distance = Distance::default();
-        distance.add(&list([1.0, 2.0]), &list([1.5, 0.0]), near, at(0, 0));
+        distance.add(&[[list([1.0, 2.0]), list([1.5, 0.0])]], near, at(0, 0));
         assert_eq!((distance.largest, distance.broken), (Some((2.0, at(0, 0))), 1));
         let number = |number: i32| -> ArrayRef { Arc::new(Int32Array::from(vec![number])) };
         let mut distance = Distance::default();
-        distance.add(&number(1), &number(2), near, at(0, 0));
+        distance.add(&[[number(1), number(2)]], near, at(0, 0));
         assert_eq!((distance.differing, distance.broken, distance.largest), (1, 1, None));
+    }
+
+    #[test]
+    fn a_row_of_several_columns_differs_once() {
+        let numbers = |numbers: &[i32]| -> ArrayRef { Arc::new(Int32Array::from(numbers.to_vec())) };
+        let ids = [numbers(&[1, 2, 3, 4]), numbers(&[1, 2, 4, 5])];
+        let names = [numbers(&[7, 7, 7, 7]), numbers(&[7, 8, 8, 7])];
+        let mut distance = Distance::default();
+        distance.add(&[ids, names], Nearness::Bits, at(2, 10));
+        let expected = Distance { rows: 4, differing: 3, broken: 3, first: Some(at(2, 11)), largest: None };
+        assert_eq!(distance, expected);
     }
 }

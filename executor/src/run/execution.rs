@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use flowc_demand::{ChainKeys, ChainStage, ContentKeys, Root, Task, Work, passthrough};
-use flowc_planner::key::{ColumnKey, RowsKey};
+use flowc_planner::key::{ColumnKey, RowsKey, SegmentKeys};
+use flowc_planner::plan::{OutputColumn, Stage};
 use flowc_store::{Record, StoredColumn};
 
 use crate::chain::messages::{logged, shown};
@@ -14,6 +15,7 @@ use crate::chain::{Chains, Ran};
 use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
+use crate::record::made_on;
 use crate::run::context::Run;
 use crate::run::distance::{Nearness, distance};
 use crate::run::tally::{Called, Tally};
@@ -162,6 +164,7 @@ impl Execution<'_> {
     ) -> Result<(), Error> {
         self.verify_sources(task)?;
         self.verify_results(task, &due.derived, ran)?;
+        self.note_device(task, due)?;
         self.record(task, &due.derived, due.contents.as_ref(), ran);
         self.report(task, seconds, ran, counted);
         Ok(self.store().flush_if_due()?)
@@ -188,7 +191,35 @@ impl Execution<'_> {
             }
         }
         self.store().record(record);
+        if self.claimed(task).is_some() {
+            for (derived, content) in derived_last.iter().zip(contents_last) {
+                let device = made_on::device(self.run.store, content)?;
+                device.map_or(Ok(()), |device| made_on::keep(self.run.store, derived, &device))?;
+            }
+        }
         Ok(true)
+    }
+
+    /// The stage of a task whose numbers the pipeline makes a claim of.
+    fn claimed(&self, task: &Task) -> Option<&Stage> {
+        let mut stages = task.chain.iter().map(|link| &self.contents.locator.plan.stages[link.stage]);
+        stages.find(|stage| stage.claim.is_some())
+    }
+
+    /// Notes on which device results are made whose keys name none, unless they were there before.
+    fn note_device(&self, task: &Task, due: &Due) -> Result<(), Error> {
+        let Some(device) = self.claimed(task).and_then(|stage| self.chains.runners.device(&stage.code)) else {
+            return Ok(());
+        };
+        for keys in std::iter::once(&due.derived).chain(&due.contents).filter_map(|keys| keys.last()) {
+            for (kept, keys) in task.outputs.iter().zip(keys) {
+                let columns: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
+                if self.store().find_columns(&columns)?.iter().any(Option::is_none) {
+                    made_on::keep(self.run.store, keys, &device.name)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn record(&self, task: &Task, derived: &ChainKeys, contents: Option<&ChainKeys>, ran: &Ran) {
@@ -249,12 +280,18 @@ impl Execution<'_> {
             self.run.tell(Event::DeviceUsed {
                 stage: self.stage_name(*stage),
                 segment,
+                device: self.device_of(*stage),
                 nanoseconds: used.nanoseconds,
                 timed_by: if used.is_waited { TimedBy::Host } else { TimedBy::Device },
                 bytes_up: used.up,
                 bytes_down: used.down,
             });
         }
+    }
+
+    fn device_of(&self, stage: usize) -> String {
+        let code = &self.contents.locator.plan.stages[stage].code;
+        self.chains.runners.device(code).map(|device| device.name).unwrap_or_default()
     }
 
     /// A source file that changed while it was read gave rows that belong to no key.
@@ -272,13 +309,18 @@ impl Execution<'_> {
         };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
-        for ((kept, staged), keys) in task.outputs.iter().zip(&ran.outputs).zip(last) {
+        for (port, ((kept, staged), keys)) in task.outputs.iter().zip(&ran.outputs).zip(last).enumerate() {
             let due: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
             let known = self.store().find_columns(&due)?;
             for ((&column, now), before) in kept.columns.iter().zip(&staged.columns).zip(known) {
                 let (Some(before), name) = (before, kept.schema.field(column).name()) else { continue };
                 compared = true;
-                if self.is_unlike(task, link.stage, name, [before, *now])? {
+                let both = [before, *now];
+                let is_unlike = match self.has_distance(task, link.stage, (port, column)) {
+                    true => self.is_too_far(task, link.stage, (name, keys), both)?,
+                    false => before.content != now.content,
+                };
+                if is_unlike {
                     differing.push(name.as_str());
                 }
             }
@@ -292,14 +334,27 @@ impl Execution<'_> {
         Ok(())
     }
 
-    /// Whether what a stage gave again is not what it gave before. Of numbers that are portable it is told how far they are from each other.
-    fn is_unlike(&self, task: &Task, stage: usize, column: &str, both: [StoredColumn; 2]) -> Result<bool, Error> {
+    /// Whether a column of a task's output may be near to what the stage gave before: it has numbers of the stage itself, which are portable.
+    fn has_distance(&self, task: &Task, stage: usize, (port, column): (usize, usize)) -> bool {
+        let declared = &self.contents.locator.plan.stages[stage];
+        let origin = declared.outputs.get(port).and_then(|output| output.columns.get(column));
+        task.id.stage == stage
+            && matches!(Nearness::of(declared), Nearness::Within(_))
+            && !matches!(origin, Some(OutputColumn::Passed { .. }))
+    }
+
+    /// Whether what a stage gave again is too far from what it gave before. How far it is is told, and from which device's if that is known.
+    fn is_too_far(
+        &self,
+        task: &Task,
+        stage: usize,
+        (column, keys): (&str, &SegmentKeys),
+        both: [StoredColumn; 2],
+    ) -> Result<bool, Error> {
         let nearness = Nearness::of(&self.contents.locator.plan.stages[stage]);
-        if !matches!(nearness, Nearness::Within(_)) || task.id.stage != stage {
-            return Ok(both[0].content != both[1].content);
-        }
-        let found = distance(self.run.store, both, nearness, self.segment(task))?;
-        self.run.note_distance(stage, Other::Stored, column, found);
+        let found = distance(self.run.store, &[both], nearness, self.segment(task))?;
+        let other = made_on::device(self.run.store, keys)?.map_or(Other::Stored, Other::Device);
+        self.run.note_distance(stage, other, Some(column.to_owned()), found);
         Ok(found.broken > 0)
     }
 

@@ -54,8 +54,8 @@ pub(crate) struct Counted {
     pub seconds: BTreeMap<usize, f64>,
     /// Per stage, over how many segments it gave again what it gave before.
     pub verified: BTreeMap<usize, u64>,
-    /// Per stage, what it was compared with, and column, how far that is from what it gave.
-    pub compared: BTreeMap<(usize, Other, String), Distance>,
+    /// Per stage, what it was compared with, and column, how far that is from what it gave; without a column, the rows that it keeps.
+    pub compared: BTreeMap<(usize, Other, Option<String>), Distance>,
     /// Stages with a merge or finish phase that ran.
     pub merged: BTreeSet<usize>,
     /// Stages that failed.

@@ -80,6 +80,20 @@ pub enum StageProblem {
         /// Why the reference has no such column.
         why: String,
     },
+    /// Nothing of what it is compared with shows which rows it keeps.
+    #[error(
+        "the stage `{stage}` only keeps rows, and its reference `{name}` has none of the columns that it passes on, of the same type"
+    )]
+    #[diagnostic(
+        code(flowc::unlike_reference),
+        help("have `{name}` give a column of these rows as it is, best one that tells them apart")
+    )]
+    BlindReference {
+        /// The stage.
+        stage: String,
+        /// The reference.
+        name: String,
+    },
     /// It is asked to have several processors.
     #[error("the stage `{stage}` can't use several processors: {code} runs in one thread")]
     #[diagnostic(

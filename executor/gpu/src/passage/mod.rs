@@ -139,7 +139,7 @@ impl<'a> Passage<'a> {
                 Contents::Piece => self.fill(&Filling::Zeros(PIECE_BYTES))?,
                 Contents::Batch => self.fill(&Filling::Bytes(&rows.to_le_bytes()))?,
                 Contents::Config => self.fill(&Filling::Bytes(&step.config))?,
-                Contents::Faults => self.fill(&Filling::Ones(4 * step.build.sites.len().max(1) as u64))?,
+                Contents::Faults => self.no_faults(step)?,
                 Contents::Group => self.groups.as_ref().map(|groups| groups.of_rows.clone()).ok_or_else(foreign)?,
                 Contents::Output { output, .. } if step.bound.bins.is_some() => self.bins(step, *output)?,
                 Contents::Output { .. } | Contents::Mask => {
@@ -232,6 +232,17 @@ impl<'a> Passage<'a> {
             Origin::Input(_) => self.input(step, column, Part::Validity).map(Some),
             written => Ok(self.held.get(&(written, Part::Validity)).cloned()),
         }
+    }
+
+    /// The words of faults, before there are any; and in which order invocations are to run.
+    fn no_faults(&mut self, step: &Step) -> Result<Held, BlockFault> {
+        let words = step.build.fault_words();
+        if !(self.block.is_reversed && step.build.is_reversible) {
+            return Ok(self.fill(&Filling::Ones(4 * words as u64))?);
+        }
+        let mut bytes = vec![u8::MAX; 4 * words];
+        bytes[4 * (words - 1)..].fill(0);
+        Ok(self.fill(&Filling::Bytes(&bytes))?)
     }
 
     /// Queues a pass over buffers and some numbers.

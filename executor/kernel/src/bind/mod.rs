@@ -54,7 +54,7 @@ pub enum Contents {
     Config,
     /// The number of rows: one word.
     Batch,
-    /// One word for each of [`crate::Build::sites`], all ones before a run: the first row that a site was at fault in.
+    /// [`crate::Build::fault_words`], all ones before a run: for each of [`crate::Build::sites`] the first row that it was at fault in.
     Faults,
 }
 

@@ -7,6 +7,12 @@ use naga::{
 
 use super::code::{Code, Value};
 
+/// Iterations after which an invocation looks whether another one has found that loops do not end: then its own need not go on.
+const PATIENCE: u32 = 1 << 16;
+
+/// The most iterations of loops in which a workgroup waits. They take much longer than others.
+const JOINT_BUDGET: u32 = 1 << 20;
+
 /// Functions that watch a kernel.
 pub(super) struct Checks {
     /// Takes an index, a length and a site: gives the index, or 0 with a fault where it is out of range.
@@ -32,14 +38,16 @@ impl Checks {
         let space = AddressSpace::Storage { access: StorageAccess::LOAD | StorageAccess::STORE };
         let faults = global(module, "flowc_faults", types.faults, space, Some(faults));
         let fault = fault(module, &types, faults, row);
-        let step = |module: &mut Module, name: &str, counter: &str| {
-            let counter = private(module, counter, types.word);
-            step(module, &types, name, counter, fault, budget)
-        };
+        let counter = private(module, "flowc_steps", types.word);
+        let next_look = (budget > PATIENCE).then(|| (private(module, "flowc_next_look", types.word), faults));
+        let alone = step(module, &types, ("flowc_step", budget), (counter, fault), next_look);
+        let counter = private(module, "flowc_joint_steps", types.word);
+        // All of a workgroup leave such loops together, so nobody looks at what others have found.
+        let joint = step(module, &types, ("flowc_joint_step", budget.min(JOINT_BUDGET)), (counter, fault), None);
         Self {
             check: check(module, &types, fault),
-            step: step(module, "flowc_step", "flowc_steps"),
-            joint_step: step(module, "flowc_joint_step", "flowc_joint_steps"),
+            step: alone,
+            joint_step: joint,
             row,
             zero: private(module, "flowc_zero", types.word),
             faults,
@@ -73,6 +81,13 @@ impl Checks {
         let body = code.close();
         code.push(Statement::Loop { body, continuing: naga::Block::new(), break_if: None });
         add(module, code)
+    }
+
+    /// A word of the buffer of faults.
+    pub(super) fn word(&self, code: &mut Code, place: u32) -> Value {
+        let (faults, place) = (code.global(self.faults), code.literal(place));
+        let pointer = code.access(faults, place);
+        code.load(pointer)
     }
 
     /// Notes the row of an invocation, by its number.
@@ -167,6 +182,12 @@ fn fault(
     add(module, code)
 }
 
+/// Has a loop end.
+fn leave(code: &mut Code) {
+    let ends = code.leaf(Expression::Literal(naga::Literal::Bool(true)));
+    code.give(Some(ends));
+}
+
 fn check(module: &mut Module, types: &Types, fault: Handle<Function>) -> Handle<Function> {
     let mut code = Code::new("flowc_check", Some(types.word));
     let index = code.argument("index", types.word, None);
@@ -180,25 +201,46 @@ fn check(module: &mut Module, types: &Types, fault: Handle<Function>) -> Handle<
     add(module, code)
 }
 
+/// Counts an iteration. `next_look`: at which one it looks at the buffer of faults next.
 fn step(
     module: &mut Module,
     types: &Types,
-    name: &str,
-    counter: Handle<GlobalVariable>,
-    fault: Handle<Function>,
-    budget: u32,
+    (name, budget): (&str, u32),
+    (counter, fault): (Handle<GlobalVariable>, Handle<Function>),
+    next_look: Option<(Handle<GlobalVariable>, Handle<GlobalVariable>)>,
 ) -> Handle<Function> {
     let mut code = Code::new(name, Some(types.flag));
     let site = code.argument("site", types.word, None);
     let counter = code.global(counter);
     let (one, budget) = (code.literal(1), code.literal(budget));
     let steps = code.load(counter);
-    let over = code.binary(BinaryOperator::GreaterEqual, steps, budget);
-    code.when(over, |code| {
-        code.run(fault, vec![site]);
-        let ends = code.leaf(Expression::Literal(naga::Literal::Bool(true)));
-        code.give(Some(ends));
-    });
+    let ends = |code: &mut Code| {
+        let over = code.binary(BinaryOperator::GreaterEqual, steps, budget);
+        code.when(over, |code| {
+            code.run(fault, vec![site]);
+            leave(code);
+        });
+    };
+    match next_look {
+        None => ends(&mut code),
+        Some((next_look, faults)) => {
+            let (next_look, faults) = (code.global(next_look), code.global(faults));
+            let now = code.load(next_look);
+            let is_due = code.binary(BinaryOperator::GreaterEqual, steps, now);
+            code.when(is_due, |code| {
+                ends(code);
+                let (none, patience) = (code.literal(u32::MAX), code.literal(PATIENCE));
+                let pointer = code.access(faults, site);
+                let first = code.load(pointer);
+                let is_found = code.binary(BinaryOperator::NotEqual, first, none);
+                code.when(is_found, leave);
+                let then = code.binary(BinaryOperator::Add, steps, patience);
+                let (fun, arg1) = (naga::MathFunction::Min, Some(budget));
+                let then = code.emit(Expression::Math { fun, arg: then, arg1, arg2: None, arg3: None });
+                code.store(next_look, then);
+            });
+        }
+    }
     let next = code.binary(BinaryOperator::Add, steps, one);
     code.store(counter, next);
     let goes_on = code.leaf(Expression::Literal(naga::Literal::Bool(false)));

@@ -70,11 +70,11 @@ pub(super) fn followed_by(module: &mut Module, mut entry: Function, then: Handle
     code.finish()
 }
 
-fn invocation_type() -> TypeInner {
+pub(super) fn invocation_type() -> TypeInner {
     TypeInner::Vector { size: VectorSize::Tri, scalar: Scalar::U32 }
 }
 
-fn add(module: &mut Module, inner: TypeInner) -> Handle<Type> {
+pub(super) fn add(module: &mut Module, inner: TypeInner) -> Handle<Type> {
     module.types.insert(Type { name: None, inner }, NOWHERE)
 }
 

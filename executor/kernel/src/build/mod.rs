@@ -9,15 +9,18 @@ mod checks;
 mod code;
 mod entry;
 mod opaque;
+mod order;
 mod rewrite;
 
 use std::sync::Arc;
 
+use flowc_planner::plan::Class;
 use naga::valid::{ModuleInfo, ValidationFlags};
 use naga::{AddressSpace, EntryPoint, Module, ShaderStage, Span, StorageAccess};
 
 use crate::bind::{Bound, Contents};
 use crate::diagnostic::{Diagnostic, Excerpt};
+use crate::numeric::Numeric;
 use crate::parsed::{Parsed, Place, each_statement, validated};
 use crate::row::RowForm;
 use checks::Checks;
@@ -48,6 +51,8 @@ pub struct Build {
     pub buffers: Vec<Contents>,
     /// What can be at fault, by its place in the buffer of faults.
     pub sites: Vec<Site>,
+    /// Whether a word behind these has invocations run in the opposite order where it is 0: of kernels for which it is not proven that no order shows.
+    pub is_reversible: bool,
 }
 
 /// How a module sees a buffer.
@@ -110,7 +115,10 @@ impl Site {
             Fault::OutOfRange { .. } => {
                 "invocations go on past the last row: let them return where `at.x >= batch.rows`"
             }
-            Fault::Endless => "an invocation may take as many iterations as `timeout` allows",
+            Fault::Endless => {
+                "all loops of an invocation together may take 67 million iterations, those with barriers a million, on Mesa's driver for the CPU \
+                 60,000: shorten them, or go through a table in pieces"
+            }
             Fault::Ended => {
                 "drivers for the CPU end longer ones: make them shorter, or alike in neighbouring rows; a GPU has no such limit"
             }
@@ -126,6 +134,11 @@ impl Site {
 }
 
 impl Build {
+    /// Words of the buffer of faults.
+    pub fn fault_words(&self) -> usize {
+        (self.sites.len() + usize::from(self.is_reversible)).max(1)
+    }
+
     /// What was at fault, by the words of the buffer of faults: the first row of a block, and its first site.
     pub fn fault(&self, words: &[u32]) -> Option<(u32, &Site)> {
         let at_fault = words.iter().zip(&self.sites).filter(|(row, _)| **row != u32::MAX);
@@ -146,6 +159,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) bound: &'a Bound,
     /// Whether the driver ends loops, counting those of several invocations together.
     pub(crate) are_loops_ended: bool,
+    /// Whether it asks what others of its subgroup have.
+    pub(crate) has_subgroups: bool,
 }
 
 impl Parts<'_> {
@@ -162,6 +177,13 @@ impl Parts<'_> {
         let all: usize = self.reachable.iter().map(loops).sum();
         let alone = self.reachable.first().is_some_and(|root| all == 1 && loops(root) == 1);
         self.are_loops_ended && all > 0 && !alone
+    }
+
+    /// Whether an order of invocations may show in what is written. Those of a subgroup have numbers that kernels may take for those of the
+    /// workgroup in order, so they keep it.
+    fn may_show_order(&self) -> bool {
+        let is_unproven = self.bound.class == Class::PerSegment && self.bound.numeric != Numeric::Exact;
+        is_unproven && !self.has_subgroups
     }
 }
 
@@ -210,17 +232,23 @@ pub(crate) fn build(parts: &Parts<'_>, budget: u32) -> Build {
         entry.function = entry::followed_by(&mut module, entry.function, probe);
     }
     let workgroup = entry.workgroup_size[0];
+    let is_reversible = parts.may_show_order();
+    if is_reversible {
+        let place = u32::try_from(sites.len()).unwrap_or(u32::MAX);
+        entry.function = order::either_way(&mut module, entry.function, workgroup, (&rewriter.checks, place));
+    }
     module.entry_points.push(entry);
-    finish(module, workgroup, parts.bound, sites)
+    let (shader, buffers) = finish(module, workgroup, parts.bound);
+    Build { shader, buffers, sites, is_reversible }
 }
 
-fn finish(module: Module, workgroup: u32, bound: &Bound, sites: Vec<Site>) -> Build {
+fn finish(module: Module, workgroup: u32, bound: &Bound) -> (Arc<Shader>, Vec<Contents>) {
     // A loop that ends early ends for all of a workgroup where its invocations wait for each other, which naga can't see.
     let info = validated(&module, ValidationFlags::all() - ValidationFlags::CONTROL_FLOW_UNIFORMITY);
     let info = info.unwrap_or_else(|error| panic!("the checked build is not valid: {:?}", error.into_inner()));
     let buffers: Vec<Contents> = bound.buffers.iter().copied().chain([Contents::Faults]).collect();
     let access = (0..buffers.len()).map(|binding| Access::of(&module, binding)).collect();
-    Build { shader: Arc::new(Shader { module, info, workgroup, access }), buffers, sites }
+    (Arc::new(Shader { module, info, workgroup, access }), buffers)
 }
 
 impl Access {
