@@ -1,8 +1,8 @@
 //! A picture of a plan: boxes in columns by their depth, units as frames, arrows as curves.
 
 use super::drawing::{Arrow, Drawing, Shape};
-use super::push;
 use super::layout::{Layout, Point, Rect};
+use super::push;
 use super::text_width;
 
 /// Text stays so far from the sides of its box, both together.

@@ -9,6 +9,7 @@
 
 mod conversions;
 mod fits;
+mod place;
 mod record;
 mod rows;
 mod sink;

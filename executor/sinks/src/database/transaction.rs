@@ -12,9 +12,9 @@ use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
 use super::fits::{check_table, check_types, check_values};
+use super::place::{TablePlace, finished};
 use super::record::{Found, Record};
 use super::rows::{EncodedRows, RowDigest};
-use super::sink::{TablePlace, finished};
 use super::writing::{NewRows, Writing};
 use crate::error::SinkError;
 use crate::formats::conform::conform;

@@ -9,9 +9,9 @@ use flowc_adbc::{Connection, DatabaseError, Ingest, IngestMode, Vendor, paramete
 use flowc_planner::plan::{BoundValue, DatabaseSink, WriteMode};
 
 use super::conversions::{Conversion, TypedColumn, conversions};
+use super::place::TablePlace;
 use super::record::{self, Found, Record};
 use super::rows::EncodedRows;
-use super::sink::TablePlace;
 use super::statements::{FITTED, STAGED, Statements};
 use crate::error::SinkError;
 use crate::spool::Spool;

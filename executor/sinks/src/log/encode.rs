@@ -10,7 +10,8 @@ use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use flowc_kafka::NewRecord;
 use flowc_planner::plan::{Format, RecordParts};
 
-use super::parts::{Headers, bytes};
+use super::bytes::bytes;
+use super::parts::Headers;
 use super::values::ValueEncoder;
 use crate::error::SinkError;
 use crate::formats::misfit::Misfit;

@@ -8,11 +8,13 @@
 //! `matching.rs` decides what of a dataset is new.
 
 mod anchor;
+mod bytes;
 mod encode;
 mod parts;
 mod record;
 mod registered;
 mod sink;
+mod state;
 mod transaction;
 mod values;
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, LargeBinaryArray, ListArray, RecordBatch};
+use arrow_array::{Array, LargeBinaryArray, ListArray, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
 use flowc_planner::plan::{Format, KafkaSink, RecordField};
 
+use super::bytes::{bytes, is_binary};
 use super::values;
 use crate::error::SinkError;
-use crate::formats::plain::plain_array;
 use crate::formats::types::is_scalar;
 
 /// Says whether columns can be the parts of records that they are to be.
@@ -46,10 +46,6 @@ fn is_bytes(data_type: &DataType) -> bool {
     }
 }
 
-fn is_binary(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_))
-}
-
 fn is_header(data_type: &DataType) -> bool {
     is_bytes(data_type) || is_headers(data_type)
 }
@@ -65,16 +61,6 @@ fn is_headers(data_type: &DataType) -> bool {
 
 fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..))
-}
-
-/// The bytes of a column's values.
-pub(super) fn bytes(column: &ArrayRef) -> Result<LargeBinaryArray, ArrowError> {
-    let column = plain_array(column)?;
-    let column = match is_binary(column.data_type()) {
-        true => column,
-        false => arrow_cast::cast(&column, &DataType::LargeUtf8)?,
-    };
-    Ok(arrow_cast::cast(&column, &DataType::LargeBinary)?.as_binary().clone())
 }
 
 /// A column with headers.

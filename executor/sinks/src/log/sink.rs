@@ -4,16 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowc_kafka::{Client, ClusterError, Topic, WritableCluster, access};
-use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{ChangedRows, KafkaSink, SinkSpec, Target};
-use flowc_platform::FileStamp;
 
 use super::registered::registered;
+use super::state::{State, failed, stamp};
 use super::transaction::TopicTransaction;
 use crate::error::SinkError;
 use crate::formats::check::check;
 use crate::sink::{Dataset, Remembered, Sink, Transaction};
-use crate::state::{Intact, SinkState, WrittenFile, result_digest};
+use crate::state::{Intact, SinkState, result_digest};
 
 /// A sink that appends to a topic.
 pub(crate) struct TopicSink {
@@ -67,44 +66,10 @@ impl Sink for TopicSink {
         let failed = |error: ClusterError| failed(&self.kafka, &error);
         let cluster = self.cluster().map_err(failed)?;
         let topic = cluster.topic(&self.kafka.topic).map_err(failed)?;
-        let state = State { result: self.result(dataset), stamp: stamp(&topic), topic };
+        let state = State::new(self.result(dataset), topic);
         let shaping = shaping(&self.spec);
         Ok(Box::new(TopicTransaction::new(cluster, &shaping, &self.kafka, schema, dataset, state)?))
     }
-}
-
-/// What a transaction knows of the topic and of the state to remember.
-pub(super) struct State {
-    result: [u8; 32],
-    stamp: FileStamp,
-    pub(super) topic: Topic,
-}
-
-impl State {
-    /// The state of a sink that has this many rows.
-    pub(super) fn finished(&self, kafka: &KafkaSink, layout: [u8; 32], rows: u64) -> SinkState {
-        let written = WrittenFile {
-            path: kafka.topic.clone(),
-            stamp: self.stamp,
-            segments: Vec::new(),
-            rows,
-            bytes_digest: self.result,
-        };
-        SinkState { result: self.result, layout, files: vec![written], manifest: None }
-    }
-}
-
-pub(super) fn failed(kafka: &KafkaSink, reason: &dyn ToString) -> SinkError {
-    SinkError::Topic { topic: kafka.topic.clone(), reason: reason.to_string() }
-}
-
-/// A stamp that tells the topic from others, also from those of its name.
-fn stamp(topic: &Topic) -> FileStamp {
-    let mut hasher = KeyHasher::new("flowc topic 1");
-    hasher.bytes(topic.cluster.as_bytes()).bytes(topic.id.as_deref().unwrap_or_default().as_bytes());
-    let mut first = [0; 8];
-    first.copy_from_slice(&hasher.finish()[..8]);
-    FileStamp::of_immutable(u64::from_le_bytes(first), 0)
 }
 
 /// What of a specification shapes records: not how the cluster is reached, nor what becomes of rows that have changed.

@@ -15,7 +15,7 @@ use flowc_platform::lock;
 use super::anchor::{Anchor, AnchorPlace};
 use super::encode::RecordEncoder;
 use super::record;
-use super::sink::{State, failed};
+use super::state::{State, failed};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
 use crate::matching::{Appended, Matching};

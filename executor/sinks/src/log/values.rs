@@ -7,7 +7,7 @@ use arrow_schema::SchemaRef;
 use flowc_planner::plan::{Compression, Format};
 use flowc_records::{AvroEncoder, Message, ProtobufEncoder, ValueError, ipc, protobuf_columns};
 
-use super::parts::bytes;
+use super::bytes::bytes;
 use crate::error::SinkError;
 use crate::formats::avro::{self, avro_schema, unfit};
 use crate::formats::encode::{Encoder, Framing};

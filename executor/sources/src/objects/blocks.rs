@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(blocks.ask(0..1), Answer { step: Step::Read(vec![0]), ahead: vec![] });
         // Where nothing is left of a stretch, the next one is twice as long.
         let read = blocks.ask(1..2);
-        assert_eq!(read, Answer { step: Step::Read(vec![1]), ahead: vec![2..5] });
+        assert_eq!(read, Answer { step: Step::Read(vec![1]), ahead: Vec::from_iter([2..5]) });
         (2..5).for_each(|block| _ = blocks.arrived(block));
         assert_eq!(blocks.ask(2..3).ahead, []);
         assert_eq!(blocks.ask(3..4).ahead, vec![5..11], "half of it was read");
