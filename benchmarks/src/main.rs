@@ -11,6 +11,7 @@ mod databases;
 mod edges;
 mod first_minute;
 mod first_run;
+mod first_sql;
 mod gpu;
 mod interconnect;
 mod isolated;
@@ -54,7 +55,7 @@ struct Bench<'a> {
 type Run = fn(&Bench<'_>) -> Result<report::Section>;
 
 /// All benchmarks, in the order of the report.
-const ALL: [(&str, &str, Run); 17] = [
+const ALL: [(&str, &str, Run); 18] = [
     ("noop", "runs with nothing to do, against ninja on the same shape", noop::run),
     ("changed", "one changed file of 1000, against that file's work alone", changed::run),
     ("edges", "a chain of 1 to 32 stages that pass batches on", edges::run),
@@ -68,6 +69,7 @@ const ALL: [(&str, &str, Run); 17] = [
     ("records", "flat JSON and Avro into columns, against serde_json into structs", records::run),
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
+    ("first-sql", "the first query of a run, against a filter", first_sql::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
     ("serve", "results of the store to clients of Arrow Flight, against a bare server", serve::run),
     ("databases", "SQLite read by ADBC, and rows of PostgreSQL written over by key, against COPY", databases::run),

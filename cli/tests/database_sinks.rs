@@ -205,6 +205,31 @@ fn an_empty_table_is_filled_by_the_names_of_its_columns() {
 }
 
 #[test]
+fn rows_of_one_key_are_told_whether_or_not_the_table_refuses_them() {
+    for constraint in ["PRIMARY KEY (id)", "UNIQUE (n, id)", "UNIQUE (id) DEFERRABLE", "CHECK (id > 0)"] {
+        let database = Server::shared().database();
+        database.psql(&format!("CREATE TABLE t (id bigint, n bigint, s text, {constraint})"));
+        let (project, place) = (with_password(), Place::PostgreSql(database));
+        pipeline(&project, &place, "upsert", "key \"id\"");
+        file(&project, "a", &[(3, 1, "x"), (3, 2, "x")]);
+        let said = failure(&project);
+        assert!(said.contains("several rows have the key id = \"3\""), "{constraint}: {said}");
+        assert_eq!(place.rows(&project), [""; 0]);
+        file(&project, "a", &[(3, 1, "x"), (4, 2, "x")]);
+        run(&project);
+        assert_eq!(place.rows(&project), ["3,1,x", "4,2,x"]);
+    }
+    // What other columns may not have is told in the database's words.
+    let database = Server::shared().database();
+    database.psql("CREATE TABLE t (id bigint PRIMARY KEY, n bigint UNIQUE, s text)");
+    let (project, place) = (with_password(), Place::PostgreSql(database));
+    pipeline(&project, &place, "upsert", "key \"id\"");
+    file(&project, "a", &[(3, 1, "x"), (4, 1, "x")]);
+    let said = failure(&project);
+    assert!(said.contains("t_n_key"), "{said}");
+}
+
+#[test]
 fn a_table_is_replaced_whole_or_not_at_all() {
     for place in places() {
         let project = with_password();

@@ -261,6 +261,6 @@ fn a_long_listing_is_read_page_by_page() {
         Verdict::Answer("200 OK", format!("<ListBucketResult>{entries}{next}</ListBucketResult>"))
     });
     let said = project.shell("flowc plan");
-    assert!(said.starts_with("exit 0") && said.contains(&format!("{} file", pages * 1000)), "{said}");
+    assert!(said.starts_with("exit 0") && said.contains(&format!("{} object", pages * 1000)), "{said}");
     assert_eq!(gate.seen().len(), pages);
 }

@@ -26,6 +26,8 @@ pub struct Access {
     pub(crate) variables: Vec<(String, String)>,
     /// Values that must not be told, among those of options and variables.
     pub(crate) secrets: Vec<String>,
+    /// The file of a database that one process may have open at a time.
+    pub(crate) alone: Option<PathBuf>,
     pub(crate) readable: Vec<PathBuf>,
     pub(crate) writable: Vec<PathBuf>,
 }
@@ -58,6 +60,7 @@ pub fn access(database: &Database, base: &Path, writes: bool) -> Result<Access, 
             None => variables.push((name.clone(), found)),
         }
     }
+    let alone = file.as_ref().filter(|_| driver.is_duckdb()).map(|(_, path)| path.clone());
     let writable = file.map(|(file, path)| folder_of(file, path, writes)).transpose()?.into_iter().collect();
     let readable = database.reads.iter().map(|path| base.join(path)).collect();
     Ok(Access {
@@ -67,6 +70,7 @@ pub fn access(database: &Database, base: &Path, writes: bool) -> Result<Access, 
         options,
         variables,
         secrets,
+        alone,
         readable,
         writable,
     })

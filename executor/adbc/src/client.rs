@@ -17,6 +17,7 @@ use flowc_sandbox::{Helper, Printed, Sandbox, describe, end};
 use serde::Serialize;
 
 use crate::access::Access;
+use crate::alone::Alone;
 use crate::dialect::Vendor;
 use crate::error::DatabaseError;
 use crate::serve::{SERVE, one_line};
@@ -57,6 +58,8 @@ pub struct Connection {
     from: BufReader<UnixStream>,
     to: BufWriter<UnixStream>,
     vendor: Vendor,
+    /// Given back once the process has ended.
+    _alone: Option<Alone>,
 }
 
 /// The process of a driver.
@@ -79,10 +82,11 @@ impl Connection {
     /// If the process can't be started, or the database can't be reached.
     pub fn open(access: Access) -> Result<Self, DatabaseError> {
         let start = |error: io::Error| DatabaseError::Start(error.to_string());
+        let alone = access.alone.as_deref().map(Alone::with);
         let (process, stream) = Process::start(&access, helper().map_err(start)?)?;
         let from = BufReader::with_capacity(1 << 18, stream.try_clone().map_err(start)?);
         let to = BufWriter::with_capacity(1 << 18, stream);
-        let mut connection = Self { process, from, to, vendor: Vendor::Other(String::new()) };
+        let mut connection = Self { process, from, to, vendor: Vendor::Other(String::new()), _alone: alone };
         let Access { library, entrypoint, options, variables, .. } = access;
         match connection.ask(&Request::Open { library, entrypoint, options, variables }, None)? {
             Answer::Opened { vendor } => connection.vendor = Vendor::named(&vendor),

@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, BufWriter};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use adbc_core::constants::ADBC_INFO_VENDOR_NAME;
@@ -311,22 +312,38 @@ fn vendor(connection: &ManagedConnection) -> Option<String> {
     Some(value.as_any().downcast_ref::<StringArray>()?.value(0).to_owned())
 }
 
-/// Sends rows as the driver gives them, once they are found to be what it says.
+/// Sends rows as the driver gives them, which makes the next ones meanwhile.
 fn send_rows(to: &mut BufWriter<UnixStream>, rows: &mut (dyn RecordBatchReader + Send)) -> Result<(), Fault> {
-    let schema = rows.schema();
-    wire::send_encoded(to, &wire::encoded(&schema, None)?)?;
-    for batch in rows {
-        let batch = batch.map_err(of_stream)?;
-        if batch.schema().fields() != schema.fields() {
-            return Err(Fault::Lies("rows have other columns than it said".to_owned()));
+    let schema = &rows.schema();
+    wire::send_encoded(to, &wire::encoded(schema, None)?)?;
+    std::thread::scope(|scope| {
+        let (send, given) = sync_channel::<RecordBatch>(1);
+        let sending = scope.spawn(move || given.into_iter().try_for_each(|batch| send_batch(to, schema, &batch)));
+        let mut made = Ok(());
+        for batch in rows {
+            // Where rows can't be sent, the other thread tells why.
+            let sent = batch.map(|batch| send.send(batch).is_ok()).map_err(of_stream);
+            if !matches!(sent, Ok(true)) {
+                made = sent.map(drop);
+                break;
+            }
         }
-        for (column, field) in batch.columns().iter().zip(schema.fields()) {
-            let checked = column.to_data().validate_full();
-            checked.map_err(|error| Fault::Lies(format!("the column `{}` is damaged: {error}", field.name())))?;
-        }
-        for piece in pieces(&batch) {
-            wire::send_encoded(to, &wire::encoded(&schema, Some(&piece))?)?;
-        }
+        drop(send);
+        sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)).and(made)
+    })
+}
+
+/// Sends rows, once they are found to be what the driver says.
+fn send_batch(to: &mut BufWriter<UnixStream>, schema: &SchemaRef, batch: &RecordBatch) -> Result<(), Fault> {
+    if batch.schema().fields() != schema.fields() {
+        return Err(Fault::Lies("rows have other columns than it said".to_owned()));
+    }
+    for (column, field) in batch.columns().iter().zip(schema.fields()) {
+        let checked = column.to_data().validate_full();
+        checked.map_err(|error| Fault::Lies(format!("the column `{}` is damaged: {error}", field.name())))?;
+    }
+    for piece in pieces(batch) {
+        wire::send_encoded(to, &wire::encoded(schema, Some(&piece))?)?;
     }
     Ok(())
 }

@@ -161,6 +161,16 @@ impl Statements<'_> {
             .then(|| format!("SELECT 1 FROM {table} HAVING count(*) > count(DISTINCT {key})"))
     }
 
+    /// The columns of each index that lets no two rows of the table be equal in them, with the index, where the database has a table of
+    /// those. Bound: the table.
+    pub(super) fn unique_columns(&self) -> Option<(&'static str, BoundValue)> {
+        const INDEXES: &str = "SELECT CAST(indexrelid AS text), CAST(attname AS text) FROM pg_index JOIN pg_attribute \
+                               ON attrelid = indrelid AND attnum = ANY ((CAST(indkey AS int2[]))[0:indnkeyatts - 1]) \
+                               WHERE indrelid = to_regclass($1) AND indisunique AND indimmediate AND indisvalid AND indpred IS NULL \
+                               AND indexprs IS NULL";
+        (*self.vendor == Vendor::PostgreSql).then(|| (INDEXES, BoundValue::Text(self.name())))
+    }
+
     /// A key that several rows of a table have.
     pub(super) fn repeated_key(&self, table: &str) -> String {
         let key: Vec<String> = self.key.iter().map(|column| quoted(column)).collect();

@@ -1,5 +1,7 @@
 //! One transaction of a database: the rows, and what the sink has then.
 
+use std::collections::BTreeMap;
+
 use arrow_array::cast::AsArray;
 use arrow_cast::cast;
 use arrow_schema::{DataType, SchemaRef};
@@ -13,6 +15,9 @@ use super::sink::TablePlace;
 use super::statements::{FITTED, STAGED, Statements};
 use crate::error::SinkError;
 use crate::spool::Spool;
+
+/// The code of the error that a row has what another one has to have alone.
+const UNIQUE: &str = "23505";
 
 /// Rows that wait in a spool.
 pub(super) struct NewRows<'t> {
@@ -114,7 +119,7 @@ impl Writing<'_> {
         if !texts(connection, &statements.any_row(), &[]).map_err(failed)?.is_empty() {
             return Ok(false);
         }
-        connection.ingest(staged, self.rows.schema, || Ok::<_, DatabaseError>(None)).map_err(failed)?;
+        connection.ingest(staged.clone(), self.rows.schema, || Ok::<_, DatabaseError>(None)).map_err(failed)?;
         let types = self.types(connection, statements, true)?;
         connection.execute(&format!("DROP TABLE {}", quoted(STAGED)), None).map_err(failed)?;
         if !conversions(&types, &self.types(connection, statements, false)?).is_empty() {
@@ -122,11 +127,41 @@ impl Writing<'_> {
         }
         let DatabaseSink { table, mode, .. } = &self.place.sink;
         let (schema, table) = (table.schema.clone(), table.table.clone());
-        self.ingest(connection, Ingest { schema, table, mode: IngestMode::Append, temporary: false })?;
-        if *mode == WriteMode::Upsert {
+        let ingest = Ingest { schema, table, mode: IngestMode::Append, temporary: false };
+        if *mode != WriteMode::Upsert {
+            return self.ingest(connection, ingest).map(|()| true);
+        }
+        let is_unique = self.has_unique_keys(connection, statements)?;
+        self.copy(connection, ingest).map_err(|fault| self.repeated(statements, staged, fault))?;
+        if !is_unique {
             self.check_keys(connection, statements, &statements.name())?;
         }
         Ok(true)
+    }
+
+    /// Whether the table itself refuses rows of one key.
+    fn has_unique_keys(&self, connection: &mut Connection, statements: &Statements<'_>) -> Result<bool, SinkError> {
+        let Some((sql, table)) = statements.unique_columns() else { return Ok(false) };
+        let rows = texts(connection, sql, &[table]).map_err(|error| self.place.failed(error))?;
+        let mut indexes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for row in rows {
+            if let Ok([index, column]) = <[String; 2]>::try_from(row) {
+                indexes.entry(index).or_default().push(column);
+            }
+        }
+        Ok(indexes.values().any(|columns| columns.iter().all(|column| self.place.sink.key.contains(column))))
+    }
+
+    /// What it means that the table has refused rows: if several have one key, that is told with the key, from a transaction of its own.
+    fn repeated(&self, statements: &Statements<'_>, staged: Ingest, fault: Fault) -> SinkError {
+        if !matches!(&fault, Fault::Database(DatabaseError::Refused { sqlstate: Some(state), .. }) if state == UNIQUE) {
+            return self.failed(fault);
+        }
+        let found = self.place.connect().and_then(|mut connection| {
+            self.ingest(&mut connection, staged)?;
+            self.check_keys(&mut connection, statements, &quoted(STAGED))
+        });
+        found.err().unwrap_or_else(|| self.failed(fault))
     }
 
     /// Gives staged rows the types of the table, if all values are what they are in them; gives the table where they wait then.
@@ -218,7 +253,19 @@ impl Writing<'_> {
         }
     }
 
+    fn failed(&self, fault: Fault) -> SinkError {
+        match fault {
+            Fault::Database(error) => self.place.failed(error),
+            Fault::Spool(error) => error,
+        }
+    }
+
     fn ingest(&self, connection: &mut Connection, ingest: Ingest) -> Result<(), SinkError> {
+        self.copy(connection, ingest).map_err(|fault| self.failed(fault))
+    }
+
+    /// Adds the rows that wait to a table.
+    fn copy(&self, connection: &mut Connection, ingest: Ingest) -> Result<(), Fault> {
         let mut pieces = self.rows.new.iter().flat_map(|(encoded, skipped)| {
             let mut before = 0;
             encoded.pieces.iter().filter_map(move |(piece, rows)| {
@@ -232,10 +279,7 @@ impl Writing<'_> {
             let content = self.rows.spool.get(piece)?;
             Ok(Some(if first > 0 { sliced(content, first)? } else { content }))
         };
-        connection.ingest(ingest, self.rows.schema, next).map(drop).map_err(|fault| match fault {
-            Fault::Database(error) => self.place.failed(error),
-            Fault::Spool(error) => error,
-        })
+        connection.ingest(ingest, self.rows.schema, next).map(drop)
     }
 }
 

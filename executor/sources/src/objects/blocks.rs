@@ -19,8 +19,16 @@ pub(super) enum Step {
     Read(Vec<u64>),
     /// Somebody else is fetching some of them.
     Wait,
-    /// These are to be fetched, and count as being fetched now.
+    /// These are to be fetched.
     Fetch(Vec<Range<u64>>),
+}
+
+/// An answer to who wants to read blocks. What is to be fetched counts as being fetched from now on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) step: Step,
+    /// What is to be fetched meanwhile, for whoever reads on.
+    pub(super) ahead: Vec<Range<u64>>,
 }
 
 /// The blocks of one object, by number. Places are those of a file that holds what was fetched.
@@ -38,6 +46,8 @@ pub(super) struct Blocks {
     next: u64,
     /// How many blocks are fetched ahead, while blocks are asked for in their order.
     ahead: u64,
+    /// Behind the last block that is fetched ahead.
+    frontier: u64,
 }
 
 impl Blocks {
@@ -51,6 +61,7 @@ impl Blocks {
             fetching: HashSet::new(),
             next: 0,
             ahead: 0,
+            frontier: 0,
         }
     }
 
@@ -60,29 +71,46 @@ impl Blocks {
     }
 
     /// What is to be done to read these blocks.
-    pub(super) fn ask(&mut self, wanted: Range<u64>) -> Step {
+    pub(super) fn ask(&mut self, wanted: Range<u64>) -> Answer {
         let places: Option<Vec<u64>> = wanted.clone().map(|block| self.places.get(&block).copied()).collect();
-        if let Some(places) = places {
+        let step = match places {
+            Some(places) => Step::Read(places),
+            None if wanted.clone().any(|block| self.fetching.contains(&block)) => Step::Wait,
+            None => Step::Fetch(self.begin(wanted.clone())),
+        };
+        let ahead = self.reach(&wanted);
+        if matches!(step, Step::Read(_)) {
             self.next = wanted.end;
-            return Step::Read(places);
         }
-        if wanted.clone().any(|block| self.fetching.contains(&block)) {
-            return Step::Wait;
+        Answer { step, ahead }
+    }
+
+    /// The next stretch ahead of these blocks, once half of the last one was read.
+    fn reach(&mut self, wanted: &Range<u64>) -> Vec<Range<u64>> {
+        if !(wanted.start..=wanted.start + 1).contains(&self.next) {
+            (self.ahead, self.frontier) = (0, wanted.end);
+            return Vec::new();
         }
-        self.ahead =
-            if (wanted.start..=wanted.start + 1).contains(&self.next) { (2 * self.ahead + 1).min(AHEAD) } else { 0 };
-        let end = (wanted.end + self.ahead).min(self.count);
+        if self.frontier > wanted.end + self.ahead / 2 {
+            return Vec::new();
+        }
+        self.ahead = (2 * self.ahead + 1).min(AHEAD);
+        self.frontier = (wanted.end + self.ahead).min(self.count);
+        self.begin(wanted.end..self.frontier)
+    }
+
+    /// Those of some blocks that are not at hand, in runs; they count as being fetched.
+    fn begin(&mut self, blocks: Range<u64>) -> Vec<Range<u64>> {
         let mut runs: Vec<Range<u64>> = Vec::new();
-        for block in
-            (wanted.start..end).filter(|block| !self.places.contains_key(block) && !self.fetching.contains(block))
-        {
+        let is_missing = |block: &u64| !self.places.contains_key(block) && !self.fetching.contains(block);
+        for block in blocks.filter(is_missing) {
             match runs.last_mut() {
                 Some(run) if run.end == block && run.end - run.start < REQUEST => run.end += 1,
                 _ => runs.push(block..block + 1),
             }
         }
         self.fetching.extend(runs.iter().cloned().flatten());
-        Step::Fetch(runs)
+        runs
     }
 
     /// Takes in that a block has arrived; gives its place. The oldest block makes room for it.
@@ -111,49 +139,53 @@ impl Blocks {
 mod tests {
     use super::*;
 
-    /// Fetches what is missing of these blocks; gives the first block of each request, and the one behind its last.
-    fn fetch(blocks: &mut Blocks, wanted: Range<u64>) -> Vec<(u64, u64)> {
-        let Step::Fetch(runs) = blocks.ask(wanted) else { panic!("nothing to fetch") };
-        for block in runs.iter().cloned().flatten() {
+    /// Fetches what is missing of these blocks, and what is ahead; gives the first block of each request, and the one behind its last.
+    fn fetch(blocks: &mut Blocks, wanted: Range<u64>) -> [Vec<(u64, u64)>; 2] {
+        let Answer { step: Step::Fetch(runs), ahead } = blocks.ask(wanted) else { panic!("nothing to fetch") };
+        for block in runs.iter().chain(&ahead).cloned().flatten() {
             blocks.arrived(block);
         }
-        runs.into_iter().map(|run| (run.start, run.end)).collect()
+        [runs, ahead].map(|runs| runs.into_iter().map(|run| (run.start, run.end)).collect())
     }
 
     #[test]
     fn whoever_reads_on_gets_more_and_more_ahead() {
         let mut blocks = Blocks::new(1000 * BLOCK);
-        assert_eq!(fetch(&mut blocks, 0..1), [(0, 2)]);
-        assert_eq!(blocks.ask(1..2), Step::Read(vec![1]));
-        assert_eq!(fetch(&mut blocks, 2..3), [(2, 6)]);
-        assert!(matches!(blocks.ask(3..6), Step::Read(_)));
-        assert_eq!(fetch(&mut blocks, 6..7), [(6, 14)]);
-        assert_eq!(fetch(&mut blocks, 500..501), [(500, 501)], "a jump fetches what is asked for");
+        assert_eq!(fetch(&mut blocks, 0..1), [vec![(0, 1)], vec![(1, 2)]]);
+        assert_eq!(blocks.ask(0..1), Answer { step: Step::Read(vec![0]), ahead: vec![] });
+        // Where nothing is left of a stretch, the next one is twice as long.
+        let read = blocks.ask(1..2);
+        let stretch = |blocks: Range<u64>| std::iter::once(blocks).collect::<Vec<_>>();
+        assert_eq!(read, Answer { step: Step::Read(vec![1]), ahead: stretch(2..5) });
+        (2..5).for_each(|block| _ = blocks.arrived(block));
+        assert_eq!(blocks.ask(2..3).ahead, []);
+        assert_eq!(blocks.ask(3..4).ahead, stretch(5..11), "half of it was read");
+        assert_eq!(fetch(&mut blocks, 500..501), [vec![(500, 501)], vec![]], "a jump fetches what is asked for");
         blocks.ask(500..501);
-        assert_eq!(fetch(&mut blocks, 501..502), [(501, 503)], "and begins anew");
+        assert_eq!(fetch(&mut blocks, 501..502), [vec![(501, 502)], vec![(502, 503)]], "and begins anew");
     }
 
     #[test]
     fn requests_are_of_bounded_size_and_end_with_the_object() {
         let mut blocks = Blocks::new(99 * BLOCK + 1);
-        assert_eq!(fetch(&mut blocks, 20..90), [(20, 52), (52, 84), (84, 90)]);
-        assert_eq!(fetch(&mut blocks, 10..100), [(10, 20), (90, 100)]);
+        assert_eq!(fetch(&mut blocks, 20..90), [vec![(20, 52), (52, 84), (84, 90)], vec![]]);
+        assert_eq!(fetch(&mut blocks, 10..100), [vec![(10, 20), (90, 100)], vec![]]);
     }
 
     #[test]
     fn what_is_being_fetched_is_waited_for() {
         let mut blocks = Blocks::new(100 * BLOCK);
-        let Step::Fetch(runs) = blocks.ask(50..52) else { panic!() };
-        assert_eq!(blocks.ask(51..53), Step::Wait);
+        let Step::Fetch(runs) = blocks.ask(50..52).step else { panic!() };
+        assert_eq!(blocks.ask(51..53).step, Step::Wait);
         blocks.given_up(&runs);
-        assert!(matches!(blocks.ask(51..53), Step::Fetch(_)));
+        assert!(matches!(blocks.ask(51..53).step, Step::Fetch(_)));
     }
 
     #[test]
     fn the_oldest_blocks_make_room() {
         let mut blocks = Blocks { most: 2, ..Blocks::new(100 * BLOCK) };
         assert_eq!([7, 8, 9, 7].map(|block| blocks.arrived(block)), [0, 1, 0, 1]);
-        assert_eq!(blocks.ask(9..10), Step::Read(vec![0]));
-        assert!(matches!(blocks.ask(8..9), Step::Fetch(_)));
+        assert_eq!(blocks.ask(9..10).step, Step::Read(vec![0]));
+        assert!(matches!(blocks.ask(8..9).step, Step::Fetch(_)));
     }
 }

@@ -13,7 +13,7 @@ use flowc_objects::{Bucket, Object, ObjectError};
 use flowc_platform::lock;
 
 use crate::error::SourceError;
-use crate::objects::blocks::{BLOCK, Blocks, Step};
+use crate::objects::blocks::{Answer, BLOCK, Blocks, Step};
 
 /// How many bytes are looked for at once.
 const PIECE: usize = 16 << 20;
@@ -69,7 +69,7 @@ impl RemoteFile {
     }
 
     /// Fills a buffer with the bytes from `offset` on, all of which the object has.
-    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
+    pub(crate) fn read_exact_at(self: &Arc<Self>, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
         let mut at = offset;
         for piece in buffer.chunks_mut(PIECE) {
             self.read_piece(piece, at)?;
@@ -78,24 +78,32 @@ impl RemoteFile {
         Ok(())
     }
 
-    fn read_piece(&self, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
+    fn read_piece(self: &Arc<Self>, buffer: &mut [u8], offset: u64) -> Result<(), SourceError> {
         let wanted = offset / BLOCK..(offset + buffer.len() as u64).div_ceil(BLOCK);
         let mut blocks = lock(&self.blocks);
         loop {
-            match blocks.ask(wanted.clone()) {
+            let Answer { step, ahead } = blocks.ask(wanted.clone());
+            match step {
                 Step::Read(places) => {
                     // Places hold other blocks as soon as the lock is free.
                     let copied = self.copy(buffer, offset, wanted.start, &places);
+                    drop(blocks);
+                    self.fetch_ahead(ahead);
                     return copied.map_err(SourceError::io(&self.name, "read what was fetched of it"));
                 }
-                Step::Wait => blocks = self.settled.wait(blocks).unwrap_or_else(PoisonError::into_inner),
+                Step::Wait if ahead.is_empty() => {
+                    blocks = self.settled.wait(blocks).unwrap_or_else(PoisonError::into_inner);
+                }
+                Step::Wait => {
+                    drop(blocks);
+                    self.fetch_ahead(ahead);
+                    blocks = lock(&self.blocks);
+                }
                 Step::Fetch(runs) => {
                     drop(blocks);
-                    let fetched = self.fetch(&runs);
+                    self.fetch_ahead(ahead);
+                    self.fetch(&self.fetching(runs))?;
                     blocks = lock(&self.blocks);
-                    blocks.given_up(&runs);
-                    self.settled.notify_all();
-                    fetched?;
                 }
             }
         }
@@ -112,15 +120,34 @@ impl RemoteFile {
         Ok(())
     }
 
-    fn fetch(&self, runs: &[Range<u64>]) -> Result<(), SourceError> {
+    /// Fetches blocks while others are read. What fails is fetched again by who wants it, and told there.
+    fn fetch_ahead(self: &Arc<Self>, runs: Vec<Range<u64>>) {
+        if runs.is_empty() {
+            return;
+        }
+        let fetching = self.fetching(runs);
+        let ahead = move || _ = fetching.file.read_runs(&fetching);
+        let thread = std::thread::Builder::new().name("flowc-ahead".to_owned());
+        _ = thread.spawn(ahead);
+    }
+
+    fn fetching(self: &Arc<Self>, runs: Vec<Range<u64>>) -> Fetching {
+        Fetching { file: Arc::clone(self), runs }
+    }
+
+    fn read_runs(&self, fetching: &Fetching) -> io::Result<Result<(), ObjectError>> {
         let of_run = |run: &Range<u64>| run.start * BLOCK..(run.end * BLOCK).min(self.object.size);
-        let ranges: Vec<Range<u64>> = runs.iter().map(of_run).collect();
+        let ranges: Vec<Range<u64>> = fetching.runs.iter().map(of_run).collect();
         let mut keep = |start: u64, bytes: Bytes| self.keep(lock(&self.blocks), start, &bytes);
         // Several requests may be answered from several versions where nothing tells these apart.
-        let mut read = match self.object.is_told_apart() {
+        match self.object.is_told_apart() {
             true => self.bucket.read(&self.object, &ranges, &mut keep),
             false => Ok(Err(ObjectError::NoRanges)),
-        };
+        }
+    }
+
+    fn fetch(&self, fetching: &Fetching) -> Result<(), SourceError> {
+        let mut read = self.read_runs(fetching);
         if let Ok(Err(ObjectError::NoRanges)) = read {
             read = self.fetch_all_once();
         }
@@ -167,6 +194,19 @@ impl RemoteFile {
     }
 }
 
+/// Blocks that are being fetched; dropping it says that no more of them will arrive.
+struct Fetching {
+    file: Arc<RemoteFile>,
+    runs: Vec<Range<u64>>,
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        lock(&self.file.blocks).given_up(&self.runs);
+        self.file.settled.notify_all();
+    }
+}
+
 impl fmt::Debug for RemoteFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -200,9 +240,9 @@ mod tests {
         (0..length).map(|place| (place % 251) as u8).collect()
     }
 
-    fn opened(bucket: &Arc<Memory>) -> RemoteFile {
+    fn opened(bucket: &Arc<Memory>) -> Arc<RemoteFile> {
         let object = bucket.find("k").unwrap();
-        RemoteFile::new(bucket.clone(), object, "s3://b/k", &std::env::temp_dir()).unwrap()
+        Arc::new(RemoteFile::new(bucket.clone(), object, "s3://b/k", &std::env::temp_dir()).unwrap())
     }
 
     #[test]

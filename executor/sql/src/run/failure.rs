@@ -2,6 +2,7 @@
 
 use datafusion::common::DataFusionError;
 use flowc_planner::quantity::size;
+use flowc_platform::{Panic, caught};
 use flowc_runner::StageFault;
 
 use crate::memory::{Consumer, Refused};
@@ -24,7 +25,7 @@ pub(super) fn fault(
         },
         DataFusionError::ArrowError(error, _) => error.to_string(),
         DataFusionError::Execution(what) => what.clone(),
-        other => other.strip_backtrace(),
+        other => panic(other).map_or_else(|| other.strip_backtrace(), of_panic),
     };
     let message = message.strip_prefix("Arithmetic overflow: ").unwrap_or(&message).to_owned();
     StageFault::Problem { message, config_path: None }
@@ -33,6 +34,35 @@ pub(super) fn fault(
 /// What an error says of a query where memory is no matter.
 pub(super) fn plain_fault(error: &DataFusionError) -> StageFault {
     fault(error, None, None, 0)
+}
+
+/// Asks the engine, which panics where a column would be larger than Arrow's are.
+///
+/// # Errors
+/// What it says, and what it panics with.
+pub(super) fn asked<T>(ask: impl FnOnce() -> Result<T, DataFusionError>) -> Result<T, DataFusionError> {
+    caught(ask).unwrap_or_else(|panic| Err(DataFusionError::External(Box::new(panic))))
+}
+
+/// Whether the engine has panicked.
+pub(super) fn is_panic(error: &DataFusionError) -> bool {
+    panic(error).is_some()
+}
+
+fn panic(error: &DataFusionError) -> Option<&Panic> {
+    match error.find_root() {
+        DataFusionError::External(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_panic(panic: &Panic) -> String {
+    match panic.message.contains("overflow") {
+        true => "values that belong together, of one row or of one batch, have more than 2 GiB, which is the most that a column of Arrow \
+                 holds; make them shorter"
+            .to_owned(),
+        false => format!("the engine has panicked: {panic}"),
+    }
 }
 
 /// Whether a query needs more memory than it may have.
@@ -80,6 +110,18 @@ fn worth_setting(memory: u64, needed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_that_says_what_is_too_large() {
+        let said = |text: &'static str| {
+            let error = asked::<()>(|| panic!("{text}")).unwrap_err();
+            assert!(is_panic(&error));
+            plain_fault(&error).to_string()
+        };
+        assert!(said("byte array offset overflow").contains("more than 2 GiB"));
+        assert!(said("no").contains("the engine has panicked: no, at "));
+        assert!(!is_panic(&DataFusionError::Execution("overflow".to_owned())));
+    }
 
     #[test]
     fn too_little_memory_says_what_takes_it_and_what_to_set() {

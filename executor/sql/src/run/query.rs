@@ -14,7 +14,7 @@ use futures::StreamExt;
 
 use crate::rules::{Drives, is_sortable, over_builds, sorted_by, sorted_by_all, with_sorted_joins};
 use crate::run::described::described;
-use crate::run::failure::{fault, is_exhausted};
+use crate::run::failure::{asked, fault, is_exhausted};
 use crate::run::kept::{Kept, QueryKey};
 use crate::run::parts::{aggregate, finished, merged, part};
 use crate::run::ready::{Builds, Ready, ReadyQuery, Step};
@@ -107,7 +107,7 @@ impl QueryInstance {
         });
         let Some(mut batches) = begun.map_err(|error| self.failed(&error))? else { return Ok(Attempt::None) };
         let mut is_first = true;
-        while let Some(batch) = runtime.block_on(batches.next()) {
+        while let Some(batch) = asked(|| runtime.block_on(batches.next()).transpose()).transpose() {
             match batch.and_then(|batch| self.result(&batch)) {
                 Ok(batch) => self.outlet.emit(0, batch)?,
                 Err(error) if is_first && is_exhausted(&error) => return Ok(Attempt::TooLarge(error)),

@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use flowc_runner::{Batch, Outlet, PerBatch, Selection, StageError, StageFault};
 
 use crate::run::described::described;
-use crate::run::failure::plain_fault;
+use crate::run::failure::{asked, is_panic, plain_fault};
 use crate::shape::RowByRow;
 use crate::stack::deep;
 
@@ -76,13 +76,25 @@ impl Expressions {
         Ok(Batch::new(left.rows(), beside.chain(written).collect::<Vec<_>>()))
     }
 
+    /// The answer in batches: more than one where a column of them would be too large for one.
+    fn answers(&self, batch: &Batch) -> Result<Vec<Batch>> {
+        match asked(|| self.answer(batch)) {
+            Err(error) if is_panic(&error) && batch.rows() > 1 => {
+                let half = batch.rows() / 2;
+                let mut all = self.answers(&batch.slice(0, half))?;
+                all.extend(self.answers(&batch.slice(half, batch.rows() - half))?);
+                Ok(all)
+            }
+            answer => Ok(vec![answer?]),
+        }
+    }
+
     /// The first row that can't be answered by itself.
     fn culprit(&self, batch: &Batch) -> Option<usize> {
         let (mut start, mut rows) = (0, batch.rows());
-        self.answer(batch).err()?;
         while rows > 1 {
             let half = rows / 2;
-            match self.answer(&batch.slice(start, half)) {
+            match self.answers(&batch.slice(start, half)) {
                 Err(_) => rows = half,
                 Ok(_) => (start, rows) = (start + half, rows - half),
             }
@@ -102,13 +114,13 @@ fn mask(filter: &Arc<dyn PhysicalExpr>, read: &RecordBatch) -> Result<BooleanArr
 impl PerBatch for RowInstance {
     fn push(&mut self, port: usize, batch: Batch, outlet: &mut dyn Outlet) -> Result<(), StageError> {
         let Self { expressions, stage, before, .. } = self;
-        let answer = deep(|| expressions.answer(&batch).map_err(|error| (expressions.culprit(&batch), error)));
-        let answer = answer.map_err(|(culprit, error)| {
+        let answers = deep(|| expressions.answers(&batch).map_err(|error| (expressions.culprit(&batch), error)));
+        let answers = answers.map_err(|(culprit, error)| {
             let failed = StageError::new(&**stage, plain_fault(&error));
             let row = culprit.map(|row| *before + row as u64);
             row.map_or(failed.clone(), |row| failed.at(port, row..row + 1))
         })?;
         self.before += batch.rows() as u64;
-        if answer.rows() == 0 { Ok(()) } else { outlet.emit(0, answer) }
+        answers.into_iter().filter(|answer| answer.rows() > 0).try_for_each(|answer| outlet.emit(0, answer))
     }
 }
