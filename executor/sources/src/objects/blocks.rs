@@ -155,10 +155,11 @@ mod tests {
         assert_eq!(blocks.ask(0..1), Answer { step: Step::Read(vec![0]), ahead: vec![] });
         // Where nothing is left of a stretch, the next one is twice as long.
         let read = blocks.ask(1..2);
-        assert_eq!(read, Answer { step: Step::Read(vec![1]), ahead: Vec::from_iter([2..5]) });
+        let stretch = |blocks: Range<u64>| std::iter::once(blocks).collect::<Vec<_>>();
+        assert_eq!(read, Answer { step: Step::Read(vec![1]), ahead: stretch(2..5) });
         (2..5).for_each(|block| _ = blocks.arrived(block));
         assert_eq!(blocks.ask(2..3).ahead, []);
-        assert_eq!(blocks.ask(3..4).ahead, vec![5..11], "half of it was read");
+        assert_eq!(blocks.ask(3..4).ahead, stretch(5..11), "half of it was read");
         assert_eq!(fetch(&mut blocks, 500..501), [vec![(500, 501)], vec![]], "a jump fetches what is asked for");
         blocks.ask(500..501);
         assert_eq!(fetch(&mut blocks, 501..502), [vec![(501, 502)], vec![(502, 503)]], "and begins anew");
