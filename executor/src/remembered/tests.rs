@@ -111,6 +111,7 @@ fn records() -> Vec<Form> {
         form::<Mark>("mark", MARK),
         form::<StageRan>("ran", RAN),
         form::<BTreeMap<String, Mark>>("forced", FORCED),
+        form::<String>("made-on", MADE_ON),
     ]
 }
 
