@@ -196,6 +196,13 @@ fn a_stage_is_verified_on_another_device() {
     let line = device.lines().find(|line| line.starts_with("sum: `s` ")).unwrap_or_else(|| panic!("{device}"));
     assert!(line.contains(" 256 bits)") && line.contains("5000 rows"), "{line}");
     assert!(!device.contains("nothing to verify"), "{device}");
+    // Stages of one unit, together.
+    let both = ["run", "--gpu", "cpu", "--only", "sum", "--verify", "product", "--verify", "sum"];
+    let said = project.flowc_with_vulkan(&both).output().unwrap().stderr;
+    let said = String::from_utf8_lossy(&said);
+    for stage in ["product", "sum"] {
+        assert!(said.contains(&format!("{stage}: verified, the same results again over 1 segment")), "{said}");
+    }
 }
 
 /// A kernel with a reference, whose numbers are claimed to be portable.

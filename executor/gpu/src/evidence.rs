@@ -95,6 +95,16 @@ impl Drivers {
         Self { evidence, hardware, any: !manifests.is_empty() }
     }
 
+    /// What stands for a version where a driver tells none: a digest of all that drivers consist of.
+    pub(crate) fn contents(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for bytes in self.evidence.paths.keys().filter_map(|path| std::fs::read(path).ok()) {
+            hasher.update(&(bytes.len() as u64).to_le_bytes()).update(&bytes);
+        }
+        hasher.update(self.hardware.as_bytes());
+        format!("files {}", &hasher.finalize().to_hex()[..12])
+    }
+
     /// Equal ones have the same adapters.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
@@ -218,6 +228,12 @@ mod tests {
         fs::write(&library, "version 2").unwrap();
         let newer = machine.drivers().digest();
         assert_ne!(newer, first.digest(), "the library of a driver");
+        let contents = machine.drivers().contents();
+        fs::write(&library, "version 3").unwrap();
+        assert_ne!(machine.drivers().contents(), contents, "drivers that tell no version are told apart");
+        fs::write(&library, "version 2").unwrap();
+        assert_eq!(machine.drivers().contents(), contents, "by what they are, and not by when they were written");
+        let newer = machine.drivers().digest();
         fs::write(machine.folder.path().join(BELOW).join("slow.json"), "{}").unwrap();
         let two = machine.drivers().digest();
         assert_ne!(two, newer, "another driver");

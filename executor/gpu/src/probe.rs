@@ -33,12 +33,12 @@ pub(crate) fn open() -> Vec<(wgpu::Adapter, Adapter)> {
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
     let adapters = wait(wgpu::Instance::new(descriptor).enumerate_adapters(backends));
-    let settings = Drivers::settings();
-    adapters.into_iter().map(|adapter| (adapter.clone(), described(&adapter, &settings))).collect()
+    let (settings, drivers) = (Drivers::settings(), Drivers::find());
+    adapters.into_iter().map(|adapter| (adapter.clone(), described(&adapter, &settings, &drivers))).collect()
 }
 
 /// What is remembered of an adapter. `settings` are what its driver is told by variables.
-fn described(adapter: &wgpu::Adapter, settings: &str) -> Adapter {
+fn described(adapter: &wgpu::Adapter, settings: &str, drivers: &Drivers) -> Adapter {
     let wgpu::AdapterInfo { name, vendor, device, device_type, driver, driver_info, backend, .. } = adapter.get_info();
     let sort = match device_type {
         wgpu::DeviceType::DiscreteGpu => Sort::Discrete,
@@ -48,7 +48,9 @@ fn described(adapter: &wgpu::Adapter, settings: &str) -> Adapter {
         wgpu::DeviceType::Other => Sort::Other,
     };
     let processor = if sort == Sort::Cpu { format!(", {}", processor_kind()) } else { String::new() };
-    let identity = format!("{backend} {vendor:x}:{device:x} {name}, {driver} {driver_info}{processor}{settings}");
+    // Some tell no version, and another one may give other bits.
+    let version = if driver_info.trim().is_empty() { drivers.contents() } else { driver_info };
+    let identity = format!("{backend} {vendor:x}:{device:x} {name}, {driver} {version}{processor}{settings}");
     let (limits, features) = (adapter.limits(), adapter.features());
     let limits = Limits {
         binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),

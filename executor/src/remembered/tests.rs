@@ -118,6 +118,7 @@ fn records() -> Vec<Form> {
         form::<BTreeMap<String, Mark>>("forced", FORCED),
         form::<SegmentTimes>("times", TIMES),
         form::<u64>("late", LATE),
+        form::<String>("made-on", MADE_ON),
     ]
 }
 

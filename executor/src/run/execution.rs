@@ -304,9 +304,10 @@ impl Execution<'_> {
 
     /// What a stage gives that is to be verified must be what the store has for the same inputs, if it has anything.
     fn verify_results(&self, task: &Task, derived: &ChainKeys, ran: &Ran) -> Result<(), Error> {
-        let Some(link) = task.chain.iter().find(|link| self.run.selection.verified.contains(&link.stage)) else {
-            return Ok(());
-        };
+        let stages = task.chain.iter().map(|link| link.stage);
+        let verified: Vec<usize> = stages.filter(|stage| self.run.selection.verified.contains(stage)).collect();
+        // What was stored is of the last one.
+        let Some(&stage) = verified.last() else { return Ok(()) };
         let (mut compared, mut differing) = (false, Vec::new());
         let last = derived.last().map_or(&[][..], Vec::as_slice);
         for (port, ((kept, staged), keys)) in task.outputs.iter().zip(&ran.outputs).zip(last).enumerate() {
@@ -316,8 +317,8 @@ impl Execution<'_> {
                 let (Some(before), name) = (before, kept.schema.field(column).name()) else { continue };
                 compared = true;
                 let both = [before, *now];
-                let is_unlike = match self.has_distance(task, link.stage, (port, column)) {
-                    true => self.is_too_far(task, link.stage, (name, keys), both)?,
+                let is_unlike = match self.has_distance(task, stage, (port, column)) {
+                    true => self.is_too_far(task, stage, (name, keys), both)?,
                     false => before.content != now.content,
                 };
                 if is_unlike {
@@ -326,10 +327,11 @@ impl Execution<'_> {
             }
         }
         if !differing.is_empty() {
-            return Err(self.chains.unlike(task, link.stage, &differing));
+            return Err(self.chains.unlike(task, stage, &differing));
         }
         if compared {
-            *self.tally().lock().verified.entry(link.stage).or_default() += 1;
+            let mut counted = self.tally().lock();
+            verified.into_iter().for_each(|stage| *counted.verified.entry(stage).or_default() += 1);
         }
         Ok(())
     }
