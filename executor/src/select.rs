@@ -1,7 +1,7 @@
 //! What a request is about, and why it makes stages run.
 
 use flowc_demand::{Selection, UnknownStage};
-use flowc_planner::plan::{Plan, Target};
+use flowc_planner::plan::Plan;
 
 use crate::{Error, Reason, RunRequest};
 
@@ -11,7 +11,7 @@ use crate::{Error, Reason, RunRequest};
 /// If there is no stage of a name, or a sink of the request prints where something else is printed.
 pub(crate) fn select(plan: &Plan, request: &RunRequest) -> Result<Selection, Error> {
     let selection = Selection::new(plan, &request.stages())?;
-    let prints = |sink: &&usize| plan.sinks[**sink].spec.target == Target::Stdout;
+    let prints = |sink: &&usize| plan.sinks[**sink].spec.is_printed();
     match selection.sinks.iter().find(prints) {
         Some(&sink) if request.stdout_taken => Err(stdout_taken(&plan.sinks[sink].name)),
         _ => Ok(selection),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use flowc_demand::{Beginning, Grid, Lineage, SegmentClock, SegmentTimes, SourceColumn, beginnings, late_rows};
 use flowc_planner::key::{KeyHasher, SegmentKeys};
-use flowc_planner::plan::{Location, Plan, Stage, Window, WindowKind};
+use flowc_planner::plan::{Plan, Stage, Window, WindowKind};
 use flowc_sources::partition_of_block;
 use flowc_store::Store;
 
@@ -106,11 +106,11 @@ impl<'a> SourceClocks<'a> {
         }
         let mut clocks = Vec::new();
         let (mut file, mut first_row) = (None, 0);
-        let is_topic = matches!(self.plan.sources[clock.column.source].spec.location, Location::Kafka(_));
+        let is_partitioned = self.plan.sources[clock.column.source].spec.is_partitioned();
         for (number, segment) in of.segments.iter().enumerate() {
             let Some(times) = self.times(clock, number, &segment.scan.facts.keys)? else { return Ok(None) };
             let (name, times) = (of.files[segment.file].name(), Arc::new(times));
-            if is_topic {
+            if is_partitioned {
                 clocks.push(SegmentClock { partition: partition_of_block(name).into(), first_row: 0, times });
                 continue;
             }

@@ -233,29 +233,43 @@ fn code_of_a_kind_that_is_not_registered_is_refused() {
     assert!(problems.contains("`wasm` stages can't be run by this flowc"), "{problems}");
 }
 
-/// The lines of a folder's Rust files that name a variant of [`Code`], but for tests.
-fn naming(folder: &Path, found: &mut Vec<String>) {
-    const VARIANTS: [&str; 8] = ["Std", "Wasm", "Rust", "Python", "Container", "Image", "Sql", "Wgsl"];
+/// The lines of a folder's Rust files that name one of these, but for tests.
+fn naming(folder: &Path, kinds: &[String], found: &mut Vec<String>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            naming(&path, found);
+            naming(&path, kinds, found);
         } else if path.extension().is_some_and(|ending| ending == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
-            let names = |line: &&str| VARIANTS.iter().any(|variant| line.contains(&format!("Code::{variant}")));
+            let names = |line: &&str| kinds.iter().any(|kind| line.contains(kind));
             found.extend(code.lines().filter(names).map(|line| format!("{}: {line}", path.display())));
         }
     }
 }
 
-#[test]
-fn no_other_room_names_a_kind_of_code() {
+/// The lines of the engine and the command line, but for these rooms, that name a kind of something.
+fn named(of: &str, kinds: &[&str], except: Option<&str>) -> Vec<String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("{of}::{kind}")).collect();
     let mut found = Vec::new();
     for folder in [here.join("src"), here.join("../cli/src"), here.join("runner/src"), here.join("process/src")] {
-        naming(&folder, &mut found);
+        naming(&folder, &kinds, &mut found);
     }
-    found.retain(|line| !line.contains("/src/runners/"));
-    assert_eq!(found, [""; 0]);
+    found.retain(|line| except.is_none_or(|room| !line.contains(room)));
+    found
+}
+
+#[test]
+fn no_other_room_names_a_kind_of_code() {
+    let kinds = ["Std", "Wasm", "Rust", "Python", "Container", "Image", "Sql", "Wgsl"];
+    assert_eq!(named("Code", &kinds, Some("/src/runners/")), [""; 0]);
+}
+
+#[test]
+fn no_room_names_a_kind_of_source_or_sink() {
+    let locations = ["Files", "Stdin", "Kafka", "Objects", "Database", "Flight"];
+    assert_eq!(named("Location", &locations, None), [""; 0]);
+    let targets = ["File", "Directory", "Objects", "Stdout", "Kafka", "Database"];
+    assert_eq!(named("Target", &targets, None), [""; 0]);
 }

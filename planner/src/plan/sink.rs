@@ -50,6 +50,11 @@ impl SinkSpec {
         }
     }
 
+    /// Whether its rows are printed where flowc prints.
+    pub fn is_printed(&self) -> bool {
+        self.target == Target::Stdout
+    }
+
     /// The ending of the files in a folder: `.csv.gz`.
     pub fn ending(&self) -> String {
         let format = match &self.format {

@@ -77,6 +77,11 @@ impl SourceSpec {
         }
     }
 
+    /// Whether its parts are pieces of partitions, within which rows follow one another. Parts of other sources stand for themselves.
+    pub fn is_partitioned(&self) -> bool {
+        matches!(self.location, Location::Kafka(_))
+    }
+
     /// The name that the format has in the pipeline's text: each record of a topic is a value of its own.
     pub fn format_name(&self) -> &'static str {
         match self.location {
