@@ -205,6 +205,30 @@ fn a_schema_of_the_pipeline_needs_no_registry() {
 }
 
 #[test]
+fn a_text_of_protocol_buffers_stands_for_its_descriptors_and_what_it_imports_is_watched() {
+    let (project, topic) = (Project::new(), TestTopic::new(1));
+    append(&topic, &[vec![8, 7], vec![8, 9, 18, 3, 10, 1, b'x']]);
+    let more =
+        |fields: &str| project.write("parts/more.proto", &format!("syntax = \"proto3\"; message More {{ {fields} }}"));
+    project.write(
+        "bid.proto",
+        "syntax = \"proto3\"; import \"parts/more.proto\"; message Bid { int64 id = 1; More more = 2; }",
+    );
+    more("string note = 1;");
+    pipeline(&project, &topic, "format \"protobuf\" descriptors=\"bid.proto\" message=\"Bid\"", "");
+    run(&project);
+    let rows = || std::fs::read_to_string(project.folder().join("out.jsonl")).unwrap();
+    assert_eq!(rows(), "{\"id\":7,\"more\":null}\n{\"id\":9,\"more\":{\"note\":\"x\"}}\n");
+    more("string note = 1; int32 count = 2;");
+    run(&project);
+    assert_eq!(rows(), "{\"id\":7,\"more\":null}\n{\"id\":9,\"more\":{\"note\":\"x\",\"count\":0}}\n");
+    more("strin note = 1;");
+    let said = failure(&project, "flowc plan");
+    assert!(said.contains("parts/more.proto:1:") && said.contains("strin"), "{said}");
+    assert!(said.contains("flow.kdl:"), "{said}");
+}
+
+#[test]
 fn events_of_debezium_are_changes() {
     let (project, topic) = (Project::new(), TestTopic::new(1));
     let event = |op: &str, before: Value, after: Value| json!({ "op": op, "before": before, "after": after, "source": { "ts_ms": 1_700_000_000_123i64, "db": "shop" }, "ts_ms": 5 });

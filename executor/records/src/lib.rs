@@ -25,5 +25,6 @@ pub use fault::{Fault, SchemaError, ValueError};
 pub use protobuf::columns::{Message, columns as protobuf_columns};
 pub use protobuf::decode::ProtobufDecoder;
 pub use protobuf::encode::ProtobufEncoder;
+pub use protobuf::texts::{CompiledTexts, compile_texts};
 pub use registry::{Registered, RegistryClient, RegistryError};
 pub use schemas::{SchemaById, WriterSchemas};

@@ -107,6 +107,10 @@ fn may_refuse(format: &Format, data_type: &DataType) -> bool {
 /// one kind of text, and one of lists.
 fn in_type(column: &ArrayRef, format: &Format, written: &DataType) -> ArrayRef {
     let is_converted = written.is_temporal() || matches!(format, Format::Avro(_));
+    let written = match written {
+        DataType::Dictionary(_, value) => value,
+        other => other,
+    };
     match column.data_type() == written || !is_converted {
         true => column.clone(),
         false => arrow_cast::cast(column, written).unwrap(),

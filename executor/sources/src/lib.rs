@@ -27,6 +27,7 @@ mod infer;
 mod log;
 #[cfg(feature = "objects")]
 mod objects;
+mod proto;
 mod reader;
 mod segment;
 mod source;
@@ -49,6 +50,7 @@ pub use files::open::OpenFile;
 pub use ignored::Ignored;
 pub use infer::basis::Basis;
 pub use infer::schema::infer_schema;
+pub use proto::compiled_proto;
 pub use reader::SegmentReader;
 pub use segment::RawSegment;
 pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};

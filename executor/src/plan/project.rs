@@ -38,7 +38,7 @@ impl Project {
             hasher.bytes(param.as_bytes()).bytes(value.as_bytes());
         }
         let mut read = vec![(main.clone(), hash(&text))];
-        let (mut texts, mut files) = (Texts::new(&name, text), vec![main]);
+        let (mut texts, mut files, mut imported) = (Texts::new(&name, text), vec![main], Vec::new());
         loop {
             let missing = texts.missing_includes();
             if missing.is_empty() {
@@ -46,17 +46,19 @@ impl Project {
             }
             for request in missing {
                 let path = base.join(&request.path);
-                match read_file(&path, request.is_binary) {
-                    Ok((text, digest)) => {
+                match FileText::read(&path, request.is_binary) {
+                    Ok(FileText { text, of }) => {
                         hasher.bytes(request.path.as_bytes()).bytes(text.as_bytes());
-                        read.push((path.clone(), digest));
+                        imported.extend(of.iter().map(|(file, _)| file.clone()).filter(|file| *file != path));
+                        read.extend(of);
                         texts.add(&request.path, text);
                     }
-                    Err(cause) => texts.add_unreadable(&request.path, &cause.to_string()),
+                    Err(reason) => texts.add_unreadable(&request.path, &reason),
                 }
                 files.push(path);
             }
         }
+        files.extend(imported);
         Ok(Self { base, texts: Arc::new(texts), files, read, digest: hasher.finish() })
     }
 
@@ -66,15 +68,29 @@ impl Project {
     }
 }
 
-/// The text of a file, or its bytes in base64, and BLAKE3 of what it holds.
-fn read_file(path: &Path, is_binary: bool) -> std::io::Result<(String, [u8; 32])> {
-    if is_binary {
-        let bytes = std::fs::read(path)?;
-        return Ok((STANDARD.encode(&bytes), *blake3::hash(&bytes).as_bytes()));
+/// What a file says, as the planner takes it.
+struct FileText {
+    /// Text, or bytes in base64.
+    text: String,
+    /// The files that it is made of, with BLAKE3 of what they held.
+    of: Vec<(PathBuf, [u8; 32])>,
+}
+
+impl FileText {
+    /// Reads a file. Where bytes are meant, a text of Protocol Buffers stands for its descriptors.
+    fn read(path: &Path, is_binary: bool) -> Result<Self, String> {
+        if is_binary && path.extension().is_some_and(|ending| ending == "proto") {
+            let (descriptors, of) = flowc_sources::compiled_proto(path)?;
+            return Ok(Self { text: STANDARD.encode(descriptors), of });
+        }
+        let bytes = std::fs::read(path).map_err(|cause| cause.to_string())?;
+        let of = vec![(path.to_owned(), *blake3::hash(&bytes).as_bytes())];
+        let text = match is_binary {
+            true => STANDARD.encode(bytes),
+            false => String::from_utf8(bytes).map_err(|_| "stream did not contain valid UTF-8".to_owned())?,
+        };
+        Ok(Self { text, of })
     }
-    let text = std::fs::read_to_string(path)?;
-    let digest = hash(&text);
-    Ok((text, digest))
 }
 
 /// BLAKE3 of a text.

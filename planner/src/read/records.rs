@@ -46,7 +46,10 @@ pub(super) fn protobuf(node: &Node, topic: Option<&str>, problems: &mut Problems
             None
         }
     };
-    let descriptors = text(DESCRIPTORS, "the property descriptors=, a file that `protoc --descriptor_set_out` wrote");
+    let descriptors = text(
+        DESCRIPTORS,
+        "the property descriptors=, a `.proto` file, or one that `protoc --descriptor_set_out` wrote",
+    );
     let message = text("message", "the property message=");
     let registry = registry(node, topic, problems);
     let protobuf = ProtobufFormat { descriptors: descriptors?, message: message?, registry };

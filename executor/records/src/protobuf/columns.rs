@@ -24,7 +24,7 @@ impl Message {
     /// If the descriptors are none, or lack the message.
     pub fn new(format: &ProtobufFormat) -> Result<Self, SchemaError> {
         let invalid = |reason: String| SchemaError::Invalid { format: "Protocol Buffers", reason };
-        let hint = "`descriptors` names a file that `protoc --include_imports --descriptor_set_out=FILE` wrote";
+        let hint = "`descriptors` names a `.proto` file, or one that `protoc --include_imports --descriptor_set_out=FILE` wrote";
         let bytes = STANDARD.decode(&format.descriptors).map_err(|error| invalid(format!("{error}; {hint}")))?;
         let pool = DescriptorPool::decode(&bytes[..]).map_err(|error| invalid(format!("{error}; {hint}")))?;
         let descriptor = pool.get_message_by_name(&format.message).ok_or_else(|| {

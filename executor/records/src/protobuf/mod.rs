@@ -5,6 +5,7 @@ pub(crate) mod columns;
 pub(crate) mod decode;
 pub(crate) mod encode;
 mod framing;
+pub(crate) mod texts;
 
 #[cfg(test)]
 mod tests;
