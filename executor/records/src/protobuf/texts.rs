@@ -7,13 +7,16 @@ use flowc_platform::lock;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
+/// Files, and BLAKE3 of what they held.
+type FilesRead = Vec<(PathBuf, [u8; 32])>;
+
 /// What `.proto` texts say.
 #[derive(Debug)]
 pub struct CompiledTexts {
     /// A `FileDescriptorSet`, with all that is imported. Comments change nothing of it.
     pub descriptors: Vec<u8>,
     /// The files that were read, and BLAKE3 of what they held.
-    pub read: Vec<(PathBuf, [u8; 32])>,
+    pub read: FilesRead,
 }
 
 /// Compiles a `.proto` file. What it imports is looked for from the folder that it is in; the types of `google/protobuf` are there in any case.
@@ -23,7 +26,7 @@ pub struct CompiledTexts {
 pub fn compile_texts(file: &Path) -> Result<CompiledTexts, String> {
     let name = file.file_name().and_then(|name| name.to_str()).ok_or("its name is no text")?;
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let read = Arc::<Mutex<Vec<_>>>::default();
+    let read = Arc::<Mutex<FilesRead>>::default();
     let mut resolver = ChainFileResolver::new();
     resolver.add(Folder { folder, read: Arc::clone(&read) });
     resolver.add(GoogleFileResolver::new());
@@ -37,7 +40,7 @@ pub fn compile_texts(file: &Path) -> Result<CompiledTexts, String> {
 /// A folder of texts. What is read of it is noted.
 struct Folder {
     folder: PathBuf,
-    read: Arc<Mutex<Vec<(PathBuf, [u8; 32])>>>,
+    read: Arc<Mutex<FilesRead>>,
 }
 
 impl FileResolver for Folder {
