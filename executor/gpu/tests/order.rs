@@ -120,7 +120,7 @@ fn what_is_proven_runs_in_one_order() {
         let stage = runner.stage(&module("u32", AT, "", body), &schema(&[("x", &x)]));
         assert_eq!(stage.description.runner["numbers"], "exact");
         let before = runner.kernels.traffic()[0];
-        let out = stage.rows(&[x.clone()], ROWS as usize);
+        let out = stage.rows(std::slice::from_ref(&x), ROWS as usize);
         assert_eq!(values::<UInt32Type>(&out, "y")[0], (ROWS - 1).wrapping_mul(2_654_435_761));
         assert!(runner.kernels.traffic()[0] - before < 2 * 4 * u64::from(ROWS), "its rows went there once");
     });
