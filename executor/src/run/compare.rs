@@ -154,7 +154,7 @@ impl Run<'_> {
     }
 
     /// What of a stage is further from other results than it may be.
-    fn broken(&self, stage: usize) -> Vec<Error> {
+    pub(crate) fn broken(&self, stage: usize) -> Vec<Error> {
         let counted = self.underway.tally.lock();
         let of_stage = counted.compared.iter().filter(|((of, ..), distance)| *of == stage && distance.broken > 0);
         let error = |((_, other, column), distance): (&(usize, Other, Option<String>), &Distance)| {
