@@ -1,5 +1,6 @@
 //! Databases, as a test sees them: drivers, and servers of PostgreSQL.
 
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +40,11 @@ pub(crate) struct Server {
     pub(crate) port: u16,
 }
 
+/// Runs a server as long as somebody holds the pipe to it, and ends it as a crash would: it must not outlive the tests, whoever ends
+/// those. Its folder goes as well, unless a word says that it is to stay.
+const WHILE_HELD: &str = r#"folder=$1; shift; "$@" & server=$!
+read -r word; kill -QUIT $server; wait $server; [ -n "$word" ] || rm -rf "$folder""#;
+
 static SHARED: LazyLock<Server> = LazyLock::new(Server::start);
 
 impl Server {
@@ -69,11 +75,14 @@ impl Server {
     }
 
     fn spawn(folder: &Path, port: u16) -> Child {
-        let mut command = program("postgres");
+        let server = program("postgres");
+        let mut command = Command::new("sh");
+        command.args(["-c", WHILE_HELD, "sh"]).arg(folder).arg(server.get_program()).args(server.get_args());
+        command.envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.arg("-D").arg(folder.join("data")).args(["-p", &port.to_string(), "-k"]).arg(folder);
         let log = std::fs::File::create(folder.join("log")).unwrap();
         command.args(["-c", "fsync=off", "-c", "jit=off", "-c", "listen_addresses=127.0.0.1"]);
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+        command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
     fn wait(&mut self) {
@@ -87,10 +96,7 @@ impl Server {
 
     /// Ends the server at once, as a crash would.
     pub(crate) fn kill(&mut self) {
-        let pid = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid")).unwrap();
-        let pid = pid.lines().next().unwrap().to_owned();
-        let killed = Command::new("kill").args(["-QUIT", &pid]).status().unwrap();
-        assert!(killed.success());
+        self.child.stdin.take().unwrap().write_all(b"keep\n").unwrap();
         self.child.wait().unwrap();
     }
 
