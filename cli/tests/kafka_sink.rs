@@ -75,7 +75,7 @@ fn what_was_appended_is_never_appended_again() {
     // A topic that was created again has nothing.
     topic.delete();
     topic.create();
-    assert!(run(&project).contains("wrote out: 7 records appended"));
+    assert!(run(&project).contains("wrote out: 7 records sent"));
     assert_eq!(numbers(&topic), [0, 1, 2, 3, 4, 7, 8]);
 }
 

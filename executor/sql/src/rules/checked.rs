@@ -7,11 +7,9 @@ use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 use datafusion::arrow::compute::kernels::numeric;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, exec_datafusion_err, internal_err};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility, lit,
@@ -19,22 +17,15 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::scalar::ScalarValue;
 
+use super::expressions::rewritten;
+
 /// Replaces the operators `+`, `-` and `*` of whole numbers by functions that check their results.
 #[derive(Debug)]
 pub(crate) struct CheckedArithmetic;
 
 impl AnalyzerRule for CheckedArithmetic {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let checked = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let expr = expr.transform_up(|expr| checked(expr, &schema))?;
-                Ok(expr.update_data(|expr| name.restore(expr)))
-            })
-        })?;
-        checked.data.recompute_schema()
+        rewritten(plan, checked)
     }
 
     fn name(&self) -> &str {
@@ -164,6 +155,7 @@ impl ScalarUDFImpl for Checked {
 #[cfg(test)]
 mod tests {
     use arrow_schema::{Field, Schema};
+    use datafusion::common::tree_node::TreeNode;
     use datafusion::prelude::col;
 
     use super::*;

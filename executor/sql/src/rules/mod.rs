@@ -3,6 +3,7 @@
 
 mod casts;
 mod checked;
+mod expressions;
 mod kept_builds;
 mod limits;
 mod sorted_joins;

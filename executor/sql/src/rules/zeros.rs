@@ -1,13 +1,13 @@
 //! Minus zero is zero. The engine tells them apart where it compares values by their bits.
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, Case, InList, ScalarFunction, WindowFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, SortExpr, lit};
 use datafusion::optimizer::AnalyzerRule;
+
+use super::expressions::rewritten;
 
 /// Functions that compare their arguments by their bits.
 const COMPARING: [&str; 1] = ["nullif"];
@@ -18,16 +18,7 @@ pub(crate) struct OneZero;
 
 impl AnalyzerRule for OneZero {
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let compared = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expr| {
-                let name = names.save(&expr);
-                let expr = expr.transform_up(|expr| with_one_zero(expr, &schema))?;
-                Ok(expr.update_data(|expr| name.restore(expr)))
-            })
-        })?;
-        compared.data.recompute_schema()
+        rewritten(plan, with_one_zero)
     }
 
     fn name(&self) -> &str {
