@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
 use arrow_array::{ArrayRef, cast::AsArray};
-use arrow_schema::DataType;
+use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType};
 use datafusion::arrow::compute::cast;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
@@ -34,22 +34,56 @@ impl AnalyzerRule for RoundedCasts {
 }
 
 fn rounded(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let whole = |expr: Box<Expr>, to: &DataType| -> Result<Transformed<Box<Expr>>> {
-        match to.is_integer() && whole_type(&expr.get_type(schema)?).is_some() {
-            true => Ok(Transformed::yes(Box::new(ROUND.call(vec![*expr])))),
-            false => Ok(Transformed::no(expr)),
-        }
-    };
     match expr {
         Expr::Cast(Cast { expr, field }) => {
-            let expr = whole(expr, field.data_type())?;
+            let expr = whole_of(expr, field.data_type(), schema, |expr, to| Expr::Cast(Cast::new(expr, to)))?;
             Ok(expr.update_data(|expr| Expr::Cast(Cast { expr, field })))
         }
         Expr::TryCast(TryCast { expr, field }) => {
-            let expr = whole(expr, field.data_type())?;
+            let expr = whole_of(expr, field.data_type(), schema, |expr, to| Expr::TryCast(TryCast::new(expr, to)))?;
             Ok(expr.update_data(|expr| Expr::TryCast(TryCast { expr, field })))
         }
+        // Functions that become casts later.
+        Expr::ScalarFunction(mut call) if ["arrow_cast", "arrow_try_cast"].contains(&call.name()) => {
+            let to = Expr::ScalarFunction(call.clone()).get_type(schema)?;
+            let tries = call.name() == "arrow_try_cast";
+            if call.args.is_empty() {
+                return Ok(Transformed::no(Expr::ScalarFunction(call)));
+            }
+            let whole = whole_of(Box::new(call.args.remove(0)), &to, schema, |expr, to| match tries {
+                true => Expr::TryCast(TryCast::new(expr, to)),
+                false => Expr::Cast(Cast::new(expr, to)),
+            })?;
+            Ok(whole.update_data(|whole| {
+                call.args.insert(0, *whole);
+                Expr::ScalarFunction(call)
+            }))
+        }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+/// What is cast to a type, without fractions if that has none.
+fn whole_of(
+    expr: Box<Expr>,
+    to: &DataType,
+    schema: &DFSchema,
+    cast: impl Fn(Box<Expr>, DataType) -> Expr,
+) -> Result<Transformed<Box<Expr>>> {
+    if !to.is_integer() {
+        return Ok(Transformed::no(expr));
+    }
+    let from = expr.get_type(schema)?;
+    let whole = match whole_type(&from) {
+        Some(_) => Transformed::yes(Box::new(ROUND.call(vec![*expr]))),
+        None => Transformed::no(expr),
+    };
+    match from {
+        // Of decimals of 256 bits the engine takes the low 64 without a word; those of 128 bits it checks.
+        DataType::Decimal256(..) => {
+            Ok(Transformed::yes(Box::new(cast(whole.data, DataType::Decimal128(DECIMAL128_MAX_PRECISION, 0)))))
+        }
+        _ => Ok(whole),
     }
 }
 

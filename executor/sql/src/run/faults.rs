@@ -17,7 +17,7 @@ const WRAPPED: [&str; 4] = [
 ];
 
 /// Expressions, and what an error of each has to say.
-const FAULTS: [(&str, &str); 29] = [
+const FAULTS: [(&str, &str); 33] = [
     ("t.n + 9223372036854775807", "verflow"),
     ("-9223372036854775807 - t.n - 20 - 20", "verflow"),
     ("t.n * 9223372036854775807", "verflow"),
@@ -29,6 +29,10 @@ const FAULTS: [(&str, &str); 29] = [
     ("CAST(t.n + 1e19 AS BIGINT)", "type Int64"),
     ("CAST(t.n AS DECIMAL(38, 0)) * CAST(99999999999999999999999999999999999999 AS DECIMAL(38, 0))", "verflow"),
     ("CAST(t.n + 1000 AS DECIMAL(3, 0))", "ecimal"),
+    ("CAST(CAST(t.n AS DECIMAL(50, 2)) + CAST('18446744073709551700' AS DECIMAL(50, 2)) AS BIGINT)", "Int64"),
+    ("CAST(CAST(t.n AS DECIMAL(50, 0)) - CAST('18446744073709551700' AS DECIMAL(50, 0)) AS INT)", "Int32"),
+    ("CAST(CAST(t.n AS DECIMAL(60, 1)) + CAST('1e45' AS DECIMAL(60, 1)) AS BIGINT)", "ecimal"),
+    ("arrow_cast(CAST(t.n AS DECIMAL(50, 2)) + CAST('18446744073709551700' AS DECIMAL(50, 2)), 'Int16')", "Int16"),
     ("10 / (t.n - t.n)", "ivide by zero"),
     ("10 % (t.n - t.n)", "ivide by zero"),
     ("CAST(10 AS SMALLINT) / CAST(t.n - t.n AS SMALLINT)", "ivide by zero"),
