@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
-use flowc_kernel::MOST_ROWS;
 use flowc_planner::key::Phase;
 use flowc_planner::plan::OutputColumn;
 use flowc_runner::{
@@ -26,9 +25,6 @@ use crate::work::Work;
 
 /// Bytes of a block, of what kernels read.
 const BLOCK_BYTES: u64 = 16 << 20;
-
-/// Rows of a block.
-const BLOCK_ROWS: usize = MOST_ROWS as usize;
 
 /// Kernels that run over the same blocks.
 struct KernelInstance {
@@ -202,8 +198,12 @@ impl KernelInstance {
 
     /// Adds rows, and runs them where they are enough.
     fn add(&mut self, mut batch: Batch) -> Result<(), StageError> {
-        while self.work.steps.can_be_cut() && self.rows + batch.rows() > BLOCK_ROWS {
-            let room = BLOCK_ROWS - self.rows;
+        let most = self.work.steps.most_rows().ok_or_else(|| {
+            let told = "the table has too many pieces for sums of 64 bits: make `PIECE` larger".to_owned();
+            self.failed(BlockFault::Stage(told).in_step(0), 0)
+        })?;
+        while self.work.steps.can_be_cut() && self.rows + batch.rows() > most {
+            let room = most - self.rows;
             let rest = batch.slice(room, batch.rows() - room);
             self.keep(batch.slice(0, room));
             self.flush()?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
-use flowc_kernel::{BinsOf, Bound, Build, Contents, Diagnostic, Part, Pass};
+use flowc_kernel::{BinsOf, Bound, Build, Contents, Diagnostic, MOST_ROWS, Part, Pass};
 use flowc_planner::plan::Class;
 use flowc_runner::{DeviceUse, Origin};
 
@@ -97,6 +97,20 @@ impl Steps {
     /// Whether rows can be cut anywhere: they depend on themselves alone, or are counted. Those of several kernels can.
     pub(crate) fn can_be_cut(&self) -> bool {
         self.all.iter().all(|step| matches!(step.bound.class, Class::RowWise | Class::Combining))
+    }
+
+    /// The most rows of a block. For sums of 64 bits a device has words of 32, and each piece of a table adds to them: a row counts once for each.
+    /// None where not even one row is few enough.
+    pub(crate) fn most_rows(&self) -> Option<usize> {
+        let is_wide = |step: &Step| {
+            let bins = step.bound.bins.as_ref().filter(|_| step.bound.table.is_some());
+            bins.is_some_and(|bins| bins.counters.iter().any(|counter| counter.is_wide))
+        };
+        let pieces = match (&self.table, self.all.iter().any(is_wide)) {
+            (Some(table), true) => table.piece_count(),
+            _ => 1,
+        };
+        Some((MOST_ROWS / pieces) as usize).filter(|rows| *rows > 0)
     }
 
     /// The columns of a partial, if the last kernel counts.

@@ -85,6 +85,11 @@ impl Table {
         self.parts.get(contents)
     }
 
+    /// How many pieces there are.
+    pub(crate) fn piece_count(&self) -> u32 {
+        ranges(self.rows, self.piece).fold(0, |count, _| count + 1)
+    }
+
     /// The pieces that a kernel is run for, as its buffers say which one is at hand. There is one, at least.
     pub(crate) fn pieces(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         ranges(self.rows, self.piece)

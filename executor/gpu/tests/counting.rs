@@ -391,3 +391,69 @@ fn floats_choose_bins_by_the_device() {
         assert_eq!(in_pieces(&stage, &rows, &mut next), stage.rows(&rows));
     });
 }
+
+/// Invocations past the last row are as many as blocks and workgroups make them: they never count.
+#[test]
+fn counts_are_the_same_however_rows_are_cut_and_for_any_workgroup() {
+    with_driver("counts_are_the_same_however_rows_are_cut_and_for_any_workgroup", || {
+        let runner = Runner::new();
+        let y: ArrayRef = Arc::new(UInt32Array::from_iter_values((0..1000).map(|row| row * row % 7)));
+        let rows = RecordBatch::try_from_iter([("y", y.clone())]).unwrap();
+        let bins = |of: &RecordBatch| of.column_by_name("seen").unwrap().as_primitive::<UInt32Type>().values().to_vec();
+        let value = |row: u32| y.as_primitive::<UInt32Type>().value(row as usize);
+        let by_value: Vec<u32> = (0..8).map(|bin| (0..1000).filter(|row| value(*row) == bin).count() as u32).collect();
+        let mut next = random(21);
+        for (guard, bin, known) in [
+            ("if at.x >= batch.rows { return; }", "y[at.x]", by_value.clone()),
+            ("var v = 0u; if at.x < batch.rows { v = y[at.x]; }", "v", by_value),
+            ("if at.x > batch.rows { return; }", "3u", vec![0, 0, 0, 1000, 0, 0, 0, 0]),
+            ("", "0", vec![1000, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            for workgroup in [1, 48, 256] {
+                let text = LENGTHS
+                    .replace("if at.x >= batch.rows { return; }", guard)
+                    .replace("seen[y[at.x]]", &format!("seen[{bin}]"))
+                    .replace("workgroup_size(64)", &format!("workgroup_size({workgroup})"));
+                let stage = runner.counting_text(&text, KernelColumns::default(), &rows.schema());
+                assert_eq!(bins(&stage.rows(&rows)), known, "{text}");
+                assert_eq!(bins(&in_pieces(&stage, &rows, &mut next)), known, "{text}");
+            }
+        }
+    });
+}
+
+/// Each piece of a table adds to the same words of 32 bits: a block has fewer rows where there are more pieces.
+#[test]
+fn wide_sums_beside_a_table_in_pieces_miss_no_wrap() {
+    with_driver("wide_sums_beside_a_table_in_pieces_miss_no_wrap", || {
+        let text = "struct Batch { rows: u32 }
+struct Table { rows: u32, start: u32, end: u32 }
+const PIECE = 1u;
+var<storage, read> y: array<u32>;
+var<storage, read> table_u: array<u32>;
+var<storage, read_write> seen: array<atomic<u32>, 2>;
+var<uniform> batch: Batch;
+var<uniform> table: Table;
+@compute @workgroup_size(256)
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
+    if at.x >= batch.rows { return; }
+    atomicAdd(&seen[y[at.x]], 4095u);
+}
+";
+        let runner = Runner::new();
+        let count = 1u32 << 20;
+        let y: ArrayRef = Arc::new(UInt32Array::from_iter_values((0..count).map(|row| u32::from(row % 1024 == 0))));
+        let rows = RecordBatch::try_from_iter([("y", y)]).unwrap();
+        let gives = [("seen".to_owned(), DataType::UInt64)].into();
+        let columns = KernelColumns { gives, ..KernelColumns::default() };
+        for pieces in [1, 2, 5] {
+            let u: ArrayRef = Arc::new(UInt32Array::from(vec![7; pieces]));
+            let table = RecordBatch::try_from_iter([("u", u)]).unwrap();
+            let stage = runner.counting_beside(text, columns.clone(), &rows, &table);
+            let made = stage.rows(&rows);
+            let seen = made.column_by_name("seen").unwrap().as_primitive::<UInt64Type>();
+            let all = 4095 * u64::from(count) * pieces as u64;
+            assert_eq!(seen.values(), &[all - all / 1024, all / 1024], "{pieces}");
+        }
+    });
+}

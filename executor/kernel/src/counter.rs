@@ -9,7 +9,8 @@ use crate::class::Matched;
 use crate::forms::{Form, Forms};
 use crate::parsed::Place;
 
-/// The most rows of one dispatch of a kernel whose rows can be cut anywhere.
+/// The most rows of a block of a kernel whose rows can be cut anywhere. Where it has sums of 64 bits and is run once for each piece of a table, a row
+/// counts as often.
 pub const MOST_ROWS: u32 = 1 << 20;
 
 /// An atomic operation of which any order gives the same.
@@ -70,7 +71,7 @@ pub struct Counter {
     pub operation: Operation,
     /// Whether its words are signed.
     pub is_signed: bool,
-    /// Whether its sums have 64 bits. A dispatch has too few rows to exceed 32 of them.
+    /// Whether its sums have 64 bits. A block has too few rows to exceed 32 of them.
     pub is_wide: bool,
 }
 

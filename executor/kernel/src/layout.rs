@@ -26,6 +26,10 @@ pub(crate) struct Storage {
     pub(crate) count: u32,
 }
 
+/// What is said of a column that nothing in a buffer can hold.
+pub(crate) const NO_WORDS: &str =
+    "kernels read values of 1, 2 or a multiple of 4 bytes; such a column can be passed on alone";
+
 impl Storage {
     /// None for types whose rows have no fixed width, and for lists of no values.
     pub(crate) fn of(data_type: &DataType) -> Option<Self> {
@@ -65,8 +69,8 @@ impl Storage {
         self.bits.checked_mul(self.count).unwrap_or(0)
     }
 
-    /// How a kernel may declare the elements of a buffer that holds this.
-    pub(crate) fn offer(self) -> String {
+    /// How a kernel may declare the elements of a buffer that holds this, if it can.
+    pub(crate) fn offer(self) -> Option<String> {
         let scalar = match (self.kind, self.bits) {
             (Kind::Uint, 32) => "u32",
             (Kind::Sint, 32) => "i32",
@@ -76,9 +80,10 @@ impl Storage {
             (Kind::Sint, 64) => "i64",
             (_, 64) => "vec2<u32>",
             (_, 128) => "vec4<u32>",
-            _ => return "u32".to_owned(),
+            (_, bits) if bits.is_multiple_of(32) || 32 % bits == 0 => return Some("u32".to_owned()),
+            _ => return None,
         };
-        if self.count == 1 { scalar.to_owned() } else { format!("array<{scalar}, {}>", self.count) }
+        Some(if self.count == 1 { scalar.to_owned() } else { format!("array<{scalar}, {}>", self.count) })
     }
 }
 
@@ -278,6 +283,26 @@ mod tests {
         assert!(!element(Scalar::F32, 1).holds(of(DataType::Float64)));
         assert!(element(Scalar::F32, 3).holds(list(DataType::Float32, 3)));
         assert!(!element(Scalar::F32, 4).holds(list(DataType::Float32, 3)));
+    }
+
+    /// What is offered can be taken, and where nothing is, words of no number can.
+    #[test]
+    fn an_offer_can_be_taken() {
+        for bytes in 1..40 {
+            let storage = Storage::of(&DataType::FixedSizeBinary(bytes)).unwrap();
+            let lies = |lanes| element(Scalar::U32, lanes).lies(storage);
+            let lanes = match storage.offer().as_deref() {
+                Some("u32") => 1,
+                Some("vec2<u32>") => 2,
+                Some("vec4<u32>") => 4,
+                other => {
+                    assert_eq!(other, None, "{bytes}");
+                    assert!((1..40).all(|lanes| lies(lanes).is_none()), "{bytes}");
+                    continue;
+                }
+            };
+            assert!(lies(lanes).is_some(), "{bytes}");
+        }
     }
 
     #[test]

@@ -323,3 +323,72 @@ fn an_index_past_the_last_row_is_a_fault_with_its_line_and_row() {
     assert_eq!(fault_of("z[at.x] = 1u;"), Some((3, site.to_string())));
     assert!(site.diagnostic(3).to_string().contains("z[at.x] = 1u;"));
 }
+
+/// What a module counts over rows, with so many invocations past the last one.
+fn counted(body: &str, x: &[u32], past: u32) -> Vec<u32> {
+    let text = format!(
+        "// columns: x UInt32\nstruct Batch {{ rows: u32 }}\nvar<storage, read> x: array<u32>;\n\
+         var<storage, read_write> n: array<atomic<u32>, 4>;\nvar<uniform> batch: Batch;\n\
+         fn count(bin: u32) {{ atomicAdd(&n[bin], 2u); }}\n@compute @workgroup_size(64)\n\
+         fn main(@builtin(global_invocation_id) at: vec3<u32>) {{\n{body}\n}}\n"
+    );
+    let build = Case::new("counts.wgsl", &text).build(BUDGET);
+    let rows = x.len() as u32;
+    let filled = buffers(&build, |contents| match contents {
+        Contents::Batch => Value::Parts(vec![Value::U32(rows)]),
+        Contents::Input { .. } => words(x.iter().copied()),
+        _ => words([0; 4]),
+    });
+    let mut machine = Machine::new(&build.shader.module, &filled);
+    for row in 0..rows + past {
+        machine.invoke(row, 100 * BUDGET).unwrap();
+    }
+    assert_eq!(build.fault(&faults(&build, &machine)), None, "{body}");
+    word_list(machine.buffer(output(&build, values(0))))
+}
+
+/// How many invocations there are past the last row depends on files, blocks and workgroups: none of them counts, whatever the code does.
+#[test]
+fn invocations_past_the_last_row_never_count() {
+    let x: Vec<u32> = (0..37).map(|row| row * row % 4).collect();
+    let by_value = [2 * 19, 2 * 18, 0, 0];
+    let all = [2 * 37, 0, 0, 0];
+    for (body, known) in [
+        ("if at.x >= batch.rows { return; } count(x[at.x]);", by_value),
+        ("if batch.rows <= at.x { return; } atomicAdd(&n[x[at.x]], 2u);", by_value),
+        ("if at.x < batch.rows { count(x[at.x]); }", by_value),
+        ("if batch.rows > at.x { atomicAdd(&n[x[at.x]], 2u); } else { count(3u); }", by_value),
+        ("var v = 0u; if at.x < batch.rows { v = x[at.x]; } atomicAdd(&n[v], 2u);", by_value),
+        (
+            "var v = 0u; if at.x < batch.rows { v = x[at.x]; } let old = atomicAdd(&n[v], 2u); let next = old + 1u;",
+            by_value,
+        ),
+        ("atomicAdd(&n[0], 2u);", all),
+        ("count(0u);", all),
+        ("if at.x > batch.rows { return; } count(0u);", all),
+        ("loop { if at.x >= batch.rows { break; } break; } count(0u);", all),
+        ("for (var i = 0u; i < 2u; i++) { if at.x >= batch.rows { break; } } count(0u);", all),
+        ("switch 1 { case 1: { if at.x >= batch.rows { break; } } default: {} } count(0u);", all),
+    ] {
+        for past in [0, 1, 27, 219] {
+            assert_eq!(counted(body, &x, past), known, "{body}, {past} past the last row");
+        }
+        let (one, other) = x.split_at(11);
+        let [one, other] = [one, other].map(|part| counted(body, part, 53));
+        assert_eq!(one.iter().zip(&other).map(|(one, other)| one + other).collect::<Vec<_>>(), known, "{body}, cut");
+    }
+}
+
+#[test]
+fn what_an_index_out_of_range_needs_depends_on_what_is_indexed() {
+    let help = |text: &str, column: &str| {
+        let build = Case::new("a.wgsl", text).build(BUDGET);
+        build.sites.iter().find(|site| site.to_string().contains(column)).unwrap().diagnostic(1).to_string()
+    };
+    let row = "// columns: a UInt32\nstruct Out { b: u32 }\nfn row(a: u32) -> Out {\n    \
+               var known = array<u32, 5>(1u, 2u, 3u, 4u, 5u);\n    return Out(known[a]);\n}\n";
+    let told = help(row, "`known`");
+    assert!(told.contains("there are 5 elements") && !told.contains("batch"), "{told}");
+    let told = help(&module("z[at.x] = 1u;"), "`z`");
+    assert!(told.contains("let them return where `at.x >= batch.rows`"), "{told}");
+}

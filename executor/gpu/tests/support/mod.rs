@@ -300,16 +300,23 @@ pub(crate) struct Counting<'a> {
     partial: Invocation,
     merge: Invocation,
     finish: Invocation,
+    /// The table beside the rows, if there is one.
+    table: Option<RecordBatch>,
 }
 
 impl Runner {
     /// A standard stage that counts, or a kernel in a text.
     pub(crate) fn counting(&self, code: Code, config: &Value, rows: &SchemaRef) -> Result<Counting<'_>, Problem> {
+        self.counting_over(code, config, vec![rows.clone()])
+    }
+
+    fn counting_over(&self, code: Code, config: &Value, inputs: Vec<SchemaRef>) -> Result<Counting<'_>, Problem> {
         let digest = self.kernels.locate(&code, &self.folder)?.digest;
-        let question = Question { code, digest, config: config.clone(), inputs: vec![rows.clone()] };
+        let question = Question { code, digest, config: config.clone(), inputs: inputs.clone() };
         let description = self.kernels.describe(&question)?;
-        let inputs =
-            vec![InputPort { schema: rows.clone(), reads: description.inputs[0].reads.clone(), identity: None }];
+        let ports = inputs.into_iter().zip(&description.inputs);
+        let inputs: Vec<InputPort> =
+            ports.map(|(schema, of)| InputPort { schema, reads: of.reads.clone(), identity: None }).collect();
         let finish = self.invocation(digest, config, inputs.clone(), &description.outputs[0], Limits::default());
         let schema = description.partial.clone().unwrap();
         let width = schema.fields().len();
@@ -319,7 +326,21 @@ impl Runner {
         let partial = Invocation { phase: Phase::Partial, outputs: Arc::new([port]), ..finish.clone() };
         let merge = Invocation { phase: Phase::Merge, inputs: Arc::new([parts.clone()]), ..partial.clone() };
         let finish = Invocation { phase: Phase::Finish, inputs: Arc::new([parts]), ..finish };
-        Ok(Counting { runner: self, description, partial, merge, finish })
+        Ok(Counting { runner: self, description, partial, merge, finish, table: None })
+    }
+
+    /// A kernel in a text that counts rows beside a table.
+    pub(crate) fn counting_beside(
+        &self,
+        text: &str,
+        columns: KernelColumns,
+        rows: &RecordBatch,
+        table: &RecordBatch,
+    ) -> Counting<'_> {
+        std::fs::write(self.folder.base().join("kernel.wgsl"), text).unwrap();
+        let code = Code::Wgsl { path: "kernel.wgsl".to_owned(), columns };
+        let stage = self.counting_over(code, &json!({}), vec![rows.schema(), table.schema()]).unwrap();
+        Counting { table: Some(table.clone()), ..stage }
     }
 
     pub(crate) fn counting_text(&self, text: &str, columns: KernelColumns, rows: &SchemaRef) -> Counting<'_> {
@@ -352,8 +373,24 @@ impl Counting<'_> {
 
     fn run(&self, invocation: &Invocation, batches: &[RecordBatch]) -> Result<RecordBatch, StageError> {
         let batches: Vec<Batch> = batches.iter().map(Batch::from_record_batch).collect();
-        let (outcome, kept) = run(&self.runner.kernels, invocation, batches);
-        outcome?;
+        let kept = match self.table.as_ref().filter(|_| invocation.inputs.len() > 1) {
+            None => {
+                let (outcome, kept) = run(&self.runner.kernels, invocation, batches);
+                outcome?;
+                kept
+            }
+            Some(table) => {
+                let kept = Arc::new(Mutex::new(Kept::default()));
+                let keeper = Box::new(Keeper { kept: kept.clone(), fail_at: usize::MAX });
+                let mut instance = self.runner.kernels.open(invocation, keeper)?;
+                instance.push(1, Batch::from_record_batch(table))?;
+                instance.end_of_input(1)?;
+                batches.into_iter().try_for_each(|batch| instance.push(0, batch))?;
+                instance.end_of_input(0)?;
+                instance.finish()?;
+                std::mem::take(&mut *kept.lock().unwrap())
+            }
+        };
         let schema = &invocation.outputs[0].schema;
         let indices: Vec<usize> = (0..schema.fields().len()).collect();
         let batches: Vec<RecordBatch> =

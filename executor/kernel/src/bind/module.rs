@@ -13,7 +13,7 @@ use crate::class::Matched;
 use crate::diagnostic::Diagnostic;
 use crate::facts::{Facts, Finding};
 use crate::forms::Holds;
-use crate::layout::{Element, Rows, Storage};
+use crate::layout::{Element, NO_WORDS, Rows, Storage};
 use crate::module::{ModuleForm, OF_TABLE, Role, Variable};
 use crate::numeric::{Numeric, ways, why_not_exact};
 use crate::parsed::{Parsed, Place};
@@ -80,6 +80,12 @@ pub(crate) fn bind(
     let (class, because, numeric) = proven(&matched, facts);
     let table = form.has_table.then(|| Table { reads: table_reads(&buffers), piece: form.piece });
     if let Some(found) = bins {
+        if !buffers.contains(&Contents::Batch) {
+            let problem = Diagnostic::new("the kernel counts, and does not know how many rows there are");
+            let help = "declare `struct Batch { rows: u32 }` and `var<uniform> batch: Batch;`, and let invocations return where \
+                        `at.x >= batch.rows` before they count";
+            return Err(vec![problem.with_help(help)]);
+        }
         let counted = counted(&matched, facts, found).map_err(|problem| vec![problem])?;
         return Ok(of_bins(counted, numeric, buffers, table));
     }
@@ -343,8 +349,12 @@ fn values(name: &str, element: Element, field: &Field) -> Result<Rows, Diagnosti
         )));
     };
     element.lies(storage).ok_or_else(|| {
+        let help = match storage.offer() {
+            Some(element) => format!("declare `{name}: array<{element}>`"),
+            None => NO_WORDS.to_owned(),
+        };
         Diagnostic::new(format!("the column `{}` is {data_type}, which `{name}` can't hold", field.name()))
-            .with_help(format!("declare `{name}: array<{}>`", storage.offer()))
+            .with_help(help)
     })
 }
 

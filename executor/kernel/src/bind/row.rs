@@ -8,7 +8,7 @@ use flowc_planner::plan::{Class, KernelColumns};
 use super::{Argument, Bound, Call, Columns, Contents, Part, Written, reads};
 use crate::diagnostic::Diagnostic;
 use crate::facts::Facts;
-use crate::layout::{Element, Storage, written};
+use crate::layout::{Element, NO_WORDS, Storage, written};
 use crate::numeric::Numeric;
 use crate::parsed::Parsed;
 use crate::row::{FieldOut, KEEP, Parameter, RowForm, VALID};
@@ -113,12 +113,13 @@ fn value(parsed: &Parsed, parameter: &Parameter, element: Element, field: &Field
     let ty = written(&parsed.module.types, parameter.ty);
     let found =
         Diagnostic::new(format!("the column `{}` is {}, and `{name}` is {ty}", field.name(), field.data_type()));
-    Err(match offer(storage) {
-        Some(offer) => found.with_help(format!("declare `{name}: {offer}`")),
-        None => {
-            found.with_help("a function over rows can't take it; a `@compute` module can, as words: `array<vec2<u32>>`")
+    Err(found.with_help(match (offer(storage), storage.offer()) {
+        (Some(offer), _) => format!("declare `{name}: {offer}`"),
+        (None, Some(words)) => {
+            format!("a function over rows can't take it; a `@compute` module can, as words: `array<{words}>`")
         }
-    })
+        (None, None) => NO_WORDS.to_owned(),
+    }))
 }
 
 /// How a parameter is declared that takes a column.
@@ -129,9 +130,7 @@ fn offer(storage: Storage) -> Option<String> {
         Kind::Float if storage.bits == 64 => None,
         Kind::Bool if storage.count == 1 => Some("bool".to_owned()),
         Kind::Bool => Some(format!("array<bool, {}>", storage.count)),
-        _ => Some(
-            Storage { bits: storage.bits.max(if storage.kind == Kind::Float { 16 } else { 32 }), ..storage }.offer(),
-        ),
+        _ => Storage { bits: storage.bits.max(if storage.kind == Kind::Float { 16 } else { 32 }), ..storage }.offer(),
     }
 }
 

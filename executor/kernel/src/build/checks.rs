@@ -110,6 +110,16 @@ impl Checks {
         code.call(self.check, vec![index, length, site])
     }
 
+    /// Whether an invocation is for one of the rows, whose number is in this variable. Of those past the last one there are as many as files, blocks
+    /// and workgroups happen to make.
+    pub(super) fn is_for_a_row(&self, code: &mut Code, batch: Handle<GlobalVariable>) -> Value {
+        let (row, batch) = (code.global(self.row), code.global(batch));
+        let row = code.load(row);
+        let rows = code.member(batch, 0);
+        let rows = code.load(rows);
+        code.binary(BinaryOperator::Less, row, rows)
+    }
+
     /// Leaves a loop that has gone on too long.
     pub(super) fn count(&self, code: &mut Code, site: u32, joint: bool) {
         let site = code.literal(site);

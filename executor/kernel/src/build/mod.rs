@@ -3,7 +3,8 @@
 //! Drivers differ where WGSL leaves them room, and some give up without a word. So the build leaves no room. Each index that
 //! is not known to be in range is checked, and each iteration of a loop is counted; what fails there is a fault with its
 //! line and row, and never a value. Amounts of shifts are brought into range, as WGSL has it. What loops begin with is hidden from drivers,
-//! as some count the rounds of loops wrongly.
+//! as some count the rounds of loops wrongly. Where rows are counted, invocations past the last row do not count: how many there are depends on
+//! how rows are cut.
 
 mod checks;
 mod code;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use flowc_planner::plan::Class;
 use naga::valid::{ModuleInfo, ValidationFlags};
-use naga::{AddressSpace, EntryPoint, Module, ShaderStage, Span, StorageAccess};
+use naga::{AddressSpace, EntryPoint, GlobalVariable, Handle, Module, ShaderStage, Span, StorageAccess};
 
 use crate::bind::{Bound, Contents};
 use crate::diagnostic::{Diagnostic, Excerpt};
@@ -82,6 +83,8 @@ pub enum Fault {
     OutOfRange {
         /// What was indexed, if it has a name.
         variable: Option<String>,
+        /// How many elements it has, if that does not depend on the rows.
+        length: Option<u32>,
     },
     /// All loops of an invocation together go on for more iterations than the build allows.
     Endless,
@@ -92,8 +95,10 @@ pub enum Fault {
 impl std::fmt::Display for Site {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.fault {
-            Fault::OutOfRange { variable: Some(variable) } => write!(f, "an index of `{variable}` is out of range")?,
-            Fault::OutOfRange { variable: None } => f.write_str("an index is out of range")?,
+            Fault::OutOfRange { variable: Some(variable), .. } => {
+                write!(f, "an index of `{variable}` is out of range")?
+            }
+            Fault::OutOfRange { variable: None, .. } => f.write_str("an index is out of range")?,
             Fault::Endless => f.write_str("a loop does not end")?,
             Fault::Ended => {
                 f.write_str("loops of rows that are computed together take more iterations than the driver has")?
@@ -112,7 +117,10 @@ impl Site {
     /// What is said of a fault here. `row`: the first row that was at fault, as people count.
     pub fn diagnostic(&self, row: u64) -> Diagnostic {
         let help = match self.fault {
-            Fault::OutOfRange { .. } => {
+            Fault::OutOfRange { length: Some(length), .. } => {
+                &format!("there are {length} elements: keep the index below that, by `min` or a condition")
+            }
+            Fault::OutOfRange { length: None, .. } => {
                 "invocations go on past the last row: let them return where `at.x >= batch.rows`"
             }
             Fault::Endless => {
@@ -179,6 +187,15 @@ impl Parts<'_> {
         self.are_loops_ended && all > 0 && !alone
     }
 
+    /// The variable with the number of rows, in a kernel that counts: it has one.
+    fn counted_batch(&self) -> Option<Handle<GlobalVariable>> {
+        let Bound { bins: Some(_), buffers, .. } = self.bound else { return None };
+        let place = buffers.iter().position(|contents| *contents == Contents::Batch)?;
+        let is_it =
+            |variable: &GlobalVariable| variable.binding.is_some_and(|binding| binding.binding as usize == place);
+        self.parsed.module.global_variables.iter().find(|(_, variable)| is_it(variable)).map(|(handle, _)| handle)
+    }
+
     /// Whether an order of invocations may show in what is written. Those of a subgroup have numbers that kernels may take for those of the
     /// workgroup in order, so they keep it.
     fn may_show_order(&self) -> bool {
@@ -198,8 +215,8 @@ pub(crate) fn build(parts: &Parts<'_>, budget: u32) -> Build {
     let faults = u32::try_from(parts.bound.buffers.len()).unwrap_or(u32::MAX);
     let checks = Checks::add(&mut module, faults, budget);
     let functions = vec![None; parsed.module.functions.len()];
-    let mut rewriter =
-        Rewriter { source: &parsed.source, module: &parsed.module, checks, functions, sites: Vec::new() };
+    let (batch, sites) = (parts.counted_batch(), Vec::new());
+    let mut rewriter = Rewriter { source: &parsed.source, module: &parsed.module, checks, batch, functions, sites };
     let mut entry = None;
     for place in parts.reachable.iter().rev() {
         let (old, info) = parsed.function(*place);

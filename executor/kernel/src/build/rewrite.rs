@@ -3,8 +3,8 @@
 use naga::proc::IndexableLength;
 use naga::valid::FunctionInfo;
 use naga::{
-    BinaryOperator, Block, Expression, Function, Handle, Literal, Module, Scalar, ScalarKind, Span, Statement,
-    SwitchCase, TypeInner,
+    BinaryOperator, Block, Expression, Function, GlobalVariable, Handle, Literal, Module, Scalar, ScalarKind, Span,
+    Statement, SwitchCase, TypeInner,
 };
 
 use super::checks::Checks;
@@ -20,6 +20,8 @@ pub(super) struct Rewriter<'a> {
     /// The module as it was.
     pub(super) module: &'a Module,
     pub(super) checks: Checks,
+    /// The variable with the number of rows, in a kernel that counts them.
+    pub(super) batch: Option<Handle<GlobalVariable>>,
     /// The new functions by the index of the old ones, and whether a workgroup waits in them.
     pub(super) functions: Vec<Option<(Handle<Function>, bool)>>,
     pub(super) sites: Vec<Site>,
@@ -138,10 +140,39 @@ impl Body<'_, '_> {
                     break_if: break_if.map(|value| self.taken(value)),
                 }
             }
+            Statement::Atomic { result, .. } => match self.rewriter.batch {
+                Some(batch) => {
+                    self.count(statement, *result, batch);
+                    return;
+                }
+                None => self.plain(statement),
+            },
             other => self.plain(other),
         };
         self.code.span = span;
         self.code.push(new);
+    }
+
+    /// An atomic operation on what is counted, by invocations for rows alone.
+    fn count(&mut self, statement: &Statement, result: Option<Value>, batch: Handle<GlobalVariable>) {
+        let is_for_a_row = self.rewriter.checks.is_for_a_row(&mut self.code, batch);
+        // Code that comes to nothing may name the result all the same, outside of the block.
+        let kept = result.and_then(|result| match self.old.expressions[result] {
+            Expression::AtomicResult { ty, .. } => Some((result, self.code.local("flowc_result", ty))),
+            _ => None,
+        });
+        self.code.open();
+        let new = self.plain(statement);
+        self.code.push(new);
+        if let Some((result, kept)) = kept {
+            let value = self.taken(result);
+            self.code.store(kept, value);
+        }
+        let accept = self.code.close();
+        self.code.push(Statement::If { condition: is_for_a_row, accept, reject: Block::new() });
+        if let Some((result, kept)) = kept {
+            self.values[result.index()] = Some(self.code.load(kept));
+        }
     }
 
     /// Hides what variables begin with that a loop changes.
@@ -235,11 +266,12 @@ impl Body<'_, '_> {
 
     fn in_range(&mut self, base: Value, new_base: Value, index: Value, span: Span) -> Value {
         self.code.span = span;
-        let length = match self.length(base) {
+        let known = self.length(base);
+        let length = match known {
             Some(length) => self.code.literal(length),
             None => self.code.emit(Expression::ArrayLength(new_base)),
         };
-        let site = self.rewriter.site(Fault::OutOfRange { variable: self.name(base) }, span);
+        let site = self.rewriter.site(Fault::OutOfRange { variable: self.name(base), length: known }, span);
         self.rewriter.checks.checked(&mut self.code, index, length, site)
     }
 
