@@ -87,7 +87,7 @@ impl Table {
 
     /// How many pieces there are.
     pub(crate) fn piece_count(&self) -> u32 {
-        ranges(self.rows, self.piece).fold(0, |count, _| count + 1)
+        count(self.rows, self.piece)
     }
 
     /// The pieces that a kernel is run for, as its buffers say which one is at hand. There is one, at least.
@@ -100,6 +100,11 @@ impl Table {
 fn ranges(rows: u32, piece: Option<u32>) -> impl Iterator<Item = Range<u32>> {
     let piece = piece.unwrap_or(rows).max(1);
     (0..rows.max(1)).step_by(piece as usize).map(move |start| start..start.saturating_add(piece).min(rows))
+}
+
+/// How many ranges there are.
+fn count(rows: u32, piece: Option<u32>) -> u32 {
+    rows.max(1).div_ceil(piece.unwrap_or(rows).max(1))
 }
 
 /// A column of all batches.
@@ -143,10 +148,15 @@ mod tests {
 
     #[test]
     fn pieces_cover_a_table_and_are_one_where_there_is_none() {
-        let ranges = |rows, piece| ranges(rows, piece).map(|range| (range.start, range.end)).collect::<Vec<_>>();
+        let ranges = |rows, piece| {
+            let ranges: Vec<_> = ranges(rows, piece).map(|range| (range.start, range.end)).collect();
+            assert_eq!(count(rows, piece) as usize, ranges.len());
+            ranges
+        };
         assert_eq!(ranges(10, Some(4)), [(0, 4), (4, 8), (8, 10)]);
         assert_eq!(ranges(10, None), [(0, 10)]);
         assert_eq!(ranges(0, Some(4)), [(0, 0)]);
+        assert_eq!(ranges(0, None), [(0, 0)]);
         assert_eq!(ranges(4, Some(4)), [(0, 4)]);
     }
 }
