@@ -110,7 +110,11 @@ impl Opened {
     }
 
     /// Waits until a submission is done. A device that takes longer is given up, for all that use it.
-    fn wait(self: &Arc<Self>, submission: &wgpu::SubmissionIndex, timeout: Option<Duration>) -> Result<(), DeviceFault> {
+    fn wait(
+        self: &Arc<Self>,
+        submission: &wgpu::SubmissionIndex,
+        timeout: Option<Duration>,
+    ) -> Result<(), DeviceFault> {
         let begun = Instant::now();
         loop {
             let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));

@@ -2,6 +2,7 @@
 //!
 //! May use every other room.
 
+mod align;
 pub(crate) mod asserts;
 mod compare;
 pub(crate) mod context;
