@@ -1,7 +1,8 @@
 //! Which rows of two results belong together, where a stage picks rows and may have picked others each time.
 //!
 //! Both results are some of the rows of the same input, in its order. The columns that the stage passes on tell rows apart; rows that
-//! are equal in all of these can't be, unless both results have all the same rows.
+//! are equal in all of these can't be. Where these columns are the same throughout, the rows are taken to be the same: of two results
+//! that pick by the same code it is the likely case, and the only one where nothing is known to differ.
 
 use std::collections::HashMap;
 

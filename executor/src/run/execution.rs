@@ -17,10 +17,10 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::record::made_on;
 use crate::run::align::{self, Pairing};
-use crate::run::compare::{picks, too_far};
 use crate::run::context::Run;
 use crate::run::distance::{Nearness, distance, distance_of_rows};
 use crate::run::tally::{Called, Tally};
+use crate::run::unlike::{picks, too_far};
 use crate::{Error, Event, Other, TimedBy};
 
 /// A task that has to run.

@@ -14,6 +14,7 @@ pub(crate) mod progress;
 mod rank;
 mod record;
 mod tally;
+mod unlike;
 mod world;
 
 use std::sync::Arc;
