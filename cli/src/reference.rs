@@ -159,6 +159,7 @@ fn events() -> Vec<Event> {
             rows: 0,
             differing: 0,
             largest: Some(Largest { difference: 0.0, segment: 0, row: 0 }),
+            unaligned: 0,
         },
         Event::StageFailed { stage: text(), message: text() },
         Event::SinkWritten { sink: text(), files: 0, files_in_all: 0, rows: 0 },

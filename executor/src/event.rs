@@ -239,6 +239,8 @@ pub enum Event {
         differing: u64,
         /// The largest difference of two floats.
         largest: Option<Largest>,
+        /// Rows that were not compared: which of both results belong together can't be told.
+        unaligned: u64,
     },
     /// A stage failed.
     StageFailed {

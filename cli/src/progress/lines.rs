@@ -85,8 +85,9 @@ impl Lines {
             Event::StageVerified { stage, segments } => {
                 Some(format!("{stage}: verified, the same results again over {}", count(*segments, "segment")))
             }
-            Event::StageCompared { stage, other, column, rows, differing, largest } => {
-                Some(compared(stage, other, (column.as_deref(), *rows), *differing, largest.as_ref()))
+            Event::StageCompared { stage, other, column, rows, differing, largest, unaligned } => {
+                let (all, column) = ([*rows, *differing, *unaligned], column.as_deref());
+                Some(compared(stage, other, column, all, largest.as_ref()))
             }
             Event::SegmentRan { .. } | Event::SegmentUnchanged { .. } => self.pulse(),
             Event::DeviceUsed { nanoseconds, timed_by, bytes_up, bytes_down, .. } => {
@@ -195,11 +196,20 @@ impl Lines {
 fn compared(
     stage: &str,
     other: &Other,
-    (column, rows): (Option<&str>, u64),
-    differing: u64,
+    column: Option<&str>,
+    [compared, differing, unaligned]: [u64; 3],
     largest: Option<&Largest>,
 ) -> String {
-    let (other, rows) = (harmless(&other.to_string()), count(rows, "row"));
+    let (other, rows) = (harmless(&other.to_string()), count(compared, "row"));
+    let which = "that can't be told apart by the columns that are passed on";
+    if compared == 0 && unaligned > 0 {
+        let what = column.map_or_else(|| "the kept rows are".to_owned(), |column| format!("`{column}` is"));
+        return format!("{stage}: {what} not compared with {other}, for {} {which}", count(unaligned, "row"));
+    }
+    let unaligned = match unaligned {
+        0 => String::new(),
+        unaligned => format!("; without {} {which}", count(unaligned, "row")),
+    };
     let Some(column) = column else {
         return match differing {
             0 => format!("{stage}: keeps the same rows as {other}, {rows}"),
@@ -207,12 +217,12 @@ fn compared(
         };
     };
     if differing == 0 {
-        return format!("{stage}: `{column}` has the same bits as {other}, in {rows}");
+        return format!("{stage}: `{column}` has the same bits as {other}, in {rows}{unaligned}");
     }
     let far = largest.map_or_else(String::new, |Largest { difference, segment, row }| {
         format!(", by {difference:e} at most (row {} of segment {segment})", row + 1)
     });
-    format!("{stage}: `{column}` differs from {other} in {differing} of {rows}{far}")
+    format!("{stage}: `{column}` differs from {other} in {differing} of {rows}{far}{unaligned}")
 }
 
 fn log_line(stage: &str, level: &str, message: &str) -> Option<String> {
@@ -260,6 +270,7 @@ mod tests {
             rows: 10,
             differing,
             largest,
+            unaligned: 0,
         };
         let mut lines = Lines::new(true);
         assert_eq!(lines.of(&of(0, None)).as_deref(), Some("a: `s` has the same bits as vulkan 1:2, in 10 rows"));
@@ -267,13 +278,19 @@ mod tests {
         let expected = "a: `s` differs from vulkan 1:2 in 3 of 10 rows, by 2.5e-1 at most (row 7 of segment 1)";
         assert_eq!(lines.of(&of(3, Some(largest))).as_deref(), Some(expected));
         let kept = |differing| match of(differing, None) {
-            Event::StageCompared { stage, other, rows, differing, largest, .. } => {
-                Event::StageCompared { stage, other, column: None, rows, differing, largest }
+            Event::StageCompared { stage, other, rows, differing, largest, unaligned, .. } => {
+                Event::StageCompared { stage, other, column: None, rows, differing, largest, unaligned }
             }
             other => other,
         };
         assert_eq!(lines.of(&kept(0)).as_deref(), Some("a: keeps the same rows as vulkan 1:2, 10 rows"));
         assert_eq!(lines.of(&kept(3)).as_deref(), Some("a: keeps other rows than vulkan 1:2, in 3 of 10 rows"));
+        let other = Other::Device("vulkan 1:2".into());
+        let some = compared("a", &other, Some("s"), [10, 0, 1], None);
+        let which = "that can't be told apart by the columns that are passed on";
+        assert_eq!(some, format!("a: `s` has the same bits as vulkan 1:2, in 10 rows; without 1 row {which}"));
+        let none = compared("a", &other, Some("s"), [0, 0, 7], None);
+        assert_eq!(none, format!("a: `s` is not compared with vulkan 1:2, for 7 rows {which}"));
     }
 
     #[test]

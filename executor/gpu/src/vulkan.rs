@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flowc_kernel::{Access, Shader};
 
@@ -14,6 +14,9 @@ use crate::staging::Staging;
 
 /// How long a driver may compile a module.
 const COMPILE: Duration = Duration::from_secs(60);
+
+/// How long a wait for a device goes on until it is asked whether another thread has given the device up.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A device of wgpu.
 struct Opened {
@@ -106,6 +109,41 @@ impl Opened {
         self.lost.get().map_or(Ok(()), |why| Err(DeviceFault::Lost(why.clone())))
     }
 
+    /// Waits until a submission is done. A device that takes longer is given up, for all that use it.
+    fn wait(
+        self: &Arc<Self>,
+        submission: &wgpu::SubmissionIndex,
+        timeout: Option<Duration>,
+    ) -> Result<(), DeviceFault> {
+        let begun = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
+            let look = left.map_or(LOOK, |left| left.min(LOOK));
+            let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(look) };
+            match self.scoped(|| self.device.poll(wait))? {
+                Ok(_) => return Ok(()),
+                Err(wgpu::PollError::Timeout) if left.is_some_and(|left| left <= look) => {
+                    self.give_up();
+                    return Err(DeviceFault::Timeout);
+                }
+                Err(wgpu::PollError::Timeout) => {}
+                Err(error) => return Err(DeviceFault::Lost(error.to_string())),
+            }
+        }
+    }
+
+    /// Leaves the device to what it is doing. Nobody can stop that, and wgpu lets go of a queue only when it is idle: so a thread of its
+    /// own holds the device until then.
+    fn give_up(self: &Arc<Self>) {
+        let _ = self.lost.set("a kernel on it took longer than it may".to_owned());
+        let opened = Arc::clone(self);
+        let hold = move || drop(opened.device.poll(wgpu::PollType::wait_indefinitely()));
+        if std::thread::Builder::new().name("leave a device".to_owned()).spawn(hold).is_err() {
+            // Without a thread it is held until the process ends.
+            std::mem::forget(Arc::clone(self));
+        }
+    }
+
     fn compiled(self: &Arc<Self>, shader: &Shader) -> Result<Compiled, DeviceFault> {
         let entries = (0..).zip(&shader.access).map(|(binding, access)| wgpu::BindGroupLayoutEntry {
             binding,
@@ -185,12 +223,7 @@ impl Device for Shared {
                 let _ = sender.send(result.is_ok());
             });
         })?;
-        let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout };
-        match opened.scoped(|| opened.device.poll(wait))? {
-            Ok(_) => {}
-            Err(wgpu::PollError::Timeout) => return Err(DeviceFault::Timeout),
-            Err(error) => return Err(DeviceFault::Lost(error.to_string())),
-        }
+        opened.wait(&submission, timeout)?;
         let lost = |what: &str| DeviceFault::Lost(what.to_owned());
         // Another thread that polls may be the one that tells.
         if !receiver.recv_timeout(COMPILE).unwrap_or(false) {
@@ -373,6 +406,31 @@ mod tests {
             let large: Vec<u8> = (0..(65u32 << 20) / 4).flat_map(u32::to_le_bytes).collect();
             let held = device.fill(&Filling::Bytes(&large)).unwrap();
             assert!(device.run(Vec::new(), &[held], None).unwrap().read[0] == large, "more than one block");
+        });
+    }
+
+    /// wgpu waits for a queue that it lets go of, which must not be the wait that was to end.
+    #[test]
+    fn a_device_that_takes_too_long_is_left_to_what_it_does() {
+        with_driver("vulkan::tests::a_device_that_takes_too_long_is_left_to_what_it_does", || {
+            let device = cpu(false);
+            let words = 1u32 << 20;
+            let program = device.compile(&Pass::Pack.shader()).unwrap();
+            let [all, to, count] = [
+                Filling::Zeros(u64::from(words) * 4),
+                Filling::Zeros(u64::from(words) / 8),
+                Filling::Bytes(&words.to_le_bytes()),
+            ]
+            .map(|filling| device.fill(&filling).unwrap());
+            let buffers = [all, to, count];
+            let queued = (0..5000).map(|_| program.queue(&buffers, Pass::groups(words / 32)).unwrap()).collect();
+            let done = device.run(queued, &buffers[1..2], Some(Duration::from_millis(1)));
+            assert_eq!(done, Err(DeviceFault::Timeout));
+            assert!(matches!(device.fill(&Filling::Zeros(4)), Err(DeviceFault::Lost(_))), "others leave it, too");
+            let left = Arc::downgrade(&device.0);
+            drop((device, program, buffers));
+            assert!(left.upgrade().is_some(), "whoever gave it up waited for it");
+            assert!(packed(&cpu(false), 33, 1).1 == words_of_ones(33), "another one takes its place");
         });
     }
 

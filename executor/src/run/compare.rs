@@ -1,18 +1,22 @@
 //! Stages that are to be verified, against what else there is of the same rows: what the device of the last run gave, and what the stage
 //! that the text calls their reference gives.
 
+use std::collections::BTreeMap;
+
 use flowc_demand::{Datasets, Segments};
 use flowc_planner::key::SegmentKeys;
-use flowc_planner::plan::{DEVICE, NUMBERS, OutputColumn, Plan, Rows, Stage, StreamId};
+use flowc_planner::plan::{DEVICE, OutputColumn, Plan, Rows, Stage, StreamId};
 use flowc_store::StoredColumn;
 
 use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::clocks::SourceClocks;
 use crate::record::run::RunRecord;
+use crate::run::align::{self, Pairing};
 use crate::run::context::Run;
-use crate::run::distance::{Distance, Nearness, RowPlace, distance};
+use crate::run::distance::{Distance, Nearness, RowPlace, distance, distance_of_rows};
+use crate::run::unlike::{picks, too_far, unlike};
 use crate::run::world::World;
-use crate::{Error, Event, FailureSite, Largest, Other};
+use crate::{Error, Event, Largest, Other};
 
 /// Results of the same rows, made otherwise.
 struct Counterpart {
@@ -104,7 +108,7 @@ impl Run<'_> {
         counterpart(Other::Stage(reference.clone()), known, other, measures)
     }
 
-    /// Each written column by itself, and what shows the rows that are kept.
+    /// What shows the rows that are kept, and after it each written column by itself.
     fn measures(
         &self,
         stage: &Stage,
@@ -117,7 +121,7 @@ impl Run<'_> {
         let name = |column: usize| names.map(|names| names.field(column).name().clone());
         let written = written.map(|pair| Measure { column: name(pair.0), pairs: vec![pair], nearness });
         let kept = (!kept.is_empty()).then_some(Measure { column: None, pairs: kept, nearness: of_kept });
-        written.chain(kept).collect()
+        kept.into_iter().chain(written).collect()
     }
 
     fn compare_with(&self, stage: usize, counterpart: &Counterpart, world: &World<'_>) -> Result<(), Error> {
@@ -130,6 +134,7 @@ impl Run<'_> {
             return Err(unlike(declared, other, &counts));
         }
         for (segment, (own, theirs)) in own.iter().zip(segments.iter()).enumerate() {
+            let mut pairing = if picks(declared) { Pairing::Unknown } else { Pairing::ByPlace };
             for Measure { column, pairs, nearness } in measures {
                 let pairs = found(&world.store, [&theirs, &own], pairs)?;
                 let unlike_counts = pairs.iter().find(|[before, now]| before.rows != now.rows);
@@ -138,10 +143,17 @@ impl Run<'_> {
                         format!("of segment {segment} it gives {} rows, and {other} {}", now.rows, before.rows);
                     return Err(unlike(declared, other, &counts));
                 }
-                if !pairs.is_empty() {
-                    let found = distance(self.store, &pairs, *nearness, segment)?;
-                    self.note_distance(stage, other.clone(), column.clone(), found);
+                if pairs.is_empty() {
+                    continue;
                 }
+                if column.is_none() {
+                    pairing = align::pairing(self.store, &pairs)?;
+                }
+                let found = match &pairing {
+                    Pairing::Aligned(aligned) if column.is_none() => distance_of_rows(aligned, *nearness, segment),
+                    pairing => distance(self.store, &pairs, *nearness, segment, pairing)?,
+                };
+                self.note_distance(stage, other.clone(), column.clone(), found);
             }
         }
         Ok(())
@@ -154,22 +166,14 @@ impl Run<'_> {
     }
 
     /// What of a stage is further from other results than it may be.
-    pub(crate) fn broken(&self, stage: usize) -> Vec<Error> {
+    fn broken(&self, stage: usize) -> Vec<Error> {
         let counted = self.underway.tally.lock();
-        let of_stage = counted.compared.iter().filter(|((of, ..), distance)| *of == stage && distance.broken > 0);
-        let error = |((_, other, column), distance): (&(usize, Other, Option<String>), &Distance)| {
-            let RowPlace { segment, row } = distance.first.unwrap_or_default();
-            let far = distance.largest.filter(|_| column.is_some());
-            let far = far.map_or_else(String::new, |(far, _)| format!(", by up to {far:e}"));
-            let (broken, rows, row) = (distance.broken, distance.rows, row + 1);
-            let places = format!("in {broken} of {rows} rows{far}; the first is row {row} of segment {segment}");
-            let stage = &self.plan().stages[stage];
-            match column {
-                Some(column) => unlike(stage, other, &format!("`{column}` differs {places}")),
-                None => failed(stage, other, &format!("other rows are kept {places}"), "both keep the same rows"),
-            }
-        };
-        of_stage.map(error).collect()
+        let of_stage = counted.compared.iter().filter(|((of, ..), _)| *of == stage);
+        let mut by_other: BTreeMap<&Other, Vec<(Option<&str>, Distance)>> = BTreeMap::new();
+        for ((_, other, column), distance) in of_stage {
+            by_other.entry(other).or_default().push((column.as_deref(), *distance));
+        }
+        by_other.iter().filter_map(|(other, found)| too_far(&self.plan().stages[stage], other, found)).collect()
     }
 
     /// Tells how far what was compared is from other results.
@@ -188,6 +192,7 @@ impl Run<'_> {
                 rows: distance.rows,
                 differing: distance.differing,
                 largest,
+                unaligned: distance.unaligned,
             });
         }
         is_any
@@ -229,19 +234,4 @@ fn found(
         }
     }
     Ok(stored)
-}
-
-fn unlike(stage: &Stage, other: &Other, what: &str) -> Error {
-    let demanded = match Nearness::of(stage) {
-        Nearness::Bits => "its numbers are the same everywhere".to_owned(),
-        Nearness::Within(_) => format!("its numbers are {}", stage.runner.get(NUMBERS).map_or("", String::as_str)),
-        Nearness::Any => "both have the same rows".to_owned(),
-    };
-    failed(stage, other, what, &demanded)
-}
-
-fn failed(stage: &Stage, other: &Other, what: &str, demanded: &str) -> Error {
-    let place = Box::new(FailureSite { item: None, rows: None });
-    let message = format!("compared with {other}, {what}, while {demanded}");
-    Error::Stage { stage: stage.name.clone(), place, message }
 }

@@ -8,6 +8,7 @@ use flowc_planner::plan::{Claim, Stage, Tolerance};
 use flowc_store::{Store, StoredColumn};
 
 use crate::Error;
+use crate::run::align::{Alignment, Pairing};
 
 /// How near the numbers of a stage have to be to others of the same rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,6 +69,8 @@ pub(crate) struct Distance {
     pub first: Option<RowPlace>,
     /// The largest difference of two numbers, and where it is. None where no numbers differ.
     pub largest: Option<(f64, RowPlace)>,
+    /// Rows that were not compared: which of both belong together can't be told.
+    pub unaligned: u64,
 }
 
 impl Distance {
@@ -101,6 +104,7 @@ impl Distance {
     /// Adds what was found of other rows.
     pub(crate) fn merge(&mut self, other: Self) {
         self.rows += other.rows;
+        self.unaligned += other.unaligned;
         self.differing += other.differing;
         self.broken += other.broken;
         self.first = self.first.into_iter().chain(other.first).min();
@@ -109,7 +113,15 @@ impl Distance {
     }
 }
 
-/// How far pairs of stored columns of a segment are from each other. Where their rows are not as many, all of them differ.
+/// Which of the rows that either result of a segment has only one of them has.
+pub(crate) fn distance_of_rows(aligned: &Alignment, nearness: Nearness, segment: usize) -> Distance {
+    let broken = if nearness == Nearness::Any { 0 } else { aligned.apart };
+    let first = (broken > 0).then_some(RowPlace { segment, row: aligned.first });
+    Distance { rows: aligned.rows(), differing: aligned.apart, broken, first, ..Distance::default() }
+}
+
+/// How far pairs of stored columns of a segment are from each other, in the rows that belong together. Where nothing shows which these
+/// are, values that decide whether a stage is at fault are taken to be in the same rows, and others are not compared.
 ///
 /// # Errors
 /// If the store can't be read.
@@ -118,26 +130,83 @@ pub(crate) fn distance(
     pairs: &[[StoredColumn; 2]],
     nearness: Nearness,
     segment: usize,
+    pairing: &Pairing,
 ) -> Result<Distance, Error> {
     let rows = pairs.iter().flatten().map(|column| column.rows).max().unwrap_or(0);
-    if pairs.iter().flatten().any(|column| column.rows != rows) {
-        let broken = if nearness == Nearness::Any { 0 } else { rows };
-        let first = (broken > 0).then_some(RowPlace { segment, row: 0 });
-        return Ok(Distance { rows, differing: rows, broken, first, largest: None });
+    let unlike: Vec<[StoredColumn; 2]> =
+        pairs.iter().filter(|[before, now]| before.content != now.content).copied().collect();
+    match pairing {
+        Pairing::Aligned(aligned) => distance_of_aligned(store, pairs, nearness, segment, aligned),
+        _ if unlike.is_empty() => Ok(Distance { rows, ..Distance::default() }),
+        Pairing::Unknown if nearness == Nearness::Any => Ok(Distance { unaligned: rows, ..Distance::default() }),
+        _ if pairs.iter().flatten().any(|column| column.rows != rows) => {
+            let broken = if nearness == Nearness::Any { 0 } else { rows };
+            let first = (broken > 0).then_some(RowPlace { segment, row: 0 });
+            Ok(Distance { rows, differing: rows, broken, first, ..Distance::default() })
+        }
+        _ => distance_by_place(store, &unlike, nearness, segment),
     }
-    let unlike: Vec<StoredColumn> =
-        pairs.iter().filter(|[before, now]| before.content != now.content).flatten().copied().collect();
-    if unlike.is_empty() {
-        return Ok(Distance { rows, ..Distance::default() });
-    }
+}
+
+/// The distance of columns that have the same rows.
+fn distance_by_place(
+    store: &Store,
+    unlike: &[[StoredColumn; 2]],
+    nearness: Nearness,
+    segment: usize,
+) -> Result<Distance, Error> {
     let (mut distance, mut row) = (Distance::default(), 0);
-    for chunk in store.read(&unlike)? {
+    for chunk in store.read(unlike.as_flattened())? {
         let chunk = chunk?;
         let pairs: Vec<[ArrayRef; 2]> = chunk.as_chunks().0.to_vec();
         distance.add(&pairs, nearness, RowPlace { segment, row });
         row += chunk.first().map_or(0, |column| column.len() as u64);
     }
     Ok(distance)
+}
+
+/// The distance of columns in the rows that both have.
+fn distance_of_aligned(
+    store: &Store,
+    pairs: &[[StoredColumn; 2]],
+    nearness: Nearness,
+    segment: usize,
+    aligned: &Alignment,
+) -> Result<Distance, Error> {
+    let mut distance = Distance { unaligned: aligned.ambiguous, ..Distance::default() };
+    let [before, now] = [0, 1].map(|side| {
+        let columns: Vec<StoredColumn> = pairs.iter().map(|pair| pair[side]).collect();
+        cells(store, &columns, &aligned.common[side])
+    });
+    for ((before, now), row) in before?.zip(now?).zip(&aligned.common[1]) {
+        let pairs: Vec<[ArrayRef; 2]> = before?.into_iter().zip(now?).map(<[ArrayRef; 2]>::from).collect();
+        distance.add(&pairs, nearness, RowPlace { segment, row: *row });
+    }
+    Ok(distance)
+}
+
+/// Some rows of stored columns, one by one. The rows ascend.
+fn cells<'a>(
+    store: &Store,
+    columns: &[StoredColumn],
+    rows: &'a [u64],
+) -> Result<impl Iterator<Item = Result<Vec<ArrayRef>, Error>> + use<'a>, Error> {
+    let (mut chunks, mut start) = (store.read(columns)?, 0);
+    let mut chunk: Vec<ArrayRef> = Vec::new();
+    Ok(rows.iter().map_while(move |row| {
+        loop {
+            let length = chunk.first().map_or(0, |column| column.len() as u64);
+            if *row < start + length {
+                let place = (row - start) as usize;
+                return Some(Ok(chunk.iter().map(|column| column.slice(place, 1)).collect()));
+            }
+            start += length;
+            chunk = match chunks.next()? {
+                Ok(chunk) => chunk,
+                Err(error) => return Some(Err(error.into())),
+            };
+        }
+    }))
 }
 
 /// The largest difference of the numbers of a row.
@@ -196,7 +265,8 @@ mod tests {
         assert_eq!((found(Nearness::Bits).broken, found(Nearness::Bits).first), (3, Some(at(3, 101))));
         let mut all = Distance { rows: 1, differing: 1, largest: Some((0.25, at(0, 0))), ..Distance::default() };
         all.merge(near);
-        assert_eq!(all, Distance { rows: 6, differing: 4, broken: 1, first: Some(at(3, 102)), largest });
+        let first = Some(at(3, 102));
+        assert_eq!(all, Distance { rows: 6, differing: 4, broken: 1, first, largest, ..Distance::default() });
     }
 
     #[test]
@@ -222,7 +292,8 @@ mod tests {
         let names = [numbers(&[7, 7, 7, 7]), numbers(&[7, 8, 8, 7])];
         let mut distance = Distance::default();
         distance.add(&[ids, names], Nearness::Bits, at(2, 10));
-        let expected = Distance { rows: 4, differing: 3, broken: 3, first: Some(at(2, 11)), largest: None };
+        let first = Some(at(2, 11));
+        let expected = Distance { rows: 4, differing: 3, broken: 3, first, ..Distance::default() };
         assert_eq!(distance, expected);
     }
 }

@@ -16,9 +16,11 @@ use crate::inputs::lookup::Lookups;
 use crate::inputs::lookup_cache::LookupCache;
 use crate::inputs::read::Reading;
 use crate::record::made_on;
+use crate::run::align::{self, Pairing};
 use crate::run::context::Run;
-use crate::run::distance::{Nearness, distance};
+use crate::run::distance::{Nearness, distance, distance_of_rows};
 use crate::run::tally::{Called, Tally};
+use crate::run::unlike::{picks, too_far};
 use crate::{Error, Event, Other, TimedBy};
 
 /// A task that has to run.
@@ -308,26 +310,27 @@ impl Execution<'_> {
         let verified: Vec<usize> = stages.filter(|stage| self.run.selection.verified.contains(stage)).collect();
         // What was stored is of the last one.
         let Some(&stage) = verified.last() else { return Ok(()) };
-        let (mut compared, mut differing) = (false, Vec::new());
+        let (mut compared, mut differing, mut too_far) = (false, Vec::new(), None);
         let last = derived.last().map_or(&[][..], Vec::as_slice);
         for (port, ((kept, staged), keys)) in task.outputs.iter().zip(&ran.outputs).zip(last).enumerate() {
             let due: Vec<ColumnKey> = kept.columns.iter().map(|&column| keys.columns[column]).collect();
             let known = self.store().find_columns(&due)?;
-            for ((&column, now), before) in kept.columns.iter().zip(&staged.columns).zip(known) {
-                let (Some(before), name) = (before, kept.schema.field(column).name()) else { continue };
-                compared = true;
-                let both = [before, *now];
-                let is_unlike = match self.has_distance(task, stage, (port, column)) {
-                    true => self.is_too_far(task, stage, (name, keys), both)?,
-                    false => before.content != now.content,
-                };
-                if is_unlike {
-                    differing.push(name.as_str());
-                }
+            let stored = kept.columns.iter().zip(&staged.columns).zip(known);
+            let both: Vec<(usize, [StoredColumn; 2])> =
+                stored.filter_map(|((&column, now), before)| Some((column, [before?, *now]))).collect();
+            compared |= !both.is_empty();
+            let (near, exact): (Vec<_>, Vec<_>) =
+                both.iter().partition(|(column, _)| self.has_distance(task, stage, (port, *column)));
+            let name = |column: &usize| kept.schema.field(*column).name().as_str();
+            let unlike = exact.iter().filter(|(_, [before, now])| before.content != now.content);
+            differing.extend(unlike.map(|(column, _)| name(column)));
+            if !near.is_empty() {
+                let near: Vec<_> = near.iter().map(|(column, both)| (name(column), *both)).collect();
+                let passed: Vec<_> = exact.iter().map(|(_, both)| *both).collect();
+                too_far = too_far.or(self.too_far(task, stage, keys, &near, &passed)?);
             }
         }
-        if !differing.is_empty() {
-            let too_far = self.run.broken(stage).into_iter().next();
+        if too_far.is_some() || !differing.is_empty() {
             return Err(too_far.unwrap_or_else(|| self.chains.unlike(task, stage, &differing)));
         }
         if compared {
@@ -348,19 +351,31 @@ impl Execution<'_> {
             && !matches!(origin, Some(OutputColumn::Passed { .. }))
     }
 
-    /// Whether what a stage gave again is too far from what it gave before. How far it is is told, and from which device's if that is known.
-    fn is_too_far(
+    /// What of portable columns that a stage gave again is too far from what it gave before, in the rows that both have as the columns that
+    /// it passes on show. How far they are is told, and from which device's if that is known.
+    fn too_far(
         &self,
         task: &Task,
         stage: usize,
-        (column, keys): (&str, &SegmentKeys),
-        both: [StoredColumn; 2],
-    ) -> Result<bool, Error> {
-        let nearness = Nearness::of(&self.contents.locator.plan.stages[stage]);
-        let found = distance(self.run.store, &[both], nearness, self.segment(task))?;
-        let other = made_on::device(self.run.store, keys)?.map_or(Other::Stored, Other::Device);
-        self.run.note_distance(stage, other, Some(column.to_owned()), found);
-        Ok(found.broken > 0)
+        keys: &SegmentKeys,
+        near: &[(&str, [StoredColumn; 2])],
+        passed: &[[StoredColumn; 2]],
+    ) -> Result<Option<Error>, Error> {
+        let (store, segment) = (self.run.store, self.segment(task));
+        let declared = &self.contents.locator.plan.stages[stage];
+        let pairing = if picks(declared) { align::pairing(store, passed)? } else { Pairing::ByPlace };
+        let mut found = Vec::new();
+        if let Pairing::Aligned(aligned) = &pairing {
+            found.push((None, distance_of_rows(aligned, Nearness::Bits, segment)));
+        }
+        for (column, both) in near {
+            found.push((Some(*column), distance(store, &[*both], Nearness::of(declared), segment, &pairing)?));
+        }
+        let other = made_on::device(store, keys)?.map_or(Other::Stored, Other::Device);
+        for (column, distance) in &found {
+            self.run.note_distance(stage, other.clone(), column.map(str::to_owned), *distance);
+        }
+        Ok(too_far(declared, &other, &found))
     }
 
     fn segment(&self, task: &Task) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! May use every other room.
 
+mod align;
 pub(crate) mod asserts;
 mod compare;
 pub(crate) mod context;
@@ -13,6 +14,7 @@ pub(crate) mod progress;
 mod rank;
 mod record;
 mod tally;
+mod unlike;
 mod world;
 
 use std::sync::Arc;
