@@ -133,7 +133,7 @@ pub enum Event {
     },
     /// Rows came too late for the windows of a stage, or have no time, and nothing reads them: they are in no result.
     LateRows {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Its input.
         input: String,
@@ -180,7 +180,7 @@ pub enum Event {
     },
     /// What a stage had a device do over one segment; told before [`Event::SegmentRan`].
     DeviceUsed {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Position of the segment in the dataset.
         segment: usize,
@@ -211,7 +211,7 @@ pub enum Event {
     },
     /// A line of a stage's log.
     StageLog {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// `error`, `warn`, `info`, `debug` or `trace`.
         level: String,
@@ -220,14 +220,14 @@ pub enum Event {
     },
     /// A stage that was to be verified gave what it gave before.
     StageVerified {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Over how many segments, merges and the like; 0 if the store had nothing to compare with.
         segments: u64,
     },
     /// A stage that was to be verified was compared with what else there is of the same rows.
     StageCompared {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// What it was compared with.
         other: Other,
@@ -244,7 +244,7 @@ pub enum Event {
     },
     /// A stage failed.
     StageFailed {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// What happened, where, and what to do.
         message: String,
@@ -326,7 +326,7 @@ pub enum TimedBy {
 /// How much a run does of a stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StageTasks {
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
     /// Invocations that it has a part in.
     pub tasks: usize,

@@ -113,7 +113,7 @@ pub enum Reason {
     Column {
         /// The input port.
         input: String,
-        /// The column.
+        /// The column's name.
         column: String,
         /// Segments in which it differs, by the names of their files where they have one.
         segments: Vec<String>,

@@ -72,7 +72,7 @@ pub enum LockError {
     Type {
         /// The source.
         source_name: String,
-        /// The column.
+        /// The column's name.
         column: String,
         /// The name of the type, as written.
         data_type: String,

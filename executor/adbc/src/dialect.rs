@@ -31,7 +31,7 @@ impl Vendor {
         known.into_iter().find(|(part, _)| name.contains(part)).map(|(_, vendor)| vendor)
     }
 
-    /// Its name.
+    /// The name of the database, for messages.
     pub fn name(&self) -> &str {
         match self {
             Self::Sqlite => "SQLite",

@@ -24,7 +24,7 @@ pub enum DatabaseError {
     /// A secret that can't be had.
     #[error("the secret `{secret}` is missing: {reason}")]
     Secret {
-        /// Its name.
+        /// The name of the secret.
         secret: String,
         /// Why, and what to do.
         reason: String,
@@ -55,7 +55,7 @@ pub enum DatabaseError {
     Lies {
         /// As the text names it.
         driver: String,
-        /// What was found.
+        /// What is wrong with it, as a part of the message.
         reason: String,
     },
 }

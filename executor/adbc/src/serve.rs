@@ -86,7 +86,7 @@ enum Fault {
     Refused(Error),
     /// The driver does not give what it says.
     Lies(String),
-    /// Nobody listens.
+    /// The process that asked has closed its end.
     Gone(io::Error),
 }
 

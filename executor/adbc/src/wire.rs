@@ -46,7 +46,7 @@ pub(crate) enum Request {
     Ingest(Ingest),
     /// To begin a transaction.
     Begin,
-    /// To commit it.
+    /// Commits the open transaction.
     Commit,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Request {
 pub struct Ingest {
     /// The database's schema, if it is named.
     pub schema: Option<String>,
-    /// The table.
+    /// The table's name.
     pub table: String,
     /// Whether the table is made.
     pub mode: IngestMode,
@@ -68,7 +68,7 @@ pub struct Ingest {
 pub enum IngestMode {
     /// It is made; there is none.
     Create,
-    /// It is there.
+    /// The table has to exist; rows are added to it.
     Append,
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum Answer {
     Lies { reason: String },
 }
 
-/// A frame.
+/// What one process sends the other at a time.
 pub(crate) enum Frame {
     Message(Vec<u8>),
     Rows(Vec<u8>),
@@ -142,7 +142,7 @@ pub(crate) fn send_encoded(to: &mut impl Write, rows: &[u8]) -> io::Result<()> {
     write(to, ROWS, rows)
 }
 
-/// Ends rows.
+/// Tells the other process that no more rows follow.
 pub(crate) fn send_end(to: &mut impl Write) -> io::Result<()> {
     write(to, END, &[])?;
     to.flush()

@@ -39,7 +39,7 @@ pub enum ColumnsError {
          type with longer offsets (LargeUtf8, LargeBinary, LargeList), or hold less in a row"
     )]
     TooFull {
-        /// The column.
+        /// The column's name.
         column: String,
         /// How many rows.
         rows: usize,

@@ -74,7 +74,7 @@ pub enum ContainerError {
         folder: PathBuf,
         /// From 1.
         line: usize,
-        /// As written.
+        /// The source path, as the text has it.
         source_path: String,
     },
     /// It copies something below a file.

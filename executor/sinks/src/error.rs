@@ -28,7 +28,7 @@ pub enum SinkError {
     /// `partition-by` names a column that can't name folders.
     #[error("`partition-by` column `{column}` {reason}")]
     Partition {
-        /// The column.
+        /// The column's name.
         column: String,
         /// Why not, and what to do.
         reason: String,
@@ -130,7 +130,7 @@ pub enum SinkError {
     /// A table of a database can't be written.
     #[error("table `{table}`: {reason}")]
     Table {
-        /// The table.
+        /// The table's name.
         table: String,
         /// Why, and what to do.
         reason: String,

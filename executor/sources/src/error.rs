@@ -143,7 +143,7 @@ pub enum SourceError {
     FolderValue {
         /// Which file.
         file: String,
-        /// The column.
+        /// The column's name.
         column: String,
         /// What the folder's name has.
         value: String,
@@ -155,7 +155,7 @@ pub enum SourceError {
     RepeatedFolder {
         /// Which file.
         file: String,
-        /// The column.
+        /// The column's name.
         column: String,
     },
     /// Files in folders whose names have no columns.
@@ -211,7 +211,7 @@ pub enum SourceError {
         file: String,
         /// The first row with such a value, from 1.
         row: u64,
-        /// The column.
+        /// The column's name.
         column: String,
         /// The value, as text.
         value: String,

@@ -48,7 +48,7 @@ pub enum Error {
     /// A stage failed. Its message is without secrets, so the error that it comes from is not kept.
     #[error("stage `{stage}`{place}: {message}")]
     Stage {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Where in its input.
         place: Box<FailureSite>,
@@ -248,7 +248,7 @@ fn lines(missing: &[MissingSecret]) -> String {
 /// A secret that a stage needs and that has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingSecret {
-    /// The stage.
+    /// The stage's name.
     pub stage: String,
     /// The secret.
     pub secret: String,

@@ -7,7 +7,7 @@ pub enum ExpansionProblem {
     #[error("there is no parameter `{name}`")]
     #[diagnostic(code(flowc::unknown_param))]
     UnknownParam {
-        /// As written.
+        /// The name, as the text has it.
         name: String,
         /// What there is.
         #[help]
@@ -23,7 +23,7 @@ pub enum ExpansionProblem {
         )
     )]
     ParamInQuery {
-        /// As written.
+        /// The name, as the text has it.
         name: String,
     },
     /// `${x` without an end.

@@ -74,7 +74,7 @@ pub enum PlaceProblem {
     #[error("`{path}` is a path of this machine, among addresses of objects")]
     #[diagnostic(code(flowc::mixed_places), help("make a source for each"))]
     PathAmongObjects {
-        /// As written.
+        /// The path, as the text has it.
         path: String,
     },
     /// A declared schema for a format that brings its own.
@@ -91,7 +91,7 @@ pub enum PlaceProblem {
         help("a name of the tz database such as `Europe/Berlin`, `UTC`, or an offset such as `+01:00`")
     )]
     UnknownZone {
-        /// As written.
+        /// The zone, as the text has it.
         zone: String,
     },
     /// Columns that cannot be told.
@@ -112,7 +112,7 @@ pub enum PlaceProblem {
     SourceUnreached {
         /// The source.
         name: String,
-        /// Why.
+        /// The reason, as a part of the message.
         message: String,
         /// What to do.
         #[help]
@@ -182,7 +182,7 @@ pub enum PlaceProblem {
     RecordColumn {
         /// The source.
         name: String,
-        /// The column.
+        /// The column's name.
         column: String,
     },
     /// Records whose columns nothing tells.
@@ -198,27 +198,27 @@ pub enum PlaceProblem {
     #[error("`{node}` is not for a topic")]
     #[diagnostic(code(flowc::not_for_topic), help("leave it out: {reason}"))]
     NotForTopic {
-        /// As written.
+        /// The node, as the text has it.
         node: &'static str,
-        /// Why.
+        /// The reason, as a part of the message.
         reason: &'static str,
     },
     /// A node of files, in a source or sink of a database.
     #[error("`{node}` is not for a database")]
     #[diagnostic(code(flowc::not_for_database), help("leave it out: {reason}"))]
     NotForDatabase {
-        /// As written.
+        /// The node, as the text has it.
         node: String,
-        /// Why.
+        /// The reason, as a part of the message.
         reason: &'static str,
     },
     /// A property or node that a source of a server has no use for.
     #[error("`{node}` is not for a flight")]
     #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]
     NotForFlight {
-        /// As written.
+        /// The node, as the text has it.
         node: &'static str,
-        /// Why.
+        /// The reason, as a part of the message.
         reason: &'static str,
     },
     /// The columns are not in the lock.
@@ -251,7 +251,7 @@ pub enum PlaceProblem {
     #[error("`bad-rows \"{choice}\"` is not for the format `{format}`")]
     #[diagnostic(code(flowc::bad_rows), help("its rows are good or the whole file is bad; leave out `bad-rows`"))]
     BadRows {
-        /// As written.
+        /// The choice, as the text has it.
         choice: String,
         /// The format's name.
         format: &'static str,
@@ -311,7 +311,7 @@ pub enum PlaceProblem {
     UnknownColumn {
         /// The stream.
         stream: String,
-        /// As written.
+        /// The column, as the text has it.
         column: String,
         /// What there is.
         #[help]

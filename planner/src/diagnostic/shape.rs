@@ -19,7 +19,7 @@ pub enum ShapeProblem {
     #[error("`{node}` has no property `{name}`")]
     #[diagnostic(code(flowc::unknown_property))]
     UnknownProperty {
-        /// The node.
+        /// The node's name.
         node: String,
         /// The property.
         name: String,
@@ -31,7 +31,7 @@ pub enum ShapeProblem {
     #[error("`{node}` takes {takes}, and this is one too many")]
     #[diagnostic(code(flowc::extra_argument))]
     ExtraArgument {
-        /// The node.
+        /// The node's name.
         node: String,
         /// How many it takes.
         takes: String,
@@ -43,7 +43,7 @@ pub enum ShapeProblem {
     #[error("`{node}` needs {needs}")]
     #[diagnostic(code(flowc::missing_argument), help("for example: `{example}`"))]
     MissingArgument {
-        /// The node.
+        /// The node's name.
         node: String,
         /// What is missing.
         needs: String,
@@ -54,7 +54,7 @@ pub enum ShapeProblem {
     #[error("`{node}` takes no block")]
     #[diagnostic(code(flowc::extra_block), help("leave out `{{ ... }}`"))]
     ExtraBlock {
-        /// The node.
+        /// The node's name.
         node: String,
     },
     /// A child that must be there.
@@ -76,14 +76,14 @@ pub enum ShapeProblem {
         first: &'static str,
         /// The second, as written.
         second: &'static str,
-        /// Why.
+        /// The reason, as a part of the message.
         why: &'static str,
     },
     /// A node that means nothing without another one.
     #[error("`{node}` means something only with {wanted}")]
     #[diagnostic(code(flowc::only_with), help("leave it out"))]
     OnlyWith {
-        /// As written.
+        /// The node, as the text has it.
         node: String,
         /// What it needs.
         wanted: &'static str,
@@ -115,7 +115,7 @@ pub enum ShapeProblem {
     BadValue {
         /// What is expected, without an article.
         what: &'static str,
-        /// As written.
+        /// The value, as the text has it.
         value: String,
         /// What would be one.
         #[help]

@@ -9,7 +9,7 @@ pub enum StageProblem {
     #[error("the stage `{stage}` has no implementation")]
     #[diagnostic(code(flowc::no_code), help("say what runs: {examples}"))]
     NoCode {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Each kind of code.
         examples: String,
@@ -18,30 +18,30 @@ pub enum StageProblem {
     #[error("the stage `{stage}` has more than one implementation")]
     #[diagnostic(code(flowc::several_codes), help("keep one, and make a second stage of the other"))]
     SeveralCodes {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// It is asked to be isolated less than it is.
     #[error("the stage `{stage}` runs in a container, not in a process of this machine")]
     #[diagnostic(code(flowc::isolation), help("leave it out; `isolate #true` keeps the stage in a unit of its own"))]
     InContainer {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// It is asked to be isolated in a way that its kind of code can't be.
     #[error("the stage `{stage}` runs on the device that flowc's process has open, not in a process of its own")]
     #[diagnostic(code(flowc::isolation), help("leave it out; `isolate #true` keeps the stage in a unit of its own"))]
     OnDevice {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// It says something of the columns of a kernel that it has not.
     #[error("`{node}` is said of the columns of a kernel, and the stage `{stage}` runs {code}")]
     #[diagnostic(code(flowc::no_kernel), help("leave it out; `wgsl \"kernel.wgsl\"` runs a kernel"))]
     NoKernel {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// The node.
+        /// The node's name.
         node: String,
         /// As in the text.
         code: String,
@@ -50,9 +50,9 @@ pub enum StageProblem {
     #[error("`{node}` is said of the numbers of a kernel, and the stage `{stage}` runs {code}")]
     #[diagnostic(code(flowc::no_kernel), help("leave it out; what kernels compute may depend on the device"))]
     NoNumbers {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// The node.
+        /// The node's name.
         node: String,
         /// As in the text.
         code: String,
@@ -61,7 +61,7 @@ pub enum StageProblem {
     #[error("there is no stage `{name}` to compare with")]
     #[diagnostic(code(flowc::no_reference))]
     NoReference {
-        /// As written.
+        /// The name, as the text has it.
         name: String,
         /// What there is.
         #[help]
@@ -71,11 +71,11 @@ pub enum StageProblem {
     #[error("the stage `{stage}` writes `{column}`, and its reference `{name}` {why}")]
     #[diagnostic(code(flowc::unlike_reference), help("a reference gives columns of the same names and types"))]
     UnlikeReference {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The reference.
         name: String,
-        /// The column.
+        /// The column's name.
         column: String,
         /// Why the reference has no such column.
         why: String,
@@ -89,7 +89,7 @@ pub enum StageProblem {
         help("have `{name}` give a column of these rows as it is, best one that tells them apart")
     )]
     BlindReference {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The reference.
         name: String,
@@ -101,7 +101,7 @@ pub enum StageProblem {
         help("leave `cpus` out; flowc runs as many instances at once as it has threads (`--jobs`)")
     )]
     OneThread {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// As in the text.
         code: String,
@@ -113,7 +113,7 @@ pub enum StageProblem {
         help("leave `serialization` out, or run the stage elsewhere: `isolate \"process\"`, or on a worker")
     )]
     NotSerialised {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// The program can't make that of batches.
@@ -123,7 +123,7 @@ pub enum StageProblem {
         help("it takes {offered}; name one of these, or leave `serialization` out")
     )]
     NotOffered {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// What the text asks for.
         serialization: Serialization,
@@ -134,11 +134,11 @@ pub enum StageProblem {
     #[error("the stage `{stage}` {does} `{column}`: {why}")]
     #[diagnostic(code(flowc::serialization))]
     NotCarried {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// What it does with the column: `reads`, `writes`.
         does: &'static str,
-        /// The column.
+        /// The column's name.
         column: String,
         /// Why the serialization does not carry the column's type.
         why: String,
@@ -153,7 +153,7 @@ pub enum StageProblem {
         help("leave `secret` out; stages that are programs can have some: `python`, `container` and `image`")
     )]
     NoSecrets {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// As in the text.
         code: String,
@@ -202,7 +202,7 @@ pub enum StageProblem {
     #[error("the stage `{stage}` says: {message}")]
     #[diagnostic(code(flowc::describe))]
     Describe {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// In its words.
         message: String,

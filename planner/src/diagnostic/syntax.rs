@@ -24,7 +24,7 @@ pub enum SyntaxProblem {
     #[error("`{word}` is neither a number nor a text")]
     #[diagnostic(code(flowc::unquoted), help("write it in quotes: `\"{word}\"`"))]
     Unquoted {
-        /// As written.
+        /// The word, as the text has it.
         word: String,
     },
     /// `"a", "b"`.

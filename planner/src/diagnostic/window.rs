@@ -9,7 +9,7 @@ pub enum WindowProblem {
     UnknownColumn {
         /// The source.
         source_name: String,
-        /// As written.
+        /// The column, as the text has it.
         column: String,
         /// What there is.
         #[help]
@@ -24,7 +24,7 @@ pub enum WindowProblem {
     NotATime {
         /// The source.
         source_name: String,
-        /// The column.
+        /// The column's name.
         column: String,
         /// Its type.
         data_type: String,
@@ -42,14 +42,14 @@ pub enum WindowProblem {
         help("write `columns {{ offset }}` in `kafka`, and have all stages up to the window pass the column on")
     )]
     NoOffset {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// The windows of a stage whose rows have no event time.
     #[error("the rows that the stage `{stage}` reads have no event time")]
     #[diagnostic(code(flowc::window), help("write `event-time \"column\" delay=\"5s\"` in the source"))]
     NoEventTime {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// A stage in between does not hand the event time on.
@@ -68,7 +68,7 @@ pub enum WindowProblem {
     #[error("the input `{port}` of the stage `{stage}` is taken row by row, so that a window changes nothing")]
     #[diagnostic(code(flowc::window), help("put the window on the stage that brings rows together"))]
     RowWise {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The input.
         port: String,
@@ -77,7 +77,7 @@ pub enum WindowProblem {
     #[error("the inputs of the stage `{stage}` have different windows")]
     #[diagnostic(code(flowc::window), help("give them one kind, size and lateness: their windows meet in pairs"))]
     Different {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// An input without windows, beside one that has some.
@@ -87,7 +87,7 @@ pub enum WindowProblem {
         help("give it the same window in an `in` of its own; only an input that is taken whole can do without")
     )]
     Without {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The input.
         port: String,
@@ -96,9 +96,9 @@ pub enum WindowProblem {
     #[error("the input of the stage `{stage}` has no column `{column}`")]
     #[diagnostic(code(flowc::window))]
     UnknownKey {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// As written.
+        /// The column, as the text has it.
         column: String,
         /// What there is.
         #[help]
@@ -108,7 +108,7 @@ pub enum WindowProblem {
     #[error("windows of `{column}`, which is {data_type}: values of a key are plain")]
     #[diagnostic(code(flowc::window))]
     NestedKey {
-        /// The column.
+        /// The column's name.
         column: String,
         /// Its type.
         data_type: String,
@@ -120,16 +120,16 @@ pub enum WindowProblem {
         help("sessions, and windows of a number of rows, of two inputs do not meet; use tumbling or sliding windows")
     )]
     MadeByRows {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// A column of the stage has the name of one that windows add.
     #[error("the stage `{stage}` gives a column `{column}`, which windows add")]
     #[diagnostic(code(flowc::window), help("rename or leave out the column in a `select@1` before the stage"))]
     Taken {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// The column.
+        /// The column's name.
         column: String,
     },
     /// A setting that a kind of window needs.
@@ -160,9 +160,9 @@ pub enum WindowProblem {
     TooManySteps {
         /// How many.
         windows: u64,
-        /// As written.
+        /// The size, as the text has it.
         size: String,
-        /// As written.
+        /// The slide, as the text has it.
         slide: String,
         /// How many it may be.
         most: u64,
@@ -171,9 +171,9 @@ pub enum WindowProblem {
     #[error("a sliding window of {size} does not consist of whole steps of {slide}")]
     #[diagnostic(code(flowc::window), help("make `size` a multiple of `slide`"))]
     Undivided {
-        /// As written.
+        /// The size, as the text has it.
         size: String,
-        /// As written.
+        /// The slide, as the text has it.
         slide: String,
     },
 }

@@ -17,14 +17,14 @@ pub enum WiringProblem {
     #[error("`{name}` cannot be a name")]
     #[diagnostic(code(flowc::bad_name), help("letters, digits, `-` and `_`; a dot would name an output port"))]
     BadName {
-        /// As written.
+        /// The name, as the text has it.
         name: String,
     },
     /// A stream that nothing fills.
     #[error("there is no stream `{name}`")]
     #[diagnostic(code(flowc::unknown_stream))]
     UnknownStream {
-        /// As written.
+        /// The name, as the text has it.
         name: String,
         /// What there is.
         #[help]
@@ -34,7 +34,7 @@ pub enum WiringProblem {
     #[error("the stage `{stage}` has several outputs")]
     #[diagnostic(code(flowc::which_output), help("write {outputs}"))]
     WhichOutput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// Its streams.
         outputs: String,
@@ -43,9 +43,9 @@ pub enum WiringProblem {
     #[error("the stage `{stage}` has no output `{port}`")]
     #[diagnostic(code(flowc::unknown_output), help("what it gives: {outputs}"))]
     UnknownOutput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// As written.
+        /// The port, as the text has it.
         port: String,
         /// Its streams.
         outputs: String,
@@ -54,7 +54,7 @@ pub enum WiringProblem {
     #[error("no statement of `{stage}` reads its input `{input}`")]
     #[diagnostic(code(flowc::unread_input), help("take it out of `in`"))]
     UnreadInput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The input.
         input: String,
@@ -68,16 +68,16 @@ pub enum WiringProblem {
     SourceStream {
         /// The source.
         source_name: String,
-        /// As written.
+        /// The port, as the text has it.
         port: String,
     },
     /// An input port that the stage does not have.
     #[error("the stage `{stage}` has no input `{port}`")]
     #[diagnostic(code(flowc::unknown_input))]
     UnknownInput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
-        /// As written.
+        /// The port, as the text has it.
         port: String,
         /// What there is.
         #[help]
@@ -87,7 +87,7 @@ pub enum WiringProblem {
     #[error("the input `{port}` of the stage `{stage}` reads nothing")]
     #[diagnostic(code(flowc::missing_input), help("write `in {example}`"))]
     MissingInput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// The port.
         port: String,
@@ -98,7 +98,7 @@ pub enum WiringProblem {
     #[error("the stage `{stage}` has several inputs, so each stream needs the name of its input")]
     #[diagnostic(code(flowc::which_input), help("write `in {example}`"))]
     WhichInput {
-        /// The stage.
+        /// The stage's name.
         stage: String,
         /// How it may look.
         example: String,
@@ -107,14 +107,14 @@ pub enum WiringProblem {
     #[error("the stage `{stage}` has one input, and this is a second stream for it")]
     #[diagnostic(code(flowc::second_stream), help("join or concatenate the streams in a stage of their own"))]
     SecondStream {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// `in` at a stage that makes its own rows.
     #[error("the stage `{stage}` has no inputs")]
     #[diagnostic(code(flowc::no_inputs), help("leave out `in`: it makes its own rows"))]
     NoInputs {
-        /// The stage.
+        /// The stage's name.
         stage: String,
     },
     /// Stages that wait for each other.

@@ -49,7 +49,7 @@ pub struct DatabaseSource {
 /// Ranges of a column of integers, each of which has a connection of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// The column.
+    /// The column's name.
     pub column: String,
     /// The most ranges.
     pub most: u32,
@@ -80,7 +80,7 @@ pub enum DatabaseRows {
 pub struct TableName {
     /// The database's schema, if the text names one.
     pub schema: Option<String>,
-    /// The table.
+    /// The table's name.
     pub table: String,
 }
 
@@ -130,7 +130,7 @@ pub enum WriteMode {
 }
 
 impl WriteMode {
-    /// All of them.
+    /// Every mode, in the order of the documentation.
     pub const ALL: [Self; 4] = [Self::Create, Self::Append, Self::Replace, Self::Upsert];
 
     /// Its name in pipelines.

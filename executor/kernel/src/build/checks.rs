@@ -98,7 +98,7 @@ impl Checks {
         }
     }
 
-    /// The zero.
+    /// Reads a zero that the driver does not know when it compiles.
     pub(super) fn zero(&self, code: &mut Code) -> Value {
         let variable = code.global(self.zero);
         code.load(variable)

@@ -30,7 +30,7 @@ const MOST_VARINT: usize = 10;
 /// How the records of a block are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// Not at all.
+    /// Blocks are not compressed.
     Null,
     /// Deflate, without a header.
     Deflate,

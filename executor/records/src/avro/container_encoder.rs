@@ -59,7 +59,7 @@ impl ContainerEncoder {
         Ok(Self { records, codec, sync, open: Vec::new(), count: 0, out })
     }
 
-    /// Adds rows.
+    /// Adds the rows of a batch to the open block.
     ///
     /// # Errors
     /// The first value that the schema has no room for, or a block that can't be compressed.

@@ -8,7 +8,7 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::spool::Piece;
 
-/// Rows that wait.
+/// The rows of one job, encoded, in the temporary file of the run.
 pub(super) struct EncodedRows {
     pub(super) rows: u64,
     /// BLAKE3 of the rows, where it is wanted.

@@ -38,7 +38,7 @@ pub(super) struct TableTransaction {
     matching: Matching,
     jobs: Vec<Job>,
     spool: Spool,
-    /// By jobs.
+    /// The rows of each job, by its number.
     encoded: Mutex<Vec<Option<EncodedRows>>>,
     /// What is to be written, once that is decided; none if nothing is.
     decided: Mutex<Option<Decided>>,

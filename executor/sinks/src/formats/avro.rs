@@ -70,7 +70,7 @@ impl<W: Write> AvroFile<W> {
         Ok(Self { encoder, out })
     }
 
-    /// Writes rows.
+    /// Writes the rows of a batch as blocks of the file.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         self.encoder.encode(batch).map_err(|error| match error {
             EncodeError::Value(error) => Misfit::new(error.row, &error.column, error.reason).into(),
@@ -79,7 +79,7 @@ impl<W: Write> AvroFile<W> {
         Ok(self.out.write_all(&self.encoder.take())?)
     }
 
-    /// Writes the end.
+    /// Writes the last block, and gives back what the file is written to.
     pub(crate) fn finish(self) -> Result<W, Box<dyn std::error::Error + Send + Sync>> {
         let Self { encoder, mut out } = self;
         out.write_all(&encoder.finish()?)?;

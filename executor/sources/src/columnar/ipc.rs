@@ -276,7 +276,7 @@ impl IpcFile {
     }
 
     /// Where the batches of each segment lie, in bytes.
-    #[cfg(any(feature = "databases", feature = "kafka"))]
+    #[cfg(feature = "kafka")]
     pub(crate) fn places(&self) -> impl Iterator<Item = Result<Range<u64>, SourceError>> + Send + '_ {
         self.cuts.iter().map(|cut| self.place(cut).map_err(|error| damaged(&self.view, error.to_string())))
     }

@@ -26,11 +26,11 @@ pub(super) struct RowCutter {
 /// Where a segment ends, seen from a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// Not here.
+    /// No segment ends at the row.
     None,
-    /// Before the row.
+    /// A segment ends before the row.
     Before,
-    /// Behind the row.
+    /// A segment ends with the row.
     Behind,
 }
 

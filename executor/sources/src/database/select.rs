@@ -21,7 +21,7 @@ pub(super) fn table(name: &TableName) -> String {
     format!("{schema}{}", quoted(&name.table))
 }
 
-/// All rows.
+/// Makes the statement that gives all rows.
 pub(super) fn all(rows: &DatabaseRows) -> Select {
     match rows {
         DatabaseRows::Table { table: name, order_by } => {

@@ -1,6 +1,5 @@
 //! Rows as they are kept: a sealed file of Arrow IPC with a batch per segment.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use arrow_select::concat::concat_batches;
 use flowc_adbc::plain_type;
 use flowc_columns::canonical;
-use flowc_platform::{SealedWriter, content_length, is_sealed};
+use flowc_platform::SealedWriter;
 
 use super::cut::{Cut, ROW_CUTS, RowCuts, RowCutter};
 use crate::columnar::convert::converts;
@@ -54,7 +53,7 @@ impl SnapshotWriter {
         })
     }
 
-    /// Adds rows.
+    /// Adds the rows of a batch to the open segment, and cuts where their content says.
     pub(super) fn push(&mut self, batch: &RecordBatch) -> io::Result<()> {
         let Some(converter) = &self.converter else {
             // Without bytes of rows, segments are as they come.
@@ -134,13 +133,7 @@ pub(super) fn plain(batch: &RecordBatch, schema: &SchemaRef, name: &str) -> Resu
 
 /// Opens what is kept under a path. A file that is damaged is an error.
 pub(super) fn open(path: &Path, name: &str, schema: &SchemaRef) -> Result<(IpcFile, View), SourceError> {
-    let io = |action| SourceError::io(name, action);
-    if !is_sealed(path) {
-        return Err(io("trust what is kept of it")(io::ErrorKind::InvalidData.into()));
-    }
-    let file = File::open(path).map_err(io("open it"))?;
-    let length = file.metadata().map_err(io("stat it"))?.len();
-    let view = View::of_start(Arc::new(file), name, content_length(length).unwrap_or(0));
+    let view = View::of_sealed(path, name)?;
     Ok((IpcFile::of_batches(view.clone(), schema.clone())?, view))
 }
 

@@ -3,9 +3,13 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
+#[cfg(any(feature = "databases", feature = "flights", feature = "kafka"))]
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(any(feature = "databases", feature = "flights", feature = "kafka"))]
+use flowc_platform::{content_length, is_sealed};
 
 use crate::error::SourceError;
 #[cfg(feature = "objects")]
@@ -41,10 +45,17 @@ impl View {
         Self { place: Place::Remote(file), name, length }
     }
 
-    /// A view of the first bytes of a regular file.
+    /// A view of what a sealed file holds. One that is damaged is an error of kind `InvalidData`.
     #[cfg(any(feature = "databases", feature = "flights", feature = "kafka"))]
-    pub(crate) fn of_start(file: Arc<File>, name: &str, length: u64) -> Self {
-        Self { place: Place::File(file), name: name.into(), length }
+    pub(crate) fn of_sealed(path: &Path, name: &str) -> Result<Self, SourceError> {
+        let io = |action| SourceError::io(name, action);
+        if !is_sealed(path) {
+            return Err(io("trust what is kept of it")(io::ErrorKind::InvalidData.into()));
+        }
+        let file = File::open(path).map_err(io("open what is kept of it"))?;
+        let length = file.metadata().map_err(io("stat what is kept of it"))?.len();
+        let length = content_length(length).unwrap_or(0);
+        Ok(Self { place: Place::File(Arc::new(file)), name: name.into(), length })
     }
 
     /// The file's name, for messages.

@@ -1,15 +1,14 @@
 //! What a server of Arrow Flight gives, as a source.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow_schema::SchemaRef;
 use flowc_flight_client::{Access, Ask, Client, FlightError};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{FlightAsk, SecretSource, SourceSpec};
-use flowc_platform::{FileStamp, content_length, is_sealed, lock, secret_of_file, secret_of_variable};
+use flowc_platform::{FileStamp, is_sealed, lock, secret_of_file, secret_of_variable};
 
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
@@ -178,10 +177,7 @@ impl Source for FlightSource {
             }
             self.fetch(&place)?;
         }
-        let io = |action| SourceError::io(&part.name, action);
-        let file = File::open(&place).map_err(io("open what is kept of it"))?;
-        let length = file.metadata().map_err(io("stat what is kept of it"))?.len();
-        let view = View::of_start(Arc::new(file), &part.name, content_length(length).unwrap_or(0));
+        let view = View::of_sealed(&place, &part.name)?;
         OpenFile::of_kept(view, &self.spec, schema, stamp)
     }
 
@@ -192,6 +188,8 @@ impl Source for FlightSource {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use flowc_planner::plan::{Format, Keep, Location};
 
     use super::*;

@@ -1,7 +1,5 @@
 //! The file of a block, opened.
 
-use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +8,6 @@ use arrow_array::RecordBatch;
 use flowc_columns::{ColumnDigest, ColumnsError, canonical};
 use flowc_planner::key::{KeyHasher, RawDigest};
 use flowc_planner::plan::RecordField;
-use flowc_platform::{content_length, is_sealed};
 
 use crate::BATCH_ROWS;
 use crate::columnar::ipc::IpcFile;
@@ -63,13 +60,7 @@ impl BlockFile {
 
 /// The records of a block, whatever is made of them.
 pub(super) fn open_records(path: &Path, name: &str) -> Result<(IpcFile, View), SourceError> {
-    let io = |action| SourceError::io(name, action);
-    if !is_sealed(path) {
-        return Err(io("trust what is kept of it")(io::ErrorKind::InvalidData.into()));
-    }
-    let file = File::open(path).map_err(io("open it"))?;
-    let length = file.metadata().map_err(io("stat it"))?.len();
-    let view = View::of_start(Arc::new(file), name, content_length(length).unwrap_or(0));
+    let view = View::of_sealed(path, name)?;
     Ok((IpcFile::of_batches(view.clone(), SCHEMA.clone())?, view))
 }
 

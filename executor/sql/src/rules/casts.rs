@@ -101,7 +101,7 @@ fn whole_type(data_type: &DataType) -> Option<DataType> {
     }
 }
 
-/// Rounds fractions.
+/// The function that rounds fractions to whole numbers.
 static ROUND: LazyLock<Arc<ScalarUDF>> =
     LazyLock::new(|| Arc::new(ScalarUDF::from(Round { signature: Signature::any(1, Volatility::Immutable) })));
 
