@@ -31,21 +31,15 @@ use crate::{Cancel, Error, Event, Observer, Options, RunFailure, RunReport, RunR
 /// How often a run starts over when it meets damaged results, which are forgotten each time.
 const REPAIRS: usize = 8;
 
-/// Runs a pipeline for which nothing is to do, as [`Session::run`] would: the events are the same, and so is the report. None if there
-/// may be something to do. Looks at what the last run left, and needs no engine.
+/// Runs a pipeline for which nothing is to do: where all is as the last run left it, its report is given, and what was told of sources
+/// is told again. None if there may be something to do: [`Session::run`] looks closely. Needs no engine.
 pub fn run_if_up_to_date(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
-    let report = last_report(options, request, observer)?;
-    observer.observe(Event::RunFinished(report.clone()));
-    Some(report)
-}
-
-/// The report of the last run, if one of this request would find all as that run left it. What was told of sources is told again.
-fn last_report(options: &Options, request: &RunRequest, observer: &dyn Observer) -> Option<RunReport> {
     if !request.is_plain() || options.update_lock {
         return None;
     }
     let (report, told) = up_to_date::report_if_up_to_date(options)?;
     notices::tell(&told, observer);
+    observer.observe(Event::RunFinished(report.clone()));
     Some(report)
 }
 
@@ -186,9 +180,6 @@ impl Session {
         observer: &Arc<dyn Observer>,
         cancel: &Cancel,
     ) -> Result<RunReport, RunFailure> {
-        if let Some(report) = last_report(&self.options, request, observer.as_ref()) {
-            return Ok(report);
-        }
         up_to_date::forget(&self.options);
         let mut planned = self.plan_for(Arc::clone(observer), Purpose::Run, cancel)?;
         if !planned.lock_changes.is_empty() {

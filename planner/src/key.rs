@@ -110,34 +110,39 @@ pub enum Phase {
     Finish,
 }
 
-/// An incremental BLAKE3 over length-prefixed fields.
-pub struct KeyHasher(blake3::Hasher);
+/// An incremental BLAKE3 over length-prefixed fields. Most keys are short, and hashed at once: that takes a fraction of the time that
+/// an incremental hasher takes, which also hashes many bytes faster than a few.
+pub struct KeyHasher {
+    /// Bytes that have not been hashed.
+    pending: Vec<u8>,
+    /// What came before them, in keys that are longer.
+    hashed: Option<Box<blake3::Hasher>>,
+}
 
 impl KeyHasher {
+    /// Bytes that wait to be hashed together.
+    const PENDING: usize = 16 * 1024;
+
     /// Starts a key of the given kind. The domain carries the version of the formula.
     pub fn new(domain: &str) -> Self {
-        let mut hasher = Self(blake3::Hasher::new());
+        let mut hasher = Self { pending: Vec::with_capacity(256), hashed: None };
         hasher.bytes(domain.as_bytes());
         hasher
     }
 
     /// Adds bytes, prefixed by their length.
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        self.number(bytes.len() as u64);
-        self.0.update(bytes);
-        self
+        self.number(bytes.len() as u64).add(bytes)
     }
 
     /// Adds a number.
     pub fn number(&mut self, number: u64) -> &mut Self {
-        self.0.update(&number.to_le_bytes());
-        self
+        self.add(&number.to_le_bytes())
     }
 
     /// Adds a digest of fixed length.
     pub fn digest(&mut self, digest: &[u8; 32]) -> &mut Self {
-        self.0.update(digest);
-        self
+        self.add(digest)
     }
 
     /// Adds a field.
@@ -145,9 +150,23 @@ impl KeyHasher {
         self.digest(&FieldDigest::of(field).0)
     }
 
+    fn add(&mut self, bytes: &[u8]) -> &mut Self {
+        if self.pending.len() + bytes.len() <= Self::PENDING {
+            self.pending.extend_from_slice(bytes);
+        } else {
+            self.hashed.get_or_insert_default().update(&self.pending).update(bytes);
+            self.pending.clear();
+        }
+        self
+    }
+
     /// The finished hash.
     pub fn finish(&self) -> [u8; 32] {
-        *self.0.finalize().as_bytes()
+        let hash = match &self.hashed {
+            None => blake3::hash(&self.pending),
+            Some(hashed) => hashed.clone().update(&self.pending).finalize(),
+        };
+        *hash.as_bytes()
     }
 }
 
@@ -349,6 +368,22 @@ mod tests {
             if float.is_finite() {
                 let json = canonical_json(&serde_json::json!(float));
                 assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap().as_f64(), Some(float), "{json}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_hash_of_its_fields_whatever_their_lengths() {
+        let text: Vec<u8> = (0..=255).cycle().take(3 * KeyHasher::PENDING).collect();
+        let lengths = [0, 1, 32, KeyHasher::PENDING - 17, KeyHasher::PENDING - 16, KeyHasher::PENDING, text.len()];
+        for (first, second) in lengths.iter().flat_map(|first| lengths.map(|second| (*first, second))) {
+            let (mut hasher, mut whole) = (KeyHasher::new("key"), b"\x03\0\0\0\0\0\0\0key".to_vec());
+            for length in [first, second, 5] {
+                hasher.bytes(&text[..length]).digest(&[7; 32]);
+                whole.extend_from_slice(&(length as u64).to_le_bytes());
+                whole.extend_from_slice(&text[..length]);
+                whole.extend_from_slice(&[7; 32]);
+                assert_eq!(hasher.finish(), *blake3::hash(&whole).as_bytes(), "{first} and {second} bytes");
             }
         }
     }

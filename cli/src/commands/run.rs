@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flowc_executor::{Cancel, RunRequest};
+use flowc_executor::{Cancel, RunRequest, Session, run_if_up_to_date};
 
 use super::Context;
 use crate::args::RunArgs;
@@ -11,14 +11,22 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::progress::{Mode, Progress};
 use crate::report::Failure;
+use crate::telemetry;
 
 pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let mode = args.mode();
-    let session = Arc::new(context.session(&args.pipeline, args.update)?);
+    let options = context.options(args.pipeline.file.as_deref(), &args.pipeline.settings, args.update)?;
     let request = args.request();
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
     let ending = Arc::new(Ending::new(mode, Arc::clone(&progress)));
+    // The small program `flowc` has looked already, unless spans are to tell of it.
+    if telemetry::is_wanted(&context.env)
+        && let Some(report) = run_if_up_to_date(&options, &request, &*progress)
+    {
+        return Ok(ending.close(Ok(report)));
+    }
+    let session = Arc::new(Session::new(options));
     interrupt::install(Arc::downgrade(&session), cancel.clone(), Arc::clone(&ending));
     Ok(ending.close(session.run(&request, progress, cancel)))
 }

@@ -19,8 +19,8 @@ mod stamp;
 
 pub use descriptors::{receive_files, send_files};
 pub use files::{
-    Lock, LockFile, exchange, lock_exclusive, lock_shared, may_write, open_regular, open_without_waiting, read_regular,
-    rename_new, sync_directory, sync_filesystem, write_whole,
+    Lock, LockFile, exchange, lock_exclusive, lock_shared, may_write, open_regular, open_without_waiting, path_below,
+    read_regular, rename_new, sync_directory, sync_filesystem, write_whole,
 };
 pub use guard::{Panic, caught, guarded};
 pub use machine::{boot, gpu_kinds, processor_kind};

@@ -177,8 +177,10 @@ fn within<'a>(files: &'a [Arc<FileEntry>], folders: &[Folder<'a>]) -> Option<(&'
         return None;
     }
     let paths = || files.iter().filter_map(|entry| Some((entry.as_ref(), entry.part.path.as_deref()?)));
-    let parents: BTreeSet<&Path> = paths().filter_map(|(_, path)| path.parent()).collect();
-    for parent in parents {
+    let mut parents: Vec<&Path> = paths().filter_map(|(_, path)| path.parent()).collect();
+    // Neighbours mostly lie in one folder, and it takes longer to put paths in order than to see that they are the same.
+    parents.dedup_by_key(|parent| parent.as_os_str());
+    for parent in BTreeSet::from_iter(parents) {
         let Ok(true_path) = parent.canonicalize() else { continue };
         for folder in folders.iter().filter(|folder| true_path.starts_with(&folder.true_path)) {
             let is_alike =

@@ -1,5 +1,6 @@
 //! Names of a folder's files, one per segment.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
@@ -21,7 +22,7 @@ pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Strin
         let stems = stems(segments, &suffixes);
         let meeting = meeting_sources(segments, &stems);
         if meeting.is_empty() {
-            return stems.into_iter().map(|stem| stem + &ending).collect();
+            return stems.into_iter().map(|stem| [&*stem, &ending].concat()).collect();
         }
         suffixes.extend(meeting.into_iter().map(|name| (name, digits)));
     }
@@ -31,21 +32,21 @@ pub(crate) fn file_names(spec: &SinkSpec, segments: &[SinkSegment]) -> Vec<Strin
 
 /// The names without their ending. `suffixes` says how many digits of its path's hash a source gets. Segments of one source are
 /// neighbours.
-fn stems(segments: &[SinkSegment], suffixes: &HashMap<&str, usize>) -> Vec<String> {
+fn stems<'a>(segments: &'a [SinkSegment], suffixes: &HashMap<&str, usize>) -> Vec<Cow<'a, str>> {
     let mut stems = Vec::with_capacity(segments.len());
     for of_source in segments.chunk_by(|a, b| a.name == b.name) {
         let numbers = 1..=of_source.len();
         let Some(name) = of_source[0].name.as_deref() else {
-            stems.extend(numbers.map(|number| format!("part-{:05}", number - 1)));
+            stems.extend(numbers.map(|number| Cow::Owned(format!("part-{:05}", number - 1))));
             continue;
         };
-        let mut stem = source_stem(name).to_owned();
+        let mut stem = Cow::Borrowed(source_stem(name));
         if let Some(&digits) = suffixes.get(name) {
-            stem = format!("{stem}-{}", &blake3::hash(name.as_bytes()).to_hex()[..digits]);
+            stem = Cow::Owned(format!("{stem}-{}", &blake3::hash(name.as_bytes()).to_hex()[..digits]));
         }
         match of_source.len() {
             1 => stems.push(stem),
-            _ => stems.extend(numbers.map(|number| format!("{stem}-{number:04}"))),
+            _ => stems.extend(numbers.map(|number| Cow::Owned(format!("{stem}-{number:04}")))),
         }
     }
     stems
@@ -64,7 +65,7 @@ fn source_stem(name: &str) -> &str {
 }
 
 /// The sources that have a name which another segment has too.
-fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[String]) -> BTreeSet<&'a str> {
+fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[Cow<'_, str>]) -> BTreeSet<&'a str> {
     if stems.is_sorted_by(|a, b| a < b) {
         return BTreeSet::new();
     }
@@ -72,6 +73,6 @@ fn meeting_sources<'a>(segments: &'a [SinkSegment], stems: &[String]) -> BTreeSe
     for stem in stems {
         *counts.entry(stem).or_default() += 1;
     }
-    let meets = segments.iter().zip(stems).filter(|(_, stem)| counts[stem.as_str()] > 1);
+    let meets = segments.iter().zip(stems).filter(|(_, stem)| counts[&***stem] > 1);
     meets.filter_map(|(segment, _)| segment.name.as_deref()).collect()
 }

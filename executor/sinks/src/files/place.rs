@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use flowc_platform::path_below;
+
 use crate::error::{At, SinkError};
 
 /// The file or folder that a sink writes.
@@ -35,7 +37,7 @@ impl Place {
 
     /// Where a written file lies, given where the target does.
     pub(crate) fn file(&self, target: &Path, name: &str) -> PathBuf {
-        if self.is_folder { target.join(name) } else { target.to_owned() }
+        if self.is_folder { path_below(target, name) } else { target.to_owned() }
     }
 
     /// Where the target lies, with symbolic links followed, if it is there.

@@ -8,7 +8,7 @@ use arrow_schema::SchemaRef;
 use flowc_planner::key::KeyHasher;
 use flowc_planner::pattern::is_glob;
 use flowc_planner::plan::SourceSpec;
-use flowc_platform::FileStamp;
+use flowc_platform::{FileStamp, path_below};
 
 use crate::error::SourceError;
 use crate::files::list::{Listing, SourceFile, list};
@@ -30,7 +30,7 @@ pub(crate) struct FileSource {
 
 impl FileSource {
     fn file(&self, name: &str) -> SourceFile {
-        SourceFile { path: self.base.join(name), name: name.to_owned() }
+        SourceFile { path: path_below(&self.base, name), name: name.to_owned() }
     }
 
     fn files(&self, parts: &[SourcePart]) -> Vec<SourceFile> {
