@@ -20,7 +20,7 @@ pub(super) fn run(args: RunArgs, context: &Context) -> Result<Exit, Failure> {
     let progress = Arc::new(Progress::new(mode));
     let cancel = Cancel::new();
     let ending = Arc::new(Ending::new(mode, Arc::clone(&progress)));
-    // The small program `flowc` has looked already, unless spans are to tell of it.
+    // `flowc` has looked already, unless spans are to tell of it.
     if telemetry::is_wanted(&context.env)
         && let Some(report) = run_if_up_to_date(&options, &request, &*progress)
     {

@@ -70,10 +70,8 @@ fn log_layer(directives: &str) -> Result<BoxedLayer, Failure> {
     let wrong =
         |error| Failure::command(format!("FLOWC_LOG is `{directives}`: {error}; write a level such as `debug`"));
     let targets: Targets = directives.parse().map_err(wrong)?;
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(crate::terminal::stderr_paint().is_on())
-        .with_span_events(FmtSpan::CLOSE);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_span_events(FmtSpan::CLOSE);
     Ok(layer.with_filter(targets).boxed())
 }
 
