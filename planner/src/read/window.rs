@@ -67,6 +67,7 @@ const MOST_ROWS: u64 = 1 << 48;
 const COUNT: &str = "count";
 const LATENESS: &str = "lateness";
 const DELAY: &str = "delay";
+const IDLE: &str = "idle";
 /// In the place of a column: when the broker appended the record.
 const LOG_APPEND: &str = "log-append";
 
@@ -75,10 +76,12 @@ impl EventTimeDecl {
     pub(crate) fn read(source: &Node, topic: Option<&mut KafkaTopic>, problems: &mut Problems) -> Option<Self> {
         let node = source.child("event-time")?;
         let takes = Takes::One("event-time \"at\" delay=\"5s\"");
-        Form { takes, props: &[DELAY], ..Form::LEAF }.check(node, "`event-time`", problems);
+        Form { takes, props: &[DELAY, IDLE], ..Form::LEAF }.check(node, "`event-time`", problems);
         let arg = node.args.first()?;
         let mut column = form::string("event-time", arg, problems)?.to_owned();
         let delay_ms = node.prop(DELAY).map_or(Some(0), |arg| LENGTH.read(DELAY, arg, problems))?;
+        // For how long others wait for a silent partition where a source has no end. Sources of a run have one, and nothing waits.
+        node.prop(IDLE).map_or(Some(0), |arg| LENGTH.read(IDLE, arg, problems))?;
         if let Some(topic) = topic {
             topic.event_time = Some(TopicTime::Column);
             if column == LOG_APPEND {
