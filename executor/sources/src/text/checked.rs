@@ -24,7 +24,9 @@ impl<'a> CheckedText<'a> {
         if range.start < self.start || range.end > self.start + self.text.len() {
             self.check(range.clone());
         }
-        self.text.get(range.start - self.start..range.end - self.start)
+        let text = self.text.get(range.start - self.start..range.end - self.start);
+        // Nothing is text, even within a character.
+        text.or_else(|| range.is_empty().then_some(""))
     }
 
     /// Looks at the bytes from a record on, as far as they are text.
