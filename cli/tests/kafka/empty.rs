@@ -115,7 +115,7 @@ fn an_empty_partition_holds_no_window_open() {
                 "source \"s\" {{
                      kafka \"{}\" topic=\"{}\" {{ {partitions} }}
                      format \"json\"
-                     schema {{ column \"at\" \"Timestamp(s, UTC)\"; column \"n\" \"Int64\" }}
+                     schema {{ column \"at\" #\"Timestamp(s, \"UTC\")\"#; column \"n\" \"Int64\" }}
                      event-time \"at\" delay=\"5s\"
                  }}
                  stage \"minutes\" {{ in \"s\" {{ window \"tumbling\" size=\"1m\" }}; std \"aggregate@1\"; config {{ compute op=\"count\" }} }}
