@@ -37,6 +37,18 @@ pub(super) fn measure(command: &mut Command) -> Result<Usage> {
     Ok(Usage { wall, cpu, peak: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024 })
 }
 
+/// Seconds of processor time that this thread has taken, own and the system's for it.
+pub(super) fn thread_seconds() -> Result<f64> {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the place is writable and of the type that the call fills; all zeros is a valid timespec.
+    let (failed, time) =
+        unsafe { (libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, time.as_mut_ptr()), time.assume_init()) };
+    if failed != 0 {
+        return Err(std::io::Error::last_os_error()).context("the thread's clock could not be read");
+    }
+    Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
+}
+
 /// Takes a file out of the page cache, so that the next reader has to wait for the disk.
 pub(super) fn drop_from_cache(path: &Path) -> Result<()> {
     let file = File::open(path).with_context(|| path.display().to_string())?;

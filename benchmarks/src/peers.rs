@@ -1,5 +1,7 @@
 //! Programs that flowc is measured against.
 
+pub(super) mod flink;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -33,6 +35,8 @@ const DUCKDB: &str = include_str!("peers/duckdb_words.py");
 const POLARS: &str = include_str!("peers/polars_words.py");
 /// Counts and sums in windows by SQL: files, output, a file to compare.
 const WINDOWS: &str = include_str!("peers/duckdb_windows.py");
+/// Compares results of windows: flowc's file, the folder of Flink's.
+const SAME_WINDOWS: &str = include_str!("peers/same_windows.py");
 
 impl Python {
     /// Installs what is missing.
@@ -49,6 +53,7 @@ impl Python {
         std::fs::write(python.folder.join("duckdb_words.py"), DUCKDB)?;
         std::fs::write(python.folder.join("polars_words.py"), POLARS)?;
         std::fs::write(python.folder.join("duckdb_windows.py"), WINDOWS)?;
+        std::fs::write(python.folder.join("same_windows.py"), SAME_WINDOWS)?;
         Ok(python)
     }
 
@@ -63,6 +68,13 @@ impl Python {
         let mut command = Command::new(&self.python);
         command.arg(self.folder.join("duckdb_windows.py")).arg(pattern).arg(output);
         command
+    }
+
+    /// Fails unless a file of flowc's windows and a folder of Flink's have the same rows.
+    pub(super) fn compare_windows(&self, ours: &Path, theirs: &Path) -> Result<()> {
+        let mut command = Command::new(&self.python);
+        command.arg(self.folder.join("same_windows.py")).arg(ours).arg(theirs);
+        process::output(&mut command).map(drop)
     }
 
     /// One of the scripts with the text's pattern and the output.

@@ -86,7 +86,8 @@ pub(super) fn run(bench: &Bench<'_>) -> Result<Section> {
     })
 }
 
-fn line(name: &str, usages: &[Usage], rate: f64) -> Vec<String> {
+/// A program's line in the table.
+pub(super) fn line(name: &str, usages: &[Usage], rate: f64) -> Vec<String> {
     let memory = format!("{:.0} MB", peak(usages) as f64 / 1e6);
     let (wall, cpu) = (format!("{:.1} s", wall(usages)), format!("{:.1} s", cpu(usages)));
     row([name.to_owned(), wall, cpu, format!("{rate:.2}"), memory])
@@ -124,7 +125,7 @@ fn events(numbers: std::ops::Range<u64>, step_us: u64, keys: u64) -> String {
 }
 
 /// flowc with its results and outputs forgotten, and its components compiled.
-struct Cold {
+pub(super) struct Cold {
     project: Project,
     warm: Project,
 }
@@ -140,28 +141,31 @@ impl Cold {
     }
 
     /// Has the component compiled as it is for long runs, which a short one does not wait for.
-    fn compile(&self) -> Result<()> {
+    pub(super) fn compile(&self) -> Result<()> {
         self.cold()?;
         process::run(Command::new("cp").arg("-a").arg(self.project.store().join("cwasm")).arg(self.warm.store()))
     }
 
-    fn cold(&self) -> Result<Usage> {
+    /// A run in a store without results.
+    pub(super) fn cold(&self) -> Result<Usage> {
         self.project.take_store_of(&self.warm)?;
         self.project.run()
     }
 }
 
 /// Events by the same keys, and those who count them.
-struct Contest<'a> {
+pub(super) struct Contest<'a> {
     python: &'a Python,
     files: String,
     keys: u64,
-    minutes: Cold,
+    /// flowc, in windows of a minute.
+    pub(super) minutes: Cold,
     answer: PathBuf,
 }
 
 impl<'a> Contest<'a> {
-    fn prepare(bench: &Bench<'_>, python: &'a Python, rows: u64, keys: u64) -> Result<Self> {
+    /// Makes this many events of this many keys.
+    pub(super) fn prepare(bench: &Bench<'_>, python: &'a Python, rows: u64, keys: u64) -> Result<Self> {
         let data = Project::new(bench, &format!("data-{keys}"))?;
         let step_us = (HOUR_MS * 1000 / rows).max(1);
         let each = rows / FILES;
@@ -187,11 +191,15 @@ impl<'a> Contest<'a> {
         self.python.windows(&self.files, &self.answer)
     }
 
+    /// The file with flowc's answer.
+    pub(super) fn sums(&self) -> PathBuf {
+        self.minutes.project.folder().join("out/sums.parquet")
+    }
+
     /// Fails unless both give the same rows.
     fn check(&self) -> Result<()> {
         self.minutes.cold()?;
-        let ours = self.minutes.project.folder().join("out/sums.parquet");
-        process::output(self.duckdb().arg(&ours)).context("DuckDB has other sums")?;
+        process::output(self.duckdb().arg(self.sums())).context("DuckDB has other sums")?;
         Ok(())
     }
 }

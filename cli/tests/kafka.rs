@@ -1,6 +1,8 @@
 //! Topics of Apache Kafka as sources, read from a real broker.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failure of the test")]
 
+#[path = "kafka/empty.rs"]
+mod empty;
 #[cfg(feature = "kafka-tls")]
 #[path = "kafka/encrypted.rs"]
 mod encrypted;

@@ -4,7 +4,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::kafka::TestTopic;
+use support::kafka::{TestTopic, broker};
+use support::oracle::Oracle;
 use support::project::Project;
 use support::records::{
     AVRO, append, bytes, extend, failure, fixture, framed, ids, pipeline, registry, rows, run, without,
@@ -320,4 +321,25 @@ fn columns_of_objects_are_inferred_and_pinned() {
     let said = project.shell("flowc run --update");
     assert!(said.starts_with("exit 0"), "{said}");
     assert_eq!(rows(&project, "out.jsonl")[0], json!({ "id": "1", "name": "a", "more": null }));
+}
+
+#[test]
+fn fastavro_reads_the_records_that_are_made_of_its_own() {
+    let (project, oracle) = (Project::new(), Oracle::new());
+    let (topic, copy, registry) = (TestTopic::new(1), TestTopic::new(1), Registry::new());
+    oracle.run(&project, "avro.py", "records");
+    let made = fixture(&std::fs::read_to_string(project.folder().join("records.json")).unwrap());
+    registry.put(7, "rows", &made["schema"]);
+    append(&topic, &bytes(&made["records"]));
+    let format = format!("format \"avro\" registry=\"{}\" subject=\"rows\"", registry.url);
+    pipeline(&project, &topic, &format, "");
+    let address = broker("FLOWC_KAFKA");
+    let sink = format!("kafka \"{address}\" topic=\"{}\"; {format} version=\"latest\"", copy.name);
+    extend(&project, &format!("sink \"copy\" {{ in \"bids\"; {sink} }}\n"));
+    run(&project);
+    let hex = |value: Vec<u8>| value.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let appended: Vec<String> = copy.values().into_iter().map(hex).collect();
+    let given = json!({ "schema": made["schema"], "id": 7, "records": appended });
+    project.write("appended.json", &given.to_string());
+    oracle.run(&project, "avro.py", "read-records");
 }

@@ -35,6 +35,21 @@ fn other_readers_find_what_was_written() {
     agrees(PIPELINE, "sinks.py");
 }
 
+const AVRO: &str = r#"
+source "null" { files "in/null.avro" }
+source "deflate" { files "in/deflate.avro" }
+source "rows" { files "in/rows.parquet" }
+sink "null" { in "null"; file "out/null.parquet" }
+sink "deflate" { in "deflate"; file "out/deflate.parquet" }
+sink "rows" { in "rows"; file "out/rows.avro" }
+sink "plain" { in "rows"; file "out/plain.avro"; compression "none" }
+"#;
+
+#[test]
+fn fastavro_and_flowc_read_what_the_other_wrote() {
+    agrees(AVRO, "avro.py");
+}
+
 const STAGES: &str = r#"
 source "rows" { files "rows-*.parquet" }
 

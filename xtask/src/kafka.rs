@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::maven;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -99,36 +100,10 @@ impl Drop for Broker {
     }
 }
 
-/// The folder of Kafka's classes, which Maven fetches once.
+/// The folder of Kafka's classes.
 fn library(workspace: &Workspace) -> Result<PathBuf> {
-    let folder = workspace.target.join("tools").join(format!("kafka-{VERSION}"));
-    let library = folder.join("lib");
-    if library.is_dir() {
-        return Ok(library);
-    }
-    eprintln!("setup: fetching Apache Kafka {VERSION} from Maven Central");
-    fs::create_dir_all(&folder)?;
-    fs::write(folder.join("pom.xml"), project())?;
-    let fetched = folder.join("fetched");
-    let mut maven = Command::new("mvn");
-    maven.current_dir(&folder).args(["-q", "-B", "dependency:copy-dependencies"]);
-    process::run(maven.arg(format!("-DoutputDirectory={}", fetched.display()))).context(JAVA)?;
-    fs::rename(&fetched, &library)?;
-    Ok(library)
-}
-
-fn project() -> String {
-    let dependency = |group: &str, name: &str, version: &str| {
-        format!(
-            "<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version></dependency>"
-        )
-    };
-    let kafka = dependency("org.apache.kafka", "kafka_2.13", VERSION);
-    let log = dependency("org.slf4j", "slf4j-nop", "1.7.36");
-    format!(
-        "<project xmlns=\"http://maven.apache.org/POM/4.0.0\"><modelVersion>4.0.0</modelVersion><groupId>flowc</groupId>\
-         <artifactId>broker</artifactId><version>1</version><dependencies>{kafka}{log}</dependencies></project>\n"
-    )
+    let artifacts = [("org.apache.kafka", "kafka_2.13", VERSION), ("org.slf4j", "slf4j-nop", "1.7.36")];
+    maven::library(workspace, &format!("kafka-{VERSION}"), &artifacts).context(JAVA)
 }
 
 /// Ports that nobody listens on now.

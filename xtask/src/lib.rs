@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 pub mod kafka;
 mod lints;
+pub mod maven;
 pub mod process;
 pub mod python;
 pub mod setup;

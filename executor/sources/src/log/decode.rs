@@ -84,7 +84,7 @@ impl RowDecoder {
     /// The rows of values; none of the columns may be wanted. Fails if one value does not fit.
     pub(super) fn decode(&mut self, values: &BinaryArray) -> Result<Decoded, ArrowError> {
         let batch = match self {
-            Self::Json(parser) => parser.parse_texts(values.iter())?,
+            Self::Json(parser) => parser.parse_texts(values)?,
             Self::Avro(decoder) => decoder.decode(values).map_err(refused)?,
             Self::Protobuf(decoder) => decoder.decode(values).map_err(refused)?,
             Self::Arrow(columns) => {

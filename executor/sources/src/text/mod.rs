@@ -2,6 +2,7 @@
 //!
 //! `file` cuts, `sift` reads a segment by the `parser` of its format.
 
+pub(crate) mod checked;
 pub(crate) mod csv;
 pub(crate) mod cut;
 pub(crate) mod dialect;

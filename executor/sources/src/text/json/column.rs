@@ -8,8 +8,9 @@ use arrow_array::{ArrayRef, FixedSizeListArray, GenericListArray, MapArray, Offs
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields};
 
-use super::cursor::{Cursor, MemberName, Token, repeated};
+use super::cursor::{Cursor, Token, repeated};
 use super::leaf::{Leaf, misfit};
+use super::scan::MemberName;
 use crate::ignored::Ignored;
 
 /// A column, to which values are appended.
@@ -218,8 +219,8 @@ impl Members {
             self.columns[place].append(cursor, row)?;
             next = place + 1;
         }
-        for column in self.columns.iter_mut().filter(|_| !has_all) {
-            if column.len() == self.len {
+        if !has_all {
+            for column in self.columns.iter_mut().filter(|column| column.len() == self.len) {
                 column.append_null();
             }
         }

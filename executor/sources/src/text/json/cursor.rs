@@ -6,6 +6,8 @@ use std::collections::HashSet;
 
 use arrow_schema::ArrowError;
 
+use super::scan::{MemberName, leading_digits, plain_length};
+
 /// How deep lists and objects may nest.
 const MOST_LEVELS: usize = 128;
 
@@ -17,39 +19,6 @@ const MOST_EXACT: u64 = 1 << f64::MANTISSA_DIGITS;
 
 /// The powers of ten that are floats and may be needed, from one on.
 const EXACT_POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-
-/// The name of a member as objects mostly write it: in quotes, with a colon behind it.
-pub(crate) struct MemberName {
-    quoted: Box<[u8]>,
-    /// Its first bytes, as many as there are, and which bits they are.
-    first: u128,
-    bits: u128,
-}
-
-impl MemberName {
-    /// None where a letter of it would have to be escaped.
-    pub(crate) fn new(name: &str) -> Option<Self> {
-        let is_plain = name.chars().all(|letter| letter >= ' ' && !matches!(letter, '"' | '\\'));
-        let quoted = is_plain.then(|| format!("\"{name}\":").into_bytes().into_boxed_slice())?;
-        let (mut first, mut bits) = ([0; 16], [0; 16]);
-        for (place, byte) in quoted.iter().enumerate().take(16) {
-            (first[place], bits[place]) = (*byte, u8::MAX);
-        }
-        Some(Self { quoted, first: u128::from_le_bytes(first), bits: u128::from_le_bytes(bits) })
-    }
-
-    /// Whether a text begins with it.
-    #[inline]
-    fn begins(&self, text: &[u8]) -> bool {
-        match text.first_chunk() {
-            Some(first) => {
-                u128::from_le_bytes(*first) & self.bits == self.first
-                    && (self.quoted.len() <= 16 || text.starts_with(&self.quoted))
-            }
-            None => text.starts_with(&self.quoted),
-        }
-    }
-}
 
 /// The start of a value, or all of a scalar.
 #[derive(Debug, PartialEq)]
@@ -82,13 +51,25 @@ impl<'a> Cursor<'a> {
     /// The record is not UTF-8.
     #[inline]
     pub(crate) fn new(record: &'a [u8]) -> Result<Self, ArrowError> {
-        let text = std::str::from_utf8(record).map_err(|_| malformed("not UTF-8"))?;
-        Ok(Self { text, at: 0, levels: 0, opened: false })
+        std::str::from_utf8(record).map(Self::of_text).map_err(|_| not_text())
+    }
+
+    /// The start of a record that is known to be text.
+    #[inline]
+    pub(crate) fn of_text(text: &'a str) -> Self {
+        Self { text, at: 0, levels: 0, opened: false }
     }
 
     /// What the next value begins with: all but white space.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        match self.text.as_bytes().get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    fn peek_behind_space(&mut self) -> Option<u8> {
         let rest = &self.text.as_bytes()[self.at..];
         self.at += rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).count();
         self.text.as_bytes().get(self.at).copied()
@@ -140,20 +121,19 @@ impl<'a> Cursor<'a> {
     /// Whether the object's next member has this name, written without a space or an escape; its value comes next then. Otherwise nothing
     /// was read.
     #[inline]
-    pub(crate) fn is_next_member(&mut self, name: &MemberName) -> bool {
-        let rest = &self.text.as_bytes()[self.at..];
-        let comma = usize::from(!self.opened);
-        let is_next = (comma == 0 || rest.first() == Some(&b',')) && name.begins(&rest[comma..]);
+    pub(super) fn is_next_member(&mut self, name: &MemberName) -> bool {
+        let opening = if self.opened { &name.first } else { &name.later };
+        let is_next = opening.begins(&self.text.as_bytes()[self.at..]);
         if is_next {
             self.opened = false;
-            self.at += comma + name.quoted.len();
+            self.at += opening.len();
         }
         is_next
     }
 
-    /// A whole number in so few digits that it fits, if the next value is one. Otherwise nothing was read.
+    /// A whole number within bounds, in so few digits that it fits, if the next value is one. Otherwise nothing was read.
     #[inline]
-    pub(crate) fn whole(&mut self) -> Option<i64> {
+    pub(crate) fn whole(&mut self, least: i64, most: i64) -> Option<i64> {
         let rest = &self.text.as_bytes()[self.at..];
         let sign = usize::from(rest.first() == Some(&b'-'));
         let (value, end) = leading_digits(rest, sign, 0);
@@ -162,10 +142,11 @@ impl<'a> Cursor<'a> {
         if !is_counted(&rest[sign..end], MOST_DIGITS) || !is_whole {
             return None;
         }
-        self.at += end;
         // At most 18 digits.
-        let value = value as i64;
-        Some(if sign == 1 { -value } else { value })
+        let value = if sign == 1 { -(value as i64) } else { value as i64 };
+        let is_within = least <= value && value <= most;
+        self.at += if is_within { end } else { 0 };
+        is_within.then_some(value)
     }
 
     /// A number of so few digits, without an exponent, that one division of floats gives it exactly, if the next value is one. Otherwise
@@ -401,65 +382,19 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The number that the digits from a place on say behind those that are known already, and the place after them. Too many digits overflow.
-#[inline]
-fn leading_digits(text: &[u8], from: usize, known: u64) -> (u64, usize) {
-    let (mut value, mut end) = (known, from);
-    while let Some(eight) = text.get(end..).and_then(<[u8]>::first_chunk).and_then(|eight| eight_digits(*eight)) {
-        value = value.wrapping_mul(100_000_000).wrapping_add(eight);
-        end += 8;
-    }
-    while let Some(digit) = text.get(end).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
-        value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-        end += 1;
-    }
-    (value, end)
-}
-
-/// The number that eight digits say, the first of them in the lowest byte: neighbours are put together three times.
-#[inline]
-fn eight_digits(text: [u8; 8]) -> Option<u64> {
-    const ONES: u64 = u64::MAX / 255;
-    let word = u64::from_le_bytes(text);
-    let is_digits = (word & (ONES * 0xF0)) | ((word.wrapping_add(ONES * 0x06) & (ONES * 0xF0)) >> 4) == ONES * 0x33;
-    is_digits.then(|| {
-        let digits = word - ONES * 0x30;
-        let pairs = (digits * 10 + (digits >> 8)) & 0x00FF_00FF_00FF_00FF;
-        let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
-        (fours * 10_000 + (fours >> 32)) & 0xFFFF_FFFF
-    })
-}
-
 /// Whether there are digits, no more than these, and no zero before others.
 #[inline]
 fn is_counted(digits: &[u8], most: usize) -> bool {
     (1..=most).contains(&digits.len()) && (digits.len() == 1 || digits[0] != b'0')
 }
 
-/// How many bytes come before the first quote, backslash or control character: eight at once.
-#[inline]
-fn plain_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const HIGHS: u64 = ONES << 7;
-    // Marks bytes that are zero, and perhaps some above the first of them.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..b' ');
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let found = quotes | escapes | controls;
-        if found != 0 {
-            return at * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    words.len() * 8 + rest.iter().position(is_special).unwrap_or(rest.len())
-}
-
 fn malformed(reason: &str) -> ArrowError {
     ArrowError::JsonError(reason.to_owned())
+}
+
+/// What is wrong with a record that is no text.
+pub(super) fn not_text() -> ArrowError {
+    malformed("not UTF-8")
 }
 
 /// What is wrong with an object that has a member twice.

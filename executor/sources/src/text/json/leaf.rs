@@ -1,6 +1,5 @@
 //! Values without parts under construction.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, StringBuilder};
@@ -77,7 +76,11 @@ impl Leaf {
 /// Values that were read at once.
 enum Values {
     /// Whole numbers, within the bounds of their type.
-    Whole(Vec<i64>, RangeInclusive<i64>),
+    Whole {
+        values: Vec<i64>,
+        least: i64,
+        most: i64,
+    },
     Floats(Vec<f64>),
     Truths(BooleanBufferBuilder),
     /// Times, as counts of their type's unit.
@@ -87,17 +90,17 @@ enum Values {
 impl Values {
     /// None for types whose values are read together.
     fn new(data_type: &DataType) -> Option<Self> {
-        let whole = |range| Some(Self::Whole(Vec::new(), range));
+        let whole = |least, most| Some(Self::Whole { values: Vec::new(), least, most });
         match data_type {
-            DataType::Int8 => whole(i8::MIN.into()..=i8::MAX.into()),
-            DataType::Int16 => whole(i16::MIN.into()..=i16::MAX.into()),
-            DataType::Int32 => whole(i32::MIN.into()..=i32::MAX.into()),
-            DataType::Int64 => whole(i64::MIN..=i64::MAX),
-            DataType::UInt8 => whole(0..=u8::MAX.into()),
-            DataType::UInt16 => whole(0..=u16::MAX.into()),
-            DataType::UInt32 => whole(0..=u32::MAX.into()),
+            DataType::Int8 => whole(i8::MIN.into(), i8::MAX.into()),
+            DataType::Int16 => whole(i16::MIN.into(), i16::MAX.into()),
+            DataType::Int32 => whole(i32::MIN.into(), i32::MAX.into()),
+            DataType::Int64 => whole(i64::MIN, i64::MAX),
+            DataType::UInt8 => whole(0, u8::MAX.into()),
+            DataType::UInt16 => whole(0, u16::MAX.into()),
+            DataType::UInt32 => whole(0, u32::MAX.into()),
             // Greater ones are odd.
-            DataType::UInt64 => whole(0..=i64::MAX),
+            DataType::UInt64 => whole(0, i64::MAX),
             DataType::Float64 => Some(Self::Floats(Vec::new())),
             DataType::Boolean => Some(Self::Truths(BooleanBufferBuilder::new(0))),
             time if is_time(time) => Some(Self::Ticks(Vec::new())),
@@ -107,7 +110,7 @@ impl Values {
 
     fn len(&self) -> usize {
         match self {
-            Self::Whole(values, _) | Self::Ticks(values) => values.len(),
+            Self::Whole { values, .. } | Self::Ticks(values) => values.len(),
             Self::Floats(values) => values.len(),
             Self::Truths(values) => values.len(),
         }
@@ -116,30 +119,21 @@ impl Values {
     /// Appends a value that most are like, if the next one is like that. Otherwise nothing was read.
     #[inline]
     fn append_usual(&mut self, cursor: &mut Cursor<'_>) -> bool {
-        match self {
-            Self::Whole(values, range) => {
-                let before = cursor.clone();
-                match cursor.whole() {
-                    Some(value) if range.contains(&value) => values.push(value),
-                    _ => {
-                        *cursor = before;
-                        return false;
-                    }
-                }
-            }
-            Self::Ticks(values) => return cursor.whole().map(|count| values.push(count)).is_some(),
-            Self::Floats(values) => return cursor.decimal().map(|value| values.push(value)).is_some(),
-            Self::Truths(values) => return cursor.truth().map(|truth| values.append(truth)).is_some(),
-        }
-        true
+        let appended = match self {
+            Self::Whole { values, least, most } => cursor.whole(*least, *most).map(|value| values.push(value)),
+            Self::Ticks(values) => cursor.whole(i64::MIN, i64::MAX).map(|count| values.push(count)),
+            Self::Floats(values) => cursor.decimal().map(|value| values.push(value)),
+            Self::Truths(values) => cursor.truth().map(|truth| values.append(truth)),
+        };
+        appended.is_some()
     }
 
     /// Appends a number; not if it may be spelled in another way, or is none of the type.
     fn append_number(&mut self, number: &str) -> bool {
         match self {
-            Self::Whole(values, range) => match number.parse().ok().filter(|value| range.contains(value)) {
-                Some(value) => values.push(value),
-                None => return false,
+            Self::Whole { values, least, most } => match number.parse() {
+                Ok(value) if (*least..=*most).contains(&value) => values.push(value),
+                _ => return false,
             },
             Self::Floats(values) => match number.parse::<f64>() {
                 Ok(value) if value.is_finite() => values.push(value),
@@ -163,7 +157,7 @@ impl Values {
     /// Appends what stands for a value that is not here.
     fn append_nothing(&mut self) {
         match self {
-            Self::Whole(values, _) | Self::Ticks(values) => values.push(0),
+            Self::Whole { values, .. } | Self::Ticks(values) => values.push(0),
             Self::Floats(values) => values.push(0.0),
             Self::Truths(values) => values.append(false),
         }
@@ -225,7 +219,7 @@ impl Quick {
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let nulls = self.nulls.finish();
         let values: ArrayRef = match &mut self.values {
-            Values::Whole(values, _) => Arc::new(Int64Array::new(Values::take(values).into(), nulls)),
+            Values::Whole { values, .. } => Arc::new(Int64Array::new(Values::take(values).into(), nulls)),
             Values::Floats(values) => Arc::new(Float64Array::new(Values::take(values).into(), nulls)),
             Values::Truths(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
             Values::Ticks(counts) => {

@@ -7,21 +7,26 @@
 mod column;
 mod cursor;
 mod leaf;
+mod scan;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+#[cfg(feature = "kafka")]
+use arrow_array::{Array, BinaryArray};
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{ArrowError, Field, SchemaRef};
 use serde::de::IgnoredAny;
 
 use self::column::{Column, Members};
+use self::cursor::not_text;
 pub(crate) use self::cursor::{Cursor, Token, check};
 use crate::BATCH_ROWS;
 use crate::error::{NOT_UTF8, SourceError};
 use crate::fields::project;
 use crate::ignored::Ignored;
+use crate::text::checked::CheckedText;
 use crate::text::framing::Framing;
 use crate::text::parser::{BadRecord, Parser};
 use crate::values::texts::unreadable;
@@ -54,8 +59,9 @@ impl JsonParser {
         Self { schema, projection, members: None, row: 0, ignored: Ignored::default() }
     }
 
-    fn read_line(&mut self, members: &mut Members, line: &[u8]) -> Result<(), ArrowError> {
-        let mut cursor = Cursor::new(line)?;
+    #[inline]
+    fn read_record(&mut self, members: &mut Members, record: Option<&str>) -> Result<(), ArrowError> {
+        let mut cursor = Cursor::of_text(record.ok_or_else(not_text)?);
         if !cursor.enter_object()? {
             return Err(ArrowError::JsonError(NO_OBJECT.to_owned()));
         }
@@ -66,20 +72,18 @@ impl JsonParser {
 
     /// Reads texts of JSON, each of which is a row; none is a row of nulls.
     #[cfg(feature = "kafka")]
-    pub(crate) fn parse_texts<'t>(
-        &mut self,
-        texts: impl Iterator<Item = Option<&'t [u8]>>,
-    ) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn parse_texts(&mut self, texts: &BinaryArray) -> Result<RecordBatch, ArrowError> {
         let mut members = self.take_members();
-        let mut rows = 0;
-        for text in texts {
-            match text {
-                Some(text) => self.read_line(&mut members, text)?,
-                None => members.append_null(),
+        let mut checked = CheckedText::new(texts.value_data());
+        for (row, bounds) in texts.value_offsets().windows(2).enumerate() {
+            if texts.is_null(row) {
+                members.append_null();
+                continue;
             }
-            rows += 1;
+            let record = bounds[0] as usize..bounds[1] as usize;
+            self.read_record(&mut members, checked.record(record))?;
         }
-        let batch = self.finish(&mut members, rows)?;
+        let batch = self.finish(&mut members, texts.len())?;
         self.keep(members);
         Ok(batch)
     }
@@ -148,6 +152,7 @@ fn explain_value(field: &Field, value: Option<&str>) -> Option<String> {
 impl Parser for JsonParser {
     fn parse(&mut self, bytes: &[u8]) -> Result<(RecordBatch, usize), ArrowError> {
         let mut members = self.take_members();
+        let mut checked = CheckedText::new(bytes);
         let (mut used, mut rows) = (0, 0);
         while rows < BATCH_ROWS {
             let Some(line) = Framing::JsonLines.last_record(bytes, used) else {
@@ -155,7 +160,7 @@ impl Parser for JsonParser {
                 break;
             };
             used = line.end;
-            self.read_line(&mut members, &bytes[line])?;
+            self.read_record(&mut members, checked.record(line))?;
             rows += 1;
         }
         let batch = self.finish(&mut members, rows)?;
