@@ -73,6 +73,8 @@ struct State<J: Job> {
     /// Those of them that need no processor: while all are held, a hundred thousand others need not be looked at.
     unneeding: BTreeSet<(J::Rank, JobId)>,
     free: Tokens,
+    /// Threads that wait for something to do.
+    waiting: usize,
     /// Jobs that are not settled.
     open: usize,
     stopped: bool,
@@ -121,6 +123,7 @@ impl<J: Job> Scheduler<J> {
             ready: BTreeSet::new(),
             unneeding: BTreeSet::new(),
             free: limits.tokens,
+            waiting: 0,
             open: 0,
             stopped: false,
             failures: Vec::new(),
@@ -136,9 +139,16 @@ impl<J: Job> Scheduler<J> {
     fn insert(&self, job: J, after: &[JobId], whole: Option<JobId>) -> JobId {
         let mut state = self.lock();
         let id = state.insert(job, after, whole);
-        drop(state);
-        self.wake.notify_all();
+        self.wake_another(&state);
         id
+    }
+
+    /// Wakes a thread if there is something that it could begin. It does the same once it has begun that. To wake all of them for each
+    /// job costs more than a small job does.
+    fn wake_another(&self, state: &State<J>) {
+        if state.waiting > 0 && state.next().is_some() {
+            self.wake.notify_one();
+        }
     }
 
     /// Does every job, and those that are added meanwhile. Gives what failed, in the order of time. `perform` must not panic: nobody
@@ -175,16 +185,18 @@ impl<J: Job> Scheduler<J> {
         let mut state = self.lock();
         while state.open > 0 && !state.stopped {
             let Some((id, job)) = state.begin() else {
+                state.waiting += 1;
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.waiting -= 1;
                 continue;
             };
+            self.wake_another(&state);
             drop(state);
             let (result, needs) = (perform(&Worker { scheduler: self, perform, job: id }, &job), job.needs());
             drop(job);
             state = self.lock();
             state.free.give_back(needs);
             state.finish(id, result, self.limits.keep_going);
-            self.wake.notify_all();
         }
         self.wake.notify_all();
     }
@@ -220,8 +232,9 @@ impl<J: Job> Worker<'_, J> {
             let worker = Worker { scheduler: self.scheduler, perform: self.perform, job: id };
             let result = (self.perform)(&worker, &job);
             drop(job);
-            self.scheduler.lock().finish(id, result, self.scheduler.limits.keep_going);
-            self.scheduler.wake.notify_all();
+            let mut state = self.scheduler.lock();
+            state.finish(id, result, self.scheduler.limits.keep_going);
+            self.scheduler.wake_another(&state);
         }
     }
 
@@ -253,12 +266,18 @@ impl<J: Job> State<J> {
         id
     }
 
-    /// The next job for which there are tokens, with these.
-    fn begin(&mut self) -> Option<(JobId, Arc<J>)> {
-        let (jobs, mut free) = (&self.jobs, self.free);
+    /// The next job for which there are tokens, and what is left of them then.
+    fn next(&self) -> Option<((J::Rank, JobId), Tokens)> {
+        let mut free = self.free;
         let fitting = if free.processors == 0 { &self.unneeding } else { &self.ready };
-        let fits = |(_, id): &&(J::Rank, JobId)| jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
+        let fits = |(_, id): &&(J::Rank, JobId)| self.jobs[id.0].job.as_ref().is_some_and(|job| free.take(job.needs()));
         let next = fitting.iter().find(fits).copied()?;
+        Some((next, free))
+    }
+
+    /// Begins the next job for which there are tokens.
+    fn begin(&mut self) -> Option<(JobId, Arc<J>)> {
+        let (next, free) = self.next()?;
         self.free = free;
         self.taken(next)
     }

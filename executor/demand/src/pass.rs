@@ -1,7 +1,10 @@
-//! Which tasks are done in one pass, and the tree of stages that such a pass goes through.
+//! Which tasks are done in one pass, the tree of stages that such a pass goes through, and which passes are done by one job.
 //!
 //! Tasks that begin with the same stage over the same segment, and wait for the same, share the segment and the stages that they have
 //! in common. Each remains a task of its own: with its keys and results, found or missing by itself.
+//!
+//! The windows of a stage that follow one another and wait for the same are done by one job, one pass after the other: what is done once
+//! for a job takes longer than a small window does. Each remains a pass of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +101,38 @@ fn root(tasks: &[&Task]) -> Root {
     }
 }
 
+/// Windows of one job at most: with more, what is done once for a job shows no more.
+const WINDOWS_OF_A_JOB: usize = 64;
+/// Jobs for each thread at least, as far as there are windows, so that threads end at about the same time.
+const JOBS_OF_A_THREAD: usize = 4;
+
 impl Demand {
+    /// The passes in groups, each of which is for one job. Those of a group wait for the same, and none of them for another.
+    /// `has_windows` says of a stage whether it is invoked by windows.
+    pub fn jobs(&self, has_windows: impl Fn(usize) -> bool, threads: usize) -> Vec<Vec<Vec<usize>>> {
+        let mut runs: Vec<Vec<Vec<usize>>> = Vec::new();
+        for pass in self.passes() {
+            match runs.last_mut() {
+                Some(run) if self.are_windows_alike(&has_windows, &run[0], &pass) => run.push(pass),
+                _ => runs.push(vec![pass]),
+            }
+        }
+        let jobs = |run: Vec<Vec<usize>>| {
+            let most = (run.len() / (threads.max(1) * JOBS_OF_A_THREAD)).clamp(1, WINDOWS_OF_A_JOB);
+            run.chunks(most).map(<[_]>::to_vec).collect::<Vec<_>>()
+        };
+        runs.into_iter().flat_map(jobs).collect()
+    }
+
+    /// Whether two passes have one task each, of two windows of a stage, and wait for the same.
+    fn are_windows_alike(&self, has_windows: &impl Fn(usize) -> bool, one: &[usize], other: &[usize]) -> bool {
+        let ([one], [other]) = (one, other) else { return false };
+        let is_of_window = |task: &Task| matches!(task.id.work, Work::Segment(_)) && has_windows(task.chain[0].stage);
+        self.after[*one] == self.after[*other]
+            && self.tasks[*one].id.stage == self.tasks[*other].id.stage
+            && [one, other].into_iter().all(|&task| is_of_window(&self.tasks[task]))
+    }
+
     /// The tasks by their numbers, those together that are done in one pass; in an order in which they can run.
     pub fn passes(&self) -> Vec<Vec<usize>> {
         let mut passes: Vec<Vec<usize>> = Vec::new();
@@ -179,5 +213,39 @@ mod tests {
         let tasks = chains.iter().map(|chain| task(chain, &[0])).collect();
         let demand = Demand { tasks, after: vec![vec![], vec![], vec![], vec![0], vec![]] };
         assert_eq!(demand.passes(), [vec![0], vec![1, 2], vec![3], vec![4]]);
+    }
+
+    #[test]
+    fn windows_that_wait_for_the_same_are_done_by_one_job_in_their_order() {
+        let of = |stage: usize, work| Task {
+            id: TaskId { stage, work },
+            root: Root::Partials(Vec::new()),
+            ..task(&[(stage, [true, true])], &[])
+        };
+        let mut tasks = vec![of(0, Work::Slices(0)), of(0, Work::Slices(1))];
+        let mut after = vec![vec![], vec![]];
+        let mut add = |stage, windows: std::ops::Range<usize>, waits_for: &[usize]| {
+            tasks.extend(windows.clone().map(|window| of(stage, Work::Segment(window))));
+            after.extend(windows.map(|_| waits_for.to_vec()));
+        };
+        add(0, 0..1000, &[0]);
+        add(0, 1000..1010, &[0, 1]);
+        add(1, 0..100, &[]);
+        add(2, 0..100, &[]);
+        let demand = Demand { tasks, after };
+        let sizes = |threads: usize| {
+            let jobs = demand.jobs(|stage| stage < 2, threads);
+            assert!(jobs.iter().flatten().flatten().copied().eq(0..demand.tasks.len()), "each once, and in order");
+            for job in &jobs {
+                let ids: Vec<_> =
+                    job.iter().map(|pass| (demand.tasks[pass[0]].id.stage, &demand.after[pass[0]])).collect();
+                assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+            }
+            jobs.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        let due = [vec![1, 1], vec![64; 15], vec![40], vec![2; 5], vec![25; 4], vec![1; 100]].concat();
+        assert_eq!(sizes(1), due);
+        assert!(sizes(4)[2..18].iter().all(|&size| size == 62));
+        assert_eq!(sizes(1000), vec![1; 1212]);
     }
 }

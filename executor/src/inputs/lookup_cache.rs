@@ -9,6 +9,7 @@
 //!
 //! What was not found is not looked up again either, until this run records it: so what was asked for in one go, as the windows of a
 //! stage are, costs nothing where it is asked for one by one. What other processes make meanwhile is made here once more, at worst.
+//! What this run records it need not look up.
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -60,6 +61,8 @@ struct Found<K, V> {
     now: HashMap<K, V>,
     /// By the last one.
     before: HashMap<K, V>,
+    /// Recorded by this run, and not asked for yet.
+    made: HashMap<K, V>,
     /// What was not found, and not recorded since.
     absent: HashSet<K>,
     /// How often something was recorded.
@@ -68,7 +71,7 @@ struct Found<K, V> {
 
 impl<K, V> Default for Found<K, V> {
     fn default() -> Self {
-        Self { now: HashMap::new(), before: HashMap::new(), absent: HashSet::new(), records: 0 }
+        Self { now: HashMap::new(), before: HashMap::new(), made: HashMap::new(), absent: HashSet::new(), records: 0 }
     }
 }
 
@@ -81,7 +84,7 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
         if let Some(value) = self.now.get(key) {
             return Some(value.clone());
         }
-        let value = self.before.get(key)?.clone();
+        let value = self.before.get(key).cloned().or_else(|| self.made.remove(key))?;
         self.now.insert(*key, value.clone());
         Some(value)
     }
@@ -105,11 +108,14 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
         }
     }
 
-    /// Takes in that these were recorded.
-    fn recorded(&mut self, keys: &[K]) {
+    /// Takes in that these were recorded. Of a key the first result counts.
+    fn recorded(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
         self.records += 1;
-        for key in keys {
-            self.absent.remove(key);
+        for (key, value) in entries {
+            self.absent.remove(&key);
+            if !self.now.contains_key(&key) {
+                self.made.entry(key).or_insert(value);
+            }
         }
     }
 }
@@ -201,11 +207,10 @@ impl<'a> LookupCache<'a> {
 
     /// As [`Store::record`]: what is recorded is found from now on.
     pub(crate) fn record(&self, record: Record) {
-        let columns: Vec<ColumnKey> = record.columns.iter().map(|(key, _)| *key).collect();
-        let rows: Vec<RowsKey> = record.rows.iter().map(|(key, _)| *key).collect();
+        let (columns, rows) = (record.columns.clone(), record.rows.clone());
         self.store.record(record);
-        lock(&self.columns).recorded(&columns);
-        lock(&self.rows).recorded(&rows);
+        lock(&self.columns).recorded(columns);
+        lock(&self.rows).recorded(rows);
     }
 
     /// The turn of a segment.
@@ -340,13 +345,22 @@ mod tests {
         let begun = found.records;
         found.learn(1, None, begun);
         assert_eq!(found.known(&[1, 2]), (vec![None, None], vec![1]));
-        found.recorded(&[1]);
-        assert_eq!(found.known(&[1, 2]).1, [0, 1]);
+        found.recorded([(3, 30)]);
         // It began before the record, and ends after it.
-        found.learn(1, None, begun);
-        assert_eq!(found.known(&[1]).1, [0]);
-        found.learn(1, Some(7), found.records);
-        assert_eq!(found.known(&[1]), (vec![Some(7)], vec![]));
+        found.learn(4, None, begun);
+        assert_eq!(found.known(&[4]).1, [0]);
+        found.learn(4, None, found.records);
+        found.recorded([(1, 10), (4, 40)]);
+        assert_eq!(found.known(&[1, 2, 3, 4]), (vec![Some(10), None, Some(30), Some(40)], vec![1]));
+    }
+
+    #[test]
+    fn what_was_found_stays_what_it_is_whatever_is_recorded_later() {
+        let mut found: Found<u8, u64> = Found { before: [(2, 20)].into(), ..Found::default() };
+        found.learn(1, Some(10), found.records);
+        found.recorded([(1, 11), (2, 21), (3, 31)]);
+        found.recorded([(3, 32)]);
+        assert_eq!(found.known(&[1, 2, 3]), (vec![Some(10), Some(20), Some(31)], vec![]));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::run::align::{self, Pairing};
 use crate::run::context::Run;
 use crate::run::distance::{Nearness, distance, distance_of_rows};
 use crate::run::tally::{Called, Tally};
+use crate::run::task_keys::TaskKeys;
 use crate::run::unlike::{picks, too_far};
 use crate::{Error, Event, Other, TimedBy};
 
@@ -64,13 +65,17 @@ impl Execution<'_> {
         }
     }
 
-    /// Brings the results of a pass's tasks into the store. A task may fail without the others.
+    /// Brings the results of a pass's tasks into the store, which have these keys. A task may fail without the others.
     ///
     /// # Errors
     /// If what all of them share fails. A panic of the engine or a runner is one too.
-    pub(crate) fn execute(&self, tasks: &[&Task]) -> Result<Vec<Result<(), Error>>, Error> {
+    pub(crate) fn execute(
+        &self,
+        tasks: &[&Task],
+        keys: Vec<Result<TaskKeys, Error>>,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
         let started = RefCell::default();
-        let results = Error::catch(|| self.described(tasks[0]), || self.perform(tasks, &started));
+        let results = Error::catch(|| self.described(tasks[0]), || self.perform(tasks, keys, &started));
         for place in started.into_inner() {
             if results.as_ref().map_or(true, |results| results[place].is_err()) {
                 let (stages, segment) = (self.stage_names(tasks[place]), self.segment(tasks[place]));
@@ -82,11 +87,16 @@ impl Execution<'_> {
 
     /// `started` gets the places of the tasks of which is told that they have started. A task that failed before all sources were
     /// known was told of: of its second try nothing is told but a good end.
-    fn perform(&self, tasks: &[&Task], started: &RefCell<BTreeSet<usize>>) -> Result<Vec<Result<(), Error>>, Error> {
+    fn perform(
+        &self,
+        tasks: &[&Task],
+        keys: Vec<Result<TaskKeys, Error>>,
+        started: &RefCell<BTreeSet<usize>>,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
         let mut results: Vec<Result<(), Error>> = tasks.iter().map(|_| Ok(())).collect();
         let mut due = Vec::new();
-        for (place, task) in tasks.iter().enumerate() {
-            due.extend(self.due(place, task)?);
+        for (place, (task, keys)) in tasks.iter().zip(keys).enumerate() {
+            due.extend(self.due(place, task, keys?)?);
         }
         if due.is_empty() {
             return Ok(results);
@@ -132,9 +142,8 @@ impl Execution<'_> {
     }
 
     /// What is to be known of a task that has to run: results of equal inputs are recorded under the task's own keys instead.
-    fn due(&self, place: usize, task: &Task) -> Result<Option<Due>, Error> {
-        let derived = self.contents.derived(task);
-        let contents = self.contents.of_task(task)?.filter(|contents| *contents != derived);
+    fn due(&self, place: usize, task: &Task, keys: TaskKeys) -> Result<Option<Due>, Error> {
+        let TaskKeys { derived, contents } = keys;
         if let Some(contents) = &contents
             && !task.chain.iter().any(|link| self.run.selection.forced.contains(&link.stage))
             && self.reuse(task, &derived, contents)?

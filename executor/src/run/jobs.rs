@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use flowc_demand::{Ahead, Demand, Selection, Task, demand};
+use flowc_demand::{Ahead, Demand, Selection, demand};
 use flowc_platform::lock;
 
 use crate::event::StageTasks;
@@ -17,6 +17,7 @@ use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
+use crate::run::passes::{add_passes, tasks_of};
 use crate::run::rank::Rank;
 use crate::run::world::World;
 use crate::schedule::{self, JobId, Scheduler, Worker};
@@ -30,15 +31,15 @@ pub(crate) enum Job<'r> {
     Decode(NewSegment),
     /// All files of a source have been read.
     End(usize),
-    /// Runs the tasks of a pass before all sources are known.
-    Early(Arc<Early<'r>>, Vec<usize>),
+    /// Runs the tasks of passes before all sources are known.
+    Early(Arc<Early<'r>>, Vec<Vec<usize>>),
     /// All sources are known: finds what is still to be done.
     Demand,
     /// Starts the programs of stages whose tasks, which are these jobs, have to wait.
     StartPrograms(Arc<Demanded<'r>>, Vec<JobId>),
-    /// Runs the tasks of a pass.
-    Pass(Arc<Demanded<'r>>, Vec<usize>),
-    /// A task is done, or has failed, as the pass found that it was part of.
+    /// Runs the tasks of passes, one pass after the other.
+    Passes(Arc<Demanded<'r>>, Vec<Vec<usize>>),
+    /// A task is done, or has failed, as the job found that it was part of.
     Task(Arc<Demanded<'r>>, usize),
     /// Looks whether an assert has rows.
     Assert(Arc<Scanned<'r>>, usize),
@@ -57,7 +58,7 @@ impl schedule::Job for Job<'_> {
             Job::Read(_) => Rank::Read,
             Job::Early(..) => Rank::EarlyTask,
             Job::Demand => Rank::Demand,
-            Job::Pass(..) | Job::Task(..) => Rank::Task,
+            Job::Passes(..) | Job::Task(..) => Rank::Task,
             Job::Assert(..) => Rank::Assert,
             Job::Sink(..) => Rank::Sink,
             Job::StartPrograms(..) => Rank::StartPrograms,
@@ -94,7 +95,7 @@ pub(crate) struct Scanned<'r> {
 pub(crate) struct Demanded<'r> {
     scanned: Arc<Scanned<'r>>,
     demand: Demand,
-    /// Tasks that have failed without the rest of their pass.
+    /// Tasks that have failed without the rest of their job.
     failed: Mutex<BTreeMap<usize, Error>>,
 }
 
@@ -239,14 +240,14 @@ impl<'r> Jobs<'r> {
             }
             Job::End(source) => self.end(worker, *source),
             Job::Early(early, _) if early.is_given_up.load(Ordering::Relaxed) => Ok(()),
-            Job::Early(early, pass) => self.early_pass(early, pass),
+            Job::Early(early, passes) => self.early_passes(early, passes),
             Job::Demand => self.demand(worker),
             Job::StartPrograms(demanded, jobs) => {
                 let Demanded { scanned, demand, .. } = demanded.as_ref();
                 scanned.world.execution().chains.start_ahead(demand, &|task| worker.is_settled(jobs[task]));
                 Ok(())
             }
-            Job::Pass(demanded, pass) => self.pass(demanded, pass),
+            Job::Passes(demanded, passes) => self.passes(demanded, passes),
             Job::Task(demanded, task) => lock(&demanded.failed).remove(task).map_or(Ok(()), Err),
             Job::Assert(scanned, stage) => self.run.check_assert(*stage, &scanned.world.outputs()),
             Job::Sink(scanned, sink) if scanned.guards.hold(self.run, *sink) => Ok(()),
@@ -259,8 +260,8 @@ impl<'r> Jobs<'r> {
         match job {
             Job::Read(place) => self.scanner().described(*place),
             Job::Decode(segment) => self.scanner().described(segment.place),
-            Job::Early(early, pass) => early.world.execution().described(&early.demand.tasks[pass[0]]),
-            Job::Pass(demanded, pass) => demanded.described(pass[0]),
+            Job::Early(early, passes) => early.world.execution().described(&early.demand.tasks[passes[0][0]]),
+            Job::Passes(demanded, passes) => demanded.described(passes[0][0]),
             Job::Task(demanded, task) => demanded.described(*task),
             Job::Assert(_, stage) => format!("checking the assert `{}`", self.run.plan().stages[*stage].name),
             Job::Sink(_, sink) => self.delivery.described(*sink),
@@ -314,7 +315,7 @@ impl<'r> Jobs<'r> {
         let known = Arc::clone(&self.sources().inventory);
         let world = World::of_segment(self.run, &known, stages, source, decoded);
         let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source)?;
-        run_early(worker, world, demand, true);
+        self.run_early(worker, world, demand, true);
         Ok(())
     }
 
@@ -339,7 +340,7 @@ impl<'r> Jobs<'r> {
         if !streams.is_empty() {
             let world = World::of_streams(run, inventory, &streams)?;
             let demand = self.ahead.of_streams(world.locator(), &run.stored, &streams)?;
-            run_early(worker, world, demand, false);
+            self.run_early(worker, world, demand, false);
         }
         Ok(())
     }
@@ -381,15 +382,16 @@ impl<'r> Jobs<'r> {
     /// Adds the tasks, and each sink after those that give its rows.
     fn add_tasks(&self, worker: &Worker<'_, Job<'r>>, demanded: &Arc<Demanded<'r>>, sinks: Vec<usize>) {
         let Demanded { scanned, demand, .. } = demanded.as_ref();
-        let add_pass = |pass: &[usize], after: &[JobId]| {
-            let of_pass = worker.add(Job::Pass(Arc::clone(demanded), pass.to_vec()), after);
-            let of_task = |&task: &usize| match pass.len() {
-                1 => of_pass,
-                _ => worker.add(Job::Task(Arc::clone(demanded), task), &[of_pass]),
+        let add = |passes: Vec<Vec<usize>>, after: &[JobId]| {
+            let tasks = passes.concat();
+            let of_all = worker.add(Job::Passes(Arc::clone(demanded), passes), after);
+            let of_task = |&task: &usize| match tasks.len() {
+                1 => of_all,
+                _ => worker.add(Job::Task(Arc::clone(demanded), task), &[of_all]),
             };
-            pass.iter().map(of_task).collect()
+            tasks.iter().map(of_task).collect()
         };
-        let jobs = add_passes(demand, add_pass);
+        let jobs = add_passes(demand, self.run, add);
         let mut asserts: BTreeMap<usize, JobId> = BTreeMap::new();
         for (stage, _) in scanned.selection.asserts(self.run.plan()) {
             let after = chosen(&jobs, &self.delivery.tasks_of_stage(stage, demand));
@@ -424,59 +426,60 @@ impl<'r> Jobs<'r> {
         Ok(Arc::clone(self.scanned.get_or_init(|| Arc::new(Scanned { selection, guards, world }))))
     }
 
-    /// Runs the tasks of a pass, and counts them.
-    fn early_pass(&self, early: &Early<'r>, pass: &[usize]) -> Result<(), Error> {
-        let tasks = tasks_of(&early.demand, pass);
-        let results = early.world.execution().execute(&tasks)?;
-        for (task, _) in tasks.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
-            self.run.underway.tally.lock().add_early(task);
+    /// Runs the tasks of passes, and counts them.
+    fn early_passes(&self, early: &Early<'r>, passes: &[Vec<usize>]) -> Result<(), Error> {
+        let execution = early.world.execution();
+        let mut keys = execution.keys_of(&tasks_of(&early.demand, &passes.concat())).into_iter();
+        for pass in passes {
+            let tasks = tasks_of(&early.demand, pass);
+            let results = execution.execute(&tasks, keys.by_ref().take(pass.len()).collect())?;
+            for (task, _) in tasks.iter().zip(&results).filter(|(_, result)| result.is_ok()) {
+                self.run.underway.tally.lock().add_early(task);
+            }
+            results.into_iter().collect::<Result<(), Error>>()?;
         }
-        results.into_iter().collect()
+        Ok(())
     }
 
-    /// Runs the tasks of a pass. One that fails by itself is told of by its own job.
-    fn pass(&self, demanded: &Demanded<'_>, pass: &[usize]) -> Result<(), Error> {
-        let tasks = tasks_of(&demanded.demand, pass);
-        let results = demanded.scanned.world.execution().execute(&tasks);
-        let results = results.inspect_err(|error| self.run.underway.fail(tasks[0], error))?;
-        for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
-            self.run.underway.settle(task, &result);
-            match result {
-                Err(error) if pass.len() == 1 => return Err(error),
-                Err(error) => drop(lock(&demanded.failed).insert(number, error)),
-                Ok(()) => {}
+    /// Runs the tasks of passes. One that fails by itself is told of by its own job, unless nothing else is to run then.
+    fn passes(&self, demanded: &Demanded<'_>, passes: &[Vec<usize>]) -> Result<(), Error> {
+        let execution = demanded.scanned.world.execution();
+        let mut keys = execution.keys_of(&tasks_of(&demanded.demand, &passes.concat())).into_iter();
+        for pass in passes {
+            let tasks = tasks_of(&demanded.demand, pass);
+            let results = match execution.execute(&tasks, keys.by_ref().take(pass.len()).collect()) {
+                Err(error) if pass.len() == 1 => vec![Err(error)],
+                results => results.inspect_err(|error| self.run.underway.fail(tasks[0], error))?,
+            };
+            for ((&number, task), result) in pass.iter().zip(tasks).zip(results) {
+                self.run.underway.settle(task, &result);
+                match result {
+                    Err(error) if pass.len() == 1 && (passes.len() == 1 || self.ends_all(&error)) => return Err(error),
+                    Err(error) => drop(lock(&demanded.failed).insert(number, error)),
+                    Ok(()) => {}
+                }
             }
         }
         Ok(())
     }
 
+    /// Whether nothing else is to run once something has failed so.
+    fn ends_all(&self, error: &Error) -> bool {
+        !self.run.request.keep_going || matches!(error, Error::Cancelled)
+    }
+
+    /// Adds tasks as parts of what makes them due.
+    fn run_early(&self, worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand, holds_rows: bool) {
+        let early = Arc::new(Early { world, demand, holds_rows, is_given_up: AtomicBool::new(false) });
+        add_passes(&early.demand, self.run, |passes, after| {
+            let tasks = passes.iter().map(Vec::len).sum();
+            vec![worker.add_part(Job::Early(Arc::clone(&early), passes), after); tasks]
+        });
+    }
+
     fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
     }
-}
-
-/// Adds tasks as parts of what makes them due.
-fn run_early<'r>(worker: &Worker<'_, Job<'r>>, world: World<'r>, demand: Demand, holds_rows: bool) {
-    let early = Arc::new(Early { world, demand, holds_rows, is_given_up: AtomicBool::new(false) });
-    add_passes(&early.demand, |pass, after| {
-        let job = worker.add_part(Job::Early(Arc::clone(&early), pass.to_vec()), after);
-        vec![job; pass.len()]
-    });
-}
-
-/// Adds all passes, each after the tasks that it takes in. Gives the jobs of the tasks, by their numbers.
-fn add_passes(demand: &Demand, mut add: impl FnMut(&[usize], &[JobId]) -> Vec<JobId>) -> Vec<JobId> {
-    let mut jobs: Vec<Option<JobId>> = vec![None; demand.tasks.len()];
-    for pass in demand.passes() {
-        let after: Vec<JobId> = demand.after[pass[0]].iter().filter_map(|&before| jobs[before]).collect();
-        let added = add(&pass, &after);
-        pass.iter().zip(added).for_each(|(&task, job)| jobs[task] = Some(job));
-    }
-    jobs.into_iter().flatten().collect()
-}
-
-fn tasks_of<'d>(demand: &'d Demand, pass: &[usize]) -> Vec<&'d Task> {
-    pass.iter().map(|&task| &demand.tasks[task]).collect()
 }
 
 fn chosen(jobs: &[JobId], numbers: &[usize]) -> Vec<JobId> {

@@ -10,10 +10,12 @@ mod delivery;
 mod distance;
 mod execution;
 mod jobs;
+mod passes;
 pub(crate) mod progress;
 mod rank;
 mod record;
 mod tally;
+mod task_keys;
 mod unlike;
 mod world;
 

@@ -96,6 +96,32 @@ fn jobs_that_a_job_adds_are_run_and_who_waits_for_it_waits_for_its_parts() {
 }
 
 #[test]
+fn there_is_a_thread_for_each_job_that_can_run() {
+    // Jobs that wait for each other end only if all of them run at once, whoever adds them and in whatever state threads are then.
+    for round in 0..50 {
+        let scheduler = Scheduler::new(limits(3, false));
+        let meeting = std::sync::Barrier::new(3);
+        let first = scheduler.add(Numbered(0, 0), &[]);
+        for _ in 0..3 {
+            scheduler.add(Numbered(1, 1), &[first]);
+        }
+        let failures = scheduler.run(&|worker, job| {
+            match job.0 {
+                0 => {
+                    for _ in 0..round % 7 {
+                        worker.add_part(Numbered(2, 0), &[]);
+                    }
+                }
+                1 => drop(meeting.wait()),
+                _ => {}
+            }
+            Ok(())
+        });
+        assert!(failures.is_empty());
+    }
+}
+
+#[test]
 fn a_job_is_lost_with_a_part() {
     let (scheduler, ids) = scheduled(&[vec![], vec![0], vec![]], limits(2, true));
     let failures = scheduler.run(&|worker, job| {

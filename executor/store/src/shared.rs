@@ -20,6 +20,9 @@ use crate::segment::{Reason, Segment, structure};
 use crate::spill::{Spill, Spilled};
 use crate::{Area, Location, ObjectId, StoreError, StoredColumn};
 
+/// Bytes of a segment file that take less time to keep twice than to look for. What the index says of it takes as much room.
+const SHORT: u64 = 4 << 10;
+
 /// What all clones, writers and readers of a store have in common.
 pub(crate) struct Shared {
     pub(crate) dir: PathBuf,
@@ -146,8 +149,7 @@ impl Shared {
         contents: Vec<ContentDigest>,
         rows: u64,
     ) -> Result<Vec<StoredColumn>, StoreError> {
-        let known = self.known(&contents);
-        if let Ok(Some(known)) = known {
+        if let Ok(Some(known)) = self.known(&contents, spill.length()) {
             return Ok(known);
         }
         let (object, offset, length, check) = match spill.finish()? {
@@ -176,13 +178,14 @@ impl Shared {
         Ok(columns)
     }
 
-    /// Columns of these contents, if the store has all of them.
-    fn known(&self, contents: &[ContentDigest]) -> Result<Option<Vec<StoredColumn>>, StoreError> {
+    /// Columns of these contents, if the store has all of them. Of a short segment file only what this process has just made is known.
+    fn known(&self, contents: &[ContentDigest], length: u64) -> Result<Option<Vec<StoredColumn>>, StoreError> {
         let mut known = Vec::with_capacity(contents.len());
         for content in contents {
             let staged = lock(&self.uncommitted).by_content(content);
             let found = match staged {
                 Some(column) => Some(column),
+                None if length <= SHORT => None,
                 None => {
                     let look_up = || Ok(self.with_index(|index| index.by_content(content))?.flatten());
                     self.lease.look_up(look_up, |found| found.as_ref().map(StoredColumn::need))?

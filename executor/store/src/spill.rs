@@ -58,6 +58,11 @@ impl Spill {
         self.file.as_ref().map_or_else(|| self.folder.clone(), |file| file.path.clone())
     }
 
+    /// Number of bytes so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.file.as_ref().map_or(self.memory.len() as u64, |file| file.length)
+    }
+
     /// Ends it. Whoever takes a file must publish or remove it.
     pub(crate) fn finish(mut self) -> Result<Spilled, StoreError> {
         let Some(mut spill) = self.file.take() else {

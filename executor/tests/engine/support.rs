@@ -120,7 +120,7 @@ impl Project {
 }
 
 /// What an error says, and what is told of places in the text.
-fn describe(error: &Error) -> String {
+pub(crate) fn describe(error: &Error) -> String {
     let problems = match error {
         Error::Pipeline(problems) | Error::Machine(problems) | Error::Locked { problems, .. } => problems.as_slice(),
         _ => &[],

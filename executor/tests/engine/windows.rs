@@ -345,3 +345,65 @@ fn whatever_changes_in_files_the_windows_are_those_of_a_new_store() {
         }
     }
 }
+
+/// Sums numbers of each of 200 minutes, and sorts them. The sums of these minutes are out of range.
+fn summing(too_large: &[i64]) -> Project {
+    let project = Project::new(
+        "source \"s\" { files \"s.csv\"; schema { column \"at\" \"Timestamp(s)\"; column \"n\" \"Int64\" }; event-time \"at\" delay=\"9m\" }\n\
+         stage \"sums\" { in \"s\" { window \"tumbling\" size=\"1m\" }; std \"aggregate@1\"; config { compute op=\"sum\" column=\"n\" as=\"sum\" } }\n\
+         stage \"sorted\" { in \"s\" { window \"tumbling\" size=\"1m\" }; std \"sort@1\"; config { by column=\"n\" } }\n\
+         sink \"sums\" { in \"sums\"; file \"sums.csv\" }\n\
+         sink \"sorted\" { in \"sorted\"; file \"sorted.csv\" }\n",
+    );
+    project.write("s.csv", numbers(too_large));
+    project
+}
+
+fn numbers(too_large: &[i64]) -> String {
+    let number = |minute: i64, small: i64| if too_large.contains(&minute) { i64::MAX } else { small };
+    let rows = (0..200).map(|minute| minute ^ 3).flat_map(|minute| [(minute, 7), (minute, minute)]);
+    let row = |(minute, small)| row(minute, &number(minute, small).to_string());
+    std::iter::once("at,n\n".to_owned()).chain(rows.map(row)).collect()
+}
+
+#[test]
+fn windows_are_the_same_however_many_of_them_one_job_does() {
+    let mut project = summing(&[]);
+    let mut found = Vec::new();
+    // With so many threads there is a job for each window.
+    for jobs in [1, 3, 100] {
+        project.jobs = jobs;
+        project.new_store();
+        let report = project.run();
+        assert_eq!([segments(&report, "sums"), segments(&report, "sorted")], [(200, 0); 2], "{jobs} threads");
+        found.push((report.outputs.clone(), project.read("sums.csv"), project.read("sorted.csv")));
+        // Each window has its own result: one of them is made anew, whoever made the others.
+        project.write("s.csv", numbers(&[]).replace("13:20:00,80\n", "13:20:00,81\n"));
+        project.jobs = 101 - jobs;
+        let report = project.run();
+        assert_eq!([segments(&report, "sums"), segments(&report, "sorted")], [(1, 199); 2], "{jobs} threads");
+        project.write("s.csv", numbers(&[]));
+        assert_eq!(segments(&project.run(), "sums"), (0, 200));
+    }
+    assert!(found[0].1.contains("13:20:00,2024-03-01T13:21:00,87\n"), "{}", found[0].1);
+    assert!(found.iter().all(|other| *other == found[0]));
+}
+
+#[test]
+fn a_window_that_fails_is_told_by_its_name_and_those_of_its_job_are_kept() {
+    let mut project = summing(&[5, 130]);
+    project.jobs = 1;
+    let message = project.failure();
+    assert!(message.contains("2024-03-01T12:05:00Z") && !message.contains("14:10:00"), "{message}");
+    let request = RunRequest { keep_going: true, ..RunRequest::default() };
+    let failure = project.try_run(&request).expect_err("two sums are out of range");
+    let messages: Vec<String> = failure.errors.iter().map(crate::support::describe).collect();
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    for (message, window) in messages.iter().zip(["12:05:00Z", "14:10:00Z"]) {
+        assert!(message.contains(window) && message.contains("out of the range of Int64"), "{message}");
+    }
+    assert!(!project.path("sums.csv").exists() && project.path("sorted.csv").exists());
+    project.write("s.csv", numbers(&[]));
+    let report = project.run();
+    assert_eq!([segments(&report, "sums"), segments(&report, "sorted")], [(2, 198); 2]);
+}
