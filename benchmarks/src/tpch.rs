@@ -1,5 +1,6 @@
 //! TPC-H's queries as stages of SQL, against DataFusion alone.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -127,7 +128,7 @@ fn cold(project: &Project, name: &str, folder: &Path, peer: &Peer) -> Result<Que
 
 /// DataFusion for Python, and the tables.
 struct Peer {
-    uv: PathBuf,
+    uv: OsString,
     project: PathBuf,
     data: PathBuf,
 }

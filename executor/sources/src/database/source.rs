@@ -178,11 +178,10 @@ impl DatabaseSource {
         let mut rows = connection.query(sql, parameters.as_ref()).map_err(failed)?;
         let found = self.readable(rows.schema())?;
         let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
-        let check = |unlike: Select| self.connect().and_then(|mut other| self.check_types(unlike, wanted, &mut other));
         // Why the driver has refused a value, or told another type.
         let explained = |error: SourceError| {
-            let unlike = if is_typed { None } else { select::unlike(&select, wanted) };
-            unlike.map_or(Ok(()), check).err().unwrap_or(error)
+            let unlike = select::unlike(&select, wanted).filter(|_| !is_typed);
+            unlike.and_then(|unlike| self.unlike(unlike, wanted).ok().flatten()).unwrap_or(error)
         };
         match_columns(&part.name, &schema, wanted).map_err(explained)?;
         let is_as_wanted = |field: &Arc<Field>| {
@@ -196,36 +195,36 @@ impl DatabaseSource {
         handing.begin(&schema);
         std::thread::scope(|scope| {
             // The other connection is giving rows meanwhile.
-            let checked = unlike.map(|unlike| scope.spawn(|| check(unlike)));
+            let checked = unlike.map(|unlike| scope.spawn(|| self.unlike(unlike, wanted)));
             let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
             let mut hand_on = |segment| handing.hand_on(segment);
             let mut keep = || -> Result<(), SourceError> {
-                while let Some(batch) = rows.next().map_err(failed)? {
-                    let batch = snapshot::plain(&batch, &schema, &part.name)?;
+                while let Some(batch) = rows.next().map_err(|error| explained(failed(error)))? {
+                    let batch = snapshot::plain(&batch, &schema, &part.name).map_err(explained)?;
                     writer.push(&batch, &mut hand_on).map_err(&written)?;
                 }
                 Ok(())
             };
             let kept = keep();
             // What a value is counts more than what came of it.
-            checked
-                .map_or(Ok(()), |checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))?;
-            kept.map_err(explained)?;
+            let checked = checked.map(|checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            checked.transpose()?.flatten().map_or(Ok(()), Err)?;
+            kept?;
             writer.finish(&mut hand_on).map_err(&written)
         })
     }
 
-    /// Refuses a value that has another type than its column.
-    fn check_types(&self, unlike: Select, columns: &SchemaRef, connection: &mut Connection) -> Result<(), SourceError> {
-        let Some(row) = self.row(unlike, connection)? else { return Ok(()) };
+    /// What is to be said of a value that has another type than its column, if the query for one finds it.
+    fn unlike(&self, unlike: Select, columns: &SchemaRef) -> Result<Option<SourceError>, SourceError> {
+        let Some(row) = self.row(unlike, &mut self.connect()?)? else { return Ok(None) };
         let place = row.column(0).as_primitive_opt::<Int64Type>().map_or(0, |place| place.value(0));
         let found = row.column(1).as_string_opt::<i32>().map_or("another", |found| found.value(0));
         let column = usize::try_from(place).ok().and_then(|place| columns.fields().get(place));
         let (name, data_type) = column.map_or(("", &DataType::Null), |column| (column.name(), column.data_type()));
-        Err(self.refused(format!(
+        Ok(Some(self.refused(format!(
             "the column `{name}` is {data_type}, and has a value of SQLite's type `{found}`, which would be changed; read it by a `query` that \
              casts it, such as `CAST({name} AS TEXT)`"
-        )))
+        ))))
     }
 
     /// The columns, if Arrow has types for all of them.
