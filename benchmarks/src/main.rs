@@ -29,6 +29,7 @@ mod rewrite;
 mod serve;
 mod stored;
 mod text;
+mod tpch;
 mod windows;
 mod wordcount;
 
@@ -47,7 +48,7 @@ struct Bench<'a> {
     flowc: PathBuf,
     /// Another one, with which figures are compared that have no other peer.
     against: Option<PathBuf>,
-    /// How many rows `databases`, `flink`, `gpu`, `objects`, `serve` and `windows` take, if the command says.
+    /// How many rows `databases`, `flink`, `gpu`, `objects`, `serve`, `tpch` and `windows` take, if the command says.
     rows: Option<u64>,
     /// Emptied before each benchmark.
     folder: PathBuf,
@@ -72,6 +73,7 @@ const ALL: [(&str, &str, Run); 19] = [
     ("first-minute", "a new project and its first run in an empty store", first_minute::run),
     ("first-run", "the first run of 100 and 1000 stages that do nothing", first_run::run),
     ("first-sql", "the first query of a run, against a filter", first_sql::run),
+    ("tpch", "TPC-H's queries, against DataFusion alone, and after one changed row group", tpch::run),
     ("objects", "Parquet from a server that speaks S3, against object_store alone", objects::run),
     ("serve", "results of the store to clients of Arrow Flight, against a bare server", serve::run),
     ("databases", "SQLite read by ADBC, and rows of PostgreSQL written over by key, against COPY", databases::run),
@@ -121,7 +123,7 @@ fn help() -> String {
          [--flowc FILE] [--against FILE] [--rows N] [NAME..]\n\nNames (all of them if none is given; the others keep their last figures):\n{list}\n  \
          --flowc FILE    measure this binary instead of building one\n  \
          --against FILE  compare `first-minute` with this binary, of another version\n  \
-         --rows N        give `databases`, `flink`, `gpu`, `objects`, `serve` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
+         --rows N        give `databases`, `flink`, `gpu`, `objects`, `serve`, `tpch` or `windows` so many rows, instead of millions\n\nIt needs `ninja` (Debian: \
          `apt-get install ninja-build`), python3 with venv, Java 17 for `isolated`, and a JDK 17 and Maven for `flink`; DuckDB, Polars, PySpark and Ray are \
          installed\nbelow the target folder. Leave the machine alone meanwhile.\n"
     )

@@ -31,6 +31,7 @@ use clap::Parser;
 
 /// The program of the engine, `flowc-engine`: does what was typed.
 pub fn engine() -> ExitCode {
+    flowc_platform::keep_freed_memory();
     // Stages in processes of their own are started through this program: it returns only if that is not what is asked.
     flowc_executor::play_part();
     let code = match args::Args::try_parse() {

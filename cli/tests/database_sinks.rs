@@ -144,6 +144,31 @@ fn rows_are_written_over_those_of_their_key() {
 }
 
 #[test]
+fn a_key_that_moves_to_another_segment_keeps_one_row_with_its_last_value() {
+    for place in places() {
+        let project = with_password();
+        pipeline(&project, &place, "upsert", "key \"id\"");
+        // Per step, what the files hold, and the rows of the key 1.
+        let steps: [[&[(i64, i64, &str)]; 2]; 6] = [
+            [&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]],
+            [&[(2, 2, "y")], &[(5, 5, "v"), (1, 2, "b")]],
+            [&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]],
+            [&[(5, 5, "v")], &[(1, 1, "a"), (2, 2, "y")]],
+            [&[(5, 5, "v"), (1, 3, "c")], &[(2, 2, "y")]],
+            [&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]],
+        ];
+        for (step, [a, b]) in steps.into_iter().enumerate() {
+            file(&project, "a", a);
+            file(&project, "b", b);
+            run(&project);
+            let mut due: Vec<String> = [a, b].concat().iter().map(|(id, n, s)| format!("{id},{n},{s}")).collect();
+            due.sort();
+            assert_eq!(place.rows(&project), due, "step {step}");
+        }
+    }
+}
+
+#[test]
 fn several_sinks_make_one_table() {
     for place in places() {
         let project = with_password();

@@ -222,17 +222,28 @@ fn sqlite_gives_each_value_as_it_is_or_not_at_all() {
         assert!(said.starts_with("exit 1") && said.contains("the column `v`") && said.contains(found), "{said}");
     }
     // Beyond the rows by which columns are typed.
-    connection
-        .execute_batch(
-            "DROP TABLE odd; CREATE TABLE odd (v);
-             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000) INSERT INTO odd SELECT i FROM n;
-             INSERT INTO odd VALUES ('x')",
-        )
-        .unwrap();
-    project.shell("rm -f flow.lock");
-    let said = project.shell("flowc run");
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(said.contains("the column `v` is Int64, and has a value of SQLite's type `text`"), "{said}");
+    for (typed, value, found) in [
+        ("i", "'x'", "is Int64, and has a value of SQLite's type `text`"),
+        ("i", "1.0", "is Int64, and has a value of SQLite's type `real`"),
+        ("i + 0.5", "x'00'", "is Float64, and has a value of SQLite's type `blob`"),
+        ("i + 0.5", "-9007199254740993", "is Float64, and has a value of SQLite's type `integer`"),
+        ("'t' || i", "7", "is Utf8, and has a value of SQLite's type `integer`"),
+        ("'t' || i", "x''", "is Utf8, and has a value of SQLite's type `blob`"),
+        ("CAST(i AS BLOB)", "'x'", "is Binary, and has a value of SQLite's type `text`"),
+        ("CAST(i AS BLOB)", "7", "is Binary, and has a value of SQLite's type `integer`"),
+    ] {
+        connection
+            .execute_batch(&format!(
+                "DROP TABLE odd; CREATE TABLE odd (v);
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000) INSERT INTO odd SELECT {typed} FROM n;
+                 INSERT INTO odd VALUES ({value})"
+            ))
+            .unwrap();
+        project.shell("rm -f flow.lock");
+        let said = project.shell("flowc run");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("the column `v`") && said.contains(found), "{said}");
+    }
     // Whole numbers beside others are those numbers.
     connection
         .execute_batch("DROP TABLE odd; CREATE TABLE odd (v); INSERT INTO odd VALUES (1), (2.5), (NULL)")

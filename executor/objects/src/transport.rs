@@ -3,10 +3,11 @@
 //! Whoever has never answered is not waited for long: a wrong port, a name that leads nowhere or a machine that lends no credentials
 //! would otherwise be asked again for a minute, in silence. A service that has answered once is waited for.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -29,6 +30,9 @@ tokio::task_local! {
     static CONDITION: Header;
 }
 
+/// What connects in the same way, by how: whom to trust is read once, and connections are used again.
+static CONNECTED: LazyLock<Mutex<HashMap<String, HttpClient>>> = LazyLock::new(Mutex::default);
+
 /// Makes the connections of one bucket.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Transport;
@@ -45,7 +49,17 @@ impl Transport {
 
 impl HttpConnector for Transport {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        let inner = ReqwestConnector::default().connect(options)?;
+        // All of the options are in their form for people.
+        let how = format!("{options:?}");
+        let mut connected = CONNECTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = match connected.get(&how) {
+            Some(inner) => inner.clone(),
+            None => {
+                let inner = ReqwestConnector::default().connect(options)?;
+                connected.insert(how, inner.clone());
+                inner
+            }
+        };
         Ok(HttpClient::new(Line { inner, answered: AtomicBool::new(false), trouble: Mutex::default() }))
     }
 }

@@ -24,7 +24,7 @@ pub use files::{
 };
 pub use guard::{Panic, caught, guarded};
 pub use machine::{boot, gpu_kinds, processor_kind};
-pub use memory::memory;
+pub use memory::{keep_freed_memory, memory};
 pub use mutex::lock;
 pub use owned_folder::{OwnedFolder, sweep_folders};
 pub use private::PrivateFile;

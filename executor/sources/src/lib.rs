@@ -52,7 +52,7 @@ pub use infer::basis::Basis;
 pub use infer::schema::infer_schema;
 pub use proto::compiled_proto;
 pub use reader::SegmentReader;
-pub use segment::RawSegment;
+pub use segment::{AtHand, RawSegment};
 pub use source::{Folders, Polled, Source, SourcePart, partition_of_block};
 pub use sources::{is_pinned_for, missing_for, missing_for_format, source, stated_columns};
 

@@ -1,5 +1,7 @@
 //! What is known of a segment of a source file before its rows are read.
 
+use arrow_array::RecordBatch;
+use bytes::Bytes;
 use flowc_planner::key::RawDigest;
 use serde::{Deserialize, Serialize};
 
@@ -18,4 +20,23 @@ pub struct RawSegment {
     pub raw: RawDigest,
     /// Parquet: a digest per column of the source's schema, of the stored bytes of the column's chunk.
     pub columns: Option<Vec<RawDigest>>,
+}
+
+/// What of a segment is in memory when it is found, so that it is read once.
+#[derive(Clone, Debug)]
+pub enum AtHand {
+    /// Its bytes.
+    Bytes(Bytes),
+    /// Its rows, with all columns of the file, and how many rows come before them.
+    Rows(RecordBatch, u64),
+}
+
+impl AtHand {
+    /// The bytes, if it is bytes.
+    pub(crate) fn bytes(self) -> Option<Bytes> {
+        match self {
+            AtHand::Bytes(bytes) => Some(bytes),
+            AtHand::Rows(..) => None,
+        }
+    }
 }

@@ -95,7 +95,7 @@ impl Table {
         Ok(table)
     }
 
-    fn add(&mut self, file: &OpenFile, segment: &RawSegment, bytes: Option<bytes::Bytes>) -> Result<(), SourceError> {
+    fn add(&mut self, file: &OpenFile, segment: &RawSegment, bytes: Option<crate::AtHand>) -> Result<(), SourceError> {
         let columns: Vec<_> = (0..file.schema().fields().len()).collect();
         let mut reader = file.read(segment, bytes, &columns)?;
         let before = self.rows.len();

@@ -49,6 +49,7 @@ use flowc_flight::serve::{Location, input_ended, serve};
 use crate::served::SqlStages;
 
 fn main() -> ExitCode {
+    flowc_platform::keep_freed_memory();
     let Ok(location) = Location::of_environment() else {
         eprintln!("flowc-sql serves the SQL stages of flowc, which starts it; there is nothing to do for it here");
         return ExitCode::FAILURE;

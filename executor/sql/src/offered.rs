@@ -180,6 +180,13 @@ fn check_table(factor: &TableFactor) -> Result<()> {
         TableFactor::Derived { sample: Some(_), subquery, .. } => {
             refused("TABLESAMPLE", "take rows by a value of theirs, such as `WHERE id % 100 < 5`", subquery.span())
         }
+        TableFactor::Pivot { table, .. } => {
+            let instead = "give each value a column, such as `sum(amount) FILTER (WHERE month = 1) AS january`";
+            refused("PIVOT", instead, table.span())
+        }
+        TableFactor::Unpivot { table, .. } => {
+            refused("UNPIVOT", "put the columns below each other with `UNION ALL`", table.span())
+        }
         TableFactor::UNNEST { with_offset: true, with_offset_alias, .. } => {
             let span = with_offset_alias.as_ref().map_or_else(Span::empty, |alias: &Ident| alias.span);
             refused("WITH OFFSET", "use `row_number()`", span)
@@ -246,6 +253,8 @@ mod tests {
             "SELECT a FROM t UNION SELECT a FROM u INTERSECT ALL SELECT a FROM v",
             "SELECT a FROM (SELECT a FROM t EXCEPT ALL SELECT a FROM u) x",
             "WITH x AS (SELECT a FROM t TABLESAMPLE SYSTEM (10)) SELECT * FROM x",
+            "SELECT * FROM t PIVOT (sum(a) FOR b IN ('x', 'y')) AS p",
+            "SELECT * FROM (SELECT a, b FROM t) AS u UNPIVOT (v FOR k IN (a, b)) AS p",
             "SELECT a FROM t FOR UPDATE",
             "SELECT a FROM t WITH ORDINALITY",
             "SELECT a FROM t START WITH a = 1 CONNECT BY PRIOR a = b",

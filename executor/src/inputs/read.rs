@@ -13,16 +13,17 @@ use flowc_store::{ColumnReader, StoredMessage};
 use crate::Error;
 use crate::inputs::lookup::{ColumnLocation, Locator, Lookups};
 use crate::intake::files::OpenFiles;
+use crate::intake::scan::ArrivedRows;
 
-/// A source segment that is in memory, since it has just been read for the first time.
+/// A source segment that is at hand, since it has just been read for the first time.
 #[derive(Clone, Copy)]
 pub(crate) struct Fresh<'a> {
     /// Index of the source. Its only segment in the inventory at hand is this one.
     pub source: usize,
     /// The name of its file.
     pub file: &'a str,
-    /// All columns, in cuts of `BATCH_ROWS`.
-    pub batches: &'a [RecordBatch],
+    /// Where its rows are.
+    pub rows: &'a ArrivedRows,
 }
 
 /// Reads segments of one plan.
@@ -32,7 +33,7 @@ pub(crate) struct Reading<'a> {
     pub locator: Locator<'a>,
     /// Source files that are open.
     pub files: &'a OpenFiles,
-    /// A segment in memory.
+    /// A segment that is at hand.
     pub fresh: Option<Fresh<'a>>,
 }
 
@@ -102,13 +103,17 @@ impl<'a> Reading<'a> {
     /// Makes sure that the source file, if any of these columns come from one, is still the one that was scanned.
     pub(crate) fn verify(&self, stream: StreamId, segment: usize, columns: &[usize]) -> Result<(), Error> {
         for home in self.locator.locate(stream, segment, columns)?.into_iter().flatten() {
-            if let ColumnLocation::Source { source, segment, .. } = home
-                && self.fresh.is_none_or(|fresh| fresh.source != source)
-            {
+            if let ColumnLocation::Source { source, segment, .. } = home {
                 let Lookups { inventory, .. } = self.locator.lookup;
                 let plan = self.locator.plan;
-                let file = inventory.source(source).segments[segment].file;
-                let file = self.files.get(plan, inventory, source, file)?;
+                let file = match self.fresh.filter(|fresh| fresh.source == source).map(|fresh| fresh.rows) {
+                    Some(ArrivedRows::Memory(_)) => continue,
+                    Some(ArrivedRows::File(file)) => file.clone(),
+                    None => {
+                        let file = inventory.source(source).segments[segment].file;
+                        self.files.get(plan, inventory, source, file)?
+                    }
+                };
                 return file
                     .verify_unchanged()
                     .map_err(|error| self.files.source_error(plan, inventory, source, error));
@@ -118,11 +123,18 @@ impl<'a> Reading<'a> {
     }
 
     fn source(&self, source: usize, segment: usize, columns: Vec<usize>) -> Result<SourceBatches<'a>, Error> {
-        if let Some(fresh) = self.fresh.filter(|fresh| fresh.source == source) {
-            return Ok(SourceBatches::Memory { batches: fresh.batches.iter(), columns });
-        }
-        let reader = self.files.read(self.locator.plan, self.locator.lookup.inventory, source, segment, &columns)?;
-        let name = self.locator.plan.sources[source].name.clone();
+        let (plan, inventory) = (self.locator.plan, self.locator.lookup.inventory);
+        let reader = match self.fresh.filter(|fresh| fresh.source == source).map(|fresh| fresh.rows) {
+            Some(ArrivedRows::Memory(batches)) => {
+                return Ok(SourceBatches::Memory { batches: batches.iter(), columns });
+            }
+            Some(ArrivedRows::File(file)) => {
+                let read = file.read(&inventory.source(source).segments[segment].scan.raw, None, &columns);
+                read.map_err(|error| self.files.source_error(plan, inventory, source, error))?
+            }
+            None => self.files.read(plan, inventory, source, segment, &columns)?,
+        };
+        let name = plan.sources[source].name.clone();
         Ok(SourceBatches::File { reader: Box::new(reader), name })
     }
 

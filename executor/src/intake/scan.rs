@@ -1,19 +1,18 @@
 //! Reads source files that are new or were changed: cuts them into segments and finds their keys.
 //!
 //! A segment that had to be decoded is handed on while it is still in memory, so that the stages below run over it
-//! without reading it twice.
+//! without reading it twice. One whose keys follow from its bytes is handed on, too: stages run over it while what comes behind it is read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use bytes::Bytes;
 use flowc_columns::ColumnDigest;
 use flowc_planner::key::{ColumnKey, ContentDigest, KeyHasher, RowsKey, SegmentKeys};
 use flowc_planner::plan::{BadRows, Format, Plan};
 use flowc_platform::lock;
-use flowc_sources::{Ignored, OpenFile, RawSegment, SourceError};
+use flowc_sources::{AtHand, Ignored, OpenFile, RawSegment, SourceError};
 use flowc_store::{Record, Store};
 
 use crate::intake::clocks::ClockColumn;
@@ -38,17 +37,33 @@ pub(crate) struct NewSegment {
     pub place: FileIndex,
     file: Arc<OpenFile>,
     raw: RawSegment,
-    bytes: Option<Bytes>,
+    at_hand: Option<AtHand>,
 }
 
-/// A segment that was just decoded.
-pub(crate) struct Decoded {
+/// A segment whose keys have been found.
+pub(crate) struct Arrived {
     /// The name of its file.
     pub file: String,
     /// What was found in it.
     pub scan: Arc<SegmentScan>,
+    /// Where its rows are.
+    pub rows: ArrivedRows,
+}
+
+/// The rows of a segment that has just been read.
+pub(crate) enum ArrivedRows {
     /// All columns, in cuts of `BATCH_ROWS`.
-    pub batches: Vec<RecordBatch>,
+    Memory(Vec<RecordBatch>),
+    /// They are in the open file.
+    File(Arc<OpenFile>),
+}
+
+/// What a file is cut into.
+pub(crate) enum Cut {
+    /// It must be decoded.
+    New(NewSegment),
+    /// Its keys follow from its bytes.
+    Known(Arrived),
 }
 
 /// What was found in files while they are being read, by any thread.
@@ -108,11 +123,15 @@ impl Scanner<'_> {
         format!("reading {file} of the source `{}`", self.plan.sources[place.source].name)
     }
 
-    /// Cuts a file into segments. Those whose facts are not known are handed on.
+    /// Cuts a file into segments. Those are handed on whose facts were not remembered.
     ///
     /// # Errors
     /// If the file can't be read, or is not what it was when it was listed.
-    pub(crate) fn read(&self, place: FileIndex, hand_on: &mut dyn FnMut(NewSegment)) -> Result<(), Error> {
+    pub(crate) fn read(
+        &self,
+        place: FileIndex,
+        hand_on: &mut dyn FnMut(Cut) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let of = &self.plan.sources[place.source];
         let name = &of.name;
         let _span = tracing::info_span!("scan", source = name, file = place.file).entered();
@@ -122,8 +141,13 @@ impl Scanner<'_> {
             let message = format!("{} changed during the run. Run again", entry.name());
             return Err(Error::Source { source_name: name.clone(), message, cause: None });
         }
-        let bytes = file.size();
-        self.observer.observe(Event::FileRead { source: name.clone(), file: entry.name().to_owned(), bytes });
+        let tell = || {
+            let (source, bytes) = (name.clone(), file.size());
+            self.observer.observe(Event::FileRead { source, file: entry.name().to_owned(), bytes });
+        };
+        if !file.is_arriving() {
+            tell();
+        }
         let failed = |error: SourceError| self.files.source_error(self.plan, self.inventory, place.source, error);
         let notes = FileNotes {
             unknown_columns: file.unknown_columns(),
@@ -133,11 +157,21 @@ impl Scanner<'_> {
         self.findings.note(place, notes);
         for segment in file.segments() {
             self.check_cancel()?;
-            let (raw, bytes) = segment.map_err(failed)?;
-            match self.known_facts(&raw, place, &file)? {
-                Some(facts) => self.findings.add(place, Arc::new(SegmentScan { raw, facts })),
-                None => hand_on(NewSegment { place, file: file.clone(), raw, bytes }),
+            let (raw, at_hand) = segment.map_err(failed)?;
+            if let Some(facts) = self.facts_of_chunks(&raw, place.source) {
+                let scan = Arc::new(SegmentScan { raw, facts });
+                self.findings.add(place, scan.clone());
+                let (file, rows) = (file.name().to_owned(), ArrivedRows::File(file.clone()));
+                hand_on(Cut::Known(Arrived { file, scan, rows }))?;
+                continue;
             }
+            match self.remembered_facts(&raw, place, &file)? {
+                Some(facts) => self.findings.add(place, Arc::new(SegmentScan { raw, facts })),
+                None => hand_on(Cut::New(NewSegment { place, file: file.clone(), raw, at_hand }))?,
+            }
+        }
+        if file.is_arriving() {
+            tell();
         }
         file.verify_unchanged().map_err(failed)?;
         if file.is_spooled() || file.is_fetched() {
@@ -150,11 +184,13 @@ impl Scanner<'_> {
         if self.cancel.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// The facts of a segment whose bytes were met before, or that can be told from its bytes alone.
-    fn known_facts(&self, raw: &RawSegment, place: FileIndex, file: &OpenFile) -> Result<Option<SegmentFacts>, Error> {
-        if let Some(facts) = self.facts_of_chunks(raw, place.source) {
-            return Ok(Some(facts));
-        }
+    /// The facts of a segment whose bytes were met before.
+    fn remembered_facts(
+        &self,
+        raw: &RawSegment,
+        place: FileIndex,
+        file: &OpenFile,
+    ) -> Result<Option<SegmentFacts>, Error> {
         let facts: Option<SegmentFacts> = self.store.memo(SEGMENT, &self.facts_key(raw, place, file))?;
         let Some(facts) = facts else { return Ok(None) };
         let rejects = facts.rejects.iter().flat_map(|keys| keys.columns.iter().copied()).collect::<Vec<_>>();
@@ -199,14 +235,14 @@ impl Scanner<'_> {
     ///
     /// # Errors
     /// If rows can't be read, and are not to be left out.
-    pub(crate) fn decode(&self, segment: &NewSegment) -> Result<Decoded, Error> {
-        let NewSegment { place, file, raw, bytes } = segment;
+    pub(crate) fn decode(&self, segment: &NewSegment) -> Result<Arrived, Error> {
+        let NewSegment { place, file, raw, at_hand } = segment;
         self.check_cancel()?;
         let of = &self.plan.sources[place.source];
         let fields = self.plan.stream(of.stream).schema.fields();
         let all: Vec<usize> = (0..fields.len()).collect();
         let failed = |error: SourceError| self.files.source_error(self.plan, self.inventory, place.source, error);
-        let mut reader = file.read(raw, bytes.clone(), &all).map_err(failed)?;
+        let mut reader = file.read(raw, at_hand.clone(), &all).map_err(failed)?;
         let batches = reader.by_ref().collect::<Result<Vec<RecordBatch>, _>>().map_err(failed)?;
         let (bad_rows, ignored) = (reader.rejected(), reader.take_ignored());
         let rejects = match of.rejects {
@@ -226,7 +262,7 @@ impl Scanner<'_> {
         self.store.remember(SEGMENT, &self.facts_key(raw, *place, file), &facts)?;
         let scan = Arc::new(SegmentScan { raw: raw.clone(), facts });
         self.findings.add(*place, scan.clone());
-        Ok(Decoded { file: file.name().to_owned(), scan, batches })
+        Ok(Arrived { file: file.name().to_owned(), scan, rows: ArrivedRows::Memory(batches) })
     }
 
     /// Rows that did not fit go into the store at once: they are nowhere else.

@@ -13,7 +13,7 @@ use crate::inputs::lookup_cache::LookupCache;
 use crate::intake::clocks::{ClockColumn, clock_columns};
 use crate::intake::inventory::{Inventory, Unreadable};
 use crate::intake::notices;
-use crate::intake::scan::{Decoded, FileIndex, Findings, NewSegment, Scanner};
+use crate::intake::scan::{Arrived, Cut, FileIndex, Findings, NewSegment, Scanner};
 use crate::run::asserts::Guards;
 use crate::run::context::Run;
 use crate::run::delivery::Delivery;
@@ -75,7 +75,7 @@ impl schedule::Job for Job<'_> {
 pub(crate) struct Early<'r> {
     world: World<'r>,
     demand: Demand,
-    /// Whether they are over a segment in memory.
+    /// Whether they are over a segment in memory, or in an open file.
     holds_rows: bool,
     /// Whether one has failed in a way that the run meets again.
     is_given_up: AtomicBool,
@@ -230,9 +230,13 @@ impl<'r> Jobs<'r> {
 
     fn try_perform(&self, worker: &Worker<'_, Job<'r>>, job: &Job<'r>) -> Result<(), Error> {
         match job {
-            Job::Read(place) => self.scanner().read(*place, &mut |segment| {
-                worker.add_part(Job::Decode(segment), &[]);
+            Job::Read(place) => self.scanner().read(*place, &mut |cut| {
+                match cut {
+                    Cut::New(segment) => _ = worker.add_part(Job::Decode(segment), &[]),
+                    Cut::Known(segment) => self.arrived(worker, place.source, segment)?,
+                }
                 worker.relieve(Rank::Read);
+                Ok(())
             }),
             Job::Decode(segment) => {
                 let decoded = self.scanner().decode(segment)?;
@@ -306,14 +310,14 @@ impl<'r> Jobs<'r> {
         }
     }
 
-    /// Runs what a segment makes due while it is in memory.
-    fn arrived(&self, worker: &Worker<'_, Job<'r>>, source: usize, decoded: Decoded) -> Result<(), Error> {
+    /// Runs what a segment makes due while it is at hand.
+    fn arrived(&self, worker: &Worker<'_, Job<'r>>, source: usize, segment: Arrived) -> Result<(), Error> {
         let stages = self.ahead.driven(source);
         if stages.is_empty() || !self.may_run_early() {
             return Ok(());
         }
         let known = Arc::clone(&self.sources().inventory);
-        let world = World::of_segment(self.run, &known, stages, source, decoded);
+        let world = World::of_segment(self.run, &known, stages, source, segment);
         let demand = self.ahead.of_segment(world.locator(), &self.run.stored, source)?;
         self.run_early(worker, world, demand, true);
         Ok(())

@@ -1,9 +1,9 @@
 //! The order of a run's jobs.
 
-/// What comes first. Whatever is before [`Rank::Read`] gives memory free that rows take.
+/// What comes first. Whatever is before [`Rank::Read`] gives memory free that rows take, or closes a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
-    /// A task whose rows are in memory.
+    /// A task whose rows are in memory, or in a file that is open for it.
     TaskInMemory,
     Decode,
     End,

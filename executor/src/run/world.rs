@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use flowc_demand::{ContentKeys, Datasets, no_clocks};
 use flowc_planner::plan::{Producer, StreamId};
 
@@ -14,7 +13,7 @@ use crate::inputs::read::{Fresh, Reading};
 use crate::intake::clocks::SourceClocks;
 use crate::intake::inventory::{Inventory, SourceInventory, SourceSegment};
 use crate::intake::notices::Notice;
-use crate::intake::scan::Decoded;
+use crate::intake::scan::{Arrived, ArrivedRows};
 use crate::outputs::Outputs;
 use crate::run::context::Run;
 use crate::run::execution::Execution;
@@ -30,16 +29,16 @@ pub(crate) struct World<'r> {
     pub store: LookupCache<'r>,
     /// What there is to tell of rows that came too late.
     pub late: Vec<Notice>,
-    arrived: Option<Arrived>,
+    arrived: Option<OnlySegment>,
     /// Whether not all sources are known yet.
     is_early: bool,
 }
 
-/// A segment in memory, the only one of its source.
-struct Arrived {
+/// A segment that is at hand, the only one of its source.
+struct OnlySegment {
     source: usize,
     file: String,
-    batches: Vec<RecordBatch>,
+    rows: ArrivedRows,
     /// Its place in the file.
     ordinal: usize,
 }
@@ -85,7 +84,7 @@ impl<'r> World<'r> {
         known: &Inventory,
         stages: &[usize],
         source: usize,
-        decoded: Decoded,
+        segment: Arrived,
     ) -> Self {
         let plan = run.plan();
         let mut inventory = Inventory::default();
@@ -97,9 +96,9 @@ impl<'r> World<'r> {
                 inventory.sources.insert(source, whole.clone());
             }
         }
-        let Decoded { file, scan, batches } = decoded;
-        let (ordinal, rows) = (scan.raw.ordinal as usize, scan.facts.rows);
-        let segments = vec![SourceSegment { file: 0, scan, rows }];
+        let Arrived { file, scan, rows } = segment;
+        let (ordinal, count) = (scan.raw.ordinal as usize, scan.facts.rows);
+        let segments = vec![SourceSegment { file: 0, scan, rows: count }];
         inventory.sources.insert(source, Arc::new(SourceInventory { segments, ..SourceInventory::default() }));
         let mut datasets = Datasets::default();
         for &source in inventory.sources.keys() {
@@ -115,7 +114,7 @@ impl<'r> World<'r> {
             datasets: Arc::new(datasets),
             store: LookupCache::new(run.store),
             late: Vec::new(),
-            arrived: Some(Arrived { source, file, batches, ordinal }),
+            arrived: Some(OnlySegment { source, file, rows, ordinal }),
             is_early: true,
         }
     }
@@ -129,7 +128,7 @@ impl<'r> World<'r> {
     /// Reads segments of it.
     pub(crate) fn reading(&self) -> Reading<'_> {
         let fresh =
-            self.arrived.as_ref().map(|Arrived { source, file, batches, .. }| Fresh { source: *source, file, batches });
+            self.arrived.as_ref().map(|OnlySegment { source, file, rows, .. }| Fresh { source: *source, file, rows });
         Reading { locator: self.locator(), files: &self.run.files, fresh }
     }
 

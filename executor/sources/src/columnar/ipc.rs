@@ -308,14 +308,9 @@ impl IpcFile {
             }
             bodies.push(hash);
         }
-        let mut hasher = KeyHasher::new("flowc raw arrow 1");
-        hasher.digest(self.index.schema_hash.as_bytes()).number(dictionaries.len() as u64);
-        for hash in dictionaries.iter().chain(&bodies) {
-            hasher.digest(hash.as_bytes());
-        }
+        let raw = raw_digest(&self.index.schema_hash, dictionaries, &bodies);
         let place = self.place(cut).map_err(|error| damaged(&self.view, error.to_string()))?;
         let ordinal = u32::try_from(ordinal).map_err(|_| damaged(&self.view, "too many batches".to_owned()))?;
-        let raw = RawDigest::new(hasher.finish());
         let length = place.end - place.start;
         Ok(RawSegment { offset: place.start, length, ordinal, rows: Some(rows), raw, columns: None })
     }
@@ -352,6 +347,35 @@ impl IpcFile {
         let conform = Conform::new(self.view.name(), &self.schema, projection, before);
         Ok(IpcRows { view: self.view.clone(), index: self.index.clone(), decoder, next: 0, cut, conform })
     }
+}
+
+/// The digest of a segment: of the file's columns, of all dictionaries before it, and of its messages.
+fn raw_digest(schema: &blake3::Hash, dictionaries: &[blake3::Hash], messages: &[blake3::Hash]) -> RawDigest {
+    let mut hasher = KeyHasher::new("flowc raw arrow 1");
+    hasher.digest(schema.as_bytes()).number(dictionaries.len() as u64);
+    for hash in dictionaries.iter().chain(messages) {
+        hasher.digest(hash.as_bytes());
+    }
+    RawDigest::new(hasher.finish())
+}
+
+/// A record batch as it was written into a file without dictionaries.
+#[cfg(feature = "databases")]
+pub(crate) struct WrittenBatch {
+    /// The bytes of its message.
+    pub(crate) place: Range<u64>,
+    /// Their hash.
+    pub(crate) hash: blake3::Hash,
+    pub(crate) rows: u64,
+}
+
+/// The segment that [`IpcFile::of_batches`] finds in such a file for a batch, or for a file without any.
+#[cfg(feature = "databases")]
+pub(crate) fn segment_of_batch(schema: &SchemaRef, ordinal: u32, batch: Option<&WrittenBatch>) -> RawSegment {
+    let (place, rows) = batch.map_or((0..0, 0), |batch| (batch.place.clone(), batch.rows));
+    let messages: Vec<blake3::Hash> = batch.iter().map(|batch| batch.hash).collect();
+    let raw = raw_digest(&hash_schema(schema), &[], &messages);
+    RawSegment { offset: place.start, length: place.end - place.start, ordinal, rows: Some(rows), raw, columns: None }
 }
 
 /// Groups record batches, with the dictionaries before them. A file without batches has one segment.
@@ -419,82 +443,4 @@ fn decode(decoder: &mut FileDecoder, view: &View, message: &Place) -> Result<Opt
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow_array::{ArrayRef, Int64Array};
-    use arrow_ipc::writer::{FileWriter, StreamWriter};
-    use flowc_planner::plan::Format;
-
-    use super::*;
-    use crate::infer_schema;
-    use crate::testing::{Folder, Table, spec};
-
-    fn numbers(rows: i64) -> RecordBatch {
-        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows));
-        RecordBatch::try_from_iter([("n", column)]).unwrap()
-    }
-
-    fn stream(rows: i64) -> Vec<u8> {
-        let mut writer = StreamWriter::try_new(Vec::new(), &numbers(0).schema()).unwrap();
-        writer.write(&numbers(rows)).unwrap();
-        writer.into_inner().unwrap()
-    }
-
-    fn file(rows: i64) -> Vec<u8> {
-        let mut writer = FileWriter::try_new(Vec::new(), &numbers(0).schema()).unwrap();
-        (0..rows).for_each(|_| writer.write(&numbers(1)).unwrap());
-        writer.into_inner().unwrap()
-    }
-
-    fn read(bytes: &[u8]) -> Result<Table, SourceError> {
-        let (folder, spec) = (Folder::new(), spec(Format::Arrow));
-        let input = folder.write("input", bytes);
-        let schema = infer_schema(std::slice::from_ref(&input), &spec)?;
-        Table::read(&folder.open(&input, &spec, &schema)?)
-    }
-
-    fn refusal(bytes: &[u8]) -> String {
-        read(bytes).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_follows_the_end_is_never_left_out() {
-        assert_eq!(read(&stream(3)).unwrap().rows.len(), 3);
-        let rest = stream(2).len();
-        let several = refusal(&[stream(3), stream(2)].concat());
-        assert!(several.contains(&format!("{rest} bytes follow the end of the stream; a file holds one")), "{several}");
-        assert!(refusal(&[stream(3), vec![0]].concat()).contains("1 bytes follow the end of the stream"));
-        // The mark of a stream's end may be left out.
-        let open = &stream(3)[..stream(3).len() - 8];
-        assert_eq!(read(open).unwrap().rows.len(), 3);
-        let several = refusal(&[open, &stream(2)].concat());
-        assert!(several.contains(&format!("another stream follows at byte {}", open.len())), "{several}");
-    }
-
-    #[test]
-    fn several_files_one_after_the_other_are_not_one() {
-        for (first, last) in [(3, 3), (1, 5), (5, 1), (0, 0), (2, 0), (0, 2)] {
-            assert_eq!(read(&file(first)).unwrap().rows.len(), first as usize);
-            let several = refusal(&[file(first), file(last)].concat());
-            assert!(several.contains("not valid Arrow IPC"), "{first} {last}: {several}");
-            if first >= last {
-                assert!(several.contains("belong to none of its batches"), "{first} {last}: {several}");
-            }
-        }
-        assert!(read(&[file(3), vec![0; 8]].concat()).is_err());
-    }
-
-    #[test]
-    fn forms_that_are_not_read_are_named() {
-        assert!(
-            refusal(b"FEA1\0\0\0\0").contains("it is in Feather's first version, which flowc cannot read; write it")
-        );
-        let gzip = crate::testing::gzip(&stream(3));
-        assert!(refusal(&gzip).contains("it is compressed with gzip; name it with the ending .gz"));
-    }
-
-    #[test]
-    fn big_endian_numbers_are_not_taken_for_little_endian() {
-        assert!(check_endianness(Endianness::Little).is_ok());
-        assert!(check_endianness(Endianness::Big).unwrap_err().to_string().contains("its numbers are big-endian"));
-    }
-}
+mod tests;

@@ -92,21 +92,37 @@ pub(super) fn range(rows: &DatabaseRows, cursor: &str, range: &Range, vendor: &V
 /// The largest whole number below which floats have all of them.
 const WHOLE: i64 = 1 << 53;
 
-/// A value of SQLite that its driver would give as another one in a column of its type: which column, and the type of the value. Values of
-/// SQLite have types of their own.
+/// A value of SQLite that has another type than its column: which column, and the type of the value. Values of SQLite have types of
+/// their own.
 pub(super) fn unlike(select: &Select, columns: &Schema) -> Option<Select> {
+    first(select, columns, |data_type, name| match data_type {
+        DataType::Int64 => Some(format!("typeof({name}) NOT IN ('integer', 'null')")),
+        DataType::Float64 => Some(format!(
+            "(typeof({name}) NOT IN ('real', 'integer', 'null') \
+             OR typeof({name}) = 'integer' AND {name} NOT BETWEEN -{WHOLE} AND {WHOLE})"
+        )),
+        DataType::Utf8 => Some(format!("typeof({name}) NOT IN ('text', 'null')")),
+        DataType::Binary => Some(format!("typeof({name}) NOT IN ('blob', 'null')")),
+        _ => None,
+    })
+}
+
+/// The same of the values alone that the driver gives as others without a word, where it tells the types of columns as they are expected.
+/// Values are told by their order, which takes a third of the time of asking for their types: numbers come before texts, and those before bytes.
+pub(super) fn changed(select: &Select, columns: &Schema) -> Option<Select> {
+    first(select, columns, |data_type, name| match data_type {
+        DataType::Float64 => Some(format!("({name} > {WHOLE} OR {name} < -{WHOLE}) AND typeof({name}) = 'integer'")),
+        DataType::Utf8 => Some(format!("({name} COLLATE BINARY < '' OR {name} COLLATE BINARY >= x'')")),
+        DataType::Binary => Some(format!("{name} COLLATE BINARY < x''")),
+        _ => None,
+    })
+}
+
+/// The first value of which a condition says that it is not one of its column, by types and quoted names.
+fn first(select: &Select, columns: &Schema, condition: impl Fn(&DataType, &str) -> Option<String>) -> Option<Select> {
     let of = |(place, column): (usize, &Arc<Field>)| {
         let name = quoted(column.name());
-        let is_unlike = match column.data_type() {
-            DataType::Int64 => format!("typeof({name}) NOT IN ('integer', 'null')"),
-            DataType::Float64 => format!(
-                "(typeof({name}) NOT IN ('real', 'integer', 'null') \
-                 OR typeof({name}) = 'integer' AND {name} NOT BETWEEN -{WHOLE} AND {WHOLE})"
-            ),
-            DataType::Utf8 => format!("typeof({name}) NOT IN ('text', 'null')"),
-            DataType::Binary => format!("typeof({name}) NOT IN ('blob', 'null')"),
-            _ => return None,
-        };
+        let is_unlike = condition(column.data_type(), &name)?;
         Some((place, name, is_unlike))
     };
     let conditions: Vec<_> = columns.fields().iter().enumerate().filter_map(of).collect();

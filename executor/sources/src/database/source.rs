@@ -3,24 +3,26 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::SystemTime;
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Field, SchemaRef};
 use flowc_adbc::{Connection, DatabaseError, Vendor, access, plain_schema, unreadable};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{Database, DatabaseRows, DatabaseSource as Spec, Split};
 use flowc_platform::{FileStamp, lock};
 
+use super::arriving::{Arriving, Handing};
 use super::cursor::Range;
 use super::select::{self, Select};
 use super::snapshot::{self, SnapshotWriter};
 use crate::columnar::conform::match_columns;
 use crate::error::SourceError;
 use crate::files::open::OpenFile;
+use crate::files::view::View;
 use crate::source::{Folders, Polled, Source, SourcePart};
 use crate::turn::turn;
 
@@ -29,6 +31,7 @@ use crate::turn::turn;
 static BEGUN: LazyLock<Mutex<HashSet<u64>>> = LazyLock::new(Mutex::default);
 
 /// Rows of a database.
+#[derive(Clone)]
 pub(crate) struct DatabaseSource {
     source: Spec,
     /// The folder that relative paths start from.
@@ -138,8 +141,33 @@ impl DatabaseSource {
         }
     }
 
-    /// Reads the rows of a part, and keeps them.
-    fn fetch(&self, part: &SourcePart, place: &Path, wanted: &SchemaRef) -> Result<(), SourceError> {
+    /// Reads the rows of a part, keeps them and hands them on; gives the bytes that they are kept in, or nothing if they were kept already.
+    fn arrive(
+        &self,
+        part: &SourcePart,
+        place: &Path,
+        wanted: &SchemaRef,
+        handing: &Handing,
+    ) -> Result<Option<u64>, SourceError> {
+        let turn = turn(place);
+        let _turn = lock(&turn);
+        if flowc_platform::is_sealed(place) {
+            return Ok(None);
+        }
+        if !part.stamp.is_some_and(|stamp| lock(&BEGUN).contains(&stamp.inode)) {
+            let what = "what was kept of it was removed from the store, or damaged";
+            return Err(SourceError::Changed { file: part.name.clone(), what });
+        }
+        self.fetch(part, place, wanted, handing).map(Some)
+    }
+
+    fn fetch(
+        &self,
+        part: &SourcePart,
+        place: &Path,
+        wanted: &SchemaRef,
+        handing: &Handing,
+    ) -> Result<u64, SourceError> {
         let failed = |error| self.failed(error);
         let written = SourceError::io(&part.name, "keep its rows");
         let mut connection = self.connect()?;
@@ -150,40 +178,53 @@ impl DatabaseSource {
         let mut rows = connection.query(sql, parameters.as_ref()).map_err(failed)?;
         let found = self.readable(rows.schema())?;
         let schema = if is_typed { found } else { snapshot::without_values(&found, wanted) };
-        match_columns(&part.name, &schema, wanted)?;
-        let unlike = if is_typed { None } else { select::unlike(&select, wanted) };
-        let check = |unlike: Select| self.connect().and_then(|mut other| self.check_types(unlike, wanted, &mut other));
+        // Why the driver has refused a value, or told another type.
+        let explained = |error: SourceError| {
+            let unlike = select::unlike(&select, wanted).filter(|_| !is_typed);
+            unlike.and_then(|unlike| self.unlike(unlike, wanted).ok().flatten()).unwrap_or(error)
+        };
+        match_columns(&part.name, &schema, wanted).map_err(explained)?;
+        let is_as_wanted = |field: &Arc<Field>| {
+            schema.field_with_name(field.name()).is_ok_and(|found| found.data_type() == field.data_type())
+        };
+        let unlike = match wanted.fields().iter().all(is_as_wanted) {
+            _ if is_typed => None,
+            true => select::changed(&select, wanted),
+            false => select::unlike(&select, wanted),
+        };
+        handing.begin(&schema);
         std::thread::scope(|scope| {
             // The other connection is giving rows meanwhile.
-            let checked = unlike.map(|unlike| scope.spawn(|| check(unlike)));
+            let checked = unlike.map(|unlike| scope.spawn(|| self.unlike(unlike, wanted)));
             let mut writer = SnapshotWriter::create(place, &schema).map_err(&written)?;
+            let mut hand_on = |segment| handing.hand_on(segment);
             let mut keep = || -> Result<(), SourceError> {
-                while let Some(batch) = rows.next().map_err(failed)? {
-                    let batch = snapshot::plain(&batch, &schema, &part.name)?;
-                    writer.push(&batch).map_err(&written)?;
+                while let Some(batch) = rows.next().map_err(|error| explained(failed(error)))? {
+                    let batch = snapshot::plain(&batch, &schema, &part.name).map_err(explained)?;
+                    writer.push(&batch, &mut hand_on).map_err(&written)?;
                 }
                 Ok(())
             };
             let kept = keep();
             // What a value is counts more than what came of it.
-            checked
-                .map_or(Ok(()), |checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))?;
+            let checked = checked.map(|checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            checked.transpose()?.flatten().map_or(Ok(()), Err)?;
             kept?;
-            writer.finish().map_err(&written)
+            writer.finish(&mut hand_on).map_err(&written)
         })
     }
 
-    /// Refuses a value that has another type than its column.
-    fn check_types(&self, unlike: Select, columns: &SchemaRef, connection: &mut Connection) -> Result<(), SourceError> {
-        let Some(row) = self.row(unlike, connection)? else { return Ok(()) };
+    /// What is to be said of a value that has another type than its column, if the query for one finds it.
+    fn unlike(&self, unlike: Select, columns: &SchemaRef) -> Result<Option<SourceError>, SourceError> {
+        let Some(row) = self.row(unlike, &mut self.connect()?)? else { return Ok(None) };
         let place = row.column(0).as_primitive_opt::<Int64Type>().map_or(0, |place| place.value(0));
         let found = row.column(1).as_string_opt::<i32>().map_or("another", |found| found.value(0));
         let column = usize::try_from(place).ok().and_then(|place| columns.fields().get(place));
         let (name, data_type) = column.map_or(("", &DataType::Null), |column| (column.name(), column.data_type()));
-        Err(self.refused(format!(
+        Ok(Some(self.refused(format!(
             "the column `{name}` is {data_type}, and has a value of SQLite's type `{found}`, which would be changed; read it by a `query` that \
              casts it, such as `CAST({name} AS TEXT)`"
-        )))
+        ))))
     }
 
     /// The columns, if Arrow has types for all of them.
@@ -243,17 +284,19 @@ impl Source for DatabaseSource {
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
         let stamp = part.stamp.ok_or_else(|| self.refused(format!("`{}` is no part of it", part.name)))?;
         let place = folders.blocks.join(Self::snapshot_name(stamp));
-        let turn = turn(&place);
-        let _turn = lock(&turn);
-        if !flowc_platform::is_sealed(&place) {
-            if !lock(&BEGUN).contains(&stamp.inode) {
-                let what = "what was kept of it was removed from the store, or damaged";
-                return Err(SourceError::Changed { file: part.name.clone(), what });
+        let kept = match View::of_sealed(&place, &part.name) {
+            Ok(view) => snapshot::of_view(view, schema)?,
+            Err(_) => {
+                let (source, part_of_it) = (self.clone(), part.clone());
+                let (to, wanted) = (place.clone(), schema.clone());
+                let fetch = move |handing: &Handing| source.arrive(&part_of_it, &to, &wanted, handing);
+                match Arriving::begin(&part.name, &place, schema, fetch)? {
+                    Some(arriving) => return Ok(OpenFile::of_arriving(arriving, &part.name, schema, stamp)),
+                    None => snapshot::open(&place, &part.name, schema)?,
+                }
             }
-            self.fetch(part, &place, schema)?;
-        }
-        let (file, view) = snapshot::open(&place, &part.name, schema)?;
-        Ok(OpenFile::of_snapshot(file, view, schema, stamp))
+        };
+        Ok(OpenFile::of_snapshot(kept.0, kept.1, schema, stamp))
     }
 
     fn kept(&self, part: &SourcePart) -> Option<String> {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
-use bytes::Bytes;
 use flowc_planner::key::RawDigest;
 use flowc_planner::plan::{Compression, Format, SourceSpec};
 use flowc_platform::FileStamp;
@@ -15,6 +14,8 @@ use flowc_platform::FileStamp;
 use crate::columnar::avro::AvroFile;
 use crate::columnar::ipc::IpcFile;
 use crate::columnar::parquet::ParquetFile;
+#[cfg(feature = "databases")]
+use crate::database::Arriving;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::files::list::SourceFile;
@@ -29,7 +30,7 @@ use crate::log::BlockFile;
 #[cfg(feature = "objects")]
 use crate::objects::RemoteFile;
 use crate::reader::{Rows, SegmentReader};
-use crate::segment::RawSegment;
+use crate::segment::{AtHand, RawSegment};
 use crate::text::csv::CsvLayout;
 use crate::text::dialect;
 use crate::text::file::{TextFile, TextFormat};
@@ -67,6 +68,8 @@ enum Content {
     Whole,
     #[cfg(feature = "kafka")]
     Block(BlockFile),
+    #[cfg(feature = "databases")]
+    Arriving(Arriving),
 }
 
 impl OpenFile {
@@ -163,6 +166,21 @@ impl OpenFile {
         Self::of_store(Content::Ipc(rows), view, schema, stamp)
     }
 
+    /// Rows of a database that are on their way.
+    #[cfg(feature = "databases")]
+    pub(crate) fn of_arriving(rows: Arriving, name: &str, schema: &SchemaRef, stamp: FileStamp) -> OpenFile {
+        Self::of_store(Content::Arriving(rows), View::of_nothing(name), schema, stamp)
+    }
+
+    /// Whether its segments are found while it still comes: [`size`](Self::size) is known once all are found.
+    pub fn is_arriving(&self) -> bool {
+        match &self.content {
+            #[cfg(feature = "databases")]
+            Content::Arriving(_) => true,
+            _ => false,
+        }
+    }
+
     /// The file's name, as matched.
     pub fn name(&self) -> &str {
         self.view.name()
@@ -183,6 +201,8 @@ impl OpenFile {
         match &self.content {
             #[cfg(feature = "kafka")]
             Content::Block(_) => self.view.length(),
+            #[cfg(feature = "databases")]
+            Content::Arriving(rows) => rows.bytes(),
             // Those of what is kept of rows, which had none where they were.
             Content::Ipc(_) if self.stamp.is_immutable() => self.view.length(),
             _ => self.stamp.size,
@@ -210,6 +230,8 @@ impl OpenFile {
             Content::Whole => Vec::new(),
             #[cfg(feature = "kafka")]
             Content::Block(_) => Vec::new(),
+            #[cfg(feature = "databases")]
+            Content::Arriving(rows) => rows.unknown(),
         };
         // A column that the folders have too is read from there.
         let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
@@ -226,28 +248,33 @@ impl OpenFile {
         self.folders.digest()
     }
 
-    /// Cuts the file into segments and digests their raw bytes, in one sequential pass. Formats of text hand the bytes
-    /// of the segment along, for [`read`](Self::read), so that they are read once. After an error there is no more.
+    /// Cuts the file into segments and digests their raw bytes, in one sequential pass. What is in memory of a segment
+    /// comes along, for [`read`](Self::read), so that it is read once. After an error there is no more.
     ///
     /// # Errors
     /// An item is an error if the bytes can't be read, or are not of the format.
-    pub fn segments(&self) -> impl Iterator<Item = Result<(RawSegment, Option<Bytes>), SourceError>> + Send + '_ {
-        let without_bytes = |segment: Result<RawSegment, SourceError>| segment.map(|segment| (segment, None));
-        let segments: Box<dyn Iterator<Item = _> + Send + '_> = match &self.content {
-            Content::Text(text) => Box::new(text.segments()),
-            Content::Parquet(parquet) => Box::new(parquet.segments().map(without_bytes)),
-            Content::Ipc(ipc) => Box::new(ipc.segments().map(without_bytes)),
-            #[cfg(feature = "avro")]
-            Content::Avro(avro) => Box::new(avro.segments().map(without_bytes)),
-            Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
-            #[cfg(feature = "kafka")]
-            Content::Block(block) => Box::new(block.segments().map(without_bytes)),
+    pub fn segments(&self) -> impl Iterator<Item = Result<(RawSegment, Option<AtHand>), SourceError>> + Send + '_ {
+        let alone = |segment: Result<RawSegment, SourceError>| segment.map(|segment| (segment, None));
+        let with_bytes = |segment: Result<(RawSegment, Option<bytes::Bytes>), SourceError>| {
+            segment.map(|(segment, bytes)| (segment, bytes.map(AtHand::Bytes)))
         };
-        segments.map(|segment| segment.map(|(segment, bytes)| (self.folders.complete(segment), bytes)))
+        let segments: Box<dyn Iterator<Item = _> + Send + '_> = match &self.content {
+            Content::Text(text) => Box::new(text.segments().map(with_bytes)),
+            Content::Parquet(parquet) => Box::new(parquet.segments().map(alone)),
+            Content::Ipc(ipc) => Box::new(ipc.segments().map(alone)),
+            #[cfg(feature = "avro")]
+            Content::Avro(avro) => Box::new(avro.segments().map(alone)),
+            Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view)).map(with_bytes)),
+            #[cfg(feature = "kafka")]
+            Content::Block(block) => Box::new(block.segments().map(alone)),
+            #[cfg(feature = "databases")]
+            Content::Arriving(rows) => Box::new(rows.segments()),
+        };
+        segments.map(|segment| segment.map(|(segment, at_hand)| (self.folders.complete(segment), at_hand)))
     }
 
-    /// Reads a segment's rows: the columns of the schema that `projection` names, in its order. `bytes` is what came
-    /// with the segment, if it is still at hand; otherwise text is read again, and must be what it was.
+    /// Reads a segment's rows: the columns of the schema that `projection` names, in its order. `at_hand` is what came
+    /// with the segment, if it still is in memory; otherwise text is read again, and must be what it was.
     ///
     /// Under `bad-rows "fail"` only the columns that are read are checked; otherwise all are, because which rows there
     /// are must not depend on the projection.
@@ -257,29 +284,34 @@ impl OpenFile {
     pub fn read(
         &self,
         segment: &RawSegment,
-        bytes: Option<Bytes>,
+        at_hand: Option<AtHand>,
         projection: &[usize],
     ) -> Result<SegmentReader, SourceError> {
         let own = self.folders.own_projection(projection);
-        let rows = self.rows(segment, bytes, &own)?;
+        let rows = self.rows(segment, at_hand, &own)?;
         let schema = project(&self.folders.own(&self.schema), &own);
         let filler = self.folders.filler(&self.schema, projection);
         Ok(SegmentReader::new(self.view.name(), schema, rows, filler))
     }
 
-    fn rows(&self, segment: &RawSegment, bytes: Option<Bytes>, projection: &[usize]) -> Result<Rows, SourceError> {
+    fn rows(&self, segment: &RawSegment, at_hand: Option<AtHand>, projection: &[usize]) -> Result<Rows, SourceError> {
         Ok(match &self.content {
-            Content::Text(text) => Rows::Text(Box::new(Sift::new(text, segment, bytes, projection)?)),
+            Content::Text(text) => {
+                let bytes = at_hand.and_then(AtHand::bytes);
+                Rows::Text(Box::new(Sift::new(text, segment, bytes, projection)?))
+            }
             Content::Parquet(parquet) => Rows::Parquet(Box::new(parquet.read(segment, projection)?)),
             Content::Ipc(ipc) => Rows::Ipc(Box::new(ipc.read(segment, projection)?)),
             #[cfg(feature = "avro")]
             Content::Avro(avro) => Rows::Avro(Box::new(avro.read(segment, projection)?)),
             Content::Whole => {
-                let own = self.folders.own(&self.schema);
+                let (own, bytes) = (self.folders.own(&self.schema), at_hand.and_then(AtHand::bytes));
                 Rows::One(Some(whole::read(&self.view, &own, segment, bytes, projection)?))
             }
             #[cfg(feature = "kafka")]
             Content::Block(block) => Rows::Records(Box::new(block.read(segment, projection)?)),
+            #[cfg(feature = "databases")]
+            Content::Arriving(rows) => rows.read(segment, at_hand, projection)?,
         })
     }
 
@@ -354,131 +386,4 @@ fn check_fixed(format: &'static str, schema: &SchemaRef, types: &[DataType]) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flowc_planner::plan::BadRows;
-
-    use super::*;
-    use crate::testing::{Folder, Table, csv, gzip, schema, segments, spec, with_bad_rows};
-
-    fn lines() -> SchemaRef {
-        schema(&[("line", DataType::Utf8, false)])
-    }
-
-    #[test]
-    fn compressed_files_of_several_members_read_as_one() {
-        let folder = Folder::new();
-        let gz = folder.write("a.txt.gz", [gzip(b"one\ntw"), gzip(b"o\n")].concat());
-        let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).unwrap();
-        let zst = folder.write("a.txt.ZST", [frame(b"one\ntw"), frame(b"o\n")].concat());
-        for file in [gz, zst] {
-            let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
-            assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);
-            assert_eq!(open.stamp().size, std::fs::metadata(&file.path).unwrap().len());
-        }
-    }
-
-    #[test]
-    fn a_cut_or_foreign_compressed_file_is_damaged() {
-        let folder = Folder::new();
-        let (gz, zst) = (gzip(&[b'x'; 9999]), zstd::encode_all(&[b'x'; 9999][..], 1).unwrap());
-        for (name, bytes) in [("a.gz", &gz[..gz.len() - 9]), ("b.gz", b"no gzip"), ("a.zst", &zst[..zst.len() - 1])] {
-            let file = folder.write(name, bytes);
-            let result = folder.open(&file, &spec(Format::Lines), &lines());
-            assert!(matches!(result, Err(SourceError::Damaged { .. })), "{name}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_changes_under_the_reader_is_noticed() {
-        let folder = Folder::new();
-        let change = |name: &str, act: &dyn Fn(&SourceFile)| {
-            let file = folder.write(name, "a\nb\n");
-            let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
-            open.verify_unchanged().unwrap();
-            act(&file);
-            open.verify_unchanged().unwrap_err().to_string()
-        };
-        let grown = change("grown", &|file| {
-            File::options().append(true).open(&file.path).unwrap().write_all(b"c\n").unwrap();
-        });
-        let short = change("short", &|file| File::options().write(true).open(&file.path).unwrap().set_len(1).unwrap());
-        let gone = change("gone", &|file| std::fs::remove_file(&file.path).unwrap());
-        let other = change("other", &|file| {
-            let new = folder.write("new", "a\nb\n");
-            std::fs::rename(new.path, &file.path).unwrap();
-        });
-        assert!(grown.contains("written to") && short.contains("shorter"), "{grown} {short}");
-        assert!(gone.contains("deleted") && other.contains("replaced"), "{gone} {other}");
-    }
-
-    #[test]
-    fn a_segment_read_again_must_have_the_same_bytes() {
-        let folder = Folder::new();
-        let file = folder.write("a", "one\ntwo\n");
-        let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
-        let segment = segments(&open).remove(0);
-        assert_eq!(open.read(&segment, None, &[0]).unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 2);
-        std::fs::write(&file.path, "one\nTWO\n").unwrap();
-        assert!(matches!(open.read(&segment, None, &[0]), Err(SourceError::Changed { .. })));
-        std::fs::write(&file.path, "one").unwrap();
-        assert!(matches!(open.read(&segment, None, &[0]), Err(SourceError::Changed { .. })));
-    }
-
-    #[test]
-    fn rows_do_not_depend_on_the_columns_that_are_read() {
-        let folder = Folder::new();
-        let file = folder.write("a", "n,t\n1,a\nx,b\n3,c\n");
-        let columns = schema(&[("n", DataType::Int64, true), ("t", DataType::Utf8, true)]);
-        for projection in [&[][..], &[0], &[1], &[1, 0]] {
-            let open = folder.open(&file, &with_bad_rows(csv(), BadRows::Skip), &columns).unwrap();
-            let segment = segments(&open).remove(0);
-            let mut reader = open.read(&segment, None, projection).unwrap();
-            let batch = reader.next().unwrap().unwrap();
-            assert_eq!((batch.num_rows(), batch.num_columns()), (2, projection.len()));
-            assert_eq!(reader.rejected(), 1);
-        }
-    }
-
-    #[test]
-    fn every_format_takes_an_empty_projection_and_an_empty_file() {
-        let folder = Folder::new();
-        let columns = schema(&[("n", DataType::Int64, true)]);
-        for (format, text, empty) in [(csv(), "n\n1\n", "n\n"), (Format::JsonLines, "{\"n\":1}\n", "")] {
-            let file = folder.write("full", text);
-            let open = folder.open(&file, &spec(format.clone()), &columns).unwrap();
-            let batches: Vec<_> = open.read(&segments(&open)[0], None, &[]).unwrap().collect();
-            assert_eq!(batches.into_iter().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 1);
-            let file = folder.write("empty", empty);
-            let open = folder.open(&file, &spec(format), &columns).unwrap();
-            assert_eq!(segments(&open).len(), 1);
-            assert_eq!(Table::read(&open).unwrap().rows.len(), 0);
-        }
-    }
-
-    #[test]
-    fn a_pipe_is_read_to_its_end() {
-        let folder = Folder::new();
-        let path = folder.path().join("pipe");
-        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let writer = std::thread::spawn({
-            let path = path.clone();
-            move || std::fs::write(path, "one\ntwo\n").unwrap()
-        });
-        let file = SourceFile { path, name: "pipe".to_owned() };
-        let open = folder.open(&file, &spec(Format::Lines), &lines()).unwrap();
-        writer.join().unwrap();
-        assert_eq!(Table::read(&open).unwrap().rows, ["one", "two"]);
-    }
-
-    #[test]
-    fn formats_with_fixed_columns_refuse_others_and_tables_are_no_source() {
-        let folder = Folder::new();
-        let file = folder.write("a", "x");
-        let wrong = schema(&[("line", DataType::Int64, false)]);
-        for format in [Format::Lines, Format::Bytes, Format::Table] {
-            assert!(folder.open(&file, &spec(format), &wrong).is_err());
-        }
-    }
-}
+mod tests;

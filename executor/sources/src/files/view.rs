@@ -29,6 +29,9 @@ enum Place {
     File(Arc<File>),
     #[cfg(feature = "objects")]
     Remote(Arc<RemoteFile>),
+    /// Nothing is there yet.
+    #[cfg(feature = "databases")]
+    Nowhere,
 }
 
 impl View {
@@ -43,6 +46,12 @@ impl View {
     pub(crate) fn of_remote(file: Arc<RemoteFile>) -> Self {
         let (name, length) = (file.name().into(), file.length());
         Self { place: Place::Remote(file), name, length }
+    }
+
+    /// A view of no bytes, for what is still on its way.
+    #[cfg(feature = "databases")]
+    pub(crate) fn of_nothing(name: &str) -> Self {
+        Self { place: Place::Nowhere, name: name.into(), length: 0 }
     }
 
     /// A view of what a sealed file holds. One that is damaged is an error of kind `InvalidData`.
@@ -86,6 +95,8 @@ impl View {
             Place::File(file) => file.read_exact_at(&mut buffer[start..], offset).map_err(|error| self.failed(error)),
             #[cfg(feature = "objects")]
             Place::Remote(file) => file.read_exact_at(&mut buffer[start..], offset),
+            #[cfg(feature = "databases")]
+            Place::Nowhere => Ok(()),
         }
     }
 
@@ -100,6 +111,8 @@ impl View {
             Place::File(_) => None,
             #[cfg(feature = "objects")]
             Place::Remote(file) => file.failure(),
+            #[cfg(feature = "databases")]
+            Place::Nowhere => None,
         }
     }
 
@@ -134,6 +147,8 @@ impl Read for Cursor {
                 file.read_exact_at(&mut buffer[..wanted], self.offset).map_err(io::Error::other)?;
                 wanted
             }
+            #[cfg(feature = "databases")]
+            Place::Nowhere => 0,
         };
         self.offset += read as u64;
         Ok(read)

@@ -78,7 +78,15 @@ impl Blocks {
             None if wanted.clone().any(|block| self.fetching.contains(&block)) => Step::Wait,
             None => Step::Fetch(self.begin(wanted.clone())),
         };
-        let ahead = self.reach(&wanted);
+        let goes_on = (wanted.start..=wanted.start + 1).contains(&self.next);
+        if matches!(step, Step::Read(_)) && !goes_on {
+            // Either the blocks of a jump have arrived, or somebody reads again what was fetched, while another reads on.
+            if (self.ahead, self.frontier) == (0, wanted.end) {
+                self.next = wanted.end;
+            }
+            return Answer { step, ahead: Vec::new() };
+        }
+        let ahead = self.reach(&wanted, goes_on);
         if matches!(step, Step::Read(_)) {
             self.next = wanted.end;
         }
@@ -86,8 +94,8 @@ impl Blocks {
     }
 
     /// The next stretch ahead of these blocks, once half of the last one was read.
-    fn reach(&mut self, wanted: &Range<u64>) -> Vec<Range<u64>> {
-        if !(wanted.start..=wanted.start + 1).contains(&self.next) {
+    fn reach(&mut self, wanted: &Range<u64>, goes_on: bool) -> Vec<Range<u64>> {
+        if !goes_on {
             (self.ahead, self.frontier) = (0, wanted.end);
             return Vec::new();
         }
@@ -160,6 +168,9 @@ mod tests {
         (2..5).for_each(|block| _ = blocks.arrived(block));
         assert_eq!(blocks.ask(2..3).ahead, []);
         assert_eq!(blocks.ask(3..4).ahead, stretch(5..11), "half of it was read");
+        assert_eq!(blocks.ask(0..2), Answer { step: Step::Read(vec![0, 1]), ahead: vec![] });
+        (5..11).for_each(|block| _ = blocks.arrived(block));
+        assert_eq!(blocks.ask(4..8).ahead, stretch(11..23), "somebody else has read other blocks meanwhile");
         assert_eq!(fetch(&mut blocks, 500..501), [vec![(500, 501)], vec![]], "a jump fetches what is asked for");
         blocks.ask(500..501);
         assert_eq!(fetch(&mut blocks, 501..502), [vec![(501, 502)], vec![(502, 503)]], "and begins anew");
