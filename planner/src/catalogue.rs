@@ -69,6 +69,7 @@ impl OwnFiles {
             | Location::Kafka(_)
             | Location::Objects(_)
             | Location::Flight(_)
+            | Location::Delta(_)
             | Location::Database(_) => &[],
         });
         let written = sinks.filter_map(|sink| match &sink.target {

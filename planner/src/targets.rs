@@ -158,7 +158,7 @@ impl<'a> Service<'a> {
                 DatabaseRows::Query { .. } => None,
             },
             Location::Kafka(topic) => Some(Self::Topic(&topic.brokers, &topic.topic)),
-            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => None,
+            Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) | Location::Delta(_) => None,
         }
     }
 

@@ -4,7 +4,7 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightSource, Format,
+    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, DeltaSource, DeltaTable, FlightSource, Format,
     KafkaTopic, Keep, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
     SourceSpec, Split, Target, WriteMode,
 };
@@ -19,6 +19,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Objects(objects) => at_stores(objects),
         Location::Database(source) => rows_of_database(source),
         Location::Flight(flight) => at_server(flight),
+        Location::Delta(source) => table_version(source),
     }
 }
 
@@ -63,6 +64,18 @@ fn database(database: &Database) -> String {
 fn at_server(flight: &FlightSource) -> String {
     let FlightSource { server, ask, token: _, ca: _, keep } = flight;
     format!("flight {server} {ask}, {}", standing(keep))
+}
+
+/// A table, and which version of it.
+fn table_version(source: &DeltaSource) -> String {
+    let version = source.version.map_or_else(|| "newest version".to_owned(), |version| format!("version {version}"));
+    format!("{}, {version}", delta(&source.table))
+}
+
+/// A table, and how its store is reached.
+fn delta(table: &DeltaTable) -> String {
+    let DeltaTable { place, region: _, endpoint, anonymous } = table;
+    at_store(format!("delta {place}"), endpoint.as_deref(), *anonymous)
 }
 
 /// A topic, with the range that is read of it.

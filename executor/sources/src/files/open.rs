@@ -15,6 +15,8 @@ use flowc_platform::FileStamp;
 use crate::columnar::avro::AvroFile;
 use crate::columnar::ipc::IpcFile;
 use crate::columnar::parquet::ParquetFile;
+#[cfg(feature = "delta")]
+use crate::delta::TableFile;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::files::list::SourceFile;
@@ -48,14 +50,22 @@ pub struct OpenFile {
     /// Holds the other columns.
     content: Content,
     stamp: FileStamp,
-    /// What was opened, to look at again; none for standard input.
-    origin: Option<(File, PathBuf)>,
+    /// What was opened, to look at again; none for what is no file of this machine.
+    origin: Option<Origin>,
     /// Whether the plain bytes lie in a file of our own.
     spooled: bool,
     /// Whether its bytes come from elsewhere, and are kept while it is open.
     fetched: bool,
     /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
     unread_folders: Vec<String>,
+}
+
+/// A file of this machine that was opened.
+pub(crate) struct Origin {
+    pub(crate) file: File,
+    pub(crate) path: PathBuf,
+    /// Its stamp then.
+    pub(crate) stamp: FileStamp,
 }
 
 enum Content {
@@ -67,6 +77,8 @@ enum Content {
     Whole,
     #[cfg(feature = "kafka")]
     Block(BlockFile),
+    #[cfg(feature = "delta")]
+    Table(TableFile),
 }
 
 impl OpenFile {
@@ -83,7 +95,7 @@ impl OpenFile {
         let (view, origin) = open_plain(file, spec.compression, spool)?;
         let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "stat it"))?;
         let spooled = spec.compression.of(&file.name) != Compression::None;
-        let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
+        let opened = Self::with(view, spec, schema, stamp, Some(Origin { file: origin, path: file.path.clone(), stamp }))?;
         Ok(OpenFile { spooled, ..opened })
     }
 
@@ -130,7 +142,7 @@ impl OpenFile {
         spec: &SourceSpec,
         schema: &SchemaRef,
         stamp: FileStamp,
-        origin: Option<(File, PathBuf)>,
+        origin: Option<Origin>,
     ) -> Result<OpenFile, SourceError> {
         let folders = match spec.partitions {
             Some(true) => Folders::read(view.name(), schema)?,
@@ -149,6 +161,21 @@ impl OpenFile {
         let (folders, schema) = (Folders::unread(schema), schema.clone());
         let (origin, unread_folders) = (None, Vec::new());
         OpenFile { view, schema, folders, content, stamp, origin, spooled: false, fetched: false, unread_folders }
+    }
+
+    /// Opens a data file of a table. `constants`: the columns that it does not hold.
+    #[cfg(feature = "delta")]
+    pub(crate) fn of_table(
+        file: TableFile,
+        view: View,
+        schema: &SchemaRef,
+        constants: Folders,
+        stamp: FileStamp,
+        origin: Option<Origin>,
+    ) -> OpenFile {
+        let (fetched, unread_folders, schema) = (origin.is_none(), Vec::new(), schema.clone());
+        let content = Content::Table(file);
+        OpenFile { view, schema, folders: constants, content, stamp, origin, spooled: false, fetched, unread_folders }
     }
 
     /// A block of a topic that is at hand.
@@ -210,6 +237,8 @@ impl OpenFile {
             Content::Whole => Vec::new(),
             #[cfg(feature = "kafka")]
             Content::Block(_) => Vec::new(),
+            #[cfg(feature = "delta")]
+            Content::Table(table) => table.unknown().to_vec(),
         };
         // A column that the folders have too is read from there.
         let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
@@ -242,6 +271,8 @@ impl OpenFile {
             Content::Whole => Box::new(std::iter::once_with(|| whole::segment(&self.view))),
             #[cfg(feature = "kafka")]
             Content::Block(block) => Box::new(block.segments().map(without_bytes)),
+            #[cfg(feature = "delta")]
+            Content::Table(table) => Box::new(table.segments().map(without_bytes)),
         };
         segments.map(|segment| segment.map(|(segment, bytes)| (self.folders.complete(segment), bytes)))
     }
@@ -280,6 +311,8 @@ impl OpenFile {
             }
             #[cfg(feature = "kafka")]
             Content::Block(block) => Rows::Records(Box::new(block.read(segment, projection)?)),
+            #[cfg(feature = "delta")]
+            Content::Table(table) => Rows::Table(Box::new(table.read(segment, projection)?)),
         })
     }
 
@@ -289,12 +322,12 @@ impl OpenFile {
     /// # Errors
     /// If it is not, or can't be looked at.
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
-        let Some((file, path)) = &self.origin else { return Ok(()) };
+        let Some(Origin { file, path, stamp }) = &self.origin else { return Ok(()) };
         let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "stat it"))?;
-        if now.size < self.stamp.size {
+        if now.size < stamp.size {
             return Err(self.view.changed("it became shorter"));
         }
-        if (now.size, now.modified_ns) != (self.stamp.size, self.stamp.modified_ns) {
+        if (now.size, now.modified_ns) != (stamp.size, stamp.modified_ns) {
             return Err(self.view.changed("it was written to"));
         }
         match FileStamp::of(path) {
