@@ -134,7 +134,10 @@ fn what_can_not_be_read_says_why() {
     oracle.run(&project, "steps.py", "append t 3 5");
     oracle.run(&project, "steps.py", "broken .");
     let said = |table: &str| {
-        project.write("flow.kdl", &format!("source \"rows\" {{ delta {table} }}\nsink \"out\" {{ in \"rows\"; file \"out.csv\" }}\n"));
+        project.write(
+            "flow.kdl",
+            &format!("source \"rows\" {{ delta {table} }}\nsink \"out\" {{ in \"rows\"; file \"out.csv\" }}\n"),
+        );
         failure(&project, "flowc run --update")
     };
     for (table, expected) in [

@@ -32,7 +32,9 @@ pub enum DeltaError {
         reason: String,
     },
     /// A file of the log is gone.
-    #[error("its log names `{path}`, which is not there: it was removed, as `VACUUM` removes what older versions need; read a newer version")]
+    #[error(
+        "its log names `{path}`, which is not there: it was removed, as `VACUUM` removes what older versions need; read a newer version"
+    )]
     Missing {
         /// Its path below the table.
         path: String,

@@ -1,11 +1,12 @@
 //! What a version of a table holds.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array, Int16Array,
-    Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int8Array,
+    Int16Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray, new_null_array,
 };
 use arrow_schema::DataType;
 use delta_kernel::actions::deletion_vector::DeletionVectorDescriptor;
@@ -37,10 +38,10 @@ impl Table {
     /// # Errors
     /// If the path is none that a URL can say.
     pub fn in_folder(path: &Path) -> Result<Self, DeltaError> {
-        let path = std::path::absolute(path).map_err(|error| DeltaError::Other { reason: error.to_string() })?;
+        let path = without_links(path).map_err(|error| DeltaError::Other { reason: error.to_string() })?;
         let unsaid = |()| DeltaError::Other { reason: "its path can't be said as a URL".to_owned() };
         let root = Url::from_directory_path(&path).map_err(unsaid)?;
-        Ok(Self { storage: Arc::new(Storage { place: Place::Folder(path), root }) })
+        Ok(Self { storage: Arc::new(Storage::new(Place::Folder(path), root)) })
     }
 
     /// The table in a bucket whose keys start with `root`, without a slash at its end. `scheme` and `bucket` name the bucket.
@@ -53,7 +54,7 @@ impl Table {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(root.split('/')).push("");
         }
-        Ok(Self { storage: Arc::new(Storage { place: Place::Bucket(client, root.to_owned()), root: url }) })
+        Ok(Self { storage: Arc::new(Storage::new(Place::Bucket(client, root.to_owned()), url)) })
     }
 
     pub(crate) fn engine(&self) -> LogEngine {
@@ -115,7 +116,9 @@ impl Table {
             Err(unlisted) => unlisted,
             Ok(None) => DeltaError::NoTable,
             Ok(Some((earliest, newest))) => match asked {
-                Some(asked) if !(earliest..=newest).contains(&asked) => DeltaError::NoVersion { asked, earliest, newest },
+                Some(asked) if !(earliest..=newest).contains(&asked) => {
+                    DeltaError::NoVersion { asked, earliest, newest }
+                }
                 _ => error.into(),
             },
         }
@@ -132,6 +135,16 @@ impl Table {
         }
         Ok(files)
     }
+}
+
+/// The path without links on the way, as far as there is something: the kernel takes them away from what it hands over.
+fn without_links(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let there = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    Ok(match there {
+        Some((above, true_path)) => true_path.join(path.strip_prefix(above).unwrap_or(Path::new(""))),
+        None => path,
+    })
 }
 
 /// A version of a table.
@@ -222,7 +235,9 @@ impl Version {
         let scalar = match (value, data_type.as_primitive_opt()) {
             (Value::Null, _) => Scalar::Null(data_type.clone()),
             // An empty text is a value where texts are.
-            (Value::String(text), _) if text.is_empty() && *data_type == KernelType::STRING => Scalar::String(String::new()),
+            (Value::String(text), _) if text.is_empty() && *data_type == KernelType::STRING => {
+                Scalar::String(String::new())
+            }
             (Value::String(text), Some(primitive)) => primitive.parse_scalar(text).map_err(|_| wrong())?,
             _ => return Err(wrong()),
         };

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, FieldRef, Fields, TimeUnit};
 use delta_kernel::schema::{
-    ArrayType, ColumnMetadataKey, DataType as KernelType, MapType, MetadataValue, PrimitiveType, StructField, StructType,
+    ArrayType, ColumnMetadataKey, DataType as KernelType, MapType, MetadataValue, PrimitiveType, StructField,
+    StructType,
 };
 use delta_kernel::table_features::ColumnMappingMode;
 use delta_kernel::{KernelError, KernelResult};
@@ -52,7 +53,8 @@ fn typed(
     id: Option<i32>,
     mapping: ColumnMappingMode,
 ) -> KernelResult<Column> {
-    let within = |name: &str, of: &KernelType, nullable: bool| typed(name, of, nullable, name.to_owned(), None, mapping);
+    let within =
+        |name: &str, of: &KernelType, nullable: bool| typed(name, of, nullable, name.to_owned(), None, mapping);
     let (data_type, inner) = match of {
         KernelType::Primitive(of) => {
             let unread = || KernelError::unsupported(format!("the column `{name}` of type {of}"));
@@ -158,9 +160,9 @@ pub(crate) fn kernel_primitive(of: &DataType) -> KernelResult<Option<PrimitiveTy
 /// If tables have no type that holds the same values.
 pub fn table_type(of: &DataType) -> Result<DataType, String> {
     use DataType::{
-        Binary, BinaryView, Boolean, Date32, Decimal32, Decimal64, Decimal128, Dictionary, FixedSizeBinary, FixedSizeList,
-        Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList, LargeUtf8, List, Map, Struct, Timestamp,
-        UInt8, UInt16, UInt32, Utf8, Utf8View,
+        Binary, BinaryView, Boolean, Date32, Decimal32, Decimal64, Decimal128, Dictionary, FixedSizeBinary,
+        FixedSizeList, Float16, Float32, Float64, Int8, Int16, Int32, Int64, LargeBinary, LargeList, LargeUtf8, List,
+        Map, Struct, Timestamp, UInt8, UInt16, UInt32, Utf8, Utf8View,
     };
     let named = |field: &FieldRef, name: &str| {
         Ok::<_, String>(Arc::new(Field::new(name, table_type(field.data_type())?, field.is_nullable())))

@@ -21,7 +21,13 @@ use crate::source::Source;
 use crate::stdin::StdinSource;
 #[cfg(not(feature = "kafka"))]
 use crate::unbuilt as records;
-#[cfg(not(all(feature = "databases", feature = "delta", feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(
+    feature = "databases",
+    feature = "delta",
+    feature = "flights",
+    feature = "kafka",
+    feature = "objects"
+)))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative

@@ -1,8 +1,8 @@
-//! Which Delta tables a source reads.
+//! Which Delta tables a source reads, and which a sink writes.
 
 use serde::{Deserialize, Serialize};
 
-use super::ObjectAddress;
+use super::{ChangedRows, ObjectAddress, WriteMode};
 
 /// A Delta table, and how its store is reached. Credentials are never part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,19 @@ pub struct DeltaSource {
     pub table: DeltaTable,
     /// The version; without one it is the newest when a run begins.
     pub version: Option<u64>,
+}
+
+/// A Delta table that a sink writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeltaSink {
+    /// The table.
+    pub table: DeltaTable,
+    /// What is done to its rows: [`WriteMode::Append`] or [`WriteMode::Replace`].
+    pub mode: WriteMode,
+    /// Tells the sink from others that write to the table.
+    pub id: String,
+    /// What becomes of rows that were appended and have changed.
+    pub changed: ChangedRows,
 }
 
 impl std::fmt::Display for TablePlace {

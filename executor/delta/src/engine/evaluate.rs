@@ -7,8 +7,8 @@ use delta_kernel::expressions::{
 };
 use delta_kernel::schema::{DataType, SchemaRef, StructType};
 use delta_kernel::{
-    EngineData, EvaluationHandler, Expression, ExpressionEvaluator, ExpressionRef, KernelError, KernelResult, Predicate,
-    PredicateEvaluator, PredicateRef,
+    EngineData, EvaluationHandler, Expression, ExpressionEvaluator, ExpressionRef, KernelError, KernelResult,
+    Predicate, PredicateEvaluator, PredicateRef,
 };
 use serde_json::{Map, Value};
 
@@ -31,14 +31,22 @@ impl EvaluationHandler for Evaluation {
         Ok(Arc::new(RowEvaluator { input, expression, output }))
     }
 
-    fn new_predicate_evaluator(&self, _: SchemaRef, predicate: PredicateRef) -> KernelResult<Arc<dyn PredicateEvaluator>> {
+    fn new_predicate_evaluator(
+        &self,
+        _: SchemaRef,
+        predicate: PredicateRef,
+    ) -> KernelResult<Arc<dyn PredicateEvaluator>> {
         Ok(Arc::new(RowPredicate { predicate }))
     }
 
     fn create_many(&self, schema: SchemaRef, rows: Vec<Vec<Scalar>>) -> KernelResult<Box<dyn EngineData>> {
         let row = |values: Vec<Scalar>| {
             if values.len() != schema.num_fields() {
-                return Err(KernelError::generic(format!("{} values for {} fields", values.len(), schema.num_fields())));
+                return Err(KernelError::generic(format!(
+                    "{} values for {} fields",
+                    values.len(),
+                    schema.num_fields()
+                )));
             }
             let mut row = Value::Object(Map::new());
             for (field, value) in schema.fields().zip(&values) {
@@ -148,7 +156,12 @@ fn object(fields: &[Made<'_>], row: &Value, input: &StructType, output: Option<&
 }
 
 /// A struct of the input with fields that are dropped, replaced and added.
-fn patched(patch: &ExpressionStructPatch, row: &Value, input: &StructType, output: Option<&DataType>) -> KernelResult<Value> {
+fn patched(
+    patch: &ExpressionStructPatch,
+    row: &Value,
+    input: &StructType,
+    output: Option<&DataType>,
+) -> KernelResult<Value> {
     let path = patch.input_path.as_deref().unwrap_or_default();
     let within = path.iter().try_fold(input, |within, name| match within.field(name)?.data_type() {
         DataType::Struct(inner) => Some(inner.as_ref()),

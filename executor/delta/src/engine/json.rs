@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use delta_kernel::schema::{DataType, SchemaRef, StructType};
 use delta_kernel::{
-    EngineData, FileMeta, FilteredEngineData, JsonHandler, KernelError, KernelResult, KernelResultIterator, PredicateRef,
+    EngineData, FileMeta, FilteredEngineData, JsonHandler, KernelError, KernelResult, KernelResultIterator,
+    PredicateRef,
 };
 use serde_json::Value;
 use url::Url;
@@ -29,7 +30,7 @@ impl JsonHandler for Json {
     ) -> KernelResult<KernelResultIterator<'static, Box<dyn EngineData>>> {
         let (storage, files) = (self.0.clone(), files.to_vec());
         let read = move |file: FileMeta| {
-            let bytes = storage.read(&file.location, None)?;
+            let bytes = storage.read_commit(&file.location)?;
             let read = rows(&bytes, &schema);
             let mut rows = read.map_err(|(line, error)| damaged(&storage, &file.location, line, &error))?;
             name_file(&mut rows, &schema, &file.location);

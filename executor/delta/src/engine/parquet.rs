@@ -69,11 +69,7 @@ impl ParquetHandler for Checkpoints {
         Ok(Box::new(files.into_iter().flat_map(read)))
     }
 
-    fn write_parquet_file(
-        &self,
-        _: Url,
-        _: KernelResultIterator<'static, Box<dyn EngineData>>,
-    ) -> KernelResult<u64> {
+    fn write_parquet_file(&self, _: Url, _: KernelResultIterator<'static, Box<dyn EngineData>>) -> KernelResult<u64> {
         Err(KernelError::unsupported("checkpoints are not written"))
     }
 
@@ -113,7 +109,8 @@ fn values(column: &dyn Array) -> KernelResult<Vec<Value>> {
         ArrowType::List(_) => {
             let list = column.as_list::<i32>();
             let items = values(list.values())?;
-            let of = |row: usize| items[list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize].to_vec();
+            let of =
+                |row: usize| items[list.value_offsets()[row] as usize..list.value_offsets()[row + 1] as usize].to_vec();
             (0..list.len()).map(|row| if list.is_null(row) { Value::Null } else { Value::Array(of(row)) }).collect()
         }
         ArrowType::Map(..) => maps(column)?,

@@ -35,7 +35,9 @@ impl EngineData for Rows {
 
     fn append_columns(&self, schema: SchemaRef, columns: Vec<ArrayData>) -> KernelResult<Box<dyn EngineData>> {
         let mut rows = self.0.clone();
-        if schema.num_fields() != columns.len() || columns.iter().any(|column| column.array_elements().len() != rows.len()) {
+        if schema.num_fields() != columns.len()
+            || columns.iter().any(|column| column.array_elements().len() != rows.len())
+        {
             return Err(KernelError::generic("the columns that are added have other rows"));
         }
         for (field, column) in schema.fields().zip(&columns) {
@@ -51,7 +53,9 @@ impl EngineData for Rows {
             return Err(KernelError::InvalidSelectionVector(format!("{} of {} rows", selected.len(), self.0.len())));
         }
         let selected = selected.into_iter().chain(std::iter::repeat(true));
-        Ok(Box::new(Self(self.0.into_iter().zip(selected).filter_map(|(row, is_kept)| is_kept.then_some(row)).collect())))
+        Ok(Box::new(Self(
+            self.0.into_iter().zip(selected).filter_map(|(row, is_kept)| is_kept.then_some(row)).collect(),
+        )))
     }
 
     fn has_field(&self, name: &ColumnName) -> bool {
@@ -116,7 +120,13 @@ impl<'v> Leaf<'v> {
     }
 
     /// A value as `take` has it; an error if the column holds others.
-    fn get<T>(&self, row: usize, name: &str, kind: &str, take: impl Fn(&'v Value) -> Option<T>) -> KernelResult<Option<T>> {
+    fn get<T>(
+        &self,
+        row: usize,
+        name: &str,
+        kind: &str,
+        take: impl Fn(&'v Value) -> Option<T>,
+    ) -> KernelResult<Option<T>> {
         let Some(value) = self.values.get(row).copied().flatten() else { return Ok(None) };
         let wrong = || KernelError::UnexpectedColumnType(format!("`{name}` of an action is no {kind}: {value}"));
         take(value).map(Some).ok_or_else(wrong)
@@ -169,7 +179,8 @@ impl<'a, 'v: 'a> GetData<'a> for Leaf<'v> {
         // The items of lists would shift the keys: a column holds maps alone, or none.
         let is_all = self.keys.0.len() == self.items.0.len();
         let mixed = || KernelError::UnexpectedColumnType(format!("`{name}` holds maps and lists"));
-        map.map(|_| is_all.then(|| MapItem::new(&self.keys, &self.items, self.places[row].clone())).ok_or_else(mixed)).transpose()
+        map.map(|_| is_all.then(|| MapItem::new(&self.keys, &self.items, self.places[row].clone())).ok_or_else(mixed))
+            .transpose()
     }
 
     fn get_struct_list(&'a self, row: usize, name: &str) -> KernelResult<Option<StructList<'a>>> {

@@ -1,19 +1,23 @@
 //! The files of a table: in a folder of this machine, or in a bucket.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 use delta_kernel::{FileMeta, FileSlice, KernelError, KernelResult, KernelResultIterator, StorageHandler};
 use flowc_objects::{Bucket, Client, Condition, Object, ObjectError};
-use flowc_platform::{rename_new, sync_directory};
+use flowc_platform::{lock, rename_new, sync_directory};
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+/// Bytes of commits that are kept.
+const KEPT: usize = 64 << 20;
 
 /// Where a table is.
 #[derive(Clone)]
@@ -30,15 +34,22 @@ pub(crate) struct Storage {
     pub(crate) place: Place,
     /// The table's root; it ends with a slash.
     pub(crate) root: Url,
+    /// Commits that were read.
+    commits: Arc<Mutex<HashMap<Url, Bytes>>>,
 }
 
 impl Storage {
+    pub(crate) fn new(place: Place, root: Url) -> Self {
+        Self { place, root, commits: Arc::default() }
+    }
+
     /// A file's path below the root.
     ///
     /// # Errors
     /// If it is outside of the root.
     pub(crate) fn relative(&self, url: &Url) -> KernelResult<String> {
-        let outside = || KernelError::unsupported(format!("the log names {url}, which is outside of the table's folder"));
+        let outside =
+            || KernelError::unsupported(format!("the log names {url}, which is outside of the table's folder"));
         let below = url.as_str().strip_prefix(self.root.as_str()).ok_or_else(outside)?;
         let path = percent_decode_str(below).decode_utf8()?;
         // A part that leads upwards was resolved when the URL was made, unless it was encoded.
@@ -68,6 +79,19 @@ impl Storage {
                 read.map_err(|error| of_object(error, &relative))
             }
         }
+    }
+
+    /// A whole commit, which never changes: the kernel reads each several times.
+    pub(crate) fn read_commit(&self, url: &Url) -> KernelResult<Bytes> {
+        if let Some(bytes) = lock(&self.commits).get(url) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.read(url, None)?;
+        let mut commits = lock(&self.commits);
+        if commits.values().map(Bytes::len).sum::<usize>() + bytes.len() <= KEPT {
+            commits.insert(url.clone(), bytes.clone());
+        }
+        Ok(bytes)
     }
 
     /// All files below a folder of the table.

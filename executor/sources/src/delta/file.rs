@@ -172,7 +172,8 @@ impl TableRows {
 
     /// The batch in the columns of the source.
     fn made(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        let of = |((column, fit), field): ((&ArrayRef, &Fit), &Arc<Field>)| convert(&fit.apply(column)?, field.data_type());
+        let of =
+            |((column, fit), field): ((&ArrayRef, &Fit), &Arc<Field>)| convert(&fit.apply(column)?, field.data_type());
         let columns = batch.columns().iter().zip(&self.fits).zip(self.schema.fields());
         let columns = columns.map(of).collect::<Result<Vec<_>, _>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));

@@ -191,6 +191,9 @@ mod tests {
     fn numbers_tell_columns_before_names_do() {
         let fields = Fields::from(vec![numbered("a", 2), numbered("b", 1)]);
         let of = |stored: &str, id| find(&column("x", stored, id, DataType::Int64, Vec::new()), &fields);
-        assert_eq!((of("a", None), of("a", Some(1)), of("b", Some(9)), of("c", None)), (Some(0), Some(1), Some(1), None));
+        assert_eq!(
+            (of("a", None), of("a", Some(1)), of("b", Some(9)), of("c", None)),
+            (Some(0), Some(1), Some(1), None)
+        );
     }
 }

@@ -109,7 +109,11 @@ impl DeltaTableSource {
         hasher.bytes(self.place().as_bytes()).bytes(file.identity().as_bytes());
         let [a, b, c, d, e, f, g, h, ..] = hasher.finish();
         let stamp = FileStamp::of_immutable(u64::from_le_bytes([a, b, c, d, e, f, g, h]), file.size);
-        SourcePart { name: format!("{}/{}", self.name().trim_end_matches('/'), file.path), path: None, stamp: Some(stamp) }
+        SourcePart {
+            name: format!("{}/{}", self.name().trim_end_matches('/'), file.path),
+            path: None,
+            stamp: Some(stamp),
+        }
     }
 
     /// The version that has a part, and the part's file.
@@ -175,7 +179,10 @@ impl DeltaTableSource {
                 let (file, column) = (file.path.clone(), field.name().clone());
                 return Err(SourceError::UnexpectedNull { file, row: 1, column });
             }
-            let refused = |error: arrow_schema::ArrowError| SourceError::Arrow { file: file.path.clone(), reason: error.to_string() };
+            let refused = |error: arrow_schema::ArrowError| SourceError::Arrow {
+                file: file.path.clone(),
+                reason: error.to_string(),
+            };
             Ok(Some((text, convert(&value, field.data_type()).map_err(refused)?)))
         };
         let values = schema.fields().iter().zip(held).map(constant).collect::<Result<_, _>>()?;

@@ -95,7 +95,8 @@ impl OpenFile {
         let (view, origin) = open_plain(file, spec.compression, spool)?;
         let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "stat it"))?;
         let spooled = spec.compression.of(&file.name) != Compression::None;
-        let opened = Self::with(view, spec, schema, stamp, Some(Origin { file: origin, path: file.path.clone(), stamp }))?;
+        let opened =
+            Self::with(view, spec, schema, stamp, Some(Origin { file: origin, path: file.path.clone(), stamp }))?;
         Ok(OpenFile { spooled, ..opened })
     }
 

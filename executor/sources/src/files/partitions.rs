@@ -125,7 +125,8 @@ impl Folders {
     /// the file holds the column.
     #[cfg(feature = "delta")]
     pub(crate) fn of_table(values: Vec<Option<(Option<String>, ArrayRef)>>) -> Self {
-        let value = |(text, column): (Option<String>, ArrayRef)| Value { told: text.map_or(Told::Null, Told::Log), column };
+        let value =
+            |(text, column): (Option<String>, ArrayRef)| Value { told: text.map_or(Told::Null, Told::Log), column };
         Self { columns: values.into_iter().map(|told| told.map(value)).collect(), unknown: Vec::new() }
     }
 
