@@ -6,6 +6,7 @@ mod support;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use support::objects::ObjectServer;
 use support::oracle::Oracle;
@@ -156,4 +157,82 @@ fn what_can_not_be_read_says_why() {
         let said = said(table);
         assert!(said.contains(expected), "{table}: {said}");
     }
+}
+
+#[test]
+fn what_flowc_writes_is_read_by_delta_rs() {
+    let (server, oracle) = (ObjectServer::new(), Oracle::delta());
+    let mut project = support::objects::project(&server.url);
+    project.set("AWS_ALLOW_HTTP", "true".to_owned());
+    oracle.run(&project, "tables.py", "make tables");
+    let mut text = String::new();
+    for case in ["types", "partitions", "evolved", "empty"] {
+        let by = if case == "partitions" {
+            "; partition-by \"city\" \"year\" \"day\" \"flag\" \"at\" \"amount\""
+        } else {
+            ""
+        };
+        writeln!(text, "source \"{case}\" {{ delta \"tables/{case}\" }}").unwrap();
+        writeln!(text, "sink \"{case}-here\" {{ in \"{case}\"; delta \"copies/{case}\" mode=\"append\"{by} }}")
+            .unwrap();
+        writeln!(text, "sink \"{case}-there\" {{ in \"{case}\"; delta \"s3://sales/{case}\" mode=\"replace\"{by} }}")
+            .unwrap();
+    }
+    project.write("flow.kdl", &text);
+    run(&project, &[]);
+    oracle.run(&project, "tables.py", "written tables copies s3://sales");
+    let keys = server.keys("");
+    // Neither a run that knows the store writes a version, nor one that does not.
+    run(&project, &[]);
+    project.set("XDG_CACHE_HOME", project.folder().join("home").to_str().unwrap().to_owned());
+    run(&project, &[]);
+    assert_eq!(server.keys(""), keys);
+    oracle.run(&project, "tables.py", "written tables copies s3://sales");
+}
+
+/// Rows of numbers, in a file.
+fn numbers(project: &Project, name: &str, from: usize, to: usize) {
+    let rows: String = (from..to).map(|n| format!("{n}\n")).collect();
+    project.write(&format!("in/{name}.csv"), &format!("n\n{rows}"));
+}
+
+#[test]
+fn rows_are_appended_once_whoever_cleans_up_the_table() {
+    let (project, oracle) = (Project::new(), Oracle::delta());
+    project.write(
+        "flow.kdl",
+        "source \"rows\" { files \"in/*.csv\" }\nsink \"out\" { in \"rows\"; delta \"t\" mode=\"append\" }\n",
+    );
+    numbers(&project, "a", 0, 10);
+    run(&project, &[]);
+    numbers(&project, "b", 10, 20);
+    run(&project, &[]);
+    oracle.run(&project, "steps.py", "compact t");
+    numbers(&project, "b", 10, 25);
+    run(&project, &[]);
+    oracle.run(&project, "steps.py", "rows t 0 25");
+    numbers(&project, "a", 1, 10);
+    let said = failure(&project, "flowc run");
+    assert!(said.contains("table `t`: of 1 segment that were appended rows have changed or are gone"), "{said}");
+    oracle.run(&project, "steps.py", "rows t 0 25");
+}
+
+#[test]
+fn a_run_that_is_killed_doubles_no_row_and_loses_none() {
+    let (project, oracle) = (Project::new(), Oracle::delta());
+    project.write(
+        "flow.kdl",
+        "source \"rows\" { files \"in/*.csv\" }\nsink \"out\" { in \"rows\"; delta \"t\" mode=\"append\" }\n",
+    );
+    let mut end = 0;
+    for kill in 0..8 {
+        numbers(&project, &format!("{kill}"), end, end + 500);
+        end += 500;
+        let mut child = project.flowc(&["run", "--quiet"]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(10 + 25 * kill));
+        let _ = child.kill();
+        child.wait().unwrap();
+    }
+    run(&project, &[]);
+    oracle.run(&project, "steps.py", &format!("rows t 0 {end}"));
 }

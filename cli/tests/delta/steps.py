@@ -1,4 +1,4 @@
-"""Steps of tests: `append TABLE FROM TO` adds rows, `widen` adds some with one more column, `broken FOLDER` makes tables that can't be read."""
+"""Steps of tests, each a function with its arguments: what delta-rs does to a table, or finds in it."""
 
 import json
 import pathlib
@@ -21,9 +21,18 @@ def widen(table, start, end):
     write_deltalake(table, rows, mode="append", schema_mode="merge")
 
 
-def delete(table, condition):
-    """Deletes rows."""
-    DeltaTable(table).delete(condition)
+def rows(table, *expected):
+    """Compares the numbers of a table's rows with those of a range: FROM TO."""
+    start, end = map(int, expected)
+    found = sorted(row["n"] for row in DeltaTable(table).to_pyarrow_table().to_pylist())
+    assert found == list(range(start, end)), found
+
+
+def compact(table):
+    """Writes the files of a table anew, as one, and removes all that no version of now has."""
+    DeltaTable(table).optimize.compact()
+    DeltaTable(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    DeltaTable(table).create_checkpoint()
 
 
 def broken(folder):
@@ -55,4 +64,4 @@ def broken(folder):
 
 
 command, *arguments = sys.argv[1:]
-{"append": append, "widen": widen, "delete": delete, "broken": broken}[command](*arguments)
+{"append": append, "widen": widen, "rows": rows, "compact": compact, "broken": broken}[command](*arguments)

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flowc_delta::{DeltaError, Head, Table};
+use flowc_delta::{DeltaError, Table};
 use flowc_objects::{Client, access};
 use flowc_planner::key::KeyHasher;
 use flowc_planner::plan::{DeltaSink, DeltaTable, ObjectAddress, TablePlace};
 use flowc_platform::FileStamp;
 
-use super::record::Record;
 use crate::error::SinkError;
 use crate::state::{SinkState, WrittenFile};
 
@@ -18,14 +17,6 @@ use crate::state::{SinkState, WrittenFile};
 pub(super) struct Place {
     pub(super) sink: DeltaSink,
     pub(super) table: Table,
-}
-
-/// What is there.
-pub(super) struct Found {
-    /// The newest version; none where there is no table.
-    pub(super) head: Option<Head>,
-    /// What the table has of the sink.
-    pub(super) record: Option<Record>,
 }
 
 impl Place {
@@ -56,16 +47,6 @@ impl Place {
     /// Its name in the table's log.
     pub(super) fn app(&self) -> String {
         format!("flowc/{}", self.sink.id)
-    }
-
-    /// What is there now.
-    pub(super) fn look(&self) -> Result<Found, SinkError> {
-        let head = self.table.head(&self.app()).map_err(|error| self.failed(error))?;
-        let record = match head.as_ref().and_then(|head| head.applied) {
-            None => None,
-            Some(number) => Some(Record::read(self, number)?),
-        };
-        Ok(Found { head, record })
     }
 
     pub(super) fn shown(&self) -> PathBuf {

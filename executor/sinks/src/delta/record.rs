@@ -1,6 +1,7 @@
 //! What a table has of a sink: a note in the table's folder, which a number in the table's log makes count.
 
 use bytes::Bytes;
+use flowc_delta::Head;
 use serde::{Deserialize, Serialize};
 
 use super::place::Place;
@@ -25,6 +26,26 @@ pub(super) struct Record {
     token: String,
     /// The segments that it has, in the order of the dataset.
     pub(super) segments: Vec<Appended>,
+}
+
+/// What is there.
+pub(super) struct Found {
+    /// The newest version; none where there is no table.
+    pub(super) head: Option<Head>,
+    /// What the table has of the sink.
+    pub(super) record: Option<Record>,
+}
+
+impl Found {
+    /// Looks at a table.
+    pub(super) fn look(place: &Place) -> Result<Self, SinkError> {
+        let head = place.table.head(&place.app()).map_err(|error| place.failed(error))?;
+        let record = match head.as_ref().and_then(|head| head.applied) {
+            None => None,
+            Some(number) => Some(Record::read(place, number)?),
+        };
+        Ok(Self { head, record })
+    }
 }
 
 impl Record {

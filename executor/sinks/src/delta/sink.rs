@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use flowc_planner::plan::{ChangedRows, DeltaSink, DeltaTable, SinkSpec, TablePlace, Target, WriteMode};
 
 use super::place::Place;
+use super::record::Found;
 use super::transaction::TableTransaction;
 use crate::error::SinkError;
 use crate::formats::check::check;
@@ -27,7 +28,7 @@ impl DeltaTableSink {
 
     /// Whether the table says that it has what was written, and, where that is all that it is to have, that nobody has written since.
     fn has(&self, state: &SinkState) -> Result<bool, SinkError> {
-        let found = Place::new(&self.sink, &self.base)?.look()?;
+        let found = Found::look(&Place::new(&self.sink, &self.base)?)?;
         let is_written = found.record.is_some_and(|record| record.result == state.result);
         let version = state.files.first().map(|file| file.stamp.size);
         let is_newest = found.head.is_some_and(|head| Some(head.number()) == version);

@@ -15,8 +15,8 @@ use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
 use super::files::{FileSet, Layout, table_schema};
-use super::place::{Found, Place, finished};
-use super::record::Record;
+use super::place::{Place, finished};
+use super::record::{Found, Record};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
 use crate::matching::{Appended, Matching};
@@ -73,7 +73,7 @@ impl TableTransaction {
         dataset: &Dataset<'_>,
         result: [u8; 32],
     ) -> Result<Self, SinkError> {
-        let before = place.look()?;
+        let before = Found::look(&place)?;
         let layout = layout_digest(shaping, &dataset.schema);
         let digest =
             |segment: &[u8; 32]| KeyHasher::new("flowc delta segment 1").digest(&layout).digest(segment).finish();

@@ -1,8 +1,7 @@
 //! A part of a source, opened: the one way in for every format.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
@@ -21,6 +20,7 @@ use crate::error::SourceError;
 use crate::fields::project;
 use crate::files::list::SourceFile;
 use crate::files::marks::bom_length;
+use crate::files::origin::Origin;
 use crate::files::partitions::{Folders, explain_missing, unread_names};
 #[cfg(feature = "objects")]
 use crate::files::spool::plain_view;
@@ -58,14 +58,6 @@ pub struct OpenFile {
     fetched: bool,
     /// Names of columns in folders that nothing reads, unless the pipeline's text says that nothing shall.
     unread_folders: Vec<String>,
-}
-
-/// A file of this machine that was opened.
-pub(crate) struct Origin {
-    pub(crate) file: File,
-    pub(crate) path: PathBuf,
-    /// Its stamp then.
-    pub(crate) stamp: FileStamp,
 }
 
 enum Content {
@@ -323,20 +315,7 @@ impl OpenFile {
     /// # Errors
     /// If it is not, or can't be looked at.
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
-        let Some(Origin { file, path, stamp }) = &self.origin else { return Ok(()) };
-        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "stat it"))?;
-        if now.size < stamp.size {
-            return Err(self.view.changed("it became shorter"));
-        }
-        if (now.size, now.modified_ns) != (stamp.size, stamp.modified_ns) {
-            return Err(self.view.changed("it was written to"));
-        }
-        match FileStamp::of(path) {
-            Ok(there) if (there.inode, there.device) == (now.inode, now.device) => Ok(()),
-            Ok(_) => Err(self.view.changed("it was replaced by another file")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.view.changed("it was deleted")),
-            Err(error) => Err(SourceError::io(self.view.name(), "stat it")(error)),
-        }
+        self.origin.as_ref().map_or(Ok(()), |origin| origin.verify_unchanged(&self.view))
     }
 }
 
@@ -389,6 +368,7 @@ fn check_fixed(format: &'static str, schema: &SchemaRef, types: &[DataType]) -> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
 
     use flowc_planner::plan::BadRows;
