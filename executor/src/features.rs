@@ -19,7 +19,7 @@ pub struct Feature {
 pub(crate) const WORKERS: Feature = feature("workers", cfg!(feature = "workers"));
 
 /// All parts that may be left out, by name.
-pub const FEATURES: [Feature; 14] = [
+pub const FEATURES: [Feature; 15] = [
     feature("avro", cfg!(feature = "avro")),
     Feature {
         kind: Some("container"),
@@ -27,6 +27,7 @@ pub const FEATURES: [Feature; 14] = [
         ..feature("containers", cfg!(feature = "containers"))
     },
     feature("databases", cfg!(feature = "databases")),
+    feature("delta", cfg!(feature = "delta")),
     feature("flights", cfg!(feature = "flights")),
     Feature { kind: Some("gpu"), ..feature("gpu", cfg!(feature = "gpu")) },
     feature("kafka", cfg!(feature = "kafka")),

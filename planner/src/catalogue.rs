@@ -69,11 +69,12 @@ impl OwnFiles {
             | Location::Kafka(_)
             | Location::Objects(_)
             | Location::Flight(_)
+            | Location::Delta(_)
             | Location::Database(_) => &[],
         });
         let written = sinks.filter_map(|sink| match &sink.target {
             Target::File(path) | Target::Directory(path) => Some(path.clone()),
-            Target::Stdout | Target::Kafka(_) | Target::Objects(_) | Target::Database(_) => None,
+            Target::Stdout | Target::Kafka(_) | Target::Objects(_) | Target::Database(_) | Target::Delta(_) => None,
         });
         Self { read: read.cloned().collect(), written: written.collect() }
     }

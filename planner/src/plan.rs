@@ -7,6 +7,7 @@
 mod assertion;
 mod code;
 mod database;
+mod delta;
 mod flight;
 mod format;
 mod kafka;
@@ -31,6 +32,7 @@ pub use code::{Code, KernelColumns, STANDARD_KERNELS, is_server};
 pub use database::{
     BoundValue, Database, DatabaseRows, DatabaseSink, DatabaseSource, DriverSecret, Split, TableName, WriteMode,
 };
+pub use delta::{DeltaSink, DeltaSource, DeltaTable, TablePlace};
 pub use flight::{FlightAsk, FlightSource};
 pub use format::{Compression, CsvDialect, Format};
 pub use kafka::{Bounds, KafkaTopic, Position, RecordColumn, RecordField, Sasl, SaslMechanism, Tls, TopicTime};

@@ -9,7 +9,8 @@ use crate::diagnostic::{PlaceProblem, Problems, suggest};
 use crate::pattern::{Pattern, Step, normal};
 use crate::place::Place;
 use crate::plan::{
-    Database, DatabaseRows, DatabaseSink, Format, Location, ObjectAddress, SinkSpec, TableName, Target, WriteMode,
+    Database, DatabaseRows, DatabaseSink, DeltaSink, Format, Location, ObjectAddress, SinkSpec, TableName, TablePlace,
+    Target, WriteMode,
 };
 use crate::quantity::count;
 use crate::read::{SinkDecl, SourceDecl};
@@ -40,6 +41,7 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
         // No path has two slashes in it, and no address starts so.
         Target::Kafka(kafka) => Some((format!("kafka//{}", kafka.id), false)),
         Target::Database(sink) => Some((table_place(sink), false)),
+        Target::Delta(sink) => Some((delta_place(sink), false)),
     };
     let targets: Vec<Option<(String, bool)>> = sinks.iter().map(target).collect();
     let mut first_at: HashMap<&str, usize> = HashMap::new();
@@ -49,6 +51,7 @@ fn clashes(sinks: &[SinkDecl], problems: &mut Problems) {
                 let (first, second) = (&sinks[first], &sinks[i]);
                 let help = match second.spec.as_ref().map(|spec| &spec.target) {
                     Some(Target::Database(_)) => "append to or upsert into it, each with an `id` in `adbc`",
+                    Some(Target::Delta(_)) => "append to it, each with an `id` in `delta`",
                     Some(Target::Kafka(_)) => "give each of them an `id` in `kafka`",
                     _ => "one would destroy what the other wrote; give one of them another place",
                 };
@@ -79,6 +82,20 @@ fn table_place(sink: &DatabaseSink) -> String {
         WriteMode::Append | WriteMode::Upsert => format!("//{id}"),
     };
     format!("adbc//{}//{}//{table}{own}", database.driver, database.uri.as_deref().unwrap_or_default())
+}
+
+/// What a sink has of a Delta table for itself.
+fn delta_place(sink: &DeltaSink) -> String {
+    let own = if sink.mode == WriteMode::Append { format!("//{}", sink.id) } else { String::new() };
+    format!("delta//{}{own}", table_folder(&sink.table.place))
+}
+
+/// The folder of a Delta table.
+fn table_folder(place: &TablePlace) -> String {
+    match place {
+        TablePlace::Folder(path) => normal(path),
+        TablePlace::Objects(address) => address.to_string(),
+    }
 }
 
 /// Sinks in the place of the pipeline's own texts or its lock.
@@ -146,6 +163,8 @@ fn feed_tables_back(resolved: &Resolved, problems: &mut Problems) {
 enum Service<'a> {
     /// A driver, an address, a schema and a table.
     Table(&'a str, Option<&'a str>, Option<&'a str>, &'a str),
+    /// The folder of a Delta table.
+    Delta(String),
     /// Brokers and a topic.
     Topic(&'a [String], &'a str),
 }
@@ -159,6 +178,8 @@ impl<'a> Service<'a> {
             },
             Location::Kafka(topic) => Some(Self::Topic(&topic.brokers, &topic.topic)),
             Location::Files(_) | Location::Stdin | Location::Objects(_) | Location::Flight(_) => None,
+            // A version that is named stays what it is.
+            Location::Delta(source) => source.version.is_none().then(|| Self::Delta(table_folder(&source.table.place))),
         }
     }
 
@@ -166,6 +187,7 @@ impl<'a> Service<'a> {
         match target {
             Target::Database(sink) => Some(Self::table(&sink.database, &sink.table)),
             Target::Kafka(sink) => Some(Self::Topic(&sink.brokers, &sink.topic)),
+            Target::Delta(sink) => Some(Self::Delta(table_folder(&sink.table.place))),
             Target::File(_) | Target::Directory(_) | Target::Objects(_) | Target::Stdout => None,
         }
     }
@@ -210,7 +232,7 @@ impl Written {
                 let ending = objects.is_folder.then(|| spec.ending());
                 Some(Self { path: as_path(&objects.address), partitions, ending })
             }
-            Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
+            Target::Stdout | Target::Kafka(_) | Target::Database(_) | Target::Delta(_) => None,
         }
     }
 

@@ -109,6 +109,7 @@ fn feature_sets(long: bool) -> Vec<&'static str> {
         "avro",
         "containers",
         "databases",
+        "delta",
         "flights",
         "gpu",
         "kafka",

@@ -1,5 +1,5 @@
 //! Other programs that read and write what flowc does, in Python: pyarrow and DuckDB in scripts of `tests/oracle`, clients of servers in
-//! `tests/clients`.
+//! `tests/clients`, delta-rs in `tests/delta`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +21,11 @@ impl Oracle {
     /// Clients of servers.
     pub(crate) fn clients() -> Self {
         Self::of("clients")
+    }
+
+    /// delta-rs.
+    pub(crate) fn delta() -> Self {
+        Self::of("delta")
     }
 
     fn of(name: &'static str) -> Self {

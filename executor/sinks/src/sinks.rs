@@ -7,6 +7,8 @@ use flowc_planner::plan::{SaslMechanism, SinkSpec, Target};
 
 #[cfg(feature = "databases")]
 use crate::database::TableSink;
+#[cfg(feature = "delta")]
+use crate::delta::DeltaTableSink;
 use crate::files::place::Place;
 use crate::files::sink::FileSink;
 use crate::files::staging::Stagings;
@@ -16,7 +18,7 @@ use crate::log::TopicSink;
 use crate::objects::{Buckets, ObjectsSink};
 use crate::sink::Sink;
 use crate::stdout::StdoutSink;
-#[cfg(not(all(feature = "databases", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(feature = "databases", feature = "delta", feature = "kafka", feature = "objects")))]
 use crate::unbuilt::UnbuiltSink;
 
 /// The sinks of one run of a pipeline.
@@ -57,6 +59,10 @@ impl Sinks {
             Target::Database(sink) => Box::new(TableSink::new(spec, sink, &self.base)),
             #[cfg(not(feature = "databases"))]
             Target::Database(_) => Box::new(UnbuiltSink),
+            #[cfg(feature = "delta")]
+            Target::Delta(sink) => Box::new(DeltaTableSink::new(spec, sink, &self.base)),
+            #[cfg(not(feature = "delta"))]
+            Target::Delta(_) => Box::new(UnbuiltSink),
         }
     }
 
@@ -71,6 +77,7 @@ pub fn missing_for(target: &Target) -> Option<&'static str> {
     let kafka = match target {
         Target::Kafka(kafka) => kafka,
         Target::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
+        Target::Delta(_) => return (!cfg!(feature = "delta")).then_some("delta"),
         Target::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Target::File(_) | Target::Directory(_) | Target::Stdout => return None,
     };

@@ -280,6 +280,14 @@ pub enum SourceError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A table that can't be read.
+    #[error("{table}: {reason}")]
+    Delta {
+        /// Its folder or address.
+        table: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A pattern of addresses that matches nothing.
     #[error("no object matches `{pattern}`; check the bucket, and that names and cases are those of the keys")]
     NoObject {

@@ -15,6 +15,8 @@
 mod columnar;
 #[cfg(feature = "databases")]
 mod database;
+#[cfg(feature = "delta")]
+mod delta;
 mod digest;
 mod error;
 mod fields;
@@ -38,7 +40,14 @@ mod testing;
 mod text;
 #[cfg(any(feature = "databases", feature = "flights"))]
 mod turn;
-#[cfg(not(all(feature = "avro", feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(
+    feature = "avro",
+    feature = "databases",
+    feature = "delta",
+    feature = "flights",
+    feature = "kafka",
+    feature = "objects"
+)))]
 mod unbuilt;
 mod values;
 mod whole;

@@ -10,6 +10,8 @@ use flowc_columns::{ColumnsError, Rechunk};
 use crate::columnar::avro::AvroRows;
 use crate::columnar::ipc::IpcRows;
 use crate::columnar::parquet::ParquetRows;
+#[cfg(feature = "delta")]
+use crate::delta::TableRows;
 use crate::error::SourceError;
 use crate::files::partitions::Filler;
 use crate::ignored::Ignored;
@@ -34,6 +36,9 @@ pub(crate) enum Rows {
     /// Records of a topic.
     #[cfg(feature = "kafka")]
     Records(Box<RecordRows>),
+    /// A row group, as a table has it.
+    #[cfg(feature = "delta")]
+    Table(Box<TableRows>),
 }
 
 impl Rows {
@@ -47,6 +52,8 @@ impl Rows {
             Rows::One(batch) => Ok(batch.take()),
             #[cfg(feature = "kafka")]
             Rows::Records(rows) => rows.batch(),
+            #[cfg(feature = "delta")]
+            Rows::Table(rows) => rows.batch(),
         }
     }
 }

@@ -7,6 +7,8 @@ use flowc_planner::plan::{Format, Location, SaslMechanism, SourceSpec};
 
 #[cfg(feature = "databases")]
 use crate::database::DatabaseSource;
+#[cfg(feature = "delta")]
+use crate::delta::DeltaTableSource;
 use crate::error::SourceError;
 use crate::files::source::FileSource;
 #[cfg(feature = "flights")]
@@ -19,7 +21,13 @@ use crate::source::Source;
 use crate::stdin::StdinSource;
 #[cfg(not(feature = "kafka"))]
 use crate::unbuilt as records;
-#[cfg(not(all(feature = "databases", feature = "flights", feature = "kafka", feature = "objects")))]
+#[cfg(not(all(
+    feature = "databases",
+    feature = "delta",
+    feature = "flights",
+    feature = "kafka",
+    feature = "objects"
+)))]
 use crate::unbuilt::UnbuiltSource;
 
 /// The source of a specification. A new kind of source is added here. `base` is the pipeline's folder, which relative
@@ -45,6 +53,10 @@ pub fn source(spec: &SourceSpec, base: &Path) -> Box<dyn Source> {
         Location::Flight(flight) => Box::new(FlightSource::new(spec, *flight, base)),
         #[cfg(not(feature = "flights"))]
         Location::Flight(_) => Box::new(UnbuiltSource),
+        #[cfg(feature = "delta")]
+        Location::Delta(source) => Box::new(DeltaTableSource::new(*source, base)),
+        #[cfg(not(feature = "delta"))]
+        Location::Delta(_) => Box::new(UnbuiltSource),
     }
 }
 
@@ -69,6 +81,7 @@ pub fn missing_for(location: &Location) -> Option<&'static str> {
         Location::Objects(_) => return (!cfg!(feature = "objects")).then_some("objects"),
         Location::Database(_) => return (!cfg!(feature = "databases")).then_some("databases"),
         Location::Flight(_) => return (!cfg!(feature = "flights")).then_some("flights"),
+        Location::Delta(_) => return (!cfg!(feature = "delta")).then_some("delta"),
         Location::Kafka(topic) => topic,
         Location::Files(_) | Location::Stdin => return None,
     };

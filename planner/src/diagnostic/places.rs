@@ -212,6 +212,15 @@ pub enum PlaceProblem {
         /// The reason, as a part of the message.
         reason: &'static str,
     },
+    /// A node of files, in a source or sink of a Delta table.
+    #[error("`{node}` is not for a Delta table")]
+    #[diagnostic(code(flowc::not_for_delta), help("leave it out: {reason}"))]
+    NotForDelta {
+        /// The node, as the text has it.
+        node: String,
+        /// The reason, as a part of the message.
+        reason: &'static str,
+    },
     /// A property or node that a source of a server has no use for.
     #[error("`{node}` is not for a flight")]
     #[diagnostic(code(flowc::not_for_flight), help("leave it out: {reason}"))]

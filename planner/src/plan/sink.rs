@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, DatabaseSink, Format, KafkaSink, ObjectSink, StreamId};
+use super::{Compression, DatabaseSink, DeltaSink, Format, KafkaSink, ObjectSink, StreamId};
 
 /// The name of the manifest that a folder holds which a sink writes.
 pub const MANIFEST: &str = ".flowc-sink.json";
@@ -27,7 +27,7 @@ pub struct SinkSpec {
     pub format: Format,
     /// How the bytes are compressed.
     pub compression: Compression,
-    /// Columns whose values name subfolders (`column=value/`), outermost first. Folders only.
+    /// Columns whose values name subfolders (`column=value/`), outermost first. Folders and Delta tables only.
     pub partition_by: Vec<String>,
 }
 
@@ -37,7 +37,12 @@ impl SinkSpec {
         match &self.target {
             Target::File(path) => Some(path),
             Target::Objects(objects) if !objects.is_folder => Some(&objects.address.key),
-            Target::Objects(_) | Target::Directory(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => None,
+            Target::Objects(_)
+            | Target::Directory(_)
+            | Target::Stdout
+            | Target::Kafka(_)
+            | Target::Database(_)
+            | Target::Delta(_) => None,
         }
     }
 
@@ -46,7 +51,7 @@ impl SinkSpec {
         match &self.target {
             Target::Directory(_) => true,
             Target::Objects(objects) => objects.is_folder,
-            Target::File(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) => false,
+            Target::File(_) | Target::Stdout | Target::Kafka(_) | Target::Database(_) | Target::Delta(_) => false,
         }
     }
 
@@ -90,4 +95,6 @@ pub enum Target {
     Kafka(Box<KafkaSink>),
     /// A table of a database.
     Database(Box<DatabaseSink>),
+    /// A Delta table.
+    Delta(Box<DeltaSink>),
 }

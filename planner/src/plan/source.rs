@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Compression, DatabaseSource, EventTime, FlightSource, Format, KafkaTopic, Objects, StreamId};
+use super::{Compression, DatabaseSource, DeltaSource, EventTime, FlightSource, Format, KafkaTopic, Objects, StreamId};
 use crate::rejects::{record_rejects_schema, rejects_schema};
 
 /// Where data comes from.
@@ -119,13 +119,15 @@ pub enum Location {
     Database(Box<DatabaseSource>),
     /// Rows of a server of Arrow Flight.
     Flight(Box<FlightSource>),
+    /// A version of a Delta table.
+    Delta(Box<DeltaSource>),
 }
 
 impl Location {
     /// What one of its parts is called: what is read as one, and has a name.
     pub fn part(&self) -> &'static str {
         match self {
-            Self::Files(_) => "file",
+            Self::Files(_) | Self::Delta(_) => "file",
             Self::Stdin => "stream",
             Self::Kafka(_) => "block",
             Self::Objects(_) => "object",

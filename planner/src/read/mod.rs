@@ -2,6 +2,7 @@
 
 mod code;
 mod database;
+mod delta;
 mod flight;
 pub(crate) mod form;
 mod format;

@@ -47,7 +47,7 @@ pub(super) fn sink(node: &Node, problems: &mut Problems) -> Option<ObjectSink> {
 }
 
 /// Region, endpoint, and whether requests carry no credentials.
-fn reach(node: &Node, problems: &mut Problems) -> (Option<String>, Option<String>, bool) {
+pub(super) fn reach(node: &Node, problems: &mut Problems) -> (Option<String>, Option<String>, bool) {
     let text = |name: &'static str, problems: &mut Problems| {
         let arg = node.prop(name)?;
         Some((form::string(name, arg, problems)?.to_owned(), arg))
@@ -63,7 +63,8 @@ fn pattern(arg: &Arg, problems: &mut Problems) -> Option<ObjectAddress> {
     address(arg, arg.value.as_str()?, problems)
 }
 
-fn address(arg: &Arg, text: &str, problems: &mut Problems) -> Option<ObjectAddress> {
+/// An address of whatever a bucket has.
+pub(super) fn address(arg: &Arg, text: &str, problems: &mut Problems) -> Option<ObjectAddress> {
     let (scheme, rest) = form::address(text)?;
     let Some(scheme) = ObjectScheme::ALL.into_iter().find(|known| known.name() == scheme) else {
         problems.at(arg.place, PlaceProblem::Scheme { scheme: scheme.to_owned(), help: scheme_help(scheme) });

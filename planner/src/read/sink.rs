@@ -1,7 +1,7 @@
 //! `sink "top" { in "words"; file "out/top.parquet" }`.
 
 use super::format::{self, Holder};
-use super::{Name, Taken, Wire, database, form, kafka_sink, objects};
+use super::{Name, Taken, Wire, database, delta, form, kafka_sink, objects};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem};
 use crate::place::Place;
 use crate::plan::{Compression, Format, SinkSpec, Target};
@@ -18,13 +18,14 @@ const FORM: Form = Form {
         "stdout",
         "kafka",
         "adbc",
+        "delta",
         "format",
         "compression",
         "partition-by",
     ]),
 };
 /// The places that a sink may write to.
-const PLACES: [&str; 5] = ["file", "directory", "stdout", "kafka", "adbc"];
+const PLACES: [&str; 6] = ["file", "directory", "stdout", "kafka", "adbc", "delta"];
 const FILE: Holder = Holder {
     what: "a file or folder",
     formats: &["csv", "jsonl", "parquet", "arrow", "avro", "lines"],
@@ -115,6 +116,10 @@ fn target(
             *parts = read.columns;
             Some((Target::Database(Box::new(read.sink)), place.place))
         }
+        [place] if place.name == "delta" => {
+            let sink = delta::read_sink(place, problems)?;
+            Some((Target::Delta(Box::new(sink)), place.args.first()?.place))
+        }
         [place] => one_target(node, place, problems),
         [first, second, ..] => {
             let (what, places) = (what.to_owned(), (first.name.clone(), second.name.clone()));
@@ -161,6 +166,13 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
     if is_database {
         return Some(Format::Arrow);
     }
+    if node.child("delta").is_some() {
+        for child in ["format", "compression"].iter().filter_map(|name| node.child(name)) {
+            let reason = "the files of a table are Parquet";
+            problems.at(child.place, PlaceProblem::NotForDelta { node: child.name.clone(), reason });
+        }
+        return Some(Format::Parquet);
+    }
     if let Some(stated) = format::stated(node, holder, problems) {
         if let (Some(Format::Debezium(_)), Some(child)) = (&stated, node.child("format")) {
             problems.at(child.place, PlaceProblem::EnvelopeSink);
@@ -187,6 +199,7 @@ fn format(node: &Node, target: Option<&(Target, Place)>, what: String, problems:
             None
         }
         (Target::Database(_), _) => Some(Format::Arrow),
+        (Target::Delta(_), _) => Some(Format::Parquet),
         (Target::Kafka(_), place) => {
             format::untold(what, "kafka", *place, holder, problems);
             None
@@ -212,7 +225,7 @@ fn partition_by<'a>(node: &'a Node, target: Option<&Target>, problems: &mut Prob
     }
     let is_folder = match target {
         Some(Target::Objects(objects)) => objects.is_folder,
-        other => matches!(other, Some(Target::Directory(_)) | None),
+        other => matches!(other, Some(Target::Directory(_) | Target::Delta(_)) | None),
     };
     if !is_folder {
         problems.at(child.place, PlaceProblem::PartitionPlace);

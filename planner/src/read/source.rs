@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema};
 
 use super::format::{self, Holder};
-use super::{EventTimeDecl, Name, Taken, database, flight, form, kafka, objects, schema};
+use super::{EventTimeDecl, Name, Taken, database, delta, flight, form, kafka, objects, schema};
 use crate::diagnostic::{PlaceProblem, Problems, ShapeProblem, suggest};
 use crate::pattern::Pattern;
 use crate::place::Place;
@@ -23,6 +23,7 @@ const FORM: Form = Form {
         "kafka",
         "adbc",
         "flight",
+        "delta",
         "format",
         "compression",
         "schema",
@@ -44,7 +45,7 @@ const HOLDER: Holder = Holder {
 };
 const TOPIC: Holder = Holder { what: "a topic", formats: format::RECORDS, dialect: &[], is_topic: true };
 /// The places that a source may read from.
-const PLACES: [&str; 5] = ["files", "stdin", "kafka", "adbc", "flight"];
+const PLACES: [&str; 6] = ["files", "stdin", "kafka", "adbc", "flight", "delta"];
 /// Nodes that mean nothing where a database says what its rows are.
 const OF_BYTES: [&str; 3] = ["format", "compression", "bad-rows"];
 
@@ -71,10 +72,12 @@ impl SourceDecl {
         let mut location = location(node, &what, problems);
         let is_database = node.child("adbc").is_some();
         check_database(node, is_database, problems);
+        check_delta(node, problems);
         let format = format_of(node, location.as_ref(), &what, problems);
         let compression = format::compression(node, problems);
-        // Of a database it has been said that it has none.
-        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !is_database), problems);
+        // Of databases and tables it has been said that it has none.
+        let has_rows = is_database || node.child("delta").is_some();
+        let bad_rows = bad_rows(node, format.as_ref().filter(|_| !has_rows), problems);
         let mut declared = schema::declared(node, problems).flatten();
         if let Some((Location::Kafka(topic), _)) = &location {
             declared = record_columns(node, topic, format.as_ref(), declared, what, problems);
@@ -88,7 +91,8 @@ impl SourceDecl {
             | Location::Objects(_)
             | Location::Stdin
             | Location::Database(_)
-            | Location::Flight(_) => None,
+            | Location::Flight(_)
+            | Location::Delta(_) => None,
         });
         let event_time = EventTimeDecl::read(node, topic, problems);
         let good = problems.len() == before;
@@ -125,6 +129,9 @@ fn format_of(
     if node.child("adbc").is_some() {
         return Some(Format::Arrow);
     }
+    if node.child("delta").is_some() {
+        return Some(Format::Parquet);
+    }
     let holder = if node.child("kafka").is_some() { TOPIC } else { HOLDER };
     match format::stated(node, holder, problems) {
         Some(format) => format,
@@ -154,6 +161,7 @@ fn location(node: &Node, what: &str, problems: &mut Problems) -> Option<(Locatio
                 Form::LEAF.check(one, "`stdin`", problems);
                 Some((Location::Stdin, vec![one.place]))
             }
+            "delta" => Some((Location::Delta(Box::new(delta::read(one, problems)?)), vec![one.args.first()?.place])),
             "flight" => Some((Location::Flight(Box::new(flight::read(one, problems)?)), vec![one.place])),
             _ => Some((Location::Kafka(Box::new(kafka::read(one, problems)?)), vec![one.place])),
         },
@@ -172,6 +180,16 @@ fn check_database(node: &Node, is_database: bool, problems: &mut Problems) {
         if let Some(child) = node.child(name) {
             let (node, reason) = (child.name.clone(), "its rows have columns with types, and are not bytes");
             problems.at(child.place, PlaceProblem::NotForDatabase { node, reason });
+        }
+    }
+}
+
+/// So does a table.
+fn check_delta(node: &Node, problems: &mut Problems) {
+    for name in OF_BYTES.iter().filter(|_| node.child("delta").is_some()) {
+        if let Some(child) = node.child(name) {
+            let reason = "the table says how its files are written, and its rows are good or a file is damaged";
+            problems.at(child.place, PlaceProblem::NotForDelta { node: child.name.clone(), reason });
         }
     }
 }
@@ -280,6 +298,7 @@ fn infer(location: &Location, places: &[Place], what: String, problems: &mut Pro
             return None;
         }
         Location::Database(_) | Location::Flight(_) => return Some(Format::Arrow),
+        Location::Delta(_) => return Some(Format::Parquet),
         Location::Kafka(_) => {
             format::untold(what, "kafka", *places.first()?, TOPIC, problems);
             return None;

@@ -4,9 +4,9 @@ use arrow_schema::Schema;
 
 use crate::instant::text as instant_text;
 use crate::plan::{
-    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, FlightSource, Format,
-    KafkaTopic, Keep, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity, Registry, SinkSpec,
-    SourceSpec, Split, Target, WriteMode,
+    BadRows, Bounds, ChangedRows, Compression, Database, DatabaseRows, DatabaseSource, DeltaSource, DeltaTable,
+    FlightSource, Format, KafkaTopic, Keep, Location, ObjectAddress, ObjectSink, Objects, OnFailure, Position, Purity,
+    Registry, SinkSpec, SourceSpec, Split, Target, WriteMode,
 };
 use crate::quantity::duration;
 
@@ -19,6 +19,7 @@ pub(super) fn location(location: &Location) -> String {
         Location::Objects(objects) => at_stores(objects),
         Location::Database(source) => rows_of_database(source),
         Location::Flight(flight) => at_server(flight),
+        Location::Delta(source) => table_version(source),
     }
 }
 
@@ -65,6 +66,18 @@ fn at_server(flight: &FlightSource) -> String {
     format!("flight {server} {ask}, {}", standing(keep))
 }
 
+/// A table, and which version of it.
+fn table_version(source: &DeltaSource) -> String {
+    let version = source.version.map_or_else(|| "newest version".to_owned(), |version| format!("version {version}"));
+    format!("{}, {version}", delta(&source.table))
+}
+
+/// A table, and how its store is reached.
+fn delta(table: &DeltaTable) -> String {
+    let DeltaTable { place, region: _, endpoint, anonymous } = table;
+    at_store(format!("delta {place}"), endpoint.as_deref(), *anonymous)
+}
+
 /// A topic, with the range that is read of it.
 fn kafka(topic: &KafkaTopic) -> String {
     let KafkaTopic { brokers, topic: name, partitions, start, until, uncommitted, .. } = topic;
@@ -101,6 +114,7 @@ pub(super) fn target(target: &Target) -> String {
         }
         Target::Stdout => "stdout".to_owned(),
         Target::Kafka(kafka) => format!("kafka {} topic {}", kafka.brokers.join(" "), kafka.topic),
+        Target::Delta(sink) => delta(&sink.table),
         Target::Database(sink) => format!("{} table {}", database(&sink.database), sink.table),
     }
 }
@@ -170,6 +184,16 @@ pub(super) fn writing(spec: &SinkSpec) -> String {
             _ => "",
         };
         return format!("{}{key}{changed}", sink.mode.name());
+    }
+    if let Target::Delta(sink) = &spec.target {
+        let by =
+            if spec.partition_by.is_empty() { String::new() } else { format!(", by {}", spec.partition_by.join(", ")) };
+        let changed = match (sink.mode, sink.changed) {
+            (WriteMode::Append, ChangedRows::Fail) => ", changed rows are refused",
+            (WriteMode::Append, ChangedRows::Append) => ", changed rows are appended",
+            _ => "",
+        };
+        return format!("{}{by}{changed}", sink.mode.name());
     }
     let format = match spec.target {
         Target::Kafka(_) => spec.format.record_name(),

@@ -11,7 +11,6 @@ mod conversions;
 mod fits;
 mod place;
 mod record;
-mod rows;
 mod sink;
 mod statements;
 mod transaction;

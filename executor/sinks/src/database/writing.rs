@@ -11,9 +11,9 @@ use flowc_planner::plan::{BoundValue, DatabaseSink, WriteMode};
 use super::conversions::{Conversion, TypedColumn, conversions};
 use super::place::TablePlace;
 use super::record::{self, Found, Record};
-use super::rows::EncodedRows;
 use super::statements::{FITTED, STAGED, Statements};
 use crate::error::SinkError;
+use crate::rows::EncodedRows;
 use crate::spool::Spool;
 
 /// The code of the error that a row has what another one has to have alone.

@@ -36,6 +36,10 @@ pub fn check(spec: &SinkSpec, schema: &Schema) -> Result<(), SinkError> {
     if let Target::Database(sink) = &spec.target {
         crate::database::check(sink, schema).map_err(refuse)?;
     }
+    #[cfg(feature = "delta")]
+    if let Target::Delta(_) = &spec.target {
+        return crate::delta::check(&spec.partition_by, schema).map_err(refuse);
+    }
     #[cfg(feature = "avro")]
     if let (Format::Avro(_), false) = (&spec.format, matches!(spec.target, Target::Kafka(_))) {
         crate::formats::avro::check_file(&spec.format, &written)?;
@@ -97,6 +101,7 @@ fn check_target(spec: &SinkSpec) -> Result<(), SinkError> {
         (Target::File(_) | Target::Directory(_) | Target::Objects(_), Format::Table) => {
             Err(refuse("format `table` is for standard output only; name csv, jsonl, parquet, arrow, avro or lines"))
         }
+        (Target::Delta(_), _) => Ok(()),
         _ if !spec.is_folder() && !spec.partition_by.is_empty() => {
             Err(refuse("`partition-by` needs a folder; write `directory` instead of `file` or `stdout`"))
         }

@@ -68,11 +68,38 @@ impl ChunkReader for View {
 impl ParquetFile {
     /// Reads the footer and finds the schema's columns in it.
     pub(crate) fn open(view: View, schema: SchemaRef) -> Result<Self, SourceError> {
+        Self::open_as(view, |_| Ok(schema))
+    }
+
+    /// Reads the footer, and chooses a schema by what the file has.
+    pub(crate) fn open_as(
+        view: View,
+        choose: impl FnOnce(&Schema) -> Result<SchemaRef, SourceError>,
+    ) -> Result<Self, SourceError> {
         let metadata = load(&view)?;
+        let schema = choose(&decoded(&metadata, None))?;
         let found = decoded(&metadata, Some(&schema));
         let positions = match_columns(view.name(), &found, &schema)?;
         check_codecs(&view, &metadata, |position| positions.contains(&position))?;
         Ok(Self { view, schema, metadata, found, positions })
+    }
+
+    /// Its rows.
+    #[cfg(feature = "delta")]
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows_before(self.metadata.metadata().row_groups().len())
+    }
+
+    /// The numbers of the first row of a row group, and of the one behind its last.
+    #[cfg(feature = "delta")]
+    pub(crate) fn place_of(&self, ordinal: u32) -> (u64, u64) {
+        (self.rows_before(ordinal as usize), self.rows_before(ordinal as usize + 1))
+    }
+
+    /// The rows of the row groups before one.
+    fn rows_before(&self, group: usize) -> u64 {
+        let groups = self.metadata.metadata().row_groups();
+        groups.iter().take(group).filter_map(|group| u64::try_from(group.num_rows()).ok()).sum()
     }
 
     /// Columns that the schema does not have.
@@ -162,7 +189,7 @@ impl ParquetFile {
     pub(crate) fn read(&self, segment: &RawSegment, projection: &[usize]) -> Result<ParquetRows, SourceError> {
         let group = segment.ordinal as usize;
         let groups = self.metadata.metadata().row_groups();
-        let before = groups.iter().take(group).filter_map(|group| u64::try_from(group.num_rows()).ok()).sum();
+        let before = self.rows_before(group);
         let conform = Conform::new(self.view.name(), &self.schema, projection, before);
         if group >= groups.len() {
             return match segment.rows {

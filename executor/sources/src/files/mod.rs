@@ -3,6 +3,7 @@
 pub(crate) mod list;
 pub(crate) mod marks;
 pub(crate) mod open;
+pub(crate) mod origin;
 pub(crate) mod part_bytes;
 pub(crate) mod partitions;
 pub(crate) mod source;

@@ -1,8 +1,7 @@
 //! A part of a source, opened: the one way in for every format.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
@@ -16,10 +15,13 @@ use crate::columnar::ipc::IpcFile;
 use crate::columnar::parquet::ParquetFile;
 #[cfg(feature = "databases")]
 use crate::database::Arriving;
+#[cfg(feature = "delta")]
+use crate::delta::TableFile;
 use crate::error::SourceError;
 use crate::fields::project;
 use crate::files::list::SourceFile;
 use crate::files::marks::bom_length;
+use crate::files::origin::Origin;
 use crate::files::partitions::{Folders, explain_missing, unread_names};
 #[cfg(feature = "objects")]
 use crate::files::spool::plain_view;
@@ -49,8 +51,8 @@ pub struct OpenFile {
     /// Holds the other columns.
     content: Content,
     stamp: FileStamp,
-    /// What was opened, to look at again; none for standard input.
-    origin: Option<(File, PathBuf)>,
+    /// What was opened, to look at again; none for what is no file of this machine.
+    origin: Option<Origin>,
     /// Whether the plain bytes lie in a file of our own.
     spooled: bool,
     /// Whether its bytes come from elsewhere, and are kept while it is open.
@@ -70,6 +72,8 @@ enum Content {
     Block(BlockFile),
     #[cfg(feature = "databases")]
     Arriving(Arriving),
+    #[cfg(feature = "delta")]
+    Table(TableFile),
 }
 
 impl OpenFile {
@@ -86,7 +90,8 @@ impl OpenFile {
         let (view, origin) = open_plain(file, spec.compression, spool)?;
         let stamp = FileStamp::of_file(&origin).map_err(SourceError::io(&file.name, "stat it"))?;
         let spooled = spec.compression.of(&file.name) != Compression::None;
-        let opened = Self::with(view, spec, schema, stamp, Some((origin, file.path.clone())))?;
+        let opened =
+            Self::with(view, spec, schema, stamp, Some(Origin { file: origin, path: file.path.clone(), stamp }))?;
         Ok(OpenFile { spooled, ..opened })
     }
 
@@ -133,7 +138,7 @@ impl OpenFile {
         spec: &SourceSpec,
         schema: &SchemaRef,
         stamp: FileStamp,
-        origin: Option<(File, PathBuf)>,
+        origin: Option<Origin>,
     ) -> Result<OpenFile, SourceError> {
         let folders = match spec.partitions {
             Some(true) => Folders::read(view.name(), schema)?,
@@ -152,6 +157,21 @@ impl OpenFile {
         let (folders, schema) = (Folders::unread(schema), schema.clone());
         let (origin, unread_folders) = (None, Vec::new());
         OpenFile { view, schema, folders, content, stamp, origin, spooled: false, fetched: false, unread_folders }
+    }
+
+    /// Opens a data file of a table. `constants`: the columns that it does not hold.
+    #[cfg(feature = "delta")]
+    pub(crate) fn of_table(
+        file: TableFile,
+        view: View,
+        schema: &SchemaRef,
+        constants: Folders,
+        stamp: FileStamp,
+        origin: Option<Origin>,
+    ) -> OpenFile {
+        let (fetched, unread_folders, schema) = (origin.is_none(), Vec::new(), schema.clone());
+        let content = Content::Table(file);
+        OpenFile { view, schema, folders: constants, content, stamp, origin, spooled: false, fetched, unread_folders }
     }
 
     /// A block of a topic that is at hand.
@@ -232,6 +252,8 @@ impl OpenFile {
             Content::Block(_) => Vec::new(),
             #[cfg(feature = "databases")]
             Content::Arriving(rows) => rows.unknown(),
+            #[cfg(feature = "delta")]
+            Content::Table(table) => table.unknown().to_vec(),
         };
         // A column that the folders have too is read from there.
         let own = own.into_iter().filter(|name| self.schema.index_of(name).is_err());
@@ -269,6 +291,8 @@ impl OpenFile {
             Content::Block(block) => Box::new(block.segments().map(alone)),
             #[cfg(feature = "databases")]
             Content::Arriving(rows) => Box::new(rows.segments()),
+            #[cfg(feature = "delta")]
+            Content::Table(table) => Box::new(table.segments().map(alone)),
         };
         segments.map(|segment| segment.map(|(segment, at_hand)| (self.folders.complete(segment), at_hand)))
     }
@@ -312,6 +336,8 @@ impl OpenFile {
             Content::Block(block) => Rows::Records(Box::new(block.read(segment, projection)?)),
             #[cfg(feature = "databases")]
             Content::Arriving(rows) => rows.read(segment, at_hand, projection)?,
+            #[cfg(feature = "delta")]
+            Content::Table(table) => Rows::Table(Box::new(table.read(segment, projection)?)),
         })
     }
 
@@ -321,20 +347,7 @@ impl OpenFile {
     /// # Errors
     /// If it is not, or can't be looked at.
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
-        let Some((file, path)) = &self.origin else { return Ok(()) };
-        let now = FileStamp::of_file(file).map_err(SourceError::io(self.view.name(), "stat it"))?;
-        if now.size < self.stamp.size {
-            return Err(self.view.changed("it became shorter"));
-        }
-        if (now.size, now.modified_ns) != (self.stamp.size, self.stamp.modified_ns) {
-            return Err(self.view.changed("it was written to"));
-        }
-        match FileStamp::of(path) {
-            Ok(there) if (there.inode, there.device) == (now.inode, now.device) => Ok(()),
-            Ok(_) => Err(self.view.changed("it was replaced by another file")),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.view.changed("it was deleted")),
-            Err(error) => Err(SourceError::io(self.view.name(), "stat it")(error)),
-        }
+        self.origin.as_ref().map_or(Ok(()), |origin| origin.verify_unchanged(&self.view))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Columns that are in the names of a file's folders: `year=2024/city=Rome/a.parquet`, as Hive names them.
+//! Columns that a file does not hold: those in the names of its folders, `year=2024/city=Rome/a.parquet`, as Hive names them, and those
+//! of which the log of a table has the values.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,9 +90,20 @@ pub(crate) struct Folders {
 
 #[derive(Debug)]
 struct Value {
-    text: Option<String>,
+    told: Told,
     /// Of one row.
     column: ArrayRef,
+}
+
+/// What tells a value from others of its type.
+#[derive(Debug)]
+enum Told {
+    Null,
+    /// A text in a folder's name.
+    Folder(String),
+    /// A text in the log of a table, which is read by other rules.
+    #[cfg(feature = "delta")]
+    Log(String),
 }
 
 impl Folders {
@@ -107,6 +119,15 @@ impl Folders {
         let column = |field: &Arc<Field>| values.get(field.name()).map(|text| Value::new(file, text.as_deref(), field));
         let columns = schema.fields().iter().map(|field| column(field).transpose()).collect::<Result<_, _>>()?;
         Ok(Self { columns, unknown })
+    }
+
+    /// Takes values from a table's log: per column of the schema its text there and its value, a null where there is no text; none where
+    /// the file holds the column.
+    #[cfg(feature = "delta")]
+    pub(crate) fn of_table(values: Vec<Option<(Option<String>, ArrayRef)>>) -> Self {
+        let value =
+            |(text, column): (Option<String>, ArrayRef)| Value { told: text.map_or(Told::Null, Told::Log), column };
+        Self { columns: values.into_iter().map(|told| told.map(value)).collect(), unknown: Vec::new() }
     }
 
     /// Names in folders that the schema does not have.
@@ -173,14 +194,16 @@ impl Value {
             None if field.is_nullable() => new_null_array(field.data_type(), 1),
             None => return Err(refused()),
         };
-        Ok(Self { text: text.map(str::to_owned), column })
+        Ok(Self { told: text.map_or(Told::Null, |text| Told::Folder(text.to_owned())), column })
     }
 
     fn hash(value: Option<&Self>, hasher: &mut KeyHasher) {
-        match value.map(|value| value.text.as_deref()) {
+        match value.map(|value| &value.told) {
             None => hasher.number(0),
-            Some(None) => hasher.number(1),
-            Some(Some(text)) => hasher.number(2).bytes(text.as_bytes()),
+            Some(Told::Null) => hasher.number(1),
+            Some(Told::Folder(text)) => hasher.number(2).bytes(text.as_bytes()),
+            #[cfg(feature = "delta")]
+            Some(Told::Log(text)) => hasher.number(3).bytes(text.as_bytes()),
         };
     }
 }

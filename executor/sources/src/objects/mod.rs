@@ -19,4 +19,6 @@ mod source;
 mod testing;
 
 pub(crate) use remote::RemoteFile;
+#[cfg(feature = "delta")]
+pub(crate) use remote::failed;
 pub(crate) use source::ObjectSource;

@@ -36,7 +36,7 @@ pub(crate) struct RemoteFile {
 
 impl RemoteFile {
     /// Opens an object. `spool`: an existing folder for what is fetched.
-    pub(super) fn new(bucket: Arc<dyn Bucket>, object: Object, name: &str, spool: &Path) -> Result<Self, SourceError> {
+    pub(crate) fn new(bucket: Arc<dyn Bucket>, object: Object, name: &str, spool: &Path) -> Result<Self, SourceError> {
         let fetched = tempfile::tempfile_in(spool).map_err(SourceError::io(&spool.to_string_lossy(), "write to it"))?;
         let blocks = Mutex::new(Blocks::new(object.size));
         let (settled, whole, failure) = (Condvar::new(), Mutex::default(), Mutex::default());
@@ -218,7 +218,7 @@ impl fmt::Debug for RemoteFile {
 }
 
 /// An error of a store, about the object or bucket at this address.
-pub(super) fn failed(address: &str, error: ObjectError) -> SourceError {
+pub(crate) fn failed(address: &str, error: ObjectError) -> SourceError {
     match error {
         ObjectError::Changed => {
             SourceError::Changed { file: address.to_owned(), what: "it was written again or deleted" }

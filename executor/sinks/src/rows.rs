@@ -9,18 +9,18 @@ use arrow_schema::{ArrowError, SchemaRef};
 use crate::spool::Piece;
 
 /// The rows of one job, encoded, in the temporary file of the run.
-pub(super) struct EncodedRows {
-    pub(super) rows: u64,
+pub(crate) struct EncodedRows {
+    pub(crate) rows: u64,
     /// BLAKE3 of the rows, where it is wanted.
-    pub(super) digest: [u8; 32],
+    pub(crate) digest: [u8; 32],
     /// Digests of the first rows, where they may be those of a segment that was appended.
-    pub(super) prefixes: HashMap<u64, [u8; 32]>,
+    pub(crate) prefixes: HashMap<u64, [u8; 32]>,
     /// Where they lie, with the number of rows in each piece.
-    pub(super) pieces: Vec<(Piece, usize)>,
+    pub(crate) pieces: Vec<(Piece, usize)>,
 }
 
 /// Digests rows one by one.
-pub(super) struct RowDigest {
+pub(crate) struct RowDigest {
     converter: Option<RowConverter>,
     hasher: blake3::Hasher,
     rows: u64,
@@ -28,7 +28,7 @@ pub(super) struct RowDigest {
 
 impl RowDigest {
     /// For rows of these columns. Where a column's type has no bytes for a value, all rows are told by their segments alone.
-    pub(super) fn new(schema: &SchemaRef, is_wanted: bool) -> Result<Self, ArrowError> {
+    pub(crate) fn new(schema: &SchemaRef, is_wanted: bool) -> Result<Self, ArrowError> {
         let fields: Vec<SortField> =
             schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let is_possible = is_wanted && RowConverter::supports_fields(&fields);
@@ -37,7 +37,7 @@ impl RowDigest {
     }
 
     /// Takes in rows, and notes the digests of as many first rows as are asked for.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         batch: &RecordBatch,
         prefixes: &mut HashMap<u64, [u8; 32]>,
@@ -55,7 +55,7 @@ impl RowDigest {
     }
 
     /// The digest of all rows; zeros where there is none, and then the first rows are like no others.
-    pub(super) fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
+    pub(crate) fn finish(&self, prefixes: &mut HashMap<u64, [u8; 32]>) -> [u8; 32] {
         if self.converter.is_some() {
             return *self.hasher.finalize().as_bytes();
         }

@@ -1,0 +1,67 @@
+"""Steps of tests, each a function with its arguments: what delta-rs does to a table, or finds in it."""
+
+import json
+import pathlib
+import sys
+
+import pyarrow as pa
+from deltalake import DeltaTable, write_deltalake
+
+from tables import add, field, log, metadata, numbers, protocol
+
+
+def append(table, start, end):
+    """Adds rows."""
+    write_deltalake(table, numbers(int(start), int(end)), mode="append")
+
+
+def widen(table, start, end):
+    """Adds rows with one more column."""
+    rows = numbers(int(start), int(end), more=[1.5] * (int(end) - int(start)))
+    write_deltalake(table, rows, mode="append", schema_mode="merge")
+
+
+def rows(table, *expected):
+    """Compares the numbers of a table's rows with those of a range: FROM TO."""
+    start, end = map(int, expected)
+    found = sorted(row["n"] for row in DeltaTable(table).to_pyarrow_table().to_pylist())
+    assert found == list(range(start, end)), found
+
+
+def compact(table):
+    """Writes the files of a table anew, as one, and removes all that no version of now has."""
+    DeltaTable(table).optimize.compact()
+    DeltaTable(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
+    DeltaTable(table).create_checkpoint()
+
+
+def broken(folder):
+    """Makes tables that can't be read."""
+    folder = pathlib.Path(folder)
+    for i in range(3):
+        write_deltalake(str(folder / "cleaned"), numbers(i, i + 1), mode="append")
+        if i == 1:
+            DeltaTable(str(folder / "cleaned")).create_checkpoint()
+    (folder / "cleaned" / "_delta_log" / f"{0:020}.json").unlink()
+    plain = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
+    columns = metadata([field("id", "long"), field("p", "long")])
+    told = lambda name, **more: {"add": {"path": name, "partitionValues": {}, "size": 9, "modificationTime": 1, "dataChange": True} | more}
+    log(folder / "unknown", 0, [protocol("wonderTypes"), columns])
+    log(folder / "missing", 0, [plain, columns, told("gone.parquet")])
+    log(folder / "short", 0, [plain, columns, told("short.parquet")])
+    (folder / "short" / "short.parquet").write_bytes(b"PAR1")
+    log(folder / "damaged", 0, [plain])
+    with open(folder / "damaged" / "_delta_log" / f"{0:020}.json", "a") as file:
+        file.write('{"metaData": {\n')
+    log(folder / "outside", 0, [plain, columns, told("../t/a.parquet")])
+    partitioned = json.loads(json.dumps(columns))
+    partitioned["metaData"]["partitionColumns"] = ["p"]
+    write_deltalake(str(folder / "value"), pa.table({"id": pa.array([1], pa.int64())}))
+    name = next(path.name for path in (folder / "value").glob("*.parquet"))
+    action = add(folder / "value", name, partitionValues={"p": "x"})
+    log(folder / "value", 0, [plain, partitioned, action])
+    log(folder / "variant", 0, [plain, metadata([field("v", "variant")])])
+
+
+command, *arguments = sys.argv[1:]
+{"append": append, "widen": widen, "rows": rows, "compact": compact, "broken": broken}[command](*arguments)
