@@ -8,10 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow_array::{BinaryArray, RecordBatch};
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use bytes::Bytes;
 use flowc_planner::plan::{BadRows, Compression, Format, Location, SourceSpec};
 use flowc_records::{AvroDecoder, AvroEncoder, schema_of_columns};
-use flowc_sources::{Folders, Polled, RawSegment, Source, source};
+use flowc_sources::{AtHand, Folders, Polled, RawSegment, Source, source};
 use serde::Deserialize;
 
 use super::Bench;
@@ -125,7 +124,7 @@ fn into_structs(text: &str) -> Result<usize> {
 struct JsonFile {
     file: flowc_sources::OpenFile,
     /// Found once, with their bytes: reading, cutting and digesting are no part of decoding.
-    segments: Vec<(RawSegment, Option<Bytes>)>,
+    segments: Vec<(RawSegment, Option<AtHand>)>,
 }
 
 impl JsonFile {
@@ -151,8 +150,8 @@ impl JsonFile {
     /// Hands on its batches, one after the other.
     fn for_each(&self, mut take: impl FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let all: Vec<usize> = (0..columns().fields().len()).collect();
-        for (segment, bytes) in &self.segments {
-            for batch in self.file.read(segment, bytes.clone(), &all)? {
+        for (segment, at_hand) in &self.segments {
+            for batch in self.file.read(segment, at_hand.clone(), &all)? {
                 take(batch?)?;
             }
         }
