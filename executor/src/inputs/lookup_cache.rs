@@ -65,13 +65,11 @@ struct Found<K, V> {
     made: HashMap<K, V>,
     /// What was not found, and not recorded since.
     absent: HashSet<K>,
-    /// How often something was recorded.
-    records: u64,
 }
 
 impl<K, V> Default for Found<K, V> {
     fn default() -> Self {
-        Self { now: HashMap::new(), before: HashMap::new(), made: HashMap::new(), absent: HashSet::new(), records: 0 }
+        Self { now: HashMap::new(), before: HashMap::new(), made: HashMap::new(), absent: HashSet::new() }
     }
 }
 
@@ -97,20 +95,20 @@ impl<K: Copy + Eq + Hash, V: Clone> Found<K, V> {
         (known, open)
     }
 
-    /// Takes in what a look-up gave that began when so often something had been recorded. What was recorded meanwhile it may have missed.
-    fn learn(&mut self, key: K, value: Option<V>, records: u64) {
-        match value {
-            Some(value) => drop(self.now.insert(key, value)),
-            None if records == self.records => {
-                self.absent.insert(key);
-            }
-            None => {}
+    /// Takes in what a look-up gave, and says what is known then: it may have missed what was recorded meanwhile.
+    fn learn(&mut self, key: K, value: Option<V>) -> Option<V> {
+        if let Some(value) = value {
+            self.now.insert(key, value);
         }
+        let known = self.get(&key);
+        if known.is_none() {
+            self.absent.insert(key);
+        }
+        known
     }
 
     /// Takes in that these were recorded. Of a key the first result counts.
     fn recorded(&mut self, entries: impl IntoIterator<Item = (K, V)>) {
-        self.records += 1;
         for (key, value) in entries {
             self.absent.remove(&key);
             if !self.now.contains_key(&key) {
@@ -231,11 +229,7 @@ impl<'a> LookupCache<'a> {
     ) -> Result<Vec<Option<V>>, StoreError> {
         #[cfg(test)]
         lookups::add(self.dir(), keys.len());
-        let (mut found, open, records) = {
-            let mut known = lock(known);
-            let (found, open) = known.known(keys);
-            (found, open, known.records)
-        };
+        let (mut found, open) = lock(known).known(keys);
         if open.is_empty() {
             return Ok(found);
         }
@@ -243,8 +237,7 @@ impl<'a> LookupCache<'a> {
         let answers = look_up(&asked)?;
         let mut known = lock(known);
         for (place, answer) in open.into_iter().zip(answers) {
-            known.learn(keys[place], answer, records);
-            found[place] = answer;
+            found[place] = known.learn(keys[place], answer);
         }
         Ok(found)
     }
@@ -342,22 +335,20 @@ mod tests {
     #[test]
     fn what_was_absent_is_found_once_it_is_recorded_and_never_noted_as_absent_by_a_look_up_from_before() {
         let mut found: Found<u8, u64> = Found::default();
-        let begun = found.records;
-        found.learn(1, None, begun);
+        assert_eq!(found.learn(1, None), None);
         assert_eq!(found.known(&[1, 2]), (vec![None, None], vec![1]));
+        // The look-up began before the record, and ends after it.
         found.recorded([(3, 30)]);
-        // It began before the record, and ends after it.
-        found.learn(4, None, begun);
-        assert_eq!(found.known(&[4]).1, [0]);
-        found.learn(4, None, found.records);
+        assert_eq!(found.learn(3, None), Some(30));
         found.recorded([(1, 10), (4, 40)]);
         assert_eq!(found.known(&[1, 2, 3, 4]), (vec![Some(10), None, Some(30), Some(40)], vec![1]));
+        assert!(found.absent.is_empty());
     }
 
     #[test]
     fn what_was_found_stays_what_it_is_whatever_is_recorded_later() {
         let mut found: Found<u8, u64> = Found { before: [(2, 20)].into(), ..Found::default() };
-        found.learn(1, Some(10), found.records);
+        assert_eq!(found.learn(1, Some(10)), Some(10));
         found.recorded([(1, 11), (2, 21), (3, 31)]);
         found.recorded([(3, 32)]);
         assert_eq!(found.known(&[1, 2, 3]), (vec![Some(10), Some(20), Some(31)], vec![]));

@@ -20,9 +20,16 @@ use crate::run::align::{self, Pairing};
 use crate::run::context::Run;
 use crate::run::distance::{Nearness, distance, distance_of_rows};
 use crate::run::tally::{Called, Tally};
-use crate::run::task_keys::TaskKeys;
 use crate::run::unlike::{picks, too_far};
 use crate::{Error, Event, Other, TimedBy};
+
+/// The keys of what a task gives.
+pub(crate) struct TaskKeys {
+    /// From what it is.
+    pub derived: ChainKeys,
+    /// From the content of what it takes in, if they are others.
+    pub contents: Option<ChainKeys>,
+}
 
 /// A task that has to run.
 struct Due {

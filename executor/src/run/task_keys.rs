@@ -1,18 +1,10 @@
 //! The keys of what tasks give, from what they are and from the content of what they take in.
 
-use flowc_demand::{ChainKeys, Task};
+use flowc_demand::Task;
 use flowc_planner::key::ColumnKey;
 
 use crate::Error;
-use crate::run::execution::Execution;
-
-/// The keys of what a task gives.
-pub(crate) struct TaskKeys {
-    /// From what it is.
-    pub derived: ChainKeys,
-    /// From the content of what it takes in, if they are others.
-    pub contents: Option<ChainKeys>,
-}
+use crate::run::execution::{Execution, TaskKeys};
 
 impl Execution<'_> {
     /// The keys of what some tasks give, in their order. They are for the tasks that one job does: what the store has under them is looked

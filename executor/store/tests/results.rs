@@ -11,7 +11,7 @@ use arrow_schema::{Field, Schema};
 use common::*;
 use flowc_columns::BATCH_ROWS;
 use flowc_columns::testing::{array, data_types, every_type, values};
-use flowc_store::{Area, Collection, Memo, Place, Store};
+use flowc_store::{Area, Collection, Memo, Place, StagedSegment, Store};
 use proptest::prelude::*;
 
 const RUN: Memo = Memo { number: 1, version: 1, build: None, place: Place::Index };
@@ -90,6 +90,22 @@ fn equal_content_is_stored_once() {
     only_object(&store);
     std::fs::remove_file(only_object(&store)).unwrap();
     assert_ne!(put(&store, 4, &table(0, 300_000)).unwrap(), first, "what is gone is written again");
+}
+
+#[test]
+fn a_few_bytes_are_looked_for_among_those_that_wait_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let first = put(&store, 1, &table(0, 10)).unwrap();
+    assert_eq!(put(&store, 2, &table(0, 10)).unwrap(), first);
+    store.flush().unwrap();
+    let again = put(&store, 3, &table(0, 10)).unwrap();
+    let contents = |staged: &StagedSegment| staged.columns.iter().map(|column| column.content).collect::<Vec<_>>();
+    assert_eq!(contents(&again), contents(&first));
+    store.flush().unwrap();
+    for segment in 1..=3 {
+        assert_holds(&Store::open(folder.path()).unwrap(), segment, &table(0, 10));
+    }
 }
 
 #[test]
