@@ -163,16 +163,19 @@ impl Client {
         let (mut next, mut heard_at) = (offsets.start, Instant::now());
         self.heard.up();
         while next < offsets.end {
-            match reader.poll(TURN) {
+            // Records that were fetched are taken without waiting: then librdkafka does not ask the clock for each of them.
+            let polled = reader.poll(Duration::ZERO).or_else(|| reader.poll(TURN));
+            let now = Instant::now();
+            match polled {
                 Some(Ok(message)) if message.offset() >= offsets.end => break,
                 // The first records after an assignment may be what was fetched for an earlier one.
                 Some(Ok(message)) if message.partition() != partition || message.offset() < next => {}
                 Some(Ok(message)) => {
                     next = message.offset() + 1;
-                    if heard_at.elapsed() > TURN {
+                    if now - heard_at > TURN {
                         self.heard.up();
                     }
-                    heard_at = Instant::now();
+                    heard_at = now;
                     with_record(&message, take)?;
                 }
                 Some(Err(KafkaError::PartitionEOF(ended))) if ended == partition => break,
@@ -183,7 +186,7 @@ impl Client {
                 }
                 None => {}
             }
-            if heard_at.elapsed() > if self.heard.is_down() { DOWN } else { PATIENCE } {
+            if now - heard_at > if self.heard.is_down() { DOWN } else { PATIENCE } {
                 return Ok(Err(ClusterError::Lost { partition, offset: next, reason: self.heard.last() }));
             }
         }
