@@ -207,7 +207,8 @@ impl DatabaseSource {
             };
             let kept = keep();
             // What a value is counts more than what came of it.
-            let checked = checked.map(|checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let checked =
+                checked.map(|checked| checked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             checked.transpose()?.flatten().map_or(Ok(()), Err)?;
             kept?;
             writer.finish(&mut hand_on).map_err(&written)
