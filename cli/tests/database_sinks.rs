@@ -74,7 +74,10 @@ fn pipeline(project: &Project, place: &Place<'_>, mode: &str, settings: &str) {
     );
 }
 
-fn file(project: &Project, name: &str, rows: &[(i64, i64, &str)]) {
+/// Rows of a file.
+type Rows<'r> = &'r [(i64, i64, &'r str)];
+
+fn file(project: &Project, name: &str, rows: Rows<'_>) {
     let lines: String = rows.iter().map(|(id, n, s)| format!("{id},{n},{s}\n")).collect();
     project.write(&format!("in/{name}.csv"), &format!("id,n,s\n{lines}"));
 }
@@ -149,7 +152,7 @@ fn a_key_that_moves_to_another_segment_keeps_one_row_with_its_last_value() {
         let project = with_password();
         pipeline(&project, &place, "upsert", "key \"id\"");
         // Per step, what the files hold, and the rows of the key 1.
-        let steps: [[&[(i64, i64, &str)]; 2]; 6] = [
+        let steps: [[Rows<'_>; 2]; 6] = [
             [&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]],
             [&[(2, 2, "y")], &[(5, 5, "v"), (1, 2, "b")]],
             [&[(1, 1, "a"), (2, 2, "y")], &[(5, 5, "v")]],

@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
-use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema, SchemaRef};
 use flowc_platform::lock;
 
-use super::snapshot;
+use super::snapshot::{self, Fresh};
 use crate::columnar::conform::{Conform, unknown_columns};
 use crate::error::SourceError;
 use crate::reader::Rows;
@@ -21,14 +20,6 @@ use crate::segment::{AtHand, RawSegment};
 
 /// How many segments wait for whoever takes them.
 const WAITING: usize = 1;
-
-/// A segment as it is handed on.
-pub(super) struct Fresh {
-    pub(super) raw: RawSegment,
-    pub(super) batch: RecordBatch,
-    /// Rows before it.
-    pub(super) before: u64,
-}
 
 /// What comes of fetching.
 enum Arrival {
@@ -197,7 +188,7 @@ fn ended(name: &str, thread: JoinHandle<()>) -> SourceError {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::Int64Array;
+    use arrow_array::{Int64Array, RecordBatch};
     use arrow_schema::Field;
 
     use super::*;

@@ -14,12 +14,20 @@ use flowc_adbc::plain_type;
 use flowc_columns::canonical;
 use flowc_platform::SealedWriter;
 
-use super::arriving::Fresh;
 use super::cut::{Cut, ROW_CUTS, RowCuts, RowCutter};
 use crate::columnar::convert::converts;
 use crate::columnar::ipc::{IpcFile, WrittenBatch, segment_of_batch};
 use crate::error::SourceError;
 use crate::files::view::View;
+use crate::segment::RawSegment;
+
+/// A segment as it is handed on.
+pub(super) struct Fresh {
+    pub(super) raw: RawSegment,
+    pub(super) batch: RecordBatch,
+    /// Rows before it.
+    pub(super) before: u64,
+}
 
 /// Takes a segment that is complete.
 pub(super) type HandOn<'h> = dyn FnMut(Fresh) -> io::Result<()> + 'h;
@@ -47,8 +55,8 @@ type Target = Hashed<io::BufWriter<SealedWriter>>;
 /// How batches are written follows from the first one.
 enum File {
     /// Nothing is written yet; nothing at all once something has failed.
-    New(Option<Target>),
-    Begun(FileWriter<Target>),
+    New(Option<Box<Target>>),
+    Begun(Box<FileWriter<Target>>),
 }
 
 impl File {
@@ -61,8 +69,8 @@ impl File {
             let packed = packed.map_err(io::Error::other)?;
             let [small, large] = [&packed, &options].map(|options| encoded_size(batch, options));
             let options = if small? * 100 <= large? * WORTHWHILE { packed } else { options };
-            let writer = FileWriter::try_new_with_options(target, &batch.schema(), options);
-            *self = Self::Begun(writer.map_err(io::Error::other)?);
+            let writer = FileWriter::try_new_with_options(*target, &batch.schema(), options);
+            *self = Self::Begun(Box::new(writer.map_err(io::Error::other)?));
         }
         match self {
             Self::Begun(writer) => Ok(writer),
@@ -114,7 +122,7 @@ impl SnapshotWriter {
             schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
         let converter = RowConverter::supports_fields(&fields).then(|| RowConverter::new(fields)).transpose();
         Ok(Self {
-            file: File::New(Some(file)),
+            file: File::New(Some(Box::new(file))),
             schema: schema.clone(),
             converter: converter.map_err(io::Error::other)?.filter(|_| !schema.fields().is_empty()).map(|converter| {
                 let rows = converter.empty_rows(0, 0);
