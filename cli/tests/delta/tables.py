@@ -299,6 +299,9 @@ def main():
     command, *paths = sys.argv[1:]
     paths = [path if path.startswith("s3:") else pathlib.Path(path) for path in paths]
     {"make": make, "check": check, "written": written}[command](*paths)
+    # Threads of delta-rs may still be there, and end badly with the interpreter.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
