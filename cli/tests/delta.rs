@@ -13,7 +13,7 @@ use support::oracle::Oracle;
 use support::project::Project;
 
 /// Tables that a script makes, and the versions to read; see `CASES` there.
-const CASES: [(&str, &str, Option<u64>); 16] = [
+const CASES: [(&str, &str, Option<u64>); 17] = [
     ("types", "types", None),
     ("partitions", "partitions", None),
     ("changed", "changed", None),
@@ -28,6 +28,7 @@ const CASES: [(&str, &str, Option<u64>); 16] = [
     ("replaced", "replaced", None),
     ("replaced-0", "replaced", Some(0)),
     ("deletions", "deletions", None),
+    ("sidecars", "sidecars", None),
     ("mapped-name", "mapped-name", None),
     ("mapped-id", "mapped-id", None),
 ];
