@@ -13,7 +13,7 @@ use support::oracle::Oracle;
 use support::project::Project;
 
 /// Tables that a script makes, and the versions to read; see `CASES` there.
-const CASES: [(&str, &str, Option<u64>); 16] = [
+const CASES: [(&str, &str, Option<u64>); 17] = [
     ("types", "types", None),
     ("partitions", "partitions", None),
     ("changed", "changed", None),
@@ -28,6 +28,7 @@ const CASES: [(&str, &str, Option<u64>); 16] = [
     ("replaced", "replaced", None),
     ("replaced-0", "replaced", Some(0)),
     ("deletions", "deletions", None),
+    ("sidecars", "sidecars", None),
     ("mapped-name", "mapped-name", None),
     ("mapped-id", "mapped-id", None),
 ];
@@ -122,10 +123,24 @@ fn a_new_version_has_its_new_files_read() {
     assert_eq!(written("old.csv"), "id,name\n0,n0\n1,n1\n2,n2\n");
     let planned = project.shell("flowc plan");
     assert!(planned.contains("delta t, newest version") && planned.contains("delta t, version 0"), "{planned}");
+    assert!(planned.contains("source rows: 2 files, version 1"), "{planned}");
     // A column that is added later is none of the lock's.
     oracle.run(&project, "steps.py", "widen t 5 6");
     run(&project, &[]);
     assert!(written("out.csv").ends_with("5,n5\n"));
+}
+
+#[test]
+fn a_name_that_means_another_column_has_that_one_read() {
+    let (project, oracle) = (Project::new(), Oracle::delta());
+    project.write("flow.kdl", "source \"rows\" { delta \"t\" }\nsink \"out\" { in \"rows\"; file \"out.jsonl\" }\n");
+    oracle.run(&project, "steps.py", "map t");
+    run(&project, &[]);
+    let written = || std::fs::read_to_string(project.folder().join("out.jsonl")).unwrap();
+    assert!(!written().contains("older"));
+    oracle.run(&project, "steps.py", "remap t");
+    run(&project, &[]);
+    assert!(written().contains("older"), "{}", written());
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct SourceStatus {
     pub part: &'static str,
     /// Parts that it has.
     pub files: usize,
+    /// The version of a table that they are of; none of what has no versions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// Parts that are new or were changed: they must be read before more is known.
     pub to_read: Vec<String>,
     /// Segments known so far.

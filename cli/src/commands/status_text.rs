@@ -82,6 +82,9 @@ fn mark(does: bool, unknown: bool, paint: Paint) -> String {
 fn source(text: &mut String, source: &SourceStatus, paint: Paint) {
     let mark = mark(!source.to_read.is_empty(), false, paint);
     let _ = write!(text, "  {mark} source {}: {}", source.name, count(source.files, source.part));
+    if let Some(version) = source.version {
+        let _ = write!(text, ", version {version}");
+    }
     if !source.to_read.is_empty() {
         let _ = write!(text, ", {} to read: {}", source.to_read.len(), some_of(&source.to_read));
     }
@@ -174,7 +177,8 @@ mod tests {
 
     fn whole(stages: Vec<StageOutlook>) -> Status {
         let to_read = (0..7).map(|i| format!("data/{i}.txt")).collect();
-        let sources = vec![SourceStatus { name: "text".into(), part: "file", files: 9, to_read, segments: 2 }];
+        let sources =
+            vec![SourceStatus { name: "text".into(), part: "file", files: 9, version: None, to_read, segments: 2 }];
         Status { sources, stages, sinks: vec![SinkStatus { name: "top".into(), outlook: SinkOutlook::Restore }] }
     }
 

@@ -10,7 +10,6 @@ mod export;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use self::export::Export;
@@ -42,7 +41,10 @@ impl Telemetry {
             layers.push(layer);
         }
         if !layers.is_empty() {
-            tracing_subscriber::registry().with(layers).init();
+            // `init` would take in records of crates that use `log`, too.
+            let subscriber = tracing_subscriber::registry().with(layers);
+            let taken = |error| Failure::command(format!("spans can't be taken in: {error}"));
+            tracing::subscriber::set_global_default(subscriber).map_err(taken)?;
         }
         Ok(telemetry)
     }

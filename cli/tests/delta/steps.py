@@ -1,13 +1,14 @@
 """Steps of tests, each a function with its arguments: what delta-rs does to a table, or finds in it."""
 
 import json
+import os
 import pathlib
 import sys
 
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
-from tables import add, field, log, metadata, numbers, protocol
+from tables import add, field, log, mapped, metadata, numbers, protocol
 
 
 def append(table, start, end):
@@ -33,6 +34,21 @@ def compact(table):
     DeltaTable(table).optimize.compact()
     DeltaTable(table).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
     DeltaTable(table).create_checkpoint()
+
+
+def map_columns(table):
+    """Makes a table with column mapping."""
+    mapped(pathlib.Path(table), "name")
+
+
+def remap(table):
+    """Has a column of a table with column mapping be another one of its files, under the same name."""
+    folder = pathlib.Path(table)
+    actions = [json.loads(line) for line in (folder / "_delta_log" / f"{0:020}.json").read_text().splitlines()]
+    metadata = next(action for action in actions if "metaData" in action)
+    schema = metadata["metaData"]["schemaString"].replace('"col-c"', '"col-b"')
+    metadata["metaData"]["schemaString"] = schema.replace('"delta.columnMapping.id": 6', '"delta.columnMapping.id": 2')
+    log(folder, 1, [metadata])
 
 
 def broken(folder):
@@ -64,4 +80,7 @@ def broken(folder):
 
 
 command, *arguments = sys.argv[1:]
-{"append": append, "widen": widen, "rows": rows, "compact": compact, "broken": broken}[command](*arguments)
+{"append": append, "widen": widen, "rows": rows, "compact": compact, "map": map_columns, "remap": remap, "broken": broken}[command](*arguments)
+# Threads of delta-rs may still be there, and end badly with the interpreter.
+sys.stdout.flush()
+os._exit(0)

@@ -36,6 +36,7 @@ CASES = {
     "replaced": None,
     "replaced-0": 0,
     "deletions": None,
+    "sidecars": None,
     "mapped-name": None,
     "mapped-id": None,
 }
@@ -209,6 +210,33 @@ def mapped(folder, mode):
     log(folder, 0, [protocol("columnMapping"), metadata(fields, **configured), add(folder, "a.parquet")])
 
 
+def sidecars(folder):
+    """A table with a checkpoint of version 2, whose adds are in a file of their own; commits before it are gone."""
+    folder.mkdir(parents=True)
+    for name, start in (("a.parquet", 0), ("b.parquet", 100), ("c.parquet", 200)):
+        pq.write_table(numbers(start, start + 100), folder / name)
+    told = [add(folder, f"{name}.parquet")["add"] for name in "ab"]
+    shape = pa.struct([
+        ("path", pa.string()),
+        ("partitionValues", pa.map_(pa.string(), pa.string())),
+        ("size", pa.int64()),
+        ("modificationTime", pa.int64()),
+        ("dataChange", pa.bool_()),
+    ])
+    adds = pa.array([action | {"partitionValues": []} for action in told], shape)
+    beside = folder / "_delta_log" / "_sidecars" / "3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet"
+    beside.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"add": adds}), beside)
+    named = {"path": beside.name, "sizeInBytes": os.path.getsize(beside), "modificationTime": 1700000000000}
+    fields = [field("id", "long"), field("name", "string")]
+    rest = [protocol("v2Checkpoint"), metadata(fields, **{"delta.checkpointPolicy": "v2"})]
+    log(folder, 1, [*rest, *({"add": action} for action in told)])
+    log(folder, 2, [add(folder, "c.parquet")])
+    checkpoint = [{"checkpointMetadata": {"version": 1}}, *rest, {"sidecar": named}]
+    path = folder / "_delta_log" / f"{1:020}.checkpoint.80a083e8-7026-4e79-81be-64bd76c43a11.json"
+    path.write_text("".join(json.dumps(action) + "\n" for action in checkpoint))
+
+
 def mapped_rows():
     """What tables with column mapping hold."""
     return [
@@ -253,6 +281,7 @@ def make(folder):
     write_deltalake(at("replaced"), numbers(0, 3))
     write_deltalake(at("replaced"), numbers(7, 9), mode="overwrite")
     deletions(folder / "deletions")
+    sidecars(folder / "sidecars")
     mapped(folder / "mapped-name", "name")
     mapped(folder / "mapped-id", "id")
 
@@ -264,6 +293,8 @@ def expected(folder, case, version):
     if case == "deletions":
         gone = {0, 39, 40, 99, 105, 106}
         return [{"id": i, "name": f"n{i}"} for i in range(300) if i not in gone]
+    if case == "sidecars":
+        return [{"id": i, "name": f"n{i}"} for i in range(300)]
     table = DeltaTable(folder / table_of(case), version=version)
     return ordered(table.to_pyarrow_table())
 
@@ -299,6 +330,9 @@ def main():
     command, *paths = sys.argv[1:]
     paths = [path if path.startswith("s3:") else pathlib.Path(path) for path in paths]
     {"make": make, "check": check, "written": written}[command](*paths)
+    # Threads of delta-rs may still be there, and end badly with the interpreter.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

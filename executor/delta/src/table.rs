@@ -195,6 +195,11 @@ impl DataFile {
         }))
     }
 
+    /// Whether the log has the value of a column in all rows of the file. The file may hold the column, too.
+    pub fn is_partitioned_by(&self, column: &Column) -> bool {
+        self.partition.contains_key(&column.stored)
+    }
+
     /// What tells the rows of this file from those of others, and of itself in other versions.
     pub fn identity(&self) -> String {
         let (path, size, written) = (&self.path, self.size, self.written_ms);

@@ -9,6 +9,7 @@ use delta_kernel::schema::{
 };
 use delta_kernel::table_features::ColumnMappingMode;
 use delta_kernel::{KernelError, KernelResult};
+use flowc_planner::key::KeyHasher;
 
 /// What the item of a list is called.
 const ELEMENT: &str = "element";
@@ -24,6 +25,21 @@ pub struct Column {
     pub id: Option<i32>,
     /// The fields of a struct, the item of a list, the key and the value of a map.
     pub inner: Vec<Column>,
+}
+
+impl Column {
+    /// What it is, and how it is found in data files.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = KeyHasher::new("flowc delta column 1");
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn hash(&self, hasher: &mut KeyHasher) {
+        hasher.field(&self.field).bytes(self.stored.as_bytes()).bytes(format!("{:?}", self.id).as_bytes());
+        hasher.number(self.inner.len() as u64);
+        self.inner.iter().for_each(|inner| inner.hash(hasher));
+    }
 }
 
 /// The columns of a table.

@@ -227,7 +227,9 @@ mod tests {
     }
 
     fn paths(table: &Table) -> Vec<String> {
-        table.version(None).unwrap().files.into_iter().map(|file| file.path).collect()
+        let mut paths: Vec<_> = table.version(None).unwrap().files.into_iter().map(|file| file.path).collect();
+        paths.sort();
+        paths
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The version of a table that this process read last, of what has versions.
+    fn version(&self) -> Option<u64> {
+        None
+    }
+
     /// Tells the columns of a source that does not declare them, from its parts.
     ///
     /// # Errors

@@ -143,6 +143,7 @@ impl<'a> StatusQuery<'a> {
                 name: self.plan().sources[*index].name.clone(),
                 part: self.plan().sources[*index].spec.location.part(),
                 files: source.files.len(),
+                version: self.planned.source(*index).version(),
                 to_read: source.unread().map(|file| source.files[file].name().to_owned()).collect(),
                 segments: source.segments.len(),
             };

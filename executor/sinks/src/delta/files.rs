@@ -75,13 +75,11 @@ pub(crate) fn check(partition_by: &[String], schema: &Schema) -> Result<(), Stri
         ));
     }
     for name in partition_by {
-        match schema.field_with_name(name).map(arrow_schema::Field::data_type) {
-            Ok(DataType::Float32 | DataType::Float64 | DataType::Binary) => {
-                return Err(format!(
-                    "`partition-by` column `{name}` has a type that partitions of Delta tables are not made by"
-                ));
-            }
-            _ => {}
+        let data_type = schema.field_with_name(name).map(arrow_schema::Field::data_type);
+        if let Ok(DataType::Float32 | DataType::Float64 | DataType::Binary) = data_type {
+            return Err(format!(
+                "`partition-by` column `{name}` has a type that partitions of Delta tables are not made by; name another"
+            ));
         }
     }
     Ok(())

@@ -61,9 +61,10 @@ pub(super) struct TableTransaction {
 
 /// What the table is to have.
 struct Decided {
+    /// By jobs: the rows, and how many of the first ones the table has.
+    new: Vec<(EncodedRows, u64)>,
+    /// All that it is to have of the sink.
     segments: Vec<Appended>,
-    /// Rows that it has not.
-    new: u64,
 }
 
 impl TableTransaction {
@@ -120,8 +121,8 @@ impl TableTransaction {
         self.place.sink.mode == WriteMode::Append
     }
 
-    /// Decides what is new, once all jobs are done: the rows of each, and how many of its first ones the table has.
-    fn decide(&self, encoded: Vec<Option<EncodedRows>>) -> Result<(Vec<(EncodedRows, u64)>, Vec<Appended>), SinkError> {
+    /// Decides what is new, once all jobs are done.
+    fn decide(&self, encoded: Vec<Option<EncodedRows>>) -> Result<Decided, SinkError> {
         let lost = if self.is_append() { self.matching.lost.clone() } else { Vec::new() };
         let mut matching = Matching { kept: Vec::new(), lost };
         let mut new = Vec::with_capacity(encoded.len());
@@ -139,7 +140,7 @@ impl TableTransaction {
             None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
         };
         let segments = self.matching.kept.iter().enumerate().filter_map(segment).collect();
-        Ok((new, segments))
+        Ok(Decided { new, segments })
     }
 
     fn changed(&self, lost: usize) -> SinkError {
@@ -334,10 +335,9 @@ impl Transaction for TableTransaction {
         if is_done(&self.place, &self.before, self.result) {
             return Ok(());
         }
-        let (new, segments) = self.decide(std::mem::take(&mut *lock(&self.encoded)))?;
-        self.write_files(&new)?;
-        let new = new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
-        *lock(&self.decided) = Some(Decided { segments, new });
+        let decided = self.decide(std::mem::take(&mut *lock(&self.encoded)))?;
+        self.write_files(&decided.new)?;
+        *lock(&self.decided) = Some(decided);
         Ok(())
     }
 
@@ -355,8 +355,9 @@ impl Transaction for TableTransaction {
         // From here on it may be that a version has them.
         let files = std::mem::take(&mut *lock(&self.files));
         let version = self.commit(&decided, &files)?;
+        let new = decided.new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
         let rows = decided.segments.iter().map(|segment| segment.rows).sum();
-        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(decided.new), untidy: None })
+        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(new), untidy: None })
     }
 }
 

@@ -48,19 +48,20 @@ pub(super) fn column<'t>(file: &str, columns: &'t [Column], field: &Field) -> Re
 }
 
 impl TableFile {
-    /// Opens a file. Tells also which columns of the source it holds.
+    /// Opens a file. Tells also which columns of the source are read of it: those that the table does not tell.
     pub(crate) fn open(
         view: View,
         columns: &[Column],
         schema: &SchemaRef,
         deleted: Arc<[u64]>,
+        is_told: impl Fn(&Column) -> bool,
     ) -> Result<(Self, Vec<bool>), SourceError> {
         let name = view.name().to_owned();
         let (mut fits, mut held, mut own) = (Vec::new(), Vec::new(), Vec::new());
         let parquet = ParquetFile::open_as(view, |found| {
             for (place, field) in schema.fields().iter().enumerate() {
                 let column = column(&name, columns, field)?;
-                let at = find(column, found.fields());
+                let at = find(column, found.fields()).filter(|_| !is_told(column));
                 held.push(at.is_some());
                 if let Some(at) = at {
                     fits.push(Fit::new(column, found.field(at)));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use arrow_schema::{Schema, SchemaRef};
-use flowc_delta::{DataFile, DeltaError, Table, Version};
+use flowc_delta::{Column, DataFile, DeltaError, Table, Version};
 use flowc_objects::{Bucket, Client, ObjectError, access};
 use flowc_planner::key::{KeyHasher, canonical_json};
 use flowc_planner::plan::{DeltaSource, DeltaTable, ObjectAddress, TablePlace};
@@ -23,11 +23,17 @@ use crate::files::view::View;
 use crate::objects::{RemoteFile, failed};
 use crate::source::{Folders, Polled, Source, SourcePart};
 
-/// Versions that this process has read, by the tables' places: who opens a part may not be who found it, and the table may have a
-/// newer version by then.
-static READ: LazyLock<Mutex<HashMap<String, VecDeque<Arc<Version>>>>> = LazyLock::new(Mutex::default);
+/// Versions that this process has read, by what was asked for: who opens a part may not be who found it, and the table may have a newer
+/// version by then.
+static READ: LazyLock<Mutex<HashMap<String, VecDeque<Arc<ReadVersion>>>>> = LazyLock::new(Mutex::default);
 /// How many versions of a table are remembered.
 const REMEMBERED: usize = 4;
+
+/// A version, with its files by their stamps.
+struct ReadVersion {
+    version: Version,
+    files: HashMap<FileStamp, usize>,
+}
 
 /// A version of a table.
 pub(crate) struct DeltaTableSource {
@@ -78,52 +84,58 @@ impl DeltaTableSource {
         table.map_err(|error| self.failed(error))
     }
 
-    /// What tells the table from others.
-    fn place(&self) -> String {
-        let DeltaTable { place, region: _, endpoint, anonymous: _ } = &self.source.table;
+    /// What is asked for.
+    fn asked(&self) -> String {
+        let DeltaSource { table, version } = &self.source;
+        let DeltaTable { place, region: _, endpoint, anonymous: _ } = table;
         let place = match place {
             TablePlace::Folder(path) => self.base.join(path).to_string_lossy().into_owned(),
             TablePlace::Objects(address) => address.to_string(),
         };
-        canonical_json(&serde_json::json!([place, endpoint]))
+        canonical_json(&serde_json::json!([place, endpoint, version]))
     }
 
     /// Reads the version.
-    fn read(&self) -> Result<Arc<Version>, SourceError> {
+    fn read(&self) -> Result<Arc<ReadVersion>, SourceError> {
         let version = self.table()?.version(self.source.version).map_err(|error| self.failed(error))?;
-        let version = Arc::new(version);
+        let files = version.files.iter().enumerate().map(|(place, file)| (self.stamp(&version, file), place)).collect();
+        let version = Arc::new(ReadVersion { version, files });
         let mut read = lock(&READ);
-        let versions = read.entry(self.place()).or_default();
+        let versions = read.entry(self.asked()).or_default();
         versions.push_front(version.clone());
         versions.truncate(REMEMBERED);
         Ok(version)
     }
 
     /// The version that was read last.
-    fn last(&self) -> Result<Arc<Version>, SourceError> {
-        let last = lock(&READ).get(&self.place()).and_then(|versions| versions.front().cloned());
+    fn last(&self) -> Result<Arc<ReadVersion>, SourceError> {
+        let last = lock(&READ).get(&self.asked()).and_then(|versions| versions.front().cloned());
         last.map_or_else(|| self.read(), Ok)
     }
 
-    fn part(&self, file: &DataFile) -> SourcePart {
+    /// While it stands, a file has the same rows: the columns that the table finds in it are in the stamp, too.
+    fn stamp(&self, version: &Version, file: &DataFile) -> FileStamp {
         let mut hasher = KeyHasher::new("flowc delta file 1");
-        hasher.bytes(self.place().as_bytes()).bytes(file.identity().as_bytes());
-        let [a, b, c, d, e, f, g, h, ..] = hasher.finish();
-        let stamp = FileStamp::of_immutable(u64::from_le_bytes([a, b, c, d, e, f, g, h]), file.size);
-        SourcePart {
-            name: format!("{}/{}", self.name().trim_end_matches('/'), file.path),
-            path: None,
-            stamp: Some(stamp),
+        hasher.bytes(self.asked().as_bytes()).bytes(file.identity().as_bytes());
+        for column in &version.columns {
+            hasher.digest(&column.digest());
         }
+        let [a, b, c, d, e, f, g, h, ..] = hasher.finish();
+        FileStamp::of_immutable(u64::from_le_bytes([a, b, c, d, e, f, g, h]), file.size)
+    }
+
+    fn part(&self, version: &Version, file: &DataFile) -> SourcePart {
+        let name = format!("{}/{}", self.name().trim_end_matches('/'), file.path);
+        SourcePart { name, path: None, stamp: Some(self.stamp(version, file)) }
     }
 
     /// The version that has a part, and the part's file.
-    fn find(&self, part: &SourcePart) -> Result<(Arc<Version>, DataFile), SourceError> {
-        let found = |version: Arc<Version>| {
-            let file = version.files.iter().find(|file| self.part(file).stamp == part.stamp)?.clone();
-            Some((version, file))
+    fn find(&self, part: &SourcePart) -> Result<(Arc<ReadVersion>, DataFile), SourceError> {
+        let found = |read: Arc<ReadVersion>| {
+            let file = read.version.files.get(*read.files.get(&part.stamp?)?)?.clone();
+            Some((read, file))
         };
-        let read: Vec<_> = lock(&READ).get(&self.place()).into_iter().flatten().cloned().collect();
+        let read: Vec<_> = lock(&READ).get(&self.asked()).into_iter().flatten().cloned().collect();
         if let Some(found) = read.into_iter().find_map(found) {
             return Ok(found);
         }
@@ -200,22 +212,31 @@ impl Source for DeltaTableSource {
     }
 
     fn poll(&self, _known: &Polled) -> Result<Polled, SourceError> {
-        let version = self.read()?;
-        Ok(Polled { parts: version.files.iter().map(|file| self.part(file)).collect(), folders: None })
+        let read = self.read()?;
+        let version = &read.version;
+        let parts = version.files.iter().map(|file| self.part(version, file)).collect();
+        Ok(Polled { parts, folders: None })
+    }
+
+    fn version(&self) -> Option<u64> {
+        let read = lock(&READ);
+        read.get(&self.asked())?.front().map(|last| last.version.number)
     }
 
     fn infer_schema(&self, _parts: &[SourcePart]) -> Result<SchemaRef, SourceError> {
-        let version = self.last()?;
-        Ok(Arc::new(Schema::new(version.columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>())))
+        let read = self.last()?;
+        Ok(Arc::new(Schema::new(read.version.columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>())))
     }
 
     fn open(&self, part: &SourcePart, schema: &SchemaRef, folders: &Folders) -> Result<OpenFile, SourceError> {
-        let (version, file) = self.find(part)?;
+        let (read, file) = self.find(part)?;
+        let version = &read.version;
         let deleted = version.deleted_rows(&file).map_err(|error| self.failed(error))?;
         let (view, origin) = self.view(part, &file, &folders.spool)?;
-        let opened = TableFile::open(view.clone(), &version.columns, schema, deleted.into());
+        let is_told = |column: &Column| file.is_partitioned_by(column);
+        let opened = TableFile::open(view.clone(), &version.columns, schema, deleted.into(), is_told);
         let (content, held) = opened.map_err(|error| view.failure().unwrap_or(error))?;
-        let constants = self.constants(&version, &file, schema, &held)?;
+        let constants = self.constants(version, &file, schema, &held)?;
         let stamp = part.stamp.unwrap_or_else(|| FileStamp::of_immutable(0, file.size));
         Ok(OpenFile::of_table(content, view, schema, constants, stamp, origin))
     }
