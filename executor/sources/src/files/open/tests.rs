@@ -1,5 +1,6 @@
 //! Files that are opened: compressed, damaged, changed under the reader.
 
+use std::fs::File;
 use std::io::Write;
 
 use flowc_planner::plan::BadRows;
