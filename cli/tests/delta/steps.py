@@ -61,7 +61,9 @@ def broken(folder):
     (folder / "cleaned" / "_delta_log" / f"{0:020}.json").unlink()
     plain = {"protocol": {"minReaderVersion": 1, "minWriterVersion": 2}}
     columns = metadata([field("id", "long"), field("p", "long")])
-    told = lambda name, **more: {"add": {"path": name, "partitionValues": {}, "size": 9, "modificationTime": 1, "dataChange": True} | more}
+    told = lambda name, **more: {
+        "add": {"path": name, "partitionValues": {}, "size": 9, "modificationTime": 1, "dataChange": True} | more
+    }
     log(folder / "unknown", 0, [protocol("wonderTypes"), columns])
     log(folder / "missing", 0, [plain, columns, told("gone.parquet")])
     log(folder / "short", 0, [plain, columns, told("short.parquet")])
@@ -80,7 +82,15 @@ def broken(folder):
 
 
 command, *arguments = sys.argv[1:]
-{"append": append, "widen": widen, "rows": rows, "compact": compact, "map": map_columns, "remap": remap, "broken": broken}[command](*arguments)
+{
+    "append": append,
+    "widen": widen,
+    "rows": rows,
+    "compact": compact,
+    "map": map_columns,
+    "remap": remap,
+    "broken": broken,
+}[command](*arguments)
 # Threads of delta-rs may still be there, and end badly with the interpreter.
 sys.stdout.flush()
 os._exit(0)

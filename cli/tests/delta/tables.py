@@ -85,15 +85,17 @@ def partitions():
     """Rows in partitions of several types, with nulls and odd characters."""
     cities = ["Rome", "New York/NY", None, "a=b%20c d", "Zürich", "q'uo\"te"]
     n = 36
-    return pa.table({
-        "id": pa.array(range(n), pa.int64()),
-        "city": pa.array([cities[i % 6] for i in range(n)], pa.string()),
-        "year": pa.array([None if i % 12 == 5 else 2020 + i % 2 for i in range(n)], pa.int32()),
-        "day": pa.array([dt.date(2024, 2, 28 + i % 2) for i in range(n)], pa.date32()),
-        "flag": pa.array([i % 3 == 0 for i in range(n)], pa.bool_()),
-        "at": pa.array([START + dt.timedelta(days=i % 2) for i in range(n)], pa.timestamp("us", "UTC")),
-        "amount": pa.array([decimal.Decimal(i % 2) / 4 for i in range(n)], pa.decimal128(9, 2)),
-    })
+    return pa.table(
+        {
+            "id": pa.array(range(n), pa.int64()),
+            "city": pa.array([cities[i % 6] for i in range(n)], pa.string()),
+            "year": pa.array([None if i % 12 == 5 else 2020 + i % 2 for i in range(n)], pa.int32()),
+            "day": pa.array([dt.date(2024, 2, 28 + i % 2) for i in range(n)], pa.date32()),
+            "flag": pa.array([i % 3 == 0 for i in range(n)], pa.bool_()),
+            "at": pa.array([START + dt.timedelta(days=i % 2) for i in range(n)], pa.timestamp("us", "UTC")),
+            "amount": pa.array([decimal.Decimal(i % 2) / 4 for i in range(n)], pa.decimal128(9, 2)),
+        }
+    )
 
 
 def numbers(start, end, **more):
@@ -199,7 +201,10 @@ def mapped(folder, mode):
     }
     pq.write_table(pa.table(rows, schema), folder / "a.parquet")
     told = lambda id, name: {"delta.columnMapping.id": id, "delta.columnMapping.physicalName": name}
-    point = {"type": "struct", "fields": [field("y", "integer", **told(4, "col-x")), field("dropped", "long", **told(7, "col-d"))]}
+    point = {
+        "type": "struct",
+        "fields": [field("y", "integer", **told(4, "col-x")), field("dropped", "long", **told(7, "col-d"))],
+    }
     fields = [
         field("number", "long", **told(1, "col-a")),
         field("point", point, **told(3, "col-s")),
@@ -216,13 +221,15 @@ def sidecars(folder):
     for name, start in (("a.parquet", 0), ("b.parquet", 100), ("c.parquet", 200)):
         pq.write_table(numbers(start, start + 100), folder / name)
     told = [add(folder, f"{name}.parquet")["add"] for name in "ab"]
-    shape = pa.struct([
-        ("path", pa.string()),
-        ("partitionValues", pa.map_(pa.string(), pa.string())),
-        ("size", pa.int64()),
-        ("modificationTime", pa.int64()),
-        ("dataChange", pa.bool_()),
-    ])
+    shape = pa.struct(
+        [
+            ("path", pa.string()),
+            ("partitionValues", pa.map_(pa.string(), pa.string())),
+            ("size", pa.int64()),
+            ("modificationTime", pa.int64()),
+            ("dataChange", pa.bool_()),
+        ]
+    )
     adds = pa.array([action | {"partitionValues": []} for action in told], shape)
     beside = folder / "_delta_log" / "_sidecars" / "3a0d65cd-4056-49b8-937b-95f9e3ee90e5.parquet"
     beside.parent.mkdir(parents=True)
@@ -266,7 +273,9 @@ def make(folder):
     write_deltalake(at("evolved"), wider, mode="append", schema_mode="merge")
     for name in ("checkpoint", "cleaned"):
         for i in range(12):
-            write_deltalake(at(name), numbers(i * 10, i * 10 + 10, part=[i % 3] * 10), mode="append", partition_by="part")
+            write_deltalake(
+                at(name), numbers(i * 10, i * 10 + 10, part=[i % 3] * 10), mode="append", partition_by="part"
+            )
         DeltaTable(at(name)).delete("id = 15")
         DeltaTable(at(name)).create_checkpoint()
         write_deltalake(at(name), numbers(200, 210, part=[1] * 10), mode="append")
