@@ -21,6 +21,8 @@ mod log;
 mod matching;
 #[cfg(feature = "objects")]
 mod objects;
+#[cfg(any(feature = "databases", feature = "delta", feature = "kafka"))]
+mod pending;
 #[cfg(any(feature = "databases", feature = "delta"))]
 mod rows;
 mod sink;

@@ -1,4 +1,4 @@
-//! The rows of one job, encoded as they will be sent, with what tells them from others.
+//! Rows of tables: where they wait, and what tells them from others.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,8 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::spool::Piece;
 
-/// The rows of one job, encoded, in the temporary file of the run.
-pub(crate) struct EncodedRows {
-    pub(crate) rows: u64,
-    /// BLAKE3 of the rows, where it is wanted.
-    pub(crate) digest: [u8; 32],
-    /// Digests of the first rows, where they may be those of a segment that was appended.
-    pub(crate) prefixes: HashMap<u64, [u8; 32]>,
-    /// Where they lie, with the number of rows in each piece.
-    pub(crate) pieces: Vec<(Piece, usize)>,
-}
+/// Where some rows lie, and how many they are.
+pub(crate) type RowPiece = (Piece, usize);
 
 /// Digests rows one by one.
 pub(crate) struct RowDigest {

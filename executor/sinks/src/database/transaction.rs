@@ -6,8 +6,7 @@ use std::sync::Mutex;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_adbc::{Connection, Vendor};
-use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::{ChangedRows, SinkSpec, WriteMode};
+use flowc_planner::plan::{SinkSpec, WriteMode};
 use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
@@ -17,8 +16,8 @@ use super::record::{Found, Record};
 use super::writing::{NewRows, Writing};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
-use crate::matching::{Appended, Matching};
-use crate::rows::{EncodedRows, RowDigest};
+use crate::pending::{Decided, EncodedRows, PendingSegments};
+use crate::rows::{RowDigest, RowPiece};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -31,26 +30,14 @@ pub(super) struct TableTransaction {
     schema: SchemaRef,
     result: [u8; 32],
     layout: [u8; 32],
-    /// Of the dataset's segments.
-    digests: Vec<[u8; 32]>,
     before: Found,
-    /// What the table has already.
-    matching: Matching,
-    jobs: Vec<Job>,
+    /// What the table does not have yet, in pieces of so many rows.
+    pending: PendingSegments<RowPiece>,
     spool: Spool,
-    /// The rows of each job, by its number.
-    encoded: Mutex<Vec<Option<EncodedRows>>>,
     /// What is to be written, once that is decided; none if nothing is.
-    decided: Mutex<Option<Decided>>,
+    decided: Mutex<Option<Decided<RowPiece>>>,
     /// For messages.
     shown: PathBuf,
-}
-
-/// What is to be written.
-struct Decided {
-    /// By jobs: the rows, and how many of the first ones the table has.
-    new: Vec<(EncodedRows, u64)>,
-    after: Record,
 }
 
 impl TableTransaction {
@@ -64,29 +51,23 @@ impl TableTransaction {
         let before = place.look(&mut connection)?;
         let vendor = connection.vendor().clone();
         let layout = layout_digest(shaping, &dataset.schema);
-        let digest =
-            |segment: &[u8; 32]| KeyHasher::new("flowc table segment 1").digest(&layout).digest(segment).finish();
-        let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
-        let matching = match (&before.record, place.sink.mode) {
-            (Some(record), _) if record.result == result => Matching::new(&record.segments, &digests),
-            (Some(record), WriteMode::Append | WriteMode::Upsert) => Matching::new(&record.segments, &digests),
-            _ => Matching::new(&[], &digests),
+        let appended = match (&before.record, place.sink.mode) {
+            (Some(record), _) if record.result == result => &record.segments[..],
+            (Some(record), WriteMode::Append | WriteMode::Upsert) => &record.segments,
+            _ => &[],
         };
+        let pending = PendingSegments::new("flowc table segment 1", &layout, dataset, appended);
+        let pending = if place.sink.mode == WriteMode::Append { pending } else { pending.without_lost() };
         check_types(&vendor, &dataset.schema).map_err(|reason| place.refused(reason))?;
         check_place(place, &before, &dataset.schema, result)?;
-        let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
-        let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
         Ok(Self {
             place: place.clone(),
             vendor,
             schema: dataset.schema.clone(),
             result,
             layout,
-            digests,
             before,
-            matching,
-            encoded: Mutex::new(jobs.iter().map(|_| None).collect()),
-            jobs,
+            pending,
             spool: Spool::new()?,
             decided: Mutex::default(),
             shown: PathBuf::from(format!("table `{}`", place.sink.table)),
@@ -103,38 +84,15 @@ impl TableTransaction {
         Ok(now)
     }
 
-    /// The segments that the table has, as it says.
-    fn appended(&self) -> &[Appended] {
-        self.before.record.as_ref().map_or(&[], |record| &record.segments)
-    }
-
     /// Whether it has just what it is to have.
     fn is_done(&self) -> bool {
         self.before.record.as_ref().is_some_and(|record| record.result == self.result)
     }
 
-    /// Decides what is new, once all jobs are done.
-    fn decide(&self, encoded: Vec<Option<EncodedRows>>) -> Result<Decided, SinkError> {
-        let is_append = self.place.sink.mode == WriteMode::Append;
-        let lost = if is_append { self.matching.lost.clone() } else { Vec::new() };
-        let mut matching = Matching { kept: Vec::new(), lost };
-        let mut new = Vec::with_capacity(encoded.len());
-        for (job, encoded) in encoded.into_iter().enumerate() {
-            let encoded = encoded.ok_or(SinkError::Incomplete { job })?;
-            let claimed = matching.claim(self.appended(), &encoded.prefixes);
-            new.push((encoded, claimed.map_or(0, |i| self.appended()[i].rows)));
-        }
-        if !matching.lost.is_empty() && self.place.sink.changed == ChangedRows::Fail {
-            return Err(self.changed(matching.lost.len()));
-        }
-        let mut written = new.iter().map(|(encoded, _)| (encoded.rows, encoded.digest));
-        let segment = |(i, kept): (usize, &Option<usize>)| match kept {
-            Some(kept) => self.appended().get(*kept).cloned(),
-            None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
-        };
-        let segments = self.matching.kept.iter().enumerate().filter_map(segment).collect();
+    /// What the table is to note of itself.
+    fn noted(&self, decided: &Decided<RowPiece>) -> Record {
         let made = self.before.columns.is_none() || self.before.record.as_ref().is_some_and(|record| record.made);
-        Ok(Decided { new, after: Record::new(self.result, made, segments) })
+        Record::new(self.result, made, decided.segments.clone())
     }
 
     fn changed(&self, lost: usize) -> SinkError {
@@ -176,21 +134,18 @@ fn check_place(place: &TablePlace, found: &Found, schema: &SchemaRef, result: [u
 
 impl Transaction for TableTransaction {
     fn jobs(&self) -> &[Job] {
-        &self.jobs
+        self.pending.jobs()
     }
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
         let is_append = self.place.sink.mode == WriteMode::Append;
-        let lost = if is_append { &self.matching.lost[..] } else { &[] };
-        let prefixes = lost.iter().map(|&i| (self.appended()[i].rows, [0; 32])).collect();
         let digest = RowDigest::new(&self.schema, is_append).map_err(|error| SinkError::batch(&self.shown, &error))?;
-        let encoded = EncodedRows { rows: 0, digest: [0; 32], prefixes, pieces: Vec::new() };
-        Ok(Box::new(TableWriter { of: self, job, digest, encoded }))
+        Ok(Box::new(TableWriter { of: self, job, digest, encoded: self.pending.begin() }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
         if !self.is_done() {
-            let decided = self.decide(std::mem::take(&mut *lock(&self.encoded)))?;
+            let decided = self.pending.decide(self.place.sink.changed, |lost| self.changed(lost))?;
             *lock(&self.decided) = Some(decided);
         }
         Ok(())
@@ -199,15 +154,15 @@ impl Transaction for TableTransaction {
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
         let state = |rows| finished(&self.place.sink, self.result, self.layout, rows);
         let decided = lock(&self.decided).take();
-        let Some(Decided { new, mut after }) = decided else {
+        let Some(decided) = decided else {
             let rows = self.before.record.as_ref().map_or(0, Record::rows);
             return match self.is_done() {
                 true => Ok(Finalized { state: state(rows), written: Written::Records(0), untidy: None }),
                 false => Err(SinkError::Incomplete { job: 0 }),
             };
         };
-        let records = new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
-        let rows = NewRows { schema: &self.schema, spool: &self.spool, new: &new };
+        let (records, mut after) = (decided.records(), self.noted(&decided));
+        let rows = NewRows { schema: &self.schema, spool: &self.spool, new: &decided.new };
         let now = self.now()?;
         after.made &= self.before.columns.is_some() || now.columns.is_none();
         let writing = Writing { place: &self.place, before: &now, after: &after, rows };
@@ -223,7 +178,7 @@ struct TableWriter<'t> {
     of: &'t TableTransaction,
     job: usize,
     digest: RowDigest,
-    encoded: EncodedRows,
+    encoded: EncodedRows<RowPiece>,
 }
 
 impl RowWriter for TableWriter<'_> {
@@ -250,9 +205,7 @@ impl RowWriter for TableWriter<'_> {
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
         let Self { of, job, encoded, .. } = *self;
-        if let Some(place) = lock(&of.encoded).get_mut(job) {
-            *place = Some(encoded);
-        }
+        of.pending.take(job, encoded);
         Ok(())
     }
 }

@@ -13,7 +13,8 @@ use super::place::TablePlace;
 use super::record::{self, Found, Record};
 use super::statements::{FITTED, STAGED, Statements};
 use crate::error::SinkError;
-use crate::rows::EncodedRows;
+use crate::pending::EncodedRows;
+use crate::rows::RowPiece;
 use crate::spool::Spool;
 
 /// The code of the error that a row has what another one has to have alone.
@@ -24,7 +25,7 @@ pub(super) struct NewRows<'t> {
     pub(super) schema: &'t SchemaRef,
     pub(super) spool: &'t Spool,
     /// The rows of each job, and how many of the first ones the table has.
-    pub(super) new: &'t [(EncodedRows, u64)],
+    pub(super) new: &'t [(EncodedRows<RowPiece>, u64)],
 }
 
 /// What is written, and over what.

@@ -9,8 +9,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, FieldRef, SchemaRef};
 use flowc_delta::{Added, Change, Head, NewFile};
-use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::{ChangedRows, SinkSpec, WriteMode};
+use flowc_planner::plan::{SinkSpec, WriteMode};
 use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
@@ -19,8 +18,8 @@ use super::place::{Place, finished};
 use super::record::{Found, Record};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
-use crate::matching::{Appended, Matching};
-use crate::rows::{EncodedRows, RowDigest};
+use crate::pending::{Decided, EncodedRows, PendingSegments};
+use crate::rows::{RowDigest, RowPiece};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::Spool;
 use crate::state::layout_digest;
@@ -40,31 +39,18 @@ pub(super) struct TableTransaction {
     partition_by: Vec<String>,
     result: [u8; 32],
     layout: [u8; 32],
-    /// Of the dataset's segments.
-    digests: Vec<[u8; 32]>,
     before: Found,
-    /// What the table has already.
-    matching: Matching,
-    jobs: Vec<Job>,
+    /// What the table does not have yet, in pieces of so many rows.
+    pending: PendingSegments<RowPiece>,
     spool: Spool,
-    /// The rows of each job, by its number.
-    encoded: Mutex<Vec<Option<EncodedRows>>>,
     /// What is to be written, once that is decided; none if nothing is.
-    decided: Mutex<Option<Decided>>,
+    decided: Mutex<Option<Decided<RowPiece>>>,
     /// Data files that lie in the table's folder and that no version has.
     files: Mutex<Vec<NewFile>>,
     /// Tells this transaction from all others.
     token: String,
     /// For messages.
     shown: PathBuf,
-}
-
-/// What the table is to have.
-struct Decided {
-    /// By jobs: the rows, and how many of the first ones the table has.
-    new: Vec<(EncodedRows, u64)>,
-    /// All that it is to have of the sink.
-    segments: Vec<Appended>,
 }
 
 impl TableTransaction {
@@ -76,19 +62,14 @@ impl TableTransaction {
     ) -> Result<Self, SinkError> {
         let before = Found::look(&place)?;
         let layout = layout_digest(shaping, &dataset.schema);
-        let digest =
-            |segment: &[u8; 32]| KeyHasher::new("flowc delta segment 1").digest(&layout).digest(segment).finish();
-        let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
-        let matching = match &before.record {
-            Some(record) if place.sink.mode == WriteMode::Append || is_done(&place, &before, result) => {
-                Matching::new(&record.segments, &digests)
-            }
-            _ => Matching::new(&[], &digests),
+        let is_append = place.sink.mode == WriteMode::Append;
+        let appended = match &before.record {
+            Some(record) if is_append || is_done(&place, &before, result) => &record.segments[..],
+            _ => &[],
         };
+        let pending = PendingSegments::new("flowc delta segment 1", &layout, dataset, appended);
+        let pending = if is_append { pending } else { pending.without_lost() };
         let (rows, partition_by) = rows_of_table(&place, before.head.as_ref(), &dataset.schema, &shaping.partition_by)?;
-        let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
-        let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
-        let encoded = Mutex::new(jobs.iter().map(|_| None).collect());
         let shown = place.shown();
         let (spool, token) = (Spool::new()?, flowc_delta::token());
         let (schema, decided, files) = (dataset.schema.clone(), Mutex::default(), Mutex::default());
@@ -99,12 +80,9 @@ impl TableTransaction {
             partition_by,
             result,
             layout,
-            digests,
             before,
-            matching,
-            jobs,
+            pending,
             spool,
-            encoded,
             decided,
             files,
             token,
@@ -112,35 +90,8 @@ impl TableTransaction {
         })
     }
 
-    /// The segments that the table has, as it says.
-    fn appended(&self) -> &[Appended] {
-        self.before.record.as_ref().map_or(&[], |record| &record.segments)
-    }
-
     fn is_append(&self) -> bool {
         self.place.sink.mode == WriteMode::Append
-    }
-
-    /// Decides what is new, once all jobs are done.
-    fn decide(&self, encoded: Vec<Option<EncodedRows>>) -> Result<Decided, SinkError> {
-        let lost = if self.is_append() { self.matching.lost.clone() } else { Vec::new() };
-        let mut matching = Matching { kept: Vec::new(), lost };
-        let mut new = Vec::with_capacity(encoded.len());
-        for (job, encoded) in encoded.into_iter().enumerate() {
-            let encoded = encoded.ok_or(SinkError::Incomplete { job })?;
-            let claimed = matching.claim(self.appended(), &encoded.prefixes);
-            new.push((encoded, claimed.map_or(0, |i| self.appended()[i].rows)));
-        }
-        if !matching.lost.is_empty() && self.place.sink.changed == ChangedRows::Fail {
-            return Err(self.changed(matching.lost.len()));
-        }
-        let mut written = new.iter().map(|(encoded, _)| (encoded.rows, encoded.digest));
-        let segment = |(i, kept): (usize, &Option<usize>)| match kept {
-            Some(kept) => self.appended().get(*kept).cloned(),
-            None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
-        };
-        let segments = self.matching.kept.iter().enumerate().filter_map(segment).collect();
-        Ok(Decided { new, segments })
     }
 
     fn changed(&self, lost: usize) -> SinkError {
@@ -152,7 +103,7 @@ impl TableTransaction {
     }
 
     /// Writes the new rows of all jobs into data files, several jobs at a time.
-    fn write_files(&self, new: &[(EncodedRows, u64)]) -> Result<(), SinkError> {
+    fn write_files(&self, new: &[(EncodedRows<RowPiece>, u64)]) -> Result<(), SinkError> {
         let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
         let work = || {
             while let Some((job, (rows, skipped))) = new.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
@@ -172,7 +123,7 @@ impl TableTransaction {
         lock(&failure).take().map_or(Ok(()), Err)
     }
 
-    fn write_job(&self, job: usize, rows: &EncodedRows, skipped: u64) -> Result<(), SinkError> {
+    fn write_job(&self, job: usize, rows: &EncodedRows<RowPiece>, skipped: u64) -> Result<(), SinkError> {
         let name = format!("part-{job:05}-{}.parquet", self.token);
         let mut files = FileSet::new(&self.place, &self.rows, name, &self.shown);
         let mut left = usize::try_from(skipped).unwrap_or(usize::MAX);
@@ -197,7 +148,7 @@ impl TableTransaction {
     }
 
     /// Adds a version that has the files. Gives its number.
-    fn commit(&self, decided: &Decided, files: &[NewFile]) -> Result<u64, SinkError> {
+    fn commit(&self, decided: &Decided<RowPiece>, files: &[NewFile]) -> Result<u64, SinkError> {
         let mut now = None;
         let mut number = self.applied();
         for _ in 0..ATTEMPTS {
@@ -320,22 +271,19 @@ fn rows_of_table(
 
 impl Transaction for TableTransaction {
     fn jobs(&self) -> &[Job] {
-        &self.jobs
+        self.pending.jobs()
     }
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
-        let lost = if self.is_append() { &self.matching.lost[..] } else { &[] };
-        let prefixes = lost.iter().map(|&i| (self.appended()[i].rows, [0; 32])).collect();
         let digest = RowDigest::new(&self.schema, self.is_append()).map_err(|error| self.broken(&error))?;
-        let encoded = EncodedRows { rows: 0, digest: [0; 32], prefixes, pieces: Vec::new() };
-        Ok(Box::new(TableWriter { of: self, job, digest, encoded }))
+        Ok(Box::new(TableWriter { of: self, job, digest, encoded: self.pending.begin() }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
         if is_done(&self.place, &self.before, self.result) {
             return Ok(());
         }
-        let decided = self.decide(std::mem::take(&mut *lock(&self.encoded)))?;
+        let decided = self.pending.decide(self.place.sink.changed, |lost| self.changed(lost))?;
         self.write_files(&decided.new)?;
         *lock(&self.decided) = Some(decided);
         Ok(())
@@ -355,9 +303,8 @@ impl Transaction for TableTransaction {
         // From here on it may be that a version has them.
         let files = std::mem::take(&mut *lock(&self.files));
         let version = self.commit(&decided, &files)?;
-        let new = decided.new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum();
         let rows = decided.segments.iter().map(|segment| segment.rows).sum();
-        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(new), untidy: None })
+        Ok(Finalized { state: state(rows, Some(version)), written: Written::Records(decided.records()), untidy: None })
     }
 }
 
@@ -373,7 +320,7 @@ struct TableWriter<'t> {
     of: &'t TableTransaction,
     job: usize,
     digest: RowDigest,
-    encoded: EncodedRows,
+    encoded: EncodedRows<RowPiece>,
 }
 
 impl RowWriter for TableWriter<'_> {
@@ -394,9 +341,7 @@ impl RowWriter for TableWriter<'_> {
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.encoded.digest = self.digest.finish(&mut self.encoded.prefixes);
         let Self { of, job, encoded, .. } = *self;
-        if let Some(place) = lock(&of.encoded).get_mut(job) {
-            *place = Some(encoded);
-        }
+        of.pending.take(job, encoded);
         Ok(())
     }
 }

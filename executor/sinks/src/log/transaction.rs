@@ -1,14 +1,12 @@
 //! The rows that a topic does not have yet: encoded while the run goes on, and appended when it commits.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use flowc_kafka::{ClusterError, WritableCluster, Writer};
-use flowc_planner::key::KeyHasher;
-use flowc_planner::plan::{ChangedRows, Format, KafkaSink, SinkSpec};
+use flowc_planner::plan::{Format, KafkaSink, SinkSpec};
 use flowc_planner::quantity::count;
 use flowc_platform::lock;
 
@@ -18,7 +16,7 @@ use super::record;
 use super::state::{State, failed};
 use crate::error::SinkError;
 use crate::formats::conform::conform;
-use crate::matching::{Appended, Matching};
+use crate::pending::{Decided, EncodedRows, PendingSegments};
 use crate::sink::{Dataset, Finalized, Job, RowWriter, Transaction, Written};
 use crate::spool::{Piece, Spool};
 use crate::state::layout_digest;
@@ -40,40 +38,20 @@ pub(super) struct TopicTransaction {
     schema: SchemaRef,
     state: State,
     layout: [u8; 32],
-    /// Of the dataset's segments.
-    digests: Vec<[u8; 32]>,
     before: Anchor,
-    matching: Matching,
-    jobs: Vec<Job>,
+    /// What the topic does not have yet.
+    pending: PendingSegments<Piece>,
     spool: Spool,
-    /// By jobs.
-    encoded: Mutex<Vec<Option<Encoded>>>,
     /// What is to be appended, once that is decided.
     decided: Mutex<Option<Appending>>,
     /// For messages.
     shown: PathBuf,
 }
 
-/// The records of one job.
-struct Encoded {
-    rows: u64,
-    records: [u8; 32],
-    /// Digests of the first records, where they may be those of a segment that was appended.
-    prefixes: HashMap<u64, [u8; 32]>,
-    pieces: Vec<Piece>,
-}
-
 /// What is to be appended, and what the topic has then.
 struct Appending {
-    /// By jobs: the records, and how many of the first ones the topic has.
-    new: Vec<(Encoded, u64)>,
+    decided: Decided<Piece>,
     after: Anchor,
-}
-
-impl Appending {
-    fn records(&self) -> u64 {
-        self.new.iter().map(|(encoded, skipped)| encoded.rows - skipped).sum()
-    }
 }
 
 impl TopicTransaction {
@@ -91,12 +69,7 @@ impl TopicTransaction {
         let before = last_anchor(&*cluster, kafka)?.filter(|anchor| anchor.topic_id == state.topic.id);
         let before = before.unwrap_or_else(|| Anchor { topic_id: state.topic.id.clone(), segments: Vec::new() });
         let layout = layout_digest(shaping, &dataset.schema);
-        let digest =
-            |segment: &[u8; 32]| KeyHasher::new("flowc topic segment 1").digest(&layout).digest(segment).finish();
-        let digests: Vec<_> = dataset.segments.iter().map(|segment| digest(&segment.digest)).collect();
-        let matching = Matching::new(&before.segments, &digests);
-        let new = matching.kept.iter().enumerate().filter(|(_, kept)| kept.is_none());
-        let jobs: Vec<Job> = new.map(|(i, _)| Job { segments: vec![i], name: format!("segment {}", i + 1) }).collect();
+        let pending = PendingSegments::new("flowc topic segment 1", &layout, dataset, &before.segments);
         Ok(Self {
             cluster,
             writer,
@@ -106,37 +79,20 @@ impl TopicTransaction {
             schema: dataset.schema.clone(),
             state,
             layout,
-            digests,
             before,
-            matching,
-            encoded: Mutex::new(jobs.iter().map(|_| None).collect()),
+            pending,
             decided: Mutex::default(),
-            jobs,
             spool: Spool::new()?,
             shown: PathBuf::from(format!("topic `{}`", kafka.topic)),
         })
     }
 
     /// Decides what is new, once all jobs are done.
-    fn appending(&self, encoded: Vec<Option<Encoded>>) -> Result<Appending, SinkError> {
-        let mut matching = Matching { kept: Vec::new(), lost: self.matching.lost.clone() };
-        let mut new = Vec::with_capacity(encoded.len());
-        for (job, encoded) in encoded.into_iter().enumerate() {
-            let encoded = encoded.ok_or(SinkError::Incomplete { job })?;
-            let claimed = matching.claim(&self.before.segments, &encoded.prefixes);
-            new.push((encoded, claimed.map_or(0, |i| self.before.segments[i].rows)));
-        }
-        if !matching.lost.is_empty() && self.kafka.changed == ChangedRows::Fail {
-            return Err(self.changed(matching.lost.len()));
-        }
-        let mut written = new.iter().map(|(encoded, _)| (encoded.rows, encoded.records));
-        let segment = |(i, kept): (usize, &Option<usize>)| match kept {
-            Some(kept) => Some(self.before.segments[*kept].clone()),
-            None => written.next().map(|(rows, records)| Appended { digest: self.digests[i], rows, records }),
-        };
-        let segments = self.matching.kept.iter().enumerate().filter_map(segment).filter(|segment| segment.rows > 0);
+    fn appending(&self) -> Result<Appending, SinkError> {
+        let decided = self.pending.decide(self.kafka.changed, |lost| self.changed(lost))?;
+        let segments = decided.segments.iter().filter(|segment| segment.rows > 0).cloned();
         let after = Anchor { topic_id: self.before.topic_id.clone(), segments: segments.collect() };
-        Ok(Appending { new, after })
+        Ok(Appending { decided, after })
     }
 
     fn changed(&self, lost: usize) -> SinkError {
@@ -153,7 +109,7 @@ impl TopicTransaction {
         if let Err(error) = self.writer.begin() {
             return Ok(Err(error));
         }
-        for (encoded, skipped) in &appending.new {
+        for (encoded, skipped) in &appending.decided.new {
             if let Err(error) = self.append_job(encoded, *skipped)? {
                 return Ok(Err(error));
             }
@@ -162,7 +118,11 @@ impl TopicTransaction {
         Ok(noted.and_then(|()| self.writer.commit()))
     }
 
-    fn append_job(&self, encoded: &Encoded, mut skipped: u64) -> Result<Result<(), ClusterError>, SinkError> {
+    fn append_job(
+        &self,
+        encoded: &EncodedRows<Piece>,
+        mut skipped: u64,
+    ) -> Result<Result<(), ClusterError>, SinkError> {
         for piece in &encoded.pieces {
             let bytes = self.spool.get(piece)?;
             let mut rest = &bytes[..];
@@ -193,28 +153,26 @@ impl TopicTransaction {
 
 impl Transaction for TopicTransaction {
     fn jobs(&self) -> &[Job] {
-        &self.jobs
+        self.pending.jobs()
     }
 
     fn writer(&self, job: usize) -> Result<Box<dyn RowWriter + '_>, SinkError> {
         let partitions = self.state.topic.partitions.len();
         let (format, id, parts) = (&self.format, self.id, &self.kafka.parts);
         let encoder = RecordEncoder::new(format, id, parts, &self.schema, partitions, &self.shown)?;
-        let prefixes = self.matching.lost.iter().map(|&i| (self.before.segments[i].rows, [0; 32])).collect();
-        let encoded = Encoded { rows: 0, records: [0; 32], prefixes, pieces: Vec::new() };
+        let encoded = self.pending.begin();
         let (hasher, waiting, hashed) = (blake3::Hasher::new(), Vec::new(), 0);
         Ok(Box::new(RecordWriter { of: self, job, encoder, encoded, hasher, waiting, hashed }))
     }
 
     fn prepare(&self, _syncs: &mut Syncs) -> Result<(), SinkError> {
-        let appending = self.appending(std::mem::take(&mut *lock(&self.encoded)))?;
-        *lock(&self.decided) = Some(appending);
+        *lock(&self.decided) = Some(self.appending()?);
         Ok(())
     }
 
     fn finalize(self: Box<Self>) -> Result<Finalized, SinkError> {
         let appending = lock(&self.decided).take().ok_or(SinkError::Incomplete { job: 0 })?;
-        let records = appending.records();
+        let records = appending.decided.records();
         if records > 0 || appending.after != self.before {
             match self.append(&appending)? {
                 Err(error) if !self.is_committed(&error, &appending.after) => return Err(failed(&self.kafka, &error)),
@@ -246,7 +204,7 @@ struct RecordWriter<'t> {
     of: &'t TopicTransaction,
     job: usize,
     encoder: RecordEncoder<'t>,
-    encoded: Encoded,
+    encoded: EncodedRows<Piece>,
     hasher: blake3::Hasher,
     /// Records that are not in the spool yet.
     waiting: Vec<u8>,
@@ -284,11 +242,9 @@ impl RowWriter for RecordWriter<'_> {
 
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.spool()?;
-        self.encoded.records = *self.hasher.finalize().as_bytes();
+        self.encoded.digest = *self.hasher.finalize().as_bytes();
         let Self { of, job, encoded, .. } = *self;
-        if let Some(place) = lock(&of.encoded).get_mut(job) {
-            *place = Some(encoded);
-        }
+        of.pending.take(job, encoded);
         Ok(())
     }
 }
